@@ -1,0 +1,51 @@
+# One command each: install, serve, test, check, train, bench. `make help` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+ARGS ?=
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+# Another wheel index for torch (a CUDA version, a mirror). Empty on a machine with an NVIDIA
+# driver: the package index then gives the CUDA build.
+TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX))
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/.installed
+
+.PHONY: help install serve test check train bench clean
+.DELETE_ON_ERROR:
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## make .venv with everything (CPU torch where there is no NVIDIA driver)
+
+$(STAMP): pyproject.toml clients/python/pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch)
+	$(PIP) install --quiet -c constraints.txt -e '.[exact,plots,dev]' -e clients/python
+	touch $@
+
+serve: install  ## start the server (HOST, PORT, ARGS)
+	$(BIN)/gram-server serve --host $(HOST) --port $(PORT) $(ARGS)
+
+test: install  ## run the tests (ARGS)
+	@command -v redis-server >/dev/null 2>&1 || echo "redis-server is not installed: tests marked redis are skipped" >&2
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+train: install  ## train a model: make train ARGS="sudoku-4x4 --minutes 5"
+	$(BIN)/gram-server train $(ARGS)
+
+bench: install  ## measure continuous against static batching (ARGS)
+	$(BIN)/gram-server bench $(ARGS)
+
+clean:  ## remove .venv, caches and build output
+	rm -rf $(VENV) build dist clients/python/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
