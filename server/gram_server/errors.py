@@ -1,0 +1,116 @@
+"""Everything the server can say no with; how that looks over HTTP is decided in api/errors.py.
+
+ServerError
+  UserError              the caller can fix it
+    ParameterInvalid     a query parameter or header
+    BodyInvalid          the request body cannot be read
+    BodyTooLarge
+    MediaTypeUnsupported
+    ModelUnknown         no model of that name, or none for the puzzle
+    QueueFull            try again later
+    JobNotFound
+  ConfigError            the operator can fix it
+  NotReady               starting or draining: try again later
+  JobFailed              we must fix it
+  LinkClosed             the process at the other end of the link went away
+"""
+
+
+class ServerError(Exception):
+    """Root of everything this package raises on purpose."""
+
+    code = "internal"
+
+
+class UserError(ServerError):
+    """The caller can fix it."""
+
+    code = "bad_request"
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+
+
+class ParameterInvalid(UserError):
+    """A query parameter or header is unknown or has a value that cannot be used."""
+
+    code = "parameter_invalid"
+
+
+class BodyInvalid(UserError):
+    """The request body cannot be read at all: not JSON, not text, empty."""
+
+    code = "body_invalid"
+
+
+class BodyTooLarge(UserError):
+    """The request body is larger than the configured limit."""
+
+    code = "body_too_large"
+
+
+class MediaTypeUnsupported(UserError):
+    """The request body has a content type that no puzzle is read from."""
+
+    code = "media_type_unsupported"
+
+
+class ModelUnknown(UserError):
+    """No model of that name is loaded, or none for the puzzle that was posted."""
+
+    code = "model_unknown"
+
+
+class QueueFull(UserError):
+    """The queue holds as many trajectories as it may; ``retry_after_s`` says when to come back."""
+
+    code = "queue_full"
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class JobNotFound(UserError):
+    """No job has that id, or its record was dropped."""
+
+    code = "job_not_found"
+
+
+class ConfigError(ServerError):
+    """A setting has a value that cannot be used; names the field and the value."""
+
+    code = "config_invalid"
+
+    def __init__(self, field: str, value: object, reason: str) -> None:
+        super().__init__(f"{field}={value!r}: {reason}")
+        self.field = field
+        self.value = value
+
+
+class NotReady(ServerError):
+    """The server cannot take work yet, or takes no more."""
+
+    code = "not_ready"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class JobFailed(ServerError):
+    """An accepted job could not be finished through no fault of the caller."""
+
+    code = "job_failed"
+
+    def __init__(self, detail: str, *, code: str = "job_failed") -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class LinkClosed(ServerError):
+    """The process at the other end of the link went away."""
+
+    code = "link_closed"

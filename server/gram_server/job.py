@@ -1,0 +1,201 @@
+"""A job and everything said about it between the API process and a worker.
+
+Plain data that travels as JSON (jobs/codec.py). Knows no HTTP, store, engine or puzzle rules.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from gram_server.errors import ConfigError
+
+Halt = Literal["verified", "act", "never"]
+Fallback = Literal["none", "exact"]
+Count = Literal["none", "exact"]
+
+HALTS: tuple[Halt, ...] = ("verified", "act", "never")
+FALLBACKS: tuple[Fallback, ...] = ("none", "exact")
+COUNTS: tuple[Count, ...] = ("none", "exact")
+
+PRIORITY_CLASSES = ("high", "normal", "low")
+"""Names of the priority classes: ``Job.priority`` is a position here, 0 first served."""
+
+DEFAULT_WIDTH = 16
+MAX_SEED = 2**63 - 1
+
+
+class JobState(StrEnum):
+    """Where a job stands; the last four are final and every job reaches exactly one of them."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class EventKind(StrEnum):
+    """What an event tells; ``done`` and ``error`` are the last of a job."""
+
+    ACCEPTED = "accepted"
+    PROGRESS = "progress"
+    SOLUTION = "solution"
+    DONE = "done"
+    ERROR = "error"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no event follows this one."""
+        return self in (EventKind.DONE, EventKind.ERROR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolveOptions:
+    """How a job is to be solved; every value is resolved, defaults included."""
+
+    model: str
+    """Name of the model, as in ``WorkerReport.models``."""
+    seed: int
+    """0 .. 2**63 - 1; with the model it fixes the result."""
+    width: int = DEFAULT_WIDTH
+    """Trajectories."""
+    depth: int | None = None
+    """Supervision steps a trajectory may take; None is the model's default."""
+    max_solutions: int | None = None
+    """Stop the job at this many distinct solutions; None explores the whole width."""
+    deadline_ms: int | None = None
+    """What the caller asked for; ``Job.deadline_s`` is the moment that follows from it."""
+    augment: bool = True
+    """Whether each trajectory looks at its own symmetry view of the puzzle."""
+    halt: Halt = "verified"
+    """When a trajectory leaves before ``depth``."""
+    fallback: Fallback = "none"
+    """What answers when no trajectory did."""
+    count: Count = "none"
+    """How ``completeness.total`` is found."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no caller may send: the API checks first and says it more kindly."""
+        _require(self.width >= 1, "width", self.width, "must be at least 1")
+        _require(0 <= self.seed <= MAX_SEED, "seed", self.seed, "must be 0 .. 2**63 - 1")
+        for name in ("depth", "max_solutions", "deadline_ms"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "must be at least 1")
+        _require(self.halt in HALTS, "halt", self.halt, f"must be one of {HALTS}")
+        _require(self.fallback in FALLBACKS, "fallback", self.fallback, "unknown")
+        _require(self.count in COUNTS, "count", self.count, "unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One request for a puzzle to be solved."""
+
+    id: str
+    puzzle: str
+    """Name of the family."""
+    task: str
+    """Name of the task, such as ``sudoku-9x9``."""
+    model: str
+    """Name of the model (without fingerprint)."""
+    body: Mapping[str, object]
+    """Canonical JSON body: ``family.parse(body)`` is the instance."""
+    options: SolveOptions
+    submitted_s: float
+    """``time.time()`` at acceptance."""
+    deadline_s: float | None = None
+    """``time.time()`` after which nobody waits any more."""
+    priority: int = 1
+    """Position in PRIORITY_CLASSES."""
+    attempt: int = 0
+    """How often a worker was lost while it held the job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened to a job."""
+
+    kind: EventKind
+    data: Mapping[str, object]
+    id: int = 0
+    """Place in the job's events, from 1. The store numbers them; 0 until then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobError:
+    """Why a job failed."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """A job with what has become of it so far."""
+
+    job: Job
+    state: JobState
+    result: Mapping[str, object] | None = None
+    """The response of ``POST /solve``; set when ``state`` is done (or expired with a result)."""
+    error: JobError | None = None
+    """Set when ``state`` is failed."""
+    solutions: tuple[Mapping[str, object], ...] = ()
+    """Data of the solution events so far."""
+    started_s: float | None = None
+    """``time.time()`` when a worker last claimed the job."""
+    finished_s: float | None = None
+    """``time.time()`` when ``state`` became final."""
+
+
+class WorkerState(StrEnum):
+    """Where a worker stands."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReport:
+    """A model that a worker has loaded."""
+
+    name: str
+    task: str
+    fingerprint: str
+    depth: int
+    """Default supervision steps."""
+    num_parameters: int
+
+    @property
+    def id(self) -> str:
+        """Name and fingerprint, as answers carry it."""
+        return f"{self.name}@{self.fingerprint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReport:
+    """What a worker says about itself, sent on change and every few seconds."""
+
+    worker: str
+    """Name of the worker, such as ``host-pid``."""
+    state: WorkerState
+    device: str = "cpu"
+    models: tuple[ModelReport, ...] = ()
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Seconds each phase of the start took: ``import``, ``load``, ``warm_up``."""
+    num_slots: int = 0
+    live_trajectories: int = 0
+    waiting_trajectories: int = 0
+    metrics_text: str = ""
+    """Prometheus exposition of the worker's own registry."""
+
+
+def _require(condition: bool, field_name: str, value: object, reason: str) -> None:
+    if not condition:
+        raise ConfigError(field_name, value, reason)

@@ -1,0 +1,118 @@
+"""The seam between the API and the workers: two protocols over one queue of jobs.
+
+Every store keeps these promises, and one test-suite asks them of all: the bound is never passed;
+a job reaches exactly one final state, and the first write of it wins; a job whose worker is lost
+is handed to another until ``max_attempts``; events are numbered and can be replayed.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from gram_server.job import Event, Job, JobRecord, JobState, WorkerReport
+
+Outcome = Literal[JobState.DONE, JobState.EXPIRED]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassStats:
+    """One priority class of the queue."""
+
+    num_jobs: int = 0
+    """Jobs no worker has claimed."""
+    num_trajectories: int = 0
+    """Their widths, summed."""
+    oldest_age_s: float = 0.0
+    """Age of the job that has waited longest; 0 when none waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStats:
+    """What the queue holds at one moment."""
+
+    classes: tuple[ClassStats, ...]
+    """One for each of ``PRIORITY_CLASSES``."""
+    num_running: int
+    """Jobs a worker holds."""
+    reserved_trajectories: int
+    """Widths of all unfinished jobs, summed: what the bound is compared with."""
+    max_trajectories: int
+    service_rate: float
+    """Trajectories finished per second of late; 0 when unknown."""
+    redelivered: int = 0
+    """How often a job went back to the queue because its worker was lost, ever."""
+    workers: tuple[WorkerReport, ...] = field(default=())
+    """Last report of every connected worker."""
+
+
+class JobStore(Protocol):
+    """The API's side: hand in jobs, follow them, give them up."""
+
+    async def submit(self, job: Job) -> None:
+        """Queue a job; raise ``QueueFull`` when its width does not fit any more."""
+        ...
+
+    def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+        """Replay events with an id above ``after``, then follow; end after a final event.
+
+        Raises ``JobNotFound`` at the first step.
+        """
+        ...
+
+    async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
+        """Return the record as soon as it is final, or as it stands after the timeout."""
+        ...
+
+    async def get(self, job_id: str) -> JobRecord:
+        """Return the record; raise ``JobNotFound``."""
+        ...
+
+    async def cancel(self, job_id: str) -> None:
+        """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
+        ...
+
+    async def stats(self) -> QueueStats:
+        """Return what the queue holds now."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; waiting callers see ``LinkClosed``."""
+        ...
+
+
+class WorkerStore(Protocol):
+    """A worker's side: claim jobs, tell what happens, finish them."""
+
+    async def claim(self, *, max_jobs: int) -> list[Job]:
+        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
+        ...
+
+    async def publish(self, job_id: str, event: Event) -> None:
+        """Add an event to the job's; ignored once the job is final."""
+        ...
+
+    async def complete(
+        self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
+    ) -> None:
+        """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
+        ...
+
+    async def fail(self, job_id: str, *, code: str, detail: str) -> None:
+        """Finish the job as failed."""
+        ...
+
+    async def hand_back(self, job_ids: Sequence[str]) -> None:
+        """Return claimed jobs to the front of the queue, their attempt count unchanged."""
+        ...
+
+    def cancellations(self) -> AsyncIterator[str]:
+        """Yield ids of claimed jobs that nobody waits for any more."""
+        ...
+
+    async def report(self, report: WorkerReport) -> None:
+        """Tell how the worker stands; the first report also names it."""
+        ...
+
+    async def close(self) -> None:
+        """Flush what was written and let go; jobs still claimed go to another worker."""
+        ...

@@ -1,0 +1,195 @@
+"""Every setting of the server, from the environment or from flags; nothing else reads either.
+
+Flags win over the environment, the environment over the defaults, and each default is written once,
+here. Unknown ``GRAM_SERVER_*`` names and values that cannot be read stop the start.
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+
+from gram_server.errors import ConfigError
+
+ENV_PREFIX = "GRAM_SERVER_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConfig:
+    """What the API process listens on and lets in."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0 takes a free port; the log line of the start names it."""
+    max_body_bytes: int = 1 << 20
+    max_width: int = 1024
+    max_depth: int = 1024
+    max_deadline_ms: int = 600_000
+    sse_heartbeat_s: float = 15.0
+    """Seconds of silence after which a stream gets a comment line."""
+    latency_buckets_ms: tuple[float, ...] = ()
+    """Bounds of the latency histograms; empty takes the standard ones."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, by name."""
+        _require(0 <= self.port <= 65535, "port", self.port, "must be 0 .. 65535")
+        for name in ("max_body_bytes", "max_width", "max_depth", "max_deadline_ms"):
+            _require_positive(self, name)
+        _require_positive(self, "sse_heartbeat_s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueConfig:
+    """How much may wait, and for how long it is remembered."""
+
+    max_trajectories: int = 4096
+    """Widths of all unfinished jobs, summed; more is refused with 429."""
+    max_attempts: int = 3
+    """Workers that may be lost over one job before it fails."""
+    keep_finished_s: float = 60.0
+    """How long a finished job can still be read."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, by name."""
+        for config_field in fields(self):
+            _require_positive(self, config_field.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """How a worker runs its models."""
+
+    num_slots: int = 64
+    """Rows of the running batch, for each model."""
+    device: str = "auto"
+    """``auto`` is CUDA where there is one, else the CPU."""
+    num_threads: int | None = None
+    """Threads of torch on the CPU; None leaves torch's own choice."""
+    fixed_shape: bool = True
+    """Always run the full batch shape: answers are bit-equal for any batch mix."""
+    models: tuple[str, ...] = ()
+    """Names of shipped models or paths of checkpoints; empty loads every shipped model."""
+    drain_s: float = 30.0
+    """Seconds a stopping worker may spend on its live jobs before it hands them back."""
+    hang_s: float = 30.0
+    """Seconds without a tick, with trajectories live, after which a worker is killed."""
+    start_s: float = 300.0
+    """Seconds a worker may take to become ready before it is killed."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, by name."""
+        for name in ("num_slots", "hang_s", "start_s"):
+            _require_positive(self, name)
+        _require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
+        threads = self.num_threads
+        _require(threads is None or threads > 0, "num_threads", threads, "must be above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of them; has parts, inherits nothing."""
+
+    http: HttpConfig = field(default_factory=HttpConfig)
+    queue: QueueConfig = field(default_factory=QueueConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not fit together."""
+        levels = ("debug", "info", "warning", "error")
+        _require(self.log_level in levels, "log_level", self.log_level, "unknown level")
+        _require(
+            self.http.max_width <= self.queue.max_trajectories,
+            "max_width",
+            self.http.max_width,
+            f"must not be above max_trajectories ({self.queue.max_trajectories})",
+        )
+
+    @classmethod
+    def load(
+        cls,
+        flags: Mapping[str, object] | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+    ) -> "Settings":
+        """Build settings from flags (None values are absent) over the environment."""
+        values: dict[str, object] = dict(_read_environment(environ or os.environ))
+        values.update({name: value for name, value in (flags or {}).items() if value is not None})
+        settings = cls(
+            http=HttpConfig(**_take(HttpConfig, values)),
+            queue=QueueConfig(**_take(QueueConfig, values)),
+            engine=EngineConfig(**_take(EngineConfig, values)),
+            log_level=str(values.pop("log_level", cls().log_level)).lower(),
+        )
+        for name, value in values.items():
+            raise ConfigError(name, value, "no such setting")
+        return settings
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(ENV_PREFIX).lower(): text
+        for name, text in environ.items()
+        if name.startswith(ENV_PREFIX)
+    }
+
+
+def _take(config: type, values: dict[str, object]) -> dict[str, Any]:
+    hints = get_type_hints(config)
+    names = [name for name in hints if name in values]
+    return {name: _convert(name, values.pop(name), hints[name]) for name in names}
+
+
+def _convert(name: str, value: object, hint: object) -> object:
+    """Return a flag as it is, and text from the environment as the field's type wants it."""
+    if not isinstance(value, str):
+        return value
+    convert = _CONVERTERS.get(str(hint), str)
+    try:
+        return convert(value.strip())
+    except ValueError as error:
+        raise ConfigError(name, value, "cannot be read") from error
+
+
+def _to_bool(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(text)
+
+
+def _to_seconds(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _to_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _to_numbers(text: str) -> tuple[float, ...]:
+    return tuple(_to_seconds(part) for part in _to_names(text))
+
+
+_CONVERTERS: Mapping[str, Callable[[str], object]] = {
+    str(int): int,
+    str(float): _to_seconds,
+    str(bool): _to_bool,
+    str(int | None): int,
+    str(tuple[str, ...]): _to_names,
+    str(tuple[float, ...]): _to_numbers,
+}
+
+
+def _require(condition: bool, name: str, value: object, reason: str) -> None:
+    if not condition:
+        raise ConfigError(name, value, reason)
+
+
+def _require_positive(config: object, name: str) -> None:
+    value = getattr(config, name)
+    _require(value > 0, name, value, "must be above 0")
