@@ -1,0 +1,121 @@
+"""Backtracking search over small domains held as bit masks: counts and samples solutions.
+
+Families state their rules as exclusions between variables; the search knows no puzzle. It serves
+``generate``, where thousands of small searches must start in no time.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+Exclusions = Sequence[Sequence[Sequence[tuple[int, int]]]]
+"""``exclusions[variable][value]``: pairs (other variable, mask of the values it loses)."""
+
+
+class SearchTooLong(Exception):
+    """The search visited more nodes than it was allowed."""
+
+
+def count_solutions(
+    domains: Sequence[int],
+    exclusions: Exclusions,
+    *,
+    limit: int,
+    interchangeable: int = 0,
+    max_nodes: int = 1_000_000,
+) -> int:
+    """Return the number of solutions, counting no further than limit."""
+    found = 0
+    for _ in solutions(
+        domains, exclusions, interchangeable=interchangeable, max_nodes=max_nodes
+    ):
+        found += 1
+        if found >= limit:
+            break
+    return found
+
+
+def solutions(
+    domains: Sequence[int],
+    exclusions: Exclusions,
+    *,
+    interchangeable: int = 0,
+    rng: np.random.Generator | None = None,
+    max_nodes: int = 1_000_000,
+) -> Iterator[list[int]]:
+    """Yield assignments, one value a variable.
+
+    Args:
+        domains: Mask of the values that each variable may take.
+        exclusions: What choosing a value forbids elsewhere.
+        interchangeable: Mask of values that may be renamed into one another; of solutions that
+            differ only by such a renaming, one is yielded.
+        rng: Tries the values of a variable in random order instead of ascending.
+        max_nodes: Assignments tried before ``SearchTooLong`` is raised.
+    """
+    stack = [_Node(list(domains), [-1] * len(domains), len(domains), 0)]
+    num_nodes = 0
+    while stack:
+        node = stack.pop()
+        if node.num_open == 0:
+            yield node.values
+            continue
+        variable = _most_constrained(node)
+        for value in _choices(node, variable, interchangeable, rng):
+            num_nodes += 1
+            if num_nodes > max_nodes:
+                raise SearchTooLong
+            child = _assign(node, variable, value, exclusions[variable][value])
+            if child is not None:
+                stack.append(child)
+
+
+class _Node:
+    __slots__ = ("domains", "num_open", "used", "values")
+
+    def __init__(self, domains: list[int], values: list[int], num_open: int, used: int) -> None:
+        self.domains = domains
+        self.values = values
+        self.num_open = num_open
+        self.used = used
+
+
+def _most_constrained(node: _Node) -> int:
+    best, fewest = -1, 1 << 30
+    for variable, value in enumerate(node.values):
+        if value < 0:
+            size = node.domains[variable].bit_count()
+            if size < fewest:
+                best, fewest = variable, size
+                if size <= 1:
+                    break
+    return best
+
+
+def _choices(
+    node: _Node, variable: int, interchangeable: int, rng: np.random.Generator | None
+) -> list[int]:
+    mask = node.domains[variable]
+    fresh = mask & interchangeable & ~node.used
+    # Values nobody has taken yet are alike, so the lowest stands for all of them.
+    mask &= ~fresh | (fresh & -fresh)
+    values = [value for value in range(mask.bit_length()) if mask >> value & 1]
+    if rng is not None:
+        rng.shuffle(values)
+    # The stack takes from its end.
+    return values[::-1]
+
+
+def _assign(
+    node: _Node, variable: int, value: int, excluded: Sequence[tuple[int, int]]
+) -> _Node | None:
+    domains = node.domains.copy()
+    for other, mask in excluded:
+        if domains[other] & mask and node.values[other] < 0:
+            domains[other] &= ~mask
+            if not domains[other]:
+                return None
+    values = node.values.copy()
+    values[variable] = value
+    domains[variable] = 1 << value
+    return _Node(domains, values, node.num_open - 1, node.used | 1 << value)

@@ -1,0 +1,115 @@
+"""Readers for untrusted JSON bodies: whatever comes in, only ``PuzzleInvalid`` comes out.
+
+Knows JSON values and issues, and no puzzle.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NoReturn, TypeGuard
+
+from gram_core.errors import Issue, PuzzleInvalid
+
+MAX_ISSUES = 32
+"""Issues shown at once: enough for people, and a bound on what a hostile body makes us say."""
+
+_MAX_SHOWN_INTEGER = 10**12
+
+
+def check_fields(body: object, *, puzzle: str, allowed: Collection[str]) -> Mapping[str, object]:
+    """Return the body as a mapping of allowed fields, or refuse it."""
+    if not isinstance(body, Mapping):
+        refuse("body", f"must be a JSON object, not {describe(body)}")
+    if "puzzle" in body and body["puzzle"] != puzzle:
+        refuse("puzzle", f'must be "{puzzle}", not {describe(body["puzzle"])}')
+    known = sorted({"puzzle", *allowed})
+    unknown = [key for key in body if not isinstance(key, str) or key not in known]
+    raise_issues(
+        [Issue(shown(key), f"is not a field of {puzzle}: {', '.join(known)}") for key in unknown]
+    )
+    return body
+
+
+def read_integer(value: object, field: str, *, low: int, high: int) -> int:
+    """Return an integer within the bounds, both included, or refuse it."""
+    if not is_integer(value):
+        refuse(field, f"must be an integer, not {describe(value)}")
+    if not low <= value <= high:
+        refuse(field, f"must be between {low} and {high}, not {describe(value)}")
+    return value
+
+
+def read_list(value: object, field: str, *, max_items: int) -> Sequence[object]:
+    """Return a list of bounded length, or refuse it."""
+    if not isinstance(value, list | tuple):
+        refuse(field, f"must be a list, not {describe(value)}")
+    if len(value) > max_items:
+        refuse(field, f"has {len(value)} entries; at most {max_items} are possible")
+    return value
+
+
+def read_pair(value: object, field: str, *, below: int) -> tuple[int, int]:
+    """Return two integers from 0 to below - 1, or refuse them."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        refuse(field, f"must be a list of two integers, not {describe(value)}")
+    first = read_integer(value[0], f"{field}[0]", low=0, high=below - 1)
+    second = read_integer(value[1], f"{field}[1]", low=0, high=below - 1)
+    return first, second
+
+
+def read_text(value: object, field: str, *, max_length: int) -> str:
+    """Return a string of bounded length, or refuse it."""
+    if not isinstance(value, str):
+        refuse(field, f"must be a string, not {describe(value)}")
+    if len(value) > max_length:
+        refuse(field, f"has {len(value)} characters; at most {max_length} are read")
+    return value
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Say whether a JSON value is an integer; true and false are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def refuse(
+    field: str, detail: str, *, cells: Sequence[tuple[int, ...]] = (), rule: str | None = None
+) -> NoReturn:
+    """Raise ``PuzzleInvalid`` with a single issue."""
+    raise PuzzleInvalid([Issue(field, detail, tuple(cells), rule)])
+
+
+def raise_issues(issues: Sequence[Issue]) -> None:
+    """Raise ``PuzzleInvalid`` when there are issues, with the first ``MAX_ISSUES`` of them."""
+    if issues:
+        raise PuzzleInvalid(issues[:MAX_ISSUES])
+
+
+def describe(value: object) -> str:
+    """Return a short description of any JSON value, safe to show and to encode."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        # Python refuses to print integers of thousands of digits.
+        return str(value) if abs(value) <= _MAX_SHOWN_INTEGER else "a huge integer"
+    if isinstance(value, float):
+        return f"the number {value!r}"
+    if isinstance(value, str):
+        return f'the string "{shown(value)}"'
+    return _describe_container(value)
+
+
+def shown(value: object) -> str:
+    """Return the start of a string in characters that any encoder takes."""
+    if not isinstance(value, str):
+        return describe(value)
+    start = value[:40].encode("ascii", "backslashreplace").decode("ascii")
+    return start + ("..." if len(value) > 40 else "")
+
+
+def _describe_container(value: object) -> str:
+    # Contents are not shown: they may be nested deeper than repr can follow.
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, Mapping):
+        return "an object"
+    return f"a value of type {type(value).__name__}"

@@ -1,0 +1,167 @@
+"""Sudoku boards as people write them: the instance, its text and list forms, and clashes.
+
+Knows grids of digits; does not know tokens, units or solving.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gram_core.errors import Issue
+from gram_core.puzzles.body import describe, is_integer, raise_issues, read_list, refuse
+
+BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
+"""Rows and columns of a box, by side of the board."""
+
+_SIZES = {size * size: size for size in BOX_SHAPES}
+_BLANKS = ".0*_"
+_DIGITS = {**dict.fromkeys(_BLANKS, 0), **{str(digit): digit for digit in range(1, 10)}}
+_MAX_TEXT = 2000
+_BAD = -1
+
+
+class Form(StrEnum):
+    """How a grid was posted, and how its answer goes back."""
+
+    STRING = "string"
+    """All cells in one string."""
+    LISTS = "lists"
+    """Lists of integers, one a row."""
+    ROWS = "rows"
+    """Strings, one a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SudokuGrid:
+    """A sudoku to solve."""
+
+    size: int
+    """Side of the board: 9, 6 or 4."""
+    cells: tuple[int, ...]
+    """Digits row by row, 0 where blank."""
+    form: Form = Form.STRING
+    """How it was posted."""
+
+
+def box_of(size: int, row: int, column: int) -> int:
+    """Return the number of the box that holds a cell, counted along the rows."""
+    box_rows, box_columns = BOX_SHAPES[size]
+    return row // box_rows * (size // box_columns) + column // box_columns
+
+
+def read_grid(value: object) -> SudokuGrid:
+    """Read any of the posted forms, or refuse it saying where it is wrong."""
+    if isinstance(value, str):
+        grid = _read_string(value)
+    elif isinstance(value, list | tuple):
+        grid = _read_rows(value)
+    else:
+        refuse("grid", f"must be a string or a list of rows, not {describe(value)}")
+    raise_issues(_clashes(grid))
+    return grid
+
+
+def format_grid(size: int, cells: Sequence[int], form: Form) -> str | list[str] | list[list[int]]:
+    """Return digits, 0 for a blank, in the given form."""
+    rows = [list(cells[start : start + size]) for start in range(0, size * size, size)]
+    if form is Form.LISTS:
+        return rows
+    lines = ["".join(str(digit) if digit else "." for digit in row) for row in rows]
+    return lines if form is Form.ROWS else "".join(lines)
+
+
+def _read_string(text: str) -> SudokuGrid:
+    if len(text) > _MAX_TEXT:
+        refuse("grid", f"has {len(text)} characters; at most {_MAX_TEXT} are read")
+    characters = _cell_characters(text)
+    size = _size_of(len(characters), "cells", _SIZES)
+    return _make_grid(characters, size, Form.STRING)
+
+
+def _cell_characters(text: str) -> str:
+    """Return the characters that stand for cells, without the ruling of a drawn board.
+
+    A dash counts as ruling only in a line of nothing else, for elsewhere it might mean a blank.
+    """
+    lines = [line for line in text.splitlines() if line.strip(" \t|+-")]
+    return "".join("".join(lines).replace("|", "").split())
+
+
+def _read_rows(value: Sequence[object]) -> SudokuGrid:
+    size = _size_of(len(value), "rows", {size: size for size in BOX_SHAPES})
+    if all(isinstance(row, str) for row in value):
+        lines = [_cell_characters(str(row)[:_MAX_TEXT]) for row in value]
+        _check_row_lengths(lines, size)
+        return _make_grid("".join(lines), size, Form.ROWS)
+    rows = [read_list(row, f"grid[{number}]", max_items=100) for number, row in enumerate(value)]
+    _check_row_lengths(rows, size)
+    return _make_grid([cell for row in rows for cell in row], size, Form.LISTS)
+
+
+def _check_row_lengths(rows: Iterable[Sequence[object]], size: int) -> None:
+    raise_issues(
+        [
+            Issue(f"grid[{number}]", f"has {len(row)} cells; every row of this board has {size}")
+            for number, row in enumerate(rows)
+            if len(row) != size
+        ]
+    )
+
+
+def _size_of(count: int, noun: str, sizes: dict[int, int]) -> int:
+    if count not in sizes:
+        wanted = " or ".join(f"{known} ({size}x{size})" for known, size in sizes.items())
+        refuse("grid", f"has {count} {noun}; a sudoku has {wanted}")
+    return sizes[count]
+
+
+def _make_grid(cells: Sequence[object], size: int, form: Form) -> SudokuGrid:
+    read = _read_number if form is Form.LISTS else _read_character
+    digits = [read(cell, size) for cell in cells]
+    raise_issues(
+        [
+            Issue(
+                "grid" if form is Form.STRING else f"grid[{position // size}]",
+                f"row {position // size}, column {position % size} holds "
+                f"{describe(cells[position])}; {_allowed(size, form)}",
+                (divmod(position, size),),
+            )
+            for position, digit in enumerate(digits)
+            if digit == _BAD
+        ]
+    )
+    return SudokuGrid(size=size, cells=tuple(digits), form=form)
+
+
+def _allowed(size: int, form: Form) -> str:
+    blank = "0 for a blank" if form is Form.LISTS else f"one of {' '.join(_BLANKS)} for a blank"
+    return f"a cell is 1 to {size}, or {blank}"
+
+
+def _read_number(cell: object, size: int) -> int:
+    return cell if is_integer(cell) and 0 <= cell <= size else _BAD
+
+
+def _read_character(cell: object, size: int) -> int:
+    digit = _DIGITS.get(str(cell), _BAD)
+    return digit if digit <= size else _BAD
+
+
+def _clashes(grid: SudokuGrid) -> list[Issue]:
+    places: list[tuple[str, Callable[[int, int], int]]] = [
+        ("row", lambda row, _: row),
+        ("column", lambda _, column: column),
+        ("box", lambda row, column: box_of(grid.size, row, column)),
+    ]
+    issues = []
+    for kind, number_of in places:
+        holders: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+        for position, digit in enumerate(grid.cells):
+            row, column = divmod(position, grid.size)
+            holders[number_of(row, column), digit].append((row, column))
+        for (number, digit), cells in sorted(holders.items()):
+            if digit and len(cells) > 1:
+                detail = f"{digit} stands {len(cells)} times in {kind} {number}"
+                issues.append(Issue("grid", detail, tuple(cells), f"{kind} {number}"))
+    return issues
