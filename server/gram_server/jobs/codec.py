@@ -1,0 +1,78 @@
+"""Jobs, events and reports as JSON values and back; never pickle.
+
+Shared by every store that crosses a process border. Knows the shapes in job.py and nothing else.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from gram_server.job import (
+    Event,
+    EventKind,
+    Job,
+    ModelReport,
+    SolveOptions,
+    WorkerReport,
+    WorkerState,
+)
+
+Data = dict[str, Any]
+"""A decoded JSON object."""
+
+_T = TypeVar("_T")
+
+
+def to_bytes(data: Mapping[str, object]) -> bytes:
+    """Return compact JSON; refuses NaN, which is not JSON."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+
+
+def from_bytes(text: bytes) -> Data:
+    """Return the JSON object in text; raise ``ValueError`` for anything else."""
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
+    return data
+
+
+def dump_job(job: Job) -> Data:
+    """Return a job as JSON values."""
+    return {**_dump(job), "options": _dump(job.options)}
+
+
+def load_job(data: Data) -> Job:
+    """Return the job that ``dump_job`` wrote."""
+    return _load(Job, {**data, "options": _load(SolveOptions, data["options"])})
+
+
+def dump_event(event: Event) -> Data:
+    """Return an event as JSON values."""
+    return _dump(event)
+
+
+def load_event(data: Data) -> Event:
+    """Return the event that ``dump_event`` wrote."""
+    return _load(Event, {**data, "kind": EventKind(data["kind"])})
+
+
+def dump_report(report: WorkerReport) -> Data:
+    """Return a worker's report as JSON values."""
+    return {**_dump(report), "models": [_dump(model) for model in report.models]}
+
+
+def load_report(data: Data) -> WorkerReport:
+    """Return the report that ``dump_report`` wrote."""
+    models = tuple(_load(ModelReport, model) for model in data["models"])
+    return _load(WorkerReport, {**data, "state": WorkerState(data["state"]), "models": models})
+
+
+def _dump(value: Any) -> Data:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _load(kind: type[_T], data: Data) -> _T:
+    """Build a dataclass; names that a newer writer added are left out."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # always a dataclass
+    return kind(**{name: value for name, value in data.items() if name in names})

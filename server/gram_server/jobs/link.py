@@ -1,0 +1,263 @@
+"""The store of the API process, reached from a worker process over a Unix socket.
+
+``LinkServer`` runs beside the store and gives each connection a worker's side of it; ``LinkStore``
+is that side in the worker. Frames are a length and a JSON object. A connection that ends, however
+it ends, gives back the jobs it held.
+"""
+
+import asyncio
+import logging
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from itertools import count
+from pathlib import Path
+
+from gram_server.errors import LinkClosed
+from gram_server.job import Event, Job, JobState, WorkerReport
+from gram_server.jobs.codec import (
+    Data,
+    dump_event,
+    dump_job,
+    dump_report,
+    from_bytes,
+    load_event,
+    load_job,
+    load_report,
+    to_bytes,
+)
+from gram_server.jobs.memory_store import MemoryStore, MemoryWorker
+from gram_server.jobs.store import Outcome
+
+LENGTH = struct.Struct(">I")
+MAX_FRAME_BYTES = 64 << 20
+
+logger = logging.getLogger(__name__)
+
+
+class LinkServer:
+    """Lets worker processes at a store that lives in this one."""
+
+    def __init__(self, store: MemoryStore, path: Path) -> None:
+        self._store = store
+        self._path = path
+        self._server: asyncio.Server | None = None
+        self._sessions: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen on the socket; only this user may connect."""
+        self._server = await asyncio.start_unix_server(self._accept, path=self._path)
+        self._path.chmod(0o600)
+
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        if self._server is not None:
+            self._server.close()
+        for session in list(self._sessions):
+            session.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = asyncio.current_task()
+        assert session is not None
+        self._sessions.add(session)
+        try:
+            name = str((await _read_frame(reader))["worker"])
+            await _Session(self._store.connect(name), reader, writer).run()
+        except (LinkClosed, asyncio.CancelledError):
+            logger.debug("link connection ended")
+        except (ValueError, KeyError):
+            logger.exception("link connection broke the protocol")
+        finally:
+            self._sessions.discard(session)
+            writer.close()
+
+
+class _Session:
+    """One connection of a worker: carries its calls to its side of the store."""
+
+    def __init__(
+        self, worker: MemoryWorker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._worker = worker
+        self._reader = reader
+        self._writer = writer
+        self._claims: dict[int, asyncio.Task[None]] = {}
+        self._calls: dict[str, Callable[[Data], Awaitable[None]]] = {
+            "claim": self._start_claim,
+            "unclaim": self._stop_claim,
+            "publish": lambda f: worker.publish(f["job"], load_event(f["event"])),
+            "complete": lambda f: worker.complete(
+                f["job"], f["result"], outcome=_outcome(f["outcome"])
+            ),
+            "fail": lambda f: worker.fail(f["job"], code=f["code"], detail=f["detail"]),
+            "hand_back": lambda f: worker.hand_back(f["jobs"]),
+            "report": lambda f: worker.report(load_report(f["report"])),
+        }
+
+    async def run(self) -> None:
+        """Serve the connection until it ends."""
+        cancellations = asyncio.create_task(self._forward_cancellations())
+        try:
+            while True:
+                frame = await _read_frame(self._reader)
+                await self._calls[frame["call"]](frame)
+        finally:
+            cancellations.cancel()
+            for claim in self._claims.values():
+                claim.cancel()
+            await self._worker.close()
+
+    async def _start_claim(self, frame: Data) -> None:
+        number = frame["number"]
+        task = asyncio.create_task(self._claim(number, frame["max_jobs"]))
+        self._claims[number] = task
+        task.add_done_callback(lambda _: self._claims.pop(number, None))
+
+    async def _stop_claim(self, frame: Data) -> None:
+        if task := self._claims.get(frame["number"]):
+            task.cancel()
+
+    async def _claim(self, number: int, max_jobs: int) -> None:
+        jobs = await self._worker.claim(max_jobs=max_jobs)
+        frame = {"call": "jobs", "number": number, "jobs": [dump_job(job) for job in jobs]}
+        self._writer.write(_frame(frame))
+
+    async def _forward_cancellations(self) -> None:
+        async for job_id in self._worker.cancellations():
+            self._writer.write(_frame({"call": "cancel", "job": job_id}))
+
+
+class LinkStore:
+    """A worker's side of the store, in the worker's process."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._numbers = count(1)
+        self._claims: dict[int, asyncio.Future[list[Job]]] = {}
+        self._cancelled: asyncio.Queue[str | None] = asyncio.Queue()
+        self._is_closed = False
+        self._receiver = asyncio.create_task(self._receive())
+
+    @classmethod
+    async def connect(cls, path: Path, *, worker: str) -> "LinkStore":
+        """Reach the store that listens on the socket, under the worker's name."""
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(_frame({"call": "hello", "worker": worker}))
+        return cls(reader, writer)
+
+    async def claim(self, *, max_jobs: int) -> list[Job]:
+        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
+        number = next(self._numbers)
+        future = asyncio.get_running_loop().create_future()
+        self._claims[number] = future
+        try:
+            await self._send({"call": "claim", "number": number, "max_jobs": max_jobs})
+            return list(await future)
+        except asyncio.CancelledError:
+            await self._unclaim(number, future)
+            raise
+        finally:
+            self._claims.pop(number, None)
+
+    async def publish(self, job_id: str, event: Event) -> None:
+        """Add an event to the job's; ignored once the job is final."""
+        await self._send({"call": "publish", "job": job_id, "event": dump_event(event)})
+
+    async def complete(
+        self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
+    ) -> None:
+        """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
+        frame = {"call": "complete", "job": job_id, "result": result, "outcome": outcome}
+        await self._send(frame)
+
+    async def fail(self, job_id: str, *, code: str, detail: str) -> None:
+        """Finish the job as failed."""
+        await self._send({"call": "fail", "job": job_id, "code": code, "detail": detail})
+
+    async def hand_back(self, job_ids: Sequence[str]) -> None:
+        """Return claimed jobs to the front of the queue, their attempt count unchanged."""
+        await self._send({"call": "hand_back", "jobs": list(job_ids)})
+
+    async def cancellations(self) -> AsyncIterator[str]:
+        """Yield ids of claimed jobs that nobody waits for any more."""
+        while (job_id := await self._cancelled.get()) is not None:
+            yield job_id
+
+    async def report(self, report: WorkerReport) -> None:
+        """Tell how the worker stands."""
+        await self._send({"call": "report", "report": dump_report(report)})
+
+    async def close(self) -> None:
+        """Flush what was written and let go; jobs still claimed go to another worker."""
+        self._receiver.cancel()
+        self._end()
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            logger.debug("the store was gone before the link was closed")
+
+    async def _send(self, frame: Data) -> None:
+        if self._is_closed:
+            raise LinkClosed("the store is gone")
+        try:
+            self._writer.write(_frame(frame))
+            await self._writer.drain()
+        except ConnectionError as error:
+            raise LinkClosed("the store is gone") from error
+
+    async def _unclaim(self, number: int, future: "asyncio.Future[list[Job]]") -> None:
+        """Give up a claim; jobs that arrived meanwhile go back."""
+        has_jobs = future.done() and not future.cancelled() and future.exception() is None
+        try:
+            if has_jobs:
+                await self.hand_back([job.id for job in future.result()])
+            else:
+                await self._send({"call": "unclaim", "number": number})
+        except LinkClosed:
+            logger.debug("the store took back every claim when the link closed")
+
+    async def _receive(self) -> None:
+        try:
+            while True:
+                frame = await _read_frame(self._reader)
+                if frame["call"] == "cancel":
+                    self._cancelled.put_nowait(frame["job"])
+                else:
+                    await self._deliver(frame["number"], [load_job(job) for job in frame["jobs"]])
+        except LinkClosed:
+            self._end()
+
+    async def _deliver(self, number: int, jobs: list[Job]) -> None:
+        future = self._claims.get(number)
+        if future is None or future.done():
+            await self.hand_back([job.id for job in jobs])
+        else:
+            future.set_result(jobs)
+
+    def _end(self) -> None:
+        self._is_closed = True
+        self._cancelled.put_nowait(None)
+        for future in self._claims.values():
+            if not future.done():
+                future.set_exception(LinkClosed("the store is gone"))
+
+
+def _outcome(text: str) -> Outcome:
+    return JobState.EXPIRED if text == JobState.EXPIRED else JobState.DONE
+
+
+def _frame(data: Data) -> bytes:
+    payload = to_bytes(data)
+    return LENGTH.pack(len(payload)) + payload
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> Data:
+    try:
+        (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+        if length > MAX_FRAME_BYTES:
+            raise ValueError(f"a frame of {length} bytes")
+        return from_bytes(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError) as error:
+        raise LinkClosed("the other end is gone") from error

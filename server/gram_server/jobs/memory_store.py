@@ -1,0 +1,254 @@
+"""Jobs kept in the memory of the API process: the default store, which needs no Redis.
+
+``MemoryStore`` is the API's side; ``MemoryStore.connect`` opens a worker's side, which link.py
+serves to the worker process over a socket. One event loop owns both: no locks, no polling.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from gram_server.errors import LinkClosed
+from gram_server.job import (
+    Event,
+    Job,
+    JobError,
+    JobRecord,
+    JobState,
+    WorkerReport,
+)
+from gram_server.jobs.ledger import Entry, Ledger
+from gram_server.jobs.store import Outcome, QueueStats
+from gram_server.settings import QueueConfig
+
+EXPIRY_GRACE_S = 1.0
+"""How long past its deadline a running job may take to hand in what it found."""
+
+logger = logging.getLogger(__name__)
+
+
+class MemoryStore:
+    """The API's side of the queue."""
+
+    def __init__(self, config: QueueConfig, *, clock: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._clock = clock
+        self._ledger = Ledger(config)
+        self._workers: dict[str, MemoryWorker] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._changes: dict[str, asyncio.Event] = {}
+        self._arrival = asyncio.Event()
+        self._is_closed = False
+
+    async def submit(self, job: Job) -> None:
+        """Queue a job; raise ``QueueFull`` when its width does not fit any more."""
+        if self._is_closed:
+            raise LinkClosed("the store is closed")
+        entry = self._ledger.add(job, self._clock())
+        self._set_timer(entry, grace_s=0.0)
+        self._announce_arrival()
+
+    async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+        """Replay events with an id above ``after``, then follow; end after a final event."""
+        entry = self._ledger.entry(job_id)
+        position = max(after, 0)
+        while True:
+            for event in entry.events[position:]:
+                yield event
+                position = event.id
+            if entry.state.is_final and position >= len(entry.events):
+                return
+            self._raise_if_closed()
+            if position >= len(entry.events):
+                await self._change_of(entry).wait()
+
+    async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
+        """Return the record as soon as it is final, or as it stands after the timeout."""
+        entry = self._ledger.entry(job_id)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not entry.state.is_final:
+                    self._raise_if_closed()
+                    await self._change_of(entry).wait()
+        except TimeoutError:
+            logger.debug("job=%s still %s after %s s", job_id, entry.state, timeout_s)
+        return entry.record
+
+    async def get(self, job_id: str) -> JobRecord:
+        """Return the record; raise ``JobNotFound``."""
+        return self._ledger.entry(job_id).record
+
+    async def cancel(self, job_id: str) -> None:
+        """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
+        self._stop(self._ledger.entry(job_id), JobState.CANCELLED)
+
+    async def stats(self) -> QueueStats:
+        """Return what the queue holds now."""
+        now_s = self._clock()
+        reports = (worker.last_report for worker in self._workers.values())
+        return QueueStats(
+            classes=self._ledger.class_stats(now_s),
+            num_running=self._ledger.num_running,
+            reserved_trajectories=self._ledger.reserved_trajectories,
+            max_trajectories=self._config.max_trajectories,
+            service_rate=self._ledger.service_rate(now_s),
+            redelivered=self._ledger.redelivered,
+            workers=tuple(report for report in reports if report is not None),
+        )
+
+    async def close(self) -> None:
+        """Let go of everything; waiting callers see ``LinkClosed``."""
+        self._is_closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        for entry in self._ledger.unfinished():
+            self._announce(entry)
+        self._announce_arrival()
+
+    def connect(self, worker: str) -> "MemoryWorker":
+        """Open a worker's side under a name that no connected worker has."""
+        if worker in self._workers:
+            raise ValueError(f"a worker named {worker} is connected")
+        self._workers[worker] = MemoryWorker(self, worker)
+        return self._workers[worker]
+
+    async def _claim(self, worker: str, max_jobs: int) -> list[Job]:
+        while True:
+            arrival = self._arrival
+            self._raise_if_closed()
+            if entries := self._ledger.take(worker, max_jobs, self._clock()):
+                return [entry.job for entry in entries]
+            await arrival.wait()
+
+    def _publish(self, worker: str, job_id: str, event: Event) -> None:
+        entry = self._held(worker, job_id)
+        if entry is not None and entry.append(event):
+            self._announce(entry)
+
+    def _finish(
+        self,
+        entry: Entry,
+        state: JobState,
+        *,
+        result: dict[str, object] | None = None,
+        error: JobError | None = None,
+    ) -> None:
+        if self._ledger.finish(entry, state, self._clock(), result=result, error=error):
+            logger.info("job=%s state=%s attempt=%d", entry.job.id, state, entry.job.attempt)
+            if timer := self._timers.pop(entry.job.id, None):
+                timer.cancel()
+            self._announce(entry)
+
+    def _stop(self, entry: Entry, state: JobState) -> None:
+        """Finish a job that a worker may still hold, and tell the worker."""
+        worker = self._workers.get(entry.worker or "")
+        self._finish(entry, state)
+        if worker is not None:
+            worker.tell_cancelled(entry.job.id)
+
+    def _hand_back(self, worker: str, job_ids: Sequence[str]) -> None:
+        entries = [self._held(worker, job_id) for job_id in job_ids]
+        self._ledger.put_back([entry for entry in entries if entry is not None], is_lost=False)
+        self._announce_arrival()
+
+    def _lose(self, worker: str) -> None:
+        """Take back what a worker held when it went away."""
+        self._workers.pop(worker, None)
+        again = []
+        for entry in self._ledger.held_by(worker):
+            logger.warning("job=%s lost its worker=%s", entry.job.id, worker)
+            if entry.job.attempt + 1 > self._config.max_attempts:
+                detail = f"{entry.job.attempt + 1} workers were lost while they held the job"
+                error = JobError(code="worker_lost", detail=detail)
+                self._finish(entry, JobState.FAILED, error=error)
+            else:
+                again.append(entry)
+        self._ledger.put_back(again, is_lost=True)
+        self._announce_arrival()
+
+    def _held(self, worker: str, job_id: str) -> Entry | None:
+        """Return the entry of a job if this worker still holds it: late words change nothing."""
+        entry = self._ledger.find(job_id)
+        return entry if entry is not None and entry.worker == worker else None
+
+    def _set_timer(self, entry: Entry, *, grace_s: float) -> None:
+        if entry.job.deadline_s is None:
+            return
+        delay_s = max(entry.job.deadline_s - self._clock(), 0.0) + grace_s
+        loop = asyncio.get_running_loop()
+        self._timers[entry.job.id] = loop.call_later(delay_s, self._expire, entry, grace_s)
+
+    def _expire(self, entry: Entry, grace_s: float) -> None:
+        if entry.state is JobState.RUNNING and not grace_s:
+            self._set_timer(entry, grace_s=EXPIRY_GRACE_S)
+        else:
+            self._stop(entry, JobState.EXPIRED)
+
+    def _change_of(self, entry: Entry) -> asyncio.Event:
+        return self._changes.setdefault(entry.job.id, asyncio.Event())
+
+    def _announce(self, entry: Entry) -> None:
+        if changed := self._changes.pop(entry.job.id, None):
+            changed.set()
+
+    def _announce_arrival(self) -> None:
+        self._arrival.set()
+        self._arrival = asyncio.Event()
+
+    def _raise_if_closed(self) -> None:
+        if self._is_closed:
+            raise LinkClosed("the store is closed")
+
+
+class MemoryWorker:
+    """A worker's side of the queue, in the process of the store."""
+
+    def __init__(self, store: MemoryStore, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._cancelled: asyncio.Queue[str | None] = asyncio.Queue()
+        self.last_report: WorkerReport | None = None
+
+    async def claim(self, *, max_jobs: int) -> list[Job]:
+        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
+        return await self._store._claim(self._name, max_jobs)
+
+    async def publish(self, job_id: str, event: Event) -> None:
+        """Add an event to the job's; ignored once the job is final."""
+        self._store._publish(self._name, job_id, event)
+
+    async def complete(
+        self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
+    ) -> None:
+        """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
+        if entry := self._store._held(self._name, job_id):
+            self._store._finish(entry, outcome, result=result)
+
+    async def fail(self, job_id: str, *, code: str, detail: str) -> None:
+        """Finish the job as failed."""
+        if entry := self._store._held(self._name, job_id):
+            error = JobError(code=code, detail=detail)
+            self._store._finish(entry, JobState.FAILED, error=error)
+
+    async def hand_back(self, job_ids: Sequence[str]) -> None:
+        """Return claimed jobs to the front of the queue, their attempt count unchanged."""
+        self._store._hand_back(self._name, job_ids)
+
+    async def cancellations(self) -> AsyncIterator[str]:
+        """Yield ids of claimed jobs that nobody waits for any more."""
+        while (job_id := await self._cancelled.get()) is not None:
+            yield job_id
+
+    async def report(self, report: WorkerReport) -> None:
+        """Tell how the worker stands."""
+        self.last_report = report
+
+    async def close(self) -> None:
+        """Let go; jobs still claimed go to another worker."""
+        self._cancelled.put_nowait(None)
+        self._store._lose(self._name)
+
+    def tell_cancelled(self, job_id: str) -> None:
+        """Let the worker know that nobody waits for a job it holds."""
+        self._cancelled.put_nowait(job_id)
