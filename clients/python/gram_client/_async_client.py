@@ -1,0 +1,163 @@
+"""The asynchronous client: the same calls as the synchronous one, awaited."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from gram_client import _settings
+from gram_client._errors import NoAnswer
+from gram_client._models import Health, ModelInfo, ModelList, PuzzleInfo, PuzzleList, SolveResult
+from gram_client._protocol import (
+    Count,
+    Fallback,
+    Halt,
+    Puzzle,
+    Request,
+    default_headers,
+    get_request,
+    no_answer,
+    read,
+    read_health,
+    settle,
+    solve_request,
+)
+from gram_client._retry import Retry
+
+
+class AsyncClient:
+    """Talks to one server over one pool of connections; belongs to one event loop."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = _settings.DEFAULT_TIMEOUT_S,
+        max_retries: int = _settings.DEFAULT_MAX_RETRIES,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Open no connection yet.
+
+        Args:
+            base_url: The server; ``GRAM_BASE_URL`` or http://127.0.0.1:8000 where None.
+            api_key: Bearer token; ``GRAM_API_KEY`` where None.
+            timeout_s: Silence after which an attempt is given up.
+            max_retries: Attempts after the first, for failures that a repetition can help.
+            sleep: Waits between attempts.
+        """
+        self.settings = _settings.resolve(
+            base_url, api_key, timeout_s=timeout_s, max_retries=max_retries
+        )
+        self._retry = Retry(max_retries=max_retries)
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(
+            base_url=self.settings.base_url,
+            headers=default_headers(self.settings),
+            timeout=timeout_s,
+        )
+
+    async def solve(
+        self,
+        puzzle: Puzzle,
+        *,
+        width: int = 16,
+        depth: int | None = None,
+        max_solutions: int | None = None,
+        deadline_ms: int | None = None,
+        seed: int | None = None,
+        augment: bool = True,
+        halt: Halt = "verified",
+        fallback: Fallback = "none",
+        count: Count = "none",
+        model: str | None = None,
+        timeout_s: float | None = None,
+    ) -> SolveResult:
+        """Solve a puzzle; a puzzle nobody solved is a result too, see ``SolveResult.status``.
+
+        Args:
+            puzzle: Text (a sudoku's characters, a DIMACS graph), rows of numbers, or a JSON body.
+            width: Trajectories to sample.
+            depth: Supervision steps a trajectory may take; the model's default where None.
+            max_solutions: Stop at this many distinct solutions; None explores the whole width.
+            deadline_ms: Return what there is after this time.
+            seed: Repeats an earlier call; drawn where None, so that retries repeat their work.
+            augment: Let each trajectory look at its own symmetry view of the puzzle.
+            halt: When a trajectory leaves before ``depth``.
+            fallback: ``exact`` answers by exact search where no trajectory did.
+            count: ``exact`` fills ``completeness.total``.
+            model: Name of the model; the puzzle's own where None.
+            timeout_s: Replaces the client's for this call.
+        """
+        request = solve_request(
+            puzzle,
+            {
+                "width": width,
+                "depth": depth,
+                "max_solutions": max_solutions,
+                "deadline_ms": deadline_ms,
+                "seed": seed,
+                "augment": augment,
+                "halt": halt,
+                "fallback": fallback,
+                "count": count,
+                "model": model,
+            },
+        )
+        return read(SolveResult, settle(await self._send(request, timeout_s)))
+
+    async def puzzles(self) -> list[PuzzleInfo]:
+        """Return the puzzle families the server knows."""
+        return list(read(PuzzleList, settle(await self._send(get_request("/puzzles")))).puzzles)
+
+    async def models(self) -> list[ModelInfo]:
+        """Return the models the server has loaded."""
+        return list(read(ModelList, settle(await self._send(get_request("/models")))).models)
+
+    async def health(self) -> Health:
+        """Say whether the server takes work now; asks once and does not retry."""
+        return read_health(await self._attempt(get_request("/readyz"), None))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _send(
+        self, request: Request, timeout_s: float | None = None
+    ) -> httpx.Response | NoAnswer:
+        attempt = 0
+        while True:
+            outcome = await self._attempt(request, timeout_s)
+            delay_s = self._retry.delay_s(outcome, attempt=attempt)
+            if delay_s is None:
+                return outcome
+            await self._sleep(delay_s)
+            attempt += 1
+
+    async def _attempt(
+        self, request: Request, timeout_s: float | None
+    ) -> httpx.Response | NoAnswer:
+        try:
+            return await self._http.request(
+                request.method,
+                request.path,
+                params=request.params,
+                headers=request.headers,
+                content=request.content,
+                timeout=self.settings.timeout_s if timeout_s is None else timeout_s,
+            )
+        except httpx.RequestError as error:
+            return no_answer(error, self.settings)

@@ -1,0 +1,62 @@
+"""When to try a call again, and after how long. Knows no clock and does not sleep itself.
+
+Safe for every call of this package: reads change nothing, and a solve carries a seed, so that a
+second attempt is the same work with the same answer.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+import httpx
+
+from gram_client._errors import ConnectionFailed, NoAnswer
+
+RETRIED_STATUSES = frozenset({408, 429})
+"""Besides every 5xx."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Capped exponential backoff with jitter; ``Retry-After`` goes before it."""
+
+    max_retries: int
+    base_s: float = 0.25
+    max_backoff_s: float = 8.0
+    max_retry_after_s: float = 60.0
+    """A server that asks for more is not waited for."""
+    rng: random.Random = field(default_factory=random.Random)
+
+    def delay_s(self, outcome: httpx.Response | NoAnswer, *, attempt: int) -> float | None:
+        """Return the seconds to wait before the next attempt, or None to stop.
+
+        Args:
+            outcome: What the attempt ended with.
+            attempt: Attempts made before it.
+        """
+        if attempt >= self.max_retries or not _can_help(outcome):
+            return None
+        asked_s = None if isinstance(outcome, NoAnswer) else retry_after_s(outcome)
+        if asked_s is None:
+            return self._backoff_s(attempt)
+        return asked_s if asked_s <= self.max_retry_after_s else None
+
+    def _backoff_s(self, attempt: int) -> float:
+        # Full jitter above a half: clients that failed together do not come back together.
+        ceiling_s = min(self.max_backoff_s, self.base_s * 2.0**attempt)
+        return ceiling_s * self.rng.uniform(0.5, 1.0)
+
+
+def retry_after_s(response: httpx.Response) -> float | None:
+    """Return the header ``Retry-After`` where it is a number of seconds."""
+    try:
+        seconds = float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+    return seconds if seconds >= 0 else None
+
+
+def _can_help(outcome: httpx.Response | NoAnswer) -> bool:
+    # A call that timed out is not repeated: the caller's patience is used up.
+    if isinstance(outcome, NoAnswer):
+        return isinstance(outcome, ConnectionFailed)
+    return outcome.status_code in RETRIED_STATUSES or outcome.status_code >= 500

@@ -1,0 +1,181 @@
+"""The console script ``gram``: answers on stdout, talk on stderr, exit 0, 1 or 2.
+
+0: there is a solution; 1: there is none; 2: the call could not be made or was refused.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from gram_client._board import draw
+from gram_client._client import Client
+from gram_client._errors import GramError
+from gram_client._models import SolveResult
+from gram_client._protocol import Count, Fallback, Halt, Puzzle
+from gram_client._settings import DEFAULT_TIMEOUT_S
+
+NUM_SHOWN_VIOLATIONS = 5
+
+_base_url = click.option("--base-url", help="The server.  [env: GRAM_BASE_URL]")
+_json = click.option("--json", "is_json", is_flag=True, help="Print the answer as JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gram-client")
+def main() -> None:
+    """Ask a gram-server to solve puzzles."""
+
+
+@main.command()
+@click.argument("puzzle")
+@click.option("--width", default=16, show_default=True, help="Trajectories to sample.")
+@click.option("--depth", type=int, help="Supervision steps a trajectory may take.")
+@click.option("--max-solutions", type=int, help="Stop at this many distinct solutions.")
+@click.option("--deadline-ms", type=int, help="Return what there is after this time.")
+@click.option("--seed", type=int, help="Repeat an earlier call.")
+@click.option("--augment/--no-augment", default=True, help="A symmetry view per trajectory.")
+@click.option("--halt", type=click.Choice(["verified", "act", "never"]), default="verified")
+@click.option("--fallback", type=click.Choice(["none", "exact"]), default="none")
+@click.option("--count", type=click.Choice(["none", "exact"]), default="none")
+@click.option("--model", help="Name of the model.")
+@click.option("--timeout-s", default=DEFAULT_TIMEOUT_S, help="Give up after this much silence.")
+@_json
+@_base_url
+def solve(
+    puzzle: str,
+    *,
+    width: int,
+    depth: int | None,
+    max_solutions: int | None,
+    deadline_ms: int | None,
+    seed: int | None,
+    augment: bool,
+    halt: Halt,
+    fallback: Fallback,
+    count: Count,
+    model: str | None,
+    timeout_s: float,
+    is_json: bool,
+    base_url: str | None,
+) -> None:
+    """Solve PUZZLE: a file, - for stdin, or the puzzle itself.
+
+    A puzzle is a sudoku's characters, a DIMACS graph, or a JSON body.
+    """
+    body = _read_puzzle(puzzle)
+    with _client(base_url, timeout_s) as client:
+        result = client.solve(
+            body,
+            width=width,
+            depth=depth,
+            max_solutions=max_solutions,
+            deadline_ms=deadline_ms,
+            seed=seed,
+            augment=augment,
+            halt=halt,
+            fallback=fallback,
+            count=count,
+            model=model,
+        )
+    if is_json:
+        click.echo(result.model_dump_json())
+    else:
+        _show(result)
+    raise SystemExit(0 if result.is_solved else 1)
+
+
+@main.command()
+@_json
+@_base_url
+def puzzles(*, is_json: bool, base_url: str | None) -> None:
+    """List the puzzles the server knows."""
+    with _client(base_url) as client:
+        known = client.puzzles()
+    if is_json:
+        click.echo(json.dumps([puzzle.model_dump(mode="json") for puzzle in known]))
+        return
+    for puzzle in known:
+        click.echo(f"{puzzle.name:16} {' '.join(puzzle.tasks)}".rstrip())
+
+
+@main.command()
+@_json
+@_base_url
+def models(*, is_json: bool, base_url: str | None) -> None:
+    """List the models the server has loaded."""
+    with _client(base_url) as client:
+        loaded = client.models()
+    if is_json:
+        click.echo(json.dumps([model.model_dump(mode="json") for model in loaded]))
+        return
+    for model in loaded:
+        size = f"{model.num_parameters:,} parameters"
+        click.echo(f"{model.id:32} {model.task:20} depth {model.depth:<4} {size}")
+
+
+@contextmanager
+def _client(base_url: str | None, timeout_s: float = DEFAULT_TIMEOUT_S) -> Iterator[Client]:
+    try:
+        with Client(base_url, timeout_s=timeout_s) as client:
+            yield client
+    except GramError as error:
+        click.echo(f"gram: {error}", err=True)
+        raise SystemExit(2) from error
+
+
+def _read_puzzle(argument: str) -> Puzzle:
+    text = _read_text(argument).strip()
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"the puzzle is not JSON: {error}") from error
+    if isinstance(body, list):
+        return {"puzzle": "sudoku", "grid": body}
+    return body if isinstance(body, dict) else text
+
+
+def _read_text(argument: str) -> str:
+    if _is_puzzle(argument):
+        return argument
+    try:
+        with click.open_file(argument, encoding="utf-8") as file:
+            return str(file.read())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise click.UsageError(f"{argument}: {reason}") from error
+
+
+def _is_puzzle(argument: str) -> bool:
+    # No file of that name is looked for: the characters of a board are hardly ever one.
+    is_board = len(argument) >= 16 and set(argument) <= set("0123456789.*_ \n")
+    return is_board or "\n" in argument or argument.lstrip().startswith(("{", "["))
+
+
+def _show(result: SolveResult) -> None:
+    click.echo(_summary(result), err=True)
+    for number, solution in enumerate(result.solutions, start=1):
+        how = "exact search" if solution.source == "exact" else f"{solution.votes} votes"
+        click.echo(f"solution {number}, {how}")
+        click.echo(draw(result.puzzle, solution.answer))
+    if result.best_attempt is None:
+        return
+    violations = result.best_attempt.violations
+    click.echo(f"best attempt, {len(violations)} rules broken:", err=True)
+    click.echo(draw(result.puzzle, result.best_attempt.answer), err=True)
+    for violation in violations[:NUM_SHOWN_VIOLATIONS]:
+        cells = " ".join(str(cell) for cell in violation.cells)
+        click.echo(f"{violation.rule}: {cells}", err=True)
+
+
+def _summary(result: SolveResult) -> str:
+    cost = f"{result.usage.engine_ms:.0f} ms, seed {result.seed}, {result.model}"
+    valid = f"{result.valid_trajectories} of {result.width} trajectories valid"
+    return f"{result.status}: {result.distinct} distinct, {valid}, {cost}"
+
+
+if __name__ == "__main__":
+    main()
