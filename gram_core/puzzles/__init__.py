@@ -22,6 +22,9 @@ from gram_core.puzzles.base import (
     Unit,
     Violation,
 )
+from gram_core.puzzles.body import shown
+from gram_core.puzzles.graph_coloring import GraphColoring
+from gram_core.puzzles.nqueens import NQueens
 from gram_core.puzzles.sudoku import Sudoku
 
 __all__ = [
@@ -46,7 +49,9 @@ __all__ = [
 AnyFamily: TypeAlias = Family[Any]
 """A family whose kind of instance the caller does not look into."""
 
-_FAMILIES: Mapping[str, AnyFamily] = MappingProxyType({Sudoku.name: Sudoku()})
+_FAMILIES: Mapping[str, AnyFamily] = MappingProxyType(
+    {family.name: family for family in (Sudoku(), NQueens(), GraphColoring())}
+)
 
 
 def families() -> Mapping[str, AnyFamily]:
@@ -57,7 +62,7 @@ def families() -> Mapping[str, AnyFamily]:
 def family(name: str) -> AnyFamily:
     """Return the family of that name."""
     if name not in _FAMILIES:
-        raise UnknownPuzzle(f"{name!r} is not a puzzle; there are {', '.join(_FAMILIES)}")
+        raise UnknownPuzzle(f"no puzzle is named {shown(name)}: there are {', '.join(_FAMILIES)}")
     return _FAMILIES[name]
 
 
@@ -67,4 +72,6 @@ def task(name: str) -> Task:
         # Families are named by the start of their tasks' names.
         if name.startswith(f"{candidate.name}-"):
             return candidate.task(name)
-    raise UnknownTask(f"{name!r} is not a task of {', '.join(_FAMILIES)}")
+    raise UnknownTask(
+        f"no task is named {shown(name)}: a task is one of {', '.join(_FAMILIES)} with its size"
+    )

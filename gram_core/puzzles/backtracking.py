@@ -26,9 +26,7 @@ def count_solutions(
 ) -> int:
     """Return the number of solutions, counting no further than limit."""
     found = 0
-    for _ in solutions(
-        domains, exclusions, interchangeable=interchangeable, max_nodes=max_nodes
-    ):
+    for _ in solutions(domains, exclusions, interchangeable=interchangeable, max_nodes=max_nodes):
         found += 1
         if found >= limit:
             break

@@ -45,7 +45,7 @@ class Unit:
     name: str
     """What people call it: ``row 4``, ``edge 0-3``."""
     kind: str
-    """The sort of unit, which a relational attention head may follow: ``row``, ``box``, ``edge``."""
+    """The sort of unit, which a head of relational attention may follow: ``row``, ``edge``."""
     constraint: Constraint
     cells: tuple[int, ...]
     """Positions in the token sequence."""

@@ -23,7 +23,7 @@ from gram_core.puzzles.base import (
     Unit,
     Violation,
 )
-from gram_core.puzzles.body import check_fields, refuse
+from gram_core.puzzles.body import check_fields, refuse, shown
 from gram_core.puzzles.sudoku_digging import dig
 from gram_core.puzzles.sudoku_grid import (
     BOX_SHAPES,
@@ -49,7 +49,9 @@ class Sudoku:
     def task(self, name: str) -> Task:
         """Return the task of that name."""
         if name not in _SIZES:
-            raise UnknownTask(f"{name!r} is not a sudoku task; there are {', '.join(_SIZES)}")
+            raise UnknownTask(
+                f"no sudoku task is named {shown(name)}: there are {', '.join(_SIZES)}"
+            )
         return _task(_SIZES[name])
 
     def parse(self, body: Mapping[str, object]) -> SudokuGrid:

@@ -90,7 +90,8 @@ def _exclusions(size: int) -> Exclusions:
         [
             other
             for other in range(size**2)
-            if other != cell and any(a == b for a, b in zip(places[cell], places[other], strict=True))
+            if other != cell
+            and any(a == b for a, b in zip(places[cell], places[other], strict=True))
         ]
         for cell in range(size**2)
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gram_core.errors import Issue
-from gram_core.puzzles.body import describe, is_integer, raise_issues, read_list, refuse
+from gram_core.puzzles.body import describe, is_integer, raise_issues, read_list, read_text, refuse
 
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 """Rows and columns of a box, by side of the board."""
@@ -72,9 +72,7 @@ def format_grid(size: int, cells: Sequence[int], form: Form) -> str | list[str] 
 
 
 def _read_string(text: str) -> SudokuGrid:
-    if len(text) > _MAX_TEXT:
-        refuse("grid", f"has {len(text)} characters; at most {_MAX_TEXT} are read")
-    characters = _cell_characters(text)
+    characters = _cell_characters(read_text(text, "grid", max_length=_MAX_TEXT))
     size = _size_of(len(characters), "cells", _SIZES)
     return _make_grid(characters, size, Form.STRING)
 
@@ -91,7 +89,10 @@ def _cell_characters(text: str) -> str:
 def _read_rows(value: Sequence[object]) -> SudokuGrid:
     size = _size_of(len(value), "rows", {size: size for size in BOX_SHAPES})
     if all(isinstance(row, str) for row in value):
-        lines = [_cell_characters(str(row)[:_MAX_TEXT]) for row in value]
+        lines = [
+            _cell_characters(read_text(row, f"grid[{number}]", max_length=_MAX_TEXT))
+            for number, row in enumerate(value)
+        ]
         _check_row_lengths(lines, size)
         return _make_grid("".join(lines), size, Form.ROWS)
     rows = [read_list(row, f"grid[{number}]", max_items=100) for number, row in enumerate(value)]

@@ -1,0 +1,123 @@
+"""Graphs to colour as people write them: the instance, its JSON and DIMACS forms, and clashes.
+
+Knows vertices, edges and colours; does not know tokens, units or solving.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gram_core.errors import Issue
+from gram_core.puzzles.body import (
+    describe,
+    raise_issues,
+    read_integer,
+    read_list,
+    read_pair,
+    refuse,
+    shown,
+)
+from gram_core.puzzles.dimacs import Graph, read_dimacs
+
+MAX_VERTICES = 256
+"""Largest graph that is read."""
+
+MAX_COLORS = 32
+"""Most colours that are read."""
+
+DEFAULT_COLORS = 3
+
+_MAX_EDGES = MAX_VERTICES * (MAX_VERTICES - 1) // 2
+_VERTEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+Edge = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColoringGraph:
+    """A graph to colour so that the ends of every edge differ."""
+
+    vertices: int
+    """Number of vertices, which are named from 0."""
+    edges: tuple[Edge, ...]
+    """Pairs with the smaller vertex first, in order, each once."""
+    colors: int = DEFAULT_COLORS
+    """Number of colours, which are named from 0."""
+    fixed: tuple[tuple[int, int], ...] = ()
+    """(vertex, colour) of the vertices that already have their colour, in order."""
+
+
+def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
+    """Read a graph from checked fields; refuse it saying where it is wrong."""
+    graph = _read_drawn(fields) if "dimacs" in fields else _read_listed(fields)
+    colors = read_integer(fields.get("colors", DEFAULT_COLORS), "colors", low=1, high=MAX_COLORS)
+    fixed = _read_fixed(fields.get("fixed", {}), graph.vertices, colors)
+    instance = ColoringGraph(
+        vertices=graph.vertices,
+        edges=tuple(sorted(set(graph.edges))),
+        colors=colors,
+        fixed=tuple(sorted(fixed.items())),
+    )
+    raise_issues(_clashes(instance))
+    return instance
+
+
+def _read_drawn(fields: Mapping[str, object]) -> Graph:
+    for field in ("vertices", "edges"):
+        if field in fields:
+            refuse(field, "cannot stand beside dimacs: post one of the two")
+    return read_dimacs(fields["dimacs"], max_vertices=MAX_VERTICES)
+
+
+def _read_listed(fields: Mapping[str, object]) -> Graph:
+    for field, what in (("vertices", "the number of vertices"), ("edges", "a list of pairs")):
+        if field not in fields:
+            refuse(field, f"is missing: {what}, or else a DIMACS text as dimacs")
+    vertices = read_integer(fields["vertices"], "vertices", low=1, high=MAX_VERTICES)
+    entries = read_list(fields["edges"], "edges", max_items=_MAX_EDGES)
+    return Graph(vertices, _read_edges(entries, vertices))
+
+
+def _read_edges(entries: Sequence[object], vertices: int) -> list[Edge]:
+    first_at: dict[Edge, int] = {}
+    issues = []
+    for index, entry in enumerate(entries):
+        one, other = read_pair(entry, f"edges[{index}]", below=vertices)
+        edge = (min(one, other), max(one, other))
+        first = first_at.setdefault(edge, index)
+        if one == other:
+            detail = f"joins vertex {one} to itself, so no colour is left for it"
+            issues.append(Issue(f"edges[{index}]", detail, ((one,),), f"edge {one}-{one}"))
+        elif first != index:
+            detail = f"repeats edges[{first}]: {edge[0]}-{edge[1]}"
+            issues.append(Issue(f"edges[{index}]", detail, ((edge[0],), (edge[1],))))
+    raise_issues(issues)
+    return list(first_at)
+
+
+def _read_fixed(value: object, vertices: int, colors: int) -> dict[int, int]:
+    if not isinstance(value, Mapping):
+        refuse("fixed", f"must be an object of vertex to colour, not {describe(value)}")
+    if len(value) > vertices:
+        refuse("fixed", f"has {len(value)} entries; the graph has {vertices} vertices")
+    fixed = {}
+    for key, color in value.items():
+        field = f"fixed[{shown(key)}]"
+        if not isinstance(key, str) or not _VERTEX.fullmatch(key) or int(key) >= vertices:
+            refuse(field, f"is not a vertex: they are 0 to {vertices - 1}")
+        fixed[int(key)] = read_integer(color, field, low=0, high=colors - 1)
+    return fixed
+
+
+def _clashes(graph: ColoringGraph) -> list[Issue]:
+    color_of = dict(graph.fixed)
+    return [
+        Issue(
+            "fixed",
+            f"vertices {one} and {other} both have colour {color_of[one]}, but an edge joins them",
+            ((one,), (other,)),
+            f"edge {one}-{other}",
+        )
+        for one, other in graph.edges
+        if one in color_of and color_of[one] == color_of.get(other)
+    ]

@@ -1,0 +1,69 @@
+"""Reader of the DIMACS ``.col`` text of a graph, whose vertices are counted from 1.
+
+Knows lines and numbers; does not know colours.
+"""
+
+from typing import NamedTuple
+
+from gram_core.puzzles.body import read_text, refuse
+
+_FIELD = "dimacs"
+_MAX_TEXT = 2_000_000
+
+
+class Graph(NamedTuple):
+    """A plain graph with vertices from 0."""
+
+    vertices: int
+    edges: list[tuple[int, int]]
+    """Pairs with the smaller vertex first."""
+
+
+def read_dimacs(value: object, *, max_vertices: int) -> Graph:
+    """Read the problem line and the edge lines; an edge may be listed in both directions."""
+    text = read_text(value, _FIELD, max_length=_MAX_TEXT)
+    graph: Graph | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        # c: comment; n, d, v, x: node values and geometry, which colouring does not use.
+        if not words or words[0] in ("c", "n", "d", "v", "x"):
+            continue
+        if words[0] == "p":
+            graph = _read_problem(words, number, graph, max_vertices)
+        elif words[0] == "e":
+            _read_edge(words, number, graph)
+        else:
+            refuse(_FIELD, f"line {number} does not start with c, p or e")
+    if graph is None:
+        refuse(_FIELD, "has no problem line: p edge VERTICES EDGES")
+    return graph
+
+
+def _read_problem(words: list[str], line: int, graph: Graph | None, max_vertices: int) -> Graph:
+    if graph is not None:
+        refuse(_FIELD, f"line {line} is a second problem line")
+    if len(words) != 4 or words[1] not in ("edge", "edges", "col"):
+        refuse(_FIELD, f"line {line} is not of the form: p edge VERTICES EDGES")
+    # The number of edges is not held to: files differ in whether they count both directions.
+    return Graph(_read_number(words[2], line, low=1, high=max_vertices), [])
+
+
+def _read_edge(words: list[str], line: int, graph: Graph | None) -> None:
+    if graph is None:
+        refuse(_FIELD, f"line {line} comes before the problem line")
+    if len(words) != 3:
+        refuse(_FIELD, f"line {line} is not of the form: e VERTEX VERTEX")
+    one, other = (_read_number(word, line, low=1, high=graph.vertices) - 1 for word in words[1:])
+    if one == other:
+        detail = f"line {line} joins vertex {one + 1} to itself, so no colour is left for it"
+        refuse(_FIELD, detail, cells=[(one,)], rule=f"edge {one}-{one}")
+    graph.edges.append((min(one, other), max(one, other)))
+
+
+def _read_number(word: str, line: int, *, low: int, high: int) -> int:
+    is_number = word.isascii() and word.isdigit() and len(word) <= 9
+    if not is_number:
+        refuse(_FIELD, f"line {line} should hold whole numbers")
+    if not low <= int(word) <= high:
+        refuse(_FIELD, f"line {line} holds {int(word)}, which is not between {low} and {high}")
+    return int(word)

@@ -1,0 +1,127 @@
+"""Exact enumeration on OR-tools CP-SAT, driven by the units of any family.
+
+The solver is the optional extra ``exact``; it is imported on first use.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gram_core.errors import ExactTimeout, ExactUnavailable
+from gram_core.puzzles.base import BLANK, FIRST_VALUE, Constraint, Task, Tokens, Unit
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    model: "cp_model.CpModel"
+    choices: list[dict[int, Any]]
+    """For each position: token -> the solver's boolean that the cell holds it."""
+
+
+def enumerate_answers(
+    givens: Tokens,
+    task: Task,
+    units: Sequence[Unit],
+    *,
+    limit: int,
+    max_time_s: float | None = None,
+    interchangeable: Sequence[int] = (),
+) -> Iterator[Tokens]:
+    """Yield up to limit distinct answers.
+
+    Args:
+        givens: Tokens of the instance, shape (length,).
+        task: Shapes and vocabulary.
+        units: Every rule of the instance.
+        limit: Answers after which the search stops.
+        max_time_s: Time after which the search stops; ``ExactTimeout`` follows what was found.
+        interchangeable: Tokens that may be renamed into one another; no given holds any of them,
+            and of the answers that differ only by such a renaming one is yielded.
+    """
+    program = _state(givens, task, units)
+    _break_renaming(program, interchangeable)
+    yield from _search(program, limit=limit, max_time_s=max_time_s)
+
+
+def _cp_model() -> Any:
+    try:
+        from ortools.sat.python import cp_model
+    except ImportError as error:
+        raise ExactUnavailable("exact enumeration needs the extra: gram-server[exact]") from error
+    return cp_model
+
+
+def _state(givens: Tokens, task: Task, units: Sequence[Unit]) -> _Program:
+    model = _cp_model().CpModel()
+    legal = range(BLANK if task.allows_blank else FIRST_VALUE, task.vocabulary)
+    choices: list[dict[int, Any]] = []
+    for given in givens.tolist():
+        tokens = legal if given == BLANK else [given]
+        choices.append({token: model.new_bool_var("") for token in tokens})
+        model.add_exactly_one(choices[-1].values())
+    program = _Program(model, choices)
+    for unit in units:
+        _require(program, unit, range(FIRST_VALUE, task.vocabulary))
+    return program
+
+
+def _require(program: _Program, unit: Unit, values: Sequence[int]) -> None:
+    for value in values:
+        holders = [
+            program.choices[cell][value] for cell in unit.cells if value in program.choices[cell]
+        ]
+        if unit.constraint in (Constraint.PERMUTATION, Constraint.EXACTLY_ONE):
+            program.model.add_exactly_one(holders)
+        else:
+            program.model.add_at_most_one(holders)
+
+
+def _break_renaming(program: _Program, interchangeable: Sequence[int]) -> None:
+    """Let each interchangeable value appear only after the one before it has appeared."""
+    for earlier, later in pairwise(interchangeable):
+        seen: list[Any] = []
+        for options in program.choices:
+            if later in options:
+                program.model.add_bool_or([*seen, options[later].negated()])
+            if earlier in options:
+                seen.append(options[earlier])
+
+
+def _search(program: _Program, *, limit: int, max_time_s: float | None) -> Iterator[Tokens]:
+    if limit < 1:
+        return
+    cp_model = _cp_model()
+    found: list[Tokens] = []
+
+    class Collector(cp_model.CpSolverSolutionCallback):  # type: ignore[misc, name-defined]
+        """Keeps each answer as the solver meets it."""
+
+        def on_solution_callback(self) -> None:
+            found.append(_answer(program, self.boolean_value))
+            if len(found) >= limit:
+                self.stop_search()
+
+    solver = cp_model.CpSolver()
+    solver.parameters.enumerate_all_solutions = True
+    # Enumeration is sequential, and one worker makes the order repeatable.
+    solver.parameters.num_workers = 1
+    if max_time_s is not None:
+        solver.parameters.max_time_in_seconds = max(max_time_s, 0.0)
+    status = solver.solve(program.model, Collector())
+    yield from found[:limit]
+    if len(found) < limit and status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
+        raise ExactTimeout(f"stopped after {max_time_s} s with {len(found)} solutions")
+
+
+def _answer(program: _Program, is_true: Any) -> Tokens:
+    tokens = [
+        next(token for token, literal in options.items() if is_true(literal))
+        for options in program.choices
+    ]
+    return np.asarray(tokens, dtype=np.uint8)

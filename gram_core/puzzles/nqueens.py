@@ -1,0 +1,194 @@
+"""N-Queens: complete a board of any size so that no queen attacks another.
+
+Holds the rules, symmetries and instances of the family; how boards are written is in
+``nqueens_board``.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+
+from gram_core.errors import UnknownTask
+from gram_core.puzzles.base import (
+    BLANK,
+    FIRST_VALUE,
+    PAD,
+    Constraint,
+    Encoded,
+    Symmetry,
+    Task,
+    Tokens,
+    Unit,
+    Violation,
+)
+from gram_core.puzzles.body import check_fields, shown
+from gram_core.puzzles.nqueens_board import (
+    MAX_SIZE,
+    QueensBoard,
+    Square,
+    format_board,
+    lines_of,
+    read_board,
+)
+from gram_core.puzzles.nqueens_placing import place
+from gram_core.puzzles.violations import find_violations
+
+_QUEEN = FIRST_VALUE
+_NAME = re.compile(r"nqueens-([1-9][0-9]{0,2})")
+_CONSTRAINTS = {
+    "row": Constraint.EXACTLY_ONE,
+    "column": Constraint.EXACTLY_ONE,
+    "diagonal": Constraint.AT_MOST_ONE,
+    "antidiagonal": Constraint.AT_MOST_ONE,
+}
+
+
+class NQueens:
+    """The queens family: an answer's token is a queen or BLANK; a given BLANK is unknown."""
+
+    name = "nqueens"
+
+    def tasks(self) -> Sequence[str]:
+        """Return the sizes that weights are usually made for."""
+        return ("nqueens-8", "nqueens-10")
+
+    def task(self, name: str) -> Task:
+        """Return the task of that name: ``nqueens-<n>``."""
+        match = _NAME.fullmatch(name)
+        if match is None or int(match[1]) > MAX_SIZE:
+            raise UnknownTask(
+                f"no queens task is named {shown(name)}: there are nqueens-1 to nqueens-{MAX_SIZE}"
+            )
+        return _task(int(match[1]))
+
+    def parse(self, body: Mapping[str, object]) -> QueensBoard:
+        """Read ``{"n": ..., "queens": ...}`` or ``{"grid": ...}``."""
+        return read_board(check_fields(body, puzzle=self.name, allowed=("n", "queens", "grid")))
+
+    def parse_text(self, text: str) -> QueensBoard:
+        """Read a board drawn in lines of ``Q`` and ``.``."""
+        return self.parse({"grid": text})
+
+    def task_of(self, instance: QueensBoard) -> Task:
+        """Return the task of the board's size."""
+        return _task(instance.size)
+
+    def dump(self, instance: QueensBoard) -> dict[str, object]:
+        """Return the canonical body, in the form that was posted."""
+        field = "queens" if instance.form == "queens" else "grid"
+        board = format_board(instance.size, instance.queens, instance.form)
+        return {"puzzle": self.name, "n": instance.size, field: board}
+
+    def encode(self, instance: QueensBoard) -> Encoded:
+        """Return the standing queens as 2 and every other square as BLANK, unknown."""
+        board = np.full((instance.size, instance.size), BLANK, dtype=np.uint8)
+        for square in instance.queens:
+            board[square] = _QUEEN
+        return Encoded(tokens=board.reshape(-1))
+
+    def decode(self, instance: QueensBoard, tokens: Tokens) -> object:
+        """Return the queens in the form that was posted."""
+        return format_board(instance.size, _queens(tokens, instance.size), instance.form)
+
+    def units(self, instance: QueensBoard) -> Sequence[Unit]:
+        """Return rows, columns, diagonals and antidiagonals, those of one square too."""
+        return _task(instance.size).units
+
+    def check(self, instance: QueensBoard, tokens: Tokens) -> bool:
+        """Say whether n queens stand, the given among them, and no two attack each other."""
+        if not np.isin(tokens, (BLANK, _QUEEN)).all():
+            return False
+        queens = _queens(tokens, instance.size)
+        kept = set(instance.queens) <= set(queens)
+        return kept and len(queens) == instance.size and not _has_attack(queens)
+
+    def violations(self, instance: QueensBoard, tokens: Tokens) -> list[Violation]:
+        """Return attacks and missing queens by line, removed givens and illegal tokens."""
+        return find_violations(
+            tokens,
+            self.encode(instance).tokens,
+            task=_task(instance.size),
+            units=self.units(instance),
+            cell=lambda position: divmod(position, instance.size),
+        )
+
+    def canonical(self, instance: QueensBoard, tokens: Tokens) -> bytes:
+        """Return the board itself: a rotated board is another solution."""
+        return tokens.astype(np.uint8).tobytes()
+
+    def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
+        """Draw one of the eight rotations and reflections of the board."""
+        positions = np.arange(task.length, dtype=np.int64).reshape(task.size, task.size)
+        positions = np.rot90(positions, int(rng.integers(4)))
+        if rng.random() < 0.5:
+            positions = positions.T
+        values = np.array([PAD, BLANK, _QUEEN], dtype=np.uint8)
+        return Symmetry(positions=positions.reshape(-1).copy(), values=values)
+
+    def generate(
+        self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
+    ) -> QueensBoard:
+        """Remove queens from a random full board as long as the number of solutions allows."""
+        queens = place(task.size, rng, num_solutions=num_solutions)
+        return QueensBoard(size=task.size, queens=tuple(sorted(queens)))
+
+    def enumerate(
+        self, instance: QueensBoard, *, limit: int, max_time_s: float | None = None
+    ) -> Iterator[Tokens]:
+        """Yield up to limit solutions exactly."""
+        from gram_core.puzzles.exact import enumerate_answers
+
+        return enumerate_answers(
+            self.encode(instance).tokens,
+            _task(instance.size),
+            self.units(instance),
+            limit=limit,
+            max_time_s=max_time_s,
+        )
+
+
+@lru_cache(maxsize=16)
+def _task(size: int) -> Task:
+    return Task(
+        name=f"nqueens-{size}",
+        family=NQueens.name,
+        size=size,
+        length=size * size,
+        num_values=1,
+        rows=size,
+        columns=size,
+        units=_units(size),
+        allows_blank=True,
+    )
+
+
+def _units(size: int) -> tuple[Unit, ...]:
+    cells: dict[tuple[str, int], list[int]] = {
+        (kind, number): []
+        for kind, count in zip(_CONSTRAINTS, (size, size, 2 * size - 1, 2 * size - 1), strict=True)
+        for number in range(count)
+    }
+    for position in range(size * size):
+        for line in lines_of(size, *divmod(position, size)):
+            cells[line].append(position)
+    return tuple(
+        Unit(f"{kind} {number}", kind, _CONSTRAINTS[kind], tuple(members))
+        for (kind, number), members in cells.items()
+    )
+
+
+def _queens(tokens: Tokens, size: int) -> list[Square]:
+    return [divmod(position, size) for position in np.flatnonzero(tokens == _QUEEN).tolist()]
+
+
+def _has_attack(queens: Iterable[Square]) -> bool:
+    """Say whether two queens share a row, a column or a diagonal, pair by pair."""
+    return any(
+        row == other_row
+        or column == other_column
+        or abs(row - other_row) == abs(column - other_column)
+        for (row, column), (other_row, other_column) in combinations(queens, 2)
+    )

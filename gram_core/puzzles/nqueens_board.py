@@ -1,0 +1,167 @@
+"""Queens boards as people write them: the instance, its list and text forms, and attacks.
+
+Knows rows and columns; does not know tokens, units or solving.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gram_core.errors import Issue
+from gram_core.puzzles.body import (
+    describe,
+    raise_issues,
+    read_integer,
+    read_list,
+    read_pair,
+    read_text,
+    refuse,
+)
+
+MAX_SIZE = 64
+"""Largest board that is read."""
+
+_EMPTY = ".0*_"
+_QUEENS = "Qq"
+_MAX_TEXT = 4 * MAX_SIZE * (MAX_SIZE + 1)
+
+Square = tuple[int, int]
+
+
+class Form(StrEnum):
+    """How a board was posted, and how its answer goes back."""
+
+    QUEENS = "queens"
+    """A list of [row, column]."""
+    GRID = "grid"
+    """Strings, one a row."""
+    TEXT = "text"
+    """One string of lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueensBoard:
+    """A board on which some queens already stand."""
+
+    size: int
+    """Rows, columns and queens."""
+    queens: tuple[Square, ...] = ()
+    """(row, column) of the queens that stand, in order."""
+    form: Form = Form.QUEENS
+    """How it was posted."""
+
+
+def read_board(fields: Mapping[str, object]) -> QueensBoard:
+    """Read ``n`` with ``queens``, or ``grid``; refuse them saying where they are wrong."""
+    size = read_integer(fields["n"], "n", low=1, high=MAX_SIZE) if "n" in fields else None
+    if "grid" in fields:
+        if "queens" in fields:
+            refuse("queens", "cannot stand beside a grid: post one of the two")
+        board = _read_grid(fields["grid"])
+        if size not in (None, board.size):
+            refuse("n", f"is {size}, but the grid has {board.size} rows")
+    elif size is None:
+        refuse("n", "is missing: the side of the board, or else a grid")
+    else:
+        board = _read_queens(fields.get("queens", ()), size)
+    raise_issues(_attacks(board))
+    return board
+
+
+def format_board(size: int, queens: Iterable[Square], form: Form) -> object:
+    """Return the queens in the given form."""
+    standing = sorted(queens)
+    if form is Form.QUEENS:
+        return [[row, column] for row, column in standing]
+    rows = [["."] * size for _ in range(size)]
+    for row, column in standing:
+        rows[row][column] = "Q"
+    lines = ["".join(row) for row in rows]
+    return lines if form is Form.GRID else "\n".join(lines)
+
+
+def lines_of(size: int, row: int, column: int) -> tuple[tuple[str, int], ...]:
+    """Return kind and number of the four lines through a square.
+
+    Diagonals run down to the right and antidiagonals down to the left, each numbered from 0.
+    """
+    return (
+        ("row", row),
+        ("column", column),
+        ("diagonal", column - row + size - 1),
+        ("antidiagonal", row + column),
+    )
+
+
+def _read_queens(value: object, size: int) -> QueensBoard:
+    entries = read_list(value, "queens", max_items=size * size)
+    queens = [
+        read_pair(entry, f"queens[{index}]", below=size) for index, entry in enumerate(entries)
+    ]
+    seen: dict[Square, int] = {}
+    issues = []
+    for index, queen in enumerate(queens):
+        first = seen.setdefault(queen, index)
+        if first != index:
+            detail = f"stands on the square of queens[{first}]"
+            issues.append(Issue(f"queens[{index}]", detail, (queen,)))
+    raise_issues(issues)
+    return QueensBoard(size=size, queens=tuple(sorted(queens)), form=Form.QUEENS)
+
+
+def _read_grid(value: object) -> QueensBoard:
+    if isinstance(value, str):
+        text = read_text(value, "grid", max_length=_MAX_TEXT)
+        return _read_lines([line for line in text.splitlines() if line.strip()], Form.TEXT)
+    rows = [
+        read_text(row, f"grid[{index}]", max_length=_MAX_TEXT)
+        for index, row in enumerate(read_list(value, "grid", max_items=MAX_SIZE))
+    ]
+    return _read_lines(rows, Form.GRID)
+
+
+def _read_lines(lines: Sequence[str], form: Form) -> QueensBoard:
+    size = len(lines)
+    if not 1 <= size <= MAX_SIZE:
+        refuse("grid", f"has {size} rows; a board has 1 to {MAX_SIZE}")
+    rows = ["".join(line.split()) for line in lines]
+    raise_issues(
+        [
+            Issue(f"grid[{index}]", f"has {len(row)} squares; a board of {size} rows has {size}")
+            for index, row in enumerate(rows)
+            if len(row) != size
+        ]
+    )
+    squares = [(row, column) for row in range(size) for column in range(size)]
+    raise_issues([issue for square in squares for issue in _bad_square(rows, square)])
+    queens = tuple(square for square in squares if rows[square[0]][square[1]] in _QUEENS)
+    return QueensBoard(size=size, queens=queens, form=form)
+
+
+def _bad_square(rows: Sequence[str], square: Square) -> list[Issue]:
+    row, column = square
+    character = rows[row][column]
+    if character in _QUEENS or character in _EMPTY:
+        return []
+    detail = (
+        f"row {row}, column {column} holds {describe(character)}; a square is Q, "
+        f"or one of {' '.join(_EMPTY)} when empty"
+    )
+    return [Issue(f"grid[{row}]", detail, (square,))]
+
+
+def _attacks(board: QueensBoard) -> list[Issue]:
+    on_line: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for index, (row, column) in enumerate(board.queens):
+        for line in lines_of(board.size, row, column):
+            on_line[line].append(index)
+    issues = []
+    for (kind, number), indices in on_line.items():
+        if len(indices) > 1:
+            cells = tuple(board.queens[index] for index in indices)
+            squares = " and ".join(f"({row}, {column})" for row, column in cells)
+            field = "queens" if board.form is Form.QUEENS else "grid"
+            detail = f"the queens on {squares} attack each other on {kind} {number}"
+            issues.append(Issue(field, detail, cells, f"{kind} {number}"))
+    return issues
