@@ -36,7 +36,7 @@ def _sudoku(answer: Answer) -> str:
 def _sudoku_rows(answer: Answer) -> Rows:
     if isinstance(answer, str):
         size = math.isqrt(len(answer))
-        return [list(answer[start : start + size]) for start in range(0, size * size, size)]
+        return [list(answer[row * size : (row + 1) * size]) for row in range(size)]
     return [[str(cell) for cell in row] for row in answer if isinstance(row, (list, str))]
 
 

@@ -164,7 +164,7 @@ def _show(result: SolveResult) -> None:
     if result.best_attempt is None:
         return
     violations = result.best_attempt.violations
-    click.echo(f"best attempt, {len(violations)} rules broken:", err=True)
+    click.echo(f"best attempt, broken rules: {len(violations)}", err=True)
     click.echo(draw(result.puzzle, result.best_attempt.answer), err=True)
     for violation in violations[:NUM_SHOWN_VIOLATIONS]:
         cells = " ".join(str(cell) for cell in violation.cells)

@@ -1,0 +1,201 @@
+"""A real HTTP server that answers from a script, and one way to call both clients."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from gram_client import AsyncClient, Client
+
+RESULT: dict[str, object] = {
+    "id": "job-1",
+    "puzzle": "sudoku",
+    "status": "solved",
+    "solutions": [
+        {
+            "answer": "1234341221434321",
+            "votes": 15,
+            "source": "model",
+            "value": 0.98,
+            "first": {"trajectory": 3, "step": 2, "ms": 12.3},
+        }
+    ],
+    "distinct": 1,
+    "valid_trajectories": 15,
+    "width": 16,
+    "depth": 8,
+    "completeness": {"estimate": 1.0, "total": None},
+    "best_attempt": None,
+    "usage": {"queue_ms": 0.5, "engine_ms": 31.4, "supervision_steps": 40, "wasted_steps": 2},
+    "seed": 7,
+    "model": "sudoku-4x4@0123abcd",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    status: int = 200
+    body: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_dropped: bool = False
+    """Close the connection without a word."""
+    is_silent: bool = False
+    """Say nothing until the server closes."""
+
+    @property
+    def content(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    method: str
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class ScriptedServer:
+    """Answers each request with the next reply; the last one is repeated."""
+
+    def __init__(self) -> None:
+        self.script: list[Reply] = []
+        self.received: list[Received] = []
+        self.closing = threading.Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def say(self, *script: Reply) -> None:
+        self.script = list(script)
+
+    def next_reply(self, received: Received) -> Reply:
+        self.received.append(received)
+        return self.script[min(len(self.received), len(self.script)) - 1]
+
+    def close(self) -> None:
+        self.closing.set()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+
+@dataclass(kw_only=True)
+class Caller:
+    """Calls a method of a fresh client; the waits between attempts are only written down."""
+
+    is_async: bool
+    base_url: str
+    slept_s: list[float] = field(default_factory=list)
+
+    def __call__(
+        self, method: str, *args: object, client: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        settings: dict[str, Any] = {"base_url": self.base_url, **(client or {})}
+        if self.is_async:
+            return asyncio.run(self._await(method, args, settings, options))
+        with Client(sleep=self.slept_s.append, **settings) as opened:
+            return getattr(opened, method)(*args, **options)
+
+    async def _await(
+        self, method: str, args: tuple[object, ...], settings: Any, options: Any
+    ) -> Any:
+        async def sleep(delay_s: float) -> None:
+            self.slept_s.append(delay_s)
+
+        async with AsyncClient(sleep=sleep, **settings) as opened:
+            return await getattr(opened, method)(*args, **options)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    scripted = ScriptedServer()
+    yield scripted
+    scripted.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request: pytest.FixtureRequest, server: ScriptedServer) -> Caller:
+    return Caller(is_async=request.param == "async", base_url=server.url)
+
+
+@pytest.fixture
+def reply() -> type[Reply]:
+    return Reply
+
+
+@pytest.fixture
+def result() -> dict[str, object]:
+    return dict(RESULT)
+
+
+@pytest.fixture
+def problem() -> Callable[..., Reply]:
+    def make(
+        status: int, code: str, *, headers: Mapping[str, str] | None = None, **more: object
+    ) -> Reply:
+        body = {"type": "about:blank", "title": "No", "status": status, "code": code, **more}
+        sent = {"Content-Type": "application/problem+json", **(headers or {})}
+        return Reply(status=status, body=body, headers=sent)
+
+    return make
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_POST(self) -> None:
+            self._answer()
+
+        def _answer(self) -> None:
+            reply = server.next_reply(self._received())
+            if reply.is_silent:
+                server.closing.wait(10)
+            if reply.is_dropped or reply.is_silent:
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(reply.content)))
+            self.end_headers()
+            self.wfile.write(reply.content)
+
+        def _received(self) -> Received:
+            url = urlsplit(self.path)
+            return Received(
+                method=self.command,
+                path=url.path,
+                params=dict(parse_qsl(url.query, strict_parsing=True)) if url.query else {},
+                headers=dict(self.headers.items()),
+                body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
+            )
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler

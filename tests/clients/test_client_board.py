@@ -1,0 +1,52 @@
+"""Boards as people see them in a terminal."""
+
+from gram_client import draw
+
+SOLVED_9X9 = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+
+
+def test_a_sudoku_is_drawn_with_its_boxes() -> None:
+    assert draw("sudoku", SOLVED_9X9).splitlines()[:5] == [
+        "+-------+-------+-------+",
+        "| 5 3 4 | 6 7 8 | 9 1 2 |",
+        "| 6 7 2 | 1 9 5 | 3 4 8 |",
+        "| 1 9 8 | 3 4 2 | 5 6 7 |",
+        "+-------+-------+-------+",
+    ]
+
+
+def test_rows_of_numbers_draw_as_the_characters_do() -> None:
+    rows = [[int(cell) for cell in SOLVED_9X9[start : start + 9]] for start in range(0, 81, 9)]
+    assert draw("sudoku", rows) == draw("sudoku", SOLVED_9X9)
+
+
+def test_a_six_by_six_board_has_boxes_of_two_rows_and_three_columns() -> None:
+    board = "123456" * 6
+    assert draw("sudoku", board).splitlines()[:4] == [
+        "+-------+-------+",
+        "| 1 2 3 | 4 5 6 |",
+        "| 1 2 3 | 4 5 6 |",
+        "+-------+-------+",
+    ]
+
+
+def test_queens_are_drawn_from_cells_and_from_rows_alike() -> None:
+    board = ". Q . .\n. . . Q\nQ . . .\n. . Q ."
+    assert draw("nqueens", [[0, 1], [1, 3], [2, 0], [3, 2]]) == board
+    assert draw("nqueens", [".Q..", "...Q", "Q...", "..Q."]) == board
+
+
+def test_colors_stand_below_their_vertices() -> None:
+    colors = [0, 1, 2] * 4
+    assert draw("graph-coloring", colors) == (
+        "vertex  0  1  2  3  4  5  6  7  8  9 10 11\ncolor   0  1  2  0  1  2  0  1  2  0  1  2"
+    )
+
+
+def test_an_unknown_family_is_shown_as_json() -> None:
+    assert draw("maze", [[0, 0], [0, 1]]) == "[[0, 0], [0, 1]]"
+
+
+def test_an_empty_answer_is_drawn_as_nothing_worse() -> None:
+    assert draw("sudoku", "") == '""'
+    assert draw("graph-coloring", []) == "vertex \ncolor  "

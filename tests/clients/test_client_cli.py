@@ -1,0 +1,186 @@
+"""The console script: exact output and exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gram_client.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clients.conftest import Reply, ScriptedServer
+
+    MakeProblem = Callable[..., Reply]
+
+PUZZLE = "12.4341221434321"
+BOARD = """\
++-----+-----+
+| 1 2 | 3 4 |
+| 3 4 | 1 2 |
++-----+-----+
+| 2 1 | 4 3 |
+| 4 3 | 2 1 |
++-----+-----+
+"""
+SUMMARY = "solved: 1 distinct, 15 of 16 trajectories valid, 31 ms, seed 7, sudoku-4x4@0123abcd\n"
+
+
+def gram(server: ScriptedServer, *args: str, stdin: str | None = None) -> Result:
+    return CliRunner(env={"GRAM_BASE_URL": server.url}).invoke(main, args, input=stdin)
+
+
+def test_solve_draws_the_boards(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    server.say(reply(body=result))
+    run = gram(server, "solve", PUZZLE)
+    assert run.stdout == f"solution 1, 15 votes\n{BOARD}"
+    assert run.stderr == SUMMARY
+    assert run.exit_code == 0
+
+
+def test_json_prints_the_result_on_one_line(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    server.say(reply(body=result))
+    run = gram(server, "solve", PUZZLE, "--json")
+    assert json.loads(run.stdout) == result
+    assert run.stdout.count("\n") == 1
+    assert run.stderr == ""
+    assert run.exit_code == 0
+
+
+def test_options_reach_the_server(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    server.say(reply(body=result))
+    gram(server, "solve", PUZZLE, "--width=64", "--depth=4", "--max-solutions=1", "--seed=9",
+         "--no-augment", "--model=mine")  # fmt: skip
+    expected = {"width": "64", "depth": "4", "max_solutions": "1", "seed": "9"}
+    expected |= {"augment": "false", "model": "mine"}
+    assert expected.items() <= server.received[0].params.items()
+
+
+def test_a_file_and_stdin_are_read(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object], tmp_path: Path
+) -> None:
+    server.say(reply(body=result))
+    file = tmp_path / "board.txt"
+    file.write_text(f"{PUZZLE}\n", encoding="utf-8")
+    assert gram(server, "solve", str(file)).exit_code == 0
+    assert gram(server, "solve", "-", stdin=f"{PUZZLE}\n").exit_code == 0
+    assert [received.body for received in server.received] == [PUZZLE.encode()] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ('{"puzzle": "nqueens", "n": 4}', {"puzzle": "nqueens", "n": 4}),
+        ("[[1, 0], [0, 1]]", {"puzzle": "sudoku", "grid": [[1, 0], [0, 1]]}),
+    ],
+)
+def test_json_puzzles_travel_as_json(
+    server: ScriptedServer,
+    reply: type[Reply],
+    result: dict[str, object],
+    text: str,
+    body: dict[str, object],
+) -> None:
+    server.say(reply(body=result))
+    assert gram(server, "solve", text).exit_code == 0
+    assert json.loads(server.received[0].body) == body
+
+
+def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    attempt = {
+        "answer": "1234341221434322",
+        "violations": [{"rule": "row 3", "cells": [[3, 2], [3, 3]]}],
+    }
+    unsolved = {
+        "status": "unsolved",
+        "solutions": [],
+        "distinct": 0,
+        "valid_trajectories": 0,
+        "best_attempt": attempt,
+    }
+    server.say(reply(body=result | unsolved))
+    run = gram(server, "solve", PUZZLE)
+    assert run.exit_code == 1
+    assert run.stdout == ""
+    assert run.stderr == (
+        "unsolved: 0 distinct, 0 of 16 trajectories valid, 31 ms, seed 7, sudoku-4x4@0123abcd\n"
+        "best attempt, broken rules: 1\n"
+        f"{BOARD.replace('| 4 3 | 2 1 |', '| 4 3 | 2 2 |')}"
+        "row 3: (3, 2) (3, 3)\n"
+    )
+
+
+def test_a_refused_puzzle_exits_with_two_and_no_traceback(
+    server: ScriptedServer, problem: MakeProblem
+) -> None:
+    issue = {"field": "grid", "detail": "two 5s", "rule": "row 0", "cells": [[0, 0], [0, 8]]}
+    server.say(problem(422, "puzzle_invalid", detail="not a puzzle", errors=[issue]))
+    run = gram(server, "solve", "5" * 81)
+    assert run.exit_code == 2
+    assert run.stdout == ""
+    assert run.stderr == "gram: not a puzzle (grid: two 5s at (0, 0) (0, 8)) [422]\n"
+
+
+def test_a_missing_server_exits_with_two(closed_port: int) -> None:
+    url = f"http://127.0.0.1:{closed_port}"
+    run = CliRunner().invoke(main, ["models", "--base-url", url])
+    assert run.exit_code == 2
+    assert run.stderr.startswith(f"gram: no connection to {url}: ")
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["solve"],
+        ["solve", "no-such-file.txt"],
+        ["solve", "{not json"],
+        ["solve", PUZZLE, "--width=many"],
+        ["solve", PUZZLE, "--halt=later"],
+        ["dance"],
+    ],
+)
+def test_wrong_usage_exits_with_two_and_reaches_no_server(
+    server: ScriptedServer, arguments: list[str]
+) -> None:
+    run = gram(server, *arguments)
+    assert run.exit_code == 2
+    assert run.stderr.startswith("Usage: ")
+    assert server.received == []
+
+
+def test_models_and_puzzles_are_listed(server: ScriptedServer, reply: type[Reply]) -> None:
+    model = {
+        "id": "sudoku-9x9@0123abcd",
+        "name": "sudoku-9x9",
+        "task": "sudoku-9x9",
+        "fingerprint": "0123abcd",
+        "depth": 16,
+        "num_parameters": 190_000,
+    }
+    puzzle = {"name": "sudoku", "tasks": ["sudoku-4x4", "sudoku-9x9"]}
+    server.say(reply(body={"models": [model]}), reply(body={"puzzles": [puzzle]}))
+    assert gram(server, "models").stdout == (
+        "sudoku-9x9@0123abcd              sudoku-9x9           depth 16   190,000 parameters\n"
+    )
+    assert gram(server, "puzzles").stdout == "sudoku           sudoku-4x4 sudoku-9x9\n"
+
+
+@pytest.mark.parametrize("command", [[], ["solve"], ["puzzles"], ["models"]])
+def test_every_command_has_help(command: list[str]) -> None:
+    run = CliRunner().invoke(main, [*command, "--help"])
+    assert run.exit_code == 0
+    assert run.stdout.startswith("Usage: ")
