@@ -1,0 +1,243 @@
+"""Runs trajectories through a model, many at a time.
+
+Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzzle; time is given.
+"""
+
+from gram_server.engine.progress import JobProgress, Rank, end_of_wave, next_rank, rank_of
+from gram_server.engine.runner import Runner, StepReport
+from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
+from gram_server.engine.slots import Placement, Slots
+from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Trajectory
+from gram_server.engine.verdict import STAYS, Ending, judge
+from gram_server.metrics.engine import ModelMetrics
+
+
+class Engine:
+    """Continuous batching of trajectories: any of them joins and leaves at any tick."""
+
+    def __init__(
+        self, runner: Runner, *, metrics: ModelMetrics, ageing_s: float = AGEING_S
+    ) -> None:
+        self._runner = runner
+        self._metrics = metrics
+        self._slots = Slots(num_slots=runner.num_slots, num_spares=runner.num_spares)
+        self._scheduler = Scheduler(num_slots=runner.num_slots, ageing_s=ageing_s)
+        self._jobs: dict[str, JobProgress] = {}
+        self._paused: dict[Admit, Trajectory] = {}
+        self._report: StepReport | None = None
+        metrics.set_slots(live=0, capacity=runner.num_slots)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a tick would do anything."""
+        return bool(self._jobs)
+
+    @property
+    def num_jobs(self) -> int:
+        """Jobs that have not finished."""
+        return len(self._jobs)
+
+    @property
+    def live(self) -> int:
+        """Trajectories with a slot."""
+        return self._slots.num_live
+
+    @property
+    def waiting_trajectories(self) -> int:
+        """Trajectories without a slot."""
+        return self._scheduler.num_waiting
+
+    def submit(self, job: EngineJob, now_s: float) -> None:
+        """Let a job wait for slots; its id must be new."""
+        if job.id in self._jobs:
+            raise ValueError(f"job {job.id} is already here")
+        self._jobs[job.id] = JobProgress(job=job, submitted_s=now_s)
+        self._scheduler.add(job.id, width=job.width, priority=job.priority, now_s=now_s)
+
+    def abort(self, job_id: str) -> None:
+        """Give a job up before the next step; a job that is not here has already finished."""
+        if job_id in self._jobs:
+            self._jobs[job_id].is_aborted = True
+
+    def tick(self, now_s: float) -> list[EngineEvent]:
+        """Advance every live trajectory by one supervision step."""
+        events = self._expire(now_s)
+        self._admit(now_s)
+        if not self._slots.num_live:
+            return events
+        self._runner.step(self._slots.num_live)
+        self._report = self._runner.read()
+        return events + self._harvest(self._report, now_s + self._report.duration_s)
+
+    def _expire(self, now_s: float) -> list[EngineEvent]:
+        """Finish jobs that were given up or are out of time."""
+        events: list[EngineEvent] = []
+        for progress in list(self._jobs.values()):
+            deadline_s = progress.job.deadline_s
+            if progress.is_aborted:
+                events += self._finish(progress, "cancelled", now_s)
+            elif deadline_s is not None and deadline_s <= now_s:
+                events += self._finish(progress, "expired", now_s)
+        return events
+
+    def _admit(self, now_s: float) -> None:
+        """Give slots to waiting trajectories, by the scheduler's plan."""
+        plan = self._scheduler.plan(now_s)
+        for job_id, count in plan.yields.items():
+            self._pause_youngest(job_id, count)
+        arrangement = self._slots.fill([self._start(admit, now_s) for admit in plan.admits])
+        if arrangement.moves or arrangement.starts:
+            self._runner.arrange(arrangement)
+        self._metrics.set_slots(live=self._slots.num_live, capacity=self._slots.num_slots)
+
+    def _harvest(self, report: StepReport, now_s: float) -> list[EngineEvent]:
+        """Judge every live trajectory, then tell what the jobs found and which are done."""
+        live = list(self._slots.live())
+        self._metrics.observe_step(
+            num_live=len(live), num_rows=report.num_rows, duration_s=report.duration_s
+        )
+        touched: dict[str, JobProgress] = {}
+        for placement in live:
+            if self._advance(placement, report, now_s):
+                job_id = placement.trajectory.job.id
+                touched[job_id] = self._jobs[job_id]
+        events = [event for progress in touched.values() for event in self._settle(progress, now_s)]
+        self._metrics.set_slots(live=self._slots.num_live, capacity=self._slots.num_slots)
+        return events
+
+    def _start(self, admit: Admit, now_s: float) -> Trajectory:
+        """Return the trajectory that a plan admits: a paused one, or a new one."""
+        progress = self._jobs[admit.job_id]
+        progress.admitted_s = now_s if progress.admitted_s is None else progress.admitted_s
+        paused = self._paused.pop(admit, None)
+        if paused is not None:
+            return paused
+        progress.num_started += 1
+        job, index = progress.job, admit.trajectory
+        return Trajectory(job=job, index=index, view=job.view(index))
+
+    def _pause_youngest(self, job_id: str, count: int) -> None:
+        """Take slots from a job, where the least work would be lost."""
+        youngest = sorted(self._live_of(job_id), key=lambda p: (p.trajectory.steps, -p.row))
+        for row, trajectory in youngest[:count]:
+            if not self._slots.pause(row):
+                self._waste(self._jobs[job_id], trajectory, "preempted")
+                trajectory.steps = 0
+            self._paused[Admit(job_id, trajectory.index)] = trajectory
+            self._scheduler.requeue(job_id, trajectory.index)
+
+    def _advance(self, placement: Placement, report: StepReport, now_s: float) -> bool:
+        """Take note of one trajectory's step; return whether its job needs a look."""
+        row, trajectory = placement
+        progress = self._jobs[trajectory.job.id]
+        trajectory.steps += 1
+        progress.supervision_steps += 1
+        verdict = judge(trajectory, report, row)
+        if verdict is STAYS:
+            # A satisfied job drops those that have just become too late to matter.
+            return progress.cutoff is not None
+        ending = verdict.ending
+        if verdict.is_find and not self._record(placement, report, now_s):
+            ending = Ending.MISMATCH
+        if ending in (Ending.HALTED, Ending.EXHAUSTED):
+            progress.add_attempt(trajectory, report.answers[row], report.num_violations[row])
+        if ending is not None:
+            progress.num_failed += ending is Ending.FAILED
+            self._leave(placement, ending)
+        return True
+
+    def _record(self, placement: Placement, report: StepReport, now_s: float) -> bool:
+        """Record a trajectory's first valid answer; return false if the plain checker objects."""
+        row, trajectory = placement
+        progress = self._jobs[trajectory.job.id]
+        tokens = trajectory.unview(report.answers[row])
+        if not trajectory.job.check(tokens):
+            progress.verify_mismatches += 1
+            self._metrics.count_mismatch()
+            return False
+        trajectory.has_solved = True
+        is_new = progress.add_find(trajectory, tokens, value=report.value[row], now_s=now_s)
+        self._metrics.count_solution(is_new=is_new)
+        return True
+
+    def _settle(self, progress: JobProgress, now_s: float) -> list[EngineEvent]:
+        """Drop what the job needs no more; return its new solutions, and its end if it is one."""
+        job = progress.job
+        if progress.cutoff is not None:
+            self._prune(job.id, progress.cutoff)
+        if not self._scheduler.outstanding(job.id):
+            has_failed = progress.num_failed == job.width
+            return self._finish(progress, "failed" if has_failed else "done", now_s)
+        frontier = None if job.max_solutions is None else self._frontier(job.id)
+        return list(progress.settled(frontier))
+
+    def _prune(self, job_id: str, cutoff: Rank) -> None:
+        """Drop the trajectories that can no longer change what a satisfied job returns."""
+        for placement in self._live_of(job_id):
+            if next_rank(placement.trajectory) > cutoff:
+                self._drop(placement)
+        for trajectory in self._paused_of(job_id):
+            if next_rank(trajectory) > cutoff:
+                self._drop_paused(trajectory)
+                self._scheduler.discard(job_id, trajectory.index)
+        self._scheduler.truncate(job_id, end_of_wave(cutoff))
+
+    def _frontier(self, job_id: str) -> Rank | None:
+        """Return the least rank that an unfinished trajectory of the job can still reach."""
+        ranks = [next_rank(placement.trajectory) for placement in self._live_of(job_id)]
+        ranks += [next_rank(trajectory) for trajectory in self._paused_of(job_id)]
+        fresh = self._scheduler.next_fresh(job_id)
+        if fresh is not None:
+            ranks.append(rank_of(fresh, 1))
+        return min(ranks, default=None)
+
+    def _finish(self, progress: JobProgress, outcome: Outcome, now_s: float) -> list[EngineEvent]:
+        """Drop what is left of a job and return its last solutions and its end."""
+        job_id = progress.job.id
+        for placement in self._live_of(job_id):
+            self._keep_attempt(progress, placement)
+            self._drop(placement)
+        for trajectory in self._paused_of(job_id):
+            self._drop_paused(trajectory)
+        self._scheduler.remove(job_id)
+        del self._jobs[job_id]
+        last = progress.settled(None)
+        self._metrics.observe_job(
+            num_trajectories=progress.num_started, num_solutions=len(progress.emitted)
+        )
+        return [*last, progress.finish(outcome, now_s)]
+
+    def _keep_attempt(self, progress: JobProgress, placement: Placement) -> None:
+        """Consider the last answer of a trajectory that is cut short."""
+        row, trajectory = placement
+        # Rows only move between this tick's expiry and the next step, so the report still fits.
+        report = self._report
+        if report is not None and report.is_finite[row] and not report.is_valid[row]:
+            progress.add_attempt(trajectory, report.answers[row], report.num_violations[row])
+
+    def _drop(self, placement: Placement) -> None:
+        progress = self._jobs[placement.trajectory.job.id]
+        self._waste(progress, placement.trajectory, "aborted")
+        self._leave(placement, Ending.ABORTED)
+
+    def _drop_paused(self, trajectory: Trajectory) -> None:
+        self._waste(self._jobs[trajectory.job.id], trajectory, "aborted")
+        self._slots.forget(trajectory)
+        del self._paused[Admit(trajectory.job.id, trajectory.index)]
+        self._metrics.count_trajectory(Ending.ABORTED, trajectory.steps)
+
+    def _leave(self, placement: Placement, ending: Ending) -> None:
+        row, trajectory = placement
+        self._slots.release(row)
+        self._scheduler.release(trajectory.job.id)
+        self._metrics.count_trajectory(ending, trajectory.steps)
+
+    def _waste(self, progress: JobProgress, trajectory: Trajectory, reason: str) -> None:
+        progress.wasted_steps += trajectory.steps
+        self._metrics.count_wasted(reason, trajectory.steps)
+
+    def _live_of(self, job_id: str) -> list[Placement]:
+        return [place for place in self._slots.live() if place.trajectory.job.id == job_id]
+
+    def _paused_of(self, job_id: str) -> list[Trajectory]:
+        return [paused for admit, paused in self._paused.items() if admit.job_id == job_id]

@@ -1,0 +1,177 @@
+"""What one job has found and spent so far, and when it has what it asked for.
+
+Order of arrival never decides an answer: finds are ranked by (wave, step, trajectory), so a job
+gives the same solutions however its trajectories were scheduled. Knows no slots.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gram_core.puzzles.base import Tokens
+from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
+
+WAVE = 16
+"""Trajectories that compete step by step; a later wave only counts where earlier ones found less.
+
+Without waves, a job that wants one solution of 1024 trajectories would have to run them all up to
+the step of its first find before that find is known to be the first."""
+
+
+class Rank(NamedTuple):
+    """How early a step of a trajectory is, whatever the clock says."""
+
+    wave: int
+    step: int
+
+
+class Find(NamedTuple):
+    """A trajectory's first valid answer; finds sort by rank, then trajectory."""
+
+    rank: Rank
+    trajectory: int
+    key: bytes
+    tokens: Tokens
+    value: float
+    found_s: float
+
+
+class Attempt(NamedTuple):
+    """A wrong answer; the least one is the best."""
+
+    num_violations: int
+    trajectory: int
+    tokens: Tokens
+
+
+def rank_of(index: int, step: int) -> Rank:
+    """Return the rank of a trajectory's step."""
+    return Rank(index // WAVE, step)
+
+
+def next_rank(trajectory: Trajectory) -> Rank:
+    """Return the rank of the step that a trajectory takes next."""
+    return rank_of(trajectory.index, trajectory.steps + 1)
+
+
+def end_of_wave(rank: Rank) -> int:
+    """Return the first trajectory of the wave after the rank's."""
+    return (rank.wave + 1) * WAVE
+
+
+@dataclass(slots=True, kw_only=True)
+class JobProgress:
+    """The running account of one job."""
+
+    job: EngineJob
+    submitted_s: float
+    admitted_s: float | None = None
+    is_aborted: bool = False
+    finds: list[Find] = field(default_factory=list)
+    keys: set[bytes] = field(default_factory=set)
+    """Distinct solutions among the finds."""
+    cutoff: Rank | None = None
+    """Rank at which the job has all it asked for; None while it has not. It only ever falls."""
+    emitted: set[bytes] = field(default_factory=set)
+    supervision_steps: int = 0
+    wasted_steps: int = 0
+    num_started: int = 0
+    num_failed: int = 0
+    verify_mismatches: int = 0
+    best: Attempt | None = None
+
+    def add_find(
+        self, trajectory: Trajectory, tokens: Tokens, *, value: float, now_s: float
+    ) -> bool:
+        """Record a trajectory's first valid answer; return whether it is a new solution."""
+        key = self.job.canonical(tokens)
+        is_new = key not in self.keys
+        self.keys.add(key)
+        rank = rank_of(trajectory.index, trajectory.steps)
+        self.finds.append(Find(rank, trajectory.index, key, tokens, value, now_s))
+        self.cutoff = self._find_cutoff()
+        return is_new
+
+    def add_attempt(self, trajectory: Trajectory, answer: Tokens, num_violations: int) -> None:
+        """Keep a wrong answer if it is better than the best so far."""
+        candidate = (num_violations, trajectory.index)
+        if self.best is None or candidate < (self.best.num_violations, self.best.trajectory):
+            self.best = Attempt(num_violations, trajectory.index, trajectory.unview(answer))
+
+    def settled(self, frontier: Rank | None) -> list[FoundSolution]:
+        """Return solutions not yet emitted that no trajectory to come can push aside.
+
+        Args:
+            frontier: least rank that an unfinished trajectory can still reach; None when all ended.
+        """
+        fresh = [
+            (key, solution)
+            for key, solution in self._solutions().items()
+            if key not in self.emitted
+            and (
+                self.job.max_solutions is None
+                or frontier is None
+                or rank_of(solution.trajectory, solution.step) < frontier
+            )
+        ]
+        self.emitted.update(key for key, _ in fresh)
+        return [solution for _, solution in fresh]
+
+    def finish(self, outcome: Outcome, now_s: float) -> Finished:
+        """Return the end of the job."""
+        solutions = sorted(self._solutions().values(), key=lambda s: -s.votes)
+        admitted_s = now_s if self.admitted_s is None else self.admitted_s
+        return Finished(
+            job_id=self.job.id,
+            outcome=outcome,
+            solutions=tuple(solutions),
+            valid_trajectories=len(self._counted()),
+            supervision_steps=self.supervision_steps,
+            wasted_steps=self.wasted_steps,
+            best_attempt=self.best.tokens if self.best and not solutions else None,
+            queue_s=admitted_s - self.submitted_s,
+            engine_s=now_s - admitted_s,
+            verify_mismatches=self.verify_mismatches,
+        )
+
+    def _find_cutoff(self) -> Rank | None:
+        wanted = self.job.max_solutions
+        if wanted is None or len(self.keys) < wanted:
+            return None
+        keys: set[bytes] = set()
+        for find in sorted(self.finds, key=_order):
+            keys.add(find.key)
+            if len(keys) == wanted:
+                return find.rank
+        return None
+
+    def _counted(self) -> list[Find]:
+        """Return the finds that count, in order: those up to the cutoff."""
+        cutoff = self.cutoff
+        return sorted(
+            (find for find in self.finds if cutoff is None or find.rank <= cutoff), key=_order
+        )
+
+    def _solutions(self) -> dict[bytes, FoundSolution]:
+        """Return the distinct solutions by key, in the order of their first find."""
+        groups: dict[bytes, list[Find]] = {}
+        for find in self._counted():
+            groups.setdefault(find.key, []).append(find)
+        wanted = list(groups.items())[: self.job.max_solutions]
+        return {key: self._solution(finds) for key, finds in wanted}
+
+    def _solution(self, finds: list[Find]) -> FoundSolution:
+        first = finds[0]
+        admitted_s = self.submitted_s if self.admitted_s is None else self.admitted_s
+        return FoundSolution(
+            job_id=self.job.id,
+            tokens=first.tokens,
+            votes=len(finds),
+            value=first.value,
+            trajectory=first.trajectory,
+            step=first.rank.step,
+            ms_since_admission=(first.found_s - admitted_s) * 1e3,
+        )
+
+
+def _order(find: Find) -> tuple[Rank, int]:
+    return find.rank, find.trajectory

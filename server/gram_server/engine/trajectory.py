@@ -1,0 +1,115 @@
+"""What goes into the engine and what comes out of it.
+
+Plain data. The rules of a puzzle arrive as callables of the job; nothing here knows a puzzle.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_core.puzzles.base import Symmetry, Tokens
+
+Halt = Literal["verified", "act", "never"]
+Outcome = Literal["done", "expired", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineJob:
+    """One instance to solve with ``width`` trajectories of at most ``depth`` steps."""
+
+    id: str
+    tokens: Tokens
+    """(length,) givens as the user sees them, not as a trajectory views them."""
+    adjacency: NDArray[np.bool_] | None = None
+    """(length, length) without the diagonal; None where the task has no graph."""
+    width: int
+    depth: int
+    max_solutions: int | None = None
+    """Distinct solutions after which the rest of the job is dropped."""
+    deadline_s: float | None = None
+    """On the clock of ``tick``."""
+    seed: int
+    halt: Halt = "verified"
+    """When a trajectory leaves before ``depth``: at a valid answer, at its halt head, never."""
+    priority: int = 1
+    """Class of the job, 0 served first."""
+    view: Callable[[int], Symmetry | None]
+    """The symmetry through which a trajectory looks at the instance."""
+    check: Callable[[Tokens], bool]
+    """The plain checker: the last word on every solution."""
+    canonical: Callable[[Tokens], bytes]
+    """A key that two answers share exactly when they count as one solution."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts that no job can have."""
+        for name in ("width", "depth", "max_solutions"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value}: must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSolution:
+    """A distinct solution of a job: as an event when it is found, and in the final list."""
+
+    job_id: str
+    tokens: Tokens
+    """(length,) as the user sees them."""
+    votes: int
+    """Trajectories whose first valid answer is this solution, so far."""
+    value: float
+    """Value head of the trajectory that found it, at that step."""
+    trajectory: int
+    step: int
+    """Supervision steps the trajectory had taken, from 1."""
+    ms_since_admission: float
+    """Since the job's first trajectory got a slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The end of a job; every submitted job gets exactly one."""
+
+    job_id: str
+    outcome: Outcome
+    solutions: tuple[FoundSolution, ...]
+    """Most votes first, then by the step and trajectory that found them."""
+    valid_trajectories: int
+    supervision_steps: int
+    """Steps taken for the job, the wasted ones included."""
+    wasted_steps: int
+    """Steps of trajectories that were dropped before their end."""
+    best_attempt: Tokens | None
+    """The answer with the fewest violations when nothing was solved; None before any step."""
+    queue_s: float
+    engine_s: float
+    verify_mismatches: int
+    """Answers that the device verifier accepted and the plain checker did not."""
+
+
+EngineEvent = FoundSolution | Finished
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Trajectory:
+    """One sampled latent path on its way through the slots."""
+
+    job: EngineJob
+    index: int
+    view: Symmetry | None
+    steps: int = 0
+    has_solved: bool = False
+    spare: int | None = None
+    """Row that keeps the latent state while the trajectory has no slot."""
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether every allowed step is taken."""
+        return self.steps >= self.job.depth
+
+    def unview(self, answer: Tokens) -> Tokens:
+        """Return an answer, (length,), as the user sees it."""
+        return answer.copy() if self.view is None else self.view.invert(answer)

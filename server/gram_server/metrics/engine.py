@@ -1,0 +1,154 @@
+"""Prometheus metrics of the engine, by model: what its slots did and what came of it.
+
+One ``EngineMetrics`` per registry. Gauges are set from state, never counted up and down.
+"""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+STEP_BUCKETS_S = (*(50e-6 * 1.5**power for power in range(19)), 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""50 us to 100 ms by 1.5, then coarser for big batches on a CPU."""
+COUNT_BUCKETS = tuple(float(2**power) for power in range(11))
+RATIO_BUCKETS = tuple(tenth / 10 for tenth in range(1, 11))
+PHASE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
+
+
+class EngineMetrics:
+    """The metric families; ``of`` gives one model's share of them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        model = ("model",)
+        self.supervision_steps = Counter(
+            "gram_supervision_steps_total", "Steps taken by trajectories", model, registry=registry
+        )
+        self.wasted_slot_steps = Counter(
+            "gram_wasted_slot_steps_total",
+            "Row steps without use: padding, or a trajectory dropped later",
+            ("model", "reason"),
+            registry=registry,
+        )
+        self.trajectories = Counter(
+            "gram_trajectories_total",
+            "Trajectories that ended, by how",
+            ("model", "result"),
+            registry=registry,
+        )
+        self.solutions = Counter(
+            "gram_solutions_total", "Valid answers", ("model", "kind"), registry=registry
+        )
+        self.verify_mismatches = Counter(
+            "gram_verify_mismatch_total",
+            "Answers the device verifier accepted and the plain checker refused",
+            model,
+            registry=registry,
+        )
+        self.slots_alive = Gauge(
+            "gram_slots_alive", "Slots with a trajectory", model, registry=registry
+        )
+        self.slots_capacity = Gauge("gram_slots_capacity", "Slots", model, registry=registry)
+        self.last_step = Gauge(
+            "gram_engine_last_step_timestamp_seconds",
+            "Unix time of the last step",
+            model,
+            registry=registry,
+        )
+        self.step_duration = Histogram(
+            "gram_step_duration_seconds",
+            "One step of the whole batch, results on the host",
+            model,
+            buckets=STEP_BUCKETS_S,
+            registry=registry,
+        )
+        self.occupancy = Histogram(
+            "gram_batch_occupancy_ratio",
+            "Live rows of the rows a step computed",
+            model,
+            buckets=RATIO_BUCKETS,
+            registry=registry,
+        )
+        self.steps_per_trajectory = Histogram(
+            "gram_steps_per_trajectory",
+            "Steps a trajectory had taken at its end",
+            model,
+            buckets=COUNT_BUCKETS,
+            registry=registry,
+        )
+        self.trajectories_per_solution = Histogram(
+            "gram_trajectories_per_solution",
+            "Started trajectories of a solved job per distinct solution",
+            model,
+            buckets=COUNT_BUCKETS,
+            registry=registry,
+        )
+        self.startup_phase = Histogram(
+            "gram_startup_phase_seconds",
+            "Duration of each phase of the start",
+            ("phase",),
+            buckets=PHASE_BUCKETS_S,
+            registry=registry,
+        )
+
+    def of(self, model: str) -> "ModelMetrics":
+        """Return the metrics of one model."""
+        return ModelMetrics(self, model)
+
+
+class ModelMetrics:
+    """What one engine reports; every series exists from the start, at zero."""
+
+    def __init__(self, families: EngineMetrics, model: str) -> None:
+        self._supervision_steps = families.supervision_steps.labels(model)
+        self._wasted = {
+            reason: families.wasted_slot_steps.labels(model, reason)
+            for reason in ("padding", "aborted", "preempted")
+        }
+        self._trajectories = {
+            result: families.trajectories.labels(model, result)
+            for result in ("solved", "halted", "exhausted", "aborted", "failed", "mismatch")
+        }
+        self._distinct = families.solutions.labels(model, "distinct")
+        self._duplicate = families.solutions.labels(model, "duplicate")
+        self._verify_mismatches = families.verify_mismatches.labels(model)
+        self._slots_alive = families.slots_alive.labels(model)
+        self._slots_capacity = families.slots_capacity.labels(model)
+        self._last_step = families.last_step.labels(model)
+        self._step_duration = families.step_duration.labels(model)
+        self._occupancy = families.occupancy.labels(model)
+        self._steps_per_trajectory = families.steps_per_trajectory.labels(model)
+        self._trajectories_per_solution = families.trajectories_per_solution.labels(model)
+
+    def set_slots(self, *, live: int, capacity: int) -> None:
+        """Tell how many slots are taken."""
+        self._slots_alive.set(live)
+        self._slots_capacity.set(capacity)
+
+    def observe_step(self, *, num_live: int, num_rows: int, duration_s: float) -> None:
+        """Take note of one step of the batch."""
+        self._supervision_steps.inc(num_live)
+        self._wasted["padding"].inc(num_rows - num_live)
+        self._occupancy.observe(num_live / num_rows)
+        self._step_duration.observe(duration_s)
+        self._last_step.set(time.time())
+
+    def count_wasted(self, reason: str, num_steps: int) -> None:
+        """Take note of steps whose trajectory was dropped or started over."""
+        self._wasted[reason].inc(num_steps)
+
+    def count_trajectory(self, result: str, num_steps: int) -> None:
+        """Take note of a trajectory's end."""
+        self._trajectories[result].inc()
+        self._steps_per_trajectory.observe(num_steps)
+
+    def count_solution(self, *, is_new: bool) -> None:
+        """Take note of a trajectory's first valid answer."""
+        (self._distinct if is_new else self._duplicate).inc()
+
+    def count_mismatch(self) -> None:
+        """Take note that the two verifiers disagreed."""
+        self._verify_mismatches.inc()
+
+    def observe_job(self, *, num_trajectories: int, num_solutions: int) -> None:
+        """Take note of a finished job."""
+        if num_solutions:
+            self._trajectories_per_solution.observe(num_trajectories / num_solutions)

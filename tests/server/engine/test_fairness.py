@@ -1,0 +1,90 @@
+from typing import Any
+
+import pytest
+
+
+def _latency(make_bench: Any, fate: Any, *, rivals: int, warm_up: int, spares: int) -> float:
+    bench = make_bench(
+        lambda seed, trajectory: fate(answer=7, step=5) if seed == 99 else fate(),
+        num_slots=64,
+        num_spares=spares,
+    )
+    for rival in range(rivals):
+        bench.submit(f"rival {rival}", width=1024, depth=16, seed=rival)
+        bench.tick()
+    bench.tick(warm_up)
+    submitted_s = bench.now_s
+    bench.submit("small", width=1, seed=99, depth=16)
+    while "small" not in bench.finished:
+        bench.tick()
+    return float(bench.finished_s["small"] - submitted_s)
+
+
+@pytest.mark.parametrize("spares", [64, 0])
+@pytest.mark.parametrize("rivals", [1, 2, 7, 31])
+def test_a_small_job_beside_wide_ones_waits_at_most_three_ticks_more_than_alone(
+    make_bench: Any, fate: Any, rivals: int, spares: int
+) -> None:
+    alone = _latency(make_bench, fate, rivals=0, warm_up=0, spares=spares)
+    for warm_up in (0, 1, 5, 15, 16, 40):
+        beside = _latency(make_bench, fate, rivals=rivals, warm_up=warm_up, spares=spares)
+        assert beside <= alone + 3
+
+
+def test_a_burst_of_small_jobs_is_served_beside_a_wide_one(make_bench: Any, fate: Any) -> None:
+    bench = make_bench(
+        lambda seed, trajectory: fate(answer=7, step=4) if seed else fate(),
+        num_slots=64,
+        num_spares=64,
+    )
+    bench.submit("wide", width=1024, depth=16)
+    bench.tick(5)
+    for number in range(63):
+        bench.submit(f"small {number}", seed=1)
+    bench.tick(4)
+    assert sum(name.startswith("small") for name in bench.finished) == 63
+
+
+def test_slots_given_up_lose_no_work_while_spare_rows_last(make_bench: Any, fate: Any) -> None:
+    bench = make_bench(
+        lambda seed, trajectory: fate(answer=7, step=4) if seed else fate(),
+        num_slots=8,
+        num_spares=8,
+    )
+    bench.submit("wide", width=64, depth=6)
+    for number in range(20):
+        bench.tick(2)
+        bench.submit(f"small {number}", seed=1)
+    bench.run()
+    assert bench.finished["wide"].supervision_steps == 64 * 6
+    assert bench.metric("gram_wasted_slot_steps_total", reason="preempted") == 0
+
+
+def test_without_spare_rows_a_trajectory_starts_over_and_the_loss_is_counted(
+    make_bench: Any, fate: Any
+) -> None:
+    bench = make_bench(
+        lambda seed, trajectory: fate(answer=7, step=4) if seed else fate(),
+        num_slots=8,
+        num_spares=0,
+    )
+    bench.submit("wide", width=16, depth=6)
+    bench.tick(2)
+    bench.submit("small", seed=1)
+    bench.run()
+    end = bench.finished["wide"]
+    assert (end.supervision_steps, end.wasted_steps) == (16 * 6 + 2, 2)
+    assert bench.metric("gram_wasted_slot_steps_total", reason="preempted") == 2
+
+
+def test_equal_wide_jobs_get_equal_shares(make_bench: Any, fate: Any) -> None:
+    bench = make_bench(lambda seed, trajectory: fate(), num_slots=12, num_spares=12)
+    for name in "abc":
+        bench.submit(name, width=400, depth=5)
+    bench.tick(60)
+    for name in "abc":
+        bench.engine.abort(name)
+    bench.tick()
+    steps = [bench.finished[name].supervision_steps for name in "abc"]
+    assert sum(steps) == 60 * 12
+    assert max(steps) - min(steps) <= 12
