@@ -136,7 +136,7 @@ def test_an_invalid_puzzle_names_cells_and_rule(
     with pytest.raises(gram_client.PuzzleInvalid) as caught:
         call("solve", "5" * 81)
     assert str(caught.value) == (
-        "the puzzle contradicts itself (grid: two 5s at (0, 0) (0, 8)) [422]"
+        "the puzzle contradicts itself (grid: two 5s, cells (0, 0) (0, 8)) [422]"
     )
     assert caught.value.errors[0].rule == "row 0"
     assert caught.value.errors[0].cells == ((0, 0), (0, 8))

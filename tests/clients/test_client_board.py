@@ -17,7 +17,8 @@ def test_a_sudoku_is_drawn_with_its_boxes() -> None:
 
 def test_rows_of_numbers_draw_as_the_characters_do() -> None:
     rows = [[int(cell) for cell in SOLVED_9X9[start : start + 9]] for start in range(0, 81, 9)]
-    assert draw("sudoku", rows) == draw("sudoku", SOLVED_9X9)
+    lines = [SOLVED_9X9[start : start + 9] for start in range(0, 81, 9)]
+    assert draw("sudoku", rows) == draw("sudoku", lines) == draw("sudoku", SOLVED_9X9)
 
 
 def test_a_six_by_six_board_has_boxes_of_two_rows_and_three_columns() -> None:
@@ -34,6 +35,15 @@ def test_queens_are_drawn_from_cells_and_from_rows_alike() -> None:
     board = ". Q . .\n. . . Q\nQ . . .\n. . Q ."
     assert draw("nqueens", [[0, 1], [1, 3], [2, 0], [3, 2]]) == board
     assert draw("nqueens", [".Q..", "...Q", "Q...", "..Q."]) == board
+    assert draw("nqueens", ".Q..\n...Q\nQ...\n..Q.") == board
+
+
+def test_too_few_queens_are_drawn_on_the_size_that_is_given() -> None:
+    assert draw("nqueens", [[0, 1]], size=3) == ". Q .\n. . .\n. . ."
+
+
+def test_what_an_attempt_left_open_is_a_dot() -> None:
+    assert draw("graph-coloring", [0, None, 2]) == "vertex 0 1 2\ncolor  0 . 2"
 
 
 def test_colors_stand_below_their_vertices() -> None:
@@ -47,6 +57,7 @@ def test_an_unknown_family_is_shown_as_json() -> None:
     assert draw("maze", [[0, 0], [0, 1]]) == "[[0, 0], [0, 1]]"
 
 
-def test_an_empty_answer_is_drawn_as_nothing_worse() -> None:
+def test_an_empty_answer_is_no_error() -> None:
     assert draw("sudoku", "") == '""'
+    assert draw("nqueens", []) == ""
     assert draw("graph-coloring", []) == "vertex \ncolor  "

@@ -119,19 +119,30 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(
         "unsolved: 0 distinct, 0 of 16 trajectories valid, 31 ms, seed 7, sudoku-4x4@0123abcd\n"
         "best attempt, broken rules: 1\n"
         f"{BOARD.replace('| 4 3 | 2 1 |', '| 4 3 | 2 2 |')}"
-        "row 3: (3, 2) (3, 3)\n"
+        "  row 3: (3, 2) (3, 3)\n"
     )
 
 
-def test_a_refused_puzzle_exits_with_two_and_no_traceback(
+def test_a_best_attempt_with_too_few_queens_keeps_the_size_of_the_board(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    attempt = {"answer": [[0, 1]], "violations": [{"rule": "row 3", "cells": []}]}
+    unsolved = {"puzzle": "nqueens", "status": "unsolved", "solutions": [], "distinct": 0}
+    server.say(reply(body=result | unsolved | {"best_attempt": attempt}))
+    run = gram(server, "solve", '{"puzzle": "nqueens", "n": 4}')
+    assert run.stderr.splitlines()[2:6] == [". Q . .", ". . . .", ". . . .", ". . . ."]
+
+
+def test_a_refused_puzzle_exits_with_two_and_says_where_it_is_wrong(
     server: ScriptedServer, problem: MakeProblem
 ) -> None:
-    issue = {"field": "grid", "detail": "two 5s", "rule": "row 0", "cells": [[0, 0], [0, 8]]}
-    server.say(problem(422, "puzzle_invalid", detail="not a puzzle", errors=[issue]))
+    detail = "5 stands 2 times in row 0"
+    issue = {"field": "grid", "detail": detail, "rule": "row 0", "cells": [[0, 0], [0, 8]]}
+    server.say(problem(422, "puzzle_invalid", detail=f"grid: {detail}", errors=[issue]))
     run = gram(server, "solve", "5" * 81)
     assert run.exit_code == 2
     assert run.stdout == ""
-    assert run.stderr == "gram: not a puzzle (grid: two 5s at (0, 0) (0, 8)) [422]\n"
+    assert run.stderr == ("gram: grid: 5 stands 2 times in row 0 [422]\n  row 0: (0, 0) (0, 8)\n")
 
 
 def test_a_missing_server_exits_with_two(closed_port: int) -> None:

@@ -8,57 +8,72 @@ from gram_client._models import Answer
 Rows = list[list[str]]
 
 
-def draw(puzzle: str, answer: Answer) -> str:
-    """Return an answer as lines of text; a family without a drawing is shown as JSON."""
-    if puzzle == "sudoku":
-        return _sudoku(answer)
-    if puzzle == "nqueens":
-        return _queens(answer)
+def draw(puzzle: str, answer: Answer, *, size: int | None = None) -> str:
+    """Return an answer as lines of text; a family without a drawing is shown as JSON.
+
+    Args:
+        puzzle: Name of the family.
+        answer: A solution's answer, or a best attempt's.
+        size: Side of a queens board, which a best attempt with too few queens does not tell.
+    """
+    rows = _rows(answer)
+    if puzzle == "sudoku" and rows:
+        return _boxes(rows)
+    if puzzle == "nqueens" and isinstance(answer, str | list):
+        return _lines(rows if _is_text(answer) else _squares(rows, size))
     if puzzle == "graph-coloring" and isinstance(answer, list):
-        return _colors(answer)
+        return _colors([_shown(color) for color in answer])
     return json.dumps(answer)
 
 
-def _sudoku(answer: Answer) -> str:
-    rows = _sudoku_rows(answer)
-    box_rows = math.isqrt(len(rows))
-    if box_rows == 0 or len(rows) % box_rows:
-        return json.dumps(answer)
-    box_columns = len(rows) // box_rows
-    rule = "+".join(["-" * (2 * box_columns + 1)] * box_rows)
-    lines = [f"+{rule}+"]
-    for start in range(0, len(rows), box_rows):
-        lines += [_boxed(row, box_columns) for row in rows[start : start + box_rows]]
-        lines.append(f"+{rule}+")
+def _rows(answer: Answer) -> Rows:
+    """Return a board's cells by row; empty where the answer is no board."""
+    if isinstance(answer, str):
+        lines = answer.split()
+        side = math.isqrt(len(answer))
+        if len(lines) == 1:
+            lines = [answer[row * side : (row + 1) * side] for row in range(side)]
+        return [list(line) for line in lines]
+    return [[_shown(cell) for cell in row] for row in answer if isinstance(row, list | str)]
+
+
+def _is_text(answer: Answer) -> bool:
+    return isinstance(answer, str) or any(isinstance(row, str) for row in answer)
+
+
+def _shown(cell: object) -> str:
+    return "." if cell is None else str(cell)
+
+
+def _boxes(rows: Rows) -> str:
+    box_height = math.isqrt(len(rows))
+    box_width = len(rows) // box_height
+    rule = "+" + "+".join(["-" * (2 * box_width + 1)] * box_height) + "+"
+    lines = [rule]
+    for number, row in enumerate(rows, start=1):
+        boxes = (row[start : start + box_width] for start in range(0, len(row), box_width))
+        lines.append("|" + "|".join(f" {' '.join(box)} " for box in boxes) + "|")
+        if number % box_height == 0:
+            lines.append(rule)
     return "\n".join(lines)
 
 
-def _sudoku_rows(answer: Answer) -> Rows:
-    if isinstance(answer, str):
-        size = math.isqrt(len(answer))
-        return [list(answer[row * size : (row + 1) * size]) for row in range(size)]
-    return [[str(cell) for cell in row] for row in answer if isinstance(row, (list, str))]
-
-
-def _boxed(row: list[str], width: int) -> str:
-    groups = [row[start : start + width] for start in range(0, len(row), width)]
-    return "|" + "|".join(f" {' '.join(group)} " for group in groups) + "|"
-
-
-def _queens(answer: Answer) -> str:
-    if isinstance(answer, list) and answer and all(isinstance(row, str) for row in answer):
-        return "\n".join(" ".join(str(row)) for row in answer)
-    queens = {tuple(cell) for cell in answer if isinstance(cell, list)}
+def _squares(queens: Rows, size: int | None) -> Rows:
+    """Return the board of queens that are given as (row, column)."""
+    cells = {(int(row), int(column)) for row, column in queens}
     # A solution has a queen in every row: their number is the board's side.
-    size = range(len(queens))
-    return "\n".join(
-        " ".join("Q" if (row, column) in queens else "." for column in size) for row in size
-    )
+    side = size or max([len(cells), *(1 + max(cell) for cell in cells)])
+    return [
+        ["Q" if (row, column) in cells else "." for column in range(side)] for row in range(side)
+    ]
 
 
-def _colors(answer: list[str] | list[int] | list[list[int]] | list[list[list[int]]]) -> str:
-    cells = [str(color) for color in answer]
-    width = max(len(str(len(cells))), *(len(cell) for cell in cells), 1)
+def _lines(rows: Rows) -> str:
+    return "\n".join(" ".join(row) for row in rows)
+
+
+def _colors(cells: list[str]) -> str:
+    width = max((len(cell) for cell in [str(len(cells)), *cells]), default=1)
     vertices = " ".join(str(vertex).rjust(width) for vertex in range(len(cells)))
     colors = " ".join(cell.rjust(width) for cell in cells)
     return f"vertex {vertices}\ncolor  {colors}"

@@ -141,5 +141,6 @@ _CLASSES: dict[int, type[StatusError]] = {
 
 def _sentence(problem: Problem, status_code: int) -> str:
     text = problem.detail or problem.title or "the server gave no reason"
-    issues = "; ".join(str(issue) for issue in problem.errors)
-    return f"{text} ({issues}) [{status_code}]" if issues else f"{text} [{status_code}]"
+    # The detail usually tells every issue already.
+    untold = "; ".join(str(issue) for issue in problem.errors if issue.detail not in text)
+    return f"{text} ({untold}) [{status_code}]" if untold else f"{text} [{status_code}]"

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Answer = str | list[str] | list[int] | list[list[int]] | list[list[list[int]]]
-"""An answer in the form the puzzle was posted in."""
+Answer = str | list[str] | list[int] | list[int | None] | list[list[int]] | list[list[list[int]]]
+"""An answer in the form the puzzle was posted in; None marks what a best attempt left open."""
 
 
 class Model(BaseModel):
@@ -108,10 +108,10 @@ class Issue(Model):
     rule: str | None = None
 
     def __str__(self) -> str:
-        """Say it in one line: ``grid: two 5s in row 0 at (0, 0) (0, 8)``."""
-        where = " ".join(str(cell) for cell in self.cells)
+        """Say it in one line: ``grid: 5 stands twice, cells (0, 0) (0, 8)``."""
+        where = " ".join(f"({', '.join(map(str, cell))})" for cell in self.cells)
         text = f"{self.field}: {self.detail}" if self.field else self.detail
-        return f"{text} at {where}" if where else text
+        return f"{text}, cells {where}" if where else text
 
 
 class Problem(Model):

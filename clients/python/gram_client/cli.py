@@ -4,14 +4,14 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import click
 
 from gram_client._board import draw
 from gram_client._client import Client
-from gram_client._errors import GramError
+from gram_client._errors import GramError, StatusError
 from gram_client._models import SolveResult
 from gram_client._protocol import Count, Fallback, Halt, Puzzle
 from gram_client._settings import DEFAULT_TIMEOUT_S
@@ -82,7 +82,7 @@ def solve(
     if is_json:
         click.echo(result.model_dump_json())
     else:
-        _show(result)
+        _show(result, size=_board_size(body))
     raise SystemExit(0 if result.is_solved else 1)
 
 
@@ -122,6 +122,9 @@ def _client(base_url: str | None, timeout_s: float = DEFAULT_TIMEOUT_S) -> Itera
             yield client
     except GramError as error:
         click.echo(f"gram: {error}", err=True)
+        for issue in error.errors if isinstance(error, StatusError) else ():
+            if issue.rule and issue.cells:
+                click.echo(_place(issue.rule, issue.cells), err=True)
         raise SystemExit(2) from error
 
 
@@ -155,20 +158,29 @@ def _is_puzzle(argument: str) -> bool:
     return is_board or "\n" in argument or argument.lstrip().startswith(("{", "["))
 
 
-def _show(result: SolveResult) -> None:
+def _show(result: SolveResult, *, size: int | None) -> None:
     click.echo(_summary(result), err=True)
     for number, solution in enumerate(result.solutions, start=1):
         how = "exact search" if solution.source == "exact" else f"{solution.votes} votes"
         click.echo(f"solution {number}, {how}")
-        click.echo(draw(result.puzzle, solution.answer))
+        click.echo(draw(result.puzzle, solution.answer, size=size))
     if result.best_attempt is None:
         return
     violations = result.best_attempt.violations
     click.echo(f"best attempt, broken rules: {len(violations)}", err=True)
-    click.echo(draw(result.puzzle, result.best_attempt.answer), err=True)
+    click.echo(draw(result.puzzle, result.best_attempt.answer, size=size), err=True)
     for violation in violations[:NUM_SHOWN_VIOLATIONS]:
-        cells = " ".join(str(cell) for cell in violation.cells)
-        click.echo(f"{violation.rule}: {cells}", err=True)
+        click.echo(_place(violation.rule, violation.cells), err=True)
+
+
+def _place(rule: str, cells: Sequence[tuple[int, ...]]) -> str:
+    where = " ".join(f"({', '.join(map(str, cell))})" for cell in cells)
+    return f"  {rule}: {where}"
+
+
+def _board_size(body: Puzzle) -> int | None:
+    size = body.get("n") if isinstance(body, Mapping) else None
+    return size if isinstance(size, int) else None
 
 
 def _summary(result: SolveResult) -> str:
