@@ -1,0 +1,55 @@
+"""Verification in plain PyTorch, driven by the tables of a puzzle's units.
+
+An answer is valid when every cell holds a legal token, every given is kept, every unit's constraint
+holds, and no two adjacent cells are equal. Exact integer arithmetic: the same on every device.
+"""
+
+import torch
+from torch import Tensor
+
+from gram_kernels.verify.tables import BLANK, FIRST_VALUE, NONE, UnitTables, Verification
+
+
+def verify(
+    answers: Tensor, givens: Tensor, tables: UnitTables, *, adjacency: Tensor | None = None
+) -> Verification:
+    """Judge answers, (rows, length) tokens, against givens of the same shape and the units.
+
+    Args:
+        answers: answer tokens, any integers.
+        givens: ``BLANK`` where the instance leaves a cell open.
+        tables: the units, on the device of the answers.
+        adjacency: (rows, length, length) bool, symmetric; its diagonal is ignored.
+    """
+    num_violations = _illegal(answers, tables).sum(dim=1)
+    num_violations += ((givens > BLANK) & (givens != answers)).sum(dim=1)
+    if len(tables.cells):
+        num_violations += _broken_units(answers, tables).sum(dim=1)
+    if adjacency is not None:
+        num_violations += _equal_neighbours(answers, adjacency)
+    return Verification(num_violations == 0, num_violations.int())
+
+
+def _illegal(answers: Tensor, tables: UnitTables) -> Tensor:
+    """Return (rows, length): tokens that no answer may hold."""
+    lowest = BLANK if tables.allows_blank else FIRST_VALUE
+    return (answers < lowest) | (answers >= FIRST_VALUE + tables.num_values)
+
+
+def _broken_units(answers: Tensor, tables: UnitTables) -> Tensor:
+    """Return (rows, units): whether the unit's constraint is broken."""
+    padded = torch.nn.functional.pad(answers, (0, 1), value=NONE)
+    members = padded[:, tables.cells]  # (rows, units, size)
+    values = torch.arange(tables.num_values, device=answers.device) + FIRST_VALUE
+    counts = (members[..., None] == values).sum(dim=2)  # (rows, units, values)
+    has_each = (counts == 1).all(dim=2)
+    has_repeat = (counts > 1).any(dim=2)
+    num_first = counts[..., 0]
+    broken = torch.stack((~has_each, num_first != 1, num_first > 1, has_repeat))
+    return broken.gather(0, tables.constraints.expand(1, len(answers), -1))[0]
+
+
+def _equal_neighbours(answers: Tensor, adjacency: Tensor) -> Tensor:
+    """Return (rows,): edges whose ends hold the same token."""
+    is_equal = answers[:, :, None] == answers[:, None, :]
+    return torch.triu(is_equal & adjacency, diagonal=1).sum(dim=(1, 2))
