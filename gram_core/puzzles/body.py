@@ -23,7 +23,10 @@ def check_fields(body: object, *, puzzle: str, allowed: Collection[str]) -> Mapp
     known = sorted({"puzzle", *allowed})
     unknown = [key for key in body if not isinstance(key, str) or key not in known]
     raise_issues(
-        [Issue(shown(key), f"is not a field of {puzzle}: {', '.join(known)}") for key in unknown]
+        [
+            Issue(shown(key) or '""', f"is not a field of {puzzle}: {', '.join(known)}")
+            for key in unknown
+        ]
     )
     return body
 

@@ -97,13 +97,16 @@ def _search(program: _Program, *, limit: int, max_time_s: float | None) -> Itera
     if limit < 1:
         return
     cp_model = _cp_model()
+    # The solver's booleans stand in the order of their creation: cell by cell, one true in each.
+    tokens = np.array([token for options in program.choices for token in options], dtype=np.uint8)
     found: list[Tokens] = []
 
     class Collector(cp_model.CpSolverSolutionCallback):  # type: ignore[misc, name-defined]
         """Keeps each answer as the solver meets it."""
 
         def on_solution_callback(self) -> None:
-            found.append(_answer(program, self.boolean_value))
+            is_true = np.array(list(self.response_proto.solution), dtype=np.bool_)
+            found.append(tokens[is_true])
             if len(found) >= limit:
                 self.stop_search()
 
@@ -117,11 +120,3 @@ def _search(program: _Program, *, limit: int, max_time_s: float | None) -> Itera
     yield from found[:limit]
     if len(found) < limit and status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
         raise ExactTimeout(f"stopped after {max_time_s} s with {len(found)} solutions")
-
-
-def _answer(program: _Program, is_true: Any) -> Tokens:
-    tokens = [
-        next(token for token, literal in options.items() if is_true(literal))
-        for options in program.choices
-    ]
-    return np.asarray(tokens, dtype=np.uint8)

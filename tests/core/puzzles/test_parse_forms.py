@@ -1,0 +1,189 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gram_core.puzzles import families, family, task
+
+PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+SOLUTION = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+DRAWN = """
+ 5 3 . | . 7 . | . . .
+ 6 . . | 1 9 5 | . . .
+ . 9 8 | . . . | . 6 .
+-------+-------+-------
+ 8 . . | . 6 . | . . 3
+ 4 . . | 8 . 3 | . . 1
+ 7 . . | . 2 . | . . 6
+-------+-------+-------
+ . 6 . | . . . | 2 8 .
+ . . . | 4 1 9 | . . 5
+ . . . | . 8 . | . 7 9
+"""
+FRAMED = "+---+---+\n|1 .|. .|\n|. .|. .|\n+---+---+\n|. .|2 .|\n|. .|. .|\n+---+---+\n"
+
+
+def lists(cells: str, size: int = 9) -> list[list[int]]:
+    digits = [0 if cell == "." else int(cell) for cell in cells]
+    return [digits[start : start + size] for start in range(0, len(digits), size)]
+
+
+def strings(cells: str, size: int = 9) -> list[str]:
+    return [cells[start : start + size] for start in range(0, len(cells), size)]
+
+
+def solve(puzzle: str, body: dict[str, object]) -> object:
+    rules = family(puzzle)
+    instance = rules.parse(body)
+    tokens = next(rules.enumerate(instance, limit=1))
+    return rules.decode(instance, tokens)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PUZZLE,
+        PUZZLE.replace(".", "0"),
+        PUZZLE.replace(".", "*"),
+        PUZZLE.replace(".", "_"),
+        "\n".join(strings(PUZZLE)),
+        " ".join(PUZZLE) + "\r\n",
+        DRAWN,
+        DRAWN.replace("-------+", "-------|"),
+    ],
+)
+def test_every_text_of_a_sudoku_reads_the_same(text: str) -> None:
+    sudoku = family("sudoku")
+    assert sudoku.parse_text(text) == sudoku.parse_text(PUZZLE)
+    assert sudoku.dump(sudoku.parse_text(text)) == {"puzzle": "sudoku", "grid": PUZZLE}
+
+
+def test_a_framed_small_board_is_read() -> None:
+    sudoku = family("sudoku")
+    assert sudoku.parse_text(FRAMED) == sudoku.parse({"grid": "1.........2....."})
+
+
+def test_sudoku_answers_come_back_as_posted() -> None:
+    assert solve("sudoku", {"grid": PUZZLE}) == SOLUTION
+    assert solve("sudoku", {"grid": DRAWN}) == SOLUTION
+    assert solve("sudoku", {"grid": lists(PUZZLE)}) == lists(SOLUTION)
+    assert solve("sudoku", {"grid": strings(PUZZLE)}) == strings(SOLUTION)
+
+
+@pytest.mark.parametrize(("cells", "side"), [(81, 9), (36, 6), (16, 4)])
+def test_sudoku_sizes_follow_from_the_number_of_cells(cells: int, side: int) -> None:
+    sudoku = family("sudoku")
+    assert sudoku.task_of(sudoku.parse_text("." * cells)).name == f"sudoku-{side}x{side}"
+    rows = [[0] * side for _ in range(side)]
+    assert sudoku.task_of(sudoku.parse({"grid": rows})).length == cells
+
+
+def test_sudoku_tokens_are_one_more_than_digits() -> None:
+    sudoku = family("sudoku")
+    encoded = sudoku.encode(sudoku.parse_text(PUZZLE))
+    assert encoded.tokens[:6].tolist() == [6, 4, 1, 1, 8, 1]
+    assert encoded.tokens.dtype == np.uint8
+    assert encoded.adjacency is None
+
+
+def test_queens_answers_come_back_as_posted() -> None:
+    squares = [[0, 1], [1, 3], [2, 0], [3, 2]]
+    assert solve("nqueens", {"n": 4, "queens": [[0, 1]]}) == squares
+    drawn = [".Q..", "...Q", "Q...", "..Q."]
+    assert solve("nqueens", {"grid": [".q..", "0000", "* * * *", "____"]}) == drawn
+    assert solve("nqueens", {"grid": ".Q..\n....\n....\n....\n"}) == "\n".join(drawn)
+
+
+def test_queens_forms_of_one_board_have_the_same_tokens() -> None:
+    queens = family("nqueens")
+    listed = queens.parse({"puzzle": "nqueens", "n": 4, "queens": [[2, 0], [0, 1]]})
+    drawn = queens.parse({"n": 4, "grid": [".Q..", "....", "Q...", "...."]})
+    text = queens.parse_text("  .Q..\n....\n\nQ...\n....")
+    assert listed.queens == drawn.queens == text.queens == ((0, 1), (2, 0))
+    expected = [1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert queens.encode(drawn).tokens.tolist() == expected
+
+
+def test_board_without_queens_needs_only_its_size() -> None:
+    queens = family("nqueens")
+    assert queens.parse({"n": 5}) == queens.parse({"n": 5, "queens": []})
+    assert queens.task_of(queens.parse({"n": 64})).length == 4096
+
+
+def test_colors_come_back_as_a_list() -> None:
+    body: dict[str, object] = {
+        "vertices": 3,
+        "edges": [[0, 1], [2, 1]],
+        "colors": 2,
+        "fixed": {"1": 0},
+    }
+    assert solve("graph-coloring", body) == [1, 0, 1]
+
+
+def test_graph_tokens_carry_fixed_colors_and_adjacency() -> None:
+    coloring = family("graph-coloring")
+    encoded = coloring.encode(coloring.parse({"vertices": 3, "edges": [[2, 1]], "fixed": {"2": 2}}))
+    assert encoded.tokens.tolist() == [1, 1, 4]
+    assert encoded.adjacency is not None
+    assert np.argwhere(encoded.adjacency).tolist() == [[1, 2], [2, 1]]
+
+
+def test_dimacs_reads_as_the_listed_graph() -> None:
+    text = "c a square\np edge 4 4\ne 1 2\ne 2 1\ne 2 3\n\ne 3 4\ne 4 1\n"
+    coloring = family("graph-coloring")
+    listed = coloring.parse({"vertices": 4, "edges": [[0, 1], [1, 2], [2, 3], [0, 3]]})
+    assert coloring.parse_text(text) == listed
+    assert coloring.parse({"dimacs": text, "colors": 3, "fixed": {}}) == listed
+    assert coloring.parse({"dimacs": text, "colors": 2}).colors == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["sudoku-9x9", "sudoku-6x6", "nqueens-1", "nqueens-9", "graph-coloring-8"]
+)
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=15)
+def test_dumped_instances_parse_to_themselves(name: str, seed: int) -> None:
+    shape = task(name)
+    puzzle = family(shape.family)
+    instance = puzzle.generate(shape, np.random.default_rng(seed), num_solutions=None)
+    body = puzzle.dump(instance)
+    assert body["puzzle"] == puzzle.name
+    assert puzzle.parse(json.loads(json.dumps(body))) == instance
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "body"),
+    [
+        ("sudoku", {"grid": lists(PUZZLE)}),
+        ("sudoku", {"grid": strings(PUZZLE)}),
+        ("sudoku", {"puzzle": "sudoku", "grid": DRAWN}),
+        ("nqueens", {"n": 8, "queens": [[7, 3], [0, 0]]}),
+        ("nqueens", {"grid": ["Q...", "....", "....", "...."]}),
+        ("nqueens", {"grid": "...\n..Q\n..."}),
+        ("graph-coloring", {"vertices": 5, "edges": [[4, 0]], "colors": 4, "fixed": {"3": 3}}),
+        ("graph-coloring", {"dimacs": "p col 2 1\ne 1 2", "fixed": {"0": 1}}),
+    ],
+)
+def test_every_form_survives_the_roundtrip(puzzle: str, body: dict[str, object]) -> None:
+    rules = family(puzzle)
+    instance = rules.parse(body)
+    dumped = rules.dump(instance)
+    assert rules.parse(json.loads(json.dumps(dumped))) == instance
+    assert rules.dump(rules.parse(dumped)) == dumped
+
+
+def test_attempts_with_empty_cells_can_be_shown() -> None:
+    blank = np.ones(81, dtype=np.uint8)
+    sudoku = family("sudoku")
+    assert sudoku.decode(sudoku.parse_text("." * 81), blank) == "." * 81
+    assert sudoku.decode(sudoku.parse({"grid": [[0] * 4] * 4}), blank[:16]) == [[0] * 4] * 4
+    coloring = family("graph-coloring")
+    graph = coloring.parse({"vertices": 2, "edges": []})
+    assert coloring.decode(graph, np.array([1, 3], dtype=np.uint8)) == [None, 1]
+
+
+def test_every_family_answers_to_its_own_name() -> None:
+    assert list(families()) == ["sudoku", "nqueens", "graph-coloring"]
+    assert all(family(name).name == name for name in families())

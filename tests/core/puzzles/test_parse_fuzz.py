@@ -1,0 +1,172 @@
+"""Whatever JSON comes in, an instance or ``PuzzleInvalid`` comes out."""
+
+import json
+from collections.abc import Iterable
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gram_core.errors import PuzzleInvalid
+from gram_core.puzzles import BLANK, FIRST_VALUE, AnyFamily, family
+
+FIELDS = ["puzzle", "grid", "n", "queens", "vertices", "edges", "colors", "fixed", "dimacs"]
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-1, 10)
+    | st.sampled_from([10**4000, -(10**4000)])
+    | st.floats()
+    | st.text(max_size=20)
+    | st.text(alphabet="0123456789.*_Qq|+- \n", max_size=90)
+    # Lone surrogates, which no encoder takes, come out of JSON too.
+    | st.text(st.characters(codec=None), max_size=3)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=9) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=30,
+)
+PAIRS = st.lists(st.lists(st.integers(-1, 9) | SCALARS, min_size=2, max_size=2), max_size=6)
+GRIDS = (
+    st.text(alphabet="12345.", min_size=16, max_size=16)
+    | st.text(alphabet="123456789.x", min_size=80, max_size=82)
+    | st.lists(st.text(alphabet="Q.", min_size=4, max_size=4), min_size=4, max_size=4)
+    | st.lists(st.lists(st.integers(-1, 5), min_size=4, max_size=4), min_size=4, max_size=4)
+)
+DIMACS = st.lists(
+    st.sampled_from(["p edge 3 2", "p col 0 0", "e 1 2", "e 2 2", "e 9 1", "c x", "e 1", "?"])
+).map("\n".join)
+DRAWINGS = (
+    st.text(alphabet="1.", min_size=16, max_size=16)
+    | st.lists(st.text(alphabet="Q.", min_size=3, max_size=3), max_size=4).map("\n".join)
+    | DIMACS
+)
+LIKELY = {
+    "puzzle": st.sampled_from(["sudoku", "nqueens", "graph-coloring"]),
+    "grid": GRIDS,
+    "n": st.integers(0, 66),
+    "queens": PAIRS,
+    "vertices": st.integers(-1, 9),
+    "edges": PAIRS,
+    "colors": st.integers(-1, 5),
+    "fixed": st.dictionaries(st.integers(-1, 9).map(str) | st.text(), st.integers(-1, 4)),
+    "dimacs": DIMACS,
+}
+BODIES = (
+    VALUES
+    | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), VALUES, max_size=4)
+    | st.fixed_dictionaries({}, optional=dict(LIKELY.items()))
+    | st.fixed_dictionaries({}, optional={name: LIKELY[name] for name in ("grid", "puzzle")})
+    | st.fixed_dictionaries({"n": LIKELY["n"]}, optional={"queens": PAIRS})
+    | st.fixed_dictionaries(
+        {"vertices": LIKELY["vertices"], "edges": PAIRS},
+        optional={"colors": LIKELY["colors"], "fixed": LIKELY["fixed"]},
+    )
+)
+
+
+def sudoku_body(cells: list[int]) -> tuple[dict[str, object], list[int]]:
+    return {"grid": "".join(map(str, cells))}, [digit + BLANK for digit in cells]
+
+
+def queens_body(squares: set[tuple[int, int]]) -> tuple[dict[str, object], list[int]]:
+    tokens = [BLANK] * 36
+    for row, column in squares:
+        tokens[6 * row + column] = FIRST_VALUE
+    return {"n": 6, "queens": [list(square) for square in squares]}, tokens
+
+
+def graph_body(
+    edges: set[tuple[int, int]], fixed: dict[int, int]
+) -> tuple[dict[str, object], list[int]]:
+    tokens = [fixed.get(vertex, -1) + FIRST_VALUE for vertex in range(5)]
+    named = {str(vertex): color for vertex, color in fixed.items()}
+    return {"vertices": 5, "edges": [list(edge) for edge in edges], "fixed": named}, tokens
+
+
+PLAUSIBLE = {
+    "sudoku": st.lists(st.sampled_from([0] * 12 + [1, 2, 3, 4]), min_size=16, max_size=16).map(
+        sudoku_body
+    ),
+    "nqueens": st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=3).map(
+        queens_body
+    ),
+    "graph-coloring": st.builds(
+        graph_body,
+        st.sets(st.sampled_from(list(combinations(range(5), 2))), max_size=6),
+        st.dictionaries(st.integers(0, 4), st.integers(0, 2), max_size=4),
+    ),
+}
+EMPTIED: dict[str, dict[str, object]] = {
+    "sudoku": {"grid": "." * 16},
+    "nqueens": {"queens": []},
+    "graph-coloring": {"fixed": {}},
+}
+
+
+def read(rules: AnyFamily, body: object) -> object:
+    """Return the instance, or the refusal itself; any other exception escapes."""
+    try:
+        return rules.parse(body)  # type: ignore[arg-type]  # hostile on purpose
+    except PuzzleInvalid as refusal:
+        return refusal
+
+
+@pytest.mark.parametrize("name", ["sudoku", "nqueens", "graph-coloring"])
+@given(body=BODIES)
+@settings(max_examples=400)
+def test_only_puzzle_invalid_comes_out_of_parse(name: str, body: object) -> None:
+    rules = family(name)
+    outcome = read(rules, body)
+    if isinstance(outcome, PuzzleInvalid):
+        assert all(issue.field and issue.detail for issue in outcome.issues)
+        # It can be shown: no half of a surrogate pair is left in it.
+        assert str(outcome).encode()
+        return
+    assert rules.parse(json.loads(json.dumps(rules.dump(outcome)))) == outcome
+    assert rules.encode(outcome).tokens.shape == (rules.task_of(outcome).length,)
+
+
+@pytest.mark.parametrize("name", list(PLAUSIBLE))
+@given(data=st.data())
+@settings(max_examples=200)
+def test_plausible_boards_are_read_exactly_when_no_given_values_clash(
+    name: str, data: st.DataObject
+) -> None:
+    body, tokens = data.draw(PLAUSIBLE[name])
+    rules = family(name)
+    outcome = read(rules, body)
+    # The rules of the same puzzle without its given values.
+    empty = rules.parse({**body, **EMPTIED[name]})
+    clashes = {
+        unit.name
+        for unit in rules.units(empty)
+        if has_repeated(tokens[cell] for cell in unit.cells if tokens[cell] > BLANK)
+    }
+    if isinstance(outcome, PuzzleInvalid):
+        assert {issue.rule for issue in outcome.issues} == clashes
+    else:
+        assert not clashes
+        assert rules.encode(outcome).tokens.tolist() == tokens
+
+
+def has_repeated(values: Iterable[int]) -> bool:
+    listed = list(values)
+    return len(set(listed)) < len(listed)
+
+
+@pytest.mark.parametrize("name", ["sudoku", "nqueens", "graph-coloring"])
+@given(text=st.text() | st.text(alphabet="pe 0123456789.Qq|+-\n", max_size=200) | DRAWINGS)
+@settings(max_examples=200)
+def test_only_puzzle_invalid_comes_out_of_text(name: str, text: str) -> None:
+    rules = family(name)
+    try:
+        instance = rules.parse_text(text)
+    except PuzzleInvalid:
+        return
+    assert rules.parse(rules.dump(instance)) == instance

@@ -1,0 +1,327 @@
+"""What malformed bodies are told: the field, the cells and the rule, and a sentence."""
+
+from typing import NamedTuple
+
+import pytest
+
+from gram_core.errors import Issue, PuzzleInvalid
+from gram_core.puzzles import family
+
+NAN = float("nan")
+EMPTY = "." * 81
+ROWS = [[0] * 9 for _ in range(9)]
+SQUARE = [[0, 1], [1, 2], [2, 3], [3, 0]]
+
+Cells = tuple[tuple[int, ...], ...]
+
+
+class Refusal(NamedTuple):
+    """The first issue that a body must be refused with."""
+
+    puzzle: str
+    body: object
+    field: str
+    detail: str
+    cells: Cells = ()
+    rule: str | None = None
+
+
+def placed(**digits: str) -> str:
+    """Return an empty 9x9 board with digits at cells such as r0c4."""
+    cells = list(EMPTY)
+    for place, digit in digits.items():
+        cells[int(place[1]) * 9 + int(place[3])] = digit
+    return "".join(cells)
+
+
+def row_of(value: object) -> list[list[object]]:
+    """Return an empty 9x9 board of lists with a value at row 2, column 3."""
+    rows: list[list[object]] = [[0] * 9 for _ in range(9)]
+    rows[2][3] = value
+    return rows
+
+
+def nested(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+SUDOKU = [
+    Refusal("sudoku", [], "body", "must be a JSON object, not a list of 0"),
+    Refusal("sudoku", None, "body", "not null"),
+    Refusal("sudoku", {}, "grid", "is missing"),
+    Refusal("sudoku", {"puzzle": "nqueens", "grid": EMPTY}, "puzzle", 'must be "sudoku"'),
+    Refusal("sudoku", {"puzzle": 7, "grid": EMPTY}, "puzzle", "not 7"),
+    Refusal("sudoku", {"grid": EMPTY, "gird": 1}, "gird", "not a field of sudoku"),
+    Refusal("sudoku", {"grid": EMPTY, 5: 1}, "5", "not a field of sudoku"),
+    Refusal("sudoku", {"grid": None}, "grid", "not null"),
+    Refusal("sudoku", {"grid": True}, "grid", "not true"),
+    Refusal("sudoku", {"grid": 53}, "grid", "not 53"),
+    Refusal("sudoku", {"grid": NAN}, "grid", "not the number nan"),
+    Refusal("sudoku", {"grid": {"0": 1}}, "grid", "not an object"),
+    Refusal("sudoku", {"grid": ""}, "grid", "has 0 cells; a sudoku has 16 (4x4)"),
+    Refusal("sudoku", {"grid": EMPTY[1:]}, "grid", "has 80 cells"),
+    Refusal("sudoku", {"grid": EMPTY + "."}, "grid", "has 82 cells"),
+    Refusal("sudoku", {"grid": "." * 3000}, "grid", "has 3000 characters; at most 2000"),
+    Refusal("sudoku", {"grid": placed(r1c2="x")}, "grid", 'the string "x"', ((1, 2),)),
+    Refusal("sudoku", {"grid": placed(r0c0="\u0665")}, "grid", "\\u0665", ((0, 0),)),
+    Refusal("sudoku", {"grid": placed(r8c8="-")}, "grid", 'the string "-"', ((8, 8),)),
+    Refusal("sudoku", {"grid": "5" + "." * 15}, "grid", "a cell is 1 to 4", ((0, 0),)),
+    Refusal("sudoku", {"grid": "." * 35 + "7"}, "grid", "a cell is 1 to 6", ((5, 5),)),
+    Refusal("sudoku", {"grid": []}, "grid", "has 0 rows"),
+    Refusal("sudoku", {"grid": [0] * 81}, "grid", "has 81 rows; a sudoku has 4"),
+    Refusal("sudoku", {"grid": [*ROWS[:8], [0] * 8]}, "grid[8]", "has 8 cells; every row"),
+    Refusal("sudoku", {"grid": [*ROWS[:8], 0]}, "grid[8]", "must be a list, not 0"),
+    Refusal("sudoku", {"grid": [*ROWS[:8], EMPTY[:9]]}, "grid[8]", "must be a list"),
+    Refusal("sudoku", {"grid": [*ROWS[:8], [0] * 500]}, "grid[8]", "has 500 entries"),
+    Refusal("sudoku", {"grid": row_of(10)}, "grid[2]", "column 3 holds 10", ((2, 3),)),
+    Refusal("sudoku", {"grid": row_of(-1)}, "grid[2]", "column 3 holds -1", ((2, 3),)),
+    Refusal("sudoku", {"grid": row_of(True)}, "grid[2]", "holds true", ((2, 3),)),
+    Refusal("sudoku", {"grid": row_of(5.0)}, "grid[2]", "the number 5.0", ((2, 3),)),
+    Refusal("sudoku", {"grid": row_of(NAN)}, "grid[2]", "the number nan", ((2, 3),)),
+    Refusal("sudoku", {"grid": row_of("5")}, "grid[2]", 'the string "5"', ((2, 3),)),
+    Refusal("sudoku", {"grid": row_of(10**6000)}, "grid[2]", "a huge integer", ((2, 3),)),
+    Refusal("sudoku", {"grid": row_of(nested(50_000))}, "grid[2]", "a list of 1", ((2, 3),)),
+    Refusal("sudoku", {"grid": nested(50_000)}, "grid", "has 1 rows"),
+    Refusal("sudoku", {"grid": ["...."] * 3 + ["..."]}, "grid[3]", "has 3 cells"),
+    Refusal("sudoku", {"grid": ["...."] * 3 + ["..a."]}, "grid[3]", 'string "a"', ((3, 2),)),
+    Refusal(
+        "sudoku",
+        {"grid": "55" + EMPTY[2:]},
+        "grid",
+        "5 stands 2 times in row 0",
+        ((0, 0), (0, 1)),
+        "row 0",
+    ),
+    Refusal(
+        "sudoku",
+        {"grid": placed(r1c4="8", r7c4="8")},
+        "grid",
+        "8 stands 2 times in column 4",
+        ((1, 4), (7, 4)),
+        "column 4",
+    ),
+    Refusal(
+        "sudoku",
+        {"grid": placed(r3c0="2", r5c2="2")},
+        "grid",
+        "2 stands 2 times in box 3",
+        ((3, 0), (5, 2)),
+        "box 3",
+    ),
+]
+
+QUEENS = [
+    Refusal("nqueens", {}, "n", "is missing"),
+    Refusal("nqueens", {"queens": [[0, 0]]}, "n", "is missing"),
+    Refusal("nqueens", {"n": 0}, "n", "must be between 1 and 64, not 0"),
+    Refusal("nqueens", {"n": -8}, "n", "not -8"),
+    Refusal("nqueens", {"n": 65}, "n", "not 65"),
+    Refusal("nqueens", {"n": 10**5000}, "n", "not a huge integer"),
+    Refusal("nqueens", {"n": 8.0}, "n", "must be an integer, not the number 8.0"),
+    Refusal("nqueens", {"n": "8"}, "n", 'not the string "8"'),
+    Refusal("nqueens", {"n": True}, "n", "not true"),
+    Refusal("nqueens", {"n": NAN}, "n", "not the number nan"),
+    Refusal("nqueens", {"n": 8, "size": 8}, "size", "not a field of nqueens"),
+    Refusal("nqueens", {"n": 8, "queens": None}, "queens", "must be a list, not null"),
+    Refusal("nqueens", {"n": 8, "queens": "Q"}, "queens", "must be a list"),
+    Refusal("nqueens", {"n": 8, "queens": [3]}, "queens[0]", "two integers, not 3"),
+    Refusal("nqueens", {"n": 8, "queens": [[0, 1], [2]]}, "queens[1]", "a list of 1"),
+    Refusal("nqueens", {"n": 8, "queens": [[0, 1, 2]]}, "queens[0]", "a list of 3"),
+    Refusal("nqueens", {"n": 8, "queens": [[0, 8]]}, "queens[0][1]", "between 0 and 7, not 8"),
+    Refusal("nqueens", {"n": 8, "queens": [[-1, 0]]}, "queens[0][0]", "not -1"),
+    Refusal("nqueens", {"n": 8, "queens": [[False, 0]]}, "queens[0][0]", "not false"),
+    Refusal("nqueens", {"n": 2, "queens": [[0, 0]] * 5}, "queens", "has 5 entries; at most 4"),
+    Refusal(
+        "nqueens",
+        {"n": 8, "queens": [[0, 3], [4, 4], [0, 3]]},
+        "queens[2]",
+        "stands on the square of queens[0]",
+        ((0, 3),),
+    ),
+    Refusal("nqueens", {"n": 8, "queens": [nested(50_000), 1]}, "queens[0]", "a list of 1"),
+    Refusal("nqueens", {"n": 4, "grid": ["Q"], "queens": []}, "queens", "beside a grid"),
+    Refusal("nqueens", {"n": 5, "grid": ["...."] * 4}, "n", "is 5, but the grid has 4 rows"),
+    Refusal("nqueens", {"grid": []}, "grid", "has 0 rows"),
+    Refusal("nqueens", {"grid": " \n "}, "grid", "has 0 rows"),
+    Refusal("nqueens", {"grid": ["."] * 65}, "grid", "has 65 entries; at most 64"),
+    Refusal("nqueens", {"grid": ".\n" * 65}, "grid", "has 65 rows"),
+    Refusal("nqueens", {"grid": "." * 20_000}, "grid", "at most 16640 are read"),
+    Refusal("nqueens", {"grid": 8}, "grid", "must be a list, not 8"),
+    Refusal("nqueens", {"grid": ["....", None, "....", "...."]}, "grid[1]", "not null"),
+    Refusal("nqueens", {"grid": ["....", "...", "....", "...."]}, "grid[1]", "has 3 squares"),
+    Refusal("nqueens", {"grid": ["....", "..K.", "....", "...."]}, "grid[1]", '"K"', ((1, 2),)),
+    Refusal(
+        "nqueens",
+        {"n": 8, "queens": [[2, 1], [2, 6]]},
+        "queens",
+        "the queens on (2, 1) and (2, 6) attack each other on row 2",
+        ((2, 1), (2, 6)),
+        "row 2",
+    ),
+    Refusal(
+        "nqueens",
+        {"n": 8, "queens": [[7, 3], [0, 3]]},
+        "queens",
+        "on column 3",
+        ((0, 3), (7, 3)),
+        "column 3",
+    ),
+    Refusal(
+        "nqueens",
+        {"n": 8, "queens": [[0, 0], [5, 5]]},
+        "queens",
+        "on diagonal 7",
+        ((0, 0), (5, 5)),
+        "diagonal 7",
+    ),
+    Refusal(
+        "nqueens",
+        {"grid": ["..Q", "...", "Q.."]},
+        "grid",
+        "on antidiagonal 2",
+        ((0, 2), (2, 0)),
+        "antidiagonal 2",
+    ),
+]
+
+COLORING = [
+    Refusal("graph-coloring", {}, "vertices", "is missing"),
+    Refusal("graph-coloring", {"vertices": 3}, "edges", "is missing"),
+    Refusal("graph-coloring", {"vertices": 0, "edges": []}, "vertices", "between 1 and 256"),
+    Refusal("graph-coloring", {"vertices": 257, "edges": []}, "vertices", "not 257"),
+    Refusal("graph-coloring", {"vertices": "3", "edges": []}, "vertices", "an integer"),
+    Refusal("graph-coloring", {"vertices": 3, "edges": {}}, "edges", "not an object"),
+    Refusal("graph-coloring", {"vertices": 3, "edges": [0] * 40_000}, "edges", "at most 32640"),
+    Refusal("graph-coloring", {"vertices": 3, "edges": [[0]]}, "edges[0]", "two integers"),
+    Refusal("graph-coloring", {"vertices": 3, "edges": [[0, 1], [0, 3]]}, "edges[1][1]", "not 3"),
+    Refusal("graph-coloring", {"vertices": 3, "edges": [[0, 1.0]]}, "edges[0][1]", "number 1.0"),
+    Refusal(
+        "graph-coloring",
+        {"vertices": 3, "edges": [[0, 1], [2, 2]]},
+        "edges[1]",
+        "joins vertex 2 to itself",
+        ((2,),),
+        "edge 2-2",
+    ),
+    Refusal(
+        "graph-coloring",
+        {"vertices": 3, "edges": [[0, 1], [1, 0]]},
+        "edges[1]",
+        "repeats edges[0]",
+        ((0,), (1,)),
+    ),
+    Refusal("graph-coloring", {"vertices": 4, "edges": SQUARE, "colors": 0}, "colors", "not 0"),
+    Refusal("graph-coloring", {"vertices": 4, "edges": SQUARE, "colors": 33}, "colors", "and 32"),
+    Refusal("graph-coloring", {"vertices": 4, "edges": SQUARE, "colors": None}, "colors", "null"),
+    Refusal("graph-coloring", {"vertices": 4, "edges": SQUARE, "k": 3}, "k", "not a field"),
+    Refusal("graph-coloring", {"vertices": 4, "edges": SQUARE, "fixed": []}, "fixed", "an object"),
+    Refusal(
+        "graph-coloring",
+        {"vertices": 4, "edges": SQUARE, "fixed": {"4": 0}},
+        "fixed[4]",
+        "is not a vertex: they are 0 to 3",
+    ),
+    Refusal(
+        "graph-coloring", {"vertices": 4, "edges": [], "fixed": {"00": 0}}, "fixed[00]", "vertex"
+    ),
+    Refusal(
+        "graph-coloring", {"vertices": 4, "edges": [], "fixed": {"a": 0}}, "fixed[a]", "vertex"
+    ),
+    Refusal("graph-coloring", {"vertices": 4, "edges": [], "fixed": {1: 0}}, "fixed[1]", "vertex"),
+    Refusal(
+        "graph-coloring",
+        {"vertices": 4, "edges": [], "fixed": {"1": 3}},
+        "fixed[1]",
+        "between 0 and 2, not 3",
+    ),
+    Refusal(
+        "graph-coloring",
+        {"vertices": 1, "edges": [], "fixed": {"0": 0, "1": 0}},
+        "fixed",
+        "has 2 entries",
+    ),
+    Refusal(
+        "graph-coloring",
+        {"vertices": 4, "edges": SQUARE, "fixed": {"0": 1, "2": 1, "3": 1}},
+        "fixed",
+        "vertices 0 and 3 both have colour 1, but an edge joins them",
+        ((0,), (3,)),
+        "edge 0-3",
+    ),
+    Refusal("graph-coloring", {"dimacs": "p edge 2 1", "edges": []}, "edges", "beside dimacs"),
+    Refusal("graph-coloring", {"dimacs": 5}, "dimacs", "must be a string, not 5"),
+    Refusal("graph-coloring", {"dimacs": ""}, "dimacs", "has no problem line"),
+    Refusal("graph-coloring", {"dimacs": "e 1 2"}, "dimacs", "line 1 comes before"),
+    Refusal("graph-coloring", {"dimacs": "p edge 2"}, "dimacs", "line 1 is not of the form"),
+    Refusal("graph-coloring", {"dimacs": "p cnf 2 1"}, "dimacs", "line 1 is not of the form"),
+    Refusal("graph-coloring", {"dimacs": "p edge x 1"}, "dimacs", "line 1 should hold whole"),
+    Refusal("graph-coloring", {"dimacs": "p edge 0 0"}, "dimacs", "line 1 holds 0"),
+    Refusal("graph-coloring", {"dimacs": "p edge \u0662 0"}, "dimacs", "whole numbers"),
+    Refusal("graph-coloring", {"dimacs": "p edge 9999999999 0"}, "dimacs", "whole numbers"),
+    Refusal("graph-coloring", {"dimacs": "p edge 3 1\np edge 3 1"}, "dimacs", "line 2 is a second"),
+    Refusal("graph-coloring", {"dimacs": "p edge 3 1\ne 1"}, "dimacs", "line 2 is not of the form"),
+    Refusal("graph-coloring", {"dimacs": "p edge 3 1\ne 1 4"}, "dimacs", "line 2 holds 4"),
+    Refusal("graph-coloring", {"dimacs": "p edge 3 1\ne 0 1"}, "dimacs", "line 2 holds 0"),
+    Refusal("graph-coloring", {"dimacs": "hello"}, "dimacs", "line 1 does not start with"),
+    Refusal(
+        "graph-coloring",
+        {"dimacs": "p edge 3 1\ne 2 2"},
+        "dimacs",
+        "line 2 joins vertex 2 to itself",
+        ((1,),),
+        "edge 1-1",
+    ),
+]
+
+TABLE = SUDOKU + QUEENS + COLORING
+
+
+@pytest.mark.parametrize("refusal", TABLE, ids=range(len(TABLE)))
+def test_malformed_bodies_are_refused_with_field_cells_and_rule(refusal: Refusal) -> None:
+    with pytest.raises(PuzzleInvalid) as caught:
+        family(refusal.puzzle).parse(refusal.body)  # type: ignore[arg-type]  # hostile on purpose
+    issue = caught.value.issues[0]
+    assert (issue.field, issue.cells, issue.rule) == (refusal.field, refusal.cells, refusal.rule)
+    assert refusal.detail in issue.detail
+
+
+def test_every_clash_of_a_board_is_told() -> None:
+    with pytest.raises(PuzzleInvalid) as caught:
+        family("sudoku").parse({"grid": "55" + EMPTY[2:]})
+    assert [(issue.rule, issue.cells) for issue in caught.value.issues] == [
+        ("row 0", ((0, 0), (0, 1))),
+        ("box 0", ((0, 0), (0, 1))),
+    ]
+    assert caught.value.code == "puzzle_invalid"
+    assert str(caught.value) == ("grid: 5 stands 2 times in row 0; grid: 5 stands 2 times in box 0")
+
+
+def test_every_short_row_is_told() -> None:
+    with pytest.raises(PuzzleInvalid) as caught:
+        family("sudoku").parse({"grid": ["....", "...", "....", "....."]})
+    assert [issue.field for issue in caught.value.issues] == ["grid[1]", "grid[3]"]
+
+
+def test_hostile_bodies_get_a_bounded_answer() -> None:
+    bodies: list[tuple[str, dict[str, object]]] = [
+        ("sudoku", {"grid": "x" * 81}),
+        ("sudoku", {"grid": "9" * 81}),
+        ("nqueens", {"grid": ["Q" * 64] * 64}),
+        ("nqueens", {"grid": ["x" * 64] * 64}),
+        ("graph-coloring", {"vertices": 2, "edges": [[0, 1]] * 30_000}),
+        ("graph-coloring", {f"field{number}" * 50: 0 for number in range(10_000)}),
+    ]
+    for puzzle, body in bodies:
+        with pytest.raises(PuzzleInvalid) as caught:
+            family(puzzle).parse(body)
+        assert len(caught.value.issues) <= 32
+        assert len(str(caught.value)) < 40_000
+
+
+def test_issues_are_never_empty() -> None:
+    with pytest.raises(ValueError, match="at least one issue"):
+        PuzzleInvalid([])
+    assert PuzzleInvalid([Issue("grid", "is odd")]).issues == (Issue("grid", "is odd"),)
