@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
+from gram_client import __version__
 from gram_client.cli import main
 
 if TYPE_CHECKING:
@@ -195,3 +196,7 @@ def test_every_command_has_help(command: list[str]) -> None:
     run = CliRunner().invoke(main, [*command, "--help"])
     assert run.exit_code == 0
     assert run.stdout.startswith("Usage: ")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert CliRunner().invoke(main, ["--version"]).stdout == f"gram, version {__version__}\n"

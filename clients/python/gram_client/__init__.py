@@ -34,6 +34,7 @@ from gram_client._models import (
     Violation,
 )
 from gram_client._protocol import Puzzle
+from gram_client._version import __version__
 
 __all__ = [
     "Answer",
@@ -65,5 +66,6 @@ __all__ = [
     "Unauthorized",
     "Usage",
     "Violation",
+    "__version__",
     "draw",
 ]

@@ -20,6 +20,7 @@ from gram_client._errors import (
 from gram_client._models import Health, Problem
 from gram_client._retry import retry_after_s
 from gram_client._settings import Settings
+from gram_client._version import __version__
 
 Puzzle = str | Sequence[Sequence[int]] | Mapping[str, object]
 """Text (a sudoku's characters, a DIMACS graph), a sudoku as rows of numbers, or a JSON body."""
@@ -67,7 +68,7 @@ def get_request(path: str) -> Request:
 
 def default_headers(settings: Settings) -> dict[str, str]:
     """Return the headers that every call carries."""
-    headers = {"User-Agent": "gram-client/0.1.0"}
+    headers = {"User-Agent": f"gram-client/{__version__}"}
     if settings.api_key is not None:
         headers["Authorization"] = f"Bearer {settings.api_key}"
     return headers
@@ -106,8 +107,8 @@ def read(kind: type[T], response: httpx.Response) -> T:
         return TypeAdapter(kind).validate_json(response.content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = f"{response.url} gave an unreadable answer: {where} {first['msg']}"
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        message = f"{response.url.path} gave an unreadable answer: {where}: {first['msg']}"
         raise ResponseInvalid(
             message, status_code=response.status_code, body=response.content
         ) from error
@@ -115,7 +116,8 @@ def read(kind: type[T], response: httpx.Response) -> T:
 
 def _body(puzzle: Puzzle) -> tuple[str, bytes]:
     if isinstance(puzzle, str):
-        return "text/plain; charset=utf-8", puzzle.encode()
+        # What is not text goes out as it came in, for the server to refuse.
+        return "text/plain; charset=utf-8", puzzle.encode(errors="surrogateescape")
     if isinstance(puzzle, Mapping):
         body: Mapping[str, object] = puzzle
     else:

@@ -15,6 +15,7 @@ from gram_client._errors import GramError, StatusError
 from gram_client._models import SolveResult
 from gram_client._protocol import Count, Fallback, Halt, Puzzle
 from gram_client._settings import DEFAULT_TIMEOUT_S
+from gram_client._version import __version__
 
 NUM_SHOWN_VIOLATIONS = 5
 
@@ -23,7 +24,7 @@ _json = click.option("--json", "is_json", is_flag=True, help="Print the answer a
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gram-client")
+@click.version_option(__version__, prog_name="gram")
 def main() -> None:
     """Ask a gram-server to solve puzzles."""
 
