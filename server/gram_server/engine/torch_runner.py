@@ -19,7 +19,7 @@ from gram_server.engine.row_tables import RowTables
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import Arrangement, Move, Placement
 
-CPU_ROWS_PER_CALL = 16
+CPU_ROWS_PER_CALL = 8
 """Rows of one call in fixed-shape mode on a CPU, where small calls cost no more per row."""
 
 NUM_FACTS = 5
@@ -49,7 +49,7 @@ class TorchRunner:
             num_slots: rows that run.
             num_spares: rows that keep paused trajectories; as many as slots by default.
             fixed_shape: see the class.
-            rows_per_call: rows of a call in fixed-shape mode; by default 16 on a CPU, else all.
+            rows_per_call: rows of a call in fixed-shape mode; by default 8 on a CPU, else all.
         """
         self.num_slots = num_slots
         self.num_spares = num_slots if num_spares is None else num_spares
