@@ -1,0 +1,252 @@
+"""The parts of a block: RMS norm, SwiGLU, the three mixers, rotary positions.
+
+Every mixer maps (batch, tokens, dim) to the same shape and treats rows independently. Knows no
+recursion and no noise.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+from torch.nn import functional
+
+from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
+from gram_core.puzzles.base import Unit
+from gram_core.relations import gather_tables, group_tables, grouped_kinds
+
+NORM_EPSILON = 1e-5
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """Return x / rms(x) over the last dimension; no gain, as in the paper."""
+    return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON)
+
+
+def linear(num_in: int, num_out: int) -> nn.Linear:
+    """Return a bias-free layer with truncated-normal weights of deviation 1 / sqrt(fan_in)."""
+    layer = nn.Linear(num_in, num_out, bias=False)
+    deviation = 1.0 / math.sqrt(num_in)
+    nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+    return layer
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)) over the last dimension."""
+
+    def __init__(self, dim: int, hidden_dim: int, *, out_dim: int | None = None) -> None:
+        super().__init__()
+        self.gate_up = linear(dim, 2 * hidden_dim)
+        self.down = linear(hidden_dim, out_dim or dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., dim) to (..., out_dim)."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        result: Tensor = self.down(functional.silu(gate) * up)
+        return result
+
+
+class TokenMixing(nn.Module):
+    """A SwiGLU over the sequence axis (TRM's replacement for attention on Sudoku)."""
+
+    def __init__(self, config: GramConfig) -> None:
+        super().__init__()
+        self.mlp = SwiGLU(config.num_tokens, config.ffn_dim)
+
+    def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
+        """Mix (batch, tokens, dim) across tokens, each channel alike."""
+        mixed: Tensor = self.mlp(x.transpose(1, 2)).transpose(1, 2)
+        return mixed
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention in which each head keeps to its own relation.
+
+    A head's kind is the kind of unit it stays within, ``edge`` for the instance's own graph, or
+    ``any``. Plain attention is the same class with every head ``any``.
+    """
+
+    own_cell: Tensor
+    cos: Tensor
+    sin: Tensor
+    rows_of_places: Tensor
+    places_of_rows: Tensor
+    places: Tensor
+    cells_of_places: Tensor
+    is_member: Tensor | None
+    group_mask: Tensor | None
+
+    def __init__(self, config: GramConfig, head_kinds: Sequence[str], units: Sequence[Unit]) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.head_dim = config.head_dim
+        self.num_grouped = len(grouped_kinds(head_kinds))
+        self.num_adjacent = head_kinds.count(ADJACENCY) if head_kinds else 0
+        self.num_unrestricted = head_kinds.count(UNRESTRICTED)
+        self.qkv = linear(config.dim, 3 * config.dim)
+        self.out = linear(config.dim, config.dim)
+        if self.num_grouped:
+            self._add_tables(config, head_kinds, units)
+        self.register_buffer(
+            "own_cell", torch.eye(config.num_tokens, dtype=torch.bool), persistent=False
+        )
+        cos, sin = rotary_table(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self.has_positions = config.rotary != "none"
+
+    def _add_tables(
+        self, config: GramConfig, head_kinds: Sequence[str], units: Sequence[Unit]
+    ) -> None:
+        tables = group_tables(head_kinds, units, config.length)
+        self.num_groups, self.group_size = tables.members.shape
+        for name, table in gather_tables(tables).items():
+            self.register_buffer(name, table, persistent=False)
+
+    def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
+        """Attend within each head's relation.
+
+        Args:
+            x: (batch, tokens, dim).
+            adjacency: (batch, tokens, tokens) bool for ``edge`` heads; a cell always sees itself.
+        """
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).view(batch, tokens, 3, self.num_heads, self.head_dim)
+        results = []
+        if self.num_grouped:
+            results.append(self._attend_groups(qkv))
+        first = self.num_grouped
+        if self.num_adjacent:
+            assert adjacency is not None
+            heads = qkv[:, :, :, first : first + self.num_adjacent]
+            results.append(self._attend(heads, mask=(adjacency | self.own_cell)[:, None]))
+            first += self.num_adjacent
+        if self.num_unrestricted:
+            results.append(self._attend(self._rotate(qkv[:, :, :, first:])))
+        mixed = results[0] if len(results) == 1 else torch.cat(results, dim=2)
+        projected: Tensor = self.out(mixed.reshape(batch, tokens, dim))
+        return projected
+
+    def _attend_groups(self, qkv: Tensor) -> Tensor:
+        """Attend inside every static group; returns (batch, tokens, grouped heads, head_dim)."""
+        batch, tokens = qkv.shape[:2]
+        rows = qkv[:, :, :, : self.num_grouped].reshape(batch, -1, self.head_dim)
+        gathered = gather_rows(rows, self.rows_of_places, self.places_of_rows, None)
+        grouped = gathered.view(batch, 3, self.num_groups, self.group_size, self.head_dim)
+        mixed = attend(*grouped.unbind(1), mask=self.group_mask)
+        flat = mixed.reshape(batch, -1, self.head_dim)
+        cells = gather_rows(flat, self.places, self.cells_of_places, self.is_member)
+        return cells.view(batch, tokens, self.num_grouped, self.head_dim)
+
+    def _attend(self, qkv: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend over all tokens; returns (batch, tokens, heads, head_dim)."""
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, heads, tokens, head_dim)
+        return attend(q, k, v, mask=mask).transpose(1, 2)
+
+    def _rotate(self, qkv: Tensor) -> Tensor:
+        """Turn queries and keys by their position; values stay."""
+        if not self.has_positions:
+            return qkv
+        qk, v = qkv[:, :, :2], qkv[:, :, 2:]
+        first, second = qk.chunk(2, dim=-1)
+        turned = torch.cat((-second, first), dim=-1)
+        cos, sin = self.cos[:, None, None], self.sin[:, None, None]
+        return torch.cat(((qk * cos + turned * sin).to(v.dtype), v), dim=2)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Return softmax(q k^T / sqrt(head_dim)) v over the last two dimensions.
+
+    Written out because sequences are 4 to 100 tokens long: on CPU the fused kernel of torch takes
+    two to five times as long backwards at these sizes.
+    """
+    scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)).float()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return torch.matmul(torch.softmax(scores, dim=-1).to(v.dtype), v)
+
+
+class _RowGather(torch.autograd.Function):
+    """``x[:, index]`` whose backward is a gather too, since every row is read exactly once."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) -> Tensor:
+        """Gather rows of (batch, rows, channels)."""
+        ctx.save_for_backward(inverse, mask)
+        return x.index_select(1, index)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        """Gather the gradient back; rows that only padding reads get none."""
+        inverse, mask = ctx.saved_tensors
+        gathered = gradient.index_select(1, inverse)
+        return (gathered if mask is None else gathered * mask), None, None, None
+
+
+def gather_rows(x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) -> Tensor:
+    """Return ``x[:, index]`` for (batch, rows, channels), cheap to differentiate.
+
+    Args:
+        x: (batch, rows, channels).
+        index: row to read for each result row; each row is read once, but for padding.
+        inverse: result row that holds each row of x.
+        mask: (rows, 1) zero for rows of x that no result holds, or None.
+    """
+    result: Tensor = _RowGather.apply(x, index, inverse, mask)
+    return result
+
+
+def rotary_table(config: GramConfig) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines, each (tokens, head_dim).
+
+    1-D: all channel pairs turn with the token's index. 2-D: half of them with the row, half with
+    the column. Prefix tokens stand at position 0.
+    """
+    half = config.head_dim // 2
+    cells = torch.arange(config.length)
+    if config.rotary == "2d":
+        axes = [cells // config.columns, cells % config.columns]
+    else:
+        axes = [cells]
+    per_axis = half // len(axes)
+    rates = config.rotary_base ** (-torch.arange(per_axis, dtype=torch.float64) / per_axis)
+    angles = torch.cat([axis[:, None] * rates for axis in axes], dim=1)  # (length, half)
+    prefix = angles.new_zeros(config.num_prefix_tokens, half)
+    angles = torch.cat((prefix, angles)).repeat(1, 2)
+    return angles.cos().float(), angles.sin().float()
+
+
+class Block(nn.Module):
+    """One post-norm block: x = norm(x + mixer(x)), then x = norm(x + swiglu(x))."""
+
+    def __init__(self, config: GramConfig, units: Sequence[Unit]) -> None:
+        super().__init__()
+        self.mixer = _mixer(config, units)
+        self.mlp = SwiGLU(config.dim, config.ffn_dim)
+
+    def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
+        """Map (batch, tokens, dim) to the same shape."""
+        x = rms_norm(x + self.mixer(x, adjacency))
+        return rms_norm(x + self.mlp(x))
+
+
+def _mixer(config: GramConfig, units: Sequence[Unit]) -> nn.Module:
+    if config.mixer == "token":
+        return TokenMixing(config)
+    kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
+    return Attention(config, kinds, units)
+
+
+class Stack(nn.Module):
+    """Blocks in sequence: f_L or f_H."""
+
+    def __init__(self, config: GramConfig, num_blocks: int, units: Sequence[Unit]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(config, units) for _ in range(num_blocks))
+
+    def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
+        """Map (batch, tokens, dim) to the same shape."""
+        for block in self.blocks:
+            x = block(x, adjacency)
+        return x

@@ -1,0 +1,144 @@
+"""GRAM: a recursive latent-state model whose high-level updates are sampled.
+
+e_x = f_enc(x) is computed once. One transition is K inner steps l <- f_L(l; h + e_x), then
+u = f_H(h; l), then h = u + eps with eps ~ N(mu(u), sigma(u)^2). T transitions make a supervision
+step, which ends in a decode y = argmax f_dec(h). arXiv 2605.19376, section 3. Inputs are injected
+by sum, e_x does not enter f_H, and noise enters h only. Knows no loop over steps: see ``solve``.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from gram_kernels import philox
+from torch import Tensor, nn
+
+from gram_core.config import GramConfig
+from gram_core.guidance import Gaussian, GuidanceHead
+from gram_core.layers import Stack, linear
+from gram_core.puzzles.base import BLANK, FIRST_VALUE, Unit
+from gram_core.state import LatentState, NoiseKey, StepOutput
+
+HALT_BIAS = -5.0
+"""Initial halt logit: no trajectory halts before the head has learned."""
+
+
+class Gram(nn.Module):
+    """The model and, by configuration, its deterministic relatives.
+
+    Rows of a batch never see each other. All tensors are float32; tokens are int64.
+    """
+
+    z0_high: Tensor
+    z0_low: Tensor
+
+    def __init__(self, config: GramConfig, units: Sequence[Unit] = ()) -> None:
+        """Build with fresh weights; ``units`` are the task's, for relational heads."""
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary, config.dim)
+        nn.init.trunc_normal_(self.embedding.weight, std=1.0 / math.sqrt(config.dim))
+        self.prefix = nn.Parameter(torch.randn(config.num_prefix_tokens, config.dim))
+        self.low = Stack(config, config.num_low_blocks, units)
+        if config.recursion == "hierarchical":
+            self.high = Stack(config, config.num_high_blocks, units)
+        if config.guidance != "none":
+            self.prior = GuidanceHead(config)
+            # Sees u + e_y; only training uses it.
+            self.posterior = GuidanceHead(config)
+        self.decoder = linear(config.dim, config.vocabulary)
+        self.halt = nn.Linear(config.dim, 2)
+        self.value = nn.Linear(config.dim, 1)
+        nn.init.zeros_(self.halt.weight)
+        nn.init.constant_(self.halt.bias, HALT_BIAS)
+        nn.init.zeros_(self.value.weight)
+        nn.init.zeros_(self.value.bias)
+        # z_0 is drawn once and stored, never trained.
+        self.register_buffer("z0_high", torch.randn(config.dim))
+        self.register_buffer("z0_low", torch.randn(config.dim))
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Return the input embedding e_x, (batch, tokens, dim), of (batch, length) tokens."""
+        embedded = self.embedding(tokens) * math.sqrt(self.config.dim)
+        if not self.config.num_prefix_tokens:
+            return embedded
+        prefix = self.prefix.expand(len(tokens), -1, -1)
+        return torch.cat((prefix, embedded), dim=1)
+
+    def initial_state(self, seed: Tensor, trajectory: Tensor) -> LatentState:
+        """Return z_0 for each row; seed and trajectory are (batch,) int64."""
+        shape = (len(seed), self.config.num_tokens, self.config.dim)
+        if self.config.initial_state == "fixed":
+            return LatentState(self.z0_high.expand(shape), self.z0_low.expand(shape))
+        draws = philox.normals(
+            seed,
+            trajectory,
+            torch.zeros_like(seed),
+            transition=0,
+            stream=philox.LATENT_STREAM,
+            count=2 * shape[1] * shape[2],
+        ).view(len(seed), 2, shape[1], shape[2])
+        return LatentState(draws[:, 0], draws[:, 1])
+
+    def recur(
+        self, state: LatentState, embedding: Tensor, adjacency: Tensor | None = None
+    ) -> LatentState:
+        """Return (u, l): K inner steps and the high-level update, before any noise."""
+        high, low = state
+        context = high + embedding
+        if self.config.recursion == "flat":
+            for _ in range(self.config.num_inner_steps + 1):
+                high = self.low(high + embedding, adjacency)
+            return LatentState(high, low)
+        for _ in range(self.config.num_inner_steps):
+            low = self.low(low + context, adjacency)
+        return LatentState(self.high(high + low, adjacency), low)
+
+    def guide(self, u: Tensor, noise: NoiseKey, transition: int) -> Tensor:
+        """Return h = u + eps, eps from the prior; deterministic when the config says so."""
+        if self.config.guidance == "none":
+            return u
+        prior: Gaussian = self.prior(u)
+        if self.config.guidance == "mean":
+            return u + prior.mean
+        draw = philox.normals(
+            *noise, transition=transition, stream=philox.GUIDANCE_STREAM, count=u[0].numel()
+        )
+        return u + prior.mean + prior.deviation * draw.view(u.shape)
+
+    def read(self, state: LatentState) -> StepOutput:
+        """Decode h and read the halt and value heads."""
+        high = state.high
+        summary = high[:, 0] if self.config.readout == "first" else high.mean(dim=1)
+        return StepOutput(
+            state=state,
+            logits=self.decoder(high[:, self.config.num_prefix_tokens :]),
+            halt=self.halt(summary)[:, 0],
+            value=torch.sigmoid(self.value(summary)[:, 0]),
+        )
+
+    def supervision_step(
+        self,
+        state: LatentState,
+        embedding: Tensor,
+        noise: NoiseKey,
+        adjacency: Tensor | None = None,
+    ) -> StepOutput:
+        """Advance every row by T transitions and decode.
+
+        Args:
+            state: latent state, each part (batch, tokens, dim).
+            embedding: e_x from ``encode``.
+            noise: names each row's noise.
+            adjacency: (batch, length, length) bool; for graph tasks.
+        """
+        for transition in range(self.config.num_transitions):
+            u, low = self.recur(state, embedding, adjacency)
+            state = LatentState(self.guide(u, noise, transition), low)
+        return self.read(state)
+
+
+def answer(logits: Tensor, *, allows_blank: bool) -> Tensor:
+    """Return the most likely legal answer tokens, (batch, length) int64, of decoder logits."""
+    first = BLANK if allows_blank else FIRST_VALUE
+    return logits[..., first:].argmax(dim=-1) + first

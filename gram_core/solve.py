@@ -1,0 +1,152 @@
+"""One instance in a plain loop: the truth that the engine is tested against.
+
+Runs every trajectory to the full depth in batches of one fixed shape, so that each row's
+arithmetic is the same wherever else that shape is used. Nothing leaves early; nothing is shared.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from gram_kernels.verify import UnitTables, verify
+from torch import Tensor
+
+from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel
+from gram_core.model import Gram, answer
+from gram_core.puzzles.base import Encoded, Symmetry, Tokens
+from gram_core.state import NoiseKey, StepOutput
+from gram_core.views import view
+
+
+class TrajectoryResult(NamedTuple):
+    """What one trajectory came to."""
+
+    tokens: Tokens
+    """(length,) its first valid answer, or its last one, as the instance was posted."""
+    solved_at: int | None
+    """Supervision step, counted from 1, of the first valid answer."""
+    value: float
+    """Value head at that step."""
+
+
+def solve(
+    loaded: LoadedModel,
+    instance: object,
+    *,
+    width: int,
+    depth: int,
+    seed: int,
+    augment: bool = True,
+    batch: int = 64,
+) -> tuple[TrajectoryResult, ...]:
+    """Return the results of trajectories 0 .. width - 1 of an instance.
+
+    Args:
+        loaded: a checkpoint for the instance's task.
+        instance: as parsed by the task's family.
+        width: number of trajectories.
+        depth: supervision steps of each.
+        seed: of all noise and all views.
+        augment: let every trajectory but the first look through its own symmetry.
+        batch: rows computed at once; the last batch is filled up.
+    """
+    family = puzzles.family(loaded.task.family)
+    encoded = family.encode(instance)
+    results: list[TrajectoryResult] = []
+    for first in range(0, width, batch):
+        indices = list(range(first, first + batch))
+        views = [view(family, loaded.task, seed, index) if augment else None for index in indices]
+        results += _solve_batch(loaded, encoded, views, indices, seed=seed, depth=depth)
+    return tuple(results[:width])
+
+
+def rollout(
+    model: Gram,
+    givens: Tensor,
+    seed: Tensor,
+    trajectory: Tensor,
+    *,
+    depth: int,
+    adjacency: Tensor | None = None,
+) -> Iterator[StepOutput]:
+    """Yield the output of each supervision step of prior-guided trajectories.
+
+    Args:
+        model: in evaluation mode.
+        givens: (batch, length) int64 tokens.
+        seed: (batch,) int64.
+        trajectory: (batch,) int64.
+        depth: number of steps.
+        adjacency: (batch, length, length) bool for graph tasks.
+    """
+    embedding = model.encode(givens)
+    state = model.initial_state(seed, trajectory)
+    for step in range(depth):
+        key = NoiseKey(seed, trajectory, torch.full_like(seed, step))
+        output = model.supervision_step(state, embedding, key, adjacency)
+        state = output.state
+        yield output
+
+
+@torch.inference_mode()
+def _solve_batch(
+    loaded: LoadedModel,
+    encoded: Encoded,
+    views: list[Symmetry | None],
+    indices: list[int],
+    *,
+    seed: int,
+    depth: int,
+) -> list[TrajectoryResult]:
+    device = loaded.model.z0_high.device
+    task = loaded.task
+    seen = [_through(encoded, symmetry) for symmetry in views]
+    givens = torch.as_tensor(np.stack([each.tokens for each in seen]), device=device).long()
+    graphs = [each.adjacency for each in seen if each.adjacency is not None]
+    adjacency = torch.as_tensor(np.stack(graphs), device=device) if graphs else None
+    seeds = torch.full((len(indices),), _signed(seed), device=device)
+    tables = UnitTables.of(task).to(device)
+    answers = torch.zeros_like(givens)
+    values = torch.zeros(len(indices), device=device)
+    solved_at = torch.zeros(len(indices), dtype=torch.int64, device=device)
+    steps = rollout(
+        loaded.model,
+        givens,
+        seeds,
+        torch.tensor(indices, device=device),
+        depth=depth,
+        adjacency=adjacency,
+    )
+    for step, output in enumerate(steps, start=1):
+        is_open = solved_at == 0
+        current = answer(output.logits, allows_blank=task.allows_blank)
+        answers = torch.where(is_open[:, None], current, answers)
+        values = torch.where(is_open, output.value, values)
+        is_valid = verify(current, givens, tables, adjacency=adjacency).is_valid
+        solved_at = torch.where(is_open & is_valid, step, solved_at)
+    rows = zip(
+        views, answers.cpu().numpy().astype(np.uint8), solved_at.tolist(), values.tolist(),
+        strict=True,
+    )
+    return [
+        TrajectoryResult(row if symmetry is None else symmetry.invert(row), step or None, value)
+        for symmetry, row, step, value in rows
+    ]
+
+
+def _through(encoded: Encoded, symmetry: Symmetry | None) -> Encoded:
+    if symmetry is None:
+        return encoded
+    adjacency = encoded.adjacency
+    return Encoded(
+        tokens=symmetry.apply(encoded.tokens),
+        adjacency=None if adjacency is None else symmetry.apply_adjacency(adjacency),
+    )
+
+
+def _signed(seed: int) -> int:
+    """Return the 64-bit seed as the int64 with the same bits."""
+    seed %= 2**64
+    return seed - 2**64 if seed >= 2**63 else seed

@@ -1,0 +1,36 @@
+"""What a trajectory carries from one supervision step to the next."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class LatentState(NamedTuple):
+    """The latent state (h, l), each (batch, tokens, dim)."""
+
+    high: Tensor
+    low: Tensor
+
+    def detach(self) -> "LatentState":
+        """Return the same values outside the graph."""
+        return LatentState(self.high.detach(), self.low.detach())
+
+
+class NoiseKey(NamedTuple):
+    """Names each row's noise: (seed, trajectory, step), each (batch,) int64."""
+
+    seed: Tensor
+    trajectory: Tensor
+    step: Tensor
+
+
+class StepOutput(NamedTuple):
+    """What one supervision step yields."""
+
+    state: LatentState
+    logits: Tensor
+    """(batch, length, vocabulary)."""
+    halt: Tensor
+    """(batch,) logit of halting (ACT)."""
+    value: Tensor
+    """(batch,) expected accuracy of the trajectory's final answer (LPRM)."""

@@ -1,0 +1,1 @@
+"""Training of GRAM and its deterministic relatives under a time or step budget."""

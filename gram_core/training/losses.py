@@ -1,0 +1,154 @@
+"""What training minimises in one supervision step.
+
+Cross-entropy over the cells that were not given, plus beta times the balanced KL of **every**
+transition, both summed over the puzzle. Charging only the last KL, as the paper does, lets the
+posterior write the answer into h unseen; heads of the earlier transitions are re-run on a detached
+u for that.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gram_core.guidance import Gaussian, kl_divergence
+from gram_core.model import Gram
+from gram_core.puzzles.base import BLANK, PAD
+from gram_core.state import LatentState
+
+KL_BALANCE = 0.8
+"""Weight of the part that moves the prior towards the posterior."""
+
+
+class Rows(NamedTuple):
+    """A batch of running trajectories as tensors."""
+
+    givens: Tensor
+    """(batch, length) int64."""
+    targets: Tensor
+    """(batch, max_targets, length) int64; the first is the drawn one."""
+    is_prior: Tensor
+    """(batch,) bool: guided by the prior, as at inference; else by the posterior."""
+    adjacency: Tensor | None
+
+
+class Weights(NamedTuple):
+    """Scalars of the objective."""
+
+    beta: float
+    label_smoothing: float
+    is_nearest: bool
+    """Prior rows aim at whichever compatible solution is nearest, not at the drawn one."""
+    winners_of: int
+    """Rows of one puzzle that compete; only the best one learns (1: all learn)."""
+
+
+class StepLoss(NamedTuple):
+    """The objective and what the log shows of it."""
+
+    loss: Tensor
+    state: LatentState
+    logits: Tensor
+    summary: Tensor
+    """(batch, dim) detached input of the halt and value heads."""
+    cross_entropy: Tensor
+    """Mean over unknown cells of the drawn or nearest target."""
+    divergence: Tensor
+    """Mean KL per posterior row and supervision step, in nats."""
+
+
+def step_loss(
+    model: Gram, state: LatentState, rows: Rows, draws: Tensor, weights: Weights
+) -> StepLoss:
+    """Run one supervision step and return its objective.
+
+    Args:
+        model: in training mode.
+        state: detached latent state, each part (batch, tokens, dim).
+        rows: the puzzles.
+        draws: (transitions, batch, tokens, dim) standard normals.
+        weights: scalars of the objective.
+    """
+    embedding = model.encode(rows.givens)
+    divergence = torch.zeros(len(rows.givens), device=embedding.device)
+    last = model.config.num_transitions - 1
+    for transition, draw in enumerate(draws):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and transition == last):
+            u, low = model.recur(state, embedding, rows.adjacency)
+        high, charged = _guide(model, u, rows, draw)
+        divergence = divergence + charged
+        state = LatentState(high if transition == last else high.detach(), low)
+    output = model.read(state)
+    per_row, num_unknown = _reconstruction(output.logits.float(), rows, weights)
+    is_posterior = (~rows.is_prior).float()
+    total = per_row + weights.beta * divergence * is_posterior
+    return StepLoss(
+        loss=_best_of(total, weights.winners_of).sum() / num_unknown.sum(),
+        state=state.detach(),
+        logits=output.logits.detach(),
+        summary=_summary(model, state.high).detach(),
+        cross_entropy=per_row.detach().sum() / num_unknown.sum(),
+        divergence=(divergence.detach() * is_posterior).sum() / is_posterior.sum().clamp(min=1),
+    )
+
+
+def _guide(model: Gram, u: Tensor, rows: Rows, draw: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (h, KL per row): posterior rows see their drawn target."""
+    guidance = model.config.guidance
+    if guidance == "none":
+        return u, u.new_zeros(len(u))
+    prior: Gaussian = model.prior(u)
+    if guidance == "mean":
+        return u + prior.mean, u.new_zeros(len(u))
+    posterior: Gaussian = model.posterior(u + model.encode(rows.targets[:, 0]))
+    sampled = prior.select(rows.is_prior, posterior)
+    charged = KL_BALANCE * kl_divergence(posterior.detach(), prior) + (
+        1.0 - KL_BALANCE
+    ) * kl_divergence(posterior, prior.detach())
+    return u + sampled.mean + sampled.deviation * draw, charged
+
+
+def _reconstruction(logits: Tensor, rows: Rows, weights: Weights) -> tuple[Tensor, Tensor]:
+    """Return the summed cross-entropy and the number of unknown cells of each row."""
+    log_probabilities = functional.log_softmax(logits, dim=-1)
+    targets = rows.targets if weights.is_nearest else rows.targets[:, :1]
+    is_unknown = (rows.givens == BLANK).float()  # (batch, length)
+    chosen = log_probabilities.gather(2, targets.transpose(1, 2))  # (batch, length, targets)
+    smooth = log_probabilities.mean(dim=-1, keepdim=True)
+    per_cell = -(1.0 - weights.label_smoothing) * chosen - weights.label_smoothing * smooth
+    per_target = (per_cell * is_unknown[..., None]).sum(dim=1)  # (batch, targets)
+    if targets.shape[1] > 1:
+        absent = targets[:, :, 0] == PAD
+        nearest = per_target.masked_fill(absent, float("inf")).min(dim=1).values
+        per_row = torch.where(rows.is_prior, nearest, per_target[:, 0])
+    else:
+        per_row = per_target[:, 0]
+    return per_row, is_unknown.sum(dim=1)
+
+
+def _best_of(total: Tensor, winners_of: int) -> Tensor:
+    """Return the lowest loss of every group of competing rows, scaled to the batch."""
+    if winners_of == 1:
+        return total
+    return total.view(-1, winners_of).min(dim=1).values * winners_of
+
+
+def _summary(model: Gram, high: Tensor) -> Tensor:
+    return high[:, 0] if model.config.readout == "first" else high.mean(dim=1)
+
+
+def heads_loss(model: Gram, summaries: Tensor, is_exact: Tensor, accuracy: Tensor) -> Tensor:
+    """Return the loss of the halt and value heads on finished prior trajectories.
+
+    Args:
+        model: holder of the heads.
+        summaries: (steps, dim) detached readouts.
+        is_exact: (steps,) whether the answer at that step was a solution.
+        accuracy: (steps,) share of unknown cells right in the trajectory's final answer.
+    """
+    halt = functional.binary_cross_entropy_with_logits(
+        model.halt(summaries)[:, 0], is_exact.float()
+    )
+    value = torch.sigmoid(model.value(summaries)[:, 0])
+    return halt + (value - accuracy).square().mean()

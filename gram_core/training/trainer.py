@@ -1,0 +1,133 @@
+"""The training loop: one optimiser step per supervision step, until the budget is used.
+
+Measures prior rollouts from the first update, because posterior accuracy says nothing about what
+the model does at inference. Needs only torch, numpy and safetensors.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gram_core.config import GramConfig
+from gram_core.model import Gram
+from gram_core.training.batch import Source
+from gram_core.training.budget import Budget, Clock
+from gram_core.training.losses import StepLoss, Weights, heads_loss, step_loss
+from gram_core.training.optimizer import Ema, optimizers, set_rate
+from gram_core.training.recipe import Recipe
+from gram_core.training.rollout import Ended, Rollout
+from gram_core.training.tally import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How the arithmetic is run; changes speed, not meaning."""
+
+    device: str = "cpu"
+    is_bf16: bool = False
+    """Run matrix products in bfloat16 under autocast."""
+    is_compiled: bool = False
+
+
+class Trainer:
+    """Trains one model on one source."""
+
+    def __init__(
+        self,
+        config: GramConfig,
+        source: Source,
+        recipe: Recipe,
+        *,
+        budget: Budget,
+        execution: Execution,
+        seed: int,
+    ) -> None:
+        """Make fresh weights and a full batch."""
+        torch.manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
+        self.source, self.recipe, self.execution = source, recipe, execution
+        self.model = Gram(config, source.task.units).to(execution.device)
+        self.ema = Ema(self.model, copy.deepcopy(self.model), recipe.ema_decay)
+        self.optimizers = optimizers(self.model, recipe)
+        self.generator = torch.Generator(execution.device).manual_seed(seed)
+        self.rollout = Rollout(
+            self.model,
+            source,
+            num_rows=recipe.num_rows,
+            copies=recipe.winners_of,
+            prior_share=recipe.prior_share,
+            rng=self.rng,
+        )
+        self.rollout.start(recipe.num_steps(0.0), 0.0)
+        self.num_updates = 0
+        self.clock = Clock(budget)
+        self.tally = Tally()
+        self._step = _compiled(execution)
+
+    def run(self) -> Iterator[float]:
+        """Train, yielding the used share of the budget after every update."""
+        progress = self.clock.progress(self.num_updates)
+        while progress < 1.0:
+            self.update(progress)
+            progress = self.clock.progress(self.num_updates)
+            yield progress
+
+    def update(self, progress: float) -> None:
+        """Run one supervision step of every row and one optimiser step."""
+        num_steps = self.recipe.num_steps(progress)
+        result = self._forward()
+        # Before the rollout refills its rows in place, which the graph still holds.
+        _backward(result.loss)
+        ended = self.rollout.advance(
+            result.state, result.logits, result.summary, num_steps=num_steps, progress=progress
+        )
+        self._fit_heads(ended)
+        self._apply(progress)
+        self.tally.add(result, ended)
+        self.num_updates += 1
+
+    def _forward(self) -> StepLoss:
+        config, recipe = self.model.config, self.recipe
+        shape = (config.num_transitions, recipe.num_rows, config.num_tokens, config.dim)
+        draws = torch.randn(shape, generator=self.generator, device=self.execution.device)
+        weights = Weights(
+            beta=recipe.beta,
+            label_smoothing=recipe.label_smoothing,
+            is_nearest=recipe.is_nearest,
+            winners_of=recipe.winners_of,
+        )
+        device = self.execution.device
+        with torch.autocast(device, torch.bfloat16, enabled=self.execution.is_bf16):
+            return self._step(self.model, self.rollout.state, self.rollout.rows, draws, weights)
+
+    def _fit_heads(self, ended: Ended) -> None:
+        if len(ended.accuracy):
+            loss = heads_loss(self.model, ended.summaries, ended.is_exact, ended.accuracy)
+            _backward(self.recipe.heads_weight * loss)
+
+    def _apply(self, progress: float) -> None:
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for optimizer in self.optimizers:
+            set_rate(optimizer, self.recipe, progress)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.ema.update(self.num_updates)
+
+
+def _backward(loss: Tensor) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+
+
+StepFunction = Callable[[Gram, object, object, Tensor, Weights], StepLoss]
+
+
+def _compiled(execution: Execution) -> StepFunction:
+    function: StepFunction = step_loss  # type: ignore[assignment]  # narrower arguments
+    if not execution.is_compiled:
+        return function
+    compiled: StepFunction = torch.compile(function, dynamic=False)
+    return compiled
