@@ -28,6 +28,8 @@ class HttpConfig:
     max_deadline_ms: int = 600_000
     sse_heartbeat_s: float = 15.0
     """Seconds of silence after which a stream gets a comment line."""
+    drain_delay_s: float = 0.0
+    """Seconds a stopping server is not ready but still takes work, until balancers notice."""
     latency_buckets_ms: tuple[float, ...] = ()
     """Bounds of the latency histograms; empty takes the standard ones."""
 
@@ -37,6 +39,7 @@ class HttpConfig:
         for name in ("max_body_bytes", "max_width", "max_depth", "max_deadline_ms"):
             _require_positive(self, name)
         _require_positive(self, "sse_heartbeat_s")
+        _require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +77,10 @@ class EngineConfig:
     """Seconds a stopping worker may spend on its live jobs before it hands them back."""
     hang_s: float = 30.0
     """Seconds without a tick, with trajectories live, after which a worker is killed."""
-    start_s: float = 300.0
-    """Seconds a worker may take to become ready before it is killed."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""
-        for name in ("num_slots", "hang_s", "start_s"):
+        for name in ("num_slots", "hang_s"):
             _require_positive(self, name)
         _require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
         threads = self.num_threads

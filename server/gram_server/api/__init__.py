@@ -1,0 +1,22 @@
+"""The HTTP interface: reads requests, speaks to the job store, and writes answers and problems."""
+
+from gram_server.api.catalog import catalog_router
+from gram_server.api.context import Context, Lifecycle
+from gram_server.api.errors import add_error_handlers
+from gram_server.api.fleet import Fleet
+from gram_server.api.health import health_router
+from gram_server.api.openapi import document_builder
+from gram_server.api.request_id import RequestId
+from gram_server.api.solve import solve_router
+
+__all__ = [
+    "Context",
+    "Fleet",
+    "Lifecycle",
+    "RequestId",
+    "add_error_handlers",
+    "catalog_router",
+    "document_builder",
+    "health_router",
+    "solve_router",
+]

@@ -1,0 +1,93 @@
+"""Follows an accepted job to the answer of its request, and counts how it ended, exactly once.
+
+A request that goes away without an answer, for whatever reason, gives its job up.
+"""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gram_server.api.context import Context
+from gram_server.api.partial import partial_result
+from gram_server.errors import JobFailed, LinkClosed, NotReady
+from gram_server.job import Job, JobRecord, JobState, ModelReport
+from gram_server.metrics import Outcome
+
+Result = Mapping[str, Any]
+"""The body of a 200 answer."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """An accepted job whose request waits for its answer."""
+
+    context: Context
+    job: Job
+    model: ModelReport
+    started_s: float
+    outcome: Outcome | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds since the job was accepted."""
+        return time.perf_counter() - self.started_s
+
+    def close(self, record: JobRecord) -> Result:
+        """Return the answer that a final record is; raise ``JobFailed`` where it is none."""
+        self.outcome = "failed"
+        if record.state is JobState.FAILED and record.error is not None:
+            raise JobFailed(f"{record.error.code}: {record.error.detail}")
+        if record.state is JobState.CANCELLED:
+            self.outcome = "cancelled"
+            raise JobFailed("the job was cancelled")
+        result = record.result
+        if not result:
+            result = partial_result(record, self.model, now_s=self.context.clock())
+        self.outcome = _outcome_of(result)
+        self._observe(result)
+        return result
+
+    def _observe(self, result: Result) -> None:
+        usage = result["usage"]
+        firsts = [entry["first"]["ms"] for entry in result["solutions"] if entry["first"]]
+        queue_s, engine_s = usage["queue_ms"] / 1e3, usage["engine_ms"] / 1e3
+        self.context.metrics.observe_job(
+            model=self.job.model,
+            queue_s=queue_s,
+            engine_s=engine_s,
+            first_solution_s=queue_s + min(firsts) / 1e3 if firsts else None,
+        )
+
+
+@asynccontextmanager
+async def open_account(context: Context, job: Job, model: ModelReport) -> AsyncIterator[Account]:
+    """Submit a job and follow it; leaving without an answer cancels it."""
+    await context.store.submit(job)
+    account = Account(context=context, job=job, model=model, started_s=time.perf_counter())
+    context.lifecycle.inflight.add(job.id)
+    try:
+        yield account
+    except LinkClosed as error:
+        account.outcome = "failed"
+        raise NotReady("the server stopped before the job was done") from error
+    finally:
+        context.lifecycle.inflight.discard(job.id)
+        if account.outcome is None:
+            await context.store.cancel(job.id)
+        context.metrics.count_request(
+            account.outcome or "cancelled", model=job.model, priority=job.priority
+        )
+        context.metrics.observe_request(account.duration_s, model=job.model)
+
+
+def _outcome_of(result: Result) -> Outcome:
+    if result["status"] == "partial" and not result["solutions"]:
+        return "deadline"
+    outcomes: Mapping[str, Outcome] = {
+        "solved": "solved",
+        "unsolved": "unsolved",
+        "partial": "partial",
+    }
+    return outcomes[result["status"]]

@@ -1,0 +1,69 @@
+"""From a request to a job that may be submitted: parameters, body, model, seed, deadline."""
+
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from gram_server.api.body import PostedPuzzle, read_puzzle
+from gram_server.api.context import Context
+from gram_server.api.parameters import Parameter, Value, read_parameters
+from gram_server.errors import BodyInvalid, NotReady
+from gram_server.job import Job, ModelReport, SolveOptions
+
+SEED_BITS = 53
+"""Seeds drawn here are whole numbers to every JSON reader."""
+
+
+class Admitted(NamedTuple):
+    """A job that a request asks for, and the model that will do it."""
+
+    job: Job
+    model: ModelReport
+
+
+async def admit(context: Context, request: Request, *, parameters: Sequence[Parameter]) -> Admitted:
+    """Return the job of a request, or raise what is wrong with it."""
+    if context.lifecycle.is_closed:
+        raise NotReady("the server is stopping and takes no new work")
+    values = read_parameters(request.query_params.multi_items(), parameters)
+    named = values.pop("puzzle", None)
+    try:
+        posted = await read_puzzle(
+            request,
+            puzzle=None if named is None else str(named),
+            max_bytes=context.settings.http.max_body_bytes,
+        )
+    except ClientDisconnect as error:
+        raise BodyInvalid("the connection ended before the body did") from error
+    wanted = values.pop("model", None)
+    model = await context.fleet.choose(
+        posted.task.name, wanted=None if wanted is None else str(wanted)
+    )
+    return Admitted(_job(posted, model, values, now_s=context.clock()), model)
+
+
+def _job(
+    posted: PostedPuzzle, model: ModelReport, values: Mapping[str, Value], *, now_s: float
+) -> Job:
+    options = _options(model, values)
+    deadline_ms = options.deadline_ms
+    return Job(
+        id=uuid.uuid4().hex,
+        puzzle=posted.family.name,
+        task=posted.task.name,
+        model=model.name,
+        body=posted.body,
+        options=options,
+        submitted_s=now_s,
+        deadline_s=None if deadline_ms is None else now_s + deadline_ms / 1e3,
+    )
+
+
+def _options(model: ModelReport, values: Mapping[str, Value]) -> SolveOptions:
+    """Return the options with the defaults that depend on the model and on chance."""
+    resolved: dict[str, Any] = {"seed": secrets.randbits(SEED_BITS), "depth": model.depth}
+    return SolveOptions(model=model.name, **{**resolved, **values})

@@ -1,0 +1,169 @@
+"""From the bytes of a request body to a puzzle instance, whatever content type came with it.
+
+``curl -d`` says that a body is a form and ``curl --data-binary`` often says nothing better, so text
+is told from JSON by its first character. Knows no rules: the families read and refuse.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from starlette.requests import Request
+
+from gram_core.errors import Issue, PuzzleInvalid
+from gram_core.puzzles import AnyFamily, Task, families, family
+from gram_server.errors import (
+    BodyInvalid,
+    BodyTooLarge,
+    MediaTypeUnsupported,
+    ParameterInvalid,
+)
+
+JSON_MEDIA_TYPES = ("application/json", "text/json")
+SNIFFED_MEDIA_TYPES = (
+    "",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "application/octet-stream",
+)
+
+MAX_INLINE_BYTES = 16 << 10
+"""Larger bodies are parsed in a thread, so that the event loop goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedPuzzle:
+    """A puzzle that its family has read."""
+
+    family: AnyFamily
+    task: Task
+    body: Mapping[str, object]
+    """Canonical JSON body."""
+
+
+async def read_puzzle(request: Request, *, puzzle: str | None, max_bytes: int) -> PostedPuzzle:
+    """Read the body of a request; ``puzzle`` is the family named beside it."""
+    media_type = _media_type(request)
+    raw = await _read_bytes(request, max_bytes)
+    if len(raw) > MAX_INLINE_BYTES:
+        return await asyncio.to_thread(parse_puzzle, raw, media_type=media_type, puzzle=puzzle)
+    return parse_puzzle(raw, media_type=media_type, puzzle=puzzle)
+
+
+def parse_puzzle(raw: bytes, *, media_type: str, puzzle: str | None) -> PostedPuzzle:
+    """Return the puzzle in a body."""
+    text = _decode(raw).strip()
+    if not text:
+        raise BodyInvalid("the body is empty: post a puzzle", field="body")
+    if _is_json(media_type) or text[0] in "{[":
+        return _parse_json(text, puzzle)
+    return _parse_text(text, puzzle)
+
+
+def _media_type(request: Request) -> str:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise MediaTypeUnsupported(f"the body is encoded as {encoding[:40]!a}: send it plain")
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in SNIFFED_MEDIA_TYPES and not _is_json(media_type):
+        raise MediaTypeUnsupported(
+            f"no puzzle is read from {media_type[:80]!a}: send application/json or text/plain"
+        )
+    return media_type
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type in JSON_MEDIA_TYPES or media_type.endswith("+json")
+
+
+async def _read_bytes(request: Request, max_bytes: int) -> bytes:
+    """Read the body, and stop reading as soon as it is too large."""
+    too_large = BodyTooLarge(f"the body is larger than {max_bytes} bytes")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise too_large
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _decode(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BodyInvalid(
+            f"the body is not UTF-8 text: byte {error.start} cannot be read", field="body"
+        ) from error
+
+
+def _parse_json(text: str, puzzle: str | None) -> PostedPuzzle:
+    body = _load_json(text)
+    if not isinstance(body, dict):
+        raise BodyInvalid("the JSON body must be an object with a field puzzle", field="body")
+    named = body.get("puzzle", puzzle)
+    if named is None:
+        issue = Issue("puzzle", f"is missing: one of {', '.join(families())}")
+        raise PuzzleInvalid([issue])
+    if not isinstance(named, str):
+        raise PuzzleInvalid([Issue("puzzle", "must be a string")])
+    if puzzle is not None and named != puzzle:
+        raise ParameterInvalid("puzzle is not the one that the body names", field="puzzle")
+    chosen = family(named)
+    return _posted(chosen, chosen.parse(body))
+
+
+def _load_json(text: str) -> object:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except RecursionError as error:
+        raise BodyInvalid("the JSON body is nested too deeply", field="body") from error
+    except ValueError as error:
+        reason = str(error).encode("ascii", "backslashreplace").decode()
+        raise BodyInvalid(f"the body is not JSON: {reason[:200]}", field="body") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("an object names a field twice")
+    return fields
+
+
+def _parse_text(text: str, puzzle: str | None) -> PostedPuzzle:
+    """Read plain text as the named family, or as the first family that takes it."""
+    if puzzle is not None:
+        return _posted(family(puzzle), family(puzzle).parse_text(text))
+    refusals: list[tuple[AnyFamily, PuzzleInvalid]] = []
+    for candidate in families().values():
+        try:
+            return _posted(candidate, candidate.parse_text(text))
+        except PuzzleInvalid as error:
+            refusals.append((candidate, error))
+    raise _summary(refusals)
+
+
+def _summary(refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> PuzzleInvalid:
+    """Return the refusal that tells most: one about cells means that the form was understood."""
+    for _, error in refusals:
+        if any(issue.cells for issue in error.issues):
+            return error
+    issues = [
+        Issue(issue.field, f"as {refused.name}: {issue.detail}", issue.cells, issue.rule)
+        for refused, error in refusals
+        for issue in error.issues[:1]
+    ]
+    return PuzzleInvalid(issues)
+
+
+def _posted(chosen: AnyFamily, instance: object) -> PostedPuzzle:
+    return PostedPuzzle(family=chosen, task=chosen.task_of(instance), body=chosen.dump(instance))

@@ -1,0 +1,62 @@
+"""What there is: puzzle families, loaded models, and the kinds of problem."""
+
+from fastapi import APIRouter, HTTPException
+
+from gram_core.puzzles import families
+from gram_server.api.context import Context
+from gram_server.api.errors import CATALOGUE, ProblemType
+from gram_server.api.openapi import problems
+from gram_server.api.schemas import ModelInfo, ModelList, ProblemKind, PuzzleInfo, PuzzleList
+
+
+def catalog_router(context: Context) -> APIRouter:
+    """Return the routes that list things."""
+    router = APIRouter(tags=["catalog"])
+
+    @router.get("/puzzles", operation_id="list_puzzles")
+    async def list_puzzles() -> PuzzleList:
+        """List the puzzle families and their well-known sizes."""
+        return PuzzleList(
+            puzzles=[
+                PuzzleInfo(name=family.name, tasks=list(family.tasks()))
+                for family in families().values()
+            ]
+        )
+
+    @router.get("/models", operation_id="list_models")
+    async def list_models() -> ModelList:
+        """List the models that workers have loaded; empty until one is ready."""
+        await context.fleet.refresh()
+        models = [
+            ModelInfo(
+                id=model.id,
+                name=model.name,
+                task=model.task,
+                fingerprint=model.fingerprint,
+                depth=model.depth,
+                num_parameters=model.num_parameters,
+            )
+            for model in context.fleet.models
+        ]
+        return ModelList(models=models)
+
+    @router.get(
+        "/problems/{code}", operation_id="describe_problem", responses=problems("not_found")
+    )
+    async def describe_problem(code: str) -> ProblemKind:
+        """Describe a kind of problem: what the `type` of a problem document points at."""
+        if code not in CATALOGUE:
+            raise HTTPException(404, "not found")
+        return _kind(CATALOGUE[code])
+
+    return router
+
+
+def _kind(kind: ProblemType) -> ProblemKind:
+    return ProblemKind(
+        type=kind.uri,
+        code=kind.code,
+        title=kind.title,
+        status=kind.status,
+        retryable=kind.is_retryable,
+    )

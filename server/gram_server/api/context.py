@@ -1,0 +1,40 @@
+"""What the routes share: the store, the metrics, and where the process stands in its life."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gram_server.api.fleet import Fleet
+from gram_server.jobs.store import JobStore
+from gram_server.metrics import ServiceMetrics
+from gram_server.settings import Settings
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Where the process stands, and the accepted requests it still owes an answer."""
+
+    is_draining: bool = False
+    """Told to stop: not ready any more."""
+    is_closed: bool = False
+    """Takes no new work; follows ``is_draining``."""
+    was_ready: bool = False
+    """Was ready at least once."""
+    inflight: set[str] = field(default_factory=set)
+    """Ids of accepted jobs whose request has no answer yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything a route may need; one per application."""
+
+    settings: Settings
+    store: JobStore
+    metrics: ServiceMetrics
+    fleet: Fleet
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    why_dead: Callable[[], str | None] = lambda: None
+    """Says why the engine is dead: it has work and makes no progress. None while it is not."""
+    num_restarts: Callable[[], int] = lambda: 0
+    """How often the worker was started again."""
+    clock: Callable[[], float] = time.time

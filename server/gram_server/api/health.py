@@ -1,0 +1,98 @@
+"""Probes and metrics: answered from memory, never through the queue.
+
+Busy is not dead: ``/livez`` fails only when the engine has work and makes no progress.
+"""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from gram_server.api.context import Context
+from gram_server.api.openapi import problems
+from gram_server.api.schemas import Status
+from gram_server.errors import NotReady
+from gram_server.metrics import ClassGauges, ServiceGauges
+
+METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def health_router(context: Context) -> APIRouter:
+    """Return the routes of the probes."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/livez", operation_id="livez", responses=problems("not_ready"))
+    async def livez() -> Status:
+        """Whether the server makes progress; restart it when not."""
+        if reason := context.why_dead():
+            raise NotReady(reason)
+        return Status(status="alive")
+
+    @router.get("/readyz", operation_id="readyz", responses=problems("not_ready"))
+    async def readyz() -> Status:
+        """Whether the server takes work; the problem's detail says why not."""
+        reasons = await why_not_ready(context)
+        if reasons:
+            raise NotReady("; ".join(reasons))
+        return Status(status="ready")
+
+    @router.get("/startupz", operation_id="startupz", responses=problems("not_ready"))
+    async def startupz() -> Status:
+        """Whether the server has been ready once."""
+        reasons = await why_not_ready(context)
+        if not context.lifecycle.was_ready:
+            raise NotReady("; ".join(reasons))
+        return Status(status="started")
+
+    @router.get(
+        "/metrics",
+        operation_id="metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def metrics() -> Response:
+        """Metrics of the server and its worker in the text format of Prometheus."""
+        return Response(await expose_metrics(context), media_type=METRICS_MEDIA_TYPE)
+
+    return router
+
+
+async def why_not_ready(context: Context) -> list[str]:
+    """Return every reason why the server takes no work now."""
+    await context.fleet.refresh()
+    reasons = []
+    if context.lifecycle.is_draining:
+        reasons.append("draining")
+    if not context.fleet.workers:
+        reasons.append("no worker is connected")
+    elif not context.fleet.is_ready:
+        states = sorted({worker.state.value for worker in context.fleet.workers})
+        reasons.append(f"the worker is {' and '.join(states)}")
+    if reason := context.why_dead():
+        reasons.append(reason)
+    context.lifecycle.was_ready = context.lifecycle.was_ready or not reasons
+    return reasons
+
+
+async def expose_metrics(context: Context) -> bytes:
+    """Return the metrics of this process, then those that the workers reported."""
+    is_ready = not await why_not_ready(context)
+    stats = await context.store.stats()
+    state = ServiceGauges(
+        is_ready=is_ready,
+        is_draining=context.lifecycle.is_draining,
+        inflight_requests=len(context.lifecycle.inflight),
+        classes=[
+            ClassGauges(
+                num_jobs=waiting.num_jobs,
+                num_trajectories=waiting.num_trajectories,
+                oldest_age_s=waiting.oldest_age_s,
+            )
+            for waiting in stats.classes
+        ],
+        num_running=stats.num_running,
+        reserved_trajectories=stats.reserved_trajectories,
+        redelivered=stats.redelivered,
+        engine_restarts=context.num_restarts(),
+        models=context.fleet.models,
+    )
+    own = context.metrics.expose(state)
+    return own + "".join(worker.metrics_text for worker in stats.workers).encode()

@@ -1,0 +1,117 @@
+"""What the OpenAPI document says beyond the routes' signatures: bodies, problems and examples."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from gram_server.api import schemas
+from gram_server.api.errors import CATALOGUE, PROBLEM_MEDIA_TYPE
+
+Document = dict[str, Any]
+
+BODIES: tuple[type[BaseModel], ...] = (
+    schemas.SudokuBody,
+    schemas.NQueensBody,
+    schemas.GraphColoringBody,
+)
+
+TEXT_EXAMPLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+
+
+def problems(*codes: str) -> dict[int | str, Document]:
+    """Return the ``responses`` of a route for problems, by status."""
+    responses: dict[int | str, Document] = {}
+    for code in codes:
+        kind = CATALOGUE[code]
+        described = responses.get(kind.status, {}).get("description")
+        line = f"`{code}`: {kind.title}"
+        responses[kind.status] = {
+            "model": schemas.ProblemDocument,
+            "description": line if described is None else f"{described}\n\n{line}",
+        }
+    for status in (429, 503):
+        if status in responses:
+            responses[status]["headers"] = {"Retry-After": _RETRY_AFTER}
+    return responses
+
+
+_RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+
+SOLVE_RESPONSES: dict[int | str, Document] = {
+    200: {
+        "model": schemas.SolveResponse,
+        "description": "What became of the puzzle, solved or not.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'id: 1\nevent: accepted\ndata: {"id": "…"}\n\n',
+            }
+        },
+        "headers": {
+            "Server-Timing": {
+                "description": "Milliseconds in queue and engine, and in total.",
+                "schema": {"type": "string"},
+            }
+        },
+    },
+    **problems(
+        *("body_invalid", "body_too_large", "media_type_unsupported"),
+        *("parameter_invalid", "puzzle_invalid", "unknown_puzzle", "unknown_task"),
+        *("model_unknown", "queue_full", "internal", "job_failed", "not_ready"),
+    ),
+}
+
+
+def solve_request_body() -> Document:
+    """Return the request body of ``POST /solve``: JSON by family, or plain text."""
+    names = [body.__name__ for body in BODIES]
+    text = {"schema": {"type": "string", "minLength": 1}, "example": TEXT_EXAMPLE}
+    one_of = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return {
+        "required": True,
+        "description": "A puzzle as JSON; or as text: the cells of a sudoku, rows of queens, or a "
+        "graph in DIMACS form. Text is told from JSON by its first character, whatever the content "
+        "type.",
+        "content": {"application/json": {"schema": {"oneOf": one_of}}, "text/plain": text},
+    }
+
+
+def document_builder(app: FastAPI) -> Callable[[], Document]:
+    """Return the function that makes the application's OpenAPI document, once."""
+
+    def build() -> Document:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+            )
+            app.openapi_schema = _complete(document)
+        return app.openapi_schema
+
+    return build
+
+
+def _complete(document: Document) -> Document:
+    """Add the request bodies' schemas, and give problems their media type."""
+    _, bodies = models_json_schema(
+        [(body, "validation") for body in BODIES],
+        ref_template="#/components/schemas/{model}",
+    )
+    document["components"]["schemas"].update(bodies["$defs"])
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _use_problem_media_type(operation["responses"])
+    return document
+
+
+def _use_problem_media_type(responses: Mapping[str, Document]) -> None:
+    for status, response in responses.items():
+        content = response.get("content", {})
+        if status[0] in "45" and "application/json" in content:
+            content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")

@@ -1,0 +1,172 @@
+"""The query parameters of ``POST /solve``, as one table that reads requests and documents itself.
+
+Strict: an unknown name, a repeated name or a value of another form is refused, never guessed.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gram_server.errors import ParameterInvalid
+from gram_server.job import COUNTS, DEFAULT_WIDTH, FALLBACKS, HALTS, MAX_SEED
+from gram_server.settings import HttpConfig
+
+Value = int | bool | str
+
+_INTEGER = re.compile(r"[0-9]{1,19}")
+_MAX_NAME = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One query parameter."""
+
+    name: str
+    kind: Literal["integer", "boolean", "string"]
+    description: str
+    default: Value | None = None
+    minimum: int = 1
+    maximum: int = 0
+    choices: tuple[str, ...] = ()
+
+    def read(self, text: str) -> Value:
+        """Return the value a text stands for; raise ``ParameterInvalid``."""
+        if self.kind == "integer":
+            return self._read_integer(text)
+        if self.kind == "boolean":
+            return self._choose(text, ("true", "false")) == "true"
+        if self.choices:
+            return self._choose(text, self.choices)
+        if not 0 < len(text) <= _MAX_NAME:
+            raise self._refuse(f"must have 1 to {_MAX_NAME} characters")
+        return text
+
+    def document(self) -> dict[str, object]:
+        """Return the parameter as OpenAPI describes it."""
+        schema: dict[str, object] = {"type": self.kind}
+        if self.kind == "integer":
+            schema |= {"minimum": self.minimum, "maximum": self.maximum}
+        elif self.choices:
+            schema["enum"] = list(self.choices)
+        elif self.kind == "string":
+            schema |= {"minLength": 1, "maxLength": _MAX_NAME}
+        if self.default is not None:
+            schema["default"] = self.default
+        return {
+            "name": self.name,
+            "in": "query",
+            "required": False,
+            "description": self.description,
+            "schema": schema,
+        }
+
+    def _read_integer(self, text: str) -> int:
+        if not _INTEGER.fullmatch(text):
+            raise self._refuse(f"must be an integer, not {text[:40]!a}")
+        if not self.minimum <= int(text) <= self.maximum:
+            raise self._refuse(f"must be {self.minimum} to {self.maximum}, not {int(text)}")
+        return int(text)
+
+    def _choose(self, text: str, choices: Sequence[str]) -> str:
+        if text not in choices:
+            raise self._refuse(f"must be one of {', '.join(choices)}, not {text[:40]!a}")
+        return text
+
+    def _refuse(self, reason: str) -> ParameterInvalid:
+        return ParameterInvalid(f"{self.name} {reason}", field=self.name)
+
+
+def solve_parameters(http: HttpConfig, puzzles: Sequence[str]) -> tuple[Parameter, ...]:
+    """Return the parameters of ``POST /solve`` under the configured limits."""
+    return (
+        Parameter(
+            name="puzzle",
+            kind="string",
+            choices=tuple(puzzles),
+            description="Family of a puzzle posted as text, or as JSON without `puzzle`.",
+        ),
+        Parameter(
+            name="width",
+            kind="integer",
+            default=DEFAULT_WIDTH,
+            maximum=http.max_width,
+            description="Trajectories to sample.",
+        ),
+        Parameter(
+            name="depth",
+            kind="integer",
+            maximum=http.max_depth,
+            description="Supervision steps each may take; the model's own number by default.",
+        ),
+        Parameter(
+            name="max_solutions",
+            kind="integer",
+            maximum=http.max_width,
+            description="Stop at this many distinct solutions; explores the width by default.",
+        ),
+        Parameter(
+            name="deadline_ms",
+            kind="integer",
+            maximum=http.max_deadline_ms,
+            description="Answer with what was found by then, with status `partial`.",
+        ),
+        Parameter(
+            name="seed",
+            kind="integer",
+            minimum=0,
+            maximum=MAX_SEED,
+            description="Repeats a call exactly; drawn at random and returned by default.",
+        ),
+        Parameter(
+            name="augment",
+            kind="boolean",
+            default=True,
+            description="Let each trajectory look at its own symmetric view of the puzzle.",
+        ),
+        Parameter(
+            name="halt",
+            kind="string",
+            default="verified",
+            choices=HALTS,
+            description="When a trajectory stops before `depth`: at a verified answer, at the "
+            "halt head's word, or never.",
+        ),
+        Parameter(
+            name="fallback",
+            kind="string",
+            default="none",
+            choices=FALLBACKS,
+            description="What answers when no trajectory does.",
+        ),
+        Parameter(
+            name="count",
+            kind="string",
+            default="none",
+            choices=COUNTS,
+            description="Whether to count all solutions into `completeness.total`.",
+        ),
+        Parameter(
+            name="model",
+            kind="string",
+            description="Model to use, as `name` or `name@fingerprint`; the puzzle's by default.",
+        ),
+    )
+
+
+def read_parameters(
+    items: Sequence[tuple[str, str]], parameters: Sequence[Parameter]
+) -> dict[str, Value]:
+    """Return the values of a query string, without defaults."""
+    known = {parameter.name: parameter for parameter in parameters}
+    values: dict[str, Value] = {}
+    for name, text in items:
+        if name not in known:
+            expected = ", ".join(sorted(known))
+            raise ParameterInvalid(
+                f"there is no parameter {name[:40]!a}: there are {expected}", field=name[:40]
+            )
+        if name in values:
+            raise ParameterInvalid(f"{name} is given more than once", field=name)
+        values[name] = known[name].read(text)
+    return values

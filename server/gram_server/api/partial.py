@@ -1,0 +1,33 @@
+"""The answer to a job whose deadline passed before any worker handed in a result."""
+
+from gram_server.job import JobRecord, ModelReport
+
+
+def partial_result(record: JobRecord, model: ModelReport, *, now_s: float) -> dict[str, object]:
+    """Compose the answer from what is known: the solutions told so far, and the time spent."""
+    job = record.job
+    solutions = [dict(solution) for solution in record.solutions]
+    num_found = len(solutions)
+    started_s = now_s if record.started_s is None else record.started_s
+    ended_s = now_s if record.finished_s is None else record.finished_s
+    return {
+        "id": job.id,
+        "puzzle": job.puzzle,
+        "status": "partial",
+        "solutions": solutions,
+        "distinct": num_found,
+        "valid_trajectories": num_found,
+        "width": job.options.width,
+        "depth": job.options.depth or model.depth,
+        # Each was seen once as far as anybody told: Good-Turing's estimate is then zero.
+        "completeness": {"estimate": 0.0 if num_found else None, "total": None},
+        "best_attempt": None,
+        "usage": {
+            "queue_ms": round(max(started_s - job.submitted_s, 0.0) * 1e3, 3),
+            "engine_ms": round(max(ended_s - started_s, 0.0) * 1e3, 3),
+            "supervision_steps": 0,
+            "wasted_steps": 0,
+        },
+        "seed": job.options.seed,
+        "model": model.id,
+    }

@@ -1,0 +1,88 @@
+"""Puts the API process together: routes, middleware, and what starts and stops with it.
+
+In the default mode the store is in memory and one worker process runs beside the API. Imports no
+torch: the model lives in the worker.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from gram_server.api import (
+    Context,
+    Fleet,
+    RequestId,
+    add_error_handlers,
+    catalog_router,
+    document_builder,
+    health_router,
+    solve_router,
+)
+from gram_server.child import ChildWorker
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.store import JobStore
+from gram_server.metrics import ServiceMetrics
+from gram_server.settings import Settings
+
+DESCRIPTION = """
+Solves puzzles with many stochastic trajectories of a generative recursive reasoning model, and
+returns the distinct solutions, each verified exactly. Problems are `application/problem+json`.
+"""
+
+
+def create_app(settings: Settings, *, store: JobStore | None = None) -> FastAPI:
+    """Return the application; without a store it keeps one in memory and runs a worker."""
+    if store is not None:
+        return _assemble(_context(settings, store), child=None)
+    memory = MemoryStore(settings.queue)
+    child = ChildWorker(settings, memory)
+    return _assemble(_context(settings, memory, child=child), child=child)
+
+
+def _context(settings: Settings, store: JobStore, *, child: ChildWorker | None = None) -> Context:
+    buckets_s = [bound / 1e3 for bound in settings.http.latency_buckets_ms]
+    return Context(
+        settings=settings,
+        store=store,
+        metrics=ServiceMetrics(version=_version(), latency_buckets_s=buckets_s),
+        fleet=Fleet(store),
+        why_dead=(lambda: None) if child is None else child.supervisor.why_hung,
+        num_restarts=(lambda: 0) if child is None else lambda: child.supervisor.num_restarts,
+    )
+
+
+def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if child is not None:
+            await child.start()
+        try:
+            yield
+        finally:
+            if child is not None:
+                await child.stop()
+            await context.store.close()
+
+    app = FastAPI(
+        title="gram-server",
+        version=_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.context, app.state.child = context, child
+    for router in (solve_router, catalog_router, health_router):
+        app.include_router(router(context))
+    add_error_handlers(app)
+    app.add_middleware(RequestId)
+    app.openapi = document_builder(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("gram-server")
+    except PackageNotFoundError:
+        return "0.0.0"

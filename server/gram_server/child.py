@@ -1,0 +1,69 @@
+"""The worker process beside the API: its socket, its heartbeat file and its command line."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from gram_server.heartbeat import read_heartbeat
+from gram_server.jobs.link import LinkServer
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.settings import EngineConfig, Settings
+from gram_server.supervisor import Patience, Supervisor
+
+STOP_MARGIN_S = 5.0
+"""What a worker may take beyond its drain time before it is killed."""
+
+
+class ChildWorker:
+    """Runs one worker process and serves the store to it."""
+
+    def __init__(self, settings: Settings, store: MemoryStore) -> None:
+        # Only this user may enter: whoever reaches the socket can read and answer every job.
+        self._folder = Path(tempfile.mkdtemp(prefix="gram-"))
+        socket, heartbeat = self._folder / "link.sock", self._folder / "heartbeat"
+        self._link = LinkServer(store, socket)
+        self.supervisor = Supervisor(
+            worker_command(settings, link=socket, heartbeat=heartbeat),
+            read_beat=lambda: read_heartbeat(heartbeat),
+            patience=Patience(
+                hang_s=settings.engine.hang_s, stop_s=settings.engine.drain_s + STOP_MARGIN_S
+            ),
+        )
+
+    async def start(self) -> None:
+        """Listen for the worker, then start it."""
+        await self._link.start()
+        await self.supervisor.start()
+
+    async def stop(self) -> None:
+        """Let the worker finish, and clean up."""
+        await self.supervisor.stop()
+        await self._link.close()
+        self.clean_up()
+
+    def kill(self) -> None:
+        """End the worker at once and clean up."""
+        self.supervisor.kill()
+        self.clean_up()
+
+    def clean_up(self) -> None:
+        """Remove the socket and the heartbeat file."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def worker_command(settings: Settings, *, link: Path, heartbeat: Path) -> Sequence[str]:
+    """Return the command line of a worker with these settings."""
+    command = [sys.executable, "-m", "gram_server.cli", "worker"]
+    command += ["--link", str(link), "--heartbeat", str(heartbeat)]
+    return [*command, *_engine_flags(settings.engine), "--log-level", settings.log_level]
+
+
+def _engine_flags(engine: EngineConfig) -> list[str]:
+    flags = ["--num-slots", str(engine.num_slots), "--device", engine.device]
+    flags += ["--fixed-shape" if engine.fixed_shape else "--buckets"]
+    flags += ["--drain-s", str(engine.drain_s)]
+    if engine.num_threads is not None:
+        flags += ["--num-threads", str(engine.num_threads)]
+    return flags + [part for model in engine.models for part in ("--model", model)]

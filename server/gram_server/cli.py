@@ -1,0 +1,142 @@
+"""The command line ``gram-server``: verbs only; each imports what it needs when it runs.
+
+JSON on standard output, talk on standard error; exit status 0, 1 for a failure, 2 for wrong usage.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gram_core.errors import CoreError
+from gram_server.errors import ConfigError, ServerError
+from gram_server.logs import set_up_logging
+from gram_server.settings import Settings
+
+PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+Command = Callable[..., Any]
+
+
+class Group(click.Group):
+    """A group whose errors are one sentence, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from error
+        except (ServerError, CoreError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Group)
+@click.version_option(package_name="gram-server")
+def main() -> None:
+    """Solve puzzles with a generative recursive reasoning model."""
+
+
+def engine_options(command: Command) -> Command:
+    """Add the flags of EngineConfig, and the log level."""
+    options = (
+        click.option("--model", "models", multiple=True, help="Shipped model or checkpoint path."),
+        click.option("--device", help="auto, cpu or cuda."),
+        click.option("--num-slots", type=int, help="Trajectories that run at once, per model."),
+        click.option("--num-threads", type=int, help="CPU threads of the model."),
+        click.option(
+            "--fixed-shape/--buckets",
+            default=None,
+            help="Bit-equal answers for any batch mix, or the smallest batch that fits.",
+        ),
+        click.option("--drain-s", type=float, help="Seconds for live jobs when stopping."),
+        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8000]")
+@click.option("--max-trajectories", type=int, help="Bound of the queue, in trajectories.")
+@engine_options
+def serve(**flags: Any) -> None:
+    """Run the HTTP server with one worker beside it."""
+    from gram_server.server import serve as run
+
+    settings = _settings(flags)
+    run(settings)
+
+
+@main.command()
+@click.option("--link", type=click.Path(path_type=Path), required=True, help="Socket of the API.")
+@click.option("--heartbeat", type=click.Path(path_type=Path), required=True, help="File to write.")
+@engine_options
+def worker(link: Path, heartbeat: Path, **flags: Any) -> None:
+    """Run one worker: solve the jobs of the API process behind the socket."""
+    from gram_server.worker import run_worker
+
+    settings = _settings(flags)
+    run_worker(settings, link=link, heartbeat=heartbeat)
+
+
+@main.command()
+def models() -> None:
+    """List the shipped models as JSON."""
+    from gram_core.catalog import shipped_models
+
+    listed = [
+        {
+            "id": model.id,
+            "task": model.task,
+            "depth": model.depth,
+            "num_parameters": model.num_parameters,
+            "path": str(model.path),
+        }
+        for model in shipped_models()
+    ]
+    click.echo(json.dumps(listed, indent=2))
+
+
+@main.command(context_settings=PASS_THROUGH, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def train(arguments: tuple[str, ...]) -> None:
+    """Train a model: see ``gram-server train --help``."""
+    from gram_core.training.command import main as run
+
+    sys.exit(run(list(arguments)))
+
+
+@main.command(context_settings=PASS_THROUGH, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def evaluate(arguments: tuple[str, ...]) -> None:
+    """Measure a model on a file of puzzles: see ``gram-server evaluate --help``."""
+    from gram_core.evaluation.command import main as run
+
+    sys.exit(run(list(arguments)))
+
+
+@main.command(context_settings=PASS_THROUGH, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(arguments: tuple[str, ...]) -> None:
+    """Measure the engine: see ``gram-server bench --help``."""
+    from gram_server.bench.command import main as run
+
+    sys.exit(run(list(arguments)))
+
+
+def _settings(flags: dict[str, Any]) -> Settings:
+    """Return settings from flags over the environment, and set up the log."""
+    flags["models"] = flags["models"] or None
+    settings = Settings.load(flags)
+    set_up_logging(settings.log_level)
+    return settings
+
+
+if __name__ == "__main__":
+    main()

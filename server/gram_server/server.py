@@ -1,0 +1,98 @@
+"""Runs the API process under uvicorn, and ends it without losing a request.
+
+The first SIGTERM or SIGINT drains: not ready at once, then no new work, and the process ends with
+status 0 when the last accepted request has its answer. The second ends it at once.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from gram_server.api import Context
+from gram_server.app import create_app
+from gram_server.child import ChildWorker
+from gram_server.settings import Settings
+
+POLL_S = 0.02
+"""How often a draining server looks whether it is done."""
+
+CLOSE_MARGIN_S = 5.0
+"""What open connections may take to end once every answer was made."""
+
+logger = logging.getLogger(__name__)
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn with our way of stopping."""
+
+    def __init__(self, config: uvicorn.Config, context: Context, child: ChildWorker | None) -> None:
+        super().__init__(config)
+        self._context = context
+        self._child = child
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._drain_task: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, and say where."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
+                logger.info("listening on http://%s:%d", host, port)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, end at the second."""
+        if self._context.lifecycle.is_draining:
+            if self._child is not None:
+                self._child.kill()
+            os._exit(128 + sig)
+        self._context.lifecycle.is_draining = True
+        if self._loop is None:
+            self.should_exit = True
+        else:
+            self._loop.call_soon_threadsafe(self._start_drain, sig)
+
+    def _start_drain(self, sig: int) -> None:
+        self._drain_task = asyncio.create_task(self._drain(sig))
+
+    async def _drain(self, sig: int) -> None:
+        settings, lifecycle = self._context.settings, self._context.lifecycle
+        logger.info("%s: draining %d requests", signal.Signals(sig).name, len(lifecycle.inflight))
+        await asyncio.sleep(settings.http.drain_delay_s)
+        lifecycle.is_closed = True
+        give_up_s = time.monotonic() + settings.engine.drain_s
+        # Requests end in many places; a look now and then is simpler than a word from each.
+        while lifecycle.inflight and time.monotonic() < give_up_s:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+        if lifecycle.inflight:
+            logger.warning("%d requests are given up", len(lifecycle.inflight))
+            await self._context.store.close()
+        self.should_exit = True
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop."""
+    app = create_app(settings)
+    DrainingServer(_config(app, settings), app.state.context, app.state.child).run()
+    logger.info("stopped")
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.http.host,
+        port=settings.http.port,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=round(CLOSE_MARGIN_S),
+    )

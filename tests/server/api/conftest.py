@@ -1,0 +1,161 @@
+"""The application on the in-memory store, with a small worker that solves exactly, in process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from gram_core.puzzles import family
+from gram_server.app import create_app
+from gram_server.job import (
+    Event,
+    EventKind,
+    Job,
+    JobState,
+    ModelReport,
+    WorkerReport,
+    WorkerState,
+)
+from gram_server.jobs.memory_store import MemoryStore, MemoryWorker
+from gram_server.settings import HttpConfig, QueueConfig, Settings
+
+TASKS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8")
+
+
+@dataclass(slots=True)
+class ExactWorker:
+    """Speaks the worker's side of the store; finds solutions by exact search."""
+
+    side: MemoryWorker
+    is_held: bool = False
+    """Tell solutions, but do not finish any job."""
+    cancelled: list[str] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+
+    async def run(self) -> None:
+        await self.report(WorkerState.READY)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._note_cancellations())
+            while True:
+                for job in await self.side.claim(max_jobs=8):
+                    self.jobs.append(job)
+                    group.create_task(self._solve(job))
+
+    async def report(self, state: WorkerState) -> None:
+        models = tuple(
+            ModelReport(name=task, task=task, fingerprint="abcd1234", depth=16, num_parameters=7)
+            for task in TASKS
+        )
+        text = "# TYPE gram_supervision_steps_total counter\ngram_supervision_steps_total 7\n"
+        report = WorkerReport(worker="exact", state=state, models=models, metrics_text=text)
+        await self.side.report(report)
+
+    async def _note_cancellations(self) -> None:
+        async for job_id in self.side.cancellations():
+            self.cancelled.append(job_id)
+
+    async def _solve(self, job: Job) -> None:
+        solutions = self._solutions(job)
+        for solution in solutions:
+            await self.side.publish(job.id, Event(kind=EventKind.SOLUTION, data=solution))
+        if self.is_held:
+            return
+        await self.side.complete(job.id, _result(job, solutions), outcome=JobState.DONE)
+
+    def _solutions(self, job: Job) -> list[dict[str, object]]:
+        rules = family(job.puzzle)
+        instance = rules.parse(job.body)
+        limit = min(job.options.width, job.options.max_solutions or job.options.width)
+        return [
+            {
+                "answer": rules.decode(instance, tokens),
+                "votes": 1,
+                "source": "model",
+                "value": 0.9,
+                "first": {"trajectory": index, "step": 1, "ms": 0.5},
+            }
+            for index, tokens in enumerate(rules.enumerate(instance, limit=limit))
+        ]
+
+
+def _result(job: Job, solutions: list[dict[str, object]]) -> dict[str, object]:
+    return {
+        "id": job.id,
+        "puzzle": job.puzzle,
+        "status": "solved" if solutions else "unsolved",
+        "solutions": solutions,
+        "distinct": len(solutions),
+        "valid_trajectories": len(solutions),
+        "width": job.options.width,
+        "depth": job.options.depth,
+        "completeness": {"estimate": 0.5, "total": None},
+        "best_attempt": None,
+        "usage": {"queue_ms": 0.1, "engine_ms": 1.5, "supervision_steps": 3, "wasted_steps": 0},
+        "seed": job.options.seed,
+        "model": f"{job.model}@abcd1234",
+    }
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """An application with its client, its store and its worker."""
+
+    app: FastAPI
+    store: MemoryStore
+    client: httpx.AsyncClient
+    worker: ExactWorker
+
+    async def solve(self, content: str | bytes, **kwargs: Any) -> httpx.Response:
+        return await self.client.post("/solve", content=content, **kwargs)
+
+    async def metrics(self) -> dict[str, float]:
+        """Return every sample of GET /metrics by its text."""
+        text = (await self.client.get("/metrics")).text
+        samples = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in samples}
+
+
+OpenService = Callable[..., Any]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@asynccontextmanager
+async def _open(*, has_worker: bool = True, **limits: int) -> AsyncIterator[Service]:
+    queue = QueueConfig(max_trajectories=limits.pop("max_trajectories", 4096))
+    settings = Settings(http=replace(HttpConfig(), **limits), queue=queue)
+    store = MemoryStore(settings.queue)
+    app = create_app(settings, store=store)
+    worker = ExactWorker(store.connect("exact"))
+    async with AsyncExitStack() as stack:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        client = httpx.AsyncClient(transport=transport, base_url="http://test")
+        await stack.enter_async_context(client)
+        if has_worker:
+            task = asyncio.create_task(worker.run())
+            await asyncio.sleep(0)
+        yield Service(app=app, store=store, client=client, worker=worker)
+        if has_worker:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await store.close()
+
+
+@pytest.fixture
+def open_service() -> OpenService:
+    """Open a service with limits of its own; ``has_worker=False`` leaves the queue alone."""
+    return _open
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    async with _open() as opened:
+        yield opened

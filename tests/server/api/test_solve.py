@@ -1,0 +1,173 @@
+import json
+from typing import Any
+
+import pytest
+
+from gram_core.puzzles import family
+from gram_server.api.schemas import SolveResponse
+
+pytestmark = pytest.mark.anyio
+
+PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+SOLUTION = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+BODY = json.dumps({"puzzle": "sudoku", "grid": PUZZLE})
+
+
+async def test_a_sudoku_comes_back_solved_in_the_documented_shape(service: Any) -> None:
+    response = await service.solve(PUZZLE, params={"width": 64, "seed": 7})
+    assert response.status_code == 200
+    answer = SolveResponse.model_validate(response.json())
+    assert [solution.answer for solution in answer.solutions] == [SOLUTION]
+    assert (answer.puzzle, answer.status, answer.distinct) == ("sudoku", "solved", 1)
+    assert (answer.width, answer.depth, answer.seed) == (64, 16, 7)
+    assert answer.model == "sudoku-9x9@abcd1234"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "text/plain",
+        "text/plain; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "application/octet-stream",
+    ],
+)
+@pytest.mark.parametrize("body", [PUZZLE, BODY, "\n  " + BODY])
+async def test_text_and_json_are_told_apart_whatever_the_content_type(
+    service: Any, content_type: str | None, body: str
+) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    response = await service.solve(body, headers=headers)
+    assert response.json()["solutions"][0]["answer"] == SOLUTION
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/vnd.gram+json"])
+async def test_json_is_read_under_its_own_content_types(service: Any, content_type: str) -> None:
+    response = await service.solve(BODY, headers={"Content-Type": content_type})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "puzzle"),
+    [
+        (PUZZLE, "sudoku"),
+        ("1...\n..2.\n.3..\n...4", "sudoku"),
+        ("Q.......\n" + "........\n" * 7, "nqueens"),
+        ("c a triangle\np edge 8 3\ne 1 2\ne 2 3\ne 1 3\n", "graph-coloring"),
+    ],
+)
+async def test_the_family_of_a_text_is_found(service: Any, text: str, puzzle: str) -> None:
+    response = await service.solve(text, headers={"Content-Type": "text/plain"})
+    assert (response.json()["puzzle"], response.json()["status"]) == (puzzle, "solved")
+
+
+async def test_the_family_can_be_named_beside_the_body(service: Any) -> None:
+    grid = json.dumps({"grid": PUZZLE})
+    assert (await service.solve(grid, params={"puzzle": "sudoku"})).status_code == 200
+    assert (await service.solve(PUZZLE, params={"puzzle": "sudoku"})).status_code == 200
+    assert (await service.solve(PUZZLE, params={"puzzle": "nqueens"})).status_code == 422
+
+
+async def test_a_form_body_is_not_decoded_as_a_form(service: Any) -> None:
+    """A drawn board has characters that a form would turn into others."""
+    rows = [PUZZLE[start : start + 9] for start in range(0, 81, 9)]
+    ruled = [f"{row[:3]}|{row[3:6]}|{row[6:]}" for row in rows]
+    drawn = "\n---+---+---\n".join("\n".join(ruled[at : at + 3]) for at in (0, 3, 6))
+    response = await service.solve(
+        drawn, headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert response.status_code == 200, response.text
+
+
+async def test_every_parameter_reaches_the_job(service: Any) -> None:
+    parameters = {
+        "width": "3",
+        "depth": "5",
+        "max_solutions": "2",
+        "deadline_ms": "60000",
+        "seed": "9223372036854775807",
+        "augment": "false",
+        "halt": "never",
+        "fallback": "exact",
+        "count": "exact",
+        "model": "sudoku-9x9@abcd1234",
+    }
+    assert (await service.solve(PUZZLE, params=parameters)).status_code == 200
+    [job] = service.worker.jobs
+    options = job.options
+    assert (options.width, options.depth, options.max_solutions) == (3, 5, 2)
+    assert (options.deadline_ms, options.seed) == (60_000, 2**63 - 1)
+    assert (options.augment, options.halt) == (False, "never")
+    assert (options.fallback, options.count, options.model) == ("exact", "exact", "sudoku-9x9")
+    assert job.deadline_s == pytest.approx(job.submitted_s + 60.0)
+
+
+async def test_defaults_are_the_documented_ones(service: Any) -> None:
+    await service.solve(PUZZLE)
+    options = service.worker.jobs[0].options
+    assert (options.width, options.depth, options.max_solutions) == (16, 16, None)
+    assert (options.deadline_ms, options.augment, options.halt) == (None, True, "verified")
+    assert (options.fallback, options.count) == ("none", "none")
+
+
+async def test_a_seed_is_drawn_and_returned_where_none_is_given(service: Any) -> None:
+    seeds = {(await service.solve(PUZZLE)).json()["seed"] for _ in range(5)}
+    assert len(seeds) == 5
+    assert all(0 <= seed < 2**53 for seed in seeds)
+
+
+async def test_the_job_carries_the_canonical_body(service: Any) -> None:
+    await service.solve(PUZZLE)
+    [job] = service.worker.jobs
+    rules = family("sudoku")
+    assert rules.dump(rules.parse(job.body)) == job.body
+    assert (job.puzzle, job.task) == ("sudoku", "sudoku-9x9")
+
+
+async def test_server_timing_names_queue_engine_and_total(service: Any) -> None:
+    timing = (await service.solve(PUZZLE)).headers["Server-Timing"]
+    parts = dict(part.split(";dur=") for part in timing.split(", "))
+    assert set(parts) == {"queue", "engine", "total"}
+    assert (float(parts["queue"]), float(parts["engine"])) == (0.1, 1.5)
+
+
+async def test_a_large_body_is_read_off_the_event_loop(service: Any) -> None:
+    response = await service.solve(" " * 100_000 + BODY)
+    assert response.status_code == 200
+
+
+async def test_a_job_cut_short_answers_with_what_was_found(service: Any) -> None:
+    service.worker.is_held = True
+    response = await service.solve(PUZZLE, params={"deadline_ms": 20, "seed": 3})
+    answer = SolveResponse.model_validate(response.json())
+    assert response.status_code == 200
+    assert (answer.status, answer.seed, answer.depth) == ("partial", 3, 16)
+    assert [solution.answer for solution in answer.solutions] == [SOLUTION]
+    assert answer.usage.engine_ms > 0
+
+
+async def test_a_queued_job_answers_at_its_deadline(open_service: Any) -> None:
+    async with open_service() as service:
+        service.worker.is_held = True
+        await service.store.close()
+    async with open_service(has_worker=False) as service:
+        await service.worker.report("ready")
+        response = await service.solve(PUZZLE, params={"deadline_ms": 20})
+        answer = SolveResponse.model_validate(response.json())
+        assert (answer.status, answer.solutions) == ("partial", [])
+        assert answer.usage.queue_ms >= 15
+
+
+async def test_a_failed_job_is_a_500_that_says_why(service: Any) -> None:
+    async def fail(job: Any) -> None:
+        await service.worker.side.fail(job.id, code="bad_rows", detail="nothing finite")
+
+    type(service.worker)._solve, original = (lambda _, job: fail(job)), type(service.worker)._solve
+    try:
+        response = await service.solve(PUZZLE)
+    finally:
+        type(service.worker)._solve = original
+    assert (response.status_code, response.json()["code"]) == (500, "job_failed")
+    assert "bad_rows: nothing finite" in response.json()["detail"]
