@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gram_core.puzzles.body import read_text, refuse
 
 _FIELD = "dimacs"
-_MAX_TEXT = 2_000_000
+_MAX_TEXT = 1_000_000
 
 
 class Graph(NamedTuple):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -167,3 +170,11 @@ def test_rotated_queens_are_another_solution() -> None:
     board = queens.parse({"n": 4})
     one, other = queens.enumerate(board, limit=3)
     assert queens.canonical(board, one) != queens.canonical(board, other)
+
+
+def test_puzzles_load_neither_torch_nor_the_exact_solver() -> None:
+    program = "import sys, gram_core.puzzles; print({'torch', 'ortools'} & set(sys.modules))"
+    shown = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert shown.stdout.strip() == "set()"
