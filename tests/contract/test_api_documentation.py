@@ -1,0 +1,65 @@
+"""docs/api.md names what the server and the client really have."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import gram_client
+from gram_client._errors import status_error_class
+from gram_server.api.errors import CATALOGUE
+from gram_server.api.parameters import solve_parameters
+from gram_server.api.schemas import ModelInfo, SolveResponse
+from gram_server.settings import HttpConfig
+
+PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the first table whose first column has that heading."""
+    table = PAGE.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def problems() -> dict[str, tuple[int, str]]:
+    """Return status and client class by code."""
+    return {
+        code: (int(status), names(kind)[0])
+        for status, codes, kind in rows("status")
+        for code in names(codes)
+        if code != "Retry-After"
+    }
+
+
+def test_every_parameter_is_listed_with_its_default() -> None:
+    documented = {names(row[0])[0]: row[1] for row in rows("parameter")}
+    parameters = solve_parameters(HttpConfig(), ["sudoku"])
+    assert list(documented) == [parameter.name for parameter in parameters]
+    for parameter in parameters:
+        if parameter.default is not None:
+            default = str(parameter.default).lower()
+            assert documented[parameter.name].strip("`") == default
+
+
+def test_every_problem_is_listed_with_its_status() -> None:
+    statuses = {code: status for code, (status, _) in problems().items()}
+    assert statuses == {code: kind.status for code, kind in CATALOGUE.items()}
+
+
+@pytest.mark.parametrize("code", sorted(CATALOGUE))
+def test_the_client_raises_the_class_that_is_listed(code: str) -> None:
+    status, kind = problems()[code]
+    assert status_error_class(status, code) is getattr(gram_client, kind)
+
+
+def test_every_field_of_an_answer_is_explained() -> None:
+    fields = (name for row in rows("field") for name in names(row[0]))
+    assert set(SolveResponse.model_fields) <= {re.split(r"[.\[]", field)[0] for field in fields}
+
+
+def test_every_field_of_a_model_is_listed() -> None:
+    assert all(f'"{field}"' in PAGE for field in ModelInfo.model_fields)
