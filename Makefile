@@ -38,7 +38,7 @@ check: install  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 train: install  ## train a model: make train ARGS="sudoku-4x4 --minutes 5"
 	$(BIN)/gram-server train $(ARGS)
