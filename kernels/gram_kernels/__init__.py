@@ -1,0 +1,1 @@
+"""Ops that the model and the engine share: a reference in PyTorch each, on CPU and CUDA alike."""
