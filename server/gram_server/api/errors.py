@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gram_core.errors import CoreError, Issue, PuzzleInvalid
-from gram_server.api.request_id import request_id_of
+from gram_server.api.request_id import HEADER, request_id_of
 from gram_server.errors import NotReady, QueueFull, ServerError, UserError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -91,7 +91,8 @@ class Problem:
 
     def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
         """Return the problem as a response."""
-        sent = dict(headers or {})
+        # Set here too: an unforeseen error is answered outside the middleware that sets it.
+        sent = {HEADER: request_id, **(headers or {})}
         if self.retry_after_s is not None:
             sent["Retry-After"] = str(self.retry_after_s)
         # ASCII only: details may quote what a caller sent, unpaired surrogates included.
@@ -129,7 +130,7 @@ async def _handle_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     request_id = request_id_of(request.scope)
     if problem.type.status >= 500 and problem.type.code != "not_ready":
-        logger.error("request=%s failed: %r", request_id, error, exc_info=error)
+        logger.error("request=%s failed: %r", request_id, error)
     return problem.response(request_id)
 
 

@@ -133,7 +133,7 @@ class Ledger:
                 retry_after_s=self._retry_after_s(over, now_s),
             )
         entry = self._unfinished[job.id] = Entry(job)
-        entry.append(Event(kind=EventKind.ACCEPTED, data={"id": job.id}))
+        entry.append(Event(kind=EventKind.ACCEPTED, data=_accepted(job)))
         self._queues[job.priority][job.id] = None
         self.reserved_trajectories += job.options.width
         return entry
@@ -221,3 +221,15 @@ def _final_event(entry: Entry) -> Event:
         return Event(kind=EventKind.DONE, data=entry.result or {})
     error = entry.error or JobError(code="job_cancelled", detail="the job was cancelled")
     return Event(kind=EventKind.ERROR, data={"code": error.code, "detail": error.detail})
+
+
+def _accepted(job: Job) -> dict[str, object]:
+    options = job.options
+    return {
+        "id": job.id,
+        "puzzle": job.puzzle,
+        "model": job.model,
+        "width": options.width,
+        "depth": options.depth,
+        "seed": options.seed,
+    }

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -129,9 +129,13 @@ def anyio_backend() -> str:
 
 
 @asynccontextmanager
-async def _open(*, has_worker: bool = True, **limits: int) -> AsyncIterator[Service]:
-    queue = QueueConfig(max_trajectories=limits.pop("max_trajectories", 4096))
-    settings = Settings(http=replace(HttpConfig(), **limits), queue=queue)
+async def _open(
+    *, has_worker: bool = True, max_trajectories: int = 4096, max_body_bytes: int = 1 << 20
+) -> AsyncIterator[Service]:
+    settings = Settings(
+        http=HttpConfig(max_body_bytes=max_body_bytes, max_width=64, sse_heartbeat_s=0.05),
+        queue=QueueConfig(max_trajectories=max_trajectories),
+    )
     store = MemoryStore(settings.queue)
     app = create_app(settings, store=store)
     worker = ExactWorker(store.connect("exact"))

@@ -1,0 +1,116 @@
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from gram_server.api.schemas import ProblemDocument, SolveResponse
+from gram_server.api.stream import KEEP_ALIVE, with_heartbeat
+
+pytestmark = pytest.mark.anyio
+
+PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+STREAM = {"Accept": "text/event-stream"}
+
+
+def events_of(text: str) -> list[tuple[int, str, dict[str, Any]]]:
+    found = []
+    for block in text.strip().split("\n\n"):
+        if not block.startswith(":"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines())
+            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+    return found
+
+
+async def test_a_stream_tells_acceptance_solutions_and_the_whole_answer(service: Any) -> None:
+    response = await service.solve("." * 16, params={"width": 3, "seed": 5}, headers=STREAM)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    events = events_of(response.text)
+    assert [event[:2] for event in events] == [
+        (1, "accepted"),
+        (2, "solution"),
+        (3, "solution"),
+        (4, "solution"),
+        (5, "done"),
+    ]
+    answer = SolveResponse.model_validate(events[-1][2])
+    told = [data["answer"] for _, kind, data in events if kind == "solution"]
+    assert told == [solution.answer for solution in answer.solutions]
+    assert answer.seed == 5
+
+
+async def test_acceptance_tells_what_will_be_done(service: Any) -> None:
+    response = await service.solve(PUZZLE, params={"width": 3, "seed": 5}, headers=STREAM)
+    accepted = events_of(response.text)[0][2]
+    assert accepted["id"] == service.worker.jobs[0].id
+    assert (accepted["width"], accepted["seed"], accepted["model"]) == (3, 5, "sudoku-9x9")
+
+
+async def test_a_stream_cut_short_ends_with_what_was_found(service: Any) -> None:
+    service.worker.is_held = True
+    response = await service.solve(PUZZLE, params={"deadline_ms": 20}, headers=STREAM)
+    events = events_of(response.text)
+    assert [kind for _, kind, _ in events] == ["accepted", "solution", "done"]
+    assert SolveResponse.model_validate(events[-1][2]).status == "partial"
+    assert KEEP_ALIVE.decode() in response.text
+
+
+async def test_a_failure_in_a_stream_is_a_problem_event(service: Any) -> None:
+    service.worker.is_held = True
+    solving = asyncio.create_task(service.solve(PUZZLE, headers=STREAM))
+    while not service.worker.jobs:  # noqa: ASYNC110  # the worker has no event to wait for
+        await asyncio.sleep(0.001)
+    await service.worker.side.fail(service.worker.jobs[0].id, code="x", detail="rows failed")
+    response = await solving
+    kind, data = events_of(response.text)[-1][1:]
+    assert kind == "error"
+    problem = ProblemDocument.model_validate(data)
+    assert (problem.code, problem.detail) == ("job_failed", "x: rows failed")
+    assert problem.request_id == response.headers["X-Request-ID"]
+
+
+async def test_a_refusal_comes_before_the_stream_starts(open_service: Any) -> None:
+    async with open_service(max_trajectories=64) as service:
+        service.worker.is_held = True
+        filling = asyncio.create_task(service.solve(PUZZLE, params={"width": 64}))
+        while not service.worker.jobs:  # noqa: ASYNC110  # the worker has no event to wait for
+            await asyncio.sleep(0.001)
+        response = await service.solve(PUZZLE, headers=STREAM)
+        assert (response.status_code, response.json()["code"]) == (429, "queue_full")
+        filling.cancel()
+        await asyncio.gather(filling, return_exceptions=True)
+
+
+async def test_silence_is_filled_with_comments() -> None:
+    async def slow() -> AsyncGenerator[bytes]:
+        yield b"first"
+        await asyncio.sleep(0.05)
+        yield b"second"
+
+    chunks = [chunk async for chunk in with_heartbeat(slow(), 0.02)]
+    assert chunks[0] == b"first"
+    assert chunks[-1] == b"second"
+    assert chunks[1:-1] == [KEEP_ALIVE, KEEP_ALIVE]
+
+
+async def test_leaving_a_quiet_stream_closes_its_source() -> None:
+    is_closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[bytes]:
+        try:
+            yield b"first"
+            await asyncio.Event().wait()
+        finally:
+            is_closed.set()
+
+    async def read() -> None:
+        async for _ in with_heartbeat(endless(), 60.0):
+            pass
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0.01)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert is_closed.is_set()
