@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import Any, get_type_hints
 
 from gram_server.errors import ConfigError
@@ -40,6 +41,9 @@ class HttpConfig:
             _require_positive(self, name)
         _require_positive(self, "sse_heartbeat_s")
         _require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
+        bounds = self.latency_buckets_ms
+        is_rising = all(low < high for low, high in pairwise((0.0, *bounds)))
+        _require(is_rising, "latency_buckets_ms", bounds, "must rise from above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,11 @@ async def _open(
         await store.close()
 
 
+@pytest.fixture(scope="session")
+def make_worker() -> Callable[[MemoryStore], ExactWorker]:
+    return lambda store: ExactWorker(store.connect("exact"))
+
+
 @pytest.fixture
 def open_service() -> OpenService:
     """Open a service with limits of its own; ``has_worker=False`` leaves the queue alone."""

@@ -1,0 +1,88 @@
+"""The OpenAPI document against the server it describes, by schemathesis over real HTTP."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+import uvicorn
+from schemathesis.checks import CheckFunction
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from gram_server.api.errors import CATALOGUE, PROBLEM_MEDIA_TYPE
+from gram_server.app import create_app
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.settings import QueueConfig, Settings
+
+DOCUMENT = create_app(Settings(), store=MemoryStore(QueueConfig())).openapi()
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+
+# A schema cannot say that two fives in a row are no sudoku.
+LEFT_OUT: list[CheckFunction] = [positive_data_acceptance]
+
+
+@pytest.fixture(scope="module")
+def base_url(make_worker: Callable[[MemoryStore], Any]) -> Iterator[str]:
+    """A server in a thread of its own, with a worker on the same event loop."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    store = MemoryStore(QueueConfig())
+    app = create_app(Settings(), store=store)
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+
+    async def serve() -> None:
+        working = asyncio.create_task(make_worker(store).run())
+        await server.serve([listener])
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
+
+
+@SCHEMA.parametrize()
+@hypothesis.settings(max_examples=40, deadline=None, derandomize=True, database=None)
+def test_the_server_answers_only_what_its_document_says(case: Any, base_url: str) -> None:
+    case.call_and_validate(base_url=base_url, excluded_checks=LEFT_OUT, timeout=10.0)
+
+
+def test_problems_have_their_media_type_and_their_schema() -> None:
+    responses = DOCUMENT["paths"]["/solve"]["post"]["responses"]
+    assert set(responses) == {"200", "400", "413", "415", "422", "429", "500", "503"}
+    for status, response in responses.items():
+        if status != "200":
+            [media_type] = response["content"]
+            assert media_type == PROBLEM_MEDIA_TYPE
+    assert "Retry-After" in responses["429"]["headers"]
+    for kind in CATALOGUE.values():
+        if str(kind.status) in responses:
+            assert f"`{kind.code}`" in responses[str(kind.status)]["description"] or (
+                kind.code in ("job_not_found",)
+            )
+
+
+def test_every_body_and_parameter_is_documented() -> None:
+    solve = DOCUMENT["paths"]["/solve"]["post"]
+    assert set(solve["requestBody"]["content"]) == {"application/json", "text/plain"}
+    names = [part["$ref"].rsplit("/", 1)[1] for part in _one_of(solve)]
+    assert names == ["SudokuBody", "NQueensBody", "GraphColoringBody"]
+    assert set(names) <= set(DOCUMENT["components"]["schemas"])
+    assert {parameter["name"] for parameter in solve["parameters"]} == {
+        *("puzzle", "width", "depth", "max_solutions", "deadline_ms", "seed"),
+        *("augment", "halt", "fallback", "count", "model"),
+    }
+
+
+def _one_of(operation: dict[str, Any]) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = operation["requestBody"]["content"]["application/json"]["schema"][
+        "oneOf"
+    ]
+    return found

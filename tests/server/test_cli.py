@@ -1,0 +1,72 @@
+import json
+import logging
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from gram_server.cli import main
+from gram_server.logs import JsonFormatter
+
+COMMANDS = {"serve", "worker", "models", "train", "evaluate", "bench"}
+
+
+def test_every_command_has_help() -> None:
+    shown = CliRunner().invoke(main, ["--help"])
+    assert shown.exit_code == 0
+    assert set(main.commands) == COMMANDS
+    for name in COMMANDS:
+        assert name in shown.output
+        assert main.commands[name].help
+
+
+def test_serve_says_what_its_flags_do() -> None:
+    shown = CliRunner().invoke(main, ["serve", "--help"])
+    for flag in ("--host", "--port", "--model", "--device", "--num-slots", "--max-trajectories"):
+        assert flag in shown.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--port", "70000"],
+        ["serve", "--port", "http"],
+        ["serve", "--num-slots", "0"],
+        ["serve", "--max-trajectories", "5"],
+        ["serve", "--log-level", "loud"],
+        ["serve", "--nothing"],
+        ["worker"],
+        ["fly"],
+    ],
+)
+def test_wrong_usage_is_status_2_and_one_sentence(arguments: list[str]) -> None:
+    ran = CliRunner().invoke(main, arguments)
+    assert ran.exit_code == 2
+    assert ran.stdout == ""
+    assert "Error: " in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_an_unknown_environment_name_stops_the_start() -> None:
+    ran = CliRunner().invoke(main, ["serve"], env={**os.environ, "GRAM_SERVER_PROT": "1"})
+    assert ran.exit_code == 2
+    assert "prot" in ran.stderr
+
+
+def test_a_log_line_is_one_json_object() -> None:
+    record = logging.LogRecord("gram_server.x", logging.INFO, "", 0, "job=%s", ("a\nb",), None)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["message"] == "job=a\nb"
+    assert json.loads(line)["level"] == "info"
+
+
+def test_an_exception_is_within_its_line() -> None:
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        info = (ValueError, error, error.__traceback__)
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), info)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert "ValueError: broken" in json.loads(line)["exception"]
