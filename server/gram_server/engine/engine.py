@@ -188,7 +188,7 @@ class Engine:
         ranks += [next_rank(trajectory) for trajectory in self._paused_of(job_id)]
         fresh = self._scheduler.next_fresh(job_id)
         if fresh is not None:
-            ranks.append(rank_of(fresh, 1))
+            ranks.append(rank_of(self._jobs[job_id].job, fresh, 1))
         return min(ranks, default=None)
 
     def _finish(self, progress: JobProgress, outcome: Outcome, now_s: float) -> list[EngineEvent]:

@@ -43,14 +43,14 @@ class Attempt(NamedTuple):
     tokens: Tokens
 
 
-def rank_of(index: int, step: int) -> Rank:
-    """Return the rank of a trajectory's step."""
-    return Rank(index // WAVE, step)
+def rank_of(job: EngineJob, index: int, step: int) -> Rank:
+    """Return the rank of a trajectory's step; without a limit to stop at, all are one wave."""
+    return Rank(0 if job.max_solutions is None else index // WAVE, step)
 
 
 def next_rank(trajectory: Trajectory) -> Rank:
     """Return the rank of the step that a trajectory takes next."""
-    return rank_of(trajectory.index, trajectory.steps + 1)
+    return rank_of(trajectory.job, trajectory.index, trajectory.steps + 1)
 
 
 def end_of_wave(rank: Rank) -> int:
@@ -86,7 +86,7 @@ class JobProgress:
         key = self.job.canonical(tokens)
         is_new = key not in self.keys
         self.keys.add(key)
-        rank = rank_of(trajectory.index, trajectory.steps)
+        rank = rank_of(self.job, trajectory.index, trajectory.steps)
         self.finds.append(Find(rank, trajectory.index, key, tokens, value, now_s))
         self.cutoff = self._find_cutoff()
         return is_new
@@ -110,7 +110,7 @@ class JobProgress:
             and (
                 self.job.max_solutions is None
                 or frontier is None
-                or rank_of(solution.trajectory, solution.step) < frontier
+                or rank_of(self.job, solution.trajectory, solution.step) < frontier
             )
         ]
         self.emitted.update(key for key, _ in fresh)

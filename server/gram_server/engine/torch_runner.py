@@ -13,8 +13,9 @@ from torch import Tensor
 
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
+from gram_core.solve import unit_tables
 from gram_core.state import LatentState, StepOutput
-from gram_kernels.verify import UnitTables, verify
+from gram_kernels.verify import verify
 from gram_server.engine.row_tables import RowTables
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import Arrangement, Move, Placement
@@ -59,12 +60,7 @@ class TorchRunner:
         self._is_fixed = fixed_shape
         task = loaded.task
         self._allows_blank = task.allows_blank
-        self._units = UnitTables.build(
-            task.units,
-            length=task.length,
-            num_values=task.num_values,
-            allows_blank=task.allows_blank,
-        ).to(self._device)
+        self._units = unit_tables(task).to(self._device)
         # A call may reach beyond the slots; what it computes there is thrown away.
         self._num_rows = max(
             num_slots + self.num_spares, num_slots + self._fixed_rows, _bucket(num_slots)
@@ -74,6 +70,11 @@ class TorchRunner:
         self._num_live = 0
         self._num_computed = 0
         self._started_s = 0.0
+
+    @property
+    def rows_per_call(self) -> int:
+        """Rows of every call in fixed-shape mode: ``solve(batch=...)`` gives the same bits."""
+        return self._fixed_rows
 
     @torch.inference_mode()
     def _allocate(self, length: int) -> None:
@@ -88,13 +89,15 @@ class TorchRunner:
         is_cuda = self._device.type == "cuda"
         self._packed_host = torch.zeros(packed, dtype=torch.int32, pin_memory=is_cuda)
 
-    @property
-    def call_sizes(self) -> tuple[int, ...]:
-        """Numbers of rows that a call of the model may have, each worth a warm-up."""
-        if self._is_fixed:
-            return (self._fixed_rows,)
-        largest = _bucket(self.num_slots)
-        return tuple(2**power for power in range(largest.bit_length()))
+    def warm_up(self) -> None:
+        """Run a call of every size there is, on rows that hold nothing yet."""
+        sizes = [1]
+        if not self._is_fixed:
+            sizes += [2**power for power in range(1, self.num_slots.bit_length())]
+            sizes.append(self.num_slots)
+        for size in sizes:
+            self.step(size)
+            self.read()
 
     @torch.inference_mode()
     def arrange(self, arrangement: Arrangement) -> None:

@@ -1,0 +1,164 @@
+"""One claimed job between the store's words and the engine's: parsed in, composed out.
+
+Knows both vocabularies and the puzzle families; runs nothing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gram_core import views
+from gram_core.catalog import ModelInfo
+from gram_core.puzzles import Encoded, Symmetry, Task, Tokens, family
+from gram_core.puzzles.base import Family
+from gram_server.engine import EngineJob, Finished, FoundSolution
+from gram_server.errors import ModelUnknown
+from gram_server.job import Job
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactFindings:
+    """What the exact solver added to a job."""
+
+    solutions: tuple[Tokens, ...] = ()
+    total: int | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Assignment:
+    """A job that this worker holds."""
+
+    job: Job
+    model: ModelInfo
+    family: Family[object]
+    instance: object
+    task: Task
+    encoded: Encoded
+    claimed_s: float
+    """``time.time()``."""
+    told: list[Tokens] = field(default_factory=list)
+
+    @classmethod
+    def take(cls, job: Job, models: Mapping[str, ModelInfo], *, now_s: float) -> "Assignment":
+        """Read a claimed job; raise a domain error when it cannot be worked on here."""
+        model = models.get(job.model)
+        if model is None:
+            raise ModelUnknown(f"this worker has not loaded the model {job.model}")
+        puzzle = family(job.puzzle)
+        instance = puzzle.parse(job.body)
+        task = puzzle.task_of(instance)
+        if task.name != model.task:
+            raise ModelUnknown(f"model {model.name} is for {model.task}, not for {task.name}")
+        return cls(
+            job=job,
+            model=model,
+            family=puzzle,
+            instance=instance,
+            task=task,
+            encoded=puzzle.encode(instance),
+            claimed_s=now_s,
+        )
+
+    def engine_job(self, *, clock_offset_s: float) -> EngineJob:
+        """Return the job as the engine wants it.
+
+        Args:
+            clock_offset_s: the engine's clock minus ``time.time()``.
+        """
+        options, deadline_s = self.job.options, self.job.deadline_s
+        return EngineJob(
+            id=self.job.id,
+            tokens=self.encoded.tokens,
+            adjacency=self.encoded.adjacency,
+            width=options.width,
+            depth=options.depth or self.model.depth,
+            max_solutions=options.max_solutions,
+            deadline_s=None if deadline_s is None else deadline_s + clock_offset_s,
+            seed=options.seed,
+            halt=options.halt,
+            priority=self.job.priority,
+            view=self._view,
+            check=lambda tokens: self.family.check(self.instance, tokens),
+            canonical=lambda tokens: self.family.canonical(self.instance, tokens),
+        )
+
+    def _view(self, trajectory: int) -> Symmetry | None:
+        if not self.job.options.augment:
+            return None
+        return views.view(self.family, self.task, self.job.options.seed, trajectory)
+
+    def solution(self, found: FoundSolution) -> Json:
+        """Return a solution as the response has it."""
+        return {
+            "answer": self.family.decode(self.instance, found.tokens),
+            "votes": found.votes,
+            "source": "model",
+            "value": round(found.value, 6),
+            "first": {
+                "trajectory": found.trajectory,
+                "step": found.step,
+                "ms": round(found.ms_since_admission, 3),
+            },
+        }
+
+    def exact_solution(self, tokens: Tokens) -> Json:
+        """Return an exact solver's solution as the response has it."""
+        answer = self.family.decode(self.instance, tokens)
+        return {"answer": answer, "votes": 0, "source": "exact", "value": None, "first": None}
+
+    def result(self, end: Finished, exact: ExactFindings) -> Json:
+        """Return the whole response."""
+        options = self.job.options
+        solutions = [self.solution(found) for found in end.solutions]
+        solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
+        queue_s = max(0.0, self.claimed_s - self.job.submitted_s) + end.queue_s
+        return {
+            "id": self.job.id,
+            "puzzle": self.job.puzzle,
+            "status": _status(end, has_solutions=bool(solutions)),
+            "solutions": solutions,
+            "distinct": len(solutions),
+            "valid_trajectories": end.valid_trajectories,
+            "width": options.width,
+            "depth": options.depth or self.model.depth,
+            "completeness": {"estimate": good_turing(end), "total": exact.total},
+            "best_attempt": None if solutions else self._best_attempt(end.best_attempt),
+            "usage": {
+                "queue_ms": round(queue_s * 1e3, 3),
+                "engine_ms": round(end.engine_s * 1e3, 3),
+                "supervision_steps": end.supervision_steps,
+                "wasted_steps": end.wasted_steps,
+            },
+            "seed": options.seed,
+            "model": self.model.id,
+        }
+
+    def _best_attempt(self, tokens: Tokens | None) -> Json | None:
+        if tokens is None:
+            return None
+        violations = self.family.violations(self.instance, tokens.astype(np.uint8))
+        return {
+            "answer": self.family.decode(self.instance, tokens),
+            "violations": [
+                {"rule": violation.rule, "cells": [list(cell) for cell in violation.cells]}
+                for violation in violations
+            ],
+        }
+
+
+def good_turing(end: Finished) -> float | None:
+    """Return the share of all solutions that were probably seen; None without a valid answer."""
+    if not end.valid_trajectories:
+        return None
+    num_seen_once = Counter(found.votes for found in end.solutions)[1]
+    return round(1.0 - num_seen_once / end.valid_trajectories, 6)
+
+
+def _status(end: Finished, *, has_solutions: bool) -> str:
+    if end.outcome == "expired":
+        return "partial"
+    return "solved" if has_solutions else "unsolved"

@@ -1,0 +1,208 @@
+"""The worker's dealings with the store, in a thread of their own: claim, tell, finish, hand back.
+
+Asynchronous; never touches an engine, only its loop's inbox.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from gram_core.catalog import ModelInfo
+from gram_core.errors import CoreError
+from gram_server.engine import EngineEvent, Finished, FoundSolution
+from gram_server.errors import LinkClosed, ServerError
+from gram_server.job import Event, EventKind, Job, JobState, WorkerReport, WorkerState
+from gram_server.jobs.store import Outcome, WorkerStore
+from gram_server.worker.assignment import Assignment, ExactFindings
+from gram_server.worker.engine_loop import Abort, Message, Submit
+from gram_server.worker.exact import find_exactly, needs_exact
+
+MAX_HELD_JOBS = 256
+"""Jobs a worker holds at once; what else waits stays with the store, for any worker."""
+BUSY_REPORT_S = 1.0
+IDLE_REPORT_S = 5.0
+NUM_EXACT_THREADS = 2
+
+logger = logging.getLogger(__name__)
+
+
+class Desk:
+    """Holds the claimed jobs and answers for every one of them."""
+
+    def __init__(
+        self,
+        store: WorkerStore,
+        models: Sequence[ModelInfo],
+        *,
+        send: Callable[[Message], None],
+        report: Callable[[WorkerState], WorkerReport],
+        drain_s: float,
+    ) -> None:
+        """Open for work; must be called in the event loop.
+
+        Args:
+            store: the worker's side of the store.
+            models: the models whose jobs can be worked on.
+            send: puts a message into the engine loop's inbox.
+            report: makes a report of the worker in a state.
+            drain_s: how long live jobs may go on after ``drain``.
+        """
+        self._store = store
+        self._models = {model.name: model for model in models}
+        self._send = send
+        self._report = report
+        self._drain_s = drain_s
+        self._held: dict[str, Assignment] = {}
+        self._changed = asyncio.Event()
+        self._outgoing: asyncio.Queue[EngineEvent] = asyncio.Queue()
+        self._draining = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._exact = ThreadPoolExecutor(NUM_EXACT_THREADS, thread_name_prefix="exact")
+        self._searches: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until drained; raise ``LinkClosed`` when the store goes away first."""
+        claims = asyncio.create_task(self._claim_jobs())
+        tasks = [
+            claims,
+            asyncio.create_task(self._follow_cancellations()),
+            asyncio.create_task(self._tell()),
+            asyncio.create_task(self._report_often()),
+        ]
+        drained = asyncio.create_task(self._wait_until_drained(claims))
+        try:
+            done, _ = await asyncio.wait([*tasks[1:], drained], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            if not drained.done():
+                raise LinkClosed("the store is gone")
+            await self._hand_back()
+        finally:
+            for task in (*tasks, drained, *self._searches):
+                task.cancel()
+            await asyncio.gather(*tasks, drained, *self._searches, return_exceptions=True)
+            self._exact.shutdown(wait=False, cancel_futures=True)
+
+    def put(self, events: Sequence[EngineEvent]) -> None:
+        """Take events of the engines, to be told to the store in their order."""
+        for event in events:
+            self._outgoing.put_nowait(event)
+
+    def drain(self) -> None:
+        """Claim no more and end when what is held is done; asked twice, end at once."""
+        if self._draining.is_set():
+            self._hurry.set()
+        self._draining.set()
+        self._changed.set()
+
+    async def _claim_jobs(self) -> None:
+        while True:
+            room = MAX_HELD_JOBS - len(self._held)
+            if room > 0:
+                for job in await self._store.claim(max_jobs=room):
+                    await self._accept(job)
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def _accept(self, job: Job) -> None:
+        try:
+            assignment = Assignment.take(job, self._models, now_s=time.time())
+        except (CoreError, ServerError) as error:
+            logger.warning("job=%s refused: %s", job.id, error)
+            await self._store.fail(job.id, code=error.code, detail=str(error))
+            return
+        self._held[job.id] = assignment
+        offset_s = time.monotonic() - time.time()
+        self._send(Submit(job.model, assignment.engine_job(clock_offset_s=offset_s)))
+
+    async def _follow_cancellations(self) -> None:
+        async for job_id in self._store.cancellations():
+            self._send(Abort(job_id))
+
+    async def _tell(self) -> None:
+        """Pass on what the engines found and finished, in its order."""
+        while True:
+            event = await self._outgoing.get()
+            assignment = self._held.get(event.job_id)
+            if assignment is None:
+                continue
+            if isinstance(event, FoundSolution):
+                data = assignment.solution(event)
+                await self._store.publish(event.job_id, Event(kind=EventKind.SOLUTION, data=data))
+            elif needs_exact(assignment, event):
+                search = asyncio.create_task(self._search(assignment, event))
+                self._searches.add(search)
+                search.add_done_callback(self._searches.discard)
+            else:
+                await self._finish(assignment, event, ExactFindings())
+
+    async def _search(self, assignment: Assignment, end: Finished) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            exact = await loop.run_in_executor(self._exact, find_exactly, assignment, end)
+        except Exception:
+            # Whatever the solver choked on, the engine's own findings are still good.
+            logger.exception("job=%s: the exact search broke", assignment.job.id)
+            exact = ExactFindings()
+        for tokens in exact.solutions:
+            data = assignment.exact_solution(tokens)
+            event = Event(kind=EventKind.SOLUTION, data=data)
+            await self._store.publish(assignment.job.id, event)
+        await self._finish(assignment, end, exact)
+
+    async def _finish(self, assignment: Assignment, end: Finished, exact: ExactFindings) -> None:
+        """Store the end of a job; nobody is told of a cancelled one."""
+        job_id = end.job_id
+        if end.outcome == "failed":
+            detail = "every trajectory left the range of finite numbers"
+            await self._store.fail(job_id, code="engine_failure", detail=detail)
+        elif end.outcome != "cancelled":
+            outcome: Outcome = JobState.EXPIRED if end.outcome == "expired" else JobState.DONE
+            await self._store.complete(job_id, assignment.result(end, exact), outcome=outcome)
+        self._held.pop(job_id, None)
+        self._changed.set()
+
+    async def _report_often(self) -> None:
+        while True:
+            state = WorkerState.DRAINING if self._draining.is_set() else WorkerState.READY
+            await self._store.report(self._report(state))
+            interval_s = BUSY_REPORT_S if self._held else IDLE_REPORT_S
+            if self._draining.is_set():
+                await asyncio.sleep(interval_s)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), interval_s)
+
+    async def _wait_until_drained(self, claims: "asyncio.Task[None]") -> None:
+        """Return once told to drain and out of work, time or patience."""
+        drain = asyncio.create_task(self._draining.wait())
+        await asyncio.wait([drain, claims], return_when=asyncio.FIRST_COMPLETED)
+        if not self._draining.is_set():
+            drain.cancel()
+            await claims
+        claims.cancel()
+        await asyncio.gather(claims, return_exceptions=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wait_until_idle(), self._drain_s)
+
+    async def _wait_until_idle(self) -> None:
+        hurry = asyncio.create_task(self._hurry.wait())
+        try:
+            while self._held and not hurry.done():
+                self._changed.clear()
+                changed = asyncio.create_task(self._changed.wait())
+                await asyncio.wait([changed, hurry], return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+        finally:
+            hurry.cancel()
+
+    async def _hand_back(self) -> None:
+        """Return what is still held, so that another worker starts on it at once."""
+        if self._held:
+            logger.warning("handing back %d jobs", len(self._held))
+            await self._store.hand_back(list(self._held))
+        self._held.clear()

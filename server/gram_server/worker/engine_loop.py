@@ -1,0 +1,96 @@
+"""The worker's main thread: feeds the engines and ticks them; blocks when there is nothing to do.
+
+Speaks to the desk's thread through a queue of messages and a callback. Knows no store.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from gram_server.engine import Engine, EngineEvent, EngineJob
+from gram_server.heartbeat import Heartbeat
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A job for the engine of a model."""
+
+    model: str
+    job: EngineJob
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """A job that nobody waits for any more."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The end of the loop, whatever is live."""
+
+
+Message = Submit | Abort | Stop
+
+
+class EngineLoop:
+    """Ticks one engine per model in turn."""
+
+    def __init__(self, engines: Mapping[str, Engine], *, heartbeat: Heartbeat | None) -> None:
+        self.inbox: SimpleQueue[Message] = SimpleQueue()
+        self._engines = engines
+        self._heartbeat = heartbeat
+        self._num_ticks = 0
+        # Read by the desk's thread: plain numbers, never the engines themselves.
+        self.num_live = 0
+        self.num_waiting = 0
+        self._is_stopped = False
+
+    def run(self, emit: Callable[[list[EngineEvent]], None]) -> None:
+        """Work until told to stop; ``emit`` must not block."""
+        while True:
+            self._take_messages()
+            if self._is_stopped:
+                return
+            self._beat()
+            for engine in self._engines.values():
+                if engine.has_work:
+                    events = engine.tick(time.monotonic())
+                    self._num_ticks += 1
+                    self._beat()
+                    if events:
+                        emit(events)
+
+    def _take_messages(self) -> None:
+        """Take what is there; wait for something when no engine has work."""
+        has_work = any(engine.has_work for engine in self._engines.values())
+        try:
+            self._take(self.inbox.get(block=not has_work))
+            while True:
+                self._take(self.inbox.get_nowait())
+        except Empty:
+            return
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Submit(model, job):
+                self._engines[model].submit(job, time.monotonic())
+            case Abort(job_id):
+                for engine in self._engines.values():
+                    engine.abort(job_id)
+            case Stop():
+                self._is_stopped = True
+
+    def _beat(self) -> None:
+        """Say how things stand; before a tick too, so that a hang in the first one is seen."""
+        engines = self._engines.values()
+        self.num_live = sum(engine.live for engine in engines)
+        self.num_waiting = sum(engine.waiting_trajectories for engine in engines)
+        if self._heartbeat is not None:
+            num_unfinished = self.num_live + self.num_waiting
+            self._heartbeat.beat(num_ticks=self._num_ticks, num_live=num_unfinished)

@@ -1,0 +1,117 @@
+"""From the names in the settings to engines that have proved themselves: load, build, warm up."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gram_core import puzzles
+from gram_core.catalog import ModelInfo, find_model, shipped_models
+from gram_core.checkpoint import LoadedModel, load_model
+from gram_server.engine import Engine, EngineJob, Finished
+from gram_server.engine.torch_runner import TorchRunner
+from gram_server.errors import ConfigError
+from gram_server.metrics.engine import EngineMetrics, ModelMetrics
+from gram_server.settings import EngineConfig
+
+WARM_UP_WIDTH = 8
+WARM_UP_SEED = 1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A loaded model and the rows it runs on."""
+
+    loaded: LoadedModel
+    runner: TorchRunner
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the checkpoint says of itself."""
+        return self.loaded.info
+
+    def engine(self, metrics: ModelMetrics) -> Engine:
+        """Return a new engine on the rows; one at a time may use them."""
+        return Engine(self.runner, metrics=metrics)
+
+
+def resolve_device(name: str) -> str:
+    """Return the device that ``auto`` means here."""
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
+    """Return the named models, or every shipped one; raise when there is nothing to serve."""
+    infos = tuple(find_model(name) for name in names) if names else shipped_models()
+    if not infos:
+        raise ConfigError("models", names, "no model is shipped here: name a checkpoint")
+    for info in infos:
+        if sum(other.name == info.name for other in infos) > 1:
+            raise ConfigError("models", names, f"two models are named {info.name}")
+    return infos
+
+
+def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:
+    """Load a model onto its device and allocate its rows."""
+    loaded = load_model(info, resolve_device(config.device))
+    runner = TorchRunner(loaded, num_slots=config.num_slots, fixed_shape=config.fixed_shape)
+    return Lane(loaded=loaded, runner=runner)
+
+
+def warm_up(lane: Lane, metrics: ModelMetrics) -> None:
+    """Run every call size once, then a puzzle from end to end.
+
+    Raises:
+        RuntimeError: the model yields no finite numbers here.
+    """
+    lane.runner.warm_up()
+    engine = lane.engine(metrics)
+    engine.submit(_known_job(lane), time.monotonic())
+    while engine.has_work:
+        for event in engine.tick(time.monotonic()):
+            if isinstance(event, Finished):
+                _judge(lane.info, event)
+
+
+def _known_job(lane: Lane) -> EngineJob:
+    """Return a job on an instance that has a solution."""
+    task = lane.loaded.task
+    family = puzzles.family(task.family)
+    rng = np.random.default_rng(WARM_UP_SEED)
+    instance = family.generate(task, rng, num_solutions=None)
+    encoded = family.encode(instance)
+    return EngineJob(
+        id="warm-up",
+        tokens=encoded.tokens,
+        adjacency=encoded.adjacency,
+        width=WARM_UP_WIDTH,
+        depth=lane.info.depth,
+        max_solutions=1,
+        seed=WARM_UP_SEED,
+        view=lambda trajectory: None,
+        check=lambda tokens: family.check(instance, tokens),
+        canonical=lambda tokens: family.canonical(instance, tokens),
+    )
+
+
+def _judge(info: ModelInfo, end: Finished) -> None:
+    if end.outcome == "failed":
+        raise RuntimeError(f"{info.id} yields no finite numbers on this machine")
+    if end.solutions:
+        logger.info("model %s is warm: solved its puzzle", info.id)
+    else:
+        logger.warning("model %s is warm, but did not solve its puzzle", info.id)
+
+
+def throwaway_metrics() -> EngineMetrics:
+    """Return metrics that nobody scrapes, so that a warm-up counts for nothing."""
+    from prometheus_client import CollectorRegistry
+
+    return EngineMetrics(CollectorRegistry())

@@ -1,0 +1,171 @@
+"""A worker process: engines in the main thread, the store in a second one, signals between them."""
+
+import asyncio
+import gc
+import logging
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from prometheus_client import CollectorRegistry, generate_latest
+
+from gram_server.engine import EngineEvent
+from gram_server.heartbeat import Heartbeat
+from gram_server.job import ModelReport, WorkerReport, WorkerState
+from gram_server.jobs.store import WorkerStore
+from gram_server.metrics.engine import EngineMetrics
+from gram_server.settings import EngineConfig
+from gram_server.worker.desk import Desk
+from gram_server.worker.engine_loop import EngineLoop, Stop
+from gram_server.worker.loading import (
+    Lane,
+    load_lane,
+    resolve_device,
+    throwaway_metrics,
+    wanted_models,
+    warm_up,
+)
+
+logger = logging.getLogger(__name__)
+
+OpenStore = Callable[[], Awaitable[WorkerStore]]
+
+
+class WorkerProcess:
+    """Owns both threads; ``run`` returns when everything is finished or handed back."""
+
+    def __init__(
+        self, config: EngineConfig, *, open_store: OpenStore, name: str, heartbeat: Path | None
+    ) -> None:
+        self._config = config
+        self._open_store = open_store
+        self._name = name
+        self._heartbeat = None if heartbeat is None else Heartbeat(heartbeat)
+        self._registry = CollectorRegistry()
+        self._metrics = EngineMetrics(self._registry)
+        self._phases: dict[str, float] = {}
+        self._lanes: list[Lane] = []
+        self._loop: EngineLoop | None = None
+        self._desk: Desk | None = None
+        self._desk_loop: asyncio.AbstractEventLoop | None = None
+        self._loaded: Future[EngineLoop] = Future()
+        self._num_signals = 0
+        self._failure: BaseException | None = None
+
+    def note_phase(self, phase: str, duration_s: float) -> None:
+        """Take note of how long a phase of the start took."""
+        self._phases[phase] = round(duration_s, 3)
+        self._metrics.startup_phase.labels(phase).observe(duration_s)
+
+    def run(self) -> None:
+        """Load, then work until SIGTERM; raise what ended the work early."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._on_signal())
+        store_thread = threading.Thread(target=self._run_store_thread, name="store", daemon=True)
+        store_thread.start()
+        loop = self._load()
+        self._loaded.set_result(loop)
+        loop.run(self._emit)
+        store_thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _load(self) -> EngineLoop:
+        """Bring up every model, and leave the garbage collector little to look at."""
+        if self._config.num_threads is not None:
+            torch.set_num_threads(self._config.num_threads)
+        with self._phase("load"):
+            self._lanes = [
+                load_lane(info, self._config) for info in wanted_models(self._config.models)
+            ]
+        with self._phase("warm_up"):
+            unseen = throwaway_metrics()
+            for lane in self._lanes:
+                warm_up(lane, unseen.of(lane.info.name))
+        engines = {
+            lane.info.name: lane.engine(self._metrics.of(lane.info.name)) for lane in self._lanes
+        }
+        gc.collect()
+        gc.freeze()
+        return EngineLoop(engines, heartbeat=self._heartbeat)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        started_s = time.perf_counter()
+        yield
+        self.note_phase(name, time.perf_counter() - started_s)
+
+    def _run_store_thread(self) -> None:
+        try:
+            asyncio.run(self._deal_with_store())
+        except Exception as error:
+            self._failure = error
+        self._loaded.result().inbox.put(Stop())
+
+    async def _deal_with_store(self) -> None:
+        store = await self._open_store()
+        try:
+            await store.report(self._report(WorkerState.STARTING))
+            self._loop = await asyncio.wrap_future(self._loaded)
+            self._desk_loop = asyncio.get_running_loop()
+            self._desk = Desk(
+                store,
+                [lane.info for lane in self._lanes],
+                send=self._loop.inbox.put,
+                report=self._report,
+                drain_s=self._config.drain_s,
+            )
+            for _ in range(self._num_signals):
+                self._desk.drain()
+            await self._desk.run()
+        finally:
+            await store.close()
+
+    def _emit(self, events: list[EngineEvent]) -> None:
+        """Pass events of the engines to the desk, from the main thread."""
+        self._call_desk(lambda desk: desk.put(events))
+
+    def _on_signal(self) -> None:
+        """Drain at the first signal, hurry at the second."""
+        self._num_signals += 1
+        if self._desk is None and self._num_signals > 1:
+            raise SystemExit(1)
+        self._call_desk(lambda desk: desk.drain())
+
+    def _call_desk(self, call: Callable[[Desk], None]) -> None:
+        desk, loop = self._desk, self._desk_loop
+        if desk is None or loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(call, desk)
+        except RuntimeError:
+            logger.debug("the desk has closed")
+
+    def _report(self, state: WorkerState) -> WorkerReport:
+        return WorkerReport(
+            worker=self._name,
+            state=state,
+            device=resolve_device(self._config.device),
+            models=tuple(_model_report(lane) for lane in self._lanes),
+            phases=dict(self._phases),
+            num_slots=self._config.num_slots * len(self._lanes),
+            live_trajectories=self._loop.num_live if self._loop else 0,
+            waiting_trajectories=self._loop.num_waiting if self._loop else 0,
+            metrics_text=generate_latest(self._registry).decode(),
+        )
+
+
+def _model_report(lane: Lane) -> ModelReport:
+    info = lane.info
+    return ModelReport(
+        name=info.name,
+        task=info.task,
+        fingerprint=info.fingerprint,
+        depth=info.depth,
+        num_parameters=info.num_parameters,
+    )

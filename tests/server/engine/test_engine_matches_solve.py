@@ -1,0 +1,267 @@
+"""The engine against the plain loop of ``gram_core.solve``: the same bits, whatever the traffic."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from prometheus_client import CollectorRegistry
+
+from gram_core import puzzles
+from gram_core.catalog import ModelInfo
+from gram_core.checkpoint import LoadedModel
+from gram_core.config import preset
+from gram_core.model import Gram
+from gram_core.puzzles.base import BLANK
+from gram_core.solve import TrajectoryResult, solve, unit_tables
+from gram_core.views import view
+from gram_kernels.verify import verify
+from gram_server.engine import Engine, EngineJob, Finished
+from gram_server.engine.torch_runner import TorchRunner
+from gram_server.metrics.engine import EngineMetrics
+
+WIDTH = 20
+DEPTH = 8
+ROWS = 8
+NUM_MIXES = 60
+TASKS = ("sudoku-4x4", "graph-coloring-5")
+
+
+@lru_cache
+def _model(task_name: str) -> LoadedModel:
+    """Return a random model that copies the givens and guesses the rest, so that it may solve."""
+    torch.manual_seed(0)
+    task = puzzles.task(task_name)
+    config = replace(preset("tiny", task), sigma_init=0.9, initial_state="random")
+    model = Gram(config, task.units).eval().requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if name.startswith(("low", "high")):
+            parameter.mul_(0.5)
+        if name.startswith(("value", "halt.weight", "prior")):
+            torch.nn.init.normal_(parameter, std=0.05)
+    torch.nn.init.normal_(model.halt.weight, std=1.0)
+    torch.nn.init.zeros_(model.halt.bias)
+    model.embedding.weight[BLANK] = 0.0
+    model.decoder.weight.copy_(model.embedding.weight)
+    model.embedding.weight.mul_(10.0)
+    info = ModelInfo(
+        name=task_name,
+        task=task_name,
+        fingerprint="0" * 12,
+        depth=DEPTH,
+        num_parameters=1,
+        architecture=config,
+        path=Path(),
+    )
+    return LoadedModel(info=info, model=model, task=task)
+
+
+@lru_cache
+def _instance(task_name: str, seed: int) -> Any:
+    """Return an instance with one or two open cells, or a graph."""
+    task = puzzles.task(task_name)
+    family = puzzles.family(task.family)
+    rng = np.random.default_rng(seed)
+    instance = family.generate(task, rng, num_solutions=None)
+    if task.has_adjacency:
+        return instance
+    grid = next(iter(family.enumerate(instance, limit=1))).astype(int) - 1
+    grid[rng.choice(task.length, 1 + seed % 2, replace=False)] = 0
+    return family.parse({"grid": grid.reshape(task.rows, task.columns).tolist()})
+
+
+@dataclass(frozen=True)
+class Case:
+    task: str
+    seed: int
+    augment: bool
+    width: int = WIDTH
+    depth: int = DEPTH
+    halt: Any = "verified"
+
+
+@cache
+def _truth(task: str, seed: int, augment: bool) -> tuple[TrajectoryResult, ...]:
+    return solve(
+        _model(task),
+        _instance(task, seed),
+        width=WIDTH,
+        depth=DEPTH,
+        seed=seed,
+        augment=augment,
+        batch=ROWS,
+    )
+
+
+def _engine_job(case: Case, name: str) -> EngineJob:
+    task, instance = puzzles.task(case.task), _instance(case.task, case.seed)
+    family = puzzles.family(task.family)
+    encoded = family.encode(instance)
+    return EngineJob(
+        id=name,
+        tokens=encoded.tokens,
+        adjacency=encoded.adjacency,
+        width=case.width,
+        depth=case.depth,
+        seed=case.seed,
+        halt=case.halt,
+        view=partial(view, family, task, case.seed) if case.augment else lambda trajectory: None,
+        check=partial(family.check, instance),
+        canonical=partial(family.canonical, instance),
+    )
+
+
+def _expected(case: Case) -> tuple[Any, int]:
+    """Return what the plain loop's trajectories amount to, and the steps they are worth."""
+    instance = _instance(case.task, case.seed)
+    family = puzzles.family(puzzles.task(case.task).family)
+    groups: dict[bytes, list[tuple[int, int, float, bytes]]] = defaultdict(list)
+    num_steps = 0
+    for index, result in enumerate(_truth(case.task, case.seed, case.augment)[: case.width]):
+        is_solved = result.solved_at is not None and result.solved_at <= case.depth
+        if is_solved:
+            assert result.solved_at is not None
+            assert family.check(instance, result.tokens)
+            key = family.canonical(instance, result.tokens)
+            found = (result.solved_at, index, result.value, result.tokens.tobytes())
+            groups[key].append(found)
+        leaves_early = is_solved and case.halt == "verified"
+        num_steps += (result.solved_at or 0) if leaves_early else case.depth
+    ranked = sorted(groups.values(), key=lambda group: (-len(group), min(group)[:2]))
+    return [(len(group), *min(group)) for group in ranked], num_steps
+
+
+def _best_attempt(case: Case) -> bytes:
+    """Return the answer with the fewest violations after the full depth."""
+    family = puzzles.family(puzzles.task(case.task).family)
+    encoded = family.encode(_instance(case.task, case.seed))
+    results = _truth(case.task, case.seed, case.augment)[: case.width]
+    answers = torch.from_numpy(np.stack([result.tokens for result in results]).astype(np.int64))
+    adjacency = encoded.adjacency
+    violations = verify(
+        answers,
+        torch.from_numpy(encoded.tokens.astype(np.int64)).expand_as(answers),
+        unit_tables(puzzles.task(case.task)),
+        adjacency=None
+        if adjacency is None
+        else torch.from_numpy(adjacency).expand(len(answers), -1, -1),
+    ).num_violations
+    return bytes(results[int(violations.argmin())].tokens.tobytes())
+
+
+def _outcome(end: Finished) -> tuple[Any, int]:
+    found = [(s.votes, s.step, s.trajectory, s.value, s.tokens.tobytes()) for s in end.solutions]
+    return found, end.supervision_steps - end.wasted_steps
+
+
+def _run_mix(
+    cases: Sequence[Case], runner: TorchRunner, rng: np.random.Generator
+) -> dict[str, Finished]:
+    """Submit cases at random moments and run until all are done."""
+    metrics = EngineMetrics(CollectorRegistry()).of("test")
+    engine = Engine(runner, metrics=metrics)
+    ends: dict[str, Finished] = {}
+    pending = [_engine_job(case, str(number)) for number, case in enumerate(cases)]
+    now_s = 0.0
+    while pending or engine.has_work:
+        while pending and (not engine.has_work or rng.random() < 0.3):
+            engine.submit(pending.pop(), now_s)
+        now_s += 1.0
+        for event in engine.tick(now_s):
+            if isinstance(event, Finished):
+                ends[event.job_id] = event
+    return ends
+
+
+def _random_cases(task: str, rng: np.random.Generator) -> list[Case]:
+    return [
+        Case(
+            task=task,
+            seed=int(rng.integers(0, 6)),
+            augment=bool(rng.integers(0, 2)),
+            width=int(rng.integers(1, WIDTH + 1)),
+            depth=int(rng.choice([3, DEPTH])),
+            halt=str(rng.choice(["verified", "verified", "never"])),
+        )
+        for _ in range(int(rng.integers(2, 6)))
+    ]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(task: str) -> None:
+    rng = np.random.default_rng(20)
+    num_found = num_unsolved = 0
+    for _ in range(NUM_MIXES // len(TASKS)):
+        cases = _random_cases(task, rng)
+        runner = TorchRunner(
+            _model(task),
+            num_slots=int(rng.integers(2, 28)),
+            num_spares=int(rng.choice([0, 2, 28])),
+            rows_per_call=ROWS,
+        )
+        ends = _run_mix(cases, runner, rng)
+        assert len(ends) == len(cases)
+        for number, case in enumerate(cases):
+            end = ends[str(number)]
+            assert _outcome(end) == _expected(case)
+            num_found += len(end.solutions)
+            if not end.solutions and case.depth == DEPTH:
+                assert end.best_attempt is not None
+                assert end.best_attempt.tobytes() == _best_attempt(case)
+                num_unsolved += 1
+    # The comparison means something only when both kinds of ends occurred.
+    assert num_found > 50
+    assert num_unsolved > 3
+
+
+def test_halting_by_the_halt_head_keeps_what_the_plain_loop_would_answer_there() -> None:
+    """With halt=act a trajectory's answer counts exactly where its halt head stops it."""
+    rng = np.random.default_rng(5)
+    case = Case(task="sudoku-4x4", seed=1, augment=True, halt="act")
+    runs = [
+        _run_mix(
+            [case] * copies,
+            TorchRunner(_model(case.task), num_slots=num_slots, rows_per_call=ROWS),
+            rng,
+        )["0"]
+        for copies, num_slots in [(1, 20), (1, 3), (3, 7)]
+    ]
+    assert {str(_outcome(run)) for run in runs} == {str(_outcome(runs[0]))}
+    assert runs[0].supervision_steps < WIDTH * DEPTH
+
+
+def test_without_a_fixed_shape_every_answer_is_still_checked_and_counted() -> None:
+    rng = np.random.default_rng(3)
+    case = Case(task="sudoku-4x4", seed=0, augment=True)
+    runner = TorchRunner(_model(case.task), num_slots=13, fixed_shape=False)
+    runner.warm_up()
+    end = _run_mix([case], runner, rng)["0"]
+    expected, _ = _expected(case)
+    assert len(end.solutions) == len(expected)
+    assert end.verify_mismatches == 0
+
+
+def test_a_row_that_is_not_finite_spoils_no_other() -> None:
+    task = "sudoku-4x4"
+    runner = TorchRunner(_model(task), num_slots=20, rows_per_call=ROWS)
+    metrics = EngineMetrics(CollectorRegistry()).of("test")
+    engine = Engine(runner, metrics=metrics)
+    case = Case(task=task, seed=1, augment=True)
+    engine.submit(_engine_job(replace(case, seed=3), "spoilt"), 0.0)
+    engine.submit(_engine_job(case, "sound"), 0.0)
+    events = engine.tick(1.0)
+    spoilt = [place.row for place in engine._slots.live() if place.trajectory.job.id == "spoilt"]
+    with torch.inference_mode():
+        runner._high[spoilt] = float("nan")
+    while engine.has_work:
+        events += engine.tick(2.0)
+    ends = {event.job_id: event for event in events if isinstance(event, Finished)}
+    assert spoilt
+    assert _outcome(ends["sound"]) == _expected(case)
+    spoilt_steps = ends["spoilt"].supervision_steps
+    assert spoilt_steps < _expected(replace(case, seed=3))[1]
