@@ -124,6 +124,27 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(
     )
 
 
+def test_only_the_first_broken_rules_are_spelled_out(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    violations = [{"rule": f"row {row}", "cells": [[row, 0]]} for row in range(7)]
+    attempt = {"answer": "1" * 16, "violations": violations}
+    unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
+    server.say(reply(body=result | unsolved))
+    lines = gram(server, "solve", PUZZLE).stderr.splitlines()
+    assert lines[1] == "best attempt, broken rules: 7"
+    assert lines[-2:] == ["  row 4: (4, 0)", "  and 2 more"]
+
+
+def test_characters_of_the_wrong_number_are_left_for_the_server_to_refuse(
+    server: ScriptedServer, problem: MakeProblem
+) -> None:
+    server.say(problem(422, "puzzle_invalid", detail="grid: has 15 cells"))
+    run = gram(server, "solve", "5" + "." * 14)
+    assert run.stderr == "gram: grid: has 15 cells [422]\n"
+    assert run.exit_code == 2
+
+
 def test_a_best_attempt_with_too_few_queens_keeps_the_size_of_the_board(
     server: ScriptedServer, reply: type[Reply], result: dict[str, object]
 ) -> None:

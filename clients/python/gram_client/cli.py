@@ -155,7 +155,7 @@ def _read_text(argument: str) -> str:
 
 def _is_puzzle(argument: str) -> bool:
     # No file of that name is looked for: the characters of a board are hardly ever one.
-    is_board = len(argument) >= 16 and set(argument) <= set("0123456789.*_ \n")
+    is_board = len(argument) >= 8 and set(argument) <= set("0123456789.*_ \n")
     return is_board or "\n" in argument or argument.lstrip().startswith(("{", "["))
 
 
@@ -172,6 +172,8 @@ def _show(result: SolveResult, *, size: int | None) -> None:
     click.echo(draw(result.puzzle, result.best_attempt.answer, size=size), err=True)
     for violation in violations[:NUM_SHOWN_VIOLATIONS]:
         click.echo(_place(violation.rule, violation.cells), err=True)
+    if len(violations) > NUM_SHOWN_VIOLATIONS:
+        click.echo(f"  and {len(violations) - NUM_SHOWN_VIOLATIONS} more", err=True)
 
 
 def _place(rule: str, cells: Sequence[tuple[int, ...]]) -> str:
