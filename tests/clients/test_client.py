@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -349,3 +350,11 @@ def test_the_client_imports_neither_torch_nor_the_server() -> None:
     roots = {name.partition(".")[0] for name in run.stdout.split()}
     assert "gram_client" in roots
     assert not roots & {"torch", "numpy", "gram_core", "gram_kernels", "gram_server", "fastapi"}
+
+
+@pytest.mark.parametrize("method", ["solve", "puzzles", "models", "health"])
+def test_both_clients_offer_the_same_calls(method: str) -> None:
+    one, other = getattr(Client, method), getattr(gram_client.AsyncClient, method)
+    assert inspect.signature(one) == inspect.signature(other)
+    assert inspect.iscoroutinefunction(other)
+    assert not inspect.iscoroutinefunction(one)
