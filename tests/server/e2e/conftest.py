@@ -1,0 +1,131 @@
+"""Real servers: a uvicorn process with its worker process, on a small model that can solve."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+START_S = 60.0
+EASY = ".234341221434321"
+"""A 4x4 sudoku with one open cell."""
+
+
+@dataclass(slots=True)
+class Server:
+    """A running ``gram-server serve``."""
+
+    process: subprocess.Popen[str]
+    started_s: float = field(default_factory=time.monotonic)
+    lines: list[dict[str, str]] = field(default_factory=list)
+    talk: list[str] = field(default_factory=list)
+    url: str = ""
+    ready_after_s: float = 0.0
+
+    def read_log(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if line.startswith("{"):
+                self.lines.append(json.loads(line))
+                message = self.lines[-1]["message"]
+                if message.startswith("listening on "):
+                    self.url = message.removeprefix("listening on ")
+            else:
+                self.talk.append(line)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        messages = [line["message"] for line in self.lines]
+        starts = [text for text in messages if text.startswith("worker pid=") and "started" in text]
+        return [int(text.split()[1].removeprefix("pid=")) for text in starts]
+
+    def wait_ready(self) -> None:
+        self.wait(lambda: bool(self.url) and self._is_ready())
+        self.ready_after_s = time.monotonic() - self.started_s
+
+    def wait(self, condition: Callable[[], bool], *, timeout_s: float = START_S) -> None:
+        end_s = time.monotonic() + timeout_s
+        while not condition():
+            assert self.process.poll() is None, "\n".join(self.talk) or self.lines[-5:]
+            assert time.monotonic() < end_s, (self.talk, self.lines[-5:])
+            time.sleep(0.02)
+
+    def metrics(self) -> dict[str, float]:
+        """Return every sample of GET /metrics by its text."""
+        text = httpx.get(f"{self.url}/metrics").text
+        samples = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in samples}
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20.0)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+    def _is_ready(self) -> bool:
+        return httpx.get(f"{self.url}/readyz").status_code == 200
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model that keeps the givens and guesses the rest."""
+    import torch
+
+    from gram_core import puzzles
+    from gram_core.checkpoint import save_model
+    from gram_core.config import preset
+    from gram_core.model import Gram
+
+    torch.manual_seed(0)
+    task = puzzles.task("sudoku-4x4")
+    config = replace(preset("tiny", task), sigma_init=0.9, initial_state="random")
+    model = Gram(config, task.units).requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if name.startswith(("low", "high")):
+            parameter.mul_(0.5)
+    model.embedding.weight[puzzles.BLANK] = 0.0
+    model.decoder.weight.copy_(model.embedding.weight)
+    model.embedding.weight.mul_(10.0)
+    path = tmp_path_factory.mktemp("weights") / "sudoku-4x4"
+    save_model(path, model, name="sudoku-4x4", task=task, depth=16, dtype=torch.float32)
+    return path
+
+
+@pytest.fixture(scope="session")
+def start_server(checkpoint: Path) -> Iterator[Start]:
+    """Start a server with flags of its own; it is stopped at the end."""
+    servers: list[Server] = []
+
+    def start(*flags: str) -> Server:
+        command = [sys.executable, "-m", "gram_server.cli", "serve", "--port", "0"]
+        command += ["--model", str(checkpoint), "--num-threads", "1", *flags]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        server = Server(process)
+        servers.append(server)
+        threading.Thread(target=server.read_log, daemon=True).start()
+        server.wait_ready()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(start_server: Start) -> Server:
+    """One server for every test that leaves it as it was."""
+    return start_server()

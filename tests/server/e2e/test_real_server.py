@@ -1,0 +1,259 @@
+"""The whole service over real sockets and processes, as a user and an operator meet it."""
+
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from gram_server.api.schemas import SolveResponse
+
+EASY = ".234341221434321"
+SOLUTION = "1234341221434321"
+LONG = {"width": 1024, "depth": 1024, "halt": "never", "seed": 1}
+"""Minutes of work, unless somebody stops it."""
+
+
+def post_raw(server: Any, query: str, *, accept: str = "*/*") -> socket.socket:
+    """Send a request and leave the connection open."""
+    host, port = server.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)))
+    head = f"POST /solve?{query} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\n"
+    connection.sendall(f"{head}Content-Length: {len(EASY)}\r\n\r\n{EASY}".encode())
+    return connection
+
+
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+
+
+def live(server: Any) -> float:
+    return sum(
+        value for name, value in server.metrics().items() if name.startswith("gram_slots_alive")
+    )
+
+
+def test_it_is_ready_within_twenty_seconds(server: Any) -> None:
+    assert server.ready_after_s < 20.0
+    assert httpx.get(f"{server.url}/startupz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["-d", EASY],
+        ["--data-binary", EASY],
+        ["-d", EASY, "-H", "Content-Type: text/plain"],
+        ["-d", json.dumps({"puzzle": "sudoku", "grid": EASY})],
+        ["--json", json.dumps({"puzzle": "sudoku", "grid": EASY})],
+    ],
+)
+def test_curl_gets_the_solution(server: Any, flags: list[str]) -> None:
+    ran = subprocess.run(
+        ["curl", "-sS", *flags, f"{server.url}/solve?width=64"], capture_output=True, text=True
+    )
+    answer = SolveResponse.model_validate_json(ran.stdout)
+    assert answer.status == "solved"
+    assert [solution.answer for solution in answer.solutions] == [SOLUTION]
+    assert answer.solutions[0].first is not None
+
+
+def test_the_same_seed_repeats_exactly(server: Any) -> None:
+    params: dict[str, str | int] = {"width": 32, "seed": 77, "depth": 4}
+    open_board = "1..............."
+
+    def solve() -> Any:
+        answer = httpx.post(f"{server.url}/solve", params=params, content=open_board).json()
+        for solution in answer["solutions"]:
+            solution["first"].pop("ms")
+        usage = answer["usage"]
+        return {**answer, "id": "", "usage": usage["supervision_steps"]}
+
+    alone = solve()
+    with ThreadPoolExecutor(8) as pool:
+        crowd = list(pool.map(lambda _: solve(), range(8)))
+    assert all(answer == alone for answer in crowd)
+    params["seed"] = 78
+    assert solve() != alone
+
+
+def test_a_stream_ends_with_the_answer(server: Any) -> None:
+    with httpx.stream(
+        "POST",
+        f"{server.url}/solve",
+        params={"width": 8},
+        content=EASY,
+        headers={"Accept": "text/event-stream"},
+    ) as response:
+        text = "".join(response.iter_text())
+    kinds = [line for line in text.splitlines() if line.startswith("event: ")]
+    assert (kinds[0], kinds[-1]) == ("event: accepted", "event: done")
+    assert "event: solution" in kinds
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_a_killed_client_frees_its_slots(server: Any, accept: str) -> None:
+    query = "&".join(f"{name}={value}" for name, value in LONG.items())
+    cancelled = 'gram_requests_total{class="normal",model="sudoku-4x4",outcome="cancelled"}'
+    before = server.metrics().get(cancelled, 0.0)
+    connection = post_raw(server, query, accept=accept)
+    wait_for(lambda: live(server) > 0)
+    connection.close()
+    # The worker reports its own numbers once a second.
+    wait_for(lambda: live(server) == 0, timeout_s=3.0)
+    samples = server.metrics()
+    assert samples[cancelled] == before + 1
+    assert samples["gram_reserved_trajectories"] == 0.0
+    assert samples["gram_inflight_requests"] == 0.0
+
+
+def test_a_deadline_cuts_running_work_short(server: Any) -> None:
+    started_s = time.monotonic()
+    params = {**LONG, "deadline_ms": 300}
+    answer = httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=10.0).json()
+    assert answer["status"] == "partial"
+    assert answer["usage"]["supervision_steps"] > 0
+    assert time.monotonic() - started_s < 1.5
+
+
+def test_probes_answer_while_the_engine_is_busy(server: Any) -> None:
+    query = "&".join(f"{name}={value}" for name, value in LONG.items())
+    connection = post_raw(server, query)
+    wait_for(lambda: live(server) > 0)
+    with httpx.Client(base_url=server.url) as client:
+        for path in ("/livez", "/readyz"):
+            client.get(path)
+            timings = []
+            for _ in range(20):
+                started_s = time.perf_counter()
+                assert client.get(path).status_code == 200
+                timings.append(time.perf_counter() - started_s)
+            assert statistics.median(timings) < 0.005
+    connection.close()
+    wait_for(lambda: live(server) == 0)
+
+
+def test_the_round_trip_costs_less_than_three_milliseconds(server: Any) -> None:
+    overheads_ms = []
+    with httpx.Client(base_url=server.url) as client:
+        for index in range(60):
+            params = {"width": 1, "depth": 1, "seed": index}
+            started_s = time.perf_counter()
+            response = client.post("/solve", params=params, content=EASY)
+            spent_ms = (time.perf_counter() - started_s) * 1e3
+            overheads_ms.append(spent_ms - response.json()["usage"]["engine_ms"])
+    assert statistics.median(overheads_ms[10:]) < 3.0
+
+
+def test_an_idle_server_uses_next_to_no_cpu(server: Any) -> None:
+    wait_for(lambda: live(server) == 0)
+    api = psutil.Process(server.process.pid)
+    processes = [api, *api.children(recursive=True)]
+    assert len(processes) == 2
+    time.sleep(0.5)
+
+    def spent_s() -> float:
+        times = [process.cpu_times() for process in processes]
+        return sum(spent.user + spent.system for spent in times)
+
+    before_s, started_s = spent_s(), time.monotonic()
+    time.sleep(5.0)
+    assert (spent_s() - before_s) / (time.monotonic() - started_s) < 0.02
+
+
+def test_a_job_outlives_its_killed_worker(start_server: Any) -> None:
+    server = start_server()
+    params = {"width": 64, "depth": 200, "halt": "never", "seed": 5}
+    with ThreadPoolExecutor(1) as pool:
+        solving = pool.submit(
+            lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=60.0)
+        )
+        server.wait(lambda: live(server) > 0)
+        os.kill(server.worker_pids[0], signal.SIGKILL)
+        server.wait(lambda: len(server.worker_pids) == 2)
+        # A new job waits for the new worker too.
+        late = httpx.post(f"{server.url}/solve", content=EASY, timeout=60.0)
+        answer = solving.result().json()
+    assert late.json()["status"] == "solved"
+    assert (answer["status"], answer["seed"]) == ("solved", 5)
+    repeated = httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=60.0).json()
+    assert _votes(repeated) == _votes(answer)
+    samples = server.metrics()
+    assert samples["gram_engine_restarts_total"] == 1.0
+    assert samples["gram_queue_redelivered_total"] == 1.0
+    server.stop()
+
+
+def test_sigterm_lets_requests_finish_and_ends_with_status_zero(start_server: Any) -> None:
+    server = start_server()
+    params = {"width": 64, "depth": 300, "halt": "never"}
+    with ThreadPoolExecutor(1) as pool:
+        solving = pool.submit(
+            lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=60.0)
+        )
+        server.wait(lambda: live(server) > 0)
+        worker = psutil.Process(server.worker_pids[0])
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
+        assert httpx.get(f"{server.url}/readyz").json()["detail"] == "draining"
+        refused = httpx.post(f"{server.url}/solve", content=EASY)
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+        assert solving.result().json()["status"] == "solved"
+    assert server.process.wait(20.0) == 0
+    assert not worker.is_running()
+
+
+def test_a_second_signal_ends_at_once(start_server: Any) -> None:
+    server = start_server()
+    query = "&".join(f"{name}={value}" for name, value in LONG.items())
+    connection = post_raw(server, query)
+    server.wait(lambda: live(server) > 0)
+    worker = psutil.Process(server.worker_pids[0])
+    server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(3.0) == 128 + signal.SIGTERM
+    wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    connection.close()
+
+
+def test_a_worker_ends_when_its_server_is_killed(start_server: Any) -> None:
+    server = start_server()
+    worker = psutil.Process(server.worker_pids[0])
+    server.process.kill()
+    wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_stopped_worker_is_dead_and_replaced(start_server: Any) -> None:
+    """A worker that is there but makes no step: the case that a ping does not see."""
+    os.environ["GRAM_SERVER_HANG_S"] = "1.5"
+    try:
+        server = start_server()
+    finally:
+        del os.environ["GRAM_SERVER_HANG_S"]
+    params = {"width": 64, "depth": 100, "halt": "never"}
+    with ThreadPoolExecutor(1) as pool:
+        solving = pool.submit(
+            lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=60.0)
+        )
+        server.wait(lambda: live(server) > 0)
+        os.kill(server.worker_pids[0], signal.SIGSTOP)
+        server.wait(lambda: len(server.worker_pids) == 2)
+        assert solving.result().json()["status"] == "solved"
+    server.stop()
+
+
+def _votes(answer: Any) -> Any:
+    return [(solution["answer"], solution["votes"]) for solution in answer["solutions"]]
