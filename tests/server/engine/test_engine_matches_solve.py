@@ -1,10 +1,9 @@
 """The engine against the plain loop of ``gram_core.solve``: the same bits, whatever the traffic."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,7 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
-from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel
-from gram_core.config import preset
-from gram_core.model import Gram
-from gram_core.puzzles.base import BLANK
 from gram_core.solve import TrajectoryResult, solve, unit_tables
 from gram_core.views import view
 from gram_kernels.verify import verify
@@ -29,36 +24,8 @@ WIDTH = 20
 DEPTH = 8
 ROWS = 8
 NUM_MIXES = 60
+MakeModel = Callable[[str], LoadedModel]
 TASKS = ("sudoku-4x4", "graph-coloring-5")
-
-
-@lru_cache
-def _model(task_name: str) -> LoadedModel:
-    """Return a random model that copies the givens and guesses the rest, so that it may solve."""
-    torch.manual_seed(0)
-    task = puzzles.task(task_name)
-    config = replace(preset("tiny", task), sigma_init=0.9, initial_state="random")
-    model = Gram(config, task.units).eval().requires_grad_(False)
-    for name, parameter in model.named_parameters():
-        if name.startswith(("low", "high")):
-            parameter.mul_(0.5)
-        if name.startswith(("value", "halt.weight", "prior")):
-            torch.nn.init.normal_(parameter, std=0.05)
-    torch.nn.init.normal_(model.halt.weight, std=1.0)
-    torch.nn.init.zeros_(model.halt.bias)
-    model.embedding.weight[BLANK] = 0.0
-    model.decoder.weight.copy_(model.embedding.weight)
-    model.embedding.weight.mul_(10.0)
-    info = ModelInfo(
-        name=task_name,
-        task=task_name,
-        fingerprint="0" * 12,
-        depth=DEPTH,
-        num_parameters=1,
-        architecture=config,
-        path=Path(),
-    )
-    return LoadedModel(info=info, model=model, task=task)
 
 
 @lru_cache
@@ -86,10 +53,10 @@ class Case:
 
 
 @cache
-def _truth(task: str, seed: int, augment: bool) -> tuple[TrajectoryResult, ...]:
+def _truth(loaded: LoadedModel, seed: int, augment: bool) -> tuple[TrajectoryResult, ...]:
     return solve(
-        _model(task),
-        _instance(task, seed),
+        loaded,
+        _instance(loaded.task.name, seed),
         width=WIDTH,
         depth=DEPTH,
         seed=seed,
@@ -116,13 +83,13 @@ def _engine_job(case: Case, name: str) -> EngineJob:
     )
 
 
-def _expected(case: Case) -> tuple[Any, int]:
+def _expected(case: Case, loaded: LoadedModel) -> tuple[Any, int]:
     """Return what the plain loop's trajectories amount to, and the steps they are worth."""
     instance = _instance(case.task, case.seed)
     family = puzzles.family(puzzles.task(case.task).family)
     groups: dict[bytes, list[tuple[int, int, float, bytes]]] = defaultdict(list)
     num_steps = 0
-    for index, result in enumerate(_truth(case.task, case.seed, case.augment)[: case.width]):
+    for index, result in enumerate(_truth(loaded, case.seed, case.augment)[: case.width]):
         is_solved = result.solved_at is not None and result.solved_at <= case.depth
         if is_solved:
             assert result.solved_at is not None
@@ -136,11 +103,11 @@ def _expected(case: Case) -> tuple[Any, int]:
     return [(len(group), *min(group)) for group in ranked], num_steps
 
 
-def _best_attempt(case: Case) -> bytes:
+def _best_attempt(case: Case, loaded: LoadedModel) -> bytes:
     """Return the answer with the fewest violations after the full depth."""
     family = puzzles.family(puzzles.task(case.task).family)
     encoded = family.encode(_instance(case.task, case.seed))
-    results = _truth(case.task, case.seed, case.augment)[: case.width]
+    results = _truth(loaded, case.seed, case.augment)[: case.width]
     answers = torch.from_numpy(np.stack([result.tokens for result in results]).astype(np.int64))
     adjacency = encoded.adjacency
     violations = verify(
@@ -193,13 +160,16 @@ def _random_cases(task: str, rng: np.random.Generator) -> list[Case]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(task: str) -> None:
+def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(
+    task: str, guessing_model: MakeModel
+) -> None:
+    loaded = guessing_model(task)
     rng = np.random.default_rng(20)
     num_found = num_unsolved = 0
     for _ in range(NUM_MIXES // len(TASKS)):
         cases = _random_cases(task, rng)
         runner = TorchRunner(
-            _model(task),
+            loaded,
             num_slots=int(rng.integers(2, 28)),
             num_spares=int(rng.choice([0, 2, 28])),
             rows_per_call=ROWS,
@@ -208,25 +178,27 @@ def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(task: str) -> No
         assert len(ends) == len(cases)
         for number, case in enumerate(cases):
             end = ends[str(number)]
-            assert _outcome(end) == _expected(case)
+            assert _outcome(end) == _expected(case, loaded)
             num_found += len(end.solutions)
             if not end.solutions and case.depth == DEPTH:
                 assert end.best_attempt is not None
-                assert end.best_attempt.tobytes() == _best_attempt(case)
+                assert end.best_attempt.tobytes() == _best_attempt(case, loaded)
                 num_unsolved += 1
     # The comparison means something only when both kinds of ends occurred.
     assert num_found > 50
     assert num_unsolved > 3
 
 
-def test_halting_by_the_halt_head_keeps_what_the_plain_loop_would_answer_there() -> None:
+def test_halting_by_the_halt_head_keeps_what_the_plain_loop_would_answer_there(
+    guessing_model: MakeModel,
+) -> None:
     """With halt=act a trajectory's answer counts exactly where its halt head stops it."""
     rng = np.random.default_rng(5)
     case = Case(task="sudoku-4x4", seed=1, augment=True, halt="act")
     runs = [
         _run_mix(
             [case] * copies,
-            TorchRunner(_model(case.task), num_slots=num_slots, rows_per_call=ROWS),
+            TorchRunner(guessing_model(case.task), num_slots=num_slots, rows_per_call=ROWS),
             rng,
         )["0"]
         for copies, num_slots in [(1, 20), (1, 3), (3, 7)]
@@ -235,20 +207,24 @@ def test_halting_by_the_halt_head_keeps_what_the_plain_loop_would_answer_there()
     assert runs[0].supervision_steps < WIDTH * DEPTH
 
 
-def test_without_a_fixed_shape_every_answer_is_still_checked_and_counted() -> None:
+def test_without_a_fixed_shape_every_answer_is_still_checked_and_counted(
+    guessing_model: MakeModel,
+) -> None:
     rng = np.random.default_rng(3)
     case = Case(task="sudoku-4x4", seed=0, augment=True)
-    runner = TorchRunner(_model(case.task), num_slots=13, fixed_shape=False)
+    loaded = guessing_model(case.task)
+    runner = TorchRunner(loaded, num_slots=13, fixed_shape=False)
     runner.warm_up()
     end = _run_mix([case], runner, rng)["0"]
-    expected, _ = _expected(case)
+    expected, _ = _expected(case, loaded)
     assert len(end.solutions) == len(expected)
     assert end.verify_mismatches == 0
 
 
-def test_a_row_that_is_not_finite_spoils_no_other() -> None:
+def test_a_row_that_is_not_finite_spoils_no_other(guessing_model: MakeModel) -> None:
     task = "sudoku-4x4"
-    runner = TorchRunner(_model(task), num_slots=20, rows_per_call=ROWS)
+    loaded = guessing_model(task)
+    runner = TorchRunner(loaded, num_slots=20, rows_per_call=ROWS)
     metrics = EngineMetrics(CollectorRegistry()).of("test")
     engine = Engine(runner, metrics=metrics)
     case = Case(task=task, seed=1, augment=True)
@@ -262,6 +238,6 @@ def test_a_row_that_is_not_finite_spoils_no_other() -> None:
         events += engine.tick(2.0)
     ends = {event.job_id: event for event in events if isinstance(event, Finished)}
     assert spoilt
-    assert _outcome(ends["sound"]) == _expected(case)
+    assert _outcome(ends["sound"]) == _expected(case, loaded)
     spoilt_steps = ends["spoilt"].supervision_steps
-    assert spoilt_steps < _expected(replace(case, seed=3))[1]
+    assert spoilt_steps < _expected(replace(case, seed=3), loaded)[1]

@@ -1,0 +1,48 @@
+"""A random model that solves small instances now and then: no shipped weights are needed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel, load_model, save_model
+from gram_core.config import preset
+from gram_core.model import Gram
+from gram_core.puzzles.base import BLANK
+
+DEPTH = 8
+
+
+@pytest.fixture(scope="session")
+def guessing_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LoadedModel]:
+    """Return a model by the name of its task; it copies the givens and guesses the rest."""
+    folder = tmp_path_factory.mktemp("models")
+
+    @cache
+    def make(task_name: str) -> LoadedModel:
+        return _guessing_model(task_name, folder / task_name)
+
+    return make
+
+
+def _guessing_model(task_name: str, path: Path) -> LoadedModel:
+    torch.manual_seed(0)
+    task = puzzles.task(task_name)
+    config = replace(preset("tiny", task), sigma_init=0.9, initial_state="random")
+    model = Gram(config, task.units).eval().requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if name.startswith(("low", "high")):
+            parameter.mul_(0.5)
+        if name.startswith(("value", "prior")):
+            torch.nn.init.normal_(parameter, std=0.05)
+    torch.nn.init.normal_(model.halt.weight, std=1.0)
+    torch.nn.init.zeros_(model.halt.bias)
+    model.embedding.weight[BLANK] = 0.0
+    model.decoder.weight.copy_(model.embedding.weight)
+    model.embedding.weight.mul_(10.0)
+    info = save_model(path, model, name=task_name, task=task, depth=DEPTH, dtype=torch.float32)
+    return load_model(info)

@@ -1,0 +1,129 @@
+from typing import Any
+
+import pytest
+
+from gram_core.errors import PuzzleInvalid
+from gram_server.api.schemas import SolveResponse
+from gram_server.errors import ModelUnknown
+from gram_server.worker.assignment import Assignment, ExactFindings
+
+SOLVED = "1234341221434321"
+OTHER = "1234341243212143"
+AMBIGUOUS = "12343412........"
+
+
+def _take(job: Any, guessing_model: Any) -> Assignment:
+    info = guessing_model("sudoku-4x4").info
+    return Assignment.take(job, {info.name: info}, now_s=1_000.5)
+
+
+def test_a_result_has_exactly_the_shape_that_the_interface_promises(
+    make_job: Any, make_end: Any, guessing_model: Any
+) -> None:
+    assignment = _take(make_job(width=8), guessing_model)
+    result = assignment.result(make_end(grids=[(SOLVED, 3)]), ExactFindings())
+    SolveResponse.model_validate(result, strict=True)
+    assert result == {
+        "id": "a",
+        "puzzle": "sudoku",
+        "status": "solved",
+        "solutions": [
+            {
+                "answer": SOLVED,
+                "votes": 3,
+                "source": "model",
+                "value": 0.75,
+                "first": {"trajectory": 3, "step": 2, "ms": 12.346},
+            }
+        ],
+        "distinct": 1,
+        "valid_trajectories": 3,
+        "width": 8,
+        "depth": 8,
+        "completeness": {"estimate": 1.0, "total": None},
+        "best_attempt": None,
+        "usage": {
+            "queue_ms": 750.0,
+            "engine_ms": 500.0,
+            "supervision_steps": 40,
+            "wasted_steps": 8,
+        },
+        "seed": 7,
+        "model": guessing_model("sudoku-4x4").info.id,
+    }
+
+
+def test_an_unsolved_result_shows_the_best_attempt_and_what_it_breaks(
+    make_job: Any, make_end: Any, guessing_model: Any, wrong_answer: Any
+) -> None:
+    assignment = _take(make_job(), guessing_model)
+    result = assignment.result(make_end(best_attempt=wrong_answer), ExactFindings())
+    SolveResponse.model_validate(result, strict=True)
+    assert result["status"] == "unsolved"
+    assert result["completeness"] == {"estimate": None, "total": None}
+    best: Any = result["best_attempt"]
+    assert best["answer"] == "1" * 16
+    rules = {violation["rule"] for violation in best["violations"]}
+    assert {"row 0", "column 3", "given"} <= rules
+
+
+def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(
+    make_job: Any, make_end: Any, guessing_model: Any
+) -> None:
+    assignment = _take(make_job(), guessing_model)
+    result = assignment.result(make_end("expired", grids=[(SOLVED, 1)]), ExactFindings())
+    assert (result["status"], result["distinct"]) == ("partial", 1)
+
+
+@pytest.mark.parametrize(
+    ("votes", "estimate"), [([4], 1.0), ([1], 0.0), ([2, 1, 1], 0.5), ([3, 1], 0.75)]
+)
+def test_completeness_is_good_turing(
+    make_job: Any, make_end: Any, guessing_model: Any, votes: list[int], estimate: float
+) -> None:
+    assignment = _take(make_job(grid=AMBIGUOUS), guessing_model)
+    end = make_end(grids=[(SOLVED, count) for count in votes])
+    result = assignment.result(end, ExactFindings())
+    assert result["completeness"] == {"estimate": estimate, "total": None}
+
+
+def test_exact_findings_complete_a_result(
+    make_job: Any, make_end: Any, guessing_model: Any, solved: Any
+) -> None:
+    assignment = _take(make_job(), guessing_model)
+    result = assignment.result(make_end(), ExactFindings(solutions=(solved.tokens,), total=1))
+    SolveResponse.model_validate(result, strict=True)
+    assert result["status"] == "solved"
+    assert result["solutions"] == [
+        {"answer": SOLVED, "votes": 0, "source": "exact", "value": None, "first": None}
+    ]
+    assert result["completeness"] == {"estimate": None, "total": 1}
+
+
+def test_the_engine_gets_the_job_on_its_own_clock(make_job: Any, guessing_model: Any) -> None:
+    job = make_job(width=9, depth=3, max_solutions=2, deadline_s=1_010.0, halt="act")
+    engine_job = _take(job, guessing_model).engine_job(clock_offset_s=-900.0)
+    assert engine_job.deadline_s == 110.0
+    assert (engine_job.width, engine_job.depth, engine_job.max_solutions) == (9, 3, 2)
+    assert (engine_job.halt, engine_job.seed, engine_job.priority) == ("act", 7, 1)
+
+
+def test_views_are_used_only_when_the_job_wants_them(make_job: Any, guessing_model: Any) -> None:
+    viewed = _take(make_job(), guessing_model).engine_job(clock_offset_s=0.0)
+    plain = _take(make_job(augment=False), guessing_model).engine_job(clock_offset_s=0.0)
+    assert viewed.view(0) is None
+    assert viewed.view(1) is not None
+    assert plain.view(1) is None
+
+
+def test_a_job_for_a_model_that_is_not_here_is_refused(make_job: Any, guessing_model: Any) -> None:
+    with pytest.raises(ModelUnknown):
+        _take(make_job(model="other"), guessing_model)
+
+
+def test_a_body_that_cannot_be_read_is_refused(make_job: Any, guessing_model: Any) -> None:
+    job = make_job()
+    body = {**job.body, "grid": "11.............."}
+    object.__setattr__(job, "body", body)
+    with pytest.raises(PuzzleInvalid):
+        _take(job, guessing_model)

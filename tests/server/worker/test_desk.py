@@ -1,0 +1,198 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gram_server.errors import LinkClosed
+from gram_server.job import JobState, WorkerReport, WorkerState
+from gram_server.worker.desk import Desk
+from gram_server.worker.engine_loop import Abort, Message, Submit
+
+SOLVED = "1234341221434321"
+
+
+@dataclass(slots=True)
+class Office:
+    desk: Desk
+    store: Any
+    sent: list[Message]
+    running: "asyncio.Task[None]" = field(init=False)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(5.0):
+            while True:
+                if condition():
+                    return
+                await asyncio.sleep(0.001)
+
+    async def claim(self, job: Any) -> None:
+        num_sent = len(self.sent)
+        self.store.jobs.put_nowait(job)
+        await self.until(lambda: len(self.sent) > num_sent)
+
+
+@asynccontextmanager
+async def _open(store: Any, guessing_model: Any, *, drain_s: float = 5.0) -> AsyncIterator[Office]:
+    sent: list[Message] = []
+
+    def report(state: WorkerState) -> WorkerReport:
+        return WorkerReport(worker="w", state=state)
+
+    models = [guessing_model("sudoku-4x4").info]
+    desk = Desk(store, models, send=sent.append, report=report, drain_s=drain_s)
+    office = Office(desk, store, sent)
+    office.running = asyncio.create_task(desk.run())
+    try:
+        yield office
+    finally:
+        office.running.cancel()
+        await asyncio.gather(office.running, return_exceptions=True)
+
+
+def test_a_claimed_job_goes_to_the_engine_of_its_model(
+    store: Any, make_job: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.claim(make_job())
+            [message] = office.sent
+            assert isinstance(message, Submit)
+            assert (message.model, message.job.id) == ("sudoku-4x4", "a")
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_cannot_be_worked_on_fails_with_the_reason(
+    store: Any, make_job: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            store.jobs.put_nowait(make_job(model="unknown"))
+            await office.until(lambda: store.failed)
+            assert (store.failed, office.sent) == ({"a": "model_unknown"}, [])
+
+    asyncio.run(scenario())
+
+
+def test_solutions_are_told_before_the_end_and_only_once(
+    store: Any, make_job: Any, make_end: Any, solved: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.claim(make_job())
+            office.desk.put([solved, make_end(grids=[(SOLVED, 2)])])
+            await office.until(lambda: store.completed)
+            assert [(job_id, event.kind) for job_id, event in store.published] == [
+                ("a", "solution")
+            ]
+            result, outcome = store.completed["a"]
+            assert (result["status"], outcome) == ("solved", JobState.DONE)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("outcome", ["expired", "failed", "cancelled"])
+def test_every_other_end_is_told_in_its_own_way(
+    store: Any, make_job: Any, make_end: Any, guessing_model: Any, outcome: str
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.claim(make_job())
+            office.desk.put([make_end(outcome)])
+            office.desk.drain()
+            await office.running
+            told = {job_id: state for job_id, (_, state) in store.completed.items()}
+            assert told == ({"a": JobState.EXPIRED} if outcome == "expired" else {})
+            assert store.failed == ({"a": "engine_failure"} if outcome == "failed" else {})
+            assert store.handed_back == []
+
+    asyncio.run(scenario())
+
+
+def test_a_fallback_is_searched_for_before_the_job_ends(
+    store: Any, make_job: Any, make_end: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.claim(make_job(fallback="exact", count="exact"))
+            office.desk.put([make_end()])
+            await office.until(lambda: store.completed)
+            [(_, event)] = store.published
+            assert (event.data["source"], event.data["answer"]) == ("exact", SOLVED)
+            result, _ = store.completed["a"]
+            assert (result["status"], result["completeness"]["total"]) == ("solved", 1)
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_job_is_aborted(store: Any, make_job: Any, guessing_model: Any) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.claim(make_job())
+            store.cancelled.put_nowait("a")
+            await office.until(lambda: len(office.sent) == 2)
+            assert office.sent[1] == Abort("a")
+
+    asyncio.run(scenario())
+
+
+def test_a_draining_desk_claims_no_more_and_ends_when_its_jobs_are_done(
+    store: Any, make_job: Any, make_end: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.claim(make_job("a"))
+            office.desk.drain()
+            await office.until(lambda: store.reports[-1].state is WorkerState.DRAINING)
+            store.jobs.put_nowait(make_job("b"))
+            await asyncio.sleep(0.02)
+            assert not office.running.done()
+            office.desk.put([make_end(grids=[(SOLVED, 1)])])
+            await office.running
+            assert (list(store.completed), store.handed_back) == (["a"], [])
+            assert store.jobs.qsize() == 1
+
+    asyncio.run(scenario())
+
+
+def test_jobs_that_outlast_the_drain_are_handed_back(
+    store: Any, make_job: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model, drain_s=0.05) as office:
+            await office.claim(make_job("a"))
+            await office.claim(make_job("b"))
+            office.desk.drain()
+            await office.running
+            assert store.handed_back == ["a", "b"]
+
+    asyncio.run(scenario())
+
+
+def test_a_second_order_to_drain_hands_everything_back_at_once(
+    store: Any, make_job: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model, drain_s=60.0) as office:
+            await office.claim(make_job())
+            office.desk.drain()
+            await asyncio.sleep(0.01)
+            assert not office.running.done()
+            office.desk.drain()
+            await asyncio.wait_for(office.running, 1.0)
+            assert store.handed_back == ["a"]
+
+    asyncio.run(scenario())
+
+
+def test_a_lost_store_ends_the_desk(store: Any, guessing_model: Any) -> None:
+    async def scenario() -> None:
+        store.is_lost = True
+        async with _open(store, guessing_model) as office:
+            with pytest.raises(LinkClosed):
+                await asyncio.wait_for(asyncio.shield(office.running), 1.0)
+
+    asyncio.run(scenario())

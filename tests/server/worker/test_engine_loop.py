@@ -1,0 +1,105 @@
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from gram_server.engine import Engine, EngineEvent, Finished
+from gram_server.engine.torch_runner import TorchRunner
+from gram_server.heartbeat import Heartbeat, read_heartbeat
+from gram_server.metrics.engine import EngineMetrics
+from gram_server.worker.assignment import Assignment
+from gram_server.worker.engine_loop import Abort, EngineLoop, Stop, Submit
+
+TASKS = ("sudoku-4x4",)
+
+
+def _loop(guessing_model: Any, heartbeat: Heartbeat | None = None) -> EngineLoop:
+    metrics = EngineMetrics(CollectorRegistry())
+    engines = {
+        name: Engine(TorchRunner(guessing_model(name), num_slots=16), metrics=metrics.of(name))
+        for name in TASKS
+    }
+    return EngineLoop(engines, heartbeat=heartbeat)
+
+
+def _submit(job: Any, guessing_model: Any) -> Submit:
+    info = guessing_model("sudoku-4x4").info
+    assignment = Assignment.take(job, {info.name: info}, now_s=1_000.0)
+    return Submit(info.name, assignment.engine_job(clock_offset_s=0.0))
+
+
+def _run(loop: EngineLoop, events: list[EngineEvent]) -> threading.Thread:
+    thread = threading.Thread(target=loop.run, args=(events.extend,), daemon=True)
+    thread.start()
+    return thread
+
+
+def _wait(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.002)
+
+
+def test_a_job_is_solved_and_the_loop_stops_when_told(make_job: Any, guessing_model: Any) -> None:
+    loop, events = _loop(guessing_model), list[EngineEvent]()
+    thread = _run(loop, events)
+    loop.inbox.put(_submit(make_job(width=16, augment=False), guessing_model))
+    _wait(lambda: any(isinstance(event, Finished) for event in events))
+    loop.inbox.put(Stop())
+    thread.join(5.0)
+    assert not thread.is_alive()
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert len(end.solutions) == 1
+
+
+def test_an_abort_ends_a_running_job(make_job: Any, guessing_model: Any) -> None:
+    loop, events = _loop(guessing_model), list[EngineEvent]()
+    thread = _run(loop, events)
+    loop.inbox.put(_submit(make_job(width=500, depth=1000, halt="never"), guessing_model))
+    _wait(lambda: loop.num_live)
+    loop.inbox.put(Abort("a"))
+    _wait(lambda: any(isinstance(event, Finished) for event in events))
+    loop.inbox.put(Stop())
+    thread.join(5.0)
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert end.outcome == "cancelled"
+
+
+def test_the_loop_sleeps_while_there_is_nothing_to_do(guessing_model: Any) -> None:
+    loop = _loop(guessing_model)
+    thread = _run(loop, [])
+    started_s = time.process_time()
+    time.sleep(0.3)
+    used_s = time.process_time() - started_s
+    loop.inbox.put(Stop())
+    thread.join(5.0)
+    assert used_s < 0.03
+
+
+def test_the_heartbeat_shows_ticks_and_work_that_is_left(
+    make_job: Any, guessing_model: Any, tmp_path: Path
+) -> None:
+    heartbeat = Heartbeat(tmp_path / "beat")
+    loop, events = _loop(guessing_model, heartbeat), list[EngineEvent]()
+    thread = _run(loop, events)
+    loop.inbox.put(_submit(make_job(width=300, depth=100, halt="never"), guessing_model))
+
+    def busy() -> bool:
+        beat = read_heartbeat(tmp_path / "beat")
+        return beat is not None and beat.num_ticks > 2 and beat.num_live == 300
+
+    _wait(busy)
+    loop.inbox.put(Abort("a"))
+    _wait(lambda: any(isinstance(event, Finished) for event in events))
+    loop.inbox.put(Stop())
+    thread.join(5.0)
+    beat = read_heartbeat(tmp_path / "beat")
+    heartbeat.close()
+    assert beat is not None
+    assert beat.num_live == 0
