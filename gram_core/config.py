@@ -129,7 +129,7 @@ class GramConfig:
         try:
             return cls(**{**values, "head_kinds": heads})  # type: ignore[arg-type]  # JSON values
         except TypeError as error:
-            raise ConfigError(f"architecture: {error}") from error
+            raise ConfigError("architecture", sorted(values), str(error)) from error
 
 
 _CHOICES = {
@@ -144,7 +144,7 @@ _CHOICES = {
 
 def _require(is_met: bool, name: str, value: object, why: str) -> None:
     if not is_met:
-        raise ConfigError(f"{name}={value!r}: {why}")
+        raise ConfigError(name, value, why)
 
 
 PRESETS = ("paper", "small", "tiny")
@@ -170,7 +170,7 @@ def preset(name: str, task: Task) -> GramConfig:
             num_heads=len(_head_kinds(task)),
             num_inner_steps=2,
         )
-    raise ConfigError(f"preset={name!r}: must be one of {', '.join(PRESETS)}")
+    raise ConfigError("preset", name, f"must be one of {', '.join(PRESETS)}")
 
 
 def _paper(task: Task) -> GramConfig:

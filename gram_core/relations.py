@@ -54,7 +54,7 @@ def _partition(kind: str, units: Sequence[Unit], length: int) -> list[Unit]:
     chosen = [unit for unit in units if unit.kind == kind]
     cells = sorted(cell for unit in chosen for cell in unit.cells)
     if not chosen or len(set(cells)) != len(cells):
-        raise ConfigError(f"head_kinds={kind!r}: the task's units of this kind are no partition")
+        raise ConfigError("head_kinds", kind, "the task's units of this kind are no partition")
     missing = sorted(set(range(length)) - set(cells))
     template = chosen[0]
     return chosen + [

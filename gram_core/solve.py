@@ -15,9 +15,9 @@ from torch import Tensor
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import Gram, answer
-from gram_core.puzzles.base import Encoded, Symmetry, Tokens
+from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens
 from gram_core.state import NoiseKey, StepOutput
-from gram_core.views import view
+from gram_core.views import through, view
 
 
 class TrajectoryResult(NamedTuple):
@@ -62,6 +62,16 @@ def solve(
     return tuple(results[:width])
 
 
+def unit_tables(task: Task) -> UnitTables:
+    """Return the tables of the units that all instances of a task share."""
+    return UnitTables.build(
+        task.units,
+        length=task.length,
+        num_values=task.num_values,
+        allows_blank=task.allows_blank,
+    )
+
+
 def rollout(
     model: Gram,
     givens: Tensor,
@@ -102,12 +112,12 @@ def _solve_batch(
 ) -> list[TrajectoryResult]:
     device = loaded.model.z0_high.device
     task = loaded.task
-    seen = [_through(encoded, symmetry) for symmetry in views]
+    seen = [through(encoded, symmetry) for symmetry in views]
     givens = torch.as_tensor(np.stack([each.tokens for each in seen]), device=device).long()
     graphs = [each.adjacency for each in seen if each.adjacency is not None]
     adjacency = torch.as_tensor(np.stack(graphs), device=device) if graphs else None
     seeds = torch.full((len(indices),), _signed(seed), device=device)
-    tables = UnitTables.of(task).to(device)
+    tables = unit_tables(task).to(device)
     answers = torch.zeros_like(givens)
     values = torch.zeros(len(indices), device=device)
     solved_at = torch.zeros(len(indices), dtype=torch.int64, device=device)
@@ -134,16 +144,6 @@ def _solve_batch(
         TrajectoryResult(row if symmetry is None else symmetry.invert(row), step or None, value)
         for symmetry, row, step, value in rows
     ]
-
-
-def _through(encoded: Encoded, symmetry: Symmetry | None) -> Encoded:
-    if symmetry is None:
-        return encoded
-    adjacency = encoded.adjacency
-    return Encoded(
-        tokens=symmetry.apply(encoded.tokens),
-        adjacency=None if adjacency is None else symmetry.apply_adjacency(adjacency),
-    )
 
 
 def _signed(seed: int) -> int:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gram_core.puzzles.base import Family, Instance, Symmetry, Task
+from gram_core.puzzles.base import Encoded, Family, Instance, Symmetry, Task
 
 _STREAM = 0x76696577
 """Keeps these draws apart from other uses of the same seed."""
@@ -17,3 +17,14 @@ def view(family: Family[Instance], task: Task, seed: int, trajectory: int) -> Sy
         return None
     key = np.array([seed % 2**64, (_STREAM << 32) | trajectory], dtype=np.uint64)
     return family.symmetry(task, np.random.Generator(np.random.Philox(key=key)))
+
+
+def through(encoded: Encoded, symmetry: Symmetry | None) -> Encoded:
+    """Return an instance as seen through a view; None is the board as posted."""
+    if symmetry is None:
+        return encoded
+    adjacency = encoded.adjacency
+    return Encoded(
+        tokens=symmetry.apply(encoded.tokens),
+        adjacency=None if adjacency is None else symmetry.apply_adjacency(adjacency),
+    )

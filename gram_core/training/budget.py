@@ -16,16 +16,18 @@ class Budget:
     def __post_init__(self) -> None:
         """Refuse none and both."""
         if (self.minutes is None) == (self.updates is None):
-            raise ConfigError(
-                f"minutes={self.minutes!r}, updates={self.updates!r}: set exactly one"
-            )
+            raise ConfigError("minutes", self.minutes, "set exactly one of minutes and updates")
 
 
 class Clock:
     """Measures the used share of a budget, over interruptions too."""
 
-    def __init__(self, budget: Budget, *, used_s: float = 0.0) -> None:
+    def __init__(self, budget: Budget) -> None:
         self._budget = budget
+        self.resume(0.0)
+
+    def resume(self, used_s: float) -> None:
+        """Count from here, with that many seconds already used."""
         self._start_s = time.monotonic() - used_s
 
     @property

@@ -70,7 +70,7 @@ def make_pool(task: Task, split: Split, *, seed: int = 0) -> Pool:
         return _small_sudoku_pool(task, split, rng)
     if task.family == "graph-coloring":
         return _coloring_pool(task, split, rng)
-    raise ConfigError(f"task={task.name!r}: its instances are not generated, pass files")
+    raise ConfigError("task", task.name, "its instances are not generated: pass files")
 
 
 def is_held_out(key: bytes) -> bool:

@@ -98,6 +98,36 @@ class Rollout:
         self._refill(is_over, progress)
         return ended
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that a resumed run needs, by name."""
+        found = {
+            "high": self.state.high,
+            "low": self.state.low,
+            "givens": self.rows.givens,
+            "targets": self.rows.targets,
+            "is_prior": self.rows.is_prior,
+            "step": torch.as_tensor(self.step),
+            "summaries": self._summaries,
+            "was_exact": torch.as_tensor(self._was_exact),
+        }
+        if self.rows.adjacency is not None:
+            found["adjacency"] = self.rows.adjacency
+        return found
+
+    def restore(self, found: dict[str, Tensor]) -> None:
+        """Take back what ``tensors`` returned."""
+        on_device = {name: tensor.to(self.device) for name, tensor in found.items()}
+        self.state = LatentState(on_device["high"], on_device["low"])
+        self.rows = Rows(
+            givens=on_device["givens"],
+            targets=on_device["targets"],
+            is_prior=on_device["is_prior"],
+            adjacency=on_device.get("adjacency"),
+        )
+        self._summaries = on_device["summaries"]
+        self.step = found["step"].cpu().numpy().copy()
+        self._was_exact = found["was_exact"].cpu().numpy().copy()
+
     def _grow(self, num_steps: int) -> None:
         missing = num_steps - self._summaries.shape[1]
         if missing > 0:

@@ -83,10 +83,15 @@ class _Packed:
         return len(self._solutions)
 
     def read(self, rows: NDArray[np.int64]) -> Examples:
-        packed = self._solutions[rows]
-        digits = np.stack((packed >> 4, packed & 15), axis=2).reshape(len(rows), 2 * packed.shape[1])
-        digits = digits[:, :NUM_CELLS]
-        is_given = np.unpackbits(self._givens[rows], axis=1)[:, :NUM_CELLS].astype(bool)
-        targets = (digits + BLANK).astype(np.uint8)
-        givens = np.where(is_given, targets, np.uint8(BLANK))
-        return Examples(givens=givens, targets=targets[:, None])
+        return read_packed(self._solutions[rows], self._givens[rows])
+
+
+def read_packed(solutions: NDArray[np.uint8], givens: NDArray[np.uint8]) -> Examples:
+    """Return the puzzles of packed arrays, (n, 41) digits and (n, 11) masks, as tokens."""
+    digits = np.stack((solutions >> 4, solutions & 15), axis=2)
+    digits = digits.reshape(len(solutions), 2 * solutions.shape[1])[:, :NUM_CELLS]
+    is_given = np.unpackbits(givens, axis=1)[:, :NUM_CELLS].astype(bool)
+    targets = (digits + BLANK).astype(np.uint8)
+    return Examples(
+        givens=np.where(is_given, targets, np.uint8(BLANK)), targets=targets[:, None]
+    )

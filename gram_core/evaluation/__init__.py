@@ -1,0 +1,1 @@
+"""Measures checkpoints: solve rates, coverage and cost, by width and depth."""

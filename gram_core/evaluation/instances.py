@@ -1,0 +1,135 @@
+"""Reads the puzzles to evaluate on: TSV with a header, NPZ archives, one puzzle a line, or generated.
+"""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gram_core import puzzles
+from gram_core.errors import ConfigError, PuzzleInvalid
+from gram_core.puzzles.base import BLANK, FIRST_VALUE, Task
+from gram_core.training.pools import Pool, make_pool
+from gram_core.training.sudoku_files import read_packed
+
+
+class Case(NamedTuple):
+    """One instance to evaluate."""
+
+    instance: object
+    group: str
+    """Where it comes from or how hard it is; reports are split by it."""
+    num_solutions: int | None
+    """All solutions, as ``canonical`` counts them; None where unknown."""
+
+
+RATING_BOUNDS = (1.7, 4.5, 7.0)
+
+
+def read_cases(task: Task, path: Path | None, *, limit: int | None) -> list[Case]:
+    """Return the cases of a file, or the task's held-out instances when there is none.
+
+    Args:
+        task: what they must be instances of.
+        path: ``.tsv`` with a ``puzzle`` column, ``.npz`` as for training, else one puzzle a line.
+        limit: at most that many, spread evenly over the file.
+    """
+    if path is None:
+        cases = _held_out(task)
+    elif path.suffix == ".tsv":
+        cases = _from_tsv(path)
+    elif path.suffix == ".npz":
+        cases = _from_archive(path)
+    else:
+        cases = _from_lines(task, path)
+    if limit is not None and limit < len(cases):
+        chosen = np.linspace(0, len(cases) - 1, limit).round().astype(int)
+        cases = [cases[index] for index in chosen]
+    return cases
+
+
+def _from_tsv(path: Path) -> list[Case]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    family = puzzles.family("sudoku")
+    return [
+        Case(_parsed(family, row["puzzle"], path), _group(row), 1 if row.get("solution") else None)
+        for row in rows
+    ]
+
+
+def _group(row: dict[str, str]) -> str:
+    """Name the rating stratum, or the source of an unrated puzzle."""
+    try:
+        rating = float(row.get("ser") or "")
+    except ValueError:
+        return "hard" if "ser" in row else "all"
+    for bound in RATING_BOUNDS:
+        if rating <= bound:
+            return f"SER <= {bound}"
+    return f"SER > {RATING_BOUNDS[-1]}"
+
+
+def _parsed(family: puzzles.AnyFamily, text: str, path: Path) -> object:
+    try:
+        return family.parse_text(text)
+    except PuzzleInvalid as error:
+        raise ConfigError("data", str(path), f"{text!r} is no puzzle: {error}") from error
+
+
+def _from_lines(task: Task, path: Path) -> list[Case]:
+    family = puzzles.family(task.family)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Case(_parsed(family, line, path), "all", None) for line in lines if line.strip()]
+
+
+def _from_archive(path: Path) -> list[Case]:
+    archive = np.load(path)
+    examples = read_packed(archive["solution"], archive["given"])
+    return [Case(_sudoku(row), "all", 1) for row in examples.givens]
+
+
+def _sudoku(givens: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> object:
+    text = "".join("." if token == BLANK else str(token - BLANK) for token in givens.tolist())
+    return puzzles.family("sudoku").parse_text(text)
+
+
+def _held_out(task: Task) -> list[Case]:
+    pool = make_pool(task, "held_out")
+    if task.family == "graph-coloring":
+        # Without givens, colourings come in classes of renamed colours.
+        return [
+            Case(_graph(task, pool, row), "all", _num_classes(task, pool, row))
+            for row in range(len(pool.givens))
+        ]
+    instances = [_board(task, row) for row in pool.givens]
+    numbers = pool.num_solutions.tolist()
+    return [Case(board, "all", number) for board, number in zip(instances, numbers, strict=True)]
+
+
+def _board(task: Task, givens: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> object:
+    if task.family == "sudoku":
+        return _sudoku(givens)
+    cells = np.flatnonzero(givens == FIRST_VALUE)
+    queens = [[int(cell) // task.size, int(cell) % task.size] for cell in cells]
+    return puzzles.family(task.family).parse(
+        {"puzzle": task.family, "n": task.size, "queens": queens}
+    )
+
+
+def _graph(task: Task, pool: Pool, row: int) -> object:
+    assert pool.adjacency is not None
+    edges = np.argwhere(np.triu(pool.adjacency[row])).tolist()
+    body = {"vertices": task.size, "edges": edges, "colors": task.num_values}
+    return puzzles.family(task.family).parse({"puzzle": task.family, **body})
+
+
+def _num_classes(task: Task, pool: Pool, row: int) -> int | None:
+    """Count colourings up to renaming; None when the pool holds only a part of them."""
+    number = int(pool.num_solutions[row])
+    if number > pool.targets.shape[1]:
+        return None
+    family = puzzles.family(task.family)
+    instance = _graph(task, pool, row)
+    return len({family.canonical(instance, each) for each in pool.targets[row, :number]})

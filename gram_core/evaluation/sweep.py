@@ -1,0 +1,186 @@
+"""Runs many trajectories of many instances through one full batch, each row at its own step.
+
+Rows leave when their answer verifies or their depth is used, and take the next trajectory at once.
+Offline only: the server's engine is another thing, with jobs, fairness and deadlines.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from gram_kernels.verify import verify
+from torch import Tensor
+
+from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel
+from gram_core.model import answer
+from gram_core.puzzles.base import Encoded, Symmetry, Tokens
+from gram_core.solve import unit_tables
+from gram_core.state import LatentState, NoiseKey
+from gram_core.views import through, view
+
+
+class Attempt(NamedTuple):
+    """One trajectory's outcome."""
+
+    solved_at: int | None
+    """Supervision step, from 1, of its first valid answer."""
+    num_steps: int
+    tokens: Tokens
+    """(length,) that answer, or its last one, as posted."""
+
+
+class Work(NamedTuple):
+    """One trajectory to run."""
+
+    instance: int
+    trajectory: int
+
+
+class Sweep:
+    """A batch of rows over one model."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        encoded: Sequence[Encoded],
+        *,
+        depth: int,
+        seed: int,
+        augment: bool,
+        num_rows: int,
+    ) -> None:
+        """Prepare empty rows.
+
+        Args:
+            loaded: the checkpoint.
+            encoded: the instances.
+            depth: supervision steps of a trajectory.
+            seed: of noise and views; the instance's index is added to it.
+            augment: use symmetry views.
+            num_rows: rows of the batch.
+        """
+        self._loaded, self._encoded = loaded, encoded
+        self._depth, self._seed, self._augment = depth, seed, augment
+        self._family = puzzles.family(loaded.task.family)
+        self._device = loaded.model.z0_high.device
+        self._tables = unit_tables(loaded.task).to(self._device)
+        config, length = loaded.model.config, loaded.task.length
+        zeros = torch.zeros(num_rows, config.num_tokens, config.dim, device=self._device)
+        self._state = LatentState(zeros, zeros.clone())
+        self._embedding = zeros.clone()
+        self._givens = torch.ones(num_rows, length, dtype=torch.int64, device=self._device)
+        self._adjacency = (
+            torch.zeros(num_rows, length, length, dtype=torch.bool, device=self._device)
+            if loaded.task.has_adjacency
+            else None
+        )
+        numbers = torch.zeros(num_rows, dtype=torch.int64, device=self._device)
+        self._key = NoiseKey(numbers, numbers.clone(), numbers.clone())
+        self._views: list[Symmetry | None] = [None] * num_rows
+        self._work: list[Work | None] = [None] * num_rows
+
+    @torch.inference_mode()
+    def run(
+        self, work: Sequence[Work], *, stop_when_solved: bool, progress: Callable[[int], None]
+    ) -> dict[Work, Attempt]:
+        """Run trajectories in order and return their attempts.
+
+        Args:
+            work: what to run.
+            stop_when_solved: drop the other trajectories of an instance once one is solved.
+            progress: told the number of trajectories finished or dropped.
+        """
+        waiting = deque(work)
+        attempts: dict[Work, Attempt] = {}
+        solved: set[int] = set()
+        while True:
+            if stop_when_solved:
+                self._drop(solved)
+            self._refill(waiting, solved if stop_when_solved else set())
+            rows = [row for row, item in enumerate(self._work) if item is not None]
+            if not rows:
+                return attempts
+            for row, attempt in self._step(rows):
+                item = self._work[row]
+                assert item is not None
+                attempts[item] = attempt
+                self._work[row] = None
+                if attempt.solved_at is not None:
+                    solved.add(item.instance)
+            progress(len(work) - len(waiting))
+
+    def _drop(self, solved: set[int]) -> None:
+        for row, item in enumerate(self._work):
+            if item is not None and item.instance in solved:
+                self._work[row] = None
+
+    def _refill(self, waiting: deque[Work], solved: set[int]) -> None:
+        chosen: list[int] = []
+        for row, item in enumerate(self._work):
+            while item is None and waiting:
+                candidate = waiting.popleft()
+                if candidate.instance not in solved:
+                    item = self._work[row] = candidate
+                    chosen.append(row)
+        if chosen:
+            self._start(chosen)
+
+    def _start(self, chosen: list[int]) -> None:
+        items = [item for row in chosen if (item := self._work[row]) is not None]
+        seeds = [self._seed + item.instance for item in items]
+        for row, item, seed in zip(chosen, items, seeds, strict=True):
+            self._views[row] = (
+                view(self._family, self._loaded.task, seed, item.trajectory)
+                if self._augment
+                else None
+            )
+        seen = [
+            through(self._encoded[item.instance], self._views[row])
+            for row, item in zip(chosen, items, strict=True)
+        ]
+        rows = torch.tensor(chosen, device=self._device)
+        givens = torch.as_tensor(np.stack([each.tokens for each in seen]), device=self._device)
+        self._givens[rows] = givens.long()
+        if self._adjacency is not None:
+            graphs = [each.adjacency for each in seen if each.adjacency is not None]
+            self._adjacency[rows] = torch.as_tensor(np.stack(graphs), device=self._device)
+        self._key.seed[rows] = torch.tensor(seeds, device=self._device)
+        numbers = [item.trajectory for item in items]
+        self._key.trajectory[rows] = torch.tensor(numbers, device=self._device)
+        self._key.step[rows] = 0
+        model = self._loaded.model
+        fresh = model.initial_state(self._key.seed[rows], self._key.trajectory[rows])
+        self._state.high[rows] = fresh.high
+        self._state.low[rows] = fresh.low
+        self._embedding[rows] = model.encode(givens.long())
+
+    def _step(self, live: list[int]) -> list[tuple[int, Attempt]]:
+        """Advance the live rows and return those that are through."""
+        rows = torch.tensor(live, device=self._device)
+        adjacency = None if self._adjacency is None else self._adjacency[rows]
+        key = NoiseKey(*(part[rows] for part in self._key))
+        state = LatentState(self._state.high[rows], self._state.low[rows])
+        output = self._loaded.model.supervision_step(state, self._embedding[rows], key, adjacency)
+        self._state.high[rows] = output.state.high
+        self._state.low[rows] = output.state.low
+        self._key.step[rows] += 1
+        answers = answer(output.logits, allows_blank=self._loaded.task.allows_blank)
+        is_valid = verify(answers, self._givens[rows], self._tables, adjacency=adjacency).is_valid
+        return self._through(live, answers, is_valid, key.step + 1)
+
+    def _through(
+        self, live: list[int], answers: Tensor, is_valid: Tensor, steps: Tensor
+    ) -> list[tuple[int, Attempt]]:
+        is_over = (is_valid | (steps >= self._depth)).cpu().numpy()
+        tokens = answers.cpu().numpy().astype(np.uint8)
+        numbers, valid = steps.tolist(), is_valid.tolist()
+        found = []
+        for place in np.flatnonzero(is_over).tolist():
+            symmetry = self._views[live[place]]
+            posted = tokens[place] if symmetry is None else symmetry.invert(tokens[place])
+            step = numbers[place]
+            found.append((live[place], Attempt(step if valid[place] else None, step, posted)))
+        return found

@@ -1,0 +1,78 @@
+"""Writes ``CARD.md``: what a checkpoint was trained on, how, and how well it does."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from gram_core.checkpoint import LoadedModel
+from gram_core.errors import ConfigError
+from gram_core.evaluation.command import measure
+from gram_core.evaluation.instances import read_cases
+from gram_core.evaluation.report import Report
+from gram_core.training.recipe import Recipe
+
+CARD_FILE = "CARD.md"
+NUM_CASES = 100
+WIDTH = 8
+
+
+def write_card(
+    folder: Path,
+    loaded: LoadedModel,
+    *,
+    command: str,
+    minutes: float,
+    num_updates: int,
+    hardware: str,
+    recipe: Recipe,
+) -> None:
+    """Evaluate a fresh checkpoint on held-out instances and write its card.
+
+    Args:
+        folder: the model directory.
+        loaded: the checkpoint in it.
+        command: as it was called.
+        minutes: training time.
+        num_updates: optimiser steps.
+        hardware: what it ran on.
+        recipe: every choice of the run.
+    """
+    info = loaded.info
+    lines = [
+        f"# {info.name}",
+        "",
+        f"GRAM for {info.task}, {info.num_parameters:,} parameters, fingerprint "
+        f"`{info.fingerprint}`.",
+        "",
+        f"Trained {minutes:.1f} minutes ({num_updates:,} updates) on {hardware}:",
+        "",
+        f"    {command}",
+        "",
+        *_results(loaded),
+        "",
+        "Recipe:",
+        "",
+        "```json",
+        json.dumps(asdict(recipe), indent=1),
+        "```",
+        "",
+    ]
+    (folder / CARD_FILE).write_text("\n".join(lines), encoding="utf-8")
+
+
+def _results(loaded: LoadedModel) -> list[str]:
+    try:
+        cases = read_cases(loaded.task, None, limit=NUM_CASES)
+    except ConfigError:
+        return ["Evaluate it on files of your own: `gram-server evaluate`."]
+    report = measure(
+        loaded, cases, width=WIDTH, depth=loaded.info.depth, is_complete=True
+    )[0]
+    return [f"On {report.instances} held-out instances, width {WIDTH}, depth {report.depth}:", "",
+            *_rows(report)]
+
+
+def _rows(report: Report) -> list[str]:
+    shares = [f"| {width} | {100 * share:.1f} % |" for width, share in report.solved_by_width.items()]
+    coverage = [] if report.coverage is None else ["", f"Coverage {100 * report.coverage:.1f} %."]
+    return ["| width | solved |", "|---|---|", *shares, *coverage]

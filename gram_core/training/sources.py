@@ -1,0 +1,58 @@
+"""Finds the training source of a task: generated instances, or files the user has."""
+
+from pathlib import Path
+
+import numpy as np
+
+from gram_core.errors import ConfigError
+from gram_core.puzzles.base import PAD, Task
+from gram_core.training.batch import Examples, Source
+from gram_core.training.pools import (
+    Pool,
+    PooledSource,
+    make_pool,
+    queens_solutions,
+    with_empty_board,
+)
+from gram_core.training.sudoku_files import SudokuFiles
+
+EMPTY_BOARD_SHARE = 0.1
+"""Share of queens examples that start from the empty board."""
+NUM_PROBED = 24
+
+
+def training_source(task: Task, data: Path | None) -> Source:
+    """Return the source of a task; ``data`` is the folder of its files where it needs some."""
+    if task.name == "sudoku-9x9":
+        if data is None:
+            raise ConfigError("data", None, "sudoku-9x9 trains on files: pass --data FOLDER")
+        return SudokuFiles(data)
+    pool = make_pool(task, "train")
+    if task.family != "nqueens":
+        return PooledSource(task, pool)
+    solutions = queens_solutions(task.size)
+    pool = with_empty_board(_widened(pool, len(solutions)), solutions)
+    weights = np.full(len(pool.givens), (1 - EMPTY_BOARD_SHARE) / (len(pool.givens) - 1))
+    weights[-1] = EMPTY_BOARD_SHARE
+    return PooledSource(task, pool, weights)
+
+
+def probe_examples(task: Task, source: Source) -> Examples:
+    """Return a few instances to watch a run by: held-out ones where they are generated."""
+    if task.name == "sudoku-9x9":
+        return source.draw(NUM_PROBED, 1.0, np.random.default_rng(5))
+    pool = make_pool(task, "held_out")
+    rows = np.random.default_rng(5).permutation(len(pool.givens))[:NUM_PROBED]
+    return Examples(
+        givens=pool.givens[rows],
+        targets=pool.targets[rows],
+        adjacency=None if pool.adjacency is None else pool.adjacency[rows],
+    )
+
+
+def _widened(pool: Pool, max_targets: int) -> Pool:
+    """Return the pool with room for more targets."""
+    count, present, length = pool.targets.shape
+    targets = np.full((count, max(present, max_targets), length), PAD, dtype=np.uint8)
+    targets[:, :present] = pool.targets
+    return pool._replace(targets=targets)
