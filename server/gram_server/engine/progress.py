@@ -10,11 +10,12 @@ from typing import NamedTuple
 from gram_core.puzzles.base import Tokens
 from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
 
-WAVE = 16
-"""Trajectories that compete step by step; a later wave only counts where earlier ones found less.
+FIRST_WAVE_BITS = 2
+"""A job that stops at so many solutions tries its trajectories in waves that grow fourfold.
 
-Without waves, a job that wants one solution of 1024 trajectories would have to run them all up to
-the step of its first find before that find is known to be the first."""
+Within a wave the earliest step wins; a later wave only counts where earlier ones found less. So an
+easy job on a busy engine costs few trajectories, a hard one waits no longer than its depth, and
+either way the answer is the same as on an idle engine."""
 
 
 class Rank(NamedTuple):
@@ -45,7 +46,12 @@ class Attempt(NamedTuple):
 
 def rank_of(job: EngineJob, index: int, step: int) -> Rank:
     """Return the rank of a trajectory's step; without a limit to stop at, all are one wave."""
-    return Rank(0 if job.max_solutions is None else index // WAVE, step)
+    return Rank(0 if job.max_solutions is None else wave_of(index), step)
+
+
+def wave_of(index: int) -> int:
+    """Return the wave of a trajectory: 0 to 3 are the first, 4 to 15 the second, and so on."""
+    return max(0, (index.bit_length() - 1) // FIRST_WAVE_BITS)
 
 
 def next_rank(trajectory: Trajectory) -> Rank:
@@ -55,7 +61,7 @@ def next_rank(trajectory: Trajectory) -> Rank:
 
 def end_of_wave(rank: Rank) -> int:
     """Return the first trajectory of the wave after the rank's."""
-    return (rank.wave + 1) * WAVE
+    return 1 << (FIRST_WAVE_BITS * (rank.wave + 1))
 
 
 @dataclass(slots=True, kw_only=True)

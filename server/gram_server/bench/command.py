@@ -1,0 +1,62 @@
+"""``gram-server bench``: chooses a measurement and writes what it found.
+
+Raw numbers go to standard output and, as JSON beside a short Markdown table, to a folder.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gram_server.bench.batching import Plan, measure, render
+from gram_server.errors import ConfigError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; return the exit status."""
+    options = _parser().parse_args(list(arguments))
+    try:
+        plan = Plan(
+            model=options.model,
+            data=options.data,
+            num_puzzles=options.num_puzzles,
+            width=options.width,
+            depth=options.depth,
+            num_slots=options.num_slots,
+            seed=options.seed,
+            num_threads=options.num_threads,
+        )
+    except ConfigError as error:
+        _parser().error(str(error))
+    result = measure(plan)
+    text = json.dumps(result, indent=2) + "\n"
+    sys.stdout.write(text)
+    if options.output is not None:
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "batching.json").write_text(text, encoding="utf-8")
+        (options.output / "batching.md").write_text(render(result), encoding="utf-8")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gram-server bench", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="MEASUREMENT")
+    batching = commands.add_parser(
+        "batching", help="continuous against static batching, same weights, same puzzles"
+    )
+    defaults = Plan()
+    batching.add_argument("--model", default=defaults.model, help="shipped model or checkpoint")
+    batching.add_argument("--data", type=Path, help="puzzles; by default the held-out ones")
+    batching.add_argument("--num-puzzles", type=int, default=defaults.num_puzzles)
+    batching.add_argument("--width", type=int, default=defaults.width)
+    batching.add_argument("--depth", type=int, help="supervision steps; by default the model's")
+    batching.add_argument("--num-slots", type=int, default=defaults.num_slots)
+    batching.add_argument("--seed", type=int, default=defaults.seed)
+    batching.add_argument("--num-threads", type=int, help="threads of torch")
+    batching.add_argument("--output", type=Path, help="folder for batching.json and batching.md")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
