@@ -40,11 +40,11 @@ check: install  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-train: install  ## train a model: make train ARGS="sudoku-4x4 --minutes 5"
+train: install  ## train a model: make train ARGS="sudoku-4x4 --output runs/sudoku-4x4 --minutes 5"
 	$(BIN)/gram-server train $(ARGS)
 
 bench: install  ## measure continuous against static batching (ARGS)
-	$(BIN)/gram-server bench $(ARGS)
+	$(BIN)/gram-server bench batching $(ARGS)
 
 clean:  ## remove .venv, caches and build output
 	rm -rf $(VENV) build dist clients/python/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,29 @@
+"""The README lists every command and make target that it needs to."""
+
+import re
+from pathlib import Path
+
+import click
+import gram_client.cli
+import pytest
+
+import gram_server.cli
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("program", "group"),
+    [("gram", gram_client.cli.main), ("gram-server", gram_server.cli.main)],
+)
+def test_every_command_stands_in_its_table(program: str, group: click.Group) -> None:
+    listed = re.findall(rf"^\| `{program} (\w+)", README, re.MULTILINE)
+    assert sorted(listed) == sorted(group.commands)
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)$|`make ([a-z]+)`", README, re.MULTILINE))
+    assert {one or other for one, other in named} <= targets
+    assert {"install", "serve", "test", "check", "train", "bench", "clean"} <= targets
