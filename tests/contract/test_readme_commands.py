@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import click
-import gram_client.cli
 import pytest
 
+import gram_client.cli
 import gram_server.cli
 
 ROOT = Path(__file__).parents[2]
