@@ -114,10 +114,12 @@ def _reconstruction(logits: Tensor, rows: Rows, weights: Weights) -> tuple[Tenso
     log_probabilities = functional.log_softmax(logits, dim=-1)
     targets = rows.targets if weights.is_nearest else rows.targets[:, :1]
     is_unknown = (rows.givens == BLANK).float()  # (batch, length)
-    chosen = log_probabilities.gather(2, targets.transpose(1, 2))  # (batch, length, targets)
-    smooth = log_probabilities.mean(dim=-1, keepdim=True)
-    per_cell = -(1.0 - weights.label_smoothing) * chosen - weights.label_smoothing * smooth
-    per_target = (per_cell * is_unknown[..., None]).sum(dim=1)  # (batch, targets)
+    unknown_log = log_probabilities * is_unknown[..., None]
+    # A product with one-hot targets: the backward of a gather is a scatter, slow on CPU.
+    one_hot = functional.one_hot(targets, logits.shape[-1]).to(logits.dtype).flatten(2)
+    chosen = torch.bmm(one_hot, unknown_log.flatten(1)[..., None])[..., 0]  # (batch, targets)
+    smooth = unknown_log.mean(dim=-1).sum(dim=1, keepdim=True)
+    per_target = -(1.0 - weights.label_smoothing) * chosen - weights.label_smoothing * smooth
     if targets.shape[1] > 1:
         absent = targets[:, :, 0] == PAD
         nearest = per_target.masked_fill(absent, float("inf")).min(dim=1).values

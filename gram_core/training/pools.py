@@ -109,15 +109,18 @@ def queens_solutions(size: int) -> Tokens:
     return tokens.reshape(len(boards), -1)
 
 
+MAX_KEPT_QUEENS = 3
+
+
 def _queens_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
-    """All partial boards with 5-7 (n = 8; 7-9 for n = 10) queens removed, as in the paper."""
+    """All partial boards that keep 1 to 3 queens of a solution, as in the paper (n = 8, 10)."""
     size = task.size
     solutions = queens_solutions(size)
     squares = [np.flatnonzero(solution == FIRST_VALUE) for solution in solutions]
     kept = {
         tuple(sorted(int(cell) for cell in chosen))
         for cells in squares
-        for number in range(1, size - 4 if size == 8 else size - 6)
+        for number in range(1, min(MAX_KEPT_QUEENS, size - 3) + 1)
         for chosen in _subsets(cells, number)
     }
     boards = np.array(sorted(kept, key=lambda cells: (len(cells), cells)), dtype=object)

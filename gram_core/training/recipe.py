@@ -76,7 +76,14 @@ def recipe(task: Task) -> Recipe:
             # One solution: wide noise only drowns the state (sigma grows to 0.9 when it may).
             overrides={"sigma_max": 0.1, "sigma_init": 0.03},
         )
-    several = {"initial_state": "random", "dim": 64, "ffn_dim": 128}
+    several = {
+        "initial_state": "random",
+        "dim": 64,
+        "ffn_dim": 128,
+        # The floor keeps the KL from exploding where the prior grows sure of itself.
+        "sigma_min": 0.01,
+        "sigma_max": 0.5,
+    }
     if task.family == "sudoku":
         return Recipe(
             prior_share=0.5,
@@ -87,12 +94,13 @@ def recipe(task: Task) -> Recipe:
         )
     return Recipe(
         num_rows=256 if task.has_adjacency else 64,
+        learning_rate=1e-3,
         beta=0.5 if task.has_adjacency else 0.07,
         prior_share=0.5,
         is_nearest=True,
         depths=(Depths(until=1.0, num_steps=8),),
         default_depth=16,
-        overrides={**several, "num_transitions": 2},
+        overrides=several,
     )
 
 

@@ -1,0 +1,142 @@
+"""The objective against written-out float64 sums."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from gram_core import puzzles
+from gram_core.config import preset
+from gram_core.guidance import Gaussian, kl_divergence
+from gram_core.model import Gram
+from gram_core.puzzles.base import BLANK, PAD
+from gram_core.state import LatentState
+from gram_core.training.losses import Rows, Weights, heads_loss, step_loss
+from torch import Tensor
+
+PLAIN = Weights(beta=0.0, label_smoothing=0.0, is_nearest=True, winners_of=1)
+
+
+def setting(
+    *, batch: int = 4, transitions: int = 1, guidance: str = "learned"
+) -> tuple[Gram, LatentState, Rows, Tensor]:
+    torch.manual_seed(3)
+    task = puzzles.task("sudoku-4x4")
+    config = replace(
+        preset("tiny", task), num_transitions=transitions, guidance=guidance
+    )  # type: ignore[arg-type]
+    model = Gram(config, task.units)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape)
+    targets = torch.randint(2, 6, (batch, 3, 16))
+    targets[:, 2] = PAD
+    givens = torch.where(torch.rand(batch, 16) < 0.4, targets[:, 0], BLANK)
+    rows = Rows(
+        givens=givens,
+        targets=targets,
+        is_prior=torch.arange(batch) % 2 == 0,
+        adjacency=None,
+    )
+    state = LatentState(torch.randn(batch, 16, 32), torch.randn(batch, 16, 32))
+    return model, state, rows, torch.randn(transitions, batch, 16, 32)
+
+
+def cell_losses(logits: Tensor, rows: Rows) -> Tensor:
+    """(batch, targets) summed over unknown cells."""
+    log_probabilities = torch.log_softmax(logits.double(), dim=-1)
+    losses = torch.zeros(rows.targets.shape[:2], dtype=torch.float64)
+    for row, targets in enumerate(rows.targets):
+        for index, target in enumerate(targets):
+            for cell, token in enumerate(target):
+                if rows.givens[row, cell] == BLANK:
+                    losses[row, index] -= log_probabilities[row, cell, token]
+    return losses
+
+
+def test_prior_rows_aim_at_the_nearest_solution_and_posterior_rows_at_the_drawn_one() -> None:
+    model, state, rows, draws = setting()
+    result = step_loss(model, state, rows, draws, PLAIN)
+    losses = cell_losses(result.logits, rows)[:, :2]
+    expected = torch.where(rows.is_prior, losses.min(dim=1).values, losses[:, 0])
+    unknown = (rows.givens == BLANK).sum()
+    torch.testing.assert_close(result.loss.double(), expected.sum() / unknown, rtol=1e-4, atol=0)
+
+
+def test_without_nearest_every_row_aims_at_the_drawn_solution() -> None:
+    model, state, rows, draws = setting()
+    result = step_loss(model, state, rows, draws, PLAIN._replace(is_nearest=False))
+    expected = cell_losses(result.logits, rows)[:, 0].sum() / (rows.givens == BLANK).sum()
+    torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
+
+
+def test_only_the_best_of_competing_rows_learns() -> None:
+    model, state, rows, draws = setting()
+    result = step_loss(model, state, rows, draws, PLAIN._replace(is_nearest=False, winners_of=2))
+    losses = cell_losses(result.logits, rows)[:, 0].view(2, 2)
+    expected = 2 * losses.min(dim=1).values.sum() / (rows.givens == BLANK).sum()
+    torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
+
+
+def test_label_smoothing_mixes_in_the_uniform_distribution() -> None:
+    model, state, rows, draws = setting()
+    weights = PLAIN._replace(is_nearest=False, label_smoothing=0.2)
+    result = step_loss(model, state, rows, draws, weights)
+    log_probabilities = torch.log_softmax(result.logits.double(), dim=-1)
+    is_unknown = rows.givens == BLANK
+    uniform = -(log_probabilities.mean(dim=-1) * is_unknown).sum(dim=1)
+    drawn = cell_losses(result.logits, rows)[:, 0]
+    expected = (0.8 * drawn + 0.2 * uniform).sum() / is_unknown.sum()
+    torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("transitions", [1, 3])
+def test_the_kl_of_every_transition_is_charged_to_posterior_rows(transitions: int) -> None:
+    model, state, rows, draws = setting(transitions=transitions)
+    free = step_loss(model, state, rows, draws, PLAIN)
+    charged = step_loss(model, state, rows, draws, PLAIN._replace(beta=0.3))
+    high, low = state
+    total = torch.zeros(4)
+    embedding, target = model.encode(rows.givens), model.encode(rows.targets[:, 0])
+    for draw in draws:
+        u, low = model.recur(LatentState(high, low), embedding)
+        prior, posterior = model.prior(u), model.posterior(u + target)
+        total = total + kl_divergence(posterior, prior)
+        chosen: Gaussian = prior.select(rows.is_prior, posterior)
+        high = u + chosen.mean + chosen.deviation * draw
+    expected = 0.3 * total[~rows.is_prior].sum() / (rows.givens == BLANK).sum()
+    torch.testing.assert_close(charged.loss - free.loss, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_earlier_transitions_train_the_guidance_heads_but_not_the_stacks() -> None:
+    model, state, rows, draws = setting(transitions=2)
+    only_kl = PLAIN._replace(beta=1.0)
+    step_loss(model, state, rows, draws, only_kl).loss.backward()  # type: ignore[no-untyped-call]
+    with_all = model.prior.deviation.down.weight.grad
+    assert with_all is not None
+    assert with_all.abs().sum() > 0
+
+
+def test_a_deterministic_model_has_no_kl_and_trains_its_stacks() -> None:
+    model, state, rows, draws = setting(guidance="none")
+    result = step_loss(model, state, rows, draws, PLAIN._replace(beta=1.0))
+    assert float(result.divergence) == 0.0
+    result.loss.backward()  # type: ignore[no-untyped-call]
+    gradient = model.low.blocks[0].mlp.down.weight.grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+
+
+def test_halt_and_value_heads_learn_what_they_are_told() -> None:
+    model, *_ = setting()
+    torch.manual_seed(0)
+    summaries = torch.randn(64, 32)
+    is_exact = summaries[:, 0] > 0
+    optimizer = torch.optim.Adam([*model.halt.parameters(), *model.value.parameters()], lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = heads_loss(model, summaries, is_exact, is_exact.float())
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    halts = model.halt(summaries)[:, 0] > 0
+    assert (halts == is_exact).float().mean() > 0.95
+    value = torch.sigmoid(model.value(summaries)[:, 0])
+    assert (value - is_exact.float()).abs().mean() < 0.15
