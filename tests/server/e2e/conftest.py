@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 START_S = 60.0
@@ -27,6 +28,7 @@ class Server:
     talk: list[str] = field(default_factory=list)
     url: str = ""
     ready_after_s: float = 0.0
+    ready_cpu_s: float = 0.0
 
     def read_log(self) -> None:
         assert self.process.stderr is not None
@@ -48,6 +50,9 @@ class Server:
     def wait_ready(self) -> None:
         self.wait(lambda: bool(self.url) and self._is_ready())
         self.ready_after_s = time.monotonic() - self.started_s
+        api = psutil.Process(self.process.pid)
+        times = [process.cpu_times() for process in (api, *api.children(recursive=True))]
+        self.ready_cpu_s = sum(spent.user + spent.system for spent in times)
 
     def wait(self, condition: Callable[[], bool], *, timeout_s: float = START_S) -> None:
         end_s = time.monotonic() + timeout_s
