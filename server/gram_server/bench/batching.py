@@ -61,6 +61,8 @@ class Measured:
 
     batching: str
     wall_s: float
+    cpu_s: float
+    """Processor time of the process, which other processes on the machine do not stretch."""
     row_steps: int
     """Steps of rows that the model computed, padding included."""
     supervision_steps: int
@@ -125,12 +127,13 @@ def render(result: Json) -> str:
             **environment
         ),
         "",
-        "| batching | supervision steps | rows computed x steps | seconds | puzzles/s | solved |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| batching | supervision steps | rows computed x steps | seconds | CPU seconds "
+        "| puzzles/s | solved |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        "| {batching} | {supervision_steps} | {row_steps} | {wall_s:.1f} | {puzzles_per_s:.2f} "
-        "| {num_solved} |".format(**row)
+        "| {batching} | {supervision_steps} | {row_steps} | {wall_s:.1f} | {cpu_s:.1f} "
+        "| {puzzles_per_s:.2f} | {num_solved} |".format(**row)
         for row in results
     ]
     lines += ["", "| against static | fewer supervision steps | throughput |", "|---|---:|---:|"]
@@ -177,7 +180,7 @@ def _run_static(runner: TorchRunner, jobs: Sequence[EngineJob], *, depth: int) -
     jobs_per_batch = runner.num_slots // jobs[0].width
     solved: set[str] = set()
     row_steps = 0
-    started_s = time.perf_counter()
+    started_s, started_cpu_s = time.perf_counter(), time.process_time()
     with _progress() as progress:
         bar = progress.add_task("static", total=len(jobs))
         for first in range(0, len(jobs), jobs_per_batch):
@@ -200,6 +203,7 @@ def _run_static(runner: TorchRunner, jobs: Sequence[EngineJob], *, depth: int) -
     return Measured(
         batching="static",
         wall_s=time.perf_counter() - started_s,
+        cpu_s=time.process_time() - started_cpu_s,
         row_steps=row_steps,
         supervision_steps=sum(steps),
         num_solved=len(solved),
@@ -221,7 +225,7 @@ def _run_continuous(runner: TorchRunner, jobs: Sequence[EngineJob], *, name: str
     registry = CollectorRegistry()
     engine = Engine(runner, metrics=EngineMetrics(registry).of("bench"))
     ends: dict[str, Finished] = {}
-    started_s = time.perf_counter()
+    started_s, started_cpu_s = time.perf_counter(), time.process_time()
     with _progress() as progress:
         bar = progress.add_task(name, total=len(jobs))
         for job in jobs:
@@ -237,6 +241,7 @@ def _run_continuous(runner: TorchRunner, jobs: Sequence[EngineJob], *, name: str
     return Measured(
         batching=name,
         wall_s=time.perf_counter() - started_s,
+        cpu_s=time.process_time() - started_cpu_s,
         row_steps=sum(steps) + round(padding),
         supervision_steps=sum(steps),
         num_solved=sum(bool(end.solutions) for end in ends.values()),
