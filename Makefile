@@ -22,7 +22,7 @@ help:  ## list the commands
 install: $(STAMP)  ## make .venv with everything (CPU torch where there is no NVIDIA driver)
 
 $(STAMP): pyproject.toml clients/python/pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch)
 	$(PIP) install --quiet -c constraints.txt -e '.[exact,plots,dev]' -e clients/python
 	touch $@
