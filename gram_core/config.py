@@ -214,7 +214,9 @@ def _small(task: Task) -> GramConfig:
 
 def _head_kinds(task: Task) -> tuple[str, ...]:
     """One head for each kind of unit, and unrestricted ones up to a multiple of four."""
-    kinds = (ADJACENCY,) * 2 if task.has_adjacency else tuple(dict.fromkeys(
-        unit.kind for unit in task.units
-    ))
+    kinds = (
+        (ADJACENCY,) * 2
+        if task.has_adjacency
+        else tuple(dict.fromkeys(unit.kind for unit in task.units))
+    )
     return kinds + (UNRESTRICTED,) * (-len(kinds) % 4)

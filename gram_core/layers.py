@@ -77,7 +77,9 @@ class Attention(nn.Module):
     is_member: Tensor | None
     group_mask: Tensor | None
 
-    def __init__(self, config: GramConfig, head_kinds: Sequence[str], units: Sequence[Unit]) -> None:
+    def __init__(
+        self, config: GramConfig, head_kinds: Sequence[str], units: Sequence[Unit]
+    ) -> None:
         super().__init__()
         self.num_heads = config.num_heads
         self.head_dim = config.head_dim
@@ -171,17 +173,22 @@ class _RowGather(torch.autograd.Function):
     """``x[:, index]`` whose backward is a gather too, since every row is read exactly once."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None
+    ) -> Tensor:
         """Gather rows of (batch, rows, channels)."""
-        ctx.save_for_backward(inverse, mask)
+        ctx.save_for_backward(inverse, *([] if mask is None else [mask]))
         return x.index_select(1, index)
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         """Gather the gradient back; rows that only padding reads get none."""
-        inverse, mask = ctx.saved_tensors
+        # torch's annotation lacks the attribute that its documentation names.
+        inverse, *masks = ctx.saved_tensors  # type: ignore[attr-defined]
         gathered = gradient.index_select(1, inverse)
-        return (gathered if mask is None else gathered * mask), None, None, None
+        for mask in masks:
+            gathered = gathered * mask.to(gathered.dtype)
+        return gathered, None, None, None
 
 
 def gather_rows(x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) -> Tensor:
@@ -193,7 +200,9 @@ def gather_rows(x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) 
         inverse: result row that holds each row of x.
         mask: (rows, 1) zero for rows of x that no result holds, or None.
     """
-    result: Tensor = _RowGather.apply(x, index, inverse, mask)
+    result: Tensor = _RowGather.apply(  # type: ignore[no-untyped-call]  # torch has no annotation
+        x, index, inverse, mask
+    )
     return result
 
 
@@ -205,10 +214,8 @@ def rotary_table(config: GramConfig) -> tuple[Tensor, Tensor]:
     """
     half = config.head_dim // 2
     cells = torch.arange(config.length)
-    if config.rotary == "2d":
-        axes = [cells // config.columns, cells % config.columns]
-    else:
-        axes = [cells]
+    is_2d = config.rotary == "2d"
+    axes = [cells // config.columns, cells % config.columns] if is_2d else [cells]
     per_axis = half // len(axes)
     rates = config.rotary_base ** (-torch.arange(per_axis, dtype=torch.float64) / per_axis)
     angles = torch.cat([axis[:, None] * rates for axis in axes], dim=1)  # (length, half)

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from gram_kernels import philox
 from torch import Tensor, nn
 
 from gram_core.config import GramConfig
@@ -18,6 +17,7 @@ from gram_core.guidance import Gaussian, GuidanceHead
 from gram_core.layers import Stack, linear
 from gram_core.puzzles.base import BLANK, FIRST_VALUE, Unit
 from gram_core.state import LatentState, NoiseKey, StepOutput
+from gram_kernels import philox
 
 HALT_BIAS = -5.0
 """Initial halt logit: no trajectory halts before the head has learned."""
@@ -59,7 +59,7 @@ class Gram(nn.Module):
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Return the input embedding e_x, (batch, tokens, dim), of (batch, length) tokens."""
-        embedded = self.embedding(tokens) * math.sqrt(self.config.dim)
+        embedded: Tensor = self.embedding(tokens) * math.sqrt(self.config.dim)
         if not self.config.num_prefix_tokens:
             return embedded
         prefix = self.prefix.expand(len(tokens), -1, -1)

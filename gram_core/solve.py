@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from gram_kernels.verify import UnitTables, verify
 from torch import Tensor
 
 from gram_core import puzzles
@@ -18,6 +17,7 @@ from gram_core.model import Gram, answer
 from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens
 from gram_core.state import NoiseKey, StepOutput
 from gram_core.views import through, view
+from gram_kernels.verify import UnitTables, verify
 
 
 class TrajectoryResult(NamedTuple):
@@ -137,7 +137,10 @@ def _solve_batch(
         is_valid = verify(current, givens, tables, adjacency=adjacency).is_valid
         solved_at = torch.where(is_open & is_valid, step, solved_at)
     rows = zip(
-        views, answers.cpu().numpy().astype(np.uint8), solved_at.tolist(), values.tolist(),
+        views,
+        answers.cpu().numpy().astype(np.uint8),
+        solved_at.tolist(),
+        values.tolist(),
         strict=True,
     )
     return [

@@ -1,5 +1,4 @@
-"""Reads the puzzles to evaluate on: TSV with a header, NPZ archives, one puzzle a line, or generated.
-"""
+"""Reads puzzles to evaluate on: TSV tables, NPZ archives, one a line, or generated ones."""
 
 import csv
 from pathlib import Path

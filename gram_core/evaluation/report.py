@@ -67,7 +67,10 @@ def summarise(
     named = [("all", outcomes)]
     if len(groups) > 1:
         named += [
-            (group, [each for each, case in zip(outcomes, cases, strict=True) if case.group == group])
+            (
+                group,
+                [each for each, case in zip(outcomes, cases, strict=True) if case.group == group],
+            )
             for group in groups
         ]
     return [_report(group, chosen, width=width, depth=depth) for group, chosen in named]
@@ -83,9 +86,7 @@ class _Outcome:
     mismatches: int
 
 
-def _outcome(
-    task: Task, case: Case, found: dict[int, Attempt], *, is_complete: bool
-) -> _Outcome:
+def _outcome(task: Task, case: Case, found: dict[int, Attempt], *, is_complete: bool) -> _Outcome:
     family = puzzles.family(task.family)
     valid = {index: each for index, each in found.items() if each.solved_at is not None}
     confirmed = {

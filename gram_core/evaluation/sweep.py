@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from gram_kernels.verify import verify
 from torch import Tensor
 
 from gram_core import puzzles
@@ -20,6 +19,7 @@ from gram_core.puzzles.base import Encoded, Symmetry, Tokens
 from gram_core.solve import unit_tables
 from gram_core.state import LatentState, NoiseKey
 from gram_core.views import through, view
+from gram_kernels.verify import verify
 
 
 class Attempt(NamedTuple):

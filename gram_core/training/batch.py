@@ -49,13 +49,9 @@ def augmented(
     )
 
 
-def pack_targets(
-    solutions: Tokens, max_targets: int, rng: np.random.Generator
-) -> Tokens:
+def pack_targets(solutions: Tokens, max_targets: int, rng: np.random.Generator) -> Tokens:
     """Return (max_targets, length): solutions in random order, cut or filled up with PAD."""
     chosen = rng.permutation(len(solutions))[:max_targets]
     packed = np.full((max_targets, solutions.shape[1]), PAD, dtype=np.uint8)
     packed[: len(chosen)] = solutions[chosen]
     return packed
-
-

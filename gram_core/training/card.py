@@ -65,14 +65,17 @@ def _results(loaded: LoadedModel) -> list[str]:
         cases = read_cases(loaded.task, None, limit=NUM_CASES)
     except ConfigError:
         return ["Evaluate it on files of your own: `gram-server evaluate`."]
-    report = measure(
-        loaded, cases, width=WIDTH, depth=loaded.info.depth, is_complete=True
-    )[0]
-    return [f"On {report.instances} held-out instances, width {WIDTH}, depth {report.depth}:", "",
-            *_rows(report)]
+    report = measure(loaded, cases, width=WIDTH, depth=loaded.info.depth, is_complete=True)[0]
+    return [
+        f"On {report.instances} held-out instances, width {WIDTH}, depth {report.depth}:",
+        "",
+        *_rows(report),
+    ]
 
 
 def _rows(report: Report) -> list[str]:
-    shares = [f"| {width} | {100 * share:.1f} % |" for width, share in report.solved_by_width.items()]
+    shares = [
+        f"| {width} | {100 * share:.1f} % |" for width, share in report.solved_by_width.items()
+    ]
     coverage = [] if report.coverage is None else ["", f"Coverage {100 * report.coverage:.1f} %."]
     return ["| width | solved |", "|---|---|", *shares, *coverage]

@@ -54,7 +54,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     task = puzzles.task(options.puzzle)
     chosen = _recipe(task, options)
     trainer = Trainer(
-        architecture(task, options.preset, chosen, options.guidance),
+        architecture(task, options.preset, chosen, guidance=options.guidance, mixer=options.mixer),
         training_source(task, options.data),
         chosen,
         budget=_budget(options),
@@ -200,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     budget.add_argument("--updates", type=int, help="number of updates instead of minutes")
     parser.add_argument("--resume", type=Path, help="--output folder of a run to go on with")
     parser.add_argument("--guidance", choices=("learned", "noise", "mean", "none"))
+    parser.add_argument("--mixer", choices=("relational", "attention", "token"))
     parser.add_argument("--optimizer", choices=("adamw", "muon"))
     parser.add_argument("--winners-of", type=int, help="winner-take-all over that many starts")
     parser.add_argument("--device", default="cpu")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from gram_core.model import Gram
 from gram_core.training.recipe import Recipe
 
 MUON_LEARNING_RATE = 0.02
@@ -55,7 +56,7 @@ def set_rate(optimizer: Optimizer, recipe: Recipe, progress: float) -> None:
 class Ema:
     """Exponential moving average of a model's parameters, as a copy of the model."""
 
-    def __init__(self, model: nn.Module, averaged: nn.Module, decay: float) -> None:
+    def __init__(self, model: Gram, averaged: Gram, decay: float) -> None:
         self._model, self.averaged, self._decay = model, averaged, decay
         averaged.load_state_dict(model.state_dict())
         averaged.requires_grad_(False)

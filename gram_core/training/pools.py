@@ -161,8 +161,12 @@ def _small_sudoku_pool(task: Task, split: Split, rng: np.random.Generator) -> Po
     rows = rows[_on_side(keys, split)]
     compatible = [_compatible(row, solutions) for row in rows]
     few = np.array([len(found) <= MAX_SMALL_SOLUTIONS for found in compatible])
-    return _pack([found for found, is_few in zip(compatible, few, strict=True) if is_few],
-                 rows[few], None, rng)
+    return _pack(
+        [found for found, is_few in zip(compatible, few, strict=True) if is_few],
+        rows[few],
+        None,
+        rng,
+    )
 
 
 def _small_sudoku_solutions() -> Tokens:
@@ -224,7 +228,8 @@ def _graph_key(adjacency: NDArray[np.bool_]) -> bytes:
         power = power @ walks
         counts += [power.sum(axis=1), np.diag(power)]
     rows = np.stack(counts, axis=1)
-    return rows[np.lexsort(rows.T[::-1])].tobytes()
+    key: bytes = rows[np.lexsort(rows.T[::-1])].tobytes()
+    return key
 
 
 def _position_symmetries(task: Task) -> NDArray[np.int64]:
@@ -235,13 +240,11 @@ def _position_symmetries(task: Task) -> NDArray[np.int64]:
     return np.unique(np.stack(draws), axis=0)
 
 
-def _orbit_key(
-    givens: Tokens, views: NDArray[np.int64], *, is_relabelled: bool = False
-) -> bytes:
+def _orbit_key(givens: Tokens, views: NDArray[np.int64], *, is_relabelled: bool = False) -> bytes:
     """Return the smallest image of a board under all symmetries."""
     images = givens[views]  # (views, length)
     if not is_relabelled:
-        return min(image.tobytes() for image in images)
+        return min(bytes(image) for image in images)
     return min(_relabelled(image) for image in images)
 
 
@@ -257,7 +260,8 @@ def _on_side(keys: Sequence[bytes], split: Split) -> NDArray[np.bool_]:
 
 def _compatible(givens: Tokens, solutions: Tokens) -> Tokens:
     is_given = givens != BLANK
-    return solutions[(solutions[:, is_given] == givens[is_given]).all(axis=1)]
+    compatible: Tokens = solutions[(solutions[:, is_given] == givens[is_given]).all(axis=1)]
+    return compatible
 
 
 def _pack(

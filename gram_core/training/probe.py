@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from gram_kernels.verify import verify
 from torch import Tensor
 
 from gram_core.model import Gram, answer
 from gram_core.puzzles.base import BLANK, Task, Tokens
 from gram_core.solve import rollout, unit_tables
 from gram_core.training.batch import Examples
+from gram_kernels.verify import verify
 
 
 class ProbeResult(NamedTuple):

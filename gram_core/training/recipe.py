@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from gram_core.config import GramConfig, preset
+from gram_core.config import GramConfig, Guidance, Mixer, preset
 from gram_core.errors import ConfigError
 from gram_core.puzzles.base import Task
 
@@ -104,9 +104,20 @@ def recipe(task: Task) -> Recipe:
     )
 
 
-def architecture(task: Task, preset_name: str, chosen: Recipe, twin: str | None) -> GramConfig:
-    """Return the preset with the recipe's changes; ``twin`` replaces the guidance."""
+def architecture(
+    task: Task,
+    preset_name: str,
+    chosen: Recipe,
+    *,
+    guidance: Guidance | None = None,
+    mixer: Mixer | None = None,
+) -> GramConfig:
+    """Return the preset with the recipe's changes and, where named, another guidance or mixer."""
     config = preset(preset_name, task)
     if preset_name == "small":
-        config = replace(config, **chosen.overrides)
-    return replace(config, guidance=twin) if twin else config
+        config = replace(config, **chosen.overrides)  # type: ignore[arg-type]  # by field name
+    if guidance:
+        config = replace(config, guidance=guidance)
+    if mixer and mixer != config.mixer:
+        config = replace(config, mixer=mixer, head_kinds=())
+    return config

@@ -17,7 +17,6 @@ from gram_core.state import LatentState
 from gram_core.training.batch import Source
 from gram_core.training.losses import Rows
 
-
 Flags = NDArray[np.bool_]
 
 
@@ -81,7 +80,13 @@ class Rollout:
         self.step = (groups * num_steps // (groups[-1] + 1)) % num_steps
 
     def advance(
-        self, state: LatentState, logits: Tensor, summary: Tensor, *, num_steps: int, progress: float
+        self,
+        state: LatentState,
+        logits: Tensor,
+        summary: Tensor,
+        *,
+        num_steps: int,
+        progress: float,
     ) -> Ended:
         """Take in one supervision step; end, score and replace the rows that are through."""
         self._grow(num_steps)

@@ -92,6 +92,4 @@ def read_packed(solutions: NDArray[np.uint8], givens: NDArray[np.uint8]) -> Exam
     digits = digits.reshape(len(solutions), 2 * solutions.shape[1])[:, :NUM_CELLS]
     is_given = np.unpackbits(givens, axis=1)[:, :NUM_CELLS].astype(bool)
     targets = (digits + BLANK).astype(np.uint8)
-    return Examples(
-        givens=np.where(is_given, targets, np.uint8(BLANK)), targets=targets[:, None]
-    )
+    return Examples(givens=np.where(is_given, targets, np.uint8(BLANK)), targets=targets[:, None])

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from gram_core.config import GramConfig
 from gram_core.model import Gram
+from gram_core.state import LatentState
 from gram_core.training.batch import Source
 from gram_core.training.budget import Budget, Clock
-from gram_core.training.losses import StepLoss, Weights, heads_loss, step_loss
+from gram_core.training.losses import Rows, StepLoss, Weights, heads_loss, step_loss
 from gram_core.training.optimizer import Ema, optimizers, set_rate
 from gram_core.training.recipe import Recipe
 from gram_core.training.rollout import Ended, Rollout
@@ -119,14 +120,14 @@ class Trainer:
 
 
 def _backward(loss: Tensor) -> None:
-    loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
+    loss.backward()
 
 
-StepFunction = Callable[[Gram, object, object, Tensor, Weights], StepLoss]
+StepFunction = Callable[[Gram, LatentState, Rows, Tensor, Weights], StepLoss]
 
 
 def _compiled(execution: Execution) -> StepFunction:
-    function: StepFunction = step_loss  # type: ignore[assignment]  # narrower arguments
+    function: StepFunction = step_loss
     if not execution.is_compiled:
         return function
     compiled: StepFunction = torch.compile(function, dynamic=False)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from gram_core import catalog, puzzles
 from gram_core.checkpoint import load_model, save_model
 from gram_core.config import preset
 from gram_core.errors import CheckpointError
 from gram_core.model import Gram
-from safetensors.torch import load_file, save_file
 
 
 def saved(folder: Path, task_name: str = "sudoku-4x4", *, seed: int = 0) -> Gram:

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from gram_core import puzzles
 from gram_core.checkpoint import count_parameters
 from gram_core.config import GramConfig, preset
@@ -13,7 +15,6 @@ from gram_core.model import Gram, answer
 from gram_core.puzzles.base import Task
 from gram_core.state import LatentState, NoiseKey, StepOutput
 from gram_kernels import philox
-from torch import Tensor, nn
 
 
 def tiny(task_name: str = "sudoku-4x4", **changes: object) -> tuple[Task, Gram]:

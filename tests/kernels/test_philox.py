@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from gram_kernels import philox
 
 MASK = 0xFFFFFFFF
@@ -41,8 +42,12 @@ def test_integers_are_the_documented_function_of_seed_trajectory_step_and_elemen
     seeds = [0, 5, 2**40 + 3, -1]
     trajectories, steps = [0, 1, 63, 7], [0, 2, 15, 9]
     drawn = philox.integers(
-        torch.tensor(seeds), torch.tensor(trajectories), torch.tensor(steps),
-        transition=2, stream=philox.LATENT_STREAM, count=10,
+        torch.tensor(seeds),
+        torch.tensor(trajectories),
+        torch.tensor(steps),
+        transition=2,
+        stream=philox.LATENT_STREAM,
+        count=10,
     )
     for row, (seed, trajectory, step) in enumerate(zip(seeds, trajectories, steps, strict=True)):
         key = [seed & MASK, (seed >> 32) & MASK]
@@ -63,9 +68,7 @@ def test_normals_are_box_muller_of_the_integers() -> None:
     radius = np.sqrt(-2 * np.log(uniform[:, 0::2]))
     angle = 2 * np.pi * uniform[:, 1::2]
     expected = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=2).reshape(5, 12)
-    drawn = philox.normals(
-        rows, rows, rows, transition=0, stream=philox.GUIDANCE_STREAM, count=11
-    )
+    drawn = philox.normals(rows, rows, rows, transition=0, stream=philox.GUIDANCE_STREAM, count=11)
     np.testing.assert_allclose(drawn.numpy(), expected[:, :11], atol=2e-5)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from gram_core import puzzles
 from gram_core.puzzles.base import BLANK, PAD
 from gram_core.training.batch import Examples, augmented

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from gram_core import puzzles
 from gram_core.config import preset
 from gram_core.errors import CheckpointError, ConfigError
@@ -130,9 +131,7 @@ def test_prior_rollouts_learn_with_the_posterior_instead_of_being_left_behind() 
         depths=(Depths(until=1.0, num_steps=4),),
     )
     config = replace(preset("tiny", task), num_transitions=2)
-    run = Trainer(
-        config, source, recipe, budget=Budget(updates=300), execution=Execution(), seed=0
-    )
+    run = Trainer(config, source, recipe, budget=Budget(updates=300), execution=Execution(), seed=0)
     examples = source.draw(40, 1.0, np.random.default_rng(3))
     chance = probe(run.ema.averaged, task, examples, width=4, depth=4).valid
     for progress in run.run():
