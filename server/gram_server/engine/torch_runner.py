@@ -109,8 +109,7 @@ class TorchRunner:
         self._tables.upload()
         if arrangement.starts:
             self._initialise(arrangement.starts)
-        for rows in self._calls(self.num_slots):
-            self._embedding[rows] = self._model.encode(self._tables.tokens[rows])
+        self._encode(arrangement)
 
     @torch.inference_mode()
     def step(self, num_live: int) -> None:
@@ -157,6 +156,14 @@ class TorchRunner:
             torch.index_select(table, 0, sources, out=scratch)
             table.index_copy_(0, targets, scratch)
         self._tables.move(moves)
+
+    def _encode(self, arrangement: Arrangement) -> None:
+        """Embed the givens again in every call with a row that changed."""
+        changed = [move.target for move in arrangement.moves]
+        changed += [placement.row for placement in arrangement.starts]
+        for rows in self._calls(self.num_slots):
+            if any(rows.start <= row < rows.stop for row in changed):
+                self._embedding[rows] = self._model.encode(self._tables.tokens[rows])
 
     def _initialise(self, starts: Sequence[Placement]) -> None:
         """Write z_0 for rows that start, in calls of one size: the last row fills them up."""

@@ -20,10 +20,10 @@ from gram_server.engine import Engine, EngineJob, Finished
 from gram_server.engine.torch_runner import TorchRunner
 from gram_server.metrics.engine import EngineMetrics
 
-WIDTH = 20
+WIDTH = 14
 DEPTH = 8
 ROWS = 8
-NUM_MIXES = 60
+NUM_MIXES = 56
 MakeModel = Callable[[str], LoadedModel]
 TASKS = ("sudoku-4x4", "graph-coloring-5")
 
@@ -155,7 +155,7 @@ def _random_cases(task: str, rng: np.random.Generator) -> list[Case]:
             depth=int(rng.choice([3, DEPTH])),
             halt=str(rng.choice(["verified", "verified", "never"])),
         )
-        for _ in range(int(rng.integers(2, 6)))
+        for _ in range(int(rng.integers(2, 5)))
     ]
 
 
