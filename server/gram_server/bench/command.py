@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gram_server.bench.batching import Plan, measure, render
+from gram_server.bench.batching import Plan, measure
+from gram_server.bench.page import render
 from gram_server.errors import ConfigError
 
 

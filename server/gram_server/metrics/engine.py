@@ -4,6 +4,7 @@ One ``EngineMetrics`` per registry. Gauges are set from state, never counted up 
 """
 
 import time
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -18,75 +19,62 @@ class EngineMetrics:
     """The metric families; ``of`` gives one model's share of them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        model = ("model",)
-        self.supervision_steps = Counter(
-            "gram_supervision_steps_total", "Steps taken by trajectories", model, registry=registry
+        self._registry = registry
+        self._add_counters()
+        self._add_gauges()
+        self._add_histograms()
+
+    def _add_counters(self) -> None:
+        self.supervision_steps = self._counter("supervision_steps", "Steps taken by trajectories")
+        self.wasted_slot_steps = self._counter(
+            "wasted_slot_steps", "Row steps without use: padding, or a trajectory dropped", "reason"
         )
-        self.wasted_slot_steps = Counter(
-            "gram_wasted_slot_steps_total",
-            "Row steps without use: padding, or a trajectory dropped later",
-            ("model", "reason"),
-            registry=registry,
+        self.trajectories = self._counter("trajectories", "Trajectories that ended", "result")
+        self.solutions = self._counter("solutions", "Valid answers", "kind")
+        self.verify_mismatches = self._counter(
+            "verify_mismatch", "Answers the device verifier accepted and the plain checker refused"
         )
-        self.trajectories = Counter(
-            "gram_trajectories_total",
-            "Trajectories that ended, by how",
-            ("model", "result"),
-            registry=registry,
+
+    def _add_gauges(self) -> None:
+        self.slots_alive = self._gauge("slots_alive", "Slots with a trajectory")
+        self.slots_capacity = self._gauge("slots_capacity", "Slots")
+        self.last_step = self._gauge(
+            "engine_last_step_timestamp_seconds", "Unix time of the last step"
         )
-        self.solutions = Counter(
-            "gram_solutions_total", "Valid answers", ("model", "kind"), registry=registry
+
+    def _add_histograms(self) -> None:
+        self.step_duration = self._histogram(
+            "step_duration_seconds", "One step of the batch, results on the host", STEP_BUCKETS_S
         )
-        self.verify_mismatches = Counter(
-            "gram_verify_mismatch_total",
-            "Answers the device verifier accepted and the plain checker refused",
-            model,
-            registry=registry,
+        self.occupancy = self._histogram(
+            "batch_occupancy_ratio", "Live rows of the rows a step computed", RATIO_BUCKETS
         )
-        self.slots_alive = Gauge(
-            "gram_slots_alive", "Slots with a trajectory", model, registry=registry
+        self.steps_per_trajectory = self._histogram(
+            "steps_per_trajectory", "Steps a trajectory had taken at its end", COUNT_BUCKETS
         )
-        self.slots_capacity = Gauge("gram_slots_capacity", "Slots", model, registry=registry)
-        self.last_step = Gauge(
-            "gram_engine_last_step_timestamp_seconds",
-            "Unix time of the last step",
-            model,
-            registry=registry,
-        )
-        self.step_duration = Histogram(
-            "gram_step_duration_seconds",
-            "One step of the whole batch, results on the host",
-            model,
-            buckets=STEP_BUCKETS_S,
-            registry=registry,
-        )
-        self.occupancy = Histogram(
-            "gram_batch_occupancy_ratio",
-            "Live rows of the rows a step computed",
-            model,
-            buckets=RATIO_BUCKETS,
-            registry=registry,
-        )
-        self.steps_per_trajectory = Histogram(
-            "gram_steps_per_trajectory",
-            "Steps a trajectory had taken at its end",
-            model,
-            buckets=COUNT_BUCKETS,
-            registry=registry,
-        )
-        self.trajectories_per_solution = Histogram(
-            "gram_trajectories_per_solution",
+        self.trajectories_per_solution = self._histogram(
+            "trajectories_per_solution",
             "Started trajectories of a solved job per distinct solution",
-            model,
-            buckets=COUNT_BUCKETS,
-            registry=registry,
+            COUNT_BUCKETS,
         )
-        self.startup_phase = Histogram(
-            "gram_startup_phase_seconds",
+        self.startup_phase = self._histogram(
+            "startup_phase_seconds",
             "Duration of each phase of the start",
-            ("phase",),
-            buckets=PHASE_BUCKETS_S,
-            registry=registry,
+            PHASE_BUCKETS_S,
+            label="phase",
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"gram_{name}", text, ("model", *labels), registry=self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"gram_{name}", text, ("model",), registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float], *, label: str = "model"
+    ) -> Histogram:
+        return Histogram(
+            f"gram_{name}", text, (label,), buckets=tuple(buckets), registry=self._registry
         )
 
     def of(self, model: str) -> "ModelMetrics":

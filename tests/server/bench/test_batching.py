@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from gram_server.bench.batching import Plan, measure, render
+from gram_server.bench.batching import Plan, measure
 from gram_server.bench.command import main
+from gram_server.bench.page import render
 from gram_server.errors import ConfigError
 
 GRIDS = ("1.34341221434321", "1.343.1221434321", "12343412214343.1", "12.4341221434321")

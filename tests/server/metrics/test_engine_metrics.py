@@ -1,0 +1,57 @@
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gram_server.metrics.engine import EngineMetrics
+
+NAMES = {
+    "gram_supervision_steps",
+    "gram_wasted_slot_steps",
+    "gram_trajectories",
+    "gram_solutions",
+    "gram_verify_mismatch",
+    "gram_slots_alive",
+    "gram_slots_capacity",
+    "gram_engine_last_step_timestamp_seconds",
+    "gram_step_duration_seconds",
+    "gram_batch_occupancy_ratio",
+    "gram_steps_per_trajectory",
+    "gram_trajectories_per_solution",
+    "gram_startup_phase_seconds",
+}
+
+
+def test_every_series_of_a_model_exists_from_the_start() -> None:
+    registry = CollectorRegistry()
+    EngineMetrics(registry).of("a")
+    families = list(text_string_to_metric_families(generate_latest(registry).decode()))
+    assert {family.name for family in families} >= NAMES
+    reasons = {
+        sample.labels["reason"]
+        for family in families
+        if family.name == "gram_wasted_slot_steps"
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    assert reasons == {"padding", "aborted", "preempted"}
+
+
+def test_a_step_counts_its_live_rows_and_its_padding() -> None:
+    registry = CollectorRegistry()
+    metrics = EngineMetrics(registry).of("a")
+    metrics.observe_step(num_live=5, num_rows=8, duration_s=0.002)
+    labels = {"model": "a"}
+    assert registry.get_sample_value("gram_supervision_steps_total", labels) == 5
+    padding = {**labels, "reason": "padding"}
+    assert registry.get_sample_value("gram_wasted_slot_steps_total", padding) == 3
+    assert registry.get_sample_value("gram_batch_occupancy_ratio_sum", labels) == 0.625
+    assert registry.get_sample_value("gram_step_duration_seconds_count", labels) == 1
+
+
+def test_a_job_without_solution_has_no_cost_per_solution() -> None:
+    registry = CollectorRegistry()
+    metrics = EngineMetrics(registry).of("a")
+    metrics.observe_job(num_trajectories=16, num_solutions=0)
+    metrics.observe_job(num_trajectories=16, num_solutions=4)
+    name = "gram_trajectories_per_solution"
+    assert registry.get_sample_value(f"{name}_count", {"model": "a"}) == 1
+    assert registry.get_sample_value(f"{name}_sum", {"model": "a"}) == 4
