@@ -96,9 +96,9 @@ def recipe(task: Task) -> Recipe:
         num_rows=256 if task.has_adjacency else 64,
         learning_rate=1e-3,
         beta=0.5 if task.has_adjacency else 0.07,
-        prior_share=0.5,
+        prior_share=0.5 if task.has_adjacency else 0.7,
         is_nearest=True,
-        depths=(Depths(until=1.0, num_steps=8),),
+        depths=(Depths(until=0.5, num_steps=8), Depths(until=1.0, num_steps=12)),
         default_depth=16,
         overrides=several,
     )
