@@ -28,7 +28,6 @@ MAX_DOCSTRING_LINES = 6
 # Tables of declarations, one after the other: there is no course of action to lose.
 LONG_TABLES = {
     "server/gram_server/api/parameters.py:solve_parameters",
-    "server/gram_server/metrics/engine.py:__init__",
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
