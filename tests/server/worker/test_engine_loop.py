@@ -38,7 +38,7 @@ def _run(loop: EngineLoop, events: list[EngineEvent]) -> threading.Thread:
 
 
 def _wait(condition: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + 10.0
+    deadline_s = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.002)
@@ -50,7 +50,7 @@ def test_a_job_is_solved_and_the_loop_stops_when_told(make_job: Any, guessing_mo
     loop.inbox.put(_submit(make_job(width=16, augment=False), guessing_model))
     _wait(lambda: any(isinstance(event, Finished) for event in events))
     loop.inbox.put(Stop())
-    thread.join(5.0)
+    thread.join(60.0)
     assert not thread.is_alive()
     end = events[-1]
     assert isinstance(end, Finished)
@@ -65,7 +65,7 @@ def test_an_abort_ends_a_running_job(make_job: Any, guessing_model: Any) -> None
     loop.inbox.put(Abort("a"))
     _wait(lambda: any(isinstance(event, Finished) for event in events))
     loop.inbox.put(Stop())
-    thread.join(5.0)
+    thread.join(60.0)
     end = events[-1]
     assert isinstance(end, Finished)
     assert end.outcome == "cancelled"
@@ -78,7 +78,7 @@ def test_the_loop_sleeps_while_there_is_nothing_to_do(guessing_model: Any) -> No
     time.sleep(0.3)
     used_s = time.process_time() - started_s
     loop.inbox.put(Stop())
-    thread.join(5.0)
+    thread.join(60.0)
     assert used_s < 0.03
 
 
@@ -98,7 +98,7 @@ def test_the_heartbeat_shows_ticks_and_work_that_is_left(
     loop.inbox.put(Abort("a"))
     _wait(lambda: any(isinstance(event, Finished) for event in events))
     loop.inbox.put(Stop())
-    thread.join(5.0)
+    thread.join(60.0)
     beat = read_heartbeat(tmp_path / "beat")
     heartbeat.close()
     assert beat is not None
