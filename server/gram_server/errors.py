@@ -12,6 +12,7 @@ ServerError
   ConfigError            the operator can fix it
   NotReady               starting or draining: try again later
   JobFailed              we must fix it
+  JobInterrupted         the server stopped first: try again
   LinkClosed             the process at the other end of the link went away
 """
 
@@ -108,6 +109,13 @@ class JobFailed(ServerError):
     def __init__(self, detail: str, *, code: str = "job_failed") -> None:
         super().__init__(detail)
         self.code = code
+
+
+class JobInterrupted(ServerError):
+    """The server stopped before an accepted job was done; the same request may succeed later."""
+
+    code = "not_ready"
+    retry_after_s = 1
 
 
 class LinkClosed(ServerError):

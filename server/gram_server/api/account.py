@@ -11,7 +11,7 @@ from typing import Any
 
 from gram_server.api.context import Context
 from gram_server.api.partial import partial_result
-from gram_server.errors import JobFailed, LinkClosed, NotReady
+from gram_server.errors import JobFailed, JobInterrupted, LinkClosed, NotReady
 from gram_server.job import Job, JobRecord, JobState, ModelReport
 from gram_server.metrics import Outcome
 
@@ -64,14 +64,17 @@ class Account:
 @asynccontextmanager
 async def open_account(context: Context, job: Job, model: ModelReport) -> AsyncIterator[Account]:
     """Submit a job and follow it; leaving without an answer cancels it."""
-    await context.store.submit(job)
+    try:
+        await context.store.submit(job)
+    except LinkClosed as error:
+        raise NotReady("the server is stopping and takes no new work") from error
     account = Account(context=context, job=job, model=model, started_s=time.perf_counter())
     context.lifecycle.inflight.add(job.id)
     try:
         yield account
     except LinkClosed as error:
         account.outcome = "failed"
-        raise NotReady("the server stopped before the job was done") from error
+        raise JobInterrupted("the server stopped before the job was done") from error
     finally:
         context.lifecycle.inflight.discard(job.id)
         if account.outcome is None:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gram_core.errors import CoreError, Issue, PuzzleInvalid
 from gram_server.api.request_id import HEADER, request_id_of
-from gram_server.errors import NotReady, QueueFull, ServerError, UserError
+from gram_server.errors import JobInterrupted, NotReady, QueueFull, ServerError, UserError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -105,7 +105,7 @@ def problem_of(error: Exception) -> Problem:
     kind = CATALOGUE.get(getattr(error, "code", ""), CATALOGUE["internal"])
     if isinstance(error, PuzzleInvalid):
         return Problem(type=kind, detail=str(error), issues=error.issues)
-    if isinstance(error, QueueFull | NotReady):
+    if isinstance(error, QueueFull | NotReady | JobInterrupted):
         return Problem(type=kind, detail=str(error), retry_after_s=error.retry_after_s)
     if isinstance(error, UserError):
         issues = () if error.field is None else (Issue(error.field, error.detail),)

@@ -104,7 +104,8 @@ async def _events(
                     yield format_event(event.kind, event.data, number=event.id)
             result = account.close(await context.store.get(admitted.job.id))
         yield format_event(EventKind.DONE, result, number=last)
-    except QueueFull:
+    except (QueueFull, NotReady):
+        # Not accepted: a refusal, which comes before the stream.
         raise
     except ServerError as error:
         problem = problem_of(error).document(request_id)

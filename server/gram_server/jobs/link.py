@@ -118,7 +118,11 @@ class _Session:
             task.cancel()
 
     async def _claim(self, number: int, max_jobs: int) -> None:
-        jobs = await self._worker.claim(max_jobs=max_jobs)
+        try:
+            jobs = await self._worker.claim(max_jobs=max_jobs)
+        except LinkClosed:
+            # The store is closing and ends the connection itself.
+            return
         frame = {"call": "jobs", "number": number, "jobs": [dump_job(job) for job in jobs]}
         self._writer.write(_frame(frame))
 

@@ -248,6 +248,21 @@ def test_sigterm_lets_requests_finish_and_ends_with_status_zero(start_server: An
     assert not worker.is_running()
 
 
+def test_requests_that_outlast_the_drain_are_told_to_try_again(start_server: Any) -> None:
+    server = start_server("--drain-s", "0.5")
+    with ThreadPoolExecutor(1) as pool:
+        solving = pool.submit(
+            lambda: httpx.post(f"{server.url}/solve", params=LONG, content=EASY, timeout=60.0)
+        )
+        server.wait(lambda: is_running(server))
+        server.process.send_signal(signal.SIGTERM)
+        answer = solving.result()
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert (answer.json()["retryable"], answer.headers["Retry-After"]) == (True, "1")
+    assert server.process.wait(30.0) == 0
+    assert server.talk == []
+
+
 def test_a_second_signal_ends_at_once(start_server: Any) -> None:
     server = start_server()
     query = "&".join(f"{name}={value}" for name, value in LONG.items())

@@ -1,0 +1,125 @@
+"""What only the socket can do wrong: strangers, broken frames, a worker that vanishes."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gram_server.errors import LinkClosed
+from gram_server.job import Job, JobState
+from gram_server.jobs.link import LinkServer, LinkStore
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.settings import QueueConfig
+
+pytestmark = pytest.mark.anyio
+
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[tuple[MemoryStore, Path]]:
+    store = MemoryStore(QueueConfig())
+    path = tmp_path / "link.sock"
+    server = LinkServer(store, path)
+    await server.start()
+    yield store, path
+    await server.close()
+    await store.close()
+
+
+def frame(text: bytes) -> bytes:
+    return struct.pack(">I", len(text)) + text
+
+
+async def test_only_this_user_may_connect(served: Any) -> None:
+    _, path = served
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"\x00",
+        b"GET / HTTP/1.1\r\n\r\n",
+        frame(b"not json"),
+        frame(b"[]"),
+        frame(b"{}"),
+        frame(b'{"worker": "x"}') + frame(b'{"call": "nothing"}'),
+        frame(b'{"worker": "x"}') + frame(b'{"call": "claim"}'),
+        frame(b'{"worker": "x"}') + struct.pack(">I", 2**32 - 1),
+    ],
+)
+async def test_a_stranger_is_cut_off_and_does_no_harm(
+    served: tuple[MemoryStore, Path], make_job: MakeJob, sent: bytes
+) -> None:
+    store, path = served
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(sent)
+    writer.write_eof()
+    async with asyncio.timeout(5.0):
+        assert await reader.read() == b""
+    writer.close()
+    worker = await LinkStore.connect(path, worker="good")
+    await store.submit(make_job())
+    assert [job.id for job in await worker.claim(max_jobs=1)] == ["a"]
+    await worker.close()
+
+
+async def test_a_vanished_worker_gives_its_jobs_back(
+    served: tuple[MemoryStore, Path], make_job: MakeJob
+) -> None:
+    store, path = served
+    worker = await LinkStore.connect(path, worker="w1")
+    await store.submit(make_job())
+    await worker.claim(max_jobs=1)
+    worker._writer.transport.abort()
+    other = await LinkStore.connect(path, worker="w2")
+    async with asyncio.timeout(5.0):
+        [job] = await other.claim(max_jobs=1)
+    assert (job.id, job.attempt) == ("a", 1)
+    await worker.close()
+    await other.close()
+
+
+async def test_the_end_of_the_server_ends_every_call_of_a_worker(
+    tmp_path: Path, make_job: MakeJob
+) -> None:
+    store = MemoryStore(QueueConfig())
+    server = LinkServer(store, tmp_path / "link.sock")
+    await server.start()
+    worker = await LinkStore.connect(tmp_path / "link.sock", worker="w")
+    claim = asyncio.create_task(worker.claim(max_jobs=1))
+    heard = asyncio.create_task(_all(worker.cancellations()))
+    await asyncio.sleep(0.01)
+    await server.close()
+    async with asyncio.timeout(5.0):
+        with pytest.raises(LinkClosed):
+            await claim
+        assert await heard == []
+        with pytest.raises(LinkClosed):
+            await worker.fail("a", code="x", detail="y")
+    await worker.close()
+    await store.close()
+
+
+async def test_what_was_written_before_closing_arrives(
+    served: tuple[MemoryStore, Path], make_job: MakeJob
+) -> None:
+    store, path = served
+    worker = await LinkStore.connect(path, worker="w")
+    await store.submit(make_job())
+    await worker.claim(max_jobs=1)
+    result: dict[str, object] = {"status": "solved", "padding": "x" * 5_000_000}
+    await worker.complete("a", result)
+    await worker.close()
+    record = await store.wait("a", timeout_s=5.0)
+    assert record.state is JobState.DONE
+    assert record.result == result
+
+
+async def _all(stream: AsyncIterator[str]) -> list[str]:
+    return [item async for item in stream]
