@@ -138,7 +138,16 @@ class Gram(nn.Module):
         return self.read(state)
 
 
-def answer(logits: Tensor, *, allows_blank: bool) -> Tensor:
-    """Return the most likely legal answer tokens, (batch, length) int64, of decoder logits."""
+def answer(logits: Tensor, givens: Tensor, *, allows_blank: bool) -> Tensor:
+    """Return the most likely legal answer, (batch, length) int64 tokens.
+
+    Given cells keep their value: training charges nothing for them, so their logits mean nothing.
+
+    Args:
+        logits: (batch, length, vocabulary) from the decoder.
+        givens: (batch, length) tokens of the instance.
+        allows_blank: whether an answer may hold BLANK.
+    """
     first = BLANK if allows_blank else FIRST_VALUE
-    return logits[..., first:].argmax(dim=-1) + first
+    likely = logits[..., first:].argmax(dim=-1) + first
+    return torch.where(givens == BLANK, likely, givens)

@@ -131,7 +131,7 @@ def _solve_batch(
     )
     for step, output in enumerate(steps, start=1):
         is_open = solved_at == 0
-        current = answer(output.logits, allows_blank=task.allows_blank)
+        current = answer(output.logits, givens, allows_blank=task.allows_blank)
         answers = torch.where(is_open[:, None], current, answers)
         values = torch.where(is_open, output.value, values)
         is_valid = verify(current, givens, tables, adjacency=adjacency).is_valid

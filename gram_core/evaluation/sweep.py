@@ -167,8 +167,9 @@ class Sweep:
         self._state.high[rows] = output.state.high
         self._state.low[rows] = output.state.low
         self._key.step[rows] += 1
-        answers = answer(output.logits, allows_blank=self._loaded.task.allows_blank)
-        is_valid = verify(answers, self._givens[rows], self._tables, adjacency=adjacency).is_valid
+        givens = self._givens[rows]
+        answers = answer(output.logits, givens, allows_blank=self._loaded.task.allows_blank)
+        is_valid = verify(answers, givens, self._tables, adjacency=adjacency).is_valid
         return self._through(live, answers, is_valid, key.step + 1)
 
     def _through(

@@ -50,7 +50,7 @@ def probe(model: Gram, task: Task, examples: Examples, *, width: int, depth: int
         model, givens, torch.full_like(indices, 7), indices, depth=depth, adjacency=graphs
     )
     for output in steps:
-        current = answer(output.logits, allows_blank=task.allows_blank)
+        current = answer(output.logits, givens, allows_blank=task.allows_blank)
         is_valid = verify(current, givens, tables, adjacency=graphs).is_valid
         answers = torch.where((is_valid & ~is_solved)[:, None], current, answers)
         is_solved |= is_valid

@@ -161,13 +161,15 @@ def test_the_empty_board_runs_like_any_input() -> None:
     assert torch.isfinite(output.logits).all()
 
 
-def test_the_answer_holds_legal_tokens_only() -> None:
+def test_the_answer_holds_legal_tokens_and_keeps_what_is_given() -> None:
     logits = torch.randn(50, 16, 6) + torch.tensor([9.0, 9.0, 0, 0, 0, 0])
-    assert answer(logits, allows_blank=False).min() == 2
-    with_blank = answer(logits, allows_blank=True)
-    assert with_blank.min() == 1
-    expected = logits[..., 2:].argmax(dim=-1) + 2
-    assert torch.equal(answer(logits, allows_blank=False), expected)
+    nothing = torch.ones(50, 16, dtype=torch.int64)
+    assert answer(logits, nothing, allows_blank=True).min() == 1
+    likely = logits[..., 2:].argmax(dim=-1) + 2
+    assert torch.equal(answer(logits, nothing, allows_blank=False), likely)
+    givens = torch.randint(1, 6, (50, 16))
+    kept = answer(logits, givens, allows_blank=False)
+    assert torch.equal(kept, torch.where(givens > 1, givens, likely))
 
 
 def test_kl_equals_that_of_independent_normals() -> None:

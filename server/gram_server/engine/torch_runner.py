@@ -192,11 +192,12 @@ class TorchRunner:
         self._low[live] = state.low[:num_live]
 
     def _pack(self, output: StepOutput, rows: slice) -> None:
-        answers = answer(output.logits, allows_blank=self._allows_blank)
+        givens = self._tables.tokens[rows]
+        answers = answer(output.logits, givens, allows_blank=self._allows_blank)
         adjacency = self._tables.adjacency
         verification = verify(
             answers,
-            self._tables.tokens[rows],
+            givens,
             self._units,
             adjacency=None if adjacency is None else adjacency[rows],
         )
