@@ -49,6 +49,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, object]:
         num_rows=options.rows,
         is_complete=options.all_trajectories,
         is_bf16=options.precision == "bf16",
+        is_compiled=options.compile,
     )
     return {
         "model": info.id,
@@ -83,6 +84,7 @@ def measure(
     num_rows: int = 256,
     is_complete: bool = False,
     is_bf16: bool = False,
+    is_compiled: bool = False,
 ) -> list[Report]:
     """Run trajectories on every case and summarise them.
 
@@ -96,11 +98,20 @@ def measure(
         num_rows: rows of the running batch.
         is_complete: run every trajectory, also of solved instances, and count solutions.
         is_bf16: run matrix products in bfloat16.
+        is_compiled: compile the step; worth it for long evaluations.
     """
     family = puzzles.family(loaded.task.family)
     encoded = [family.encode(case.instance) for case in cases]
     rows = min(num_rows, width * len(cases))
-    sweep = Sweep(loaded, encoded, depth=depth, seed=seed, augment=augment, num_rows=rows)
+    sweep = Sweep(
+        loaded,
+        encoded,
+        depth=depth,
+        seed=seed,
+        augment=augment,
+        num_rows=rows,
+        is_compiled=is_compiled,
+    )
     # Trajectory by trajectory: the first ones of all instances run before any second one, so that
     # fewer are started than needed.
     work = [Work(index, each) for each in range(width) for index in range(len(cases))]
@@ -138,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--compile", action="store_true", help="compile the step first")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     return parser
 

@@ -51,6 +51,7 @@ class Sweep:
         seed: int,
         augment: bool,
         num_rows: int,
+        is_compiled: bool = False,
     ) -> None:
         """Prepare empty rows.
 
@@ -60,8 +61,11 @@ class Sweep:
             depth: supervision steps of a trajectory.
             seed: of noise and views; the instance's index is added to it.
             augment: use symmetry views.
-            num_rows: rows of the batch.
+            num_rows: rows of the batch; all of them are computed in every step.
+            is_compiled: compile the step; takes a minute, then runs faster.
         """
+        step = loaded.model.supervision_step
+        self._advance = torch.compile(step, dynamic=False) if is_compiled else step
         self._loaded, self._encoded = loaded, encoded
         self._depth, self._seed, self._augment = depth, seed, augment
         self._family = puzzles.family(loaded.task.family)
@@ -158,30 +162,26 @@ class Sweep:
         self._embedding[rows] = model.encode(givens.long())
 
     def _step(self, live: list[int]) -> list[tuple[int, Attempt]]:
-        """Advance the live rows and return those that are through."""
-        rows = torch.tensor(live, device=self._device)
-        adjacency = None if self._adjacency is None else self._adjacency[rows]
-        key = NoiseKey(*(part[rows] for part in self._key))
-        state = LatentState(self._state.high[rows], self._state.low[rows])
-        output = self._loaded.model.supervision_step(state, self._embedding[rows], key, adjacency)
-        self._state.high[rows] = output.state.high
-        self._state.low[rows] = output.state.low
-        self._key.step[rows] += 1
-        givens = self._givens[rows]
-        answers = answer(output.logits, givens, allows_blank=self._loaded.task.allows_blank)
-        is_valid = verify(answers, givens, self._tables, adjacency=adjacency).is_valid
-        return self._through(live, answers, is_valid, key.step + 1)
+        """Advance all rows and return those of the live ones that are through."""
+        output = self._advance(self._state, self._embedding, self._key, self._adjacency)
+        self._state.high.copy_(output.state.high)
+        self._state.low.copy_(output.state.low)
+        self._key.step.add_(1)
+        allows_blank = self._loaded.task.allows_blank
+        answers = answer(output.logits, self._givens, allows_blank=allows_blank)
+        verdict = verify(answers, self._givens, self._tables, adjacency=self._adjacency)
+        is_over = (verdict.is_valid | (self._key.step >= self._depth)).tolist()
+        through = [row for row in live if is_over[row]]
+        return self._attempts(through, answers, verdict.is_valid) if through else []
 
-    def _through(
-        self, live: list[int], answers: Tensor, is_valid: Tensor, steps: Tensor
+    def _attempts(
+        self, rows: list[int], answers: Tensor, is_valid: Tensor
     ) -> list[tuple[int, Attempt]]:
-        is_over = (is_valid | (steps >= self._depth)).cpu().numpy()
-        tokens = answers.cpu().numpy().astype(np.uint8)
-        numbers, valid = steps.tolist(), is_valid.tolist()
+        tokens = answers[rows].cpu().numpy().astype(np.uint8)
+        steps, valid = self._key.step[rows].tolist(), is_valid[rows].tolist()
         found = []
-        for place in np.flatnonzero(is_over).tolist():
-            symmetry = self._views[live[place]]
-            posted = tokens[place] if symmetry is None else symmetry.invert(tokens[place])
-            step = numbers[place]
-            found.append((live[place], Attempt(step if valid[place] else None, step, posted)))
+        for row, seen, step, solved in zip(rows, tokens, steps, valid, strict=True):
+            symmetry = self._views[row]
+            posted = seen if symmetry is None else symmetry.invert(seen)
+            found.append((row, Attempt(step if solved else None, step, posted)))
         return found

@@ -31,11 +31,11 @@ class Stage:
 
 
 STAGES = (
-    Stage(until=0.2, max_rating=2.6, hard_share=0.0),
-    Stage(until=0.4, max_rating=9.9, hard_share=0.1),
-    Stage(until=1.0, max_rating=9.9, hard_share=0.5),
+    Stage(until=0.6, max_rating=2.6, hard_share=0.0),
+    Stage(until=0.85, max_rating=9.9, hard_share=0.05),
+    Stage(until=1.0, max_rating=9.9, hard_share=0.25),
 )
-"""Easy puzzles first: mixing all from the start learns several times slower."""
+"""Easy puzzles for most of the budget: what they teach carries over to the hardest ones."""
 
 
 class SudokuFiles:
