@@ -23,18 +23,23 @@ class Case(NamedTuple):
     """All solutions, as ``canonical`` counts them; None where unknown."""
 
 
+SMALL_SUDOKU = 4
+"""Side of the boards whose instances are all enumerated, with a held-out part."""
+NUM_GENERATED = 200
 RATING_BOUNDS = (1.7, 4.5, 7.0)
 
 
 def read_cases(task: Task, path: Path | None, *, limit: int | None) -> list[Case]:
-    """Return the cases of a file, or the task's held-out instances when there is none.
+    """Return the cases of a file or, without one, held-out or freshly made instances.
 
     Args:
         task: what they must be instances of.
         path: ``.tsv`` with a ``puzzle`` column, ``.npz`` as for training, else one puzzle a line.
         limit: at most that many, spread evenly over the file.
     """
-    if path is None:
+    if path is None and task.family == "sudoku" and task.size > SMALL_SUDOKU:
+        cases = _generated(task, limit or NUM_GENERATED)
+    elif path is None:
         cases = _held_out(task)
     elif path.suffix == ".tsv":
         cases = _from_tsv(path)
@@ -94,12 +99,19 @@ def _sudoku(givens: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> object:
     return puzzles.family("sudoku").parse_text(text)
 
 
+def _generated(task: Task, count: int) -> list[Case]:
+    """Make minimal puzzles with one solution, the same ones each time."""
+    family = puzzles.family(task.family)
+    rng = np.random.default_rng(0)
+    return [Case(family.generate(task, rng), "all", 1) for _ in range(count)]
+
+
 def _held_out(task: Task) -> list[Case]:
     pool = make_pool(task, "held_out")
     if task.family == "graph-coloring":
         # Without givens, colourings come in classes of renamed colours.
         return [
-            Case(_graph(task, pool, row), "all", _num_classes(task, pool, row))
+            Case(_graph(task, pool, row), "all", _num_classes(pool, row))
             for row in range(len(pool.givens))
         ]
     instances = [_board(task, row) for row in pool.givens]
@@ -124,11 +136,10 @@ def _graph(task: Task, pool: Pool, row: int) -> object:
     return puzzles.family(task.family).parse({"puzzle": task.family, **body})
 
 
-def _num_classes(task: Task, pool: Pool, row: int) -> int | None:
-    """Count colourings up to renaming; None when the pool holds only a part of them."""
-    number = int(pool.num_solutions[row])
-    if number > pool.targets.shape[1]:
-        return None
-    family = puzzles.family(task.family)
-    instance = _graph(task, pool, row)
-    return len({family.canonical(instance, each) for each in pool.targets[row, :number]})
+def _num_classes(pool: Pool, row: int) -> int | None:
+    """Count 3-colourings up to renaming: with an edge, every class holds 6 colourings.
+
+    Classes of two colours hold 3 * 2 of them, those of three colours 3!.
+    """
+    assert pool.adjacency is not None
+    return int(pool.num_solutions[row]) // 6 if pool.adjacency[row].any() else None

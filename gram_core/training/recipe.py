@@ -66,7 +66,7 @@ def recipe(task: Task) -> Recipe:
     """Return the chosen recipe of a task; docs/training.md says why."""
     if task.name == "sudoku-9x9":
         return Recipe(
-            # One solution: a posterior that knows it has nothing to choose, and its KL only disturbs.
+            # One solution leaves a posterior nothing to choose; its KL only disturbs.
             prior_share=1.0,
             depths=(
                 Depths(until=0.6, num_steps=8),

@@ -138,6 +138,23 @@ def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
     assert puzzles.family("sudoku").dump(from_archive)["grid"] == PUZZLE
 
 
+def test_without_a_file_sudoku_puzzles_with_one_solution_are_made() -> None:
+    family = puzzles.family("sudoku")
+    cases = read_cases(puzzles.task("sudoku-6x6"), None, limit=3)
+    again = read_cases(puzzles.task("sudoku-6x6"), None, limit=3)
+    assert cases == again
+    for case in cases:
+        assert len(list(family.enumerate(case.instance, limit=2))) == 1
+
+
+def test_held_out_graphs_know_their_number_of_colourings() -> None:
+    task = puzzles.task("graph-coloring-6")
+    family = puzzles.family("graph-coloring")
+    for case in read_cases(task, None, limit=8):
+        exact = len(list(family.enumerate(case.instance, limit=1000)))
+        assert case.num_solutions == exact
+
+
 def test_a_line_that_is_no_puzzle_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.txt"
     path.write_text("55" + PUZZLE[2:])
