@@ -1,6 +1,7 @@
 """Reads puzzles to evaluate on: TSV tables, NPZ archives, one a line, or generated ones."""
 
 import csv
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +35,8 @@ def read_cases(task: Task, path: Path | None, *, limit: int | None) -> list[Case
 
     Args:
         task: what they must be instances of.
-        path: ``.tsv`` with a ``puzzle`` column, ``.npz`` as for training, else one puzzle a line.
+        path: ``.tsv`` with a ``puzzle`` column, ``.npz`` as for training, else one puzzle a line,
+            in the family's text form or as a JSON body.
         limit: at most that many, spread evenly over the file.
     """
     if path is None and task.family == "sudoku" and task.size > SMALL_SUDOKU:
@@ -77,8 +79,8 @@ def _group(row: dict[str, str]) -> str:
 
 def _parsed(family: puzzles.AnyFamily, text: str, path: Path) -> object:
     try:
-        return family.parse_text(text)
-    except PuzzleInvalid as error:
+        return family.parse(json.loads(text)) if text.startswith("{") else family.parse_text(text)
+    except (PuzzleInvalid, json.JSONDecodeError) as error:
         raise ConfigError("data", str(path), f"{text!r} is no puzzle: {error}") from error
 
 

@@ -130,6 +130,8 @@ def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
     lines.write_text(f"{PUZZLE}\n\n{PUZZLE}\n")
     assert len(read_cases(task, lines, limit=None)) == 2
     assert len(read_cases(task, lines, limit=1)) == 1
+    lines.write_text(f'{{"puzzle": "sudoku", "grid": "{PUZZLE}"}}\n')
+    assert len(read_cases(task, lines, limit=None)) == 1
     digits = np.array([*map(int, SOLUTION), 0], dtype=np.uint8).reshape(41, 2)
     given = np.packbits(np.array([character != "." for character in PUZZLE]))
     archive = tmp_path / "some.npz"
