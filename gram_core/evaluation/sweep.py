@@ -94,16 +94,17 @@ class Sweep:
 
         Args:
             work: what to run.
-            stop_when_solved: drop the other trajectories of an instance once one is solved.
+            stop_when_solved: drop the later trajectories of an instance once one has solved it;
+                earlier ones go on, so that shares by width are exact.
             progress: told the number of trajectories finished or dropped.
         """
         waiting = deque(work)
         attempts: dict[Work, Attempt] = {}
-        solved: set[int] = set()
+        solved: dict[int, int] = {}
         while True:
             if stop_when_solved:
                 self._drop(solved)
-            self._refill(waiting, solved if stop_when_solved else set())
+            self._refill(waiting, solved if stop_when_solved else {})
             rows = [row for row, item in enumerate(self._work) if item is not None]
             if not rows:
                 return attempts
@@ -113,20 +114,21 @@ class Sweep:
                 attempts[item] = attempt
                 self._work[row] = None
                 if attempt.solved_at is not None:
-                    solved.add(item.instance)
+                    earlier = solved.get(item.instance, item.trajectory)
+                    solved[item.instance] = min(earlier, item.trajectory)
             progress(len(work) - len(waiting))
 
-    def _drop(self, solved: set[int]) -> None:
+    def _drop(self, solved: dict[int, int]) -> None:
         for row, item in enumerate(self._work):
-            if item is not None and item.instance in solved:
+            if item is not None and _is_needless(item, solved):
                 self._work[row] = None
 
-    def _refill(self, waiting: deque[Work], solved: set[int]) -> None:
+    def _refill(self, waiting: deque[Work], solved: dict[int, int]) -> None:
         chosen: list[int] = []
         for row, item in enumerate(self._work):
             while item is None and waiting:
                 candidate = waiting.popleft()
-                if candidate.instance not in solved:
+                if not _is_needless(candidate, solved):
                     item = self._work[row] = candidate
                     chosen.append(row)
         if chosen:
@@ -185,3 +187,8 @@ class Sweep:
             posted = seen if symmetry is None else symmetry.invert(seen)
             found.append((row, Attempt(step if solved else None, step, posted)))
         return found
+
+
+def _is_needless(item: Work, solved: dict[int, int]) -> bool:
+    """Say whether an earlier trajectory has solved the instance."""
+    return item.instance in solved and solved[item.instance] < item.trajectory

@@ -83,6 +83,7 @@ def test_a_sweep_that_stops_when_solved_spends_no_more_on_that_instance(tmp_path
     whole = measure(loaded, cases, width=8, depth=6, is_complete=True, num_rows=16)[0]
     short = measure(loaded, cases, width=8, depth=6, num_rows=16)[0]
     assert short.solved == whole.solved
+    assert short.solved_by_width == whole.solved_by_width
     assert short.steps_per_puzzle < whole.steps_per_puzzle
     assert short.distinct is None
     assert whole.distinct is not None
