@@ -4,6 +4,7 @@ JSON on standard output, talk on standard error; exit status 0, 1 for a failure,
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,9 @@ from gram_server.logs import set_up_logging
 from gram_server.settings import Settings
 
 PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+OPENMP_SPINS = "3000"
+"""How long a CPU thread of the model waits busily for the others: some ten microseconds."""
 
 Command = Callable[..., Any]
 
@@ -38,6 +42,10 @@ class Group(click.Group):
 @click.version_option(package_name="gram-server")
 def main() -> None:
     """Solve puzzles with a generative recursive reasoning model."""
+    # Read when torch is loaded. By default its threads spin so long for each other that a step
+    # takes hundreds of times longer where other work has a processor; this many cost next to
+    # nothing where none has.
+    os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
 
 
 def engine_options(command: Command) -> Command:
