@@ -27,7 +27,8 @@ class StepReport:
     num_rows: int
     """Rows computed, padding included."""
     duration_s: float = 0.0
-    """From the start of the step until its results were on the host."""
+    """From the admission of new rows, or the start of the step, until the results were on the
+    host."""
 
 
 class Runner(Protocol):

@@ -69,7 +69,7 @@ class TorchRunner:
         self._allocate(task.length)
         self._num_live = 0
         self._num_computed = 0
-        self._started_s = 0.0
+        self._started_s: float | None = None
 
     @property
     def rows_per_call(self) -> int:
@@ -102,6 +102,7 @@ class TorchRunner:
     @torch.inference_mode()
     def arrange(self, arrangement: Arrangement) -> None:
         """Copy rows as the moves say, then start new trajectories in theirs."""
+        self._started_s = time.perf_counter()
         if arrangement.moves:
             self._move(arrangement.moves)
         for placement in arrangement.starts:
@@ -114,7 +115,8 @@ class TorchRunner:
     @torch.inference_mode()
     def step(self, num_live: int) -> None:
         """Advance the live rows and decode, verify and pack what they answer."""
-        self._started_s = time.perf_counter()
+        if self._started_s is None:
+            self._started_s = time.perf_counter()
         self._num_live = num_live
         calls = self._calls(num_live)
         self._num_computed = calls[-1].stop
@@ -132,6 +134,8 @@ class TorchRunner:
         if self._device.type == "cuda":
             torch.cuda.current_stream(self._device).synchronize()
         packed = self._packed_host.numpy()[: self._num_live]
+        assert self._started_s is not None
+        duration_s, self._started_s = time.perf_counter() - self._started_s, None
         return StepReport(
             answers=packed[:, NUM_FACTS:].astype(np.uint8),
             is_valid=(packed[:, 0] != 0).tolist(),
@@ -140,7 +144,7 @@ class TorchRunner:
             num_violations=packed[:, 3].tolist(),
             value=np.ascontiguousarray(packed[:, 4]).view(np.float32).tolist(),
             num_rows=self._num_computed,
-            duration_s=time.perf_counter() - self._started_s,
+            duration_s=duration_s,
         )
 
     def _calls(self, num_rows: int) -> list[slice]:
