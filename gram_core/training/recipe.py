@@ -68,12 +68,8 @@ def recipe(task: Task) -> Recipe:
         return Recipe(
             # One solution leaves a posterior nothing to choose; its KL only disturbs.
             prior_share=1.0,
-            depths=(
-                Depths(until=0.6, num_steps=8),
-                Depths(until=0.85, num_steps=12),
-                Depths(until=1.0, num_steps=16),
-            ),
-            default_depth=64,
+            depths=(Depths(until=1.0, num_steps=8),),
+            default_depth=128,
             # One solution: wide noise only drowns the state (sigma grows to 0.9 when it may).
             overrides={"sigma_max": 0.1, "sigma_init": 0.03},
         )

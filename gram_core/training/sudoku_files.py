@@ -30,12 +30,9 @@ class Stage:
     """Share of ungraded, very hard puzzles."""
 
 
-STAGES = (
-    Stage(until=0.6, max_rating=2.6, hard_share=0.0),
-    Stage(until=0.85, max_rating=9.9, hard_share=0.05),
-    Stage(until=1.0, max_rating=9.9, hard_share=0.25),
-)
-"""Easy puzzles for most of the budget: what they teach carries over to the hardest ones."""
+STAGES = (Stage(until=1.0, max_rating=2.6, hard_share=0.0),)
+"""Easy puzzles only: at small budgets what they teach carries over to the hardest ones, and harder
+ones in the mixture cost more than they bring (docs/training.md)."""
 
 
 class SudokuFiles:
