@@ -166,8 +166,6 @@ def preset(name: str, task: Task) -> GramConfig:
             dim=32,
             ffn_dim=32,
             guidance_dim=16,
-            head_kinds=_head_kinds(task),
-            num_heads=len(_head_kinds(task)),
             num_inner_steps=2,
         )
     raise ConfigError("preset", name, f"must be one of {', '.join(PRESETS)}")

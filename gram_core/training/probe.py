@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gram_core.model import Gram, answer
-from gram_core.puzzles.base import BLANK, Task, Tokens
+from gram_core.puzzles.base import Task
 from gram_core.solve import rollout, unit_tables
 from gram_core.training.batch import Examples
 from gram_kernels.verify import verify
@@ -67,8 +67,3 @@ def _result(answers: Tensor, is_solved: Tensor) -> ProbeResult:
         solved=float(is_solved.any(dim=1).float().mean()),
         distinct=float(np.mean([len(each) for each in found])),
     )
-
-
-def empty_board(task: Task) -> Tokens:
-    """Return the board without givens, (1, length)."""
-    return np.full((1, task.length), BLANK, dtype=np.uint8)

@@ -37,7 +37,7 @@ class Plan:
 
     model: str = "sudoku-9x9"
     data: Path | None = None
-    """Puzzles as for ``gram-server evaluate``; None takes the task's held-out ones."""
+    """Puzzles as for ``gram-server evaluate``; None takes held-out or freshly made ones."""
     num_puzzles: int = 200
     width: int = 16
     depth: int | None = None
@@ -221,7 +221,7 @@ def _environment(loaded: LoadedModel, plan: Plan, *, depth: int) -> Json:
     return {
         "model": loaded.info.id,
         "task": loaded.task.name,
-        "data": plan.data.name if plan.data else "held-out",
+        "data": plan.data.name if plan.data else "held-out or made",
         "num_puzzles": plan.num_puzzles,
         "width": plan.width,
         "depth": depth,

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     defaults = Plan()
     batching.add_argument("--model", default=defaults.model, help="shipped model or checkpoint")
-    batching.add_argument("--data", type=Path, help="puzzles; by default the held-out ones")
+    batching.add_argument("--data", type=Path, help="puzzles; by default held-out or made")
     batching.add_argument("--num-puzzles", type=int, default=defaults.num_puzzles)
     batching.add_argument("--width", type=int, default=defaults.width)
     batching.add_argument("--depth", type=int, help="supervision steps; by default the model's")
