@@ -1,0 +1,82 @@
+"""What a supervision step costs: floating-point operations of its matrix products, by config.
+
+A multiplication with its addition counts as two, as in the paper's arithmetic and in torch's own
+counter. Element-wise work (norms, activations, noise) is not counted.
+"""
+
+from collections.abc import Sequence
+
+from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
+from gram_core.model import Gram
+from gram_core.puzzles.base import Task, Unit
+from gram_core.relations import group_tables, grouped_kinds
+
+
+def step_flops(config: GramConfig, task: Task) -> int:
+    """Return the FLOP of one supervision step of one trajectory, decoding and heads included."""
+    low = config.num_low_blocks * _block(config, task.units)
+    high = config.num_high_blocks * _block(config, task.units)
+    if config.recursion == "flat":
+        passes = (config.num_inner_steps + 1) * low
+    else:
+        passes = config.num_inner_steps * low + high
+    return config.num_transitions * (passes + _guidance(config)) + _readout(config)
+
+
+def inference_parameters(model: Gram) -> int:
+    """Count the parameters that inference reads: all but the posterior and idle heads."""
+    unused = ["posterior."]
+    if model.config.guidance == "noise":
+        unused.append("prior.mean.")
+    if model.config.guidance == "mean":
+        unused.append("prior.deviation.")
+    return sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if not name.startswith(tuple(unused))
+    )
+
+
+def _block(config: GramConfig, units: Sequence[Unit]) -> int:
+    mixer = _token_mixing(config) if config.mixer == "token" else _attention(config, units)
+    return mixer + config.num_tokens * _swiglu(config.dim, config.ffn_dim)
+
+
+def _swiglu(dim: int, hidden_dim: int) -> int:
+    """Gate, up and down of one vector."""
+    return 2 * 3 * dim * hidden_dim
+
+
+def _token_mixing(config: GramConfig) -> int:
+    return config.dim * _swiglu(config.num_tokens, config.ffn_dim)
+
+
+def _attention(config: GramConfig, units: Sequence[Unit]) -> int:
+    tokens, dim = config.num_tokens, config.dim
+    projections = 2 * tokens * dim * 3 * dim + 2 * tokens * dim * dim
+    kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
+    num_full = sum(kind in (ADJACENCY, UNRESTRICTED) for kind in kinds)
+    return projections + _scores(num_full, tokens, config) + _groups(config, kinds, units)
+
+
+def _groups(config: GramConfig, kinds: Sequence[str], units: Sequence[Unit]) -> int:
+    """Heads within groups, which are padded to the largest one."""
+    if not grouped_kinds(kinds):
+        return 0
+    num_groups, size = group_tables(kinds, units, config.length).members.shape
+    return _scores(num_groups, size, config)
+
+
+def _scores(num: int, tokens: int, config: GramConfig) -> int:
+    """Scores and weighted sums of that many attentions over so many tokens."""
+    return num * 2 * 2 * tokens**2 * config.head_dim
+
+
+def _guidance(config: GramConfig) -> int:
+    num_heads = {"learned": 2, "noise": 1, "mean": 1, "none": 0}[config.guidance]
+    return num_heads * config.num_tokens * _swiglu(config.dim, config.guidance_dim)
+
+
+def _readout(config: GramConfig) -> int:
+    halt_and_value = 2 + 1
+    return 2 * config.dim * (config.length * config.vocabulary + halt_and_value)
