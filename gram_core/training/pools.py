@@ -7,6 +7,7 @@ a key that all images share.
 
 import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,12 +17,15 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_core.puzzles.base import BLANK, FIRST_VALUE, Task, Tokens
 from gram_core.training.batch import Examples, augmented, pack_targets
+from gram_core.training.graphs import Drawn, EdgeProbabilities, random_graphs
 
 Split = Literal["train", "held_out"]
 
 HELD_OUT_SHARE = 0.15
 SAMPLED_VIEWS = 600
 """Random symmetries drawn to collect all position symmetries of a small board."""
+EDGE_PROBABILITIES: EdgeProbabilities = (0.3, 0.7)
+"""Of the random graphs that are trained on."""
 
 
 class Pool(NamedTuple):
@@ -61,15 +65,32 @@ class PooledSource:
         return augmented(examples, puzzles.family(self.task.family), self.task, rng)
 
 
-def make_pool(task: Task, split: Split, *, seed: int = 0) -> Pool:
-    """Return the instances of one split of a task; the same for the same seed."""
+def make_pool(
+    task: Task,
+    split: Split,
+    *,
+    seed: int = 0,
+    edge_probabilities: EdgeProbabilities = EDGE_PROBABILITIES,
+    num_graphs: int | None = None,
+) -> Pool:
+    """Return the instances of one split of a task; the same for the same arguments.
+
+    Args:
+        task: of the instances.
+        split: which side.
+        seed: of all draws.
+        edge_probabilities: of random graphs.
+        num_graphs: number of graphs; None takes what ``NUM_GRAPHS`` draws give.
+    """
     rng = np.random.default_rng(seed)
     if task.family == "nqueens":
         return _queens_pool(task, split, rng)
     if task.name == "sudoku-4x4":
         return _small_sudoku_pool(task, split, rng)
     if task.family == "graph-coloring":
-        return _coloring_pool(task, split, rng)
+        return _coloring_pool(
+            task, split, rng, edge_probabilities=edge_probabilities, num_graphs=num_graphs
+        )
     raise ConfigError("task", task.name, "its instances are not generated: pass files")
 
 
@@ -191,45 +212,35 @@ def _small_sudoku_solutions() -> Tokens:
 
 
 NUM_GRAPHS = 9_000
-EDGE_PROBABILITIES = (0.3, 0.7)
+"""Graphs drawn for a pool; those of the split that can be coloured stay."""
 MAX_COLORINGS = 512
 
 
-def _coloring_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
+def _coloring_pool(
+    task: Task,
+    split: Split,
+    rng: np.random.Generator,
+    *,
+    edge_probabilities: EdgeProbabilities,
+    num_graphs: int | None,
+) -> Pool:
     """Erdos-Renyi graphs that have a proper colouring, with all of their colourings."""
-    size, colors = task.size, task.num_values
-    colorings = np.stack(np.meshgrid(*[np.arange(colors)] * size, indexing="ij"), axis=-1)
-    colorings = colorings.reshape(-1, size)
-    low, high = EDGE_PROBABILITIES
-    found: dict[bytes, tuple[NDArray[np.bool_], Tokens]] = {}
-    num_tried = 0
-    while num_tried < NUM_GRAPHS:
-        edges = np.triu(rng.random((size, size)) < rng.uniform(low, high), 1)
-        adjacency = edges | edges.T
-        num_tried += 1
-        if is_held_out(_graph_key(adjacency)) != (split == "held_out"):
-            continue
-        clashes = (colorings[:, :, None] == colorings[:, None, :]) & edges
-        proper = colorings[~clashes.any(axis=(1, 2))]
-        if len(proper):
-            tokens = (proper + FIRST_VALUE).astype(np.uint8)
-            found.setdefault(adjacency.tobytes(), (adjacency, tokens))
-    givens = np.full((len(found), size), BLANK, dtype=np.uint8)
-    adjacencies = np.stack([adjacency for adjacency, _ in found.values()])
-    return _pack([tokens for _, tokens in found.values()], givens, adjacencies, rng)
-
-
-def _graph_key(adjacency: NDArray[np.bool_]) -> bytes:
-    """Return a key that isomorphic graphs share: the sorted walk counts of every vertex."""
-    walks = adjacency.astype(np.int64)
-    counts = [walks.sum(axis=1)]
-    power = walks
-    for _ in range(4):
-        power = power @ walks
-        counts += [power.sum(axis=1), np.diag(power)]
-    rows = np.stack(counts, axis=1)
-    key: bytes = rows[np.lexsort(rows.T[::-1])].tobytes()
-    return key
+    is_wanted = split == "held_out"
+    draws = random_graphs(
+        task,
+        rng,
+        edge_probabilities=edge_probabilities,
+        is_wanted=lambda key: is_held_out(key) == is_wanted,
+    )
+    found: dict[bytes, Drawn] = {}
+    for drawn in draws if num_graphs else islice(draws, NUM_GRAPHS):
+        if drawn is not None:
+            found.setdefault(drawn.adjacency.tobytes(), drawn)
+        if len(found) == num_graphs:
+            break
+    givens = np.full((len(found), task.size), BLANK, dtype=np.uint8)
+    adjacencies = np.stack([drawn.adjacency for drawn in found.values()])
+    return _pack([drawn.colorings for drawn in found.values()], givens, adjacencies, rng)
 
 
 def _position_symmetries(task: Task) -> NDArray[np.int64]:
