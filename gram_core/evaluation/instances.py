@@ -24,8 +24,8 @@ class Case(NamedTuple):
     """All solutions, as ``canonical`` counts them; None where unknown."""
 
 
-SMALL_SUDOKU = 4
-"""Side of the boards whose instances are all enumerated, with a held-out part."""
+SMALL_SUDOKU = 6
+"""Side of the largest boards that training makes itself, keeping a part of them out."""
 NUM_GENERATED = 200
 RATING_BOUNDS = (1.7, 4.5, 7.0)
 

@@ -5,6 +5,7 @@ Knows cells and digits; the search itself is in ``backtracking``.
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 
 import numpy as np
 
@@ -40,6 +41,23 @@ def full_board(size: int, rng: np.random.Generator) -> list[int]:
 
 def count(cells: Sequence[int], size: int, *, limit: int) -> int:
     """Return the number of solutions of a board, counting no further than limit."""
+    domains = _domains(cells, size)
+    if not all(domains):
+        return 0
+    return count_solutions(domains, _exclusions(size), limit=limit, max_nodes=_MAX_NODES)
+
+
+def solutions_of(cells: Sequence[int], size: int, *, limit: int) -> list[list[int]]:
+    """Return the first solutions of a board as digits, at most limit of them."""
+    domains = _domains(cells, size)
+    if not all(domains):
+        return []
+    found = solutions(domains, _exclusions(size))
+    return [[value + 1 for value in values] for values in islice(found, limit)]
+
+
+def _domains(cells: Sequence[int], size: int) -> list[int]:
+    """Return the mask of values that the givens leave to each cell."""
     everything = (1 << size) - 1
     domains = [everything] * size**2
     exclusions = _exclusions(size)
@@ -48,9 +66,7 @@ def count(cells: Sequence[int], size: int, *, limit: int) -> int:
             domains[cell] &= 1 << digit - 1
             for other, mask in exclusions[cell][digit - 1]:
                 domains[other] &= ~mask
-    if not all(domains):
-        return 0
-    return count_solutions(domains, exclusions, limit=limit, max_nodes=_MAX_NODES)
+    return domains
 
 
 def _dig_freely(size: int, rng: np.random.Generator) -> list[int]:

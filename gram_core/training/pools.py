@@ -6,8 +6,9 @@ a key that all images share.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from gram_core.errors import ConfigError
 from gram_core.puzzles.base import BLANK, FIRST_VALUE, Task, Tokens
 from gram_core.training.batch import Examples, augmented, pack_targets
 from gram_core.training.graphs import Drawn, EdgeProbabilities, random_graphs
+from gram_core.training.sudoku_boards import boards, pattern_key
 
 Split = Literal["train", "held_out"]
 
@@ -87,6 +89,8 @@ def make_pool(
         return _queens_pool(task, split, rng)
     if task.name == "sudoku-4x4":
         return _small_sudoku_pool(task, split, rng)
+    if task.name == "sudoku-6x6":
+        return _middle_sudoku_pool(split, rng)
     if task.family == "graph-coloring":
         return _coloring_pool(
             task, split, rng, edge_probabilities=edge_probabilities, num_graphs=num_graphs
@@ -188,6 +192,18 @@ def _small_sudoku_pool(task: Task, split: Split, rng: np.random.Generator) -> Po
         None,
         rng,
     )
+
+
+NUM_MIDDLE_SUDOKU: Mapping[Split, int] = MappingProxyType({"train": 12_000, "held_out": 600})
+
+
+def _middle_sudoku_pool(split: Split, rng: np.random.Generator) -> Pool:
+    """6x6 boards, half of them with one solution; split by the pattern of their givens."""
+    is_wanted = split == "held_out"
+    sided = (board for board in boards(rng) if is_held_out(pattern_key(board.givens)) == is_wanted)
+    chosen = list(islice(sided, NUM_MIDDLE_SUDOKU[split]))
+    givens = np.stack([board.givens for board in chosen])
+    return _pack([board.solutions for board in chosen], givens, None, rng)
 
 
 def _small_sudoku_solutions() -> Tokens:

@@ -143,8 +143,8 @@ def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
 
 def test_without_a_file_sudoku_puzzles_with_one_solution_are_made() -> None:
     family = puzzles.family("sudoku")
-    cases = read_cases(puzzles.task("sudoku-6x6"), None, limit=3)
-    again = read_cases(puzzles.task("sudoku-6x6"), None, limit=3)
+    cases = read_cases(puzzles.task("sudoku-9x9"), None, limit=3)
+    again = read_cases(puzzles.task("sudoku-9x9"), None, limit=3)
     assert cases == again
     for case in cases:
         assert len(list(family.enumerate(case.instance, limit=2))) == 1

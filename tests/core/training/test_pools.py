@@ -1,5 +1,7 @@
 """Generated instances: numbers that are known, solutions that hold, and a split without leaks."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -11,10 +13,12 @@ from gram_core.training.pools import (
     PooledSource,
     _position_symmetries,
     _small_sudoku_solutions,
+    is_held_out,
     make_pool,
     queens_solutions,
     with_empty_board,
 )
+from gram_core.training.sudoku_boards import boards, pattern_key
 
 
 def pools(name: str) -> tuple[Pool, Pool]:
@@ -80,3 +84,43 @@ def test_the_drawn_target_is_uniform_over_all_solutions() -> None:
     drawn = source.draw(400, 0.0, np.random.default_rng(1)).targets[:, 0]
     share = (drawn == solutions[0]).all(axis=1).mean()
     assert 0.4 < share < 0.6
+
+
+def test_6x6_boards_come_with_all_of_their_solutions() -> None:
+    family = puzzles.family("sudoku")
+    numbers = []
+    for board in islice(boards(np.random.default_rng(3)), 60):
+        digits = "".join("." if token == BLANK else str(token - 1) for token in board.givens)
+        exact = family.enumerate(family.parse_text(digits), limit=1000)
+        assert {row.tobytes() for row in board.solutions} == {row.tobytes() for row in exact}
+        numbers.append(len(board.solutions))
+    assert {1, 2} < set(numbers)
+    assert max(numbers) <= 64
+
+
+def test_6x6_pools_are_split_by_a_key_that_symmetric_boards_share() -> None:
+    task = puzzles.task("sudoku-6x6")
+    family = puzzles.family("sudoku")
+    rng = np.random.default_rng(4)
+    keys = set()
+    for board in islice(boards(rng), 40):
+        key = pattern_key(board.givens)
+        keys.add(key)
+        views = [family.symmetry(task, rng) for _ in range(5)]
+        assert {pattern_key(view.apply(board.givens)) for view in views} == {key}
+    # The key tells boards apart: few of forty share a pattern up to symmetry.
+    assert len(keys) > 30
+
+
+def test_6x6_boards_are_generated_for_both_sides_of_the_split() -> None:
+    task = puzzles.task("sudoku-6x6")
+    held_out = make_pool(task, "held_out")
+    assert all(is_held_out(pattern_key(row)) for row in held_out.givens)
+    assert len(held_out.givens) == 600
+    drawn = PooledSource(task, held_out).draw(20, 0.0, np.random.default_rng(0))
+    family = puzzles.family("sudoku")
+    for givens, targets in zip(drawn.givens, drawn.targets, strict=True):
+        text = "".join("." if token == BLANK else str(token - 1) for token in givens)
+        present = [target for target in targets if target[0] != PAD]
+        assert present
+        assert all(family.check(family.parse_text(text), target) for target in present)
