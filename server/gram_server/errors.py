@@ -9,8 +9,11 @@ ServerError
     ModelUnknown         no model of that name, or none for the puzzle
     QueueFull            try again later
     JobNotFound
+    JobGone            it was there, and its record was dropped
+    KeyConflict        an idempotency key came with another request
   ConfigError            the operator can fix it
   NotReady               starting or draining: try again later
+  StoreUnavailable       Redis cannot be reached or takes nothing: try again later
   JobFailed              we must fix it
   JobInterrupted         the server stopped first: try again
   LinkClosed             the process at the other end of the link went away
@@ -80,6 +83,18 @@ class JobNotFound(UserError):
     code = "job_not_found"
 
 
+class JobGone(UserError):
+    """A job of that idempotency key was there, and its record was dropped."""
+
+    code = "job_gone"
+
+
+class KeyConflict(UserError):
+    """An idempotency key was used before, for another request."""
+
+    code = "idempotency_conflict"
+
+
 class ConfigError(ServerError):
     """A setting has a value that cannot be used; names the field and the value."""
 
@@ -99,6 +114,13 @@ class NotReady(ServerError):
     def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class StoreUnavailable(ServerError):
+    """Redis cannot be reached, or takes nothing now; accepted jobs are safe there."""
+
+    code = "store_unavailable"
+    retry_after_s = 2
 
 
 class JobFailed(ServerError):

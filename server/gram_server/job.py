@@ -115,6 +115,12 @@ class Job:
     """Position in PRIORITY_CLASSES."""
     attempt: int = 0
     """How often a worker was lost while it held the job."""
+    owner: str | None = None
+    """Who may look the job up later; None when the request itself waits for the answer."""
+    batch: str | None = None
+    """Id of the batch that the job is a part of."""
+    num_parts: int = 0
+    """Jobs of a batch, which is a job that no worker claims; 0 for any other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +157,8 @@ class JobRecord:
     """``time.time()`` when a worker last claimed the job."""
     finished_s: float | None = None
     """``time.time()`` when ``state`` became final."""
+    parts: tuple["JobRecord", ...] = ()
+    """The jobs of a batch, in their order."""
 
 
 class WorkerState(StrEnum):

@@ -55,12 +55,38 @@ class QueueConfig:
     max_attempts: int = 3
     """Workers that may be lost over one job before it fails."""
     keep_finished_s: float = 60.0
-    """How long a finished job can still be read."""
+    """How long the answer of a request that waited for it is kept."""
+    keep_jobs_s: float = 3600.0
+    """How long a finished job of ``POST /jobs`` can still be read."""
+    keep_keys_s: float = 86400.0
+    """How long an idempotency key is remembered."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""
         for config_field in fields(self):
             _require_positive(self, config_field.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisConfig:
+    """Where the queue is that several API processes and workers share."""
+
+    store: str | None = None
+    """URL, ``redis://``, ``rediss://``, ``redis+sentinel://`` or ``redis+cluster://``; None keeps
+    the queue in the memory of one API process."""
+    queue_name: str = "gram"
+    """Queues of different names share a Redis without knowing of each other."""
+    lease_s: float = 15.0
+    """Seconds without a sign of life after which a worker's jobs go to another."""
+    redis_timeout_s: float = 2.0
+    """Seconds that Redis may take to answer."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, by name."""
+        for name in ("lease_s", "redis_timeout_s"):
+            _require_positive(self, name)
+        is_plain = self.queue_name.replace("-", "").replace("_", "").isalnum()
+        _require(is_plain, "queue_name", self.queue_name, "must be letters, digits, - and _")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +123,7 @@ class Settings:
 
     http: HttpConfig = field(default_factory=HttpConfig)
     queue: QueueConfig = field(default_factory=QueueConfig)
+    redis: RedisConfig = field(default_factory=RedisConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     log_level: str = "info"
 
@@ -124,6 +151,7 @@ class Settings:
         settings = cls(
             http=HttpConfig(**_take(HttpConfig, values)),
             queue=QueueConfig(**_take(QueueConfig, values)),
+            redis=RedisConfig(**_take(RedisConfig, values)),
             engine=EngineConfig(**_take(EngineConfig, values)),
             log_level=str(values.pop("log_level", cls().log_level)).lower(),
         )
@@ -185,6 +213,7 @@ _CONVERTERS: Mapping[str, Callable[[str], object]] = {
     str(float): _to_seconds,
     str(bool): _to_bool,
     str(int | None): int,
+    str(str | None): str,
     str(tuple[str, ...]): _to_names,
     str(tuple[float, ...]): _to_numbers,
 }

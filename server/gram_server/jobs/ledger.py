@@ -5,89 +5,17 @@ tested without waiting. Knows no asyncio and no transport.
 """
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 
-from gram_server.errors import JobNotFound, QueueFull
-from gram_server.job import (
-    PRIORITY_CLASSES,
-    Event,
-    EventKind,
-    Job,
-    JobError,
-    JobRecord,
-    JobState,
-)
-from gram_server.jobs.store import ClassStats
+from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
+from gram_server.job import PRIORITY_CLASSES, Job, JobError, JobState
+from gram_server.jobs.entry import Entry, ServiceRate, accepted_event, final_event, part_event
+from gram_server.jobs.store import ClassStats, Page, Ticket
 from gram_server.settings import QueueConfig
 
-RATE_WINDOW_S = 30.0
 MAX_RETRY_AFTER_S = 60
-
-
-class ServiceRate:
-    """Trajectories finished per second, over a sliding window."""
-
-    def __init__(self) -> None:
-        self._recent: deque[tuple[float, int]] = deque()
-        self._total = 0
-
-    def add(self, width: int, now_s: float) -> None:
-        """Count the trajectories of a finished job."""
-        self._recent.append((now_s, width))
-        self._total += width
-
-    def per_second(self, now_s: float) -> float:
-        """Return the rate over the window; 0 when nothing finished in it."""
-        while self._recent and self._recent[0][0] < now_s - RATE_WINDOW_S:
-            self._total -= self._recent.popleft()[1]
-        if not self._recent:
-            return 0.0
-        return self._total / max(now_s - self._recent[0][0], 1.0)
-
-
-@dataclass(slots=True)
-class Entry:
-    """A job and everything that happened to it."""
-
-    job: Job
-    state: JobState = JobState.QUEUED
-    worker: str | None = None
-    result: Mapping[str, object] | None = None
-    error: JobError | None = None
-    events: list[Event] = field(default_factory=list)
-    started_s: float | None = None
-    finished_s: float | None = None
-
-    @property
-    def record(self) -> JobRecord:
-        """The entry as others may see it."""
-        solutions = (event.data for event in self.events if event.kind is EventKind.SOLUTION)
-        return JobRecord(
-            job=self.job,
-            state=self.state,
-            result=self.result,
-            error=self.error,
-            solutions=tuple(solutions),
-            started_s=self.started_s,
-            finished_s=self.finished_s,
-        )
-
-    def append(self, event: Event) -> bool:
-        """Number an event and keep it; a solution told before its worker was lost is not kept."""
-        if event.kind is EventKind.SOLUTION and self._has_solution(event):
-            return False
-        self.events.append(replace(event, id=len(self.events) + 1))
-        return True
-
-    def _has_solution(self, event: Event) -> bool:
-        answer = event.data.get("answer")
-        return any(
-            known.kind is EventKind.SOLUTION and known.data.get("answer") == answer
-            for known in self.events
-        )
 
 
 class Ledger:
@@ -96,21 +24,26 @@ class Ledger:
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
         self._unfinished: dict[str, Entry] = {}
-        self._finished: dict[str, Entry] = {}
+        # Those that are soon forgotten, and those that an owner may look up later.
+        self._finished: tuple[dict[str, Entry], dict[str, Entry]] = ({}, {})
         # A dict keeps its order and forgets from the middle at once: a queue with cancellation.
         self._queues: tuple[dict[str, None], ...] = tuple({} for _ in PRIORITY_CLASSES)
         self._rate = ServiceRate()
+        self._tickets: dict[tuple[str, str], tuple[str, str, float]] = {}
         self.reserved_trajectories = 0
         self.redelivered = 0
 
     @property
     def num_running(self) -> int:
         """Jobs that a worker holds."""
-        return len(self._unfinished) - sum(len(queue) for queue in self._queues)
+        return sum(entry.worker is not None for entry in self._unfinished.values())
 
     def find(self, job_id: str) -> Entry | None:
         """Return the entry of a job, or None."""
-        return self._unfinished.get(job_id) or self._finished.get(job_id)
+        for kept in (self._unfinished, *self._finished):
+            if entry := kept.get(job_id):
+                return entry
+        return None
 
     def entry(self, job_id: str) -> Entry:
         """Return the entry of a job; raise ``JobNotFound``."""
@@ -122,21 +55,46 @@ class Ledger:
         """Return the entries that are not final."""
         return list(self._unfinished.values())
 
-    def add(self, job: Job, now_s: float) -> Entry:
+    def find_ticket(self, ticket: Ticket, now_s: float) -> str | None:
+        """Return the id of the job that a ticket stands for, or None."""
+        self._forget(now_s)
+        known = self._tickets.get((ticket.owner, ticket.key))
+        if known is None:
+            return None
+        fingerprint, job_id, _ = known
+        if fingerprint != ticket.fingerprint:
+            raise KeyConflict("the key stands for another request", field="Idempotency-Key")
+        if self.find(job_id) is None:
+            raise JobGone(f"the job of this key, {job_id}, has been forgotten")
+        return job_id
+
+    def add(
+        self, job: Job, now_s: float, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
+    ) -> list[Entry]:
         """Queue a job, or raise ``QueueFull``; checking and reserving are one step."""
         self._forget(now_s)
-        over = self.reserved_trajectories + job.options.width - self._config.max_trajectories
-        if over > 0:
-            raise QueueFull(
-                f"the queue holds {self.reserved_trajectories} trajectories of at most "
-                f"{self._config.max_trajectories}; {job.options.width} more do not fit",
-                retry_after_s=self._retry_after_s(over, now_s),
-            )
-        entry = self._unfinished[job.id] = Entry(job)
-        entry.append(Event(kind=EventKind.ACCEPTED, data=_accepted(job)))
-        self._queues[job.priority][job.id] = None
-        self.reserved_trajectories += job.options.width
-        return entry
+        queued = parts or (job,)
+        self._reserve(sum(part.options.width for part in queued), now_s)
+        entries = [self._queue(part) for part in queued]
+        if parts:
+            batch = self._open(job)
+            batch.parts, batch.num_open = tuple(entries), len(entries)
+        if ticket is not None:
+            known = (ticket.fingerprint, job.id, now_s)
+            self._tickets[ticket.owner, ticket.key] = known
+        return entries
+
+    def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
+        """Return a part of the owner's jobs, newest first."""
+        places = sorted(
+            (place(entry.job), entry)
+            for kept in (self._unfinished, self._finished[True])
+            for entry in kept.values()
+            if entry.job.owner == owner and entry.job.batch is None
+        )
+        places = [(at, entry) for at, entry in places if cursor is None or at < cursor][::-1]
+        more = places[limit - 1][0] if len(places) > limit else None
+        return Page(records=tuple(entry.record for _, entry in places[:limit]), cursor=more)
 
     def take(self, worker: str, max_jobs: int, now_s: float) -> list[Entry]:
         """Give a worker the jobs that are next, at most ``max_jobs``."""
@@ -145,6 +103,8 @@ class Ledger:
         for entry in entries:
             del self._queues[entry.job.priority][entry.job.id]
             entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, now_s
+            if batch := self._unfinished.get(entry.job.batch or ""):
+                batch.state, batch.started_s = JobState.RUNNING, batch.started_s or now_s
         return entries
 
     def held_by(self, worker: str) -> list[Entry]:
@@ -159,18 +119,24 @@ class Ledger:
         *,
         result: Mapping[str, object] | None = None,
         error: JobError | None = None,
-    ) -> bool:
-        """Make an entry final and say so in its events; the first call wins."""
+    ) -> list[Entry]:
+        """Make an entry final and say so in its events; the first call wins.
+
+        Returns the entries that have news: none, the entry, or its batch too.
+        """
         if entry.state.is_final:
-            return False
+            return []
         self._queues[entry.job.priority].pop(entry.job.id, None)
         entry.state, entry.result, entry.error = state, result, error
         entry.worker, entry.finished_s = None, now_s
-        entry.append(_final_event(entry))
-        self._finished[entry.job.id] = self._unfinished.pop(entry.job.id)
+        entry.append(final_event(entry))
+        is_owned = entry.job.owner is not None
+        self._finished[is_owned][entry.job.id] = self._unfinished.pop(entry.job.id)
+        if entry.job.num_parts:
+            return [entry]
         self.reserved_trajectories -= entry.job.options.width
         self._rate.add(entry.job.options.width, now_s)
-        return True
+        return [entry, *self._tell_batch(entry, now_s)]
 
     def put_back(self, entries: Sequence[Entry], *, is_lost: bool) -> None:
         """Return held jobs to the front of the queue, in their order."""
@@ -193,6 +159,35 @@ class Ledger:
         """Return what waits in each priority class."""
         return tuple(self._stats_of(queue, now_s) for queue in self._queues)
 
+    def _reserve(self, width: int, now_s: float) -> None:
+        over = self.reserved_trajectories + width - self._config.max_trajectories
+        if over > 0:
+            raise QueueFull(
+                f"the queue holds {self.reserved_trajectories} trajectories of at most "
+                f"{self._config.max_trajectories}; {width} more do not fit",
+                retry_after_s=retry_after_s(over, self.service_rate(now_s)),
+            )
+        self.reserved_trajectories += width
+
+    def _open(self, job: Job) -> Entry:
+        entry = self._unfinished[job.id] = Entry(job)
+        entry.append(accepted_event(job))
+        return entry
+
+    def _queue(self, job: Job) -> Entry:
+        self._queues[job.priority][job.id] = None
+        return self._open(job)
+
+    def _tell_batch(self, part: Entry, now_s: float) -> list[Entry]:
+        batch = self._unfinished.get(part.job.batch or "")
+        if batch is None:
+            return []
+        batch.num_open -= 1
+        batch.append(part_event(part))
+        if not batch.num_open:
+            self.finish(batch, JobState.DONE, now_s)
+        return [batch]
+
     def _stats_of(self, queue: Mapping[str, None], now_s: float) -> ClassStats:
         jobs = [self._unfinished[job_id].job for job_id in queue]
         return ClassStats(
@@ -201,35 +196,34 @@ class Ledger:
             oldest_age_s=max((now_s - job.submitted_s for job in jobs), default=0.0),
         )
 
-    def _retry_after_s(self, over: int, now_s: float) -> int:
-        rate = self.service_rate(now_s)
-        if not rate:
-            return 1
-        return min(max(1, math.ceil(over / rate)), MAX_RETRY_AFTER_S)
-
     def _forget(self, now_s: float) -> None:
-        """Drop entries that have been final for long enough; the oldest come first."""
-        while self._finished:
-            job_id, entry = next(iter(self._finished.items()))
-            if (entry.finished_s or 0.0) > now_s - self._config.keep_finished_s:
+        """Drop entries that have been final for long enough, and old tickets."""
+        keep_s = (self._config.keep_finished_s, self._config.keep_jobs_s)
+        for kept, max_age_s in zip(self._finished, keep_s, strict=True):
+            self._forget_from(kept, now_s - max_age_s)
+        while self._tickets:
+            first, (_, _, made_s) = next(iter(self._tickets.items()))
+            if made_s > now_s - self._config.keep_keys_s:
                 return
-            del self._finished[job_id]
+            del self._tickets[first]
+
+    def _forget_from(self, kept: dict[str, Entry], before_s: float) -> None:
+        """Drop what ended before; the oldest come first."""
+        while kept:
+            job_id, entry = next(iter(kept.items()))
+            is_needed = (entry.job.batch or "") in self._unfinished
+            if is_needed or (entry.finished_s or 0.0) > before_s:
+                return
+            del kept[job_id]
 
 
-def _final_event(entry: Entry) -> Event:
-    if entry.state in (JobState.DONE, JobState.EXPIRED):
-        return Event(kind=EventKind.DONE, data=entry.result or {})
-    error = entry.error or JobError(code="job_cancelled", detail="the job was cancelled")
-    return Event(kind=EventKind.ERROR, data={"code": error.code, "detail": error.detail})
+def place(job: Job) -> str:
+    """Return the job's place in its owner's list: later jobs have greater ones."""
+    return f"{round(job.submitted_s * 1e3):015d}-{job.id}"
 
 
-def _accepted(job: Job) -> dict[str, object]:
-    options = job.options
-    return {
-        "id": job.id,
-        "puzzle": job.puzzle,
-        "model": job.model,
-        "width": options.width,
-        "depth": options.depth,
-        "seed": options.seed,
-    }
+def retry_after_s(over: int, rate: float) -> int:
+    """Return when so many trajectories will have left the queue, within reason."""
+    if not rate:
+        return 1
+    return min(max(1, math.ceil(over / rate)), MAX_RETRY_AFTER_S)

@@ -18,8 +18,9 @@ from gram_server.job import (
     JobState,
     WorkerReport,
 )
-from gram_server.jobs.ledger import Entry, Ledger
-from gram_server.jobs.store import Outcome, QueueStats
+from gram_server.jobs.entry import Entry
+from gram_server.jobs.ledger import Ledger
+from gram_server.jobs.store import Outcome, Page, QueueStats, Ticket
 from gram_server.settings import QueueConfig
 
 EXPIRY_GRACE_S = 1.0
@@ -41,13 +42,23 @@ class MemoryStore:
         self._arrival = asyncio.Event()
         self._is_closed = False
 
-    async def submit(self, job: Job) -> None:
-        """Queue a job; raise ``QueueFull`` when its width does not fit any more."""
+    async def submit(
+        self, job: Job, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
+    ) -> str:
+        """Queue a job, or the parts of a batch, and return its id."""
         if self._is_closed:
             raise LinkClosed("the store is closed")
-        entry = self._ledger.add(job, self._clock())
-        self._set_timer(entry, grace_s=0.0)
+        now_s = self._clock()
+        if ticket is not None and (known := self._ledger.find_ticket(ticket, now_s)):
+            return known
+        for entry in self._ledger.add(job, now_s, parts=parts, ticket=ticket):
+            self._set_timer(entry, grace_s=0.0)
         self._announce_arrival()
+        return job.id
+
+    async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
+        """Return a part of the owner's jobs, newest first."""
+        return self._ledger.page(owner, cursor=cursor, limit=limit)
 
     async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
         """Replay events with an id above ``after``, then follow; end after a final event."""
@@ -134,16 +145,20 @@ class MemoryStore:
         result: dict[str, object] | None = None,
         error: JobError | None = None,
     ) -> None:
-        if self._ledger.finish(entry, state, self._clock(), result=result, error=error):
+        changed = self._ledger.finish(entry, state, self._clock(), result=result, error=error)
+        if changed:
             logger.info("job=%s state=%s attempt=%d", entry.job.id, state, entry.job.attempt)
             if timer := self._timers.pop(entry.job.id, None):
                 timer.cancel()
-            self._announce(entry)
+        for told in changed:
+            self._announce(told)
 
     def _stop(self, entry: Entry, state: JobState) -> None:
-        """Finish a job that a worker may still hold, and tell the worker."""
+        """Finish a job, with the parts of a batch, and tell the worker that may still hold it."""
         worker = self._workers.get(entry.worker or "")
         self._finish(entry, state)
+        for part in entry.parts:
+            self._stop(part, state)
         if worker is not None:
             worker.tell_cancelled(entry.job.id)
 

@@ -2,7 +2,8 @@
 
 Every store keeps these promises, and one test-suite asks them of all: the bound is never passed;
 a job reaches exactly one final state, and the first write of it wins; a job whose worker is lost
-is handed to another until ``max_attempts``; events are numbered and can be replayed.
+is handed to another until ``max_attempts``; events are numbered and can be replayed; a ticket
+stands for one job, however often it is handed in.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -45,11 +46,41 @@ class QueueStats:
     """Last report of every connected worker."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A caller's promise that two requests of one key are the same request."""
+
+    owner: str
+    key: str
+    fingerprint: str
+    """Digest of everything that the request asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of an owner's list of jobs, newest first."""
+
+    records: tuple[JobRecord, ...]
+    cursor: str | None
+    """Where the next part starts; None at the end."""
+
+
 class JobStore(Protocol):
     """The API's side: hand in jobs, follow them, give them up."""
 
-    async def submit(self, job: Job) -> None:
-        """Queue a job; raise ``QueueFull`` when its width does not fit any more."""
+    async def submit(
+        self, job: Job, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
+    ) -> str:
+        """Queue a job, or the parts of a batch, and return its id.
+
+        Returns the id of the earlier job where the ticket has been handed in before. Raises
+        ``QueueFull`` when the widths do not fit any more, ``KeyConflict`` where the ticket stands
+        for another request, ``JobGone`` where its job is forgotten.
+        """
+        ...
+
+    async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
+        """Return a part of the owner's jobs, without the parts of batches."""
         ...
 
     def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:

@@ -1,28 +1,59 @@
 """Every store the suite runs on: add one here and all its tests run on it too."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from gram_server.job import Job, SolveOptions
+from gram_server.jobs import redis_connection
 from gram_server.jobs.link import LinkServer, LinkStore
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.redis_connection import RedisConnection
+from gram_server.jobs.redis_store import RedisStore
+from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.jobs.store import JobStore, WorkerStore
-from gram_server.settings import QueueConfig
+from gram_server.settings import QueueConfig, RedisConfig
 
 NOW_S = 1_000.0
 
 
-@dataclass(slots=True)
 class Clock:
-    now_s: float = NOW_S
+    """Runs like any other, from a start of its own, and can be put forward."""
+
+    def __init__(self) -> None:
+        self._skew_s = NOW_S - time.monotonic()
 
     def __call__(self) -> float:
-        return self.now_s
+        return time.monotonic() + self._skew_s
+
+    def put_forward(self, duration_s: float) -> None:
+        self._skew_s += duration_s
+
+
+class RedisClock(redis_connection.Clock):
+    """The time that the scripts are told, instead of that of Redis."""
+
+    is_shared = False
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def argument(self) -> str:
+        return repr(self._clock())
+
+    def offset_s(self, redis_s: float) -> float:
+        return 0.0
+
+
+async def _nothing(duration_s: float) -> None:
+    pass
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +63,8 @@ class Bench:
     store: JobStore
     clock: Clock
     connect: Callable[[str], Awaitable[WorkerStore]]
+    age: Callable[[float], Awaitable[None]] = _nothing
+    """Makes what the store keeps for a while older."""
     workers: list[WorkerStore] = field(default_factory=list)
 
     async def worker(self, name: str = "w1") -> WorkerStore:
@@ -39,9 +72,13 @@ class Bench:
         self.workers.append(worker)
         return worker
 
+    async def advance(self, duration_s: float) -> None:
+        self.clock.put_forward(duration_s)
+        await self.age(duration_s)
+
 
 @asynccontextmanager
-async def _memory(config: QueueConfig, path: Path) -> AsyncIterator[Bench]:
+async def _memory(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Bench]:
     clock = Clock()
     store = MemoryStore(config, clock=clock)
 
@@ -53,7 +90,7 @@ async def _memory(config: QueueConfig, path: Path) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def _link(config: QueueConfig, path: Path) -> AsyncIterator[Bench]:
+async def _link(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Bench]:
     clock = Clock()
     store = MemoryStore(config, clock=clock)
     server = LinkServer(store, path / "link.sock")
@@ -70,7 +107,41 @@ async def _link(config: QueueConfig, path: Path) -> AsyncIterator[Bench]:
     await store.close()
 
 
-STORES = {"memory": _memory, "link": _link}
+@asynccontextmanager
+async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator[Bench]:
+    url = request.getfixturevalue("redis_url")
+    clock = Clock()
+    settings = RedisConfig(store=url, lease_s=LEASE_S)
+    # The link of a test's own: Redis has but one set of keys.
+    own = Redis.from_url(url)
+    await own.flushall()
+
+    def connection() -> RedisConnection:
+        return RedisConnection(settings, clock=RedisClock(clock))
+
+    async def connect(name: str) -> WorkerStore:
+        return RedisWorker(
+            connection(), name=name, lease_s=LEASE_S, max_attempts=config.max_attempts
+        )
+
+    async def age(duration_s: float) -> None:
+        async for key in own.scan_iter():
+            left_ms = await own.pttl(key)
+            if left_ms >= 0:
+                await own.pexpire(key, max(1, int(left_ms - duration_s * 1e3)))
+        await asyncio.sleep(0.01)
+
+    store = RedisStore(connection(), config)
+    bench = Bench(store=store, clock=clock, connect=connect, age=age)
+    yield bench
+    for worker in bench.workers:
+        await worker.close()
+    await store.close()
+    await own.aclose()
+
+
+STORES = {"memory": _memory, "link": _link, "redis": _redis}
+LEASE_S = 5.0
 
 
 @pytest.fixture
@@ -78,11 +149,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(
+    params=[
+        "memory",
+        "link",
+        pytest.param("redis", marks=pytest.mark.redis),
+    ]
+)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     """A store that holds 64 trajectories, allows two lost workers and forgets after a minute."""
     config = QueueConfig(max_trajectories=64, max_attempts=2, keep_finished_s=60.0)
-    async with STORES[request.param](config, tmp_path) as opened:
+    async with STORES[request.param](config, tmp_path, request) as opened:
         yield opened
 
 

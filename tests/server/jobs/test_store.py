@@ -169,19 +169,19 @@ async def test_retry_after_follows_the_depth_and_the_service_rate(
     await worker.claim(max_jobs=1)
     await worker.complete("a", RESULT)
     await bench.store.wait("a", timeout_s=5.0)
-    bench.clock.now_s += 20.0
-    assert (await bench.store.stats()).service_rate == pytest.approx(2.0)
+    await bench.advance(20.0)
+    assert (await bench.store.stats()).service_rate == pytest.approx(2.0, rel=0.1)
     await bench.store.submit(make_job("b", width=64))
     with pytest.raises(QueueFull) as refused:
         await bench.store.submit(make_job("c", width=30))
-    assert refused.value.retry_after_s == 15
+    assert refused.value.retry_after_s in (15, 16)
 
 
 async def test_parallel_submits_never_pass_the_bound(bench: Any, make_job: MakeJob) -> None:
     submits = (bench.store.submit(make_job(f"j{i}", width=3)) for i in range(100))
     results = await asyncio.gather(*submits, return_exceptions=True)
-    assert sum(result is None for result in results) == 21
-    assert all(result is None or isinstance(result, QueueFull) for result in results)
+    assert sum(isinstance(result, str) for result in results) == 21
+    assert all(isinstance(result, str | QueueFull) for result in results)
     assert (await bench.store.stats()).reserved_trajectories == 63
 
 
@@ -296,7 +296,7 @@ async def test_a_late_word_of_a_worker_that_lost_the_job_changes_nothing(
 
 
 async def test_a_queued_job_expires_at_its_deadline(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job(deadline_s=bench.clock.now_s + 0.02))
+    await bench.store.submit(make_job(deadline_s=bench.clock() + 0.02))
     record = await bench.store.wait("a", timeout_s=5.0)
     assert (record.state, record.result) == (JobState.EXPIRED, None)
     assert await kinds_and_ids(bench, "a") == [("accepted", 1), ("done", 2)]
@@ -306,7 +306,7 @@ async def test_a_running_job_may_hand_in_what_it_found_just_after_its_deadline(
     bench: Any, make_job: MakeJob
 ) -> None:
     worker = await bench.worker()
-    await bench.store.submit(make_job(deadline_s=bench.clock.now_s + 0.5))
+    await bench.store.submit(make_job(deadline_s=bench.clock() + 0.5))
     await worker.claim(max_jobs=1)
     assert (await bench.store.wait("a", timeout_s=0.7)).state is JobState.RUNNING
     await worker.complete("a", {"status": "partial"}, outcome=JobState.EXPIRED)
@@ -318,7 +318,7 @@ async def test_a_running_job_that_stays_silent_expires_with_what_it_told(
     bench: Any, make_job: MakeJob
 ) -> None:
     worker = await bench.worker()
-    await bench.store.submit(make_job(deadline_s=bench.clock.now_s + 0.5))
+    await bench.store.submit(make_job(deadline_s=bench.clock() + 0.5))
     await worker.claim(max_jobs=1)
     await worker.publish("a", solution("x"))
     record = await bench.store.wait("a", timeout_s=5.0)
@@ -329,11 +329,12 @@ async def test_a_running_job_that_stays_silent_expires_with_what_it_told(
 
 async def test_stats_show_what_waits_by_class_and_its_age(bench: Any, make_job: MakeJob) -> None:
     await bench.store.submit(make_job("a", width=8, priority=0))
-    bench.clock.now_s += 5.0
-    await bench.store.submit(make_job("b", width=2, priority=0, submitted_s=bench.clock.now_s))
+    await bench.advance(5.0)
+    await bench.store.submit(make_job("b", width=2, priority=0, submitted_s=bench.clock()))
     stats = await bench.store.stats()
     high = stats.classes[0]
-    assert (high.num_jobs, high.num_trajectories, high.oldest_age_s) == (2, 10, 5.0)
+    assert (high.num_jobs, high.num_trajectories) == (2, 10)
+    assert high.oldest_age_s == pytest.approx(5.0, abs=0.5)
     assert stats.classes[1].num_jobs == 0
     assert stats.max_trajectories == 64
 
@@ -367,10 +368,10 @@ async def test_reports_of_connected_workers_are_in_the_stats(
 async def test_finished_jobs_are_forgotten_after_a_while(bench: Any, make_job: MakeJob) -> None:
     await bench.store.submit(make_job("a"))
     await bench.store.cancel("a")
-    bench.clock.now_s += 59.0
+    await bench.advance(59.0)
     await bench.store.submit(make_job("b"))
     assert (await bench.store.get("a")).state is JobState.CANCELLED
-    bench.clock.now_s += 2.0
+    await bench.advance(2.0)
     await bench.store.submit(make_job("c"))
     with pytest.raises(JobNotFound):
         await bench.store.get("a")

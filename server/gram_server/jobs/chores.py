@@ -1,0 +1,46 @@
+"""Tasks that go on beside the calls of a store: repeated at times no two processes share, and ended
+for good.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from gram_server.errors import StoreUnavailable
+
+END_S = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to be done again and again."""
+
+    every_s: float
+    work: Callable[[], Awaitable[object]]
+
+    async def run(self) -> None:
+        """Do it until cancelled."""
+        while True:
+            await asyncio.sleep(jittered(self.every_s))
+            try:
+                await self.work()
+            except StoreUnavailable:
+                logger.debug("a chore waits for Redis")
+
+
+async def end_tasks(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel tasks until they have ended: a client library may lose a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=END_S)
+
+
+def jittered(duration_s: float) -> float:
+    """Return a duration that is a little shorter each time."""
+    return duration_s * random.uniform(0.7, 1.0)

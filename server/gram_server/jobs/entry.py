@@ -1,0 +1,106 @@
+"""What the ledger keeps of a job, and the rate at which jobs get done. Knows no queue."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
+
+RATE_WINDOW_S = 30.0
+CANCELLED = JobError(code="job_cancelled", detail="the job was cancelled")
+
+
+class ServiceRate:
+    """Trajectories finished per second, over a sliding window."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, int]] = deque()
+        self._total = 0
+
+    def add(self, width: int, now_s: float) -> None:
+        """Count the trajectories of a finished job."""
+        self._recent.append((now_s, width))
+        self._total += width
+
+    def per_second(self, now_s: float) -> float:
+        """Return the rate over the window; 0 when nothing finished in it."""
+        while self._recent and self._recent[0][0] < now_s - RATE_WINDOW_S:
+            self._total -= self._recent.popleft()[1]
+        if not self._recent:
+            return 0.0
+        return self._total / max(now_s - self._recent[0][0], 1.0)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A job and everything that happened to it."""
+
+    job: Job
+    state: JobState = JobState.QUEUED
+    worker: str | None = None
+    result: Mapping[str, object] | None = None
+    error: JobError | None = None
+    events: list[Event] = field(default_factory=list)
+    started_s: float | None = None
+    finished_s: float | None = None
+    parts: tuple["Entry", ...] = ()
+    """Of a batch."""
+    num_open: int = 0
+    """Parts that are not final."""
+
+    @property
+    def record(self) -> JobRecord:
+        """The entry as others may see it."""
+        solutions = (event.data for event in self.events if event.kind is EventKind.SOLUTION)
+        return JobRecord(
+            job=self.job,
+            state=self.state,
+            result=self.result,
+            error=self.error,
+            solutions=tuple(solutions),
+            started_s=self.started_s,
+            finished_s=self.finished_s,
+            parts=tuple(part.record for part in self.parts),
+        )
+
+    def append(self, event: Event) -> bool:
+        """Number an event and keep it; a solution told before its worker was lost is not kept."""
+        if event.kind is EventKind.SOLUTION and self._has_solution(event):
+            return False
+        self.events.append(replace(event, id=len(self.events) + 1))
+        return True
+
+    def _has_solution(self, event: Event) -> bool:
+        answer = event.data.get("answer")
+        return any(
+            known.kind is EventKind.SOLUTION and known.data.get("answer") == answer
+            for known in self.events
+        )
+
+
+def final_event(entry: Entry) -> Event:
+    """Return the event that ends a final entry."""
+    if entry.state in (JobState.DONE, JobState.EXPIRED):
+        return Event(kind=EventKind.DONE, data=entry.result or {})
+    error = entry.error or CANCELLED
+    return Event(kind=EventKind.ERROR, data={"code": error.code, "detail": error.detail})
+
+
+def accepted_event(job: Job) -> Event:
+    """Return the event that a job starts with."""
+    options = job.options
+    data: dict[str, object] = {
+        "id": job.id,
+        "puzzle": job.puzzle,
+        "model": job.model,
+        "width": options.width,
+        "depth": options.depth,
+        "seed": options.seed,
+    }
+    return Event(kind=EventKind.ACCEPTED, data=data)
+
+
+def part_event(part: Entry) -> Event:
+    """Return what the events of a batch say of a part that is final."""
+    data = {"id": part.job.id, "state": part.state.value}
+    return Event(kind=EventKind.PROGRESS, data=data)

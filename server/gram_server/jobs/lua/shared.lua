@@ -1,0 +1,202 @@
+-- What the scripts share. KEYS[1] is the prefix of every key, and holds the hash tag that keeps
+-- them in one slot. ARGV[1] is the time in seconds; 0 takes the time of the server, the one clock
+-- that all hosts share.
+
+local prefix = KEYS[1]
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) + tonumber(time[2]) / 1e6
+end
+
+local GROUP = 'workers'
+local CLASSES = 3
+local NOTES_KEPT = 10000
+local NOTES_KEPT_S = 3600
+local LETTERS_KEPT = 10000
+local LETTERS_KEPT_S = 30 * 86400
+local RATE_WINDOW_S = 30
+local GRACE_S = 1
+
+local function key(name) return prefix .. name end
+local function job_key(id) return prefix .. 'job:' .. id end
+local function seconds(value) return string.format('%.6f', value) end
+local function count(name, by) redis.call('HINCRBY', key('totals'), name, by) end
+
+local FIELDS = {'state', 'priority', 'width', 'worker', 'entry', 'stream', 'attempt', 'deadline',
+  'submitted', 'keep', 'batch', 'owner', 'parts'}
+
+-- Returns the fields of a job that decide what may happen to it, or nil.
+local function read_job(id)
+  local values = redis.call('HMGET', job_key(id), unpack(FIELDS))
+  if not values[1] then return nil end
+  local job = {id = id}
+  for index, name in ipairs(FIELDS) do job[name] = values[index] or nil end
+  return job
+end
+
+local function is_open(job) return job.state == 'queued' or job.state == 'running' end
+
+-- Streams of a class, first those of jobs that came back.
+local function streams()
+  local names = {}
+  for class = 0, CLASSES - 1 do
+    names[#names + 1] = key('back:' .. class)
+    names[#names + 1] = key('queue:' .. class)
+  end
+  return names
+end
+
+-- Runs a command on a consumer group, and makes the group where the stream was lost or is new.
+local function on_group(stream, ...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err then
+    if not string.find(reply.err, 'NOGROUP') then error(reply) end
+    redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+    reply = redis.call(...)
+  end
+  return reply
+end
+
+local function notify(id)
+  redis.call('XADD', key('notes'), 'MAXLEN', '~', NOTES_KEPT, '*', 'job', id)
+  redis.call('EXPIRE', key('notes'), NOTES_KEPT_S)
+end
+
+local function add_event(id, kind, data)
+  local number = redis.call('HINCRBY', job_key(id), 'events', 1)
+  redis.call('XADD', key('events:' .. id), number .. '-0', 'kind', kind, 'data', data)
+  notify(id)
+end
+
+local function enqueue(job, name)
+  local stream = key(name .. ':' .. job.priority)
+  local entry = redis.call('XADD', stream, '*', 'job', job.id)
+  redis.call('HSET', job_key(job.id), 'state', 'queued', 'stream', stream, 'entry', entry)
+  redis.call('HDEL', job_key(job.id), 'worker', 'started')
+  redis.call('ZADD', key('waiting:' .. job.priority), job.submitted, job.id)
+  count('trajectories:' .. job.priority, job.width)
+end
+
+local function leave_queue(job)
+  redis.call('ZREM', key('waiting:' .. job.priority), job.id)
+  count('trajectories:' .. job.priority, -job.width)
+end
+
+local function drop_entry(stream, entry)
+  redis.pcall('XACK', stream, GROUP, entry)
+  redis.call('XDEL', stream, entry)
+end
+
+local function forget_later(id, keep_s)
+  for _, name in ipairs({'job:', 'events:', 'answers:', 'parts:'}) do
+    redis.call('PEXPIRE', key(name .. id), math.max(1, math.floor(keep_s * 1000)))
+  end
+end
+
+local function add_rate(width)
+  local rate = key('rate')
+  redis.call('HINCRBY', rate, math.floor(now), width)
+  redis.call('EXPIRE', rate, 2 * RATE_WINDOW_S)
+  for _, second in ipairs(redis.call('HKEYS', rate)) do
+    if tonumber(second) < now - RATE_WINDOW_S then redis.call('HDEL', rate, second) end
+  end
+end
+
+-- Returns trajectories finished per second of late; 0 when none were.
+local function read_rate()
+  local pairs_of = redis.call('HGETALL', key('rate'))
+  local total, first = 0, now
+  for index = 1, #pairs_of, 2 do
+    local second = tonumber(pairs_of[index])
+    if second >= now - RATE_WINDOW_S then
+      total, first = total + tonumber(pairs_of[index + 1]), math.min(first, second)
+    end
+  end
+  return total / math.max(now - first, 1)
+end
+
+local function write_end(job, state, result, problem)
+  local name = job_key(job.id)
+  redis.call('HSET', name, 'state', state, 'finished', seconds(now))
+  redis.call('HDEL', name, 'worker')
+  if result then redis.call('HSET', name, 'result', result) end
+  if problem then redis.call('HSET', name, 'error', problem) end
+  redis.call('ZREM', key('open'), job.id)
+  if state == 'done' or state == 'expired' then
+    add_event(job.id, 'done', '')
+  else
+    add_event(job.id, 'error', problem or '')
+  end
+end
+
+local function tell_batch(part, state)
+  local batch = read_job(part.batch)
+  if not batch or not is_open(batch) then
+    forget_later(part.id, part.keep)
+    return
+  end
+  add_event(batch.id, 'progress', cjson.encode({id = part.id, state = state}))
+  if redis.call('HINCRBY', job_key(batch.id), 'open', -1) > 0 then return end
+  write_end(batch, 'done')
+  forget_later(batch.id, batch.keep)
+  for _, id in ipairs(redis.call('LRANGE', key('parts:' .. batch.id), 0, -1)) do
+    forget_later(id, batch.keep)
+  end
+end
+
+-- Makes an open job final: the one place where that happens.
+local function finish(job, state, result, problem)
+  if job.parts then
+    write_end(job, state, result, problem)
+    forget_later(job.id, job.keep)
+    return
+  end
+  if job.state == 'queued' then leave_queue(job) else count('running', -1) end
+  drop_entry(job.stream, job.entry)
+  write_end(job, state, result, problem)
+  redis.call('ZREM', key('deadlines'), job.id)
+  count('reserved', -job.width)
+  add_rate(job.width)
+  if job.batch then tell_batch(job, state) else forget_later(job.id, job.keep) end
+end
+
+-- Makes an open job final whose worker did not say so, and tells the worker; a batch with its parts.
+local function stop(job, state)
+  local worker = job.worker
+  finish(job, state)
+  if worker then
+    local name = key('cancelled:' .. worker)
+    redis.call('XADD', name, 'MAXLEN', '~', 1000, '*', 'job', job.id)
+    redis.call('EXPIRE', name, 3600)
+  end
+  if not job.parts then return end
+  for _, id in ipairs(redis.call('LRANGE', key('parts:' .. job.id), 0, -1)) do
+    local part = read_job(id)
+    if part and is_open(part) then stop(part, state) end
+  end
+end
+
+local function give_back(job)
+  drop_entry(job.stream, job.entry)
+  count('running', -1)
+  enqueue(job, 'back')
+end
+
+-- Takes back a job whose worker was lost: for another worker, or to the dead letters.
+local function lose(job, max_attempts)
+  local attempt = redis.call('HINCRBY', job_key(job.id), 'attempt', 1)
+  if attempt <= max_attempts then
+    count('redelivered', 1)
+    give_back(job)
+    return
+  end
+  local problem = {code = 'worker_lost',
+    detail = attempt .. ' workers were lost while they held the job'}
+  local payload = redis.call('HGET', job_key(job.id), 'job')
+  redis.call('XADD', key('dead'), 'MAXLEN', '~', LETTERS_KEPT, '*', 'job', payload,
+    'id', job.id, 'reason', problem.code, 'detail', problem.detail, 'worker', job.worker or '')
+  redis.call('EXPIRE', key('dead'), LETTERS_KEPT_S)
+  count('dead', 1)
+  finish(job, 'failed', nil, cjson.encode(problem))
+end

@@ -1,0 +1,17 @@
+-- Returns {time, reserved, running, redelivered, dead, rate, classes, reports}.
+
+local function total(name) return tonumber(redis.call('HGET', key('totals'), name) or 0) end
+local classes = {}
+for class = 0, CLASSES - 1 do
+  local waiting = key('waiting:' .. class)
+  local oldest = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+  classes[class + 1] = {redis.call('ZCARD', waiting), total('trajectories:' .. class),
+    oldest[2] and seconds(math.max(0, now - oldest[2])) or '0'}
+end
+local reports = {}
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('fleet'), seconds(now), '+inf')) do
+  local report = redis.call('GET', key('report:' .. worker))
+  if report then reports[#reports + 1] = report end
+end
+return {seconds(now), total('reserved'), total('running'), total('redelivered'), total('dead'),
+  seconds(read_rate()), classes, reports}

@@ -1,0 +1,205 @@
+"""Connections to Redis, whatever the URL: one server, Sentinel or a cluster.
+
+Every failure becomes ``StoreUnavailable``, at once while Redis is known to be down. Blocking reads
+have connections of their own, so that nothing waits behind them.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from gram_server.errors import ConfigError, StoreUnavailable
+from gram_server.jobs.redis_keys import Keys
+from gram_server.jobs.redis_scripts import script
+from gram_server.settings import RedisConfig
+
+BLOCK_S = 1.0
+"""How long one blocking read waits."""
+DOWN_S = 0.25
+"""How long Redis is taken to be down after it could not be reached."""
+CONNECT_S = 1.0
+MAX_CONNECTIONS = 64
+
+Argument = str | bytes | int | float
+Client = Redis | RedisCluster
+
+logger = logging.getLogger(__name__)
+
+
+class RedisConnection:
+    """Runs the scripts of one queue."""
+
+    def __init__(self, config: RedisConfig, *, clock: "Clock | None" = None) -> None:
+        self._config = config
+        self.keys = Keys(config.queue_name)
+        self.clock = clock or Clock()
+        # Every script but the one that claims may run twice: a lost answer is asked for again.
+        self._commands = open_client(config, num_retries=1)
+        self._blocking = open_client(config, num_retries=0)
+        self._room = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._down_until_s = 0.0
+
+    @property
+    def is_down(self) -> bool:
+        """Whether Redis could not be reached a moment ago."""
+        return time.monotonic() < self._down_until_s
+
+    async def run(self, name: str, *arguments: Argument, is_repeatable: bool = True) -> Any:
+        """Run a script and return what it returns."""
+        client = self._commands if is_repeatable else self._blocking
+        async with self._room:
+            work = self._run(client, name, arguments)
+            return await self._guard(work, self._config.redis_timeout_s)
+
+    async def execute(self, *command: Argument) -> Any:
+        """Run one command."""
+        async with self._room:
+            work = self._commands.execute_command(*command)
+            return await self._guard(work, self._config.redis_timeout_s)
+
+    async def read_new(self, last: dict[str, str], *, count: int = 1000) -> dict[str, list[Any]]:
+        """Wait a while for entries after the last ids; return them by stream."""
+        block_ms = int(BLOCK_S * 1e3)
+        reading = self._blocking.xread(cast("Any", last), count=count, block=block_ms)
+        streams = await self._guard(reading, BLOCK_S + self._config.redis_timeout_s)
+        return {name.decode(): entries for name, entries in streams}
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._commands.aclose()
+        await self._blocking.aclose()
+
+    async def _run(self, client: Client, name: str, arguments: tuple[Argument, ...]) -> Any:
+        wanted = script(name)
+        rest = (1, self.keys.prefix, self.clock.argument(), *arguments)
+        try:
+            return await client.execute_command("EVALSHA", wanted.digest, *rest)
+        except NoScriptError:
+            return await client.execute_command("EVAL", wanted.text, *rest)
+
+    async def _guard(self, work: Any, timeout_s: float) -> Any:
+        """Return what the work returns; raise ``StoreUnavailable`` for every failure."""
+        if self.is_down:
+            work.close()
+            raise StoreUnavailable("Redis cannot be reached")
+        try:
+            async with asyncio.timeout(timeout_s):
+                reply = await work
+        except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
+            if not self._down_until_s:
+                logger.error("Redis cannot be reached: %r", error)
+            self._down_until_s = time.monotonic() + DOWN_S
+            raise StoreUnavailable("Redis cannot be reached") from error
+        except RedisError as error:
+            logger.error("Redis refused: %s", error)
+            raise StoreUnavailable(f"Redis takes nothing now: {_kind_of(error)}") from error
+        if self._down_until_s:
+            logger.info("Redis can be reached again")
+            self._down_until_s = 0.0
+        return reply
+
+
+class Clock:
+    """The time of the queue: that of Redis, so that no two hosts have to agree."""
+
+    def argument(self) -> str:
+        """Return what the scripts are told; 0 lets them look themselves."""
+        return "0"
+
+    def offset_s(self, redis_s: float) -> float:
+        """Return how far this host is ahead of Redis, whose time was just read."""
+        return time.time() - redis_s
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether times of this host have to be translated."""
+        return True
+
+
+def open_client(config: RedisConfig, *, num_retries: int) -> Client:
+    """Return a client for the URL; it connects when it is used."""
+    url = config.store or ""
+    scheme = urlsplit(url).scheme
+    options: dict[str, Any] = {
+        "socket_timeout": BLOCK_S + config.redis_timeout_s,
+        "socket_connect_timeout": min(CONNECT_S, config.redis_timeout_s),
+        "socket_keepalive": True,
+        # One for each that has room, and those that block.
+        "max_connections": 2 * MAX_CONNECTIONS,
+        "protocol": 2,
+    }
+    retry = Retry(NoBackoff(), num_retries)
+    if scheme in ("redis", "rediss", "unix"):
+        return Redis.from_url(url, retry=retry, **options)
+    if scheme in ("redis+sentinel", "rediss+sentinel"):
+        return _open_sentinel(url, retry=retry, options=options)
+    if scheme in ("redis+cluster", "rediss+cluster"):
+        return _open_cluster(url, options=options)
+    raise ConfigError("store", _without_password(url), "is no Redis URL")
+
+
+def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
+    """Open ``redis+sentinel://user:password@host:port,host:port/service``."""
+    parts = urlsplit(url)
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service:
+        raise ConfigError("store", _without_password(url), "names no service: …/service")
+    account = _account(url)
+    query = dict(parse_qsl(parts.query))
+    sentinel_options = {
+        "socket_timeout": options["socket_connect_timeout"],
+        "socket_connect_timeout": options["socket_connect_timeout"],
+        "password": query.get("sentinel_password"),
+    }
+    if parts.scheme.startswith("rediss"):
+        account["ssl"] = True
+    hosts = _hosts(url, 26379)
+    sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
+    client: Redis = sentinel.master_for(
+        service, db=int(database or 0), retry=retry, **account, **options
+    )
+    return client
+
+
+def _open_cluster(url: str, *, options: dict[str, Any]) -> RedisCluster:
+    """Open ``redis+cluster://user:password@host:port,host:port``."""
+    nodes = [ClusterNode(host, port) for host, port in _hosts(url, 6379)]
+    has_tls = urlsplit(url).scheme.startswith("rediss")
+    return RedisCluster(startup_nodes=nodes, ssl=has_tls, **_account(url), **options)
+
+
+def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:
+    hosts = urlsplit(url).netloc.rpartition("@")[2]
+    split = (host.partition(":") for host in hosts.split(",") if host)
+    return [(host, int(port or default_port)) for host, _, port in split]
+
+
+def _account(url: str) -> dict[str, Any]:
+    account, at, _ = urlsplit(url).netloc.rpartition("@")
+    if not at:
+        return {}
+    user, _, password = account.partition(":")
+    return {"username": unquote(user) or None, "password": unquote(password) or None}
+
+
+def _without_password(url: str) -> str:
+    """Return the URL as it may be shown."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _kind_of(error: RedisError) -> str:
+    """Return the first word of an error, such as OOM or READONLY, and nothing of the data."""
+    word = str(error).partition(" ")[0]
+    return word if word.isupper() else type(error).__name__

@@ -1,0 +1,87 @@
+"""Jobs as Redis keeps them, written by one process and read by another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
+from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, to_bytes
+from gram_server.jobs.entry import accepted_event
+from gram_server.jobs.ledger import place
+from gram_server.settings import QueueConfig
+
+Fields = Mapping[str, bytes]
+
+
+def dump_submitted(job: Job, config: QueueConfig) -> Data:
+    """Return a job as the script that queues it wants it."""
+    data: Data = {
+        "id": job.id,
+        "job": to_bytes(dump_job(job)).decode(),
+        "accepted": to_bytes(accepted_event(job).data).decode(),
+        "priority": job.priority,
+        "width": job.options.width,
+        "attempt": job.attempt,
+        "submitted": job.submitted_s,
+        "keep": config.keep_finished_s if job.owner is None else config.keep_jobs_s,
+    }
+    if job.deadline_s is not None:
+        data["deadline"] = job.deadline_s
+    if job.num_parts:
+        data["size"] = job.num_parts
+    if job.batch is not None:
+        data["batch"] = job.batch
+    elif job.owner is not None:
+        data |= {"owner": job.owner, "place": place(job)}
+    return data
+
+
+def load_claimed(taken: Sequence[bytes], offset_s: float) -> Job:
+    """Return a job that a worker was given; ``offset_s`` is this host's clock minus Redis's."""
+    payload, attempt, submitted, deadline = taken
+    return _on_this_host(load_job(from_bytes(payload)), attempt, submitted, deadline, offset_s)
+
+
+def load_record(fields: Fields, events: Sequence[Event], offset_s: float) -> JobRecord:
+    """Return the record of a job from the fields of its hash."""
+    error = from_bytes(fields["error"]) if "error" in fields else None
+    job = load_job(from_bytes(fields["job"]))
+    deadline = fields.get("deadline", b"")
+    return JobRecord(
+        job=_on_this_host(job, fields["attempt"], fields["submitted"], deadline, offset_s),
+        state=JobState(fields["state"].decode()),
+        result=from_bytes(fields["result"]) if "result" in fields else None,
+        error=None if error is None else JobError(**error),
+        solutions=tuple(event.data for event in events if event.kind is EventKind.SOLUTION),
+        started_s=_time(fields.get("started"), offset_s),
+        finished_s=_time(fields.get("finished"), offset_s),
+    )
+
+
+def load_fields(flat: Sequence[bytes]) -> dict[str, bytes]:
+    """Return the fields of a hash, which Redis lists one after the other."""
+    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def load_events(entries: Sequence[Any]) -> Iterator[Event]:
+    """Yield the events in a part of a stream."""
+    for number, flat in entries:
+        fields = load_fields(flat)
+        data = from_bytes(fields["data"]) if fields["data"] else {}
+        kind = EventKind(fields["kind"].decode())
+        yield Event(kind=kind, data=data, id=int(number.partition(b"-")[0]))
+
+
+def _on_this_host(
+    job: Job, attempt: bytes, submitted: bytes, deadline: bytes, offset_s: float
+) -> Job:
+    return replace(
+        job,
+        attempt=int(attempt),
+        submitted_s=float(submitted) + offset_s,
+        deadline_s=float(deadline) + offset_s if deadline else None,
+    )
+
+
+def _time(text: bytes | None, offset_s: float) -> float | None:
+    return None if text is None else float(text) + offset_s

@@ -1,0 +1,278 @@
+"""The queue in Redis, as API processes see it: any number of them, none of which holds a job.
+
+Whoever waits for a job is woken by the one task that reads the stream of notes, and looks again
+now and then by itself, so that a lost note costs time and nothing else.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from gram_server.errors import (
+    JobGone,
+    JobNotFound,
+    KeyConflict,
+    LinkClosed,
+    QueueFull,
+    StoreUnavailable,
+)
+from gram_server.job import Event, EventKind, Job, JobRecord, JobState
+from gram_server.jobs.chores import Chore, end_tasks
+from gram_server.jobs.codec import from_bytes, load_report, to_bytes
+from gram_server.jobs.entry import CANCELLED
+from gram_server.jobs.ledger import retry_after_s
+from gram_server.jobs.redis_connection import RedisConnection
+from gram_server.jobs.redis_records import (
+    dump_submitted,
+    load_events,
+    load_fields,
+    load_record,
+)
+from gram_server.jobs.store import ClassStats, Page, QueueStats, Ticket
+from gram_server.jobs.watches import Watch, Watches
+from gram_server.settings import QueueConfig
+
+LOOK_S = 1.0
+"""How often one who waits looks by itself."""
+LOOKS_PER_S = 500
+"""All of them together look at most this often: with many, each looks more rarely."""
+HOUSEKEEPING_S = 1.0
+GRACE_S = 1.0
+"""How long past its deadline a running job may take; the scripts have the same number."""
+MAX_OUTAGE_S = 60.0
+"""How long one who waits bears with a Redis that is gone."""
+
+logger = logging.getLogger(__name__)
+
+
+class Glance(NamedTuple):
+    """How a job stands."""
+
+    state: JobState
+    left_s: float | None
+    """Seconds until its deadline."""
+    events: list[Event]
+
+
+class RedisStore:
+    """The API's side of the queue."""
+
+    def __init__(self, connection: RedisConnection, config: QueueConfig) -> None:
+        self._connection = connection
+        self._config = config
+        self._watches = Watches()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
+
+    async def submit(
+        self, job: Job, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
+    ) -> str:
+        """Queue a job, or the parts of a batch, and return its id."""
+        self._start()
+        queued = [dump_submitted(part, self._config) for part in parts or (job,)]
+        request: dict[str, object] = {
+            "jobs": queued,
+            "max": self._config.max_trajectories,
+            "skew": self._connection.clock.is_shared,
+        }
+        if parts:
+            request["batch"] = dump_submitted(job, self._config)
+        if ticket is not None:
+            request["ticket"] = {
+                "key": f"{ticket.owner}:{ticket.key}",
+                "fingerprint": ticket.fingerprint,
+                "keep": self._config.keep_keys_s,
+            }
+        verdict, subject, rate = await self._connection.run("submit", to_bytes(request))
+        if verdict == b"accepted":
+            return str(subject.decode())
+        width = sum(part.options.width for part in parts or (job,))
+        raise self._refusal(verdict.decode(), subject.decode(), width, float(rate))
+
+    async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
+        """Return a part of the owner's jobs, newest first."""
+        reply = await self._connection.run("page", owner, cursor or "", limit)
+        offset_s = self._connection.clock.offset_s(float(reply[0]))
+        records = (load_record(load_fields(flat), (), offset_s) for flat in reply[2])
+        return Page(records=tuple(records), cursor=reply[1].decode() or None)
+
+    async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+        """Replay events with an id above ``after``, then follow; end after a final event."""
+        self._start()
+        position = max(after, 0)
+        with self._watches.open(job_id) as watch:
+            watch.expect()
+            glance = await self._glance(job_id, position)
+            while True:
+                for event in glance.events:
+                    yield await self._whole(job_id, event)
+                    position = event.id
+                if glance.state.is_final:
+                    return
+                await self._pause(watch, glance, until_s=None)
+                glance = await self._look_again(job_id, position, watch)
+
+    async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
+        """Return the record as soon as it is final, or as it stands after the timeout."""
+        self._start()
+        now_s = asyncio.get_running_loop().time()
+        until_s = None if timeout_s is None else now_s + timeout_s
+        with self._watches.open(job_id) as watch:
+            watch.expect()
+            glance = await self._glance(job_id, 0)
+            while not glance.state.is_final:
+                if not await self._pause(watch, glance, until_s=until_s):
+                    break
+                glance = await self._look_again(job_id, 0, watch)
+        return await self.get(job_id)
+
+    async def get(self, job_id: str) -> JobRecord:
+        """Return the record; raise ``JobNotFound``."""
+        reply = await self._connection.run("record", job_id)
+        if not reply:
+            raise JobNotFound(f"no job {job_id}")
+        offset_s = self._connection.clock.offset_s(float(reply[0]))
+        record = load_record(load_fields(reply[1]), list(load_events(reply[2])), offset_s)
+        if not reply[3]:
+            return record
+        parts = (load_record(load_fields(flat), (), offset_s) for flat in reply[3] if flat)
+        return replace(record, parts=tuple(parts))
+
+    async def cancel(self, job_id: str) -> None:
+        """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
+        if not await self._connection.run("cancel", job_id):
+            raise JobNotFound(f"no job {job_id}")
+
+    async def stats(self) -> QueueStats:
+        """Return what the queue holds now."""
+        self._start()
+        _, reserved, running, redelivered, _, rate, classes, reports = await self._connection.run(
+            "stats"
+        )
+        return QueueStats(
+            classes=tuple(
+                ClassStats(num_jobs=jobs, num_trajectories=width, oldest_age_s=float(age))
+                for jobs, width, age in classes
+            ),
+            num_running=running,
+            reserved_trajectories=reserved,
+            max_trajectories=self._config.max_trajectories,
+            service_rate=float(rate),
+            redelivered=redelivered,
+            workers=tuple(load_report(from_bytes(report)) for report in reports),
+        )
+
+    async def close(self) -> None:
+        """Let go of everything; waiting callers see ``LinkClosed``."""
+        self._is_closed = True
+        self._watches.wake_all()
+        await end_tasks(self._tasks)
+        await self._connection.close()
+
+    def _start(self) -> None:
+        """Start what runs beside the calls, with the first call."""
+        self._raise_if_closed()
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._read_notes()),
+                asyncio.create_task(Chore(HOUSEKEEPING_S, self._expire).run()),
+            ]
+
+    def _refusal(self, verdict: str, subject: str, width: int, rate: float) -> Exception:
+        if verdict == "conflict":
+            return KeyConflict("the key stands for another request", field="Idempotency-Key")
+        if verdict == "gone":
+            return JobGone(f"the job of this key, {subject}, has been forgotten")
+        max_trajectories = self._config.max_trajectories
+        over = int(subject) + width - max_trajectories
+        return QueueFull(
+            f"the queue holds {subject} trajectories of at most {max_trajectories}; "
+            f"{width} more do not fit",
+            retry_after_s=retry_after_s(over, rate),
+        )
+
+    async def _glance(self, job_id: str, after: int) -> Glance:
+        self._raise_if_closed()
+        reply = await self._connection.run("glance", job_id, after)
+        if not reply:
+            raise JobNotFound(f"no job {job_id}")
+        now, state, deadline, events = reply
+        return Glance(
+            state=JobState(state.decode()),
+            left_s=float(deadline) - float(now) if deadline else None,
+            events=list(load_events(events)),
+        )
+
+    async def _look_again(self, job_id: str, after: int, watch: Watch) -> Glance:
+        """Look at a job that was there; an outage of Redis is waited out for a while."""
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + MAX_OUTAGE_S
+        while True:
+            watch.expect()
+            try:
+                return await self._glance(job_id, after)
+            except StoreUnavailable:
+                if loop.time() > give_up_s:
+                    raise
+            await watch.wait(LOOK_S)
+
+    async def _pause(self, watch: Watch, glance: Glance, *, until_s: float | None) -> bool:
+        """Wait for news, a deadline or the next look; return whether there is time left."""
+        pause_s = max(LOOK_S, self._watches.num_open / LOOKS_PER_S)
+        if glance.left_s is not None:
+            grace_s = GRACE_S if glance.state is JobState.RUNNING else 0.0
+            left_s = glance.left_s + grace_s
+            if left_s <= 0:
+                with suppress(StoreUnavailable):
+                    await self._expire()
+                left_s = LOOK_S / 10
+            pause_s = min(pause_s, left_s)
+        if until_s is not None:
+            left_s = until_s - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                return False
+            pause_s = min(pause_s, left_s)
+        await watch.wait(pause_s)
+        return True
+
+    async def _whole(self, job_id: str, event: Event) -> Event:
+        """Return an event with its data; that of the last one stands in the record."""
+        if not event.kind.is_final or event.data:
+            return event
+        record = await self.get(job_id)
+        if event.kind is EventKind.ERROR:
+            error = record.error or CANCELLED
+            data: dict[str, Any] = {"code": error.code, "detail": error.detail}
+        else:
+            data = dict(record.result or {})
+        return Event(kind=event.kind, data=data, id=event.id)
+
+    async def _read_notes(self) -> None:
+        """Wake those who wait for a job that a note names."""
+        notes = self._connection.keys.notes
+        last: str | None = None
+        while True:
+            try:
+                if last is None:
+                    newest = await self._connection.execute(
+                        "XREVRANGE", notes, "+", "-", "COUNT", 1
+                    )
+                    last = newest[0][0].decode() if newest else "0-0"
+                    self._watches.wake_all()
+                found = await self._connection.read_new({notes: last})
+            except StoreUnavailable:
+                await asyncio.sleep(LOOK_S / 4)
+                continue
+            for number, fields in found.get(notes, ()):
+                last = number.decode()
+                self._watches.wake(fields[b"job"].decode())
+
+    async def _expire(self) -> None:
+        await self._connection.run("expire")
+
+    def _raise_if_closed(self) -> None:
+        if self._is_closed:
+            raise LinkClosed("the store is closed")
