@@ -1,9 +1,10 @@
 """Puts the API process together: routes, middleware, and what starts and stops with it.
 
-In the default mode the store is in memory and one worker process runs beside the API. Imports no
-torch: the model lives in the worker.
+In the default mode the store is in memory and one worker process runs beside the API; with Redis
+the workers are elsewhere. Imports no torch: the model lives in the worker.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -33,12 +34,25 @@ returns the distinct solutions, each verified exactly. Problems are `application
 
 
 def create_app(settings: Settings, *, store: JobStore | None = None) -> FastAPI:
-    """Return the application; without a store it keeps one in memory and runs a worker."""
+    """Return the application.
+
+    Without a store it opens that of the settings, or keeps one in memory and runs a worker.
+    """
+    if store is None and settings.redis.store is not None:
+        store = _open_redis(settings)
     if store is not None:
         return _assemble(_context(settings, store), child=None)
     memory = MemoryStore(settings.queue)
     child = ChildWorker(settings, memory)
     return _assemble(_context(settings, memory, child=child), child=child)
+
+
+def _open_redis(settings: Settings) -> JobStore:
+    # Not needed in the default mode, and not loaded there.
+    from gram_server.jobs.redis_connection import RedisConnection
+    from gram_server.jobs.redis_store import RedisStore
+
+    return RedisStore(RedisConnection(settings.redis), settings.queue)
 
 
 def _context(settings: Settings, store: JobStore, *, child: ChildWorker | None = None) -> Context:
@@ -47,7 +61,7 @@ def _context(settings: Settings, store: JobStore, *, child: ChildWorker | None =
         settings=settings,
         store=store,
         metrics=ServiceMetrics(version=_version(), latency_buckets_s=buckets_s),
-        fleet=Fleet(store),
+        fleet=Fleet(store, is_remote=settings.redis.store is not None),
         why_dead=(lambda: None) if child is None else child.supervisor.why_hung,
         num_restarts=(lambda: 0) if child is None else lambda: child.supervisor.num_restarts,
     )
@@ -58,9 +72,11 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if child is not None:
             await child.start()
+        watching = asyncio.create_task(context.fleet.watch())
         try:
             yield
         finally:
+            watching.cancel()
             if child is not None:
                 await child.stop()
             await context.store.close()

@@ -49,10 +49,10 @@ def main() -> None:
 
 
 def engine_options(command: Command) -> Command:
-    """Add the flags of EngineConfig, and the log level."""
+    """Add the flags of EngineConfig and RedisConfig, and the log level."""
     options = (
         click.option("--model", "models", multiple=True, help="Shipped model or checkpoint path."),
-        click.option("--device", help="auto, cpu or cuda."),
+        click.option("--device", help="auto, cpu, cuda or cuda:N."),
         click.option("--num-slots", type=int, help="Trajectories that run at once, per model."),
         click.option("--num-threads", type=int, help="CPU threads of the model."),
         click.option(
@@ -61,6 +61,9 @@ def engine_options(command: Command) -> Command:
             help="Bit-equal answers for any batch mix, or the smallest batch that fits.",
         ),
         click.option("--drain-s", type=float, help="Seconds for live jobs when stopping."),
+        click.option("--store", help="Redis URL of the queue; none keeps it in memory."),
+        click.option("--queue-name", help="Queue in that Redis.  [default: gram]"),
+        click.option("--lease-s", type=float, help="Seconds until a silent worker is given up."),
         click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
     )
     for option in reversed(options):
@@ -74,7 +77,7 @@ def engine_options(command: Command) -> Command:
 @click.option("--max-trajectories", type=int, help="Bound of the queue, in trajectories.")
 @engine_options
 def serve(**flags: Any) -> None:
-    """Run the HTTP server with one worker beside it."""
+    """Run the HTTP server with one worker beside it, or with --store for workers elsewhere."""
     from gram_server.server import serve as run
 
     settings = _settings(flags)
@@ -82,14 +85,16 @@ def serve(**flags: Any) -> None:
 
 
 @main.command()
-@click.option("--link", type=click.Path(path_type=Path), required=True, help="Socket of the API.")
-@click.option("--heartbeat", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--link", type=click.Path(path_type=Path), help="Socket of an API process.")
+@click.option("--heartbeat", type=click.Path(path_type=Path), help="File to write.")
 @engine_options
-def worker(link: Path, heartbeat: Path, **flags: Any) -> None:
-    """Run one worker: solve the jobs of the API process behind the socket."""
+def worker(link: Path | None, heartbeat: Path | None, **flags: Any) -> None:
+    """Run one worker on one device: solve the jobs in Redis, or of one API process."""
     from gram_server.worker import run_worker
 
     settings = _settings(flags)
+    if (link is None) == (settings.redis.store is None):
+        raise click.UsageError("name either --store or --link")
     run_worker(settings, link=link, heartbeat=heartbeat)
 
 

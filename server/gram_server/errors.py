@@ -5,9 +5,14 @@ ServerError
     ParameterInvalid     a query parameter or header
     BodyInvalid          the request body cannot be read
     BodyTooLarge
+    BodySlow
     MediaTypeUnsupported
     ModelUnknown         no model of that name, or none for the puzzle
+    KeyMissing           no API key came with the request
+    KeyInvalid           one that is not known, or has expired
+    ScopeMissing         one that does not allow what was asked
     QueueFull            try again later
+    RateLimited          the key's share is used up: try again later
     JobNotFound
     JobGone            it was there, and its record was dropped
     KeyConflict        an idempotency key came with another request
@@ -55,6 +60,12 @@ class BodyTooLarge(UserError):
     code = "body_too_large"
 
 
+class BodySlow(UserError):
+    """The request body did not arrive within the time it has."""
+
+    code = "body_slow"
+
+
 class MediaTypeUnsupported(UserError):
     """The request body has a content type that no puzzle is read from."""
 
@@ -75,6 +86,30 @@ class QueueFull(UserError):
     def __init__(self, detail: str, *, retry_after_s: int) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(QueueFull):
+    """A key has asked for more trajectories than it may for now."""
+
+    code = "rate_limited"
+
+
+class KeyMissing(UserError):
+    """The path needs an API key, and none came with the request."""
+
+    code = "key_missing"
+
+
+class KeyInvalid(UserError):
+    """The API key is not one of the known ones, or its time is over."""
+
+    code = "key_invalid"
+
+
+class ScopeMissing(UserError):
+    """The API key is good, but not for this."""
+
+    code = "scope_missing"
 
 
 class JobNotFound(UserError):

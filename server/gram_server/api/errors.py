@@ -17,7 +17,14 @@ from starlette.responses import Response
 
 from gram_core.errors import CoreError, Issue, PuzzleInvalid
 from gram_server.api.request_id import HEADER, request_id_of
-from gram_server.errors import JobInterrupted, NotReady, QueueFull, ServerError, UserError
+from gram_server.errors import (
+    JobInterrupted,
+    NotReady,
+    QueueFull,
+    ServerError,
+    StoreUnavailable,
+    UserError,
+)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -44,8 +51,14 @@ CATALOGUE: Mapping[str, ProblemType] = MappingProxyType(
         problem.code: problem
         for problem in (
             ProblemType("body_invalid", 400, "The request body cannot be read"),
+            ProblemType("key_missing", 401, "The request needs an API key"),
+            ProblemType("key_invalid", 401, "The API key is not known or no longer valid"),
+            ProblemType("scope_missing", 403, "The API key does not allow this"),
             ProblemType("not_found", 404, "There is nothing at this path"),
             ProblemType("job_not_found", 404, "There is no such job"),
+            ProblemType("body_slow", 408, "The request body came too slowly"),
+            ProblemType("idempotency_conflict", 409, "The idempotency key is taken"),
+            ProblemType("job_gone", 410, "The job has been forgotten"),
             ProblemType("method_not_allowed", 405, "The path does not take this method"),
             ProblemType("body_too_large", 413, "The request body is too large"),
             ProblemType("media_type_unsupported", 415, "The content type is not supported"),
@@ -55,8 +68,10 @@ CATALOGUE: Mapping[str, ProblemType] = MappingProxyType(
             ProblemType("unknown_task", 422, "The puzzle family has no such size"),
             ProblemType("model_unknown", 422, "No loaded model fits the request"),
             ProblemType("queue_full", 429, "The queue is full", is_retryable=True),
+            ProblemType("rate_limited", 429, "The API key asks for too much", is_retryable=True),
             ProblemType("internal", 500, "The server failed"),
             ProblemType("job_failed", 500, "The job could not be finished"),
+            ProblemType("store_unavailable", 503, "The queue cannot be reached", is_retryable=True),
             ProblemType("not_ready", 503, "The server takes no work now", is_retryable=True),
         )
     }
@@ -105,7 +120,7 @@ def problem_of(error: Exception) -> Problem:
     kind = CATALOGUE.get(getattr(error, "code", ""), CATALOGUE["internal"])
     if isinstance(error, PuzzleInvalid):
         return Problem(type=kind, detail=str(error), issues=error.issues)
-    if isinstance(error, QueueFull | NotReady | JobInterrupted):
+    if isinstance(error, QueueFull | NotReady | JobInterrupted | StoreUnavailable):
         return Problem(type=kind, detail=str(error), retry_after_s=error.retry_after_s)
     if isinstance(error, UserError):
         issues = () if error.field is None else (Issue(error.field, error.detail),)
@@ -129,7 +144,7 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _handle_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     request_id = request_id_of(request.scope)
-    if problem.type.status >= 500 and problem.type.code != "not_ready":
+    if problem.type.status >= 500 and not problem.type.is_retryable:
         logger.error("request=%s failed: %r", request_id, error)
     return problem.response(request_id)
 

@@ -4,25 +4,51 @@ Reads the workers' reports from the store. Models stay known while a worker is s
 that its jobs can wait for it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from gram_server.errors import ModelUnknown, NotReady
+from gram_server.errors import ModelUnknown, NotReady, StoreUnavailable
 from gram_server.job import ModelReport, WorkerReport, WorkerState
-from gram_server.jobs.store import JobStore
+from gram_server.jobs.store import JobStore, QueueStats
 
 MAX_AGE_S = 1.0
+MAX_WATCHED_AGE_S = 5.0
+"""Age at which the reports are read again although they are watched: the watch has not begun."""
 
 
 class Fleet:
     """The workers, as their last reports show them."""
 
-    def __init__(self, store: JobStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        *,
+        is_remote: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Know nothing yet.
+
+        Args:
+            store: where the reports are.
+            is_remote: whether reading them takes time or may fail: then ``watch`` reads them now
+                and then, and nobody waits for it.
+            clock: seconds that never go back.
+        """
         self._store = store
+        self._is_remote = is_remote
         self._clock = clock
         self._read_at_s = float("-inf")
         self._models: dict[str, ModelReport] = {}
-        self.workers: Sequence[WorkerReport] = ()
+        self.stats: QueueStats | None = None
+        """What the queue held when the reports were read."""
+        self.trouble: str | None = None
+        """Why they could not be read the last time."""
+
+    @property
+    def workers(self) -> Sequence[WorkerReport]:
+        """The last report of every worker."""
+        return () if self.stats is None else self.stats.workers
 
     @property
     def models(self) -> Sequence[ModelReport]:
@@ -35,12 +61,25 @@ class Fleet:
         return any(worker.state is WorkerState.READY for worker in self.workers)
 
     async def refresh(self, *, max_age_s: float = 0.0) -> None:
-        """Read the reports again unless they were read within ``max_age_s``."""
-        now_s = self._clock()
-        if now_s - self._read_at_s <= max_age_s:
-            return
-        self.workers = (await self._store.stats()).workers
-        self._read_at_s = now_s
+        """Read the reports again unless they were read within ``max_age_s``, or are watched."""
+        age_s = self._clock() - self._read_at_s
+        if age_s > (MAX_WATCHED_AGE_S if self._is_remote else max_age_s):
+            await self._read()
+
+    async def watch(self) -> None:
+        """Keep what is known up to date until cancelled."""
+        while self._is_remote:
+            await self._read()
+            await asyncio.sleep(MAX_AGE_S)
+
+    async def _read(self) -> None:
+        try:
+            self.stats = await self._store.stats()
+        except StoreUnavailable as error:
+            self.trouble = str(error)
+        else:
+            self.trouble = None
+        self._read_at_s = self._clock()
         for worker in self.workers:
             self._models.update({model.name: model for model in worker.models})
 
@@ -49,6 +88,8 @@ class Fleet:
         await self.refresh(max_age_s=MAX_AGE_S)
         if not self._models:
             await self.refresh()
+        if not self._models and self.trouble is not None:
+            raise StoreUnavailable(self.trouble)
         if not self._models:
             raise NotReady("no worker is ready yet")
         return self._named(wanted, task) if wanted is not None else self._default(task)

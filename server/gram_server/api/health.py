@@ -10,8 +10,17 @@ from gram_server.api.context import Context
 from gram_server.api.openapi import problems
 from gram_server.api.schemas import Status
 from gram_server.errors import NotReady
+from gram_server.job import PRIORITY_CLASSES
+from gram_server.jobs.store import ClassStats, QueueStats
 from gram_server.metrics import ClassGauges, ServiceGauges
 
+NOTHING_KNOWN = QueueStats(
+    classes=(ClassStats(),) * len(PRIORITY_CLASSES),
+    num_running=0,
+    reserved_trajectories=0,
+    max_trajectories=0,
+    service_rate=0.0,
+)
 METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -61,7 +70,9 @@ async def why_not_ready(context: Context) -> list[str]:
     reasons = []
     if context.lifecycle.is_draining:
         reasons.append("draining")
-    if not context.fleet.workers:
+    if context.fleet.trouble is not None:
+        reasons.append(context.fleet.trouble)
+    elif not context.fleet.workers:
         reasons.append("no worker is connected")
     elif not context.fleet.is_ready:
         states = sorted({worker.state.value for worker in context.fleet.workers})
@@ -75,7 +86,7 @@ async def why_not_ready(context: Context) -> list[str]:
 async def expose_metrics(context: Context) -> bytes:
     """Return the metrics of this process, then those that the workers reported."""
     is_ready = not await why_not_ready(context)
-    stats = await context.store.stats()
+    stats = context.fleet.stats or NOTHING_KNOWN
     state = ServiceGauges(
         is_ready=is_ready,
         is_draining=context.lifecycle.is_draining,

@@ -62,6 +62,8 @@ SOLVE_RESPONSES: dict[int | str, Document] = {
         *("body_invalid", "body_too_large", "media_type_unsupported"),
         *("parameter_invalid", "puzzle_invalid", "unknown_puzzle", "unknown_task"),
         *("model_unknown", "queue_full", "internal", "job_failed", "not_ready"),
+        *("key_missing", "key_invalid", "scope_missing", "rate_limited", "body_slow"),
+        "store_unavailable",
     ),
 }
 

@@ -31,6 +31,11 @@ DOWN_S = 0.25
 CONNECT_S = 1.0
 MAX_CONNECTIONS = 64
 
+WANTED_SETTINGS = {
+    "maxmemory-policy": ("noeviction", "it may drop jobs when its memory is full"),
+    "appendonly": ("yes", "a restart loses every job"),
+}
+
 Argument = str | bytes | int | float
 Client = Redis | RedisCluster
 
@@ -74,6 +79,18 @@ class RedisConnection:
         reading = self._blocking.xread(cast("Any", last), count=count, block=block_ms)
         streams = await self._guard(reading, BLOCK_S + self._config.redis_timeout_s)
         return {name.decode(): entries for name, entries in streams}
+
+    async def warn_about_settings(self) -> None:
+        """Say in the log where Redis is set up so that jobs can be lost."""
+        for name, (wanted, danger) in WANTED_SETTINGS.items():
+            try:
+                reply = await self._commands.config_get(name)
+            except (RedisError, OSError):
+                # Not permitted, or not there yet: nobody needs to know.
+                return
+            value = _text(next(iter(reply.values()), wanted))
+            if value != wanted:
+                logger.warning("Redis has %s %s, not %s: %s", name, value, wanted, danger)
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -197,6 +214,10 @@ def _without_password(url: str) -> str:
     """Return the URL as it may be shown."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _kind_of(error: RedisError) -> str:

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 
 from gram_server.engine import Engine, EngineEvent, EngineJob
 from gram_server.heartbeat import Heartbeat
+from gram_server.worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ Message = Submit | Abort | Stop
 class EngineLoop:
     """Ticks one engine per model in turn."""
 
-    def __init__(self, engines: Mapping[str, Engine], *, heartbeat: Heartbeat | None) -> None:
+    def __init__(
+        self, engines: Mapping[str, Engine], *, heartbeat: Heartbeat | Watchdog | None
+    ) -> None:
         self.inbox: SimpleQueue[Message] = SimpleQueue()
         self._engines = engines
         self._heartbeat = heartbeat

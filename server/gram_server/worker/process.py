@@ -31,6 +31,7 @@ from gram_server.worker.loading import (
     wanted_models,
     warm_up,
 )
+from gram_server.worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +45,28 @@ class WorkerProcess:
     """Owns both threads; ``run`` returns when everything is finished or handed back."""
 
     def __init__(
-        self, config: EngineConfig, *, open_store: OpenStore, name: str, heartbeat: Path | None
+        self,
+        config: EngineConfig,
+        *,
+        open_store: OpenStore,
+        name: str,
+        heartbeat: Path | None,
+        is_supervised: bool = True,
     ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            config: how the engines run.
+            open_store: opens the worker's side of the store, in the store's thread.
+            name: what the worker is called in its reports.
+            heartbeat: file to keep a sign of life in.
+            is_supervised: whether another process reads that file and ends a worker that hangs.
+        """
         self._config = config
         self._open_store = open_store
         self._name = name
-        self._heartbeat = None if heartbeat is None else Heartbeat(heartbeat)
+        written = None if heartbeat is None else Heartbeat(heartbeat)
+        self._heartbeat = written if is_supervised else Watchdog(config.hang_s, written)
         self._registry = CollectorRegistry()
         self._metrics = EngineMetrics(self._registry)
         self._phases: dict[str, float] = {}

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import socket
 import time
 from pathlib import Path
@@ -13,24 +14,47 @@ from gram_server.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-def run_worker(settings: Settings, *, link: Path, heartbeat: Path) -> None:
-    """Work for the store behind a socket until SIGTERM; raise when it has to end early.
+def run_worker(settings: Settings, *, link: Path | None, heartbeat: Path | None) -> None:
+    """Work for a store until SIGTERM; raise when it has to end early.
 
     Args:
-        settings: of which the engine's part is read.
-        link: Unix socket of the API process.
+        settings: of which the parts of the engine, the queue and Redis are read.
+        link: Unix socket of the API process; None works for the store of the settings.
         heartbeat: file to keep a sign of life in.
     """
     started_s = time.perf_counter()
     # Torch takes most of this phase; the API process never pays for it.
     from gram_server.worker.process import WorkerProcess
 
-    name = f"{socket.gethostname()}-{os.getpid()}"
+    # No other worker ever has the name: a process id may come back on the same host.
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
     async def open_store() -> WorkerStore:
-        return await LinkStore.connect(link, worker=name)
+        if link is not None:
+            return await LinkStore.connect(link, worker=name)
+        return await _open_redis(settings, name)
 
-    process = WorkerProcess(settings.engine, open_store=open_store, name=name, heartbeat=heartbeat)
+    process = WorkerProcess(
+        settings.engine,
+        open_store=open_store,
+        name=name,
+        heartbeat=heartbeat,
+        is_supervised=link is not None,
+    )
     process.note_phase("import", time.perf_counter() - started_s)
     process.run()
     logger.info("worker %s stopped", name)
+
+
+async def _open_redis(settings: Settings, name: str) -> WorkerStore:
+    from gram_server.jobs.redis_connection import RedisConnection
+    from gram_server.jobs.redis_worker import RedisWorker
+
+    connection = RedisConnection(settings.redis)
+    await connection.warn_about_settings()
+    return RedisWorker(
+        connection,
+        name=name,
+        lease_s=settings.redis.lease_s,
+        max_attempts=settings.queue.max_attempts,
+    )
