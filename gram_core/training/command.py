@@ -11,21 +11,20 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from gram_core import puzzles
+from gram_core.catalog import Purpose
 from gram_core.checkpoint import load_model, save_model
 from gram_core.config import PRESETS
 from gram_core.console import ProgressBar
 from gram_core.errors import CoreError
-from gram_core.puzzles.base import Task
 from gram_core.training.budget import Budget
 from gram_core.training.card import write_card
 from gram_core.training.probe import probe
-from gram_core.training.recipe import Recipe, architecture, recipe
+from gram_core.training.recipe import choices
 from gram_core.training.resume import load_run, save_run
 from gram_core.training.sources import probe_examples, training_source
 from gram_core.training.trainer import Execution, Trainer
@@ -35,6 +34,7 @@ SAVE_INTERVAL_S = 180.0
 PROBE_WIDTH = 8
 LOG_FILE = "log.jsonl"
 RUN_FOLDER = "run"
+GENERATE_SUFFIX = "-generate"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,20 +51,30 @@ def main(arguments: Sequence[str]) -> int:
 def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Train until the budget is used, then evaluate and write the card."""
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
-    task = puzzles.task(options.puzzle)
-    chosen = _recipe(task, options)
+    purpose = _purpose(options.puzzle)
+    task = puzzles.task(options.puzzle.removesuffix(GENERATE_SUFFIX))
+    chosen, config = choices(
+        task,
+        purpose=purpose,
+        preset_name=options.preset,
+        settings=options.set,
+        guidance=options.guidance,
+        mixer=options.mixer,
+    )
     trainer = Trainer(
-        architecture(task, options.preset, chosen, guidance=options.guidance, mixer=options.mixer),
-        training_source(task, options.data),
+        config,
+        training_source(task, options.data, purpose=purpose),
         chosen,
         budget=_budget(options),
         execution=_execution(options),
         seed=options.seed,
     )
+    if options.init:
+        trainer.start_from(options.init)
     if options.resume:
         load_run(options.resume / RUN_FOLDER, trainer)
     options.output.mkdir(parents=True, exist_ok=True)
-    _Session(trainer, task, options.output).run()
+    _Session(trainer, options.puzzle, purpose, options.output).run()
     loaded = load_model(options.output)
     write_card(
         options.output,
@@ -82,9 +92,10 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 class _Session:
     """The run as people see it: progress, log, checkpoints."""
 
-    def __init__(self, trainer: Trainer, task: Task, output: Path) -> None:
-        self._trainer, self._task, self._output = trainer, task, output
-        self._probed = probe_examples(task, trainer.source)
+    def __init__(self, trainer: Trainer, name: str, purpose: Purpose, output: Path) -> None:
+        self._trainer, self._name, self._purpose = trainer, name, purpose
+        self._task, self._output = trainer.source.task, output
+        self._probed = probe_examples(trainer.source, purpose=purpose)
         self._bar = ProgressBar()
         self._figures: dict[str, float] = {}
         self._logged_s = self._saved_s = time.monotonic()
@@ -128,10 +139,11 @@ class _Session:
         save_model(
             self._output,
             trainer.ema.averaged,
-            name=self._task.name,
+            name=self._name,
             task=self._task,
             depth=trainer.recipe.default_depth,
             dtype=torch.bfloat16,
+            purpose=self._purpose,
         )
         save_run(self._output / RUN_FOLDER, trainer)
 
@@ -145,17 +157,8 @@ def _words(figures: dict[str, float]) -> str:
     )
 
 
-def _recipe(task: Task, options: argparse.Namespace) -> Recipe:
-    chosen = recipe(task)
-    if options.optimizer:
-        chosen = replace(chosen, optimizer=options.optimizer)
-    if options.winners_of:
-        chosen = replace(chosen, winners_of=options.winners_of)
-    if options.guidance == "none":
-        # The deterministic twin: no posterior rows, and the stored z_0.
-        fixed = {**chosen.overrides, "initial_state": "fixed"}
-        chosen = replace(chosen, prior_share=1.0, overrides=fixed)
-    return chosen
+def _purpose(name: str) -> Purpose:
+    return "generate" if name.endswith(GENERATE_SUFFIX) else "solve"
 
 
 def _budget(options: argparse.Namespace) -> Budget:
@@ -191,7 +194,9 @@ def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-server train", description=__doc__)
-    parser.add_argument("puzzle", help="task to train for, such as nqueens-8")
+    parser.add_argument(
+        "puzzle", help="task to train for, such as nqueens-8, or sudoku-9x9-generate"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--data", type=Path, help="folder of training files (sudoku-9x9)")
     parser.add_argument("--preset", choices=PRESETS, default="small")
@@ -199,10 +204,16 @@ def _parser() -> argparse.ArgumentParser:
     budget.add_argument("--minutes", type=float, default=25.0, help="time budget (default 25)")
     budget.add_argument("--updates", type=int, help="number of updates instead of minutes")
     parser.add_argument("--resume", type=Path, help="--output folder of a run to go on with")
+    parser.add_argument("--init", type=Path, help="checkpoint whose weights to begin with")
     parser.add_argument("--guidance", choices=("learned", "noise", "mean", "none"))
     parser.add_argument("--mixer", choices=("relational", "attention", "token"))
-    parser.add_argument("--optimizer", choices=("adamw", "muon"))
-    parser.add_argument("--winners-of", type=int, help="winner-take-all over that many starts")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value for a field of the recipe or of the architecture, such as dim=96",
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")

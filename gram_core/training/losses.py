@@ -6,7 +6,7 @@ posterior write the answer into h unseen; heads of the earlier transitions are r
 u for that.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,11 @@ from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram
 from gram_core.puzzles.base import BLANK, PAD
 from gram_core.state import LatentState
+
+Aim = Literal["drawn", "nearest", "matched"]
+"""``drawn``: one solution, drawn uniformly; ``nearest``: the one with the lowest loss;
+``matched``: siblings are assigned to different solutions, nearest pairs first."""
+Learns = Literal["all", "best"]
 
 KL_BALANCE = 0.8
 """Weight of the part that moves the prior towards the posterior."""
@@ -27,7 +32,8 @@ class Rows(NamedTuple):
     givens: Tensor
     """(batch, length) int64."""
     targets: Tensor
-    """(batch, max_targets, length) int64; the first is the drawn one."""
+    """(batch, max_targets, length) int64; the first is the drawn one. PAD in unused places; a row
+    without any target learns nothing."""
     is_prior: Tensor
     """(batch,) bool: guided by the prior, as at inference; else by the posterior."""
     adjacency: Tensor | None
@@ -38,10 +44,12 @@ class Weights(NamedTuple):
 
     beta: float
     label_smoothing: float
-    is_nearest: bool
-    """Prior rows aim at whichever compatible solution is nearest, not at the drawn one."""
-    winners_of: int
-    """Rows of one puzzle that compete; only the best one learns (1: all learn)."""
+    aim: Aim
+    """Which compatible solution prior rows are charged for."""
+    num_siblings: int
+    """Neighbouring rows that hold the same puzzle."""
+    learns: Learns
+    """``best``: of siblings, only the one with the lowest loss learns (winner-take-all)."""
 
 
 class StepLoss(NamedTuple):
@@ -84,11 +92,11 @@ def step_loss(
     is_posterior = (~rows.is_prior).float()
     total = per_row + weights.beta * divergence * is_posterior
     return StepLoss(
-        loss=_best_of(total, weights.winners_of).sum() / num_unknown.sum(),
+        loss=_learning(total, weights).sum() / num_unknown.sum().clamp(min=1),
         state=state.detach(),
         logits=output.logits.detach(),
         summary=_summary(model, state.high).detach(),
-        cross_entropy=per_row.detach().sum() / num_unknown.sum(),
+        cross_entropy=per_row.detach().sum() / num_unknown.sum().clamp(min=1),
         divergence=(divergence.detach() * is_posterior).sum() / is_posterior.sum().clamp(min=1),
     )
 
@@ -112,8 +120,9 @@ def _guide(model: Gram, u: Tensor, rows: Rows, draw: Tensor) -> tuple[Tensor, Te
 def _reconstruction(logits: Tensor, rows: Rows, weights: Weights) -> tuple[Tensor, Tensor]:
     """Return the summed cross-entropy and the number of unknown cells of each row."""
     log_probabilities = functional.log_softmax(logits, dim=-1)
-    targets = rows.targets if weights.is_nearest else rows.targets[:, :1]
-    is_unknown = (rows.givens == BLANK).float()  # (batch, length)
+    targets = rows.targets[:, :1] if weights.aim == "drawn" else rows.targets
+    absent = targets[:, :, 0] == PAD  # (batch, targets)
+    is_unknown = ((rows.givens == BLANK) & ~absent[:, :1]).float()  # (batch, length)
     unknown_log = log_probabilities * is_unknown[..., None]
     # A product with one-hot targets: the backward of a gather is a scatter, slow on CPU.
     one_hot = functional.one_hot(targets, logits.shape[-1]).to(logits.dtype).flatten(2)
@@ -121,19 +130,47 @@ def _reconstruction(logits: Tensor, rows: Rows, weights: Weights) -> tuple[Tenso
     smooth = unknown_log.mean(dim=-1).sum(dim=1, keepdim=True)
     per_target = -(1.0 - weights.label_smoothing) * chosen - weights.label_smoothing * smooth
     if targets.shape[1] > 1:
-        absent = targets[:, :, 0] == PAD
-        nearest = per_target.masked_fill(absent, float("inf")).min(dim=1).values
-        per_row = torch.where(rows.is_prior, nearest, per_target[:, 0])
+        present = per_target.masked_fill(absent, float("inf"))
+        aimed = (
+            present.min(dim=1).values
+            if weights.aim == "nearest"
+            else _matched(present, weights.num_siblings)
+        )
+        per_row = torch.where(rows.is_prior, aimed, per_target[:, 0])
     else:
         per_row = per_target[:, 0]
     return per_row, is_unknown.sum(dim=1)
 
 
-def _best_of(total: Tensor, winners_of: int) -> Tensor:
-    """Return the lowest loss of every group of competing rows, scaled to the batch."""
-    if winners_of == 1:
+def _matched(per_target: Tensor, num_siblings: int) -> Tensor:
+    """Return each row's loss for its own solution, shape (batch,).
+
+    Greedy: the pair of a row and a solution with the lowest loss comes first, and a solution is
+    given to a second sibling only once every solution has been given away.
+
+    Args:
+        per_target: (batch, targets), infinite where there is no target.
+        num_siblings: neighbouring rows of one puzzle.
+    """
+    groups = per_target.view(-1, num_siblings, per_target.shape[1])
+    finite = groups.detach().masked_fill(groups.isinf(), 0.0)
+    penalty = 2.0 * finite.abs().amax(dim=(1, 2), keepdim=True) + 1.0
+    open_cost = groups.detach().clone()
+    chosen = torch.zeros_like(groups)
+    for _ in range(num_siblings):
+        flat = open_cost.flatten(1).argmin(dim=1)
+        pair = functional.one_hot(flat, open_cost[0].numel()).view_as(groups).to(groups.dtype)
+        chosen = chosen + pair
+        row, target = pair.amax(dim=2, keepdim=True), pair.amax(dim=1, keepdim=True)
+        open_cost = (open_cost + penalty * target).masked_fill(row > 0, float("inf"))
+    return (groups.masked_fill(chosen == 0, 0.0)).sum(dim=2).flatten()
+
+
+def _learning(total: Tensor, weights: Weights) -> Tensor:
+    """Return the losses that count: of competing siblings the lowest, scaled to the batch."""
+    if weights.learns == "all":
         return total
-    return total.view(-1, winners_of).min(dim=1).values * winners_of
+    return total.view(-1, weights.num_siblings).min(dim=1).values * weights.num_siblings
 
 
 def _summary(model: Gram, high: Tensor) -> Tensor:

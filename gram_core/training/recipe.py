@@ -1,12 +1,15 @@
 """What a training run is made of, per task: sizes, objective, optimiser, curriculum."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
+from gram_core.catalog import Purpose
 from gram_core.config import GramConfig, Guidance, Mixer, preset
 from gram_core.errors import ConfigError
 from gram_core.puzzles.base import Task
+from gram_core.training.losses import Aim, Learns
 
 Optimizer = Literal["adamw", "muon"]
 
@@ -37,10 +40,12 @@ class Recipe:
     prior_share: float = 0.9
     """Share of trajectories guided by the prior, as at inference."""
     label_smoothing: float = 0.0
-    is_nearest: bool = False
-    """Prior rows accept any compatible solution."""
-    winners_of: int = 1
-    """Trajectories of one puzzle of which only the best learns (winner-take-all)."""
+    aim: Aim = "drawn"
+    """Which compatible solution prior rows are charged for."""
+    num_siblings: int = 1
+    """Trajectories of one puzzle that run side by side."""
+    learns: Learns = "all"
+    """``best``: only the best of the siblings learns (winner-take-all)."""
     heads_weight: float = 0.05
     """Weight of the halt and value losses; above 0.05 they hurt."""
     ema_decay: float = 0.999
@@ -52,8 +57,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        if self.num_rows % self.winners_of:
-            raise ConfigError("num_rows", self.num_rows, "must be a multiple of winners_of")
+        if self.num_rows % self.num_siblings:
+            raise ConfigError("num_rows", self.num_rows, "must be a multiple of num_siblings")
         if self.depths[-1].until < 1.0:
             raise ConfigError("depths", self.depths, "must reach until=1.0")
 
@@ -62,8 +67,16 @@ class Recipe:
         return next(stage.num_steps for stage in self.depths if progress <= stage.until)
 
 
-def recipe(task: Task) -> Recipe:
+def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
     """Return the chosen recipe of a task; docs/training.md says why."""
+    if purpose == "generate":
+        return Recipe(
+            learning_rate=1e-3,
+            prior_share=1.0,
+            depths=(Depths(until=1.0, num_steps=12),),
+            default_depth=32,
+            overrides={"initial_state": "random", "sigma_max": 0.1, "sigma_init": 0.03},
+        )
     if task.name == "sudoku-9x9":
         return Recipe(
             # One solution leaves a posterior nothing to choose; its KL only disturbs.
@@ -84,7 +97,7 @@ def recipe(task: Task) -> Recipe:
     if task.family == "sudoku":
         return Recipe(
             prior_share=0.5,
-            is_nearest=True,
+            aim="nearest",
             depths=(Depths(until=1.0, num_steps=8),),
             default_depth=16,
             overrides=several,
@@ -94,27 +107,63 @@ def recipe(task: Task) -> Recipe:
         learning_rate=1e-3,
         beta=0.5 if task.has_adjacency else 0.07,
         prior_share=0.5 if task.has_adjacency else 0.7,
-        is_nearest=True,
+        aim="nearest",
         depths=(Depths(until=0.5, num_steps=8), Depths(until=1.0, num_steps=12)),
         default_depth=16,
         overrides=several,
     )
 
 
-def architecture(
+def choices(
     task: Task,
-    preset_name: str,
-    chosen: Recipe,
     *,
+    purpose: Purpose = "solve",
+    preset_name: str = "small",
+    settings: Sequence[str] = (),
     guidance: Guidance | None = None,
     mixer: Mixer | None = None,
-) -> GramConfig:
-    """Return the preset with the recipe's changes and, where named, another guidance or mixer."""
-    config = preset(preset_name, task)
-    if preset_name == "small":
-        config = replace(config, **chosen.overrides)  # type: ignore[arg-type]  # by field name
+) -> tuple[Recipe, GramConfig]:
+    """Return the recipe and the architecture of a run.
+
+    Args:
+        task: what to train for.
+        purpose: to solve instances, or to make up answers to the empty one.
+        preset_name: architecture; the recipe's overrides belong to ``small``.
+        settings: ``name=value`` for fields of either, values as JSON or plain words.
+        guidance: another guidance; ``none`` is the deterministic twin.
+        mixer: another mixer.
+
+    Raises:
+        ConfigError: an unknown field or a value that cannot be.
+    """
+    changes = dict(_setting(text) for text in settings)
+    ours = {each.name for each in fields(Recipe)}
+    chosen = replace(
+        recipe(task, purpose=purpose),
+        **{name: value for name, value in changes.items() if name in ours},  # type: ignore[arg-type]
+    )
+    overrides = {**(chosen.overrides if preset_name == "small" else {})}
     if guidance:
-        config = replace(config, guidance=guidance)
-    if mixer and mixer != config.mixer:
-        config = replace(config, mixer=mixer, head_kinds=())
-    return config
+        overrides["guidance"] = guidance
+    if guidance == "none":
+        # The deterministic twin has no posterior rows, and the stored z_0.
+        chosen = replace(chosen, prior_share=1.0)
+        overrides["initial_state"] = "fixed"
+    if mixer and mixer != "relational":
+        overrides |= {"mixer": mixer, "head_kinds": ()}
+    overrides |= {name: value for name, value in changes.items() if name not in ours}
+    config = preset(preset_name, task)
+    return chosen, GramConfig.from_json({**config.to_json(), **overrides})
+
+
+def _setting(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError("set", text, "must be NAME=VALUE")
+    try:
+        read = json.loads(value)
+    except json.JSONDecodeError:
+        read = value
+    if name == "depths":
+        read = (Depths(until=1.0, num_steps=int(read)),)
+    return name, read

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gram_core.model import Gram
-from gram_core.puzzles.base import BLANK
+from gram_core.puzzles.base import BLANK, FIRST_VALUE
 from gram_core.state import LatentState
-from gram_core.training.batch import Source
-from gram_core.training.losses import Rows
+from gram_core.training.batch import FollowingSource, Source
+from gram_core.training.losses import Learns, Rows
 
 Flags = NDArray[np.bool_]
 
@@ -44,13 +44,14 @@ class Rollout:
         source: Source,
         *,
         num_rows: int,
-        copies: int,
+        num_siblings: int,
+        learns: Learns,
         prior_share: float,
         rng: np.random.Generator,
     ) -> None:
-        """Fill every row; ``copies`` neighbouring rows share a puzzle and its schedule."""
+        """Fill every row; siblings, neighbouring rows, share a puzzle and its schedule."""
         self._model, self._source, self._rng = model, source, rng
-        self._copies, self._prior_share = copies, prior_share
+        self._num_siblings, self._learns, self._prior_share = num_siblings, learns, prior_share
         config, task = model.config, source.task
         self.device = model.z0_high.device
         shape = (num_rows, config.num_tokens, config.dim)
@@ -74,7 +75,7 @@ class Rollout:
 
     def start(self, num_steps: int, progress: float) -> None:
         """Give every row a puzzle and a staggered place in its trajectory."""
-        groups = np.arange(len(self.step)) // self._copies
+        groups = np.arange(len(self.step)) // self._num_siblings
         self._grow(num_steps)
         self._refill(np.ones(len(self.step), dtype=bool), progress)
         self.step = (groups * num_steps // (groups[-1] + 1)) % num_steps
@@ -90,6 +91,7 @@ class Rollout:
     ) -> Ended:
         """Take in one supervision step; end, score and replace the rows that are through."""
         self._grow(num_steps)
+        self._follow(logits)
         is_exact, accuracy = self._score(logits)
         rows = torch.arange(len(self.step), device=self.device)
         self._summaries[rows, torch.as_tensor(self.step, device=self.device)] = summary.float()
@@ -140,10 +142,23 @@ class Rollout:
             self._summaries = torch.cat((self._summaries, more), dim=1)
             self._was_exact = np.pad(self._was_exact, ((0, 0), (0, missing)))
 
+    def _follow(self, logits: Tensor) -> None:
+        """Set the targets that depend on the trajectories' own answers."""
+        if not isinstance(self._source, FollowingSource):
+            return
+        chosen = np.flatnonzero(np.isin(self.step + 1, list(self._source.followed_steps)))
+        if not len(chosen):
+            return
+        rows = torch.as_tensor(chosen, device=self.device)
+        scores = torch.log_softmax(logits[rows].float()[..., FIRST_VALUE:], dim=-1).cpu().numpy()
+        targets = self._source.follow(scores)
+        self.rows.targets[rows, 0] = torch.as_tensor(targets, device=self.device).long()
+
     def _together(self, is_over: Flags) -> Flags:
-        """Competing rows end together, when the first of them ends."""
-        groups = is_over.reshape(-1, self._copies).any(axis=1)
-        return np.repeat(groups, self._copies)
+        """Siblings end together: with the first that ends if they compete, else with the last."""
+        groups = is_over.reshape(-1, self._num_siblings)
+        ends = groups.any(axis=1) if self._learns == "best" else groups.all(axis=1)
+        return np.repeat(ends, self._num_siblings)
 
     def _score(self, logits: Tensor) -> tuple[Flags, Tensor]:
         """Return which answers are solutions, and each one's share of unknown cells right."""
@@ -180,7 +195,8 @@ class Rollout:
         chosen = np.flatnonzero(is_over)
         if not len(chosen):
             return
-        examples = self._source.draw(len(chosen) // self._copies, progress, self._rng)
+        num_puzzles = len(chosen) // self._num_siblings
+        examples = self._source.draw(num_puzzles, progress, self._rng)
         rows = torch.as_tensor(chosen, device=self.device)
         for target, values in zip(
             (self.rows.givens, self.rows.targets, self.rows.adjacency),
@@ -188,10 +204,12 @@ class Rollout:
             strict=True,
         ):
             if target is not None and values is not None:
-                repeated = np.repeat(values, self._copies, axis=0)
+                repeated = np.repeat(values, self._num_siblings, axis=0)
                 target[rows] = torch.as_tensor(repeated, device=self.device).to(target.dtype)
-        is_prior = self._rng.random(len(chosen)) < self._prior_share
-        self.rows.is_prior[rows] = torch.as_tensor(is_prior, device=self.device)
+        is_prior = self._rng.random(num_puzzles) < self._prior_share
+        self.rows.is_prior[rows] = torch.as_tensor(
+            np.repeat(is_prior, self._num_siblings), device=self.device
+        )
         seeds = torch.as_tensor(self._rng.integers(2**62, size=len(chosen)), device=self.device)
         fresh = self._model.initial_state(seeds, torch.zeros_like(seeds))
         self.state.high[rows] = fresh.high

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gram_core.catalog import Purpose
 from gram_core.errors import ConfigError
 from gram_core.puzzles.base import PAD, Task
 from gram_core.training.batch import Examples, Source
+from gram_core.training.empty_boards import EmptyBoards
 from gram_core.training.pools import (
     Pool,
     PooledSource,
@@ -21,8 +23,10 @@ EMPTY_BOARD_SHARE = 0.1
 NUM_PROBED = 24
 
 
-def training_source(task: Task, data: Path | None) -> Source:
+def training_source(task: Task, data: Path | None, *, purpose: Purpose = "solve") -> Source:
     """Return the source of a task; ``data`` is the folder of its files where it needs some."""
+    if purpose == "generate":
+        return EmptyBoards(task)
     if task.name == "sudoku-9x9":
         if data is None:
             raise ConfigError("data", None, "sudoku-9x9 trains on files: pass --data FOLDER")
@@ -37,9 +41,10 @@ def training_source(task: Task, data: Path | None) -> Source:
     return PooledSource(task, pool, weights)
 
 
-def probe_examples(task: Task, source: Source) -> Examples:
+def probe_examples(source: Source, *, purpose: Purpose = "solve") -> Examples:
     """Return a few instances to watch a run by: held-out ones where they are generated."""
-    if task.name == "sudoku-9x9":
+    task = source.task
+    if task.name == "sudoku-9x9" or purpose == "generate":
         return source.draw(NUM_PROBED, 1.0, np.random.default_rng(5))
     pool = make_pool(task, "held_out")
     rows = np.random.default_rng(5).permutation(len(pool.givens))[:NUM_PROBED]

@@ -7,12 +7,15 @@ the model does at inference. Needs only torch, numpy and safetensors.
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gram_core.checkpoint import load_model
 from gram_core.config import GramConfig
+from gram_core.errors import CheckpointError
 from gram_core.model import Gram
 from gram_core.state import LatentState
 from gram_core.training.batch import Source
@@ -59,7 +62,8 @@ class Trainer:
             self.model,
             source,
             num_rows=recipe.num_rows,
-            copies=recipe.winners_of,
+            num_siblings=recipe.num_siblings,
+            learns=recipe.learns,
             prior_share=recipe.prior_share,
             rng=self.rng,
         )
@@ -68,6 +72,21 @@ class Trainer:
         self.clock = Clock(budget)
         self.tally = Tally()
         self._step = _compiled(execution)
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Take over the weights of a checkpoint with the same parameters.
+
+        Raises:
+            CheckpointError: it cannot be read, or is for another architecture.
+        """
+        weights = load_model(checkpoint, self.execution.device).model.state_dict()
+        try:
+            self.model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{checkpoint} has another architecture than this run: choose the same sizes"
+            ) from error
+        self.ema.averaged.load_state_dict(weights)
 
     def run(self) -> Iterator[float]:
         """Train, yielding the used share of the budget after every update."""
@@ -98,8 +117,9 @@ class Trainer:
         weights = Weights(
             beta=recipe.beta,
             label_smoothing=recipe.label_smoothing,
-            is_nearest=recipe.is_nearest,
-            winners_of=recipe.winners_of,
+            aim=recipe.aim,
+            num_siblings=recipe.num_siblings,
+            learns=recipe.learns,
         )
         device = self.execution.device
         with torch.autocast(device, torch.bfloat16, enabled=self.execution.is_bf16):

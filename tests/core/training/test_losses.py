@@ -14,7 +14,7 @@ from gram_core.puzzles.base import BLANK, PAD
 from gram_core.state import LatentState
 from gram_core.training.losses import Rows, Weights, heads_loss, step_loss
 
-PLAIN = Weights(beta=0.0, label_smoothing=0.0, is_nearest=True, winners_of=1)
+PLAIN = Weights(beta=0.0, label_smoothing=0.0, aim="nearest", num_siblings=1, learns="all")
 
 
 def setting(
@@ -62,14 +62,16 @@ def test_prior_rows_aim_at_the_nearest_solution_and_posterior_rows_at_the_drawn_
 
 def test_without_nearest_every_row_aims_at_the_drawn_solution() -> None:
     model, state, rows, draws = setting()
-    result = step_loss(model, state, rows, draws, PLAIN._replace(is_nearest=False))
+    result = step_loss(model, state, rows, draws, PLAIN._replace(aim="drawn"))
     expected = cell_losses(result.logits, rows)[:, 0].sum() / (rows.givens == BLANK).sum()
     torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
 
 
 def test_only_the_best_of_competing_rows_learns() -> None:
     model, state, rows, draws = setting()
-    result = step_loss(model, state, rows, draws, PLAIN._replace(is_nearest=False, winners_of=2))
+    result = step_loss(
+        model, state, rows, draws, PLAIN._replace(aim="drawn", num_siblings=2, learns="best")
+    )
     losses = cell_losses(result.logits, rows)[:, 0].view(2, 2)
     expected = 2 * losses.min(dim=1).values.sum() / (rows.givens == BLANK).sum()
     torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
@@ -77,7 +79,7 @@ def test_only_the_best_of_competing_rows_learns() -> None:
 
 def test_label_smoothing_mixes_in_the_uniform_distribution() -> None:
     model, state, rows, draws = setting()
-    weights = PLAIN._replace(is_nearest=False, label_smoothing=0.2)
+    weights = PLAIN._replace(aim="drawn", label_smoothing=0.2)
     result = step_loss(model, state, rows, draws, weights)
     log_probabilities = torch.log_softmax(result.logits.double(), dim=-1)
     is_unknown = rows.givens == BLANK
@@ -153,3 +155,52 @@ def test_halt_and_value_heads_learn_what_they_are_told() -> None:
     assert (halts == is_exact).float().mean() > 0.95
     value = torch.sigmoid(model.value(summaries)[:, 0])
     assert (value - is_exact.float()).abs().mean() < 0.15
+
+
+def test_matched_siblings_are_charged_for_different_solutions() -> None:
+    model, state, rows, draws = setting()
+    rows = rows._replace(
+        is_prior=torch.ones(4, dtype=torch.bool),
+        givens=rows.givens[[0, 0, 2, 2]],
+        targets=rows.targets[[0, 0, 2, 2]],
+    )
+    weights = PLAIN._replace(aim="matched", num_siblings=2)
+    result = step_loss(model, state, rows, draws, weights)
+    losses = cell_losses(result.logits, rows)[:, :2]
+    expected = 0.0
+    for first, second in (losses[:2], losses[2:]):
+        # Two rows, two solutions: the lowest loss is taken, the rest follows from it.
+        takes_own = min(first[0], second[1]) < min(first[1], second[0])
+        expected += float(first[0] + second[1] if takes_own else first[1] + second[0])
+    unknown = float((rows.givens == BLANK).sum())
+    assert float(result.loss.detach()) == pytest.approx(expected / unknown, rel=1e-4)
+
+
+def test_a_solution_is_shared_only_when_there_are_fewer_than_siblings() -> None:
+    model, state, rows, draws = setting()
+    targets = rows.targets[[0, 0, 0, 0]]
+    rows = rows._replace(
+        is_prior=torch.ones(4, dtype=torch.bool), givens=rows.givens[[0] * 4], targets=targets
+    )
+    weights = PLAIN._replace(aim="matched", num_siblings=4)
+    result = step_loss(model, state, rows, draws, weights)
+    losses = cell_losses(result.logits, rows)[:, :2]
+    # Each of the two solutions goes to exactly two of the four siblings.
+    halves = [(a, b) for a in range(4) for b in range(a + 1, 4)]
+    totals = [
+        sum(float(losses[row, 0 if row in half else 1]) for row in range(4)) for half in halves
+    ]
+    found = float(result.loss.detach()) * float((rows.givens == BLANK).sum())
+    assert min(abs(total - found) for total in totals) < 1e-3 * found
+
+
+def test_a_row_without_a_target_learns_nothing() -> None:
+    model, state, rows, draws = setting()
+    targets = rows.targets.clone()
+    targets[1] = PAD
+    weights = PLAIN._replace(aim="drawn")
+    result = step_loss(model, state, rows._replace(targets=targets), draws, weights)
+    kept = [0, 2, 3]
+    losses = cell_losses(result.logits, rows)[kept, 0].sum()
+    unknown = (rows.givens[kept] == BLANK).sum()
+    torch.testing.assert_close(result.loss.double(), losses / unknown, rtol=1e-4, atol=0)

@@ -21,7 +21,7 @@ from gram_core.training.resume import load_run, save_run
 from gram_core.training.trainer import Execution, Trainer
 
 RECIPE = Recipe(
-    num_rows=8, is_nearest=True, prior_share=0.5, depths=(Depths(until=1.0, num_steps=3),)
+    num_rows=8, aim="nearest", prior_share=0.5, depths=(Depths(until=1.0, num_steps=3),)
 )
 
 
@@ -102,7 +102,7 @@ def test_the_average_converges_to_constant_weights() -> None:
 
 
 def test_winner_take_all_rows_share_their_puzzle() -> None:
-    run = trainer(updates=3, recipe=replace(RECIPE, winners_of=4))
+    run = trainer(updates=3, recipe=replace(RECIPE, num_siblings=4, learns="best"))
     for _ in run.run():
         pass
     givens = run.rollout.rows.givens.view(2, 4, 25)
@@ -111,7 +111,7 @@ def test_winner_take_all_rows_share_their_puzzle() -> None:
 
 def test_a_recipe_or_budget_without_sense_is_refused() -> None:
     with pytest.raises(ConfigError, match="num_rows"):
-        Recipe(num_rows=10, winners_of=4)
+        Recipe(num_rows=10, num_siblings=4)
     with pytest.raises(ConfigError, match="exactly one"):
         Budget(minutes=1.0, updates=3)
 
@@ -125,7 +125,7 @@ def test_prior_rollouts_learn_with_the_posterior_instead_of_being_left_behind() 
     source = PooledSource(task, pool)
     recipe = Recipe(
         num_rows=32,
-        is_nearest=True,
+        aim="nearest",
         prior_share=0.5,
         beta=0.07,
         depths=(Depths(until=1.0, num_steps=4),),
