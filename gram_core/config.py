@@ -16,6 +16,7 @@ Guidance = Literal["learned", "noise", "mean", "none"]
 InitialState = Literal["fixed", "random"]
 Recursion = Literal["hierarchical", "flat"]
 Readout = Literal["first", "mean"]
+Gate = Literal["silu", "norm"]
 
 UNRESTRICTED = "any"
 """Kind of a relational head that attends to every cell."""
@@ -69,6 +70,8 @@ class GramConfig:
     """``flat`` drops l: h passes K + 1 times through f_L (a looped transformer)."""
     num_prefix_tokens: int = 0
     """Learned vectors put before the cells."""
+    gate: Gate = "silu"
+    """Gate of the blocks' MLPs: ``silu(g) * u``, or ``norm``: ``sigmoid(g) * rms_norm(g * u)``."""
     readout: Readout = "mean"
     """What the halt and value heads read: the first token of h, or the mean over tokens."""
 
@@ -139,6 +142,7 @@ _CHOICES = {
     "initial_state": get_args(InitialState),
     "recursion": get_args(Recursion),
     "readout": get_args(Readout),
+    "gate": get_args(Gate),
 }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
-from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
+from gram_core.config import ADJACENCY, UNRESTRICTED, Gate, GramConfig
 from gram_core.puzzles.base import Unit
 from gram_core.relations import gather_tables, group_tables, grouped_kinds
 
@@ -33,17 +33,24 @@ def linear(num_in: int, num_out: int) -> nn.Linear:
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)) over the last dimension."""
+    """down(silu(gate(x)) * up(x)) over the last dimension, or with the gated norm for ``norm``."""
 
-    def __init__(self, dim: int, hidden_dim: int, *, out_dim: int | None = None) -> None:
+    def __init__(
+        self, dim: int, hidden_dim: int, *, out_dim: int | None = None, kind: Gate = "silu"
+    ) -> None:
         super().__init__()
+        self.kind = kind
         self.gate_up = linear(dim, 2 * hidden_dim)
         self.down = linear(hidden_dim, out_dim or dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., dim) to (..., out_dim)."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)
-        result: Tensor = self.down(functional.silu(gate) * up)
+        if self.kind == "norm":
+            gated = torch.sigmoid(gate) * rms_norm(gate * up)
+        else:
+            gated = functional.silu(gate) * up
+        result: Tensor = self.down(gated)
         return result
 
 
@@ -230,7 +237,7 @@ class Block(nn.Module):
     def __init__(self, config: GramConfig, units: Sequence[Unit]) -> None:
         super().__init__()
         self.mixer = _mixer(config, units)
-        self.mlp = SwiGLU(config.dim, config.ffn_dim)
+        self.mlp = SwiGLU(config.dim, config.ffn_dim, kind=config.gate)
 
     def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Map (batch, tokens, dim) to the same shape."""

@@ -63,7 +63,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     )
     trainer = Trainer(
         config,
-        training_source(task, options.data, purpose=purpose),
+        training_source(task, options.data, chosen, purpose=purpose),
         chosen,
         budget=_budget(options),
         execution=_execution(options),

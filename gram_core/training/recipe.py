@@ -48,6 +48,10 @@ class Recipe:
     """``best``: only the best of the siblings learns (winner-take-all)."""
     heads_weight: float = 0.05
     """Weight of the halt and value losses; above 0.05 they hurt."""
+    max_rating: float = 2.6
+    """Hardest puzzle (SER) drawn from files of rated puzzles."""
+    hard_share: float = 0.0
+    """Share of unrated, very hard puzzles drawn from such files."""
     ema_decay: float = 0.999
     depths: tuple[Depths, ...] = (Depths(until=1.0, num_steps=16),)
     default_depth: int = 32
@@ -137,6 +141,8 @@ def choices(
         ConfigError: an unknown field or a value that cannot be.
     """
     changes = dict(_setting(text) for text in settings)
+    guidance = guidance or changes.get("guidance")  # type: ignore[assignment]  # checked later
+    mixer = mixer or changes.get("mixer")  # type: ignore[assignment]  # checked later
     ours = {each.name for each in fields(Recipe)}
     chosen = replace(
         recipe(task, purpose=purpose),

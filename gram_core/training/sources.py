@@ -16,6 +16,7 @@ from gram_core.training.pools import (
     queens_solutions,
     with_empty_board,
 )
+from gram_core.training.recipe import Recipe
 from gram_core.training.sudoku_files import SudokuFiles
 
 EMPTY_BOARD_SHARE = 0.1
@@ -23,14 +24,16 @@ EMPTY_BOARD_SHARE = 0.1
 NUM_PROBED = 24
 
 
-def training_source(task: Task, data: Path | None, *, purpose: Purpose = "solve") -> Source:
+def training_source(
+    task: Task, data: Path | None, chosen: Recipe, *, purpose: Purpose = "solve"
+) -> Source:
     """Return the source of a task; ``data`` is the folder of its files where it needs some."""
     if purpose == "generate":
         return EmptyBoards(task)
     if task.name == "sudoku-9x9":
         if data is None:
             raise ConfigError("data", None, "sudoku-9x9 trains on files: pass --data FOLDER")
-        return SudokuFiles(data)
+        return SudokuFiles(data, max_rating=chosen.max_rating, hard_share=chosen.hard_share)
     pool = make_pool(task, "train")
     if task.family != "nqueens":
         return PooledSource(task, pool)

@@ -1,11 +1,9 @@
-"""Sudoku training puzzles from files, easy ones first.
+"""Sudoku training puzzles from files, as easy or hard as a recipe wants them.
 
 Files are npz archives with ``solution`` (n, 41), two digits a byte, high nibble first, and
 ``given`` (n, 11), a bit-packed mask; graded archives add ``ser10``, ten times the rating.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,36 +16,26 @@ from gram_core.training.batch import Examples, augmented
 NUM_CELLS = 81
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A stretch of the curriculum."""
-
-    until: float
-    """Share of the budget at which it ends."""
-    max_rating: float
-    """Hardest graded puzzle (SER) drawn."""
-    hard_share: float
-    """Share of ungraded, very hard puzzles."""
-
-
-STAGES = (Stage(until=1.0, max_rating=2.6, hard_share=0.0),)
-"""Easy puzzles only: at small budgets what they teach carries over to the hardest ones, and harder
-ones in the mixture cost more than they bring (docs/training.md)."""
-
-
 class SudokuFiles:
-    """Draws 9x9 puzzles by the stages of a curriculum, each through a random symmetry."""
+    """Draws 9x9 puzzles with one solution, each through a random symmetry."""
 
     max_targets = 1
 
-    def __init__(self, folder: Path, stages: Sequence[Stage] = STAGES) -> None:
+    def __init__(self, folder: Path, *, max_rating: float, hard_share: float) -> None:
+        """Read the archives of a folder.
+
+        Args:
+            folder: holds ``train_graded_*.npz`` and ``train_hard.npz``.
+            max_rating: hardest graded puzzle (SER) drawn.
+            hard_share: share of ungraded, very hard puzzles.
+        """
         self.task = puzzles.task("sudoku-9x9")
-        self._stages = stages
+        self._hard_share = hard_share
         graded = [np.load(path) for path in sorted(folder.glob("train_graded_*.npz"))]
         hard = np.load(folder / "train_hard.npz")
         ratings = np.concatenate([archive["ser10"] for archive in graded])
         order = np.argsort(ratings, kind="stable")
-        self._ratings = ratings[order]
+        self._num_graded = int(np.searchsorted(ratings[order], 10 * max_rating + 0.5))
         self._graded = _Packed(
             np.concatenate([archive["solution"] for archive in graded])[order],
             np.concatenate([archive["given"] for archive in graded])[order],
@@ -56,12 +44,10 @@ class SudokuFiles:
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
         """Draw puzzles with their one solution."""
-        stage = next(stage for stage in self._stages if progress <= stage.until)
-        limit = int(np.searchsorted(self._ratings, 10 * stage.max_rating + 0.5))
-        is_hard = rng.random(count) < stage.hard_share
+        is_hard = rng.random(count) < self._hard_share
         num_hard = int(is_hard.sum())
         hard = self._hard.read(rng.integers(len(self._hard), size=num_hard))
-        graded = self._graded.read(rng.integers(limit, size=count - num_hard))
+        graded = self._graded.read(rng.integers(self._num_graded, size=count - num_hard))
         examples = Examples(
             givens=np.concatenate((hard.givens, graded.givens)),
             targets=np.concatenate((hard.targets, graded.targets)),
