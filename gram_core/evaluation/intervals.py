@@ -1,0 +1,51 @@
+"""Figures with 95 % intervals over the puzzles they were measured on."""
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z_95 = 1.959963984540054
+NUM_RESAMPLES = 2000
+
+Kind = Literal["share", "mean", "total"]
+
+
+class Figure(NamedTuple):
+    """A value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def figure(per_puzzle: NDArray[np.float64], kind: Kind) -> Figure:
+    """Return the figure that one number per puzzle makes.
+
+    Args:
+        per_puzzle: (puzzles,) already averaged over seeds.
+        kind: ``share`` of puzzles (Wilson), else a ``mean`` or ``total`` (bootstrap over puzzles).
+    """
+    if kind == "share":
+        return wilson(float(per_puzzle.mean()), len(per_puzzle))
+    scale = len(per_puzzle) if kind == "total" else 1
+    return bootstrap(per_puzzle * scale)
+
+
+def wilson(share: float, number: int) -> Figure:
+    """Return a share of that many puzzles with Wilson's interval."""
+    spread = Z_95**2 / number
+    centre = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    return Figure(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
+
+
+def bootstrap(values: NDArray[np.float64]) -> Figure:
+    """Return the mean of values with the percentile interval of resampled means."""
+    rng = np.random.default_rng(0)
+    means = [
+        values[rng.integers(len(values), size=len(values))].mean() for _ in range(NUM_RESAMPLES)
+    ]
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Figure(float(values.mean()), float(low), float(high))
