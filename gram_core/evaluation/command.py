@@ -5,54 +5,62 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 
 from gram_core import puzzles
 from gram_core.catalog import ModelInfo, find_model, shipped_models
 from gram_core.checkpoint import LoadedModel, load_model
-from gram_core.console import ProgressBar
-from gram_core.errors import CoreError
-from gram_core.evaluation.instances import Case, read_cases
-from gram_core.evaluation.report import Report, summarise
-from gram_core.evaluation.sweep import Sweep, Work
+from gram_core.errors import ConfigError, CoreError
+from gram_core.evaluation.instances import read_cases
+from gram_core.evaluation.measure import measure
+from gram_core.evaluation.options import command_line, parser, running
+from gram_core.evaluation.page import write_tables
+from gram_core.evaluation.paper import Trial, paper_tables
+from gram_core.evaluation.plan import Plan
+from gram_core.training.pools import EDGE_PROBABILITIES
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        result = evaluate(options)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        if options.paper_tables:
+            _print_tables(options, command_line(arguments))
+        else:
+            result = evaluate(options)
+            print(json.dumps(result, indent=2) if options.json else _table(result))
     except CoreError as error:
         print(f"gram-server evaluate: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(result, indent=2) if options.json else _table(result))
     return 0
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, object]:
     """Return the reports of one evaluation as JSON values."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    info = model_for(options.puzzle, options.model)
-    loaded = load_model(info, options.device)
-    cases = read_cases(loaded.task, options.data, limit=options.limit)
+    loaded = _loaded(options)
+    cases = read_cases(
+        loaded.task,
+        options.data,
+        limit=options.limit,
+        edge_probabilities=options.edge_probability or EDGE_PROBABILITIES,
+    )
     start_s = time.monotonic()
     reports = measure(
         loaded,
         cases,
         width=options.width,
-        depth=options.depth or info.depth,
+        depth=options.depth or loaded.info.depth,
         seed=options.seed,
         augment=not options.no_augment,
-        num_rows=options.rows,
         is_complete=options.all_trajectories,
-        is_bf16=options.precision == "bf16",
-        is_compiled=options.compile,
+        running=running(options),
     )
     return {
-        "model": info.id,
+        "model": loaded.info.id,
         "data": options.data.name if options.data else "held-out, generated",
         "seconds": round(time.monotonic() - start_s, 1),
         "threads": torch.get_num_threads(),
@@ -67,91 +75,58 @@ def model_for(puzzle: str, model: str | None) -> ModelInfo:
     """Return the model at a path, or the shipped model for a task or family."""
     if model:
         return find_model(model)
-    for info in shipped_models():
-        if info.task == puzzle or puzzles.task(info.task).family == puzzle:
-            return info
-    return find_model(puzzle)
+    chosen = _shipped([puzzle])
+    return chosen[0] if chosen else find_model(puzzle)
 
 
-def measure(
-    loaded: LoadedModel,
-    cases: Sequence[Case],
-    *,
-    width: int,
-    depth: int,
-    seed: int = 0,
-    augment: bool = True,
-    num_rows: int = 256,
-    is_complete: bool = False,
-    is_bf16: bool = False,
-    is_compiled: bool = False,
-) -> list[Report]:
-    """Run trajectories on every case and summarise them.
+def _shipped(names: Sequence[str]) -> list[ModelInfo]:
+    """Return the shipped models of tasks and families."""
+    return [
+        info
+        for info in shipped_models()
+        if {info.name, info.task, puzzles.task(info.task).family} & set(names)
+    ]
 
-    Args:
-        loaded: the checkpoint.
-        cases: instances of its task.
-        width: trajectories per instance.
-        depth: supervision steps per trajectory.
-        seed: of noise and views.
-        augment: use symmetry views.
-        num_rows: rows of the running batch.
-        is_complete: run every trajectory, also of solved instances, and count solutions.
-        is_bf16: run matrix products in bfloat16.
-        is_compiled: compile the step; worth it for long evaluations.
-    """
-    family = puzzles.family(loaded.task.family)
-    encoded = [family.encode(case.instance) for case in cases]
-    rows = min(num_rows, width * len(cases))
-    sweep = Sweep(
-        loaded,
-        encoded,
-        depth=depth,
-        seed=seed,
-        augment=augment,
-        num_rows=rows,
-        is_compiled=is_compiled,
-    )
-    # Trajectory by trajectory: the first ones of all instances run before any second one, so that
-    # fewer are started than needed.
-    work = [Work(index, each) for each in range(width) for index in range(len(cases))]
-    bar = ProgressBar()
-    with torch.autocast(loaded.model.z0_high.device.type, torch.bfloat16, enabled=is_bf16):
-        attempts = sweep.run(
-            work,
-            stop_when_solved=not is_complete,
-            progress=lambda done: bar.show(done / len(work), "trajectories"),
-        )
-    bar.close()
-    return summarise(
-        loaded.task, cases, attempts, width=width, depth=depth, is_complete=is_complete
+
+def _loaded(options: argparse.Namespace) -> LoadedModel:
+    if options.puzzle is None and options.model is None:
+        raise ConfigError("puzzle", None, "name a task, such as sudoku-9x9, or pass --model")
+    return load_model(model_for(options.puzzle, options.model), options.device)
+
+
+def _models(options: argparse.Namespace) -> list[LoadedModel]:
+    """Return the models that tables are wanted of: one, those of some tasks, or all shipped."""
+    if options.model or options.puzzle:
+        return [_loaded(options)]
+    chosen = _shipped(options.tables) if options.tables else list(shipped_models())
+    if not chosen:
+        raise ConfigError("tables", options.tables, "no shipped model is for any of these")
+    return [load_model(info, options.device) for info in chosen]
+
+
+def _plan(options: argparse.Namespace, command: str) -> Plan:
+    return Plan(
+        command=command,
+        running=running(options),
+        seeds=options.seeds or (options.seed,),
+        has_ablations=not options.no_ablations,
+        twins=tuple(load_model(find_model(each), options.device) for each in options.twin),
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gram-server evaluate", description=__doc__)
-    parser.add_argument("puzzle", help="task or family of a shipped model, such as sudoku-9x9")
-    parser.add_argument("--model", help="name or directory of another checkpoint")
-    parser.add_argument(
-        "--data", type=Path, help=".tsv, .npz or text file; default: generated held-out instances"
-    )
-    parser.add_argument("--width", type=int, default=16, help="trajectories per instance")
-    parser.add_argument("--depth", type=int, help="supervision steps; default: the model's")
-    parser.add_argument("--limit", type=int, help="at most that many instances")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-augment", action="store_true", help="no symmetry views")
-    parser.add_argument(
-        "--all-trajectories",
-        action="store_true",
-        help="go on after the first solution, to count distinct ones and coverage",
-    )
-    parser.add_argument("--rows", type=int, default=256, help="rows of the running batch")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--compile", action="store_true", help="compile the step first")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout")
-    return parser
+def _print_tables(options: argparse.Namespace, command: str) -> None:
+    trial = Trial(data=options.data, limit=options.limit)
+    if options.edge_probability:
+        trial = replace(trial, edge_probabilities=(options.edge_probability,))
+    found = []
+    for table in paper_tables(_models(options), _plan(options, command), trial):
+        found.append(table.to_json())
+        if options.output:
+            write_tables(options.output, [table])
+        if not options.json:
+            print(table.to_markdown(), flush=True)
+    if options.json:
+        print(json.dumps(found, indent=2))
 
 
 def _table(result: dict[str, object]) -> str:

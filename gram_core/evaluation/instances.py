@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError, PuzzleInvalid
-from gram_core.puzzles.base import BLANK, FIRST_VALUE, Task
-from gram_core.training.pools import Pool, make_pool
+from gram_core.puzzles.base import BLANK, FIRST_VALUE, Task, Tokens
+from gram_core.training.graphs import EdgeProbabilities, coloring_classes
+from gram_core.training.pools import EDGE_PROBABILITIES, make_pool
 from gram_core.training.sudoku_files import read_packed
 
 
@@ -30,7 +32,13 @@ NUM_GENERATED = 200
 RATING_BOUNDS = (1.7, 4.5, 7.0)
 
 
-def read_cases(task: Task, path: Path | None, *, limit: int | None) -> list[Case]:
+def read_cases(
+    task: Task,
+    path: Path | None,
+    *,
+    limit: int | None,
+    edge_probabilities: EdgeProbabilities = EDGE_PROBABILITIES,
+) -> list[Case]:
     """Return the cases of a file or, without one, held-out or freshly made instances.
 
     Args:
@@ -38,21 +46,52 @@ def read_cases(task: Task, path: Path | None, *, limit: int | None) -> list[Case
         path: ``.tsv`` with a ``puzzle`` column, ``.npz`` as for training, else one puzzle a line,
             in the family's text form or as a JSON body.
         limit: at most that many, spread evenly over the file.
+        edge_probabilities: of held-out random graphs.
     """
     if path is None and task.family == "sudoku" and task.size > SMALL_SUDOKU:
         cases = _generated(task, limit or NUM_GENERATED)
     elif path is None:
-        cases = _held_out(task)
+        cases = held_out_cases(task, edge_probabilities=edge_probabilities)
     elif path.suffix == ".tsv":
         cases = _from_tsv(path)
     elif path.suffix == ".npz":
         cases = _from_archive(path)
     else:
         cases = _from_lines(task, path)
-    if limit is not None and limit < len(cases):
-        chosen = np.linspace(0, len(cases) - 1, limit).round().astype(int)
-        cases = [cases[index] for index in chosen]
-    return cases
+    return spread(cases, limit)
+
+
+def spread(cases: list[Case], limit: int | None) -> list[Case]:
+    """Return at most that many cases, evenly spaced."""
+    if limit is None or limit >= len(cases):
+        return cases
+    chosen = np.linspace(0, len(cases) - 1, limit).round().astype(int)
+    return [cases[index] for index in chosen]
+
+
+def held_out_cases(
+    task: Task,
+    *,
+    edge_probabilities: EdgeProbabilities = EDGE_PROBABILITIES,
+    num_graphs: int | None = None,
+) -> list[Case]:
+    """Return the generated instances that training keeps out, with their numbers of solutions.
+
+    Args:
+        task: one whose solutions are cheap to enumerate.
+        edge_probabilities: of random graphs.
+        num_graphs: number of graphs; None takes what the pool of the task gives.
+    """
+    pool = make_pool(task, "held_out", edge_probabilities=edge_probabilities, num_graphs=num_graphs)
+    if pool.adjacency is not None:
+        # Without givens, colourings come in classes of renamed colours.
+        return [
+            Case(_graph(task, graph), "all", len(coloring_classes(graph, task.num_values)))
+            for graph in pool.adjacency
+        ]
+    instances = [_board(task, row) for row in pool.givens]
+    numbers = pool.num_solutions.tolist()
+    return [Case(board, "all", number) for board, number in zip(instances, numbers, strict=True)]
 
 
 def _from_tsv(path: Path) -> list[Case]:
@@ -96,7 +135,7 @@ def _from_archive(path: Path) -> list[Case]:
     return [Case(_sudoku(row), "all", 1) for row in examples.givens]
 
 
-def _sudoku(givens: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> object:
+def _sudoku(givens: Tokens) -> object:
     text = "".join("." if token == BLANK else str(token - BLANK) for token in givens.tolist())
     return puzzles.family("sudoku").parse_text(text)
 
@@ -108,20 +147,7 @@ def _generated(task: Task, count: int) -> list[Case]:
     return [Case(family.generate(task, rng), "all", 1) for _ in range(count)]
 
 
-def _held_out(task: Task) -> list[Case]:
-    pool = make_pool(task, "held_out")
-    if task.family == "graph-coloring":
-        # Without givens, colourings come in classes of renamed colours.
-        return [
-            Case(_graph(task, pool, row), "all", _num_classes(pool, row))
-            for row in range(len(pool.givens))
-        ]
-    instances = [_board(task, row) for row in pool.givens]
-    numbers = pool.num_solutions.tolist()
-    return [Case(board, "all", number) for board, number in zip(instances, numbers, strict=True)]
-
-
-def _board(task: Task, givens: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> object:
+def _board(task: Task, givens: Tokens) -> object:
     if task.family == "sudoku":
         return _sudoku(givens)
     cells = np.flatnonzero(givens == FIRST_VALUE)
@@ -131,17 +157,7 @@ def _board(task: Task, givens: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> 
     )
 
 
-def _graph(task: Task, pool: Pool, row: int) -> object:
-    assert pool.adjacency is not None
-    edges = np.argwhere(np.triu(pool.adjacency[row])).tolist()
+def _graph(task: Task, adjacency: NDArray[np.bool_]) -> object:
+    edges = np.argwhere(np.triu(adjacency)).tolist()
     body = {"vertices": task.size, "edges": edges, "colors": task.num_values}
     return puzzles.family(task.family).parse({"puzzle": task.family, **body})
-
-
-def _num_classes(pool: Pool, row: int) -> int | None:
-    """Count 3-colourings up to renaming: with an edge, every class holds 6 colourings.
-
-    Classes of two colours hold 3 * 2 of them, those of three colours 3!.
-    """
-    assert pool.adjacency is not None
-    return int(pool.num_solutions[row]) // 6 if pool.adjacency[row].any() else None

@@ -1,7 +1,8 @@
 """Turns attempts into the figures people compare models by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 from gram_core import puzzles
 from gram_core.evaluation.instances import Case
@@ -28,7 +29,7 @@ class Report:
     coverage: float | None
     """Mean share of all solutions found, over instances whose number is known."""
     steps_per_puzzle: float
-    """Mean supervision steps spent on an instance."""
+    """Mean supervision steps spent on an instance, those of dropped trajectories included."""
     mismatches: int
     """Answers that the device verifier and the independent check judge differently; must be 0."""
 
@@ -45,6 +46,7 @@ def summarise(
     width: int,
     depth: int,
     is_complete: bool,
+    dropped_steps: Mapping[int, int] = MappingProxyType({}),
 ) -> list[Report]:
     """Return one report over all cases and, where there are several groups, one each.
 
@@ -55,13 +57,16 @@ def summarise(
         width: trajectories per instance.
         depth: supervision steps per trajectory.
         is_complete: whether every trajectory ran, so that solutions may be counted.
+        dropped_steps: spent on a case by trajectories that were dropped on their way.
     """
     by_case: list[dict[int, Attempt]] = [{} for _ in cases]
     for work, attempt in attempts.items():
         by_case[work.instance][work.trajectory] = attempt
     outcomes = [
-        _outcome(task, case, found, is_complete=is_complete)
-        for case, found in zip(cases, by_case, strict=True)
+        _outcome(
+            task, case, found, is_complete=is_complete, num_dropped=dropped_steps.get(index, 0)
+        )
+        for index, (case, found) in enumerate(zip(cases, by_case, strict=True))
     ]
     groups = sorted({case.group for case in cases})
     named = [("all", outcomes)]
@@ -86,7 +91,9 @@ class _Outcome:
     mismatches: int
 
 
-def _outcome(task: Task, case: Case, found: dict[int, Attempt], *, is_complete: bool) -> _Outcome:
+def _outcome(
+    task: Task, case: Case, found: dict[int, Attempt], *, is_complete: bool, num_dropped: int
+) -> _Outcome:
     family = puzzles.family(task.family)
     valid = {index: each for index, each in found.items() if each.solved_at is not None}
     confirmed = {
@@ -99,7 +106,7 @@ def _outcome(task: Task, case: Case, found: dict[int, Attempt], *, is_complete: 
         is_single=0 in confirmed,
         distinct=len(keys) if is_complete else None,
         coverage=len(keys) / case.num_solutions if is_counted and case.num_solutions else None,
-        num_steps=sum(each.num_steps for each in found.values()),
+        num_steps=sum(each.num_steps for each in found.values()) + num_dropped,
         mismatches=len(valid) - len(confirmed),
     )
 

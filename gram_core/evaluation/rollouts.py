@@ -35,6 +35,9 @@ class Running:
     """Compile the step; takes a minute, then runs faster."""
 
 
+EAGER = Running()
+
+
 class Answers(NamedTuple):
     """What all trajectories answer at one moment of each."""
 

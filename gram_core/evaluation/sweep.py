@@ -4,7 +4,7 @@ Rows leave when their answer verifies or their depth is used, and take the next 
 Offline only: the server's engine is another thing, with jobs, fairness and deadlines.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -39,6 +39,15 @@ class Work(NamedTuple):
     trajectory: int
 
 
+class Swept(NamedTuple):
+    """What a sweep came to."""
+
+    attempts: dict[Work, Attempt]
+    """Of every trajectory that was not dropped."""
+    dropped_steps: Counter[int]
+    """Supervision steps of an instance's trajectories that were dropped on their way."""
+
+
 class Sweep:
     """A batch of rows over one model."""
 
@@ -47,7 +56,7 @@ class Sweep:
         loaded: LoadedModel,
         encoded: Sequence[Encoded],
         *,
-        depth: int,
+        depths: Sequence[int],
         seed: int,
         augment: bool,
         num_rows: int,
@@ -58,7 +67,7 @@ class Sweep:
         Args:
             loaded: the checkpoint.
             encoded: the instances.
-            depth: supervision steps of a trajectory.
+            depths: supervision steps of trajectory 0, 1, ... of an instance.
             seed: of noise and views; the instance's index is added to it.
             augment: use symmetry views.
             num_rows: rows of the batch; all of them are computed in every step.
@@ -67,7 +76,7 @@ class Sweep:
         step = loaded.model.supervision_step
         self._advance = torch.compile(step, dynamic=False) if is_compiled else step
         self._loaded, self._encoded = loaded, encoded
-        self._depth, self._seed, self._augment = depth, seed, augment
+        self._depths, self._seed, self._augment = depths, seed, augment
         self._family = puzzles.family(loaded.task.family)
         self._device = loaded.model.z0_high.device
         self._tables = unit_tables(loaded.task).to(self._device)
@@ -83,14 +92,15 @@ class Sweep:
         )
         numbers = torch.zeros(num_rows, dtype=torch.int64, device=self._device)
         self._key = NoiseKey(numbers, numbers.clone(), numbers.clone())
+        self._limit = numbers.clone()
         self._views: list[Symmetry | None] = [None] * num_rows
         self._work: list[Work | None] = [None] * num_rows
 
     @torch.inference_mode()
     def run(
         self, work: Sequence[Work], *, stop_when_solved: bool, progress: Callable[[int], None]
-    ) -> dict[Work, Attempt]:
-        """Run trajectories in order and return their attempts.
+    ) -> Swept:
+        """Run trajectories in order.
 
         Args:
             work: what to run.
@@ -101,13 +111,14 @@ class Sweep:
         waiting = deque(work)
         attempts: dict[Work, Attempt] = {}
         solved: dict[int, int] = {}
+        dropped: Counter[int] = Counter()
         while True:
             if stop_when_solved:
-                self._drop(solved)
+                dropped += self._drop(solved)
             self._refill(waiting, solved if stop_when_solved else {})
             rows = [row for row, item in enumerate(self._work) if item is not None]
             if not rows:
-                return attempts
+                return Swept(attempts, dropped)
             for row, attempt in self._step(rows):
                 item = self._work[row]
                 assert item is not None
@@ -118,10 +129,14 @@ class Sweep:
                     solved[item.instance] = min(earlier, item.trajectory)
             progress(len(work) - len(waiting))
 
-    def _drop(self, solved: dict[int, int]) -> None:
+    def _drop(self, solved: dict[int, int]) -> Counter[int]:
+        dropped: Counter[int] = Counter()
+        steps = self._key.step.tolist()
         for row, item in enumerate(self._work):
             if item is not None and _is_needless(item, solved):
+                dropped[item.instance] += steps[row]
                 self._work[row] = None
+        return dropped
 
     def _refill(self, waiting: deque[Work], solved: dict[int, int]) -> None:
         chosen: list[int] = []
@@ -157,6 +172,8 @@ class Sweep:
         numbers = [item.trajectory for item in items]
         self._key.trajectory[rows] = torch.tensor(numbers, device=self._device)
         self._key.step[rows] = 0
+        limits = [self._depths[item.trajectory] for item in items]
+        self._limit[rows] = torch.tensor(limits, device=self._device)
         model = self._loaded.model
         fresh = model.initial_state(self._key.seed[rows], self._key.trajectory[rows])
         self._state.high[rows] = fresh.high
@@ -172,7 +189,7 @@ class Sweep:
         allows_blank = self._loaded.task.allows_blank
         answers = answer(output.logits, self._givens, allows_blank=allows_blank)
         verdict = verify(answers, self._givens, self._tables, adjacency=self._adjacency)
-        is_over = (verdict.is_valid | (self._key.step >= self._depth)).tolist()
+        is_over = (verdict.is_valid | (self._key.step >= self._limit)).tolist()
         through = [row for row in live if is_over[row]]
         return self._attempts(through, answers, verdict.is_valid) if through else []
 

@@ -19,7 +19,7 @@ class Variant:
     """Whether trajectories look through symmetry views."""
 
 
-FULL = Variant(name="GRAM")
+FULL = Variant(name="ours")
 NO_NOISE = Variant(name="no noise (sigma = 0)", guidance="mean")
 ABLATIONS = (
     NO_NOISE,

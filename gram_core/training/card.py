@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gram_core.checkpoint import LoadedModel
 from gram_core.errors import ConfigError
-from gram_core.evaluation.command import measure
 from gram_core.evaluation.instances import read_cases
+from gram_core.evaluation.measure import measure
 from gram_core.evaluation.report import Report
 from gram_core.training.recipe import Recipe
 

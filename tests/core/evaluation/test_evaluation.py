@@ -11,9 +11,11 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
 from gram_core.errors import ConfigError
-from gram_core.evaluation.command import main, measure
+from gram_core.evaluation.command import main
 from gram_core.evaluation.instances import Case, read_cases
+from gram_core.evaluation.measure import measure
 from gram_core.evaluation.report import summarise
+from gram_core.evaluation.rollouts import Running
 from gram_core.evaluation.sweep import Attempt, Sweep, Work
 from gram_core.model import Gram
 from gram_core.solve import solve
@@ -58,18 +60,19 @@ def test_a_sweep_gives_every_trajectory_the_result_of_the_plain_loop(tmp_path: P
     sweep = Sweep(
         loaded,
         [family.encode(case.instance) for case in cases],
-        depth=5,
+        depths=(5, 5, 2, 5),
         seed=3,
         augment=True,
         num_rows=7,
     )
     work = [Work(index, each) for each in range(4) for index in range(9)]
-    attempts = sweep.run(work, stop_when_solved=False, progress=lambda done: None)
+    attempts = sweep.run(work, stop_when_solved=False, progress=lambda done: None).attempts
     assert set(attempts) == set(work)
     solved = 0
     for index, case in enumerate(cases):
-        expected = solve(loaded, case.instance, width=4, depth=5, seed=3 + index, batch=4)
-        for trajectory, result in enumerate(expected):
+        deep = solve(loaded, case.instance, width=4, depth=5, seed=3 + index, batch=4)
+        shallow = solve(loaded, case.instance, width=4, depth=2, seed=3 + index, batch=4)
+        for trajectory, result in enumerate((*deep[:2], shallow[2], deep[3])):
             attempt = attempts[Work(index, trajectory)]
             assert attempt.solved_at == result.solved_at
             assert np.array_equal(attempt.tokens, result.tokens)
@@ -80,8 +83,10 @@ def test_a_sweep_gives_every_trajectory_the_result_of_the_plain_loop(tmp_path: P
 def test_a_sweep_that_stops_when_solved_spends_no_more_on_that_instance(tmp_path: Path) -> None:
     loaded = model(tmp_path)
     cases = boards(12)
-    whole = measure(loaded, cases, width=8, depth=6, is_complete=True, num_rows=16)[0]
-    short = measure(loaded, cases, width=8, depth=6, num_rows=16)[0]
+    whole = measure(
+        loaded, cases, width=8, depth=6, is_complete=True, running=Running(num_rows=16)
+    )[0]
+    short = measure(loaded, cases, width=8, depth=6, running=Running(num_rows=16))[0]
     assert short.solved == whole.solved
     assert short.solved_by_width == whole.solved_by_width
     assert short.steps_per_puzzle < whole.steps_per_puzzle

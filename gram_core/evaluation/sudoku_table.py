@@ -1,0 +1,147 @@
+"""The paper's table of puzzles with one solution: exact answers at several widths."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gram_core.checkpoint import LoadedModel
+from gram_core.evaluation import scores
+from gram_core.evaluation.instances import Case
+from gram_core.evaluation.intervals import figure, wilson
+from gram_core.evaluation.measure import measure
+from gram_core.evaluation.plan import Contender, Plan, contenders
+from gram_core.evaluation.published import (
+    GRAM_DEPTH,
+    GRAM_SAMPLES,
+    SUDOKU,
+    paper_step_flops,
+)
+from gram_core.evaluation.rollouts import Rollouts
+from gram_core.evaluation.selection import WAYS, accuracies, judged
+from gram_core.evaluation.table import Column, Row, Table
+from gram_core.puzzles.base import Task
+
+WIDTHS = (1, 5, GRAM_SAMPLES)
+CHOSEN_WAYS = ("value", "votes")
+SERVED_WIDTH = 64
+SERVED_DEPTH = 64
+COLUMNS = (Column("exact", "exact"),)
+NOTES = (
+    "Share of puzzles answered exactly. *Verified* rows stop all trajectories of a puzzle at the "
+    "first valid answer among them, as the server does, and count the steps spent until then; rows "
+    "*by value* and *by votes* choose among the answers after the last step without looking at "
+    "the rules; rows without noise or without views run the same weights without them. Brackets "
+    "hold 95 % intervals over puzzles. Published rows are on Sudoku-Extreme.",
+)
+
+
+def sudoku_table(loaded: LoadedModel, cases: Sequence[Case], plan: Plan, *, data: str) -> Table:
+    """Measure a model and its ablations beside the published rows.
+
+    Args:
+        loaded: a model of a Sudoku task.
+        cases: puzzles with one solution.
+        plan: how to measure.
+        data: what the cases are, in words.
+    """
+    return Table(
+        name=loaded.info.name,
+        title=f"{loaded.info.name}: {data}",
+        columns=COLUMNS,
+        rows=[
+            *_published(loaded.task),
+            *_ours(loaded, cases, plan),
+            _served(loaded, cases, plan),
+        ],
+        facts=plan.facts(loaded, cases, data),
+        notes=NOTES,
+    )
+
+
+def _published(task: Task) -> list[Row]:
+    if task.name != "sudoku-9x9":
+        return []
+    flops = paper_step_flops(task)
+    return [
+        Row(
+            name=each.method,
+            figures=dict(each.figures),
+            steps=each.steps,
+            flops=flops * each.steps if each.is_paper_model and each.steps else None,
+            is_measured=False,
+        )
+        for each in SUDOKU
+    ]
+
+
+def _ours(loaded: LoadedModel, cases: Sequence[Case], plan: Plan) -> list[Row]:
+    rows = []
+    for number, contender in enumerate(contenders(loaded, plan)):
+        runs = contender.run(cases, plan, width=GRAM_SAMPLES, depth=GRAM_DEPTH)
+        widths = WIDTHS if number == 0 else (1, GRAM_SAMPLES)
+        rows += [_verified(contender, cases, runs, width) for width in widths]
+        if number == 0:
+            rows += _chosen(contender, cases, runs)
+    return rows
+
+
+def _verified(
+    contender: Contender, cases: Sequence[Case], runs: Sequence[Rollouts], width: int
+) -> Row:
+    parts = [rollouts.part(0, width) for rollouts in runs]
+    samples = [scores.first_valid(contender.loaded.task, cases, part) for part in parts]
+    steps = float(np.mean([scores.lockstep_cost(part).mean() for part in parts]))
+    exact = np.mean([scores.any_valid(each) for each in samples], axis=0)
+    return Row(
+        name=f"{contender.name}, N = {width}, verified",
+        figures={"exact": figure(exact, "share")},
+        steps=steps,
+        flops=steps * contender.step_flops,
+        num_mismatches=sum(each.num_mismatches for each in samples),
+    )
+
+
+def _chosen(contender: Contender, cases: Sequence[Case], runs: Sequence[Rollouts]) -> list[Row]:
+    seeds = [judged(contender.loaded.task, cases, rollouts.final) for rollouts in runs]
+    rows = []
+    for width in WIDTHS:
+        found = [accuracies(each, width) for each in seeds]
+        ways = CHOSEN_WAYS if width > 1 else tuple(WAYS)[:1]
+        for way in ways:
+            right = np.mean([each[way] for each in found], axis=0)
+            name = f"by {way}" if width > 1 else "no verifier"
+            steps = float(width * GRAM_DEPTH)
+            rows.append(
+                Row(
+                    name=f"{contender.name}, N = {width}, {name}",
+                    figures={"exact": figure(right, "share")},
+                    steps=steps,
+                    flops=steps * contender.step_flops,
+                )
+            )
+    return rows
+
+
+def _served(loaded: LoadedModel, cases: Sequence[Case], plan: Plan) -> Row:
+    """What a request of the serving width and depth gets, its later trajectories saved."""
+    reports = [
+        measure(
+            loaded,
+            cases,
+            width=SERVED_WIDTH,
+            depth=SERVED_DEPTH,
+            seed=seed,
+            running=plan.running,
+        )[0]
+        for seed in plan.seeds
+    ]
+    steps = float(np.mean([report.steps_per_puzzle for report in reports]))
+    solved = float(np.mean([report.solved for report in reports]))
+    contender = contenders(loaded, plan)[0]
+    return Row(
+        name=f"ours, width {SERVED_WIDTH}, depth {SERVED_DEPTH}, verified",
+        figures={"exact": wilson(solved, len(cases))},
+        steps=steps,
+        flops=steps * contender.step_flops,
+        num_mismatches=sum(report.mismatches for report in reports),
+    )
