@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, cast, get_args
 
 from gram_core.config import GramConfig
 from gram_core.errors import CheckpointError, ConfigError
@@ -16,6 +16,9 @@ FORMAT: Final = "gram-checkpoint/1"
 CONFIG_FILE: Final = "config.json"
 WEIGHTS_FILE: Final = "model.safetensors"
 SHIPPED_WEIGHTS: Final = Path(__file__).parent / "weights"
+
+Purpose = Literal["solve", "generate"]
+"""``generate``: trained to make up answers to the empty instance of its task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class ModelInfo:
     num_parameters: int
     architecture: GramConfig
     path: Path
+    purpose: Purpose = "solve"
 
     @property
     def id(self) -> str:
@@ -71,6 +75,7 @@ def read_model(path: Path) -> ModelInfo:
             num_parameters=int(values["num_parameters"]),
             architecture=GramConfig.from_json(values["architecture"]),
             path=path,
+            purpose=_purpose(values.get("purpose", "solve")),
         )
     except OSError as error:
         raise CheckpointError(
@@ -81,6 +86,13 @@ def read_model(path: Path) -> ModelInfo:
         raise CheckpointError(
             f"{config_path} is damaged ({error}): copy the model directory again"
         ) from error
+
+
+def _purpose(value: object) -> Purpose:
+    for purpose in get_args(Purpose):
+        if value == purpose:
+            return cast("Purpose", purpose)
+    raise ValueError(f"purpose is {value!r}: it is one of {', '.join(get_args(Purpose))}")
 
 
 def fingerprint(weights_path: Path) -> str:

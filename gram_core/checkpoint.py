@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gram_core import catalog, puzzles
-from gram_core.catalog import ModelInfo
+from gram_core.catalog import ModelInfo, Purpose
 from gram_core.config import GramConfig
 from gram_core.errors import CheckpointError, ConfigError, UserError
 from gram_core.model import Gram
-from gram_core.puzzles.base import Task
+from gram_core.puzzles.base import Generative, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,14 @@ class LoadedModel:
 
 
 def save_model(
-    path: Path, model: Gram, *, name: str, task: Task, depth: int, dtype: torch.dtype
+    path: Path,
+    model: Gram,
+    *,
+    name: str,
+    task: Task,
+    depth: int,
+    dtype: torch.dtype,
+    purpose: Purpose = "solve",
 ) -> ModelInfo:
     """Write a model directory and return what it says of itself.
 
@@ -38,6 +45,7 @@ def save_model(
         task: what the checkpoint is for.
         depth: supervision steps a trajectory may take by default.
         dtype: floating type on disk, such as ``torch.bfloat16``.
+        purpose: whether it was trained on instances, or on the empty one to make up answers.
     """
     path.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().to(dtype) for key, value in model.state_dict().items()}
@@ -47,6 +55,7 @@ def save_model(
         "format": catalog.FORMAT,
         "name": name,
         "task": task.name,
+        "purpose": purpose,
         "fingerprint": catalog.fingerprint(weights_path),
         "depth": depth,
         "num_parameters": count_parameters(model),
@@ -89,6 +98,10 @@ def _task_of(info: ModelInfo) -> Task:
         raise CheckpointError(
             f"{info.path} has (length, vocabulary) {_shape(info.architecture)} but {task.name} "
             f"needs {(task.length, task.vocabulary)}: train it again for this task"
+        )
+    if info.purpose == "generate" and not isinstance(puzzles.family(task.family), Generative):
+        raise CheckpointError(
+            f"{info.path} generates {task.family}, which has no empty instance to start from"
         )
     return task
 

@@ -7,7 +7,7 @@ relational attention, the violations shown to people and the tests all read the 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,5 +203,27 @@ class Family(Protocol[Instance]):
         """Yield up to ``limit`` distinct solutions exactly (CP-SAT; needs the extra ``exact``).
 
         When ``max_time_s`` ends the search early, ``ExactTimeout`` follows the solutions found.
+        """
+        ...
+
+
+@runtime_checkable
+class Generative(Protocol):
+    """What a family also offers when its answers can be made up from an empty instance."""
+
+    def blank(self, task: Task) -> Any:
+        """Return the instance of a task that gives nothing."""
+        ...
+
+    def thin(
+        self, task: Task, answer: Tokens, rng: np.random.Generator, *, num_clues: int | None = None
+    ) -> Any:
+        """Return an instance whose only solution is the answer.
+
+        Args:
+            task: of the answer.
+            answer: (length,) complete and right.
+            rng: decides the order in which givens are taken away.
+            num_clues: givens to stop at; None takes away as many as can be.
         """
         ...

@@ -32,6 +32,7 @@ from gram_core.puzzles.sudoku_grid import (
     format_grid,
     read_grid,
 )
+from gram_core.puzzles.sudoku_thinning import thin
 from gram_core.puzzles.violations import find_violations
 
 _SIZES = {f"sudoku-{size}x{size}": size for size in sorted(BOX_SHAPES, reverse=True)}
@@ -125,6 +126,18 @@ class Sudoku:
     ) -> SudokuGrid:
         """Empty cells of a random full board as long as the number of solutions allows."""
         cells = dig(task.size, rng, num_solutions=num_solutions)
+        return SudokuGrid(size=task.size, cells=tuple(cells))
+
+    def blank(self, task: Task) -> SudokuGrid:
+        """Return the board without a digit."""
+        return SudokuGrid(size=task.size, cells=(0,) * task.length)
+
+    def thin(
+        self, task: Task, answer: Tokens, rng: np.random.Generator, *, num_clues: int | None = None
+    ) -> SudokuGrid:
+        """Return a grid whose only solution is the full board ``answer``."""
+        digits = [token - BLANK for token in answer.tolist()]
+        cells = thin(digits, task.size, rng, num_clues=num_clues)
         return SudokuGrid(size=task.size, cells=tuple(cells))
 
     def enumerate(

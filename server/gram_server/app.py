@@ -18,6 +18,7 @@ from gram_server.api import (
     add_error_handlers,
     catalog_router,
     document_builder,
+    generate_router,
     health_router,
     solve_router,
 )
@@ -89,7 +90,7 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context, app.state.child = context, child
-    for router in (solve_router, catalog_router, health_router):
+    for router in (solve_router, generate_router, catalog_router, health_router):
         app.include_router(router(context))
     add_error_handlers(app)
     app.add_middleware(RequestId)

@@ -107,6 +107,7 @@ def models() -> None:
         {
             "id": model.id,
             "task": model.task,
+            "purpose": model.purpose,
             "depth": model.depth,
             "num_parameters": model.num_parameters,
             "path": str(model.path),

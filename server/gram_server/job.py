@@ -13,6 +13,7 @@ from gram_server.errors import ConfigError
 Halt = Literal["verified", "act", "never"]
 Fallback = Literal["none", "exact"]
 Count = Literal["none", "exact"]
+Purpose = Literal["solve", "generate"]
 
 HALTS: tuple[Halt, ...] = ("verified", "act", "never")
 FALLBACKS: tuple[Fallback, ...] = ("none", "exact")
@@ -58,7 +59,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolveOptions:
-    """How a job is to be solved; every value is resolved, defaults included."""
+    """How trajectories are to be run; every value is resolved, defaults included."""
 
     model: str
     """Name of the model, as in ``WorkerReport.models``."""
@@ -94,8 +95,23 @@ class SolveOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """What makes a job one of ``POST /generate``: boards made up from an empty instance.
+
+    ``SolveOptions.max_solutions`` boards are taken, lowest trajectories first.
+    """
+
+    is_distinct: bool = True
+    """Whether a board that was found before counts for nothing."""
+    is_thinned: bool = False
+    """Whether each board is thinned to a puzzle whose only solution it is."""
+    num_clues: int | None = None
+    """Givens to stop the thinning at; None takes away as many as can be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One request for a puzzle to be solved."""
+    """One request for a puzzle to be solved, or for boards to be made up."""
 
     id: str
     puzzle: str
@@ -121,6 +137,8 @@ class Job:
     """Id of the batch that the job is a part of."""
     num_parts: int = 0
     """Jobs of a batch, which is a job that no worker claims; 0 for any other."""
+    sampling: Sampling | None = None
+    """Set when boards are to be made up; ``body`` is then an empty instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +149,11 @@ class Event:
     data: Mapping[str, object]
     id: int = 0
     """Place in the job's events, from 1. The store numbers them; 0 until then."""
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """What all tellings of one solution share; a made-up board names its trajectory."""
+        return {name: self.data[name] for name in ("answer", "trajectory") if name in self.data}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +171,8 @@ class JobRecord:
     job: Job
     state: JobState
     result: Mapping[str, object] | None = None
-    """The response of ``POST /solve``; set when ``state`` is done (or expired with a result)."""
+    """The response of ``POST /solve`` or ``POST /generate``; set when ``state`` is done (or expired
+    with a result)."""
     error: JobError | None = None
     """Set when ``state`` is failed."""
     solutions: tuple[Mapping[str, object], ...] = ()
@@ -179,6 +203,7 @@ class ModelReport:
     depth: int
     """Default supervision steps."""
     num_parameters: int
+    purpose: Purpose = "solve"
 
     @property
     def id(self) -> str:

@@ -39,6 +39,36 @@ RESULT: dict[str, object] = {
 }
 
 
+BOARDS: dict[str, object] = {
+    "id": "job-2",
+    "puzzle": "sudoku",
+    "task": "sudoku-4x4",
+    "status": "complete",
+    "boards": [
+        {
+            "answer": "1234341221434321",
+            "puzzle": None,
+            "clues": None,
+            "value": 0.98,
+            "trajectory": 3,
+            "step": 2,
+            "ms": 12.3,
+        }
+    ],
+    "count": 1,
+    "trajectories": 4,
+    "valid_trajectories": 1,
+    "distinct": 1,
+    "validity": 0.25,
+    "uniqueness": 1.0,
+    "max_trajectories": 16,
+    "depth": 8,
+    "usage": {"queue_ms": 0.5, "engine_ms": 31.4, "supervision_steps": 40, "wasted_steps": 2},
+    "seed": 7,
+    "model": "sudoku-4x4-generate@0123abcd",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     status: int = 200
@@ -140,6 +170,11 @@ def reply() -> type[Reply]:
 @pytest.fixture
 def result() -> dict[str, object]:
     return dict(RESULT)
+
+
+@pytest.fixture
+def boards() -> dict[str, object]:
+    return dict(BOARDS)
 
 
 @pytest.fixture

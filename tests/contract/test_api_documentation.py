@@ -8,16 +8,17 @@ import pytest
 import gram_client
 from gram_client._errors import status_error_class
 from gram_server.api.errors import CATALOGUE
-from gram_server.api.parameters import solve_parameters
-from gram_server.api.schemas import ModelInfo, SolveResponse
-from gram_server.settings import HttpConfig
+from gram_server.api.parameters import Parameter, generate_parameters, solve_parameters
+from gram_server.api.schemas import Board, GenerateResponse, ModelInfo, SolveResponse
+from gram_server.settings import HttpConfig, Settings
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
 
 
-def rows(heading: str) -> list[list[str]]:
-    """Return the cells of the first table whose first column has that heading."""
-    table = PAGE.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+def rows(heading: str, section: str = "") -> list[list[str]]:
+    """Return the cells of the section's first table whose first column has that heading."""
+    text = PAGE.partition(f"## {section}")[2] if section else PAGE
+    table = text.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
     return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
 
 
@@ -35,9 +36,17 @@ def problems() -> dict[str, tuple[int, str]]:
     }
 
 
-def test_every_parameter_is_listed_with_its_default() -> None:
-    documented = {names(row[0])[0]: row[1] for row in rows("parameter")}
-    parameters = solve_parameters(HttpConfig(), ["sudoku"])
+@pytest.mark.parametrize(
+    ("section", "parameters"),
+    [
+        ("POST /solve", solve_parameters(HttpConfig(), ["sudoku"])),
+        ("POST /generate", generate_parameters(Settings(), ["sudoku"])),
+    ],
+)
+def test_every_parameter_is_listed_with_its_default(
+    section: str, parameters: tuple[Parameter, ...]
+) -> None:
+    documented = {names(row[0])[0]: row[1] for row in rows("parameter", section)}
     assert list(documented) == [parameter.name for parameter in parameters]
     for parameter in parameters:
         if parameter.default is not None:
@@ -57,8 +66,14 @@ def test_the_client_raises_the_class_that_is_listed(code: str) -> None:
 
 
 def test_every_field_of_an_answer_is_explained() -> None:
-    fields = (name for row in rows("field") for name in names(row[0]))
+    fields = (name for row in rows("field", "POST /solve") for name in names(row[0]))
     assert set(SolveResponse.model_fields) <= {re.split(r"[.\[]", field)[0] for field in fields}
+
+
+def test_every_field_of_made_up_boards_is_explained() -> None:
+    fields = {name for row in rows("field", "POST /generate") for name in names(row[0])}
+    assert set(GenerateResponse.model_fields) - {"boards"} <= fields
+    assert {f"boards[].{name}" for name in Board.model_fields} <= fields
 
 
 def test_every_field_of_a_model_is_listed() -> None:

@@ -9,6 +9,7 @@ import gram_client
 from gram_client import _protocol
 from gram_client._models import Issue, ModelInfo, Problem, PuzzleInfo
 from gram_server.api import schemas
+from gram_server.api.parameters import CLUES
 from gram_server.job import COUNTS, FALLBACKS, HALTS
 
 PAIRS = [
@@ -19,6 +20,8 @@ PAIRS = [
     (gram_client.BestAttempt, schemas.BestAttempt),
     (gram_client.Violation, schemas.Violation),
     (gram_client.Usage, schemas.Usage),
+    (gram_client.Board, schemas.Board),
+    (gram_client.GenerateResult, schemas.GenerateResponse),
     (Issue, schemas.ProblemIssue),
     (ModelInfo, schemas.ModelInfo),
     (PuzzleInfo, schemas.PuzzleInfo),
@@ -48,3 +51,4 @@ def test_the_choices_of_parameters_are_the_same() -> None:
     assert get_args(_protocol.Halt) == HALTS
     assert get_args(_protocol.Fallback) == FALLBACKS
     assert get_args(_protocol.Count) == COUNTS
+    assert get_args(get_args(_protocol.Clues)[0]) == CLUES

@@ -130,6 +130,30 @@ def test_every_shipped_model_loads_and_is_for_a_known_task() -> None:
         assert (info.path / "CARD.md").stat().st_size > 500
 
 
+def test_a_checkpoint_says_what_it_is_for_and_one_that_does_not_solves(tmp_path: Path) -> None:
+    task = puzzles.task("sudoku-4x4")
+    model = Gram(preset("tiny", task), task.units)
+    save_model(
+        tmp_path, model, name="g", task=task, depth=8, dtype=torch.float32, purpose="generate"
+    )
+    assert load_model(tmp_path).info.purpose == "generate"
+    path = tmp_path / catalog.CONFIG_FILE
+    config = json.loads(path.read_text())
+    del config["purpose"]
+    path.write_text(json.dumps(config))
+    assert catalog.read_model(tmp_path).purpose == "solve"
+    edit(tmp_path, purpose="amuse")
+    with pytest.raises(CheckpointError, match="purpose is 'amuse': it is one of solve, generate"):
+        catalog.read_model(tmp_path)
+
+
+def test_a_family_without_an_empty_instance_has_no_generating_model(tmp_path: Path) -> None:
+    saved(tmp_path, "graph-coloring-5")
+    edit(tmp_path, purpose="generate")
+    with pytest.raises(CheckpointError, match="no empty instance"):
+        load_model(tmp_path)
+
+
 def test_configs_are_frozen_values() -> None:
     config = preset("tiny", puzzles.task("sudoku-4x4"))
     assert replace(config, dim=64) != config

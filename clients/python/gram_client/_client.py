@@ -9,14 +9,25 @@ import httpx
 
 from gram_client import _settings
 from gram_client._errors import NoAnswer
-from gram_client._models import Health, ModelInfo, ModelList, PuzzleInfo, PuzzleList, SolveResult
+from gram_client._models import (
+    GenerateResult,
+    Health,
+    ModelInfo,
+    ModelList,
+    PuzzleInfo,
+    PuzzleList,
+    SolveResult,
+)
 from gram_client._protocol import (
+    Clues,
     Count,
     Fallback,
     Halt,
     Puzzle,
     Request,
+    Stop,
     default_headers,
+    generate_request,
     get_request,
     no_answer,
     read,
@@ -107,6 +118,59 @@ class Client:
             },
         )
         return read(SolveResult, settle(self._send(request, timeout_s)))
+
+    def generate(
+        self,
+        puzzle: str = "sudoku",
+        *,
+        count: int = 1,
+        size: int | None = None,
+        distinct: bool = True,
+        clues: Clues = "none",
+        max_trajectories: int | None = None,
+        depth: int | None = None,
+        halt: Stop = "verified",
+        augment: bool = False,
+        deadline_ms: int | None = None,
+        seed: int | None = None,
+        model: str | None = None,
+        timeout_s: float | None = None,
+    ) -> GenerateResult:
+        """Make up valid boards; ``validity`` says how many trajectories ended in one.
+
+        Args:
+            puzzle: Name of the family.
+            count: Boards to return.
+            size: Side of the boards; the largest that a loaded model makes where None.
+            distinct: Return no board twice.
+            clues: ``unique``, or a number of clues to stop at, thins each board to a puzzle whose
+                only solution it is.
+            max_trajectories: Trajectories to sample at most.
+            depth: Supervision steps a trajectory may take; the model's default where None.
+            halt: When a trajectory leaves before ``depth``.
+            augment: Show each board through a symmetry of its own.
+            deadline_ms: Return what there is after this time.
+            seed: Repeats an earlier call; drawn where None, so that retries repeat their work.
+            model: Name of the model; one trained to make up boards where None.
+            timeout_s: Replaces the client's for this call.
+        """
+        request = generate_request(
+            {
+                "puzzle": puzzle,
+                "count": count,
+                "size": size,
+                "distinct": distinct,
+                "clues": clues,
+                "max_trajectories": max_trajectories,
+                "depth": depth,
+                "halt": halt,
+                "augment": augment,
+                "deadline_ms": deadline_ms,
+                "seed": seed,
+                "model": model,
+            }
+        )
+        return read(GenerateResult, settle(self._send(request, timeout_s)))
 
     def puzzles(self) -> list[PuzzleInfo]:
         """Return the puzzle families the server knows."""

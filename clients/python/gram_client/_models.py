@@ -99,6 +99,60 @@ class SolveResult(Model):
         return bool(self.solutions)
 
 
+class Board(Model):
+    """A board that a trajectory made up, and that passed exact verification."""
+
+    answer: Answer
+    puzzle: Answer | None = None
+    """Thinned from the answer, which is its only solution; None without ``clues``."""
+    clues: int | None = None
+    """Givens of the puzzle."""
+    value: float
+    """The value head's opinion of the answer, about 0 to 1."""
+    trajectory: int
+    step: int
+    """Supervision steps it had taken."""
+    ms: float
+    """Milliseconds since the job entered the engine."""
+
+
+class GenerateResult(Model):
+    """What ``generate`` returns."""
+
+    id: str
+    puzzle: str
+    task: str
+    status: Literal["complete", "exhausted", "partial"]
+    """``exhausted``: fewer boards than asked for, after ``max_trajectories``; ``partial``: the
+    deadline came first."""
+    boards: tuple[Board, ...]
+    """In the order of their trajectories, which the seed repeats."""
+    count: int
+    """Boards asked for."""
+    trajectories: int
+    """Trajectories that ended, up to the last board's."""
+    valid_trajectories: int
+    """Those of them that ended in a valid board."""
+    distinct: int
+    """Different boards among the valid ones."""
+    validity: float | None = None
+    """Valid of all trajectories that ended."""
+    uniqueness: float | None = None
+    """Different of all valid boards."""
+    max_trajectories: int
+    depth: int
+    usage: Usage
+    seed: int
+    """Repeats the call exactly, with the same model."""
+    model: str
+    """Name and fingerprint."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are as many boards as asked for."""
+        return len(self.boards) == self.count
+
+
 class Issue(Model):
     """One thing that is wrong with a request."""
 
@@ -144,6 +198,8 @@ class ModelInfo(Model):
     depth: int
     """Default supervision steps."""
     num_parameters: int
+    purpose: str = "solve"
+    """``generate`` where it makes up boards from an empty one."""
 
 
 class PuzzleList(Model):

@@ -28,6 +28,10 @@ Puzzle = str | Sequence[Sequence[int]] | Mapping[str, object]
 Halt = Literal["verified", "act", "never"]
 Fallback = Literal["none", "exact"]
 Count = Literal["none", "exact"]
+Clues = Literal["none", "unique"] | int
+"""``unique`` takes away every clue that can be; a number stops there."""
+Stop = Literal["verified", "act"]
+"""What stops a trajectory that makes up a board."""
 
 T = TypeVar("T")
 
@@ -48,16 +52,23 @@ def solve_request(puzzle: Puzzle, options: Mapping[str, object]) -> Request:
 
     The seed fixes the answer, so a repeated attempt repeats the same work.
     """
-    seeded = dict(options)
-    if seeded.get("seed") is None:
-        seeded["seed"] = secrets.randbits(53)
     content_type, content = _body(puzzle)
     return Request(
         method="POST",
         path="/solve",
-        params={name: _text(value) for name, value in seeded.items() if value is not None},
+        params=_seeded(options),
         headers={"Content-Type": content_type, "Accept": "application/json"},
         content=content,
+    )
+
+
+def generate_request(options: Mapping[str, object]) -> Request:
+    """Return the request that makes up boards; without a seed one is drawn."""
+    return Request(
+        method="POST",
+        path="/generate",
+        params=_seeded(options),
+        headers={"Accept": "application/json"},
     )
 
 
@@ -123,6 +134,12 @@ def _body(puzzle: Puzzle) -> tuple[str, bytes]:
     else:
         body = {"puzzle": "sudoku", "grid": [[int(cell) for cell in row] for row in puzzle]}
     return "application/json", json.dumps(body, allow_nan=False).encode()
+
+
+def _seeded(options: Mapping[str, object]) -> dict[str, str]:
+    seed = options.get("seed")
+    values = {**options, "seed": secrets.randbits(53) if seed is None else seed}
+    return {name: _text(value) for name, value in values.items() if value is not None}
 
 
 def _text(value: object) -> str:

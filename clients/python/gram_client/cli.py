@@ -1,6 +1,7 @@
 """The console script ``gram``: answers on stdout, talk on stderr, exit 0, 1 or 2.
 
-0: there is a solution; 1: there is none; 2: the call could not be made or was refused.
+0: there is a solution, or every board; 1: there is none, or fewer; 2: the call could not be made
+or was refused.
 """
 
 import json
@@ -12,8 +13,8 @@ import click
 from gram_client._board import draw
 from gram_client._client import Client
 from gram_client._errors import GramError, StatusError
-from gram_client._models import SolveResult
-from gram_client._protocol import Count, Fallback, Halt, Puzzle
+from gram_client._models import GenerateResult, SolveResult
+from gram_client._protocol import Clues, Count, Fallback, Halt, Puzzle, Stop
 from gram_client._settings import DEFAULT_TIMEOUT_S
 from gram_client._version import __version__
 
@@ -85,6 +86,60 @@ def solve(
     else:
         _show(result, size=_board_size(body))
     raise SystemExit(0 if result.is_solved else 1)
+
+
+@main.command()
+@click.argument("puzzle", default="sudoku")
+@click.option("--count", default=1, show_default=True, help="Boards to make up.")
+@click.option("--size", type=int, help="Side of the boards.")
+@click.option("--distinct/--no-distinct", default=True, help="Return no board twice.")
+@click.option("--clues", default="none", help="Thin to puzzles: unique, or a number to stop at.")
+@click.option("--max-trajectories", type=int, help="Trajectories to sample at most.")
+@click.option("--depth", type=int, help="Supervision steps a trajectory may take.")
+@click.option("--halt", type=click.Choice(["verified", "act"]), default="verified")
+@click.option("--augment/--no-augment", default=False, help="Each board through a symmetry.")
+@click.option("--deadline-ms", type=int, help="Return what there is after this time.")
+@click.option("--seed", type=int, help="Repeat an earlier call.")
+@click.option("--model", help="Name of the model.")
+@click.option("--timeout-s", default=DEFAULT_TIMEOUT_S, help="Give up after this much silence.")
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON object for each board.")
+@_base_url
+def generate(
+    puzzle: str,
+    *,
+    count: int,
+    size: int | None,
+    distinct: bool,
+    clues: str,
+    max_trajectories: int | None,
+    depth: int | None,
+    halt: Stop,
+    augment: bool,
+    deadline_ms: int | None,
+    seed: int | None,
+    model: str | None,
+    timeout_s: float,
+    is_json: bool,
+    base_url: str | None,
+) -> None:
+    """Make up valid boards of PUZZLE (sudoku), or puzzles with exactly one solution."""
+    with _client(base_url, timeout_s) as client:
+        result = client.generate(
+            puzzle,
+            count=count,
+            size=size,
+            distinct=distinct,
+            clues=_clues(clues),
+            max_trajectories=max_trajectories,
+            depth=depth,
+            halt=halt,
+            augment=augment,
+            deadline_ms=deadline_ms,
+            seed=seed,
+            model=model,
+        )
+    _show_boards(result, is_json=is_json)
+    raise SystemExit(0 if result.is_complete else 1)
 
 
 @main.command()
@@ -174,6 +229,31 @@ def _show(result: SolveResult, *, size: int | None) -> None:
         click.echo(_place(violation.rule, violation.cells), err=True)
     if len(violations) > NUM_SHOWN_VIOLATIONS:
         click.echo(f"  and {len(violations) - NUM_SHOWN_VIOLATIONS} more", err=True)
+
+
+def _clues(text: str) -> Clues:
+    if text == "unique":
+        return "unique"
+    if text == "none":
+        return "none"
+    if text.isdecimal():
+        return int(text)
+    raise click.BadParameter("must be none, unique or a number", param_hint="--clues")
+
+
+def _show_boards(result: GenerateResult, *, is_json: bool) -> None:
+    cost = f"{result.usage.engine_ms:.0f} ms, seed {result.seed}, {result.model}"
+    valid = f"{result.valid_trajectories} of {result.trajectories} trajectories valid"
+    click.echo(f"{result.status}: {len(result.boards)} boards, {valid}, {cost}", err=True)
+    for number, board in enumerate(result.boards, start=1):
+        if is_json:
+            click.echo(board.model_dump_json())
+            continue
+        if board.puzzle is not None:
+            click.echo(f"puzzle {number}, {board.clues} clues")
+            click.echo(draw(result.puzzle, board.puzzle))
+        click.echo(f"board {number}, trajectory {board.trajectory}")
+        click.echo(draw(result.puzzle, board.answer))
 
 
 def _place(rule: str, cells: Sequence[tuple[int, ...]]) -> str:

@@ -4,6 +4,7 @@ from gram_server.api.catalog import catalog_router
 from gram_server.api.context import Context, Lifecycle
 from gram_server.api.errors import add_error_handlers
 from gram_server.api.fleet import Fleet
+from gram_server.api.generate import generate_router
 from gram_server.api.health import health_router
 from gram_server.api.openapi import document_builder
 from gram_server.api.request_id import RequestId
@@ -17,6 +18,7 @@ __all__ = [
     "add_error_handlers",
     "catalog_router",
     "document_builder",
+    "generate_router",
     "health_router",
     "solve_router",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gram_server.api.context import Context
-from gram_server.api.partial import partial_result
+from gram_server.api.partial import partial_boards, partial_result
 from gram_server.errors import JobFailed, JobInterrupted, LinkClosed, NotReady
 from gram_server.job import Job, JobRecord, JobState, ModelReport
 from gram_server.metrics import Outcome
@@ -44,14 +44,15 @@ class Account:
             raise JobFailed("the job was cancelled")
         result = record.result
         if not result:
-            result = partial_result(record, self.model, now_s=self.context.clock())
+            compose = partial_result if self.job.sampling is None else partial_boards
+            result = compose(record, self.model, now_s=self.context.clock())
         self.outcome = _outcome_of(result)
         self._observe(result)
         return result
 
     def _observe(self, result: Result) -> None:
         usage = result["usage"]
-        firsts = [entry["first"]["ms"] for entry in result["solutions"] if entry["first"]]
+        firsts = _found_ms(result)
         queue_s, engine_s = usage["queue_ms"] / 1e3, usage["engine_ms"] / 1e3
         self.context.metrics.observe_job(
             model=self.job.model,
@@ -59,6 +60,13 @@ class Account:
             engine_s=engine_s,
             first_solution_s=queue_s + min(firsts) / 1e3 if firsts else None,
         )
+        if self.job.sampling is not None:
+            self.context.metrics.observe_boards(
+                puzzle=self.job.puzzle,
+                num_boards=len(result["boards"]),
+                num_valid=result["valid_trajectories"],
+                num_trajectories=result["trajectories"],
+            )
 
 
 @asynccontextmanager
@@ -86,11 +94,20 @@ async def open_account(context: Context, job: Job, model: ModelReport) -> AsyncI
 
 
 def _outcome_of(result: Result) -> Outcome:
-    if result["status"] == "partial" and not result["solutions"]:
+    if result["status"] == "partial" and not _found_ms(result):
         return "deadline"
     outcomes: Mapping[str, Outcome] = {
         "solved": "solved",
+        "complete": "solved",
         "unsolved": "unsolved",
+        "exhausted": "unsolved",
         "partial": "partial",
     }
     return outcomes[result["status"]]
+
+
+def _found_ms(result: Result) -> list[float]:
+    """Return when each solution or board was found, since the job entered the engine."""
+    if "boards" in result:
+        return [board["ms"] for board in result["boards"]]
+    return [entry["first"]["ms"] for entry in result["solutions"] if entry["first"]]

@@ -12,7 +12,7 @@ from gram_server.api.body import PostedPuzzle, read_puzzle
 from gram_server.api.context import Context
 from gram_server.api.parameters import Parameter, Value, read_parameters
 from gram_server.errors import BodyInvalid, NotReady
-from gram_server.job import Job, ModelReport, SolveOptions
+from gram_server.job import Job, ModelReport, Sampling, SolveOptions
 
 SEED_BITS = 53
 """Seeds drawn here are whole numbers to every JSON reader."""
@@ -27,9 +27,7 @@ class Admitted(NamedTuple):
 
 async def admit(context: Context, request: Request, *, parameters: Sequence[Parameter]) -> Admitted:
     """Return the job of a request, or raise what is wrong with it."""
-    if context.lifecycle.is_closed:
-        raise NotReady("the server is stopping and takes no new work")
-    values = read_parameters(request.query_params.multi_items(), parameters)
+    values = read_values(context, request, parameters)
     named = values.pop("puzzle", None)
     try:
         posted = await read_puzzle(
@@ -43,12 +41,27 @@ async def admit(context: Context, request: Request, *, parameters: Sequence[Para
     model = await context.fleet.choose(
         posted.task.name, wanted=None if wanted is None else str(wanted)
     )
-    return Admitted(_job(posted, model, values, now_s=context.clock()), model)
+    return Admitted(make_job(posted, model, values, now_s=context.clock()), model)
 
 
-def _job(
-    posted: PostedPuzzle, model: ModelReport, values: Mapping[str, Value], *, now_s: float
+def read_values(
+    context: Context, request: Request, parameters: Sequence[Parameter]
+) -> dict[str, Value]:
+    """Return the parameters of a request for work, if any is taken now."""
+    if context.lifecycle.is_closed:
+        raise NotReady("the server is stopping and takes no new work")
+    return read_parameters(request.query_params.multi_items(), parameters)
+
+
+def make_job(
+    posted: PostedPuzzle,
+    model: ModelReport,
+    values: Mapping[str, Value],
+    *,
+    now_s: float,
+    sampling: Sampling | None = None,
 ) -> Job:
+    """Return a new job; ``values`` are those of the options that the caller set."""
     options = _options(model, values)
     deadline_ms = options.deadline_ms
     return Job(
@@ -60,6 +73,7 @@ def _job(
         options=options,
         submitted_s=now_s,
         deadline_s=None if deadline_ms is None else now_s + deadline_ms / 1e3,
+        sampling=sampling,
     )
 
 

@@ -52,6 +52,13 @@ async def read_puzzle(request: Request, *, puzzle: str | None, max_bytes: int) -
     return parse_puzzle(raw, media_type=media_type, puzzle=puzzle)
 
 
+async def refuse_body(request: Request) -> None:
+    """Read the body of a request that has none to the end."""
+    async for chunk in request.stream():
+        if chunk.strip():
+            raise BodyInvalid("the request takes no body", field="body")
+
+
 def parse_puzzle(raw: bytes, *, media_type: str, puzzle: str | None) -> PostedPuzzle:
     """Return the puzzle in a body."""
     text = _decode(raw).strip()

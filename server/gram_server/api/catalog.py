@@ -35,6 +35,7 @@ def catalog_router(context: Context) -> APIRouter:
                 fingerprint=model.fingerprint,
                 depth=model.depth,
                 num_parameters=model.num_parameters,
+                purpose=model.purpose,
             )
             for model in context.fleet.models
         ]

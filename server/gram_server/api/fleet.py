@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from gram_core.puzzles import task
 from gram_server.errors import ModelUnknown, NotReady, StoreUnavailable
 from gram_server.job import ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.store import JobStore, QueueStats
@@ -84,7 +85,47 @@ class Fleet:
             self._models.update({model.name: model for model in worker.models})
 
     async def choose(self, task: str, *, wanted: str | None) -> ModelReport:
-        """Return the wanted model, or the first for the task; raise ``ModelUnknown``."""
+        """Return the wanted model, or the first that solves the task; raise ``ModelUnknown``."""
+        await self._know()
+        if wanted is None:
+            return self._default(task)
+        model = self._named(wanted)
+        if model.task != task:
+            raise ModelUnknown(
+                f"model {model.name} is for {model.task}, the puzzle is {task}", field="model"
+            )
+        return model
+
+    async def choose_generating(
+        self, *, puzzle: str, size: int | None, wanted: str | None
+    ) -> ModelReport:
+        """Return the wanted model, or the one that makes up the largest boards of the puzzle.
+
+        Raises ``ModelUnknown``.
+        """
+        await self._know()
+        if wanted is not None:
+            model = self._named(wanted)
+            if not _is_of(model, puzzle, size):
+                size_text = "" if size is None else f" of size {size}"
+                raise ModelUnknown(
+                    f"model {model.name} is for {model.task}, not for {puzzle}{size_text}",
+                    field="model",
+                )
+            return model
+        generating = [model for model in self._models.values() if model.purpose == "generate"]
+        fitting = [model for model in generating if _is_of(model, puzzle, size)]
+        if fitting:
+            return max(fitting, key=lambda model: task(model.task).size)
+        tasks = ", ".join(sorted({model.task for model in generating})) or "none"
+        raise ModelUnknown(
+            f"no model that makes up {puzzle} boards of this size is loaded: there are models "
+            f"for {tasks}",
+            field="puzzle",
+        )
+
+    async def _know(self) -> None:
+        """Have a recent list of the models."""
         await self.refresh(max_age_s=MAX_AGE_S)
         if not self._models:
             await self.refresh()
@@ -92,26 +133,27 @@ class Fleet:
             raise StoreUnavailable(self.trouble)
         if not self._models:
             raise NotReady("no worker is ready yet")
-        return self._named(wanted, task) if wanted is not None else self._default(task)
 
     def _default(self, task: str) -> ModelReport:
-        for model in self._models.values():
+        solving = [model for model in self._models.values() if model.purpose == "solve"]
+        for model in solving:
             if model.task == task:
                 return model
-        tasks = ", ".join(sorted({model.task for model in self._models.values()}))
+        tasks = ", ".join(sorted({model.task for model in solving}))
         raise ModelUnknown(
             f"no model is loaded for {task}: there are models for {tasks}", field="puzzle"
         )
 
-    def _named(self, wanted: str, task: str) -> ModelReport:
+    def _named(self, wanted: str) -> ModelReport:
         model = self._models.get(wanted.partition("@")[0])
         if model is None or wanted not in (model.name, model.id):
             names = ", ".join(sorted(self._models))
             raise ModelUnknown(
                 f"no model {wanted[:80]!a} is loaded: there are {names}", field="model"
             )
-        if model.task != task:
-            raise ModelUnknown(
-                f"model {model.name} is for {model.task}, the puzzle is {task}", field="model"
-            )
         return model
+
+
+def _is_of(model: ModelReport, puzzle: str, size: int | None) -> bool:
+    known = task(model.task)
+    return known.family == puzzle and size in (None, known.size)

@@ -41,22 +41,39 @@ def problems(*codes: str) -> dict[int | str, Document]:
 
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 
+_STREAM: Document = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": 'id: 1\nevent: accepted\ndata: {"id": "…"}\n\n',
+    }
+}
+_TIMING: Document = {
+    "Server-Timing": {
+        "description": "Milliseconds in queue and engine, and in total.",
+        "schema": {"type": "string"},
+    }
+}
+
+GENERATE_RESPONSES: dict[int | str, Document] = {
+    200: {
+        "model": schemas.GenerateResponse,
+        "description": "Valid boards, as many as were found.",
+        "content": _STREAM,
+        "headers": _TIMING,
+    },
+    **problems(
+        *("body_invalid", "parameter_invalid", "model_unknown", "queue_full"),
+        *("internal", "job_failed", "not_ready", "store_unavailable"),
+        *("key_missing", "key_invalid", "scope_missing", "rate_limited", "body_slow"),
+    ),
+}
+
 SOLVE_RESPONSES: dict[int | str, Document] = {
     200: {
         "model": schemas.SolveResponse,
         "description": "What became of the puzzle, solved or not.",
-        "content": {
-            "text/event-stream": {
-                "schema": {"type": "string"},
-                "example": 'id: 1\nevent: accepted\ndata: {"id": "…"}\n\n',
-            }
-        },
-        "headers": {
-            "Server-Timing": {
-                "description": "Milliseconds in queue and engine, and in total.",
-                "schema": {"type": "string"},
-            }
-        },
+        "content": _STREAM,
+        "headers": _TIMING,
     },
     **problems(
         *("body_invalid", "body_too_large", "media_type_unsupported"),

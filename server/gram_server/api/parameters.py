@@ -1,4 +1,5 @@
-"""The query parameters of ``POST /solve``, as one table that reads requests and documents itself.
+"""The query parameters of the routes that take work: tables that read requests and document
+themselves.
 
 Strict: an unknown name, a repeated name or a value of another form is refused, never guessed.
 """
@@ -10,9 +11,17 @@ from typing import Literal
 
 from gram_server.errors import ParameterInvalid
 from gram_server.job import COUNTS, DEFAULT_WIDTH, FALLBACKS, HALTS, MAX_SEED
-from gram_server.settings import HttpConfig
+from gram_server.settings import HttpConfig, Settings
 
 Value = int | bool | str
+
+CLUES = ("none", "unique")
+"""Words for what becomes of the clues of a board that was made up."""
+MAX_SIZE = 64
+MAX_THINNED = 64
+"""Boards a request may have thinned: each takes the exact search about a tenth of a second."""
+MIN_TRAJECTORIES = 16
+"""Trajectories that a request for few boards may take by default."""
 
 _INTEGER = re.compile(r"[0-9]{1,19}")
 _MAX_NAME = 256
@@ -20,7 +29,7 @@ _MAX_NAME = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One query parameter."""
+    """One query parameter; an integer with choices takes either."""
 
     name: str
     kind: Literal["integer", "boolean", "string"]
@@ -33,7 +42,7 @@ class Parameter:
     def read(self, text: str) -> Value:
         """Return the value a text stands for; raise ``ParameterInvalid``."""
         if self.kind == "integer":
-            return self._read_integer(text)
+            return text if text in self.choices else self._read_integer(text)
         if self.kind == "boolean":
             return self._choose(text, ("true", "false")) == "true"
         if self.choices:
@@ -47,6 +56,8 @@ class Parameter:
         schema: dict[str, object] = {"type": self.kind}
         if self.kind == "integer":
             schema |= {"minimum": self.minimum, "maximum": self.maximum}
+            if self.choices:
+                schema = {"anyOf": [{"type": "string", "enum": list(self.choices)}, schema]}
         elif self.choices:
             schema["enum"] = list(self.choices)
         elif self.kind == "string":
@@ -63,7 +74,8 @@ class Parameter:
 
     def _read_integer(self, text: str) -> int:
         if not _INTEGER.fullmatch(text):
-            raise self._refuse(f"must be an integer, not {text[:40]!a}")
+            wanted = " or ".join((*self.choices, "an integer"))
+            raise self._refuse(f"must be {wanted}, not {text[:40]!a}")
         if not self.minimum <= int(text) <= self.maximum:
             raise self._refuse(f"must be {self.minimum} to {self.maximum}, not {int(text)}")
         return int(text)
@@ -150,6 +162,95 @@ def solve_parameters(http: HttpConfig, puzzles: Sequence[str]) -> tuple[Paramete
             name="model",
             kind="string",
             description="Model to use, as `name` or `name@fingerprint`; the puzzle's by default.",
+        ),
+    )
+
+
+def generate_parameters(settings: Settings, puzzles: Sequence[str]) -> tuple[Parameter, ...]:
+    """Return the parameters of ``POST /generate`` under the configured limits."""
+    http = settings.http
+    return (
+        Parameter(
+            name="puzzle",
+            kind="string",
+            default="sudoku",
+            choices=tuple(puzzles),
+            description="Family of the boards.",
+        ),
+        Parameter(
+            name="size",
+            kind="integer",
+            maximum=MAX_SIZE,
+            description="Side of the boards; the largest that a loaded model makes by default.",
+        ),
+        Parameter(
+            name="count",
+            kind="integer",
+            default=1,
+            maximum=http.max_width,
+            description="Boards to return.",
+        ),
+        Parameter(
+            name="distinct",
+            kind="boolean",
+            default=True,
+            description="Return no board twice.",
+        ),
+        Parameter(
+            name="clues",
+            kind="integer",
+            choices=CLUES,
+            default="none",
+            maximum=MAX_SIZE**2,
+            description="Thin each board to a puzzle whose only solution it is: `unique` takes "
+            "away every clue that can be, a number stops there. "
+            f"At most {MAX_THINNED} boards a request.",
+        ),
+        Parameter(
+            name="max_trajectories",
+            kind="integer",
+            maximum=settings.queue.max_trajectories,
+            description="Trajectories to sample at most; twice `count` and at least "
+            f"{MIN_TRAJECTORIES} by default. They count against the bound of the queue.",
+        ),
+        Parameter(
+            name="depth",
+            kind="integer",
+            maximum=http.max_depth,
+            description="Supervision steps each may take; the model's own number by default.",
+        ),
+        Parameter(
+            name="halt",
+            kind="string",
+            default="verified",
+            choices=("verified", "act"),
+            description="When a trajectory stops before `depth`: at a valid board, or at the halt "
+            "head's word, which leaves the model to itself.",
+        ),
+        Parameter(
+            name="augment",
+            kind="boolean",
+            default=False,
+            description="Show each board through a symmetry of its own.",
+        ),
+        Parameter(
+            name="deadline_ms",
+            kind="integer",
+            maximum=http.max_deadline_ms,
+            description="Answer with what was found by then, with status `partial`.",
+        ),
+        Parameter(
+            name="seed",
+            kind="integer",
+            minimum=0,
+            maximum=MAX_SEED,
+            description="Repeats a call exactly; drawn at random and returned by default.",
+        ),
+        Parameter(
+            name="model",
+            kind="string",
+            description="Model to use, as `name` or `name@fingerprint`; one trained to make up "
+            "boards by default.",
         ),
     )
 

@@ -7,9 +7,39 @@ the way of a request.
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 Answer = str | list[str] | list[list[int]] | list[int]
 """An answer in the form the puzzle was posted in."""
+
+GENERATE_EXAMPLE: JsonDict = {
+    "id": "5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10",
+    "puzzle": "sudoku",
+    "task": "sudoku-4x4",
+    "status": "complete",
+    "boards": [
+        {
+            "answer": "1234341221434321",
+            "puzzle": ".2....1...4..3..",
+            "clues": 4,
+            "value": 0.98,
+            "trajectory": 0,
+            "step": 3,
+            "ms": 12.5,
+        }
+    ],
+    "count": 1,
+    "trajectories": 1,
+    "valid_trajectories": 1,
+    "distinct": 1,
+    "validity": 1.0,
+    "uniqueness": 1.0,
+    "max_trajectories": 16,
+    "depth": 16,
+    "usage": {"queue_ms": 0.2, "engine_ms": 14.1, "supervision_steps": 3, "wasted_steps": 0},
+    "seed": 7,
+    "model": "sudoku-4x4-generate@0123456789ab",
+}
 
 Cell = Annotated[list[int], Field(min_length=1, max_length=2)]
 """(row, column) on a board, (vertex,) in a graph; from 0."""
@@ -161,6 +191,56 @@ class SolveResponse(Schema):
     """Name and fingerprint."""
 
 
+class Board(Schema):
+    """A board that a trajectory made up, and that passed exact verification."""
+
+    answer: Answer
+    puzzle: Answer | None
+    """Thinned from the answer, which is its only solution; null without `clues`."""
+    clues: int | None
+    """Givens of the puzzle."""
+    value: float
+    """The value head's opinion of the answer, about 0 to 1."""
+    trajectory: int
+    step: int
+    """Supervision steps it had taken."""
+    ms: float
+    """Milliseconds since the job entered the engine."""
+
+
+class GenerateResponse(Schema):
+    """Boards, in the order of their trajectories."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [GENERATE_EXAMPLE]})
+
+    id: str
+    puzzle: str
+    task: str
+    status: Literal["complete", "exhausted", "partial"]
+    """`exhausted`: fewer boards than asked for, after `max_trajectories`; `partial`: the deadline
+    came first."""
+    boards: list[Board]
+    count: int
+    """Boards asked for."""
+    trajectories: int
+    """Trajectories that ended, up to the last board's."""
+    valid_trajectories: int
+    """Those of them that ended in a valid board."""
+    distinct: int
+    """Different boards among the valid ones."""
+    validity: float | None
+    """Valid of all trajectories that ended; null where none did or nobody counted."""
+    uniqueness: float | None
+    """Different of all valid boards."""
+    max_trajectories: int
+    depth: int
+    usage: Usage
+    seed: int
+    """Repeats the call exactly, with the same model."""
+    model: str
+    """Name and fingerprint."""
+
+
 class PuzzleInfo(Schema):
     """A puzzle family."""
 
@@ -188,6 +268,8 @@ class ModelInfo(Schema):
     depth: int
     """Supervision steps by default."""
     num_parameters: int
+    purpose: Literal["solve", "generate"]
+    """`generate`: makes up boards from an empty one."""
 
 
 class ModelList(Schema):

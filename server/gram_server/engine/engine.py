@@ -3,7 +3,7 @@
 Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzzle; time is given.
 """
 
-from gram_server.engine.progress import JobProgress, Rank, end_of_wave, next_rank, rank_of
+from gram_server.engine.progress import JobProgress, Rank, next_rank, rank_of
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
 from gram_server.engine.slots import Placement, Slots
@@ -51,8 +51,9 @@ class Engine:
         """Let a job wait for slots; its id must be new."""
         if job.id in self._jobs:
             raise ValueError(f"job {job.id} is already here")
-        self._jobs[job.id] = JobProgress(job=job, submitted_s=now_s)
-        self._scheduler.add(job.id, width=job.width, priority=job.priority, now_s=now_s)
+        progress = self._jobs[job.id] = JobProgress(job=job, submitted_s=now_s)
+        width = progress.first_unwanted()
+        self._scheduler.add(job.id, width=width, priority=job.priority, now_s=now_s)
 
     def abort(self, job_id: str) -> None:
         """Give a job up before the next step; a job that is not here has already finished."""
@@ -143,6 +144,7 @@ class Engine:
             progress.add_attempt(trajectory, report.answers[row], report.num_violations[row])
         if ending is not None:
             progress.num_failed += ending is Ending.FAILED
+            progress.ended.append(trajectory.index)
             self._leave(placement, ending)
         return True
 
@@ -165,6 +167,7 @@ class Engine:
         job = progress.job
         if progress.cutoff is not None:
             self._prune(job.id, progress.cutoff)
+        self._scheduler.limit(job.id, progress.first_unwanted())
         if not self._scheduler.outstanding(job.id):
             has_failed = progress.num_failed == job.width
             return self._finish(progress, "failed" if has_failed else "done", now_s)
@@ -180,7 +183,6 @@ class Engine:
             if next_rank(trajectory) > cutoff:
                 self._drop_paused(trajectory)
                 self._scheduler.discard(job_id, trajectory.index)
-        self._scheduler.truncate(job_id, end_of_wave(cutoff))
 
     def _frontier(self, job_id: str) -> Rank | None:
         """Return the least rank that an unfinished trajectory of the job can still reach."""

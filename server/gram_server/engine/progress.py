@@ -4,6 +4,7 @@ Order of arrival never decides an answer: finds are ranked by (wave, step, traje
 gives the same solutions however its trajectories were scheduled. Knows no slots.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,7 +20,10 @@ either way the answer is the same as on an idle engine."""
 
 
 class Rank(NamedTuple):
-    """How early a step of a trajectory is, whatever the clock says."""
+    """How early a step of a trajectory is, whatever the clock says.
+
+    By trajectory, each is a wave of its own.
+    """
 
     wave: int
     step: int
@@ -46,6 +50,8 @@ class Attempt(NamedTuple):
 
 def rank_of(job: EngineJob, index: int, step: int) -> Rank:
     """Return the rank of a trajectory's step; without a limit to stop at, all are one wave."""
+    if job.order == "trajectory":
+        return Rank(index, step)
     return Rank(0 if job.max_solutions is None else wave_of(index), step)
 
 
@@ -59,8 +65,10 @@ def next_rank(trajectory: Trajectory) -> Rank:
     return rank_of(trajectory.job, trajectory.index, trajectory.steps + 1)
 
 
-def end_of_wave(rank: Rank) -> int:
+def end_of_wave(job: EngineJob, rank: Rank) -> int:
     """Return the first trajectory of the wave after the rank's."""
+    if job.order == "trajectory":
+        return rank.wave + 1
     return 1 << (FIRST_WAVE_BITS * (rank.wave + 1))
 
 
@@ -82,6 +90,8 @@ class JobProgress:
     wasted_steps: int = 0
     num_started: int = 0
     num_failed: int = 0
+    ended: list[int] = field(default_factory=list)
+    """Trajectories that came to their own end."""
     verify_mismatches: int = 0
     best: Attempt | None = None
 
@@ -90,6 +100,8 @@ class JobProgress:
     ) -> bool:
         """Record a trajectory's first valid answer; return whether it is a new solution."""
         key = self.job.canonical(tokens)
+        if not self.job.distinct:
+            key += trajectory.index.to_bytes(8)
         is_new = key not in self.keys
         self.keys.add(key)
         rank = rank_of(self.job, trajectory.index, trajectory.steps)
@@ -124,13 +136,16 @@ class JobProgress:
 
     def finish(self, outcome: Outcome, now_s: float) -> Finished:
         """Return the end of the job."""
-        solutions = sorted(self._solutions().values(), key=lambda s: -s.votes)
+        solutions = list(self._solutions().values())
+        if self.job.order == "step":
+            solutions.sort(key=lambda solution: -solution.votes)
         admitted_s = now_s if self.admitted_s is None else self.admitted_s
         return Finished(
             job_id=self.job.id,
             outcome=outcome,
             solutions=tuple(solutions),
             valid_trajectories=len(self._counted()),
+            ended_trajectories=self._num_ended(),
             supervision_steps=self.supervision_steps,
             wasted_steps=self.wasted_steps,
             best_attempt=self.best.tokens if self.best and not solutions else None,
@@ -138,6 +153,26 @@ class JobProgress:
             engine_s=now_s - admitted_s,
             verify_mismatches=self.verify_mismatches,
         )
+
+    def first_unwanted(self) -> int:
+        """Return the trajectory before which all may start.
+
+        By trajectory these are as many as should fill what is missing, if so many of them find a
+        solution as of those that have ended.
+        """
+        wanted = self.job.max_solutions
+        if self.cutoff is not None:
+            return min(self.job.width, end_of_wave(self.job, self.cutoff))
+        if wanted is None or self.job.order == "step":
+            return self.job.width
+        num_ended, num_found = len(self.ended), len(self.keys)
+        num_more = math.ceil((wanted - num_found) * (num_ended + 1) / (num_found + 1))
+        return min(self.job.width, num_ended + num_more)
+
+    def _num_ended(self) -> int:
+        if self.cutoff is None or self.job.order == "step":
+            return len(self.ended)
+        return sum(index <= self.cutoff.wave for index in self.ended)
 
     def _find_cutoff(self) -> Rank | None:
         wanted = self.job.max_solutions

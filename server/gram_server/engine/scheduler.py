@@ -112,10 +112,9 @@ class Scheduler:
         """Drop a trajectory that gave up its slot."""
         self._ring[job_id].paused.remove(trajectory)
 
-    def truncate(self, job_id: str, end: int) -> None:
-        """Drop trajectories from ``end`` on that have not started."""
-        entry = self._ring[job_id]
-        entry.end_fresh = min(entry.end_fresh, end)
+    def limit(self, job_id: str, end: int) -> None:
+        """Let no trajectory from ``end`` on start."""
+        self._ring[job_id].end_fresh = end
 
     def plan(self, now_s: float) -> Plan:
         """Decide who gives up and who gets slots; the counts here follow at once."""

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from gram_core.puzzles.base import Symmetry, Tokens
 
 Halt = Literal["verified", "act", "never"]
+Order = Literal["step", "trajectory"]
+"""``step``: the earliest steps first, in waves of trajectories. ``trajectory``: by index alone, and
+no more trajectories start than the solutions that are missing should take."""
 Outcome = Literal["done", "expired", "cancelled", "failed"]
 
 
@@ -29,6 +32,10 @@ class EngineJob:
     depth: int
     max_solutions: int | None = None
     """Distinct solutions after which the rest of the job is dropped."""
+    order: Order = "step"
+    """Which trajectories' solutions come first, and so which are enough for ``max_solutions``."""
+    distinct: bool = True
+    """Whether a solution that was found before counts as the same one."""
     deadline_s: float | None = None
     """On the clock of ``tick``."""
     seed: int
@@ -76,8 +83,11 @@ class Finished:
     job_id: str
     outcome: Outcome
     solutions: tuple[FoundSolution, ...]
-    """Most votes first, then by the step and trajectory that found them."""
+    """Most votes first, then by the step and trajectory that found them; in the job's order where
+    that is by trajectory."""
     valid_trajectories: int
+    ended_trajectories: int
+    """Trajectories that came to their own end, of those that count."""
     supervision_steps: int
     """Steps taken for the job, the wasted ones included."""
     wasted_steps: int

@@ -13,6 +13,7 @@ from gram_server.job import (
     EventKind,
     Job,
     ModelReport,
+    Sampling,
     SolveOptions,
     WorkerReport,
     WorkerState,
@@ -39,12 +40,17 @@ def from_bytes(text: bytes) -> Data:
 
 def dump_job(job: Job) -> Data:
     """Return a job as JSON values."""
-    return {**_dump(job), "options": _dump(job.options)}
+    sampling = None if job.sampling is None else _dump(job.sampling)
+    return {**_dump(job), "options": _dump(job.options), "sampling": sampling}
 
 
 def load_job(data: Data) -> Job:
     """Return the job that ``dump_job`` wrote."""
-    return _load(Job, {**data, "options": _load(SolveOptions, data["options"])})
+    options = _load(SolveOptions, data["options"])
+    sampling = data.get("sampling")
+    if sampling is not None:
+        sampling = _load(Sampling, sampling)
+    return _load(Job, {**data, "options": options, "sampling": sampling})
 
 
 def dump_event(event: Event) -> Data:

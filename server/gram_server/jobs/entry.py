@@ -71,9 +71,8 @@ class Entry:
         return True
 
     def _has_solution(self, event: Event) -> bool:
-        answer = event.data.get("answer")
         return any(
-            known.kind is EventKind.SOLUTION and known.data.get("answer") == answer
+            known.kind is EventKind.SOLUTION and known.identity == event.identity
             for known in self.events
         )
 

@@ -68,7 +68,7 @@ class RedisWorker:
         """Add an event to the job's; ignored once the job is final."""
         answer = b""
         if event.kind is EventKind.SOLUTION:
-            answer = to_bytes({"answer": event.data.get("answer")})
+            answer = to_bytes(event.identity)
         data = to_bytes(event.data)
         await self._insist("publish", self._name, job_id, event.kind, data, answer)
 

@@ -66,6 +66,15 @@ class ServiceMetrics:
         self._first = self._histogram("time_to_first_solution", "Acceptance to first solution.")
         self._queue_wait = self._histogram("queue_wait", "Acceptance to the first step.")
         self._engine = self._histogram("engine_duration", "First step to the end of the job.")
+        self._sampled = Counter(
+            "gram_sampled_trajectories",
+            "Trajectories from an empty board that ended, by whether their board was valid.",
+            ("puzzle", "result"),
+            registry=self.registry,
+        )
+        self._boards = Counter(
+            "gram_boards", "Made-up boards returned.", ("puzzle",), registry=self.registry
+        )
         self._gauges = _Gauges(self.registry)
         build = self._gauges.add("build_info", "Version of the server.", ("version",))
         build.labels(version=version).set(1)
@@ -91,6 +100,14 @@ class ServiceMetrics:
         self._engine.labels(model=model).observe(engine_s)
         if first_solution_s is not None:
             self._first.labels(model=model).observe(first_solution_s)
+
+    def observe_boards(
+        self, *, puzzle: str, num_boards: int, num_valid: int, num_trajectories: int
+    ) -> None:
+        """Take note of a job that made up boards."""
+        self._sampled.labels(puzzle=puzzle, result="valid").inc(num_valid)
+        self._sampled.labels(puzzle=puzzle, result="invalid").inc(num_trajectories - num_valid)
+        self._boards.labels(puzzle=puzzle).inc(num_boards)
 
     def expose(self, state: ServiceGauges) -> bytes:
         """Return the exposition text, gauges as the state says."""

@@ -40,7 +40,15 @@ class Assignment:
     encoded: Encoded
     claimed_s: float
     """``time.time()``."""
-    told: list[Tokens] = field(default_factory=list)
+    is_cancelled: bool = False
+    """Nobody waits for the job any more."""
+    boards: list[Json] = field(default_factory=list)
+    """What a job that makes up boards has told so far."""
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether each board of the job becomes a puzzle."""
+        return self.job.sampling is not None and self.job.sampling.is_thinned
 
     @classmethod
     def take(cls, job: Job, models: Mapping[str, ModelInfo], *, now_s: float) -> "Assignment":
@@ -69,7 +77,7 @@ class Assignment:
         Args:
             clock_offset_s: the engine's clock minus ``time.time()``.
         """
-        options, deadline_s = self.job.options, self.job.deadline_s
+        options, deadline_s, sampling = self.job.options, self.job.deadline_s, self.job.sampling
         return EngineJob(
             id=self.job.id,
             tokens=self.encoded.tokens,
@@ -80,6 +88,8 @@ class Assignment:
             deadline_s=None if deadline_s is None else deadline_s + clock_offset_s,
             seed=options.seed,
             halt=options.halt,
+            order="step" if sampling is None else "trajectory",
+            distinct=sampling is None or sampling.is_distinct,
             priority=self.job.priority,
             view=self._view,
             check=lambda tokens: self.family.check(self.instance, tokens),
@@ -115,7 +125,6 @@ class Assignment:
         options = self.job.options
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
-        queue_s = max(0.0, self.claimed_s - self.job.submitted_s) + end.queue_s
         return {
             "id": self.job.id,
             "puzzle": self.job.puzzle,
@@ -127,14 +136,19 @@ class Assignment:
             "depth": options.depth or self.model.depth,
             "completeness": {"estimate": good_turing(end), "total": exact.total},
             "best_attempt": None if solutions else self._best_attempt(end.best_attempt),
-            "usage": {
-                "queue_ms": round(queue_s * 1e3, 3),
-                "engine_ms": round(end.engine_s * 1e3, 3),
-                "supervision_steps": end.supervision_steps,
-                "wasted_steps": end.wasted_steps,
-            },
+            "usage": self.usage(end),
             "seed": options.seed,
             "model": self.model.id,
+        }
+
+    def usage(self, end: Finished) -> Json:
+        """Return what the job cost."""
+        queue_s = max(0.0, self.claimed_s - self.job.submitted_s) + end.queue_s
+        return {
+            "queue_ms": round(queue_s * 1e3, 3),
+            "engine_ms": round(end.engine_s * 1e3, 3),
+            "supervision_steps": end.supervision_steps,
+            "wasted_steps": end.wasted_steps,
         }
 
     def _best_attempt(self, tokens: Tokens | None) -> Json | None:

@@ -6,7 +6,7 @@ Asynchronous; never touches an engine, only its loop's inbox.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -17,6 +17,7 @@ from gram_server.errors import LinkClosed, ServerError
 from gram_server.job import Event, EventKind, Job, JobState, WorkerReport, WorkerState
 from gram_server.jobs.store import Outcome, WorkerStore
 from gram_server.worker.assignment import Assignment, ExactFindings
+from gram_server.worker.boards import Thinned, board, boards_result, is_out_of_time, thin
 from gram_server.worker.engine_loop import Abort, Message, Submit
 from gram_server.worker.exact import find_exactly, needs_exact
 
@@ -25,6 +26,7 @@ MAX_HELD_JOBS = 256
 BUSY_REPORT_S = 1.0
 IDLE_REPORT_S = 5.0
 NUM_EXACT_THREADS = 2
+NOTHING = ExactFindings()
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,8 @@ class Desk:
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
         self._exact = ThreadPoolExecutor(NUM_EXACT_THREADS, thread_name_prefix="exact")
-        self._searches: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
+        self._lines: dict[str, asyncio.Queue[EngineEvent]] = {}
 
     async def run(self) -> None:
         """Work until drained; raise ``LinkClosed`` when the store goes away first."""
@@ -81,9 +84,9 @@ class Desk:
                 raise LinkClosed("the store is gone")
             await self._hand_back()
         finally:
-            for task in (*tasks, drained, *self._searches):
+            for task in (*tasks, drained, *self._beside):
                 task.cancel()
-            await asyncio.gather(*tasks, drained, *self._searches, return_exceptions=True)
+            await asyncio.gather(*tasks, drained, *self._beside, return_exceptions=True)
             self._exact.shutdown(wait=False, cancel_futures=True)
 
     def put(self, events: Sequence[EngineEvent]) -> None:
@@ -121,6 +124,8 @@ class Desk:
 
     async def _follow_cancellations(self) -> None:
         async for job_id in self._store.cancellations():
+            if job_id in self._held:
+                self._held[job_id].is_cancelled = True
             self._send(Abort(job_id))
 
     async def _tell(self) -> None:
@@ -130,15 +135,14 @@ class Desk:
             assignment = self._held.get(event.job_id)
             if assignment is None:
                 continue
-            if isinstance(event, FoundSolution):
-                data = assignment.solution(event)
-                await self._store.publish(event.job_id, Event(kind=EventKind.SOLUTION, data=data))
+            if assignment.is_thinned:
+                self._line_up(assignment, event)
+            elif isinstance(event, FoundSolution):
+                await self._publish(assignment, event)
             elif needs_exact(assignment, event):
-                search = asyncio.create_task(self._search(assignment, event))
-                self._searches.add(search)
-                search.add_done_callback(self._searches.discard)
+                self._keep(self._search(assignment, event))
             else:
-                await self._finish(assignment, event, ExactFindings())
+                await self._finish(assignment, event)
 
     async def _search(self, assignment: Assignment, end: Finished) -> None:
         loop = asyncio.get_running_loop()
@@ -154,17 +158,67 @@ class Desk:
             await self._store.publish(assignment.job.id, event)
         await self._finish(assignment, end, exact)
 
-    async def _finish(self, assignment: Assignment, end: Finished, exact: ExactFindings) -> None:
+    def _line_up(self, assignment: Assignment, event: EngineEvent) -> None:
+        """Let the boards of a job be thinned one after the other, and its end wait for them."""
+        line = self._lines.get(event.job_id)
+        if line is None:
+            line = self._lines[event.job_id] = asyncio.Queue()
+            self._keep(self._thin_in_turn(assignment, line))
+        line.put_nowait(event)
+
+    async def _thin_in_turn(
+        self, assignment: Assignment, line: "asyncio.Queue[EngineEvent]"
+    ) -> None:
+        loop, job_id = asyncio.get_running_loop(), assignment.job.id
+        try:
+            while isinstance(event := await line.get(), FoundSolution):
+                if not is_out_of_time(assignment):
+                    thinned = await loop.run_in_executor(self._exact, thin, assignment, event)
+                    await self._publish(assignment, event, thinned)
+            await self._finish(assignment, event)
+        except Exception:
+            logger.exception("job=%s: thinning broke", job_id)
+            self._send(Abort(job_id))
+            await self._store.fail(job_id, code="thinning_failed", detail="a board is not thinned")
+            self._let_go(job_id)
+        finally:
+            del self._lines[job_id]
+
+    async def _publish(
+        self, assignment: Assignment, found: FoundSolution, thinned: Thinned | None = None
+    ) -> None:
+        if assignment.job.sampling is None:
+            data = assignment.solution(found)
+        else:
+            data = board(assignment, found, thinned)
+            assignment.boards.append(data)
+        await self._store.publish(found.job_id, Event(kind=EventKind.SOLUTION, data=data))
+
+    async def _finish(
+        self, assignment: Assignment, end: Finished, exact: ExactFindings = NOTHING
+    ) -> None:
         """Store the end of a job; nobody is told of a cancelled one."""
         job_id = end.job_id
         if end.outcome == "failed":
             detail = "every trajectory left the range of finite numbers"
             await self._store.fail(job_id, code="engine_failure", detail=detail)
         elif end.outcome != "cancelled":
-            outcome: Outcome = JobState.EXPIRED if end.outcome == "expired" else JobState.DONE
-            await self._store.complete(job_id, assignment.result(end, exact), outcome=outcome)
+            is_solving = assignment.job.sampling is None
+            result = assignment.result(end, exact) if is_solving else boards_result(assignment, end)
+            is_partial = result["status"] == "partial"
+            outcome: Outcome = JobState.EXPIRED if is_partial else JobState.DONE
+            await self._store.complete(job_id, result, outcome=outcome)
+        self._let_go(job_id)
+
+    def _let_go(self, job_id: str) -> None:
         self._held.pop(job_id, None)
         self._changed.set()
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        """Run work beside the rest, and end it with the rest."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     async def _report_often(self) -> None:
         while True:

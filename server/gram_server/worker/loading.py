@@ -82,10 +82,8 @@ def warm_up(lane: Lane, metrics: ModelMetrics) -> None:
 
 def _known_job(lane: Lane) -> EngineJob:
     """Return a job on an instance that has a solution."""
-    task = lane.loaded.task
-    family = puzzles.family(task.family)
-    rng = np.random.default_rng(WARM_UP_SEED)
-    instance = family.generate(task, rng, num_solutions=None)
+    family = puzzles.family(lane.loaded.task.family)
+    instance = _known_instance(lane)
     encoded = family.encode(instance)
     return EngineJob(
         id="warm-up",
@@ -99,6 +97,15 @@ def _known_job(lane: Lane) -> EngineJob:
         check=lambda tokens: family.check(instance, tokens),
         canonical=lambda tokens: family.canonical(instance, tokens),
     )
+
+
+def _known_instance(lane: Lane) -> object:
+    task = lane.loaded.task
+    family = puzzles.family(task.family)
+    if lane.info.purpose == "generate" and isinstance(family, puzzles.Generative):
+        return family.blank(task)
+    rng = np.random.default_rng(WARM_UP_SEED)
+    return family.generate(task, rng, num_solutions=None)
 
 
 def _judge(info: ModelInfo, end: Finished) -> None:

@@ -190,4 +190,5 @@ def _model_report(lane: Lane) -> ModelReport:
         fingerprint=info.fingerprint,
         depth=info.depth,
         num_parameters=info.num_parameters,
+        purpose=info.purpose,
     )

@@ -51,6 +51,16 @@ class ExactWorker:
             ModelReport(name=task, task=task, fingerprint="abcd1234", depth=16, num_parameters=7)
             for task in TASKS
         )
+        models += (
+            ModelReport(
+                name="sudoku-4x4-generate",
+                task="sudoku-4x4",
+                fingerprint="dcba4321",
+                depth=16,
+                num_parameters=7,
+                purpose="generate",
+            ),
+        )
         text = "# TYPE gram_supervision_steps_total counter\ngram_supervision_steps_total 7\n"
         report = WorkerReport(worker="exact", state=state, models=models, metrics_text=text)
         await self.side.report(report)
@@ -60,12 +70,13 @@ class ExactWorker:
             self.cancelled.append(job_id)
 
     async def _solve(self, job: Job) -> None:
-        solutions = self._solutions(job)
+        solutions = self._solutions(job) if job.sampling is None else _boards(job)
         for solution in solutions:
             await self.side.publish(job.id, Event(kind=EventKind.SOLUTION, data=solution))
         if self.is_held:
             return
-        await self.side.complete(job.id, _result(job, solutions), outcome=JobState.DONE)
+        compose = _result if job.sampling is None else _boards_result
+        await self.side.complete(job.id, compose(job, solutions), outcome=JobState.DONE)
 
     def _solutions(self, job: Job) -> list[dict[str, object]]:
         rules = family(job.puzzle)
@@ -101,6 +112,48 @@ def _result(job: Job, solutions: list[dict[str, object]]) -> dict[str, object]:
     }
 
 
+def _boards(job: Job) -> list[dict[str, object]]:
+    """Return boards of every second trajectory."""
+    rules = family(job.puzzle)
+    instance = rules.parse(job.body)
+    limit = min(job.options.max_solutions or 1, (job.options.width + 1) // 2)
+    is_thinned = job.sampling is not None and job.sampling.is_thinned
+    return [
+        {
+            "answer": rules.decode(instance, tokens),
+            "puzzle": rules.decode(instance, tokens) if is_thinned else None,
+            "clues": len(tokens) if is_thinned else None,
+            "value": 0.9,
+            "trajectory": 2 * index,
+            "step": 3,
+            "ms": 0.5,
+        }
+        for index, tokens in enumerate(rules.enumerate(instance, limit=limit))
+    ]
+
+
+def _boards_result(job: Job, boards: list[dict[str, object]]) -> dict[str, object]:
+    num_ended = 2 * len(boards) - 1 if boards else job.options.width
+    return {
+        "id": job.id,
+        "puzzle": job.puzzle,
+        "task": job.task,
+        "status": "complete" if len(boards) == job.options.max_solutions else "exhausted",
+        "boards": boards,
+        "count": job.options.max_solutions,
+        "trajectories": num_ended,
+        "valid_trajectories": len(boards),
+        "distinct": len(boards),
+        "validity": len(boards) / num_ended,
+        "uniqueness": 1.0,
+        "max_trajectories": job.options.width,
+        "depth": job.options.depth,
+        "usage": {"queue_ms": 0.1, "engine_ms": 1.5, "supervision_steps": 3, "wasted_steps": 0},
+        "seed": job.options.seed,
+        "model": f"{job.model}@dcba4321",
+    }
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
     """An application with its client, its store and its worker."""
@@ -130,10 +183,14 @@ def anyio_backend() -> str:
 
 @asynccontextmanager
 async def _open(
-    *, has_worker: bool = True, max_trajectories: int = 4096, max_body_bytes: int = 1 << 20
+    *,
+    has_worker: bool = True,
+    max_trajectories: int = 4096,
+    max_body_bytes: int = 1 << 20,
+    max_width: int = 64,
 ) -> AsyncIterator[Service]:
     settings = Settings(
-        http=HttpConfig(max_body_bytes=max_body_bytes, max_width=64, sse_heartbeat_s=0.05),
+        http=HttpConfig(max_body_bytes=max_body_bytes, max_width=max_width, sse_heartbeat_s=0.05),
         queue=QueueConfig(max_trajectories=max_trajectories),
     )
     store = MemoryStore(settings.queue)

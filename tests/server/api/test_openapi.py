@@ -13,6 +13,8 @@ import uvicorn
 from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from gram_core.puzzles import family
+from gram_server.api import schemas
 from gram_server.api.errors import CATALOGUE, PROBLEM_MEDIA_TYPE
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
@@ -71,6 +73,18 @@ def test_problems_have_their_media_type_and_their_schema() -> None:
             )
 
 
+def test_the_parameters_and_problems_of_generate_are_documented() -> None:
+    generate = DOCUMENT["paths"]["/generate"]["post"]
+    assert set(generate["responses"]) == {
+        *("200", "400", "401", "403", "408", "422", "429", "500", "503")
+    }
+    assert "requestBody" not in generate
+    schema = {parameter["name"]: parameter["schema"] for parameter in generate["parameters"]}
+    assert schema["puzzle"]["enum"] == ["sudoku"]
+    assert (schema["count"]["minimum"], schema["count"]["maximum"]) == (1, 1024)
+    assert schema["clues"]["anyOf"][0]["enum"] == ["none", "unique"]
+
+
 def test_every_body_and_parameter_is_documented() -> None:
     solve = DOCUMENT["paths"]["/solve"]["post"]
     assert set(solve["requestBody"]["content"]) == {"application/json", "text/plain"}
@@ -81,6 +95,17 @@ def test_every_body_and_parameter_is_documented() -> None:
         *("puzzle", "width", "depth", "max_solutions", "deadline_ms", "seed"),
         *("augment", "halt", "fallback", "count", "model"),
     }
+
+
+def test_the_example_of_made_up_boards_is_a_puzzle_with_one_solution() -> None:
+    [example] = DOCUMENT["components"]["schemas"]["GenerateResponse"]["examples"]
+    schemas.GenerateResponse.model_validate(example)
+    sudoku = family("sudoku")
+    for board in example["boards"]:
+        grid = sudoku.parse({"grid": board["puzzle"]})
+        answers = [sudoku.decode(grid, found) for found in sudoku.enumerate(grid, limit=2)]
+        assert answers == [board["answer"]]
+        assert len(board["puzzle"].replace(".", "")) == board["clues"]
 
 
 def _one_of(operation: dict[str, Any]) -> list[dict[str, str]]:

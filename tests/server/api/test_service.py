@@ -238,6 +238,7 @@ async def test_families_and_models_are_listed(service: Any) -> None:
         "fingerprint": "abcd1234",
         "depth": 16,
         "num_parameters": 7,
+        "purpose": "solve",
     }
 
 

@@ -1,6 +1,7 @@
 """Real servers: a uvicorn process with its worker process, on a small model that can solve."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -107,6 +108,19 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.embedding.weight.mul_(10.0)
     path = tmp_path_factory.mktemp("weights") / "sudoku-4x4"
     save_model(path, model, name="sudoku-4x4", task=task, depth=16, dtype=torch.float32)
+    return path
+
+
+@pytest.fixture(scope="session")
+def generating(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped 4x4 weights, which fill an empty board too, told to generate."""
+    from gram_core.catalog import CONFIG_FILE, find_model
+
+    path = tmp_path_factory.mktemp("weights") / "sudoku-4x4-generate"
+    shutil.copytree(find_model("sudoku-4x4").path, path)
+    config = json.loads((path / CONFIG_FILE).read_text())
+    config |= {"name": path.name, "purpose": "generate"}
+    (path / CONFIG_FILE).write_text(json.dumps(config))
     return path
 
 

@@ -85,7 +85,7 @@ def test_dropped_trajectories_are_never_admitted() -> None:
     scheduler = Scheduler(num_slots=2)
     scheduler.add("a", width=10, priority=1, now_s=0.0)
     scheduler.plan(0.0)
-    scheduler.truncate("a", 3)
+    scheduler.limit("a", 3)
     assert scheduler.outstanding("a") == 3
     scheduler.release("a")
     assert [admit.trajectory for admit in scheduler.plan(1.0).admits] == [2]

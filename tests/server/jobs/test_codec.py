@@ -12,6 +12,7 @@ from gram_server.job import (
     EventKind,
     Job,
     ModelReport,
+    Sampling,
     SolveOptions,
     WorkerReport,
     WorkerState,
@@ -55,6 +56,13 @@ jobs = st.builds(
     deadline_s=st.none() | numbers,
     priority=st.integers(0, 2),
     attempt=st.integers(0, 9),
+    sampling=st.none()
+    | st.builds(
+        Sampling,
+        is_distinct=st.booleans(),
+        is_thinned=st.booleans(),
+        num_clues=maybe_count,
+    ),
 )
 
 
@@ -69,7 +77,9 @@ def test_an_event_survives_the_way_through_json(event: Event) -> None:
 
 
 def test_a_report_survives_the_way_through_json() -> None:
-    model = ModelReport(name="m", task="t", fingerprint="f", depth=16, num_parameters=5)
+    model = ModelReport(
+        name="m", task="t", fingerprint="f", depth=16, num_parameters=5, purpose="generate"
+    )
     report = WorkerReport(
         worker="w",
         state=WorkerState.READY,

@@ -11,7 +11,7 @@ import pytest
 from gram_core.puzzles import family, task
 from gram_server.engine import Finished, FoundSolution
 from gram_server.errors import LinkClosed
-from gram_server.job import Event, Job, JobState, SolveOptions, WorkerReport
+from gram_server.job import Event, Job, JobState, Sampling, SolveOptions, WorkerReport
 
 SOLVED = "1234341221434321"
 PUZZLE = "1.34341221434321"
@@ -74,6 +74,7 @@ def make_job() -> MakeJob:
         model: str = "sudoku-4x4",
         deadline_s: float | None = None,
         submitted_s: float = 1_000.0,
+        sampling: Sampling | None = None,
         **options: Any,
     ) -> Job:
         puzzle = family("sudoku")
@@ -86,6 +87,7 @@ def make_job() -> MakeJob:
             options=SolveOptions(**{"model": model, "seed": 7, **options}),
             submitted_s=submitted_s,
             deadline_s=deadline_s,
+            sampling=sampling,
         )
 
     return make
@@ -129,6 +131,7 @@ def make_end() -> MakeEnd:
             "queue_s": 0.25,
             "engine_s": 0.5,
             "verify_mismatches": 0,
+            "ended_trajectories": 64,
         }
         return Finished(**{**values, **fields})
 

@@ -1,0 +1,95 @@
+"""Follows an admitted job to its answer: whole, or as a stream of server-sent events.
+
+Shared by every route that waits for a job.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable
+
+from fastapi import Request
+from starlette.responses import Response
+
+from gram_core.errors import UserError as CoreUserError
+from gram_server.api.account import Result, open_account
+from gram_server.api.admission import Admitted
+from gram_server.api.context import Context
+from gram_server.api.disconnect import ClientLeft, run_while_connected
+from gram_server.api.errors import problem_of
+from gram_server.api.request_id import request_id_of
+from gram_server.api.stream import MEDIA_TYPE, EventStream, format_event
+from gram_server.errors import NotReady, QueueFull, ServerError, UserError
+from gram_server.job import EventKind
+
+CLIENT_CLOSED_REQUEST = 499
+"""Status of an answer that nobody reads."""
+
+
+async def respond(context: Context, request: Request, admission: Awaitable[Admitted]) -> Response:
+    """Return the answer to a request as it wants it, or raise what is wrong with it.
+
+    The client may leave at any time: the job then ends within a tick.
+    """
+    try:
+        admitted = await admission
+        if MEDIA_TYPE in request.headers.get("accept", ""):
+            return await _stream(context, request, admitted)
+        return await _answer(context, request, admitted)
+    except (UserError, CoreUserError, NotReady) as error:
+        _count_refusal(context, error)
+        raise
+
+
+def _count_refusal(context: Context, error: Exception) -> None:
+    is_ours = isinstance(error, QueueFull | NotReady)
+    context.metrics.count_request("rejected" if is_ours else "invalid")
+    context.metrics.count_rejected(problem_of(error).type.code)
+
+
+async def _answer(context: Context, request: Request, admitted: Admitted) -> Response:
+    try:
+        return await run_while_connected(_finish(context, admitted), request.receive)
+    except ClientLeft:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def _finish(context: Context, admitted: Admitted) -> Response:
+    async with open_account(context, *admitted) as account:
+        record = await context.store.wait(admitted.job.id, timeout_s=None)
+        result = account.close(record)
+        timing = _server_timing(result, total_ms=account.duration_s * 1e3)
+    content = json.dumps(result, separators=(",", ":"))
+    return Response(content, 200, {"Server-Timing": timing}, "application/json")
+
+
+async def _stream(context: Context, request: Request, admitted: Admitted) -> Response:
+    events = _events(context, admitted, request_id=request_id_of(request.scope))
+    # The job is in the queue, or refused, before the answer starts.
+    first = await anext(events)
+    heartbeat_s = context.settings.http.sse_heartbeat_s
+    return EventStream(first, events, heartbeat_s=heartbeat_s)
+
+
+async def _events(
+    context: Context, admitted: Admitted, *, request_id: str
+) -> AsyncGenerator[bytes]:
+    last = 0
+    try:
+        async with open_account(context, *admitted) as account:
+            async for event in context.store.events(admitted.job.id):
+                last = event.id
+                if not event.kind.is_final:
+                    yield format_event(event.kind, event.data, number=event.id)
+            result = account.close(await context.store.get(admitted.job.id))
+        yield format_event(EventKind.DONE, result, number=last)
+    except (QueueFull, NotReady):
+        # Not accepted: a refusal, which comes before the stream.
+        raise
+    except ServerError as error:
+        problem = problem_of(error).document(request_id)
+        yield format_event(EventKind.ERROR, problem, number=last)
+
+
+def _server_timing(result: Result, *, total_ms: float) -> str:
+    usage = result["usage"]
+    parts = (("queue", usage["queue_ms"]), ("engine", usage["engine_ms"]), ("total", total_ms))
+    return ", ".join(f"{name};dur={duration_ms:.3f}" for name, duration_ms in parts)

@@ -1,0 +1,94 @@
+"""What a job that makes up boards answers with, and puzzles thinned from its boards.
+
+Thinning is blocking; the desk runs it in threads beside the engine.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from gram_core.puzzles import Encoded, Generative
+from gram_core.puzzles.base import BLANK
+from gram_server.engine import Finished, FoundSolution
+from gram_server.errors import JobFailed
+from gram_server.worker.assignment import Assignment, Json
+
+_STREAM = 0x7468696E
+"""Keeps these draws apart from other uses of the same seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinned:
+    """A puzzle whose only solution is one of the job's boards."""
+
+    puzzle: object
+    """In the form of the board."""
+    num_clues: int
+
+
+def is_out_of_time(assignment: Assignment) -> bool:
+    """Say whether nobody waits for more boards."""
+    deadline_s = assignment.job.deadline_s
+    return assignment.is_cancelled or (deadline_s is not None and time.time() >= deadline_s)
+
+
+def thin(assignment: Assignment, found: FoundSolution) -> Thinned:
+    """Thin a board; the same seed and trajectory give the same puzzle."""
+    family, sampling = assignment.family, assignment.job.sampling
+    if sampling is None or not isinstance(family, Generative):
+        raise JobFailed(f"boards of {assignment.job.puzzle} cannot be thinned")
+    key = np.array([assignment.job.options.seed, (_STREAM << 32) | found.trajectory], np.uint64)
+    rng = np.random.Generator(np.random.Philox(key=key))
+    task = assignment.task
+    instance = family.thin(task, found.tokens, rng, num_clues=sampling.num_clues)
+    encoded: Encoded = family.encode(instance)
+    return Thinned(
+        puzzle=family.decode(assignment.instance, encoded.tokens),
+        num_clues=int((encoded.tokens != BLANK).sum()),
+    )
+
+
+def board(assignment: Assignment, found: FoundSolution, thinned: Thinned | None) -> Json:
+    """Return a board as the response has it."""
+    return {
+        "answer": assignment.family.decode(assignment.instance, found.tokens),
+        "puzzle": None if thinned is None else thinned.puzzle,
+        "clues": None if thinned is None else thinned.num_clues,
+        "value": round(found.value, 6),
+        "trajectory": found.trajectory,
+        "step": found.step,
+        "ms": round(found.ms_since_admission, 3),
+    }
+
+
+def boards_result(assignment: Assignment, end: Finished) -> Json:
+    """Return the whole response of ``POST /generate``."""
+    job, boards, num_valid = assignment.job, assignment.boards, end.valid_trajectories
+    keys = {
+        assignment.family.canonical(assignment.instance, found.tokens) for found in end.solutions
+    }
+    is_partial = end.outcome == "expired" or len(boards) < len(end.solutions)
+    is_complete = len(boards) == job.options.max_solutions
+    return {
+        "id": job.id,
+        "puzzle": job.puzzle,
+        "task": job.task,
+        "status": "partial" if is_partial else "complete" if is_complete else "exhausted",
+        "boards": boards,
+        "count": job.options.max_solutions,
+        "trajectories": end.ended_trajectories,
+        "valid_trajectories": num_valid,
+        "distinct": len(keys),
+        "validity": _share(num_valid, end.ended_trajectories),
+        "uniqueness": _share(len(keys), num_valid),
+        "max_trajectories": job.options.width,
+        "depth": job.options.depth or assignment.model.depth,
+        "usage": assignment.usage(end),
+        "seed": job.options.seed,
+        "model": assignment.model.id,
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 6) if whole else None

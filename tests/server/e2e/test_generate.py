@@ -1,0 +1,234 @@
+"""Made-up boards from a real server, against rules, rollouts and enumeration of our own."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gram_client import Client
+from gram_core import puzzles
+from gram_core.checkpoint import load_model
+from gram_core.solve import TrajectoryResult, solve
+from gram_server.api.schemas import GenerateResponse
+
+MODEL = "sudoku-4x4-generate"
+DEPTH = 5
+"""Supervision steps at which a good part of the boards is still wrong."""
+LONG = "count=500&max_trajectories=4000&depth=1024&halt=act&distinct=false"
+
+
+@pytest.fixture(scope="module")
+def server(start_server: Callable[..., Any], generating: Path) -> Any:
+    return start_server("--model", str(generating))
+
+
+def generate(server: Any, **params: Any) -> dict[str, Any]:
+    response = httpx.post(f"{server.url}/generate", params=params, timeout=60.0)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    GenerateResponse.model_validate(answer)
+    return answer
+
+
+def lasting(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what a repetition must repeat: all but the clock and the id."""
+    boards = [{**board, "ms": 0} for board in answer["boards"]]
+    return {**answer, "id": "", "usage": {}, "boards": boards}
+
+
+def is_valid(board: str) -> bool:
+    """Judge a 4x4 board by its groups, written out here."""
+    rows = [board[start : start + 4] for start in range(0, 16, 4)]
+    columns = ["".join(row[place] for row in rows) for place in range(4)]
+    boxes = [rows[r][c : c + 2] + rows[r + 1][c : c + 2] for r in (0, 2) for c in (0, 2)]
+    return all(sorted(group) == list("1234") for group in rows + columns + boxes)
+
+
+def solutions(grid: str) -> list[str]:
+    """Return every valid board that has the clues, by trying all digits."""
+    if "." not in grid:
+        return [grid] if is_valid(grid) else []
+    place = grid.index(".")
+    row, column = divmod(place, 4)
+    taken = {grid[row * 4 + other] for other in range(4)}
+    taken |= {grid[other * 4 + column] for other in range(4)}
+    fits = [digit for digit in "1234" if digit not in taken]
+    return [
+        found for digit in fits for found in solutions(grid[:place] + digit + grid[place + 1 :])
+    ]
+
+
+def rollouts(folder: Path, *, width: int, depth: int, seed: int) -> tuple[TrajectoryResult, ...]:
+    """Return what the plain loop makes of the empty board."""
+    loaded = load_model(folder)
+    empty = puzzles.family("sudoku").parse({"grid": "." * 16})
+    return solve(loaded, empty, width=width, depth=depth, seed=seed, augment=False, batch=8)
+
+
+def test_only_valid_boards_come_back_as_many_as_asked_for(server: Any) -> None:
+    answer = generate(server, count=40, seed=1)
+    assert (answer["status"], answer["model"].partition("@")[0]) == ("complete", MODEL)
+    boards = [board["answer"] for board in answer["boards"]]
+    assert len(set(boards)) == len(boards) == 40
+    assert all(is_valid(board) for board in boards)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_boards_and_rates_are_those_of_the_plain_loop(
+    server: Any, generating: Path, seed: int
+) -> None:
+    answer = generate(server, count=9, depth=DEPTH, seed=seed, max_trajectories=200)
+    truth = rollouts(generating, width=answer["trajectories"], depth=DEPTH, seed=seed)
+    valid = [
+        (index, result.solved_at, "".join(str(token - 1) for token in result.tokens))
+        for index, result in enumerate(truth)
+        if result.solved_at
+    ]
+    first: dict[str, tuple[int, int | None]] = {}
+    for index, step, board in valid:
+        first.setdefault(board, (index, step))
+    got = {board["answer"]: (board["trajectory"], board["step"]) for board in answer["boards"]}
+    assert got == first
+    assert list(got) == list(first)
+    assert answer["valid_trajectories"] == len(valid) < answer["trajectories"]
+    assert answer["validity"] == pytest.approx(len(valid) / len(truth), abs=1e-6)
+    assert answer["uniqueness"] == pytest.approx(len(first) / len(valid), abs=1e-6)
+
+
+def test_a_seed_repeats_boards_and_order_in_any_traffic(server: Any) -> None:
+    params = {"count": 12, "depth": DEPTH, "seed": 77, "max_trajectories": 300}
+    alone = generate(server, **params)
+
+    def crowd(number: int) -> dict[str, Any]:
+        if number % 3 == 0:
+            httpx.post(f"{server.url}/solve?width=20", content="." * 16, timeout=60.0)
+        return lasting(generate(server, **params))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(answer == lasting(alone) for answer in pool.map(crowd, range(8)))
+    other = generate(server, **{**params, "seed": 78})
+    assert lasting(other)["boards"] != lasting(alone)["boards"]
+
+
+def test_more_boards_of_a_seed_begin_with_the_fewer(server: Any) -> None:
+    few = lasting(generate(server, count=5, seed=4, max_trajectories=100))
+    many = lasting(generate(server, count=15, seed=4, max_trajectories=100))
+    assert many["boards"][:5] == few["boards"]
+
+
+def test_a_stream_tells_the_boards_of_the_answer_in_its_order(server: Any) -> None:
+    params = {"count": 10, "depth": DEPTH, "seed": 9, "max_trajectories": 300}
+    headers = {"Accept": "text/event-stream"}
+    url = f"{server.url}/generate"
+    with httpx.stream("POST", url, params=params, headers=headers, timeout=60.0) as response:
+        text = "".join(response.iter_text())
+    lines = [event.splitlines() for event in text.strip().split("\n\n")]
+    kinds = [event[1].removeprefix("event: ") for event in lines]
+    assert kinds == ["accepted", *["solution"] * 10, "done"]
+    told = [json.loads(event[2].removeprefix("data: ")) for event in lines]
+    assert told[1:-1] == told[-1]["boards"]
+    assert lasting(told[-1]) == lasting(generate(server, **params))
+
+
+def test_repeated_boards_are_kept_where_they_are_asked_for(server: Any) -> None:
+    answer = generate(server, count=400, seed=5, distinct="false", max_trajectories=800)
+    boards = [board["answer"] for board in answer["boards"]]
+    assert len(boards) == 400 == answer["valid_trajectories"]
+    # There are 288 boards.
+    assert answer["distinct"] == len(set(boards)) < 289
+    assert answer["uniqueness"] == pytest.approx(len(set(boards)) / 400, abs=1e-6)
+    assert all(is_valid(board) for board in boards)
+
+
+def test_puzzles_have_their_board_as_the_only_solution(server: Any) -> None:
+    params = {"count": 6, "clues": "unique", "seed": 3}
+    answer = generate(server, **params)
+    assert answer["status"] == "complete"
+    for board in answer["boards"]:
+        puzzle = board["puzzle"]
+        assert solutions(puzzle) == [board["answer"]]
+        clues = [place for place, cell in enumerate(puzzle) if cell != "."]
+        assert len(clues) == board["clues"]
+        for place in clues:
+            assert len(solutions(f"{puzzle[:place]}.{puzzle[place + 1 :]}")) > 1
+    assert lasting(generate(server, **params)) == lasting(answer)
+    whole = generate(server, count=6, seed=3)
+    assert [board["answer"] for board in whole["boards"]] == [
+        board["answer"] for board in answer["boards"]
+    ]
+
+
+def test_puzzles_with_a_number_of_clues_can_be_solved_by_the_server(server: Any) -> None:
+    [board] = generate(server, clues=9, seed=8)["boards"]
+    assert board["clues"] == 9
+    assert solutions(board["puzzle"]) == [board["answer"]]
+    solved = httpx.post(f"{server.url}/solve", content=board["puzzle"], params={"seed": 1}).json()
+    assert solved["model"].partition("@")[0] == "sudoku-4x4"
+
+
+def test_a_bound_that_is_too_low_is_told_as_what_it_is(server: Any) -> None:
+    answer = generate(server, count=5, depth=1, max_trajectories=12, seed=1)
+    assert (answer["status"], answer["boards"]) == ("exhausted", [])
+    assert (answer["trajectories"], answer["validity"]) == (12, 0.0)
+    assert answer["uniqueness"] is None
+
+
+def test_a_deadline_brings_what_there_is(server: Any) -> None:
+    started_s = time.monotonic()
+    params = dict(pair.split("=") for pair in LONG.split("&"))
+    answer = generate(server, **{**params, "deadline_ms": "400"})
+    assert answer["status"] == "partial"
+    assert time.monotonic() - started_s < 2.5
+    assert all(is_valid(board["answer"]) for board in answer["boards"])
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_a_killed_client_frees_its_slots(server: Any, accept: str) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    cancelled = f'gram_requests_total{{class="normal",model="{MODEL}",outcome="cancelled"}}'
+    before = server.metrics().get(cancelled, 0.0)
+    connection = socket.create_connection((host, int(port)))
+    head = f"POST /generate?{LONG} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\n"
+    connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
+    server.wait(lambda: _live(server) > 0)
+    connection.close()
+    # The worker reports its own numbers once a second.
+    server.wait(lambda: _live(server) == 0, timeout_s=3.0)
+    samples = server.metrics()
+    assert samples[cancelled] == before + 1
+    assert samples["gram_reserved_trajectories"] == 0.0
+
+
+def _live(server: Any) -> float:
+    samples: dict[str, float] = server.metrics()
+    return sum(value for name, value in samples.items() if name.startswith("gram_slots_alive"))
+
+
+def test_the_purpose_of_a_model_decides_what_it_is_used_for(server: Any) -> None:
+    with Client(server.url) as client:
+        purposes = {model.name: model.purpose for model in client.models()}
+        assert purposes == {"sudoku-4x4": "solve", MODEL: "generate"}
+        assert client.generate(seed=1).model.startswith(MODEL)
+        assert client.generate(seed=1, model="sudoku-4x4").model.startswith("sudoku-4x4@")
+        assert client.solve("1" + "." * 15, seed=1).model.startswith("sudoku-4x4@")
+        named = client.solve("1" + "." * 15, seed=1, model=MODEL)
+        assert named.model.startswith(MODEL)
+        assert named.is_solved
+
+
+def test_the_rate_of_valid_boards_is_measured(server: Any) -> None:
+    def sampled() -> tuple[float, float]:
+        samples = server.metrics()
+        name = 'gram_sampled_trajectories_total{puzzle="sudoku",result="%s"}'
+        return samples.get(name % "valid", 0.0), samples.get(name % "invalid", 0.0)
+
+    before = sampled()
+    answer = generate(server, count=9, depth=DEPTH, seed=2, max_trajectories=200)
+    valid, invalid = (now - then for now, then in zip(sampled(), before, strict=True))
+    assert (valid, valid + invalid) == (answer["valid_trajectories"], answer["trajectories"])
