@@ -90,7 +90,11 @@ def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
             # One solution: wide noise only drowns the state (sigma grows to 0.9 when it may).
             overrides={"sigma_max": 0.1, "sigma_init": 0.03},
         )
-    several = {
+    return _several_solutions(task)
+
+
+def _several_solutions(task: Task) -> Recipe:
+    shared = {
         "initial_state": "random",
         "dim": 64,
         "ffn_dim": 128,
@@ -104,7 +108,7 @@ def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
             aim="nearest",
             depths=(Depths(until=1.0, num_steps=8),),
             default_depth=16,
-            overrides=several,
+            overrides=shared,
         )
     return Recipe(
         num_rows=256 if task.has_adjacency else 64,
@@ -114,7 +118,7 @@ def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
         aim="nearest",
         depths=(Depths(until=0.5, num_steps=8), Depths(until=1.0, num_steps=12)),
         default_depth=16,
-        overrides=several,
+        overrides=shared,
     )
 
 
