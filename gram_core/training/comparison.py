@@ -21,8 +21,9 @@ from gram_core import puzzles
 from gram_core.checkpoint import load_model, save_model
 from gram_core.config import GramConfig
 from gram_core.errors import CoreError
-from gram_core.evaluation.command import measure
 from gram_core.evaluation.instances import read_cases
+from gram_core.evaluation.measure import measure
+from gram_core.evaluation.rollouts import Running
 from gram_core.flops import step_flops
 from gram_core.puzzles.base import Task
 from gram_core.training.budget import Budget
@@ -141,7 +142,7 @@ def _judged(trainer: Trainer, task: Task, options: argparse.Namespace) -> dict[s
             width=WIDTH,
             depth=options.depth,
             is_complete=True,
-            is_bf16=options.bf16,
+            running=Running(is_bf16=options.bf16),
         )[0].to_json()
     return {name: report[name] for name in ("single", "solved", "distinct", "coverage")}
 
