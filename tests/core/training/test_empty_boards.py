@@ -26,7 +26,8 @@ def scores_of(digits: np.ndarray, strength: float) -> np.ndarray:
 
 def valid_digits() -> np.ndarray:
     rows, columns = np.divmod(np.arange(81), 9)
-    return (3 * (rows % 3) + rows // 3 + columns) % 9
+    digits: np.ndarray = (3 * (rows % 3) + rows // 3 + columns) % 9
+    return digits
 
 
 def is_valid(tokens: np.ndarray) -> bool:
