@@ -61,12 +61,13 @@ async def refuse_body(request: Request) -> None:
 
 def parse_puzzle(raw: bytes, *, media_type: str, puzzle: str | None) -> PostedPuzzle:
     """Return the puzzle in a body."""
-    text = _decode(raw).strip()
-    if not text:
+    text = _decode(raw)
+    if not text.strip():
         raise BodyInvalid("the body is empty: post a puzzle", field="body")
-    if _is_json(media_type) or text[0] in "{[":
-        return _parse_json(text, puzzle)
-    return _parse_text(text, puzzle)
+    if _is_json(media_type) or text.lstrip()[0] in "{[":
+        return _parse_json(text.strip(), puzzle)
+    # A maze may begin with a space, which is a free cell.
+    return _parse_text(text.strip("\r\n"), puzzle)
 
 
 def _media_type(request: Request) -> str:
