@@ -10,6 +10,7 @@ CoreError
   GenerateFailed
   ExactUnavailable
   ExactTimeout
+  PlotsUnavailable
 """
 
 from collections.abc import Sequence
@@ -100,3 +101,9 @@ class ExactTimeout(CoreError):
     """The exact solver ran out of time: what it yielded so far is not everything."""
 
     code = "exact_timeout"
+
+
+class PlotsUnavailable(CoreError):
+    """The plotting library is not installed."""
+
+    code = "plots_unavailable"

@@ -5,21 +5,19 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
-from gram_core import puzzles
-from gram_core.catalog import ModelInfo, find_model, shipped_models
-from gram_core.checkpoint import LoadedModel, load_model
-from gram_core.errors import ConfigError, CoreError
-from gram_core.evaluation.instances import read_cases
+from gram_core.errors import CoreError
 from gram_core.evaluation.measure import measure
+from gram_core.evaluation.measurements import (
+    cases_for,
+    data_name,
+    is_measurement,
+    loaded_model,
+    measurements,
+)
 from gram_core.evaluation.options import command_line, parser, running
-from gram_core.evaluation.page import write_tables
-from gram_core.evaluation.paper import Trial, paper_tables
-from gram_core.evaluation.plan import Plan
-from gram_core.training.pools import EDGE_PROBABILITIES
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,8 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.threads:
             torch.set_num_threads(options.threads)
-        if options.paper_tables:
-            _print_tables(options, command_line(arguments))
+        if is_measurement(options):
+            _print_measurements(options, command_line(arguments))
         else:
             result = evaluate(options)
             print(json.dumps(result, indent=2) if options.json else _table(result))
@@ -41,13 +39,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def evaluate(options: argparse.Namespace) -> dict[str, object]:
     """Return the reports of one evaluation as JSON values."""
-    loaded = _loaded(options)
-    cases = read_cases(
-        loaded.task,
-        options.data,
-        limit=options.limit,
-        edge_probabilities=options.edge_probability or EDGE_PROBABILITIES,
-    )
+    loaded = loaded_model(options)
+    cases = cases_for(loaded, options)
     start_s = time.monotonic()
     reports = measure(
         loaded,
@@ -61,7 +54,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, object]:
     )
     return {
         "model": loaded.info.id,
-        "data": options.data.name if options.data else "held-out, generated",
+        "data": data_name(options),
         "seconds": round(time.monotonic() - start_s, 1),
         "threads": torch.get_num_threads(),
         "device": options.device,
@@ -71,60 +64,12 @@ def evaluate(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def model_for(puzzle: str, model: str | None) -> ModelInfo:
-    """Return the model at a path, or the shipped model for a task or family."""
-    if model:
-        return find_model(model)
-    chosen = _shipped([puzzle])
-    return chosen[0] if chosen else find_model(puzzle)
-
-
-def _shipped(names: Sequence[str]) -> list[ModelInfo]:
-    """Return the shipped models of tasks and families."""
-    return [
-        info
-        for info in shipped_models()
-        if {info.name, info.task, puzzles.task(info.task).family} & set(names)
-    ]
-
-
-def _loaded(options: argparse.Namespace) -> LoadedModel:
-    if options.puzzle is None and options.model is None:
-        raise ConfigError("puzzle", None, "name a task, such as sudoku-9x9, or pass --model")
-    return load_model(model_for(options.puzzle, options.model), options.device)
-
-
-def _models(options: argparse.Namespace) -> list[LoadedModel]:
-    """Return the models that tables are wanted of: one, those of some tasks, or all shipped."""
-    if options.model or options.puzzle:
-        return [_loaded(options)]
-    chosen = _shipped(options.tables) if options.tables else list(shipped_models())
-    if not chosen:
-        raise ConfigError("tables", options.tables, "no shipped model is for any of these")
-    return [load_model(info, options.device) for info in chosen]
-
-
-def _plan(options: argparse.Namespace, command: str) -> Plan:
-    return Plan(
-        command=command,
-        running=running(options),
-        seeds=options.seeds or (options.seed,),
-        has_ablations=not options.no_ablations,
-        twins=tuple(load_model(find_model(each), options.device) for each in options.twin),
-    )
-
-
-def _print_tables(options: argparse.Namespace, command: str) -> None:
-    trial = Trial(data=options.data, limit=options.limit)
-    if options.edge_probability:
-        trial = replace(trial, edge_probabilities=(options.edge_probability,))
+def _print_measurements(options: argparse.Namespace, command: str) -> None:
     found = []
-    for table in paper_tables(_models(options), _plan(options, command), trial):
-        found.append(table.to_json())
-        if options.output:
-            write_tables(options.output, [table])
+    for document in measurements(options, command):
+        found.append(document.values)
         if not options.json:
-            print(table.to_markdown(), flush=True)
+            print(document.markdown, flush=True)
     if options.json:
         print(json.dumps(found, indent=2))
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gram_core.evaluation.curves import BUDGET
 from gram_core.evaluation.rollouts import Running
 from gram_core.training.graphs import EdgeProbabilities
 
@@ -31,19 +32,26 @@ def parser() -> argparse.ArgumentParser:
         help="go on after the first solution, to count distinct ones and coverage",
     )
     _add_measurements(parser)
+    _add_measuring(parser)
     _add_machine(parser)
     return parser
 
 
 def _add_measurements(parser: argparse.ArgumentParser) -> None:
-    """Add the larger measurements and what only they read."""
-    group = parser.add_argument_group("measurements beside solve rates")
-    kinds = group.add_mutually_exclusive_group()
-    kinds.add_argument(
-        "--paper-tables",
-        action="store_true",
-        help="our rows of the paper's tables, for one puzzle or all shipped models",
-    )
+    kinds = parser.add_argument_group("measurements beside solve rates")
+    chosen = kinds.add_mutually_exclusive_group()
+    for flag, description in {
+        "--paper-tables": "our rows of the paper's tables, for one puzzle or all shipped models",
+        "--selection": "accuracy of one answer chosen from N trajectories without a verifier",
+        "--curves": "solve rates at every width and depth within a budget, and what they suggest",
+        "--card": "what the model costs against the paper's, for its card",
+    }.items():
+        chosen.add_argument(flag, action="store_true", help=description)
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    """Add what only the measurements read."""
+    group = parser.add_argument_group("how to measure")
     group.add_argument(
         "--tables", type=_names, help="tasks or families of --paper-tables, separated by commas"
     )
@@ -54,6 +62,19 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
         "--edge-probability",
         type=_probabilities,
         help="of held-out random graphs: 0.5, or bounds such as 0.3-0.7",
+    )
+    group.add_argument(
+        "--halt",
+        choices=("never", "act"),
+        default="never",
+        help="whether the halt head ends trajectories of --selection",
+    )
+    group.add_argument("--widths", type=_widths, help="of --selection; default 1,5,20,64")
+    group.add_argument(
+        "--budget",
+        type=_positive,
+        default=BUDGET,
+        help="largest width x depth of --curves and --card",
     )
     group.add_argument("--output", type=Path, help="folder to write JSON and Markdown files to")
 
@@ -95,6 +116,10 @@ def _positive(text: str) -> int:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(_positive(each) for each in text.split(","))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

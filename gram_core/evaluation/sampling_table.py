@@ -1,6 +1,6 @@
 """The paper's tables of puzzles with many solutions: N-Queens and Graph Coloring."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from gram_core.evaluation.published import (
     GRAM_DEPTH,
     GRAM_SAMPLES,
     SAMPLING,
-    paper_step_flops,
 )
+from gram_core.evaluation.published_rows import published_rows
 from gram_core.evaluation.rollouts import Rollouts
-from gram_core.evaluation.scores import Samples, Scores
+from gram_core.evaluation.scores import Samples, Scores, Take
 from gram_core.evaluation.table import Column, Row, Table
+from gram_core.evaluation.trial import Puzzles
 from gram_core.puzzles.base import Task
 
 KINDS: dict[str, Kind] = {
@@ -48,57 +49,39 @@ NOTES = (
     "sampler without fault or preference, and one that never repeats itself, would reach on these "
     "puzzles. Brackets hold 95 % intervals over puzzles.",
 )
-CONFLICTS_NOTE = (
+GRAPHS_NOTES = (
     "*Conflicts* are the violated edges of each graph's most frequent colouring, summed over "
-    "the graphs.",
+    "the graphs. The paper does not state the edge probability of its random graphs, and coverage "
+    "depends on it: 20 samples cannot cover a graph of more than 20 colourings. No test graph is "
+    "isomorphic to a training graph.",
 )
 
 
-def sampling_table(
-    loaded: LoadedModel,
-    cases: Sequence[Case],
-    plan: Plan,
-    *,
-    name: str,
-    title: str,
-    data: str,
-    notes: tuple[str, ...] = (),
-) -> Table:
+def sampling_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
     """Measure a model, its ablations and its bounds beside the published rows.
 
     Args:
         loaded: a model of a task whose instances know their number of solutions.
-        cases: held-out instances.
+        puzzles: held-out instances.
         plan: how to measure.
-        name: of the table's files.
-        title: heading.
-        data: what the cases are, in words.
-        notes: more sentences under the heading.
     """
-    task = loaded.task
-    family_notes = NOTES + (CONFLICTS_NOTE if task.family == "graph-coloring" else ())
+    task, cases = loaded.task, puzzles.cases
+    name = title = loaded.info.name
+    if puzzles.name:
+        title = f"{title}, {puzzles.name}"
+        name = f"{name}-{puzzles.name.replace(' ', '-')}"
     return Table(
         name=name,
         title=title,
         columns=COLUMNS[task.family],
-        rows=[*_published(task), *_bounds(cases), *_ours(loaded, cases, plan)],
-        facts=plan.facts(loaded, cases, data),
-        notes=family_notes + notes,
+        rows=[
+            *published_rows(SAMPLING.get(task.name, ()), task),
+            *_bounds(cases),
+            *_ours(loaded, cases, plan),
+        ],
+        facts=plan.facts(loaded, cases, puzzles.data),
+        notes=NOTES + (GRAPHS_NOTES if task.has_adjacency else ()),
     )
-
-
-def _published(task: Task) -> list[Row]:
-    flops = paper_step_flops(task)
-    return [
-        Row(
-            name=each.method,
-            figures=dict(each.figures),
-            steps=each.steps,
-            flops=flops * each.steps if each.is_paper_model and each.steps else None,
-            is_measured=False,
-        )
-        for each in SAMPLING.get(task.name, ())
-    ]
 
 
 def _bounds(cases: Sequence[Case]) -> list[Row]:
@@ -121,9 +104,6 @@ def _ours(loaded: LoadedModel, cases: Sequence[Case], plan: Plan) -> list[Row]:
             name = f"{contender.name}, no verifier"
             rows.append(_row(contender, cases, runs, scores.last_answers, name))
     return rows
-
-
-Take = Callable[[Task, Sequence[Case], Rollouts], Samples]
 
 
 def _row(

@@ -5,7 +5,7 @@ the last step, as a model without a verifier gives it. Every score is an array (
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +30,10 @@ class Samples(NamedTuple):
     """(puzzles,) supervision steps spent on all of a puzzle's samples."""
     num_mismatches: int
     """Answers that the device verifier judges differently; must be 0."""
+
+
+Take = Callable[[Task, Sequence[Case], Rollouts], Samples]
+"""Makes samples of rollouts: ``first_valid`` or ``last_answers``."""
 
 
 def first_valid(task: Task, cases: Sequence[Case], rollouts: Rollouts) -> Samples:

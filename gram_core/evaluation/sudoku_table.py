@@ -14,12 +14,12 @@ from gram_core.evaluation.published import (
     GRAM_DEPTH,
     GRAM_SAMPLES,
     SUDOKU,
-    paper_step_flops,
 )
+from gram_core.evaluation.published_rows import published_rows
 from gram_core.evaluation.rollouts import Rollouts
 from gram_core.evaluation.selection import WAYS, accuracies, judged
 from gram_core.evaluation.table import Column, Row, Table
-from gram_core.puzzles.base import Task
+from gram_core.evaluation.trial import Puzzles
 
 WIDTHS = (1, 5, GRAM_SAMPLES)
 CHOSEN_WAYS = ("value", "votes")
@@ -35,43 +35,28 @@ NOTES = (
 )
 
 
-def sudoku_table(loaded: LoadedModel, cases: Sequence[Case], plan: Plan, *, data: str) -> Table:
+def sudoku_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
     """Measure a model and its ablations beside the published rows.
 
     Args:
         loaded: a model of a Sudoku task.
-        cases: puzzles with one solution.
+        puzzles: with one solution each.
         plan: how to measure.
-        data: what the cases are, in words.
     """
+    cases = puzzles.cases
+    published = SUDOKU if loaded.task.name == "sudoku-9x9" else ()
     return Table(
         name=loaded.info.name,
-        title=f"{loaded.info.name}: {data}",
+        title=f"{loaded.info.name}, {puzzles.name}",
         columns=COLUMNS,
         rows=[
-            *_published(loaded.task),
+            *published_rows(published, loaded.task),
             *_ours(loaded, cases, plan),
             _served(loaded, cases, plan),
         ],
-        facts=plan.facts(loaded, cases, data),
+        facts=plan.facts(loaded, cases, puzzles.data),
         notes=NOTES,
     )
-
-
-def _published(task: Task) -> list[Row]:
-    if task.name != "sudoku-9x9":
-        return []
-    flops = paper_step_flops(task)
-    return [
-        Row(
-            name=each.method,
-            figures=dict(each.figures),
-            steps=each.steps,
-            flops=flops * each.steps if each.is_paper_model and each.steps else None,
-            is_measured=False,
-        )
-        for each in SUDOKU
-    ]
 
 
 def _ours(loaded: LoadedModel, cases: Sequence[Case], plan: Plan) -> list[Row]:

@@ -6,8 +6,7 @@ Every refusal and failure is an RFC 9457 ``application/problem+json`` document w
 
 import json
 import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -157,19 +156,7 @@ async def _handle_http(request: Request, error: Exception) -> Response:
         type=CATALOGUE[code],
         detail=f"{request.method} {request.url.path}: {str(error.detail).lower()}",
     )
-    headers = dict(error.headers or {})
-    if allowed := _methods_of(request):
-        headers["Allow"] = ", ".join(allowed)
-    return problem.response(request_id_of(request.scope), headers)
-
-
-def _methods_of(request: Request) -> Sequence[str]:
-    """Return every method that the path takes: the framework names those of one route only."""
-    for template, operations in request.app.openapi()["paths"].items():
-        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
-        if re.fullmatch(pattern, request.url.path):
-            return sorted(method.upper() for method in operations)
-    return ()
+    return problem.response(request_id_of(request.scope), error.headers)
 
 
 async def _handle_validation(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
 from gram_core.evaluation.command import main
-from gram_core.evaluation.page import write_tables
+from gram_core.evaluation.page import PAPER_TABLES, write_tables
 from gram_core.evaluation.published import SAMPLING, SUDOKU, paper_step_flops
 from gram_core.evaluation.table import Table
 from gram_core.flops import step_flops
@@ -67,8 +67,8 @@ def test_graphs_are_measured_at_each_edge_probability_with_their_bounds(
         key=lambda table: str(table["title"]),
     )
     assert [mixed["table"], textbook["table"]] == [
-        "graph-coloring-8-p-0.3-to-0.7",
-        "graph-coloring-8-p-0.5",
+        "graph-coloring-8-edge-probability-0.3-to-0.7",
+        "graph-coloring-8-edge-probability-0.5",
     ]
     rows = named(textbook)
     uniform = rows["bound: uniform over all solutions"]["figures"]
@@ -77,7 +77,7 @@ def test_graphs_are_measured_at_each_edge_probability_with_their_bounds(
     assert isinstance(best, dict)
     assert 0 < uniform["coverage"] <= best["coverage"] <= 1
     (single,) = run(capsys, "--model", model, "--limit", "2", "--edge-probability", "0.3")
-    assert single["table"] == "graph-coloring-8-p-0.3"
+    assert single["table"] == "graph-coloring-8-edge-probability-0.3"
     assert "ours, no noise (sigma = 0)" in named(single)
 
 
@@ -117,10 +117,10 @@ def test_the_page_is_made_of_all_tables_in_the_folder(
     page = (tmp_path / "results/paper-tables.md").read_text()
     for line in printed.splitlines():
         assert line in page
-    path = tmp_path / "results/paper/nqueens-7.json"
+    path = tmp_path / "results/paper-tables/nqueens-7.json"
     table = Table.from_json(json.loads(path.read_text()))
     assert table.to_json() == json.loads(path.read_text())
-    write_tables(tmp_path / "results", [table])
+    write_tables(tmp_path / "results", PAPER_TABLES, [table])
     assert (tmp_path / "results/paper-tables.md").read_text() == page
 
 
