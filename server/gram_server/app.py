@@ -8,18 +8,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from gram_server.api import (
+    Access,
     Context,
     Fleet,
+    KeyFile,
     RequestId,
     add_error_handlers,
     catalog_router,
     document_builder,
     generate_router,
     health_router,
+    jobs_router,
     solve_router,
 )
 from gram_server.child import ChildWorker
@@ -90,9 +94,11 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context, app.state.child = context, child
-    for router in (solve_router, generate_router, catalog_router, health_router):
+    for router in (solve_router, generate_router, jobs_router, catalog_router, health_router):
         app.include_router(router(context))
     add_error_handlers(app)
+    keys = context.settings.http.keys
+    app.add_middleware(Access, keys=None if keys is None else KeyFile(Path(keys)))
     app.add_middleware(RequestId)
     app.openapi = document_builder(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

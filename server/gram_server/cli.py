@@ -3,10 +3,13 @@
 JSON on standard output, talk on standard error; exit status 0, 1 for a failure, 2 for wrong usage.
 """
 
+import asyncio
+import hashlib
 import json
 import os
+import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +78,7 @@ def engine_options(command: Command) -> Command:
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8000]")
 @click.option("--max-trajectories", type=int, help="Bound of the queue, in trajectories.")
+@click.option("--keys", help="File of API keys; see gram-server key.")
 @engine_options
 def serve(**flags: Any) -> None:
     """Run the HTTP server with one worker beside it, or with --store for workers elsewhere."""
@@ -142,6 +146,96 @@ def bench(arguments: tuple[str, ...]) -> None:
     from gram_server.bench.command import main as run
 
     sys.exit(run(list(arguments)))
+
+
+@main.group()
+def dlq() -> None:
+    """Look after the dead letters: jobs that cost too many workers."""
+
+
+def store_options(command: Command) -> Command:
+    """Add the flags that say which queue in which Redis."""
+    for option in (
+        click.option("--queue-name", help="Queue in that Redis.  [default: gram]"),
+        click.option("--store", help="Redis URL of the queue."),
+    ):
+        command = option(command)
+    return command
+
+
+@dlq.command("list")
+@click.option("--limit", type=click.IntRange(1), default=100, help="Letters at most.")
+@store_options
+def list_letters(limit: int, **flags: Any) -> None:
+    """List the letters as JSON, newest first."""
+    _with_letters(flags, lambda letters: letters.list(limit))
+
+
+@dlq.command("show")
+@click.argument("job_id")
+@store_options
+def show_letter(job_id: str, **flags: Any) -> None:
+    """Show the letter about a job, with the job."""
+    _with_letters(flags, lambda letters: letters.show(job_id))
+
+
+@dlq.command("replay")
+@click.argument("job_id")
+@store_options
+def replay_letter(job_id: str, **flags: Any) -> None:
+    """Queue a job again under its id, and drop its letter."""
+    _with_letters(flags, lambda letters: letters.replay(job_id))
+
+
+@dlq.command("purge")
+@click.argument("job_id", required=False)
+@click.option("--all", "is_all", is_flag=True, help="Drop every letter.")
+@store_options
+def purge_letters(job_id: str | None, is_all: bool, **flags: Any) -> None:
+    """Drop the letter about a job, or all; prints how many."""
+    if (job_id is None) != is_all:
+        raise click.UsageError("name a job, or --all")
+    _with_letters(flags, lambda letters: letters.purge(job_id))
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(["solve", "jobs", "admin"]),
+    help="What the key is good for; repeat it for more.",
+)
+@click.option("--trajectories-per-s", type=float, help="What its owner may ask for on average.")
+@click.option("--expires", help="Moment of its end, such as 2030-01-31T00:00:00+00:00.")
+def key(name: str, scopes: tuple[str, ...], **limits: Any) -> None:
+    """Make an API key: its entry for the file of --keys on stdout, the key itself on stderr."""
+    token = secrets.token_urlsafe(32)
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    entry = {"name": name, "sha256": digest, "scopes": list(scopes)}
+    entry |= {field: value for field, value in limits.items() if value is not None}
+    click.echo(json.dumps(entry))
+    click.echo(f"the key, which is kept nowhere: {token}", err=True)
+
+
+def _with_letters(flags: dict[str, Any], work: Callable[[Any], Awaitable[object]]) -> None:
+    """Do something with the dead letters and print what comes of it as JSON."""
+    from gram_server.jobs.dead_letters import DeadLetters
+
+    settings = Settings.load(flags)
+    if settings.redis.store is None:
+        raise click.UsageError("name the Redis: --store redis://…")
+
+    async def run() -> object:
+        letters = DeadLetters(settings)
+        try:
+            return await work(letters)
+        finally:
+            await letters.close()
+
+    click.echo(json.dumps(asyncio.run(run()), indent=2))
 
 
 def _settings(flags: dict[str, Any]) -> Settings:

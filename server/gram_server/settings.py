@@ -31,15 +31,26 @@ class HttpConfig:
     """Seconds of silence after which a stream gets a comment line."""
     drain_delay_s: float = 0.0
     """Seconds a stopping server is not ready but still takes work, until balancers notice."""
+    body_timeout_s: float = 30.0
+    """Seconds the body of a request may take to arrive."""
+    header_timeout_s: float = 10.0
+    """Seconds a connection may take for the headers of its first request."""
+    max_batch: int = 1000
+    """Puzzles in one batch."""
+    max_wait_s: int = 60
+    """Seconds that a request for a job may wait for its end."""
+    keys: str | None = None
+    """File of API keys; without it every request may do everything."""
     latency_buckets_ms: tuple[float, ...] = ()
     """Bounds of the latency histograms; empty takes the standard ones."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""
         _require(0 <= self.port <= 65535, "port", self.port, "must be 0 .. 65535")
-        for name in ("max_body_bytes", "max_width", "max_depth", "max_deadline_ms"):
+        for name in ("max_body_bytes", "max_width", "max_depth", "max_deadline_ms", "max_batch"):
             _require_positive(self, name)
-        _require_positive(self, "sse_heartbeat_s")
+        for name in ("sse_heartbeat_s", "body_timeout_s", "header_timeout_s", "max_wait_s"):
+            _require_positive(self, name)
         _require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
         bounds = self.latency_buckets_ms
         is_rising = all(low < high for low, high in pairwise((0.0, *bounds)))

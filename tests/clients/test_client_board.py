@@ -61,3 +61,13 @@ def test_an_empty_answer_is_no_error() -> None:
     assert draw("sudoku", "") == '""'
     assert draw("nqueens", []) == ""
     assert draw("graph-coloring", []) == "vertex \ncolor  "
+
+
+def test_a_path_is_drawn_on_the_maze_that_was_posted() -> None:
+    path: list[list[int]] = [[0, 0], [1, 0], [2, 0], [2, 1], [2, 2]]
+    maze = ["S.#", ". #", "..G"]
+    assert draw("maze", path, maze=maze) == "S.#\n* #\n**G"
+
+
+def test_a_path_without_its_maze_is_shown_as_it_came() -> None:
+    assert draw("maze", [[0, 0], [0, 1]]) == "[[0, 0], [0, 1]]"

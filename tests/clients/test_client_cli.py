@@ -221,3 +221,17 @@ def test_every_command_has_help(command: list[str]) -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert CliRunner().invoke(main, ["--version"]).stdout == f"gram, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "posted",
+    [" .#\nS.G\n", '{"puzzle": "maze", "grid": [" .#", "S.G"]}'],
+)
+def test_the_path_through_a_maze_is_drawn_on_it(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object], posted: str
+) -> None:
+    path = {"answer": [[1, 0], [1, 1], [1, 2]], "votes": 4, "source": "model"}
+    server.say(reply(body=result | {"puzzle": "maze", "solutions": [path]}))
+    run = gram(server, "solve", "-", stdin=posted)
+    assert run.stdout == "solution 1, 4 votes\n .#\nS*G\n"
+    assert server.received[0].body.startswith((b" .#\nS.G", b"{"))

@@ -25,25 +25,27 @@ def examples(page: str) -> list[str]:
         ("README.md", 0, "15 1234341221434321\n"),
         ("clients/python/README.md", 0, "solved 1 31.4\n15 1234341221434321\n"),
         ("clients/python/README.md", 1, "1\n1\n"),
+        ("clients/python/README.md", 2, "None 1234341221434321\n"),
     ],
 )
 def test_an_example_runs_as_it_stands(
     server: ScriptedServer,
     reply: type[Reply],
     result: dict[str, object],
+    boards: dict[str, object],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     page: str,
     number: int,
     output: str,
 ) -> None:
-    server.say(reply(body=result))
-    monkeypatch.setenv("GRAM_BASE_URL", server.url)
     code = examples(page)[number].replace("http://127.0.0.1:8000", server.url)
+    server.say(reply(body=boards if ".generate(" in code else result))
+    monkeypatch.setenv("GRAM_BASE_URL", server.url)
     exec(compile(code, page, "exec"), {})
     assert capsys.readouterr().out == output
 
 
-@pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("clients/python/README.md", 2)])
+@pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("clients/python/README.md", 3)])
 def test_every_example_is_run(page: str, count: int) -> None:
     assert len(examples(page)) == count

@@ -2,25 +2,34 @@
 
 import json
 import math
+from collections.abc import Sequence
 
 from gram_client._models import Answer
 
 Rows = list[list[str]]
 
+FREE = ". "
+"""Characters of a free cell of a maze."""
+PATH = "*"
+"""What marks a cell on the path through a maze."""
 
-def draw(puzzle: str, answer: Answer, *, size: int | None = None) -> str:
+
+def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence[str] = ()) -> str:
     """Return an answer as lines of text; a family without a drawing is shown as JSON.
 
     Args:
         puzzle: Name of the family.
         answer: A solution's answer, or a best attempt's.
         size: Side of a queens board, which a best attempt with too few queens does not tell.
+        maze: Rows of the posted maze, on which the path is drawn.
     """
     rows = _rows(answer)
     if puzzle == "sudoku" and rows:
         return _boxes(rows)
     if puzzle == "nqueens" and isinstance(answer, str | list):
         return _lines(rows if _is_text(answer) else _squares(rows, size))
+    if puzzle == "maze" and maze:
+        return _path(rows, maze)
     if puzzle == "graph-coloring" and isinstance(answer, list):
         return _colors([_shown(color) for color in answer])
     return json.dumps(answer)
@@ -66,6 +75,18 @@ def _squares(queens: Rows, size: int | None) -> Rows:
     return [
         ["Q" if (row, column) in cells else "." for column in range(side)] for row in range(side)
     ]
+
+
+def _path(steps: Rows, maze: Sequence[str]) -> str:
+    """Return the maze with the free cells of a path marked."""
+    on_path = {(int(row), int(column)) for row, column in steps}
+    return "\n".join(
+        "".join(
+            PATH if (row, column) in on_path and cell in FREE else cell
+            for column, cell in enumerate(line)
+        )
+        for row, line in enumerate(maze)
+    )
 
 
 def _lines(rows: Rows) -> str:

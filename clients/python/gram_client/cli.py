@@ -84,7 +84,7 @@ def solve(
     if is_json:
         click.echo(result.model_dump_json())
     else:
-        _show(result, size=_board_size(body))
+        _show(result, size=_board_size(body), maze=_maze_rows(body))
     raise SystemExit(0 if result.is_solved else 1)
 
 
@@ -185,9 +185,10 @@ def _client(base_url: str | None, timeout_s: float = DEFAULT_TIMEOUT_S) -> Itera
 
 
 def _read_puzzle(argument: str) -> Puzzle:
-    text = _read_text(argument).strip()
-    if not text.startswith(("{", "[")):
-        return text
+    text = _read_text(argument)
+    if not text.lstrip().startswith(("{", "[")):
+        # A maze may begin with a space, which is a free cell.
+        return text.strip("\r\n")
     try:
         body = json.loads(text)
     except ValueError as error:
@@ -214,17 +215,17 @@ def _is_puzzle(argument: str) -> bool:
     return is_board or "\n" in argument or argument.lstrip().startswith(("{", "["))
 
 
-def _show(result: SolveResult, *, size: int | None) -> None:
+def _show(result: SolveResult, *, size: int | None, maze: Sequence[str]) -> None:
     click.echo(_summary(result), err=True)
     for number, solution in enumerate(result.solutions, start=1):
         how = "exact search" if solution.source == "exact" else f"{solution.votes} votes"
         click.echo(f"solution {number}, {how}")
-        click.echo(draw(result.puzzle, solution.answer, size=size))
+        click.echo(draw(result.puzzle, solution.answer, size=size, maze=maze))
     if result.best_attempt is None:
         return
     violations = result.best_attempt.violations
     click.echo(f"best attempt, broken rules: {len(violations)}", err=True)
-    click.echo(draw(result.puzzle, result.best_attempt.answer, size=size), err=True)
+    click.echo(draw(result.puzzle, result.best_attempt.answer, size=size, maze=maze), err=True)
     for violation in violations[:NUM_SHOWN_VIOLATIONS]:
         click.echo(_place(violation.rule, violation.cells), err=True)
     if len(violations) > NUM_SHOWN_VIOLATIONS:
@@ -264,6 +265,15 @@ def _place(rule: str, cells: Sequence[tuple[int, ...]]) -> str:
 def _board_size(body: Puzzle) -> int | None:
     size = body.get("n") if isinstance(body, Mapping) else None
     return size if isinstance(size, int) else None
+
+
+def _maze_rows(body: Puzzle) -> Sequence[str]:
+    """Return the rows of a drawn board, as they were posted."""
+    grid = body.get("grid") if isinstance(body, Mapping) else body
+    if isinstance(grid, str):
+        return grid.splitlines()
+    rows = grid if isinstance(grid, Sequence) else ()
+    return [row for row in rows if isinstance(row, str)]
 
 
 def _summary(result: SolveResult) -> str:

@@ -1,18 +1,22 @@
 """The HTTP interface: reads requests, speaks to the job store, and writes answers and problems."""
 
+from gram_server.api.access import Access, KeyFile
 from gram_server.api.catalog import catalog_router
 from gram_server.api.context import Context, Lifecycle
 from gram_server.api.errors import add_error_handlers
 from gram_server.api.fleet import Fleet
 from gram_server.api.generate import generate_router
 from gram_server.api.health import health_router
+from gram_server.api.jobs import jobs_router
 from gram_server.api.openapi import document_builder
 from gram_server.api.request_id import RequestId
 from gram_server.api.solve import solve_router
 
 __all__ = [
+    "Access",
     "Context",
     "Fleet",
+    "KeyFile",
     "Lifecycle",
     "RequestId",
     "add_error_handlers",
@@ -20,5 +24,6 @@ __all__ = [
     "document_builder",
     "generate_router",
     "health_router",
+    "jobs_router",
     "solve_router",
 ]

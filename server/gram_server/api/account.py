@@ -3,6 +3,7 @@
 A request that goes away without an answer, for whatever reason, gives its job up.
 """
 
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,9 +12,17 @@ from typing import Any
 
 from gram_server.api.context import Context
 from gram_server.api.partial import partial_boards, partial_result
-from gram_server.errors import JobFailed, JobInterrupted, LinkClosed, NotReady
+from gram_server.errors import (
+    JobFailed,
+    JobInterrupted,
+    LinkClosed,
+    NotReady,
+    StoreUnavailable,
+)
 from gram_server.job import Job, JobRecord, JobState, ModelReport
 from gram_server.metrics import Outcome
+
+logger = logging.getLogger(__name__)
 
 Result = Mapping[str, Any]
 """The body of a 200 answer."""
@@ -86,11 +95,18 @@ async def open_account(context: Context, job: Job, model: ModelReport) -> AsyncI
     finally:
         context.lifecycle.inflight.discard(job.id)
         if account.outcome is None:
-            await context.store.cancel(job.id)
+            await _give_up(context, job)
         context.metrics.count_request(
             account.outcome or "cancelled", model=job.model, priority=job.priority
         )
         context.metrics.observe_request(account.duration_s, model=job.model)
+
+
+async def _give_up(context: Context, job: Job) -> None:
+    try:
+        await context.store.cancel(job.id)
+    except StoreUnavailable as error:
+        logger.warning("job=%s goes on though nobody waits: %s", job.id, error)
 
 
 def _outcome_of(result: Result) -> Outcome:

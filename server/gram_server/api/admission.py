@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 
 from gram_server.api.body import PostedPuzzle, read_puzzle
 from gram_server.api.context import Context
 from gram_server.api.parameters import Parameter, Value, read_parameters
-from gram_server.errors import BodyInvalid, NotReady
+from gram_server.errors import NotReady
 from gram_server.job import Job, ModelReport, Sampling, SolveOptions
 
 SEED_BITS = 53
@@ -29,14 +28,9 @@ async def admit(context: Context, request: Request, *, parameters: Sequence[Para
     """Return the job of a request, or raise what is wrong with it."""
     values = read_values(context, request, parameters)
     named = values.pop("puzzle", None)
-    try:
-        posted = await read_puzzle(
-            request,
-            puzzle=None if named is None else str(named),
-            max_bytes=context.settings.http.max_body_bytes,
-        )
-    except ClientDisconnect as error:
-        raise BodyInvalid("the connection ended before the body did") from error
+    posted = await read_puzzle(
+        request, puzzle=None if named is None else str(named), http=context.settings.http
+    )
     wanted = values.pop("model", None)
     model = await context.fleet.choose(
         posted.task.name, wanted=None if wanted is None else str(wanted)

@@ -15,9 +15,10 @@ from gram_server.api.admission import Admitted
 from gram_server.api.context import Context
 from gram_server.api.disconnect import ClientLeft, run_while_connected
 from gram_server.api.errors import problem_of
+from gram_server.api.limits import charge
 from gram_server.api.request_id import request_id_of
 from gram_server.api.stream import MEDIA_TYPE, EventStream, format_event
-from gram_server.errors import NotReady, QueueFull, ServerError, UserError
+from gram_server.errors import NotReady, ServerError, StoreUnavailable, UserError
 from gram_server.job import EventKind
 
 CLIENT_CLOSED_REQUEST = 499
@@ -31,16 +32,18 @@ async def respond(context: Context, request: Request, admission: Awaitable[Admit
     """
     try:
         admitted = await admission
+        await charge(context, request.scope, admitted.job.options.width)
         if MEDIA_TYPE in request.headers.get("accept", ""):
             return await _stream(context, request, admitted)
         return await _answer(context, request, admitted)
-    except (UserError, CoreUserError, NotReady) as error:
-        _count_refusal(context, error)
+    except (UserError, CoreUserError, NotReady, StoreUnavailable) as error:
+        count_refusal(context, error)
         raise
 
 
-def _count_refusal(context: Context, error: Exception) -> None:
-    is_ours = isinstance(error, QueueFull | NotReady)
+def count_refusal(context: Context, error: Exception) -> None:
+    """Count a request that was not accepted."""
+    is_ours = problem_of(error).type.is_retryable
     context.metrics.count_request("rejected" if is_ours else "invalid")
     context.metrics.count_rejected(problem_of(error).type.code)
 
@@ -81,10 +84,10 @@ async def _events(
                     yield format_event(event.kind, event.data, number=event.id)
             result = account.close(await context.store.get(admitted.job.id))
         yield format_event(EventKind.DONE, result, number=last)
-    except (QueueFull, NotReady):
-        # Not accepted: a refusal, which comes before the stream.
-        raise
     except ServerError as error:
+        if not last:
+            # Not accepted: a refusal, which comes before the stream.
+            raise
         problem = problem_of(error).document(request_id)
         yield format_event(EventKind.ERROR, problem, number=last)
 

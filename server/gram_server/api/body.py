@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gram_core.errors import Issue, PuzzleInvalid
 from gram_core.puzzles import AnyFamily, Task, families, family
 from gram_server.errors import (
     BodyInvalid,
+    BodySlow,
     BodyTooLarge,
     MediaTypeUnsupported,
     ParameterInvalid,
 )
+from gram_server.settings import HttpConfig
 
 JSON_MEDIA_TYPES = ("application/json", "text/json")
 SNIFFED_MEDIA_TYPES = (
@@ -43,33 +45,34 @@ class PostedPuzzle:
     """Canonical JSON body."""
 
 
-async def read_puzzle(request: Request, *, puzzle: str | None, max_bytes: int) -> PostedPuzzle:
+async def read_puzzle(request: Request, *, puzzle: str | None, http: HttpConfig) -> PostedPuzzle:
     """Read the body of a request; ``puzzle`` is the family named beside it."""
-    media_type = _media_type(request)
-    raw = await _read_bytes(request, max_bytes)
+    media_type = media_type_of(request)
+    raw = await read_bytes(request, http)
     if len(raw) > MAX_INLINE_BYTES:
         return await asyncio.to_thread(parse_puzzle, raw, media_type=media_type, puzzle=puzzle)
     return parse_puzzle(raw, media_type=media_type, puzzle=puzzle)
 
 
-async def refuse_body(request: Request) -> None:
+async def refuse_body(request: Request, http: HttpConfig) -> None:
     """Read the body of a request that has none to the end."""
-    async for chunk in request.stream():
-        if chunk.strip():
-            raise BodyInvalid("the request takes no body", field="body")
+    if (await read_bytes(request, http)).strip():
+        raise BodyInvalid("the request takes no body", field="body")
 
 
 def parse_puzzle(raw: bytes, *, media_type: str, puzzle: str | None) -> PostedPuzzle:
     """Return the puzzle in a body."""
-    text = _decode(raw).strip()
-    if not text:
+    text = decode(raw)
+    if not text.strip():
         raise BodyInvalid("the body is empty: post a puzzle", field="body")
-    if _is_json(media_type) or text[0] in "{[":
-        return _parse_json(text, puzzle)
-    return _parse_text(text, puzzle)
+    if _is_json(media_type) or text.lstrip()[0] in "{[":
+        return parse_object(load_json(text.strip()), puzzle)
+    # A maze may begin with a space, which is a free cell.
+    return parse_text(text.strip("\r\n"), puzzle)
 
 
-def _media_type(request: Request) -> str:
+def media_type_of(request: Request) -> str:
+    """Return the content type of a body that can be read; raise ``MediaTypeUnsupported``."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise MediaTypeUnsupported(f"the body is encoded as {encoding[:40]!a}: send it plain")
@@ -85,8 +88,18 @@ def _is_json(media_type: str) -> bool:
     return media_type in JSON_MEDIA_TYPES or media_type.endswith("+json")
 
 
-async def _read_bytes(request: Request, max_bytes: int) -> bytes:
-    """Read the body, and stop reading as soon as it is too large."""
+async def read_bytes(request: Request, http: HttpConfig) -> bytes:
+    """Read the body, and stop reading as soon as it is too large or takes too long."""
+    try:
+        async with asyncio.timeout(http.body_timeout_s):
+            return await _read_within(request, http.max_body_bytes)
+    except TimeoutError as error:
+        raise BodySlow(f"the body took longer than {http.body_timeout_s:g} s") from error
+    except ClientDisconnect as error:
+        raise BodyInvalid("the connection ended before the body did") from error
+
+
+async def _read_within(request: Request, max_bytes: int) -> bytes:
     too_large = BodyTooLarge(f"the body is larger than {max_bytes} bytes")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
@@ -100,7 +113,8 @@ async def _read_bytes(request: Request, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-def _decode(raw: bytes) -> str:
+def decode(raw: bytes) -> str:
+    """Return the text of a body."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -109,8 +123,8 @@ def _decode(raw: bytes) -> str:
         ) from error
 
 
-def _parse_json(text: str, puzzle: str | None) -> PostedPuzzle:
-    body = _load_json(text)
+def parse_object(body: object, puzzle: str | None) -> PostedPuzzle:
+    """Return the puzzle in a JSON value; ``puzzle`` is the family named beside it."""
     if not isinstance(body, dict):
         raise BodyInvalid("the JSON body must be an object with a field puzzle", field="body")
     named = body.get("puzzle", puzzle)
@@ -125,7 +139,8 @@ def _parse_json(text: str, puzzle: str | None) -> PostedPuzzle:
     return _posted(chosen, chosen.parse(body))
 
 
-def _load_json(text: str) -> object:
+def load_json(text: str) -> object:
+    """Return a JSON value; refuses what JSON does not have, and fields named twice."""
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except RecursionError as error:
@@ -146,7 +161,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return fields
 
 
-def _parse_text(text: str, puzzle: str | None) -> PostedPuzzle:
+def parse_text(text: str, puzzle: str | None) -> PostedPuzzle:
     """Read plain text as the named family, or as the first family that takes it."""
     if puzzle is not None:
         return _posted(family(puzzle), family(puzzle).parse_text(text))

@@ -5,7 +5,7 @@ from fastapi import APIRouter, HTTPException
 from gram_core.puzzles import families
 from gram_server.api.context import Context
 from gram_server.api.errors import CATALOGUE, ProblemType
-from gram_server.api.openapi import problems
+from gram_server.api.openapi import KEY_PROBLEMS, problems
 from gram_server.api.schemas import ModelInfo, ModelList, ProblemKind, PuzzleInfo, PuzzleList
 
 
@@ -13,7 +13,7 @@ def catalog_router(context: Context) -> APIRouter:
     """Return the routes that list things."""
     router = APIRouter(tags=["catalog"])
 
-    @router.get("/puzzles", operation_id="list_puzzles")
+    @router.get("/puzzles", operation_id="list_puzzles", responses=problems(*KEY_PROBLEMS))
     async def list_puzzles() -> PuzzleList:
         """List the puzzle families and their well-known sizes."""
         return PuzzleList(
@@ -23,7 +23,7 @@ def catalog_router(context: Context) -> APIRouter:
             ]
         )
 
-    @router.get("/models", operation_id="list_models")
+    @router.get("/models", operation_id="list_models", responses=problems(*KEY_PROBLEMS))
     async def list_models() -> ModelList:
         """List the models that workers have loaded; empty until one is ready."""
         await context.fleet.refresh()

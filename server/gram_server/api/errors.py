@@ -6,7 +6,8 @@ Every refusal and failure is an RFC 9457 ``application/problem+json`` document w
 
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -156,7 +157,19 @@ async def _handle_http(request: Request, error: Exception) -> Response:
         type=CATALOGUE[code],
         detail=f"{request.method} {request.url.path}: {str(error.detail).lower()}",
     )
-    return problem.response(request_id_of(request.scope), error.headers)
+    headers = dict(error.headers or {})
+    if allowed := _methods_of(request):
+        headers["Allow"] = ", ".join(allowed)
+    return problem.response(request_id_of(request.scope), headers)
+
+
+def _methods_of(request: Request) -> Sequence[str]:
+    """Return every method that the path takes: the framework names those of one route only."""
+    for template, operations in request.app.openapi()["paths"].items():
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, request.url.path):
+            return sorted(method.upper() for method in operations)
+    return ()
 
 
 async def _handle_validation(request: Request, error: Exception) -> Response:

@@ -84,6 +84,10 @@ class Fleet:
         for worker in self.workers:
             self._models.update({model.name: model for model in worker.models})
 
+    def find(self, name: str) -> ModelReport | None:
+        """Return the model of that name, or None where no worker ever reported one."""
+        return self._models.get(name)
+
     async def choose(self, task: str, *, wanted: str | None) -> ModelReport:
         """Return the wanted model, or the first that solves the task; raise ``ModelUnknown``."""
         await self._know()

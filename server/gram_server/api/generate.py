@@ -1,7 +1,6 @@
 """``POST /generate``: valid boards that a model makes up from an empty instance."""
 
 from fastapi import APIRouter, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from gram_core.puzzles import Generative, families, family, task
@@ -17,7 +16,7 @@ from gram_server.api.parameters import (
     Value,
     generate_parameters,
 )
-from gram_server.errors import BodyInvalid, ModelUnknown, ParameterInvalid
+from gram_server.errors import ModelUnknown, ParameterInvalid
 from gram_server.job import ModelReport, Sampling
 
 
@@ -50,10 +49,7 @@ def generate_router(context: Context) -> APIRouter:
 
 async def _admit(context: Context, request: Request, parameters: tuple[Parameter, ...]) -> Admitted:
     values = read_values(context, request, parameters)
-    try:
-        await refuse_body(request)
-    except ClientDisconnect as error:
-        raise BodyInvalid("the connection ended before the body did") from error
+    await refuse_body(request, context.settings.http)
     puzzle, size = str(values.pop("puzzle", "sudoku")), values.pop("size", None)
     wanted = values.pop("model", None)
     model = await context.fleet.choose_generating(

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from gram_server.api.context import Context
-from gram_server.api.openapi import problems
+from gram_server.api.openapi import KEY_PROBLEMS, problems
 from gram_server.api.schemas import Status
 from gram_server.errors import NotReady
 from gram_server.job import PRIORITY_CLASSES
@@ -55,7 +55,10 @@ def health_router(context: Context) -> APIRouter:
         "/metrics",
         operation_id="metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **problems(*KEY_PROBLEMS),
+        },
     )
     async def metrics() -> Response:
         """Metrics of the server and its worker in the text format of Prometheus."""

@@ -8,16 +8,20 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gram_server.api import schemas
+from gram_server.api import job_schemas, schemas
 from gram_server.api.errors import CATALOGUE, PROBLEM_MEDIA_TYPE
 
 Document = dict[str, Any]
 
-BODIES: tuple[type[BaseModel], ...] = (
+KEY_PROBLEMS = ("key_missing", "key_invalid", "scope_missing")
+JOB_PROBLEMS = (*KEY_PROBLEMS, "store_unavailable", "internal")
+
+PUZZLE_BODIES: tuple[type[BaseModel], ...] = (
     schemas.SudokuBody,
     schemas.NQueensBody,
     schemas.GraphColoringBody,
 )
+BODIES: tuple[type[BaseModel], ...] = (*PUZZLE_BODIES, job_schemas.BatchBody)
 
 TEXT_EXAMPLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 
@@ -54,6 +58,26 @@ _TIMING: Document = {
     }
 }
 
+SUBMIT_RESPONSES: dict[int | str, Document] = {
+    202: {
+        "model": job_schemas.JobDocument,
+        "description": "The job, which was accepted.",
+        "headers": {"Location": {"description": "Its path.", "schema": {"type": "string"}}},
+    },
+    200: {
+        "model": job_schemas.JobDocument,
+        "description": "The job that was accepted earlier under the same key.",
+        "headers": {"Location": {"description": "Its path.", "schema": {"type": "string"}}},
+    },
+    **problems(
+        *("body_invalid", "body_too_large", "body_slow", "media_type_unsupported"),
+        *("parameter_invalid", "puzzle_invalid", "unknown_puzzle", "unknown_task"),
+        *("model_unknown", "queue_full", "rate_limited", "not_ready"),
+        *("idempotency_conflict", "job_gone", *JOB_PROBLEMS),
+    ),
+}
+JOB_RESPONSES = problems("job_not_found", "parameter_invalid", *JOB_PROBLEMS)
+
 GENERATE_RESPONSES: dict[int | str, Document] = {
     200: {
         "model": schemas.GenerateResponse,
@@ -62,9 +86,8 @@ GENERATE_RESPONSES: dict[int | str, Document] = {
         "headers": _TIMING,
     },
     **problems(
-        *("body_invalid", "parameter_invalid", "model_unknown", "queue_full"),
-        *("internal", "job_failed", "not_ready", "store_unavailable"),
-        *("key_missing", "key_invalid", "scope_missing", "rate_limited", "body_slow"),
+        *("body_invalid", "body_too_large", "body_slow", "parameter_invalid", "model_unknown"),
+        *("queue_full", "rate_limited", "job_failed", "not_ready", *JOB_PROBLEMS),
     ),
 }
 
@@ -78,16 +101,15 @@ SOLVE_RESPONSES: dict[int | str, Document] = {
     **problems(
         *("body_invalid", "body_too_large", "media_type_unsupported"),
         *("parameter_invalid", "puzzle_invalid", "unknown_puzzle", "unknown_task"),
-        *("model_unknown", "queue_full", "internal", "job_failed", "not_ready"),
-        *("key_missing", "key_invalid", "scope_missing", "rate_limited", "body_slow"),
-        "store_unavailable",
+        *("model_unknown", "queue_full", "rate_limited", "job_failed", "not_ready"),
+        *("body_slow", *JOB_PROBLEMS),
     ),
 }
 
 
 def solve_request_body() -> Document:
     """Return the request body of ``POST /solve``: JSON by family, or plain text."""
-    names = [body.__name__ for body in BODIES]
+    names = [body.__name__ for body in PUZZLE_BODIES]
     text = {"schema": {"type": "string", "minLength": 1}, "example": TEXT_EXAMPLE}
     one_of = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     return {
@@ -97,6 +119,15 @@ def solve_request_body() -> Document:
         "type.",
         "content": {"application/json": {"schema": {"oneOf": one_of}}, "text/plain": text},
     }
+
+
+def batch_request_body() -> Document:
+    """Return the request body of ``POST /jobs``: that of ``POST /solve``, or a batch."""
+    body = solve_request_body()
+    body["content"]["application/json"]["schema"]["oneOf"].append(
+        {"$ref": "#/components/schemas/BatchBody"}
+    )
+    return body
 
 
 def document_builder(app: FastAPI) -> Callable[[], Document]:
@@ -123,6 +154,9 @@ def _complete(document: Document) -> Document:
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"].update(bodies["$defs"])
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    # A server without a file of keys asks for none.
+    document["security"] = [{}, {"key": []}]
     for operations in document["paths"].values():
         for operation in operations.values():
             _use_problem_media_type(operation["responses"])

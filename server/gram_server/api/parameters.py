@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gram_server.errors import ParameterInvalid
-from gram_server.job import COUNTS, DEFAULT_WIDTH, FALLBACKS, HALTS, MAX_SEED
+from gram_server.job import (
+    COUNTS,
+    DEFAULT_WIDTH,
+    FALLBACKS,
+    HALTS,
+    MAX_SEED,
+    PRIORITY_CLASSES,
+)
 from gram_server.settings import HttpConfig, Settings
 
 Value = int | bool | str
@@ -22,6 +29,9 @@ MAX_THINNED = 64
 """Boards a request may have thinned: each takes the exact search about a tenth of a second."""
 MIN_TRAJECTORIES = 16
 """Trajectories that a request for few boards may take by default."""
+
+PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
 
 _INTEGER = re.compile(r"[0-9]{1,19}")
 _MAX_NAME = 256
@@ -162,6 +172,49 @@ def solve_parameters(http: HttpConfig, puzzles: Sequence[str]) -> tuple[Paramete
             name="model",
             kind="string",
             description="Model to use, as `name` or `name@fingerprint`; the puzzle's by default.",
+        ),
+    )
+
+
+def job_parameters(http: HttpConfig, puzzles: Sequence[str]) -> tuple[Parameter, ...]:
+    """Return the parameters of ``POST /jobs``: those of ``POST /solve``, and the class."""
+    priority = Parameter(
+        name="priority",
+        kind="string",
+        default=PRIORITY_CLASSES[1],
+        choices=PRIORITY_CLASSES,
+        description="Class that the job waits in; a higher one is served first.",
+    )
+    return (*solve_parameters(http, puzzles), priority)
+
+
+def page_parameters() -> tuple[Parameter, ...]:
+    """Return the parameters of ``GET /jobs``."""
+    return (
+        Parameter(
+            name="limit",
+            kind="integer",
+            default=PAGE_SIZE,
+            maximum=MAX_PAGE_SIZE,
+            description="Jobs to return at most.",
+        ),
+        Parameter(
+            name="cursor",
+            kind="string",
+            description="Where to go on: the `cursor` of the part before.",
+        ),
+    )
+
+
+def wait_parameters(http: HttpConfig) -> tuple[Parameter, ...]:
+    """Return the parameters of ``GET /jobs/{id}``."""
+    return (
+        Parameter(
+            name="wait",
+            kind="integer",
+            minimum=0,
+            maximum=http.max_wait_s,
+            description="Seconds to wait for the end of the job before it is shown.",
         ),
     )
 

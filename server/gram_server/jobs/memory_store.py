@@ -20,6 +20,7 @@ from gram_server.job import (
 )
 from gram_server.jobs.entry import Entry
 from gram_server.jobs.ledger import Ledger
+from gram_server.jobs.shares import Shares
 from gram_server.jobs.store import Outcome, Page, QueueStats, Ticket
 from gram_server.settings import QueueConfig
 
@@ -36,6 +37,7 @@ class MemoryStore:
         self._config = config
         self._clock = clock
         self._ledger = Ledger(config)
+        self._shares = Shares()
         self._workers: dict[str, MemoryWorker] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._changes: dict[str, asyncio.Event] = {}
@@ -93,6 +95,10 @@ class MemoryStore:
     async def cancel(self, job_id: str) -> None:
         """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
         self._stop(self._ledger.entry(job_id), JobState.CANCELLED)
+
+    async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
+        """Take from what an owner may ask for, and return 0.0, or return the seconds to wait."""
+        return self._shares.spend(owner, amount, rate=rate, burst=burst, now_s=self._clock())
 
     async def stats(self) -> QueueStats:
         """Return what the queue holds now."""

@@ -146,6 +146,10 @@ class RedisStore:
         if not await self._connection.run("cancel", job_id):
             raise JobNotFound(f"no job {job_id}")
 
+    async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
+        """Take from what an owner may ask for, and return 0.0, or return the seconds to wait."""
+        return float(await self._connection.run("spend", owner, amount, rate, burst))
+
     async def stats(self) -> QueueStats:
         """Return what the queue holds now."""
         self._start()

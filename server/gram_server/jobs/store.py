@@ -102,6 +102,13 @@ class JobStore(Protocol):
         """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
         ...
 
+    async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
+        """Take from what an owner may ask for, and return 0.0, or return the seconds to wait.
+
+        The share grows by ``rate`` a second up to ``burst``, and may go below nothing once.
+        """
+        ...
+
     async def stats(self) -> QueueStats:
         """Return what the queue holds now."""
         ...

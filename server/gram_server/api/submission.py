@@ -1,0 +1,167 @@
+"""From the request of ``POST /jobs`` to what the store takes: a job, or a batch with its parts."""
+
+import asyncio
+import hashlib
+import re
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from fastapi import Request
+
+from gram_core.errors import Issue, PuzzleInvalid
+from gram_server.api.access import owner_of
+from gram_server.api.admission import SEED_BITS, make_job, read_values
+from gram_server.api.body import (
+    MAX_INLINE_BYTES,
+    PostedPuzzle,
+    decode,
+    load_json,
+    media_type_of,
+    parse_object,
+    parse_puzzle,
+    parse_text,
+    read_bytes,
+)
+from gram_server.api.context import Context
+from gram_server.api.parameters import Parameter, Value
+from gram_server.errors import BodyInvalid, ParameterInvalid
+from gram_server.job import PRIORITY_CLASSES, Job, ModelReport
+from gram_server.jobs.store import Ticket
+
+KEY_HEADER = "Idempotency-Key"
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Submission(NamedTuple):
+    """What a request hands in."""
+
+    job: Job
+    parts: tuple[Job, ...]
+    """Of a batch; none for a single job."""
+    ticket: Ticket | None
+
+    @property
+    def width(self) -> int:
+        """Trajectories of it all."""
+        return sum(part.options.width for part in self.parts or (self.job,))
+
+
+class Posted(NamedTuple):
+    """The puzzles in a body."""
+
+    puzzles: list[PostedPuzzle]
+    is_batch: bool
+
+
+async def read_submission(
+    context: Context, request: Request, *, parameters: Sequence[Parameter]
+) -> Submission:
+    """Return what a request hands in, or raise what is wrong with it."""
+    values = read_values(context, request, parameters)
+    key = _read_key(request)
+    media_type = media_type_of(request)
+    raw = await read_bytes(request, context.settings.http)
+    named = values.pop("puzzle", None)
+    puzzle = None if named is None else str(named)
+    limit = context.settings.http.max_batch
+    if len(raw) > MAX_INLINE_BYTES:
+        posted = await asyncio.to_thread(_parse, raw, media_type, puzzle, limit)
+    else:
+        posted = _parse(raw, media_type, puzzle, limit)
+    owner = owner_of(request.scope)
+    jobs = await _make_jobs(context, posted.puzzles, values, owner)
+    ticket = None
+    if key is not None:
+        fingerprint = _fingerprint(request, raw)
+        ticket = Ticket(owner=owner, key=key, fingerprint=fingerprint)
+    if not posted.is_batch:
+        return Submission(jobs[0], (), ticket)
+    return _batch(context, jobs, ticket)
+
+
+def _read_key(request: Request) -> str | None:
+    keys = request.headers.getlist(KEY_HEADER)
+    if not keys:
+        return None
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+        raise ParameterInvalid(
+            "must be one value of 1 to 255 visible ASCII characters", field=KEY_HEADER
+        )
+    return keys[0]
+
+
+def _parse(raw: bytes, media_type: str, puzzle: str | None, limit: int) -> Posted:
+    text = decode(raw).strip()
+    if not text.startswith("{"):
+        # It may be text in which a leading space has a meaning.
+        return Posted([parse_puzzle(raw, media_type=media_type, puzzle=puzzle)], False)
+    body = load_json(text)
+    if not isinstance(body, dict) or "instances" not in body:
+        return Posted([parse_object(body, puzzle)], False)
+    if set(body) != {"instances"}:
+        raise BodyInvalid("a batch has the field instances and no other", field="body")
+    instances = body["instances"]
+    if not isinstance(instances, list) or not 1 <= len(instances) <= limit:
+        raise BodyInvalid(f"instances must be a list of 1 to {limit} puzzles", field="instances")
+    return Posted([_parse_part(part, n, puzzle) for n, part in enumerate(instances)], True)
+
+
+def _parse_part(part: object, number: int, puzzle: str | None) -> PostedPuzzle:
+    where = f"instances[{number}]"
+    if not isinstance(part, str | dict):
+        raise PuzzleInvalid([Issue(where, "must be an object or a string")])
+    try:
+        return parse_text(part, puzzle) if isinstance(part, str) else parse_object(part, puzzle)
+    except PuzzleInvalid as error:
+        issues = [replace(issue, field=f"{where}.{issue.field}") for issue in error.issues]
+        raise PuzzleInvalid(issues) from error
+
+
+async def _make_jobs(
+    context: Context, puzzles: Sequence[PostedPuzzle], values: Mapping[str, Value], owner: str
+) -> list[Job]:
+    options = {"seed": secrets.randbits(SEED_BITS), **values}
+    priority = PRIORITY_CLASSES.index(str(options.pop("priority", PRIORITY_CLASSES[1])))
+    wanted = options.pop("model", None)
+    models: dict[str, ModelReport] = {}
+    for posted in puzzles:
+        if posted.task.name not in models:
+            models[posted.task.name] = await context.fleet.choose(
+                posted.task.name, wanted=None if wanted is None else str(wanted)
+            )
+    now_s = context.clock()
+    return [
+        replace(
+            make_job(posted, models[posted.task.name], options, now_s=now_s),
+            priority=priority,
+            owner=owner,
+        )
+        for posted in puzzles
+    ]
+
+
+def _batch(context: Context, jobs: Sequence[Job], ticket: Ticket | None) -> Submission:
+    width = sum(job.options.width for job in jobs)
+    limit = context.settings.queue.max_trajectories
+    if width > limit:
+        raise ParameterInvalid(
+            f"{len(jobs)} instances of this width are {width} trajectories, and the queue never "
+            f"holds more than {limit}",
+            field="width",
+        )
+    batch_id = uuid.uuid4().hex
+    batch = replace(jobs[0], id=batch_id, num_parts=len(jobs), body={}, puzzle="batch")
+    parts = tuple(replace(job, batch=batch_id) for job in jobs)
+    return Submission(batch, parts, ticket)
+
+
+def _fingerprint(request: Request, raw: bytes) -> str:
+    """Return the digest of everything that decides what a request asks for."""
+    query = "&".join(
+        sorted(f"{name}={value}" for name, value in request.query_params.multi_items())
+    )
+    return hashlib.sha256(query.encode() + b"\n" + raw).hexdigest()

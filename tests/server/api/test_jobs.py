@@ -1,0 +1,227 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from gram_server.api.job_schemas import JobDocument, JobPage
+from gram_server.job import JobState
+
+pytestmark = pytest.mark.anyio
+
+EASY = ".234341221434321"
+EMPTY = "." * 16
+SOLVED = "1234341221434321"
+
+
+async def submit(service: Any, content: Any, **kwargs: Any) -> dict[str, Any]:
+    body = content if isinstance(content, str) else json.dumps(content)
+    response = await service.client.post("/jobs", content=body, **kwargs)
+    assert response.status_code == 202, response.text
+    JobDocument.model_validate(response.json())
+    assert response.headers["Location"] == f"/jobs/{response.json()['id']}"
+    return dict(response.json())
+
+
+def events_of(text: str) -> list[tuple[int, str, Any]]:
+    found = []
+    for block in text.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "event" in fields:
+            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+    return found
+
+
+async def test_a_job_is_accepted_at_once_and_shows_its_result_later(service: Any) -> None:
+    job = await submit(service, EASY, params={"seed": 5, "width": 4, "priority": "high"})
+    assert (job["state"], job["result"], job["seed"]) == ("queued", None, 5)
+    response = await service.client.get(f"/jobs/{job['id']}", params={"wait": 20})
+    document = JobDocument.model_validate(response.json())
+    assert (document.state, document.priority) == ("done", "high")
+    assert document.result is not None
+    assert document.result.solutions[0].answer == SOLVED
+    assert service.worker.jobs[0].priority == 0
+
+
+async def test_a_wait_ends_with_the_job_as_it_stands(open_service: Any) -> None:
+    async with open_service(has_worker=False) as service:
+        await service.worker.report("ready")
+        job = await submit(service, EASY)
+        response = await service.client.get(f"/jobs/{job['id']}?wait=1")
+        assert (response.status_code, response.json()["state"]) == (200, "queued")
+
+
+async def test_a_batch_is_one_job_with_a_part_for_each_puzzle(service: Any) -> None:
+    instances = [EASY, {"puzzle": "nqueens", "n": 8}, {"puzzle": "sudoku", "grid": EMPTY}]
+    batch = await submit(service, {"instances": instances}, params={"width": 2, "seed": 9})
+    assert (batch["batch"], batch["model"]) == ({"size": 3, "finished": 0}, None)
+    response = await service.client.get(f"/jobs/{batch['id']}?wait=20")
+    document = JobDocument.model_validate(response.json())
+    assert (document.state, document.result) == ("done", None)
+    assert [part.puzzle for part in document.parts] == ["sudoku", "nqueens", "sudoku"]
+    assert [part.state for part in document.parts] == ["done"] * 3
+    assert {part.seed for part in document.parts} == {9}
+    assert document.parts[0].result is not None
+    assert document.parts[0].result.solutions[0].answer == SOLVED
+    part = await service.client.get(f"/jobs/{document.parts[1].id}")
+    assert part.json()["id"] == document.parts[1].id
+
+
+async def test_a_batch_of_a_thousand_is_accepted_and_one_more_is_not(open_service: Any) -> None:
+    async with open_service(has_worker=False) as service:
+        await service.worker.report("ready")
+        batch = await submit(service, {"instances": [EASY] * 1000}, params={"width": 1})
+        assert len(batch["parts"]) == 1000
+        body = json.dumps({"instances": [EASY] * 1001})
+        refused = await service.client.post("/jobs", content=body)
+        assert (refused.status_code, refused.json()["code"]) == (400, "body_invalid")
+
+
+async def test_a_bad_puzzle_in_a_batch_is_named_and_nothing_is_accepted(service: Any) -> None:
+    body = {"instances": [EASY, "11" + "." * 14, {"puzzle": "nqueens", "n": 8}]}
+    response = await service.client.post("/jobs", json=body)
+    assert (response.status_code, response.json()["code"]) == (422, "puzzle_invalid")
+    assert response.json()["errors"][0]["field"].startswith("instances[1].")
+    assert (await service.store.stats()).reserved_trajectories == 0
+    assert (await service.client.get("/jobs")).json()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    "body", [{"instances": []}, {"instances": "x"}, {"instances": [EASY], "width": 4}]
+)
+async def test_a_malformed_batch_is_refused(service: Any, body: Any) -> None:
+    response = await service.client.post("/jobs", json=body)
+    assert (response.status_code, response.json()["code"]) == (400, "body_invalid")
+
+
+async def test_a_batch_that_can_never_fit_is_no_matter_of_waiting(open_service: Any) -> None:
+    async with open_service(max_trajectories=64) as service:
+        body = {"instances": [EASY] * 5}
+        response = await service.client.post("/jobs", json=body, params={"width": 16})
+        assert (response.status_code, response.json()["code"]) == (422, "parameter_invalid")
+
+
+async def test_one_key_is_one_job_however_often_it_comes(service: Any) -> None:
+    headers = {"Idempotency-Key": "order-66"}
+    first = await submit(service, EASY, headers=headers)
+    posts = (service.client.post("/jobs", content=EASY, headers=headers) for _ in range(20))
+    responses = await asyncio.gather(*posts)
+    assert {response.status_code for response in responses} == {200}
+    assert {response.json()["id"] for response in responses} == {first["id"]}
+    other = await service.client.post("/jobs", content=EMPTY, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+    wider = await service.client.post("/jobs?width=2", content=EASY, headers=headers)
+    assert wider.status_code == 409
+
+
+@pytest.mark.parametrize("key", ["", "two words", "x" * 256])
+async def test_a_key_has_a_plain_form(service: Any, key: str) -> None:
+    response = await service.client.post("/jobs", content=EASY, headers={"Idempotency-Key": key})
+    assert (response.status_code, response.json()["code"]) == (422, "parameter_invalid")
+
+
+async def test_events_can_be_taken_up_where_they_were_left(service: Any) -> None:
+    job = await submit(service, EMPTY, params={"width": 3})
+    await service.client.get(f"/jobs/{job['id']}?wait=20")
+    path = f"/jobs/{job['id']}/events"
+    whole = events_of((await service.client.get(path)).text)
+    assert [kind for _, kind, _ in whole] == ["accepted", *["solution"] * 3, "done"]
+    assert whole[-1][2]["solutions"] == [data for _, kind, data in whole if kind == "solution"]
+    rest = await service.client.get(path, headers={"Last-Event-ID": "2"})
+    assert events_of(rest.text) == whole[2:]
+    nothing = await service.client.get(path, headers={"Last-Event-ID": "5"})
+    assert (nothing.status_code, nothing.text) == (204, "")
+
+
+async def test_the_events_of_an_open_job_follow_it_to_its_end(open_service: Any) -> None:
+    async with open_service() as service:
+        service.worker.is_held = True
+        job = await submit(service, EASY)
+        following = asyncio.create_task(service.client.get(f"/jobs/{job['id']}/events"))
+        await asyncio.sleep(0.2)
+        assert not following.done()
+        await service.client.delete(f"/jobs/{job['id']}")
+        response = await following
+        found = events_of(response.text)
+        assert [kind for _, kind, _ in found] == ["accepted", "solution", "error"]
+        assert found[-1][2]["code"] == "job_failed"
+        assert ": keep-alive" in response.text
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 30])
+async def test_a_last_event_is_a_number(service: Any, last: str) -> None:
+    job = await submit(service, EASY)
+    response = await service.client.get(
+        f"/jobs/{job['id']}/events", headers={"Last-Event-ID": last}
+    )
+    assert (response.status_code, response.json()["code"]) == (422, "parameter_invalid")
+
+
+async def test_cancelling_ends_a_job_and_its_work_and_changes_no_final_one(
+    open_service: Any,
+) -> None:
+    async with open_service() as service:
+        service.worker.is_held = True
+        job = await submit(service, EASY)
+        await asyncio.sleep(0.05)
+        cancelled = await service.client.delete(f"/jobs/{job['id']}")
+        assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+        again = await service.client.delete(f"/jobs/{job['id']}")
+        assert (again.status_code, again.json()) == (200, cancelled.json())
+        await asyncio.sleep(0.05)
+        assert service.worker.cancelled == [job["id"]]
+
+
+async def test_a_job_past_its_deadline_shows_what_was_found(open_service: Any) -> None:
+    async with open_service() as service:
+        service.worker.is_held = True
+        job = await submit(service, EASY, params={"deadline_ms": 200})
+        response = await service.client.get(f"/jobs/{job['id']}?wait=20")
+        document = JobDocument.model_validate(response.json())
+        assert document.state == "expired"
+        assert document.result is not None
+        assert document.result.status == "partial"
+        assert [solution.answer for solution in document.result.solutions] == [SOLVED]
+
+
+async def test_the_list_is_turned_page_by_page(service: Any) -> None:
+    ids = [(await submit(service, EASY))["id"] for _ in range(5)]
+    await service.solve(EASY)
+    found: list[str] = []
+    cursor: str | None = None
+    for _ in range(3):
+        params: dict[str, str | int] = {"limit": 2}
+        if cursor is not None:
+            params["cursor"] = cursor
+        page = JobPage.model_validate((await service.client.get("/jobs", params=params)).json())
+        found += [job.id for job in page.jobs]
+        cursor = page.cursor
+    assert cursor is None
+    assert sorted(found) == sorted(ids)
+
+
+async def test_an_answer_to_solve_is_no_job(service: Any) -> None:
+    answer = (await service.solve(EASY)).json()
+    for path in (f"/jobs/{answer['id']}", "/jobs/nothing", "/jobs/nothing/events"):
+        response = await service.client.get(path)
+        assert (response.status_code, response.json()["code"]) == (404, "job_not_found")
+    assert (await service.client.delete("/jobs/nothing")).status_code == 404
+
+
+async def test_a_client_that_leaves_does_not_end_its_job(service: Any) -> None:
+    service.worker.is_held = True
+    job = await submit(service, EASY)
+    waiting = asyncio.create_task(service.client.get(f"/jobs/{job['id']}?wait=30"))
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert (await service.store.get(job["id"])).state is JobState.RUNNING
+
+
+async def test_a_full_queue_refuses_jobs_as_it_refuses_requests(open_service: Any) -> None:
+    async with open_service(has_worker=False, max_trajectories=64) as service:
+        await service.worker.report("ready")
+        await submit(service, EASY, params={"width": 60})
+        response = await service.client.post("/jobs?width=5", content=EASY)
+        assert (response.status_code, response.json()["code"]) == (429, "queue_full")
+        assert int(response.headers["Retry-After"]) >= 1
