@@ -81,9 +81,17 @@ SEVERAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def variants(task: Task) -> dict[str, tuple[str, ...]]:
-    """Return the settings to compare for a task, by what people call them."""
-    rated = RATED if task.name == "sudoku-9x9" else SEVERAL
-    return {**COMMON, **rated}
+    """Return the settings to compare for a task, by what people call them.
+
+    The recipe itself comes first; of the others, those that change something.
+    """
+    named = {**COMMON, **(RATED if task.name == "sudoku-9x9" else SEVERAL)}
+    unchanged = choices(task)
+    return {
+        name: settings
+        for name, settings in named.items()
+        if not settings or choices(task, settings=settings) != unchanged
+    }
 
 
 def update_flops(config: GramConfig, recipe: Recipe, task: Task) -> float:

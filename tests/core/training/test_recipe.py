@@ -45,9 +45,10 @@ def test_other_mixers_have_no_relational_heads() -> None:
 
 
 @pytest.mark.parametrize("task", [SUDOKU, QUEENS])
-def test_every_variant_of_the_comparison_can_be_built(task: Task) -> None:
-    seen = [choices(task, settings=settings) for settings in variants(task).values()]
-    assert sum(pair == choices(task) for pair in seen) <= 5, "most variants change something"
+def test_every_variant_of_the_comparison_can_be_built_and_changes_something(task: Task) -> None:
+    built = [choices(task, settings=settings) for settings in variants(task).values()]
+    assert len(built) > 20
+    assert [pair == choices(task) for pair in built] == [True] + [False] * (len(built) - 1)
 
 
 def test_an_update_costs_its_forward_passes_and_twice_the_last_one_backward() -> None:
