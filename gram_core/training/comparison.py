@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -159,11 +160,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run every variant that the output does not hold yet; 2 with one sentence on an error."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
+    if options.table:
+        print(table(_lines(options.output)))
+        return 0
     try:
         task = puzzles.task(options.puzzle)
         chosen, config = choices(task)
         flops = options.updates * update_flops(config, chosen, task)
-        done = _done(options.output)
+        done = {(line["variant"], line["seed"]) for line in _lines(options.output)}
         for seed in range(options.seeds):
             for name, settings in variants(task).items():
                 if (name, seed) in done or (options.only and name not in options.only):
@@ -179,11 +183,33 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _done(output: Path) -> set[tuple[str, int]]:
+def _lines(output: Path) -> list[dict[str, Any]]:
     if not output.exists():
-        return set()
-    lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
-    return {(line["variant"], line["seed"]) for line in lines}
+        return []
+    return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return the runs as a Markdown table, each variant's seeds averaged."""
+    head = (
+        "| variant | seeds | updates | ms / update | cross-entropy | width 1 | width 8 | coverage |"
+    )
+    rows = [head, "|---|---|---|---|---|---|---|---|"]
+    for name in dict.fromkeys(line["variant"] for line in lines):
+        runs = [line for line in lines if line["variant"] == name]
+        shares = [_mean(runs, column) for column in ("single", "solved", "coverage")]
+        cells = " | ".join("-" if share is None else f"{100 * share:.1f} %" for share in shares)
+        rows.append(
+            f"| {name} | {len(runs)} | {runs[0]['updates']} | "
+            f"{_mean(runs, 'cpu_ms_per_update'):.0f} | {_mean(runs, 'cross_entropy'):.3f} | "
+            f"{cells} |"
+        )
+    return "\n".join(rows)
+
+
+def _mean(runs: Sequence[Mapping[str, Any]], column: str) -> float | None:
+    values = [run[column] for run in runs if run[column] is not None]
+    return sum(values) / len(values) if values else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -197,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cases", type=Path, help="file of instances to judge by")
     parser.add_argument("--depth", type=int, default=16, help="supervision steps when judged")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--table", action="store_true", help="only print the output as a table")
     parser.add_argument("--bf16", action="store_true", help="products in bfloat16")
     parser.add_argument("--compile", action="store_true", help="compile the training step")
     return parser
