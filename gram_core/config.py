@@ -22,6 +22,8 @@ UNRESTRICTED = "any"
 """Kind of a relational head that attends to every cell."""
 ADJACENCY = "edge"
 """Kind of a relational head that follows the instance's own graph."""
+NEAR = "near"
+"""Kind of a relational head that attends to the cell and the four beside it on the board."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +217,12 @@ def _small(task: Task) -> GramConfig:
 
 
 def _head_kinds(task: Task) -> tuple[str, ...]:
-    """One head for each kind of unit, and unrestricted ones up to a multiple of four."""
+    """One head for each kind of unit, and unrestricted ones up to a multiple of four.
+
+    A board without units has heads for neighbours and for the lines of its layout.
+    """
+    if not task.units and not task.has_adjacency:
+        return (NEAR, NEAR, "row", "column")
     kinds = (
         (ADJACENCY,) * 2
         if task.has_adjacency

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
-from gram_core.config import ADJACENCY, UNRESTRICTED, Gate, GramConfig
+from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, Gate, GramConfig
+from gram_core.near import NearAttention
 from gram_core.puzzles.base import Unit
-from gram_core.relations import gather_tables, group_tables, grouped_kinds
+from gram_core.relations import gather_tables, group_tables, grouped_kinds, lines
 
 NORM_EPSILON = 1e-5
 
@@ -70,8 +71,9 @@ class TokenMixing(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention in which each head keeps to its own relation.
 
-    A head's kind is the kind of unit it stays within, ``edge`` for the instance's own graph, or
-    ``any``. Plain attention is the same class with every head ``any``.
+    A head's kind is the kind of unit it stays within, ``near`` for the cells beside its own,
+    ``edge`` for the instance's own graph, or ``any``. Plain attention is the same class with every
+    head ``any``. The heads stand in that order, whatever the order of their kinds.
     """
 
     own_cell: Tensor
@@ -91,12 +93,15 @@ class Attention(nn.Module):
         self.num_heads = config.num_heads
         self.head_dim = config.head_dim
         self.num_grouped = len(grouped_kinds(head_kinds))
+        self.num_near = head_kinds.count(NEAR) if head_kinds else 0
         self.num_adjacent = head_kinds.count(ADJACENCY) if head_kinds else 0
         self.num_unrestricted = head_kinds.count(UNRESTRICTED)
         self.qkv = linear(config.dim, 3 * config.dim)
         self.out = linear(config.dim, config.dim)
         if self.num_grouped:
-            self._add_tables(config, head_kinds, units)
+            self._add_tables(config, head_kinds, units or lines(config.rows, config.columns))
+        if self.num_near:
+            self.near = NearAttention(config, self.num_near)
         self.register_buffer(
             "own_cell", torch.eye(config.num_tokens, dtype=torch.bool), persistent=False
         )
@@ -104,6 +109,8 @@ class Attention(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self.has_positions = config.rotary != "none"
+        # Cells of a unit are alike, but those of a line of the layout have an order.
+        self.has_ordered_groups = self.has_positions and not units
 
     def _add_tables(
         self, config: GramConfig, head_kinds: Sequence[str], units: Sequence[Unit]
@@ -124,8 +131,14 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(batch, tokens, 3, self.num_heads, self.head_dim)
         results = []
         if self.num_grouped:
-            results.append(self._attend_groups(qkv))
+            grouped = qkv[:, :, :, : self.num_grouped]
+            results.append(
+                self._attend_groups(self._rotate(grouped) if self.has_ordered_groups else grouped)
+            )
         first = self.num_grouped
+        if self.num_near:
+            results.append(self.near(qkv[:, :, :, first : first + self.num_near]))
+            first += self.num_near
         if self.num_adjacent:
             assert adjacency is not None
             heads = qkv[:, :, :, first : first + self.num_adjacent]
@@ -140,7 +153,7 @@ class Attention(nn.Module):
     def _attend_groups(self, qkv: Tensor) -> Tensor:
         """Attend inside every static group; returns (batch, tokens, grouped heads, head_dim)."""
         batch, tokens = qkv.shape[:2]
-        rows = qkv[:, :, :, : self.num_grouped].reshape(batch, -1, self.head_dim)
+        rows = qkv.reshape(batch, -1, self.head_dim)
         gathered = gather_rows(rows, self.rows_of_places, self.places_of_rows, None)
         grouped = gathered.view(batch, 3, self.num_groups, self.group_size, self.head_dim)
         mixed = attend(*grouped.unbind(1), mask=self.group_mask)

@@ -9,9 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram_core.config import ADJACENCY, UNRESTRICTED
+from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import Unit
+from gram_core.puzzles.base import Constraint, Unit
+
+OFFSETS = ((0, 0), (1, 0), (0, -1), (0, 1), (-1, 0))
+"""(row, column) steps to the cells that a ``near`` head sees: itself, down, left, right, up."""
 
 
 class GroupTables(NamedTuple):
@@ -29,7 +32,33 @@ class GroupTables(NamedTuple):
 
 def grouped_kinds(head_kinds: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds of the heads that stay within static groups."""
-    return tuple(kind for kind in head_kinds if kind not in (ADJACENCY, UNRESTRICTED))
+    return tuple(kind for kind in head_kinds if kind not in (ADJACENCY, NEAR, UNRESTRICTED))
+
+
+def lines(rows: int, columns: int) -> tuple[Unit, ...]:
+    """Return rows and columns of a board as groups, for puzzles that have no such units."""
+    cells = torch.arange(rows * columns).view(rows, columns)
+    # The constraint says nothing here: attention reads kind and cells only.
+    return tuple(
+        Unit(f"{kind} {number}", kind, Constraint.AT_MOST_ONE, tuple(line.tolist()))
+        for kind, board in (("row", cells), ("column", cells.T))
+        for number, line in enumerate(board)
+    )
+
+
+def neighbourhood_mask(rows: int, columns: int) -> Tensor:
+    """Return (rows, columns, 5) bool: whether the cell at each of ``OFFSETS`` is on the board."""
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    return torch.stack(
+        [
+            (row + down >= 0)
+            & (row + down < rows)
+            & (column + right >= 0)
+            & (column + right < columns)
+            for down, right in OFFSETS
+        ],
+        dim=-1,
+    )
 
 
 def group_tables(head_kinds: Sequence[str], units: Sequence[Unit], length: int) -> GroupTables:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
+from gram_core.confirmation import confirmed
 from gram_core.model import answer
 from gram_core.puzzles.base import Encoded, Symmetry, Tokens
 from gram_core.solve import unit_tables
@@ -78,6 +79,11 @@ class Sweep:
         self._loaded, self._encoded = loaded, encoded
         self._depths, self._seed, self._augment = depths, seed, augment
         self._family = puzzles.family(loaded.task.family)
+        # Only what ``check`` needs where the units are not all rules.
+        self._instances = [
+            self._family.instance_of(loaded.task, each)
+            for each in (encoded if loaded.task.has_other_rules else ())
+        ]
         self._device = loaded.model.z0_high.device
         self._tables = unit_tables(loaded.task).to(self._device)
         config, length = loaded.model.config, loaded.task.length
@@ -189,9 +195,19 @@ class Sweep:
         allows_blank = self._loaded.task.allows_blank
         answers = answer(output.logits, self._givens, allows_blank=allows_blank)
         verdict = verify(answers, self._givens, self._tables, adjacency=self._adjacency)
-        is_over = (verdict.is_valid | (self._key.step >= self._limit)).tolist()
+        is_valid = verdict.is_valid
+        if self._loaded.task.has_other_rules:
+            is_valid = confirmed(is_valid, answers, self._check)
+        is_over = (is_valid | (self._key.step >= self._limit)).tolist()
         through = [row for row in live if is_over[row]]
-        return self._attempts(through, answers, verdict.is_valid) if through else []
+        return self._attempts(through, answers, is_valid) if through else []
+
+    def _check(self, row: int, tokens: Tokens) -> bool:
+        item, symmetry = self._work[row], self._views[row]
+        if item is None:
+            return False
+        posted = tokens if symmetry is None else symmetry.invert(tokens)
+        return self._family.check(self._instances[item.instance], posted)
 
     def _attempts(
         self, rows: list[int], answers: Tensor, is_valid: Tensor

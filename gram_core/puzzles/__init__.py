@@ -25,6 +25,7 @@ from gram_core.puzzles.base import (
 )
 from gram_core.puzzles.body import shown
 from gram_core.puzzles.graph_coloring import GraphColoring
+from gram_core.puzzles.maze import Maze
 from gram_core.puzzles.nqueens import NQueens
 from gram_core.puzzles.sudoku import Sudoku
 
@@ -52,7 +53,7 @@ AnyFamily: TypeAlias = Family[Any]
 """A family whose kind of instance the caller does not look into."""
 
 _FAMILIES: Mapping[str, AnyFamily] = MappingProxyType(
-    {family.name: family for family in (Sudoku(), NQueens(), GraphColoring())}
+    {family.name: family for family in (Sudoku(), NQueens(), GraphColoring(), Maze())}
 )
 
 

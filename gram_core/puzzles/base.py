@@ -72,6 +72,9 @@ class Task:
     """Whether an instance carries its own (length, length) relation: the edges of a graph."""
     allows_blank: bool = False
     """Whether BLANK is a legal token of an answer (an empty square of a queens board)."""
+    has_other_rules: bool = False
+    """Whether an answer that keeps every unit may still be wrong (a path that is not shortest):
+    then ``check`` judges each answer that the device verifier lets through."""
 
     @property
     def vocabulary(self) -> int:
@@ -165,6 +168,10 @@ class Family(Protocol[Instance]):
 
     def encode(self, instance: Instance) -> Encoded:
         """Return the instance as tokens."""
+        ...
+
+    def instance_of(self, task: Task, encoded: Encoded) -> Instance:
+        """Return the instance of such tokens, in the family's default form."""
         ...
 
     def decode(self, instance: Instance, tokens: Tokens) -> Answer:

@@ -94,6 +94,21 @@ class GraphColoring:
             adjacency[one, other] = adjacency[other, one] = True
         return Encoded(tokens=tokens, adjacency=adjacency)
 
+    def instance_of(self, task: Task, encoded: Encoded) -> ColoringGraph:
+        """Return the graph of such tokens and relation."""
+        tokens, adjacency = encoded.tokens.tolist(), encoded.adjacency
+        assert adjacency is not None
+        return ColoringGraph(
+            vertices=task.size,
+            edges=tuple((int(one), int(other)) for one, other in np.argwhere(np.triu(adjacency))),
+            colors=task.num_values,
+            fixed=tuple(
+                (vertex, token - FIRST_VALUE)
+                for vertex, token in enumerate(tokens)
+                if token >= FIRST_VALUE
+            ),
+        )
+
     def decode(self, instance: ColoringGraph, tokens: Tokens) -> list[int | None]:
         """Return the colour of each vertex; null for one without colour."""
         return [token - FIRST_VALUE if token >= FIRST_VALUE else None for token in tokens.tolist()]

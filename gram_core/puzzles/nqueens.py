@@ -89,6 +89,10 @@ class NQueens:
             board[square] = _QUEEN
         return Encoded(tokens=board.reshape(-1))
 
+    def instance_of(self, task: Task, encoded: Encoded) -> QueensBoard:
+        """Return the board of such tokens."""
+        return QueensBoard(size=task.size, queens=tuple(_queens(encoded.tokens, task.size)))
+
     def decode(self, instance: QueensBoard, tokens: Tokens) -> object:
         """Return the queens in the form that was posted."""
         return format_board(instance.size, _queens(tokens, instance.size), instance.form)

@@ -79,6 +79,11 @@ class Sudoku:
         """Return digit d as token d + 1 and a blank as BLANK."""
         return Encoded(tokens=np.asarray(instance.cells, dtype=np.uint8) + BLANK)
 
+    def instance_of(self, task: Task, encoded: Encoded) -> SudokuGrid:
+        """Return the grid of such tokens."""
+        digits = (encoded.tokens - BLANK).tolist()
+        return SudokuGrid(size=task.size, cells=tuple(digits))
+
     def decode(self, instance: SudokuGrid, tokens: Tokens) -> str | list[str] | list[list[int]]:
         """Return the digits in the form that was posted."""
         digits = [max(token - BLANK, 0) for token in tokens.tolist()]

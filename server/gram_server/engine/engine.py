@@ -3,6 +3,7 @@
 Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzzle; time is given.
 """
 
+from gram_server.engine.confirmation import confirmed
 from gram_server.engine.progress import JobProgress, Rank, next_rank, rank_of
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
@@ -94,6 +95,7 @@ class Engine:
     def _harvest(self, report: StepReport, now_s: float) -> list[EngineEvent]:
         """Judge every live trajectory, then tell what the jobs found and which are done."""
         live = list(self._slots.live())
+        self._report = report = confirmed(report, live)
         self._metrics.observe_step(
             num_live=len(live), num_rows=report.num_rows, duration_s=report.duration_s
         )

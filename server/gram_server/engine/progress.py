@@ -111,6 +111,8 @@ class JobProgress:
 
     def add_attempt(self, trajectory: Trajectory, answer: Tokens, num_violations: int) -> None:
         """Keep a wrong answer if it is better than the best so far."""
+        if self.job.count_violations is not None:
+            num_violations = self.job.count_violations(trajectory.unview(answer))
         candidate = (num_violations, trajectory.index)
         if self.best is None or candidate < (self.best.num_violations, self.best.trajectory):
             self.best = Attempt(num_violations, trajectory.index, trajectory.unview(answer))

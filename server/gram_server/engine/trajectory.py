@@ -49,6 +49,9 @@ class EngineJob:
     """The plain checker: the last word on every solution."""
     canonical: Callable[[Tokens], bytes]
     """A key that two answers share exactly when they count as one solution."""
+    count_violations: Callable[[Tokens], int] | None = None
+    """Number of broken rules of an answer, where the device verifier does not know all of them:
+    then ``check`` judges every answer that the verifier lets through. None where it does."""
 
     def __post_init__(self) -> None:
         """Refuse counts that no job can have."""

@@ -94,7 +94,11 @@ class Assignment:
             view=self._view,
             check=lambda tokens: self.family.check(self.instance, tokens),
             canonical=lambda tokens: self.family.canonical(self.instance, tokens),
+            count_violations=self._count_violations if self.task.has_other_rules else None,
         )
+
+    def _count_violations(self, tokens: Tokens) -> int:
+        return len(self.family.violations(self.instance, tokens))
 
     def _view(self, trajectory: int) -> Symmetry | None:
         if not self.job.options.augment:

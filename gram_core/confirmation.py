@@ -1,0 +1,32 @@
+"""The plain check as judge of what the device verifier let through, for tasks whose units are not
+all of their rules (``Task.has_other_rules``).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gram_core.puzzles.base import Tokens
+
+Check = Callable[[int, Tokens], bool]
+"""Whether the answer of a row, (length,) tokens as the row sees them, is a solution."""
+
+
+def confirmed(is_valid: Tensor, answers: Tensor, check: Check) -> Tensor:
+    """Return (rows,) bool: what the verifier let through and the check accepts.
+
+    Waits for the device: the check runs on the host, for the rows in question only.
+
+    Args:
+        is_valid: (rows,) bool, the verifier's verdicts.
+        answers: (rows, length) tokens.
+        check: the plain check.
+    """
+    rows = is_valid.nonzero()[:, 0].tolist()
+    tokens = answers[rows].cpu().numpy().astype(np.uint8)
+    accepted = [row for row, answer in zip(rows, tokens, strict=True) if check(row, answer)]
+    result = torch.zeros_like(is_valid)
+    result[accepted] = True
+    return result

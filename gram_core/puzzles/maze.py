@@ -1,0 +1,237 @@
+"""Mazes: find a shortest path from the start to the goal over free cells.
+
+Holds the rules, symmetries and instances of the family; how mazes are written is in ``maze_grid``.
+No unit says that a path is shortest, so ``check`` judges every answer (``Task.has_other_rules``).
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+
+from gram_core.errors import UnknownTask
+from gram_core.puzzles.base import (
+    BLANK,
+    FIRST_VALUE,
+    PAD,
+    Encoded,
+    Symmetry,
+    Task,
+    Tokens,
+    Unit,
+    Violation,
+)
+from gram_core.puzzles.body import check_fields, shown
+from gram_core.puzzles.maze_carving import carve
+from gram_core.puzzles.maze_grid import (
+    FREE,
+    GOAL,
+    MAX_SIDE,
+    START,
+    WALL,
+    MazeGrid,
+    format_maze,
+    make_maze,
+    read_maze,
+)
+from gram_core.puzzles.maze_paths import all_paths, descent, neighbours
+from gram_core.puzzles.violations import find_violations
+
+PATH = FIRST_VALUE
+"""Token of a cell on the path; BLANK is a free cell beside it."""
+TOKENS = {FREE: BLANK, WALL: PATH + 1, START: PATH + 2, GOAL: PATH + 3}
+
+_CHARACTERS = {token: character for character, token in TOKENS.items()}
+_NAME = re.compile(r"maze-([1-9][0-9]?)x([1-9][0-9]?)")
+
+
+class Maze:
+    """The maze family: walls, start and goal are given, a free cell is BLANK, the path is 2."""
+
+    name = "maze"
+
+    def tasks(self) -> Sequence[str]:
+        """Return the size that weights are usually made for."""
+        return ("maze-30x30",)
+
+    def task(self, name: str) -> Task:
+        """Return the task of that name: ``maze-<rows>x<columns>``."""
+        match = _NAME.fullmatch(name)
+        rows, columns = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not (rows * columns >= 2 and max(rows, columns) <= MAX_SIDE):
+            raise UnknownTask(
+                f"no maze task is named {shown(name)}: maze-30x20 has 30 rows and 20 columns; "
+                f"there are at most {MAX_SIDE} of each"
+            )
+        return _task(rows, columns)
+
+    def parse(self, body: Mapping[str, object]) -> MazeGrid:
+        """Read ``{"grid": [...]}``, or one string of lines in its place."""
+        return read_maze(check_fields(body, puzzle=self.name, allowed=("grid",)))
+
+    def parse_text(self, text: str) -> MazeGrid:
+        """Read a maze drawn in lines of ``S``, ``G``, ``#`` and ``.`` or space."""
+        return self.parse({"grid": text})
+
+    def task_of(self, instance: MazeGrid) -> Task:
+        """Return the task of the maze's size."""
+        return _task(instance.rows, instance.columns)
+
+    def dump(self, instance: MazeGrid) -> dict[str, object]:
+        """Return the canonical body, in the form that was posted."""
+        return {"puzzle": self.name, "grid": format_maze(instance)}
+
+    def encode(self, instance: MazeGrid) -> Encoded:
+        """Return walls, start and goal as given values and free cells as BLANK."""
+        return Encoded(tokens=np.array([TOKENS[cell] for cell in instance.cells], dtype=np.uint8))
+
+    def instance_of(self, task: Task, encoded: Encoded) -> MazeGrid:
+        """Return the maze of such tokens."""
+        cells = "".join(_CHARACTERS[token] for token in encoded.tokens.tolist())
+        return make_maze(cells, task.columns)
+
+    def decode(self, instance: MazeGrid, tokens: Tokens) -> list[list[int]]:
+        """Return the path as [row, column] from start to goal.
+
+        Of a wrong answer, the cells that cannot be walked to in order follow row by row.
+        """
+        marked = set(np.flatnonzero(tokens == PATH).tolist())
+        walked = _walk(instance, marked)
+        rest = sorted(marked - set(walked))
+        ends = [] if walked[-1] == instance.goal else [instance.goal]
+        return [list(instance.cell(position)) for position in [*walked, *rest, *ends]]
+
+    def units(self, instance: MazeGrid) -> Sequence[Unit]:
+        """Return nothing: no group of cells has a rule of its own."""
+        return ()
+
+    def check(self, instance: MazeGrid, tokens: Tokens) -> bool:
+        """Say whether the marked cells are a path from start to goal, and none is shorter."""
+        is_marked = tokens == PATH
+        if np.count_nonzero(is_marked) != instance.num_moves - 1:
+            return False
+        # Everything but the marks must be the maze as it was posted.
+        if not np.array_equal(np.where(is_marked, BLANK, tokens), self.encode(instance).tokens):
+            return False
+        marked = set(np.flatnonzero(is_marked).tolist())
+        walked = _walk(instance, marked)
+        # So many marks, all of them walked over, leave no room for a detour.
+        return walked[-1] == instance.goal and len(walked) == instance.num_moves + 1
+
+    def violations(self, instance: MazeGrid, tokens: Tokens) -> list[Violation]:
+        """Return changed and illegal cells, gaps, branches, closed loops, and a path too long.
+
+        A shortest path never passes beside itself, so each of its cells has exactly two marked
+        neighbours and each end one; a cell with fewer is at a ``gap``, with more at a ``branch``.
+        """
+        givens = self.encode(instance).tokens
+        is_legal = np.isin(tokens, (BLANK, PATH)) | (tokens == givens)
+        found = find_violations(
+            np.where(is_legal, tokens, PAD).astype(np.uint8),
+            givens,
+            task=_task(instance.rows, instance.columns),
+            units=(),
+            cell=instance.cell,
+        )
+        return found + _broken_path(instance, set(np.flatnonzero(tokens == PATH).tolist()))
+
+    def canonical(self, instance: MazeGrid, tokens: Tokens) -> bytes:
+        """Return the board itself: every shortest path is a solution of its own."""
+        return tokens.astype(np.uint8).tobytes()
+
+    def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
+        """Draw a rotation or reflection that keeps the board's shape; start and goal may swap."""
+        positions = np.arange(task.length, dtype=np.int64).reshape(task.rows, task.columns)
+        is_square = task.rows == task.columns
+        quarters = int(rng.integers(4)) if is_square else 2 * int(rng.integers(2))
+        positions = np.rot90(positions, quarters)
+        if rng.random() < 0.5:
+            positions = positions.T if is_square else positions[::-1]
+        values = np.arange(task.vocabulary, dtype=np.uint8)
+        if rng.random() < 0.5:
+            values[[TOKENS[START], TOKENS[GOAL]]] = values[[TOKENS[GOAL], TOKENS[START]]]
+        return Symmetry(positions=positions.reshape(-1).copy(), values=values)
+
+    def generate(
+        self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
+    ) -> MazeGrid:
+        """Scatter walls until the goal is far; then wall off paths until so many are left."""
+        return carve(task.rows, task.columns, rng, num_solutions=num_solutions)
+
+    def enumerate(
+        self, instance: MazeGrid, *, limit: int, max_time_s: float | None = None
+    ) -> Iterator[Tokens]:
+        """Yield up to limit shortest paths; each takes no longer than the one before."""
+        towards = descent(instance.passages, instance.goal)
+        givens = self.encode(instance).tokens
+        for path in islice(all_paths(towards, instance.start), limit):
+            yield with_path(givens, path)
+
+
+def with_path(givens: Tokens, path: Sequence[int]) -> Tokens:
+    """Return the tokens of a maze with a path, ends included, marked between its ends."""
+    answer = givens.copy()
+    answer[list(path[1:-1])] = PATH
+    return answer
+
+
+@lru_cache(maxsize=16)
+def _task(rows: int, columns: int) -> Task:
+    return Task(
+        name=f"{Maze.name}-{rows}x{columns}",
+        family=Maze.name,
+        size=max(rows, columns),
+        length=rows * columns,
+        num_values=len(TOKENS),
+        rows=rows,
+        columns=columns,
+        units=(),
+        allows_blank=True,
+        has_other_rules=True,
+    )
+
+
+def _walk(maze: MazeGrid, marked: set[int]) -> list[int]:
+    """Return the positions walked from the start over marked cells, as far as one can.
+
+    Where a walk could branch it takes the first cell not yet walked; the goal is taken at once.
+    """
+    walked, seen = [maze.start], {maze.start}
+    passages, goal = maze.passages, maze.goal
+    while walked[-1] != goal:
+        beside = list(neighbours(passages, walked[-1]))
+        options = [cell for cell in beside if cell in marked and cell not in seen]
+        if goal in beside:
+            options = [goal]
+        if not options:
+            break
+        walked.append(options[0])
+        seen.add(options[0])
+    return walked
+
+
+def _broken_path(maze: MazeGrid, marked: set[int]) -> list[Violation]:
+    """Return what keeps the marked cells from being a shortest path."""
+    ends = {maze.start, maze.goal}
+    passages = maze.passages
+    steps = marked | ends
+    found = []
+    for position in sorted(steps):
+        beside = [cell for cell in neighbours(passages, position) if cell in steps]
+        wanted = 1 if position in ends else 2
+        if len(beside) != wanted:
+            rule = "gap" if len(beside) < wanted else "branch"
+            cells = (position, *(beside if rule == "branch" else ()))
+            found.append(Violation(rule, tuple(map(maze.cell, cells))))
+    if found or len(steps) == maze.num_moves + 1:
+        return found
+    walked = _walk(maze, marked)
+    if len(walked) > maze.num_moves + 1:
+        rule = f"longer than shortest: {len(walked) - 1} moves instead of {maze.num_moves}"
+        found.append(Violation(rule, tuple(map(maze.cell, walked))))
+    loops = sorted(steps - set(walked))
+    if loops:
+        found.append(Violation("closed loop", tuple(map(maze.cell, loops))))
+    return found

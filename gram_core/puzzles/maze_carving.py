@@ -1,0 +1,81 @@
+"""Mazes with a far goal, of scattered walls, as in the Maze-Hard collection.
+
+That collection's mazes are 30x30 boards with 28 to 45 % of walls at independent places and a
+shortest path of at least 109 moves; other sizes ask for the same share of their cells.
+"""
+
+import math
+
+import numpy as np
+
+from gram_core.errors import GenerateFailed
+from gram_core.puzzles.maze_grid import FREE, GOAL, START, WALL, MazeGrid, make_maze, passages
+from gram_core.puzzles.maze_paths import descent, distances, num_paths, random_path
+
+WALL_SHARES = (0.3, 0.45)
+"""Bounds of a maze's share of walls, drawn anew for each."""
+MOVES_PER_CELL = 109 / 900
+
+_PLENTY = 24
+"""Far goals with which a board is always taken."""
+_MAX_BOARDS = 20_000
+_MAX_TRIES = 50
+
+
+def carve(
+    rows: int, columns: int, rng: np.random.Generator, *, num_solutions: int | None
+) -> MazeGrid:
+    """Return a maze with exactly that many shortest paths (None: any number)."""
+    for _ in range(_MAX_TRIES):
+        cells = _scatter(rows, columns, rng)
+        if num_solutions is not None and not _wall_off(cells, columns, rng, num_solutions):
+            continue
+        return make_maze("".join(cells), columns)
+    raise GenerateFailed(f"found no {rows}x{columns} maze with {num_solutions} shortest paths")
+
+
+def _scatter(rows: int, columns: int, rng: np.random.Generator) -> list[str]:
+    """Return a board of random walls whose goal is far from its start."""
+    least = math.ceil(MOVES_PER_CELL * rows * columns)
+    for _ in range(_MAX_BOARDS):
+        is_wall = rng.random(rows * columns) < rng.uniform(*WALL_SHARES)
+        cells: list[str] = np.where(is_wall, WALL, FREE).tolist()
+        anywhere = int(rng.integers(len(cells)))
+        cells[anywhere] = FREE
+        # One board in a thousand has a far pair at random places; looking from a far end finds
+        # ten times as many.
+        start = _farthest(cells, columns, anywhere)[-1]
+        far = [at for at in _farthest(cells, columns, start, least) if at != start]
+        # Places drawn at random would meet a board as often as it has far pairs.
+        if len(far) > rng.random() * _PLENTY:
+            cells[start], cells[far[rng.integers(len(far))]] = START, GOAL
+            return cells
+    raise GenerateFailed(f"found no {rows}x{columns} maze with {least} moves to the goal")
+
+
+def _farthest(cells: list[str], columns: int, source: int, least: int = 0) -> list[int]:
+    """Return the positions that are at least so many moves away, nearest first."""
+    away = distances(passages("".join(cells), columns), source)
+    found = [(moves, at) for at, moves in enumerate(away) if moves is not None and moves >= least]
+    return [at for _, at in sorted(found)]
+
+
+def _wall_off(cells: list[str], columns: int, rng: np.random.Generator, num_solutions: int) -> bool:
+    """Wall off cells in place until so many shortest paths are left; say whether that came out."""
+    start, goal = cells.index(START), cells.index(GOAL)
+    towards = descent(passages("".join(cells), columns), goal)
+    numbers = num_paths(towards, start)
+    kept = set(random_path(towards, numbers, start, rng))
+    for position in rng.permutation(sorted(set(numbers) - kept)).tolist():
+        if numbers[start] == num_solutions:
+            break
+        if position not in numbers:
+            continue
+        cells[position] = WALL
+        towards = descent(passages("".join(cells), columns), goal)
+        fewer = num_paths(towards, start)
+        if fewer[start] < num_solutions:
+            cells[position] = FREE
+        else:
+            numbers = fewer
+    return numbers[start] == num_solutions

@@ -1,0 +1,169 @@
+"""Mazes as people write them: the instance, its grid and text forms, and what no maze may lack.
+
+Knows rows and columns; does not know tokens or symmetries.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gram_core.errors import Issue
+from gram_core.puzzles.body import describe, raise_issues, read_list, read_text, refuse
+from gram_core.puzzles.maze_paths import Passages, distances
+
+MAX_SIDE = 64
+"""Most rows, and most columns, that are read."""
+
+START, GOAL, WALL, FREE = "S", "G", "#", "."
+
+_CELLS = {START: START, GOAL: GOAL, WALL: WALL, FREE: FREE, " ": FREE}
+_MAX_TEXT = 4 * MAX_SIDE * (MAX_SIDE + 1)
+_NOUNS = {START: "start", GOAL: "goal"}
+
+Cell = tuple[int, int]
+
+
+class Form(StrEnum):
+    """How a maze was posted, and how it is written again."""
+
+    GRID = "grid"
+    """Strings, one a row."""
+    TEXT = "text"
+    """One string of lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MazeGrid:
+    """A maze whose goal can be reached from its start."""
+
+    rows: int
+    columns: int
+    cells: str
+    """Row by row: ``S``, ``G``, ``#`` for a wall, ``.`` where free."""
+    num_moves: int
+    """Length of a shortest path: moves from start to goal."""
+    form: Form = Form.GRID
+    """How it was posted."""
+
+    @property
+    def start(self) -> int:
+        """Position of the start, row by row."""
+        return self.cells.index(START)
+
+    @property
+    def goal(self) -> int:
+        """Position of the goal, row by row."""
+        return self.cells.index(GOAL)
+
+    @property
+    def passages(self) -> Passages:
+        """The cells that are no walls, as a path search wants them."""
+        return passages(self.cells, self.columns)
+
+    def cell(self, position: int) -> Cell:
+        """Return row and column of a position."""
+        return divmod(position, self.columns)
+
+
+def passages(cells: str, columns: int) -> Passages:
+    """Return the open cells of a drawn maze."""
+    return Passages(tuple(cell != WALL for cell in cells), columns)
+
+
+def make_maze(cells: str, columns: int, form: Form = Form.GRID) -> MazeGrid:
+    """Return the maze of characters that hold one start and one goal, or refuse it."""
+    start, goal = cells.index(START), cells.index(GOAL)
+    num_moves = distances(passages(cells, columns), goal)[start]
+    if num_moves is None:
+        ends = (divmod(start, columns), divmod(goal, columns))
+        refuse(
+            "grid",
+            f"no way leads from the start at row {ends[0][0]}, column {ends[0][1]} to the goal at "
+            f"row {ends[1][0]}, column {ends[1][1]}: walls lie between them",
+            cells=ends,
+            rule="path",
+        )
+    return MazeGrid(
+        rows=len(cells) // columns,
+        columns=columns,
+        cells=cells,
+        num_moves=num_moves,
+        form=form,
+    )
+
+
+def read_maze(fields: Mapping[str, object]) -> MazeGrid:
+    """Read ``grid``; refuse it saying where it is wrong."""
+    if "grid" not in fields:
+        refuse("grid", "is missing: strings of S, G, # for a wall and . where free, one a row")
+    value = fields["grid"]
+    if isinstance(value, str):
+        text = read_text(value, "grid", max_length=_MAX_TEXT)
+        return _read_lines(_without_empty_ends(text.splitlines()), Form.TEXT)
+    lines = [
+        read_text(row, f"grid[{index}]", max_length=_MAX_TEXT)
+        for index, row in enumerate(read_list(value, "grid", max_items=MAX_SIDE))
+    ]
+    return _read_lines(lines, Form.GRID)
+
+
+def format_maze(maze: MazeGrid) -> str | list[str]:
+    """Return the maze in the form that was posted."""
+    starts = range(0, len(maze.cells), maze.columns)
+    lines = [maze.cells[start : start + maze.columns] for start in starts]
+    return "\n".join(lines) if maze.form is Form.TEXT else lines
+
+
+def _without_empty_ends(lines: list[str]) -> list[str]:
+    """Drop empty lines before and after the drawing; a line of spaces is a row of free cells."""
+    while lines and not lines[0]:
+        lines = lines[1:]
+    while lines and not lines[-1]:
+        lines = lines[:-1]
+    return lines
+
+
+def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
+    if not 1 <= len(lines) <= MAX_SIDE:
+        refuse("grid", f"has {len(lines)} rows; a maze has 1 to {MAX_SIDE}")
+    columns = len(lines[0])
+    if not 1 <= columns <= MAX_SIDE:
+        refuse("grid[0]", f"has {columns} cells; a row has 1 to {MAX_SIDE}")
+    raise_issues(
+        [
+            Issue(f"grid[{row}]", f"has {len(line)} cells; row 0 of this maze has {columns}")
+            for row, line in enumerate(lines)
+            if len(line) != columns
+        ]
+    )
+    drawn = "".join(lines)
+    raise_issues([_bad_cell(drawn, at, columns) for at in range(len(drawn)) if _is_bad(drawn[at])])
+    raise_issues([issue for mark in _NOUNS for issue in _miscounted(drawn, mark, columns)])
+    return make_maze("".join(_CELLS[character] for character in drawn), columns, form)
+
+
+def _is_bad(character: str) -> bool:
+    return character not in _CELLS
+
+
+def _bad_cell(drawn: str, position: int, columns: int) -> Issue:
+    row, column = divmod(position, columns)
+    detail = (
+        f"row {row}, column {column} holds {describe(drawn[position])}; "
+        "a cell is S, G, # for a wall, or . where free"
+    )
+    return Issue(f"grid[{row}]", detail, ((row, column),))
+
+
+def _miscounted(drawn: str, mark: str, columns: int) -> list[Issue]:
+    found = [position for position, character in enumerate(drawn) if character == mark]
+    if len(found) == 1:
+        return []
+    noun = _NOUNS[mark]
+    if not found:
+        return [Issue("grid", f"has no {noun}: mark one cell {mark}", (), noun)]
+    cells = tuple(divmod(position, columns) for position in found)
+    shown = ", ".join(str(cell) for cell in cells[:4]) + (", ..." if len(cells) > 4 else "")
+    return [
+        Issue("grid", f"has {len(cells)} cells {mark}, at {shown}; one is the {noun}", cells, noun)
+    ]

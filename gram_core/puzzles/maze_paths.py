@@ -1,0 +1,117 @@
+"""Shortest paths over the open cells of a board: lengths, numbers, and the paths themselves.
+
+Positions count the cells row by row. Knows no forms and no tokens.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Passages(NamedTuple):
+    """Which cells of a board one may stand on."""
+
+    is_open: Sequence[bool]
+    """By position."""
+    columns: int
+
+
+class Descent(NamedTuple):
+    """Every shortest path at once: from a cell, all the moves that lead nearer to the goal."""
+
+    moves: dict[int, tuple[int, ...]]
+    """Next positions, in the order down, left, right, up; for cells that reach the goal."""
+    goal: int
+
+
+def neighbours(passages: Passages, position: int) -> Iterator[int]:
+    """Yield the open cells beside a position, in the order down, left, right, up."""
+    is_open, columns = passages
+    column = position % columns
+    if position + columns < len(is_open) and is_open[position + columns]:
+        yield position + columns
+    if column > 0 and is_open[position - 1]:
+        yield position - 1
+    if column + 1 < columns and is_open[position + 1]:
+        yield position + 1
+    if position >= columns and is_open[position - columns]:
+        yield position - columns
+
+
+def distances(passages: Passages, source: int) -> list[int | None]:
+    """Return the moves from each cell to the source; None where no way leads there."""
+    found: list[int | None] = [None] * len(passages.is_open)
+    found[source] = 0
+    waiting = deque([(source, 0)])
+    while waiting:
+        position, distance = waiting.popleft()
+        for beside in neighbours(passages, position):
+            if found[beside] is None:
+                found[beside] = distance + 1
+                waiting.append((beside, distance + 1))
+    return found
+
+
+def descent(passages: Passages, goal: int) -> Descent:
+    """Return the moves of all shortest paths to a goal."""
+    away = distances(passages, goal)
+    moves = {
+        position: tuple(
+            beside for beside in neighbours(passages, position) if away[beside] == distance - 1
+        )
+        for position, distance in enumerate(away)
+        if distance is not None
+    }
+    return Descent(moves, goal)
+
+
+def first_path(towards: Descent, start: int) -> list[int]:
+    """Return the shortest path, ends included, that is first by the order of its moves."""
+    path = [start]
+    while path[-1] != towards.goal:
+        path.append(towards.moves[path[-1]][0])
+    return path
+
+
+def all_paths(towards: Descent, start: int) -> Iterator[list[int]]:
+    """Yield every shortest path, ends included, by the order of their moves."""
+    stack = [[start]]
+    while stack:
+        path = stack.pop()
+        if path[-1] == towards.goal:
+            yield path
+        # The stack takes from its end.
+        stack += [[*path, beside] for beside in reversed(towards.moves[path[-1]])]
+
+
+def num_paths(towards: Descent, start: int) -> dict[int, int]:
+    """Return the number of shortest paths to the goal from each cell on one from the start."""
+    order, seen = [start], {start}
+    for position in order:
+        fresh = [beside for beside in towards.moves[position] if beside not in seen]
+        seen.update(fresh)
+        order += fresh
+    # Breadth first from the start ends nearest to the goal.
+    numbers: dict[int, int] = {towards.goal: 1}
+    for position in reversed(order):
+        if position != towards.goal:
+            numbers[position] = sum(numbers[beside] for beside in towards.moves[position])
+    return numbers
+
+
+def random_path(
+    towards: Descent, numbers: dict[int, int], start: int, rng: np.random.Generator
+) -> list[int]:
+    """Draw a shortest path, ends included, each with the same chance."""
+    path = [start]
+    while path[-1] != towards.goal:
+        options = towards.moves[path[-1]]
+        drawn = rng.random() * numbers[path[-1]]
+        for chosen in options:
+            drawn -= numbers[chosen]
+            if drawn < 0:
+                break
+        path.append(chosen)
+    return path
