@@ -2,16 +2,24 @@
 all of their rules (``Task.has_other_rules``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gram_core.puzzles.base import Tokens
+from gram_core import puzzles
+from gram_core.puzzles.base import Encoded, Task, Tokens
 
 Check = Callable[[int, Tokens], bool]
 """Whether the answer of a row, (length,) tokens as the row sees them, is a solution."""
+
+
+def row_check(task: Task, givens: Iterable[Tokens]) -> Check:
+    """Return the check of rows that see these givens, (length,) each."""
+    family = puzzles.family(task.family)
+    instances = [family.instance_of(task, Encoded(tokens=tokens)) for tokens in givens]
+    return lambda row, tokens: family.check(instances[row], tokens)
 
 
 def confirmed(is_valid: Tensor, answers: Tensor, check: Check) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
-from gram_core.confirmation import Check, confirmed
+from gram_core.confirmation import confirmed, row_check
 from gram_core.model import Gram, answer
 from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens
 from gram_core.state import NoiseKey, StepOutput
@@ -59,7 +59,7 @@ def solve(
     for first in range(0, width, batch):
         indices = list(range(first, first + batch))
         views = [view(family, loaded.task, seed, index) if augment else None for index in indices]
-        results += _solve_batch(loaded, instance, encoded, views, indices, seed=seed, depth=depth)
+        results += _solve_batch(loaded, encoded, views, indices, seed=seed, depth=depth)
     return tuple(results[:width])
 
 
@@ -104,7 +104,6 @@ def rollout(
 @torch.inference_mode()
 def _solve_batch(
     loaded: LoadedModel,
-    instance: object,
     encoded: Encoded,
     views: list[Symmetry | None],
     indices: list[int],
@@ -123,6 +122,7 @@ def _solve_batch(
     answers = torch.zeros_like(givens)
     values = torch.zeros(len(indices), device=device)
     solved_at = torch.zeros(len(indices), dtype=torch.int64, device=device)
+    check = row_check(task, (each.tokens for each in seen)) if task.has_other_rules else None
     steps = rollout(
         loaded.model,
         givens,
@@ -137,8 +137,8 @@ def _solve_batch(
         answers = torch.where(is_open[:, None], current, answers)
         values = torch.where(is_open, output.value, values)
         is_valid = verify(current, givens, tables, adjacency=adjacency).is_valid
-        if task.has_other_rules:
-            is_valid = confirmed(is_valid & is_open, current, _check(task, instance, views))
+        if check is not None:
+            is_valid = confirmed(is_valid & is_open, current, check)
         solved_at = torch.where(is_open & is_valid, step, solved_at)
     rows = zip(
         views,
@@ -148,19 +148,9 @@ def _solve_batch(
         strict=True,
     )
     return [
-        TrajectoryResult(_unviewed(symmetry, row), step or None, value)
+        TrajectoryResult(row if symmetry is None else symmetry.invert(row), step or None, value)
         for symmetry, row, step, value in rows
     ]
-
-
-def _check(task: Task, instance: object, views: list[Symmetry | None]) -> Check:
-    """Return the plain check of rows that see the instance through their views."""
-    family = puzzles.family(task.family)
-    return lambda row, tokens: family.check(instance, _unviewed(views[row], tokens))
-
-
-def _unviewed(symmetry: Symmetry | None, tokens: Tokens) -> Tokens:
-    return tokens if symmetry is None else symmetry.invert(tokens)
 
 
 def _signed(seed: int) -> int:

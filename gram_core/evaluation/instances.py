@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError, PuzzleInvalid
-from gram_core.puzzles.base import BLANK, FIRST_VALUE, Task, Tokens
+from gram_core.puzzles.base import BLANK, FIRST_VALUE, Encoded, Task, Tokens
 from gram_core.training.graphs import EdgeProbabilities, coloring_classes
+from gram_core.training.maze_files import read_mazes
 from gram_core.training.pools import EDGE_PROBABILITIES, make_pool
 from gram_core.training.sudoku_files import read_packed
 
@@ -48,14 +49,15 @@ def read_cases(
         limit: at most that many, spread evenly over the file.
         edge_probabilities: of held-out random graphs.
     """
-    if path is None and task.family == "sudoku" and task.size > SMALL_SUDOKU:
+    is_made = task.family == "maze" or (task.family == "sudoku" and task.size > SMALL_SUDOKU)
+    if path is None and is_made:
         cases = _generated(task, limit or NUM_GENERATED)
     elif path is None:
         cases = held_out_cases(task, edge_probabilities=edge_probabilities)
     elif path.suffix == ".tsv":
         cases = _from_tsv(path)
     elif path.suffix == ".npz":
-        cases = _from_archive(path)
+        cases = _mazes(task, path) if task.family == "maze" else _from_archive(path)
     else:
         cases = _from_lines(task, path)
     return spread(cases, limit)
@@ -135,16 +137,27 @@ def _from_archive(path: Path) -> list[Case]:
     return [Case(_sudoku(row), "all", 1) for row in examples.givens]
 
 
+def _mazes(task: Task, path: Path) -> list[Case]:
+    family = puzzles.family(task.family)
+    return [
+        Case(family.instance_of(task, Encoded(tokens=row)), "all", None)
+        for row in read_mazes(path, task)
+    ]
+
+
 def _sudoku(givens: Tokens) -> object:
     text = "".join("." if token == BLANK else str(token - BLANK) for token in givens.tolist())
     return puzzles.family("sudoku").parse_text(text)
 
 
 def _generated(task: Task, count: int) -> list[Case]:
-    """Make minimal puzzles with one solution, the same ones each time."""
+    """Make minimal puzzles with one solution, or mazes with many, the same ones each time."""
     family = puzzles.family(task.family)
     rng = np.random.default_rng(0)
-    return [Case(family.generate(task, rng), "all", 1) for _ in range(count)]
+    number = None if task.family == "maze" else 1
+    return [
+        Case(family.generate(task, rng, num_solutions=number), "all", number) for _ in range(count)
+    ]
 
 
 def _board(task: Task, givens: Tokens) -> object:

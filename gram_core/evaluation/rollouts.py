@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
+from gram_core.confirmation import confirmed, row_check
 from gram_core.model import answer
 from gram_core.puzzles.base import Encoded, Symmetry, Tokens
 from gram_core.solve import unit_tables
@@ -163,13 +164,16 @@ class Recorder:
         state = LatentState(fresh.high.contiguous(), fresh.low.contiguous())
         first, halted, final = _Moment(), _Moment(), _Moment()
         valid = []
+        task = self._loaded.task
+        check = row_check(task, _host(rows.givens)) if task.has_other_rules else None
         for step in range(depth):
             key = NoiseKey(rows.seed, rows.trajectory, torch.full_like(rows.seed, step))
             output = self._advance(state, embedding, key, rows.adjacency)
             state = output.state
-            allows_blank = self._loaded.task.allows_blank
-            tokens = answer(output.logits, rows.givens, allows_blank=allows_blank)
+            tokens = answer(output.logits, rows.givens, allows_blank=task.allows_blank)
             is_valid = verify(tokens, rows.givens, self._tables, adjacency=rows.adjacency).is_valid
+            if check is not None:
+                is_valid = confirmed(is_valid, tokens, check)
             now = (tokens, output.halt, output.value)
             first.take(is_valid, step + 1, now)
             halted.take(output.halt > 0, step + 1, now)
@@ -177,6 +181,10 @@ class Recorder:
             valid.append(is_valid)
         moments = [each.answers(rows.views) for each in (first, halted, final)]
         return _Outcome(torch.stack(valid, dim=1).cpu().numpy(), *moments)
+
+
+def _host(givens: Tensor) -> Tokens:
+    return givens.cpu().numpy().astype(np.uint8)
 
 
 class _Rows(NamedTuple):

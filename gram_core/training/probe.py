@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram_core import puzzles
-from gram_core.confirmation import Check, confirmed
+from gram_core.confirmation import confirmed, row_check
 from gram_core.model import Gram, answer
-from gram_core.puzzles.base import Encoded, Task
+from gram_core.puzzles.base import Task
 from gram_core.solve import rollout, unit_tables
 from gram_core.training.batch import Examples
 from gram_kernels.verify import verify
@@ -48,7 +47,8 @@ def probe(model: Gram, task: Task, examples: Examples, *, width: int, depth: int
     answers = torch.zeros_like(givens)
     is_solved = torch.zeros(len(givens), dtype=torch.bool, device=device)
     tables = unit_tables(task).to(device)
-    check = _check(task, examples, width) if task.has_other_rules else None
+    rows = np.repeat(examples.givens, width, axis=0)
+    check = row_check(task, rows) if task.has_other_rules else None
     steps = rollout(
         model, givens, torch.full_like(indices, 7), indices, depth=depth, adjacency=graphs
     )
@@ -60,13 +60,6 @@ def probe(model: Gram, task: Task, examples: Examples, *, width: int, depth: int
         answers = torch.where((is_valid & ~is_solved)[:, None], current, answers)
         is_solved |= is_valid
     return _result(answers.view(count, width, -1), is_solved.view(count, width))
-
-
-def _check(task: Task, examples: Examples, width: int) -> Check:
-    """Return the plain check of rows that repeat every instance ``width`` times."""
-    family = puzzles.family(task.family)
-    instances = [family.instance_of(task, Encoded(tokens=row)) for row in examples.givens]
-    return lambda row, tokens: family.check(instances[row // width], tokens)
 
 
 def _result(answers: Tensor, is_solved: Tensor) -> ProbeResult:

@@ -9,6 +9,7 @@ from gram_core.errors import ConfigError
 from gram_core.puzzles.base import PAD, Task
 from gram_core.training.batch import Examples, Source
 from gram_core.training.empty_boards import EmptyBoards
+from gram_core.training.maze_files import MazeFiles
 from gram_core.training.pools import (
     Pool,
     PooledSource,
@@ -34,6 +35,10 @@ def training_source(
         if data is None:
             raise ConfigError("data", None, "sudoku-9x9 trains on files: pass --data FOLDER")
         return SudokuFiles(data, max_rating=chosen.max_rating, hard_share=chosen.hard_share)
+    if task.family == "maze":
+        if data is None:
+            raise ConfigError("data", None, f"{task.name} trains on files: pass --data FOLDER")
+        return MazeFiles(data, task)
     pool = make_pool(task, "train")
     if task.family != "nqueens":
         return PooledSource(task, pool)
@@ -47,7 +52,7 @@ def training_source(
 def probe_examples(source: Source, *, purpose: Purpose = "solve") -> Examples:
     """Return a few instances to watch a run by: held-out ones where they are generated."""
     task = source.task
-    if task.name == "sudoku-9x9" or purpose == "generate":
+    if task.name == "sudoku-9x9" or task.family == "maze" or purpose == "generate":
         return source.draw(NUM_PROBED, 1.0, np.random.default_rng(5))
     pool = make_pool(task, "held_out")
     rows = np.random.default_rng(5).permutation(len(pool.givens))[:NUM_PROBED]

@@ -1,5 +1,6 @@
 """The plain loop and the views: results are functions of (model, instance, seed, trajectory)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model, save_model
-from gram_core.config import preset
+from gram_core.config import InitialState, preset
 from gram_core.model import Gram
 from gram_core.solve import solve
 from gram_core.views import through, view
@@ -22,10 +23,11 @@ def shipped() -> LoadedModel:
     return load_model(find_model("sudoku-4x4"))
 
 
-def random_model(folder: Path, name: str) -> LoadedModel:
+def random_model(folder: Path, name: str, *, initial_state: InitialState = "fixed") -> LoadedModel:
     torch.manual_seed(4)
     task = puzzles.task(name)
-    model = Gram(preset("tiny", task), task.units)
+    config = replace(preset("tiny", task), initial_state=initial_state)
+    model = Gram(config, task.units)
     save_model(folder, model, name=name, task=task, depth=4, dtype=torch.float32)
     return load_model(folder)
 
@@ -109,3 +111,14 @@ def test_a_graph_is_seen_with_its_edges_moved_along() -> None:
             seen.adjacency[i, j] == encoded.adjacency[symmetry.positions[i], symmetry.positions[j]]
         )
     assert np.array_equal(symmetry.invert(seen.tokens), encoded.tokens)
+
+
+def test_a_path_counts_as_solved_only_when_it_is_shortest(tmp_path: Path) -> None:
+    loaded = random_model(tmp_path, "maze-1x3", initial_state="random")
+    family = puzzles.family("maze")
+    instance = family.parse({"grid": ["S.G"]})
+    results = solve(loaded, instance, width=40, depth=3, seed=5, batch=8)
+    valid = [family.check(instance, result.tokens) for result in results]
+    assert [result.solved_at is not None for result in results] == valid
+    assert True in valid
+    assert False in valid

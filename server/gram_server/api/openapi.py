@@ -20,6 +20,7 @@ PUZZLE_BODIES: tuple[type[BaseModel], ...] = (
     schemas.SudokuBody,
     schemas.NQueensBody,
     schemas.GraphColoringBody,
+    schemas.MazeBody,
 )
 BODIES: tuple[type[BaseModel], ...] = (*PUZZLE_BODIES, job_schemas.BatchBody)
 

@@ -87,6 +87,18 @@ class NQueensBody(Schema):
     """Rows of `Q` and `.` instead of `n` and `queens`."""
 
 
+class MazeBody(Schema):
+    """A maze whose shortest path from start to goal is wanted; the answer is the path's cells."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"puzzle": "maze", "grid": ["S.#", "..#", "#.G"]}]}
+    )
+
+    puzzle: Literal["maze"] = "maze"
+    grid: str | list[str]
+    """Rows of `S` (start), `G` (goal), `#` (wall) and `.` or a space (free)."""
+
+
 class GraphColoringBody(Schema):
     """A graph whose vertices are to be coloured, neighbours differently."""
 

@@ -24,6 +24,10 @@ WANTED = [
     ("graph-coloring-8", 5),
     ("graph-coloring-10", 2),
     ("graph-coloring-9-4", 3),
+    ("maze-1x2", 1),
+    ("maze-8x8", 1),
+    ("maze-7x9", 2),
+    ("maze-8x8", 4),
 ]
 
 
@@ -41,7 +45,7 @@ def test_generated_instances_have_the_promised_number_of_solutions(
 
 
 @pytest.mark.parametrize(
-    "name", ["sudoku-9x9", "sudoku-4x4", "nqueens-8", "nqueens-1", "graph-coloring-8"]
+    "name", ["sudoku-9x9", "sudoku-4x4", "nqueens-8", "nqueens-1", "graph-coloring-8", "maze-6x6"]
 )
 def test_instances_with_any_number_of_solutions_have_one(name: str) -> None:
     shape = task(name)
@@ -52,7 +56,7 @@ def test_instances_with_any_number_of_solutions_have_one(name: str) -> None:
         assert len(list(puzzle.enumerate(instance, limit=1))) == 1
 
 
-@pytest.mark.parametrize("name", ["sudoku-9x9", "nqueens-8", "graph-coloring-8"])
+@pytest.mark.parametrize("name", ["sudoku-9x9", "nqueens-8", "graph-coloring-8", "maze-8x8"])
 def test_the_same_generator_state_makes_the_same_instance(name: str) -> None:
     shape = task(name)
     puzzle = family(shape.family)
@@ -63,7 +67,13 @@ def test_the_same_generator_state_makes_the_same_instance(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "num_solutions"),
-    [("nqueens-2", None), ("nqueens-3", 1), ("nqueens-4", 3), ("graph-coloring-2", 3)],
+    [
+        ("nqueens-2", None),
+        ("nqueens-3", 1),
+        ("nqueens-4", 3),
+        ("graph-coloring-2", 3),
+        ("maze-1x2", 2),
+    ],
 )
 def test_impossible_wishes_are_refused(name: str, num_solutions: int | None) -> None:
     shape = task(name)

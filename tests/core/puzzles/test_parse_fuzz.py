@@ -36,6 +36,7 @@ GRIDS = (
     st.text(alphabet="12345.", min_size=16, max_size=16)
     | st.text(alphabet="123456789.x", min_size=80, max_size=82)
     | st.lists(st.text(alphabet="Q.", min_size=4, max_size=4), min_size=4, max_size=4)
+    | st.lists(st.text(alphabet="SG#. ", min_size=3, max_size=3), min_size=1, max_size=2)
     | st.lists(st.lists(st.integers(-1, 5), min_size=4, max_size=4), min_size=4, max_size=4)
 )
 DIMACS = st.lists(
@@ -44,10 +45,11 @@ DIMACS = st.lists(
 DRAWINGS = (
     st.text(alphabet="1.", min_size=16, max_size=16)
     | st.lists(st.text(alphabet="Q.", min_size=3, max_size=3), max_size=4).map("\n".join)
+    | st.lists(st.text(alphabet="SG. ", min_size=2, max_size=2), max_size=2).map("\n".join)
     | DIMACS
 )
 LIKELY = {
-    "puzzle": st.sampled_from(["sudoku", "nqueens", "graph-coloring"]),
+    "puzzle": st.sampled_from(["sudoku", "nqueens", "graph-coloring", "maze"]),
     "grid": GRIDS,
     "n": st.integers(0, 66),
     "queens": PAIRS,
@@ -117,7 +119,7 @@ def read(rules: AnyFamily, body: object) -> object:
         return refusal
 
 
-@pytest.mark.parametrize("name", ["sudoku", "nqueens", "graph-coloring"])
+@pytest.mark.parametrize("name", ["sudoku", "nqueens", "graph-coloring", "maze"])
 @given(body=BODIES)
 @settings(max_examples=400)
 def test_only_puzzle_invalid_comes_out_of_parse(name: str, body: object) -> None:
@@ -160,7 +162,7 @@ def has_repeated(values: Iterable[int]) -> bool:
     return len(set(listed)) < len(listed)
 
 
-@pytest.mark.parametrize("name", ["sudoku", "nqueens", "graph-coloring"])
+@pytest.mark.parametrize("name", ["sudoku", "nqueens", "graph-coloring", "maze"])
 @given(text=st.text() | st.text(alphabet="pe 0123456789.Qq|+-\n", max_size=200) | DRAWINGS)
 @settings(max_examples=200)
 def test_only_puzzle_invalid_comes_out_of_text(name: str, text: str) -> None:

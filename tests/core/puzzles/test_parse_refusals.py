@@ -276,7 +276,43 @@ COLORING = [
     ),
 ]
 
-TABLE = SUDOKU + QUEENS + COLORING
+MAZE = [
+    Refusal("maze", {}, "grid", "is missing"),
+    Refusal("maze", {"grid": ["SG"], "start": [0, 0]}, "start", "is not a field of maze"),
+    Refusal("maze", {"grid": 7}, "grid", "must be a list, not 7"),
+    Refusal("maze", {"grid": []}, "grid", "has 0 rows; a maze has 1 to 64"),
+    Refusal("maze", {"grid": "\n\n"}, "grid", "has 0 rows"),
+    Refusal("maze", {"grid": [""]}, "grid[0]", "has 0 cells"),
+    Refusal("maze", {"grid": ["SG"] * 65}, "grid", "has 65 entries; at most 64"),
+    Refusal("maze", {"grid": ["S" * 65]}, "grid[0]", "has 65 cells; a row has 1 to 64"),
+    Refusal("maze", {"grid": "." * 20_000}, "grid", "at most 16640 are read"),
+    Refusal("maze", {"grid": ["S.", None]}, "grid[1]", "must be a string, not null"),
+    Refusal("maze", {"grid": ["S.G", "..", "..."]}, "grid[1]", "has 2 cells; row 0 of this maze"),
+    Refusal(
+        "maze", {"grid": ["S.G", ".x."]}, "grid[1]", 'column 1 holds the string "x"', ((1, 1),)
+    ),
+    Refusal("maze", {"grid": ["S\t.G"]}, "grid[0]", "column 1 holds", ((0, 1),)),
+    Refusal("maze", {"grid": ["..G"]}, "grid", "has no start: mark one cell S", (), "start"),
+    Refusal("maze", {"grid": ["S.."]}, "grid", "has no goal: mark one cell G", (), "goal"),
+    Refusal(
+        "maze",
+        {"grid": ["S.G", "G.."]},
+        "grid",
+        "has 2 cells G, at (0, 2), (1, 0); one is the goal",
+        ((0, 2), (1, 0)),
+        "goal",
+    ),
+    Refusal(
+        "maze",
+        {"grid": ["S#.", "##.", "..G"]},
+        "grid",
+        "no way leads from the start at row 0, column 0 to the goal at row 2, column 2",
+        ((0, 0), (2, 2)),
+        "path",
+    ),
+]
+
+TABLE = SUDOKU + QUEENS + COLORING + MAZE
 
 
 @pytest.mark.parametrize("refusal", TABLE, ids=range(len(TABLE)))
@@ -311,6 +347,8 @@ def test_hostile_bodies_get_a_bounded_answer() -> None:
         ("sudoku", {"grid": "9" * 81}),
         ("nqueens", {"grid": ["Q" * 64] * 64}),
         ("nqueens", {"grid": ["x" * 64] * 64}),
+        ("maze", {"grid": ["x" * 64] * 64}),
+        ("maze", {"grid": ["S" * 64] * 64}),
         ("graph-coloring", {"vertices": 2, "edges": [[0, 1]] * 30_000}),
         ("graph-coloring", {f"field{number}" * 50: 0 for number in range(10_000)}),
     ]

@@ -89,7 +89,7 @@ def test_every_body_and_parameter_is_documented() -> None:
     solve = DOCUMENT["paths"]["/solve"]["post"]
     assert set(solve["requestBody"]["content"]) == {"application/json", "text/plain"}
     names = [part["$ref"].rsplit("/", 1)[1] for part in _one_of(solve)]
-    assert names == ["SudokuBody", "NQueensBody", "GraphColoringBody"]
+    assert names == ["SudokuBody", "NQueensBody", "GraphColoringBody", "MazeBody"]
     assert set(names) <= set(DOCUMENT["components"]["schemas"])
     assert {parameter["name"] for parameter in solve["parameters"]} == {
         *("puzzle", "width", "depth", "max_solutions", "deadline_ms", "seed"),

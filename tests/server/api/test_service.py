@@ -228,7 +228,8 @@ async def test_a_request_id_is_taken_over_where_it_is_plain(service: Any) -> Non
 
 async def test_families_and_models_are_listed(service: Any) -> None:
     puzzles = (await service.client.get("/puzzles")).json()["puzzles"]
-    assert [puzzle["name"] for puzzle in puzzles] == ["sudoku", "nqueens", "graph-coloring"]
+    names = [puzzle["name"] for puzzle in puzzles]
+    assert names == ["sudoku", "nqueens", "graph-coloring", "maze"]
     assert "sudoku-9x9" in puzzles[0]["tasks"]
     models = (await service.client.get("/models")).json()["models"]
     assert models[0] == {

@@ -1,0 +1,106 @@
+"""Neighbourhood heads against dense attention under a mask, forwards and backwards."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from gram_core import puzzles
+from gram_core.config import GramConfig, Rotary, preset
+from gram_core.layers import Attention
+from gram_core.near import NearAttention
+from gram_core.relations import OFFSETS, lines
+
+BOARDS = [(4, 5), (1, 6), (7, 1), (3, 3)]
+
+
+def config_of(rows: int, columns: int) -> GramConfig:
+    task = puzzles.task(f"maze-{rows}x{columns}")
+    return preset("tiny", task)
+
+
+def direction_table(rows: int, columns: int) -> Tensor:
+    """(cells, cells): index of the offset that leads from one cell to another, -1 where none."""
+    table = torch.full((rows * columns, rows * columns), -1)
+    for row in range(rows):
+        for column in range(columns):
+            for index, (down, right) in enumerate(OFFSETS):
+                if 0 <= row + down < rows and 0 <= column + right < columns:
+                    table[row * columns + column, (row + down) * columns + column + right] = index
+    return table
+
+
+def dense(near: NearAttention, qkv: Tensor) -> Tensor:
+    """Attend over all cells at once, with the neighbourhood as a mask."""
+    table = direction_table(near.rows, near.columns)
+    is_near = table >= 0
+    q, k, v = qkv.unbind(2)  # (batch, cells, heads, channels)
+    keys = k[:, None] + near.key_direction[table.clamp(min=0)]  # (batch, from, to, heads, channels)
+    values = v[:, None] + near.value_direction[table.clamp(min=0)]
+    scores = (q[:, :, None] * keys).sum(dim=-1) / math.sqrt(q.shape[-1])
+    scores = scores.masked_fill(~is_near[..., None], float("-inf"))
+    return (torch.softmax(scores, dim=2)[..., None] * values).sum(dim=2)
+
+
+@pytest.mark.parametrize(("rows", "columns"), BOARDS)
+def test_near_heads_are_dense_attention_under_a_mask(rows: int, columns: int) -> None:
+    torch.manual_seed(0)
+    config = config_of(rows, columns)
+    near = NearAttention(config, 2).double()
+    qkv = torch.randn(3, rows * columns, 3, 2, config.head_dim, dtype=torch.float64)
+    torch.testing.assert_close(near(qkv), dense(near, qkv), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("rows", "columns"), BOARDS)
+def test_gradients_of_near_heads_are_those_of_dense_attention(rows: int, columns: int) -> None:
+    torch.manual_seed(1)
+    config = config_of(rows, columns)
+    near = NearAttention(config, 2).double()
+    qkv = torch.randn(2, rows * columns, 3, 2, config.head_dim, dtype=torch.float64)
+    qkv.requires_grad_()
+    inputs = [qkv, near.key_direction, near.value_direction]
+    weight = torch.randn(2, rows * columns, 2, config.head_dim, dtype=torch.float64)
+    found = torch.autograd.grad((near(qkv) * weight).sum(), inputs)
+    expected = torch.autograd.grad((dense(near, qkv) * weight).sum(), inputs)
+    for one, other in zip(found, expected, strict=True):
+        # Scores are computed in float32.
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_a_maze_model_has_heads_for_neighbours_rows_and_columns() -> None:
+    torch.manual_seed(2)
+    config = config_of(4, 6)
+    assert config.head_kinds == ("near", "near", "row", "column")
+    attention = Attention(config, config.head_kinds, ())
+    x = torch.randn(1, 24, config.dim)
+    y = attention(x)
+    # A change of one cell reaches its row, its column and its neighbours, which lie in them.
+    changed = x.clone()
+    changed[0, 8] += 1.0
+    reached = (attention(changed) != y).any(dim=-1)[0].view(4, 6)
+    expected = torch.zeros(4, 6, dtype=torch.bool)
+    expected[1, :] = expected[:, 2] = True
+    assert torch.equal(reached, expected)
+
+
+def test_heads_on_lines_of_the_layout_know_the_order_of_their_cells() -> None:
+    torch.manual_seed(3)
+    config = config_of(2, 6)
+    x = torch.randn(1, 12, config.dim)
+    swapped = x[:, [0, 1, 3, 2, *range(4, 12)]]
+    rotaries: tuple[Rotary, Rotary] = ("none", "2d")
+    for rotary in rotaries:
+        chosen = replace(config, rotary=rotary, num_heads=4, head_kinds=("row",) * 4)
+        attention = Attention(chosen, chosen.head_kinds, ())
+        kept = torch.allclose(attention(x)[0, 0], attention(swapped)[0, 0], atol=1e-6)
+        assert kept == (rotary == "none")
+
+
+def test_lines_cover_the_board_twice() -> None:
+    groups = lines(3, 4)
+    assert [unit.name for unit in groups][:4] == ["row 0", "row 1", "row 2", "column 0"]
+    assert groups[1].cells == (4, 5, 6, 7)
+    assert groups[4].cells == (1, 5, 9)
+    assert sorted(cell for unit in groups for cell in unit.cells) == sorted([*range(12)] * 2)
