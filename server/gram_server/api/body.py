@@ -175,14 +175,10 @@ def parse_text(text: str, puzzle: str | None) -> PostedPuzzle:
 
 
 def _summary(refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> PuzzleInvalid:
-    """Return the refusal that tells most: one about cells means that the form was understood.
-
-    One that also names a broken rule goes before one that only cannot read a cell.
-    """
-    for must_name_rule in (True, False):
-        for _, error in refusals:
-            if any(issue.cells and (issue.rule or not must_name_rule) for issue in error.issues):
-                return error
+    """Return the refusal that tells most: a broken rule means that the form was understood."""
+    for _, error in refusals:
+        if any(issue.rule for issue in error.issues):
+            return error
     issues = [
         Issue(issue.field, f"as {refused.name}: {issue.detail}", issue.cells, issue.rule)
         for refused, error in refusals

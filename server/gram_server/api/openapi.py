@@ -115,9 +115,9 @@ def solve_request_body() -> Document:
     one_of = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     return {
         "required": True,
-        "description": "A puzzle as JSON; or as text: the cells of a sudoku, rows of queens, or a "
-        "graph in DIMACS form. Text is told from JSON by its first character, whatever the content "
-        "type.",
+        "description": "A puzzle as JSON; or as text: the cells of a sudoku, rows of queens, a "
+        "graph in DIMACS form, or a drawn maze. Text is told from JSON by its first character, "
+        "whatever the content type.",
         "content": {"application/json": {"schema": {"oneOf": one_of}}, "text/plain": text},
     }
 

@@ -24,7 +24,7 @@ from gram_server.job import (
 from gram_server.jobs.memory_store import MemoryStore, MemoryWorker
 from gram_server.settings import HttpConfig, QueueConfig, Settings
 
-TASKS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8")
+TASKS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8", "maze-2x3")
 
 
 @dataclass(slots=True)

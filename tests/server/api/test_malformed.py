@@ -239,3 +239,19 @@ def assert_problem(response: Any, status: int, code: str, field: str | None) -> 
     assert problem.detail
     if field is not None:
         assert field in [issue.field for issue in problem.errors], response.text
+
+
+async def test_a_wrong_character_is_told_for_each_form_that_it_may_be_meant_for(
+    service: Any,
+) -> None:
+    problem = (await service.solve("53..x" + "." * 76)).json()
+    details = [(issue["detail"], issue["cells"]) for issue in problem["errors"]]
+    assert [detail.partition(":")[0] for detail, _ in details] == [
+        *("as sudoku", "as nqueens", "as graph-coloring", "as maze")
+    ]
+    assert details[0][1] == [[0, 4]]
+
+
+async def test_a_broken_rule_shows_which_form_was_meant(service: Any) -> None:
+    problem = (await service.solve("S#.\n.#G")).json()
+    assert {issue["rule"] for issue in problem["errors"]} == {"path"}

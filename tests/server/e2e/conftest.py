@@ -86,9 +86,8 @@ class Server:
 Start = Callable[..., Server]
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model that keeps the givens and guesses the rest."""
+def save_guesser(path: Path, task_name: str, *, guesses: tuple[int, int] | None = None) -> Path:
+    """Save a random model that keeps the givens and guesses the rest: one of two, or anything."""
     import torch
 
     from gram_core import puzzles
@@ -97,7 +96,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gram_core.model import Gram
 
     torch.manual_seed(0)
-    task = puzzles.task("sudoku-4x4")
+    task = puzzles.task(task_name)
     config = replace(preset("tiny", task), sigma_init=0.9, initial_state="random")
     model = Gram(config, task.units).requires_grad_(False)
     for name, parameter in model.named_parameters():
@@ -106,9 +105,26 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.embedding.weight[puzzles.BLANK] = 0.0
     model.decoder.weight.copy_(model.embedding.weight)
     model.embedding.weight.mul_(10.0)
-    path = tmp_path_factory.mktemp("weights") / "sudoku-4x4"
-    save_model(path, model, name="sudoku-4x4", task=task, depth=16, dtype=torch.float32)
+    if guesses is not None:
+        direction = torch.randn_like(model.decoder.weight[0])
+        model.decoder.weight.zero_()
+        for token, sign in zip(guesses, (1.0, -1.0), strict=True):
+            model.decoder.weight[token] = sign * direction
+    save_model(path, model, name=task_name, task=task, depth=16, dtype=torch.float32)
     return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_guesser(tmp_path_factory.mktemp("weights") / "sudoku-4x4", "sudoku-4x4")
+
+
+@pytest.fixture(scope="session")
+def maze_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from gram_core.puzzles.base import BLANK, FIRST_VALUE
+
+    path = tmp_path_factory.mktemp("weights") / "maze-2x3"
+    return save_guesser(path, "maze-2x3", guesses=(BLANK, FIRST_VALUE))
 
 
 @pytest.fixture(scope="session")

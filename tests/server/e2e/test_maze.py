@@ -1,0 +1,85 @@
+"""Mazes through a real server, judged by a search of our own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gram_client import Client
+from gram_server.api.schemas import SolveResponse
+
+MAZE = [".S.", "..G"]
+"""Two moves lead from start to goal, over either of two cells."""
+TEXT = "\n".join(MAZE).replace(".", " ")
+WIDTH = 64
+
+
+@pytest.fixture(scope="module")
+def server(start_server: Callable[..., Any], maze_checkpoint: Path) -> Any:
+    return start_server("--model", str(maze_checkpoint))
+
+
+def is_shortest(path: list[list[int]]) -> bool:
+    """Judge a path through MAZE: from start to goal, each step to a cell beside, two in all."""
+    steps = [abs(a - c) + abs(b - d) for (a, b), (c, d) in pairwise(path)]
+    return [*path[:1], *path[-1:]] == [[0, 1], [1, 2]] and steps == [1, 1]
+
+
+@pytest.mark.parametrize("body", [json.dumps({"puzzle": "maze", "grid": MAZE}), TEXT])
+def test_both_shortest_paths_are_found_whatever_the_form(server: Any, body: str) -> None:
+    response = httpx.post(f"{server.url}/solve?width={WIDTH}&seed=3&count=exact", content=body)
+    answer = SolveResponse.model_validate(response.json())
+    assert (answer.puzzle, answer.status, answer.completeness.total) == ("maze", "solved", 2)
+    paths: Any = [solution.answer for solution in answer.solutions]
+    assert sorted(paths) == [[[0, 1], [0, 2], [1, 2]], [[0, 1], [1, 1], [1, 2]]]
+    assert all(is_shortest(path) for path in paths)
+
+
+def test_a_path_that_is_not_shortest_is_no_solution(server: Any) -> None:
+    answer = httpx.post(
+        f"{server.url}/solve?width=256&seed=1&halt=never&depth=8",
+        json={"puzzle": "maze", "grid": MAZE},
+        timeout=60.0,
+    ).json()
+    assert 0 < answer["valid_trajectories"] < 256
+    assert all(is_shortest(solution["answer"]) for solution in answer["solutions"])
+
+
+def test_the_exact_solver_answers_where_the_model_does_not(server: Any) -> None:
+    params: dict[str, str | int] = {"width": 1, "depth": 1, "seed": 0, "fallback": "exact"}
+    maze = {"puzzle": "maze", "grid": ["S..", "..G"]}
+    [solution, *_] = httpx.post(f"{server.url}/solve", params=params, json=maze).json()["solutions"]
+    assert len(solution["answer"]) == 4
+
+
+def test_a_walled_off_goal_is_refused_with_both_ends(server: Any) -> None:
+    response = httpx.post(f"{server.url}/solve", content="S#.\n.#G")
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (422, "puzzle_invalid")
+    [issue] = [issue for issue in problem["errors"] if issue["cells"]]
+    assert (issue["cells"], issue["rule"]) == ([[0, 0], [1, 2]], "path")
+
+
+def test_the_client_and_the_console_script_draw_the_path(server: Any) -> None:
+    with Client(server.url) as client:
+        result = client.solve(TEXT, width=WIDTH, seed=3)
+    first = result.solutions[0].answer
+    assert is_shortest([list(cell) for cell in first])  # type: ignore[arg-type]  # a path
+    command = [sys.executable, "-m", "gram_client.cli", "solve", "-", "--base-url", server.url]
+    command += ["--width", str(WIDTH), "--seed", "3"]
+    ran = subprocess.run(command, input=TEXT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    drawings = {"\n".join(lines.splitlines()[1:3]) for lines in ran.stdout.split("solution ")[1:]}
+    assert drawings == {" S*\n  G", " S \n *G"}
+
+
+def test_a_bigger_maze_needs_a_model_of_its_size(server: Any) -> None:
+    problem = httpx.post(f"{server.url}/solve", content="S..\n...\n..G").json()
+    assert problem["code"] == "model_unknown"
+    assert "maze-3x3" in problem["detail"]
