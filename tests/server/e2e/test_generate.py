@@ -232,3 +232,24 @@ def test_the_rate_of_valid_boards_is_measured(server: Any) -> None:
     answer = generate(server, count=9, depth=DEPTH, seed=2, max_trajectories=200)
     valid, invalid = (now - then for now, then in zip(sampled(), before, strict=True))
     assert (valid, valid + invalid) == (answer["valid_trajectories"], answer["trajectories"])
+
+
+@pytest.mark.slow
+def test_the_shipped_weights_make_up_whole_sudokus(start_server: Callable[..., Any]) -> None:
+    answer = generate(
+        start_server("--model", "sudoku-9x9-generate"), count=3, clues="unique", seed=7
+    )
+    assert answer["status"] == "complete"
+    assert answer["task"] == "sudoku-9x9"
+    sudoku = puzzles.family("sudoku")
+    for board in answer["boards"]:
+        rows = [board["answer"][start : start + 9] for start in range(0, 81, 9)]
+        columns = ["".join(row[place] for row in rows) for place in range(9)]
+        boxes = [
+            "".join(row[c : c + 3] for row in rows[r : r + 3]) for r in (0, 3, 6) for c in (0, 3, 6)
+        ]
+        for group in rows + columns + boxes:
+            assert sorted(group) == list("123456789")
+        grid = sudoku.parse({"grid": board["puzzle"]})
+        found = [sudoku.decode(grid, tokens) for tokens in sudoku.enumerate(grid, limit=2)]
+        assert found == [board["answer"]]
