@@ -13,7 +13,7 @@ TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help install serve test check train bench clean
+.PHONY: help install serve test faults chaos check train bench clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -33,6 +33,12 @@ serve: install  ## start the server (HOST, PORT, ARGS)
 test: install  ## run the tests (ARGS)
 	@command -v redis-server >/dev/null 2>&1 || echo "redis-server is not installed: tests marked redis are skipped" >&2
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: install  ## run the tests that kill, stop and cut off real processes (ARGS)
+	$(BIN)/python -m pytest -m "faults or redis" tests/faults $(ARGS)
+
+chaos: install  ## kill workers and Redis at random under load (ARGS, as --minutes 10)
+	$(BIN)/python tests/faults/chaos.py $(ARGS)
 
 check: install  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from gram_server.api import Context
 from gram_server.app import create_app
 from gram_server.child import ChildWorker
+from gram_server.http_protocol import patient_protocol
 from gram_server.settings import Settings
 
 POLL_S = 0.02
@@ -91,6 +92,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.http.host,
         port=settings.http.port,
         lifespan="on",
+        http=patient_protocol(settings.http.header_timeout_s),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -29,7 +29,7 @@ BLOCK_S = 1.0
 DOWN_S = 0.25
 """How long Redis is taken to be down after it could not be reached."""
 CONNECT_S = 1.0
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 16
 
 WANTED_SETTINGS = {
     "maxmemory-policy": ("noeviction", "it may drop jobs when its memory is full"),
@@ -94,8 +94,11 @@ class RedisConnection:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        await self._commands.aclose()
-        await self._blocking.aclose()
+        for client in (self._commands, self._blocking):
+            try:
+                await client.aclose()
+            except (RedisError, OSError) as error:
+                logger.debug("a connection did not close in time: %r", error)
 
     async def _run(self, client: Client, name: str, arguments: tuple[Argument, ...]) -> Any:
         wanted = script(name)
@@ -152,8 +155,8 @@ def open_client(config: RedisConfig, *, num_retries: int) -> Client:
         "socket_timeout": BLOCK_S + config.redis_timeout_s,
         "socket_connect_timeout": min(CONNECT_S, config.redis_timeout_s),
         "socket_keepalive": True,
-        # One for each that has room, and those that block.
-        "max_connections": 2 * MAX_CONNECTIONS,
+        # One for each that has room, and more for a moment, while broken ones are let go.
+        "max_connections": 8 * MAX_CONNECTIONS,
         "protocol": 2,
     }
     retry = Retry(NoBackoff(), num_retries)

@@ -6,10 +6,10 @@ now and then by itself, so that a lost note costs time and nothing else.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gram_server.errors import (
     JobGone,
@@ -39,11 +39,14 @@ LOOK_S = 1.0
 """How often one who waits looks by itself."""
 LOOKS_PER_S = 500
 """All of them together look at most this often: with many, each looks more rarely."""
+OUTAGE_LOOK_S = 0.3
 HOUSEKEEPING_S = 1.0
 GRACE_S = 1.0
 """How long past its deadline a running job may take; the scripts have the same number."""
 MAX_OUTAGE_S = 60.0
 """How long one who waits bears with a Redis that is gone."""
+
+_T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +107,7 @@ class RedisStore:
         self._start()
         position = max(after, 0)
         with self._watches.open(job_id) as watch:
-            watch.expect()
-            glance = await self._glance(job_id, position)
+            glance = await self._look(job_id, position, watch)
             while True:
                 for event in glance.events:
                     yield await self._whole(job_id, event)
@@ -113,7 +115,7 @@ class RedisStore:
                 if glance.state.is_final:
                     return
                 await self._pause(watch, glance, until_s=None)
-                glance = await self._look_again(job_id, position, watch)
+                glance = await self._look(job_id, position, watch)
 
     async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
         """Return the record as soon as it is final, or as it stands after the timeout."""
@@ -121,13 +123,12 @@ class RedisStore:
         now_s = asyncio.get_running_loop().time()
         until_s = None if timeout_s is None else now_s + timeout_s
         with self._watches.open(job_id) as watch:
-            watch.expect()
-            glance = await self._glance(job_id, 0)
+            glance = await self._look(job_id, 0, watch)
             while not glance.state.is_final:
                 if not await self._pause(watch, glance, until_s=until_s):
                     break
-                glance = await self._look_again(job_id, 0, watch)
-        return await self.get(job_id)
+                glance = await self._look(job_id, 0, watch)
+        return await self._patiently(lambda: self.get(job_id))
 
     async def get(self, job_id: str) -> JobRecord:
         """Return the record; raise ``JobNotFound``."""
@@ -210,18 +211,23 @@ class RedisStore:
             events=list(load_events(events)),
         )
 
-    async def _look_again(self, job_id: str, after: int, watch: Watch) -> Glance:
-        """Look at a job that was there; an outage of Redis is waited out for a while."""
+    async def _look(self, job_id: str, after: int, watch: Watch) -> Glance:
+        """Look at a job, with patience."""
+        watch.expect()
+        return await self._patiently(lambda: self._glance(job_id, after))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask until Redis answers: who waits for a job bears with an outage for a while."""
         loop = asyncio.get_running_loop()
         give_up_s = loop.time() + MAX_OUTAGE_S
         while True:
-            watch.expect()
             try:
-                return await self._glance(job_id, after)
+                return await ask()
             except StoreUnavailable:
+                self._raise_if_closed()
                 if loop.time() > give_up_s:
                     raise
-            await watch.wait(LOOK_S)
+            await asyncio.sleep(OUTAGE_LOOK_S)
 
     async def _pause(self, watch: Watch, glance: Glance, *, until_s: float | None) -> bool:
         """Wait for news, a deadline or the next look; return whether there is time left."""
@@ -246,7 +252,7 @@ class RedisStore:
         """Return an event with its data; that of the last one stands in the record."""
         if not event.kind.is_final or event.data:
             return event
-        record = await self.get(job_id)
+        record = await self._patiently(lambda: self.get(job_id))
         if event.kind is EventKind.ERROR:
             error = record.error or CANCELLED
             data: dict[str, Any] = {"code": error.code, "detail": error.detail}

@@ -1,0 +1,159 @@
+"""A Redis that restarts, forgets, is gone, stalls, drops its clients or is full."""
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from gram_server.errors import JobNotFound, StoreUnavailable
+from gram_server.job import JobState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.redis]
+
+EASY = ".234341221434321"
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+@pytest.mark.faults
+async def test_a_redis_that_is_killed_comes_back_with_every_job(
+    start_redis: Any, open_queue: Any, park: Any
+) -> None:
+    redis = start_redis(*DURABLE)
+    queue = await open_queue(redis.url)
+    park.worker(queue.url, "--work-s", "0.3", "--room", "2", "--lease-s", "3")
+    job_ids = await queue.submit_many(12)
+    ends = asyncio.create_task(queue.ends(job_ids))
+    await asyncio.sleep(0.5)
+    redis.kill()
+    await asyncio.sleep(0.5)
+    redis.start()
+    records = await ends
+    assert [record.job.id for record in records] == job_ids
+    assert {record.state for record in records} == {JobState.DONE}
+    await queue.clean()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("loss", ["restart", "flush"])
+async def test_a_redis_that_forgot_everything_is_taken_as_it_is(
+    start_redis: Any, open_queue: Any, park: Any, loss: str
+) -> None:
+    redis = start_redis()
+    queue = await open_queue(redis.url)
+    worker = park.worker(queue.url, "--work-s", "1.0", "--room", "2", "--lease-s", "2")
+    job_ids = await queue.submit_many(6)
+    waits = (queue.store.wait(one, timeout_s=30.0) for one in job_ids)
+    ends = asyncio.gather(*waits, return_exceptions=True)
+    await asyncio.sleep(0.4)
+    if loss == "restart":
+        redis.kill()
+        redis.start()
+    else:
+        await queue.redis.flushall()
+    assert {type(end) for end in await ends} == {JobNotFound}
+    num_lines = len(worker.lines)
+    [record] = await queue.ends([await queue.submit()])
+    assert record.state is JobState.DONE
+    await asyncio.sleep(1.0)
+    assert len(worker.lines) - num_lines < 20
+    await queue.clean()
+
+
+@pytest.mark.faults
+async def test_while_redis_is_gone_requests_are_refused_at_once_and_work_goes_on(
+    start_redis: Any, open_queue: Any, park: Any
+) -> None:
+    redis = start_redis(*DURABLE)
+    queue = await open_queue(redis.url)
+    api = park.start_api(queue.url)
+    park.worker(queue.url, "--work-s", "2.0", "--lease-s", "10")
+    await asyncio.to_thread(park.wait_api, api)
+    async with httpx.AsyncClient(base_url=api.url, timeout=10.0) as client:
+        job_id = (await client.post("/jobs", content=EASY)).json()["id"]
+        waiting = asyncio.create_task(queue.ends([job_id]))
+        await asyncio.sleep(0.3)
+        redis.kill()
+        end_s = time.monotonic() + 5.0
+        while time.monotonic() < end_s:
+            started_s = time.monotonic()
+            for method, path in (("POST", "/solve"), ("POST", "/jobs"), ("GET", f"/jobs/{job_id}")):
+                refused = await client.request(method, path, content=EASY)
+                assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+                assert int(refused.headers["Retry-After"]) >= 1
+            assert time.monotonic() - started_s < 2.0
+            assert (await client.get("/livez")).status_code == 200
+            await asyncio.sleep(0.3)
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        assert "Redis" in ready.json()["detail"]
+        assert (await client.get("/metrics")).status_code == 200
+        redis.start()
+        [record] = await waiting
+        assert (record.state, record.job.attempt) == (JobState.DONE, 0)
+        answer = await client.post("/jobs?wait=1", content=EASY)
+        assert answer.status_code == 422
+        again = await client.get(f"/jobs/{job_id}")
+        assert again.json()["state"] == "done"
+    await queue.clean()
+
+
+async def test_dropped_connections_cost_no_job(queue: Any, park: Any) -> None:
+    park.worker(queue.url, "--work-s", "0.05", "--room", "4")
+    job_ids: list[str] = []
+
+    async def keep_killing() -> None:
+        while True:
+            await queue.redis.client_kill_filter(_type="normal")
+            await asyncio.sleep(0.1)
+
+    killing = asyncio.create_task(keep_killing())
+    while len(job_ids) < 40:
+        job = queue.job()
+        while job is not None:
+            # What the caller does with a 503: the same request once more.
+            try:
+                job_ids.append(await queue.store.submit(job))
+                job = None
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+    killing.cancel()
+    await asyncio.gather(killing, return_exceptions=True)
+    records = await queue.ends(job_ids)
+    assert {record.state for record in records} == {JobState.DONE}
+    await queue.clean()
+
+
+@pytest.mark.faults
+async def test_a_redis_that_stalls_delays_and_loses_nothing(queue: Any, park: Any) -> None:
+    park.worker(queue.url, "--work-s", "0.1", "--room", "4", "--lease-s", "10")
+    job_ids = await queue.submit_many(10)
+    await queue.redis.client_pause(1500)
+    ends = asyncio.create_task(queue.ends(job_ids))
+    await asyncio.sleep(2.0)
+    more = await queue.submit_many(10)
+    sleeping = asyncio.create_task(queue.redis.execute_command("DEBUG", "SLEEP", "1.5"))
+    records = await ends + await queue.ends(more)
+    await sleeping
+    assert {record.state for record in records} == {JobState.DONE}
+    await queue.clean()
+
+
+async def test_a_full_redis_refuses_and_finishes_what_it_has(
+    start_redis: Any, open_queue: Any, park: Any
+) -> None:
+    queue = await open_queue(start_redis().url)
+    job_ids = await queue.submit_many(20)
+    used = (await queue.redis.info("memory"))["used_memory"]
+    await queue.redis.config_set("maxmemory", used - 1024)
+    with pytest.raises(StoreUnavailable, match="OutOfMemory"):
+        await queue.submit()
+    park.worker(queue.url, "--work-s", "0.05")
+    records = await queue.ends(job_ids)
+    assert {record.state for record in records} == {JobState.DONE}
+    with pytest.raises(StoreUnavailable, match="OutOfMemory"):
+        await queue.submit()
+    await queue.redis.config_set("maxmemory", 0)
+    assert [end.state for end in await queue.ends([await queue.submit()])] == [JobState.DONE]
+    await queue.clean()

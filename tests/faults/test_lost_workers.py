@@ -1,0 +1,100 @@
+"""Workers that are killed, stopped, slow or poisoned."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from gram_server.job import JobState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.redis]
+
+LEASE_S = 1.5
+
+
+async def test_the_job_of_a_killed_worker_is_done_by_another_within_its_lease(
+    queue: Any, park: Any
+) -> None:
+    first = park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "30")
+    job_id = await queue.submit()
+
+    async def is_running() -> bool:
+        return bool(await queue.running())
+
+    await queue.until(is_running)
+    park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
+    first.kill()
+    killed_s = time.monotonic()
+    [record] = await queue.ends([job_id])
+    assert time.monotonic() - killed_s < LEASE_S + 1.0
+    assert (record.state, record.job.attempt) == (JobState.DONE, 1)
+    kinds = [event.kind async for event in queue.store.events(job_id)]
+    assert kinds == ["accepted", "solution", "done"]
+    await queue.clean()
+
+
+@pytest.mark.faults
+async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Any, park: Any) -> None:
+    sleeper = park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.5")
+    job_id = await queue.submit()
+    await asyncio.sleep(0.2)
+    assert await queue.running() == 1
+    sleeper.pause()
+    other = park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
+    [record] = await queue.ends([job_id])
+    sleeper.resume()
+    await asyncio.sleep(1.5)
+    later = await queue.store.get(job_id)
+    assert (later.result, later.state, later.job.attempt) == (record.result, "done", 1)
+    assert f"-{other.pid}-" in record.result["model"]
+    kinds = [event.kind async for event in queue.store.events(job_id)]
+    assert kinds == ["accepted", "solution", "done"]
+    # It is as good as before.
+    other.kill()
+    [record] = await queue.ends([await queue.submit()])
+    assert f"-{sleeper.pid}-" in record.result["model"]
+    await queue.clean()
+
+
+@pytest.mark.faults
+async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Any, park: Any) -> None:
+    for _ in range(2):
+        park.worker(queue.url, "--lease-s", "0.6", "--work-s", "2.5")
+    records = await queue.ends(await queue.submit_many(4))
+    assert [(record.state, record.job.attempt) for record in records] == [(JobState.DONE, 0)] * 4
+    assert (await queue.store.stats()).redelivered == 0
+    await queue.clean()
+
+
+@pytest.mark.faults
+async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(queue: Any, park: Any) -> None:
+    flags = ("--lease-s", "0.6", "--max-attempts", "2", "--work-s", "0.05", "--room", "2")
+    poison = await queue.submit(seed=13)
+    good = await queue.submit_many(6)
+    for _ in range(3):
+        victim = park.worker(queue.url, *flags)
+        assert await asyncio.to_thread(victim.handle.wait, 30.0) == 1
+    park.worker(queue.url, *flags)
+    [record, *others] = await queue.ends([poison, *good])
+    assert record.state is JobState.FAILED
+    assert (record.error.code, record.job.attempt) == ("worker_lost", 3)
+    assert {other.state for other in others} == {JobState.DONE}
+    [(_, letter)] = await queue.redis.xrange("{gram}:1:dead")
+    assert (letter[b"id"].decode(), letter[b"reason"]) == (poison, b"worker_lost")
+    await queue.clean()
+
+
+@pytest.mark.faults
+async def test_a_rolling_restart_at_load_loses_nothing(queue: Any, park: Any) -> None:
+    flags = ("--lease-s", "5", "--work-s", "0.15", "--room", "4")
+    workers = [park.worker(queue.url, *flags) for _ in range(2)]
+    job_ids = await queue.submit_many(80)
+    for old in workers:
+        park.worker(queue.url, *flags)
+        old.terminate()
+        assert await asyncio.to_thread(old.handle.wait, 20.0) == 0
+    records = await queue.ends(job_ids)
+    assert {record.state for record in records} == {JobState.DONE}
+    assert {record.job.attempt for record in records} == {0}
+    await queue.clean()

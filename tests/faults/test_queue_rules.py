@@ -1,0 +1,111 @@
+"""Rules of the queue when many ask at once, and in every state of a job."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+
+from gram_server.errors import KeyConflict
+from gram_server.job import JobState
+from gram_server.jobs.store import Ticket
+
+pytestmark = [pytest.mark.anyio, pytest.mark.redis]
+
+EASY = ".234341221434321"
+
+
+async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
+    queue: Any, open_queue: Any
+) -> None:
+    fingerprint = hashlib.sha256(b"body").hexdigest()
+    ticket = Ticket(owner="me", key="k", fingerprint=fingerprint)
+    stores = [queue.store, *[(await open_queue(queue.url)).store for _ in range(3)]]
+    submits = (stores[n % 4].submit(queue.job(), ticket=ticket) for n in range(100))
+    assert len(set(await asyncio.gather(*submits))) == 1
+    assert (await queue.store.stats()).reserved_trajectories == 1
+    changed = Ticket(owner="me", key="k", fingerprint="other")
+    with pytest.raises(KeyConflict):
+        await queue.store.submit(queue.job(), ticket=changed)
+
+
+@pytest.mark.faults
+async def test_a_burst_on_four_api_processes_never_passes_the_bound(queue: Any, park: Any) -> None:
+    park.worker(queue.url, "--work-s", "30", "--room", "4")
+    flags = ("--max-trajectories", "1024")
+    apis = [park.start_api(queue.url, *flags) for _ in range(4)]
+    for api in apis:
+        park.wait_api(api)
+    seen: list[int] = []
+
+    async def watch() -> None:
+        while True:
+            seen.append((await queue.store.stats()).reserved_trajectories)
+            await asyncio.sleep(0.005)
+
+    watching = asyncio.create_task(watch())
+    async with httpx.AsyncClient(timeout=60.0, limits=httpx.Limits(max_connections=64)) as client:
+        posts = [client.post(f"{apis[n % 4].url}/jobs?width=64", content=EASY) for n in range(120)]
+        responses = await asyncio.gather(*posts)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        statuses = Counter(response.status_code for response in responses)
+        assert statuses == {202: 16, 429: 104}
+        for response in responses:
+            if response.status_code == 429:
+                assert response.json()["code"] == "queue_full"
+                assert int(response.headers["Retry-After"]) >= 1
+        accepted = [answer.json()["id"] for answer in responses if answer.status_code == 202]
+        assert max(seen) <= 1024
+        await asyncio.gather(*(client.delete(f"{apis[0].url}/jobs/{one}") for one in accepted))
+    await queue.clean()
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "done"])
+async def test_a_job_can_be_cancelled_in_every_state(queue: Any, park: Any, state: str) -> None:
+    work_s = "0.05" if state == "done" else "30"
+    if state != "queued":
+        park.worker(queue.url, "--work-s", work_s)
+    job_id = await queue.submit(width=8)
+
+    async def is_there() -> bool:
+        return str((await queue.store.get(job_id)).state) == state
+
+    await queue.until(is_there)
+    await queue.store.cancel(job_id)
+    record = await queue.store.get(job_id)
+    assert record.state == ("done" if state == "done" else "cancelled")
+    if state == "running":
+        # Its worker has room again at once.
+        others = await queue.submit_many(8, deadline_ms=300)
+        ends = await queue.ends(others)
+        assert {end.state for end in ends} == {JobState.EXPIRED}
+        assert all(end.result["status"] == "partial" for end in ends)
+    await queue.clean()
+
+
+async def test_a_deadline_is_kept_in_the_queue(queue: Any, park: Any) -> None:
+    [record] = await queue.ends([await queue.submit(deadline_ms=200)], timeout_s=5.0)
+    assert (record.state, record.result) == (JobState.EXPIRED, None)
+    assert record.finished_s - record.job.submitted_s < 1.0
+    # Nobody watches this one: the housekeeping of whoever is there ends it.
+    job_id = await queue.submit(deadline_ms=100)
+    await asyncio.sleep(1.5)
+    assert (await queue.store.get(job_id)).state is JobState.EXPIRED
+    await queue.clean()
+
+
+@pytest.mark.faults
+async def test_a_deadline_is_kept_at_work_and_by_a_silent_worker(queue: Any, park: Any) -> None:
+    worker = park.worker(queue.url, "--work-s", "30", "--lease-s", "20")
+    kept = await queue.submit(deadline_ms=400)
+    [record] = await queue.ends([kept], timeout_s=5.0)
+    assert (record.state, record.result["status"]) == (JobState.EXPIRED, "partial")
+    silent = await queue.submit(deadline_ms=800)
+    await asyncio.sleep(0.3)
+    worker.pause()
+    [record] = await queue.ends([silent], timeout_s=8.0)
+    assert (record.state, record.result) == (JobState.EXPIRED, None)
+    await queue.clean()
