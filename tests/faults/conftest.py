@@ -5,12 +5,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gram_server.job import Job, SolveOptions
 from gram_server.jobs.redis_connection import RedisConnection
@@ -132,6 +135,20 @@ def park() -> Iterator[Park]:
 
 
 @pytest.fixture
+def make_ports() -> Callable[[int], list[int]]:
+    """Return free ports."""
+
+    def make(count: int) -> list[int]:
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        ports = [listener.getsockname()[1] for listener in listeners]
+        for listener in listeners:
+            listener.close()
+        return ports
+
+    return make
+
+
+@pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -204,7 +221,8 @@ class Queue:
         """Wait until the queue is as it should be with nothing to do, and say what is not."""
         fault: str | None = "never looked"
         for _ in range(200):
-            fault = await self.fault()
+            with suppress(RedisConnectionError):
+                fault = await self.fault()
             if fault is None:
                 return
             await asyncio.sleep(0.05)
@@ -219,10 +237,10 @@ async def open_queue() -> AsyncIterator[OpenQueue]:
     """Look at the queue in a Redis as an API process does."""
     queues: list[Queue] = []
 
-    async def open_(url: str, *, max_trajectories: int = 4096) -> Queue:
+    async def open_(url: str, *, max_trajectories: int = 4096, look_at: str | None = None) -> Queue:
         config = QueueConfig(max_trajectories=max_trajectories)
-        store = RedisStore(RedisConnection(RedisConfig(store=url)), config)
-        queues.append(Queue(url, store, Redis.from_url(url)))
+        store = RedisStore(RedisConnection(RedisConfig(store=url, redis_timeout_s=5.0)), config)
+        queues.append(Queue(url, store, Redis.from_url(look_at or url)))
         return queues[-1]
 
     yield open_

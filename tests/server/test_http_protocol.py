@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -53,11 +54,13 @@ def test_a_client_that_drips_its_headers_is_let_go_too(address: tuple[str, int])
     with socket.create_connection(address, timeout=20.0) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n")
         started_s = time.monotonic()
-        with pytest.raises(OSError, match=""):
-            while time.monotonic() - started_s < 10.0:
-                connection.sendall(b"a: b\r\n")
-                time.sleep(0.05)
-        assert time.monotonic() - started_s < 5.0
+        connection.settimeout(0.05)
+        answer = b""
+        while not answer and time.monotonic() - started_s < 10.0:
+            connection.sendall(b"a: b\r\n")
+            with suppress(TimeoutError):
+                answer = connection.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 def test_headers_without_end_are_too_many(address: tuple[str, int]) -> None:
@@ -72,5 +75,5 @@ def test_an_ordinary_client_notices_nothing(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=20.0) as connection:
         for _ in range(3):
             connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
             time.sleep(TIMEOUT_S * 1.5)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")

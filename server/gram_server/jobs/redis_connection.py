@@ -31,6 +31,10 @@ DOWN_S = 0.25
 CONNECT_S = 1.0
 MAX_CONNECTIONS = 16
 
+LOST_CONNECTION = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
+MAX_COLLISIONS = 10
+COLLISION_S = 0.02
+
 WANTED_SETTINGS = {
     "maxmemory-policy": ("noeviction", "it may drop jobs when its memory is full"),
     "appendonly": ("yes", "a restart loses every job"),
@@ -103,10 +107,16 @@ class RedisConnection:
     async def _run(self, client: Client, name: str, arguments: tuple[Argument, ...]) -> Any:
         wanted = script(name)
         rest = (1, self.keys.prefix, self.clock.argument(), *arguments)
-        try:
-            return await client.execute_command("EVALSHA", wanted.digest, *rest)
-        except NoScriptError:
-            return await client.execute_command("EVAL", wanted.text, *rest)
+        for _ in range(MAX_COLLISIONS):
+            try:
+                return await client.execute_command("EVALSHA", wanted.digest, *rest)
+            except NoScriptError:
+                return await client.execute_command("EVAL", wanted.text, *rest)
+            except AttributeError:
+                # While it learns of the shards, the client of a cluster may close a connection
+                # that another call is just opening; nothing was sent.
+                await asyncio.sleep(COLLISION_S)
+        raise RedisConnectionError("the client could not open a connection")
 
     async def _guard(self, work: Any, timeout_s: float) -> Any:
         """Return what the work returns; raise ``StoreUnavailable`` for every failure."""
@@ -116,7 +126,7 @@ class RedisConnection:
         try:
             async with asyncio.timeout(timeout_s):
                 reply = await work
-        except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
+        except LOST_CONNECTION as error:
             if not self._down_until_s:
                 logger.error("Redis cannot be reached: %r", error)
             self._down_until_s = time.monotonic() + DOWN_S

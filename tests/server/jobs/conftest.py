@@ -111,7 +111,7 @@ async def _link(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Bench]
 async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator[Bench]:
     url = request.getfixturevalue("redis_url")
     clock = Clock()
-    settings = RedisConfig(store=url, lease_s=LEASE_S)
+    settings = RedisConfig(store=url, lease_s=LEASE_S, redis_timeout_s=10.0)
     # The link of a test's own: Redis has but one set of keys.
     own = Redis.from_url(url)
     await own.flushall()
