@@ -90,6 +90,15 @@ def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
             # One solution: wide noise only drowns the state (sigma grows to 0.9 when it may).
             overrides={"sigma_max": 0.1, "sigma_init": 0.03},
         )
+    if task.family == "maze":
+        return Recipe(
+            num_rows=16,
+            optimizer="muon",
+            prior_share=1.0,
+            depths=(Depths(until=0.5, num_steps=16), Depths(until=1.0, num_steps=32)),
+            default_depth=64,
+            overrides={"dim": 64, "ffn_dim": 128, "sigma_max": 0.1, "sigma_init": 0.03},
+        )
     return _several_solutions(task)
 
 
