@@ -1,15 +1,32 @@
-"""Verification of answers against a puzzle's units, many rows at a time."""
+"""Verification of answers against a puzzle's units, many rows at a time, and their hash."""
 
 from torch import Tensor
 
+from gram_kernels.backend import Backend, use_triton
 from gram_kernels.verify import reference
 from gram_kernels.verify.tables import UnitTables, Verification
 
-__all__ = ["UnitTables", "Verification", "verify"]
+__all__ = ["UnitTables", "Verification", "solution_hash", "verify"]
 
 
 def verify(
-    answers: Tensor, givens: Tensor, tables: UnitTables, *, adjacency: Tensor | None = None
+    answers: Tensor,
+    givens: Tensor,
+    tables: UnitTables,
+    *,
+    adjacency: Tensor | None = None,
+    backend: Backend = "auto",
 ) -> Verification:
     """Judge answers, (rows, length) tokens, against givens and units; see ``reference``."""
-    return reference.verify(answers, givens, tables, adjacency=adjacency)
+    implementation = reference.verify
+    if use_triton(answers, backend):
+        from gram_kernels.verify.kernel import verify as implementation
+    return implementation(answers, givens, tables, adjacency=adjacency)
+
+
+def solution_hash(answers: Tensor, *, backend: Backend = "auto") -> Tensor:
+    """Return a 64-bit hash of each row of (rows, length) tokens; see ``reference``."""
+    implementation = reference.solution_hash
+    if use_triton(answers, backend):
+        from gram_kernels.verify.kernel import solution_hash as implementation
+    return implementation(answers)

@@ -53,3 +53,33 @@ def _equal_neighbours(answers: Tensor, adjacency: Tensor) -> Tensor:
     """Return (rows,): edges whose ends hold the same token."""
     is_equal = answers[:, :, None] == answers[:, None, :]
     return torch.triu(is_equal & adjacency, diagonal=1).sum(dim=(1, 2))
+
+
+def solution_hash(answers: Tensor) -> Tensor:
+    """Return the sum over cells of splitmix64(256 cell + token), modulo 2^64, as int64.
+
+    A sum does not depend on the order of its terms, so any way to split the cells gives the same
+    number. Equal answers have equal hashes; unequal ones differ but for one pair in 2^64.
+
+    Args:
+        answers: (rows, length) tokens below 256.
+    """
+    cells = torch.arange(answers.shape[1], device=answers.device)
+    return _splitmix64(cells * 256 + answers.long()).sum(dim=1)
+
+
+def _splitmix64(x: Tensor) -> Tensor:
+    """Return the finaliser of splitmix64 over int64 tensors that hold 64-bit words."""
+    x = x + _signed(0x9E3779B97F4A7C15)
+    x = (x ^ _shift_right(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+    x = (x ^ _shift_right(x, 27)) * _signed(0x94D049BB133111EB)
+    return x ^ _shift_right(x, 31)
+
+
+def _shift_right(x: Tensor, count: int) -> Tensor:
+    """Shift without copying the sign."""
+    return (x >> count) & ((1 << (64 - count)) - 1)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64)

@@ -45,6 +45,11 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
     return torch.stack(torch.broadcast_tensors(c0, c1, c2, c3))
 
 
+def purpose_word(transition: int, stream: int) -> int:
+    """Return the counter word that keeps streams and transitions apart."""
+    return (stream << _STREAM_SHIFT) | transition
+
+
 def integers(
     seed: Tensor, trajectory: Tensor, step: Tensor, *, transition: int, stream: int, count: int
 ) -> Tensor:
@@ -63,7 +68,7 @@ def integers(
     """
     num_blocks = -(-count // LANES)
     block = torch.arange(num_blocks, device=seed.device)  # (blocks,)
-    purpose = torch.full_like(seed, (stream << _STREAM_SHIFT) | transition)
+    purpose = torch.full_like(seed, purpose_word(transition, stream))
     words = philox(
         (block[None], step[:, None], purpose[:, None], trajectory[:, None]),
         ((seed & _LOW)[:, None], ((seed >> 32) & _LOW)[:, None]),

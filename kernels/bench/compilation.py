@@ -1,0 +1,197 @@
+"""Compiles every kernel for every architecture, without a GPU, and reads what it takes there.
+
+The launches are those of the registry's cases: each op runs on CPU tensors while a recorder stands
+where Triton would launch. So what is compiled is what a GPU of that architecture would be given.
+
+    python kernels/bench/compilation.py [--op NAME] [--arch 90]
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from registry import OPS, Case
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.runtime.jit import JITFunction
+
+from gram_kernels import launch
+
+TYPES = {
+    torch.float16: "*fp16",
+    torch.bfloat16: "*bf16",
+    torch.float32: "*fp32",
+    torch.int32: "*i32",
+    torch.int64: "*i64",
+    torch.bool: "*i1",
+}
+NUM_ROWS = 4
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One kernel with everything that decides its machine code."""
+
+    kernel: Any
+    signature: tuple[tuple[str, str], ...]
+    constants: tuple[tuple[str, Any], ...]
+    aligned: tuple[int, ...]
+    options: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one kernel takes on one architecture."""
+
+    op: str
+    case: str
+    kernel: str
+    arch: int
+    num_warps: int
+    shared_bytes: int
+    max_shared_bytes: int
+    registers: int
+    stack_bytes: int
+    """Registers spilled, and arrays that could not be kept in them."""
+
+
+def main() -> int:
+    """Print one JSON line for each kernel and architecture; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--op", choices=sorted(OPS))
+    parser.add_argument(
+        "--arch", type=int, choices=[_number(c) for c in launch.SHARED_MEMORY_BYTES]
+    )
+    options = parser.parse_args()
+    archs = [c for c in launch.SHARED_MEMORY_BYTES if options.arch in (None, _number(c))]
+    names = [options.op] if options.op else sorted(OPS)
+    jobs = [(arch, name) for arch in archs for name in names]
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        for found in pool.map(_compile_op, jobs):
+            for resources in found:
+                sys.stdout.write(json.dumps(asdict(resources)) + "\n")
+                sys.stdout.flush()
+    return 0
+
+
+def _compile_op(job: tuple[launch.Capability, str]) -> list[Resources]:
+    arch, name = job
+    seen: set[Launch] = set()
+    found = []
+    for case in OPS[name].cases:
+        for recorded in recorded_launches(case, arch):
+            if recorded not in seen:
+                seen.add(recorded)
+                found.append(compiled(name, case.name, recorded, arch))
+    return found
+
+
+def recorded_launches(case: Case, arch: launch.Capability) -> list[Launch]:
+    """Return what the case would launch on an architecture."""
+    launch.DEFAULT_CAPABILITY = arch
+    launch.capability.cache_clear()
+    launches: list[Launch] = []
+    with _recording(launches):
+        case.prepare("cpu", torch.float16, NUM_ROWS).run("triton")
+    return launches
+
+
+@contextmanager
+def _recording(launches: list[Launch]) -> Iterator[None]:
+    def record(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:
+        launches.append(_launch(self, args, kwargs))
+
+    original = JITFunction.run
+    JITFunction.run = record
+    try:
+        yield
+    finally:
+        JITFunction.run = original
+
+
+def _launch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Launch:
+    options = {name: value for name, value in kwargs.items() if name not in kernel.arg_names}
+    named = {name: value for name, value in kwargs.items() if name in kernel.arg_names}
+    values = kernel.signature.bind(*args, **named).arguments
+    signature, constants, aligned = [], [], []
+    for index, parameter in enumerate(kernel.params):
+        value = values[parameter.name]
+        if parameter.is_constexpr:
+            signature.append((parameter.name, "constexpr"))
+            constants.append((parameter.name, value))
+            continue
+        signature.append((parameter.name, _type(value)))
+        is_number = isinstance(value, int)
+        if torch.is_tensor(value) or (is_number and value > 0 and value % ALIGNMENT == 0):
+            aligned.append(index)
+    return Launch(
+        kernel=kernel,
+        signature=tuple(signature),
+        constants=tuple(constants),
+        aligned=tuple(aligned),
+        options=tuple(sorted(options.items())),
+    )
+
+
+def _type(value: Any) -> str:
+    if torch.is_tensor(value):
+        return TYPES[value.dtype]
+    return "fp32" if isinstance(value, float) else "i32"
+
+
+def compiled(op: str, case: str, launched: Launch, arch: launch.Capability) -> Resources:
+    """Compile a launch and return what it takes."""
+    source = ASTSource(
+        fn=launched.kernel,
+        signature=dict(launched.signature),
+        constexprs=dict(launched.constants),
+        attrs={(index,): [["tt.divisibility", ALIGNMENT]] for index in launched.aligned},
+    )
+    options = dict(launched.options)
+    binary = triton.compile(source, target=GPUTarget("cuda", _number(arch), 32), options=options)
+    registers, stack_bytes = _usage(binary.asm["cubin"])
+    return Resources(
+        op=op,
+        case=case,
+        kernel=launched.kernel.__name__,
+        arch=_number(arch),
+        num_warps=binary.metadata.num_warps,
+        shared_bytes=binary.metadata.shared,
+        max_shared_bytes=launch.SHARED_MEMORY_BYTES[arch],
+        registers=registers,
+        stack_bytes=stack_bytes,
+    )
+
+
+def _usage(cubin: bytes) -> tuple[int, int]:
+    """Return (registers, bytes of stack) of the only function in a cubin."""
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        text = subprocess.run(
+            [tool, "--dump-resource-usage", file.name], check=True, capture_output=True, text=True
+        ).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    assert found is not None, text
+    return int(found[1]), int(found[2])
+
+
+def _number(arch: launch.Capability) -> int:
+    return arch[0] * 10 + arch[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

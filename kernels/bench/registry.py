@@ -1,0 +1,235 @@
+"""One entry for each op: the shapes it is measured and compiled at, on fresh random inputs.
+
+A case prepares its inputs once; running it is one call of the op. Work is counted by hand: floating
+point operations that the formula needs, and bytes that must at least move.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gram_kernels import philox
+from gram_kernels.add_rms_norm import add_rms_norm
+from gram_kernels.backend import Backend
+from gram_kernels.relational_attention import HeadTables, relational_attention
+from gram_kernels.stochastic_update import GuidanceWeights, RowKeys, stochastic_update
+from gram_kernels.swiglu import swiglu
+from gram_kernels.verify import UnitTables, solution_hash, verify
+
+EPSILON = 1e-5
+
+
+class Prepared(NamedTuple):
+    """An op with its inputs in place."""
+
+    run: Callable[[Backend], object]
+    flop: float
+    moved_bytes: float
+
+
+class Case(NamedTuple):
+    """One shape of an op; ``prepare`` takes device, dtype and number of trajectories."""
+
+    name: str
+    prepare: Callable[[str, torch.dtype, int], Prepared]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """A folder of ``gram_kernels``, its test, and the shapes that matter."""
+
+    tests: tuple[str, ...]
+    """Under ``tests/kernels``; a red one silences the measurement."""
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Sizes of one architecture."""
+
+    name: str
+    tokens: int
+    side: int
+    dim: int
+    heads: int
+    ffn_dim: int
+    guidance_dim: int
+
+
+SUDOKU = Shape(name="sudoku-9x9", tokens=81, side=9, dim=128, heads=4, ffn_dim=256, guidance_dim=64)
+QUEENS = Shape(name="nqueens-8", tokens=64, side=8, dim=64, heads=4, ffn_dim=128, guidance_dim=64)
+PAPER = Shape(name="paper", tokens=81, side=9, dim=512, heads=8, ffn_dim=512, guidance_dim=512)
+SHAPES = (SUDOKU, QUEENS, PAPER)
+
+
+def random_tensor(device: str, dtype: torch.dtype, *shape: int) -> Tensor:
+    """Return standard normals scaled by the root of the last dimension's size."""
+    return (torch.randn(shape, device=device) * shape[-1] ** -0.5).to(dtype)
+
+
+def head_tables(shape: Shape, device: str) -> HeadTables:
+    """Return heads that keep to rows, columns and blocks of cells, and a free one at the end."""
+    cells = torch.arange(shape.tokens)
+    row, column = cells // shape.side, cells % shape.side
+    groups = torch.stack([row, column, row // 3 * 3 + column // 3, cells * 0])
+    groups = groups.repeat(shape.heads // 4, 1)
+    head_dim = shape.dim // shape.heads
+    angles = torch.randn(shape.tokens, head_dim // 2).repeat(1, 2)
+    still = torch.stack((torch.ones_like(angles), torch.zeros_like(angles)))
+    turns = torch.stack((still, torch.stack((angles.cos(), angles.sin()))))
+    return HeadTables(groups=groups.int(), turns=turns, first_turned=shape.heads - 1).to(device)
+
+
+def row_keys(device: str, rows: int) -> RowKeys:
+    """Return noise keys of distinct trajectories."""
+    return RowKeys(*(torch.arange(rows, device=device) + start for start in (2**40, 0, 3)))
+
+
+def guidance_weights(shape: Shape, device: str, dtype: torch.dtype) -> GuidanceWeights:
+    """Return random guidance heads."""
+    return GuidanceWeights(
+        gate_up=random_tensor(device, dtype, 4 * shape.guidance_dim, shape.dim),
+        down=random_tensor(device, dtype, 2, shape.dim, shape.guidance_dim),
+        sigma_min=0.01,
+        sigma_span=0.5,
+        sigma_offset=-1.0,
+    )
+
+
+class _Unit(NamedTuple):
+    constraint: str
+    cells: list[int]
+
+
+def board_tables(shape: Shape, device: str) -> UnitTables:
+    """Return the rows and columns of a Latin square as units."""
+    lines = torch.arange(shape.tokens).view(shape.side, -1)
+    units = [_Unit("permutation", line.tolist()) for line in (*lines, *lines.T)]
+    return UnitTables.build(
+        units, length=shape.tokens, num_values=shape.side, allows_blank=False
+    ).to(device)
+
+
+def _add_rms_norm(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    x, residual = (random_tensor(device, dtype, rows * shape.tokens, shape.dim) for _ in range(2))
+    return Prepared(
+        lambda backend: add_rms_norm(x, residual, epsilon=EPSILON, backend=backend),
+        flop=4.0 * x.numel(),
+        moved_bytes=3.0 * x.numel() * x.itemsize,
+    )
+
+
+def _swiglu(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    x = random_tensor(device, dtype, rows * shape.tokens, shape.dim)
+    weight = random_tensor(device, dtype, 2 * shape.ffn_dim, shape.dim)
+    return Prepared(
+        lambda backend: swiglu(x, weight, backend=backend),
+        flop=4.0 * x.numel() * shape.ffn_dim,
+        moved_bytes=x.itemsize * (x.numel() + weight.numel() + len(x) * shape.ffn_dim),
+    )
+
+
+def _attention(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    head_dim = shape.dim // shape.heads
+    qkv = random_tensor(device, dtype, rows, shape.tokens, 3, shape.heads, head_dim)
+    tables = head_tables(shape, device)
+    return Prepared(
+        lambda backend: relational_attention(qkv, tables, backend=backend),
+        flop=4.0 * rows * shape.tokens**2 * shape.dim,
+        moved_bytes=4.0 * rows * shape.tokens * shape.dim * qkv.itemsize,
+    )
+
+
+def _update(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    u = random_tensor(device, dtype, rows, shape.tokens, shape.dim)
+    weights, keys = guidance_weights(shape, device, dtype), row_keys(device, rows)
+    return Prepared(
+        lambda backend: stochastic_update(u, weights, keys, transition=0, backend=backend),
+        flop=12.0 * u.numel() * shape.guidance_dim,
+        moved_bytes=u.numel() * (u.itemsize + 4.0),
+    )
+
+
+def _normals(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    keys, count = row_keys(device, rows), shape.tokens * shape.dim
+    return Prepared(
+        lambda backend: philox.normals(
+            *keys, transition=0, stream=philox.GUIDANCE_STREAM, count=count, backend=backend
+        ),
+        flop=0.0,
+        moved_bytes=4.0 * rows * count,
+    )
+
+
+def _integers(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    keys, count = row_keys(device, rows), shape.tokens * shape.dim
+    return Prepared(
+        lambda backend: philox.integers(
+            *keys, transition=0, stream=philox.GUIDANCE_STREAM, count=count, backend=backend
+        ),
+        flop=0.0,
+        moved_bytes=8.0 * rows * count,
+    )
+
+
+def _verify(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    answers = torch.randint(2, 2 + shape.side, (rows, shape.tokens), device=device)
+    givens, tables = torch.ones_like(answers), board_tables(shape, device)
+    return Prepared(
+        lambda backend: verify(answers, givens, tables, backend=backend),
+        flop=0.0,
+        moved_bytes=16.0 * answers.numel(),
+    )
+
+
+def _verify_graph(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    answers = torch.randint(2, 5, (rows, shape.tokens), device=device)
+    adjacency = torch.rand(rows, shape.tokens, shape.tokens, device=device) < 0.3
+    givens = torch.ones_like(answers)
+    tables = UnitTables.build([], length=shape.tokens, num_values=3, allows_blank=False).to(device)
+    return Prepared(
+        lambda backend: verify(answers, givens, tables, adjacency=adjacency, backend=backend),
+        flop=0.0,
+        moved_bytes=16.0 * answers.numel() + adjacency.numel(),
+    )
+
+
+def _hash(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    answers = torch.randint(2, 2 + shape.side, (rows, shape.tokens), device=device)
+    return Prepared(
+        lambda backend: solution_hash(answers, backend=backend),
+        flop=0.0,
+        moved_bytes=8.0 * answers.numel(),
+    )
+
+
+def _cases(
+    prepare: Callable[[Shape, str, torch.dtype, int], Prepared],
+    *shapes: Shape,
+    suffix: str = "",
+) -> tuple[Case, ...]:
+    return tuple(Case(shape.name + suffix, partial(prepare, shape)) for shape in shapes)
+
+
+OPS = {
+    "add_rms_norm": Op(tests=("test_add_rms_norm.py",), cases=_cases(_add_rms_norm, *SHAPES)),
+    "philox": Op(
+        tests=("test_philox.py", "test_philox_kernel.py"),
+        cases=_cases(_normals, SUDOKU) + _cases(_integers, SUDOKU, suffix=" integers"),
+    ),
+    "relational_attention": Op(
+        tests=("test_relational_attention.py",), cases=_cases(_attention, *SHAPES)
+    ),
+    "stochastic_update": Op(tests=("test_stochastic_update.py",), cases=_cases(_update, *SHAPES)),
+    "swiglu": Op(tests=("test_swiglu.py",), cases=_cases(_swiglu, *SHAPES)),
+    "verify": Op(
+        tests=("test_verify.py", "test_verify_kernel.py"),
+        cases=_cases(_verify, SUDOKU, QUEENS)
+        + _cases(_verify_graph, QUEENS, suffix=" graph")
+        + _cases(_hash, SUDOKU, suffix=" hash"),
+    ),
+}

@@ -1,0 +1,31 @@
+"""What each head may look at, and how its queries and keys are turned."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EDGE_GROUP = -1
+"""Group of every cell in a head that follows the instance's own graph."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadTables:
+    """The relations of a model's heads; those with positions come last."""
+
+    groups: Tensor
+    """(heads, tokens) int32: a token sees those of its group, or its neighbours and itself where
+    the group is ``EDGE_GROUP``."""
+    turns: Tensor
+    """(2, 2, tokens, head_dim) float32: cosines and sines of a head without positions (1 and 0),
+    then of one with them."""
+    first_turned: int
+    """First head whose queries and keys are turned by their position."""
+
+    def to(self, device: torch.device | str) -> "HeadTables":
+        """Return the tables on a device."""
+        return HeadTables(
+            groups=self.groups.to(device),
+            turns=self.turns.to(device),
+            first_turned=self.first_turned,
+        )

@@ -1,0 +1,71 @@
+"""Runs the kernels where the tests run: natively on a GPU, else in Triton's interpreter.
+
+The interpreter is chosen when Triton is imported, so this happens before any kernel is.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+HAS_GPU = torch.cuda.is_available()
+if not HAS_GPU:
+    os.environ["TRITON_INTERPRET"] = "1"
+
+TOLERANCES = {
+    torch.float32: (3e-6, 1e-5),
+    torch.float16: (4e-3, 4e-3),
+}
+"""How far a kernel may be from its reference in float64, by the dtype it computes in:
+absolute, relative.
+
+Inputs are of unit size. A rounding is worth 6e-8 and 5e-4, and results are a few roundings deep."""
+
+GUARD = 64
+"""Poisoned elements before and after a guarded tensor."""
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    return "cuda" if HAS_GPU else "cpu"
+
+
+@pytest.fixture
+def close(dtype: torch.dtype) -> Callable[[Tensor, Tensor], None]:
+    """Return the comparison of a result in ``dtype`` with the truth in float64."""
+
+    def compare(made: Tensor, expected: Tensor) -> None:
+        atol, rtol = TOLERANCES[dtype]
+        torch.testing.assert_close(made.cpu().double(), expected.cpu(), atol=atol, rtol=rtol)
+
+    return compare
+
+
+@pytest.fixture(autouse=True)
+def poisoned_allocations() -> Iterator[None]:
+    """Let every new tensor hold NaN until it is written."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def guarded(device: str) -> Callable[[Tensor], Tensor]:
+    """Return a function that copies a tensor into memory with NaN right before and after it."""
+
+    def guard(x: Tensor) -> Tensor:
+        poison = float("nan") if x.is_floating_point() else 77
+        memory = torch.full((x.numel() + 2 * GUARD,), poison, dtype=x.dtype, device=device)
+        inside = memory[GUARD : GUARD + x.numel()].view(x.shape)
+        inside.copy_(x)
+        return inside
+
+    return guard
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(20)
