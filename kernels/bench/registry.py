@@ -17,10 +17,12 @@ from gram_kernels.add_rms_norm import add_rms_norm
 from gram_kernels.backend import Backend
 from gram_kernels.relational_attention import HeadTables, relational_attention
 from gram_kernels.stochastic_update import GuidanceWeights, RowKeys, stochastic_update
+from gram_kernels.supervision_step import StackWeights, StepRows, StepWeights, bind
 from gram_kernels.swiglu import swiglu
 from gram_kernels.verify import UnitTables, solution_hash, verify
 
 EPSILON = 1e-5
+INNER_STEPS = 3
 
 
 class Prepared(NamedTuple):
@@ -207,6 +209,75 @@ def _hash(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
     )
 
 
+def step_weights(shape: Shape, device: str, dtype: torch.dtype) -> StepWeights:
+    """Return a random model with one block in each stack."""
+    dim = shape.dim
+
+    def stack() -> StackWeights:
+        return StackWeights(
+            qkv=random_tensor(device, dtype, 1, 3 * dim, dim),
+            out=random_tensor(device, dtype, 1, dim, dim),
+            gate_up=random_tensor(device, dtype, 1, 2 * shape.ffn_dim, dim),
+            down=random_tensor(device, dtype, 1, dim, shape.ffn_dim),
+        )
+
+    vocabulary = shape.side + 2
+    return StepWeights(
+        low=stack(),
+        high=stack(),
+        guidance=guidance_weights(shape, device, dtype),
+        heads=head_tables(shape, device),
+        embedding=torch.randn(vocabulary, dim, device=device),
+        decoder=random_tensor(device, dtype, vocabulary, dim),
+        readout=random_tensor(device, torch.float32, 2, dim),
+        readout_bias=torch.zeros(2, device=device),
+        num_heads=shape.heads,
+        num_inner_steps=INNER_STEPS,
+        num_transitions=1,
+        reads_first=False,
+        epsilon=EPSILON,
+    )
+
+
+def step_flop(shape: Shape) -> float:
+    """Return the floating point operations of one trajectory's step, full attention counted."""
+    dim = shape.dim
+    block = 8 * dim**2 + 6 * dim * shape.ffn_dim + 4 * shape.tokens * dim
+    heads = 12 * dim * shape.guidance_dim + 2 * dim * (shape.side + 2)
+    return float(shape.tokens * ((INNER_STEPS + 1) * block + heads))
+
+
+def _step(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    return _prepared_step(shape, device, dtype, rows, has_edges=False)
+
+
+def _step_on_graphs(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    return _prepared_step(shape, device, dtype, rows, has_edges=True)
+
+
+def _prepared_step(
+    shape: Shape, device: str, dtype: torch.dtype, rows: int, *, has_edges: bool
+) -> Prepared:
+    batch = StepRows.allocate(rows, shape.tokens, shape.dim, has_adjacency=has_edges, device=device)
+    batch.high.normal_()
+    batch.low.normal_()
+    batch.givens.random_(1, shape.side + 2)
+    batch.keys.random_(0, 1000)
+    batch.num_live.fill_(rows)
+    if batch.adjacency is not None:
+        batch.adjacency.bernoulli_(0.3)
+    weights, units = step_weights(shape, device, dtype), board_tables(shape, device)
+    steps = {
+        backend: bind(batch, weights, units, dtype=dtype, backend=backend)
+        for backend in ("triton", "reference")
+    }
+    return Prepared(
+        lambda backend: steps["triton" if backend == "auto" else backend](rows),
+        flop=rows * step_flop(shape),
+        moved_bytes=4.0 * (batch.high.numel() * 2 + batch.low.numel() * 2),
+    )
+
+
 def _cases(
     prepare: Callable[[Shape, str, torch.dtype, int], Prepared],
     *shapes: Shape,
@@ -225,6 +296,10 @@ OPS = {
         tests=("test_relational_attention.py",), cases=_cases(_attention, *SHAPES)
     ),
     "stochastic_update": Op(tests=("test_stochastic_update.py",), cases=_cases(_update, *SHAPES)),
+    "supervision_step": Op(
+        tests=("test_supervision_step.py",),
+        cases=_cases(_step, *SHAPES) + _cases(_step_on_graphs, QUEENS, suffix=" graph"),
+    ),
     "swiglu": Op(tests=("test_swiglu.py",), cases=_cases(_swiglu, *SHAPES)),
     "verify": Op(
         tests=("test_verify.py", "test_verify_kernel.py"),

@@ -90,4 +90,4 @@ def _tile(x: Tensor) -> Tile:
         return Tile(rows=32, columns=32, num_warps=4, num_stages=2)
     if SHARED_MEMORY_BYTES.get(arch, 0) > 200_000:
         return Tile(rows=128, columns=128, num_warps=8, num_stages=3)
-    return Tile(rows=128, columns=64, num_warps=8, num_stages=3)
+    return Tile(rows=64, columns=64, num_warps=4, num_stages=3)

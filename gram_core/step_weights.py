@@ -1,0 +1,94 @@
+"""A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
+
+Models with token mixing or prefix tokens have no such form: their own ``supervision_step`` runs.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
+from gram_core.guidance import GuidanceHead
+from gram_core.layers import NORM_EPSILON, Attention, Block, Stack, rotary_table
+from gram_core.model import Gram
+from gram_core.puzzles.base import Unit
+from gram_core.relations import group_tables, grouped_kinds
+from gram_kernels.relational_attention import HeadTables
+from gram_kernels.relational_attention.tables import EDGE_GROUP
+from gram_kernels.stochastic_update import GuidanceWeights
+from gram_kernels.supervision_step import StackWeights, StepWeights
+
+
+def has_step_weights(config: GramConfig) -> bool:
+    """Return whether a model of this architecture can be given as plain tensors."""
+    return config.mixer != "token" and config.num_prefix_tokens == 0
+
+
+def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
+    """Return copies of the weights of a model for the task of these units, in float32."""
+    config = model.config
+    return StepWeights(
+        low=_stack(model.low),
+        high=_stack(model.high) if config.recursion == "hierarchical" else None,
+        guidance=_guidance(model.prior) if config.guidance != "none" else None,
+        heads=head_tables(config, units),
+        embedding=(model.embedding.weight * math.sqrt(config.dim)).detach().clone(),
+        decoder=model.decoder.weight.detach().clone(),
+        readout=torch.cat((model.halt.weight[:1], model.value.weight)).detach(),
+        readout_bias=torch.cat((model.halt.bias[:1], model.value.bias)).detach(),
+        num_heads=config.num_heads,
+        num_inner_steps=config.num_inner_steps,
+        num_transitions=config.num_transitions,
+        reads_first=config.readout == "first",
+        epsilon=NORM_EPSILON,
+    )
+
+
+def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:
+    """Return what each head sees, and the turns of those with positions."""
+    kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
+    groups = torch.zeros(config.num_heads, config.length, dtype=torch.int32)
+    if grouped_kinds(kinds):
+        tables = group_tables(kinds, units, config.length)
+        for group, head in enumerate(tables.heads.tolist()):
+            groups[head, tables.members[group][tables.is_member[group]]] = group
+    num_free = kinds.count(UNRESTRICTED)
+    num_edge = kinds.count(ADJACENCY)
+    groups[config.num_heads - num_free - num_edge : config.num_heads - num_free] = EDGE_GROUP
+    cos, sin = rotary_table(config)
+    still = torch.stack((torch.ones_like(cos), torch.zeros_like(sin)))
+    has_positions = config.rotary != "none"
+    return HeadTables(
+        groups=groups,
+        turns=torch.stack((still, torch.stack((cos, sin)))),
+        first_turned=config.num_heads - num_free if has_positions else config.num_heads,
+    )
+
+
+def _stack(stack: Stack) -> StackWeights:
+    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    for block in stack.blocks:
+        assert isinstance(block, Block)
+        mixer = block.mixer
+        assert isinstance(mixer, Attention)
+        linears = (mixer.qkv, mixer.out, block.mlp.gate_up, block.mlp.down)
+        qkv, out, gate_up, down = (linear.weight.detach() for linear in linears)
+        parts.append((qkv, out, gate_up, down))
+    return StackWeights(*(torch.stack(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def _guidance(head: GuidanceHead) -> GuidanceWeights:
+    mean_gate, mean_up = head.mean.gate_up.weight.detach().chunk(2)
+    deviation_gate, deviation_up = head.deviation.gate_up.weight.detach().chunk(2)
+    mean_down = head.mean.down.weight.detach()
+    if head.mode == "noise":
+        mean_down = torch.zeros_like(mean_down)
+    return GuidanceWeights(
+        gate_up=torch.cat((mean_gate, deviation_gate, mean_up, deviation_up)),
+        down=torch.stack((mean_down, head.deviation.down.weight.detach())),
+        sigma_min=head.sigma_min,
+        sigma_span=head.sigma_span,
+        sigma_offset=head.sigma_offset,
+        has_noise=head.mode != "mean",
+    )

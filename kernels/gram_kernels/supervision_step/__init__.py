@@ -1,0 +1,79 @@
+"""A whole supervision step: T transitions, decode, heads, verification, in place on rows."""
+
+from typing import Protocol
+
+import torch
+
+from gram_kernels.backend import Backend, use_triton
+from gram_kernels.supervision_step import reference
+from gram_kernels.supervision_step.weights import (
+    NUM_FACTS,
+    StackWeights,
+    StepRows,
+    StepWeights,
+)
+from gram_kernels.verify import UnitTables
+
+__all__ = [
+    "NUM_FACTS",
+    "StackWeights",
+    "Step",
+    "StepRows",
+    "StepWeights",
+    "bind",
+    "can_fuse",
+]
+
+MAX_FUSED_DIM = 128
+MAX_FUSED_TOKENS = 128
+
+
+class Step(Protocol):
+    """A supervision step of fixed rows."""
+
+    def __call__(self, num_rows: int) -> None:
+        """Advance the live ones of the first rows; no value goes to the host."""
+        ...
+
+
+def can_fuse(weights: StepWeights) -> bool:
+    """Return whether the whole step can be one kernel: the latent state fits one multiprocessor."""
+    tokens = weights.heads.groups.shape[1]
+    return weights.dim <= MAX_FUSED_DIM and tokens <= MAX_FUSED_TOKENS
+
+
+def bind(
+    rows: StepRows,
+    weights: StepWeights,
+    units: UnitTables,
+    *,
+    dtype: torch.dtype = torch.float16,
+    backend: Backend = "auto",
+) -> Step:
+    """Return the step of rows: one kernel where it can be, else a sequence of ops.
+
+    Args:
+        rows: on the device of the step.
+        weights: of the model.
+        units: of the task.
+        dtype: what products are computed in; sums are always float32.
+        backend: Triton or the reference.
+    """
+    device = rows.high.device
+    weights, units = weights.to(device, dtype), units.to(device)
+    is_triton = use_triton(rows.high, backend)
+    if is_triton and can_fuse(weights):
+        from gram_kernels.supervision_step.kernel import FusedStep
+
+        return FusedStep(rows, weights, units)
+
+    def step(num_rows: int) -> None:
+        reference.supervision_step(
+            rows,
+            weights,
+            units,
+            num_rows=num_rows,
+            backend="triton" if is_triton else "reference",
+        )
+
+    return step

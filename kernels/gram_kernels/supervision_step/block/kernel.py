@@ -1,0 +1,163 @@
+"""Phases of the fused step that move activations through a block.
+
+Every pointer is the program's own: scratch, the first trajectory of it, a block's weights. Weights
+are padded to full tiles, so only tokens and the unpadded latent state need masks.
+"""
+
+import triton
+import triton.language as tl
+
+from gram_kernels.add_rms_norm.kernel import rms_scale
+from gram_kernels.relational_attention.kernel import seen, softmax_rows, turn
+from gram_kernels.swiglu.kernel import silu
+
+
+@triton.jit
+def load_weight(weight, outputs, inputs, STRIDE: tl.constexpr):
+    """Return the (inputs, outputs) tile of a padded weight stored (outputs, STRIDE)."""
+    return tl.load(weight + outputs[None, :] * STRIDE + inputs[:, None])
+
+
+@triton.jit
+def multiply(x, weight, total):
+    """Return total + x weight, accumulated in float32."""
+    return tl.dot(x, weight, total, input_precision="ieee")
+
+
+@triton.jit
+def gated_mlp(x, gate_up, down, M: tl.constexpr, D: tl.constexpr, F: tl.constexpr, N: tl.constexpr):
+    """Return the float32 SwiGLU of x (M, D); its hidden layer exists N columns at a time."""
+    channels = tl.arange(0, D)
+    total = tl.zeros([M, D], dtype=tl.float32)
+    for start in range(0, F, N):
+        hidden = start + tl.arange(0, N)
+        zero = tl.zeros([M, N], dtype=tl.float32)
+        gate = multiply(x, load_weight(gate_up, hidden, channels, D), zero)
+        up = multiply(x, load_weight(gate_up + F * D, hidden, channels, D), zero)
+        gated = (silu(gate) * up).to(x.dtype)
+        total = multiply(gated, load_weight(down, channels, hidden, F), total)
+    return total
+
+
+@triton.jit
+def enter_stack(
+    x,
+    high,
+    low,
+    givens,
+    embedding,
+    num_rows,
+    num_fresh,
+    num_high,
+    DIM: tl.constexpr,
+    FLAT: tl.constexpr,
+    M: tl.constexpr,
+    D: tl.constexpr,
+):
+    """Write what a stack starts from: l + (h + e) for f_L, h + l for f_H, h + e when flat.
+
+    ``num_fresh`` and ``num_high`` are ``num_rows`` or 0: whether this is the transition's first
+    stack, which takes up the state of the step before, and whether it is f_H.
+    """
+    channels = tl.arange(0, D)
+    for start in range(0, num_rows, M):
+        rows = start + tl.arange(0, M)
+        is_channel = (channels < DIM)[None, :]
+        is_inside = (rows < num_rows)[:, None] & is_channel
+        is_fresh = (rows < num_fresh)[:, None] & is_channel
+        is_kept = ((rows >= num_fresh) & (rows < num_rows))[:, None] & is_channel
+        is_low = ((rows >= num_high) & (rows < num_rows))[:, None] & is_channel
+        state = rows[:, None] * DIM + channels[None, :]
+        scratch = x + rows[:, None] * D + channels[None, :]
+        before = high if FLAT else low
+        carried = tl.load(before + state, mask=is_fresh, other=0.0)
+        carried += tl.load(scratch, mask=is_kept, other=0.0).to(tl.float32)
+        token = tl.load(givens + rows, mask=rows < num_rows, other=0)
+        places = embedding + token[:, None] * D + channels[None, :]
+        context = tl.load(places, mask=is_low, other=0.0)
+        if not FLAT:
+            tl.store(low + state, carried, mask=(rows < num_high)[:, None] & is_channel)
+            context = tl.load(high + state, mask=is_inside, other=0.0) + context
+        tl.store(scratch, (carried + context).to(x.dtype.element_ty))
+
+
+@triton.jit
+def project(x, weight, H: tl.constexpr, D: tl.constexpr, M: tl.constexpr):
+    """Return the float32 (M, H) projection of x (M, D)."""
+    places = load_weight(weight, tl.arange(0, H), tl.arange(0, D), D)
+    return multiply(x, places, tl.zeros([M, H], dtype=tl.float32))
+
+
+@triton.jit
+def attend_head(
+    x,
+    mixed,
+    qkv,
+    groups,
+    turns,
+    adjacency,
+    TOKENS: tl.constexpr,
+    SCALE: tl.constexpr,
+    HAS_EDGES: tl.constexpr,
+    HEADS: tl.constexpr,
+    S: tl.constexpr,
+    Q: tl.constexpr,
+    D: tl.constexpr,
+    H: tl.constexpr,
+):
+    """Write what one head of one trajectory mixes; all pointers are the head's."""
+    tokens, channels, places = tl.arange(0, S), tl.arange(0, D), tl.arange(0, H)
+    is_token = (tokens < TOKENS)[:, None]
+    all_tokens = tl.load(x + tokens[:, None] * D + channels[None, :], mask=is_token, other=0.0)
+    angles = tokens[:, None] * H + places[None, :]
+    cos = tl.load(turns + angles, mask=is_token, other=0.0)
+    sin = tl.load(turns + TOKENS * H + angles, mask=is_token, other=0.0)
+    k = project(all_tokens, qkv + HEADS * H * D, H, D, S)
+    k = turn(k, cos, sin, S, H).to(all_tokens.dtype)
+    v = project(all_tokens, qkv + 2 * HEADS * H * D, H, D, S).to(all_tokens.dtype)
+    for start in range(0, TOKENS, Q):
+        queries = start + tl.arange(0, Q)
+        is_query = (queries < TOKENS)[:, None]
+        some = tl.load(x + queries[:, None] * D + channels[None, :], mask=is_query, other=0.0)
+        turned = queries[:, None] * H + places[None, :]
+        q_cos = tl.load(turns + turned, mask=is_query, other=0.0)
+        q_sin = tl.load(turns + TOKENS * H + turned, mask=is_query, other=0.0)
+        q = turn(project(some, qkv, H, D, Q), q_cos, q_sin, Q, H) * SCALE
+        scores = tl.dot(q.to(some.dtype), tl.trans(k), input_precision="ieee")
+        is_seen = seen(groups, adjacency, queries, tokens, TOKENS, HAS_EDGES)
+        weights = softmax_rows(tl.where(is_seen, scores, float("-inf"))).to(some.dtype)
+        result = tl.dot(weights, v, input_precision="ieee").to(some.dtype)
+        tl.store(mixed + queries[:, None] * (HEADS * H) + places[None, :], result, mask=is_query)
+
+
+@triton.jit
+def finish_block(
+    x,
+    mixed,
+    out,
+    gate_up,
+    down,
+    num_rows,
+    epsilon,
+    DIM: tl.constexpr,
+    HEADS: tl.constexpr,
+    M: tl.constexpr,
+    N: tl.constexpr,
+    D: tl.constexpr,
+    H: tl.constexpr,
+    F: tl.constexpr,
+):
+    """Project the mixed heads, add and norm, then SwiGLU, add and norm, M rows at a time."""
+    channels, places = tl.arange(0, D), tl.arange(0, H)
+    for start in range(0, num_rows, M):
+        rows = start + tl.arange(0, M)
+        scratch = x + rows[:, None] * D + channels[None, :]
+        total = tl.load(scratch).to(tl.float32)
+        for head in range(HEADS):
+            part = tl.load(mixed + rows[:, None] * (HEADS * H) + head * H + places[None, :])
+            total = multiply(part, load_weight(out + head * D * H, channels, places, H), total)
+        total *= rms_scale(total, epsilon, DIM)[:, None]
+        between = total.to(x.dtype.element_ty)
+        total = gated_mlp(between, gate_up, down, M, D, F, N) + between.to(tl.float32)
+        total *= rms_scale(total, epsilon, DIM)[:, None]
+        tl.store(scratch, total.to(x.dtype.element_ty))

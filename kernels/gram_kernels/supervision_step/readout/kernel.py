@@ -1,0 +1,105 @@
+"""Phases of the fused step that sample the high-level update and read it."""
+
+import triton
+import triton.language as tl
+
+from gram_kernels.philox.kernel import normal_tile
+from gram_kernels.philox.reference import GUIDANCE_STREAM, purpose_word
+from gram_kernels.supervision_step.block.kernel import gated_mlp, load_weight, multiply
+from gram_kernels.supervision_step.weights import NUM_FACTS
+from gram_kernels.verify.tables import BLANK
+
+OPEN = tl.constexpr(BLANK)
+FACTS = tl.constexpr(NUM_FACTS)
+PURPOSE = tl.constexpr(purpose_word(0, GUIDANCE_STREAM))
+
+
+@triton.jit
+def guide(
+    x,
+    high,
+    keys,
+    gate_up,
+    down,
+    num_rows,
+    key_stride,
+    transition,
+    sigma_min,
+    sigma_span,
+    sigma_offset,
+    TOKENS: tl.constexpr,
+    DIM: tl.constexpr,
+    HAS_GUIDANCE: tl.constexpr,
+    HAS_NOISE: tl.constexpr,
+    M: tl.constexpr,
+    N: tl.constexpr,
+    D: tl.constexpr,
+    G: tl.constexpr,
+):
+    """Write h = u + mu(u) + sigma(u) eps; ``keys`` points at the first trajectory's."""
+    channels = tl.arange(0, D)
+    for start in range(0, num_rows, M):
+        rows = start + tl.arange(0, M)
+        u = tl.load(x + rows[:, None] * D + channels[None, :])
+        h = u.to(tl.float32)
+        if HAS_GUIDANCE:
+            h += gated_mlp(u, gate_up, down, M, D, G, N)
+        if HAS_NOISE:
+            share = gated_mlp(u, gate_up + 2 * G * D, down + D * G, M, D, G, N)
+            deviation = sigma_min + sigma_span * tl.sigmoid(share + sigma_offset)
+            owner = tl.minimum(rows, num_rows - 1) // TOKENS
+            block = (rows % TOKENS)[:, None] * (DIM // 4) + tl.arange(0, D // 4)[None, :]
+            h += deviation * normal_tile(
+                block,
+                tl.load(keys + 2 * key_stride + owner)[:, None],
+                PURPOSE + transition,
+                tl.load(keys + key_stride + owner)[:, None],
+                tl.load(keys + owner)[:, None],
+                M,
+                D // 4,
+            )
+        is_inside = (rows < num_rows)[:, None] & (channels < DIM)[None, :]
+        tl.store(high + rows[:, None] * DIM + channels[None, :], h, mask=is_inside)
+
+
+@triton.jit
+def decode(
+    high,
+    givens,
+    facts,
+    decoder,
+    readout,
+    readout_bias,
+    TOKENS: tl.constexpr,
+    DIM: tl.constexpr,
+    VOCABULARY: tl.constexpr,
+    LOWEST: tl.constexpr,
+    READS_FIRST: tl.constexpr,
+    S: tl.constexpr,
+    D: tl.constexpr,
+    V: tl.constexpr,
+):
+    """Write one trajectory's answer, halt, finiteness and value."""
+    tokens, channels, values = tl.arange(0, S), tl.arange(0, D), tl.arange(0, V)
+    is_token = tokens < TOKENS
+    is_inside = is_token[:, None] & (channels < DIM)[None, :]
+    h = tl.load(high + tokens[:, None] * DIM + channels[None, :], mask=is_inside, other=0.0)
+    weight = load_weight(decoder, values, channels, D)
+    logits = multiply(h.to(weight.dtype), weight, tl.zeros([S, V], dtype=tl.float32))
+    is_legal = (values >= LOWEST) & (values < VOCABULARY)
+    likely = tl.argmax(tl.where(is_legal[None, :], logits, float("-inf")), axis=1)
+    given = tl.load(givens + tokens, mask=is_token, other=OPEN)
+    tl.store(facts + FACTS + tokens, tl.where(given == OPEN, likely, given), mask=is_token)
+    if READS_FIRST:
+        summary = tl.sum(tl.where(tokens[:, None] == 0, h, 0.0), axis=0)
+    else:
+        summary = tl.sum(h, axis=0) * (1.0 / TOKENS)
+    halt = tl.sum(summary * tl.load(readout + channels), axis=0) + tl.load(readout_bias)
+    value = tl.sum(summary * tl.load(readout + D + channels), axis=0) + tl.load(readout_bias + 1)
+    # Comparisons with NaN are false; padded logits are zero.
+    num_finite = tl.sum(tl.sum((tl.abs(logits) < float("inf")).to(tl.int32), axis=1), axis=0)
+    is_finite = (num_finite == S * V) & (tl.abs(halt) < float("inf"))
+    is_finite &= tl.abs(value) < float("inf")
+    tl.store(facts + 1, (halt > 0).to(tl.int32))
+    tl.store(facts + 2, is_finite.to(tl.int32))
+    tl.store(facts + 4, tl.sigmoid(value).to(tl.int32, bitcast=True))

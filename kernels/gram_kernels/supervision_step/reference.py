@@ -1,0 +1,123 @@
+"""A supervision step as a sequence of the other ops.
+
+With their references it is the truth that the fused kernel is tested against; with their kernels,
+and torch for the large products, it is how models run that are too wide to be fused. No value ever
+goes to the host, so a CUDA graph can hold it.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gram_kernels.add_rms_norm import add_rms_norm
+from gram_kernels.backend import Backend
+from gram_kernels.relational_attention import relational_attention
+from gram_kernels.stochastic_update import RowKeys, stochastic_update
+from gram_kernels.supervision_step.weights import NUM_FACTS, StackWeights, StepRows, StepWeights
+from gram_kernels.swiglu import swiglu
+from gram_kernels.verify import UnitTables, verify
+from gram_kernels.verify.tables import BLANK, FIRST_VALUE
+
+
+def supervision_step(
+    rows: StepRows,
+    weights: StepWeights,
+    units: UnitTables,
+    *,
+    num_rows: int,
+    backend: Backend = "reference",
+) -> None:
+    """Advance the live ones of the first rows by T transitions, decode, verify and count the step.
+
+    Args:
+        rows: changed in place.
+        weights: in the dtype to compute in.
+        units: of the task.
+        num_rows: rows to compute; those that are not live are thrown away.
+        backend: of the ops.
+    """
+    high, low = rows.high[:num_rows], rows.low[:num_rows]
+    adjacency = None if rows.adjacency is None else rows.adjacency[:num_rows]
+    keys = RowKeys(*rows.keys[:, :num_rows])
+    embedding = weights.embedding[rows.givens[:num_rows].long()]
+    for transition in range(weights.num_transitions):
+        u, low = _recur(high, low, embedding, weights, adjacency, backend)
+        high = u
+        if weights.guidance is not None:
+            high = stochastic_update(
+                u, weights.guidance, keys, transition=transition, backend=backend
+            )
+    facts = _read(high, rows.givens[:num_rows], weights, units, adjacency, backend)
+    is_live = torch.arange(num_rows, device=high.device) < rows.num_live
+    for table, value in ((rows.high, high), (rows.low, low), (rows.facts, facts)):
+        mask = is_live.view(-1, *[1] * (table.ndim - 1))
+        table[:num_rows] = torch.where(mask, value.to(table.dtype), table[:num_rows])
+    rows.keys[2, :num_rows] += is_live
+
+
+def _recur(
+    high: Tensor,
+    low: Tensor,
+    embedding: Tensor,
+    weights: StepWeights,
+    adjacency: Tensor | None,
+    backend: Backend,
+) -> tuple[Tensor, Tensor]:
+    """Return u in the dtype of the weights, and l."""
+    dtype = weights.decoder.dtype
+    if weights.high is None:
+        x = high.to(dtype)
+        for _ in range(weights.num_inner_steps + 1):
+            x = _stack((x + embedding).to(dtype), weights.low, weights, adjacency, backend)
+        return x, low
+    context = high + embedding
+    for _ in range(weights.num_inner_steps):
+        low = _stack((low + context).to(dtype), weights.low, weights, adjacency, backend)
+    return _stack((high + low).to(dtype), weights.high, weights, adjacency, backend), low
+
+
+def _stack(
+    x: Tensor,
+    stack: StackWeights,
+    weights: StepWeights,
+    adjacency: Tensor | None,
+    backend: Backend,
+) -> Tensor:
+    """Apply blocks to (batch, tokens, dim)."""
+    for qkv, out, gate_up, down in zip(*stack, strict=True):
+        projected = functional.linear(x, qkv).unflatten(2, (3, weights.num_heads, -1))
+        mixed = relational_attention(projected, weights.heads, adjacency=adjacency, backend=backend)
+        x = add_rms_norm(functional.linear(mixed, out), x, epsilon=weights.epsilon, backend=backend)
+        hidden = swiglu(x, gate_up, backend=backend)
+        x = add_rms_norm(
+            functional.linear(hidden, down), x, epsilon=weights.epsilon, backend=backend
+        )
+    return x
+
+
+def _read(
+    high: Tensor,
+    givens: Tensor,
+    weights: StepWeights,
+    units: UnitTables,
+    adjacency: Tensor | None,
+    backend: Backend,
+) -> Tensor:
+    """Return the facts of each row."""
+    logits = functional.linear(high.to(weights.decoder.dtype), weights.decoder).float()
+    lowest = BLANK if units.allows_blank else FIRST_VALUE
+    likely = (logits[..., lowest:].argmax(dim=-1) + lowest).int()
+    answers = torch.where(givens == BLANK, likely, givens)
+    summary = high[:, 0] if weights.reads_first else high.mean(dim=1)
+    halt, value = functional.linear(summary.float(), weights.readout, weights.readout_bias).T
+    value = torch.sigmoid(value)
+    is_finite = logits.isfinite().flatten(1).all(dim=1) & halt.isfinite() & value.isfinite()
+    judged = verify(answers, givens, units, adjacency=adjacency, backend=backend)
+    facts = torch.empty(len(high), NUM_FACTS + answers.shape[1], dtype=torch.int32).to(high.device)
+    facts[:, 0] = judged.is_valid
+    facts[:, 1] = halt > 0
+    facts[:, 2] = is_finite
+    facts[:, 3] = judged.num_violations
+    facts[:, 4] = value.contiguous().view(torch.int32)
+    facts[:, NUM_FACTS:] = answers
+    return facts

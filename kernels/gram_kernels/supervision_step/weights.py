@@ -1,0 +1,112 @@
+"""What a supervision step reads and writes, as plain tensors: weights, and the rows of a batch."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gram_kernels.relational_attention import HeadTables
+from gram_kernels.stochastic_update import GuidanceWeights
+
+NUM_FACTS = 5
+"""Columns of a row's facts before its answer: valid, halt, finite, violations, value's bits."""
+
+
+class StackWeights(NamedTuple):
+    """The blocks of f_L or f_H."""
+
+    qkv: Tensor
+    """(blocks, 3 dim, dim): queries, keys and values of all heads."""
+    out: Tensor
+    """(blocks, dim, dim)."""
+    gate_up: Tensor
+    """(blocks, 2 ffn_dim, dim)."""
+    down: Tensor
+    """(blocks, dim, ffn_dim)."""
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "StackWeights":
+        """Return the weights on a device, in a dtype."""
+        return StackWeights(*(weight.to(device, dtype) for weight in self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepWeights:
+    """Everything of a model that a supervision step needs."""
+
+    low: StackWeights
+    high: StackWeights | None
+    """None where h alone passes through the low blocks (a looped transformer)."""
+    guidance: GuidanceWeights | None
+    heads: HeadTables
+    embedding: Tensor
+    """(vocabulary, dim) float32: the input embedding of each token."""
+    decoder: Tensor
+    """(vocabulary, dim)."""
+    readout: Tensor
+    """(2, dim) float32: halt head, value head."""
+    readout_bias: Tensor
+    """(2,) float32."""
+    num_heads: int
+    num_inner_steps: int
+    num_transitions: int
+    reads_first: bool
+    """Whether halt and value heads read the first token, or the mean over all."""
+    epsilon: float
+    """Of the RMS norms."""
+
+    @property
+    def dim(self) -> int:
+        """Width of the latent vectors."""
+        return self.embedding.shape[1]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "StepWeights":
+        """Return the weights on a device; what multiplies activations in a dtype."""
+        return replace(
+            self,
+            low=self.low.to(device, dtype),
+            high=self.high.to(device, dtype) if self.high else None,
+            guidance=self.guidance.to(device, dtype) if self.guidance else None,
+            heads=self.heads.to(device),
+            embedding=self.embedding.to(device),
+            decoder=self.decoder.to(device, dtype),
+            readout=self.readout.to(device),
+            readout_bias=self.readout_bias.to(device),
+        )
+
+
+class StepRows(NamedTuple):
+    """The rows of a batch; a step works on the first of them, in place."""
+
+    high: Tensor
+    """(rows, tokens, dim) float32."""
+    low: Tensor
+    """(rows, tokens, dim) float32."""
+    givens: Tensor
+    """(rows, tokens) int32."""
+    keys: Tensor
+    """(3, rows) int64: seed, trajectory, steps taken."""
+    adjacency: Tensor | None
+    """(rows, tokens, tokens) bool."""
+    facts: Tensor
+    """(rows, NUM_FACTS + tokens) int32: what the step found, and its answer."""
+    num_live: Tensor
+    """(1,) int32: rows from there on stay as they are."""
+
+    @classmethod
+    def allocate(
+        cls, num_rows: int, tokens: int, dim: int, *, has_adjacency: bool, device: str
+    ) -> "StepRows":
+        """Return rows that hold nothing yet."""
+        graph = (num_rows, tokens, tokens)
+        return cls(
+            high=torch.zeros(num_rows, tokens, dim, device=device),
+            low=torch.zeros(num_rows, tokens, dim, device=device),
+            givens=torch.zeros(num_rows, tokens, dtype=torch.int32, device=device),
+            keys=torch.zeros(3, num_rows, dtype=torch.int64, device=device),
+            adjacency=torch.zeros(graph, dtype=torch.bool, device=device)
+            if has_adjacency
+            else None,
+            facts=torch.zeros(num_rows, NUM_FACTS + tokens, dtype=torch.int32, device=device),
+            num_live=torch.zeros(1, dtype=torch.int32, device=device),
+        )

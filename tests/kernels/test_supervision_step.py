@@ -1,0 +1,198 @@
+"""The fused step against the sequence of reference ops, and that against the model itself."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gram_core import puzzles
+from gram_core.config import GramConfig, preset
+from gram_core.model import Gram, answer
+from gram_core.solve import unit_tables
+from gram_core.state import LatentState, NoiseKey
+from gram_core.step_weights import step_weights
+from gram_kernels.supervision_step import NUM_FACTS, StepRows, bind
+from gram_kernels.verify import verify
+
+Guard = Callable[[Tensor], Tensor]
+NUM_ROWS = 4
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sudoku": ("sudoku-4x4", {}),
+    "odd sizes": ("sudoku-6x6", {"dim": 48, "ffn_dim": 40, "guidance_dim": 20}),
+    "two blocks, two transitions": (
+        "sudoku-4x4",
+        {"num_low_blocks": 2, "num_high_blocks": 2, "num_transitions": 2},
+    ),
+    "queens": ("nqueens-5", {"dim": 64}),
+    "edges": ("graph-coloring-7-4", {}),
+    "one vertex": ("graph-coloring-1", {}),
+    "attention": ("sudoku-4x4", {"mixer": "attention", "head_kinds": (), "rotary": "1d"}),
+    "flat": ("sudoku-4x4", {"recursion": "flat", "num_low_blocks": 2}),
+    "no guidance": ("sudoku-4x4", {"guidance": "none"}),
+    "mean only": ("sudoku-4x4", {"guidance": "mean"}),
+    "noise only": ("sudoku-4x4", {"guidance": "noise"}),
+    "first token": ("nqueens-5", {"readout": "first"}),
+}
+
+
+def random_model(name: str) -> tuple[Gram, puzzles.Task]:
+    task_name, changes = VARIANTS[name]
+    task = puzzles.task(task_name)
+    config: GramConfig = replace(preset("tiny", task), sigma_init=0.4, **changes)
+    torch.manual_seed(5)
+    model = Gram(config, task.units).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.2)
+    return model, task
+
+
+def random_rows(model: Gram, task: puzzles.Task, guard: Guard) -> StepRows:
+    """Return rows in the middle of their way, on real instances, surrounded by poison."""
+    config, rng = model.config, np.random.default_rng(3)
+    family = puzzles.family(task.family)
+    encoded = [
+        family.encode(family.generate(task, rng, num_solutions=None)) for _ in range(NUM_ROWS)
+    ]
+    givens = np.stack([each.tokens for each in encoded]).astype(np.int32)
+    graphs = [each.adjacency for each in encoded if each.adjacency is not None]
+    shape = (NUM_ROWS, task.length, config.dim)
+    keys = [[2**40 + 5, -3, 2**63 - 1, 0], [0, 5, 2**20, 1], [0, 2, 77, 15]]
+    rows = StepRows(
+        high=torch.randn(shape),
+        low=torch.randn(shape),
+        givens=torch.from_numpy(givens),
+        keys=torch.tensor(keys),
+        adjacency=torch.from_numpy(np.stack(graphs)) if graphs else None,
+        facts=torch.full((NUM_ROWS, NUM_FACTS + task.length), -9, dtype=torch.int32),
+        num_live=torch.tensor([NUM_ROWS], dtype=torch.int32),
+    )
+    return StepRows(*(None if table is None else guard(table) for table in rows))
+
+
+def copied(rows: StepRows, guard: Guard) -> StepRows:
+    return StepRows(*(None if table is None else guard(table) for table in rows))
+
+
+def value_of(rows: StepRows) -> Tensor:
+    return rows.facts[:, 4].contiguous().view(torch.float32)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_reference_computes_what_the_model_computes(name: str) -> None:
+    model, task = random_model(name)
+    rows = random_rows(model, task, torch.clone)
+    before = copied(rows, torch.clone)
+    units = unit_tables(task)
+    weights = step_weights(model, task.units)
+    bind(rows, weights, units, dtype=torch.float32, backend="reference")(NUM_ROWS)
+    output = model.supervision_step(
+        LatentState(before.high, before.low),
+        model.encode(before.givens.long()),
+        NoiseKey(*before.keys),
+        before.adjacency,
+    )
+    answers = answer(output.logits, before.givens.long(), allows_blank=task.allows_blank)
+    judged = verify(answers, before.givens, units, adjacency=before.adjacency)
+    torch.testing.assert_close(rows.high, output.state.high, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(rows.low, output.state.low, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(value_of(rows), output.value, atol=1e-5, rtol=1e-5)
+    assert torch.equal(rows.facts[:, NUM_FACTS:].long(), answers)
+    assert rows.facts[:, 0].bool().tolist() == judged.is_valid.tolist()
+    assert rows.facts[:, 1].bool().tolist() == (output.halt > 0).tolist()
+    assert rows.facts[:, 2].bool().all()
+    assert rows.facts[:, 3].tolist() == judged.num_violations.tolist()
+    assert torch.equal(rows.keys, before.keys + torch.tensor([[0], [0], [1]]))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_fused_kernel_agrees_with_the_reference(name: str, guarded: Guard) -> None:
+    model, task = random_model(name)
+    expected = random_rows(model, task, torch.clone)
+    made = copied(expected, guarded)
+    units, weights = unit_tables(task), step_weights(model, task.units)
+    bind(expected, weights, units, dtype=torch.float64, backend="reference")(NUM_ROWS)
+    dtype = torch.float16 if made.high.is_cuda else torch.float32
+    tolerance = 3e-2 if made.high.is_cuda else 3e-5
+    bind(made, weights, units, dtype=dtype, backend="triton")(NUM_ROWS)
+    for table, truth in ((made.high, expected.high), (made.low, expected.low)):
+        torch.testing.assert_close(table.cpu(), truth, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(
+        value_of(made).cpu(), value_of(expected), atol=tolerance, rtol=tolerance
+    )
+    assert torch.equal(made.keys.cpu(), expected.keys)
+    if not made.high.is_cuda:
+        assert torch.equal(made.facts[:, :4], expected.facts[:, :4])
+        assert torch.equal(made.facts[:, NUM_FACTS:], expected.facts[:, NUM_FACTS:])
+
+
+@pytest.mark.parametrize("name", ["sudoku", "odd sizes", "edges"])
+def test_half_precision_stays_near_the_truth(name: str, guarded: Guard) -> None:
+    model, task = random_model(name)
+    expected = random_rows(model, task, torch.clone)
+    made = copied(expected, guarded)
+    units, weights = unit_tables(task), step_weights(model, task.units)
+    bind(expected, weights, units, dtype=torch.float64, backend="reference")(NUM_ROWS)
+    bind(made, weights, units, dtype=torch.float16, backend="triton")(NUM_ROWS)
+    torch.testing.assert_close(made.high.cpu(), expected.high, atol=3e-2, rtol=3e-2)
+    torch.testing.assert_close(made.low.cpu(), expected.low, atol=3e-2, rtol=3e-2)
+
+
+def test_rows_that_are_not_live_stay_as_they_are(guarded: Guard) -> None:
+    model, task = random_model("sudoku")
+    for backend in ("reference", "triton"):
+        rows = random_rows(model, task, guarded)
+        rows.num_live.fill_(2)
+        before = copied(rows, torch.clone)
+        step = bind(
+            rows,
+            step_weights(model, task.units),
+            unit_tables(task),
+            dtype=torch.float32,
+            backend=backend,  # type: ignore[arg-type]  # a tuple of literals
+        )
+        step(3)
+        for table, kept in zip(rows, before, strict=True):
+            if table is not None and len(table) == NUM_ROWS:
+                assert torch.equal(table[2:], kept[2:])
+        assert torch.equal(rows.keys[:, 2:], before.keys[:, 2:])
+        assert not torch.equal(rows.high[:2], before.high[:2])
+
+
+def test_a_trajectory_gets_the_same_bits_in_any_batch_and_order(guarded: Guard) -> None:
+    model, task = random_model("sudoku")
+    units, weights = unit_tables(task), step_weights(model, task.units)
+    rows = random_rows(model, task, guarded)
+    order = torch.tensor([2, 0, 3, 1], device=rows.high.device)
+    shuffled = StepRows(
+        *(
+            table if table is None or len(table) != NUM_ROWS else guarded(table[order])
+            for table in rows._replace(num_live=None)  # type: ignore[arg-type]  # set below
+        )
+    )._replace(num_live=rows.num_live.clone(), keys=guarded(rows.keys[:, order]))
+    alone = copied(rows, guarded)
+    alone.num_live.fill_(1)
+    for batch, num_rows in ((rows, NUM_ROWS), (shuffled, NUM_ROWS), (alone, 1)):
+        bind(batch, weights, units, dtype=torch.float16, backend="triton")(num_rows)
+    assert torch.equal(rows.high[order], shuffled.high)
+    assert torch.equal(rows.facts[order], shuffled.facts)
+    assert torch.equal(rows.high[:1], alone.high[:1])
+    assert torch.equal(rows.facts[:1], alone.facts[:1])
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_numbers_that_are_not_finite_are_said_and_kept_to_their_row(guarded: Guard) -> None:
+    model, task = random_model("sudoku")
+    weights, units = step_weights(model, task.units), unit_tables(task)
+    rows = random_rows(model, task, guarded)
+    sound = copied(rows, guarded)
+    rows.high[1] = float("nan")
+    for batch in (rows, sound):
+        bind(batch, weights, units, dtype=torch.float16, backend="triton")(NUM_ROWS)
+    assert rows.facts[:, 2].tolist() == [1, 0, 1, 1]
+    kept = torch.tensor([0, 2, 3], device=rows.high.device)
+    assert torch.equal(rows.high[kept], sound.high[kept])
