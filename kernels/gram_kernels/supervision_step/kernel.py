@@ -10,7 +10,12 @@ import triton
 import triton.language as tl
 
 from gram_kernels.launch import OPTIONS, capability, num_multiprocessors, padded
-from gram_kernels.supervision_step.block.kernel import attend_head, enter_stack, finish_block
+from gram_kernels.supervision_step.block.kernel import (
+    attend_head,
+    enter_stack,
+    finish_block,
+    project_heads,
+)
 from gram_kernels.supervision_step.packing import pack
 from gram_kernels.supervision_step.readout.kernel import decode, guide
 from gram_kernels.supervision_step.tiles import StepTile, step_tile
@@ -27,7 +32,7 @@ PROGRAMS_PER_MULTIPROCESSOR = 2
 # fmt: off
 @triton.jit
 def apply_block(
-    x, mixed, graph,
+    x, heads, mixed, graph,
     qkv, out, gate_up, down, groups, turns,
     rows, first_turned, epsilon,
     TOKENS: tl.constexpr, DIM: tl.constexpr, HEADS: tl.constexpr, SCALE: tl.constexpr,
@@ -35,14 +40,15 @@ def apply_block(
     D: tl.constexpr, H: tl.constexpr, F: tl.constexpr,
 ):
     """Apply one block to the rows of all trajectories of a program, in place in x."""
+    project_heads(x, heads, qkv, turns, rows, first_turned, TOKENS, SCALE, HEADS, M, D, H)
+    tl.debug_barrier()
     for task in range(rows // TOKENS * HEADS):
         head, place = task % HEADS, task // HEADS
         attend_head(
-            x + place * TOKENS * D, mixed + place * TOKENS * (HEADS * H) + head * H,
-            qkv + head * H * D, groups + head * TOKENS,
-            turns + tl.where(head >= first_turned, 2 * TOKENS * H, 0),
-            graph + place * TOKENS * TOKENS,
-            TOKENS, SCALE, HAS_EDGES, HEADS, S, Q, D, H,
+            heads + place * (TOKENS * 3 * HEADS * H) + head * H,
+            mixed + place * (TOKENS * HEADS * H) + head * H,
+            groups + head * TOKENS, graph + place * (TOKENS * TOKENS),
+            TOKENS, HAS_EDGES, HEADS, S, Q, H,
         )
     tl.debug_barrier()
     finish_block(
@@ -58,12 +64,13 @@ def conclude(
     num_units,
     TOKENS: tl.constexpr, DIM: tl.constexpr, VOCABULARY: tl.constexpr, LOWEST: tl.constexpr,
     UNIT_SIZE: tl.constexpr, READS_FIRST: tl.constexpr, HAS_EDGES: tl.constexpr,
-    S: tl.constexpr, D: tl.constexpr, V: tl.constexpr, U: tl.constexpr, C: tl.constexpr,
+    M: tl.constexpr, S: tl.constexpr, D: tl.constexpr, V: tl.constexpr, U: tl.constexpr,
+    C: tl.constexpr,
 ):
     """Decode, verify and count the step of one trajectory; all pointers are its own."""
     decode(
         high, givens, facts, decoder, readout, readout_bias,
-        TOKENS, DIM, VOCABULARY, LOWEST, READS_FIRST, S, D, V,
+        TOKENS, DIM, VOCABULARY, LOWEST, READS_FIRST, M, D, V,
     )
     tl.debug_barrier()
     total = count_violations(
@@ -77,7 +84,7 @@ def conclude(
 
 @triton.jit
 def supervision_step_kernel(
-    high, low, givens, keys, adjacency, facts, num_live, x, mixed,
+    high, low, givens, keys, adjacency, facts, num_live, x, heads, mixed,
     qkv, out, gate_up, down, guidance_gate_up, guidance_down, decoder, readout, readout_bias,
     embedding, groups, turns, unit_cells, constraints,
     num_rows, key_stride, num_units, first_turned, epsilon, sigma_min, sigma_span, sigma_offset,
@@ -95,6 +102,7 @@ def supervision_step_kernel(
     ``NUM_LOW_BLOCKS`` counts the applications of low blocks in one transition.
     """
     x += tl.program_id(0).to(tl.int64) * (R * D)
+    heads += tl.program_id(0).to(tl.int64) * (R * 3 * HEADS * H)
     mixed += tl.program_id(0).to(tl.int64) * (R * HEADS * H)
     end = tl.minimum(tl.load(num_live), num_rows)
     for first in range(tl.program_id(0) * P, end, tl.num_programs(0) * P):
@@ -115,7 +123,7 @@ def supervision_step_kernel(
                     )
                     tl.debug_barrier()
                 apply_block(
-                    x, mixed, graph,
+                    x, heads, mixed, graph,
                     qkv + weight * (3 * HEADS * H * D), out + weight * (HEADS * D * H),
                     gate_up + weight * (2 * F * D), down + weight * (D * F), groups, turns,
                     rows, first_turned, epsilon,
@@ -134,7 +142,8 @@ def supervision_step_kernel(
                 keys + 2 * key_stride + row + place,
                 decoder, readout, readout_bias, unit_cells, constraints,
                 num_units,
-                TOKENS, DIM, VOCABULARY, LOWEST, UNIT_SIZE, READS_FIRST, HAS_EDGES, S, D, V, U, C,
+                TOKENS, DIM, VOCABULARY, LOWEST, UNIT_SIZE, READS_FIRST, HAS_EDGES,
+                M, S, D, V, U, C,
             )
         tl.debug_barrier()
 # fmt: on
@@ -154,7 +163,7 @@ class FusedStep:
         scratch_rows = triton.cdiv(self._tile.trajectories * tokens, self._tile.rows)
         scratch_rows *= self._tile.rows
         dtype = weights.decoder.dtype
-        heads, _, head_dim = packed.out.shape[1:]
+        width = packed.out.shape[1] * packed.out.shape[3]
         shape = (self._max_programs, scratch_rows)
         self._arguments = (
             rows.high,
@@ -165,7 +174,8 @@ class FusedStep:
             rows.facts,
             rows.num_live,
             torch.empty(*shape, packed.qkv.shape[-1], dtype=dtype, device=device),
-            torch.empty(*shape, heads * head_dim, dtype=dtype, device=device),
+            torch.empty(*shape, 3 * width, dtype=dtype, device=device),
+            torch.empty(*shape, width, dtype=dtype, device=device),
             *packed,
             units.cells,
             units.constraints,

@@ -82,51 +82,65 @@ def enter_stack(
 
 
 @triton.jit
-def project(x, weight, H: tl.constexpr, D: tl.constexpr, M: tl.constexpr):
-    """Return the float32 (M, H) projection of x (M, D)."""
-    places = load_weight(weight, tl.arange(0, H), tl.arange(0, D), D)
-    return multiply(x, places, tl.zeros([M, H], dtype=tl.float32))
+def project_heads(
+    x,
+    qkv,
+    weight,
+    turns,
+    num_rows,
+    first_turned,
+    TOKENS: tl.constexpr,
+    SCALE: tl.constexpr,
+    HEADS: tl.constexpr,
+    M: tl.constexpr,
+    D: tl.constexpr,
+    H: tl.constexpr,
+):
+    """Write queries, keys and values of all heads, turned, queries scaled; M rows at a time."""
+    channels, places = tl.arange(0, D), tl.arange(0, H)
+    for start in range(0, num_rows, M):
+        rows = start + tl.arange(0, M)
+        tile = tl.load(x + rows[:, None] * D + channels[None, :])
+        angles = (rows % TOKENS)[:, None] * H + places[None, :]
+        for part in range(3 * HEADS):
+            is_turned = (part < 2 * HEADS) & (part % HEADS >= first_turned)
+            table = turns + tl.where(is_turned, 2 * TOKENS * H, 0)
+            zero = tl.zeros([M, H], dtype=tl.float32)
+            made = multiply(tile, load_weight(weight + part * H * D, places, channels, D), zero)
+            made = turn(made, tl.load(table + angles), tl.load(table + TOKENS * H + angles), M, H)
+            made *= tl.where(part < HEADS, SCALE, 1.0)
+            offsets = rows[:, None] * (3 * HEADS * H) + part * H + places[None, :]
+            tl.store(qkv + offsets, made.to(x.dtype.element_ty))
 
 
 @triton.jit
 def attend_head(
-    x,
-    mixed,
     qkv,
+    mixed,
     groups,
-    turns,
     adjacency,
     TOKENS: tl.constexpr,
-    SCALE: tl.constexpr,
     HAS_EDGES: tl.constexpr,
     HEADS: tl.constexpr,
     S: tl.constexpr,
     Q: tl.constexpr,
-    D: tl.constexpr,
     H: tl.constexpr,
 ):
     """Write what one head of one trajectory mixes; all pointers are the head's."""
-    tokens, channels, places = tl.arange(0, S), tl.arange(0, D), tl.arange(0, H)
+    tokens, places = tl.arange(0, S), tl.arange(0, H)
     is_token = (tokens < TOKENS)[:, None]
-    all_tokens = tl.load(x + tokens[:, None] * D + channels[None, :], mask=is_token, other=0.0)
-    angles = tokens[:, None] * H + places[None, :]
-    cos = tl.load(turns + angles, mask=is_token, other=0.0)
-    sin = tl.load(turns + TOKENS * H + angles, mask=is_token, other=0.0)
-    k = project(all_tokens, qkv + HEADS * H * D, H, D, S)
-    k = turn(k, cos, sin, S, H).to(all_tokens.dtype)
-    v = project(all_tokens, qkv + 2 * HEADS * H * D, H, D, S).to(all_tokens.dtype)
+    offsets = tokens[:, None] * (3 * HEADS * H) + places[None, :]
+    k = tl.load(qkv + HEADS * H + offsets, mask=is_token, other=0.0)
+    v = tl.load(qkv + 2 * HEADS * H + offsets, mask=is_token, other=0.0)
     for start in range(0, TOKENS, Q):
         queries = start + tl.arange(0, Q)
         is_query = (queries < TOKENS)[:, None]
-        some = tl.load(x + queries[:, None] * D + channels[None, :], mask=is_query, other=0.0)
-        turned = queries[:, None] * H + places[None, :]
-        q_cos = tl.load(turns + turned, mask=is_query, other=0.0)
-        q_sin = tl.load(turns + TOKENS * H + turned, mask=is_query, other=0.0)
-        q = turn(project(some, qkv, H, D, Q), q_cos, q_sin, Q, H) * SCALE
-        scores = tl.dot(q.to(some.dtype), tl.trans(k), input_precision="ieee")
+        own = queries[:, None] * (3 * HEADS * H) + places[None, :]
+        q = tl.load(qkv + own, mask=is_query, other=0.0)
+        scores = tl.dot(q, tl.trans(k), input_precision="ieee")
         is_seen = seen(groups, adjacency, queries, tokens, TOKENS, HAS_EDGES)
-        weights = softmax_rows(tl.where(is_seen, scores, float("-inf"))).to(some.dtype)
-        result = tl.dot(weights, v, input_precision="ieee").to(some.dtype)
+        weights = softmax_rows(tl.where(is_seen, scores, float("-inf"))).to(q.dtype)
+        result = tl.dot(weights, v, input_precision="ieee").to(q.dtype)
         tl.store(mixed + queries[:, None] * (HEADS * H) + places[None, :], result, mask=is_query)
 
 

@@ -75,31 +75,36 @@ def decode(
     VOCABULARY: tl.constexpr,
     LOWEST: tl.constexpr,
     READS_FIRST: tl.constexpr,
-    S: tl.constexpr,
+    M: tl.constexpr,
     D: tl.constexpr,
     V: tl.constexpr,
 ):
-    """Write one trajectory's answer, halt, finiteness and value."""
-    tokens, channels, values = tl.arange(0, S), tl.arange(0, D), tl.arange(0, V)
-    is_token = tokens < TOKENS
-    is_inside = is_token[:, None] & (channels < DIM)[None, :]
-    h = tl.load(high + tokens[:, None] * DIM + channels[None, :], mask=is_inside, other=0.0)
+    """Write one trajectory's answer, halt, finiteness and value, M tokens at a time."""
+    channels, values = tl.arange(0, D), tl.arange(0, V)
     weight = load_weight(decoder, values, channels, D)
-    logits = multiply(h.to(weight.dtype), weight, tl.zeros([S, V], dtype=tl.float32))
     is_legal = (values >= LOWEST) & (values < VOCABULARY)
-    likely = tl.argmax(tl.where(is_legal[None, :], logits, float("-inf")), axis=1)
-    given = tl.load(givens + tokens, mask=is_token, other=OPEN)
-    tl.store(facts + FACTS + tokens, tl.where(given == OPEN, likely, given), mask=is_token)
-    if READS_FIRST:
-        summary = tl.sum(tl.where(tokens[:, None] == 0, h, 0.0), axis=0)
-    else:
-        summary = tl.sum(h, axis=0) * (1.0 / TOKENS)
+    summary = tl.zeros([D], dtype=tl.float32)
+    num_broken = 0
+    for start in range(0, TOKENS, M):
+        tokens = start + tl.arange(0, M)
+        is_token = tokens < TOKENS
+        is_inside = is_token[:, None] & (channels < DIM)[None, :]
+        h = tl.load(high + tokens[:, None] * DIM + channels[None, :], mask=is_inside, other=0.0)
+        logits = multiply(h.to(weight.dtype), weight, tl.zeros([M, V], dtype=tl.float32))
+        likely = tl.argmax(tl.where(is_legal[None, :], logits, float("-inf")), axis=1)
+        given = tl.load(givens + tokens, mask=is_token, other=OPEN)
+        tl.store(facts + FACTS + tokens, tl.where(given == OPEN, likely, given), mask=is_token)
+        # Comparisons with NaN are false; padded logits are zero.
+        is_broken = (tl.abs(logits) < float("inf")) == 0
+        num_broken += tl.sum(tl.sum(is_broken.to(tl.int32), axis=1), axis=0)
+        if READS_FIRST:
+            h = tl.where(tokens[:, None] == 0, h, 0.0)
+        summary += tl.sum(h, axis=0)
+    if not READS_FIRST:
+        summary *= 1.0 / TOKENS
     halt = tl.sum(summary * tl.load(readout + channels), axis=0) + tl.load(readout_bias)
     value = tl.sum(summary * tl.load(readout + D + channels), axis=0) + tl.load(readout_bias + 1)
-    # Comparisons with NaN are false; padded logits are zero.
-    num_finite = tl.sum(tl.sum((tl.abs(logits) < float("inf")).to(tl.int32), axis=1), axis=0)
-    is_finite = (num_finite == S * V) & (tl.abs(halt) < float("inf"))
-    is_finite &= tl.abs(value) < float("inf")
+    is_finite = (num_broken == 0) & (tl.abs(halt) < float("inf")) & (tl.abs(value) < float("inf"))
     tl.store(facts + 1, (halt > 0).to(tl.int32))
     tl.store(facts + 2, is_finite.to(tl.int32))
     tl.store(facts + 4, tl.sigmoid(value).to(tl.int32, bitcast=True))
