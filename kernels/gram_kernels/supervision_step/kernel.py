@@ -1,5 +1,6 @@
-"""A whole supervision step in one Triton kernel: a program advances a few trajectories.
+"""A whole supervision step in two Triton kernels for each transition.
 
+The first recurs, the second samples and reads; one kernel for both would spill registers.
 Activations live in a scratch area that only the program itself touches, small enough for the
 caches; weights stream from L2. Phases that mix tokens go trajectory by trajectory, the others over
 the rows of all of them, and a barrier stands between phases. See the README beside this file.
@@ -14,6 +15,7 @@ from gram_kernels.supervision_step.block.kernel import (
     attend_head,
     enter_stack,
     finish_block,
+    leave,
     project_heads,
 )
 from gram_kernels.supervision_step.packing import pack
@@ -58,46 +60,17 @@ def apply_block(
 
 
 @triton.jit
-def conclude(
-    high, givens, graph, facts, steps,
-    decoder, readout, readout_bias, unit_cells, constraints,
-    num_units,
-    TOKENS: tl.constexpr, DIM: tl.constexpr, VOCABULARY: tl.constexpr, LOWEST: tl.constexpr,
-    UNIT_SIZE: tl.constexpr, READS_FIRST: tl.constexpr, HAS_EDGES: tl.constexpr,
-    M: tl.constexpr, S: tl.constexpr, D: tl.constexpr, V: tl.constexpr, U: tl.constexpr,
-    C: tl.constexpr,
-):
-    """Decode, verify and count the step of one trajectory; all pointers are its own."""
-    decode(
-        high, givens, facts, decoder, readout, readout_bias,
-        TOKENS, DIM, VOCABULARY, LOWEST, READS_FIRST, M, D, V,
-    )
-    tl.debug_barrier()
-    total = count_violations(
-        facts + FACTS, givens, unit_cells, constraints, graph, num_units,
-        TOKENS, VOCABULARY - 2, LOWEST, UNIT_SIZE, HAS_EDGES, S, U, C,
-    )
-    tl.store(facts, (total == 0).to(tl.int32))
-    tl.store(facts + 3, total)
-    tl.store(steps, tl.load(steps) + 1)
-
-
-@triton.jit
-def supervision_step_kernel(
-    high, low, givens, keys, adjacency, facts, num_live, x, heads, mixed,
-    qkv, out, gate_up, down, guidance_gate_up, guidance_down, decoder, readout, readout_bias,
-    embedding, groups, turns, unit_cells, constraints,
-    num_rows, key_stride, num_units, first_turned, epsilon, sigma_min, sigma_span, sigma_offset,
+def transition_kernel(
+    high, low, givens, adjacency, num_live, x, heads, mixed,
+    qkv, out, gate_up, down, embedding, groups, turns,
+    num_rows, first_turned, epsilon,
     TOKENS: tl.constexpr, DIM: tl.constexpr, HEADS: tl.constexpr, SCALE: tl.constexpr,
-    VOCABULARY: tl.constexpr, LOWEST: tl.constexpr, UNIT_SIZE: tl.constexpr,
     NUM_LOW: tl.constexpr, NUM_LOW_BLOCKS: tl.constexpr, NUM_HIGH: tl.constexpr,
-    NUM_TRANSITIONS: tl.constexpr, FLAT: tl.constexpr, HAS_GUIDANCE: tl.constexpr,
-    HAS_NOISE: tl.constexpr, HAS_EDGES: tl.constexpr, READS_FIRST: tl.constexpr,
-    P: tl.constexpr, R: tl.constexpr, M: tl.constexpr, N: tl.constexpr, NG: tl.constexpr,
-    Q: tl.constexpr, S: tl.constexpr, D: tl.constexpr, H: tl.constexpr, F: tl.constexpr,
-    G: tl.constexpr, V: tl.constexpr, U: tl.constexpr, C: tl.constexpr,
+    FLAT: tl.constexpr, HAS_EDGES: tl.constexpr,
+    P: tl.constexpr, R: tl.constexpr, M: tl.constexpr, N: tl.constexpr, Q: tl.constexpr,
+    S: tl.constexpr, D: tl.constexpr, H: tl.constexpr, F: tl.constexpr,
 ):
-    """Advance P trajectories at a time until none of the first ``num_rows`` live ones is left.
+    """Write u over h, and the new l, for P trajectories at a time until none is left.
 
     ``NUM_LOW_BLOCKS`` counts the applications of low blocks in one transition.
     """
@@ -110,149 +83,187 @@ def supervision_step_kernel(
         rows = tl.minimum(P, end - first) * TOKENS
         above, below = high + row * (TOKENS * DIM), low + row * (TOKENS * DIM)
         given, graph = givens + row * TOKENS, adjacency + row * (TOKENS * TOKENS)
-        for transition in range(NUM_TRANSITIONS):
-            for block in range(NUM_LOW_BLOCKS + NUM_HIGH):
-                is_low = block < NUM_LOW_BLOCKS
-                is_high = block == NUM_LOW_BLOCKS
-                weight = tl.where(is_low, block % NUM_LOW, block - NUM_LOW_BLOCKS + NUM_LOW)
-                if is_high | (is_low & (weight == 0)):
-                    enter_stack(
-                        x, above, below, given, embedding,
-                        rows, tl.where(block == 0, rows, 0), tl.where(is_high, rows, 0),
-                        DIM, FLAT, M, D,
-                    )
-                    tl.debug_barrier()
-                apply_block(
-                    x, heads, mixed, graph,
-                    qkv + weight * (3 * HEADS * H * D), out + weight * (HEADS * D * H),
-                    gate_up + weight * (2 * F * D), down + weight * (D * F), groups, turns,
-                    rows, first_turned, epsilon,
-                    TOKENS, DIM, HEADS, SCALE, HAS_EDGES, M, N, Q, S, D, H, F,
+        for block in range(NUM_LOW_BLOCKS + NUM_HIGH):
+            is_low = block < NUM_LOW_BLOCKS
+            is_high = block == NUM_LOW_BLOCKS
+            weight = tl.where(is_low, block % NUM_LOW, block - NUM_LOW_BLOCKS + NUM_LOW)
+            if is_high | (is_low & (weight == 0)):
+                enter_stack(
+                    x, above, below, given, embedding,
+                    rows, tl.where(block == 0, rows, 0), tl.where(is_high, rows, 0),
+                    DIM, FLAT, M, D,
                 )
-            guide(
-                x, above, keys + row, guidance_gate_up, guidance_down,
-                rows, key_stride, transition, sigma_min, sigma_span, sigma_offset,
-                TOKENS, DIM, HAS_GUIDANCE, HAS_NOISE, M, NG, D, G,
+                tl.debug_barrier()
+            apply_block(
+                x, heads, mixed, graph,
+                qkv + weight * (3 * HEADS * H * D), out + weight * (HEADS * D * H),
+                gate_up + weight * (2 * F * D), down + weight * (D * F), groups, turns,
+                rows, first_turned, epsilon,
+                TOKENS, DIM, HEADS, SCALE, HAS_EDGES, M, N, Q, S, D, H, F,
+            )
+        leave(x, above, rows, DIM, M, D)
+        tl.debug_barrier()
+
+
+@triton.jit
+def conclusion_kernel(
+    high, givens, keys, adjacency, facts, num_live,
+    guidance_gate_up, guidance_down, decoder, readout, readout_bias, unit_cells, constraints,
+    key_stride, num_units, transition, sigma_min, sigma_span, sigma_offset,
+    TOKENS: tl.constexpr, DIM: tl.constexpr, VOCABULARY: tl.constexpr, LOWEST: tl.constexpr,
+    UNIT_SIZE: tl.constexpr, HAS_GUIDANCE: tl.constexpr, HAS_NOISE: tl.constexpr,
+    HAS_EDGES: tl.constexpr, READS_FIRST: tl.constexpr, IS_LAST: tl.constexpr,
+    M: tl.constexpr, N: tl.constexpr, S: tl.constexpr, D: tl.constexpr, G: tl.constexpr,
+    V: tl.constexpr, U: tl.constexpr, C: tl.constexpr,
+):
+    """Sample h from u in one trajectory; after the last transition decode, verify and count."""
+    row = tl.program_id(0).to(tl.int64)
+    if row < tl.load(num_live):
+        high += row * (TOKENS * DIM)
+        guide(
+            high, keys + row, guidance_gate_up, guidance_down,
+            key_stride, transition, sigma_min, sigma_span, sigma_offset,
+            TOKENS, DIM, HAS_GUIDANCE, HAS_NOISE, M, N, D, G,
+        )
+        if IS_LAST:
+            tl.debug_barrier()
+            givens += row * TOKENS
+            facts += row * (FACTS + TOKENS)
+            decode(
+                high, givens, facts, decoder, readout, readout_bias,
+                TOKENS, DIM, VOCABULARY, LOWEST, READS_FIRST, M, D, V,
             )
             tl.debug_barrier()
-        for place in range(rows // TOKENS):
-            conclude(
-                above + place * (TOKENS * DIM), given + place * TOKENS,
-                graph + place * (TOKENS * TOKENS), facts + (row + place) * (FACTS + TOKENS),
-                keys + 2 * key_stride + row + place,
-                decoder, readout, readout_bias, unit_cells, constraints,
-                num_units,
-                TOKENS, DIM, VOCABULARY, LOWEST, UNIT_SIZE, READS_FIRST, HAS_EDGES,
-                M, S, D, V, U, C,
+            total = count_violations(
+                facts + FACTS, givens, unit_cells, constraints,
+                adjacency + row * (TOKENS * TOKENS), num_units,
+                TOKENS, VOCABULARY - 2, LOWEST, UNIT_SIZE, HAS_EDGES, S, U, C,
             )
-        tl.debug_barrier()
+            tl.store(facts, (total == 0).to(tl.int32))
+            tl.store(facts + 3, total)
+            steps = keys + 2 * key_stride + row
+            tl.store(steps, tl.load(steps) + 1)
 # fmt: on
 
 
 class FusedStep:
-    """The kernel bound to rows, packed weights and its scratch."""
+    """Both kernels bound to rows, packed weights and their scratch."""
 
     def __init__(self, rows: StepRows, weights: StepWeights, units: UnitTables) -> None:
         """Pack the weights and allocate scratch for as many programs as run side by side."""
         device = rows.high.device
-        tokens = rows.high.shape[1]
-        self._rows = rows
-        self._tile = step_tile(capability(device), tokens=tokens, dim=weights.dim)
-        packed = pack(weights)
+        tokens, dim = rows.high.shape[1:]
+        self._tile = step_tile(capability(device), tokens=tokens, dim=dim)
+        self._num_transitions = weights.num_transitions
         self._max_programs = PROGRAMS_PER_MULTIPROCESSOR * num_multiprocessors(device)
-        scratch_rows = triton.cdiv(self._tile.trajectories * tokens, self._tile.rows)
-        scratch_rows *= self._tile.rows
-        dtype = weights.decoder.dtype
+        packed = pack(weights)
+        adjacency = rows.keys if rows.adjacency is None else rows.adjacency
         width = packed.out.shape[1] * packed.out.shape[3]
-        shape = (self._max_programs, scratch_rows)
-        self._arguments = (
-            rows.high,
-            rows.low,
-            rows.givens,
-            rows.keys,
-            rows.keys if rows.adjacency is None else rows.adjacency,
-            rows.facts,
-            rows.num_live,
-            torch.empty(*shape, packed.qkv.shape[-1], dtype=dtype, device=device),
-            torch.empty(*shape, 3 * width, dtype=dtype, device=device),
-            torch.empty(*shape, width, dtype=dtype, device=device),
-            *packed,
-            units.cells,
-            units.constraints,
+        num_tiles = triton.cdiv(self._tile.trajectories * tokens, self._tile.rows)
+        scratch = [
+            torch.empty(
+                self._max_programs,
+                num_tiles * self._tile.rows,
+                columns,
+                dtype=weights.decoder.dtype,
+                device=device,
+            )
+            for columns in (packed.qkv.shape[-1], 3 * width, width)
+        ]
+        self._transition = (
+            *(rows.high, rows.low, rows.givens, adjacency, rows.num_live, *scratch),
+            *(packed.qkv, packed.out, packed.gate_up, packed.down),
+            *(packed.embedding, packed.groups, packed.turns),
         )
-        self._numbers = _numbers(rows, weights, units)
-        self._sizes = _sizes(rows, weights, units, self._tile) | {"R": scratch_rows}
+        self._conclusion = (
+            *(rows.high, rows.givens, rows.keys, adjacency, rows.facts, rows.num_live),
+            *(packed.guidance_gate_up, packed.guidance_down),
+            *(packed.decoder, packed.readout, packed.readout_bias),
+            *(units.cells, units.constraints, rows.keys.shape[1], len(units.cells)),
+        )
+        self._turn = (weights.heads.first_turned, weights.epsilon)
+        self._sigma = _sigma(weights)
+        shared = {
+            "TOKENS": tokens,
+            "DIM": dim,
+            "HAS_EDGES": rows.adjacency is not None,
+            "S": padded(tokens),
+            "D": padded(dim),
+            **OPTIONS,
+        }
+        self._transition_sizes = shared | _transition_sizes(weights, self._tile)
+        self._conclusion_sizes = shared | _conclusion_sizes(weights, units, self._tile)
 
     def __call__(self, num_rows: int) -> None:
         """Advance the live ones of the first rows."""
         num_programs = triton.cdiv(num_rows, self._tile.trajectories)
-        supervision_step_kernel[(min(num_programs, self._max_programs),)](
-            *self._arguments,
-            num_rows,
-            *self._numbers,
-            **self._sizes,
-            num_warps=self._tile.num_warps,
-            num_stages=self._tile.num_stages,
-            **OPTIONS,
-        )
+        for transition in range(self._num_transitions):
+            transition_kernel[(min(num_programs, self._max_programs),)](
+                *self._transition, num_rows, *self._turn, **self._transition_sizes
+            )
+            is_last = transition == self._num_transitions - 1
+            conclusion_kernel[(num_rows,)](
+                *self._conclusion,
+                transition,
+                *self._sigma,
+                IS_LAST=is_last,
+                **self._conclusion_sizes,
+            )
 
 
-def _numbers(
-    rows: StepRows, weights: StepWeights, units: UnitTables
-) -> tuple[int, int, int, float, float, float, float]:
-    """Return the numbers that follow ``num_rows``."""
+def _sigma(weights: StepWeights) -> tuple[float, float, float]:
     guidance = weights.guidance
-    sigma = (
-        (guidance.sigma_min, guidance.sigma_span, guidance.sigma_offset) if guidance else (0.0,) * 3
-    )
-    return (
-        rows.keys.shape[1],
-        len(units.cells),
-        weights.heads.first_turned,
-        weights.epsilon,
-        *sigma,
-    )
+    if guidance is None:
+        return 0.0, 0.0, 0.0
+    return guidance.sigma_min, guidance.sigma_span, guidance.sigma_offset
 
 
-def _sizes(
-    rows: StepRows, weights: StepWeights, units: UnitTables, tile: StepTile
-) -> dict[str, int | float | bool]:
-    """Return what is known when the kernel is compiled."""
-    tokens, dim = rows.high.shape[1:]
-    head_dim = dim // weights.num_heads
+def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | float | bool]:
+    """Return what the first kernel knows when it is compiled."""
+    head_dim = weights.dim // weights.num_heads
     is_flat = weights.high is None
     num_low = len(weights.low.qkv)
-    guidance = weights.guidance
+    tokens = weights.heads.groups.shape[1]
     ffn_dim = padded(weights.low.down.shape[2])
-    guidance_dim = padded(guidance.down.shape[2] if guidance else 1)
+    num_tiles = triton.cdiv(tile.trajectories * tokens, tile.rows)
     return {
-        "TOKENS": tokens,
-        "DIM": dim,
         "HEADS": weights.num_heads,
         "SCALE": head_dim**-0.5,
-        "VOCABULARY": len(weights.decoder),
-        "LOWEST": BLANK if units.allows_blank else FIRST_VALUE,
-        "UNIT_SIZE": units.cells.shape[1],
         "NUM_LOW": num_low,
         "NUM_LOW_BLOCKS": num_low * (weights.num_inner_steps + is_flat),
         "NUM_HIGH": 0 if weights.high is None else len(weights.high.qkv),
-        "NUM_TRANSITIONS": weights.num_transitions,
         "FLAT": is_flat,
-        "HAS_GUIDANCE": guidance is not None,
-        "HAS_NOISE": guidance is not None and guidance.has_noise,
-        "HAS_EDGES": rows.adjacency is not None,
-        "READS_FIRST": weights.reads_first,
         "P": tile.trajectories,
+        "R": num_tiles * tile.rows,
         "M": tile.rows,
         "N": min(tile.hidden, ffn_dim),
-        "NG": min(tile.hidden, guidance_dim),
         "Q": min(tile.queries, padded(tokens)),
-        "S": padded(tokens),
-        "D": padded(dim),
         "H": padded(head_dim),
         "F": ffn_dim,
+        "num_warps": tile.num_warps,
+        "num_stages": tile.num_stages,
+    }
+
+
+def _conclusion_sizes(
+    weights: StepWeights, units: UnitTables, tile: StepTile
+) -> dict[str, int | float | bool]:
+    """Return what the second kernel knows when it is compiled."""
+    guidance = weights.guidance
+    guidance_dim = padded(guidance.down.shape[2] if guidance else 1)
+    return {
+        "VOCABULARY": len(weights.decoder),
+        "LOWEST": BLANK if units.allows_blank else FIRST_VALUE,
+        "UNIT_SIZE": units.cells.shape[1],
+        "HAS_GUIDANCE": guidance is not None,
+        "HAS_NOISE": guidance is not None and guidance.has_noise,
+        "READS_FIRST": weights.reads_first,
+        "M": tile.readout_rows,
+        "N": min(tile.hidden, guidance_dim),
         "G": guidance_dim,
         "V": padded(len(weights.decoder)),
         "U": padded(len(units.cells), least=1),
         "C": padded(units.cells.shape[1], least=1),
+        "num_warps": tile.readout_warps,
+        "num_stages": 1,
     }

@@ -6,7 +6,7 @@ order, and every sum over a row stays within a row.
 
 from typing import NamedTuple
 
-from gram_kernels.launch import Capability, padded
+from gram_kernels.launch import Capability
 
 
 class StepTile(NamedTuple):
@@ -22,19 +22,21 @@ class StepTile(NamedTuple):
     """Columns of a SwiGLU's hidden layer at once."""
     num_warps: int
     num_stages: int
+    readout_rows: int
+    """Rows of one trajectory that the second kernel works on at once."""
+    readout_warps: int
 
 
 def step_tile(arch: Capability, *, tokens: int, dim: int) -> StepTile:
     """Return the cut for an architecture and a model."""
-    wide, long = dim > 64, tokens > 64
-    if arch in ((9, 0), (10, 0)):
-        rows = 128 if long else 64
-        return StepTile(trajectories=1, rows=rows, queries=64, hidden=64, num_warps=8, num_stages=2)
+    has_wgmma = arch in ((9, 0), (10, 0))
     return StepTile(
         trajectories=1,
-        rows=min(64 if wide else 128, padded(tokens)),
+        rows=64 if has_wgmma else 32,
         queries=32,
-        hidden=32,
+        hidden=64 if has_wgmma else 32,
         num_warps=8,
         num_stages=2,
+        readout_rows=32,
+        readout_warps=4,
     )

@@ -175,3 +175,14 @@ def finish_block(
         total = gated_mlp(between, gate_up, down, M, D, F, N) + between.to(tl.float32)
         total *= rms_scale(total, epsilon, DIM)[:, None]
         tl.store(scratch, total.to(x.dtype.element_ty))
+
+
+@triton.jit
+def leave(x, high, num_rows, DIM: tl.constexpr, M: tl.constexpr, D: tl.constexpr):
+    """Write u, the end of the last block, over h."""
+    channels = tl.arange(0, D)
+    for start in range(0, num_rows, M):
+        rows = start + tl.arange(0, M)
+        u = tl.load(x + rows[:, None] * D + channels[None, :]).to(tl.float32)
+        is_inside = (rows < num_rows)[:, None] & (channels < DIM)[None, :]
+        tl.store(high + rows[:, None] * DIM + channels[None, :], u, mask=is_inside)

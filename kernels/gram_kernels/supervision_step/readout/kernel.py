@@ -16,12 +16,10 @@ PURPOSE = tl.constexpr(purpose_word(0, GUIDANCE_STREAM))
 
 @triton.jit
 def guide(
-    x,
     high,
     keys,
     gate_up,
     down,
-    num_rows,
     key_stride,
     transition,
     sigma_min,
@@ -36,30 +34,30 @@ def guide(
     D: tl.constexpr,
     G: tl.constexpr,
 ):
-    """Write h = u + mu(u) + sigma(u) eps; ``keys`` points at the first trajectory's."""
+    """Write h = u + mu(u) + sigma(u) eps over u; ``high`` and ``keys`` are the trajectory's."""
     channels = tl.arange(0, D)
-    for start in range(0, num_rows, M):
+    for start in range(0, TOKENS, M):
         rows = start + tl.arange(0, M)
-        u = tl.load(x + rows[:, None] * D + channels[None, :])
-        h = u.to(tl.float32)
+        is_inside = (rows < TOKENS)[:, None] & (channels < DIM)[None, :]
+        place = high + rows[:, None] * DIM + channels[None, :]
+        h = tl.load(place, mask=is_inside, other=0.0)
+        # The blocks ended in this dtype, so nothing is lost.
+        u = h.to(gate_up.dtype.element_ty)
         if HAS_GUIDANCE:
             h += gated_mlp(u, gate_up, down, M, D, G, N)
         if HAS_NOISE:
             share = gated_mlp(u, gate_up + 2 * G * D, down + D * G, M, D, G, N)
             deviation = sigma_min + sigma_span * tl.sigmoid(share + sigma_offset)
-            owner = tl.minimum(rows, num_rows - 1) // TOKENS
-            block = (rows % TOKENS)[:, None] * (DIM // 4) + tl.arange(0, D // 4)[None, :]
             h += deviation * normal_tile(
-                block,
-                tl.load(keys + 2 * key_stride + owner)[:, None],
+                rows[:, None] * (DIM // 4) + tl.arange(0, D // 4)[None, :],
+                tl.load(keys + 2 * key_stride),
                 PURPOSE + transition,
-                tl.load(keys + key_stride + owner)[:, None],
-                tl.load(keys + owner)[:, None],
+                tl.load(keys + key_stride),
+                tl.load(keys),
                 M,
                 D // 4,
             )
-        is_inside = (rows < num_rows)[:, None] & (channels < DIM)[None, :]
-        tl.store(high + rows[:, None] * DIM + channels[None, :], h, mask=is_inside)
+        tl.store(place, h, mask=is_inside)
 
 
 @triton.jit
