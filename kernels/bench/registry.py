@@ -16,6 +16,7 @@ from gram_kernels import philox
 from gram_kernels.add_rms_norm import add_rms_norm
 from gram_kernels.backend import Backend
 from gram_kernels.relational_attention import HeadTables, relational_attention
+from gram_kernels.slots import Starts, admit, compact
 from gram_kernels.stochastic_update import GuidanceWeights, RowKeys, stochastic_update
 from gram_kernels.supervision_step import StackWeights, StepRows, StepWeights, bind
 from gram_kernels.swiglu import swiglu
@@ -247,6 +248,42 @@ def step_flop(shape: Shape) -> float:
     return float(shape.tokens * ((INNER_STEPS + 1) * block + heads))
 
 
+def step_rows(shape: Shape, device: str, rows: int, *, has_edges: bool) -> StepRows:
+    """Return rows in the middle of their way, all live."""
+    batch = StepRows.allocate(rows, shape.tokens, shape.dim, has_adjacency=has_edges, device=device)
+    batch.high.normal_()
+    batch.low.normal_()
+    batch.givens.random_(1, shape.side + 2)
+    batch.keys.random_(0, 1000)
+    batch.num_live.fill_(rows)
+    if batch.adjacency is not None:
+        batch.adjacency.bernoulli_(0.3)
+    return batch
+
+
+def _compact(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    batch = step_rows(shape, device, rows, has_edges=False)
+    order = torch.randperm(rows, device=device)
+    sources, targets = order.chunk(2) if rows > 1 else (order, order)
+    sources = sources[: len(targets)]
+    return Prepared(
+        lambda backend: compact(batch, sources, targets, backend=backend),
+        flop=0.0,
+        moved_bytes=2.0 * len(sources) * (8.0 * shape.dim + 4.0) * shape.tokens,
+    )
+
+
+def _admit(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    batch = step_rows(shape, device, rows, has_edges=False)
+    index = torch.arange(rows, device=device)
+    starts = Starts(index, batch.givens.clone(), index + 2**40, index, None)
+    return Prepared(
+        lambda backend: admit(batch, starts, None, backend=backend),
+        flop=0.0,
+        moved_bytes=rows * (8.0 * shape.dim + 8.0) * shape.tokens,
+    )
+
+
 def _step(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
     return _prepared_step(shape, device, dtype, rows, has_edges=False)
 
@@ -294,6 +331,10 @@ OPS = {
     ),
     "relational_attention": Op(
         tests=("test_relational_attention.py",), cases=_cases(_attention, *SHAPES)
+    ),
+    "slots": Op(
+        tests=("test_slots.py",),
+        cases=_cases(_compact, SUDOKU, suffix=" compact") + _cases(_admit, SUDOKU, suffix=" admit"),
     ),
     "stochastic_update": Op(tests=("test_stochastic_update.py",), cases=_cases(_update, *SHAPES)),
     "supervision_step": Op(

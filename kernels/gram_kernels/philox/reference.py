@@ -87,7 +87,7 @@ def normals(
     padded = -(-count // LANES) * LANES
     words = integers(
         seed, trajectory, step, transition=transition, stream=stream, count=padded
-    ).view(len(seed), -1, 2)
+    ).view(len(seed), padded // 2, 2)
     # The upper 24 bits are exact in float32; the half keeps the logarithm finite.
     uniform = ((words >> 8).float() + 0.5) * 2.0**-24  # (rows, pairs, 2) in (0, 1)
     radius = torch.sqrt(-2.0 * torch.log(uniform[..., 0]))

@@ -1,0 +1,143 @@
+"""Moves and starts of rows in Triton: one launch for each table that moves, one for all starts."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from gram_kernels.launch import OPTIONS
+from gram_kernels.philox.kernel import normal_tile
+from gram_kernels.philox.reference import LATENT_STREAM, purpose_word
+from gram_kernels.slots.starts import Starts
+from gram_kernels.supervision_step import StepRows
+
+COLUMNS = 128
+BLOCKS = 64
+PURPOSE = tl.constexpr(purpose_word(0, LATENT_STREAM))
+
+
+@triton.jit
+def compact_kernel(
+    table, scratch, sources, targets, num_moves, num_columns, row_stride, stride, N: tl.constexpr
+):
+    """Move N columns of every row; no other program touches them, so a barrier is enough."""
+    columns = tl.program_id(0) * N + tl.arange(0, N)
+    is_inside = columns < num_columns
+    offsets = columns.to(tl.int64) * stride
+    for move in range(num_moves):
+        values = tl.load(table + tl.load(sources + move) * row_stride + offsets, mask=is_inside)
+        tl.store(scratch + tl.cast(move, tl.int64) * num_columns + columns, values, mask=is_inside)
+    tl.debug_barrier()
+    for move in range(num_moves):
+        kept = tl.cast(move, tl.int64) * num_columns + columns
+        values = tl.load(scratch + kept, mask=is_inside)
+        tl.store(table + tl.load(targets + move) * row_stride + offsets, values, mask=is_inside)
+
+
+@triton.jit
+def admit_kernel(
+    high,
+    low,
+    givens,
+    keys,
+    adjacency,
+    rows,
+    new_givens,
+    seeds,
+    trajectories,
+    new_adjacency,
+    initial,
+    key_stride,
+    TOKENS: tl.constexpr,
+    DIM: tl.constexpr,
+    IS_RANDOM: tl.constexpr,
+    HAS_EDGES: tl.constexpr,
+    Q: tl.constexpr,
+):
+    """Write one start; DIM is a multiple of 4."""
+    start = tl.program_id(0).to(tl.int64)
+    row = tl.load(rows + start)
+    seed, trajectory = tl.load(seeds + start), tl.load(trajectories + start)
+    tl.store(keys + row, seed)
+    tl.store(keys + key_stride + row, trajectory)
+    tl.store(keys + 2 * key_stride + row, seed * 0)
+    lanes = tl.arange(0, 4 * Q)
+    for first in range(0, TOKENS, 4 * Q):
+        places = first + lanes
+        values = tl.load(new_givens + start * TOKENS + places, mask=places < TOKENS)
+        tl.store(givens + row * TOKENS + places, values, mask=places < TOKENS)
+    if HAS_EDGES:
+        for first in range(0, TOKENS * TOKENS, 4 * Q):
+            places = first + lanes
+            is_pair = places < TOKENS * TOKENS
+            edges = tl.load(new_adjacency + start * (TOKENS * TOKENS) + places, mask=is_pair)
+            tl.store(adjacency + row * (TOKENS * TOKENS) + places, edges, mask=is_pair)
+    for first in range(0, TOKENS * DIM, 4 * Q):
+        places = first + lanes
+        is_state = places < TOKENS * DIM
+        if IS_RANDOM:
+            blocks = first // 4 + tl.arange(0, Q)[None, :]
+            zero = trajectory * 0
+            above = normal_tile(blocks, zero, PURPOSE, trajectory, seed, 1, Q)
+            blocks += TOKENS * DIM // 4
+            below = normal_tile(blocks, zero, PURPOSE, trajectory, seed, 1, Q)
+            above, below = tl.reshape(above, [4 * Q]), tl.reshape(below, [4 * Q])
+        else:
+            above = tl.load(initial + places % DIM)
+            below = tl.load(initial + DIM + places % DIM)
+        tl.store(high + row * (TOKENS * DIM) + places, above, mask=is_state)
+        tl.store(low + row * (TOKENS * DIM) + places, below, mask=is_state)
+
+
+def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:
+    """Copy rows to other rows, every source read before any target is written."""
+    num_moves = len(sources)
+    if num_moves == 0:
+        return
+    for table in (rows.high, rows.low, rows.givens, rows.adjacency, rows.keys.T):
+        if table is None:
+            continue
+        num_columns = table.numel() // len(table)
+        compact_kernel[(triton.cdiv(num_columns, COLUMNS),)](
+            table,
+            torch.empty(num_moves, num_columns, dtype=table.dtype, device=table.device),
+            sources,
+            targets,
+            num_moves,
+            num_columns,
+            table.stride(0),
+            table.stride(-1),
+            N=COLUMNS,
+            num_warps=1,
+            **OPTIONS,
+        )
+
+
+def admit(rows: StepRows, starts: Starts, initial: Tensor | None) -> None:
+    """Start new trajectories in their rows, at step 0."""
+    tokens, dim = rows.high.shape[1:]
+    assert dim % 4 == 0, dim
+    if len(starts.rows) == 0:
+        return
+    has_edges = rows.adjacency is not None and starts.adjacency is not None
+    admit_kernel[(len(starts.rows),)](
+        rows.high,
+        rows.low,
+        rows.givens,
+        rows.keys,
+        rows.keys if rows.adjacency is None else rows.adjacency,
+        starts.rows,
+        starts.givens,
+        starts.seeds,
+        starts.trajectories,
+        starts.seeds if starts.adjacency is None else starts.adjacency,
+        starts.seeds if initial is None else initial,
+        rows.keys.shape[1],
+        TOKENS=tokens,
+        DIM=dim,
+        IS_RANDOM=initial is None,
+        HAS_EDGES=has_edges,
+        Q=BLOCKS,
+        num_warps=4,
+        **OPTIONS,
+    )

@@ -1,0 +1,53 @@
+"""Moves and starts of rows in plain PyTorch."""
+
+import torch
+from torch import Tensor
+
+from gram_kernels.philox import reference as philox
+from gram_kernels.slots.starts import Starts
+from gram_kernels.supervision_step import StepRows
+
+
+def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:
+    """Copy rows to other rows, every source read before any target is written.
+
+    Args:
+        rows: changed in place; facts stay, they belong to the step before.
+        sources: (moves,) int64.
+        targets: (moves,) int64, no row twice.
+    """
+    for table in (rows.high, rows.low, rows.givens, rows.adjacency):
+        if table is not None:
+            table.index_copy_(0, targets, table.index_select(0, sources))
+    rows.keys.index_copy_(1, targets, rows.keys.index_select(1, sources))
+
+
+def admit(rows: StepRows, starts: Starts, initial: Tensor | None) -> None:
+    """Start new trajectories in their rows, at step 0.
+
+    Args:
+        rows: changed in place.
+        starts: the trajectories.
+        initial: (2, dim) h and l of every token at the start; None draws both anew for each
+            trajectory.
+    """
+    index = starts.rows
+    rows.givens.index_copy_(0, index, starts.givens)
+    zeros = torch.zeros_like(starts.seeds)
+    rows.keys.index_copy_(1, index, torch.stack((starts.seeds, starts.trajectories, zeros)))
+    if rows.adjacency is not None and starts.adjacency is not None:
+        rows.adjacency.index_copy_(0, index, starts.adjacency)
+    shape = (len(index), 2, *rows.high.shape[1:])
+    if initial is not None:
+        state = initial[None, :, None].expand(shape)
+    else:
+        state = philox.normals(
+            starts.seeds,
+            starts.trajectories,
+            zeros,
+            transition=0,
+            stream=philox.LATENT_STREAM,
+            count=2 * rows.high[0].numel(),
+        ).view(shape)
+    rows.high.index_copy_(0, index, state[:, 0].to(rows.high.dtype))
+    rows.low.index_copy_(0, index, state[:, 1].to(rows.low.dtype))

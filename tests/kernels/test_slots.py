@@ -1,0 +1,94 @@
+"""Moves and starts of rows: copies, so equal to the reference, and the noise near it."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from gram_kernels.slots import Starts, admit, compact
+from gram_kernels.supervision_step import NUM_FACTS, StepRows
+
+Guard = Callable[[Tensor], Tensor]
+NUM_ROWS = 7
+SHAPES = [(1, 4), (9, 20), (16, 64)]
+
+
+def random_rows(tokens: int, dim: int, rng: torch.Generator, *, has_edges: bool) -> StepRows:
+    graph = (NUM_ROWS, tokens, tokens)
+    return StepRows(
+        high=torch.randn(NUM_ROWS, tokens, dim, generator=rng),
+        low=torch.randn(NUM_ROWS, tokens, dim, generator=rng),
+        givens=torch.randint(1, 9, (NUM_ROWS, tokens), generator=rng).int(),
+        keys=torch.randint(-(2**62), 2**62, (3, NUM_ROWS), generator=rng),
+        adjacency=torch.rand(graph, generator=rng) < 0.4 if has_edges else None,
+        facts=torch.zeros(NUM_ROWS, NUM_FACTS + tokens, dtype=torch.int32),
+        num_live=torch.tensor([3], dtype=torch.int32),
+    )
+
+
+def copied(rows: StepRows, guard: Guard) -> StepRows:
+    return StepRows(*(None if table is None else guard(table) for table in rows))
+
+
+def assert_equal(made: StepRows, expected: StepRows) -> None:
+    for table, truth in zip(made, expected, strict=True):
+        if table is not None and truth is not None:
+            assert torch.equal(table.cpu(), truth)
+
+
+@pytest.mark.parametrize("has_edges", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_moves_happen_all_at_once(
+    shape: tuple[int, int], has_edges: bool, guarded: Guard, rng: torch.Generator
+) -> None:
+    expected = random_rows(*shape, rng, has_edges=has_edges)
+    before, made = copied(expected, torch.clone), copied(expected, guarded)
+    # A chain and an exchange: in any order of single copies something would be lost.
+    sources, targets = torch.tensor([5, 0, 1, 3, 4]), torch.tensor([0, 1, 6, 4, 3])
+    compact(expected, sources, targets, backend="reference")
+    compact(made, guarded(sources), guarded(targets), backend="triton")
+    assert torch.equal(expected.high[targets], before.high[sources])
+    assert torch.equal(expected.keys[:, targets], before.keys[:, sources])
+    assert_equal(made, expected)
+
+
+@pytest.mark.parametrize("is_random", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_starts_write_their_rows_and_no_others(
+    shape: tuple[int, int], is_random: bool, guarded: Guard, rng: torch.Generator
+) -> None:
+    tokens, dim = shape
+    expected = random_rows(tokens, dim, rng, has_edges=True)
+    made = copied(expected, guarded)
+    starts = Starts(
+        rows=torch.tensor([4, 0, 6]),
+        givens=torch.randint(1, 9, (3, tokens), generator=rng).int(),
+        seeds=torch.tensor([2**63 - 1, -5, 0]),
+        trajectories=torch.tensor([0, 63, 2**20]),
+        adjacency=torch.rand(3, tokens, tokens, generator=rng) < 0.5,
+    )
+    initial = None if is_random else torch.randn(2, dim, generator=rng)
+    admit(expected, starts, initial, backend="reference")
+    admit(
+        made,
+        Starts(*(None if part is None else guarded(part) for part in starts)),  # type: ignore[arg-type]  # only adjacency may be None
+        None if initial is None else guarded(initial),
+        backend="triton",
+    )
+    for table, truth in ((made.high, expected.high), (made.low, expected.low)):
+        torch.testing.assert_close(table.cpu(), truth, atol=2e-6, rtol=2e-6)
+    tables = [copy._replace(high=expected.high, low=expected.low) for copy in (made, expected)]
+    assert_equal(*tables)
+    assert made.keys[2, starts.rows].tolist() == [0, 0, 0]
+
+
+def test_nothing_to_do_changes_nothing(guarded: Guard, rng: torch.Generator) -> None:
+    expected = random_rows(9, 20, rng, has_edges=True)
+    made = copied(expected, guarded)
+    none = guarded(torch.zeros(0, dtype=torch.int64))
+    empty = (guarded(torch.zeros(0, 9, dtype=torch.int32)), none, none, None)
+    for backend in ("reference", "triton"):
+        compact(made, none, none, backend=backend)  # type: ignore[arg-type]  # literals
+        admit(made, Starts(none, *empty), None, backend=backend)  # type: ignore[arg-type]
+    assert_equal(made, expected)
