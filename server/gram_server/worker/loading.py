@@ -11,7 +11,10 @@ import torch
 from gram_core import puzzles
 from gram_core.catalog import ModelInfo, find_model, shipped_models
 from gram_core.checkpoint import LoadedModel, load_model
+from gram_core.step_weights import has_step_weights
+from gram_kernels.backend import has_triton
 from gram_server.engine import Engine, EngineJob, Finished
+from gram_server.engine.cuda_runner import CudaRunner
 from gram_server.engine.torch_runner import TorchRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics, ModelMetrics
@@ -28,7 +31,7 @@ class Lane:
     """A loaded model and the rows it runs on."""
 
     loaded: LoadedModel
-    runner: TorchRunner
+    runner: TorchRunner | CudaRunner
 
     @property
     def info(self) -> ModelInfo:
@@ -61,7 +64,10 @@ def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
 def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:
     """Load a model onto its device and allocate its rows."""
     loaded = load_model(info, resolve_device(config.device))
-    runner = TorchRunner(loaded, num_slots=config.num_slots, fixed_shape=config.fixed_shape)
+    has_kernels = has_triton() and has_step_weights(info.architecture)
+    is_cuda = loaded.model.z0_high.is_cuda
+    make = CudaRunner if is_cuda and has_kernels else TorchRunner
+    runner = make(loaded, num_slots=config.num_slots, fixed_shape=config.fixed_shape)
     return Lane(loaded=loaded, runner=runner)
 
 

@@ -1,0 +1,168 @@
+"""Rows of latent state that advance by fused kernels: the ``Runner`` for CUDA devices.
+
+A supervision step is one replay of a captured graph, moves and starts are kernels, and the host
+waits in ``read`` only. Without CUDA the same code runs the plain reference, which is how its
+bookkeeping is tested.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gram_core.checkpoint import LoadedModel
+from gram_core.solve import unit_tables
+from gram_core.step_weights import step_weights
+from gram_kernels.backend import Backend
+from gram_kernels.slots import admit, compact
+from gram_kernels.supervision_step import NUM_FACTS, StepRows, bind, can_fuse
+from gram_server.engine.runner import StepReport
+from gram_server.engine.slots import Arrangement
+from gram_server.engine.staging import Staging
+
+WARM_UP_CALLS = 2
+"""Calls before a capture: the first ones compile kernels and set up libraries."""
+
+
+class Flight(NamedTuple):
+    """A step whose results are on their way to the host."""
+
+    facts: Tensor
+    """(rows, facts and answer) in host memory."""
+    arrived: torch.cuda.Event | None
+    num_live: int
+    num_rows: int
+    started_s: float
+
+
+class CudaRunner:
+    """Static rows on one device, and one captured graph for each bucket of live rows."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        num_slots: int,
+        num_spares: int | None = None,
+        fixed_shape: bool = True,
+        dtype: torch.dtype = torch.float16,
+        backend: Backend = "auto",
+    ) -> None:
+        """Allocate everything a tick needs, on the model's device.
+
+        Args:
+            loaded: the model; it must have step weights.
+            num_slots: rows that run.
+            num_spares: rows that keep paused trajectories; as many as slots by default.
+            fixed_shape: let no row's bits depend on the load. Fused, they never do; libraries
+                pick their algorithms by the number of rows, so there all slots run always.
+            dtype: what products are computed in.
+            backend: of the kernels.
+        """
+        self.num_slots = num_slots
+        self.num_spares = num_slots if num_spares is None else num_spares
+        self.capture_s: dict[int, float] = {}
+        model, task = loaded.model, loaded.task
+        self._device = model.z0_high.device
+        self._backend = backend
+        num_rows = num_slots + self.num_spares
+        self._rows = StepRows.allocate(
+            num_rows,
+            task.length,
+            model.config.dim,
+            has_adjacency=task.has_adjacency,
+            device=str(self._device),
+        )
+        weights = step_weights(model, task.units)
+        self._step = bind(self._rows, weights, unit_tables(task), dtype=dtype, backend=backend)
+        is_random = model.config.initial_state == "random"
+        self._initial = None if is_random else torch.stack((model.z0_high, model.z0_low))
+        self._staging = Staging(task, num_rows=num_rows, device=self._device)
+        is_one_size = fixed_shape and not can_fuse(weights)
+        self._buckets = [num_slots] if is_one_size else buckets(num_slots)
+        self._calls: dict[int, Callable[[], None]] = {}
+        is_cuda = self._device.type == "cuda"
+        self._host_facts = torch.zeros(
+            num_slots, self._rows.facts.shape[1], dtype=torch.int32, pin_memory=is_cuda
+        )
+        self._flight: Flight | None = None
+        self._started_s: float | None = None
+
+    def warm_up(self) -> None:
+        """Prepare a call of every bucket, on rows that hold nothing yet; ``capture_s`` says how
+        long each took."""
+        for num_rows in self._buckets:
+            started_s = time.perf_counter()
+            self._calls[num_rows] = self._prepared(num_rows)
+            self.capture_s[num_rows] = time.perf_counter() - started_s
+
+    def _prepared(self, num_rows: int) -> Callable[[], None]:
+        """Return a call that advances the first rows: the replay of a graph on CUDA."""
+        if self._device.type != "cuda":
+            return lambda: self._step(num_rows)
+        side = torch.cuda.Stream(self._device)
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP_CALLS):
+                self._step(num_rows)
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._step(num_rows)
+        return graph.replay
+
+    @torch.inference_mode()
+    def arrange(self, arrangement: Arrangement) -> None:
+        """Copy rows as the moves say, then start new trajectories in theirs."""
+        self._started_s = time.perf_counter()
+        if arrangement.moves:
+            compact(self._rows, *self._staging.moves(arrangement.moves), backend=self._backend)
+        if arrangement.starts:
+            starts = self._staging.starts(arrangement.starts)
+            admit(self._rows, starts, self._initial, backend=self._backend)
+
+    @torch.inference_mode()
+    def step(self, num_live: int) -> None:
+        """Start one supervision step of the live rows, and the way of its results to the host."""
+        started_s = self._started_s or time.perf_counter()
+        num_rows = next(size for size in self._buckets if size >= num_live)
+        if num_rows not in self._calls:
+            self._calls[num_rows] = self._prepared(num_rows)
+        self._rows.num_live.copy_(self._staging.num_live(num_live), non_blocking=True)
+        self._calls[num_rows]()
+        facts = self._host_facts[:num_live]
+        facts.copy_(self._rows.facts[:num_live], non_blocking=True)
+        arrived = None
+        if self._device.type == "cuda":
+            arrived = torch.cuda.Event()
+            arrived.record(torch.cuda.current_stream(self._device))
+        self._flight = Flight(facts, arrived, num_live, num_rows, started_s)
+        self._staging.next_tick()
+        self._started_s = None
+
+    def read(self) -> StepReport:
+        """Wait for the step and bring its results to the host: the one sync of a tick."""
+        flight, self._flight = self._flight, None
+        assert flight is not None
+        if flight.arrived is not None:
+            flight.arrived.synchronize()
+        facts = flight.facts.numpy()
+        return StepReport(
+            answers=facts[:, NUM_FACTS:].astype(np.uint8),
+            is_valid=(facts[:, 0] != 0).tolist(),
+            wants_halt=(facts[:, 1] != 0).tolist(),
+            is_finite=(facts[:, 2] != 0).tolist(),
+            num_violations=facts[:, 3].tolist(),
+            value=np.ascontiguousarray(facts[:, 4]).view(np.float32).tolist(),
+            num_rows=flight.num_rows,
+            duration_s=time.perf_counter() - flight.started_s,
+        )
+
+
+def buckets(num_slots: int) -> list[int]:
+    """Return the powers of two below ``num_slots``, and itself."""
+    powers = [2**power for power in range((num_slots - 1).bit_length())]
+    return [*powers, num_slots]

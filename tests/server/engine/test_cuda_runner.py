@@ -1,0 +1,125 @@
+"""The runner of fused kernels beside the plain one: the same rows, the same reports.
+
+Off a GPU it runs the reference ops, so what is tested is everything around the kernels.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel
+from gram_core.puzzles.base import BLANK
+from gram_core.views import view
+from gram_server.engine import EngineJob, Trajectory
+from gram_server.engine.cuda_runner import CudaRunner, buckets
+from gram_server.engine.runner import StepReport
+from gram_server.engine.slots import Arrangement, Slots
+from gram_server.engine.torch_runner import TorchRunner
+
+MakeModel = Callable[[str], LoadedModel]
+NUM_SLOTS = 5
+NUM_SPARES = 3
+
+
+def job(task_name: str, seed: int) -> EngineJob:
+    """Return a job with two open cells, so that guesses are right now and then."""
+    task = puzzles.task(task_name)
+    family = puzzles.family(task.family)
+    instance = family.generate(task, np.random.default_rng(seed), num_solutions=None)
+    encoded = family.encode(instance)
+    tokens = next(iter(family.enumerate(instance, limit=1))).copy()
+    tokens[np.random.default_rng(seed).choice(task.length, 2, replace=False)] = BLANK
+    return EngineJob(
+        id=str(seed),
+        tokens=tokens,
+        adjacency=encoded.adjacency,
+        width=8,
+        depth=16,
+        seed=2**40 + seed,
+        view=partial(view, family, task, seed),
+        check=partial(family.check, instance),
+        canonical=partial(family.canonical, instance),
+    )
+
+
+def random_arrangements(task_name: str, num_ticks: int) -> Sequence[tuple[Arrangement, int]]:
+    """Return arrangements in which trajectories start, pause, return and leave, and live counts."""
+    rng = np.random.default_rng(4)
+    slots = Slots(num_slots=NUM_SLOTS, num_spares=NUM_SPARES)
+    jobs = [job(task_name, seed) for seed in range(3)]
+    paused: list[Trajectory] = []
+    ticks = []
+    for tick in range(num_ticks):
+        for placement in list(slots.live()):
+            chance = rng.random()
+            if chance < 0.15:
+                slots.release(placement.row)
+            elif chance < 0.3 and len(paused) < NUM_SPARES:
+                slots.pause(placement.row)
+                paused.append(placement.trajectory)
+        admitted = []
+        for _ in range(int(rng.integers(0, NUM_SLOTS - slots.num_live + 1))):
+            if paused and rng.random() < 0.5:
+                admitted.append(paused.pop())
+            else:
+                chosen = jobs[int(rng.integers(3))]
+                admitted.append(Trajectory(job=chosen, index=tick, view=chosen.view(tick)))
+        arrangement = slots.fill(admitted)
+        ticks.append((arrangement, slots.num_live))
+    return ticks
+
+
+def report_of(
+    runner: TorchRunner | CudaRunner, arrangement: Arrangement, num_live: int
+) -> StepReport:
+    if arrangement.moves or arrangement.starts:
+        runner.arrange(arrangement)
+    runner.step(num_live)
+    return runner.read()
+
+
+@pytest.mark.parametrize("task", ["sudoku-4x4", "nqueens-5", "graph-coloring-5"])
+def test_every_report_is_that_of_the_plain_runner(task: str, guessing_model: MakeModel) -> None:
+    loaded = guessing_model(task)
+    sizes = {"num_slots": NUM_SLOTS, "num_spares": NUM_SPARES}
+    plain = TorchRunner(loaded, **sizes)
+    fused = CudaRunner(loaded, **sizes, dtype=torch.float32, backend="reference")
+    fused.warm_up()
+    num_moves = num_valid = 0
+    for arrangement, num_live in random_arrangements(task, 25):
+        if num_live == 0:
+            continue
+        expected = report_of(plain, arrangement, num_live)
+        made = report_of(fused, arrangement, num_live)
+        assert np.array_equal(made.answers, expected.answers)
+        assert made.is_valid == expected.is_valid
+        assert made.wants_halt == expected.wants_halt
+        assert made.is_finite == expected.is_finite
+        assert made.num_violations == expected.num_violations
+        assert np.allclose(made.value, expected.value, atol=1e-5)
+        assert made.num_rows >= num_live
+        num_moves += len(arrangement.moves)
+        num_valid += sum(made.is_valid)
+    assert num_moves > 10
+    assert num_valid > 0
+
+
+def test_a_call_is_prepared_for_every_bucket(guessing_model: MakeModel) -> None:
+    runner = CudaRunner(guessing_model("sudoku-4x4"), num_slots=6, backend="reference")
+    runner.warm_up()
+    assert list(runner.capture_s) == buckets(6) == [1, 2, 4, 6]
+    assert all(duration_s >= 0 for duration_s in runner.capture_s.values())
+
+
+@pytest.mark.parametrize("num_slots", [1, 2, 5, 64, 100])
+def test_buckets_rise_to_the_number_of_slots(num_slots: int) -> None:
+    sizes = buckets(num_slots)
+    assert sizes == sorted(set(sizes))
+    assert sizes[0] == 1
+    assert sizes[-1] == num_slots
+    assert all(high <= 2 * low for low, high in pairwise(sizes))
