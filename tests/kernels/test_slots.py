@@ -1,6 +1,7 @@
 """Moves and starts of rows: copies, so equal to the reference, and the noise near it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,8 @@ def random_rows(tokens: int, dim: int, rng: torch.Generator, *, has_edges: bool)
 
 
 def copied(rows: StepRows, guard: Guard) -> StepRows:
-    return StepRows(*(None if table is None else guard(table) for table in rows))
+    tables: Any = [None if table is None else guard(table) for table in rows]
+    return StepRows(*tables)
 
 
 def assert_equal(made: StepRows, expected: StepRows) -> None:
@@ -70,9 +72,10 @@ def test_starts_write_their_rows_and_no_others(
     )
     initial = None if is_random else torch.randn(2, dim, generator=rng)
     admit(expected, starts, initial, backend="reference")
+    parts: Any = [None if part is None else guarded(part) for part in starts]
     admit(
         made,
-        Starts(*(None if part is None else guarded(part) for part in starts)),  # type: ignore[arg-type]  # only adjacency may be None
+        Starts(*parts),
         None if initial is None else guarded(initial),
         backend="triton",
     )
@@ -89,6 +92,6 @@ def test_nothing_to_do_changes_nothing(guarded: Guard, rng: torch.Generator) -> 
     none = guarded(torch.zeros(0, dtype=torch.int64))
     empty = (guarded(torch.zeros(0, 9, dtype=torch.int32)), none, none, None)
     for backend in ("reference", "triton"):
-        compact(made, none, none, backend=backend)  # type: ignore[arg-type]  # literals
-        admit(made, Starts(none, *empty), None, backend=backend)  # type: ignore[arg-type]
+        compact(made, none, none, backend=backend)
+        admit(made, Starts(none, *empty), None, backend=backend)
     assert_equal(made, expected)

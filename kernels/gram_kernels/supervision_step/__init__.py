@@ -24,8 +24,8 @@ __all__ = [
     "can_fuse",
 ]
 
-MAX_FUSED_DIM = 128
-MAX_FUSED_TOKENS = 128
+_MAX_FUSED_DIM = 128
+_MAX_FUSED_TOKENS = 128
 
 
 class Step(Protocol):
@@ -39,7 +39,7 @@ class Step(Protocol):
 def can_fuse(weights: StepWeights) -> bool:
     """Return whether the whole step can be one kernel: the latent state fits one multiprocessor."""
     tokens = weights.heads.groups.shape[1]
-    return weights.dim <= MAX_FUSED_DIM and tokens <= MAX_FUSED_TOKENS
+    return weights.dim <= _MAX_FUSED_DIM and tokens <= _MAX_FUSED_TOKENS
 
 
 def bind(
