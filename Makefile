@@ -13,11 +13,11 @@ TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help install serve test faults chaos check train bench clean
+.PHONY: help install serve test faults chaos check train bench bench-kernels clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv with everything (CPU torch where there is no NVIDIA driver)
 
@@ -51,6 +51,9 @@ train: install  ## train a model: make train ARGS="sudoku-4x4 --output runs/sudo
 
 bench: install  ## measure continuous against static batching (ARGS)
 	$(BIN)/gram-server bench batching $(ARGS)
+
+bench-kernels: install  ## time every op beside its reference (ARGS)
+	$(BIN)/python kernels/bench/run.py $(ARGS)
 
 clean:  ## remove .venv, caches and build output
 	rm -rf $(VENV) build dist clients/python/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -20,7 +20,7 @@ MAX_REGISTERS = 255
 NUM_KERNELS = 12
 # At width 128 the fused step keeps a few numbers of its outer loops, not of its products, in local
 # memory: at most 24 registers a thread.
-MAX_STACK_BYTES = {"transition_kernel": 96, "conclusion_kernel": 32}
+MAX_STACK_BYTES = {"transition_kernel": 96, "conclusion_kernel": 32, "swiglu_kernel": 16}
 
 
 @cache

@@ -153,7 +153,7 @@ class FusedStep:
         """Pack the weights and allocate scratch for as many programs as run side by side."""
         device = rows.high.device
         tokens, dim = rows.high.shape[1:]
-        self._tile = step_tile(capability(device), tokens=tokens, dim=dim)
+        self._tile = step_tile(capability(device))
         self._num_transitions = weights.num_transitions
         self._max_programs = PROGRAMS_PER_MULTIPROCESSOR * num_multiprocessors(device)
         packed = pack(weights)

@@ -27,14 +27,17 @@ class StepTile(NamedTuple):
     readout_warps: int
 
 
-def step_tile(arch: Capability, *, tokens: int, dim: int) -> StepTile:
-    """Return the cut for an architecture and a model."""
-    has_wgmma = arch in ((9, 0), (10, 0))
+def step_tile(arch: Capability) -> StepTile:
+    """Return the cut for an architecture.
+
+    Hopper's tensor cores take 64 rows at least; larger tiles spill on the others.
+    """
+    is_hopper = arch == (9, 0)
     return StepTile(
         trajectories=1,
-        rows=64 if has_wgmma else 32,
+        rows=64 if is_hopper else 32,
         queries=32,
-        hidden=64 if has_wgmma else 32,
+        hidden=64 if is_hopper else 32,
         num_warps=8,
         num_stages=2,
         readout_rows=32,

@@ -10,34 +10,55 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gram_server.bench.batching import Plan, measure
+from gram_server.bench.engine import EnginePlan, measure_engine
 from gram_server.bench.page import render
 from gram_server.errors import ConfigError
+
+Json = dict[str, object]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; return the exit status."""
-    options = _parser().parse_args(list(arguments))
+    parser = _parser()
+    options = parser.parse_args(list(arguments))
     try:
-        plan = Plan(
-            model=options.model,
-            data=options.data,
-            num_puzzles=options.num_puzzles,
-            width=options.width,
-            depth=options.depth,
-            num_slots=options.num_slots,
-            seed=options.seed,
-            num_threads=options.num_threads,
-        )
+        result, page = options.measure(options)
     except ConfigError as error:
-        _parser().error(str(error))
-    result = measure(plan)
+        parser.error(str(error))
     text = json.dumps(result, indent=2) + "\n"
     sys.stdout.write(text)
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "batching.json").write_text(text, encoding="utf-8")
-        (options.output / "batching.md").write_text(render(result), encoding="utf-8")
+        (options.output / f"{options.name}.json").write_text(text, encoding="utf-8")
+        if page is not None:
+            (options.output / f"{options.name}.md").write_text(page, encoding="utf-8")
     return 0
+
+
+def _measure_batching(options: argparse.Namespace) -> tuple[Json, str]:
+    plan = Plan(
+        model=options.model,
+        data=options.data,
+        num_puzzles=options.num_puzzles,
+        width=options.width,
+        depth=options.depth,
+        num_slots=options.num_slots,
+        seed=options.seed,
+        num_threads=options.num_threads,
+    )
+    result = measure(plan)
+    return result, render(result)
+
+
+def _measure_engine(options: argparse.Namespace) -> tuple[Json, None]:
+    plan = EnginePlan(
+        model=options.model,
+        batches=tuple(options.batches),
+        num_steps=options.num_steps,
+        device=options.device,
+        num_threads=options.num_threads,
+    )
+    return measure_engine(plan), None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +77,20 @@ def _parser() -> argparse.ArgumentParser:
     batching.add_argument("--seed", type=int, default=defaults.seed)
     batching.add_argument("--num-threads", type=int, help="threads of torch")
     batching.add_argument("--output", type=Path, help="folder for batching.json and batching.md")
+    batching.set_defaults(measure=_measure_batching, name="batching")
+    _add_engine(commands.add_parser("engine", help="trajectory-steps per second by batch"))
     return parser
+
+
+def _add_engine(engine: argparse.ArgumentParser) -> None:
+    defaults = EnginePlan()
+    engine.add_argument("--model", default=defaults.model, help="shipped model or checkpoint")
+    engine.add_argument("--batches", type=int, nargs="+", default=defaults.batches)
+    engine.add_argument("--num-steps", type=int, default=defaults.num_steps)
+    engine.add_argument("--device", default=defaults.device, help="auto, cpu or cuda")
+    engine.add_argument("--num-threads", type=int, help="threads of torch")
+    engine.add_argument("--output", type=Path, help="folder for engine.json")
+    engine.set_defaults(measure=_measure_engine, name="engine")
 
 
 if __name__ == "__main__":

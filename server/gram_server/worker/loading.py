@@ -64,11 +64,17 @@ def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
 def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:
     """Load a model onto its device and allocate its rows."""
     loaded = load_model(info, resolve_device(config.device))
-    has_kernels = has_triton() and has_step_weights(info.architecture)
-    is_cuda = loaded.model.z0_high.is_cuda
-    make = CudaRunner if is_cuda and has_kernels else TorchRunner
-    runner = make(loaded, num_slots=config.num_slots, fixed_shape=config.fixed_shape)
+    runner = make_runner(loaded, num_slots=config.num_slots, fixed_shape=config.fixed_shape)
     return Lane(loaded=loaded, runner=runner)
+
+
+def make_runner(
+    loaded: LoadedModel, *, num_slots: int, fixed_shape: bool
+) -> TorchRunner | CudaRunner:
+    """Return rows for a model: fused kernels on CUDA where the model can be given to them."""
+    has_kernels = has_triton() and has_step_weights(loaded.info.architecture)
+    make = CudaRunner if loaded.model.z0_high.is_cuda and has_kernels else TorchRunner
+    return make(loaded, num_slots=num_slots, fixed_shape=fixed_shape)
 
 
 def warm_up(lane: Lane, metrics: ModelMetrics) -> None:

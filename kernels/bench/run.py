@@ -1,0 +1,117 @@
+"""Times every op: ``make bench-kernels``.
+
+First an op's tests run; where one is red nothing is reported of the op. Each figure stands beside
+two ceilings measured in the same run. Raw numbers go to standard output as JSON.
+
+    python kernels/bench/run.py [--op NAME] [--budget-s S] [--rows N ...] [--output FILE]
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+from registry import OPS, Case
+from timing import ceilings, median_s, num_kernels
+
+from gram_kernels.backend import Backend, has_triton
+
+ROOT = Path(__file__).parents[2]
+Json = dict[str, object]
+
+
+def main() -> int:
+    """Measure; return 1 if an op was silenced by its tests."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--op", choices=sorted(OPS), action="append")
+    parser.add_argument("--budget-s", type=float, default=0.3, help="seconds for each figure")
+    parser.add_argument("--rows", type=int, nargs="+", help="trajectories of a call")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows = options.rows or ([1, 64, 1024] if device == "cuda" else [8])
+    results: list[Json] = []
+    silenced = []
+    for name in options.op or sorted(OPS):
+        if not _is_green(name):
+            silenced.append(name)
+            sys.stderr.write(f"{name}: its tests fail, so nothing is reported\n")
+            continue
+        for case in OPS[name].cases:
+            for count in rows:
+                results += _measured(name, case, device, count, budget_s=options.budget_s)
+    report = {
+        "environment": environment(device),
+        "ceilings": ceilings(device),
+        "silenced": silenced,
+        "results": results,
+    }
+    text = json.dumps(report, indent=2) + "\n"
+    sys.stdout.write(text)
+    if options.output is not None:
+        options.output.write_text(text, encoding="utf-8")
+    return 1 if silenced else 0
+
+
+def environment(device: str) -> Json:
+    """Return what the numbers depend on."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+    name = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+    return {
+        "device": name,
+        "commit": commit or "unknown",
+        "torch": torch.__version__,
+        "num_threads": torch.get_num_threads(),
+    }
+
+
+def _is_green(name: str) -> bool:
+    tests = [str(ROOT / "tests/kernels" / test) for test in OPS[name].tests]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--exitfirst", *tests],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if run.returncode != 0:
+        sys.stderr.write(run.stdout[-2000:])
+    return run.returncode == 0
+
+
+def _measured(name: str, case: Case, device: str, rows: int, *, budget_s: float) -> list[Json]:
+    """Return one result for each backend that runs here; a kernel is timed inside a graph too."""
+    dtype = torch.float16 if device == "cuda" else torch.float32
+    prepared = case.prepare(device, dtype, rows)
+    backends: list[Backend] = ["reference"]
+    if device == "cuda" and has_triton():
+        backends.append("triton")
+    found: list[Json] = []
+    for backend in backends:
+        call = partial(prepared.run, backend)
+        with torch.inference_mode():
+            duration_s = median_s(call, device, budget_s=budget_s)
+            kernels = num_kernels(call, device)
+        found.append(
+            {
+                "op": name,
+                "case": case.name,
+                "rows": rows,
+                "backend": backend,
+                "median_us": duration_s * 1e6,
+                "tflop_per_s": prepared.flop / duration_s / 1e12,
+                "tb_per_s": prepared.moved_bytes / duration_s / 1e12,
+                "kernels": kernels,
+            }
+        )
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

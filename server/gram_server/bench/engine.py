@@ -1,0 +1,151 @@
+"""How fast the engine's rows advance: trajectory-steps per second by batch, and two ceilings.
+
+Before a batch is timed its answers are compared with those of the plain model; where they differ
+in more than rounding can explain, nothing is reported.
+"""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from gram_core import puzzles
+from gram_core.catalog import find_model
+from gram_core.checkpoint import LoadedModel, load_model
+from gram_core.views import view
+from gram_server.engine import EngineJob, Trajectory
+from gram_server.engine.runner import Runner, StepReport
+from gram_server.engine.slots import Arrangement, Placement
+from gram_server.engine.torch_runner import TorchRunner
+from gram_server.errors import ConfigError
+from gram_server.worker.loading import make_runner, resolve_device
+
+Json = dict[str, object]
+MIN_AGREEMENT = 0.98
+"""Share of cells that two ways to compute one step must decode alike; float16 moves few of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePlan:
+    """What to time."""
+
+    model: str = "sudoku-9x9"
+    batches: tuple[int, ...] = (1, 8, 64)
+    num_steps: int = 16
+    device: str = "auto"
+    num_threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse counts that cannot be run."""
+        if min((*self.batches, self.num_steps)) < 1:
+            raise ConfigError("batches", self.batches, "must be at least 1, as num_steps must")
+
+
+def measure_engine(plan: EnginePlan) -> Json:
+    """Time every batch; return every raw number."""
+    if plan.num_threads is not None:
+        torch.set_num_threads(plan.num_threads)
+    device = resolve_device(plan.device)
+    loaded = load_model(find_model(plan.model), device)
+    return {
+        "environment": {
+            "model": loaded.info.id,
+            "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
+            "num_threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "num_steps": plan.num_steps,
+        },
+        "ceilings": _ceilings(device),
+        "results": [_measured(loaded, batch, plan.num_steps) for batch in plan.batches],
+    }
+
+
+def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
+    runner = make_runner(loaded, num_slots=batch, fixed_shape=True)
+    runner.warm_up()
+    placements = _placements(loaded, batch)
+    agreement = _agreement(loaded, placements, _first_step(runner, placements))
+    if agreement < MIN_AGREEMENT:
+        return {"batch": batch, "agreement": agreement, "refused": "answers differ"}
+    runner.arrange(Arrangement(moves=[], starts=placements))
+    durations = []
+    for _ in range(num_steps):
+        started_s = time.perf_counter()
+        runner.step(batch)
+        runner.read()
+        durations.append(time.perf_counter() - started_s)
+    median_s = statistics.median(durations)
+    return {
+        "batch": batch,
+        "runner": type(runner).__name__,
+        "agreement": agreement,
+        "median_step_ms": median_s * 1e3,
+        "all_steps_ms": sum(durations) * 1e3,
+        "trajectory_steps_per_s": batch / median_s,
+    }
+
+
+def _first_step(runner: Runner, placements: Sequence[Placement]) -> StepReport:
+    runner.arrange(Arrangement(moves=[], starts=list(placements)))
+    runner.step(len(placements))
+    return runner.read()
+
+
+def _agreement(loaded: LoadedModel, placements: Sequence[Placement], report: StepReport) -> float:
+    """Return the share of cells that the plain model answers alike."""
+    plain = TorchRunner(loaded, num_slots=len(placements))
+    return float(np.mean(_first_step(plain, placements).answers == report.answers))
+
+
+def _placements(loaded: LoadedModel, batch: int) -> list[Placement]:
+    """Return trajectories of one instance, each in its own view."""
+    task = loaded.task
+    family = puzzles.family(task.family)
+    instance = family.generate(task, np.random.default_rng(0), num_solutions=None)
+    encoded = family.encode(instance)
+    job = EngineJob(
+        id="bench",
+        tokens=encoded.tokens,
+        adjacency=encoded.adjacency,
+        width=batch,
+        depth=1,
+        seed=0,
+        view=partial(view, family, task, 0),
+        check=partial(family.check, instance),
+        canonical=partial(family.canonical, instance),
+    )
+    return [
+        Placement(row, Trajectory(job=job, index=row, view=job.view(row))) for row in range(batch)
+    ]
+
+
+def _ceilings(device: str) -> Json:
+    """Return what a large copy and a large product reach, in TB/s and TFLOP/s."""
+    is_cuda = device == "cuda"
+    num_elements, size = (1 << 30, 8192) if is_cuda else (1 << 24, 512)
+    source = torch.randn(num_elements, device=device)
+    target = torch.empty_like(source)
+    dtype = torch.float16 if is_cuda else torch.float32
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    copy_s = _median_s(lambda: target.copy_(source), is_cuda=is_cuda)
+    product_s = _median_s(lambda: left @ right, is_cuda=is_cuda)
+    return {
+        "copy_tb_per_s": 8.0 * num_elements / copy_s / 1e12,
+        "product_tflop_per_s": 2.0 * size**3 / product_s / 1e12,
+    }
+
+
+def _median_s(call: Callable[[], object], *, is_cuda: bool) -> float:
+    durations = []
+    for _ in range(5):
+        started_s = time.perf_counter()
+        call()
+        if is_cuda:
+            torch.cuda.synchronize()
+        durations.append(time.perf_counter() - started_s)
+    return statistics.median(durations)
