@@ -20,6 +20,7 @@ from gram_core.evaluation.plan import Plan, contenders
 from gram_core.evaluation.plots import require_plots
 from gram_core.evaluation.selection_table import WIDTHS, selection_table
 from gram_core.evaluation.trial import Trial
+from gram_core.evaluation.variants import NO_NOISE, NO_VIEWS
 from gram_core.training.pools import EDGE_PROBABILITIES
 
 
@@ -150,7 +151,7 @@ def _curves(options: argparse.Namespace, command: str) -> Document:
         plan.facts(loaded, cases, data_name(options)),
         tuple(
             curve(contender, cases, plan, budget=options.budget)
-            for contender in contenders(loaded, plan)
+            for contender in contenders(loaded, plan, ablations=(NO_NOISE, NO_VIEWS))
         ),
     )
     if options.output:

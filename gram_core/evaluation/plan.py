@@ -82,16 +82,20 @@ class Contender:
         return found
 
 
-def contenders(loaded: LoadedModel, plan: Plan) -> list[Contender]:
-    """Return the model itself, its ablations, and its deterministic twin where one is given."""
-    return [_contender(loaded, FULL), *rivals(loaded, plan)]
+def contenders(
+    loaded: LoadedModel, plan: Plan, *, ablations: Sequence[Variant] = ABLATIONS
+) -> list[Contender]:
+    """Return the model itself, its ablations, and its deterministic twin where one is given.
 
-
-def rivals(loaded: LoadedModel, plan: Plan) -> list[Contender]:
-    """Return what a model is compared with: ablations that change it, and twins of its task."""
-    changed = [each for each in ABLATIONS if _matters(loaded, each)] if plan.has_ablations else []
+    Args:
+        loaded: the model.
+        plan: whether ablations are wanted, and the twins that there are.
+        ablations: those to choose from; what the model lacks cannot be taken away.
+    """
+    wanted = ablations if plan.has_ablations else ()
+    changed = [variant for variant in wanted if _matters(loaded, variant)]
     twins = [twin for twin in plan.twins if twin.task.name == loaded.task.name]
-    return [_contender(loaded, each) for each in changed] + [
+    return [_contender(loaded, each) for each in (FULL, *changed)] + [
         Contender(name="deterministic twin", loaded=twin, augment=True) for twin in twins
     ]
 

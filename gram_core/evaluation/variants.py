@@ -21,10 +21,11 @@ class Variant:
 
 FULL = Variant(name="ours")
 NO_NOISE = Variant(name="no noise (sigma = 0)", guidance="mean")
+NO_VIEWS = Variant(name="no views", augment=False)
 ABLATIONS = (
     NO_NOISE,
     Variant(name="undirected noise (mu = 0)", guidance="noise"),
-    Variant(name="no views", augment=False),
+    NO_VIEWS,
     Variant(name="no noise, no views", guidance="mean", augment=False),
 )
 

@@ -114,7 +114,9 @@ def test_the_cost_of_an_accuracy_is_that_of_the_cheapest_split(guesser: LoadedMo
     assert first.paper_flops == 80 * paper_step_flops(guesser.task)
 
 
-def test_sampling_costs_name_every_published_figure(tmp_path: Path) -> None:
+def test_sampling_costs_compare_what_does_not_hang_on_the_unknown_edge_probability(
+    tmp_path: Path,
+) -> None:
     torch.manual_seed(0)
     task = puzzles.task("graph-coloring-8")
     model = Gram(preset("tiny", task), task.units)
@@ -122,7 +124,7 @@ def test_sampling_costs_name_every_published_figure(tmp_path: Path) -> None:
     loaded = load_model(tmp_path)
     graphs = held_out_cases(task, edge_probabilities=(0.5, 0.5), num_graphs=3)
     found = sampling_costs(loaded, graphs, Plan(command=""))
-    assert [each.what for each in found] == ["2.7 conflicts", "85.8 % coverage"]
+    assert [each.what for each in found] == ["2.7 conflicts"]
     assert all(each.paper_steps == 320 for each in found)
 
 
