@@ -1,7 +1,8 @@
 """What a supervision step costs: floating-point operations of its matrix products, by config.
 
 A multiplication with its addition counts as two, as in the paper's arithmetic and in torch's own
-counter. Element-wise work (norms, activations, noise) is not counted.
+counter. Element-wise work is not counted: norms, activations, noise, and what heads of neighbours
+do with their five cells.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
 from gram_core.model import Gram
 from gram_core.puzzles.base import Task, Unit
-from gram_core.relations import group_tables, grouped_kinds
+from gram_core.relations import group_tables, grouped_kinds, lines
 
 
 def step_flops(config: GramConfig, task: Task) -> int:
@@ -63,7 +64,8 @@ def _groups(config: GramConfig, kinds: Sequence[str], units: Sequence[Unit]) -> 
     """Heads within groups, which are padded to the largest one."""
     if not grouped_kinds(kinds):
         return 0
-    num_groups, size = group_tables(kinds, units, config.length).members.shape
+    groups = units or lines(config.rows, config.columns)
+    num_groups, size = group_tables(kinds, groups, config.length).members.shape
     return _scores(num_groups, size, config)
 
 

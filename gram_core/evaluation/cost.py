@@ -24,6 +24,7 @@ from gram_core.evaluation.published import (
     GRAM_SAMPLES,
     SAMPLING,
     SUDOKU,
+    SUDOKU_TASK,
     Published,
     paper_step_flops,
 )
@@ -83,18 +84,7 @@ def card_block(
         trial: the puzzles; of several sets of graphs, the first.
         budget: largest width times depth to look through.
     """
-    if loaded.info.purpose == "generate":
-        number = trial.limit or NUM_SAMPLES
-        measured, found = f"{number:,} samples", generation_costs(loaded, plan, num_samples=number)
-    else:
-        puzzles = puzzles_of(loaded.task, trial)[0]
-        measured = f"{len(puzzles.cases):,} puzzles ({puzzles.data})"
-        has_many = loaded.task.name in SAMPLING
-        found = (
-            sampling_costs(loaded, puzzles.cases, plan)
-            if has_many
-            else solving_costs(loaded, puzzles.cases, plan, budget=budget)
-        )
+    measured, found = _comparisons(loaded, plan, trial, budget)
     values = {"model": loaded.info.id, "measured_on": measured, "command": plan.command}
     comparisons = [asdict(each) for each in found]
     opening = [f"**Cost.** {cost_sentences(loaded)}", ""]
@@ -105,6 +95,22 @@ def card_block(
         sentences += ["", COVERAGE_NOTE]
     lines = [*opening, *sentences, "", f"    {plan.command}"]
     return {**values, "comparisons": comparisons}, lines
+
+
+def _comparisons(
+    loaded: LoadedModel, plan: Plan, trial: Trial, budget: int
+) -> tuple[str, list[Comparison]]:
+    """Return what was measured on, in words, and what came out; nothing for tasks not published."""
+    if loaded.info.purpose == "generate":
+        number = trial.limit or NUM_SAMPLES
+        return f"{number:,} samples", generation_costs(loaded, plan, num_samples=number)
+    if loaded.task.name not in (*SAMPLING, SUDOKU_TASK):
+        return "", []
+    puzzles = puzzles_of(loaded.task, trial)[0]
+    measured = f"{len(puzzles.cases):,} puzzles ({puzzles.data})"
+    if loaded.task.name in SAMPLING:
+        return measured, sampling_costs(loaded, puzzles.cases, plan)
+    return measured, solving_costs(loaded, puzzles.cases, plan, budget=budget)
 
 
 def cost_sentences(loaded: LoadedModel) -> str:

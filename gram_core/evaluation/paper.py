@@ -6,7 +6,7 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.evaluation.generation_table import NUM_SAMPLES, generation_table
 from gram_core.evaluation.plan import Plan
 from gram_core.evaluation.sampling_table import sampling_table
-from gram_core.evaluation.sudoku_table import sudoku_table
+from gram_core.evaluation.solving_table import solving_table
 from gram_core.evaluation.table import Table
 from gram_core.evaluation.trial import Trial, puzzles_of
 
@@ -19,6 +19,6 @@ def paper_tables(models: Sequence[LoadedModel], plan: Plan, trial: Trial) -> Ite
         if loaded.info.purpose == "generate":
             yield generation_table(loaded, plan, num_samples=trial.limit or NUM_SAMPLES)
             continue
-        make = sampling_table if loaded.task.family in WITH_MANY_SOLUTIONS else sudoku_table
+        make = sampling_table if loaded.task.family in WITH_MANY_SOLUTIONS else solving_table
         for puzzles in puzzles_of(loaded.task, trial):
             yield make(loaded, puzzles, plan)

@@ -37,6 +37,7 @@ def _sudoku(
     return Published(method, {"exact": exact / 100}, steps, is_paper_model)
 
 
+SUDOKU_TASK = "sudoku-9x9"
 SUDOKU = (
     _sudoku("HRM", 55.0),
     _sudoku("Looped Transformer", 61.3),

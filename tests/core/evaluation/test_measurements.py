@@ -102,7 +102,8 @@ def test_the_card_names_parameters_and_what_a_step_costs(
     assert printed.startswith(f"**Cost.** {guesser.info.num_parameters:,} parameters")
     megaflops = step_flops(guesser.model.config, guesser.task) / 1e6
     assert f"{megaflops:,.1f} MFLOP a supervision step" in printed
-    assert "93.96 % exact" in printed
+    # The paper has no figures for boards of this size.
+    assert "exact" not in printed
 
 
 def test_the_cost_of_an_accuracy_is_that_of_the_cheapest_split(guesser: LoadedModel) -> None:

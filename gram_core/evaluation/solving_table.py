@@ -1,4 +1,4 @@
-"""The paper's table of puzzles with one solution: exact answers at several widths."""
+"""Tables of puzzles that want one answer: the paper's of Sudoku, and ours of sizes and mazes."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,7 @@ from gram_core.evaluation.published import (
     GRAM_DEPTH,
     GRAM_SAMPLES,
     SUDOKU,
+    SUDOKU_TASK,
 )
 from gram_core.evaluation.published_rows import published_rows
 from gram_core.evaluation.rollouts import Rollouts
@@ -25,17 +26,19 @@ WIDTHS = (1, 5, GRAM_SAMPLES)
 CHOSEN_WAYS = ("value", "votes")
 SERVED_WIDTH = 64
 SERVED_DEPTH = 64
-COLUMNS = (Column("exact", "exact"),)
+COLUMNS = (Column("exact", "right"),)
 NOTES = (
-    "Share of puzzles answered exactly. *Verified* rows stop all trajectories of a puzzle at the "
+    "Share of puzzles answered right. *Verified* rows stop all trajectories of a puzzle at the "
     "first valid answer among them, as the server does, and count the steps spent until then; rows "
     "*by value* and *by votes* choose among the answers after the last step without looking at "
     "the rules; rows without noise or without views run the same weights without them. Brackets "
-    "hold 95 % intervals over puzzles. Published rows are on Sudoku-Extreme.",
+    "hold 95 % intervals over puzzles.",
 )
 
+PUBLISHED_NOTES = ("Published rows are on Sudoku-Extreme.",)
 
-def sudoku_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
+
+def solving_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
     """Measure a model and its ablations beside the published rows.
 
     Args:
@@ -44,7 +47,7 @@ def sudoku_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
         plan: how to measure.
     """
     cases = puzzles.cases
-    published = SUDOKU if loaded.task.name == "sudoku-9x9" else ()
+    published = SUDOKU if loaded.task.name == SUDOKU_TASK else ()
     return Table(
         name=loaded.info.name,
         title=f"{loaded.info.name}, {puzzles.name}",
@@ -55,7 +58,7 @@ def sudoku_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
             _served(loaded, cases, plan),
         ],
         facts=plan.facts(loaded, cases, puzzles.data),
-        notes=NOTES,
+        notes=NOTES + (PUBLISHED_NOTES if published else ()),
     )
 
 
