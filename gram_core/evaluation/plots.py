@@ -35,6 +35,7 @@ def plot_curves(curves: Sequence[Curve], title: str, path: Path) -> None:
     _draw_budgets(by_budget, curves)
     for axes in (by_depth, by_width, by_budget):
         axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_ylim(-2, 102)
         axes.grid(visible=True, alpha=0.3)
         axes.legend(fontsize="small")

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from gram_core.checkpoint import LoadedModel
 from gram_core.errors import ConfigError
+from gram_core.evaluation.cost import cost_sentences
+from gram_core.evaluation.generation_table import blank_case, generators, sampled, validity
 from gram_core.evaluation.instances import read_cases
 from gram_core.evaluation.measure import measure
+from gram_core.evaluation.plan import Plan
 from gram_core.evaluation.report import Report
 from gram_core.training.recipe import Recipe
 
@@ -41,8 +44,7 @@ def write_card(
     lines = [
         f"# {info.name}",
         "",
-        f"GRAM for {info.task}, {info.num_parameters:,} parameters, fingerprint "
-        f"`{info.fingerprint}`.",
+        f"GRAM for {info.task}, fingerprint `{info.fingerprint}`. {cost_sentences(loaded)}",
         "",
         f"Trained {minutes:.1f} minutes ({num_updates:,} updates) on {hardware}:",
         "",
@@ -61,6 +63,8 @@ def write_card(
 
 
 def _results(loaded: LoadedModel) -> list[str]:
+    if loaded.info.purpose == "generate":
+        return [_raw_validity(loaded)]
     try:
         cases = read_cases(loaded.task, None, limit=NUM_CASES)
     except ConfigError:
@@ -71,6 +75,14 @@ def _results(loaded: LoadedModel) -> list[str]:
         "",
         *_rows(report),
     ]
+
+
+def _raw_validity(loaded: LoadedModel) -> str:
+    plan, depth = Plan(command=""), loaded.info.depth
+    ours = generators(loaded, plan)[0]
+    samples = sampled(ours, blank_case(loaded), plan, num_samples=NUM_CASES, depth=depth)
+    share = 100 * validity(samples)
+    return f"Of {NUM_CASES} boards made up in {depth} steps, {share:.0f} % were valid."
 
 
 def _rows(report: Report) -> list[str]:

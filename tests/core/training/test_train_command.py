@@ -4,9 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from gram_core.checkpoint import load_model
+from gram_core import puzzles
+from gram_core.checkpoint import load_model, save_model
+from gram_core.config import preset
+from gram_core.model import Gram
+from gram_core.training.card import write_card
 from gram_core.training.command import main
+from gram_core.training.recipe import Recipe
 
 
 @pytest.mark.slow
@@ -32,6 +38,7 @@ def test_a_run_writes_checkpoint_log_and_card_and_can_go_on(tmp_path: Path) -> N
     card = (output / "CARD.md").read_text()
     assert "gram-server train nqueens-5" in card
     assert "held-out instances" in card
+    assert "MFLOP a supervision step" in card
     more = ["--updates", "5", "--resume", str(output), "--output", str(tmp_path / "second")]
     assert main([*options, *more]) == 0
     line = json.loads((tmp_path / "second" / "log.jsonl").read_text().splitlines()[-1])
@@ -43,3 +50,28 @@ def test_missing_training_files_are_refused_with_one_sentence(
 ) -> None:
     assert main(["sudoku-9x9", "--output", str(tmp_path)]) == 2
     assert "--data" in capsys.readouterr().err
+
+
+def test_the_card_of_a_model_that_generates_tells_its_raw_validity(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    task = puzzles.task("sudoku-4x4")
+    model = Gram(preset("tiny", task), task.units)
+    save_model(
+        tmp_path,
+        model,
+        name="sudoku-4x4-generate",
+        task=task,
+        depth=3,
+        dtype=torch.float32,
+        purpose="generate",
+    )
+    write_card(
+        tmp_path,
+        load_model(tmp_path),
+        command="gram-server train",
+        minutes=1.0,
+        num_updates=2,
+        hardware="a test",
+        recipe=Recipe(),
+    )
+    assert "Of 100 boards made up in 3 steps, 0 % were valid." in (tmp_path / "CARD.md").read_text()
