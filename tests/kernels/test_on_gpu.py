@@ -1,0 +1,134 @@
+"""What only a GPU can show: real sizes, real bits, launches counted, nothing that waits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gram_core import puzzles
+from gram_core.catalog import find_model
+from gram_core.checkpoint import load_model
+from gram_core.solve import unit_tables
+from gram_core.step_weights import step_weights
+from gram_kernels.supervision_step import NUM_FACTS, Step, StepRows, bind
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+MODELS = ("sudoku-4x4", "sudoku-9x9", "nqueens-8", "graph-coloring-8")
+MAX_KERNELS_PER_STEP = 4
+MIN_AGREEMENT = 0.98
+
+
+def random_rows(name: str, num_rows: int, seed: int) -> StepRows:
+    """Return rows in the middle of their way, on random givens and graphs."""
+    task = puzzles.task(name)
+    config = load_model(find_model(name)).model.config
+    rng = torch.Generator().manual_seed(seed)
+    shape = (num_rows, task.length, config.dim)
+    graph = torch.rand(num_rows, task.length, task.length, generator=rng) < 0.2
+    tables: Any = (
+        torch.randn(shape, generator=rng),
+        torch.randn(shape, generator=rng),
+        torch.randint(1, task.vocabulary, shape[:2], generator=rng).int(),
+        torch.randint(0, 2**40, (3, num_rows), generator=rng),
+        (graph | graph.transpose(1, 2)) if task.has_adjacency else None,
+        torch.zeros(num_rows, NUM_FACTS + task.length, dtype=torch.int32),
+        torch.tensor([num_rows], dtype=torch.int32),
+    )
+    return StepRows(*tables)
+
+
+def on_gpu(rows: StepRows) -> StepRows:
+    tables: Any = [None if table is None else table.cuda() for table in rows]
+    return StepRows(*tables)
+
+
+def bound(name: str, rows: StepRows, dtype: torch.dtype, backend: Any) -> Step:
+    loaded = load_model(find_model(name))
+    weights = step_weights(loaded.model, loaded.task.units)
+    return bind(rows, weights, unit_tables(loaded.task), dtype=dtype, backend=backend)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_of_shipped_weights_is_near_float64(name: str) -> None:
+    expected = random_rows(name, 9, seed=1)
+    made = on_gpu(expected)
+    bound(name, expected, torch.float64, "reference")(9)
+    bound(name, made, torch.float16, "triton")(9)
+    # The median says how good the arithmetic is; single elements may stand on a steep slope.
+    for table, truth in ((made.high, expected.high), (made.low, expected.low)):
+        assert float((table.cpu() - truth).abs().median()) < 5e-3
+    agreement = (made.facts[:, NUM_FACTS:].cpu() == expected.facts[:, NUM_FACTS:]).float().mean()
+    assert float(agreement) > MIN_AGREEMENT
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_have_the_same_bits_in_any_batch_and_order(name: str) -> None:
+    rows = on_gpu(random_rows(name, 300, seed=2))
+    order = torch.randperm(300, device="cuda")[:37]
+    some: Any = rows._replace(
+        high=rows.high[order],
+        low=rows.low[order],
+        givens=rows.givens[order],
+        keys=rows.keys[:, order].contiguous(),
+        adjacency=None if rows.adjacency is None else rows.adjacency[order],
+        facts=rows.facts[order],
+        num_live=torch.tensor([37], dtype=torch.int32, device="cuda"),
+    )
+    steps = [bound(name, batch, torch.float16, "triton") for batch in (rows, some)]
+    for _ in range(3):
+        steps[0](300)
+        steps[1](37)
+    assert torch.equal(rows.high[order], some.high)
+    assert torch.equal(rows.low[order], some.low)
+    assert torch.equal(rows.facts[order], some.facts)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_takes_few_launches_and_never_waits(name: str) -> None:
+    rows = on_gpu(random_rows(name, 16, seed=3))
+    step = bound(name, rows, torch.float16, "triton")
+    step(16)
+    torch.cuda.synchronize()
+    names = profiled(lambda: step(16))
+    assert 0 < sum("kernel" in name for name in names) <= MAX_KERNELS_PER_STEP
+    assert not [name for name in names if "Memcpy" in name]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step(16)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def profiled(call: Callable[[], None]) -> list[str]:
+    """Return what ran on the device."""
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        call()
+        torch.cuda.synchronize()
+    events = profile.events() or ()
+    return [event.name for event in events if str(event.device_type).endswith("CUDA")]
+
+
+def test_the_noise_of_a_graph_replay_moves_on(device: str) -> None:
+    rows = on_gpu(random_rows("sudoku-4x4", 8, seed=4))
+    step = bound("sudoku-4x4", rows, torch.float16, "triton")
+    eager: list[Tensor] = []
+    kept = StepRows(*(None if t is None else t.clone() for t in rows))  # type: ignore[arg-type]
+    for _ in range(3):
+        step(8)
+        eager.append(rows.high.clone())
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(8)
+    for table, value in zip(rows, kept, strict=True):
+        if table is not None and value is not None:
+            table.copy_(value)
+    for expected in eager:
+        graph.replay()
+        assert torch.equal(rows.high, expected)
