@@ -110,15 +110,19 @@ def _plan(options: argparse.Namespace, command: str) -> Plan:
     )
 
 
-def _trial(options: argparse.Namespace) -> Trial:
+def _trial(options: argparse.Namespace, models: Sequence[LoadedModel]) -> Trial:
     trial = Trial(data=options.data, limit=options.limit)
+    if len(models) == 1:
+        trial = replace(trial, data_task=models[0].task.name)
     if options.edge_probability:
         return replace(trial, edge_probabilities=(options.edge_probability,))
     return trial
 
 
 def _paper_tables(options: argparse.Namespace, command: str) -> Iterator[Document]:
-    for table in paper_tables(_models(options), _plan(options, command), _trial(options)):
+    models = _models(options)
+    trial = _trial(options, models)
+    for table in paper_tables(models, _plan(options, command), trial):
         if options.output:
             write_tables(options.output, PAPER_TABLES, [table])
         yield Document(table.to_json(), table.to_markdown())
@@ -161,5 +165,5 @@ def _curves(options: argparse.Namespace, command: str) -> Document:
 
 def _card(options: argparse.Namespace, command: str) -> Document:
     loaded, plan = loaded_model(options), _plan(options, command)
-    values, lines = card_block(loaded, plan, _trial(options), budget=options.budget)
+    values, lines = card_block(loaded, plan, _trial(options, [loaded]), budget=options.budget)
     return Document(values, "\n".join(lines))

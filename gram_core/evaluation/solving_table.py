@@ -50,7 +50,7 @@ def solving_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
     published = SUDOKU if loaded.task.name == SUDOKU_TASK else ()
     return Table(
         name=loaded.info.name,
-        title=f"{loaded.info.name}, {puzzles.name}",
+        title=loaded.info.name,
         columns=COLUMNS,
         rows=[
             *published_rows(published, loaded.task),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gram_core.evaluation.instances import Case, held_out_cases, read_cases, spread
-from gram_core.evaluation.published import NUM_TEST_GRAPHS
+from gram_core.evaluation.published import NUM_TEST_GRAPHS, SUDOKU_TASK
 from gram_core.puzzles.base import Task
 from gram_core.training.graphs import EdgeProbabilities
 from gram_core.training.pools import EDGE_PROBABILITIES
@@ -19,7 +19,8 @@ class Trial:
     """What models are tried on."""
 
     data: Path | None = None
-    """Sudoku puzzles; None makes some."""
+    """Puzzles of ``data_task``; None makes some, as for every other task."""
+    data_task: str = SUDOKU_TASK
     limit: int | None = None
     """At most that many puzzles, or samples from the empty board."""
     edge_probabilities: Sequence[EdgeProbabilities] = (TEXTBOOK_PROBABILITY, EDGE_PROBABILITIES)
@@ -43,8 +44,9 @@ def puzzles_of(task: Task, trial: Trial) -> list[Puzzles]:
     if task.family == "nqueens":
         data = "held-out boards with 1 to 3 queens, no symmetric image of a training board"
         return [Puzzles("", data, spread(held_out_cases(task), trial.limit))]
-    name = trial.data.name if trial.data else "made minimal puzzles"
-    return [Puzzles(name, name, read_cases(task, trial.data, limit=trial.limit))]
+    path = trial.data if task.name == trial.data_task else None
+    cases = read_cases(task, path, limit=trial.limit)
+    return [Puzzles("", path.name if path else "held out or freshly made", cases)]
 
 
 def _graphs(task: Task, trial: Trial, probabilities: EdgeProbabilities) -> Puzzles:

@@ -13,6 +13,7 @@ from gram_core.evaluation.command import main
 from gram_core.evaluation.page import PAPER_TABLES, write_tables
 from gram_core.evaluation.published import SAMPLING, SUDOKU, paper_step_flops
 from gram_core.evaluation.table import Table
+from gram_core.evaluation.trial import Trial, puzzles_of
 from gram_core.flops import step_flops
 from gram_core.model import Gram
 
@@ -37,6 +38,12 @@ def named(table: dict[str, object]) -> dict[str, dict[str, object]]:
     rows = table["rows"]
     assert isinstance(rows, list)
     return {row["name"]: row for row in rows}
+
+
+def exact(row: dict[str, object]) -> float:
+    figures = row["figures"]
+    assert isinstance(figures, dict)
+    return float(figures["exact"]["value"])
 
 
 def test_queens_rows_stand_beside_the_published_ones(
@@ -106,6 +113,17 @@ def test_a_twin_of_the_task_gets_a_row(
     ]
 
 
+def test_mazes_get_a_table_although_the_paper_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = fresh(tmp_path / "m", "maze-3x3")
+    (table,) = run(capsys, "--model", model, "--limit", "4", "--no-ablations")
+    rows = named(table)
+    assert all(row["measured"] and row["mismatches"] == 0 for row in rows.values())
+    assert exact(rows["ours, N = 1, verified"]) <= exact(rows["ours, N = 20, verified"])
+    assert table["puzzles"] == 4
+
+
 def test_the_page_is_made_of_all_tables_in_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +140,19 @@ def test_the_page_is_made_of_all_tables_in_the_folder(
     assert table.to_json() == json.loads(path.read_text())
     write_tables(tmp_path / "results", PAPER_TABLES, [table])
     assert (tmp_path / "results/paper-tables.md").read_text() == page
+
+
+def test_a_file_of_puzzles_is_for_the_task_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "boards.txt"
+    path.write_text(
+        "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79\n"
+    )
+    (nine,) = puzzles_of(puzzles.task("sudoku-9x9"), Trial(data=path))
+    assert nine.data == "boards.txt"
+    assert len(nine.cases) == 1
+    (mazes,) = puzzles_of(puzzles.task("maze-6x6"), Trial(data=path, limit=2))
+    assert mazes.data != "boards.txt"
+    assert len(mazes.cases) == 2
 
 
 def test_tables_that_no_model_is_for_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

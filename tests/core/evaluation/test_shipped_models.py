@@ -68,7 +68,11 @@ def sample(loaded: LoadedModel) -> list[Case]:
     rng = np.random.default_rng(SEED)
     if task.family == "nqueens":
         return [Case(few_queens(task, rng), "all", None) for _ in range(number)]
-    return [Case(family.generate(task, rng), "all", None) for _ in range(number)]
+    # A maze may have any number of shortest paths, and one is enough.
+    wanted = None if task.has_other_rules else 1
+    return [
+        Case(family.generate(task, rng, num_solutions=wanted), "all", None) for _ in range(number)
+    ]
 
 
 def few_queens(task: Task, rng: np.random.Generator) -> object:
