@@ -1,0 +1,355 @@
+"""Kills workers and Redis at random under load from four API processes, and counts what was lost.
+
+``make chaos ARGS="--minutes 10 --output docs/benchmarks/chaos.json"``. Exit status 0 when every
+accepted job ended once with a right answer and memory stayed flat.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+HERE = Path(__file__).parent
+SOLVED = "1234341221434321"
+NUM_API = 4
+NUM_WORKERS = 3
+NUM_OPEN_CELLS = 5
+SETTLE_S = 60.0
+WARM_UP_S = 5.0
+MAX_GROWTH = 1.2
+FLAGS = ("--lease-s", "2", "--work-s", "0.1", "--room", "8", "--max-attempts", "1000")
+# Short times, so that memory can be seen to be flat within minutes.
+KEEPING = {"GRAM_SERVER_KEEP_JOBS_S": "30", "GRAM_SERVER_KEEP_KEYS_S": "60"}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened."""
+
+    accepted: int = 0
+    done: int = 0
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    latencies_s: list[float] = field(default_factory=list)
+    memory: list[dict[str, float]] = field(default_factory=list)
+
+
+class Site:
+    """The processes that are up for killing, and those that serve."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self.store = f"redis://127.0.0.1:{self.port}/0"
+        self.ports = [free_port() for _ in range(NUM_API)]
+        self.redis = self._start_redis()
+        self.apis = [self._start_api(port) for port in self.ports]
+        self.workers = [self._start_worker() for _ in range(NUM_WORKERS)]
+
+    def kill_worker(self, chance: random.Random) -> None:
+        place = chance.randrange(NUM_WORKERS)
+        end(self.workers[place])
+        self.workers[place] = self._start_worker()
+
+    def stop_worker(self, chance: random.Random) -> "subprocess.Popen[bytes]":
+        worker = chance.choice(self.workers)
+        os.kill(worker.pid, signal.SIGSTOP)
+        return worker
+
+    def kill_redis(self) -> None:
+        end(self.redis)
+        self.redis = self._start_redis()
+
+    def close(self) -> None:
+        for process in (*self.apis, *self.workers, self.redis):
+            end(process)
+
+    def _start_redis(self) -> "subprocess.Popen[bytes]":
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--dir", str(self._folder), "--appendonly", "yes", "--appendfsync", "always"]
+        return self._start(command, "redis")
+
+    def _start_api(self, port: int) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "gram_server.cli", "serve", "--port", str(port)]
+        return self._start([*command, "--store", self.store], f"api-{port}")
+
+    def _start_worker(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, str(HERE / "sleeping_worker.py"), "--store", self.store]
+        return self._start([*command, *FLAGS], "worker")
+
+    def _start(self, command: list[str], name: str) -> "subprocess.Popen[bytes]":
+        with (self._folder / f"{name}.log").open("ab") as log:
+            environ = {**os.environ, **KEEPING}
+            return subprocess.Popen(command, stdout=log, stderr=log, env=environ)
+
+
+async def wait_until_up(site: Site, client: httpx.AsyncClient) -> None:
+    """Wait until every API process has a worker to speak of."""
+    for port in site.ports:
+        async with asyncio.timeout(120.0):
+            # What is waited for happens in another process.
+            while not await is_ready(client, port):  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+
+
+async def is_ready(client: httpx.AsyncClient, port: int) -> bool:
+    try:
+        return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def load(site: Site, tally: Tally, client: httpx.AsyncClient, *, rate: float) -> None:
+    """Hand in jobs at a rate until cancelled; those that are on their way are seen to their end."""
+    tasks: set[asyncio.Task[None]] = set()
+    chance = random.Random(1)
+    try:
+        while True:
+            task = asyncio.create_task(follow(site, tally, client, puzzle(chance)))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            await asyncio.sleep(chance.expovariate(rate))
+    finally:
+        if tasks:
+            await asyncio.wait(tasks, timeout=SETTLE_S)
+        for task in tasks:
+            task.cancel()
+
+
+async def follow(site: Site, tally: Tally, client: httpx.AsyncClient, grid: str) -> None:
+    """Hand in one job, patiently, and wait for its end at any of the API processes."""
+    started_s = time.monotonic()
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    job_id = (await insist(site, tally, client, "POST", "/jobs?width=4", grid, key)).json()["id"]
+    tally.accepted += 1
+    while True:
+        path = f"/jobs/{job_id}?wait=5"
+        answer = await insist(site, tally, client, "GET", path, None, {})
+        if answer.status_code == 404:
+            tally.lost.append(job_id)
+            return
+        document = answer.json()
+        if document["state"] not in ("queued", "running"):
+            break
+    tally.latencies_s.append(time.monotonic() - started_s)
+    events = await insist(site, tally, client, "GET", f"/jobs/{job_id}/events", None, {})
+    if events.text.count("event: done") != 1 or events.text.count("event: solution") > 2:
+        tally.duplicated.append(job_id)
+    if document["state"] != "done" or not is_right(grid, document["result"]):
+        tally.wrong.append(job_id)
+    tally.done += 1
+
+
+async def insist(
+    site: Site,
+    tally: Tally,
+    client: httpx.AsyncClient,
+    method: str,
+    path: str,
+    content: str | None,
+    headers: dict[str, str],
+) -> httpx.Response:
+    """Ask one API process after the other until one says something final."""
+    while True:
+        url = f"http://127.0.0.1:{random.choice(site.ports)}{path}"
+        try:
+            answer = await client.request(method, url, content=content, headers=headers)
+        except httpx.TransportError:
+            tally.refused[0] += 1
+        else:
+            if answer.status_code in (200, 202, 404):
+                return answer
+            tally.refused[answer.status_code] += 1
+        await asyncio.sleep(random.uniform(0.1, 0.5))
+
+
+async def hurt(site: Site, tally: Tally, *, every_s: float) -> None:
+    """Do something bad now and then until cancelled."""
+    chance = random.Random(2)
+    while True:
+        await asyncio.sleep(chance.uniform(0.5, 1.5) * every_s)
+        fault = chance.choice(("kill worker", "kill worker", "stop worker", "kill redis"))
+        tally.faults[fault] += 1
+        if fault == "kill worker":
+            site.kill_worker(chance)
+        elif fault == "kill redis":
+            site.kill_redis()
+        else:
+            worker = site.stop_worker(chance)
+            await asyncio.sleep(3.0)
+            if worker.poll() is None:
+                os.kill(worker.pid, signal.SIGCONT)
+
+
+async def weigh(site: Site, tally: Tally) -> None:
+    """Note what Redis and the API processes take, until cancelled."""
+    redis = Redis.from_url(site.store)
+    while True:
+        await asyncio.sleep(2.0)
+        try:
+            used = (await redis.info("memory"))["used_memory"]
+        except (RedisError, OSError):
+            continue
+        api = max(psutil.Process(process.pid).memory_info().rss for process in site.apis)
+        tally.memory.append({"redis_mb": used / 1e6, "api_mb": api / 1e6})
+
+
+async def leftovers(site: Site) -> dict[str, Any]:
+    """Return what is left in the queue, which should be nothing."""
+    async with Redis.from_url(site.store) as redis:
+        totals = await redis.hgetall("{gram}:1:totals")
+        streams = [
+            f"{{gram}}:1:{name}:{number}" for name in ("queue", "back") for number in range(3)
+        ]
+        counters = {text(name): int(value) for name, value in totals.items()}
+        return {
+            "entries": sum([await redis.xlen(stream) for stream in streams]),
+            "reserved": counters.get("reserved", 0),
+            "running": counters.get("running", 0),
+            "redelivered": counters.get("redelivered", 0),
+        }
+
+
+def text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def puzzle(chance: random.Random) -> str:
+    cells = chance.sample(range(16), NUM_OPEN_CELLS)
+    return "".join("." if cell in cells else digit for cell, digit in enumerate(SOLVED))
+
+
+def is_right(grid: str, result: dict[str, Any]) -> bool:
+    """Check the solutions by the rules of the puzzle, and against its givens."""
+    answers = [solution["answer"] for solution in result["solutions"]]
+    return bool(answers) and all(is_solution(grid, answer) for answer in answers)
+
+
+def is_solution(grid: str, answer: str) -> bool:
+    rows = [answer[start : start + 4] for start in range(0, 16, 4)]
+    columns = [answer[start::4] for start in range(4)]
+    boxes = [answer[at : at + 2] + answer[at + 4 : at + 6] for at in (0, 2, 8, 10)]
+    keeps = all(given in (".", digit) for given, digit in zip(grid, answer, strict=True))
+    return keeps and all(sorted(unit) == list("1234") for unit in (*rows, *columns, *boxes))
+
+
+def growth(tally: Tally, name: str) -> float:
+    """Return the last fifth of a run over its second fifth."""
+    values = [sample[name] for sample in tally.memory]
+    fifth = max(len(values) // 5, 1)
+    early, late = values[fifth : 2 * fifth] or values, values[-fifth:]
+    return round(statistics.median(late) / statistics.median(early), 3)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait(20.0)
+
+
+async def run(minutes: float, rate: float, every_s: float) -> dict[str, Any]:
+    tally = Tally()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        site = Site(Path(folder))
+        limits = httpx.Limits(max_connections=400)
+        async with httpx.AsyncClient(timeout=15.0, limits=limits) as client:
+            try:
+                await wait_until_up(site, client)
+                started_s = time.monotonic()
+                loading = asyncio.create_task(load(site, tally, client, rate=rate))
+                await asyncio.sleep(WARM_UP_S)
+                beside = [
+                    asyncio.create_task(hurt(site, tally, every_s=every_s)),
+                    asyncio.create_task(weigh(site, tally)),
+                ]
+                await asyncio.sleep(minutes * 60.0)
+                for task in (loading, *beside):
+                    task.cancel()
+                # Not for ever: a client library may lose a cancellation.
+                await asyncio.wait([loading, *beside], timeout=SETTLE_S + 10.0)
+                duration_s = time.monotonic() - started_s
+                return report(tally, await leftovers(site), duration_s)
+            finally:
+                site.close()
+
+
+def report(tally: Tally, left: dict[str, Any], duration_s: float) -> dict[str, Any]:
+    latencies = sorted(tally.latencies_s) or [0.0]
+    return {
+        "command": " ".join(["make chaos", *sys.argv[1:]]),
+        "hardware": f"{os.cpu_count()} processors, {platform.machine()}",
+        "duration_s": round(duration_s, 1),
+        "processes": {"api": NUM_API, "worker": NUM_WORKERS, "redis": 1},
+        "faults": dict(tally.faults),
+        "accepted": tally.accepted,
+        "finished": tally.done,
+        "lost": len(tally.lost),
+        "duplicated": len(tally.duplicated),
+        "wrong": len(tally.wrong),
+        "refused_and_sent_again": {str(status): n for status, n in sorted(tally.refused.items())},
+        "left_in_the_queue": left,
+        "latency_s": {
+            "p50": round(latencies[len(latencies) // 2], 3),
+            "p99": round(latencies[int(0.99 * (len(latencies) - 1))], 3),
+        },
+        "memory_growth": {
+            "redis": growth(tally, "redis_mb"),
+            "api": growth(tally, "api_mb"),
+        },
+    }
+
+
+def is_good(found: dict[str, Any]) -> bool:
+    """Whether nothing was lost, and memory stayed flat."""
+    left = found["left_in_the_queue"]
+    return (
+        found["accepted"] == found["finished"] > 0
+        and not (found["lost"] or found["duplicated"] or found["wrong"])
+        and not (left["entries"] or left["reserved"] or left["running"])
+        and max(found["memory_growth"].values()) < MAX_GROWTH
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=20.0, help="jobs per second")
+    parser.add_argument("--every-s", type=float, default=5.0, help="seconds between faults")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    found = asyncio.run(run(arguments.minutes, arguments.rate, arguments.every_s))
+    written = json.dumps(found, indent=2)
+    print(written)  # noqa: T201
+    if arguments.output is not None:
+        arguments.output.write_text(f"{written}\n", "utf-8")
+    return 0 if is_good(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
