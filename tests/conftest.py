@@ -1,5 +1,6 @@
 """Settings every test shares, and the real Redis that tests marked redis talk to."""
 
+import os
 import shutil
 import signal
 import socket
@@ -15,6 +16,11 @@ from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+# Triton reads this when it is first imported, by whichever test comes first: kernels run natively
+# on a GPU, else in its interpreter.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,18 +1,10 @@
-"""Runs the kernels where the tests run: natively on a GPU, else in Triton's interpreter.
+"""What the kernels' tests share: the device, how near a result must be, poisoned memory."""
 
-The interpreter is chosen when Triton is imported, so this happens before any kernel is.
-"""
-
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 from torch import Tensor
-
-HAS_GPU = torch.cuda.is_available()
-if not HAS_GPU:
-    os.environ["TRITON_INTERPRET"] = "1"
 
 TOLERANCES = {
     torch.float32: (3e-6, 1e-5),
@@ -29,7 +21,7 @@ GUARD = 64
 
 @pytest.fixture(scope="session")
 def device() -> str:
-    return "cuda" if HAS_GPU else "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @pytest.fixture

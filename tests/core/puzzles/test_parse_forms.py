@@ -185,5 +185,5 @@ def test_attempts_with_empty_cells_can_be_shown() -> None:
 
 
 def test_every_family_answers_to_its_own_name() -> None:
-    assert list(families()) == ["sudoku", "nqueens", "graph-coloring"]
+    assert list(families()) == ["sudoku", "nqueens", "graph-coloring", "maze"]
     assert all(family(name).name == name for name in families())
