@@ -12,7 +12,12 @@ import pytest
 
 from gram_server.job import JobState
 
-pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
+pytestmark = [
+    *(pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults),
+    # redis-py leaves calls and sockets behind when it loses a master or a shard.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 SERVICE = "gram"
 

@@ -58,6 +58,7 @@ class RedisConnection:
         self._blocking = open_client(config, num_retries=0)
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._down_until_s = 0.0
+        self._abandoned: set[asyncio.Future[Any]] = set()
 
     @property
     def is_down(self) -> bool:
@@ -98,6 +99,8 @@ class RedisConnection:
 
     async def close(self) -> None:
         """Let go of all connections."""
+        if self._abandoned:
+            await asyncio.wait(set(self._abandoned), timeout=BLOCK_S)
         for client in (self._commands, self._blocking):
             try:
                 await client.aclose()
@@ -124,8 +127,7 @@ class RedisConnection:
             work.close()
             raise StoreUnavailable("Redis cannot be reached")
         try:
-            async with asyncio.timeout(timeout_s):
-                reply = await work
+            reply = await self._answer(asyncio.ensure_future(work), timeout_s)
         except LOST_CONNECTION as error:
             if not self._down_until_s:
                 logger.error("Redis cannot be reached: %r", error)
@@ -138,6 +140,27 @@ class RedisConnection:
             logger.info("Redis can be reached again")
             self._down_until_s = 0.0
         return reply
+
+    async def _answer(self, call: "asyncio.Future[Any]", timeout_s: float) -> Any:
+        """Wait for a call; one that is given up is left alone with its cancellation.
+
+        The client may lose it. Who cancels us must not have to wait for that.
+        """
+        try:
+            done, _ = await asyncio.wait((call,), timeout=timeout_s)
+            if not done:
+                raise TimeoutError(f"no answer within {timeout_s:g} s")
+            return call.result()
+        finally:
+            if not call.done():
+                call.cancel()
+                self._abandoned.add(call)
+                call.add_done_callback(self._forget)
+
+    def _forget(self, call: "asyncio.Future[Any]") -> None:
+        self._abandoned.discard(call)
+        if not call.cancelled() and call.exception() is not None:
+            logger.debug("a call that was given up failed: %r", call.exception())
 
 
 class Clock:

@@ -37,7 +37,8 @@ class RedisWorker:
         self._name = name
         self._lease_s = lease_s
         self._max_attempts = max_attempts
-        self._held: set[str] = set()
+        # A dict keeps the order in which the jobs were claimed.
+        self._held: dict[str, None] = {}
         self._cancelled: asyncio.Queue[str | None] = asyncio.Queue()
         self._last: dict[str, str] = {}
         self._last_report: WorkerReport | None = None
@@ -123,7 +124,7 @@ class RedisWorker:
         jobs = [load_claimed(fields, offset_s) for fields in taken]
         # One that came back to us before we knew that it was lost is already being worked on.
         new = [job for job in jobs if job.id not in self._held]
-        self._held.update(job.id for job in new)
+        self._held.update(dict.fromkeys(job.id for job in new))
         return new
 
     async def _wait_for_entries(self) -> None:
@@ -156,12 +157,13 @@ class RedisWorker:
             await self.hand_back([job.id for job in jobs])
 
     async def _give_back(self, job_ids: Sequence[str], how: str) -> None:
-        self._held.difference_update(job_ids)
+        for job_id in job_ids:
+            self._held.pop(job_id, None)
         if job_ids:
             await self._try("hand_back", self._name, how, self._max_attempts, *job_ids)
 
     def _drop(self, job_id: str, state: JobState) -> None:
-        self._held.discard(job_id)
+        self._held.pop(job_id, None)
         logger.info("job=%s state=%s", job_id, state)
 
     async def _insist(self, script: str, *arguments: Argument) -> None:
@@ -236,5 +238,5 @@ class RedisWorker:
 
     def _give_up(self, job_id: str) -> None:
         if job_id in self._held:
-            self._held.discard(job_id)
+            self._held.pop(job_id, None)
             self._cancelled.put_nowait(job_id)
