@@ -1,6 +1,7 @@
 """Redis behind Sentinel, and as a cluster of three shards."""
 
 import asyncio
+import gc
 import shutil
 import subprocess
 import time
@@ -20,6 +21,13 @@ pytestmark = [
 ]
 
 SERVICE = "gram"
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """Sweep up what redis-py left behind while it is still a matter of this test."""
+    yield
+    gc.collect()
 
 
 def ask(port: int, *command: str) -> str:

@@ -21,7 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gram_server.errors import ConfigError, StoreUnavailable
 from gram_server.jobs.redis_keys import Keys
-from gram_server.jobs.redis_scripts import script
+from gram_server.jobs.redis_scripts import Script, script
 from gram_server.settings import RedisConfig
 
 BLOCK_S = 1.0
@@ -108,13 +108,10 @@ class RedisConnection:
                 logger.debug("a connection did not close in time: %r", error)
 
     async def _run(self, client: Client, name: str, arguments: tuple[Argument, ...]) -> Any:
-        wanted = script(name)
         rest = (1, self.keys.prefix, self.clock.argument(), *arguments)
         for _ in range(MAX_COLLISIONS):
             try:
-                return await client.execute_command("EVALSHA", wanted.digest, *rest)
-            except NoScriptError:
-                return await client.execute_command("EVAL", wanted.text, *rest)
+                return await _evaluate(client, script(name), rest)
             except AttributeError:
                 # While it learns of the shards, the client of a cluster may close a connection
                 # that another call is just opening; nothing was sent.
@@ -178,6 +175,13 @@ class Clock:
     def is_shared(self) -> bool:
         """Whether times of this host have to be translated."""
         return True
+
+
+async def _evaluate(client: Client, wanted: Script, arguments: tuple[Argument, ...]) -> Any:
+    try:
+        return await client.execute_command("EVALSHA", wanted.digest, *arguments)
+    except NoScriptError:
+        return await client.execute_command("EVAL", wanted.text, *arguments)
 
 
 def open_client(config: RedisConfig, *, num_retries: int) -> Client:
