@@ -4,16 +4,18 @@ Files are npz archives with ``solution`` (n, 41), two digits a byte, high nibble
 ``given`` (n, 11), a bit-packed mask; graded archives add ``ser10``, ten times the rating.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from gram_core import puzzles
+from gram_core.errors import ConfigError
 from gram_core.puzzles.base import BLANK
+from gram_core.puzzles.sudoku_archive import unpack
 from gram_core.training.batch import Examples, augmented
-
-NUM_CELLS = 81
 
 
 class SudokuFiles:
@@ -25,29 +27,31 @@ class SudokuFiles:
         """Read the archives of a folder.
 
         Args:
-            folder: holds ``train_graded_*.npz`` and ``train_hard.npz``.
+            folder: holds ``train_graded_*.npz``, or ``train_hard*.npz``, or both; with one kind
+                only, all puzzles are of that kind.
             max_rating: hardest graded puzzle (SER) drawn.
             hard_share: share of ungraded, very hard puzzles.
         """
         self.task = puzzles.task("sudoku-9x9")
-        self._hard_share = hard_share
         graded = [np.load(path) for path in sorted(folder.glob("train_graded_*.npz"))]
-        hard = np.load(folder / "train_hard.npz")
-        ratings = np.concatenate([archive["ser10"] for archive in graded])
+        hard = [np.load(path) for path in sorted(folder.glob("train_hard*.npz"))]
+        ratings = np.concatenate([np.zeros(0), *(archive["ser10"] for archive in graded)])
         order = np.argsort(ratings, kind="stable")
         self._num_graded = int(np.searchsorted(ratings[order], 10 * max_rating + 0.5))
-        self._graded = _Packed(
-            np.concatenate([archive["solution"] for archive in graded])[order],
-            np.concatenate([archive["given"] for archive in graded])[order],
-        )
-        self._hard = _Packed(hard["solution"], hard["given"])
+        self._graded, self._hard = _joined(graded, order), _joined(hard, None)
+        self._hard_share = hard_share if len(self._hard) else 0.0
+        if not self._num_graded:
+            self._hard_share = 1.0
+            if not len(self._hard):
+                wanted = f"no train_hard*.npz, and no train_graded_*.npz up to SER {max_rating}"
+                raise ConfigError("data", str(folder), f"holds {wanted}")
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
         """Draw puzzles with their one solution."""
         is_hard = rng.random(count) < self._hard_share
         num_hard = int(is_hard.sum())
-        hard = self._hard.read(rng.integers(len(self._hard), size=num_hard))
-        graded = self._graded.read(rng.integers(self._num_graded, size=count - num_hard))
+        hard = self._hard.read(rng.integers(max(1, len(self._hard)), size=num_hard))
+        graded = self._graded.read(rng.integers(max(1, self._num_graded), size=count - num_hard))
         examples = Examples(
             givens=np.concatenate((hard.givens, graded.givens)),
             targets=np.concatenate((hard.targets, graded.targets)),
@@ -69,10 +73,18 @@ class _Packed:
         return read_packed(self._solutions[rows], self._givens[rows])
 
 
+def _joined(archives: Sequence[NpzFile], order: NDArray[np.int64] | None) -> _Packed:
+    """Return the puzzles of all archives, in that order of rows."""
+    solutions = [np.zeros((0, 41), np.uint8), *(archive["solution"] for archive in archives)]
+    givens = [np.zeros((0, 11), np.uint8), *(archive["given"] for archive in archives)]
+    rows = slice(None) if order is None else order
+    return _Packed(np.concatenate(solutions)[rows], np.concatenate(givens)[rows])
+
+
 def read_packed(solutions: NDArray[np.uint8], givens: NDArray[np.uint8]) -> Examples:
     """Return the puzzles of packed arrays, (n, 41) digits and (n, 11) masks, as tokens."""
-    digits = np.stack((solutions >> 4, solutions & 15), axis=2)
-    digits = digits.reshape(len(solutions), 2 * solutions.shape[1])[:, :NUM_CELLS]
-    is_given = np.unpackbits(givens, axis=1)[:, :NUM_CELLS].astype(bool)
-    targets = (digits + BLANK).astype(np.uint8)
-    return Examples(givens=np.where(is_given, targets, np.uint8(BLANK)), targets=targets[:, None])
+    grids = unpack(solutions, givens)
+    return Examples(
+        givens=grids.puzzles + np.uint8(BLANK),
+        targets=(grids.solutions + np.uint8(BLANK))[:, None],
+    )

@@ -132,6 +132,15 @@ def train(arguments: tuple[str, ...]) -> None:
 
 @main.command(context_settings=PASS_THROUGH, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def make_puzzles(arguments: tuple[str, ...]) -> None:
+    """Make puzzles to train on: see ``gram-server make-puzzles --help``."""
+    from gram_core.puzzles.command import main as run
+
+    sys.exit(run(list(arguments)))
+
+
+@main.command(context_settings=PASS_THROUGH, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def evaluate(arguments: tuple[str, ...]) -> None:
     """Measure a model on a file of puzzles: see ``gram-server evaluate --help``."""
     from gram_core.evaluation.command import main as run
