@@ -8,7 +8,17 @@ from click.testing import CliRunner
 from gram_server.cli import main
 from gram_server.logs import JsonFormatter
 
-COMMANDS = {"serve", "worker", "models", "train", "evaluate", "bench", "key", "dlq"}
+COMMANDS = {
+    "serve",
+    "worker",
+    "models",
+    "train",
+    "make-puzzles",
+    "evaluate",
+    "bench",
+    "key",
+    "dlq",
+}
 
 
 def test_every_command_has_help() -> None:
