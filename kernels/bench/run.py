@@ -86,7 +86,7 @@ def _is_green(name: str) -> bool:
 
 
 def _measured(name: str, case: Case, device: str, rows: int, *, budget_s: float) -> list[Json]:
-    """Return one result for each backend that runs here; a kernel is timed inside a graph too."""
+    """Return one result for each backend that runs here, timed as calls from the host."""
     dtype = torch.float16 if device == "cuda" else torch.float32
     prepared = case.prepare(device, dtype, rows)
     backends: list[Backend] = ["reference"]

@@ -99,6 +99,33 @@ class Parameter:
         return ParameterInvalid(f"{self.name} {reason}", field=self.name)
 
 
+SEED = Parameter(
+    name="seed",
+    kind="integer",
+    minimum=0,
+    maximum=MAX_SEED,
+    description="Repeats a call exactly; drawn at random and returned by default.",
+)
+
+
+def _depth(http: HttpConfig) -> Parameter:
+    return Parameter(
+        name="depth",
+        kind="integer",
+        maximum=http.max_depth,
+        description="Supervision steps each may take; the model's own number by default.",
+    )
+
+
+def _deadline(http: HttpConfig) -> Parameter:
+    return Parameter(
+        name="deadline_ms",
+        kind="integer",
+        maximum=http.max_deadline_ms,
+        description="Answer with what was found by then, with status `partial`.",
+    )
+
+
 def solve_parameters(http: HttpConfig, puzzles: Sequence[str]) -> tuple[Parameter, ...]:
     """Return the parameters of ``POST /solve`` under the configured limits."""
     return (
@@ -115,31 +142,15 @@ def solve_parameters(http: HttpConfig, puzzles: Sequence[str]) -> tuple[Paramete
             maximum=http.max_width,
             description="Trajectories to sample.",
         ),
-        Parameter(
-            name="depth",
-            kind="integer",
-            maximum=http.max_depth,
-            description="Supervision steps each may take; the model's own number by default.",
-        ),
+        _depth(http),
         Parameter(
             name="max_solutions",
             kind="integer",
             maximum=http.max_width,
             description="Stop at this many distinct solutions; explores the width by default.",
         ),
-        Parameter(
-            name="deadline_ms",
-            kind="integer",
-            maximum=http.max_deadline_ms,
-            description="Answer with what was found by then, with status `partial`.",
-        ),
-        Parameter(
-            name="seed",
-            kind="integer",
-            minimum=0,
-            maximum=MAX_SEED,
-            description="Repeats a call exactly; drawn at random and returned by default.",
-        ),
+        _deadline(http),
+        SEED,
         Parameter(
             name="augment",
             kind="boolean",
@@ -266,12 +277,7 @@ def generate_parameters(settings: Settings, puzzles: Sequence[str]) -> tuple[Par
             description="Trajectories to sample at most; twice `count` and at least "
             f"{MIN_TRAJECTORIES} by default. They count against the bound of the queue.",
         ),
-        Parameter(
-            name="depth",
-            kind="integer",
-            maximum=http.max_depth,
-            description="Supervision steps each may take; the model's own number by default.",
-        ),
+        _depth(http),
         Parameter(
             name="halt",
             kind="string",
@@ -286,19 +292,8 @@ def generate_parameters(settings: Settings, puzzles: Sequence[str]) -> tuple[Par
             default=False,
             description="Show each board through a symmetry of its own.",
         ),
-        Parameter(
-            name="deadline_ms",
-            kind="integer",
-            maximum=http.max_deadline_ms,
-            description="Answer with what was found by then, with status `partial`.",
-        ),
-        Parameter(
-            name="seed",
-            kind="integer",
-            minimum=0,
-            maximum=MAX_SEED,
-            description="Repeats a call exactly; drawn at random and returned by default.",
-        ),
+        _deadline(http),
+        SEED,
         Parameter(
             name="model",
             kind="string",
