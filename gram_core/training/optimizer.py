@@ -9,7 +9,6 @@ from torch.optim import AdamW, Muon, Optimizer
 from gram_core.model import Gram
 from gram_core.training.recipe import Recipe
 
-MUON_LEARNING_RATE = 0.02
 MUON_MOMENTUM = 0.95
 
 
@@ -34,7 +33,7 @@ def optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
         )
     ]
     if matrices:
-        muon = Muon(matrices, lr=MUON_LEARNING_RATE, momentum=MUON_MOMENTUM, nesterov=True)
+        muon = Muon(matrices, lr=recipe.muon_learning_rate, momentum=MUON_MOMENTUM, nesterov=True)
         result.append(muon)
     for optimizer in result:
         for group in optimizer.param_groups:

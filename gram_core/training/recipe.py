@@ -33,6 +33,8 @@ class Recipe:
     warmup: float = 0.01
     """Share of the budget in which the rate rises."""
     optimizer: Optimizer = "adamw"
+    muon_learning_rate: float = 0.02
+    """Peak for the matrices of the stacks where ``optimizer`` is ``muon``."""
     weight_decay: float = 0.01
     clip: float = 1.0
     beta: float = 0.1
