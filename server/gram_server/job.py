@@ -81,11 +81,14 @@ class SolveOptions:
     """What answers when no trajectory did."""
     count: Count = "none"
     """How ``completeness.total`` is found."""
+    decodes: int = 0
+    """So many trajectories are shown while they are on their way; changes no answer."""
 
     def __post_init__(self) -> None:
         """Refuse what no caller may send: the API checks first and says it more kindly."""
         _require(self.width >= 1, "width", self.width, "must be at least 1")
         _require(0 <= self.seed <= MAX_SEED, "seed", self.seed, "must be 0 .. 2**63 - 1")
+        _require(self.decodes >= 0, "decodes", self.decodes, "must be at least 0")
         for name in ("depth", "max_solutions", "deadline_ms"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, "must be at least 1")
@@ -149,6 +152,11 @@ class Event:
     data: Mapping[str, object]
     id: int = 0
     """Place in the job's events, from 1. The store numbers them; 0 until then."""
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the next event of its kind makes it worthless: a look at trajectories."""
+        return self.kind is EventKind.PROGRESS and "trajectories" in self.data
 
     @property
     def identity(self) -> Mapping[str, object]:

@@ -10,6 +10,7 @@ from fastapi import Request
 from gram_server.api.body import PostedPuzzle, read_puzzle
 from gram_server.api.context import Context
 from gram_server.api.parameters import Parameter, Value, read_parameters
+from gram_server.api.stream import wants_stream
 from gram_server.errors import NotReady
 from gram_server.job import Job, ModelReport, Sampling, SolveOptions
 
@@ -32,6 +33,9 @@ async def admit(context: Context, request: Request, *, parameters: Sequence[Para
         request, puzzle=None if named is None else str(named), http=context.settings.http
     )
     wanted = values.pop("model", None)
+    if not wants_stream(request):
+        # Nobody would see them.
+        values.pop("decodes", None)
     model = await context.fleet.choose(
         posted.task.name, wanted=None if wanted is None else str(wanted)
     )

@@ -17,7 +17,7 @@ from gram_server.api.disconnect import ClientLeft, run_while_connected
 from gram_server.api.errors import problem_of
 from gram_server.api.limits import charge
 from gram_server.api.request_id import request_id_of
-from gram_server.api.stream import MEDIA_TYPE, EventStream, format_event
+from gram_server.api.stream import EventStream, format_event, wants_stream
 from gram_server.errors import NotReady, ServerError, StoreUnavailable, UserError
 from gram_server.job import EventKind
 
@@ -33,7 +33,7 @@ async def respond(context: Context, request: Request, admission: Awaitable[Admit
     try:
         admitted = await admission
         await charge(context, request.scope, admitted.job.options.width)
-        if MEDIA_TYPE in request.headers.get("accept", ""):
+        if wants_stream(request):
             return await _stream(context, request, admitted)
         return await _answer(context, request, admitted)
     except (UserError, CoreUserError, NotReady, StoreUnavailable) as error:

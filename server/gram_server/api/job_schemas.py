@@ -49,6 +49,13 @@ class Progress(Schema):
     finished: int
 
 
+class PartEndedEvent(Schema):
+    """Data of the event `progress` of a batch: one of its parts is final."""
+
+    id: str
+    state: State
+
+
 class JobSummary(Schema):
     """Where a job stands."""
 

@@ -18,6 +18,7 @@ from gram_server.api.limits import charge
 from gram_server.api.openapi import (
     JOB_PROBLEMS,
     JOB_RESPONSES,
+    SOLVE_STREAM,
     SUBMIT_RESPONSES,
     batch_request_body,
     problems,
@@ -165,7 +166,7 @@ def _add_events(router: APIRouter, context: Context) -> None:
         response_class=Response,
         responses={
             **JOB_RESPONSES,
-            200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            200: {"content": SOLVE_STREAM},
             204: {"description": "Nothing came after that event, and nothing will."},
         },
         openapi_extra={
@@ -183,8 +184,10 @@ def _add_events(router: APIRouter, context: Context) -> None:
     async def follow_job(job_id: str, request: Request) -> Response:
         """Stream what happens to a job as server-sent events, from the start or where one left.
 
-        Events are `accepted`, `solution`, for a batch `progress` with each part that ended, and
-        `done` with the whole answer or `error` with a problem. Leaving does not end the job.
+        Events are `accepted`, `solution`, with `decodes` `progress` with what trajectories answer
+        so far, and `done` with the whole answer or `error` with a problem. Of `progress` only the
+        newest is kept. For a batch `progress` is a `PartEndedEvent` for each part that ended.
+        Leaving does not end the job.
         """
         read_parameters(request.query_params.multi_items(), ())
         after = _read_last_event(request)

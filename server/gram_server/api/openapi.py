@@ -23,6 +23,12 @@ PUZZLE_BODIES: tuple[type[BaseModel], ...] = (
     schemas.MazeBody,
 )
 BODIES: tuple[type[BaseModel], ...] = (*PUZZLE_BODIES, job_schemas.BatchBody)
+EVENTS: tuple[type[BaseModel], ...] = (
+    schemas.AcceptedEvent,
+    schemas.ProgressEvent,
+    job_schemas.PartEndedEvent,
+)
+"""Data of events that no JSON answer has."""
 
 TEXT_EXAMPLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 
@@ -46,12 +52,32 @@ def problems(*codes: str) -> dict[int | str, Document]:
 
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 
-_STREAM: Document = {
-    "text/event-stream": {
-        "schema": {"type": "string"},
-        "example": 'id: 1\nevent: accepted\ndata: {"id": "…"}\n\n',
+
+def event_stream(**data: str) -> Document:
+    """Return the content of a stream; ``data`` names the schema of each kind of event."""
+    references = {kind: {"$ref": f"#/components/schemas/{name}"} for kind, name in data.items()}
+    return {
+        "text/event-stream": {
+            "schema": {
+                "type": "string",
+                "description": "Server-sent events with increasing ids; their data is JSON.",
+                "x-events": references,
+            },
+            "example": 'id: 1\nevent: accepted\ndata: {"id": "…"}\n\n',
+        }
     }
-}
+
+
+SOLVE_STREAM = event_stream(
+    accepted="AcceptedEvent",
+    progress="ProgressEvent",
+    solution="Solution",
+    done="SolveResponse",
+    error="ProblemDocument",
+)
+GENERATE_STREAM = event_stream(
+    accepted="AcceptedEvent", solution="Board", done="GenerateResponse", error="ProblemDocument"
+)
 _TIMING: Document = {
     "Server-Timing": {
         "description": "Milliseconds in queue and engine, and in total.",
@@ -83,7 +109,7 @@ GENERATE_RESPONSES: dict[int | str, Document] = {
     200: {
         "model": schemas.GenerateResponse,
         "description": "Valid boards, as many as were found.",
-        "content": _STREAM,
+        "content": GENERATE_STREAM,
         "headers": _TIMING,
     },
     **problems(
@@ -96,7 +122,7 @@ SOLVE_RESPONSES: dict[int | str, Document] = {
     200: {
         "model": schemas.SolveResponse,
         "description": "What became of the puzzle, solved or not.",
-        "content": _STREAM,
+        "content": SOLVE_STREAM,
         "headers": _TIMING,
     },
     **problems(
@@ -151,7 +177,7 @@ def document_builder(app: FastAPI) -> Callable[[], Document]:
 def _complete(document: Document) -> Document:
     """Add the request bodies' schemas, and give problems their media type."""
     _, bodies = models_json_schema(
-        [(body, "validation") for body in BODIES],
+        [(body, "validation") for body in (*BODIES, *EVENTS)],
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"].update(bodies["$defs"])

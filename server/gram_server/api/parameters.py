@@ -25,6 +25,8 @@ Value = int | bool | str
 CLUES = ("none", "unique")
 """Words for what becomes of the clues of a board that was made up."""
 MAX_SIZE = 64
+MAX_DECODES = 64
+"""Trajectories that can be watched while they are on their way."""
 MAX_THINNED = 64
 """Boards a request may have thinned: each takes the exact search about a tenth of a second."""
 MIN_TRAJECTORIES = 16
@@ -183,6 +185,15 @@ def solve_parameters(http: HttpConfig, puzzles: Sequence[str]) -> tuple[Paramete
             name="model",
             kind="string",
             description="Model to use, as `name` or `name@fingerprint`; the puzzle's by default.",
+        ),
+        Parameter(
+            name="decodes",
+            kind="integer",
+            default=0,
+            minimum=0,
+            maximum=MAX_DECODES,
+            description="Trajectories whose answers a stream shows while they are on their way, "
+            "as events `progress`; without a stream it does nothing.",
         ),
     )
 

@@ -12,6 +12,9 @@ from pydantic.config import JsonDict
 Answer = str | list[str] | list[list[int]] | list[int]
 """An answer in the form the puzzle was posted in."""
 
+Partial = str | list[str] | list[list[int | None]] | list[int | None]
+"""An answer that may be unfinished."""
+
 GENERATE_EXAMPLE: JsonDict = {
     "id": "5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10",
     "puzzle": "sudoku",
@@ -251,6 +254,48 @@ class GenerateResponse(Schema):
     """Repeats the call exactly, with the same model."""
     model: str
     """Name and fingerprint."""
+
+
+class AcceptedEvent(Schema):
+    """Data of the event `accepted`: what will be done."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    """Of the job."""
+    puzzle: str
+    model: str
+    """Its name."""
+    width: int
+    depth: int | None
+    seed: int
+
+
+class Sight(Schema):
+    """A trajectory on its way."""
+
+    trajectory: int
+    step: int
+    """Supervision steps it had taken."""
+    answer: Partial
+    """What it would answer now, in the form that was posted; cells without a value are blank or
+    null. Exactly verified only where it is `solved`."""
+    state: Literal["running", "solved", "halted", "exhausted"]
+    """`solved` stays with its solution; `halted` stopped before `depth` without one, `exhausted`
+    at it. One that is `running` in the last look was dropped with the end of the job."""
+
+
+class ProgressEvent(Schema):
+    """Data of the event `progress` of a job with `decodes`: how its trajectories stand."""
+
+    step: int
+    """Most supervision steps that any of them has taken."""
+    live: int
+    """Trajectories that are being run."""
+    solved: int
+    """Trajectories that have found a valid answer."""
+    trajectories: list[Sight]
+    """The first `decodes` of them, as far as they have started."""
 
 
 class PuzzleInfo(Schema):

@@ -30,7 +30,8 @@ def solve_router(context: Context) -> APIRouter:
         """Sample `width` trajectories and return the distinct solutions, exactly verified.
 
         With `Accept: text/event-stream` the solutions come as they are found: events `accepted`,
-        `solution`, then `done` with the whole answer, or `error` with a problem.
+        `solution`, then `done` with the whole answer, or `error` with a problem; and with
+        `decodes`, at most ten times a second, `progress` with what trajectories answer so far.
         A client that disconnects stops its work.
         """
         return await respond(context, request, admit(context, request, parameters=parameters))

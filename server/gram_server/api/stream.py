@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -42,6 +43,11 @@ class EventStream(Response):
             async for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def wants_stream(request: Request) -> bool:
+    """Say whether a request asks for a stream of events."""
+    return MEDIA_TYPE in request.headers.get("accept", "")
 
 
 def format_event(kind: str, data: Mapping[str, object], *, number: int) -> bytes:

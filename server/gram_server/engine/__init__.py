@@ -7,6 +7,8 @@ from gram_server.engine.trajectory import (
     EngineJob,
     Finished,
     FoundSolution,
+    Sight,
+    Snapshot,
     Trajectory,
 )
 
@@ -17,6 +19,8 @@ __all__ = [
     "Finished",
     "FoundSolution",
     "Runner",
+    "Sight",
+    "Snapshot",
     "StepReport",
     "Trajectory",
 ]

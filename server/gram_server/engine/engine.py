@@ -8,8 +8,9 @@ from gram_server.engine.progress import JobProgress, Rank, next_rank, rank_of
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
 from gram_server.engine.slots import Placement, Slots
-from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Trajectory
+from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Snapshot, Trajectory
 from gram_server.engine.verdict import STAYS, Ending, judge
+from gram_server.engine.watcher import Watcher
 from gram_server.metrics.engine import ModelMetrics
 
 
@@ -25,6 +26,7 @@ class Engine:
         self._scheduler = Scheduler(num_slots=runner.num_slots, ageing_s=ageing_s)
         self._jobs: dict[str, JobProgress] = {}
         self._paused: dict[Admit, Trajectory] = {}
+        self._watcher = Watcher()
         self._report: StepReport | None = None
         metrics.set_slots(live=0, capacity=runner.num_slots)
 
@@ -105,6 +107,7 @@ class Engine:
                 job_id = placement.trajectory.job.id
                 touched[job_id] = self._jobs[job_id]
         events = [event for progress in touched.values() for event in self._settle(progress, now_s)]
+        events += self._tell_watched(now_s)
         self._metrics.set_slots(live=self._slots.num_live, capacity=self._slots.num_slots)
         return events
 
@@ -137,6 +140,7 @@ class Engine:
         progress.supervision_steps += 1
         verdict = judge(trajectory, report, row)
         if verdict is STAYS:
+            self._watcher.note(trajectory, report.answers[row], None)
             # A satisfied job drops those that have just become too late to matter.
             return progress.cutoff is not None
         ending = verdict.ending
@@ -144,6 +148,7 @@ class Engine:
             ending = Ending.MISMATCH
         if ending in (Ending.HALTED, Ending.EXHAUSTED):
             progress.add_attempt(trajectory, report.answers[row], report.num_violations[row])
+        self._watcher.note(trajectory, report.answers[row], ending)
         if ending is not None:
             progress.num_failed += ending is Ending.FAILED
             progress.ended.append(trajectory.index)
@@ -176,6 +181,19 @@ class Engine:
         frontier = None if job.max_solutions is None else self._frontier(job.id)
         return list(progress.settled(frontier))
 
+    def _tell_watched(self, now_s: float) -> list[EngineEvent]:
+        """Return how the watched jobs stand whose time has come."""
+        return [
+            snapshot
+            for job_id in self._watcher.jobs
+            if self._watcher.due(job_id, now_s)
+            for snapshot in self._look_at(self._jobs[job_id], now_s)
+        ]
+
+    def _look_at(self, progress: JobProgress, now_s: float) -> list[Snapshot]:
+        live = (placement.trajectory for placement in self._live_of(progress.job.id))
+        return self._watcher.snapshot(progress, live, now_s)
+
     def _prune(self, job_id: str, cutoff: Rank) -> None:
         """Drop the trajectories that can no longer change what a satisfied job returns."""
         for placement in self._live_of(job_id):
@@ -198,6 +216,8 @@ class Engine:
     def _finish(self, progress: JobProgress, outcome: Outcome, now_s: float) -> list[EngineEvent]:
         """Drop what is left of a job and return its last solutions and its end."""
         job_id = progress.job.id
+        last_seen = self._look_at(progress, now_s)
+        self._watcher.forget(job_id)
         for placement in self._live_of(job_id):
             self._keep_attempt(progress, placement)
             self._drop(placement)
@@ -209,7 +229,7 @@ class Engine:
         self._metrics.observe_job(
             num_trajectories=progress.num_started, num_solutions=len(progress.emitted)
         )
-        return [*last, progress.finish(outcome, now_s)]
+        return [*last, *last_seen, progress.finish(outcome, now_s)]
 
     def _keep_attempt(self, progress: JobProgress, placement: Placement) -> None:
         """Consider the last answer of a trajectory that is cut short."""

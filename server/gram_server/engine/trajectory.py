@@ -5,7 +5,7 @@ Plain data. The rules of a puzzle arrive as callables of the job; nothing here k
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ Order = Literal["step", "trajectory"]
 """``step``: the earliest steps first, in waves of trajectories. ``trajectory``: by index alone, and
 no more trajectories start than the solutions that are missing should take."""
 Outcome = Literal["done", "expired", "cancelled", "failed"]
+SightState = Literal["running", "solved", "halted", "exhausted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,8 @@ class EngineJob:
     """When a trajectory leaves before ``depth``: at a valid answer, at its halt head, never."""
     priority: int = 1
     """Class of the job, 0 served first."""
+    num_watched: int = 0
+    """So many of the first trajectories are told of while they are on their way."""
     view: Callable[[int], Symmetry | None]
     """The symmetry through which a trajectory looks at the instance."""
     check: Callable[[Tokens], bool]
@@ -103,7 +106,38 @@ class Finished:
     """Answers that the device verifier accepted and the plain checker did not."""
 
 
-EngineEvent = FoundSolution | Finished
+class Sight(NamedTuple):
+    """A trajectory at one moment."""
+
+    trajectory: int
+    step: int
+    """Supervision steps it had taken."""
+    state: SightState
+    answer: Tokens
+    """(length,) as the trajectory sees it."""
+    view: Symmetry | None
+
+    def tokens(self) -> Tokens:
+        """Return the answer as the user sees it."""
+        return self.answer if self.view is None else self.view.invert(self.answer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """How a job stands; the next one makes it worthless."""
+
+    job_id: str
+    step: int
+    """Most supervision steps that a trajectory of the job has taken, as far as was seen."""
+    live: int
+    """Its trajectories with a slot."""
+    solved: int
+    """Its trajectories that found a valid answer."""
+    sights: tuple[Sight, ...]
+    """Of the watched trajectories that have taken a step."""
+
+
+EngineEvent = FoundSolution | Finished | Snapshot
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -1,5 +1,6 @@
 """What the ledger keeps of a job, and the rate at which jobs get done. Knows no queue."""
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,7 @@ class Entry:
     result: Mapping[str, object] | None = None
     error: JobError | None = None
     events: list[Event] = field(default_factory=list)
+    """By id, which leaves out what has passed."""
     started_s: float | None = None
     finished_s: float | None = None
     parts: tuple["Entry", ...] = ()
@@ -64,11 +66,27 @@ class Entry:
         )
 
     def append(self, event: Event) -> bool:
-        """Number an event and keep it; a solution told before its worker was lost is not kept."""
+        """Number an event and keep it; a solution told before its worker was lost is not kept.
+
+        Of passing events only the newest is kept.
+        """
         if event.kind is EventKind.SOLUTION and self._has_solution(event):
             return False
-        self.events.append(replace(event, id=len(self.events) + 1))
+        number = self.last_id + 1
+        if event.is_passing:
+            self.events = [known for known in self.events if not known.is_passing]
+        self.events.append(replace(event, id=number))
         return True
+
+    @property
+    def last_id(self) -> int:
+        """Id of the newest event; 0 before there is one."""
+        return self.events[-1].id if self.events else 0
+
+    def events_after(self, number: int) -> list[Event]:
+        """Return the events with a greater id."""
+        start = bisect_right(self.events, number, key=lambda event: event.id)
+        return self.events[start:]
 
     def _has_solution(self, event: Event) -> bool:
         return any(

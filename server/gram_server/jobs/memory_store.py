@@ -67,13 +67,13 @@ class MemoryStore:
         entry = self._ledger.entry(job_id)
         position = max(after, 0)
         while True:
-            for event in entry.events[position:]:
+            for event in entry.events_after(position):
                 yield event
                 position = event.id
-            if entry.state.is_final and position >= len(entry.events):
+            if entry.state.is_final and position >= entry.last_id:
                 return
             self._raise_if_closed()
-            if position >= len(entry.events):
+            if position >= entry.last_id:
                 await self._change_of(entry).wait()
 
     async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:

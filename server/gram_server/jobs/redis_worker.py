@@ -71,7 +71,14 @@ class RedisWorker:
         if event.kind is EventKind.SOLUTION:
             answer = to_bytes(event.identity)
         data = to_bytes(event.data)
-        await self._insist("publish", self._name, job_id, event.kind, data, answer)
+        arguments = (self._name, job_id, event.kind, data, answer, int(event.is_passing))
+        if not event.is_passing:
+            await self._insist("publish", *arguments)
+            return
+        try:
+            await self._connection.run("publish", *arguments)
+        except StoreUnavailable:
+            logger.debug("job=%s nobody saw how it stands", job_id)
 
     async def complete(
         self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE

@@ -126,7 +126,10 @@ class WorkerStore(Protocol):
         ...
 
     async def publish(self, job_id: str, event: Event) -> None:
-        """Add an event to the job's; ignored once the job is final."""
+        """Add an event to the job's; ignored once the job is final.
+
+        A passing event takes the place of the one before it, and may be lost.
+        """
         ...
 
     async def complete(

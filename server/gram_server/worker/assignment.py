@@ -13,7 +13,7 @@ from gram_core import views
 from gram_core.catalog import ModelInfo
 from gram_core.puzzles import Encoded, Symmetry, Task, Tokens, family
 from gram_core.puzzles.base import Family
-from gram_server.engine import EngineJob, Finished, FoundSolution
+from gram_server.engine import EngineJob, Finished, FoundSolution, Sight, Snapshot
 from gram_server.errors import ModelUnknown
 from gram_server.job import Job
 
@@ -44,6 +44,8 @@ class Assignment:
     """Nobody waits for the job any more."""
     boards: list[Json] = field(default_factory=list)
     """What a job that makes up boards has told so far."""
+    seen: dict[int, Json] = field(default_factory=dict)
+    """How each watched trajectory was last told of."""
 
     @property
     def is_thinned(self) -> bool:
@@ -91,6 +93,7 @@ class Assignment:
             order="step" if sampling is None else "trajectory",
             distinct=sampling is None or sampling.is_distinct,
             priority=self.job.priority,
+            num_watched=options.decodes,
             view=self._view,
             check=lambda tokens: self.family.check(self.instance, tokens),
             canonical=lambda tokens: self.family.canonical(self.instance, tokens),
@@ -118,6 +121,29 @@ class Assignment:
                 "ms": round(found.ms_since_admission, 3),
             },
         }
+
+    def progress(self, snapshot: Snapshot) -> Json:
+        """Return how the job stands as its events have it."""
+        return {
+            "step": snapshot.step,
+            "live": snapshot.live,
+            "solved": snapshot.solved,
+            "trajectories": [self._sight(sight) for sight in snapshot.sights],
+        }
+
+    def _sight(self, sight: Sight) -> Json:
+        told = self.seen.get(sight.trajectory)
+        if told is not None and told["step"] == sight.step:
+            # It has ended, or waits for a slot. Only a repetition after a pause could differ, and
+            # it does not: the same step gives the same answer.
+            return {**told, "state": sight.state}
+        told = self.seen[sight.trajectory] = {
+            "trajectory": sight.trajectory,
+            "step": sight.step,
+            "answer": self.family.decode(self.instance, sight.tokens()),
+            "state": sight.state,
+        }
+        return told
 
     def exact_solution(self, tokens: Tokens) -> Json:
         """Return an exact solver's solution as the response has it."""

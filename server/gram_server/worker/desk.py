@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from gram_core.catalog import ModelInfo
 from gram_core.errors import CoreError
-from gram_server.engine import EngineEvent, Finished, FoundSolution
+from gram_server.engine import EngineEvent, Finished, FoundSolution, Snapshot
 from gram_server.errors import LinkClosed, ServerError
 from gram_server.job import Event, EventKind, Job, JobState, WorkerReport, WorkerState
 from gram_server.jobs.store import Outcome, WorkerStore
@@ -60,11 +60,12 @@ class Desk:
         self._held: dict[str, Assignment] = {}
         self._changed = asyncio.Event()
         self._outgoing: asyncio.Queue[EngineEvent] = asyncio.Queue()
+        self._snapshots: dict[str, Snapshot] = {}
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
         self._exact = ThreadPoolExecutor(NUM_EXACT_THREADS, thread_name_prefix="exact")
         self._beside: set[asyncio.Task[None]] = set()
-        self._lines: dict[str, asyncio.Queue[EngineEvent]] = {}
+        self._lines: dict[str, asyncio.Queue[FoundSolution | Finished]] = {}
 
     async def run(self) -> None:
         """Work until drained; raise ``LinkClosed`` when the store goes away first."""
@@ -92,6 +93,12 @@ class Desk:
     def put(self, events: Sequence[EngineEvent]) -> None:
         """Take events of the engines, to be told to the store in their order."""
         for event in events:
+            if isinstance(event, Snapshot):
+                is_waiting = event.job_id in self._snapshots
+                self._snapshots[event.job_id] = event
+                if is_waiting:
+                    # The store is slow: what it has not heard yet is told as it stands now.
+                    continue
             self._outgoing.put_nowait(event)
 
     def drain(self) -> None:
@@ -133,9 +140,13 @@ class Desk:
         while True:
             event = await self._outgoing.get()
             assignment = self._held.get(event.job_id)
-            if assignment is None:
+            if isinstance(event, Snapshot):
+                event = self._snapshots.pop(event.job_id)
+                if assignment is not None:
+                    await self._show(assignment, event)
+            elif assignment is None:
                 continue
-            if assignment.is_thinned:
+            elif assignment.is_thinned:
                 self._line_up(assignment, event)
             elif isinstance(event, FoundSolution):
                 await self._publish(assignment, event)
@@ -143,6 +154,11 @@ class Desk:
                 self._keep(self._search(assignment, event))
             else:
                 await self._finish(assignment, event)
+
+    async def _show(self, assignment: Assignment, snapshot: Snapshot) -> None:
+        """Tell how a watched job stands."""
+        event = Event(kind=EventKind.PROGRESS, data=assignment.progress(snapshot))
+        await self._store.publish(assignment.job.id, event)
 
     async def _search(self, assignment: Assignment, end: Finished) -> None:
         loop = asyncio.get_running_loop()
@@ -158,7 +174,7 @@ class Desk:
             await self._store.publish(assignment.job.id, event)
         await self._finish(assignment, end, exact)
 
-    def _line_up(self, assignment: Assignment, event: EngineEvent) -> None:
+    def _line_up(self, assignment: Assignment, event: FoundSolution | Finished) -> None:
         """Let the boards of a job be thinned one after the other, and its end wait for them."""
         line = self._lines.get(event.job_id)
         if line is None:
@@ -167,7 +183,7 @@ class Desk:
         line.put_nowait(event)
 
     async def _thin_in_turn(
-        self, assignment: Assignment, line: "asyncio.Queue[EngineEvent]"
+        self, assignment: Assignment, line: "asyncio.Queue[FoundSolution | Finished]"
     ) -> None:
         loop, job_id = asyncio.get_running_loop(), assignment.job.id
         try:

@@ -127,7 +127,7 @@ def test_every_body_and_parameter_is_documented() -> None:
     assert set(names) <= set(DOCUMENT["components"]["schemas"])
     assert {parameter["name"] for parameter in solve["parameters"]} == {
         *("puzzle", "width", "depth", "max_solutions", "deadline_ms", "seed"),
-        *("augment", "halt", "fallback", "count", "model"),
+        *("augment", "halt", "fallback", "count", "model", "decodes"),
     }
 
 

@@ -138,6 +138,7 @@ class Bench:
                     self.finished[event.job_id] = event
                     self.finished_s[event.job_id] = self.now_s
                 else:
+                    assert isinstance(event, FoundSolution)
                     assert event.job_id not in self.finished, "a solution after the end"
                     self.found.append(event)
 

@@ -4,8 +4,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
+from gram_server.engine import Sight, Snapshot
 from gram_server.errors import LinkClosed
 from gram_server.job import JobState, WorkerReport, WorkerState
 from gram_server.worker.desk import Desk
@@ -194,5 +196,41 @@ def test_a_lost_store_ends_the_desk(store: Any, guessing_model: Any) -> None:
         async with _open(store, guessing_model) as office:
             with pytest.raises(LinkClosed):
                 await asyncio.wait_for(asyncio.shield(office.running), 60.0)
+
+    asyncio.run(scenario())
+
+
+def _look(step: int, answer: np.ndarray) -> Snapshot:
+    sight = Sight(trajectory=2, step=step, state="running", answer=answer, view=None)
+    return Snapshot(job_id="a", step=step, live=3, solved=1, sights=(sight,))
+
+
+def test_a_look_at_trajectories_is_told_in_the_posted_form(
+    store: Any, make_job: Any, guessing_model: Any, wrong_answer: np.ndarray
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.claim(make_job(decodes=4))
+            assert office.sent[0].job.num_watched == 4  # type: ignore[union-attr]
+            office.desk.put([_look(5, wrong_answer)])
+            await office.until(lambda: store.published)
+            [(job_id, event)] = store.published
+            assert (job_id, event.kind, event.is_passing) == ("a", "progress", True)
+            shown = {"trajectory": 2, "step": 5, "answer": "1" * 16, "state": "running"}
+            assert event.data == {"step": 5, "live": 3, "solved": 1, "trajectories": [shown]}
+
+    asyncio.run(scenario())
+
+
+def test_a_slow_store_hears_the_newest_look_only(
+    store: Any, make_job: Any, make_end: Any, guessing_model: Any, wrong_answer: np.ndarray
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.claim(make_job(decodes=4))
+            office.desk.put([_look(step, wrong_answer) for step in range(1, 50)])
+            office.desk.put([make_end(grids=[(SOLVED, 1)])])
+            await office.until(lambda: store.completed)
+            assert [event.data["step"] for _, event in store.published] == [49]
 
     asyncio.run(scenario())

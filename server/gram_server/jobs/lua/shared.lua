@@ -67,6 +67,7 @@ local function add_event(id, kind, data)
   local number = redis.call('HINCRBY', job_key(id), 'events', 1)
   redis.call('XADD', key('events:' .. id), number .. '-0', 'kind', kind, 'data', data)
   notify(id)
+  return number
 end
 
 local function enqueue(job, name)

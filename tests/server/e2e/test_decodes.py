@@ -1,0 +1,103 @@
+"""Answers of trajectories on their way, from a real worker through a store to a reader."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from gram_server.api.schemas import AcceptedEvent, ProgressEvent, SolveResponse
+
+EMPTY = "." * 16
+STREAM = {"Accept": "text/event-stream"}
+
+Events = list[tuple[int, str, dict[str, Any]]]
+
+
+def events_of(text: str) -> Events:
+    found = []
+    for block in text.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
+        if "event" in fields:
+            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def solve(server: Any, **params: Any) -> Events:
+    query = {"width": 4, "depth": 60, "halt": "never", "seed": 3, **params}
+    response = httpx.post(
+        f"{server.url}/solve", params=query, content=EMPTY, headers=STREAM, timeout=60.0
+    )
+    assert response.status_code == 200, response.text
+    return events_of(response.text)
+
+
+def is_complete(grid: str) -> bool:
+    """Say whether every row, column and box of a 4x4 board holds 1 to 4."""
+    rows = [{4 * row + column for column in range(4)} for row in range(4)]
+    columns = [{4 * row + column for row in range(4)} for column in range(4)]
+    boxes = [{corner + at for at in (0, 1, 4, 5)} for corner in (0, 2, 8, 10)]
+    return all({grid[cell] for cell in unit} == set("1234") for unit in rows + columns + boxes)
+
+
+def test_decodes_show_how_trajectories_come_to_their_answers(server: Any) -> None:
+    events = solve(server, decodes=2)
+    ids = [number for number, _, _ in events]
+    assert ids == sorted(set(ids))
+    assert events[0][1] == "accepted"
+    AcceptedEvent.model_validate(events[0][2], strict=True)
+    looks = [
+        ProgressEvent.model_validate(data, strict=True)
+        for _, kind, data in events
+        if kind == "progress"
+    ]
+    assert len(looks) >= 2
+    steps = [look.step for look in looks]
+    assert steps == sorted(steps)
+    assert steps[-1] == 60
+    assert [sight.trajectory for sight in looks[-1].trajectories] == [0, 1]
+    answer = SolveResponse.model_validate(events[-1][2])
+    assert looks[-1].solved == answer.valid_trajectories
+    for look in looks:
+        for sight in look.trajectories:
+            assert isinstance(sight.answer, str)
+            assert is_complete(sight.answer) is (sight.state == "solved")
+
+
+def test_without_decodes_there_are_no_looks(server: Any) -> None:
+    kinds = {kind for _, kind, _ in solve(server)}
+    assert "progress" not in kinds
+
+
+def test_watching_changes_no_answer(server: Any) -> None:
+    watched, unwatched = (solve(server, decodes=decodes)[-1][2] for decodes in (4, 0))
+    for answer in (watched, unwatched):
+        for solution in answer["solutions"]:
+            solution["first"].pop("ms")
+    assert watched["solutions"] == unwatched["solutions"]
+
+
+def test_a_job_is_watched_over_a_broken_connection(server: Any) -> None:
+    query = "width=4&depth=200&halt=never&decodes=4"
+    job = httpx.post(f"{server.url}/jobs", params=query, content=EMPTY).json()
+    url = f"{server.url}/jobs/{job['id']}/events"
+    last = 0
+    with httpx.stream("GET", url, timeout=60.0) as response:
+        for line in response.iter_lines():
+            if line.startswith("id: "):
+                last = int(line.removeprefix("id: "))
+            if line.startswith("event: progress"):
+                break
+    rest = events_of(httpx.get(url, headers={"Last-Event-ID": str(last)}, timeout=60.0).text)
+    assert all(number > last for number, _, _ in rest)
+    assert [kind for _, kind, _ in rest][-2:] == ["progress", "done"]
+    assert rest[-2][2]["step"] == 200
+    # What has passed is gone: a late reader sees one look.
+    late = [kind for _, kind, _ in events_of(httpx.get(url, timeout=60.0).text)]
+    assert (late[0], late.count("progress"), late[-1]) == ("accepted", 1, "done")
+
+
+@pytest.mark.parametrize("decodes", ["-1", "65", "many"])
+def test_more_than_sixty_four_cannot_be_watched(server: Any, decodes: str) -> None:
+    response = httpx.post(f"{server.url}/solve", params={"decodes": decodes}, content=EMPTY)
+    assert (response.status_code, response.json()["code"]) == (422, "parameter_invalid")
