@@ -12,7 +12,7 @@ from gram_server.job import JobState
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
 EMPTY = "." * 16
-LONG = "width=64&depth=200&halt=never&augment=false"
+LONG = "width=64&depth=60&halt=never&augment=false"
 
 
 def start_model(park: Any, url: str, *flags: str) -> Any:
@@ -52,9 +52,9 @@ async def test_a_job_that_outlives_its_worker_has_the_answer_it_would_have_had(
         return bool(await queue.running())
 
     await queue.until(is_running)
-    second = await asyncio.to_thread(start_model, park, queue.url)
-    assert not (await queue.store.get(job_id)).state.is_final, "the job was too short to disturb"
     first.kill()
+    assert not (await queue.store.get(job_id)).state.is_final, "the job was too short to disturb"
+    second = await asyncio.to_thread(start_model, park, queue.url)
     [record] = await queue.ends([job_id])
     assert (record.state, record.job.attempt) == (JobState.DONE, 1)
     answers, expected_answers = (

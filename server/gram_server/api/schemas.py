@@ -181,7 +181,8 @@ class Usage(Schema):
     supervision_steps: int
     """Steps the engine took for the job's trajectories."""
     wasted_steps: int
-    """Those of them that could not change the answer any more."""
+    """Those of them that did not count: their trajectory came too late, or had to start over
+    because others wanted its slot."""
 
 
 class SolveResponse(Schema):
