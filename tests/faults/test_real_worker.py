@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gram_server.job import JobState
+from gram_server.job import JobState, WorkerState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -85,4 +85,28 @@ async def test_a_worker_told_to_stop_twice_hands_its_jobs_back_at_once(
     record = await queue.store.get(job_id)
     assert (record.state, record.job.attempt) == (JobState.QUEUED, 0)
     await client.delete(f"/jobs/{job_id}")
+    await queue.clean()
+
+
+async def test_a_full_worker_leaves_jobs_to_one_that_has_room(
+    queue: Any, park: Any, client: httpx.AsyncClient
+) -> None:
+    for _ in range(2):
+        await asyncio.to_thread(start_model, park, queue.url)
+
+    async def are_ready() -> bool:
+        states = [worker.state for worker in (await queue.store.stats()).workers]
+        return states == [WorkerState.READY] * 2
+
+    await queue.until(are_ready)
+    job_ids = [await submit(queue, client, "width=64&depth=1000&halt=never") for _ in range(2)]
+
+    async def are_running() -> bool:
+        return bool(await queue.running() == 2)
+
+    await queue.until(are_running)
+    names = [f"{{gram}}:1:job:{job_id}" for job_id in job_ids]
+    assert len({await queue.redis.hget(name, "worker") for name in names}) == 2
+    for job_id in job_ids:
+        await client.delete(f"/jobs/{job_id}")
     await queue.clean()

@@ -96,10 +96,11 @@ class Ledger:
         more = places[limit - 1][0] if len(places) > limit else None
         return Page(records=tuple(entry.record for _, entry in places[:limit]), cursor=more)
 
-    def take(self, worker: str, max_jobs: int, now_s: float) -> list[Entry]:
-        """Give a worker the jobs that are next, at most ``max_jobs``."""
-        waiting = (job_id for queue in self._queues for job_id in queue)
-        entries = [self._unfinished[job_id] for job_id in islice(waiting, max_jobs)]
+    def take(
+        self, worker: str, max_jobs: int, now_s: float, *, max_width: int | None = None
+    ) -> list[Entry]:
+        """Give a worker the jobs that are next: at most ``max_jobs``, until the width is full."""
+        entries = self._next(max_jobs, math.inf if max_width is None else max_width)
         for entry in entries:
             del self._queues[entry.job.priority][entry.job.id]
             entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, now_s
@@ -158,6 +159,16 @@ class Ledger:
     def class_stats(self, now_s: float) -> tuple[ClassStats, ...]:
         """Return what waits in each priority class."""
         return tuple(self._stats_of(queue, now_s) for queue in self._queues)
+
+    def _next(self, max_jobs: int, max_width: float) -> list[Entry]:
+        entries: list[Entry] = []
+        width = 0
+        for job_id in islice((one for queue in self._queues for one in queue), max_jobs):
+            if width >= max_width:
+                break
+            entries.append(self._unfinished[job_id])
+            width += entries[-1].job.options.width
+        return entries
 
     def _reserve(self, width: int, now_s: float) -> None:
         over = self.reserved_trajectories + width - self._config.max_trajectories

@@ -109,7 +109,7 @@ class _Session:
 
     async def _start_claim(self, frame: Data) -> None:
         number = frame["number"]
-        task = asyncio.create_task(self._claim(number, frame["max_jobs"]))
+        task = asyncio.create_task(self._claim(number, frame["room"]))
         self._claims[number] = task
         task.add_done_callback(lambda _: self._claims.pop(number, None))
 
@@ -117,9 +117,9 @@ class _Session:
         if task := self._claims.get(frame["number"]):
             task.cancel()
 
-    async def _claim(self, number: int, max_jobs: int) -> None:
+    async def _claim(self, number: int, room: Data) -> None:
         try:
-            jobs = await self._worker.claim(max_jobs=max_jobs)
+            jobs = await self._worker.claim(**room)
         except LinkClosed:
             # The store is closing and ends the connection itself.
             return
@@ -150,13 +150,16 @@ class LinkStore:
         writer.write(_frame({"call": "hello", "worker": worker}))
         return cls(reader, writer)
 
-    async def claim(self, *, max_jobs: int) -> list[Job]:
+    async def claim(
+        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+    ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
+        room: Data = {"max_jobs": max_jobs, "max_width": max_width, "can_wait": can_wait}
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()
         self._claims[number] = future
         try:
-            await self._send({"call": "claim", "number": number, "max_jobs": max_jobs})
+            await self._send({"call": "claim", "number": number, "room": room})
             return list(await future)
         except asyncio.CancelledError:
             await self._unclaim(number, future)

@@ -130,11 +130,14 @@ class MemoryStore:
         self._workers[worker] = MemoryWorker(self, worker)
         return self._workers[worker]
 
-    async def _claim(self, worker: str, max_jobs: int) -> list[Job]:
+    async def _claim(
+        self, worker: str, max_jobs: int, max_width: int | None, can_wait: bool
+    ) -> list[Job]:
         while True:
             arrival = self._arrival
             self._raise_if_closed()
-            if entries := self._ledger.take(worker, max_jobs, self._clock()):
+            entries = self._ledger.take(worker, max_jobs, self._clock(), max_width=max_width)
+            if entries or not can_wait:
                 return [entry.job for entry in entries]
             await arrival.wait()
 
@@ -231,9 +234,11 @@ class MemoryWorker:
         self._cancelled: asyncio.Queue[str | None] = asyncio.Queue()
         self.last_report: WorkerReport | None = None
 
-    async def claim(self, *, max_jobs: int) -> list[Job]:
+    async def claim(
+        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+    ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
-        return await self._store._claim(self._name, max_jobs)
+        return await self._store._claim(self._name, max_jobs, max_width, can_wait)
 
     async def publish(self, job_id: str, event: Event) -> None:
         """Add an event to the job's; ignored once the job is final."""

@@ -47,10 +47,12 @@ class RedisWorker:
         self._tasks = [asyncio.create_task(chore.run()) for chore in self._chores()]
         self._tasks.append(asyncio.create_task(self._read_cancellations()))
 
-    async def claim(self, *, max_jobs: int) -> list[Job]:
+    async def claim(
+        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+    ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
         while True:
-            taking = asyncio.create_task(self._take(max_jobs))
+            taking = asyncio.create_task(self._take(max_jobs, max_width))
             try:
                 jobs = await asyncio.shield(taking)
             except asyncio.CancelledError:
@@ -61,7 +63,7 @@ class RedisWorker:
                 self._has_lost_an_answer = True
                 await asyncio.sleep(jittered(RETRY_S))
                 continue
-            if jobs:
+            if jobs or not can_wait:
                 return jobs
             await self._wait_for_entries()
 
@@ -120,10 +122,13 @@ class RedisWorker:
         await self._try("leave", self._name)
         await self._connection.close()
 
-    async def _take(self, max_jobs: int) -> list[Job]:
+    async def _take(self, max_jobs: int, max_width: int | None) -> list[Job]:
         if self._has_lost_an_answer:
             await self._return_unknown()
-        reply = await self._connection.run("claim", self._name, max_jobs, is_repeatable=False)
+        width = "inf" if max_width is None else max_width
+        reply = await self._connection.run(
+            "claim", self._name, max_jobs, width, is_repeatable=False
+        )
         now, last, taken = reply
         streams = self._connection.keys.streams
         self._last = dict(zip(streams, (number.decode() for number in last), strict=True))

@@ -121,8 +121,16 @@ class JobStore(Protocol):
 class WorkerStore(Protocol):
     """A worker's side: claim jobs, tell what happens, finish them."""
 
-    async def claim(self, *, max_jobs: int) -> list[Job]:
-        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
+    async def claim(
+        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+    ) -> list[Job]:
+        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel.
+
+        Args:
+            max_jobs: how many at most.
+            max_width: room for trajectories: no job more once their widths fill it.
+            can_wait: whether to wait; otherwise the list may be empty.
+        """
         ...
 
     async def publish(self, job_id: str, event: Event) -> None:

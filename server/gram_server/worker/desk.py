@@ -23,6 +23,10 @@ from gram_server.worker.exact import find_exactly, needs_exact
 
 MAX_HELD_JOBS = 256
 """Jobs a worker holds at once; what else waits stays with the store, for any worker."""
+MAX_SHARING_JOBS = 32
+"""Jobs that may share the slots of a worker without room: more wait for whoever has room first."""
+FULL_LOOK_S = 0.02
+"""How often a worker without room looks for a job, which it leaves to others until then."""
 BUSY_REPORT_S = 1.0
 IDLE_REPORT_S = 5.0
 NUM_EXACT_THREADS = 2
@@ -42,6 +46,7 @@ class Desk:
         send: Callable[[Message], None],
         report: Callable[[WorkerState], WorkerReport],
         drain_s: float,
+        room: Callable[[], int | None] = lambda: None,
     ) -> None:
         """Open for work; must be called in the event loop.
 
@@ -51,12 +56,15 @@ class Desk:
             send: puts a message into the engine loop's inbox.
             report: makes a report of the worker in a state.
             drain_s: how long live jobs may go on after ``drain``.
+            room: says for how many trajectories there are slots; None where no other worker could
+                take what this one leaves.
         """
         self._store = store
         self._models = {model.name: model for model in models}
         self._send = send
         self._report = report
         self._drain_s = drain_s
+        self._room = room
         self._held: dict[str, Assignment] = {}
         self._changed = asyncio.Event()
         self._outgoing: asyncio.Queue[EngineEvent] = asyncio.Queue()
@@ -110,13 +118,25 @@ class Desk:
 
     async def _claim_jobs(self) -> None:
         while True:
-            room = MAX_HELD_JOBS - len(self._held)
-            if room > 0:
-                for job in await self._store.claim(max_jobs=room):
-                    await self._accept(job)
-            else:
-                self._changed.clear()
-                await self._changed.wait()
+            for job in await self._claim():
+                await self._accept(job)
+
+    async def _claim(self) -> list[Job]:
+        """Take what there is room for; without room wait, then take one job to share the slots."""
+        max_jobs, room = MAX_HELD_JOBS - len(self._held), self._room()
+        if max_jobs > 0 and (room is None or room > 0):
+            return await self._store.claim(max_jobs=max_jobs, max_width=room)
+        self._changed.clear()
+        with suppress(TimeoutError):
+            look_s = None if room is None else FULL_LOOK_S
+            await asyncio.wait_for(self._changed.wait(), look_s)
+        if self._is_full() and len(self._held) < MAX_SHARING_JOBS:
+            return await self._store.claim(max_jobs=1, can_wait=False)
+        return []
+
+    def _is_full(self) -> bool:
+        room = self._room()
+        return room is not None and room <= 0
 
     async def _accept(self, job: Job) -> None:
         try:

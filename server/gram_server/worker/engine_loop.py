@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from gram_server.engine import Engine, EngineEvent, EngineJob
 from gram_server.heartbeat import Heartbeat
@@ -39,6 +40,15 @@ class Stop:
 Message = Submit | Abort | Stop
 
 
+class Load(NamedTuple):
+    """What an engine has to do."""
+
+    demand: int
+    """Trajectories that have or want a slot."""
+    taken: int
+    """Trajectories taken out of the inbox until then."""
+
+
 class EngineLoop:
     """Ticks one engine per model in turn."""
 
@@ -52,7 +62,23 @@ class EngineLoop:
         # Read by the desk's thread: plain numbers, never the engines themselves.
         self.num_live = 0
         self.num_waiting = 0
+        self._loads = {model: Load(0, 0) for model in engines}
+        # Trajectories by model, ever: put into the inbox by the desk, taken out by the loop.
+        self._sent = dict.fromkeys(engines, 0)
+        self._taken = dict.fromkeys(engines, 0)
         self._is_stopped = False
+
+    @property
+    def demand(self) -> int:
+        """Trajectories that have or want a slot, of the model where they are most."""
+        sent, loads = self._sent, self._loads
+        return max(load.demand + sent[model] - load.taken for model, load in loads.items())
+
+    def send(self, message: Message) -> None:
+        """Put a message into the inbox, from the desk's thread."""
+        if isinstance(message, Submit):
+            self._sent[message.model] += message.job.width
+        self.inbox.put(message)
 
     def run(self, emit: Callable[[list[EngineEvent]], None]) -> None:
         """Work until told to stop; ``emit`` must not block."""
@@ -82,6 +108,7 @@ class EngineLoop:
     def _take(self, message: Message) -> None:
         match message:
             case Submit(model, job):
+                self._taken[model] += job.width
                 self._engines[model].submit(job, time.monotonic())
             case Abort(job_id):
                 for engine in self._engines.values():
@@ -94,6 +121,11 @@ class EngineLoop:
         engines = self._engines.values()
         self.num_live = sum(engine.live for engine in engines)
         self.num_waiting = sum(engine.waiting_trajectories for engine in engines)
+        # Exchanged as a whole, so that what was sent is never counted twice or not at all.
+        self._loads = {
+            model: Load(engine.live + engine.waiting_trajectories, self._taken[model])
+            for model, engine in self._engines.items()
+        }
         if self._heartbeat is not None:
             num_unfinished = self.num_live + self.num_waiting
             self._heartbeat.beat(num_ticks=self._num_ticks, num_live=num_unfinished)

@@ -60,12 +60,14 @@ class WorkerProcess:
             open_store: opens the worker's side of the store, in the store's thread.
             name: what the worker is called in its reports.
             heartbeat: file to keep a sign of life in.
-            is_supervised: whether another process reads that file and ends a worker that hangs.
+            is_supervised: whether an API process that has no other worker reads that file and ends
+                a worker that hangs.
         """
         self._config = config
         self._open_store = open_store
         self._name = name
         written = None if heartbeat is None else Heartbeat(heartbeat)
+        self._is_alone = is_supervised
         self._heartbeat = written if is_supervised else Watchdog(config.hang_s, written)
         self._registry = CollectorRegistry()
         self._metrics = EngineMetrics(self._registry)
@@ -138,8 +140,9 @@ class WorkerProcess:
             self._desk = Desk(
                 store,
                 [lane.info for lane in self._lanes],
-                send=self._loop.inbox.put,
+                send=self._loop.send,
                 report=self._report,
+                room=self._room,
                 drain_s=self._config.drain_s,
             )
             for _ in range(self._num_signals):
@@ -167,6 +170,12 @@ class WorkerProcess:
             loop.call_soon_threadsafe(call, desk)
         except RuntimeError:
             logger.debug("the desk has closed")
+
+    def _room(self) -> int | None:
+        """Return for how many trajectories there are slots; None where nobody else wants them."""
+        if self._is_alone or self._loop is None:
+            return None
+        return self._config.num_slots - self._loop.demand
 
     def _report(self, state: WorkerState) -> WorkerReport:
         return WorkerReport(

@@ -27,14 +27,20 @@ class FakeStore:
     published: list[tuple[str, Event]] = field(default_factory=list)
     completed: dict[str, tuple[dict[str, Any], JobState]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    claims: list[tuple[int, int | None, bool]] = field(default_factory=list)
     handed_back: list[str] = field(default_factory=list)
     reports: list[WorkerReport] = field(default_factory=list)
     is_lost: bool = False
     is_closed: bool = False
 
-    async def claim(self, *, max_jobs: int) -> list[Job]:
+    async def claim(
+        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+    ) -> list[Job]:
+        self.claims.append((max_jobs, max_width, can_wait))
         if self.is_lost:
             raise LinkClosed("the store is gone")
+        if not can_wait and self.jobs.empty():
+            return []
         return [await self.jobs.get()]
 
     async def publish(self, job_id: str, event: Event) -> None:

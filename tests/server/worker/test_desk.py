@@ -10,7 +10,7 @@ import pytest
 from gram_server.engine import Sight, Snapshot
 from gram_server.errors import LinkClosed
 from gram_server.job import JobState, WorkerReport, WorkerState
-from gram_server.worker.desk import Desk
+from gram_server.worker.desk import FULL_LOOK_S, MAX_HELD_JOBS, MAX_SHARING_JOBS, Desk
 from gram_server.worker.engine_loop import Abort, Message, Submit
 
 SOLVED = "1234341221434321"
@@ -37,14 +37,20 @@ class Office:
 
 
 @asynccontextmanager
-async def _open(store: Any, guessing_model: Any, *, drain_s: float = 5.0) -> AsyncIterator[Office]:
+async def _open(
+    store: Any,
+    guessing_model: Any,
+    *,
+    drain_s: float = 5.0,
+    room: Callable[[], int | None] = lambda: None,
+) -> AsyncIterator[Office]:
     sent: list[Message] = []
 
     def report(state: WorkerState) -> WorkerReport:
         return WorkerReport(worker="w", state=state)
 
     models = [guessing_model("sudoku-4x4").info]
-    desk = Desk(store, models, send=sent.append, report=report, drain_s=drain_s)
+    desk = Desk(store, models, send=sent.append, report=report, drain_s=drain_s, room=room)
     office = Office(desk, store, sent)
     office.running = asyncio.create_task(desk.run())
     try:
@@ -232,5 +238,40 @@ def test_a_slow_store_hears_the_newest_look_only(
             office.desk.put([make_end(grids=[(SOLVED, 1)])])
             await office.until(lambda: store.completed)
             assert [event.data["step"] for _, event in store.published] == [49]
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_with_room_takes_what_fills_it_and_one_without_leaves_jobs_to_others(
+    store: Any, make_job: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        room = 64
+        async with _open(store, guessing_model, room=lambda: room) as office:
+            await office.until(lambda: store.claims)
+            assert store.claims == [(MAX_HELD_JOBS, 64, True)]
+            room = 0
+            await office.claim(make_job("a"))
+            await office.until(lambda: len(store.claims) > 3)
+            # It looks now and then whether there is one that nobody else had room for.
+            assert set(store.claims[1:]) == {(1, None, False)}
+            await office.claim(make_job("b"))
+            room = 5
+            await office.until(lambda: store.claims[-1][2])
+            assert store.claims[-1] == (MAX_HELD_JOBS - 2, 5, True)
+
+    asyncio.run(scenario())
+
+
+def test_only_so_many_jobs_share_the_slots_of_a_full_worker(
+    store: Any, make_job: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        for number in range(MAX_SHARING_JOBS + 5):
+            store.jobs.put_nowait(make_job(f"j{number}"))
+        async with _open(store, guessing_model, room=lambda: 0) as office:
+            await office.until(lambda: len(office.sent) == MAX_SHARING_JOBS)
+            await asyncio.sleep(5 * FULL_LOOK_S)
+            assert len(office.sent) == MAX_SHARING_JOBS
 
     asyncio.run(scenario())

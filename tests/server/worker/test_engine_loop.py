@@ -57,6 +57,23 @@ def test_a_job_is_solved_and_the_loop_stops_when_told(make_job: Any, guessing_mo
     assert len(end.solutions) == 1
 
 
+def test_demand_counts_what_was_sent_from_the_moment_it_was(
+    make_job: Any, guessing_model: Any
+) -> None:
+    loop, events = _loop(guessing_model), list[EngineEvent]()
+    assert loop.demand == 0
+    loop.send(_submit(make_job(width=40, depth=1000, halt="never"), guessing_model))
+    assert loop.demand == 40
+    thread = _run(loop, events)
+    _wait(lambda: loop.num_live)
+    assert loop.demand == 40
+    loop.send(Abort("a"))
+    _wait(lambda: loop.demand == 0)
+    loop.send(Stop())
+    thread.join(60.0)
+    assert not thread.is_alive()
+
+
 def test_an_abort_ends_a_running_job(make_job: Any, guessing_model: Any) -> None:
     loop, events = _loop(guessing_model), list[EngineEvent]()
     thread = _run(loop, events)

@@ -1,7 +1,9 @@
--- Gives a worker the jobs that are next: ARGV[2] the worker, ARGV[3] how many it has room for.
+-- Gives a worker the jobs that are next: ARGV worker, how many it has room for, and for how many
+-- trajectories ('inf' for any): no job more once their widths fill that.
 -- Returns {time, last ids of the streams, jobs}, each job as {payload, attempt, submitted, deadline}.
 
 local worker, room = ARGV[2], tonumber(ARGV[3])
+local width = ARGV[4] == 'inf' and math.huge or tonumber(ARGV[4])
 local taken = {}
 
 local function take(stream, entry, id)
@@ -25,14 +27,15 @@ local function take(stream, entry, id)
     end
     local payload = redis.call('HGET', job_key(id), 'job')
     taken[#taken + 1] = {payload, job.attempt, job.submitted, job.deadline or ''}
-    room = room - 1
+    room, width = room - 1, width - job.width
   end
 end
 
 local function take_from(stream)
-  while room > 0 do
-    local reply = on_group(stream, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', room,
-      'STREAMS', stream, '>')
+  while room > 0 and width > 0 do
+    -- What was read would have to be given back: where the width is bounded, one after the other.
+    local reply = on_group(stream, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT',
+      width == math.huge and room or 1, 'STREAMS', stream, '>')
     if not reply then return end
     for _, entry in ipairs(reply[1][2]) do take(stream, entry[1], entry[2][2]) end
   end
