@@ -24,6 +24,7 @@ from gram_server.api import (
     generate_router,
     health_router,
     jobs_router,
+    page_router,
     solve_router,
 )
 from gram_server.child import ChildWorker
@@ -96,6 +97,7 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     app.state.context, app.state.child = context, child
     for router in (solve_router, generate_router, jobs_router, catalog_router, health_router):
         app.include_router(router(context))
+    app.include_router(page_router())
     add_error_handlers(app)
     keys = context.settings.http.keys
     app.add_middleware(Access, keys=None if keys is None else KeyFile(Path(keys)))

@@ -9,6 +9,7 @@ from gram_server.api.generate import generate_router
 from gram_server.api.health import health_router
 from gram_server.api.jobs import jobs_router
 from gram_server.api.openapi import document_builder
+from gram_server.api.page import page_router
 from gram_server.api.request_id import RequestId
 from gram_server.api.solve import solve_router
 
@@ -25,5 +26,6 @@ __all__ = [
     "generate_router",
     "health_router",
     "jobs_router",
+    "page_router",
     "solve_router",
 ]

@@ -24,8 +24,10 @@ from gram_server.errors import ConfigError, KeyInvalid, KeyMissing, ScopeMissing
 SCOPES = ("solve", "jobs", "admin")
 ANY = ""
 """What a path needs that every key opens."""
-PUBLIC = ("/livez", "/readyz", "/startupz", "/problems")
+PUBLIC = ("/livez", "/readyz", "/startupz", "/problems", "/page")
 """Paths, with all below them, that need no key."""
+INDEX = "/"
+"""The page, which needs no key to be seen; nothing else begins with it alone."""
 NEEDED: Mapping[str, str] = {
     "/solve": "solve",
     "/generate": "solve",
@@ -136,7 +138,7 @@ def is_admin(scope: Scope) -> bool:
 
 def is_public(path: str) -> bool:
     """Whether a path needs no key."""
-    return any(path == public or path.startswith(f"{public}/") for public in PUBLIC)
+    return path == INDEX or any(path == public or path.startswith(f"{public}/") for public in PUBLIC)
 
 
 def scope_for(path: str) -> str:

@@ -220,8 +220,9 @@ def test_every_key_is_compared_to_its_end_wherever_the_right_one_is(
 
 
 def test_the_list_of_open_paths_is_as_short_as_it_should_be() -> None:
-    assert set(PUBLIC) == {"/livez", "/readyz", "/startupz", "/problems"}
-    assert not is_public("/")
+    assert set(PUBLIC) == {"/livez", "/readyz", "/startupz", "/problems", "/page"}
+    assert is_public("/")
+    assert not is_public("//solve")
     assert not is_public("/livezz")
 
 

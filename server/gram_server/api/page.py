@@ -1,0 +1,88 @@
+"""The page at ``/``: static files, read once, under a policy that lets nothing else load.
+
+Knows files and their tags; what people do on the page goes through the routes of everybody.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from typing import NamedTuple
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import Response
+
+MEDIA_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+INDEX = "index.html"
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    # Kept by browsers, and asked for again each time: an upgrade shows at once.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class PageFile(NamedTuple):
+    """One file of the page."""
+
+    content: bytes
+    media_type: str
+    tag: str
+
+
+def page_router() -> APIRouter:
+    """Return the routes of the page: ``/``, and its files below ``/page``."""
+    router = APIRouter(include_in_schema=False)
+    files = _read_files()
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    async def index(request: Request) -> Response:
+        return _answer(request, files[INDEX])
+
+    @router.api_route("/page/{name}", methods=["GET", "HEAD"])
+    async def file(request: Request, name: str) -> Response:
+        if name not in files:
+            raise HTTPException(404, "not found")
+        return _answer(request, files[name])
+
+    return router
+
+
+def _read_files() -> Mapping[str, PageFile]:
+    folder = resources.files("gram_server") / "page"
+    return {
+        entry.name: _page_file(entry.read_bytes(), entry.name.rpartition(".")[2])
+        for entry in folder.iterdir()
+        if entry.name.rpartition(".")[2] in MEDIA_TYPES
+    }
+
+
+def _page_file(content: bytes, suffix: str) -> PageFile:
+    digest = hashlib.sha256(content).hexdigest()
+    return PageFile(content, MEDIA_TYPES[suffix], f'"{digest[:32]}"')
+
+
+def _answer(request: Request, file: PageFile) -> Response:
+    headers = {**HEADERS, "ETag": file.tag}
+    known = request.headers.get("if-none-match", "")
+    if file.tag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, 200, headers, file.media_type)

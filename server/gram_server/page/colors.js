@@ -1,0 +1,56 @@
+/**
+ * Light and dark: the colours of the style sheet for those who paint on a canvas, and the button
+ * that changes between them.
+ */
+
+const THEME = "gram-theme";
+const NAMES = /** @type {const} */ ({
+  ink: "--ink",
+  card: "--board",
+  line: "--line",
+  lineStrong: "--line-strong",
+  accent: "--accent",
+  good: "--good",
+  bad: "--bad",
+  change: "--change",
+  boardLight: "--board-light",
+  boardDark: "--board-dark",
+});
+const NUM_HUES = 8;
+
+/** Return the colours as they are now. @returns {import("./families.js").Colors} */
+export function currentColors() {
+  const probe = document.createElement("span");
+  document.body.append(probe);
+  const resolve = (/** @type {string} */ name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const named = Object.entries(NAMES).map(([name, variable]) => [name, resolve(variable)]);
+  const hues = Array.from({ length: NUM_HUES }, (_, hue) => resolve(`--hue-${hue}`));
+  const font = getComputedStyle(document.body).fontFamily;
+  probe.remove();
+  return { ...Object.fromEntries(named), hues, font };
+}
+
+/**
+ * Let a button change the theme, and tell when it did, or when the system does.
+ * @param {HTMLElement} button
+ * @param {() => void} onChange
+ */
+export function connectTheme(button, onChange) {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const root = document.documentElement;
+  const isDark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
+  const update = () => {
+    button.setAttribute("aria-pressed", String(isDark()));
+    onChange();
+  };
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    localStorage.setItem(THEME, root.dataset.theme);
+    update();
+  });
+  system.addEventListener("change", update);
+  update();
+}

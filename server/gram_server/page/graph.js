@@ -1,0 +1,221 @@
+/**
+ * Graphs to colour: reads JSON and DIMACS, finds neighbours of one colour, and draws them.
+ *
+ * @typedef {{vertices: number, edges: number[][], colors: number, fixed: Record<string, number>,
+ *   places: number[][]}} Graph  places are (x, y) from 0 to 100, for the drawing only
+ */
+
+import { GraphBoard } from "./graph_board.js";
+
+const MAX_VERTICES = 64;
+const VERTEX_RADIUS = 5.4;
+
+/** @type {import("./families.js").Family<Graph>} */
+export const graph = {
+  name: "graph-coloring",
+  title: "Colouring",
+  hint:
+    "Click the ground to add a vertex; click two vertices to join or part them; drag to move. " +
+    "Keys: Enter joins, digits fix a colour, 0 frees it, Delete removes.",
+  sizes: ["8", "10"],
+  examples: [
+    ["A cube", cube()],
+    ["A wheel with a broken rim", edgeList(8, "0-1 0-2 0-3 0-4 0-5 0-6 1-2 2-3 3-4 4-5 5-6 6-7")],
+    ["Two colours are fixed", edgeList(8, "0-1 1-2 2-0 2-3 3-4 4-5 5-6 6-7 7-3", { 0: 1, 4: 2 })],
+    ["The Petersen graph", petersen()],
+    [
+      "A dense one",
+      edgeList(10, "0-1 0-4 0-7 0-8 2-5 2-6 2-7 3-6 3-7 5-7 5-9 6-7 6-8 6-9 7-8 7-9"),
+    ],
+    ["An impossible one", edgeList(8, "0-1 1-2 2-3 3-4 4-5 5-6 6-7 7-0", { 0: 0, 1: 0 })],
+  ],
+
+  blank(size) {
+    const vertices = Number(size);
+    return { vertices, edges: [], colors: 3, fixed: {}, places: circle(vertices) };
+  },
+
+  sizeOf: ({ vertices }) => String(vertices),
+
+  taskOf: ({ vertices, colors }) =>
+    `graph-coloring-${vertices}${colors === 3 ? "" : `-${colors}`}`,
+
+  parse(text) {
+    const read = text.trim().startsWith("{") ? JSON.parse(text) : readDimacs(text);
+    return checked(read);
+  },
+
+  format: ({ vertices, edges, colors, fixed }) =>
+    `{"vertices": ${vertices}, "colors": ${colors},\n "edges": ${JSON.stringify(edges)},\n ` +
+    `"fixed": ${JSON.stringify(fixed)}}`,
+
+  toLink: ({ vertices, edges, colors, fixed, places }) =>
+    JSON.stringify({ vertices, edges, colors, fixed, places: places.map((at) => at.map(Math.round)) }),
+
+  body: ({ vertices, edges, colors, fixed }) => ({
+    puzzle: "graph-coloring",
+    vertices,
+    edges,
+    colors,
+    fixed,
+  }),
+
+  clashes: ({ edges, fixed }) =>
+    edges
+      .filter(([one, other]) => one in fixed && fixed[one] === fixed[other])
+      .map(([one, other]) => ({ rule: `edge ${one}-${other}`, cells: [[one], [other]] })),
+
+  explain(clash, { fixed }) {
+    const [[one], [other]] = clash.cells;
+    return `vertices ${one} and ${other} are joined and both have colour ${fixed[one] + 1}`;
+  },
+
+  keyOf(answer) {
+    /** @type {Map<unknown, number>} */
+    const names = new Map();
+    const colors = Array.isArray(answer) ? answer : [];
+    const renamed = colors.map((color) => {
+      if (!names.has(color)) names.set(color, names.size);
+      return names.get(color);
+    });
+    return renamed.join();
+  },
+
+  describe: (answer) =>
+    "colours " + (Array.isArray(answer) ? answer : []).map((color) => color + 1).join(", "),
+
+  edit: (host, instance, { onChange }) => new GraphBoard(host, instance, onChange),
+
+  paint(canvas, side, colors, instance, answer, before) {
+    const { edges, fixed, places, vertices } = instance;
+    const now = coloursOf(answer, instance);
+    const earlier = before === null ? now : coloursOf(before, instance);
+    const at = places.map(([x, y]) => [(x * side) / 100, (y * side) / 100]);
+    for (const [one, other] of edges) {
+      const isWrong = now[one] !== null && now[one] === now[other];
+      canvas.strokeStyle = isWrong ? colors.bad : colors.lineStrong;
+      canvas.lineWidth = isWrong ? 2 : 1;
+      canvas.beginPath();
+      canvas.moveTo(at[one][0], at[one][1]);
+      canvas.lineTo(at[other][0], at[other][1]);
+      canvas.stroke();
+    }
+    const radius = (VERTEX_RADIUS * side) / 100 / (vertices > 12 ? 1.5 : 1);
+    for (let vertex = 0; vertex < vertices; vertex += 1) {
+      const [x, y] = at[vertex];
+      if (now[vertex] !== earlier[vertex]) disc(canvas, x, y, radius * 1.9, colors.change);
+      const color = now[vertex];
+      disc(canvas, x, y, radius * 1.15, vertex in fixed ? colors.ink : colors.card);
+      disc(canvas, x, y, radius, color === null ? colors.line : colors.hues[color % 8]);
+    }
+  },
+};
+
+/**
+ * Return vertices on a circle, the first at the top.
+ * @param {number} count
+ * @param {number} [radius]
+ */
+export function circle(count, radius = 40) {
+  return Array.from({ length: count }, (_, vertex) => {
+    const angle = (2 * Math.PI * vertex) / count - Math.PI / 2;
+    return [50 + radius * Math.cos(angle), 50 + radius * Math.sin(angle)];
+  });
+}
+
+/**
+ * @param {unknown} answer
+ * @param {Graph} instance
+ * @returns {(number | null)[]}
+ */
+function coloursOf(answer, { vertices, fixed }) {
+  if (Array.isArray(answer)) return answer;
+  return Array.from({ length: vertices }, (_, vertex) => fixed[vertex] ?? null);
+}
+
+/**
+ * @param {CanvasRenderingContext2D} canvas
+ * @param {number} x
+ * @param {number} y
+ * @param {number} radius
+ * @param {string} fill
+ */
+function disc(canvas, x, y, radius, fill) {
+  canvas.fillStyle = fill;
+  canvas.beginPath();
+  canvas.arc(x, y, radius, 0, 2 * Math.PI);
+  canvas.fill();
+}
+
+/**
+ * Return the graph of what was read, or say what is wrong with it.
+ * @param {any} read
+ * @returns {Graph}
+ */
+function checked(read) {
+  const { vertices, edges, colors = 3, fixed = {}, places } = read;
+  if (!Number.isInteger(vertices) || vertices < 1 || vertices > MAX_VERTICES) {
+    throw new Error(`vertices: a number from 1 to ${MAX_VERTICES}`);
+  }
+  const isVertex = (/** @type {unknown} */ value) =>
+    Number.isInteger(value) && Number(value) >= 0 && Number(value) < vertices;
+  const isEdge = (/** @type {any} */ edge) =>
+    Array.isArray(edge) && edge.length === 2 && edge.every(isVertex) && edge[0] !== edge[1];
+  if (!Array.isArray(edges) || !edges.every(isEdge)) {
+    throw new Error(`edges: pairs of two vertices from 0 to ${vertices - 1}`);
+  }
+  if (!Number.isInteger(colors) || colors < 1 || colors > 8) {
+    throw new Error("colors: a number from 1 to 8");
+  }
+  for (const [vertex, color] of Object.entries(fixed)) {
+    if (!isVertex(Number(vertex)) || !(Number.isInteger(color) && color >= 0 && color < colors)) {
+      throw new Error(`fixed: vertices to colours from 0 to ${colors - 1}`);
+    }
+  }
+  const isPlaced = Array.isArray(places) && places.length === vertices;
+  const unique = new Map(edges.map((edge) => [[...edge].sort((a, b) => a - b).join(), edge]));
+  return {
+    vertices,
+    edges: [...unique.keys()].map((key) => key.split(",").map(Number)),
+    colors,
+    fixed: { ...fixed },
+    places: isPlaced ? places.map(inside) : circle(vertices),
+  };
+}
+
+/** @param {any} place */
+function inside(place) {
+  return [0, 1].map((axis) => Math.min(Math.max(Number(place?.[axis]) || 0, 6), 94));
+}
+
+/** @param {string} text */
+function readDimacs(text) {
+  const lines = text.split("\n").map((line) => line.trim().split(/\s+/));
+  const header = lines.find(([kind]) => kind === "p");
+  if (!header) throw new Error("neither JSON nor DIMACS: a DIMACS graph has a line “p edge 8 12”");
+  const edges = lines.filter(([kind]) => kind === "e").map(([, a, b]) => [+a - 1, +b - 1]);
+  return { vertices: Number(header[2]), edges };
+}
+
+/**
+ * @param {number} vertices
+ * @param {string} edges
+ * @param {Record<string, number>} [fixed]
+ * @param {number[][]} [places]
+ */
+function edgeList(vertices, edges, fixed = {}, places = circle(vertices)) {
+  const pairs = edges.split(" ").map((edge) => edge.split("-").map(Number));
+  return JSON.stringify({ vertices, edges: pairs, colors: 3, fixed, places });
+}
+
+function cube() {
+  const square = [[12, 34], [66, 34], [66, 88], [12, 88]];
+  const places = [...square, ...square.map(([x, y]) => [x + 22, y - 22])];
+  return edgeList(8, "0-1 1-2 2-3 3-0 4-5 5-6 6-7 7-4 0-4 1-5 2-6 3-7", {}, places);
+}
+
+function petersen() {
+  const places = [...circle(5, 42), ...circle(5, 20)];
+  const edges = "0-1 1-2 2-3 3-4 4-0 0-5 1-6 2-7 3-8 4-9 5-7 7-9 9-6 6-8 8-5";
+  return edgeList(10, edges, {}, places);
+}

@@ -1,0 +1,78 @@
+/**
+ * What is on screen as the fragment of an address, and back: a link that shows others the same.
+ *
+ * @typedef {{width: number, depth: number | null, seed: string | null, augment: boolean}} Options
+ * @typedef {{family: import("./families.js").Family<any>, instance: any, options: Options}} Setup
+ */
+
+import { familyOf } from "./families.js";
+
+export const MAX_WIDTH = 1024;
+export const DEFAULT_OPTIONS = Object.freeze({ width: 32, depth: null, seed: null, augment: true });
+
+/**
+ * Return the fragment, without its #.
+ * @param {Setup} setup
+ */
+export function toFragment({ family, instance, options }) {
+  const fields = new URLSearchParams({ puzzle: family.name, is: family.toLink(instance) });
+  for (const [name, value] of Object.entries(parametersOf(options))) fields.set(name, value);
+  return fields.toString();
+}
+
+/**
+ * Return what a fragment stands for; null where it stands for nothing.
+ * @param {string} fragment
+ * @returns {Setup | null}
+ */
+export function fromFragment(fragment) {
+  const fields = new URLSearchParams(fragment.replace(/^#/, ""));
+  const text = fields.get("is");
+  if (text === null) return null;
+  const family = familyOf(fields.get("puzzle"));
+  try {
+    return { family, instance: family.parse(text), options: readOptions(fields) };
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Return the query parameters of the request, as texts; what the server assumes is left out.
+ * @param {Options} options
+ */
+export function parametersOf({ width, depth, seed, augment }) {
+  return {
+    width: String(width),
+    ...(depth === null ? {} : { depth: String(depth) }),
+    ...(seed === null ? {} : { seed }),
+    ...(augment ? {} : { augment: "false" }),
+  };
+}
+
+/**
+ * Return a whole number within bounds, or null.
+ * @param {string | null} text
+ * @param {number} max
+ */
+export function readCount(text, max) {
+  return text && /^\d{1,6}$/.test(text.trim()) ? Math.min(Math.max(Number(text), 1), max) : null;
+}
+
+/**
+ * Return a seed, which may have more digits than a number keeps, or null.
+ * @param {string | null} text
+ */
+export function readSeed(text) {
+  return text && /^\d{1,18}$/.test(text.trim()) ? text.trim() : null;
+}
+
+/** @param {URLSearchParams} fields */
+function readOptions(fields) {
+  return {
+    width: readCount(fields.get("width"), MAX_WIDTH) ?? DEFAULT_OPTIONS.width,
+    depth: readCount(fields.get("depth"), 4096),
+    seed: readSeed(fields.get("seed")),
+    augment: fields.get("augment") !== "false",
+  };
+}

@@ -1,0 +1,94 @@
+/** The strip that says how the server is: ready or not, its queue, and its latency. */
+
+import { byId } from "./element.js";
+import { Problem, ask } from "./server.js";
+
+const EVERY_MS = 4000;
+const SAMPLE = /^(gram_[a-z_]+)(?:\{(.*)\})? (\S+)$/;
+
+/** @typedef {{name: string, labels: string, value: number}} Sample */
+
+/** Look at the metrics now, and again while the page can be seen. */
+export function startStrip() {
+  const look = async () => {
+    if (document.visibilityState === "visible") await update();
+    setTimeout(look, EVERY_MS);
+  };
+  look();
+}
+
+async function update() {
+  try {
+    const text = await (await ask("metrics")).text();
+    show(readSamples(text));
+  } catch (error) {
+    const status = error instanceof Problem ? error.status : 0;
+    const isKept = status === 401 || status === 403;
+    say(isKept ? "unknown" : "down", isKept ? "metrics need an admin key" : "not reachable");
+  }
+}
+
+/** @param {string} text */
+export function readSamples(text) {
+  return text.split("\n").flatMap((line) => {
+    const match = SAMPLE.exec(line);
+    return match ? [{ name: match[1], labels: match[2] ?? "", value: Number(match[3]) }] : [];
+  });
+}
+
+/** @param {Sample[]} samples */
+function show(samples) {
+  const sum = (/** @type {string} */ name) =>
+    samples.filter((sample) => sample.name === name).reduce((all, { value }) => all + value, 0);
+  const isReady = sum("gram_ready") > 0;
+  say(isReady ? "ready" : "down", isReady ? "ready" : "not ready");
+  byId("strip-queue").textContent = `${sum("gram_queue_jobs")} waiting`;
+  byId("strip-running").textContent = `${sum("gram_running_jobs")} running`;
+  const buckets = samples.filter(({ name }) => name === "gram_request_duration_seconds_bucket");
+  byId("strip-p50").textContent = `p50 ${duration(quantile(buckets, 0.5))}`;
+  byId("strip-p95").textContent = `p95 ${duration(quantile(buckets, 0.95))}`;
+  byId("strip-numbers").hidden = false;
+}
+
+/**
+ * @param {string} state
+ * @param {string} words
+ */
+function say(state, words) {
+  byId("strip").dataset.state = state;
+  byId("strip-state").textContent = words;
+  if (state !== "ready") byId("strip-numbers").hidden = true;
+}
+
+/**
+ * Return a quantile from the buckets of a histogram, of all its labels together, by going evenly
+ * through the bucket that it lies in.
+ * @param {Sample[]} buckets
+ * @param {number} share
+ */
+export function quantile(buckets, share) {
+  /** @type {Map<number, number>} */
+  const counts = new Map();
+  for (const { labels, value } of buckets) {
+    const bound = /le="([^"]+)"/.exec(labels)?.[1] ?? "+Inf";
+    const limit = bound === "+Inf" ? Infinity : Number(bound);
+    counts.set(limit, (counts.get(limit) ?? 0) + value);
+  }
+  const sorted = [...counts].sort(([one], [other]) => one - other);
+  const wanted = share * (sorted[sorted.length - 1]?.[1] ?? 0);
+  if (!wanted) return null;
+  let [low, below] = [0, 0];
+  for (const [limit, count] of sorted) {
+    if (count >= wanted) {
+      return limit === Infinity ? low : low + ((limit - low) * (wanted - below)) / (count - below);
+    }
+    [low, below] = [limit, count];
+  }
+  return low;
+}
+
+/** @param {number | null} seconds */
+function duration(seconds) {
+  if (seconds === null) return "–";
+  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+}

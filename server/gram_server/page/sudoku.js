@@ -1,0 +1,216 @@
+/**
+ * Sudoku of 9x9, 6x6 and 4x4: reads and writes grids, finds repeated digits, and draws boards.
+ *
+ * @typedef {{size: number, cells: number[]}} Sudoku  0 for a blank
+ */
+
+import { GridBoard } from "./grid_board.js";
+import { makePad } from "./pad.js";
+import { cellsOf, nameRule, repeated } from "./rules.js";
+
+const BOXES = /** @type {Record<number, [number, number]>} */ ({
+  4: [2, 2],
+  6: [2, 3],
+  9: [3, 3],
+});
+
+/** @type {import("./families.js").Family<Sudoku>} */
+export const sudoku = {
+  name: "sudoku",
+  title: "Sudoku",
+  hint: "Type digits, move with the arrow keys, or paste a grid.",
+  sizes: ["9x9", "6x6", "4x4"],
+  examples: [
+    ["An easy one", "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"],
+    ["A minimal one", ".8.6.4.1.2.........41....3..9..86.4..1......8....3...59....1..24.7.......3..92.67"],
+    ["A hard one", ".....6....59.....82....8....45........3........6..3.54...325..6.................."],
+    ["6x6 with three solutions", ".5...1...2..4.....2154...4.......3.."],
+    ["4x4 with many solutions", "....2...3.1....3"],
+    ["An impossible one", "5...5....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"],
+  ],
+
+  blank(size) {
+    const side = Number.parseInt(size, 10);
+    return { size: side, cells: new Array(side * side).fill(0) };
+  },
+
+  sizeOf: ({ size }) => `${size}x${size}`,
+
+  parse(text) {
+    const marks = [...text.replace(/[\s|+-]/g, "")];
+    const size = Math.sqrt(marks.length);
+    if (!BOXES[size]) {
+      throw new Error(`${marks.length} cells: a sudoku has 81, 36 or 16`);
+    }
+    const cells = marks.map((mark) => (".0*_".includes(mark) ? 0 : Number(mark)));
+    const wrong = cells.findIndex((digit) => !(digit >= 0 && digit <= size));
+    if (wrong >= 0) throw new Error(`“${marks[wrong]}” is no digit from 1 to ${size}`);
+    return { size, cells };
+  },
+
+  format: ({ size, cells }) =>
+    Array.from({ length: size }, (_, row) =>
+      cells.slice(row * size, (row + 1) * size).map((digit) => digit || ".").join(""),
+    ).join("\n"),
+
+  toLink: ({ cells }) => cells.map((digit) => digit || ".").join(""),
+
+  body: ({ cells }) => ({
+    puzzle: "sudoku",
+    grid: cells.map((digit) => digit || ".").join(""),
+  }),
+
+  clashes: (instance) => repeatedDigits(instance),
+
+  explain(clash, { size, cells }) {
+    const [row, column] = clash.cells[0] ?? [0, 0];
+    const digit = cells[row * size + column];
+    return `${digit} stands ${clash.cells.length} times in ${nameRule(clash.rule ?? "")}`;
+  },
+
+  keyOf: (answer) => String(answer),
+
+  describe: (answer, { size }) =>
+    digitsOf(answer, size)
+      .join("")
+      .replace(new RegExp(`(.{${size}})(?=.)`, "g"), "$1, "),
+
+  edit(host, instance, { onChange }) {
+    const { size } = instance;
+    let current = instance;
+    const put = (/** @type {number} */ digit) => {
+      const cells = [...current.cells];
+      cells[board.row * size + board.column] = digit;
+      onChange({ size, cells });
+    };
+    const board = new GridBoard(host, {
+      rows: size,
+      columns: size,
+      kind: `sudoku size-${size}`,
+      label: `Sudoku, ${size} by ${size}`,
+      onKey(key) {
+        if (["Backspace", "Delete", "0", ".", " "].includes(key)) put(0);
+        else if (/^[1-9]$/.test(key) && Number(key) <= size) put(Number(key));
+        else return false;
+        return true;
+      },
+      onPoint() {},
+    });
+    const digits = Array.from({ length: size }, (_, index) => index + 1);
+    const pad = makePad([
+      ...digits.map((digit) => ({ text: String(digit), act: () => put(digit) })),
+      { text: "⌫", label: "Clear the cell", act: () => put(0) },
+    ]);
+    host.append(pad);
+    return {
+      element: board.element,
+      show(next, view) {
+        current = next;
+        const answer = view.answer === null ? null : digitsOf(view.answer, size);
+        const clashing = cellsOf(view.clashes);
+        board.show((row, column) => {
+          const given = next.cells[row * size + column];
+          const digit = given || answer?.[row * size + column] || 0;
+          const isWrong = clashing.has(`${row},${column}`);
+          const state = given ? "given" : digit ? "found" : "";
+          return {
+            text: digit ? String(digit) : "",
+            className: `${state} ${isWrong ? "clash" : ""} ${edges(size, row, column)}`,
+            label:
+              `row ${row + 1}, column ${column + 1}, ` +
+              `${digit ? `${digit} ${state}` : "empty"}${isWrong ? ", clashes" : ""}`,
+          };
+        });
+      },
+    };
+  },
+
+  paint(canvas, side, colors, instance, answer, before) {
+    const { size, cells } = instance;
+    const digits = answer === null ? cells : digitsOf(answer, size);
+    const earlier = before === null ? digits : digitsOf(before, size);
+    const wrong = cellsOf(repeatedDigits({ size, cells: digits }));
+    const step = side / size;
+    canvas.textAlign = "center";
+    canvas.textBaseline = "middle";
+    digits.forEach((digit, at) => {
+      const [row, column] = [Math.floor(at / size), at % size];
+      if (digit !== earlier[at]) {
+        canvas.fillStyle = colors.change;
+        canvas.fillRect(column * step, row * step, step, step);
+      }
+      if (!digit) return;
+      const isWrong = wrong.has(`${row},${column}`);
+      canvas.fillStyle = isWrong ? colors.bad : cells[at] ? colors.ink : colors.accent;
+      canvas.font = `${cells[at] ? 700 : 500} ${step * 0.74}px ${colors.font}`;
+      canvas.fillText(String(digit), (column + 0.5) * step, (row + 0.54) * step);
+    });
+    paintLines(canvas, side, size, colors);
+  },
+};
+
+/**
+ * @param {unknown} answer
+ * @param {number} size
+ */
+function digitsOf(answer, size) {
+  return [...String(answer)].slice(0, size * size).map((mark) => Number(mark) || 0);
+}
+
+/**
+ * Return every digit that stands more than once in a row, column or box.
+ * @param {Sudoku} instance
+ * @returns {import("./rules.js").Clash[]}
+ */
+function repeatedDigits({ size, cells }) {
+  const [height, width] = BOXES[size];
+  const filled = cells.flatMap((digit, at) =>
+    digit ? [{ digit, row: Math.floor(at / size), column: at % size }] : [],
+  );
+  const placed = filled.flatMap((cell) => {
+    const box = Math.floor(cell.row / height) * (size / width) + Math.floor(cell.column / width);
+    const units = [`row ${cell.row}`, `column ${cell.column}`, `box ${box}`];
+    return units.map((unit) => ({ ...cell, unit }));
+  });
+  return repeated(placed, ({ unit, digit }) => `${unit}:${digit}`).map(([, group]) => ({
+    rule: group[0].unit,
+    cells: group.map(({ row, column }) => [row, column]),
+  }));
+}
+
+/**
+ * Return the classes of a cell at the edge of its box.
+ * @param {number} size
+ * @param {number} row
+ * @param {number} column
+ */
+function edges(size, row, column) {
+  const [height, width] = BOXES[size];
+  const isRight = (column + 1) % width === 0 && column + 1 < size;
+  const isBottom = (row + 1) % height === 0 && row + 1 < size;
+  return `${isRight ? "edge-right" : ""} ${isBottom ? "edge-bottom" : ""}`;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} canvas
+ * @param {number} side
+ * @param {number} size
+ * @param {import("./families.js").Colors} colors
+ */
+function paintLines(canvas, side, size, colors) {
+  const [height, width] = BOXES[size];
+  canvas.strokeStyle = colors.lineStrong;
+  canvas.lineWidth = 1;
+  canvas.beginPath();
+  for (let column = width; column < size; column += width) {
+    const x = Math.round((column * side) / size) + 0.5;
+    canvas.moveTo(x, 0);
+    canvas.lineTo(x, side);
+  }
+  for (let row = height; row < size; row += height) {
+    const y = Math.round((row * side) / size) + 0.5;
+    canvas.moveTo(0, y);
+    canvas.lineTo(side, y);
+  }
+  canvas.stroke();
+}
