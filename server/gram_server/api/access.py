@@ -138,7 +138,9 @@ def is_admin(scope: Scope) -> bool:
 
 def is_public(path: str) -> bool:
     """Whether a path needs no key."""
-    return path == INDEX or any(path == public or path.startswith(f"{public}/") for public in PUBLIC)
+    return path == INDEX or any(
+        path == public or path.startswith(f"{public}/") for public in PUBLIC
+    )
 
 
 def scope_for(path: str) -> str:

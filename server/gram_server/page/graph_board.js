@@ -22,7 +22,10 @@ export class GraphBoard {
    */
   constructor(host, instance, onChange) {
     this.graph = instance;
-    this.onChange = onChange;
+    this.onChange = (/** @type {Graph} */ next) => {
+      this.graph = next;
+      onChange(next);
+    };
     /** @type {number | null} */
     this.chosen = null;
     /** @type {import("./families.js").View} */

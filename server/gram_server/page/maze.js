@@ -77,7 +77,9 @@ export const maze = {
         if (old >= 0) cells[old] = ".";
       }
       cells[at] = mark;
-      if (cells.join("") !== current.cells) onChange({ ...current, cells: cells.join("") });
+      if (cells.join("") === current.cells) return;
+      current = { ...current, cells: cells.join("") };
+      onChange(current);
     };
     const board = new GridBoard(host, {
       rows: instance.rows,

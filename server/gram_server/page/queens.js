@@ -70,7 +70,8 @@ export const queens = {
       const others = current.queens.filter(([r, c]) => r !== row || c !== column);
       const isNew = others.length === current.queens.length;
       const standing = isNew ? [...others, [row, column]] : others;
-      onChange({ n, queens: standing.sort((a, b) => a[0] - b[0] || a[1] - b[1]) });
+      current = { n, queens: standing.sort((a, b) => a[0] - b[0] || a[1] - b[1]) };
+      onChange(current);
     };
     const board = new GridBoard(host, {
       rows: n,
@@ -88,8 +89,8 @@ export const queens = {
       element: board.element,
       show(next, view) {
         current = next;
-        const given = new Set(next.queens.map((cell) => cell.join()));
-        const found = new Set(squares(view.answer).map((cell) => cell.join()));
+        const given = setOf(next.queens);
+        const found = setOf(view.answer);
         const clashing = cellsOf(view.clashes);
         board.show((row, column) => {
           const at = `${row},${column}`;
@@ -111,9 +112,9 @@ export const queens = {
   paint(canvas, side, colors, instance, answer, before) {
     const { n } = instance;
     const step = side / n;
-    const given = new Set(instance.queens.map((cell) => cell.join()));
+    const given = setOf(instance.queens);
     const standing = answer === null ? instance.queens : squares(answer);
-    const earlier = new Set(squares(before ?? answer).map((cell) => cell.join()));
+    const earlier = setOf(before ?? answer);
     const wrong = cellsOf(attacks(standing));
     for (let at = 0; at < n * n; at += 1) {
       const [row, column] = [Math.floor(at / n), at % n];
@@ -163,6 +164,11 @@ function paintCrown(canvas, x, y, side) {
  */
 function squares(answer) {
   return Array.isArray(answer) ? answer : [];
+}
+
+/** @param {unknown} answer */
+function setOf(answer) {
+  return new Set(squares(answer).map((cell) => cell.join()));
 }
 
 /**

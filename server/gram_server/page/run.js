@@ -25,7 +25,6 @@ export class Run {
     /** @type {Phase} */
     this.phase = "waiting";
     this.step = 0;
-    this.numLive = width;
     this.numSolved = 0;
     /** @type {Map<number, Trajectory>} */
     this.trajectories = new Map();
@@ -60,7 +59,6 @@ export class Run {
   /** @param {any} data */
   proceed(data) {
     this.step = Math.max(this.step, data.step);
-    this.numLive = data.live;
     this.numSolved = data.solved;
     for (const { trajectory, step, answer, state } of data.trajectories ?? []) {
       const known = this.trajectories.get(trajectory);
@@ -86,15 +84,11 @@ export class Run {
   finish(data) {
     this.phase = "done";
     this.result = data;
-    this.numLive = 0;
     this.numSolved = data.valid_trajectories;
     this.solutions = data.solutions.map((/** @type {any} */ solution) => ({
       ...solution,
       key: this.family.keyOf(solution.answer),
     }));
-    for (const trajectory of this.trajectories.values()) {
-      if (trajectory.state === "running") trajectory.state = "exhausted";
-    }
     this.note();
   }
 
@@ -126,8 +120,10 @@ export class Run {
     return this.phase === "waiting" || this.phase === "running";
   }
 
-  /** How many trajectories ended without a solution. */
+  /** How many trajectories are known to have ended without a solution. */
   get numFailed() {
-    return Math.max(this.width - this.numLive - this.numSolved, 0);
+    if (this.phase === "done") return this.width - this.numSolved;
+    const shown = [...this.trajectories.values()];
+    return shown.filter(({ state }) => state === "halted" || state === "exhausted").length;
   }
 }

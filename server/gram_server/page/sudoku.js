@@ -81,7 +81,9 @@ export const sudoku = {
     const put = (/** @type {number} */ digit) => {
       const cells = [...current.cells];
       cells[board.row * size + board.column] = digit;
-      onChange({ size, cells });
+      // Kept here at once: the next key may come before the board is drawn.
+      current = { size, cells };
+      onChange(current);
     };
     const board = new GridBoard(host, {
       rows: size,

@@ -24,7 +24,7 @@ from gram_server.settings import HttpConfig, Settings
 pytestmark = pytest.mark.anyio
 
 EASY = ".234341221434321"
-OPEN = {"/livez", "/readyz", "/startupz", "/problems/{code}"}
+OPEN = {"/livez", "/readyz", "/startupz", "/problems/{code}", "/", "/page/{name}"}
 """Every path that may be reached without a key, written down once more."""
 
 
@@ -91,7 +91,9 @@ async def test_no_route_is_open_without_a_key_unless_it_is_listed(
             path for _, path in routes
         }
         for method, path in routes:
-            response = await client.request(method, path.format(code="not_found", job_id="x"))
+            response = await client.request(
+                method, path.format(code="not_found", job_id="x", name="app.js")
+            )
             if path in OPEN:
                 assert response.status_code not in (401, 403), path
             else:
@@ -101,7 +103,7 @@ async def test_no_route_is_open_without_a_key_unless_it_is_listed(
 
 async def test_what_is_not_known_is_not_open(keys: Path, make_worker: Any) -> None:
     async with open_app(keys, make_worker) as (_, client):
-        for path in ("/nothing", "/livezx", "/livez/../metrics", "//solve", "/METRICS"):
+        for path in ("/nothing", "/livezx", "/livez/../metrics", "/page/../metrics", "/METRICS"):
             assert (await client.get(path)).status_code in (401, 404), path
         assert (await client.get("/nothing", headers=bearer("solver"))).status_code == 403
         assert (await client.get("/nothing", headers=bearer("root"))).status_code == 404

@@ -1,0 +1,168 @@
+"""What people do on the page: type, paste, click, solve, and watch."""
+
+import re
+from typing import Any
+
+import httpx
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+WATCHED = """() => {
+  const seen = (window.seen = []);
+  const look = (tile) => seen.push([
+    tile.getAttribute("aria-label"),
+    tile.querySelector("canvas").toDataURL().length,
+    document.querySelector("#results").dataset.phase,
+  ]);
+  new MutationObserver((changes) => changes.forEach(({ target }) => look(target)))
+    .observe(document.querySelector("#trajectories"),
+      { subtree: true, attributeFilter: ["aria-label"] });
+}"""
+
+
+def cell(page: Page, row: int, column: int) -> Locator:
+    return page.locator(f'[data-at="{row},{column}"]')
+
+
+def board(page: Page) -> str:
+    """Return the marks of the large board, row by row; a dot for an empty cell."""
+    return "".join(text or "." for text in page.locator("#board .cell").all_inner_texts())
+
+
+def wait_done(page: Page) -> None:
+    page.wait_for_selector("#results[data-phase=done]")
+
+
+def choose(page: Page, family: str, size: str) -> None:
+    page.get_by_role("button", name=family, exact=True).click()
+    page.get_by_label("Size").select_option(size)
+    page.get_by_role("button", name="Clear", exact=True).click()
+
+
+def queens(page: Page) -> list[tuple[int, int]]:
+    """Return where queens stand on the large board, by what a screen reader hears."""
+    labels = page.locator("#board .cell:has(svg)").evaluate_all(
+        "cells => cells.map(cell => cell.getAttribute('aria-label'))"
+    )
+    found = [re.match(r"row (\d+), column (\d+), queen", label) for label in labels]
+    return [(int(match[1]) - 1, int(match[2]) - 1) for match in found if match]
+
+
+def attack(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    down, right = one[0] - other[0], one[1] - other[1]
+    return down == 0 or right == 0 or abs(down) == abs(right)
+
+
+def test_a_sudoku_typed_by_keyboard_is_solved(page: Page) -> None:
+    page.get_by_role("button", name="Clear", exact=True).press("Enter")
+    cell(page, 0, 0).focus()
+    for row in range(9):
+        for digit in SUDOKU[9 * row : 9 * row + 9]:
+            page.keyboard.press(digit)
+            page.keyboard.press("ArrowRight")
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowDown")
+    assert board(page) == SUDOKU
+    page.keyboard.press("Control+Enter")
+    wait_done(page)
+    assert board(page) == SOLVED
+    expect(page.locator("#headline")).to_have_text("1 distinct solution")
+    expect(page.get_by_role("status").last).to_have_text("1 distinct solution")
+    expect(cell(page, 0, 0)).to_have_accessible_name("row 1, column 1, 5 given")
+    expect(cell(page, 0, 2)).to_have_accessible_name("row 1, column 3, 4 found")
+
+
+def test_a_pasted_sudoku_is_solved(context: BrowserContext, page: Page, url: str) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+    drawn = "\n".join(
+        " | ".join(SUDOKU[9 * row + at : 9 * row + at + 3] for at in (0, 3, 6)) for row in range(9)
+    )
+    page.get_by_role("button", name="Clear", exact=True).click()
+    page.evaluate("text => navigator.clipboard.writeText(text)", drawn)
+    cell(page, 4, 4).click()
+    page.keyboard.press("Control+V")
+    expect(cell(page, 0, 0)).to_have_text("5")
+    page.get_by_role("button", name="Solve").click()
+    wait_done(page)
+    assert board(page) == SOLVED
+
+
+def test_queens_with_several_solutions_collect_votes(page: Page) -> None:
+    choose(page, "Queens", "8")
+    cell(page, 0, 3).click()
+    page.get_by_label("Width").fill("24")
+    page.get_by_label("Seed").fill("5")
+    page.get_by_role("button", name="Solve").click()
+    wait_done(page)
+    cards = page.locator("#solutions button")
+    assert cards.count() > 1
+    found = set()
+    for index in range(cards.count()):
+        if cards.nth(index).get_attribute("aria-pressed") != "true":
+            cards.nth(index).click()
+        expect(page.locator("#shown")).to_have_text(f"Solution {index + 1}")
+        standing = queens(page)
+        assert len(standing) == 8
+        assert (0, 3) in standing
+        assert not any(attack(a, b) for a in standing for b in standing if a < b)
+        found.add(tuple(standing))
+    assert len(found) == cards.count()
+    votes = [int(text.split()[0]) for text in page.locator(".votes").all_inner_texts()]
+    assert votes == sorted(votes, reverse=True)
+    verified = page.locator("#trajectories .tile.solved").count()
+    assert sum(votes) == verified
+    expect(page.locator("#detail")).to_contain_text(f"{verified} of 24 verified")
+    assert str(verified) in str(page.locator("#chart").get_attribute("aria-label"))
+
+
+def test_entries_that_clash_show_at_once_and_the_server_says_the_same(page: Page, url: str) -> None:
+    choose(page, "Sudoku", "9x9")
+    for row, column, digit in ((0, 0, "5"), (0, 8, "5"), (1, 1, "5"), (8, 8, "9")):
+        cell(page, row, column).click()
+        page.keyboard.press(digit)
+    here = {"0,0", "0,8", "1,1"}
+    assert clashing(page) == here
+    expect(page.locator("#clashes li")).to_have_text(
+        ["5 stands 2 times in row 1", "5 stands 2 times in box 1"]
+    )
+    page.get_by_role("button", name="Solve").click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The puzzle is malformed or contradicts itself")
+    expect(alert).to_contain_text("5 stands 2 times in row 1; 5 stands 2 times in box 1")
+    assert clashing(page) == here
+    problem: Any = httpx.post(f"{url}/solve", content=board(page)).json()
+    cells = {f"{row},{column}" for error in problem["errors"] for row, column in error["cells"]}
+    assert cells == here
+    cell(page, 1, 1).click()
+    page.keyboard.press("Delete")
+    expect(alert).to_be_hidden()
+    assert clashing(page) == {"0,0", "0,8"}
+
+
+def test_the_small_boards_follow_the_stream(page: Page) -> None:
+    page.get_by_label("Example").select_option("A hard one")
+    page.get_by_label("Width").fill("8")
+    page.get_by_label("Depth").fill("24")
+    page.get_by_label("Seed").fill("1")
+    page.evaluate(WATCHED)
+    page.get_by_role("button", name="Solve").click()
+    wait_done(page)
+    seen: list[tuple[str, int, str]] = page.evaluate("window.seen")
+    live = {(label, drawing) for label, drawing, phase in seen if phase == "running"}
+    steps = {int(step) for label, _ in live for step in re.findall(r"thinking, step (\d+)", label)}
+    assert len(steps) > 2
+    assert len({drawing for _, drawing in live}) > 2
+    last = page.locator("#trajectories button").evaluate_all(
+        "tiles => tiles.map(tile => tile.getAttribute('aria-label'))"
+    )
+    assert len(last) == 8
+    assert not [label for label in last if "thinking" in label]
+
+
+def clashing(page: Page) -> set[str]:
+    """Return the cells that the large board marks, which also say so."""
+    cells = page.locator("#board .cell.clash")
+    for label in cells.evaluate_all("all => all.map(one => one.getAttribute('aria-label'))"):
+        assert label.endswith(("clashes", "attacked"))
+    return set(cells.evaluate_all("all => all.map(one => one.dataset.at)"))
