@@ -237,6 +237,32 @@ class WorkerReport:
     """Prometheus exposition of the worker's own registry."""
 
 
+JobOutcome = Literal["solved", "unsolved", "partial", "deadline", "cancelled", "failed"]
+"""How a job ended: ``partial`` and ``deadline`` were cut short, with something found or nothing."""
+
+_OUTCOMES: Mapping[str, JobOutcome] = {
+    "solved": "solved",
+    "complete": "solved",
+    "unsolved": "unsolved",
+    "exhausted": "unsolved",
+    "partial": "partial",
+}
+
+
+def outcome_of(
+    state: JobState, result: Mapping[str, object] | None, *, has_solutions: bool = False
+) -> JobOutcome:
+    """Return how a job ended; ``has_solutions`` matters where there is no result."""
+    if state is JobState.FAILED:
+        return "failed"
+    if state is JobState.CANCELLED:
+        return "cancelled"
+    if result:
+        has_solutions = bool(result.get("solutions") or result.get("boards"))
+    outcome = _OUTCOMES.get(str((result or {}).get("status", "partial")), "unsolved")
+    return outcome if outcome != "partial" or has_solutions else "deadline"
+
+
 def _require(condition: bool, field_name: str, value: object, reason: str) -> None:
     if not condition:
         raise ConfigError(field_name, value, reason)

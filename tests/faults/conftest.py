@@ -30,7 +30,7 @@ from gram_server.settings import QueueConfig, RedisConfig
 HERE = Path(__file__).parent
 EASY = ".234341221434321"
 START_S = 60.0
-LASTING = re.compile(r"^\{[^}]+\}:1:((queue|back):\d|totals)$")
+LASTING = re.compile(r"^\{[^}]+\}:1:((queue|back):\d|totals|counts)$")
 """Keys that stay for ever: the streams and the counters of the queue."""
 
 
@@ -201,6 +201,9 @@ class Queue:
         stats = await self.store.stats()
         if stats.num_running or stats.reserved_trajectories:
             return f"running {stats.num_running}, reserved {stats.reserved_trajectories}"
+        ended = sum(value for count, value in stats.counts.items() if count.what != "accepted")
+        if sum(stats.counts.values()) != 2 * ended:
+            return f"jobs that did not end, or not once: {stats.counts}"
         if any(part.num_jobs or part.num_trajectories for part in stats.classes):
             return f"waiting: {stats.classes}"
         async for raw in self.redis.scan_iter(count=1000):

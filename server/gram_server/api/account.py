@@ -19,7 +19,7 @@ from gram_server.errors import (
     NotReady,
     StoreUnavailable,
 )
-from gram_server.job import Job, JobRecord, JobState, ModelReport
+from gram_server.job import Job, JobRecord, JobState, ModelReport, outcome_of
 from gram_server.metrics import Outcome
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Account:
         if not result:
             compose = partial_result if self.job.sampling is None else partial_boards
             result = compose(record, self.model, now_s=self.context.clock())
-        self.outcome = _outcome_of(result)
+        self.outcome = outcome_of(record.state, result)
         self._observe(result)
         return result
 
@@ -107,19 +107,6 @@ async def _give_up(context: Context, job: Job) -> None:
         await context.store.cancel(job.id)
     except StoreUnavailable as error:
         logger.warning("job=%s goes on though nobody waits: %s", job.id, error)
-
-
-def _outcome_of(result: Result) -> Outcome:
-    if result["status"] == "partial" and not _found_ms(result):
-        return "deadline"
-    outcomes: Mapping[str, Outcome] = {
-        "solved": "solved",
-        "complete": "solved",
-        "unsolved": "unsolved",
-        "exhausted": "unsolved",
-        "partial": "partial",
-    }
-    return outcomes[result["status"]]
 
 
 def _found_ms(result: Result) -> list[float]:

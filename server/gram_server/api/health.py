@@ -107,6 +107,7 @@ async def expose_metrics(context: Context) -> bytes:
         redelivered=stats.redelivered,
         engine_restarts=context.num_restarts(),
         models=context.fleet.models,
+        jobs=stats.counts,
     )
     own = context.metrics.expose(state)
     return own + "".join(worker.metrics_text for worker in stats.workers).encode()

@@ -65,6 +65,11 @@ class Entry:
             parts=tuple(part.record for part in self.parts),
         )
 
+    @property
+    def has_solutions(self) -> bool:
+        """Whether a solution was told."""
+        return any(event.kind is EventKind.SOLUTION for event in self.events)
+
     def append(self, event: Event) -> bool:
         """Number an event and keep it; a solution told before its worker was lost is not kept.
 

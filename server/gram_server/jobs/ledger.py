@@ -5,14 +5,16 @@ tested without waiting. Knows no asyncio and no transport.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
-from gram_server.job import PRIORITY_CLASSES, Job, JobError, JobState
+from gram_server.job import PRIORITY_CLASSES, Job, JobError, JobState, outcome_of
 from gram_server.jobs.entry import Entry, ServiceRate, accepted_event, final_event, part_event
 from gram_server.jobs.store import ClassStats, Page, Ticket
+from gram_server.metrics import ACCEPTED, JobCount
 from gram_server.settings import QueueConfig
 
 MAX_RETRY_AFTER_S = 60
@@ -32,6 +34,8 @@ class Ledger:
         self._tickets: dict[tuple[str, str], tuple[str, str, float]] = {}
         self.reserved_trajectories = 0
         self.redelivered = 0
+        self.counts: Counter[JobCount] = Counter()
+        """Jobs accepted, and ended by how."""
 
     @property
     def num_running(self) -> int:
@@ -135,6 +139,7 @@ class Ledger:
         self._finished[is_owned][entry.job.id] = self._unfinished.pop(entry.job.id)
         if entry.job.num_parts:
             return [entry]
+        self._count(entry.job, outcome_of(state, result, has_solutions=entry.has_solutions))
         self.reserved_trajectories -= entry.job.options.width
         self._rate.add(entry.job.options.width, now_s)
         return [entry, *self._tell_batch(entry, now_s)]
@@ -186,8 +191,12 @@ class Ledger:
         return entry
 
     def _queue(self, job: Job) -> Entry:
+        self._count(job, ACCEPTED)
         self._queues[job.priority][job.id] = None
         return self._open(job)
+
+    def _count(self, job: Job, what: str) -> None:
+        self.counts[JobCount(what, job.model, job.priority)] += 1
 
     def _tell_batch(self, part: Entry, now_s: float) -> list[Entry]:
         batch = self._unfinished.get(part.job.batch or "")

@@ -111,6 +111,7 @@ class MemoryStore:
             max_trajectories=self._config.max_trajectories,
             service_rate=self._ledger.service_rate(now_s),
             redelivered=self._ledger.redelivered,
+            counts=dict(self._ledger.counts),
             workers=tuple(report for report in reports if report is not None),
         )
 

@@ -8,6 +8,7 @@ from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
 from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, to_bytes
 from gram_server.jobs.entry import accepted_event
 from gram_server.jobs.ledger import place
+from gram_server.metrics import JobCount
 from gram_server.settings import QueueConfig
 
 Fields = Mapping[str, bytes]
@@ -19,6 +20,7 @@ def dump_submitted(job: Job, config: QueueConfig) -> Data:
         "id": job.id,
         "job": to_bytes(dump_job(job)).decode(),
         "accepted": to_bytes(accepted_event(job).data).decode(),
+        "model": job.model,
         "priority": job.priority,
         "width": job.options.width,
         "attempt": job.attempt,
@@ -70,6 +72,15 @@ def load_events(entries: Sequence[Any]) -> Iterator[Event]:
         data = from_bytes(fields["data"]) if fields["data"] else {}
         kind = EventKind(fields["kind"].decode())
         yield Event(kind=kind, data=data, id=int(number.partition(b"-")[0]))
+
+
+def load_counts(flat: Sequence[bytes]) -> dict[JobCount, int]:
+    """Return what was counted of jobs, by the names that the scripts give it."""
+    counts = {}
+    for name, value in load_fields(flat).items():
+        what, priority, model = name.split(":", 2)
+        counts[JobCount(what, model, int(priority))] = int(value)
+    return counts
 
 
 def _on_this_host(

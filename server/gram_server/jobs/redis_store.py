@@ -27,6 +27,7 @@ from gram_server.jobs.ledger import retry_after_s
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_records import (
     dump_submitted,
+    load_counts,
     load_events,
     load_fields,
     load_record,
@@ -154,9 +155,8 @@ class RedisStore:
     async def stats(self) -> QueueStats:
         """Return what the queue holds now."""
         self._start()
-        _, reserved, running, redelivered, _, rate, classes, reports = await self._connection.run(
-            "stats"
-        )
+        reply = await self._connection.run("stats")
+        _, reserved, running, redelivered, _, rate, classes, reports, counts = reply
         return QueueStats(
             classes=tuple(
                 ClassStats(num_jobs=jobs, num_trajectories=width, oldest_age_s=float(age))
@@ -167,6 +167,7 @@ class RedisStore:
             max_trajectories=self._config.max_trajectories,
             service_rate=float(rate),
             redelivered=redelivered,
+            counts=load_counts(counts),
             workers=tuple(load_report(from_bytes(report)) for report in reports),
         )
 

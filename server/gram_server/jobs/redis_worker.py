@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 
 from gram_server.errors import StoreUnavailable
-from gram_server.job import Event, EventKind, Job, JobState, WorkerReport
+from gram_server.job import Event, EventKind, Job, JobState, WorkerReport, outcome_of
 from gram_server.jobs.chores import Chore, end_tasks, jittered
 from gram_server.jobs.codec import dump_report, to_bytes
 from gram_server.jobs.redis_connection import Argument, RedisConnection
@@ -86,13 +86,14 @@ class RedisWorker:
         self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
     ) -> None:
         """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
-        await self._insist("complete", self._name, job_id, outcome, to_bytes(result), "")
+        ended = outcome_of(outcome, result)
+        await self._insist("complete", self._name, job_id, outcome, to_bytes(result), "", ended)
         self._drop(job_id, outcome)
 
     async def fail(self, job_id: str, *, code: str, detail: str) -> None:
         """Finish the job as failed."""
         error = to_bytes({"code": code, "detail": detail})
-        await self._insist("complete", self._name, job_id, JobState.FAILED, "", error)
+        await self._insist("complete", self._name, job_id, JobState.FAILED, "", error, "failed")
         self._drop(job_id, JobState.FAILED)
 
     async def hand_back(self, job_ids: Sequence[str]) -> None:

@@ -6,11 +6,12 @@ is handed to another until ``max_attempts``; events are numbered and can be repl
 stands for one job, however often it is handed in.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from gram_server.job import Event, Job, JobRecord, JobState, WorkerReport
+from gram_server.metrics import JobCount
 
 Outcome = Literal[JobState.DONE, JobState.EXPIRED]
 
@@ -40,6 +41,8 @@ class QueueStats:
     max_trajectories: int
     service_rate: float
     """Trajectories finished per second of late; 0 when unknown."""
+    counts: Mapping[JobCount, int] = field(default_factory=dict)
+    """Jobs ever accepted, and ever ended by how; those of a batch, and not the batch."""
     redelivered: int = 0
     """How often a job went back to the queue because its worker was lost, ever."""
     workers: tuple[WorkerReport, ...] = field(default=())

@@ -4,7 +4,7 @@ Counters and histograms grow as things happen; gauges are set from state at each
 they cannot drift. The registry belongs to the instance: nothing is global.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from gram_server.job import PRIORITY_CLASSES, ModelReport
 from gram_server.metrics.buckets import LATENCY_BUCKETS_S
+from gram_server.metrics.jobs import JobCount, JobCounts
 
 Outcome = Literal[
     "solved", "unsolved", "partial", "deadline", "cancelled", "failed", "rejected", "invalid"
@@ -42,6 +43,7 @@ class ServiceGauges:
     redelivered: int
     engine_restarts: int
     models: Sequence[ModelReport]
+    jobs: Mapping[JobCount, int]
 
 
 class ServiceMetrics:
@@ -76,6 +78,8 @@ class ServiceMetrics:
             "gram_boards", "Made-up boards returned.", ("puzzle",), registry=self.registry
         )
         self._gauges = _Gauges(self.registry)
+        self._jobs = JobCounts()
+        self.registry.register(self._jobs)
         build = self._gauges.add("build_info", "Version of the server.", ("version",))
         build.labels(version=version).set(1)
 
@@ -112,6 +116,7 @@ class ServiceMetrics:
     def expose(self, state: ServiceGauges) -> bytes:
         """Return the exposition text, gauges as the state says."""
         self._gauges.show(state)
+        self._jobs.follow(state.jobs)
         return generate_latest(self.registry)
 
     def _histogram(self, name: str, help_text: str) -> Histogram:

@@ -225,3 +225,30 @@ async def test_a_full_queue_refuses_jobs_as_it_refuses_requests(open_service: An
         response = await service.client.post("/jobs?width=5", content=EASY)
         assert (response.status_code, response.json()["code"]) == (429, "queue_full")
         assert int(response.headers["Retry-After"]) >= 1
+
+
+async def test_every_job_taken_shows_in_the_metrics_once_by_how_it_ended(service: Any) -> None:
+    batch = await submit(service, {"instances": [EASY, EASY, {"puzzle": "nqueens", "n": 8}]})
+    single = await submit(service, EASY, params={"priority": "low"})
+    for job in (batch, single):
+        await service.client.get(f"/jobs/{job['id']}?wait=20")
+    assert (await service.solve(EASY)).status_code == 200
+    service.worker.is_held = True
+    held = await submit(service, EASY)
+    assert (await service.client.post("/jobs", content="no puzzle")).status_code == 422
+
+    async def counted(name: str) -> dict[str, float]:
+        samples = await service.metrics()
+        return {key: value for key, value in samples.items() if key.startswith(name)}
+
+    assert sum((await counted("gram_jobs_accepted_total")).values()) == 6
+    assert sum((await counted("gram_jobs_ended_total")).values()) == 5
+    await service.client.delete(f"/jobs/{held['id']}")
+    labels = {
+        'class="normal",model="sudoku-4x4",outcome="solved"': 3.0,
+        'class="normal",model="nqueens-8",outcome="solved"': 1.0,
+        'class="low",model="sudoku-4x4",outcome="solved"': 1.0,
+        'class="normal",model="sudoku-4x4",outcome="cancelled"': 1.0,
+    }
+    ended = {f"gram_jobs_ended_total{{{key}}}": value for key, value in labels.items()}
+    assert await counted("gram_jobs_ended_total") == ended

@@ -23,8 +23,13 @@ local function job_key(id) return prefix .. 'job:' .. id end
 local function seconds(value) return string.format('%.6f', value) end
 local function count(name, by) redis.call('HINCRBY', key('totals'), name, by) end
 
+-- Counts a job that was accepted, or how it ended, for ever.
+local function count_job(job, what)
+  redis.call('HINCRBY', key('counts'), what .. ':' .. job.priority .. ':' .. (job.model or ''), 1)
+end
+
 local FIELDS = {'state', 'priority', 'width', 'worker', 'entry', 'stream', 'attempt', 'deadline',
-  'submitted', 'keep', 'batch', 'owner', 'parts'}
+  'submitted', 'keep', 'batch', 'owner', 'parts', 'model'}
 
 -- Returns the fields of a job that decide what may happen to it, or nil.
 local function read_job(id)
@@ -146,8 +151,14 @@ local function tell_batch(part, state)
   end
 end
 
+-- What a job counts as that nobody gave a result to.
+local function outcome_without(job, state)
+  if state ~= 'expired' then return state end
+  return redis.call('EXISTS', key('answers:' .. job.id)) == 1 and 'partial' or 'deadline'
+end
+
 -- Makes an open job final: the one place where that happens.
-local function finish(job, state, result, problem)
+local function finish(job, state, result, problem, outcome)
   if job.parts then
     write_end(job, state, result, problem)
     forget_later(job.id, job.keep)
@@ -157,6 +168,7 @@ local function finish(job, state, result, problem)
   drop_entry(job.stream, job.entry)
   write_end(job, state, result, problem)
   redis.call('ZREM', key('deadlines'), job.id)
+  count_job(job, outcome or outcome_without(job, state))
   count('reserved', -job.width)
   add_rate(job.width)
   if job.batch then tell_batch(job, state) else forget_later(job.id, job.keep) end

@@ -1,4 +1,4 @@
--- Returns {time, reserved, running, redelivered, dead, rate, classes, reports}.
+-- Returns {time, reserved, running, redelivered, dead, rate, classes, reports, counts}.
 
 local function total(name) return tonumber(redis.call('HGET', key('totals'), name) or 0) end
 local classes = {}
@@ -14,4 +14,4 @@ for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('fleet'), seconds(now), 
   if report then reports[#reports + 1] = report end
 end
 return {seconds(now), total('reserved'), total('running'), total('redelivered'), total('dead'),
-  seconds(read_rate()), classes, reports}
+  seconds(read_rate()), classes, reports, redis.call('HGETALL', key('counts'))}

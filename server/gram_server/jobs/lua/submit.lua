@@ -24,7 +24,7 @@ local function write(job)
   local skew = asked.skew and now - job.submitted or 0
   job.submitted = seconds(job.submitted + skew)
   redis.call('HSET', job_key(job.id), 'job', job.job, 'state', 'queued', 'priority', job.priority,
-    'width', job.width, 'submitted', job.submitted, 'attempt', job.attempt, 'keep', job.keep)
+    'model', job.model, 'width', job.width, 'submitted', job.submitted, 'attempt', job.attempt, 'keep', job.keep)
   if job.deadline then
     local deadline = seconds(job.deadline + skew)
     redis.call('HSET', job_key(job.id), 'deadline', deadline)
@@ -52,6 +52,7 @@ if batch then write(batch) end
 for _, job in ipairs(asked.jobs) do
   write(job)
   enqueue(job, 'queue')
+  count_job(job, 'accepted')
   if batch then redis.call('RPUSH', key('parts:' .. batch.id), job.id) end
 end
 count('reserved', width)
