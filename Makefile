@@ -24,7 +24,7 @@ install: $(STAMP)  ## make .venv with everything (CPU torch where there is no NV
 $(STAMP): pyproject.toml clients/python/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch)
-	$(PIP) install --quiet -c constraints.txt -e '.[exact,plots,dev]' -e clients/python
+	$(PIP) install --quiet -c constraints.txt -e '.[exact,plots,bench,dev]' -e clients/python
 	touch $@
 
 serve: install  ## start the server (HOST, PORT, ARGS)

@@ -7,7 +7,6 @@ the workers are elsewhere. Imports no torch: the model lives in the worker.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -32,6 +31,7 @@ from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import JobStore
 from gram_server.metrics import ServiceMetrics
 from gram_server.settings import Settings
+from gram_server.version import __version__
 
 DESCRIPTION = """
 Solves puzzles with many stochastic trajectories of a generative recursive reasoning model, and
@@ -66,7 +66,7 @@ def _context(settings: Settings, store: JobStore, *, child: ChildWorker | None =
     return Context(
         settings=settings,
         store=store,
-        metrics=ServiceMetrics(version=_version(), latency_buckets_s=buckets_s),
+        metrics=ServiceMetrics(version=__version__, latency_buckets_s=buckets_s),
         fleet=Fleet(store, is_remote=settings.redis.store is not None),
         why_dead=(lambda: None) if child is None else child.supervisor.why_hung,
         num_restarts=(lambda: 0) if child is None else lambda: child.supervisor.num_restarts,
@@ -89,7 +89,7 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
 
     app = FastAPI(
         title="gram-server",
-        version=_version(),
+        version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
@@ -104,10 +104,3 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     app.add_middleware(RequestId)
     app.openapi = document_builder(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
-
-
-def _version() -> str:
-    try:
-        return version("gram-server")
-    except PackageNotFoundError:
-        return "0.0.0"

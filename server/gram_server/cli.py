@@ -19,6 +19,7 @@ from gram_core.errors import CoreError
 from gram_server.errors import ConfigError, ServerError
 from gram_server.logs import set_up_logging
 from gram_server.settings import Settings
+from gram_server.version import __version__
 
 PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -42,7 +43,7 @@ class Group(click.Group):
 
 
 @click.group(cls=Group)
-@click.version_option(package_name="gram-server")
+@click.version_option(__version__, prog_name="gram-server")
 def main() -> None:
     """Solve puzzles with a generative recursive reasoning model."""
     # Read when torch is loaded. By default its threads spin so long for each other that a step

@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from gram_server.bench.batching import Plan, measure
@@ -79,7 +80,18 @@ def _parser() -> argparse.ArgumentParser:
     batching.add_argument("--output", type=Path, help="folder for batching.json and batching.md")
     batching.set_defaults(measure=_measure_batching, name="batching")
     _add_engine(commands.add_parser("engine", help="trajectory-steps per second by batch"))
+    if find_spec("aiohttp") is None:
+        parser.epilog = "serve and compare need the extra: pip install 'gram-server[bench]'"
+    else:
+        _add_load(commands)
     return parser
+
+
+def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from gram_server.bench.load.command import add_compare, add_serve
+
+    add_serve(commands.add_parser("serve", help="open-loop load on a server, and its goodput"))
+    add_compare(commands.add_parser("compare", help="the same weights, served in four ways"))
 
 
 def _add_engine(engine: argparse.ArgumentParser) -> None:

@@ -1,0 +1,93 @@
+"""A comparison as a Markdown page."""
+
+from typing import Any
+
+NAMES = {
+    "naive": "a naive FastAPI loop",
+    "litserve": "LitServe, dynamic batches of 8 requests",
+    "static": "our engine, static batching",
+    "gram-server": "gram-server",
+}
+
+
+def render_compare(result: dict[str, Any]) -> str:
+    """Return the page of a comparison."""
+    plan, machine = result["plan"], result["environment"]
+    objective = plan["objective"]
+    lines = [
+        "# The same weights, four ways to serve them",
+        "",
+        f"Highest rate of requests of which {objective['share']:.0%} had their first solution "
+        f"within {objective['first_solution_s']:g} s of the moment they were due (`gram-server "
+        "bench compare`).",
+        "",
+        f"{machine['processor']}, {machine['num_cores']} cores for server and client; "
+        f"gram-server {machine['gram_server']}, Python {machine['python']}. "
+        f"{result['questions']['count']} questions (`{result['comparison']['mix']}`), each of "
+        "which the plain loop solves; squared variation of the gaps "
+        f"{plan['arrivals']['burstiness']:g}, {plan['arrivals']['duration_s']:g} s or "
+        f"{plan['min_requests']} requests a rate. The plain loop and LitServe's batch end as soon "
+        "as each of their requests has a solution.",
+        "",
+        "| served by | highest rate, requests/s | ours is | shares within, again |",
+        "|---|---:|---:|---|",
+    ]
+    for name, found in result["results"].items():
+        again = ", ".join(f"{share:.1%}" for share in found["share_within_again"]) or "-"
+        ratio = _times(result["goodput_ratio"].get(name))
+        lines.append(f"| {NAMES[name]} | {_rate(found['best_rate'])} | {ratio} | {again} |")
+    lines += ["", *_by_objective(result), "", "![latency and goodput](compare-rates.png)", ""]
+    if result["overload"] is not None:
+        lines += _overload(result["overload"], result["comparison"]["max_trajectories"])
+    return "\n".join(lines) + "\n"
+
+
+def _by_objective(result: dict[str, Any]) -> list[str]:
+    """Judge the probed rates by other objectives too."""
+    first = next(iter(result["results"].values()))
+    objectives = list(first["best_rate_by_objective"])
+    lines = [
+        "Highest probed rate for other objectives:",
+        "",
+        "| served by | " + " | ".join(objectives) + " |",
+        "|---|" + "---:|" * len(objectives),
+    ]
+    for name, found in result["results"].items():
+        rates = [_rate(found["best_rate_by_objective"][objective]) for objective in objectives]
+        lines.append(f"| {NAMES[name]} | " + " | ".join(rates) + " |")
+    return lines
+
+
+def _overload(overload: dict[str, Any], bound: int) -> list[str]:
+    lines = [
+        f"## Overload, with a bound of {bound} trajectories on the queue",
+        "",
+        f"Saturated it solves {overload['capacity']:.1f} requests/s.",
+        "",
+        "| offered | solved/s | refused | p50, p99 to the first solution, ms | p99 against "
+        "saturation | p50, p99 of a refusal, ms |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for multiple, run in overload["runs"].items():
+        refused = run["ends"].get("refused", 0) / run["num_requests"]
+        lines.append(
+            f"| {multiple}x | {run['throughput']:.1f} | {refused:.1%} "
+            f"| {_pair(run['first_solution_ms'])} "
+            f"| {_times(overload['first_solution_p99_ratio'][multiple])} "
+            f"| {_pair(run['refusal_ms'])} |"
+        )
+    return [*lines, ""]
+
+
+def _rate(rate: float | None) -> str:
+    return "none" if rate is None else f"{rate:.2f}"
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}x"
+
+
+def _pair(quantiles: dict[str, float | None]) -> str:
+    return ", ".join(
+        "-" if quantiles[name] is None else f"{quantiles[name]:.1f}" for name in ("p50", "p99")
+    )

@@ -1,0 +1,95 @@
+"""Starts a server to compare with, waits until it answers, and ends it with all its children."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gram_server.bench.load.client import Form, Target
+from gram_server.errors import ServerError
+
+START_S = 180.0
+STOP_S = 20.0
+
+
+class TargetNotReady(ServerError):
+    """A server to compare with did not come up."""
+
+    code = "target_not_ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """How one of the servers is started and asked."""
+
+    name: str
+    arguments: tuple[str, ...]
+    """What follows ``python``; the port and the rest come after."""
+    health: str = "/health"
+    form: Form = "body"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def running(
+    contender: Contender, *, models: Sequence[str], num_threads: int, log: Path, timeout_s: float
+) -> Iterator[Target]:
+    """Run a server for as long as the context is open."""
+    port = _free_port()
+    command = [sys.executable, *contender.arguments, "--port", str(port)]
+    command += ["--num-threads", str(num_threads)]
+    command += [part for model in models for part in ("--model", model)]
+    # All of them wait for their threads alike: see the command line's own setting.
+    environment = {**os.environ, "GOMP_SPINCOUNT": "3000", **contender.environment}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_ready(process, url + contender.health, contender.name)
+        yield Target(url=url, form=contender.form, timeout_s=timeout_s)
+    finally:
+        _end(process)
+
+
+def _wait_ready(process: "subprocess.Popen[bytes]", url: str, name: str) -> None:
+    end_s = time.monotonic() + START_S
+    while time.monotonic() < end_s:
+        if process.poll() is not None:
+            raise TargetNotReady(f"{name} ended with status {process.returncode}")
+        if _answers(url):
+            return
+        time.sleep(0.2)
+    raise TargetNotReady(f"{name} is not ready after {START_S:.0f} s")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5.0) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask for an end, then end the whole group, which is the server's own."""
+    with suppress(subprocess.TimeoutExpired):
+        process.terminate()
+        process.wait(STOP_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
