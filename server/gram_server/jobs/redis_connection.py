@@ -35,6 +35,9 @@ LOST_CONNECTION = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutErro
 MAX_COLLISIONS = 10
 COLLISION_S = 0.02
 
+TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+"""Parts of a URL's query: who may sign Redis's certificate, and a certificate of our own."""
+
 WANTED_SETTINGS = {
     "maxmemory-policy": ("noeviction", "it may drop jobs when its memory is full"),
     "appendonly": ("yes", "a restart loses every job"),
@@ -199,6 +202,7 @@ def open_client(config: RedisConfig, *, num_retries: int) -> Client:
     retry = Retry(NoBackoff(), num_retries)
     if scheme in ("redis", "rediss", "unix"):
         return Redis.from_url(url, retry=retry, **options)
+    options |= _tls(url)
     if scheme in ("redis+sentinel", "rediss+sentinel"):
         return _open_sentinel(url, retry=retry, options=options)
     if scheme in ("redis+cluster", "rediss+cluster"):
@@ -218,9 +222,8 @@ def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
         "socket_timeout": options["socket_connect_timeout"],
         "socket_connect_timeout": options["socket_connect_timeout"],
         "password": query.get("sentinel_password"),
+        **_tls(url),
     }
-    if parts.scheme.startswith("rediss"):
-        account["ssl"] = True
     hosts = _hosts(url, 26379)
     sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(
@@ -232,8 +235,18 @@ def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
 def _open_cluster(url: str, *, options: dict[str, Any]) -> RedisCluster:
     """Open ``redis+cluster://user:password@host:port,host:port``."""
     nodes = [ClusterNode(host, port) for host, port in _hosts(url, 6379)]
-    has_tls = urlsplit(url).scheme.startswith("rediss")
-    return RedisCluster(startup_nodes=nodes, ssl=has_tls, **_account(url), **options)
+    return RedisCluster(startup_nodes=nodes, **_account(url), **options)
+
+
+def _tls(url: str) -> dict[str, Any]:
+    """Return what ``rediss+…`` URLs say of TLS, in the words of ``rediss://``."""
+    parts = urlsplit(url)
+    if not parts.scheme.startswith("rediss"):
+        return {}
+    query = dict(parse_qsl(parts.query))
+    tls: dict[str, Any] = {name: query[name] for name in TLS_FILES if name in query}
+    checks_hostname = query.get("ssl_check_hostname", "true").lower() not in ("false", "no", "0")
+    return {"ssl": True, "ssl_check_hostname": checks_hostname, **tls}
 
 
 def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:
