@@ -78,6 +78,7 @@ def engine_options(command: Command) -> Command:
 @main.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8000]")
+@click.option("--metrics-port", type=int, help="Port of /metrics alone, without a key.")
 @click.option("--max-trajectories", type=int, help="Bound of the queue, in trajectories.")
 @click.option("--keys", help="File of API keys; see gram-server key.")
 @engine_options

@@ -13,11 +13,12 @@ import time
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from gram_server.api import Context
+from gram_server.api import Context, MetricsPort
 from gram_server.app import create_app
 from gram_server.child import ChildWorker
+from gram_server.errors import ConfigError
 from gram_server.http_protocol import patient_protocol
 from gram_server.settings import Settings
 
@@ -44,10 +45,11 @@ class DrainingServer(uvicorn.Server):
         """Start listening, and say where."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
-        for server in self.servers:
-            for listener in server.sockets:
-                host, port = listener.getsockname()[:2]
-                logger.info("listening on http://%s:%d", host, port)
+        beside = [listener.getsockname() for listener in (sockets or [])[1:]]
+        for listener in (listener for server in self.servers for listener in server.sockets):
+            what = "metrics" if listener.getsockname() in beside else "listening"
+            host, port = listener.getsockname()[:2]
+            logger.info("%s on http://%s:%d", what, host, port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, end at the second."""
@@ -82,11 +84,27 @@ class DrainingServer(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Serve until told to stop."""
     app = create_app(settings)
-    DrainingServer(_config(app, settings), app.state.context, app.state.child).run()
+    context, port = app.state.context, settings.http.metrics_port
+    if port is None:
+        config, sockets = _config(app, settings), None
+    else:
+        beside = _listen(settings.http.host, port)
+        whole = MetricsPort(app, context, port=beside.getsockname()[1])
+        config = _config(whole, settings)
+        sockets = [config.bind_socket(), beside]
+    DrainingServer(config, context, app.state.child).run(sockets)
     logger.info("stopped")
 
 
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError("metrics_port", port, f"cannot be listened on: {error}") from error
+
+
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=settings.http.host,

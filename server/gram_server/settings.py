@@ -23,6 +23,8 @@ class HttpConfig:
     host: str = "127.0.0.1"
     port: int = 8000
     """0 takes a free port; the log line of the start names it."""
+    metrics_port: int | None = None
+    """Port of ``/metrics`` alone, without a key; None serves it beside the rest."""
     max_body_bytes: int = 1 << 20
     max_width: int = 1024
     max_depth: int = 1024
@@ -46,7 +48,10 @@ class HttpConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""
-        _require(0 <= self.port <= 65535, "port", self.port, "must be 0 .. 65535")
+        for name, port in (("port", self.port), ("metrics_port", self.metrics_port or 0)):
+            _require(0 <= port <= 65535, name, port, "must be 0 .. 65535")
+        is_taken = self.port != 0 and self.metrics_port == self.port
+        _require(not is_taken, "metrics_port", self.metrics_port, "is the port of the rest")
         for name in ("max_body_bytes", "max_width", "max_depth", "max_deadline_ms", "max_batch"):
             _require_positive(self, name)
         for name in ("sse_heartbeat_s", "body_timeout_s", "header_timeout_s", "max_wait_s"):

@@ -6,7 +6,7 @@ from gram_server.api.context import Context, Lifecycle
 from gram_server.api.errors import add_error_handlers
 from gram_server.api.fleet import Fleet
 from gram_server.api.generate import generate_router
-from gram_server.api.health import health_router
+from gram_server.api.health import MetricsPort, health_router
 from gram_server.api.jobs import jobs_router
 from gram_server.api.openapi import document_builder
 from gram_server.api.page import page_router
@@ -19,6 +19,7 @@ __all__ = [
     "Fleet",
     "KeyFile",
     "Lifecycle",
+    "MetricsPort",
     "RequestId",
     "add_error_handlers",
     "catalog_router",

@@ -3,8 +3,14 @@
 Busy is not dead: ``/livez`` fails only when the engine has work and makes no progress.
 """
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import APIRouter
+from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gram_server.api.context import Context
 from gram_server.api.openapi import KEY_PROBLEMS, problems
@@ -51,6 +57,12 @@ def health_router(context: Context) -> APIRouter:
             raise NotReady("; ".join(reasons))
         return Status(status="started")
 
+    if context.settings.http.metrics_port is None:
+        _add_metrics(router, context)
+    return router
+
+
+def _add_metrics(router: APIRouter, context: Context) -> None:
     @router.get(
         "/metrics",
         operation_id="metrics",
@@ -64,7 +76,27 @@ def health_router(context: Context) -> APIRouter:
         """Metrics of the server and its worker in the text format of Prometheus."""
         return Response(await expose_metrics(context), media_type=METRICS_MEDIA_TYPE)
 
-    return router
+
+class MetricsPort:
+    """Serves the metrics, and nothing else, to who comes in by a port of their own."""
+
+    def __init__(self, app: ASGIApp, context: Context, *, port: int) -> None:
+        """Leave what comes in by any other port to the application."""
+        self._app = app
+        self._port = port
+        self._metrics = Starlette(routes=[Route("/metrics", _metrics_of(context))])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        is_ours = scope["type"] != "lifespan" and scope["server"][1] == self._port
+        await (self._metrics if is_ours else self._app)(scope, receive, send)
+
+
+def _metrics_of(context: Context) -> Callable[[Request], Awaitable[Response]]:
+    async def metrics(request: Request) -> Response:
+        return Response(await expose_metrics(context), media_type=METRICS_MEDIA_TYPE)
+
+    return metrics
 
 
 async def why_not_ready(context: Context) -> list[str]:
