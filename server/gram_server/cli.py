@@ -64,6 +64,8 @@ def engine_options(command: Command) -> Command:
             default=None,
             help="Bit-equal answers for any batch mix, or the smallest batch that fits.",
         ),
+        click.option("--metrics-port", type=int, help="Port of a worker's own metrics."),
+        click.option("--metrics-host", help="Address of them.  [default: 127.0.0.1]"),
         click.option("--drain-s", type=float, help="Seconds for live jobs when stopping."),
         click.option("--store", help="Redis URL of the queue; none keeps it in memory."),
         click.option("--queue-name", help="Queue in that Redis.  [default: gram]"),

@@ -137,6 +137,8 @@ async def expose_metrics(context: Context) -> bytes:
         num_running=stats.num_running,
         reserved_trajectories=stats.reserved_trajectories,
         redelivered=stats.redelivered,
+        dead_letters=stats.dead_letters,
+        store_errors=stats.store_errors,
         engine_restarts=context.num_restarts(),
         models=context.fleet.models,
         jobs=stats.counts,

@@ -32,6 +32,8 @@ CONNECT_S = 1.0
 MAX_CONNECTIONS = 16
 
 LOST_CONNECTION = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
+ERROR_KINDS = ("unreachable", "refused", "not_tried")
+"""``not_tried``: Redis could not be reached a moment before."""
 MAX_COLLISIONS = 10
 COLLISION_S = 0.02
 
@@ -62,6 +64,8 @@ class RedisConnection:
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._down_until_s = 0.0
         self._abandoned: set[asyncio.Future[Any]] = set()
+        self.num_errors = dict.fromkeys(ERROR_KINDS, 0)
+        """Calls that failed, by kind."""
 
     @property
     def is_down(self) -> bool:
@@ -124,16 +128,19 @@ class RedisConnection:
     async def _guard(self, work: Any, timeout_s: float) -> Any:
         """Return what the work returns; raise ``StoreUnavailable`` for every failure."""
         if self.is_down:
+            self.num_errors["not_tried"] += 1
             work.close()
             raise StoreUnavailable("Redis cannot be reached")
         try:
             reply = await self._answer(asyncio.ensure_future(work), timeout_s)
         except LOST_CONNECTION as error:
+            self.num_errors["unreachable"] += 1
             if not self._down_until_s:
                 logger.error("Redis cannot be reached: %r", error)
             self._down_until_s = time.monotonic() + DOWN_S
             raise StoreUnavailable("Redis cannot be reached") from error
         except RedisError as error:
+            self.num_errors["refused"] += 1
             logger.error("Redis refused: %s", error)
             raise StoreUnavailable(f"Redis takes nothing now: {_kind_of(error)}") from error
         if self._down_until_s:

@@ -156,7 +156,7 @@ class RedisStore:
         """Return what the queue holds now."""
         self._start()
         reply = await self._connection.run("stats")
-        _, reserved, running, redelivered, _, rate, classes, reports, counts = reply
+        _, reserved, running, redelivered, dead, rate, classes, reports, counts = reply
         return QueueStats(
             classes=tuple(
                 ClassStats(num_jobs=jobs, num_trajectories=width, oldest_age_s=float(age))
@@ -167,6 +167,8 @@ class RedisStore:
             max_trajectories=self._config.max_trajectories,
             service_rate=float(rate),
             redelivered=redelivered,
+            dead_letters=dead,
+            store_errors=dict(self._connection.num_errors),
             counts=load_counts(counts),
             workers=tuple(load_report(from_bytes(report)) for report in reports),
         )

@@ -45,6 +45,10 @@ class QueueStats:
     """Jobs ever accepted, and ever ended by how; those of a batch, and not the batch."""
     redelivered: int = 0
     """How often a job went back to the queue because its worker was lost, ever."""
+    dead_letters: int = 0
+    """How many jobs cost so many workers that they failed, ever."""
+    store_errors: Mapping[str, int] = field(default_factory=dict)
+    """Calls of this process to the store that failed, by kind."""
     workers: tuple[WorkerReport, ...] = field(default=())
     """Last report of every connected worker."""
 

@@ -41,6 +41,8 @@ class ServiceGauges:
     num_running: int
     reserved_trajectories: int
     redelivered: int
+    dead_letters: int
+    store_errors: Mapping[str, int]
     engine_restarts: int
     models: Sequence[ModelReport]
     jobs: Mapping[JobCount, int]
@@ -147,6 +149,12 @@ class _Gauges:
         )
         self._model = self.add("model_info", "Models loaded.", ("model", "task", "fingerprint"))
         self._restarts = _Total("engine_restarts", "Times the worker was started again.", registry)
+        self._dead = _Total(
+            "dead_letter", "Jobs that failed as they cost too many workers.", registry
+        )
+        self._errors = _Total(
+            "redis_errors", "Calls of this process to Redis that failed.", registry, ("kind",)
+        )
         self._redelivered = _Total(
             "queue_redelivered", "Times a job was queued again as its worker was lost.", registry
         )
@@ -169,15 +177,22 @@ class _Gauges:
             self._model.labels(model.name, model.task, model.fingerprint).set(1)
         self._restarts.follow(state.engine_restarts)
         self._redelivered.follow(state.redelivered)
+        self._dead.follow(state.dead_letters)
+        for kind, total in state.store_errors.items():
+            self._errors.follow(total, kind)
 
 
 class _Total:
     """A counter that follows a total which is kept elsewhere and never falls."""
 
-    def __init__(self, name: str, help_text: str, registry: CollectorRegistry) -> None:
-        self._counter = Counter(f"gram_{name}", help_text, registry=registry)
-        self._seen = 0
+    def __init__(
+        self, name: str, help_text: str, registry: CollectorRegistry, labels: Sequence[str] = ()
+    ) -> None:
+        self._counter = Counter(f"gram_{name}", help_text, labels, registry=registry)
+        self._seen: dict[tuple[str, ...], int] = {}
 
-    def follow(self, total: int) -> None:
-        self._counter.inc(max(total - self._seen, 0))
-        self._seen = max(total, self._seen)
+    def follow(self, total: int, *labels: str) -> None:
+        seen = self._seen.get(labels, 0)
+        counter = self._counter.labels(*labels) if labels else self._counter
+        counter.inc(max(total - seen, 0))
+        self._seen[labels] = max(total, seen)

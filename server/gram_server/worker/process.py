@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
 from gram_server.engine import EngineEvent
 from gram_server.heartbeat import Heartbeat
 from gram_server.job import ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.store import WorkerStore
 from gram_server.metrics.engine import EngineMetrics
+from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
 from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import EngineLoop, Stop
@@ -69,6 +70,7 @@ class WorkerProcess:
         written = None if heartbeat is None else Heartbeat(heartbeat)
         self._is_alone = is_supervised
         self._heartbeat = written if is_supervised else Watchdog(config.hang_s, written)
+        self._is_supervised = is_supervised
         self._registry = CollectorRegistry()
         self._metrics = EngineMetrics(self._registry)
         self._phases: dict[str, float] = {}
@@ -90,6 +92,8 @@ class WorkerProcess:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._on_signal())
+        if self._config.metrics_port is not None:
+            self._serve_metrics(self._config.metrics_port)
         store_thread = threading.Thread(target=self._run_store_thread, name="store", daemon=True)
         store_thread.start()
         loop = self._load()
@@ -99,6 +103,11 @@ class WorkerProcess:
         if self._failure is not None:
             raise self._failure
 
+    def _serve_metrics(self, port: int) -> None:
+        host = self._config.metrics_host
+        server, _ = start_http_server(port, addr=host, registry=self._registry)
+        logger.info("metrics on http://%s:%d/metrics", host, server.server_port)
+
     def _load(self) -> EngineLoop:
         """Bring up every model, and leave the garbage collector little to look at."""
         if self._config.num_threads is not None:
@@ -107,6 +116,8 @@ class WorkerProcess:
             self._lanes = [
                 load_lane(info, self._config) for info in wanted_models(self._config.models)
             ]
+        if (device := resolve_device(self._config.device)).startswith("cuda"):
+            watch_gpu(self._registry, str(torch.cuda.get_device_properties(device).uuid))
         with self._phase("warm_up"):
             unseen = throwaway_metrics()
             for lane in self._lanes:
@@ -187,7 +198,7 @@ class WorkerProcess:
             num_slots=self._config.num_slots * len(self._lanes),
             live_trajectories=self._loop.num_live if self._loop else 0,
             waiting_trajectories=self._loop.num_waiting if self._loop else 0,
-            metrics_text=generate_latest(self._registry).decode(),
+            metrics_text=generate_latest(self._registry).decode() if self._is_supervised else "",
         )
 
 

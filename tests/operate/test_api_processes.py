@@ -1,0 +1,189 @@
+"""Several API processes on one Redis under load, scraped all the while.
+
+``python tests/operate/test_api_processes.py`` runs the long form: 4 processes, 10,000 jobs.
+"""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aiohttp
+import pytest
+
+from tests.conftest import RedisServer
+
+GRID = "1.34341221434321"
+Sample = dict[str, float]
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[list[dict[str, str]]]:
+    """Run a command of gram-server; yield its log as it grows."""
+    command = [sys.executable, "-m", "gram_server.cli", *arguments]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    lines: list[dict[str, str]] = []
+
+    def follow() -> None:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if line.startswith("{"):
+                lines.append(json.loads(line))
+
+    reader = threading.Thread(target=follow, daemon=True)
+    reader.start()
+    try:
+        yield lines
+    finally:
+        running.terminate()
+        running.wait(30.0)
+        reader.join(5.0)
+        running.stderr.close()
+
+
+def address(lines: list[dict[str, str]], words: str) -> str:
+    """Wait until the log says where something listens."""
+    end_s = time.monotonic() + 60.0
+    while time.monotonic() < end_s:
+        for line in list(lines):
+            if line["message"].startswith(words):
+                return line["message"].removeprefix(words)
+        time.sleep(0.05)
+    raise AssertionError(lines)
+
+
+async def scrape(session: aiohttp.ClientSession, url: str) -> Sample:
+    async with session.get(url) as response:
+        text = await response.text()
+    samples = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    assert len({name for name, _ in samples}) == len(samples), "a series is told twice"
+    return {name: float(value) for name, value in samples}
+
+
+def is_counter(name: str) -> bool:
+    return any(part in name for part in ("_total", "_bucket", "_count", "_sum"))
+
+
+def falls(before: Sample, after: Sample) -> list[str]:
+    """Return the counters that went down, or away."""
+    return [
+        name
+        for name, value in before.items()
+        if is_counter(name) and after.get(name, -1.0) < value - 1e-9
+    ]
+
+
+async def watch(session: aiohttp.ClientSession, urls: list[str], found: list[str]) -> None:
+    """Scrape every process until cancelled; note what fell."""
+    last: dict[str, Sample] = {}
+    while True:
+        for url in urls:
+            sample = await scrape(session, url)
+            found += falls(last.get(url, {}), sample)
+            last[url] = sample
+        await asyncio.sleep(0.1)
+
+
+async def load(
+    urls: list[str], num_jobs: int, metrics: list[str]
+) -> "tuple[Counter[str], list[str]]":
+    """Ask every process in turn, 16 at a time; return how the answers were and what fell."""
+    outcomes: Counter[str] = Counter()
+    found: list[str] = []
+    async with aiohttp.ClientSession() as session:
+        watching = asyncio.create_task(watch(session, metrics, found))
+        numbers = iter(range(num_jobs))
+
+        async def ask() -> None:
+            for number in numbers:
+                url = f"{urls[number % len(urls)]}/solve?width=1&depth=1&seed={number}"
+                body = GRID if number % 50 else "44" + GRID[2:]
+                async with session.post(url, data=body) as response:
+                    answer = await response.json()
+                    outcomes[str(answer["status"])] += 1
+
+        await asyncio.gather(*(ask() for _ in range(16)))
+        # Where a scrape failed, it says so here.
+        assert not watching.done() or watching.result()
+        watching.cancel()
+    return outcomes, found
+
+
+async def totals(metrics: list[str]) -> "tuple[Counter[str], dict[str, set[str]]]":
+    """Return the requests by outcome, summed over processes, and the values of every label."""
+    counted: Counter[str] = Counter()
+    labels: dict[str, set[str]] = {}
+    async with aiohttp.ClientSession() as session:
+        for url in metrics:
+            for name, value in (await scrape(session, url)).items():
+                if name.startswith("gram_requests_total{"):
+                    outcome = name.partition('outcome="')[2].partition('"')[0]
+                    counted[outcome] += round(value)
+                for part in name.partition("{")[2].rstrip("}").split('",'):
+                    key, _, text = part.partition('="')
+                    labels.setdefault(key, set()).add(text.rstrip('"'))
+    return counted, labels
+
+
+def check_processes(redis_url: str, *, num_processes: int, num_jobs: int) -> "Counter[str]":
+    with ExitStack() as stack:
+        shared = ("--store", redis_url, "--log-level", "info")
+        worker = stack.enter_context(
+            process(
+                *("worker", "--model", "sudoku-4x4", "--num-threads", "1", "--metrics-port", "0"),
+                *shared,
+            )
+        )
+        logs = [
+            stack.enter_context(process("serve", "--port", "0", *shared))
+            for _ in range(num_processes)
+        ]
+        urls = [address(lines, "listening on ") for lines in logs]
+        metrics = [f"{url}/metrics" for url in urls] + [address(worker, "metrics on ")]
+        asyncio.run(until_ready(urls))
+        outcomes, found = asyncio.run(load(urls, num_jobs, metrics))
+        assert found == []
+        counted, labels = asyncio.run(totals(metrics))
+    assert counted["invalid"] == outcomes.pop("422")
+    for status in ("solved", "unsolved"):
+        assert counted[status] == outcomes[status], status
+    assert sum(counted.values()) == num_jobs
+    few = {name: values for name, values in labels.items() if name != "le"}
+    assert max(len(values) for values in few.values()) <= 12, few
+    return counted
+
+
+async def until_ready(urls: list[str]) -> None:
+    async with aiohttp.ClientSession() as session:
+        for url in urls:
+            # The server has no word for us when it becomes ready.
+            while (await session.get(f"{url}/readyz")).status != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+
+@pytest.mark.redis
+@pytest.mark.slow
+def test_no_counter_of_several_api_processes_falls_and_their_totals_are_the_clients(
+    redis_url: str,
+) -> None:
+    check_processes(redis_url, num_processes=2, num_jobs=300)
+
+
+if __name__ == "__main__":
+    assert shutil.which("redis-server"), "install redis-server"
+    with TemporaryDirectory() as folder:
+        server = RedisServer(Path(folder)).start()
+        started_s = time.monotonic()
+        result = check_processes(server.url, num_processes=4, num_jobs=10_000)
+        server.stop()
+        took_s = round(time.monotonic() - started_s, 1)
+        sys.stdout.write(json.dumps({"requests": dict(result), "seconds": took_s}) + "\n")
