@@ -1,6 +1,7 @@
 """A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
 
-Models with token mixing or prefix tokens have no such form: their own ``supervision_step`` runs.
+Models with token mixing, prefix tokens, heads for near cells or another gate have no such form:
+their own ``supervision_step`` runs.
 """
 
 import math
@@ -8,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
+from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, GramConfig
 from gram_core.guidance import GuidanceHead
 from gram_core.layers import NORM_EPSILON, Attention, Block, Stack, rotary_table
 from gram_core.model import Gram
@@ -20,9 +21,19 @@ from gram_kernels.stochastic_update import GuidanceWeights
 from gram_kernels.supervision_step import StackWeights, StepWeights
 
 
-def has_step_weights(config: GramConfig) -> bool:
-    """Return whether a model of this architecture can be given as plain tensors."""
-    return config.mixer != "token" and config.num_prefix_tokens == 0
+def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
+    """Return whether a model of this architecture for these units can be given as plain tensors."""
+    # Cells of a line of the layout have an order, and are turned by it; those of a unit have none.
+    has_ordered_groups = (
+        bool(grouped_kinds(config.head_kinds)) and not units and config.rotary != "none"
+    )
+    return (
+        config.mixer != "token"
+        and config.num_prefix_tokens == 0
+        and config.gate == "silu"
+        and NEAR not in config.head_kinds
+        and not has_ordered_groups
+    )
 
 
 def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:

@@ -15,7 +15,9 @@ from gram_core.model import Gram, answer
 from gram_core.solve import unit_tables
 from gram_core.state import LatentState, NoiseKey
 from gram_core.step_weights import step_weights
+from gram_kernels import philox
 from gram_kernels.supervision_step import NUM_FACTS, StepRows, bind
+from gram_kernels.supervision_step.native import NativeStep, normals, product_kind, refusal
 from gram_kernels.verify import verify
 
 Guard = Callable[[Tensor], Tensor]
@@ -73,6 +75,21 @@ def random_rows(model: Gram, task: puzzles.Task, guard: Guard) -> StepRows:
     )
     tables: Any = [None if table is None else guard(table) for table in rows]
     return StepRows(*tables)
+
+
+def rounded_to_bfloat16(model: Gram) -> Gram:
+    """Return the model with weights that the matrix unit can take as they are."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.bfloat16().float()
+    return model
+
+
+@pytest.fixture
+def has_native() -> bool:
+    """Skip a test where the step cannot be built."""
+    if refusal():
+        pytest.skip(refusal())
+    return True
 
 
 def copied(rows: StepRows, guard: Guard) -> StepRows:
@@ -200,3 +217,121 @@ def test_numbers_that_are_not_finite_are_said_and_kept_to_their_row(guarded: Gua
     assert rows.facts[:, 2].tolist() == [1, 0, 1, 1]
     kept = torch.tensor([0, 2, 3], device=rows.high.device)
     assert torch.equal(rows.high[kept], sound.high[kept])
+
+
+# An activation in two bfloat16 parts is right to 2^-17 of its size.
+NATIVE_TOLERANCES = {"vector": 3e-5, "matrix": 2e-3}
+
+
+@pytest.mark.usefixtures("has_native")
+@pytest.mark.parametrize("unit", NATIVE_TOLERANCES)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_native_code_agrees_with_the_reference(name: str, unit: str, guarded: Guard) -> None:
+    model, task = random_model(name)
+    units, weights = unit_tables(task), step_weights(rounded_to_bfloat16(model), task.units)
+    expected = random_rows(model, task, torch.clone)
+    made = copied(expected, lambda x: guarded(x).cpu())
+    bind(expected, weights, units, dtype=torch.float64, backend="reference")(NUM_ROWS)
+    if unit == "matrix" and product_kind() != "matrix":
+        pytest.skip("this processor has no matrix unit")
+    NativeStep(made, weights, units, may_use_matrix_unit=unit == "matrix")(NUM_ROWS)
+    tolerance = NATIVE_TOLERANCES[unit]
+    for table, truth in ((made.high, expected.high), (made.low, expected.low)):
+        torch.testing.assert_close(table, truth, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(value_of(made), value_of(expected), atol=tolerance, rtol=tolerance)
+    assert torch.equal(made.keys, expected.keys)
+    assert torch.equal(made.facts[:, :4], expected.facts[:, :4])
+    assert torch.equal(made.facts[:, NUM_FACTS:], expected.facts[:, NUM_FACTS:])
+
+
+def many_rows(model: Gram, task: puzzles.Task, num_rows: int) -> StepRows:
+    """Return rows with keys of their own, on givens of a few instances."""
+    few = random_rows(model, task, torch.clone)
+    copies = torch.arange(num_rows) % NUM_ROWS
+    rng = torch.Generator().manual_seed(9)
+    shape = (num_rows, *few.high.shape[1:])
+    return few._replace(
+        high=torch.randn(shape, generator=rng),
+        low=torch.randn(shape, generator=rng),
+        givens=few.givens[copies].contiguous(),
+        keys=torch.randint(0, 2**40, (3, num_rows), generator=rng),
+        adjacency=None if few.adjacency is None else few.adjacency[copies].contiguous(),
+        facts=few.facts[copies].contiguous(),
+        num_live=torch.tensor([num_rows], dtype=torch.int32),
+    )
+
+
+@pytest.mark.usefixtures("has_native")
+@pytest.mark.parametrize("unit", NATIVE_TOLERANCES)
+@pytest.mark.parametrize("name", ["odd sizes", "edges"])
+def test_natively_a_trajectory_gets_the_same_bits_in_any_batch_order_and_number_of_threads(
+    name: str, unit: str
+) -> None:
+    model, task = random_model(name)
+    weights, units = step_weights(rounded_to_bfloat16(model), task.units), unit_tables(task)
+    rows = many_rows(model, task, 11)
+    order = torch.randperm(11, generator=torch.Generator().manual_seed(1))
+    some: list[tuple[StepRows, Tensor]] = [
+        (copied_at(rows, chosen), chosen)
+        for chosen in (order, order[:1], order[3:8], torch.arange(11))
+    ]
+    threads = torch.get_num_threads()
+    NativeStep(rows, weights, units, may_use_matrix_unit=unit == "matrix")(11)
+    try:
+        torch.set_num_threads(3)
+        for batch, _ in some:
+            NativeStep(batch, weights, units, may_use_matrix_unit=unit == "matrix")(len(batch.high))
+    finally:
+        torch.set_num_threads(threads)
+    for batch, chosen in some:
+        assert torch.equal(batch.high, rows.high[chosen])
+        assert torch.equal(batch.low, rows.low[chosen])
+        assert torch.equal(batch.facts, rows.facts[chosen])
+
+
+def copied_at(rows: StepRows, chosen: Tensor) -> StepRows:
+    return rows._replace(
+        high=rows.high[chosen],
+        low=rows.low[chosen],
+        givens=rows.givens[chosen],
+        keys=rows.keys[:, chosen].contiguous(),
+        adjacency=None if rows.adjacency is None else rows.adjacency[chosen],
+        facts=rows.facts[chosen],
+        num_live=torch.tensor([len(chosen)], dtype=torch.int32),
+    )
+
+
+@pytest.mark.usefixtures("has_native")
+def test_natively_rows_that_are_not_live_or_not_finite_touch_no_other() -> None:
+    model, task = random_model("sudoku")
+    weights, units = step_weights(model, task.units), unit_tables(task)
+    sound = random_rows(model, task, torch.clone)
+    spoilt = copied(sound, torch.clone)
+    spoilt.high[1] = float("nan")
+    spoilt.num_live.fill_(3)
+    before = copied(spoilt, torch.clone)
+    for rows in (sound, spoilt):
+        step = NativeStep(rows, weights, units)
+        step(NUM_ROWS)
+        step(NUM_ROWS)
+    assert spoilt.facts[:3, 2].tolist() == [1, 0, 1]
+    for row in (0, 2):
+        assert torch.equal(spoilt.high[row], sound.high[row])
+        assert torch.equal(spoilt.facts[row], sound.facts[row])
+    assert torch.equal(spoilt.high[3], before.high[3])
+    assert torch.equal(spoilt.facts[3], before.facts[3])
+    assert torch.equal(spoilt.keys[:, 3], before.keys[:, 3])
+
+
+@pytest.mark.usefixtures("has_native")
+@pytest.mark.parametrize("seed", [0, 1, -1, 2**63 - 1, 12345678901234567])
+def test_native_noise_is_that_of_philox(seed: int) -> None:
+    for count, trajectory, step in ((1, 0, 0), (255, 3, 7), (20001, 2**31, 2**32 - 1)):
+        made = normals(count, seed=seed, trajectory=trajectory, step=step, transition=2, stream=1)
+        expected = philox.normals(
+            *(torch.tensor([number]) for number in (seed, trajectory, step)),
+            transition=2,
+            stream=1,
+            count=count,
+        )
+        torch.testing.assert_close(made, expected[0], atol=4e-6, rtol=4e-6)

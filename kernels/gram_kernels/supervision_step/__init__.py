@@ -1,6 +1,6 @@
 """A whole supervision step: T transitions, decode, heads, verification, in place on rows."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 
@@ -18,11 +18,15 @@ __all__ = [
     "NUM_FACTS",
     "StackWeights",
     "Step",
+    "StepBackend",
     "StepRows",
     "StepWeights",
     "bind",
     "can_fuse",
 ]
+
+StepBackend = Backend | Literal["native"]
+"""``native`` is C for processors; see ``native.refusal`` for whether it can be had."""
 
 _MAX_FUSED_DIM = 128
 _MAX_FUSED_TOKENS = 128
@@ -48,7 +52,7 @@ def bind(
     units: UnitTables,
     *,
     dtype: torch.dtype = torch.float16,
-    backend: Backend = "auto",
+    backend: StepBackend = "auto",
 ) -> Step:
     """Return the step of rows: one kernel where it can be, else a sequence of ops.
 
@@ -57,8 +61,12 @@ def bind(
         weights: of the model.
         units: of the task.
         dtype: what products are computed in; sums are always float32.
-        backend: Triton or the reference.
+        backend: Triton, the reference, or native code.
     """
+    if backend == "native":
+        from gram_kernels.supervision_step.native import NativeStep
+
+        return NativeStep(rows, weights, units, dtype=dtype)
     device = rows.high.device
     weights, units = weights.to(device, dtype), units.to(device)
     is_triton = use_triton(rows.high, backend)

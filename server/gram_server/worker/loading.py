@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from gram_core.catalog import ModelInfo, find_model, shipped_models
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.step_weights import has_step_weights
 from gram_kernels.backend import has_triton
+from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished
-from gram_server.engine.cuda_runner import CudaRunner
+from gram_server.engine.fused_runner import FusedRunner
 from gram_server.engine.torch_runner import TorchRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics, ModelMetrics
@@ -31,7 +33,7 @@ class Lane:
     """A loaded model and the rows it runs on."""
 
     loaded: LoadedModel
-    runner: TorchRunner | CudaRunner
+    runner: TorchRunner | FusedRunner
 
     @property
     def info(self) -> ModelInfo:
@@ -70,11 +72,25 @@ def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:
 
 def make_runner(
     loaded: LoadedModel, *, num_slots: int, fixed_shape: bool
-) -> TorchRunner | CudaRunner:
-    """Return rows for a model: fused kernels on CUDA where the model can be given to them."""
-    has_kernels = has_triton() and has_step_weights(loaded.info.architecture)
-    make = CudaRunner if loaded.model.z0_high.is_cuda and has_kernels else TorchRunner
-    return make(loaded, num_slots=num_slots, fixed_shape=fixed_shape)
+) -> TorchRunner | FusedRunner:
+    """Return rows for a model: fused where it can be given as plain tensors, else torch's ops."""
+    backend = _step_backend(loaded)
+    if backend is None:
+        return TorchRunner(loaded, num_slots=num_slots, fixed_shape=fixed_shape)
+    return FusedRunner(loaded, num_slots=num_slots, fixed_shape=fixed_shape, backend=backend)
+
+
+def _step_backend(loaded: LoadedModel) -> Literal["triton", "native"] | None:
+    """Return what can run a fused step of the model on its device."""
+    if not has_step_weights(loaded.info.architecture, loaded.task.units):
+        return None
+    if loaded.model.z0_high.is_cuda:
+        return "triton" if has_triton() else None
+    why_not = refusal()
+    if why_not:
+        logger.warning("model %s runs by torch's own ops: %s", loaded.info.id, why_not)
+        return None
+    return "native"
 
 
 def warm_up(lane: Lane, metrics: ModelMetrics) -> None:

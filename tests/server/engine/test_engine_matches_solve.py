@@ -15,8 +15,11 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.solve import TrajectoryResult, solve, unit_tables
 from gram_core.views import view
+from gram_kernels.supervision_step.native import refusal
 from gram_kernels.verify import verify
 from gram_server.engine import Engine, EngineJob, Finished
+from gram_server.engine.fused_runner import FusedRunner
+from gram_server.engine.runner import Runner
 from gram_server.engine.torch_runner import TorchRunner
 from gram_server.metrics.engine import EngineMetrics
 
@@ -127,7 +130,7 @@ def _outcome(end: Finished) -> tuple[Any, int]:
 
 
 def _run_mix(
-    cases: Sequence[Case], runner: TorchRunner, rng: np.random.Generator
+    cases: Sequence[Case], runner: Runner, rng: np.random.Generator
 ) -> dict[str, Finished]:
     """Submit cases at random moments and run until all are done."""
     metrics = EngineMetrics(CollectorRegistry()).of("test")
@@ -187,6 +190,32 @@ def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(
     # The comparison means something only when both kinds of ends occurred.
     assert num_found > 50
     assert num_unsolved > 3
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_native_code_gives_the_bits_of_a_job_on_its_own_in_any_mix(
+    task: str, guessing_model: MakeModel
+) -> None:
+    if refusal():
+        pytest.skip(refusal())
+    loaded = guessing_model(task)
+    rng = np.random.default_rng(21)
+    num_found = num_shared = 0
+    for _ in range(NUM_MIXES // 4):
+        cases = _random_cases(task, rng)
+        num_slots, num_spares = int(rng.integers(2, 28)), int(rng.choice([0, 2, 28]))
+        runner = FusedRunner(loaded, num_slots=num_slots, num_spares=num_spares, backend="native")
+        ends = _run_mix(cases, runner, rng)
+        for number, case in enumerate(cases):
+            alone = FusedRunner(loaded, num_slots=WIDTH, backend="native")
+            assert _outcome(ends[str(number)]) == _outcome(_run_mix([case], alone, rng)["0"])
+            num_found += len(ends[str(number)].solutions)
+            # Bits differ from the plain loop's, so a close guess may fall the other way.
+            found = {key[4] for key in _outcome(ends[str(number)])[0]}
+            truth = {key[4] for key in _expected(case, loaded)[0]}
+            num_shared += len(found & truth)
+    assert num_found > 20
+    assert num_shared > 0.95 * num_found
 
 
 def test_halting_by_the_halt_head_keeps_what_the_plain_loop_would_answer_there(

@@ -1,6 +1,6 @@
 """The runner of fused kernels beside the plain one: the same rows, the same reports.
 
-Off a GPU it runs the reference ops, so what is tested is everything around the kernels.
+Off a GPU it runs the reference ops or native code, so what is tested is all around the kernels.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +16,10 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.puzzles.base import BLANK
 from gram_core.views import view
+from gram_kernels.supervision_step import StepBackend
+from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import EngineJob, Trajectory
-from gram_server.engine.cuda_runner import CudaRunner, buckets
+from gram_server.engine.fused_runner import FusedRunner, buckets
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import Arrangement, Slots
 from gram_server.engine.torch_runner import TorchRunner
@@ -76,7 +78,7 @@ def random_arrangements(task_name: str, num_ticks: int) -> Sequence[tuple[Arrang
 
 
 def report_of(
-    runner: TorchRunner | CudaRunner, arrangement: Arrangement, num_live: int
+    runner: TorchRunner | FusedRunner, arrangement: Arrangement, num_live: int
 ) -> StepReport:
     if arrangement.moves or arrangement.starts:
         runner.arrange(arrangement)
@@ -84,12 +86,17 @@ def report_of(
     return runner.read()
 
 
+@pytest.mark.parametrize("backend", ["reference", "native"])
 @pytest.mark.parametrize("task", ["sudoku-4x4", "nqueens-5", "graph-coloring-5"])
-def test_every_report_is_that_of_the_plain_runner(task: str, guessing_model: MakeModel) -> None:
+def test_every_report_is_that_of_the_plain_runner(
+    task: str, backend: StepBackend, guessing_model: MakeModel
+) -> None:
+    if backend == "native" and refusal():
+        pytest.skip(refusal())
     loaded = guessing_model(task)
     sizes: Any = {"num_slots": NUM_SLOTS, "num_spares": NUM_SPARES}
     plain = TorchRunner(loaded, **sizes)
-    fused = CudaRunner(loaded, **sizes, dtype=torch.float32, backend="reference")
+    fused = FusedRunner(loaded, **sizes, dtype=torch.float32, backend=backend)
     fused.warm_up()
     num_moves = num_valid = 0
     for arrangement, num_live in random_arrangements(task, 25):
@@ -112,7 +119,7 @@ def test_every_report_is_that_of_the_plain_runner(task: str, guessing_model: Mak
 
 
 def test_a_call_is_prepared_for_every_bucket(guessing_model: MakeModel) -> None:
-    runner = CudaRunner(guessing_model("sudoku-4x4"), num_slots=6, backend="reference")
+    runner = FusedRunner(guessing_model("sudoku-4x4"), num_slots=6, backend="reference")
     runner.warm_up()
     assert list(runner.capture_s) == buckets(6) == [1, 2, 4, 6]
     assert all(duration_s >= 0 for duration_s in runner.capture_s.values())

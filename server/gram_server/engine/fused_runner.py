@@ -1,13 +1,12 @@
-"""Rows of latent state that advance by fused kernels: the ``Runner`` for CUDA devices.
+"""Rows of latent state that advance by fused kernels: the ``Runner`` for models that have them.
 
-A supervision step is one replay of a captured graph, moves and starts are kernels, and the host
-waits in ``read`` only. Without CUDA the same code runs the plain reference, which is how its
-bookkeeping is tested.
+On CUDA a supervision step is one replay of a captured graph, moves and starts are kernels, and the
+host waits in ``read`` only. On a CPU a step is one call into native code, for the live rows alone.
 """
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +15,14 @@ from torch import Tensor
 from gram_core.checkpoint import LoadedModel
 from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
-from gram_kernels.backend import Backend
 from gram_kernels.slots import admit, compact
-from gram_kernels.supervision_step import NUM_FACTS, StepRows, bind, can_fuse
+from gram_kernels.supervision_step import NUM_FACTS, StepBackend, StepRows, bind, can_fuse
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import Arrangement
 from gram_server.engine.staging import Staging
+
+if TYPE_CHECKING:
+    from gram_kernels.backend import Backend
 
 WARM_UP_CALLS = 2
 """Calls before a capture: the first ones compile kernels and set up libraries."""
@@ -38,7 +39,7 @@ class Flight(NamedTuple):
     started_s: float
 
 
-class CudaRunner:
+class FusedRunner:
     """Static rows on one device, and one captured graph for each bucket of live rows."""
 
     def __init__(
@@ -48,8 +49,8 @@ class CudaRunner:
         num_slots: int,
         num_spares: int | None = None,
         fixed_shape: bool = True,
-        dtype: torch.dtype = torch.float16,
-        backend: Backend = "auto",
+        dtype: torch.dtype | None = None,
+        backend: StepBackend = "auto",
     ) -> None:
         """Allocate everything a tick needs, on the model's device.
 
@@ -59,7 +60,7 @@ class CudaRunner:
             num_spares: rows that keep paused trajectories; as many as slots by default.
             fixed_shape: let no row's bits depend on the load. Fused, they never do; libraries
                 pick their algorithms by the number of rows, so there all slots run always.
-            dtype: what products are computed in.
+            dtype: what products are computed in; by default float16 on CUDA, else float32.
             backend: of the kernels.
         """
         self.num_slots = num_slots
@@ -67,7 +68,8 @@ class CudaRunner:
         self.capture_s: dict[int, float] = {}
         model, task = loaded.model, loaded.task
         self._device = model.z0_high.device
-        self._backend = backend
+        self._backend: Backend = "auto" if backend == "native" else backend
+        self._is_native = backend == "native"
         num_rows = num_slots + self.num_spares
         self._rows = StepRows.allocate(
             num_rows,
@@ -77,14 +79,21 @@ class CudaRunner:
             device=str(self._device),
         )
         weights = step_weights(model, task.units)
-        self._step = bind(self._rows, weights, unit_tables(task), dtype=dtype, backend=backend)
+        is_cuda = self._device.type == "cuda"
+        self._step = bind(
+            self._rows,
+            weights,
+            unit_tables(task),
+            dtype=dtype or (torch.float16 if is_cuda else torch.float32),
+            backend=backend,
+        )
         is_random = model.config.initial_state == "random"
         self._initial = None if is_random else torch.stack((model.z0_high, model.z0_low))
         self._staging = Staging(task, num_rows=num_rows, device=self._device)
-        is_one_size = fixed_shape and not can_fuse(weights)
+        # Native code computes the live rows alone, whatever it is called for.
+        is_one_size = self._is_native or (fixed_shape and not can_fuse(weights))
         self._buckets = [num_slots] if is_one_size else buckets(num_slots)
         self._calls: dict[int, Callable[[], None]] = {}
-        is_cuda = self._device.type == "cuda"
         self._host_facts = torch.zeros(
             num_slots, self._rows.facts.shape[1], dtype=torch.int32, pin_memory=is_cuda
         )
@@ -139,7 +148,8 @@ class CudaRunner:
         if self._device.type == "cuda":
             arrived = torch.cuda.Event()
             arrived.record(torch.cuda.current_stream(self._device))
-        self._flight = Flight(facts, arrived, num_live, num_rows, started_s)
+        num_computed = num_live if self._is_native else num_rows
+        self._flight = Flight(facts, arrived, num_live, num_computed, started_s)
         self._staging.next_tick()
         self._started_s = None
 

@@ -1,0 +1,80 @@
+/* Attention within groups of cells, one trajectory at a time. */
+#ifndef GRAM_ATTENTION_H
+#define GRAM_ATTENTION_H
+
+#include "products.h"
+
+/* Copy one head's queries, keys and values of a group, turned by their position where it has one.
+ * Queries are scaled; keys go into panels (panel, channel, 32), values into (panel, cell, 32). */
+static void gather(const Model *m, const Scratch *s, const float *qkv, int64_t ld, int64_t head,
+                   const int32_t *members, int64_t size) {
+    const int64_t width = m->head_dim, half = width / 2;
+    const float scale = 1.0f / sqrtf((float)width);
+    const int is_turned = head >= m->first_turned;
+    for (int64_t place = 0; place < size; place++) {
+        const int64_t cell = members[place];
+        const float *q = qkv + cell * ld + head * width, *k = q + m->dim, *v = k + m->dim;
+        float *query = s->queries + place * width;
+        float *key = s->keys + place / PANEL * PANEL * width + place % PANEL;
+        for (int64_t c = 0; c < width; c++) query[c] = q[c] * scale, key[c * PANEL] = k[c];
+        if (is_turned) {
+            const float *cosine = m->cosines + cell * width, *sine = m->sines + cell * width;
+            for (int64_t c = 0; c < half; c++) {
+                float q0 = query[c], q1 = query[c + half];
+                query[c] = q0 * cosine[c] - q1 * sine[c];
+                query[c + half] = q1 * cosine[c + half] + q0 * sine[c + half];
+                key[c * PANEL] = k[c] * cosine[c] - k[c + half] * sine[c];
+                key[(c + half) * PANEL] = k[c + half] * cosine[c + half] + k[c] * sine[c + half];
+            }
+        }
+        for (int64_t c = 0; c < width; c += PANEL) {
+            int64_t count = width - c < PANEL ? width - c : PANEL;
+            memcpy(s->values + (c / PANEL * size + place) * PANEL, v + c, 4 * count);
+        }
+    }
+}
+
+/* Softmax over the first ``size`` scores of a row; the rest of the row becomes zero. */
+static void softmax(float *row, int64_t size, int64_t padded) {
+    for (int64_t j = size; j < padded; j++) row[j] = -INFINITY;
+    vf top = load(row);
+    for (int64_t j = WIDTH; j < padded; j += WIDTH) {
+        vf v = load(row + j);
+        top = choose(v > top, v, top);
+    }
+    const float highest = largest(top);
+    vf total = {0};
+    for (int64_t j = 0; j < padded; j += WIDTH) {
+        vf e = exponential(load(row + j) - highest);
+        store(row + j, e);
+        total += e;
+    }
+    const vf inverse = splat(1.0f / sum(total));
+    for (int64_t j = 0; j < padded; j += WIDTH) store(row + j, load(row + j) * inverse);
+}
+
+/* Mix one group's cells: (size, head_dim) results go to their cells of ``mixed``. */
+static void attend_group(const Model *m, const Scratch *s, const float *qkv, int64_t ld,
+                         int64_t group, const uint8_t *adjacency, float *mixed, int64_t ld_mixed) {
+    const int32_t *members = m->members + m->group_starts[group];
+    const int64_t size = m->group_starts[group + 1] - m->group_starts[group];
+    const int64_t head = m->group_heads[group], width = m->head_dim;
+    const int64_t padded = up_to(size, PANEL), padded_width = up_to(width, PANEL);
+    gather(m, s, qkv, ld, head, members, size);
+    for (int64_t j = 0; j < padded; j += PANEL)
+        wide_panel(s->queries, width, size, s->keys + j * width, width, s->scores + j, padded);
+    if (m->group_is_masked[group])
+        for (int64_t i = 0; i < size; i++)
+            for (int64_t j = 0; j < size; j++)
+                if (i != j && !adjacency[i * m->tokens + j]) s->scores[i * padded + j] = -INFINITY;
+    for (int64_t i = 0; i < size; i++)
+        softmax(s->scores + i * padded, size, up_to(size, WIDTH));
+    for (int64_t c = 0; c < padded_width; c += PANEL)
+        wide_panel(s->scores, padded, size, s->values + c * size, size, s->attended + c,
+                   padded_width);
+    for (int64_t i = 0; i < size; i++)
+        memcpy(mixed + members[i] * ld_mixed + head * width, s->attended + i * padded_width,
+               4 * width);
+}
+
+#endif

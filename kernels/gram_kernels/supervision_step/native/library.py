@@ -1,0 +1,138 @@
+"""Builds the C of this folder with the machine's compiler, once, and loads it.
+
+The built library is kept in the user's cache folder under a name that says what it was built from
+and for which processor. Where there is no compiler, or it fails, ``library`` says why.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gram_kernels.supervision_step.native import structures
+
+COMPILERS = ("cc", "gcc", "clang")
+OPTIONS = ("-O3", "-march=native", "-std=gnu11", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
+LIMIT_S = 120.0
+CHUNK = 256
+"""Normals that ``gram_normals`` writes at once."""
+
+
+class Library(NamedTuple):
+    """The loaded functions, or why there are none."""
+
+    functions: ctypes.CDLL | None
+    refusal: str
+    has_matrix_unit: bool = False
+
+
+def refusal() -> str:
+    """Return why the step cannot run natively here; empty where it can."""
+    return library().refusal
+
+
+def product_kind() -> Literal["none", "vector", "matrix"]:
+    """Return what computes the products here: nothing, vector units or matrix units."""
+    loaded = library()
+    if loaded.functions is None:
+        return "none"
+    return "matrix" if loaded.has_matrix_unit else "vector"
+
+
+@cache
+def library() -> Library:
+    """Build the library if need be and load it."""
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if compiler is None:
+        return Library(None, f"no C compiler is installed ({', '.join(COMPILERS)})")
+    if platform.system() == "Windows":
+        return Library(None, "the native step is not made for Windows")
+    try:
+        return _load(_built(compiler))
+    except (OSError, subprocess.SubprocessError) as error:
+        detail = getattr(error, "stderr", None) or error
+        return Library(None, f"{compiler} did not build it: {str(detail).strip()[-500:]}")
+
+
+def normals(
+    count: int, *, seed: int, trajectory: int, step: int, transition: int, stream: int
+) -> Tensor:
+    """Return ``count`` standard normals of one key, (count,) float32."""
+    functions = library().functions
+    assert functions is not None
+    out = torch.zeros(-(-count // CHUNK) * CHUNK)
+    purpose = (stream << 24) | transition
+    functions.gram_normals(out.data_ptr(), count, seed % 2**64, trajectory % 2**32, step, purpose)
+    return out[:count]
+
+
+def _load(path: Path) -> Library:
+    functions = ctypes.CDLL(str(path))
+    model, pointer = ctypes.POINTER(structures.Model), ctypes.c_void_p
+    word, wide = ctypes.c_uint32, ctypes.c_int64
+    functions.gram_memory.restype = wide
+    functions.gram_memory.argtypes = (model,)
+    functions.gram_step.restype = None
+    rows = ctypes.POINTER(structures.Rows)
+    functions.gram_step.argtypes = (model, rows, wide, wide, pointer)
+    functions.gram_normals.restype = None
+    functions.gram_normals.argtypes = (pointer, wide, ctypes.c_uint64, word, word, word)
+    return Library(functions, "", bool(functions.gram_has_matrix_unit()))
+
+
+def _built(compiler: str) -> Path:
+    """Return the library's path; processes that build it at once do no harm."""
+    folder = Path(__file__).parent
+    sources = sorted([*folder.glob("*.c"), *folder.glob("*.h")])
+    version = subprocess.run(
+        [compiler, "--version"], capture_output=True, text=True, timeout=LIMIT_S, check=True
+    ).stdout
+    named = [version, _processor(), *OPTIONS, *(path.read_text("utf-8") for path in sources)]
+    name = hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
+    target = _cache_folder() / f"step-{name}.so"
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        made = Path(scratch) / target.name
+        command = [compiler, *OPTIONS, str(folder / "step.c"), "-o", str(made), "-lm"]
+        subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+        made.replace(target)
+    return target
+
+
+def _processor() -> str:
+    """Return what the code is generated for: another machine may share the cache folder."""
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    kinds = ("model", "flags", "Features", "CPU")
+    first = text.split("\n\n", 1)[0].splitlines()
+    return "\n".join(line for line in first if line.startswith(kinds))
+
+
+def _cache_folder() -> Path:
+    """Return a folder that nobody else can write to: code is loaded from there."""
+    try:
+        folder = Path.home() / ".cache" / "gram-server"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except (OSError, RuntimeError):
+        return _private_folder()
+    is_shared = status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return _private_folder() if is_shared or not os.access(folder, os.W_OK) else folder
+
+
+@cache
+def _private_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="gram-server-"))

@@ -1,0 +1,68 @@
+/* What a step reads and writes. ``library.py`` holds the same structures, field for field. */
+#ifndef GRAM_MODEL_H
+#define GRAM_MODEL_H
+
+#include <stdint.h>
+
+#define PANEL 32     /* columns of a packed weight that belong together */
+#define TILE 16      /* rows of a tile of the matrix unit */
+#define NUM_FACTS 5
+#define BLANK 1
+#define FIRST_VALUE 2
+
+static inline int64_t up_to(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
+
+/* A weight (num_out, num_in), its columns in panels; exactly one of the two forms is there. */
+typedef struct {
+    int64_t num_out, num_in;
+    const float *wide;      /* (panels, num_in, PANEL) */
+    const uint16_t *narrow; /* bfloat16, (panels, num_in / 32, 2, 16, 32), num_in padded to 32 */
+} Weight;
+
+typedef struct {
+    Weight qkv, out;              /* attention, or else */
+    Weight token_gate_up, token_down; /* a SwiGLU over the tokens */
+    Weight gate_up, down;         /* gates and ups alternate, 16 columns each */
+} Block;
+
+typedef struct {
+    int64_t tokens, dim, num_heads, head_dim, vocabulary;
+    int64_t num_low, num_high; /* without high blocks, h alone passes through the low ones */
+    int64_t num_inner_steps, num_transitions;
+    int64_t reads_first, lowest_token, num_values;
+    int64_t mixes_tokens, norms_tokens;
+    int64_t has_guidance, has_noise, guidance_dim;
+    int64_t num_parts; /* bfloat16 numbers that an activation is split into: 1 or 2 */
+    int64_t max_rows;  /* trajectories that share one pass over the weights */
+    float sigma_min, sigma_span, sigma_offset, epsilon;
+    const Block *blocks; /* the low ones first */
+    Weight guidance_gate_up, mean_down, deviation_down, decoder;
+    const float *embedding; /* (vocabulary, dim) */
+    const float *readout;   /* (2, dim): halt, value */
+    const float *readout_bias;
+    /* Groups of cells that attend to each other, in the order of the heads. */
+    int64_t num_groups, first_turned;
+    const int32_t *group_heads, *group_starts, *group_is_masked, *members;
+    const float *cosines, *sines; /* (tokens, head_dim) */
+    int64_t num_units, unit_size;
+    const int64_t *unit_cells, *unit_constraints;
+} Model;
+
+typedef struct {
+    float *high, *low;        /* (rows, tokens, dim) */
+    const int32_t *givens;    /* (rows, tokens) */
+    int64_t *keys;            /* (3, rows): seed, trajectory, steps taken */
+    const uint8_t *adjacency; /* (rows, tokens, tokens) or NULL */
+    int32_t *facts;           /* (rows, NUM_FACTS + tokens) */
+    int64_t num_rows;         /* rows there are: the stride of the keys */
+} Rows;
+
+/* One thread's memory, all of it zero before its first use. */
+typedef struct {
+    float *x, *y, *context, *wide, *mixed, *hidden, *panel, *swapped, *noise;
+    float *queries, *keys, *values, *scores, *attended;
+    uint16_t *parts[2];
+    int64_t stride; /* of a part's rows */
+} Scratch;
+
+#endif

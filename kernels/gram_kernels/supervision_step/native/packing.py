@@ -1,0 +1,76 @@
+"""A model's weights in the layouts that the C code reads.
+
+A weight's columns come in panels of 32. Products of the matrix unit need weights that bfloat16
+holds exactly, as it does those of every checkpoint that is stored in it.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gram_kernels.relational_attention import HeadTables
+from gram_kernels.relational_attention.tables import EDGE_GROUP
+from gram_kernels.supervision_step.native.structures import Keeper, Weight
+from gram_kernels.supervision_step.weights import StepWeights
+
+PANEL = 32
+_GATE_COLUMNS = PANEL // 2
+
+
+def is_exact_in_bfloat16(weights: StepWeights) -> bool:
+    """Return whether every weight that multiplies activations is a bfloat16 number."""
+    return all(
+        torch.equal(tensor.bfloat16().float(), tensor.float()) for tensor in factors(weights)
+    )
+
+
+def factors(weights: StepWeights) -> list[Tensor]:
+    """Return the weights that multiply activations."""
+    tensors = [*weights.low, *(weights.high or ()), weights.decoder]
+    if weights.guidance is not None:
+        tensors += [weights.guidance.gate_up, weights.guidance.down]
+    return tensors
+
+
+def pack(weight: Tensor, keeper: Keeper, *, is_narrow: bool) -> Weight:
+    """Return a weight, (num_out, num_in), in panels."""
+    num_out, num_in = weight.shape
+    columns = padded(weight.float(), rows=PANEL, columns=PANEL if is_narrow else 1)
+    if not is_narrow:
+        panels = columns.unflatten(0, (-1, PANEL)).transpose(1, 2)
+        return Weight(num_out, num_in, keeper.address(panels, torch.float32), None)
+    # (panels, tile of 16 columns, column, depth, pair, one of two) as tiles of pairs of rows.
+    tiles = columns.unflatten(1, (-1, 16, 2)).unflatten(0, (-1, 2, 16)).permute(0, 3, 1, 4, 2, 5)
+    return Weight(num_out, num_in, None, keeper.address(tiles, torch.bfloat16))
+
+
+def interleaved(gate: Tensor, up: Tensor) -> Tensor:
+    """Return gates and ups, each (hidden, num_in), alternating every 16 rows; hidden is padded."""
+    halves = [
+        padded(half.float(), rows=PANEL).unflatten(0, (-1, _GATE_COLUMNS)) for half in (gate, up)
+    ]
+    return torch.cat(halves, dim=1).flatten(0, 1)
+
+
+def padded(weight: Tensor, *, rows: int, columns: int = 1) -> Tensor:
+    """Return a weight with zeros up to multiples of the two sizes."""
+    missing = [-size % step for size, step in zip(weight.shape, (rows, columns), strict=True)]
+    return functional.pad(weight, (0, missing[1], 0, missing[0]))
+
+
+def group_lists(heads: HeadTables) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return (head of each group, start of each and the end, whether edges decide, members)."""
+    owners, starts, masked, members = [], [0], [], []
+    for head, groups in enumerate(heads.groups.cpu()):
+        for group in groups.unique(sorted=True).tolist():
+            cells = (groups == group).nonzero()[:, 0].tolist()
+            owners.append(head)
+            masked.append(group == EDGE_GROUP)
+            members += cells
+            starts.append(len(members))
+    return (
+        torch.tensor(owners),
+        torch.tensor(starts),
+        torch.tensor(masked),
+        torch.tensor(members),
+    )

@@ -1,0 +1,197 @@
+/* Products of activations (rows, num_in) with packed weights, 32 columns at a time.
+ *
+ * A row's sums run over num_in in one fixed order whatever the other rows are, so its bits depend on
+ * nothing else. The narrow form goes through the matrix unit (AMX): an activation is split into two
+ * bfloat16 numbers that together hold 16 bits of it, the weights are bfloat16, sums are float32. */
+#ifndef GRAM_PRODUCTS_H
+#define GRAM_PRODUCTS_H
+
+#include "model.h"
+#include "vectors.h"
+
+#if WIDTH == 16
+#define MAX_ROWS 12
+#else
+#define MAX_ROWS 6
+#endif
+
+#define DEFINE_PANEL_ROWS(ROWS)                                                                    \
+    static void panel_rows_##ROWS(const float *a, int64_t lda, const float *b, int64_t num_in,     \
+                                  float *c, int64_t ldc) {                                         \
+        vf left[ROWS] = {0}, right[ROWS] = {0};                                                    \
+        for (int64_t k = 0; k < num_in; k++) {                                                     \
+            vf b0 = load(b + k * PANEL), b1 = load(b + k * PANEL + WIDTH);                         \
+            _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++) {                              \
+                vf s = splat(a[i * lda + k]);                                                      \
+                left[i] += s * b0;                                                                 \
+                right[i] += s * b1;                                                                \
+            }                                                                                      \
+        }                                                                                          \
+        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++) {                                  \
+            store(c + i * ldc, left[i]);                                                           \
+            store(c + i * ldc + WIDTH, right[i]);                                                  \
+        }                                                                                          \
+    }
+
+DEFINE_PANEL_ROWS(1)
+DEFINE_PANEL_ROWS(2)
+DEFINE_PANEL_ROWS(3)
+DEFINE_PANEL_ROWS(4)
+DEFINE_PANEL_ROWS(5)
+DEFINE_PANEL_ROWS(6)
+#if MAX_ROWS == 12
+DEFINE_PANEL_ROWS(7)
+DEFINE_PANEL_ROWS(8)
+DEFINE_PANEL_ROWS(9)
+DEFINE_PANEL_ROWS(10)
+DEFINE_PANEL_ROWS(11)
+DEFINE_PANEL_ROWS(12)
+#endif
+
+typedef void (*PanelRows)(const float *, int64_t, const float *, int64_t, float *, int64_t);
+
+static const PanelRows panel_rows[MAX_ROWS] = {
+    panel_rows_1, panel_rows_2,  panel_rows_3,  panel_rows_4, panel_rows_5, panel_rows_6,
+#if MAX_ROWS == 12
+    panel_rows_7, panel_rows_8,  panel_rows_9,  panel_rows_10, panel_rows_11, panel_rows_12,
+#endif
+};
+
+/* c[:, 0:32] = a b for one panel in float32; rows in tiles of nearly equal height. */
+static void wide_panel(const float *a, int64_t lda, int64_t rows, const float *b, int64_t num_in,
+                       float *c, int64_t ldc) {
+    int64_t tiles = (rows + MAX_ROWS - 1) / MAX_ROWS;
+    for (int64_t column = 0; column < PANEL; column += 2 * WIDTH)
+        for (int64_t tile = 0, first = 0; tile < tiles; tile++) {
+            int64_t height = rows / tiles + (tile < rows % tiles);
+            panel_rows[height - 1](a + first * lda, lda, b + column, num_in, c + first * ldc + column,
+                                   ldc);
+            first += height;
+        }
+}
+
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+#define HAS_MATRIX_UNIT 1
+
+typedef struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t bytes_per_row[16];
+    uint8_t rows[16];
+} TileShapes;
+
+static void matrix_unit_on(void) {
+    TileShapes shapes __attribute__((aligned(64)));
+    memset(&shapes, 0, sizeof shapes);
+    shapes.palette = 1;
+    for (int i = 0; i < 8; i++) shapes.bytes_per_row[i] = 64, shapes.rows[i] = TILE;
+    _tile_loadconfig(&shapes);
+}
+
+static void matrix_unit_off(void) { _tile_release(); }
+
+/* Split rows of float32 into bfloat16 parts; the sum of two holds 16 bits. */
+static void split(const Scratch *s, const float *a, int64_t lda, int64_t rows, int64_t num_in,
+                  int64_t num_parts) {
+    int64_t padded = up_to(num_in, 32);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = 0; k < padded; k += 16) {
+            __m512 v = _mm512_loadu_ps(a + i * lda + k);
+            __m256i high = (__m256i)_mm512_cvtneps_pbh(v);
+            _mm256_storeu_si256((__m256i *)(s->parts[0] + i * s->stride + k), high);
+            if (num_parts == 1) continue;
+            __m512 kept = (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16);
+            __m256i rest = (__m256i)_mm512_cvtneps_pbh(_mm512_sub_ps(v, kept));
+            _mm256_storeu_si256((__m256i *)(s->parts[1] + i * s->stride + k), rest);
+        }
+}
+
+/* One panel from the parts of ``split``; writes whole tiles of 16 rows. */
+static void narrow_panel(const Scratch *s, int64_t rows, const uint16_t *b, int64_t num_in,
+                         int64_t num_parts, float *c, int64_t ldc) {
+    const int64_t pitch = 2 * s->stride, depth = up_to(num_in, 32) / 32;
+    int64_t first = 0;
+    for (; first + TILE < rows; first += 2 * TILE) {
+        _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
+        for (int64_t k = 0; k < depth; k++) {
+            _tile_loadd(6, b + k * 1024, 64);
+            _tile_loadd(7, b + k * 1024 + 512, 64);
+            for (int64_t part = 0; part < num_parts; part++) {
+                const uint16_t *a = s->parts[part] + first * s->stride + k * 32;
+                _tile_loadd(4, a, pitch);
+                _tile_loadd(5, a + TILE * s->stride, pitch);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+        _tile_stored(0, c + first * ldc, 4 * ldc);
+        _tile_stored(1, c + first * ldc + 16, 4 * ldc);
+        _tile_stored(2, c + (first + TILE) * ldc, 4 * ldc);
+        _tile_stored(3, c + (first + TILE) * ldc + 16, 4 * ldc);
+    }
+    if (first >= rows) return;
+    _tile_zero(0); _tile_zero(1);
+    for (int64_t k = 0; k < depth; k++) {
+        _tile_loadd(6, b + k * 1024, 64);
+        _tile_loadd(7, b + k * 1024 + 512, 64);
+        for (int64_t part = 0; part < num_parts; part++) {
+            _tile_loadd(4, s->parts[part] + first * s->stride + k * 32, pitch);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+    }
+    _tile_stored(0, c + first * ldc, 4 * ldc);
+    _tile_stored(1, c + first * ldc + 16, 4 * ldc);
+}
+#else
+#define HAS_MATRIX_UNIT 0
+#endif
+
+/* Make a's rows ready for products with weights of the form of ``weight``. */
+static void prepare(const Model *m, const Scratch *s, const Weight *weight, const float *a,
+                    int64_t lda, int64_t rows) {
+#if HAS_MATRIX_UNIT
+    if (weight->narrow) split(s, a, lda, rows, weight->num_in, m->num_parts);
+#endif
+    (void)m, (void)s, (void)weight, (void)a, (void)lda, (void)rows;
+}
+
+/* c[:, 0:32] = a w for one panel, after ``prepare``. */
+static void one_panel(const Model *m, const Scratch *s, const Weight *w, int64_t panel,
+                      const float *a, int64_t lda, int64_t rows, float *c, int64_t ldc) {
+#if HAS_MATRIX_UNIT
+    if (w->narrow) {
+        const uint16_t *b = w->narrow + panel * PANEL * up_to(w->num_in, 32);
+        narrow_panel(s, rows, b, w->num_in, m->num_parts, c, ldc);
+        return;
+    }
+#endif
+    (void)m, (void)s;
+    wide_panel(a, lda, rows, w->wide + panel * PANEL * w->num_in, w->num_in, c, ldc);
+}
+
+/* c = a w^T; c has room for the rows up to a multiple of 16 and the columns up to one of 32. */
+static void product(const Model *m, const Scratch *s, const Weight *w, const float *a, int64_t lda,
+                    int64_t rows, float *c, int64_t ldc) {
+    prepare(m, s, w, a, lda, rows);
+    for (int64_t panel = 0; panel * PANEL < w->num_out; panel++)
+        one_panel(m, s, w, panel, a, lda, rows, c + panel * PANEL, ldc);
+}
+
+/* c = silu(a gate^T) * (a up^T), the gate in the epilogue of each panel. */
+static void gated_product(const Model *m, const Scratch *s, const Weight *w, const float *a,
+                          int64_t lda, int64_t rows, float *c, int64_t ldc) {
+    prepare(m, s, w, a, lda, rows);
+    for (int64_t panel = 0; panel * PANEL < w->num_out; panel++) {
+        one_panel(m, s, w, panel, a, lda, rows, s->panel, PANEL);
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < PANEL / 2; j += WIDTH) {
+                vf gate = load(s->panel + i * PANEL + j);
+                vf up = load(s->panel + i * PANEL + PANEL / 2 + j);
+                store(c + i * ldc + panel * (PANEL / 2) + j, gate * sigmoid(gate) * up);
+            }
+    }
+}
+
+#endif

@@ -1,0 +1,145 @@
+"""The supervision step of fixed rows on a processor: one call into C for each step."""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from gram_kernels.supervision_step.native import packing
+from gram_kernels.supervision_step.native.library import library
+from gram_kernels.supervision_step.native.structures import Block, Keeper, Model, Rows, Weight
+from gram_kernels.supervision_step.weights import StepRows, StepWeights
+from gram_kernels.verify import UnitTables
+from gram_kernels.verify.tables import BLANK, FIRST_VALUE
+
+ROWS_PER_PASS: Final = 3
+"""Trajectories that share one pass over the weights: three of 81 tokens fill 15 tiles of 16."""
+
+
+class NativeStep:
+    """Advances the live rows; a row's bits depend on neither the others nor the threads.
+
+    Products are float32 sums of float32 factors; where the processor has matrix units and the
+    weights are bfloat16 numbers, an activation is split into two bfloat16 numbers that hold 16 bits
+    of it, or, if products are asked for in bfloat16, into one.
+    """
+
+    def __init__(
+        self,
+        rows: StepRows,
+        weights: StepWeights,
+        units: UnitTables,
+        *,
+        dtype: torch.dtype = torch.float32,
+        may_use_matrix_unit: bool = True,
+    ) -> None:
+        loaded = library()
+        assert loaded.functions is not None, loaded.refusal
+        self._run = loaded.functions.gram_step
+        self._keeper = Keeper()
+        self._tensors = rows
+        self._is_narrow = (
+            may_use_matrix_unit and loaded.has_matrix_unit and packing.is_exact_in_bfloat16(weights)
+        )
+        self._model = self._fill(weights, units)
+        self._model.num_parts = 1 if dtype == torch.bfloat16 else 2
+        self._rows = _rows(rows)
+        self._bytes = int(loaded.functions.gram_memory(self._model))
+        self._memory = torch.zeros(0, dtype=torch.uint8)
+
+    def __call__(self, num_rows: int) -> None:
+        """Advance the live ones of the first rows."""
+        num_live = min(num_rows, int(self._tensors.num_live))
+        if num_live == 0:
+            return
+        num_threads = min(torch.get_num_threads(), num_live)
+        if len(self._memory) < num_threads * self._bytes + 64:
+            self._memory = torch.zeros(num_threads * self._bytes + 64, dtype=torch.uint8)
+        start = self._memory.data_ptr()
+        self._run(self._model, self._rows, num_live, num_threads, start + -start % 64)
+
+    def _fill(self, weights: StepWeights, units: UnitTables) -> Model:
+        model = Model()
+        tokens = weights.heads.groups.shape[1]
+        model.tokens, model.dim = tokens, weights.dim
+        model.num_heads, model.head_dim = weights.num_heads, weights.dim // weights.num_heads
+        model.vocabulary = len(weights.embedding)
+        model.num_inner_steps = weights.num_inner_steps
+        model.num_transitions = weights.num_transitions
+        model.reads_first = weights.reads_first
+        model.lowest_token = BLANK if units.allows_blank else FIRST_VALUE
+        model.num_values = units.num_values
+        model.epsilon = weights.epsilon
+        model.max_rows = ROWS_PER_PASS
+        self._fill_blocks(model, weights)
+        self._fill_guidance(model, weights)
+        model.decoder = self._packed(weights.decoder)
+        for name in ("embedding", "readout", "readout_bias"):
+            setattr(model, name, self._keeper.address(getattr(weights, name), torch.float32))
+        self._fill_heads(model, weights)
+        model.num_units, model.unit_size = units.cells.shape
+        model.unit_cells = self._keeper.address(units.cells, torch.int64)
+        model.unit_constraints = self._keeper.address(units.constraints, torch.int64)
+        return model
+
+    def _fill_blocks(self, model: Model, weights: StepWeights) -> None:
+        stacks = [weights.low] if weights.high is None else [weights.low, weights.high]
+        model.num_low = len(weights.low.down)
+        model.num_high = 0 if weights.high is None else len(weights.high.down)
+        blocks = [self._block(*tensors) for stack in stacks for tensors in zip(*stack, strict=True)]
+        self._blocks = (Block * len(blocks))(*blocks)
+        model.blocks = self._blocks
+
+    def _block(self, qkv: Tensor, out: Tensor, gate_up: Tensor, down: Tensor) -> Block:
+        block = Block()
+        block.qkv, block.out = self._packed(qkv), self._packed(out)
+        block.gate_up = self._packed(packing.interleaved(*gate_up.chunk(2)))
+        block.down = self._packed(down)
+        return block
+
+    def _fill_guidance(self, model: Model, weights: StepWeights) -> None:
+        guidance = weights.guidance
+        if guidance is None:
+            return
+        model.has_guidance, model.has_noise = 1, guidance.has_noise
+        model.guidance_dim = guidance.down.shape[2]
+        mean_gate, deviation_gate, mean_up, deviation_up = guidance.gate_up.chunk(4)
+        halves = (
+            packing.interleaved(mean_gate, mean_up),
+            packing.interleaved(deviation_gate, deviation_up),
+        )
+        model.guidance_gate_up = self._packed(torch.cat(halves))
+        model.mean_down = self._packed(guidance.down[0])
+        model.deviation_down = self._packed(guidance.down[1])
+        model.sigma_min, model.sigma_span = guidance.sigma_min, guidance.sigma_span
+        model.sigma_offset = guidance.sigma_offset
+
+    def _fill_heads(self, model: Model, weights: StepWeights) -> None:
+        names = ("group_heads", "group_starts", "group_is_masked", "members")
+        lists = packing.group_lists(weights.heads)
+        model.num_groups = len(lists[0])
+        for name, numbers in zip(names, lists, strict=True):
+            setattr(model, name, self._keeper.address(numbers, torch.int32))
+        model.first_turned = weights.heads.first_turned
+        cosines, sines = weights.heads.turns[1]
+        model.cosines = self._keeper.address(cosines, torch.float32)
+        model.sines = self._keeper.address(sines, torch.float32)
+
+    def _packed(self, weight: Tensor) -> Weight:
+        return packing.pack(weight, self._keeper, is_narrow=self._is_narrow)
+
+
+def _rows(rows: StepRows) -> Rows:
+    """Return the addresses of rows; they must lie in memory as they are."""
+    for tensor in (rows.high, rows.low, rows.givens, rows.keys, rows.facts):
+        assert tensor.is_contiguous()
+        assert not tensor.is_cuda
+    return Rows(
+        rows.high.data_ptr(),
+        rows.low.data_ptr(),
+        rows.givens.data_ptr(),
+        rows.keys.data_ptr(),
+        None if rows.adjacency is None else rows.adjacency.data_ptr(),
+        rows.facts.data_ptr(),
+        len(rows.high),
+    )
