@@ -12,7 +12,7 @@ from gram_server.job import JobState, WorkerState
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
 EMPTY = "." * 16
-LONG = "width=64&depth=60&halt=never&augment=false"
+LONG = "width=64&depth=1000&halt=never&augment=false"
 
 
 def start_model(park: Any, url: str, *flags: str) -> Any:
@@ -72,7 +72,7 @@ async def test_a_worker_told_to_stop_twice_hands_its_jobs_back_at_once(
     queue: Any, park: Any, client: httpx.AsyncClient
 ) -> None:
     first = await asyncio.to_thread(start_model, park, queue.url, "--drain-s", "60")
-    job_id = await submit(queue, client, "width=64&depth=1000&halt=never")
+    job_id = await submit(queue, client, "width=512&depth=1000&halt=never")
 
     async def is_running() -> bool:
         return bool(await queue.running())
@@ -99,7 +99,7 @@ async def test_a_full_worker_leaves_jobs_to_one_that_has_room(
         return states == [WorkerState.READY] * 2
 
     await queue.until(are_ready)
-    job_ids = [await submit(queue, client, "width=64&depth=1000&halt=never") for _ in range(2)]
+    job_ids = [await submit(queue, client, "width=512&depth=1000&halt=never") for _ in range(2)]
 
     async def are_running() -> bool:
         return bool(await queue.running() == 2)

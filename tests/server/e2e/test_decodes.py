@@ -78,7 +78,7 @@ def test_watching_changes_no_answer(server: Any) -> None:
 
 
 def test_a_job_is_watched_over_a_broken_connection(server: Any) -> None:
-    query = "width=4&depth=200&halt=never&decodes=4"
+    query = "width=64&depth=1024&halt=never&decodes=4"
     job = httpx.post(f"{server.url}/jobs", params=query, content=EMPTY).json()
     url = f"{server.url}/jobs/{job['id']}/events"
     last = 0
@@ -91,7 +91,7 @@ def test_a_job_is_watched_over_a_broken_connection(server: Any) -> None:
     rest = events_of(httpx.get(url, headers={"Last-Event-ID": str(last)}, timeout=60.0).text)
     assert all(number > last for number, _, _ in rest)
     assert [kind for _, kind, _ in rest][-2:] == ["progress", "done"]
-    assert rest[-2][2]["step"] == 200
+    assert rest[-2][2]["step"] == 1024
     # What has passed is gone: a late reader sees one look.
     late = [kind for _, kind, _ in events_of(httpx.get(url, timeout=60.0).text)]
     assert (late[0], late.count("progress"), late[-1]) == ("accepted", 1, "done")

@@ -212,7 +212,7 @@ def test_an_idle_server_uses_next_to_no_cpu(server: Any) -> None:
 
 def test_a_job_outlives_its_killed_worker(start_server: Any) -> None:
     server = start_server()
-    params: Params = {"width": 64, "depth": 40, "halt": "never", "seed": 5}
+    params: Params = {"width": 256, "depth": 200, "halt": "never", "seed": 5}
     with ThreadPoolExecutor(1) as pool:
         solving = pool.submit(
             lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=60.0)
@@ -235,7 +235,7 @@ def test_a_job_outlives_its_killed_worker(start_server: Any) -> None:
 
 def test_sigterm_lets_requests_finish_and_ends_with_status_zero(start_server: Any) -> None:
     server = start_server("--drain-s", "90")
-    params: Params = {"width": 64, "depth": 40, "halt": "never"}
+    params: Params = {"width": 256, "depth": 200, "halt": "never"}
     with ThreadPoolExecutor(1) as pool:
         solving = pool.submit(
             lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=90.0)
