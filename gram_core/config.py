@@ -17,6 +17,7 @@ InitialState = Literal["fixed", "random"]
 Recursion = Literal["hierarchical", "flat"]
 Readout = Literal["first", "mean"]
 Gate = Literal["silu", "norm"]
+MixerNorm = Literal["channels", "tokens"]
 
 UNRESTRICTED = "any"
 """Kind of a relational head that attends to every cell."""
@@ -57,6 +58,10 @@ class GramConfig:
     mixer: Mixer = "relational"
     head_kinds: tuple[str, ...] = ()
     """Unit kind each relational head stays within; ``any`` for no restriction."""
+    token_ffn_dim: int | None = None
+    """Hidden width of the SwiGLU over tokens of mixer ``token``; None for ``ffn_dim``."""
+    mixer_norm: MixerNorm = "channels"
+    """What the norm after mixer ``token`` runs along; ``tokens`` as in TRM's code."""
     rotary: Rotary = "2d"
     """Positions of unrestricted heads; a restricted head knows its cells by their unit."""
     rotary_base: float = 10000.0
@@ -92,6 +97,7 @@ class GramConfig:
             value = getattr(self, name)
             _require(value in choices, name, value, f"must be one of {', '.join(choices)}")
         self._check_heads()
+        self._check_token_mixing()
 
     def _check_heads(self) -> None:
         expected = self.num_heads if self.mixer == "relational" else 0
@@ -108,6 +114,13 @@ class GramConfig:
                 self.num_prefix_tokens,
                 "prefix tokens need mixer=attention",
             )
+
+    def _check_token_mixing(self) -> None:
+        size, is_token = self.token_ffn_dim, self.mixer == "token"
+        is_right = size is None or (is_token and size >= 1)
+        _require(is_right, "token_ffn_dim", size, "must be at least 1, and needs mixer=token")
+        is_right = is_token or self.mixer_norm == "channels"
+        _require(is_right, "mixer_norm", self.mixer_norm, "needs mixer=token")
 
     @property
     def head_dim(self) -> int:
@@ -145,6 +158,7 @@ _CHOICES = {
     "recursion": get_args(Recursion),
     "readout": get_args(Readout),
     "gate": get_args(Gate),
+    "mixer_norm": get_args(MixerNorm),
 }
 
 

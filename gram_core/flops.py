@@ -49,7 +49,7 @@ def _swiglu(dim: int, hidden_dim: int) -> int:
 
 
 def _token_mixing(config: GramConfig) -> int:
-    return config.dim * _swiglu(config.num_tokens, config.ffn_dim)
+    return config.dim * _swiglu(config.num_tokens, config.token_ffn_dim or config.ffn_dim)
 
 
 def _attention(config: GramConfig, units: Sequence[Unit]) -> int:

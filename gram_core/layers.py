@@ -20,9 +20,9 @@ from gram_core.relations import gather_tables, group_tables, grouped_kinds, line
 NORM_EPSILON = 1e-5
 
 
-def rms_norm(x: Tensor) -> Tensor:
-    """Return x / rms(x) over the last dimension; no gain, as in the paper."""
-    return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON)
+def rms_norm(x: Tensor, *, axis: int = -1) -> Tensor:
+    """Return x / rms(x) along an axis; no gain, as in the paper."""
+    return x * torch.rsqrt(x.square().mean(dim=axis, keepdim=True) + NORM_EPSILON)
 
 
 def linear(num_in: int, num_out: int) -> nn.Linear:
@@ -60,7 +60,7 @@ class TokenMixing(nn.Module):
 
     def __init__(self, config: GramConfig) -> None:
         super().__init__()
-        self.mlp = SwiGLU(config.num_tokens, config.ffn_dim)
+        self.mlp = SwiGLU(config.num_tokens, config.token_ffn_dim or config.ffn_dim)
 
     def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Mix (batch, tokens, dim) across tokens, each channel alike."""
@@ -251,10 +251,11 @@ class Block(nn.Module):
         super().__init__()
         self.mixer = _mixer(config, units)
         self.mlp = SwiGLU(config.dim, config.ffn_dim, kind=config.gate)
+        self.norm_axis = 1 if config.mixer_norm == "tokens" else 2
 
     def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Map (batch, tokens, dim) to the same shape."""
-        x = rms_norm(x + self.mixer(x, adjacency))
+        x = rms_norm(x + self.mixer(x, adjacency), axis=self.norm_axis)
         return rms_norm(x + self.mlp(x))
 
 

@@ -1,7 +1,7 @@
 """A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
 
-Models with token mixing, prefix tokens, heads for near cells or another gate have no such form:
-their own ``supervision_step`` runs.
+Models with prefix tokens, heads for near cells or another gate have no such form: their own
+``supervision_step`` runs.
 """
 
 import math
@@ -11,14 +11,21 @@ from torch import Tensor
 
 from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, GramConfig
 from gram_core.guidance import GuidanceHead
-from gram_core.layers import NORM_EPSILON, Attention, Block, Stack, rotary_table
+from gram_core.layers import (
+    NORM_EPSILON,
+    Attention,
+    Block,
+    Stack,
+    TokenMixing,
+    rotary_table,
+)
 from gram_core.model import Gram
 from gram_core.puzzles.base import Unit
 from gram_core.relations import group_tables, grouped_kinds
 from gram_kernels.relational_attention import HeadTables
 from gram_kernels.relational_attention.tables import EDGE_GROUP
 from gram_kernels.stochastic_update import GuidanceWeights
-from gram_kernels.supervision_step import StackWeights, StepWeights
+from gram_kernels.supervision_step import StackWeights, StepWeights, TokenStackWeights
 
 
 def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
@@ -28,8 +35,7 @@ def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
         bool(grouped_kinds(config.head_kinds)) and not units and config.rotary != "none"
     )
     return (
-        config.mixer != "token"
-        and config.num_prefix_tokens == 0
+        config.num_prefix_tokens == 0
         and config.gate == "silu"
         and NEAR not in config.head_kinds
         and not has_ordered_groups
@@ -53,6 +59,7 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
         num_transitions=config.num_transitions,
         reads_first=config.readout == "first",
         epsilon=NORM_EPSILON,
+        norms_tokens=config.mixer_norm == "tokens",
     )
 
 
@@ -77,16 +84,23 @@ def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:
     )
 
 
-def _stack(stack: Stack) -> StackWeights:
-    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-    for block in stack.blocks:
-        assert isinstance(block, Block)
-        mixer = block.mixer
-        assert isinstance(mixer, Attention)
-        linears = (mixer.qkv, mixer.out, block.mlp.gate_up, block.mlp.down)
-        qkv, out, gate_up, down = (linear.weight.detach() for linear in linears)
-        parts.append((qkv, out, gate_up, down))
-    return StackWeights(*(torch.stack(tensors) for tensors in zip(*parts, strict=True)))
+def _stack(stack: Stack) -> StackWeights | TokenStackWeights:
+    blocks = [block for block in stack.blocks if isinstance(block, Block)]
+    has_attention = isinstance(blocks[0].mixer, Attention)
+    parts = [(*_mixer(block), block.mlp.gate_up.weight, block.mlp.down.weight) for block in blocks]
+    tensors = [
+        torch.stack([weight.detach() for weight in part]) for part in zip(*parts, strict=True)
+    ]
+    return StackWeights(*tensors) if has_attention else TokenStackWeights(*tensors)
+
+
+def _mixer(block: Block) -> tuple[Tensor, Tensor]:
+    """Return what a mixer multiplies activations with, first and last."""
+    mixer = block.mixer
+    if isinstance(mixer, TokenMixing):
+        return mixer.mlp.gate_up.weight, mixer.mlp.down.weight
+    assert isinstance(mixer, Attention)
+    return mixer.qkv.weight, mixer.out.weight
 
 
 def _guidance(head: GuidanceHead) -> GuidanceWeights:

@@ -33,6 +33,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "edges": ("graph-coloring-7-4", {}),
     "one vertex": ("graph-coloring-1", {}),
     "attention": ("sudoku-4x4", {"mixer": "attention", "head_kinds": (), "rotary": "1d"}),
+    "token mixing": ("sudoku-4x4", {"mixer": "token", "head_kinds": (), "token_ffn_dim": 20}),
+    "token mixing, norm along the tokens": (
+        "sudoku-6x6",
+        {"mixer": "token", "head_kinds": (), "mixer_norm": "tokens", "dim": 48},
+    ),
     "flat": ("sudoku-4x4", {"recursion": "flat", "num_low_blocks": 2}),
     "no guidance": ("sudoku-4x4", {"guidance": "none"}),
     "mean only": ("sudoku-4x4", {"guidance": "mean"}),

@@ -11,6 +11,7 @@ from gram_kernels.supervision_step.weights import (
     StackWeights,
     StepRows,
     StepWeights,
+    TokenStackWeights,
 )
 from gram_kernels.verify import UnitTables
 
@@ -21,6 +22,7 @@ __all__ = [
     "StepBackend",
     "StepRows",
     "StepWeights",
+    "TokenStackWeights",
     "bind",
     "can_fuse",
 ]
@@ -43,6 +45,8 @@ class Step(Protocol):
 def can_fuse(weights: StepWeights) -> bool:
     """Return whether the whole step can be one kernel: the latent state fits one multiprocessor."""
     tokens = weights.heads.groups.shape[1]
+    if isinstance(weights.low, TokenStackWeights):
+        return False
     return weights.dim <= _MAX_FUSED_DIM and tokens <= _MAX_FUSED_TOKENS
 
 

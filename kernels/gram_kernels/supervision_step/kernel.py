@@ -222,7 +222,7 @@ def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | f
     """Return what the first kernel knows when it is compiled."""
     head_dim = weights.dim // weights.num_heads
     is_flat = weights.high is None
-    num_low = len(weights.low.qkv)
+    num_low = len(weights.low.down)
     tokens = weights.heads.groups.shape[1]
     ffn_dim = padded(weights.low.down.shape[2])
     num_tiles = triton.cdiv(tile.trajectories * tokens, tile.rows)
@@ -231,7 +231,7 @@ def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | f
         "SCALE": head_dim**-0.5,
         "NUM_LOW": num_low,
         "NUM_LOW_BLOCKS": num_low * (weights.num_inner_steps + is_flat),
-        "NUM_HIGH": 0 if weights.high is None else len(weights.high.qkv),
+        "NUM_HIGH": 0 if weights.high is None else len(weights.high.down),
         "FLAT": is_flat,
         "P": tile.trajectories,
         "R": num_tiles * tile.rows,

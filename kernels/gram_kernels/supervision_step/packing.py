@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gram_kernels.launch import padded
-from gram_kernels.supervision_step.weights import StackWeights, StepWeights
+from gram_kernels.supervision_step.weights import StackWeights, StepWeights, TokenStackWeights
 
 
 class PackedWeights(NamedTuple):
@@ -45,6 +45,7 @@ def pack(weights: StepWeights) -> PackedWeights:
     """Return the weights padded, in their own dtype and on their own device."""
     heads, dim = weights.num_heads, padded(weights.dim)
     head_dim = weights.dim // heads
+    assert not isinstance(weights.low, TokenStackWeights)
     stacks = [weights.low] if weights.high is None else [weights.low, weights.high]
     stack = StackWeights(*(torch.cat(parts) for parts in zip(*stacks, strict=True)))
     ffn_dim = stack.down.shape[2]

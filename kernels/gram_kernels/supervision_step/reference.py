@@ -13,7 +13,13 @@ from gram_kernels.add_rms_norm import add_rms_norm
 from gram_kernels.backend import Backend
 from gram_kernels.relational_attention import relational_attention
 from gram_kernels.stochastic_update import RowKeys, stochastic_update
-from gram_kernels.supervision_step.weights import NUM_FACTS, StackWeights, StepRows, StepWeights
+from gram_kernels.supervision_step.weights import (
+    NUM_FACTS,
+    Stack,
+    StepRows,
+    StepWeights,
+    TokenStackWeights,
+)
 from gram_kernels.swiglu import swiglu
 from gram_kernels.verify import UnitTables, verify
 from gram_kernels.verify.tables import BLANK, FIRST_VALUE
@@ -78,21 +84,47 @@ def _recur(
 
 def _stack(
     x: Tensor,
-    stack: StackWeights,
+    stack: Stack,
     weights: StepWeights,
     adjacency: Tensor | None,
     backend: Backend,
 ) -> Tensor:
     """Apply blocks to (batch, tokens, dim)."""
-    for qkv, out, gate_up, down in zip(*stack, strict=True):
-        projected = functional.linear(x, qkv).unflatten(2, (3, weights.num_heads, -1))
-        mixed = relational_attention(projected, weights.heads, adjacency=adjacency, backend=backend)
-        x = add_rms_norm(functional.linear(mixed, out), x, epsilon=weights.epsilon, backend=backend)
+    for mixer_in, mixer_out, gate_up, down in zip(*stack, strict=True):
+        if isinstance(stack, TokenStackWeights):
+            x = _mix_tokens(x, mixer_in, mixer_out, weights, backend)
+        else:
+            x = _attend(x, mixer_in, mixer_out, weights, adjacency, backend)
         hidden = swiglu(x, gate_up, backend=backend)
         x = add_rms_norm(
             functional.linear(hidden, down), x, epsilon=weights.epsilon, backend=backend
         )
     return x
+
+
+def _attend(
+    x: Tensor,
+    qkv: Tensor,
+    out: Tensor,
+    weights: StepWeights,
+    adjacency: Tensor | None,
+    backend: Backend,
+) -> Tensor:
+    projected = functional.linear(x, qkv).unflatten(2, (3, weights.num_heads, -1))
+    mixed = relational_attention(projected, weights.heads, adjacency=adjacency, backend=backend)
+    return add_rms_norm(functional.linear(mixed, out), x, epsilon=weights.epsilon, backend=backend)
+
+
+def _mix_tokens(
+    x: Tensor, gate_up: Tensor, down: Tensor, weights: StepWeights, backend: Backend
+) -> Tensor:
+    """Return norm(x + the SwiGLU of x over the tokens), each channel alike."""
+    turned = x.transpose(1, 2).contiguous()  # (batch, dim, tokens)
+    mixed = functional.linear(swiglu(turned, gate_up, backend=backend), down)
+    if not weights.norms_tokens:
+        mixed, turned = mixed.transpose(1, 2).contiguous(), x
+    normed = add_rms_norm(mixed, turned, epsilon=weights.epsilon, backend=backend)
+    return normed.transpose(1, 2).contiguous() if weights.norms_tokens else normed
 
 
 def _read(

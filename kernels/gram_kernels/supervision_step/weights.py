@@ -30,12 +30,32 @@ class StackWeights(NamedTuple):
         return StackWeights(*(weight.to(device, dtype) for weight in self))
 
 
+class TokenStackWeights(NamedTuple):
+    """The blocks of f_L or f_H that mix cells by a SwiGLU over the tokens, without attention."""
+
+    token_gate_up: Tensor
+    """(blocks, 2 token_ffn_dim, tokens)."""
+    token_down: Tensor
+    """(blocks, tokens, token_ffn_dim)."""
+    gate_up: Tensor
+    """(blocks, 2 ffn_dim, dim)."""
+    down: Tensor
+    """(blocks, dim, ffn_dim)."""
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "TokenStackWeights":
+        """Return the weights on a device, in a dtype."""
+        return TokenStackWeights(*(weight.to(device, dtype) for weight in self))
+
+
+Stack = StackWeights | TokenStackWeights
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWeights:
     """Everything of a model that a supervision step needs."""
 
-    low: StackWeights
-    high: StackWeights | None
+    low: Stack
+    high: Stack | None
     """None where h alone passes through the low blocks (a looped transformer)."""
     guidance: GuidanceWeights | None
     heads: HeadTables
@@ -54,6 +74,8 @@ class StepWeights:
     """Whether halt and value heads read the first token, or the mean over all."""
     epsilon: float
     """Of the RMS norms."""
+    norms_tokens: bool = False
+    """Whether the norm after a SwiGLU over the tokens runs along them, or along the channels."""
 
     @property
     def dim(self) -> int:

@@ -8,7 +8,7 @@ from torch import Tensor
 from gram_kernels.supervision_step.native import packing
 from gram_kernels.supervision_step.native.library import library
 from gram_kernels.supervision_step.native.structures import Block, Keeper, Model, Rows, Weight
-from gram_kernels.supervision_step.weights import StepRows, StepWeights
+from gram_kernels.supervision_step.weights import StepRows, StepWeights, TokenStackWeights
 from gram_kernels.verify import UnitTables
 from gram_kernels.verify.tables import BLANK, FIRST_VALUE
 
@@ -86,13 +86,31 @@ class NativeStep:
         stacks = [weights.low] if weights.high is None else [weights.low, weights.high]
         model.num_low = len(weights.low.down)
         model.num_high = 0 if weights.high is None else len(weights.high.down)
-        blocks = [self._block(*tensors) for stack in stacks for tensors in zip(*stack, strict=True)]
+        model.mixes_tokens = isinstance(weights.low, TokenStackWeights)
+        model.norms_tokens = weights.norms_tokens
+        blocks = [
+            self._block(*tensors, mixes_tokens=bool(model.mixes_tokens))
+            for stack in stacks
+            for tensors in zip(*stack, strict=True)
+        ]
         self._blocks = (Block * len(blocks))(*blocks)
         model.blocks = self._blocks
 
-    def _block(self, qkv: Tensor, out: Tensor, gate_up: Tensor, down: Tensor) -> Block:
+    def _block(
+        self,
+        mixer_in: Tensor,
+        mixer_out: Tensor,
+        gate_up: Tensor,
+        down: Tensor,
+        *,
+        mixes_tokens: bool,
+    ) -> Block:
         block = Block()
-        block.qkv, block.out = self._packed(qkv), self._packed(out)
+        if mixes_tokens:
+            block.token_gate_up = self._packed(packing.interleaved(*mixer_in.chunk(2)))
+            block.token_down = self._packed(mixer_out)
+        else:
+            block.qkv, block.out = self._packed(mixer_in), self._packed(mixer_out)
         block.gate_up = self._packed(packing.interleaved(*gate_up.chunk(2)))
         block.down = self._packed(down)
         return block
