@@ -4,9 +4,10 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import attrgetter
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -69,6 +70,25 @@ BOARDS: dict[str, object] = {
 }
 
 
+JOB: dict[str, object] = {
+    "id": "job-1",
+    "state": "queued",
+    "puzzle": "sudoku",
+    "model": "sudoku-4x4",
+    "width": 16,
+    "seed": 7,
+    "priority": "normal",
+    "attempt": 0,
+    "submitted_at": "2026-01-01T00:00:00.000+00:00",
+    "started_at": None,
+    "finished_at": None,
+    "batch": None,
+    "result": None,
+    "error": None,
+    "parts": [],
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     status: int = 200
@@ -78,6 +98,8 @@ class Reply:
     """Close the connection without a word."""
     is_silent: bool = False
     """Say nothing until the server closes."""
+    is_cut: bool = False
+    """Close the connection before the body is complete."""
 
     @property
     def content(self) -> bytes:
@@ -125,7 +147,10 @@ class ScriptedServer:
 
 @dataclass(kw_only=True)
 class Caller:
-    """Calls a method of a fresh client; the waits between attempts are only written down."""
+    """Calls a method of a fresh client, such as ``jobs.get``; of a stream, returns all of it.
+
+    The waits between attempts are only written down.
+    """
 
     is_async: bool
     base_url: str
@@ -138,7 +163,8 @@ class Caller:
         if self.is_async:
             return asyncio.run(self._await(method, args, settings, options))
         with Client(sleep=self.slept_s.append, **settings) as opened:
-            return getattr(opened, method)(*args, **options)
+            outcome = attrgetter(method)(opened)(*args, **options)
+            return list(outcome) if isinstance(outcome, Generator) else outcome
 
     async def _await(
         self, method: str, args: tuple[object, ...], settings: Any, options: Any
@@ -147,7 +173,10 @@ class Caller:
             self.slept_s.append(delay_s)
 
         async with AsyncClient(sleep=sleep, **settings) as opened:
-            return await getattr(opened, method)(*args, **options)
+            outcome = attrgetter(method)(opened)(*args, **options)
+            if isinstance(outcome, AsyncGenerator):
+                return [item async for item in outcome]
+            return await outcome
 
 
 @pytest.fixture
@@ -170,6 +199,28 @@ def reply() -> type[Reply]:
 @pytest.fixture
 def result() -> dict[str, object]:
     return dict(RESULT)
+
+
+@pytest.fixture
+def stream() -> Callable[..., Reply]:
+    """Make a stream of (id, kind, data); ``is_cut`` breaks it off at its end."""
+
+    def make(*events: tuple[int, str, object], is_cut: bool = False) -> Reply:
+        blocks = [
+            f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
+            for number, kind, data in events
+        ]
+        headers = {"Content-Type": "text/event-stream; charset=utf-8"}
+        return Reply(
+            body="".join([": hello\n\n", *blocks]).encode(), headers=headers, is_cut=is_cut
+        )
+
+    return make
+
+
+@pytest.fixture
+def job() -> dict[str, object]:
+    return dict(JOB)
 
 
 @pytest.fixture
@@ -206,6 +257,9 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self._answer()
 
+        def do_DELETE(self) -> None:
+            self._answer()
+
         def _answer(self) -> None:
             reply = server.next_reply(self._received())
             if reply.is_silent:
@@ -216,7 +270,8 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.content)))
+            self.send_header("Content-Length", str(len(reply.content) + reply.is_cut))
+            self.close_connection = reply.is_cut
             self.end_headers()
             self.wfile.write(reply.content)
 

@@ -137,7 +137,7 @@ def test_an_invalid_puzzle_names_cells_and_rule(
     with pytest.raises(gram_client.PuzzleInvalid) as caught:
         call("solve", "5" * 81)
     assert str(caught.value) == (
-        "the puzzle contradicts itself (grid: two 5s, cells (0, 0) (0, 8)) [422]"
+        "the puzzle contradicts itself (grid: two 5s, cells (0, 0) (0, 8)) [422, request r-1]"
     )
     assert caught.value.errors[0].rule == "row 0"
     assert caught.value.errors[0].cells == ((0, 0), (0, 8))
@@ -148,13 +148,15 @@ def test_an_invalid_puzzle_names_cells_and_rule(
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (400, "body_invalid", gram_client.BadRequest),
+        (400, "body_invalid", gram_client.BodyInvalid),
         (401, "unauthorized", gram_client.Unauthorized),
         (403, "forbidden", gram_client.Unauthorized),
-        (404, "job_not_found", gram_client.NotFound),
-        (413, "body_too_large", gram_client.BadRequest),
-        (415, "media_type_unsupported", gram_client.BadRequest),
-        (422, "parameter_invalid", gram_client.BadRequest),
+        (404, "job_not_found", gram_client.JobNotFound),
+        (404, "of_a_newer_server", gram_client.NotFound),
+        (413, "body_too_large", gram_client.BodyTooLarge),
+        (415, "media_type_unsupported", gram_client.MediaTypeUnsupported),
+        (418, "of_a_newer_server", gram_client.BadRequest),
+        (422, "parameter_invalid", gram_client.ParameterInvalid),
     ],
 )
 def test_a_refusal_is_raised_as_its_class_and_not_repeated(
@@ -352,9 +354,22 @@ def test_the_client_imports_neither_torch_nor_the_server() -> None:
     assert not roots & {"torch", "numpy", "gram_core", "gram_kernels", "gram_server", "fastapi"}
 
 
-@pytest.mark.parametrize("method", ["solve", "puzzles", "models", "health"])
-def test_both_clients_offer_the_same_calls(method: str) -> None:
-    one, other = getattr(Client, method), getattr(gram_client.AsyncClient, method)
-    assert inspect.signature(one) == inspect.signature(other)
-    assert inspect.iscoroutinefunction(other)
-    assert not inspect.iscoroutinefunction(one)
+def methods(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+def test_both_clients_offer_the_same_calls() -> None:
+    assert methods(gram_client.AsyncClient) - {"aclose"} == methods(Client) - {"close"}
+    assert methods(gram_client.AsyncJobs) == methods(gram_client.Jobs)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(Client, gram_client.AsyncClient), (gram_client.Jobs, gram_client.AsyncJobs)]
+)
+def test_the_same_calls_take_the_same_arguments(one: type, other: type) -> None:
+    for name in methods(one) & methods(other):
+        mine, theirs = (inspect.signature(getattr(kind, name)) for kind in (one, other))
+        assert mine.parameters == theirs.parameters
+        is_stream = name in ("solve_stream", "map", "events")
+        assert inspect.iscoroutinefunction(getattr(other, name)) is not is_stream
+        assert not inspect.iscoroutinefunction(getattr(one, name))

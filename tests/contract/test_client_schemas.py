@@ -6,11 +6,12 @@ import pytest
 from pydantic import BaseModel
 
 import gram_client
-from gram_client import _protocol
+from gram_client import _options
 from gram_client._models import Issue, ModelInfo, Problem, PuzzleInfo
-from gram_server.api import schemas
-from gram_server.api.parameters import CLUES
-from gram_server.job import COUNTS, FALLBACKS, HALTS
+from gram_server.api import job_schemas, schemas
+from gram_server.api.parameters import CLUES, job_parameters, solve_parameters
+from gram_server.job import COUNTS, FALLBACKS, HALTS, PRIORITY_CLASSES
+from gram_server.settings import HttpConfig
 
 PAIRS = [
     (gram_client.SolveResult, schemas.SolveResponse),
@@ -22,6 +23,12 @@ PAIRS = [
     (gram_client.Usage, schemas.Usage),
     (gram_client.Board, schemas.Board),
     (gram_client.GenerateResult, schemas.GenerateResponse),
+    (gram_client.Job, job_schemas.JobDocument),
+    (gram_client.JobSummary, job_schemas.JobSummary),
+    (gram_client.JobPage, job_schemas.JobPage),
+    (gram_client.JobFailure, job_schemas.Failure),
+    (gram_client.BatchProgress, job_schemas.Progress),
+    (gram_client.Sight, schemas.Sight),
     (Issue, schemas.ProblemIssue),
     (ModelInfo, schemas.ModelInfo),
     (PuzzleInfo, schemas.PuzzleInfo),
@@ -43,12 +50,39 @@ def test_the_client_needs_only_what_is_always_sent(
     assert needed <= {name for name, field in sent.model_fields.items() if field.is_required()}
 
 
+@pytest.mark.parametrize(
+    ("read", "sent", "renamed"),
+    [
+        (gram_client.Accepted, schemas.AcceptedEvent, {"job_id"}),
+        (gram_client.Progress, schemas.ProgressEvent, {"id"}),
+        (gram_client.PartEnded, job_schemas.PartEndedEvent, {"job_id"}),
+    ],
+)
+def test_the_client_knows_every_field_of_an_event(
+    read: type[BaseModel], sent: type[BaseModel], renamed: set[str]
+) -> None:
+    # The id of an event is its own; that of its job has another name.
+    assert set(read.model_fields) - renamed == set(sent.model_fields)
+
+
 def test_the_client_reads_the_fields_of_a_problem_that_it_keeps() -> None:
     assert set(Problem.model_fields) <= set(schemas.ProblemDocument.model_fields)
 
 
 def test_the_choices_of_parameters_are_the_same() -> None:
-    assert get_args(_protocol.Halt) == HALTS
-    assert get_args(_protocol.Fallback) == FALLBACKS
-    assert get_args(_protocol.Count) == COUNTS
-    assert get_args(get_args(_protocol.Clues)[0]) == CLUES
+    assert get_args(_options.Halt) == HALTS
+    assert get_args(_options.Fallback) == FALLBACKS
+    assert get_args(_options.Count) == COUNTS
+    assert get_args(get_args(_options.Clues)[0]) == CLUES
+    assert get_args(_options.Priority) == PRIORITY_CLASSES
+    assert get_args(gram_client.Sight.model_fields["state"].annotation) == get_args(
+        schemas.Sight.model_fields["state"].annotation
+    )
+
+
+def test_the_client_offers_every_parameter_of_a_solve_and_of_a_job() -> None:
+    solve = {parameter.name for parameter in solve_parameters(HttpConfig(), ["sudoku"])}
+    job = {parameter.name for parameter in job_parameters(HttpConfig(), ["sudoku"])}
+    # A puzzle names its family itself, or is told by its form.
+    assert _options.StreamOptions.__optional_keys__ == solve - {"puzzle"}
+    assert _options.JobOptions.__optional_keys__ == job - {"puzzle"}

@@ -1,14 +1,21 @@
 """The synchronous client: sends what _protocol writes, repeats what _retry allows."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import httpx
 
 from gram_client import _settings
-from gram_client._errors import NoAnswer
+from gram_client._course import Course
+from gram_client._errors import GramError, NoAnswer
+from gram_client._events import AnyEvent
+from gram_client._inputs import Puzzle
+from gram_client._jobs import Jobs
+from gram_client._map import DEFAULT_CONCURRENCY, Mapped, OnError, Window, bar
 from gram_client._models import (
     GenerateResult,
     Health,
@@ -18,24 +25,22 @@ from gram_client._models import (
     PuzzleList,
     SolveResult,
 )
+from gram_client._options import Clues, Count, Fallback, Halt, SolveOptions, Stop, StreamOptions
 from gram_client._protocol import (
-    Clues,
-    Count,
-    Fallback,
-    Halt,
-    Puzzle,
+    EVENT_STREAM,
     Request,
-    Stop,
     default_headers,
+    failure_of,
     generate_request,
     get_request,
     no_answer,
     read,
     read_health,
+    read_result,
     settle,
     solve_request,
 )
-from gram_client._retry import Retry
+from gram_client._retry import Outcome, Retry
 
 
 class Client:
@@ -48,6 +53,7 @@ class Client:
         api_key: str | None = None,
         timeout_s: float = _settings.DEFAULT_TIMEOUT_S,
         max_retries: int = _settings.DEFAULT_MAX_RETRIES,
+        cancel_on_exit: bool = False,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """Open no connection yet.
@@ -57,11 +63,14 @@ class Client:
             api_key: Bearer token; ``GRAM_API_KEY`` where None.
             timeout_s: Silence after which an attempt is given up.
             max_retries: Attempts after the first, for failures that a repetition can help.
+            cancel_on_exit: Cancel the jobs made here that nobody saw end, when the client closes.
             sleep: Waits between attempts.
         """
         self.settings = _settings.resolve(
             base_url, api_key, timeout_s=timeout_s, max_retries=max_retries
         )
+        self.jobs = Jobs(self._send, self._follow)
+        self._cancel_on_exit = cancel_on_exit
         self._retry = Retry(max_retries=max_retries)
         self._sleep = sleep
         self._http = httpx.Client(
@@ -89,7 +98,7 @@ class Client:
         """Solve a puzzle; a puzzle nobody solved is a result too, see ``SolveResult.status``.
 
         Args:
-            puzzle: Text (a sudoku's characters, a DIMACS graph), rows of numbers, or a JSON body.
+            puzzle: Text, rows of numbers, a numpy array, a networkx graph, or a JSON body.
             width: Trajectories to sample.
             depth: Supervision steps a trajectory may take; the model's default where None.
             max_solutions: Stop at this many distinct solutions; None explores the whole width.
@@ -117,7 +126,7 @@ class Client:
                 "model": model,
             },
         )
-        return read(SolveResult, settle(self._send(request, timeout_s)))
+        return read_result(self._send(request, timeout_s), request.posted)
 
     def generate(
         self,
@@ -172,21 +181,89 @@ class Client:
         )
         return read(GenerateResult, settle(self._send(request, timeout_s)))
 
-    def puzzles(self) -> list[PuzzleInfo]:
+    def solve_stream(
+        self,
+        puzzle: Puzzle,
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Generator[AnyEvent]:
+        """Solve a puzzle, and yield what happens: accepted, solutions as they are found, done.
+
+        Where the connection breaks, the same work is asked for again and goes on from there.
+        Leaving the iterator ends the work.
+
+        Args:
+            puzzle: As in ``solve``.
+            timeout_s: Replaces the client's for this call; the server is never silent for long.
+            options: As in ``solve``, and ``decodes``.
+        """
+        request = solve_request(puzzle, options, accept=EVENT_STREAM)
+        return self._follow(Course(request, is_replayed=False), timeout_s)
+
+    def map(
+        self,
+        puzzles: Iterable[Puzzle],
+        *,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
+        progress: bool = False,
+        on_error: OnError = "raise",
+        timeout_s: float | None = None,
+        **options: Unpack[SolveOptions],
+    ) -> Generator[Mapped]:
+        """Solve many puzzles, and yield their results in the order of the puzzles.
+
+        No more puzzles are taken than are being solved, so that their number has no bound.
+
+        Args:
+            puzzles: As in ``solve``, any number.
+            max_concurrency: Puzzles that are being solved at once.
+            progress: Show a bar on standard error.
+            on_error: ``return`` yields the error in the place of the result.
+            timeout_s: Replaces the client's for each puzzle.
+            options: As in ``solve``, the same for all.
+        """
+        window: Window[Future[Mapped]] = Window(max_concurrency)
+        pool = ThreadPoolExecutor(max_concurrency, thread_name_prefix="gram-map")
+
+        def attempt(puzzle: Puzzle) -> Mapped:
+            try:
+                return self.solve(puzzle, timeout_s=timeout_s, **options)
+            except GramError as error:
+                if on_error == "raise":
+                    raise
+                return error
+
+        try:
+            with bar(puzzles, is_shown=progress) as (items, step):
+                for ready in window.run(items, lambda puzzle: pool.submit(attempt, puzzle)):
+                    result = ready.result()
+                    step()
+                    yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def puzzles(self, *, timeout_s: float | None = None) -> list[PuzzleInfo]:
         """Return the puzzle families the server knows."""
-        return list(read(PuzzleList, settle(self._send(get_request("/puzzles")))).puzzles)
+        answer = settle(self._send(get_request("/puzzles"), timeout_s))
+        return list(read(PuzzleList, answer).puzzles)
 
-    def models(self) -> list[ModelInfo]:
+    def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Return the models the server has loaded."""
-        return list(read(ModelList, settle(self._send(get_request("/models")))).models)
+        answer = settle(self._send(get_request("/models"), timeout_s))
+        return list(read(ModelList, answer).models)
 
-    def health(self) -> Health:
+    def health(self, *, timeout_s: float | None = None) -> Health:
         """Say whether the server takes work now; asks once and does not retry."""
-        return read_health(self._attempt(get_request("/readyz"), None))
+        return read_health(self._attempt(get_request("/readyz"), timeout_s))
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Close the connections, after cancelling jobs where that was asked for."""
+        try:
+            if self._cancel_on_exit:
+                self.jobs.cancel_open()
+        finally:
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -211,13 +288,45 @@ class Client:
 
     def _attempt(self, request: Request, timeout_s: float | None) -> httpx.Response | NoAnswer:
         try:
-            return self._http.request(
-                request.method,
-                request.path,
-                params=request.params,
-                headers=request.headers,
-                content=request.content,
-                timeout=self.settings.timeout_s if timeout_s is None else timeout_s,
-            )
+            return self._http.send(self._written(request, timeout_s))
         except httpx.RequestError as error:
             return no_answer(error, self.settings)
+
+    def _follow(self, course: Course, timeout_s: float | None) -> Generator[AnyEvent]:
+        """Yield the events of a stream, over as many connections as it takes."""
+        attempt = 0
+        while not course.has_ended():
+            outcome: Outcome
+            try:
+                written = self._written(course.request(), timeout_s)
+                response = self._http.send(written, stream=True)
+                with closing(response):
+                    if not response.is_success:
+                        response.read()
+                        outcome = response
+                    else:
+                        course.open(response)
+                        for chunk in response.iter_bytes():
+                            for event in course.feed(chunk):
+                                attempt = 0
+                                yield event
+                        outcome = course.broke()
+            except httpx.RequestError as error:
+                outcome = no_answer(error, self.settings)
+            if course.has_ended():
+                return
+            delay_s = self._retry.delay_s(outcome, attempt=attempt)
+            if delay_s is None:
+                raise failure_of(outcome)
+            self._sleep(delay_s)
+            attempt += 1
+
+    def _written(self, request: Request, timeout_s: float | None) -> httpx.Request:
+        return self._http.build_request(
+            request.method,
+            request.path,
+            params=request.params,
+            headers=request.headers,
+            content=request.content,
+            timeout=self.settings.timeout_s if timeout_s is None else timeout_s,
+        )

@@ -2,18 +2,56 @@
 client reads a newer server. Knows no HTTP.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-Answer = str | list[str] | list[int] | list[int | None] | list[list[int]] | list[list[list[int]]]
-"""An answer in the form the puzzle was posted in; None marks what a best attempt left open."""
+from gram_client import _drawing
+from gram_client._drawing import Answer, Grid, Posted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Model(BaseModel):
     """Base of everything read from the server."""
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as the server sent them."""
+        return self.model_dump(mode="json")
+
+
+class Drawn(Model):
+    """Base of answers, which can be drawn once their puzzle is known."""
+
+    answer: Answer
+    """In the form the puzzle was posted in."""
+
+    _posted: Posted = PrivateAttr(default_factory=Posted)
+
+    @property
+    def grid(self) -> Grid | None:
+        """The board by rows: digits, 1 for a queen, a maze's characters; None for a graph."""
+        return _drawing.grid(self._posted, self.answer)
+
+    def to_numpy(self) -> "NDArray[np.generic]":
+        """Return the board, or where there is none the answer, as an array; needs numpy."""
+        import numpy
+
+        board = self.grid
+        return numpy.asarray(self.answer if board is None else board)
+
+    def __str__(self) -> str:
+        """Draw the board."""
+        return _drawing.draw(
+            self._posted.puzzle, self.answer, size=self._posted.size, maze=self._posted.maze
+        )
+
+    def _repr_html_(self) -> str:
+        return _drawing.html(self._posted, self.answer)
 
 
 class First(Model):
@@ -26,10 +64,9 @@ class First(Model):
     """Milliseconds since the job entered the engine."""
 
 
-class Solution(Model):
+class Solution(Drawn):
     """A distinct answer that passed exact verification."""
 
-    answer: Answer
     votes: int
     """Trajectories that arrived at it."""
     source: Literal["model", "exact"]
@@ -55,10 +92,9 @@ class Violation(Model):
     cells: tuple[tuple[int, ...], ...] = ()
 
 
-class BestAttempt(Model):
+class BestAttempt(Drawn):
     """The answer nearest to a solution where none was found."""
 
-    answer: Answer
     violations: tuple[Violation, ...] = ()
 
 
@@ -98,11 +134,37 @@ class SolveResult(Model):
         """Whether there is at least one solution."""
         return bool(self.solutions)
 
+    @property
+    def best(self) -> Solution | None:
+        """The solution with most votes; None where there is none."""
+        return self.solutions[0] if self.solutions else None
 
-class Board(Model):
+    def __str__(self) -> str:
+        """Say how it went, and draw the boards."""
+        if self.solutions:
+            boards = [
+                f"solution {number}, {solution.votes} votes\n{solution}"
+                for number, solution in enumerate(self.solutions, start=1)
+            ]
+        else:
+            boards = [] if self.best_attempt is None else [f"best attempt\n{self.best_attempt}"]
+        return "\n".join([f"{self.status}: {self.distinct} distinct", *boards])
+
+    def _repr_html_(self) -> str:
+        shown = self.solutions or ([self.best_attempt] if self.best_attempt else [])
+        boards = "".join(answer._repr_html_() for answer in shown)
+        return f"<p>{self.status}: {self.distinct} distinct</p>{boards}"
+
+    def _post(self, posted: Posted) -> None:
+        """Let the answers know what was asked for: their drawings depend on it."""
+        known = posted.of(self.puzzle)
+        for answer in (*self.solutions, *filter(None, [self.best_attempt])):
+            answer._posted = known
+
+
+class Board(Drawn):
     """A board that a trajectory made up, and that passed exact verification."""
 
-    answer: Answer
     puzzle: Answer | None = None
     """Thinned from the answer, which is its only solution; None without ``clues``."""
     clues: int | None = None
@@ -152,6 +214,18 @@ class GenerateResult(Model):
         """Whether there are as many boards as asked for."""
         return len(self.boards) == self.count
 
+    def __str__(self) -> str:
+        """Draw the boards."""
+        return "\n\n".join(str(board) for board in self.boards)
+
+    def _repr_html_(self) -> str:
+        return "".join(board._repr_html_() for board in self.boards)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Let the boards know what they are boards of."""
+        for board in self.boards:
+            board._posted = Posted(puzzle=self.puzzle)
+
 
 class Issue(Model):
     """One thing that is wrong with a request."""
@@ -176,8 +250,73 @@ class Problem(Model):
     status: int | None = None
     detail: str = ""
     code: str | None = None
+    retryable: bool = False
     request_id: str | None = None
     errors: tuple[Issue, ...] = ()
+    retry_after_s: float | None = None
+
+
+class JobFailure(Model):
+    """Why a job failed."""
+
+    code: str
+    detail: str
+
+
+class BatchProgress(Model):
+    """How far a batch is."""
+
+    size: int
+    finished: int
+
+
+class JobSummary(Model):
+    """Where a job stands."""
+
+    id: str
+    state: Literal["queued", "running", "done", "failed", "cancelled", "expired"]
+    puzzle: str
+    model: str | None = None
+    """None for a batch, whose parts name theirs."""
+    width: int
+    seed: int
+    priority: str
+    attempt: int = 0
+    """Workers that were lost while they held the job."""
+    submitted_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    batch: BatchProgress | None = None
+    """None for a job that is no batch."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return self.state not in ("queued", "running")
+
+
+class Job(JobSummary):
+    """A job with what became of it."""
+
+    result: SolveResult | None = None
+    error: JobFailure | None = None
+    parts: tuple["Job", ...] = ()
+    """The jobs of a batch, in the order of its puzzles."""
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether there is a solution; of a batch, for every part."""
+        if self.parts:
+            return all(part.is_solved for part in self.parts)
+        return self.result is not None and self.result.is_solved
+
+
+class JobPage(Model):
+    """A part of the list of jobs, newest first."""
+
+    jobs: tuple[JobSummary, ...]
+    cursor: str | None = None
+    """Where the next part starts; None at the end."""
 
 
 class PuzzleInfo(Model):

@@ -1,37 +1,35 @@
 """Requests and answers without I/O: what both clients send, and what they make of the answer."""
 
-import json
 import secrets
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from gram_client._drawing import Posted
 from gram_client._errors import (
     ConnectionFailed,
+    GramError,
     NoAnswer,
     ResponseInvalid,
     StatusError,
     TimedOut,
     status_error_class,
 )
-from gram_client._models import Health, Problem
+from gram_client._inputs import Puzzle, encode, encode_batch, text_or_body
+from gram_client._models import Health, Job, Problem, SolveResult
 from gram_client._retry import retry_after_s
 from gram_client._settings import Settings
 from gram_client._version import __version__
 
-Puzzle = str | Sequence[Sequence[int]] | Mapping[str, object]
-"""Text (a sudoku's characters, a DIMACS graph), a sudoku as rows of numbers, or a JSON body."""
-
-Halt = Literal["verified", "act", "never"]
-Fallback = Literal["none", "exact"]
-Count = Literal["none", "exact"]
-Clues = Literal["none", "unique"] | int
-"""``unique`` takes away every clue that can be; a number stops there."""
-Stop = Literal["verified", "act"]
-"""What stops a trajectory that makes up a board."""
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+LONG_POLL_S = 20
+"""How long the server is asked to wait for the end of a job, again and again."""
 
 T = TypeVar("T")
 
@@ -45,21 +43,77 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    posted: Posted = field(default_factory=Posted)
+    """What drawing the answer needs to know of the puzzle."""
 
 
-def solve_request(puzzle: Puzzle, options: Mapping[str, object]) -> Request:
+def solve_request(puzzle: Puzzle, options: Mapping[str, object], *, accept: str = JSON) -> Request:
     """Return the request that solves a puzzle; without a seed one is drawn.
 
     The seed fixes the answer, so a repeated attempt repeats the same work.
     """
-    content_type, content = _body(puzzle)
+    content_type, content = encode(puzzle)
     return Request(
         method="POST",
         path="/solve",
         params=_seeded(options),
-        headers={"Content-Type": content_type, "Accept": "application/json"},
+        headers={"Content-Type": content_type, "Accept": accept},
+        content=content,
+        posted=Posted.read(text_or_body(puzzle)),
+    )
+
+
+def submit_request(
+    puzzle: Puzzle, options: Mapping[str, object], *, key: str | None = None
+) -> Request:
+    """Return the request that hands in a job, under a key that makes it safe to repeat."""
+    content_type, content = encode(puzzle)
+    return _submission(content_type, content, options, key)
+
+
+def batch_request(
+    puzzles: Iterable[Puzzle], options: Mapping[str, object], *, key: str | None = None
+) -> Request:
+    """Return the request that hands in a batch."""
+    return _submission(JSON, encode_batch(puzzles), options, key)
+
+
+def _submission(
+    content_type: str, content: bytes, options: Mapping[str, object], key: str | None
+) -> Request:
+    headers = {"Content-Type": content_type, "Accept": JSON}
+    return Request(
+        method="POST",
+        path="/jobs",
+        params=_seeded(options),
+        headers={**headers, "Idempotency-Key": key or uuid.uuid4().hex},
         content=content,
     )
+
+
+def job_request(job_id: str, *, method: str = "GET", wait_s: int = 0) -> Request:
+    """Return the request that shows a job, at the latest after a while, or cancels it."""
+    params = {"wait": str(wait_s)} if wait_s else {}
+    return Request(method=method, path=_job_path(job_id), params=params, headers={"Accept": JSON})
+
+
+def events_request(job_id: str, *, after: int = 0) -> Request:
+    """Return the request that follows a job, from after an event that is known."""
+    headers = {"Accept": EVENT_STREAM}
+    if after:
+        headers["Last-Event-ID"] = str(after)
+    return Request(method="GET", path=f"{_job_path(job_id)}/events", headers=headers)
+
+
+def list_request(*, limit: int | None, cursor: str | None) -> Request:
+    """Return the request that lists jobs."""
+    values = {"limit": limit, "cursor": cursor}
+    params = {name: str(value) for name, value in values.items() if value is not None}
+    return Request(method="GET", path="/jobs", params=params, headers={"Accept": JSON})
+
+
+def _job_path(job_id: str) -> str:
+    return f"/jobs/{quote(job_id, safe='')}"
 
 
 def generate_request(options: Mapping[str, object]) -> Request:
@@ -68,13 +122,13 @@ def generate_request(options: Mapping[str, object]) -> Request:
         method="POST",
         path="/generate",
         params=_seeded(options),
-        headers={"Accept": "application/json"},
+        headers={"Accept": JSON},
     )
 
 
 def get_request(path: str) -> Request:
     """Return the request that reads a path."""
-    return Request(method="GET", path=path, headers={"Accept": "application/json"})
+    return Request(method="GET", path=path, headers={"Accept": JSON})
 
 
 def default_headers(settings: Settings) -> dict[str, str]:
@@ -99,8 +153,29 @@ def settle(outcome: httpx.Response | NoAnswer) -> httpx.Response:
     if isinstance(outcome, NoAnswer):
         raise outcome
     if not outcome.is_success:
-        raise _status_error(outcome)
+        raise status_error(outcome)
     return outcome
+
+
+def failure_of(outcome: httpx.Response | NoAnswer | StatusError) -> GramError:
+    """Return the error that an attempt which is not repeated comes to."""
+    return status_error(outcome) if isinstance(outcome, httpx.Response) else outcome
+
+
+def read_result(outcome: httpx.Response | NoAnswer, posted: Posted) -> SolveResult:
+    """Return a result whose answers can be drawn."""
+    result = read(SolveResult, settle(outcome))
+    result._post(posted)
+    return result
+
+
+def read_job(outcome: httpx.Response | NoAnswer) -> Job:
+    """Return a job whose answers can be drawn, as far as they tell by themselves."""
+    job = read(Job, settle(outcome))
+    for one in (job, *job.parts):
+        if one.result is not None:
+            one.result._post(Posted())
+    return job
 
 
 def read_health(outcome: httpx.Response | NoAnswer) -> Health:
@@ -125,17 +200,6 @@ def read(kind: type[T], response: httpx.Response) -> T:
         ) from error
 
 
-def _body(puzzle: Puzzle) -> tuple[str, bytes]:
-    if isinstance(puzzle, str):
-        # What is not text goes out as it came in, for the server to refuse.
-        return "text/plain; charset=utf-8", puzzle.encode(errors="surrogateescape")
-    if isinstance(puzzle, Mapping):
-        body: Mapping[str, object] = puzzle
-    else:
-        body = {"puzzle": "sudoku", "grid": [[int(cell) for cell in row] for row in puzzle]}
-    return "application/json", json.dumps(body, allow_nan=False).encode()
-
-
 def _seeded(options: Mapping[str, object]) -> dict[str, str]:
     seed = options.get("seed")
     values = {**options, "seed": secrets.randbits(53) if seed is None else seed}
@@ -146,7 +210,7 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _status_error(response: httpx.Response) -> StatusError:
+def status_error(response: httpx.Response) -> StatusError:
     problem = _problem(response)
     kind = status_error_class(response.status_code, problem.code)
     return kind(
@@ -155,6 +219,17 @@ def _status_error(response: httpx.Response) -> StatusError:
         body=response.content,
         retry_after_s=retry_after_s(response),
     )
+
+
+def problem_error(data: bytes) -> StatusError:
+    """Return the error that a problem in a stream is."""
+    try:
+        problem = Problem.model_validate_json(data)
+    except ValidationError:
+        problem = Problem(detail="the stream ended with an error that cannot be read")
+    status = problem.status or 500
+    kind = status_error_class(status, problem.code)
+    return kind(problem, status_code=status, body=data, retry_after_s=problem.retry_after_s)
 
 
 def _problem(response: httpx.Response) -> Problem:

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from gram_client._errors import ConnectionFailed, NoAnswer
+from gram_client._errors import ConnectionFailed, NoAnswer, StatusError
 
 RETRIED_STATUSES = frozenset({408, 429})
 """Besides every 5xx."""
+
+
+Outcome = httpx.Response | NoAnswer | StatusError
+"""What an attempt ended with; an error that came in a stream says itself whether to try again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class Retry:
     """A server that asks for more is not waited for."""
     rng: random.Random = field(default_factory=random.Random)
 
-    def delay_s(self, outcome: httpx.Response | NoAnswer, *, attempt: int) -> float | None:
+    def delay_s(self, outcome: Outcome, *, attempt: int) -> float | None:
         """Return the seconds to wait before the next attempt, or None to stop.
 
         Args:
@@ -35,7 +39,7 @@ class Retry:
         """
         if attempt >= self.max_retries or not _can_help(outcome):
             return None
-        asked_s = None if isinstance(outcome, NoAnswer) else retry_after_s(outcome)
+        asked_s = _asked_s(outcome)
         if asked_s is None:
             return self._backoff_s(attempt)
         return asked_s if asked_s <= self.max_retry_after_s else None
@@ -55,7 +59,16 @@ def retry_after_s(response: httpx.Response) -> float | None:
     return seconds if seconds >= 0 else None
 
 
-def _can_help(outcome: httpx.Response | NoAnswer) -> bool:
+def _asked_s(outcome: Outcome) -> float | None:
+    """Return how long the server asked to be left alone."""
+    if isinstance(outcome, NoAnswer):
+        return None
+    return outcome.retry_after_s if isinstance(outcome, StatusError) else retry_after_s(outcome)
+
+
+def _can_help(outcome: Outcome) -> bool:
+    if isinstance(outcome, StatusError):
+        return outcome.is_retryable
     # A call that timed out is not repeated: the caller's patience is used up.
     if isinstance(outcome, NoAnswer):
         return isinstance(outcome, ConnectionFailed)

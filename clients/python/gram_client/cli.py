@@ -10,11 +10,12 @@ from contextlib import contextmanager
 
 import click
 
-from gram_client._board import draw
 from gram_client._client import Client
+from gram_client._drawing import draw
 from gram_client._errors import GramError, StatusError
+from gram_client._inputs import Puzzle
 from gram_client._models import GenerateResult, SolveResult
-from gram_client._protocol import Clues, Count, Fallback, Halt, Puzzle, Stop
+from gram_client._options import Clues, Count, Fallback, Halt, Stop
 from gram_client._settings import DEFAULT_TIMEOUT_S
 from gram_client._version import __version__
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from gram_server.bench.batching import Plan, measure
 from gram_server.bench.engine import EnginePlan, measure_engine
 from gram_server.bench.page import render
+from gram_server.bench.streaming import StreamingPlan, measure_streaming, render_streaming
 from gram_server.errors import ConfigError
 
 Json = dict[str, object]
@@ -62,6 +63,21 @@ def _measure_engine(options: argparse.Namespace) -> tuple[Json, None]:
     return measure_engine(plan), None
 
 
+def _measure_streaming(options: argparse.Namespace) -> tuple[Json, str]:
+    plan = StreamingPlan(
+        models=tuple(options.models),
+        num_puzzles=options.num_puzzles,
+        num_rounds=options.num_rounds,
+        num_clients=options.num_clients,
+        width=options.width,
+        depth=options.depth,
+        decodes=options.decodes,
+        num_threads=options.num_threads,
+    )
+    result = measure_streaming(plan)
+    return result, render_streaming(result)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-server bench", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="MEASUREMENT")
@@ -80,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     batching.add_argument("--output", type=Path, help="folder for batching.json and batching.md")
     batching.set_defaults(measure=_measure_batching, name="batching")
     _add_engine(commands.add_parser("engine", help="trajectory-steps per second by batch"))
+    _add_streaming(commands.add_parser("streaming", help="what streams cost the engine"))
     if find_spec("aiohttp") is None:
         parser.epilog = "serve and compare need the extra: pip install 'gram-server[bench]'"
     else:
@@ -103,6 +120,17 @@ def _add_engine(engine: argparse.ArgumentParser) -> None:
     engine.add_argument("--num-threads", type=int, help="threads of torch")
     engine.add_argument("--output", type=Path, help="folder for engine.json")
     engine.set_defaults(measure=_measure_engine, name="engine")
+
+
+def _add_streaming(streaming: argparse.ArgumentParser) -> None:
+    defaults = StreamingPlan()
+    streaming.add_argument("--models", nargs="+", default=defaults.models, help="shipped models")
+    for name in ("num_puzzles", "num_rounds", "num_clients", "width", "depth", "decodes"):
+        flag = "--" + name.replace("_", "-")
+        streaming.add_argument(flag, type=int, default=getattr(defaults, name))
+    streaming.add_argument("--num-threads", type=int, default=defaults.num_threads)
+    streaming.add_argument("--output", type=Path, help="folder for streaming.json and streaming.md")
+    streaming.set_defaults(measure=_measure_streaming, name="streaming")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,50 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Self
 
-from gram_client._models import Answer
-
+Answer = str | list[str] | list[int] | list[int | None] | list[list[int]] | list[list[list[int]]]
+"""An answer in the form the puzzle was posted in; None marks what is still open."""
+Grid = list[list[int]] | list[list[str]]
+"""A board by rows."""
 Rows = list[list[str]]
 
+CELL = "width:1.6em;height:1.6em;text-align:center;border:1px solid #999"
 FREE = ". "
 """Characters of a free cell of a maze."""
 PATH = "*"
 """What marks a cell on the path through a maze."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """What drawing an answer needs to know of its puzzle."""
+
+    puzzle: str = ""
+    """Name of the family."""
+    size: int | None = None
+    """Side of a queens board, which an attempt with too few queens does not tell."""
+    maze: tuple[str, ...] = ()
+    """Rows of the maze, on which the path is drawn."""
+
+    @classmethod
+    def read(cls, body: object) -> Self:
+        """Return what a posted puzzle, text or JSON, says of itself."""
+        fields: Mapping[str, object] = body if isinstance(body, Mapping) else {"grid": body}
+        size, board = fields.get("n"), fields.get("grid")
+        rows = board.splitlines() if isinstance(board, str) else board
+        lines = rows if isinstance(rows, Sequence) else ()
+        return cls(
+            size=size if isinstance(size, int) else None,
+            maze=tuple(row for row in lines if isinstance(row, str)),
+        )
+
+    def of(self, puzzle: str) -> Self:
+        """Return the same with the name of the family."""
+        return replace(self, puzzle=puzzle)
 
 
 def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence[str] = ()) -> str:
@@ -33,6 +67,45 @@ def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence
     if puzzle == "graph-coloring" and isinstance(answer, list):
         return _colors([_shown(color) for color in answer])
     return json.dumps(answer)
+
+
+def grid(posted: Posted, answer: Answer) -> Grid | None:
+    """Return a board by rows; None where the family has no board."""
+    rows = _rows(answer)
+    if posted.puzzle == "sudoku" and rows:
+        return [[int(cell) if cell.isdecimal() else 0 for cell in row] for row in rows]
+    if posted.puzzle == "nqueens" and isinstance(answer, str | list):
+        board = rows if _is_text(answer) else _squares(rows, posted.size)
+        return [[int(cell == "Q") for cell in row] for row in board]
+    if posted.puzzle == "maze" and posted.maze:
+        return [list(line) for line in _path(rows, posted.maze).splitlines()]
+    return None
+
+
+def html(posted: Posted, answer: Answer) -> str:
+    """Return an answer as an HTML table, or as preformatted text where it is no board."""
+    board: Sequence[Sequence[int | str]] | None = grid(posted, answer)
+    if board is None:
+        return f"<pre>{escape(draw(posted.puzzle, answer))}</pre>"
+    box_height = math.isqrt(len(board)) if posted.puzzle == "sudoku" else len(board)
+    box_width = len(board) // box_height if posted.puzzle == "sudoku" else len(board[0])
+    lines = []
+    for number, row in enumerate(board, start=1):
+        below = ";border-bottom:2px solid" if number % box_height == 0 else ""
+        cells = []
+        for at, cell in enumerate(row, start=1):
+            right = ";border-right:2px solid" if at % box_width == 0 else ""
+            cells.append(f'<td style="{CELL}{below}{right}">{_sign(posted.puzzle, cell)}</td>')
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f'<table style="border-collapse:collapse;border:2px solid">{"".join(lines)}</table>'
+
+
+def _sign(puzzle: str, cell: int | str) -> str:
+    if puzzle == "nqueens":
+        return "\N{BLACK CHESS QUEEN}" if cell else ""
+    if isinstance(cell, str):
+        return escape(cell)
+    return str(cell) if cell else ""
 
 
 def _rows(answer: Answer) -> Rows:

@@ -1,0 +1,116 @@
+"""Puzzles as people have them, turned into what travels: text, rows, arrays, graphs, bodies.
+
+Arrays and graphs are told by what they offer: neither numpy nor networkx is imported.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeGuard, runtime_checkable
+
+from gram_client._errors import PuzzleUnusable
+
+
+@runtime_checkable
+class Array(Protocol):
+    """What a numpy array offers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of its axes."""
+        ...
+
+    def tolist(self) -> Any:
+        """Return plain lists."""
+        ...
+
+
+@runtime_checkable
+class Graph(Protocol):
+    """What a networkx graph offers."""
+
+    @property
+    def nodes(self) -> Any:
+        """Its vertices, and their attributes by vertex."""
+        ...
+
+    @property
+    def edges(self) -> Any:
+        """Pairs of vertices."""
+        ...
+
+    @property
+    def graph(self) -> Any:
+        """Attributes of the whole."""
+        ...
+
+
+Puzzle = str | Sequence[Sequence[int]] | Sequence[str] | Mapping[str, object] | Array | Graph
+"""Text (a sudoku's characters, a DIMACS graph), a sudoku as rows of numbers or a numpy array, rows
+of queens or of a maze, a networkx graph to colour, or a JSON body."""
+
+
+def text_or_body(puzzle: Puzzle) -> str | dict[str, object]:
+    """Return a puzzle as plain text, or as a JSON body."""
+    if isinstance(puzzle, str):
+        return puzzle
+    if isinstance(puzzle, Mapping):
+        return dict(puzzle)
+    if isinstance(puzzle, Graph):
+        return _coloring(puzzle)
+    rows = puzzle.tolist() if isinstance(puzzle, Array) else list(puzzle)
+    lines = [row for row in rows if isinstance(row, str)]
+    if lines and len(lines) == len(rows):
+        return "\n".join(lines)
+    return {"puzzle": "sudoku", "grid": _numbers(rows)}
+
+
+def encode(puzzle: Puzzle) -> tuple[str, bytes]:
+    """Return the media type and the bytes of a puzzle."""
+    body = text_or_body(puzzle)
+    if isinstance(body, str):
+        # What is not text goes out as it came in, for the server to refuse.
+        return "text/plain; charset=utf-8", body.encode(errors="surrogateescape")
+    return "application/json", _json(body)
+
+
+def encode_batch(puzzles: Iterable[Puzzle]) -> bytes:
+    """Return the bytes of a batch."""
+    return _json({"instances": [text_or_body(puzzle) for puzzle in puzzles]})
+
+
+def _json(body: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise PuzzleUnusable(f"the puzzle cannot be written as JSON: {error}") from error
+
+
+def _numbers(rows: Sequence[Any]) -> list[list[int]]:
+    if not _is_rows(rows):
+        raise PuzzleUnusable("a board is rows of numbers, or rows of text")
+    try:
+        return [[int(cell) for cell in row] for row in rows]
+    except (TypeError, ValueError) as error:
+        raise PuzzleUnusable(f"a cell is not a whole number: {error}") from error
+
+
+def _is_rows(rows: Sequence[Any]) -> TypeGuard[Sequence[Sequence[Any]]]:
+    return all(isinstance(row, Iterable) for row in rows)
+
+
+def _coloring(graph: Graph) -> dict[str, object]:
+    """Return the graph with its vertices numbered in their order; ``color`` fixes a vertex."""
+    numbers = {vertex: number for number, vertex in enumerate(graph.nodes)}
+    fixed = {
+        str(number): int(graph.nodes[vertex]["color"])
+        for vertex, number in numbers.items()
+        if "color" in graph.nodes[vertex]
+    }
+    edges = {tuple(sorted((numbers[edge[0]], numbers[edge[1]]))) for edge in graph.edges}
+    body: dict[str, object] = {
+        "puzzle": "graph-coloring",
+        "vertices": len(numbers),
+        "edges": [list(edge) for edge in sorted(edges)],
+        "colors": int(graph.graph.get("colors", 3)),
+    }
+    return {**body, "fixed": fixed} if fixed else body

@@ -1,0 +1,140 @@
+"""Puzzles as people have them, and answers as they want them."""
+
+import json
+from collections.abc import Callable
+
+import networkx
+import numpy as np
+import pytest
+
+import gram_client
+from gram_client import SolveResult
+from gram_client._inputs import Puzzle, encode
+from gram_client._protocol import solve_request
+
+ROWS = [[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]
+BOARD = """\
++-----+-----+
+| 1 2 | 3 4 |
+| 3 4 | 1 2 |
++-----+-----+
+| 2 1 | 4 3 |
+| 4 3 | 2 1 |
++-----+-----+"""
+
+
+MakeResult = Callable[[Puzzle, str, object], SolveResult]
+
+
+@pytest.fixture
+def result_of(result: dict[str, object]) -> MakeResult:
+    """Make a result with one solution."""
+
+    def make(puzzle: Puzzle, family: str, answer: object) -> SolveResult:
+        solution = {"answer": answer, "votes": 3, "source": "model", "value": 0.5, "first": None}
+        made = SolveResult.model_validate({**result, "puzzle": family, "solutions": [solution]})
+        made._post(solve_request(puzzle, {}).posted)
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "puzzle",
+    [ROWS, np.array(ROWS), np.array(ROWS, dtype=np.uint8), [tuple(row) for row in ROWS]],
+    ids=["lists", "array", "bytes", "tuples"],
+)
+def test_boards_of_numbers_travel_as_rows(puzzle: Puzzle) -> None:
+    media_type, content = encode(puzzle)
+    assert media_type == "application/json"
+    assert json.loads(content) == {"puzzle": "sudoku", "grid": ROWS}
+
+
+def test_rows_of_text_travel_as_text() -> None:
+    assert encode([".Q..", "...."]) == ("text/plain; charset=utf-8", b".Q..\n....")
+
+
+def test_a_graph_travels_with_its_vertices_numbered() -> None:
+    graph = networkx.Graph([("c", "a"), ("a", "b")], colors=4)
+    graph.nodes["a"]["color"] = 2
+    assert json.loads(encode(graph)[1]) == {
+        "puzzle": "graph-coloring",
+        "vertices": 3,
+        "edges": [[0, 1], [1, 2]],
+        "colors": 4,
+        "fixed": {"1": 2},
+    }
+
+
+def test_edges_there_and_back_are_one() -> None:
+    body = json.loads(encode(networkx.DiGraph([(0, 1), (1, 0)]))[1])
+    assert body["edges"] == [[0, 1]]
+    assert "fixed" not in body
+
+
+@pytest.mark.parametrize(
+    "puzzle", [[1, 2], [["a", "b"]], {"grid": {1, 2}}, {"n": float("nan")}, np.array([1, 2])]
+)
+def test_what_cannot_be_sent_is_refused_before_it_is(puzzle: Puzzle) -> None:
+    with pytest.raises(gram_client.PuzzleUnusable):
+        encode(puzzle)
+
+
+def test_the_best_solution_is_drawn_and_taken_apart(result_of: MakeResult) -> None:
+    result = result_of("12.4341221434321", "sudoku", "1234341221434321")
+    assert result.best is result.solutions[0]
+    assert str(result.best) == BOARD
+    assert str(result) == f"solved: 1 distinct\nsolution 1, 3 votes\n{BOARD}"
+    assert result.best.grid == [[1, 2, 3, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]
+    array = result.best.to_numpy()
+    assert (array.shape, int(array[3, 0])) == ((4, 4), 4)
+    assert result.to_dict()["solutions"][0]["answer"] == "1234341221434321"
+    assert json.loads(json.dumps(result.to_dict())) == result.to_dict()
+
+
+def test_queens_are_a_board_of_ones(result_of: MakeResult) -> None:
+    result = result_of({"puzzle": "nqueens", "n": 4}, "nqueens", [[0, 1], [1, 3], [2, 0], [3, 2]])
+    assert result.solutions[0].grid == [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 1, 0]]
+    assert result.solutions[0].to_numpy().sum() == 4
+    assert result._repr_html_().count("\N{BLACK CHESS QUEEN}") == 4
+
+
+def test_a_coloring_has_no_board_but_an_array(result_of: MakeResult) -> None:
+    result = result_of(networkx.path_graph(3), "graph-coloring", [0, 1, 0])
+    assert result.solutions[0].grid is None
+    assert result.solutions[0].to_numpy().tolist() == [0, 1, 0]
+    assert str(result.solutions[0]) == "vertex 0 1 2\ncolor  0 1 0"
+    assert "<pre>vertex 0 1 2" in result._repr_html_()
+
+
+def test_a_path_is_drawn_on_the_maze_that_was_posted(result_of: MakeResult) -> None:
+    for maze in (" .#\nS.G", [" .#", "S.G"], {"puzzle": "maze", "grid": [" .#", "S.G"]}):
+        result = result_of(maze, "maze", [[1, 0], [1, 1], [1, 2]])
+        assert str(result.solutions[0]) == " .#\nS*G"
+        assert result.solutions[0].grid == [[" ", ".", "#"], ["S", "*", "G"]]
+
+
+@pytest.mark.parametrize(("side", "boxes"), [(4, (2, 2)), (6, (2, 3)), (9, (3, 3))])
+def test_a_sudoku_is_a_table_with_its_boxes_ruled(
+    result_of: MakeResult, side: int, boxes: tuple[int, int]
+) -> None:
+    digits = "".join(
+        str(1 + (row + column) % side) for row in range(side) for column in range(side)
+    )
+    shown = result_of(digits, "sudoku", digits).solutions[0]._repr_html_()
+    assert shown.count("<tr>") == side
+    assert shown.count("<td") == side * side
+    assert shown.count("border-bottom:2px") == side * (side // boxes[0])
+    assert shown.count("border-right:2px") == side * (side // boxes[1])
+
+
+def test_a_result_without_solutions_has_no_best_and_shows_its_attempt(
+    result: dict[str, object],
+) -> None:
+    attempt = {"answer": "1" * 16, "violations": []}
+    unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
+    shown = SolveResult.model_validate({**result, **unsolved})
+    shown._post(solve_request("." * 16, {}).posted)
+    assert shown.best is None
+    assert str(shown).startswith("unsolved: 0 distinct\nbest attempt\n+-----+")
+    assert shown._repr_html_().count("<table") == 1

@@ -1,0 +1,123 @@
+"""Many puzzles at once, over real HTTP: in order, within bounds, with and without errors."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import gram_client
+from gram_client import AsyncClient, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.clients.conftest import Caller, Received, Reply, ScriptedServer
+
+    MakeProblem = Callable[..., Reply]
+
+PUZZLE = "12.4341221434321"
+
+
+class Counting:
+    """Answers each puzzle with itself after a moment, and counts how many it holds at once."""
+
+    def __init__(self, server: ScriptedServer, reply: type[Reply], result: dict[str, Any]) -> None:
+        self._lock = threading.Lock()
+        self._held = 0
+        self.most = 0
+        self._reply, self._result = reply, result
+        server.next_reply = self._answer  # type: ignore[method-assign]  # a server of its own kind
+
+    def _answer(self, received: Received) -> Reply:
+        with self._lock:
+            self._held += 1
+            self.most = max(self.most, self._held)
+        text = received.body.decode()
+        # The first ones take longest: order must not depend on it.
+        time.sleep(0.03 if text < "0005" else 0.01)
+        with self._lock:
+            self._held -= 1
+        solution = {**self._result["solutions"][0], "answer": text}
+        return self._reply(body={**self._result, "solutions": [solution]})
+
+
+def test_results_come_in_the_order_of_the_puzzles_and_within_the_bound(
+    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, Any]
+) -> None:
+    counting = Counting(server, reply, result)
+    puzzles = [f"{number:04}" for number in range(30)]
+    results = call("map", puzzles, max_concurrency=5, width=2)
+    assert [one.best.answer for one in results] == puzzles
+    assert 2 <= counting.most <= 5
+
+
+def test_no_more_puzzles_are_taken_than_are_being_solved(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, Any]
+) -> None:
+    server.say(reply(body=result))
+    taken: list[int] = []
+
+    def endless() -> Iterator[str]:
+        for number in itertools.count():
+            taken.append(number)
+            yield PUZZLE
+
+    with Client(server.url) as client:
+        results = client.map(endless(), max_concurrency=3)
+        next(results)
+        results.close()
+    assert len(taken) <= 4
+
+    async def take_one() -> None:
+        taken.clear()
+        async with AsyncClient(server.url) as client:
+            results = client.map(endless(), max_concurrency=3)
+            await anext(results)
+            await results.aclose()
+
+    asyncio.run(take_one())
+    assert len(taken) <= 4
+
+
+def test_an_error_ends_it_or_takes_the_place_of_a_result(
+    server: ScriptedServer,
+    call: Caller,
+    reply: type[Reply],
+    result: dict[str, object],
+    problem: MakeProblem,
+) -> None:
+    script = (reply(body=result), problem(422, "puzzle_invalid"), reply(body=result))
+    server.say(*script)
+    with pytest.raises(gram_client.PuzzleInvalid):
+        call("map", [PUZZLE] * 3, max_concurrency=1)
+    server.received.clear()
+    results = call("map", [PUZZLE] * 3, max_concurrency=1, on_error="return")
+    assert [type(one) for one in results] == [
+        gram_client.SolveResult,
+        gram_client.PuzzleInvalid,
+        gram_client.SolveResult,
+    ]
+
+
+def test_a_bar_counts_the_puzzles(
+    server: ScriptedServer,
+    call: Caller,
+    reply: type[Reply],
+    result: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server.say(reply(body=result))
+    assert len(call("map", iter([PUZZLE] * 3), progress=True)) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "solving" in shown.err
+
+
+def test_a_window_of_nothing_is_refused(call: Caller) -> None:
+    with pytest.raises(gram_client.ConfigInvalid, match="max_concurrency"):
+        call("map", [PUZZLE], max_concurrency=0)

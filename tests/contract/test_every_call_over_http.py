@@ -1,0 +1,110 @@
+"""Every public method of both clients against the real API, over HTTP."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from operator import attrgetter
+from typing import Any
+
+import pytest
+
+import gram_client
+from gram_client import AsyncClient, Client
+
+SUDOKU = "12.4341221434321"
+SOLVED = "1234341221434321"
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request: pytest.FixtureRequest, base_url: str) -> Call:
+    """Call a method, such as ``jobs.get``, of a fresh client; of a stream, return all of it."""
+
+    def sync(method: str, *args: object, **options: Any) -> Any:
+        with Client(base_url) as client:
+            outcome = attrgetter(method)(client)(*args, **options)
+            return list(outcome) if isinstance(outcome, Generator) else outcome
+
+    async def wait(method: str, args: tuple[object, ...], options: Any) -> Any:
+        async with AsyncClient(base_url) as client:
+            outcome = attrgetter(method)(client)(*args, **options)
+            if isinstance(outcome, AsyncGenerator):
+                return [item async for item in outcome]
+            return await outcome
+
+    if request.param == "sync":
+        return sync
+    return lambda method, *args, **options: asyncio.run(wait(method, args, options))
+
+
+def test_solve(call: Call) -> None:
+    assert call("solve", SUDOKU).best.answer == SOLVED
+
+
+def test_solve_stream(call: Call) -> None:
+    events = call("solve_stream", SUDOKU, width=2, seed=5)
+    assert [type(event).__name__ for event in events] == ["Accepted", "Done"]
+    assert events[0].seed == events[1].result.seed == 5
+    assert str(events[1].result.best).startswith("+-----+")
+
+
+def test_generate(call: Call) -> None:
+    with pytest.raises(gram_client.ModelUnknown):
+        call("generate", "sudoku")
+
+
+def test_map(call: Call) -> None:
+    results = call("map", [SUDOKU] * 20, max_concurrency=4, width=2)
+    assert [result.best.answer for result in results] == [SOLVED] * 20
+
+
+def test_puzzles_models_and_health(call: Call) -> None:
+    assert "sudoku" in {puzzle.name for puzzle in call("puzzles")}
+    assert "sudoku-4x4" in {model.name for model in call("models")}
+    assert call("health").is_ready
+
+
+def test_the_life_of_a_job(call: Call) -> None:
+    made = call("jobs.create", SUDOKU, width=2, priority="high", idempotency_key=f"life-{id(call)}")
+    again = call(
+        "jobs.create", SUDOKU, width=2, priority="high", seed=made.seed, idempotency_key=None
+    )
+    assert made.id != again.id
+    final = call("jobs.wait", made.id, timeout_s=20)
+    assert (final.state, final.is_solved, final.priority) == ("done", True, "high")
+    assert str(final.result.best).startswith("+-----+")
+    assert call("jobs.get", made.id) == final
+    assert call("jobs.cancel", made.id).state == "done"
+    events = call("jobs.events", made.id)
+    assert [type(event).__name__ for event in events] == ["Accepted", "Done"]
+    assert call("jobs.events", made.id, after=events[-1].id) == []
+    assert made.id in [job.id for job in call("jobs.list", limit=200).jobs]
+
+
+def test_the_same_key_is_the_same_job(call: Call) -> None:
+    key = f"same-{id(call)}"
+    one, other = (call("jobs.create", SUDOKU, seed=1, idempotency_key=key) for _ in range(2))
+    assert one.id == other.id
+    with pytest.raises(gram_client.IdempotencyConflict):
+        call("jobs.create", SUDOKU, seed=2, idempotency_key=key)
+
+
+def test_a_batch(call: Call) -> None:
+    batch = call("jobs.create_batch", [SUDOKU, {"puzzle": "nqueens", "n": 4}], width=2)
+    final = call("jobs.wait", batch.id, timeout_s=20)
+    assert (final.batch.size, final.batch.finished, final.is_solved) == (2, 2, True)
+    assert [part.puzzle for part in final.parts] == ["sudoku", "nqueens"]
+    events = call("jobs.events", batch.id)
+    assert {event.job_id for event in events if isinstance(event, gram_client.PartEnded)} == {
+        part.id for part in final.parts
+    }
+
+
+def test_a_failed_job_says_so_in_every_way(call: Call) -> None:
+    job = call("jobs.create", SUDOKU, seed=13)
+    final = call("jobs.wait", job.id, timeout_s=20)
+    assert (final.state, final.error.detail) == ("failed", "it was told to")
+    with pytest.raises(gram_client.JobFailed, match="it was told to"):
+        call("jobs.events", job.id)
+    with pytest.raises(gram_client.JobFailed, match="it was told to"):
+        call("solve_stream", SUDOKU, seed=13)

@@ -1,0 +1,88 @@
+"""The client goes on where a real server was killed in the middle of its stream."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gram_client import Accepted, AnyEvent, AsyncClient, Client, Done, Found, Progress
+
+EMPTY = "." * 16
+OPTIONS: dict[str, Any] = {"width": 4, "depth": 400, "halt": "never", "seed": 3, "decodes": 1}
+
+
+def kill_and_start_again(start_server: Any, server: Any) -> None:
+    port = server.url.rsplit(":", 1)[1]
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait(20.0)
+    start_server("--port", port)
+
+
+def check(events: list[AnyEvent], expected: Any) -> None:
+    kinds = [type(event) for event in events]
+    assert kinds.count(Accepted) == 1
+    assert kinds.count(Done) == 1
+    assert isinstance(events[-1], Done)
+    answers = [str(event.solution.answer) for event in events if isinstance(event, Found)]
+    assert len(answers) == len(set(answers))
+    result = events[-1].result
+    assert result is not None
+    assert sorted(answers) == sorted(str(one.answer) for one in result.solutions)
+    assert result.seed == 3
+    assert [one.answer for one in result.solutions] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_solve_survives_the_death_of_its_server(start_server: Any, way: str) -> None:
+    server = start_server()
+    with Client(server.url) as client:
+        result = client.solve(EMPTY, width=4, depth=400, halt="never", seed=3)
+    expected = [one.answer for one in result.solutions]
+    kill = Once(lambda: kill_and_start_again(start_server, server))
+    events: list[AnyEvent] = []
+    if way == "sync":
+        with Client(server.url, max_retries=8) as client:
+            for event in client.solve_stream(EMPTY, **OPTIONS):
+                events.append(event)
+                if isinstance(event, Progress):
+                    kill()
+    else:
+
+        async def follow() -> None:
+            async with AsyncClient(server.url, max_retries=8) as client:
+                async for event in client.solve_stream(EMPTY, **OPTIONS):
+                    events.append(event)
+                    if isinstance(event, Progress):
+                        kill()
+
+        asyncio.run(follow())
+    assert kill.is_done
+    check(events, expected)
+
+
+class Once:
+    """Does something the first time it is called."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self.is_done = False
+
+    def __call__(self) -> None:
+        if not self.is_done:
+            self.is_done = True
+            self._action()
+
+
+@pytest.mark.slow
+def test_leaving_a_stream_ends_its_work(start_server: Any) -> None:
+    server = start_server()
+    with Client(server.url) as client:
+        events = client.solve_stream(EMPTY, **{**OPTIONS, "depth": 1024})
+        assert isinstance(next(events), Accepted)
+        events.close()
+    server.wait(
+        lambda: any(line["message"].endswith("state=cancelled attempt=0") for line in server.lines)
+    )
