@@ -13,7 +13,7 @@ TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help install serve test faults chaos check train bench bench-kernels clean
+.PHONY: help install serve test faults chaos check train bench bench-kernels release clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -54,6 +54,12 @@ bench: install  ## measure continuous against static batching (ARGS)
 
 bench-kernels: install  ## time every op beside its reference (ARGS)
 	$(BIN)/python kernels/bench/run.py $(ARGS)
+
+release: install  ## build wheel, sdist and SBOM into dist/
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	test -x build/clean/bin/python || $(PYTHON) -m venv build/clean
+	build/clean/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt dist/*.whl
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file dist/gram-server.cdx.json build/clean/bin/python
 
 clean:  ## remove .venv, caches and build output
 	rm -rf $(VENV) build dist clients/python/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

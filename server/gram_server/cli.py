@@ -42,8 +42,30 @@ class Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
+def _print_config(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print the settings of the environment and end."""
+    if value and not ctx.resilient_parsing:
+        echo_settings(Settings.load())
+        ctx.exit()
+
+
+def echo_settings(settings: Settings) -> None:
+    """Print settings as JSON, without secrets."""
+    from gram_server.shown_settings import shown
+
+    click.echo(json.dumps(shown(settings), indent=2))
+
+
 @click.group(cls=Group)
 @click.version_option(__version__, prog_name="gram-server")
+@click.option(
+    "--print-config",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_config,
+    help="Print the settings that the environment makes, and exit.",
+)
 def main() -> None:
     """Solve puzzles with a generative recursive reasoning model."""
     # Read when torch is loaded. By default its threads spin so long for each other that a step
@@ -64,12 +86,11 @@ def engine_options(command: Command) -> Command:
             default=None,
             help="Bit-equal answers for any batch mix, or the smallest batch that fits.",
         ),
-        click.option("--metrics-port", type=int, help="Port of a worker's own metrics."),
-        click.option("--metrics-host", help="Address of them.  [default: 127.0.0.1]"),
         click.option("--drain-s", type=float, help="Seconds for live jobs when stopping."),
         click.option("--store", help="Redis URL of the queue; none keeps it in memory."),
         click.option("--queue-name", help="Queue in that Redis.  [default: gram]"),
         click.option("--lease-s", type=float, help="Seconds until a silent worker is given up."),
+        click.option("--print-config", is_flag=True, help="Print the settings, and exit."),
         click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
     )
     for option in reversed(options):
@@ -95,6 +116,8 @@ def serve(**flags: Any) -> None:
 @main.command()
 @click.option("--link", type=click.Path(path_type=Path), help="Socket of an API process.")
 @click.option("--heartbeat", type=click.Path(path_type=Path), help="File to write.")
+@click.option("--metrics-port", "worker_metrics_port", type=int, help="Port of its metrics.")
+@click.option("--metrics-host", "worker_metrics_host", help="Address.  [default: 127.0.0.1]")
 @engine_options
 def worker(link: Path | None, heartbeat: Path | None, **flags: Any) -> None:
     """Run one worker on one device: solve the jobs in Redis, or of one API process."""
@@ -104,6 +127,20 @@ def worker(link: Path | None, heartbeat: Path | None, **flags: Any) -> None:
     if (link is None) == (settings.redis.store is None):
         raise click.UsageError("name either --store or --link")
     run_worker(settings, link=link, heartbeat=heartbeat)
+
+
+@main.command()
+@click.option("--host", help="Address a server would listen on.")
+@click.option("--port", type=int, help="Its port.")
+@click.option("--keys", help="Its file of API keys.")
+@engine_options
+def doctor(**flags: Any) -> None:
+    """Say as JSON what this machine can do, and what is wrong; exit status 1 if anything is."""
+    from gram_server.doctor import examine, is_fit
+
+    findings = examine(_settings(flags))
+    click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    sys.exit(0 if is_fit(findings) else 1)
 
 
 @main.command()
@@ -254,7 +291,11 @@ def _with_letters(flags: dict[str, Any], work: Callable[[Any], Awaitable[object]
 def _settings(flags: dict[str, Any]) -> Settings:
     """Return settings from flags over the environment, and set up the log."""
     flags["models"] = flags["models"] or None
+    is_printed = flags.pop("print_config", False)
     settings = Settings.load(flags)
+    if is_printed:
+        echo_settings(settings)
+        sys.exit(0)
     set_up_logging(settings.log_level)
     return settings
 

@@ -119,9 +119,9 @@ class EngineConfig:
     """Always run the full batch shape: answers are bit-equal for any batch mix."""
     models: tuple[str, ...] = ()
     """Names of shipped models or paths of checkpoints; empty loads every shipped model."""
-    metrics_port: int | None = None
+    worker_metrics_port: int | None = None
     """Port of a worker's own metrics; None leaves them to the API process beside it."""
-    metrics_host: str = "127.0.0.1"
+    worker_metrics_host: str = "127.0.0.1"
     drain_s: float = 30.0
     """Seconds a stopping worker may spend on its live jobs before it hands them back."""
     hang_s: float = 30.0
@@ -132,8 +132,8 @@ class EngineConfig:
         for name in ("num_slots", "hang_s"):
             _require_positive(self, name)
         _require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
-        port = self.metrics_port
-        _require(port is None or 0 <= port <= 65535, "metrics_port", port, "must be 0 .. 65535")
+        port = self.worker_metrics_port or 0
+        _require(0 <= port <= 65535, "worker_metrics_port", port, "must be 0 .. 65535")
         threads = self.num_threads
         _require(threads is None or threads > 0, "num_threads", threads, "must be above 0")
 

@@ -115,6 +115,7 @@ async def load(
         # Where a scrape failed, it says so here.
         assert not watching.done() or watching.result()
         watching.cancel()
+        await asyncio.wait((watching,))
     return outcomes, found
 
 
@@ -165,9 +166,13 @@ def check_processes(redis_url: str, *, num_processes: int, num_jobs: int) -> "Co
 async def until_ready(urls: list[str]) -> None:
     async with aiohttp.ClientSession() as session:
         for url in urls:
-            # The server has no word for us when it becomes ready.
-            while (await session.get(f"{url}/readyz")).status != 200:  # noqa: ASYNC110
+            while not await is_ready(session, url):
                 await asyncio.sleep(0.1)
+
+
+async def is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+    async with session.get(f"{url}/readyz") as response:
+        return response.status == 200
 
 
 @pytest.mark.redis

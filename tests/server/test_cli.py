@@ -18,6 +18,7 @@ COMMANDS = {
     "bench",
     "key",
     "dlq",
+    "doctor",
 }
 
 

@@ -92,8 +92,8 @@ class WorkerProcess:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._on_signal())
-        if self._config.metrics_port is not None:
-            self._serve_metrics(self._config.metrics_port)
+        if self._config.worker_metrics_port is not None:
+            self._serve_metrics(self._config.worker_metrics_port)
         store_thread = threading.Thread(target=self._run_store_thread, name="store", daemon=True)
         store_thread.start()
         loop = self._load()
@@ -104,7 +104,7 @@ class WorkerProcess:
             raise self._failure
 
     def _serve_metrics(self, port: int) -> None:
-        host = self._config.metrics_host
+        host = self._config.worker_metrics_host
         server, _ = start_http_server(port, addr=host, registry=self._registry)
         logger.info("metrics on http://%s:%d/metrics", host, server.server_port)
 

@@ -1,0 +1,207 @@
+"""``gram-server doctor``: what this machine can do, and what stands in the way.
+
+Works where torch is missing too: such a process can still be the API.
+"""
+
+import asyncio
+import os
+import platform
+import resource
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from gram_core.catalog import shipped_models
+from gram_core.errors import CoreError
+from gram_server.errors import ServerError
+from gram_server.settings import Settings
+from gram_server.shown_settings import without_secrets
+
+MIN_OPEN_FILES = 4096
+MIN_REDIS = (7, 0)
+CGROUP = Path("/sys/fs/cgroup")
+
+Health = Literal["ok", "warning", "failed"]
+
+
+class Finding(NamedTuple):
+    """What one look found."""
+
+    check: str
+    health: Health
+    detail: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; nothing that is found is raised."""
+    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _packages,
+        _processors,
+        _memory,
+        _devices,
+        _models,
+        _limits,
+        _listening,
+        _key_file,
+        _store,
+    )
+    return [finding for look in looks for finding in look(settings)]
+
+
+def is_fit(findings: list[Finding]) -> bool:
+    """Whether nothing stands in the way."""
+    return all(finding.health != "failed" for finding in findings)
+
+
+def _packages(settings: Settings) -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    for name, purpose in (
+        ("torch", "without it this can be an API process only"),
+        ("triton", "needed for fused kernels on a GPU"),
+        ("ortools", "needed for fallback=exact and count=exact: the extra exact"),
+        ("uvloop", "serves more requests with it"),
+    ):
+        try:
+            yield Finding(name, "ok", version(name))
+        except PackageNotFoundError:
+            yield Finding(name, "warning", f"not installed: {purpose}")
+
+
+def _processors(settings: Settings) -> Iterator[Finding]:
+    usable = len(os.sched_getaffinity(0))
+    share = _cgroup_share(CGROUP)
+    limit = usable if share is None else min(usable, share)
+    threads = settings.engine.num_threads
+    detail = f"{usable} usable, {limit:g} by the container's limit" if share else f"{usable} usable"
+    if (threads or usable) > limit + 0.5:
+        hint = f"{detail}: threads of the model would wait for each other, set --num-threads"
+        yield Finding("processors", "warning", hint)
+    else:
+        yield Finding("processors", "ok", detail)
+
+
+def _cgroup_share(folder: Path) -> float | None:
+    """Return how many processors a container may use; None without a limit."""
+    try:
+        quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _memory(settings: Settings) -> Iterator[Finding]:
+    total_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    health: Health = "ok" if total_gib >= 2 else "warning"
+    yield Finding("memory", health, f"{total_gib:.1f} GiB; a worker takes about 1 GiB")
+
+
+def _devices(settings: Settings) -> Iterator[Finding]:
+    wanted = settings.engine.device
+    if find_spec("torch") is None:
+        return
+    import torch
+
+    num_gpus = torch.cuda.device_count()
+    for index in range(num_gpus):
+        gpu = torch.cuda.get_device_properties(index)
+        memory_gib = gpu.total_memory / 2**30
+        yield Finding(f"cuda:{index}", "ok", f"{gpu.name}, {memory_gib:.0f} GiB")
+    if wanted.startswith("cuda") and not num_gpus:
+        yield Finding("device", "failed", f"{wanted} is wanted, and torch sees no GPU")
+    elif not num_gpus and Path("/dev/nvidiactl").exists():
+        built = f"torch {torch.__version__}"
+        yield Finding("device", "warning", f"there is a GPU that {built} cannot use")
+    else:
+        device = wanted if wanted != "auto" else ("cuda" if num_gpus else "cpu")
+        yield Finding("device", "ok", f"a worker runs on {device}")
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    from gram_core.catalog import find_model
+
+    names = settings.engine.models or tuple(info.name for info in shipped_models())
+    if not names:
+        yield Finding("models", "failed", "none is shipped here: name a checkpoint with --model")
+    for name in names:
+        try:
+            info = find_model(name)
+        except (CoreError, OSError) as error:
+            yield Finding(f"model {name}", "failed", str(error))
+        else:
+            yield Finding(f"model {name}", "ok", f"{info.id} for {info.task}")
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    health: Health = "ok" if soft >= MIN_OPEN_FILES else "warning"
+    yield Finding("open files", health, f"{soft}; every open stream takes one (ulimit -n)")
+    try:
+        with tempfile.TemporaryDirectory(prefix="gram-") as folder:
+            yield Finding("temporary files", "ok", f"can be written: {Path(folder).parent}")
+    except OSError as error:
+        detail = f"the link to the worker has no place: {error} (set TMPDIR)"
+        yield Finding("temporary files", "failed", detail)
+
+
+def _listening(settings: Settings) -> Iterator[Finding]:
+    host, port = settings.http.host, settings.http.port
+    try:
+        with socket.create_server((host, port)):
+            yield Finding("address", "ok", f"{host}:{port} is free")
+    except OSError as error:
+        yield Finding("address", "warning", f"{host}:{port}: {error.strerror}")
+    if host not in ("127.0.0.1", "::1", "localhost") and settings.http.keys is None:
+        yield Finding("keys", "warning", "others can reach the server, and it asks for no key")
+
+
+def _key_file(settings: Settings) -> Iterator[Finding]:
+    if settings.http.keys is None:
+        return
+    from gram_server.api import KeyFile
+
+    try:
+        KeyFile(Path(settings.http.keys))
+    except (ServerError, OSError, ValueError) as error:
+        yield Finding("keys", "failed", f"{settings.http.keys}: {error}")
+    else:
+        yield Finding("keys", "ok", f"{settings.http.keys} can be read")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    if settings.redis.store is None:
+        yield Finding("store", "ok", "in the memory of one process; --store shares a Redis")
+        return
+    url = without_secrets(settings.redis.store)
+    try:
+        facts = asyncio.run(_ask_redis(settings))
+    except ServerError as error:
+        yield Finding("store", "failed", f"{url}: {error}")
+        return
+    number = str(facts.get("redis_version", "0.0"))
+    parts = tuple(int(part) for part in number.split(".")[:2])
+    health: Health = "ok" if parts >= MIN_REDIS else "failed"
+    yield Finding("store", health, f"{url}: Redis {number}, 7.0 or later is needed")
+    policy = facts.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        yield Finding("maxmemory-policy", "warning", f"{policy}: it may drop jobs; noeviction")
+    if not int(facts.get("aof_enabled", 1)):
+        yield Finding("appendonly", "warning", "no: a restart of Redis loses every job")
+
+
+async def _ask_redis(settings: Settings) -> Mapping[str, Any]:
+    """Return what Redis says of itself."""
+    from gram_server.jobs.redis_connection import RedisConnection
+
+    connection = RedisConnection(settings.redis)
+    try:
+        text = await connection.execute("INFO")
+    finally:
+        await connection.close()
+    if isinstance(text, Mapping):
+        return text
+    lines = (line.partition(":") for line in text.decode().splitlines())
+    return {name: value for name, colon, value in lines if colon}
