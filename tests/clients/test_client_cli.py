@@ -29,6 +29,28 @@ BOARD = """\
 | 4 3 | 2 1 |
 +-----+-----+
 """
+HELP = """\
+Usage: gram [OPTIONS] COMMAND [ARGS]...
+
+  Ask a gram-server to solve puzzles.
+
+  Exit status 0: solved, 1: unsolved, 2: wrong usage, or the server could not or
+  would not.
+
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
+
+Commands:
+  cancel      End jobs that are not final yet; final ones stay as they are.
+  completion  Print the script that completes gram's words in SHELL.
+  generate    Make up boards of PUZZLE (sudoku), or puzzles cut from them.
+  models      List the models the server has loaded.
+  puzzles     List the puzzles the server knows.
+  solve       Solve each PUZZLE: a file, - for stdin, or the puzzle itself.
+  submit      Hand in each PUZZLE as a job, many as one batch.
+  watch       Follow a job to its end; leaving does not end it.
+"""
 SUMMARY = "solved: 1 distinct, 15 of 16 trajectories valid, 31 ms, seed 7, sudoku-4x4@0123abcd\n"
 
 
@@ -40,7 +62,7 @@ def test_solve_draws_the_boards(
     server: ScriptedServer, reply: type[Reply], result: dict[str, object]
 ) -> None:
     server.say(reply(body=result))
-    run = gram(server, "solve", PUZZLE)
+    run = gram(server, "solve", PUZZLE, "--boards")
     assert run.stdout == f"solution 1, 15 votes\n{BOARD}"
     assert run.stderr == SUMMARY
     assert run.exit_code == 0
@@ -51,7 +73,7 @@ def test_json_prints_the_result_on_one_line(
 ) -> None:
     server.say(reply(body=result))
     run = gram(server, "solve", PUZZLE, "--json")
-    assert json.loads(run.stdout) == result
+    assert json.loads(run.stdout) == {"source": "puzzle", **result}
     assert run.stdout.count("\n") == 1
     assert run.stderr == ""
     assert run.exit_code == 0
@@ -113,7 +135,7 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(
         "best_attempt": attempt,
     }
     server.say(reply(body=result | unsolved))
-    run = gram(server, "solve", PUZZLE)
+    run = gram(server, "solve", PUZZLE, "--boards")
     assert run.exit_code == 1
     assert run.stdout == ""
     assert run.stderr == (
@@ -131,7 +153,7 @@ def test_only_the_first_broken_rules_are_spelled_out(
     attempt = {"answer": "1" * 16, "violations": violations}
     unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
     server.say(reply(body=result | unsolved))
-    lines = gram(server, "solve", PUZZLE).stderr.splitlines()
+    lines = gram(server, "solve", PUZZLE, "--boards").stderr.splitlines()
     assert lines[1] == "best attempt, broken rules: 7"
     assert lines[-2:] == ["  row 4: (4, 0)", "  and 2 more"]
 
@@ -151,7 +173,7 @@ def test_a_best_attempt_with_too_few_queens_keeps_the_size_of_the_board(
     attempt = {"answer": [[0, 1]], "violations": [{"rule": "row 3", "cells": []}]}
     unsolved = {"puzzle": "nqueens", "status": "unsolved", "solutions": [], "distinct": 0}
     server.say(reply(body=result | unsolved | {"best_attempt": attempt}))
-    run = gram(server, "solve", '{"puzzle": "nqueens", "n": 4}')
+    run = gram(server, "solve", "--boards", '{"puzzle": "nqueens", "n": 4}')
     assert run.stderr.splitlines()[2:6] == [". Q . .", ". . . .", ". . . .", ". . . ."]
 
 
@@ -206,17 +228,24 @@ def test_models_and_puzzles_are_listed(server: ScriptedServer, reply: type[Reply
     }
     puzzle = {"name": "sudoku", "tasks": ["sudoku-4x4", "sudoku-9x9"]}
     server.say(reply(body={"models": [model]}), reply(body={"puzzles": [puzzle]}))
-    assert gram(server, "models").stdout == (
+    assert gram(server, "models", "--boards").stdout == (
         "sudoku-9x9@0123abcd              sudoku-9x9           depth 16   190,000 parameters\n"
     )
-    assert gram(server, "puzzles").stdout == "sudoku           sudoku-4x4 sudoku-9x9\n"
+    assert gram(server, "puzzles", "--boards").stdout == "sudoku           sudoku-4x4 sudoku-9x9\n"
 
 
-@pytest.mark.parametrize("command", [[], ["solve"], ["puzzles"], ["models"]])
-def test_every_command_has_help(command: list[str]) -> None:
-    run = CliRunner().invoke(main, [*command, "--help"])
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_has_help_with_examples(command: str) -> None:
+    run = CliRunner().invoke(main, [command, "--help"], prog_name="gram")
     assert run.exit_code == 0
-    assert run.stdout.startswith("Usage: ")
+    assert run.stdout.startswith(f"Usage: gram {command} ")
+    examples = run.stdout.partition("Examples:\n")[2]
+    assert f"gram {command}" in examples
+
+
+def test_the_help_lists_every_command() -> None:
+    run = CliRunner().invoke(main, ["--help"], prog_name="gram")
+    assert run.stdout == HELP
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -232,6 +261,6 @@ def test_the_path_through_a_maze_is_drawn_on_it(
 ) -> None:
     path = {"answer": [[1, 0], [1, 1], [1, 2]], "votes": 4, "source": "model"}
     server.say(reply(body=result | {"puzzle": "maze", "solutions": [path]}))
-    run = gram(server, "solve", "-", stdin=posted)
+    run = gram(server, "solve", "-", "--boards", stdin=posted)
     assert run.stdout == "solution 1, 4 votes\n .#\nS*G\n"
     assert server.received[0].body.startswith((b" .#\nS.G", b"{"))

@@ -96,7 +96,7 @@ def test_the_boards_are_drawn(
     server: ScriptedServer, reply: type[Reply], boards: dict[str, object]
 ) -> None:
     server.say(reply(body=boards))
-    run = gram(server, "generate")
+    run = gram(server, "generate", "--boards")
     assert run.stdout == f"board 1, trajectory 3\n{BOARD}"
     assert run.stderr == SUMMARY
     assert run.exit_code == 0
@@ -107,7 +107,7 @@ def test_puzzles_are_drawn_before_their_boards(
 ) -> None:
     board = {**boards["boards"][0], "puzzle": ".2....1...4..3..", "clues": 4}
     server.say(reply(body={**boards, "boards": [board]}))
-    run = gram(server, "generate", "--clues", "unique")
+    run = gram(server, "generate", "--boards", "--clues", "unique")
     assert run.stdout == f"puzzle 1, 4 clues\n{PUZZLE}board 1, trajectory 3\n{BOARD}"
 
 

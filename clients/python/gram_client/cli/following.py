@@ -1,0 +1,119 @@
+"""``gram submit``, ``watch`` and ``cancel``: jobs that go on without their client."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from gram_client._errors import JobFailed
+from gram_client._events import Accepted, AnyEvent, Done, Found, PartEnded, Progress
+from gram_client._models import Job
+from gram_client.cli.options import base_url, form, open_client, solving, wants_json
+from gram_client.cli.reading import read_entries
+from gram_client.cli.showing import painted, summary
+
+KINDS = {
+    Accepted: "accepted",
+    Progress: "progress",
+    PartEnded: "progress",
+    Found: "solution",
+    Done: "done",
+}
+
+
+@click.command(
+    epilog="\b\nExamples:\n  gram submit puzzles.sdm --priority low\n"
+    "  gram watch $(gram submit hard.txt --width 256 | jq -r .id)"
+)
+@click.argument("puzzles", nargs=-1, required=True, metavar="PUZZLE...")
+@solving
+@click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal")
+@click.option("--decodes", type=int, help="Trajectories to be watched on their way.")
+@click.option("--key", help="Idempotency key: the same one stands for the same job.")
+@form
+@base_url
+def submit(
+    *,
+    puzzles: Sequence[str],
+    key: str | None,
+    is_json: bool | None,
+    base_url: str | None,
+    **options: Any,
+) -> None:
+    """Hand in each PUZZLE as a job, many as one batch.
+
+    The job goes on by itself: watch it, or ask for it later.
+    """
+    entries = read_entries(puzzles)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    with open_client(base_url) as client:
+        if len(entries) == 1:
+            job = client.jobs.create(entries[0].puzzle, idempotency_key=key, **chosen)
+        else:
+            many = [entry.puzzle for entry in entries]
+            job = client.jobs.create_batch(many, idempotency_key=key, **chosen)
+        _show_job(job, is_json=wants_json(is_json))
+
+
+@click.command(epilog="\b\nExamples:\n  gram watch 5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10")
+@click.argument("job_id")
+@click.option("--after", default=0, help="Go on after the event of this id.")
+@form
+@base_url
+def watch(*, job_id: str, after: int, is_json: bool | None, base_url: str | None) -> None:
+    """Follow a job to its end; leaving does not end it."""
+    with open_client(base_url) as client:
+        try:
+            _follow(client.jobs.events(job_id, after=after), is_json=wants_json(is_json))
+        except JobFailed as error:
+            click.echo(f"gram: {error}", err=True)
+            raise SystemExit(2) from error
+        job = client.jobs.get(job_id)
+    raise SystemExit(0 if job.is_solved else 1)
+
+
+@click.command(epilog="\b\nExamples:\n  gram cancel 5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10")
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+@form
+@base_url
+def cancel(*, job_ids: Sequence[str], is_json: bool | None, base_url: str | None) -> None:
+    """End jobs that are not final yet; final ones stay as they are."""
+    with open_client(base_url) as client:
+        for job_id in job_ids:
+            _show_job(client.jobs.cancel(job_id), is_json=wants_json(is_json))
+
+
+def _show_job(job: Job, *, is_json: bool) -> None:
+    if is_json:
+        click.echo(job.model_dump_json())
+        return
+    parts = "" if job.batch is None else f", {job.batch.finished} of {job.batch.size} puzzles done"
+    click.echo(f"{job.id} {job.state}{parts}")
+
+
+def _follow(events: Iterable[AnyEvent], *, is_json: bool) -> None:
+    puzzle = ""
+    for event in events:
+        if is_json:
+            data = event.model_dump(mode="json", exclude={"id"})
+            click.echo(json.dumps({"id": event.id, "event": KINDS[type(event)], "data": data}))
+            continue
+        if isinstance(event, Accepted):
+            puzzle = event.puzzle
+        _show_event(event, puzzle)
+
+
+def _show_event(event: AnyEvent, puzzle: str) -> None:
+    if isinstance(event, Accepted):
+        click.echo(f"{event.puzzle}, width {event.width}, seed {event.seed}, {event.model}")
+    elif isinstance(event, Progress):
+        click.echo(f"step {event.step}: {event.live} live, {event.solved} solved", err=True)
+    elif isinstance(event, PartEnded):
+        click.echo(f"{event.job_id} {event.state}")
+    elif isinstance(event, Found):
+        first = event.solution.first
+        how = "exact search" if first is None else f"step {first.step}"
+        click.echo(f"solution, {how}\n{painted(event.solution, puzzle)}")
+    elif event.result is not None:
+        click.echo(summary(event.result))

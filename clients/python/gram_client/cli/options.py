@@ -1,0 +1,79 @@
+"""Flags that commands share, and the client that they ask for."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import click
+
+from gram_client._client import Client
+from gram_client._errors import GramError, StatusError
+from gram_client._settings import DEFAULT_TIMEOUT_S
+from gram_client.cli.showing import place
+
+Command = Callable[..., Any]
+Form = Literal["boards", "json"]
+
+base_url = click.option("--base-url", help="The server.  [env: GRAM_BASE_URL]")
+timeout = click.option("--timeout-s", default=DEFAULT_TIMEOUT_S, help="Give up after this silence.")
+
+
+def form(command: Command) -> Command:
+    """Add the choice between boards and JSON lines."""
+    add = click.option(
+        "--json/--boards",
+        "is_json",
+        default=None,
+        help="JSON lines, or boards; by default boards on a terminal.",
+    )
+    return add(command)
+
+
+def wants_json(is_json: bool | None) -> bool:
+    """Return the choice, or the default of where the output goes."""
+    return not sys.stdout.isatty() if is_json is None else is_json
+
+
+def solving(command: Command) -> Command:
+    """Add what a puzzle may be solved with."""
+    options = (
+        click.option("--width", default=16, show_default=True, help="Trajectories to sample."),
+        click.option("--depth", type=int, help="Supervision steps a trajectory may take."),
+        click.option("--max-solutions", type=int, help="Stop at this many distinct solutions."),
+        click.option("--deadline-ms", type=int, help="Return what there is after this time."),
+        click.option("--seed", type=int, help="Repeat an earlier call."),
+        click.option("--augment/--no-augment", default=True, help="A symmetry view for each."),
+        click.option("--halt", type=click.Choice(["verified", "act", "never"]), default="verified"),
+        click.option("--fallback", type=click.Choice(["none", "exact"]), default="none"),
+        click.option("--count", type=click.Choice(["none", "exact"]), default="none"),
+        click.option("--model", help="Name of the model."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def open_client(base_url: str | None, timeout_s: float = DEFAULT_TIMEOUT_S) -> Iterator[Client]:
+    """Open a client; what it raises is said in a line, with exit status 2."""
+    try:
+        with Client(base_url, timeout_s=timeout_s) as client:
+            yield client
+    except GramError as error:
+        say(error)
+        raise SystemExit(2) from error
+    except BrokenPipeError as error:
+        # Whoever read the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from error
+
+
+def say(error: GramError, *, source: str = "") -> None:
+    """Say on stderr what went wrong, and where."""
+    where = f"{source}: " if source else ""
+    click.echo(f"gram: {where}{error}", err=True)
+    for issue in error.errors if isinstance(error, StatusError) else ():
+        if issue.rule and issue.cells:
+            click.echo(place(issue.rule, issue.cells), err=True)

@@ -1,0 +1,138 @@
+"""Puzzles out of files, stdin and arguments; told by what is in them, many in one where they are.
+
+Text of many lines is many puzzles where each line is one by itself: .txt and .sdm files. .sdk is a
+board with notes around it, .col a DIMACS graph; JSON is one object, a list or an object a line.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import click
+
+from gram_client._inputs import Puzzle
+
+SIZES = {16, 36, 81}
+"""Characters of a sudoku on one line."""
+CELLS = frozenset("0123456789.*_")
+
+
+class Entry(NamedTuple):
+    """A puzzle, and where it stands."""
+
+    source: str
+    puzzle: Puzzle
+
+
+def read_entries(arguments: Sequence[str]) -> list[Entry]:
+    """Return every puzzle that the arguments name or are."""
+    entries = [entry for argument in arguments for entry in _read(argument)]
+    if not entries:
+        raise click.UsageError("there is no puzzle in there")
+    return entries
+
+
+def givens_of(puzzle: Puzzle) -> str:
+    """Return the cells of a sudoku in their order, as far as they can be told."""
+    grid = puzzle.get("grid", "") if isinstance(puzzle, dict) else puzzle
+    if isinstance(grid, str):
+        return "".join(sign for sign in grid if sign in CELLS)
+    rows = grid if isinstance(grid, list) else []
+    return "".join(str(cell) for row in rows for cell in row)
+
+
+def _read(argument: str) -> Iterator[Entry]:
+    name, text = ("puzzle", argument) if _is_puzzle(argument) else _read_file(argument)
+    if text.lstrip().startswith(("{", "[")):
+        yield from _from_json(name, text)
+    elif name.endswith(".sdk"):
+        yield Entry(name, _board_of_sdk(text))
+    else:
+        yield from _from_text(name, text)
+
+
+def _is_puzzle(argument: str) -> bool:
+    # No file of that name is looked for: the characters of a board are hardly ever one.
+    is_board = len(argument) >= 8 and set(argument) <= CELLS | set(" \n")
+    return is_board or "\n" in argument or argument.lstrip().startswith(("{", "["))
+
+
+def _read_file(argument: str) -> tuple[str, str]:
+    try:
+        with click.open_file(argument, encoding="utf-8") as file:
+            return ("stdin" if argument == "-" else argument), str(file.read())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise click.UsageError(f"{argument}: {reason}") from error
+
+
+def _from_text(name: str, text: str) -> Iterator[Entry]:
+    lines = [
+        (number, line.strip())
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.startswith("#")
+    ]
+    if len(lines) > 1 and all(_is_sudoku(line) for _, line in lines):
+        for number, line in lines:
+            yield Entry(f"{name}:{number}", line.split()[0])
+    elif lines and not text.startswith("#"):
+        # A maze may begin with a space, which is a free cell.
+        yield Entry(name, text.strip("\r\n"))
+    elif lines:
+        yield Entry(name, lines[0][1] if len(lines) == 1 else text.strip("\r\n"))
+
+
+def _is_sudoku(line: str) -> bool:
+    """Say whether a line begins with a whole board; what follows may be a rating or a name."""
+    board = line.split()[0]
+    return len(board) in SIZES and set(board) <= CELLS
+
+
+def _board_of_sdk(text: str) -> str:
+    """Return the first board of a file with notes (``#``) and headings (``[Puzzle]``)."""
+    rows = [line.strip() for line in text.splitlines()]
+    rows = [row for row in rows if row and set(row) <= CELLS]
+    side = len(rows[0]) if rows else 0
+    return "\n".join(rows[:side])
+
+
+def _from_json(name: str, text: str) -> Iterator[Entry]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        yield from _from_json_lines(name, text, error)
+        return
+    if isinstance(value, dict) and set(value) == {"instances"}:
+        value = value["instances"]
+    if not isinstance(value, list) or _is_grid(value):
+        yield _entry(name, value)
+        return
+    for number, part in enumerate(value, start=1):
+        yield _entry(f"{name}:{number}", part)
+
+
+def _from_json_lines(name: str, text: str, error: ValueError) -> Iterator[Entry]:
+    lines = [
+        (number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()
+    ]
+    try:
+        values = [(number, json.loads(line)) for number, line in lines]
+    except ValueError:
+        raise click.UsageError(f"{name}: is not JSON: {error}") from error
+    for number, value in values:
+        yield _entry(f"{name}:{number}", value)
+
+
+def _entry(source: str, value: object) -> Entry:
+    if isinstance(value, list):
+        return Entry(source, {"puzzle": "sudoku", "grid": value})
+    if isinstance(value, str | dict):
+        return Entry(source, value)
+    raise click.UsageError(f"{source}: is no puzzle, but {json.dumps(value)}")
+
+
+def _is_grid(value: Sequence[object]) -> bool:
+    """Say whether a list is one board: rows of numbers."""
+    return bool(value) and all(
+        isinstance(row, list) and all(isinstance(cell, int) for cell in row) for row in value
+    )

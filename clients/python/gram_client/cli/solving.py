@@ -1,0 +1,155 @@
+"""``gram solve``: one puzzle and its boards, or many and a table."""
+
+import json
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import IO, Any
+
+import click
+
+from gram_client._client import Client
+from gram_client._errors import GramError
+from gram_client._map import DEFAULT_CONCURRENCY, Mapped
+from gram_client._models import SolveResult
+from gram_client.cli.local import local_server
+from gram_client.cli.options import base_url, form, open_client, say, solving, timeout, wants_json
+from gram_client.cli.reading import Entry, givens_of, read_entries
+from gram_client.cli.showing import show_result, table
+
+EXAMPLES = """\b
+Examples:
+  gram solve 53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79
+  gram solve '{"puzzle": "nqueens", "n": 8, "queens": [[0, 3]]}' --width 64
+  gram solve graph.col
+  gram solve puzzles.txt --output solved.jsonl
+  curl -s https://example.org/puzzle.txt | gram solve - --local
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("puzzles", nargs=-1, required=True, metavar="PUZZLE...")
+@solving
+@click.option("--concurrency", default=DEFAULT_CONCURRENCY, help="Puzzles under way at once.")
+@click.option("--output", type=click.File("w", encoding="utf-8"), help="File for JSON lines.")
+@click.option("--local", is_flag=True, help="Without a server, where gram-server is installed.")
+@form
+@timeout
+@base_url
+def solve(
+    *,
+    puzzles: Sequence[str],
+    concurrency: int,
+    output: IO[str] | None,
+    local: bool,
+    is_json: bool | None,
+    timeout_s: float,
+    base_url: str | None,
+    **options: Any,
+) -> None:
+    """Solve each PUZZLE: a file, - for stdin, or the puzzle itself.
+
+    Files are .txt, .sdk, .sdm, .col (DIMACS) or JSON, and may hold many puzzles.
+    """
+    entries = read_entries(puzzles)
+    with ExitStack() as stack:
+        if local:
+            base_url = stack.enter_context(local_server())
+        client = stack.enter_context(open_client(base_url, timeout_s))
+        if len(entries) == 1 and output is None:
+            status = _solve_one(client, entries[0], options, is_json=wants_json(is_json))
+        else:
+            status = _solve_many(client, entries, options, concurrency, output, is_json)
+    raise SystemExit(status)
+
+
+def _solve_one(client: Client, entry: Entry, options: Any, *, is_json: bool) -> int:
+    result = client.solve(entry.puzzle, **options)
+    if is_json:
+        click.echo(_line(entry, result))
+    else:
+        show_result(result, givens_of(entry.puzzle))
+    return 0 if result.is_solved else 1
+
+
+def _solve_many(
+    client: Client,
+    entries: Sequence[Entry],
+    options: Any,
+    concurrency: int,
+    output: IO[str] | None,
+    is_json: bool | None,
+) -> int:
+    """Solve all, show progress on stderr, and end with a table."""
+    started_s = time.perf_counter()
+    outcomes: list[Mapped] = []
+    results = client.map(
+        [entry.puzzle for entry in entries],
+        max_concurrency=concurrency,
+        progress=True,
+        on_error="return",
+        **options,
+    )
+    # On a terminal thousands of boards help nobody: the table says how it went.
+    has_lines = output is not None or wants_json(is_json)
+    for entry, outcome in zip(entries, results, strict=True):
+        outcomes.append(outcome)
+        if has_lines:
+            click.echo(_line(entry, outcome), file=output)
+        elif is_json is False and isinstance(outcome, SolveResult):
+            click.echo(entry.source)
+            show_result(outcome, givens_of(entry.puzzle))
+    for entry, outcome in zip(entries, outcomes, strict=True):
+        if isinstance(outcome, GramError):
+            say(outcome, source=entry.source)
+    click.echo(report(outcomes, duration_s=time.perf_counter() - started_s), err=True)
+    return exit_status(outcomes)
+
+
+def exit_status(outcomes: Iterable[Mapped]) -> int:
+    """Return the worst of what happened: 2 for an error, 1 for an unsolved puzzle, else 0."""
+    statuses = (2 if isinstance(one, GramError) else int(not one.is_solved) for one in outcomes)
+    return max(statuses, default=0)
+
+
+def report(outcomes: Sequence[Mapped], *, duration_s: float) -> str:
+    """Return the table that a run of many puzzles ends with."""
+    results = [one for one in outcomes if isinstance(one, SolveResult)]
+    rows: list[tuple[str, ...]] = [("", "puzzles", "share", "solutions", "steps", "median ms")]
+    for status in ("solved", "unsolved", "partial"):
+        group = [one for one in results if one.status == status]
+        if group or status == "solved":
+            rows.append(_row(status, group, len(outcomes)))
+    num_errors = len(outcomes) - len(results)
+    if num_errors:
+        rows.append(("error", str(num_errors), _share(num_errors, len(outcomes)), "", "", ""))
+    rows.append(_row("all", results, len(outcomes), num_all=len(outcomes)))
+    rate = len(outcomes) / duration_s if duration_s else 0.0
+    return f"{table(rows)}\n{duration_s:.1f} s, {rate:.1f} puzzles/s"
+
+
+def _row(
+    name: str, group: Sequence[SolveResult], total: int, *, num_all: int | None = None
+) -> tuple[str, ...]:
+    count = len(group) if num_all is None else num_all
+    median = f"{statistics.median(one.usage.engine_ms for one in group):.1f}" if group else ""
+    return (
+        name,
+        str(count),
+        _share(count, total),
+        str(sum(one.distinct for one in group)),
+        str(sum(one.usage.supervision_steps for one in group)),
+        median,
+    )
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count / total:.1%}" if total else ""
+
+
+def _line(entry: Entry, outcome: Mapped) -> str:
+    if isinstance(outcome, GramError):
+        error = {"code": outcome.code, "detail": str(outcome)}
+        return json.dumps({"source": entry.source, "error": error})
+    return json.dumps({"source": entry.source, **outcome.to_dict()})

@@ -1,0 +1,160 @@
+"""What ``gram`` reads: every form of file, many puzzles in one, and how a thousand are told of."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gram_client.cli import main
+from gram_client.cli.reading import Entry, read_entries
+from gram_client.cli.solving import report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clients.conftest import Reply, ScriptedServer
+
+    MakeProblem = Callable[..., Reply]
+
+PUZZLE = "12.4341221434321"
+GRAPH = "c a path\np edge 3 2\ne 1 2\ne 2 3\n"
+
+
+def gram(server: ScriptedServer, *args: str, stdin: str | None = None) -> Result:
+    return CliRunner(env={"GRAM_BASE_URL": server.url}).invoke(main, args, input=stdin)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("one.txt", f"{PUZZLE}\n", [("", PUZZLE)]),
+        ("rows.txt", "12.4\n3412\n2143\n4321\n", [("", "12.4\n3412\n2143\n4321")]),
+        ("many.txt", f"{PUZZLE}\n\n{PUZZLE}\n", [(":1", PUZZLE), (":3", PUZZLE)]),
+        ("rated.txt", f"{PUZZLE} 1.2\n{PUZZLE} 7.1\n", [(":1", PUZZLE), (":2", PUZZLE)]),
+        ("many.sdm", f"# easy\n{PUZZLE}\n{PUZZLE}\n", [(":2", PUZZLE), (":3", PUZZLE)]),
+        ("one.sdm", f"# easy\n{PUZZLE}\n", [("", PUZZLE)]),
+        (
+            "one.sdk",
+            "#A someone\n[Puzzle]\n12.4\n3412\n2143\n4321\n[State]\n1234\n3412\n2143\n4321\n",
+            [("", "12.4\n3412\n2143\n4321")],
+        ),
+        ("path.col", GRAPH, [("", GRAPH.rstrip())]),
+        ("queens.json", '{"puzzle": "nqueens", "n": 4}', [("", {"puzzle": "nqueens", "n": 4})]),
+        ("rows.json", "[[1, 0], [0, 1]]", [("", {"puzzle": "sudoku", "grid": [[1, 0], [0, 1]]})]),
+        ("list.json", f'["{PUZZLE}", {{"n": 4}}]', [(":1", PUZZLE), (":2", {"n": 4})]),
+        ("batch.json", f'{{"instances": ["{PUZZLE}"]}}', [(":1", PUZZLE)]),
+        ("lines.jsonl", '{"n": 4}\n\n{"n": 5}\n', [(":1", {"n": 4}), (":3", {"n": 5})]),
+        ("maze.txt", " .#\nS.G\n", [("", " .#\nS.G")]),
+    ],
+)
+def test_every_form_of_file_is_read(
+    tmp_path: Path, name: str, text: str, expected: list[tuple[str, Any]]
+) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    entries = [Entry(f"{path}{where}", puzzle) for where, puzzle in expected]
+    assert read_entries([str(path)]) == entries
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", '["a", 3]', '{"n": 4}\nnot json', "[1]"])
+def test_what_holds_no_puzzle_is_wrong_usage(server: ScriptedServer, text: str) -> None:
+    run = gram(server, "solve", "-", stdin=text)
+    assert run.exit_code == 2
+    assert run.stderr.startswith("Usage: ")
+    assert server.received == []
+
+
+def test_many_puzzles_are_json_lines_and_a_table(
+    server: ScriptedServer,
+    reply: type[Reply],
+    result: dict[str, object],
+    problem: MakeProblem,
+) -> None:
+    unsolved = {**result, "status": "unsolved", "solutions": [], "distinct": 0}
+    refused = problem(422, "puzzle_invalid", detail="4 stands twice")
+    server.say(reply(body=result), reply(body=unsolved), refused)
+    run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 3)
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert lines[0] == {"source": "stdin:1", **result}
+    assert (lines[1]["source"], lines[1]["status"]) == ("stdin:2", "unsolved")
+    assert lines[2] == {
+        "source": "stdin:3",
+        "error": {"code": "puzzle_invalid", "detail": "4 stands twice [422]"},
+    }
+    assert "gram: stdin:3: 4 stands twice [422]\n" in run.stderr
+    assert run.exit_code == 2
+
+
+def test_the_table_counts_what_became_of_the_puzzles(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    unsolved = {**result, "status": "unsolved", "solutions": [], "distinct": 0}
+    server.say(reply(body=result), reply(body=result), reply(body=result), reply(body=unsolved))
+    run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 4)
+    assert run.exit_code == 1
+    table = run.stderr.splitlines()[-5:]
+    assert table[:4] == [
+        "          puzzles   share  solutions  steps  median ms",
+        "solved          3   75.0%          3    120       31.4",
+        "unsolved        1   25.0%          0     40       31.4",
+        "all             4  100.0%          3    160       31.4",
+    ]
+    assert re.fullmatch(r"[\d.]+ s, [\d.]+ puzzles/s", table[4])
+
+
+def test_nothing_to_count_is_no_failure() -> None:
+    assert report([], duration_s=0.0).endswith("0.0 s, 0.0 puzzles/s")
+
+
+def test_boards_of_many_puzzles_are_drawn_where_asked_for(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    server.say(reply(body=result))
+    run = gram(server, "solve", "-", "--boards", stdin=f"{PUZZLE}\n" * 2)
+    assert run.stdout.count("+-----+-----+\n") == 6
+    assert run.stdout.startswith("stdin:1\nsolution 1, 15 votes\n")
+
+
+def test_a_thousand_puzzles_of_a_file_show_progress_and_end_with_a_table(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object], tmp_path: Path
+) -> None:
+    path, output = tmp_path / "puzzles.txt", tmp_path / "solved.jsonl"
+    path.write_text(f"{PUZZLE}\n" * 1000, encoding="utf-8")
+    server.say(reply(body=result))
+    run = gram(server, "solve", str(path), "--output", str(output))
+    assert run.exit_code == 0
+    assert run.stdout == ""
+    assert "solving" in run.stderr
+    table = run.stderr.splitlines()[-4:]
+    assert table[0].split() == ["puzzles", "share", "solutions", "steps", "median", "ms"]
+    assert table[1].split() == ["solved", "1000", "100.0%", "1000", "40000", "31.4"]
+    assert table[2].split() == ["all", "1000", "100.0%", "1000", "40000", "31.4"]
+    assert re.fullmatch(r"[\d.]+ s, [\d.]+ puzzles/s", table[3])
+    lines = output.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["source"] for line in lines] == [
+        f"{path}:{number}" for number in range(1, 1001)
+    ]
+
+
+def test_what_was_found_stands_out_on_a_terminal(
+    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+) -> None:
+    server.say(reply(body=result))
+    runner = CliRunner(env={"GRAM_BASE_URL": server.url})
+    run = runner.invoke(main, ["solve", PUZZLE, "--boards"], color=True)
+    # One cell was open.
+    assert re.findall(r"\x1b\[36m\x1b\[1m(\d)\x1b\[0m", run.stdout) == ["3"]
+
+
+def test_local_needs_the_server_to_be_installed(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gram_client.cli.local.find_spec", lambda name: None)
+    run = gram(server, "solve", PUZZLE, "--local")
+    assert run.exit_code == 2
+    assert "pip install gram-server" in run.stderr
