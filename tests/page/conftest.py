@@ -6,11 +6,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+import torch
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from gram_core import puzzles
+from gram_core.checkpoint import save_model
+from gram_core.config import preset
+from gram_core.model import Gram
+from gram_core.puzzles.base import BLANK, FIRST_VALUE
 
 START_S = 90.0
 WAIT_MS = 60_000
@@ -57,6 +65,21 @@ def serve(chromium: str) -> Iterator[Serve]:
 def url(serve: Serve) -> str:
     """One server with shipped weights for every test that leaves it as it was."""
     return serve(*(flag for name in MODELS for flag in ("--model", name)))
+
+
+@pytest.fixture(scope="session")
+def maze_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model for mazes of 2x3 that says of each cell by chance whether the path takes it."""
+    torch.manual_seed(0)
+    task = puzzles.task("maze-2x3")
+    config = replace(preset("tiny", task), sigma_init=0.9, initial_state="random")
+    model = Gram(config, task.units).requires_grad_(False)
+    direction = torch.randn_like(model.decoder.weight[0])
+    model.decoder.weight.zero_()
+    model.decoder.weight[BLANK], model.decoder.weight[FIRST_VALUE] = direction, -direction
+    path = tmp_path_factory.mktemp("weights") / task.name
+    save_model(path, model, name=task.name, task=task, depth=16, dtype=torch.float32)
+    return path
 
 
 # Not for the whole session: while Playwright runs, no test can have an event loop of its own.

@@ -31,6 +31,8 @@ export class GridBoard {
     this.options = options;
     this.row = 0;
     this.column = 0;
+    /** @type {Map<HTMLElement, string>} */
+    this.drawn = new Map();
     this.cells = Array.from({ length: options.rows }, (_, row) =>
       Array.from({ length: options.columns }, (_, column) => this.makeCell(row, column)),
     );
@@ -61,6 +63,9 @@ export class GridBoard {
     this.cells.forEach((cells, row) =>
       cells.forEach((cell, column) => {
         const view = viewOf(row, column);
+        const drawn = `${view.text}|${Boolean(view.icon)}|${view.className}|${view.label}`;
+        if (this.drawn.get(cell) === drawn) return;
+        this.drawn.set(cell, drawn);
         const content = view.icon ? [view.icon()] : [view.text ?? ""];
         cell.replaceChildren(...content);
         cell.className = `cell ${view.className ?? ""}`;

@@ -61,7 +61,8 @@ export const maze = {
 
   clashes: (instance) => [...miscounted(instance, "S"), ...miscounted(instance, "G")],
 
-  explain: (clash) => clash.detail ?? "walls lie between start and goal",
+  explain: (clash) =>
+    clash.rule === "path" ? "walls lie between start and goal" : (clash.detail ?? ""),
 
   keyOf: (answer) => JSON.stringify(answer),
 

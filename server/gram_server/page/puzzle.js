@@ -19,6 +19,7 @@ export class PuzzleRoom {
     /** @type {import("./families.js").Editor | null} */
     this.editor = null;
     this.built = "";
+    this.offered = "";
     this.listen();
   }
 
@@ -51,7 +52,6 @@ export class PuzzleRoom {
    */
   serve(tasks) {
     this.tasks = tasks;
-    this.showChoices();
   }
 
   /** Return the families that can be chosen. */
@@ -62,6 +62,18 @@ export class PuzzleRoom {
   }
 
   showChoices() {
+    const offered = `${taskOf(this.family, this.instance)} of ${this.tasks}`;
+    if (offered === this.offered) return;
+    this.offered = offered;
+    this.showFamilies();
+    this.showSizes();
+    this.showExamples();
+    const task = taskOf(this.family, this.instance);
+    byId("unserved").hidden = this.tasks?.includes(task) ?? true;
+    byId("unserved").textContent = `This server has no model for ${task}.`;
+  }
+
+  showFamilies() {
     const tabs = this.families().map((family) =>
       make(
         "button",
@@ -75,6 +87,9 @@ export class PuzzleRoom {
       ),
     );
     replaceIfChanged(byId("families"), tabs);
+  }
+
+  showSizes() {
     const sizes = sizesOf(this.family, this.tasks);
     const size = this.family.sizeOf(this.instance);
     const offered = sizes.includes(size) ? sizes : [...sizes, size];
@@ -84,10 +99,6 @@ export class PuzzleRoom {
     );
     replaceIfChanged(byId("size"), options);
     byId("size").value = size;
-    this.showExamples();
-    const isServed = this.tasks?.includes(taskOf(this.family, this.instance)) ?? true;
-    byId("unserved").hidden = isServed;
-    byId("unserved").textContent = `This server has no model for ${taskOf(this.family, this.instance)}.`;
   }
 
   showExamples() {

@@ -24,11 +24,15 @@ export class Trajectories {
     /** @type {Tile[]} */
     this.tiles = [];
     this.colors = currentColors();
+    this.side = 88;
+    /** The board that was painted last. */
+    this.last = { element: document.createElement("canvas"), picture: "" };
   }
 
-  /** Take the colours of another theme. */
+  /** Take the colours of another theme, or the size of another window. */
   recolor() {
     this.colors = currentColors();
+    this.last.picture = "";
     for (const tile of this.tiles) tile.drawn = "";
   }
 
@@ -40,6 +44,7 @@ export class Trajectories {
    */
   show(run, isIdle, chosen) {
     this.resize(Math.min(run.width, MAX_SHOWN));
+    this.side = this.tiles[0].canvas.clientWidth || this.side;
     this.list.classList.toggle("idle", isIdle);
     this.tiles.forEach((tile, index) => this.showTile(tile, index, run, chosen === index));
     const rest = run.width - this.tiles.length;
@@ -63,22 +68,28 @@ export class Trajectories {
     const says = state === "waiting" ? "waits" : SAYS[state];
     tile.item.setAttribute("aria-label", `Trajectory ${index}: ${says}${step ? `, step ${step}` : ""}`);
     tile.note.textContent = step ? `step ${step}` : "";
-    const isOver = state !== "running";
-    this.paint(tile.canvas, run, answer, isOver ? null : before);
+    this.paint(tile.canvas, run, answer, state === "running" ? before : null);
   }
 
   /**
+   * Paint a board; one that was just painted is copied, as all are before a run.
    * @param {HTMLCanvasElement} element
    * @param {import("./run.js").Run} run
    * @param {unknown} answer
    * @param {unknown} before
    */
   paint(element, run, answer, before) {
-    const side = element.clientWidth || 88;
+    const side = this.side;
     const density = Math.min(devicePixelRatio, 3);
     element.width = element.height = Math.round(side * density);
     const canvas = element.getContext("2d");
     if (!canvas) return;
+    const picture = JSON.stringify([run.family.name, run.instance, answer, before, side, density]);
+    if (this.last.element.isConnected && this.last.picture === picture) {
+      canvas.drawImage(this.last.element, 0, 0);
+      return;
+    }
+    this.last = { element, picture };
     canvas.scale(density, density);
     canvas.fillStyle = this.colors.card;
     canvas.fillRect(0, 0, side, side);

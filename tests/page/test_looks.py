@@ -1,0 +1,162 @@
+"""How the page is for those who see it on a phone, in the dark, or not at all, and how fast."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+FAMILIES = ("Sudoku", "Queens", "Colouring")
+MAX_PAINT_MS = 1000.0
+TRIES = 6
+PAINTED = """() => performance.getEntriesByType("paint")
+  .filter(({ name }) => name === "first-contentful-paint").map(({ startTime }) => startTime)"""
+OVERFLOWING = "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
+# A rule of good practice and a WCAG rule alike: whatever axe calls serious or critical.
+SERIOUS = {"serious", "critical"}
+
+
+def solve(page: Page) -> None:
+    page.get_by_label("Width").fill("6")
+    page.get_by_label("Depth").fill("8")
+    page.get_by_role("button", name="Solve").click()
+    page.wait_for_selector("#results[data-phase=done]")
+    expect(page.get_by_role("button", name="Solve")).to_be_visible()
+
+
+def problems(page: Page) -> list[str]:
+    """Return what axe finds wrong, of every weight."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{violation['impact']} {violation['id']}: {node['html'][:120]}"
+        for violation in found
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest, context: BrowserContext, page: Page) -> str:
+    page.emulate_media(color_scheme=request.param, reduced_motion="reduce")
+    return str(request.param)
+
+
+def test_axe_finds_no_problem_before_after_and_with_a_clash(scheme: str, page: Page) -> None:
+    page.locator("summary").click()
+    for family in FAMILIES:
+        page.get_by_role("button", name=family, exact=True).click()
+        assert problems(page) == [], (scheme, family)
+    solve(page)
+    assert problems(page) == [], scheme
+    page.get_by_label("Example").select_option("An impossible one")
+    page.get_by_role("button", name="Solve").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert problems(page) == [], scheme
+
+
+def test_axe_would_find_a_serious_problem(page: Page) -> None:
+    page.evaluate("() => document.documentElement.removeAttribute('lang')")
+    assert {problem.split()[0] for problem in problems(page)} & SERIOUS
+
+
+def test_the_first_paint_comes_within_a_second(browser: Browser, url: str) -> None:
+    painted_ms = []
+    for _ in range(TRIES):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("#board .cell")
+        painted_ms += page.evaluate(PAINTED)
+        context.close()
+        if min(painted_ms, default=MAX_PAINT_MS) < MAX_PAINT_MS:
+            break
+    assert min(painted_ms) < MAX_PAINT_MS
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1440])
+def test_nothing_is_wider_than_the_screen(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    for family in FAMILIES:
+        page.get_by_role("button", name=family, exact=True).click()
+        assert page.evaluate(OVERFLOWING) <= 0, family
+
+
+def test_fingers_fill_in_a_sudoku_by_the_keys_below_it(browser: Browser, url: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(url)
+    page.get_by_label("Size").select_option("4x4")
+    page.locator('[data-at="1,2"]').tap()
+    page.get_by_role("group", name="Keys").get_by_role("button", name="3").tap()
+    expect(page.locator('[data-at="1,2"]')).to_have_text("3")
+    page.get_by_role("button", name="Clear the cell").tap()
+    expect(page.locator('[data-at="1,2"]')).to_have_text("")
+    # Large enough for a finger: the 24 pixels of WCAG 2.2, and more.
+    for key in page.locator(".pad-key").all():
+        box = key.bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= 40
+    context.close()
+
+
+def test_a_graph_is_built_by_keys_alone(page: Page) -> None:
+    page.get_by_role("button", name="Colouring", exact=True).press("Enter")
+    page.get_by_role("button", name="Clear", exact=True).press("Enter")
+    vertex = page.locator("[data-vertex]")
+    vertex.nth(0).focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(vertex.nth(1)).to_have_accessible_name("vertex 1, no colour, joined to 0")
+    page.keyboard.press("2")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("2")
+    expect(vertex.nth(0)).to_have_accessible_name("vertex 0, colour 2 fixed, joined to 1, clashes")
+    expect(page.locator("#clashes")).to_have_text(
+        "vertices 0 and 1 are joined and both have colour 2"
+    )
+    page.keyboard.press("0")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Delete")
+    expect(vertex).to_have_count(7)
+
+
+def test_a_graph_is_built_by_pointer(page: Page) -> None:
+    page.get_by_role("button", name="Colouring", exact=True).click()
+    page.get_by_role("button", name="Clear", exact=True).click()
+    ground = page.locator(".graph-board")
+    vertex = page.locator("[data-vertex]")
+    vertex.nth(2).click()
+    vertex.nth(5).click()
+    expect(vertex.nth(5)).to_have_accessible_name("vertex 5, no colour, joined to 2")
+    ground.click(position={"x": 30, "y": 30})
+    expect(vertex).to_have_count(9)
+    before = vertex.nth(0).get_attribute("transform")
+    vertex.nth(0).drag_to(ground, target_position={"x": 60, "y": 200})
+    after = str(vertex.nth(0).get_attribute("transform"))
+    assert after != before
+    expect(page.locator(".edge")).to_have_count(1)
+    expect(page.get_by_text("This server has no model for graph-coloring-9.")).to_be_visible()
+    place = [float(number) for number in re.findall(r"[\d.]+", after)]
+    assert place[0] < 30
+
+
+def test_dark_and_light_can_be_chosen_and_are_kept(page: Page) -> None:
+    page.emulate_media(color_scheme="light")
+    paper = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_role("button", name="Dark theme").click()
+    dark = page.evaluate(paper)
+    assert dark != light
+    page.reload()
+    assert page.evaluate(paper) == dark
+    expect(page.get_by_role("button", name="Dark theme", pressed=True)).to_be_visible()
+    page.emulate_media(color_scheme="dark")
+    page.get_by_role("button", name="Dark theme").click()
+    assert page.evaluate(paper) == light
+
+
+def test_who_wants_less_motion_gets_none(page: Page) -> None:
+    moving = "() => getComputedStyle(document.querySelector('.tile')).transitionDuration"
+    assert page.evaluate(moving) != "0s"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moving) == "0s"
