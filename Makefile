@@ -32,6 +32,7 @@ serve: install  ## start the server (HOST, PORT, ARGS)
 
 test: install  ## run the tests (ARGS)
 	@command -v redis-server >/dev/null 2>&1 || echo "redis-server is not installed: tests marked redis are skipped" >&2
+	@command -v chromium >/dev/null 2>&1 || echo "chromium is not installed: tests marked page are skipped" >&2
 	$(BIN)/python -m pytest $(ARGS)
 
 faults: install  ## run the tests that kill, stop and cut off real processes (ARGS)

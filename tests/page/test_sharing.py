@@ -123,7 +123,7 @@ def test_a_server_that_wants_a_key_is_given_one_and_a_maze_to_solve(
     page.goto(url)
     field = page.get_by_label("This server wants an API key")
     expect(field).to_be_visible()
-    expect(page.locator("#strip-state")).to_have_text("metrics need an admin key")
+    expect(page.locator("#strip-state")).to_have_text("ready, metrics need an admin key")
     field.fill("wrong")
     page.get_by_role("button", name="Use it").click()
     expect(page.locator("#key-why")).to_have_text("the key is not known")

@@ -88,6 +88,7 @@ class App {
     const query = new URLSearchParams(parametersOf(options));
     query.set("decodes", String(Math.min(options.width, MAX_SHOWN)));
     this.say(`Solving with ${options.width} trajectories`);
+    showResults();
     this.update();
     try {
       for await (const { kind, data } of solveEvents(
@@ -305,6 +306,14 @@ class App {
     byId("problem").textContent = text;
     byId("problem").hidden = !text;
   }
+}
+
+/** Bring the results into view where they stand below the puzzle, as on a phone. */
+function showResults() {
+  const results = byId("results");
+  if (results.getBoundingClientRect().top < innerHeight / 2) return;
+  const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  results.scrollIntoView({ behavior: isStill ? "auto" : "smooth" });
 }
 
 new App();

@@ -14,16 +14,19 @@ const RIGHT = 8;
  * @param {import("./run.js").Run} run
  */
 export function showChart(run) {
-  const last = run.points[run.points.length - 1];
-  const maxStep = Math.max(last.step, 4);
+  const course = run.course;
+  const last = course[course.length - 1];
+  // Some room behind the last step, so that what it brought can be seen.
+  const maxStep = Math.max(last.step * 1.06, 4);
   const maxCount = Math.max(run.width, 1);
   const x = (/** @type {number} */ step) =>
     LEFT + (step / maxStep) * (WIDTH - LEFT - RIGHT);
   const y = (/** @type {number} */ count) =>
     HEIGHT - BOTTOM - (count / maxCount) * (HEIGHT - BOTTOM - TOP);
-  const solved = stairs(run.points.map(({ step, solved: count }) => [x(step), y(count)]));
-  const distinct = stairs(run.points.map(({ step, distinct: count }) => [x(step), y(count)]));
-  const ground = `L${x(last.step)},${y(0)}L${x(0)},${y(0)}Z`;
+  const end = x(last.step ? maxStep : 0);
+  const solved = stairs(course.map(({ step, solved: count }) => [x(step), y(count)]), end);
+  const distinct = stairs(course.map(({ step, distinct: count }) => [x(step), y(count)]), end);
+  const ground = `L${end},${y(0)}L${x(0)},${y(0)}Z`;
   byId("chart").replaceChildren(
     ...lines(maxCount, y),
     ...ticks(maxStep).map((step) => text(x(step), HEIGHT - 7, String(step), "tick middle")),
@@ -37,11 +40,15 @@ export function showChart(run) {
   byId("chart").setAttribute("aria-label", says);
 }
 
-/** @param {number[][]} points */
-function stairs(points) {
-  return points
-    .map(([x, y], index) => (index ? `H${x.toFixed(1)}V${y.toFixed(1)}` : `M${x},${y}`))
-    .join("");
+/**
+ * @param {number[][]} points
+ * @param {number} end
+ */
+function stairs(points, end) {
+  const steps = points.map(([x, y], index) =>
+    index ? `H${x.toFixed(1)}V${y.toFixed(1)}` : `M${x},${y}`,
+  );
+  return `${steps.join("")}H${end}`;
 }
 
 /**

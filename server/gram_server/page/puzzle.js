@@ -111,7 +111,7 @@ export class PuzzleRoom {
       });
     const options = examples.map(({ title, index }) => make("option", { value: index }, title));
     if (this.family.carve) options.push(make("option", { value: "carve" }, "Carve a new one"));
-    const first = make("option", { value: "" }, "Choose an example …");
+    const first = make("option", { value: "" }, "Examples …");
     replaceIfChanged(byId("example"), [first, ...options]);
   }
 

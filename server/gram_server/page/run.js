@@ -115,6 +115,23 @@ export class Run {
     else this.points.push(point);
   }
 
+  /**
+   * The course of the run: step by step where every trajectory is watched, else as it was told.
+   * @returns {{step: number, solved: number, distinct: number}[]}
+   */
+  get course() {
+    if (this.trajectories.size < this.width) return this.points;
+    const solved = [...this.trajectories.values()].filter(({ state }) => state === "solved");
+    const firsts = this.solutions.flatMap(({ first }) => (first ? [first.step] : []));
+    const until = (/** @type {number[]} */ steps, /** @type {number} */ step) =>
+      steps.filter((other) => other <= step).length;
+    return Array.from({ length: this.step + 1 }, (_, step) => ({
+      step,
+      solved: until(solved.map((trajectory) => trajectory.step), step),
+      distinct: until(firsts, step),
+    }));
+  }
+
   /** Whether it still goes on. */
   get isLive() {
     return this.phase === "waiting" || this.phase === "running";

@@ -17,15 +17,34 @@ export function startStrip() {
   look();
 }
 
+/** What to say besides ready or not, where the metrics are not for us. */
+const WITHOUT = /** @type {Record<number, string>} */ ({
+  401: ", metrics need an admin key",
+  403: ", metrics need an admin key",
+  404: "",
+});
+
 async function update() {
   try {
     const text = await (await ask("metrics")).text();
     show(readSamples(text));
   } catch (error) {
     const status = error instanceof Problem ? error.status : 0;
-    const isKept = status === 401 || status === 403;
-    say(isKept ? "unknown" : "down", isKept ? "metrics need an admin key" : "not reachable");
+    if (status in WITHOUT) await updateWithout(WITHOUT[status]);
+    else say("down", "not reachable");
   }
+}
+
+/** @param {string} why */
+async function updateWithout(why) {
+  try {
+    await ask("readyz");
+    say("ready", `ready${why}`);
+  } catch (error) {
+    const isThere = error instanceof Problem && error.status > 0;
+    say("down", isThere ? `not ready${why}` : "not reachable");
+  }
+  byId("strip-numbers").hidden = true;
 }
 
 /** @param {string} text */

@@ -42,7 +42,7 @@ function ending(run, found, solved) {
     solved,
     count(usage.supervision_steps, "supervision step", "supervision steps"),
     `${(usage.engine_ms / 1000).toFixed(1)} s`,
-    ...(isMany ? [`about ${Math.round(estimate * 100)} % of what these would find`] : []),
+    ...(isMany ? [`the next would be new with a chance of ${percent(1 - estimate)}`] : []),
   ].join(" · ");
   if (status === "unsolved") return { headline: "No solution was found", detail };
   return { headline: found, detail };
@@ -55,4 +55,9 @@ function ending(run, found, solved) {
  */
 function count(number, one, many) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+}
+
+/** @param {number} share */
+function percent(share) {
+  return `${Math.round(share * 100)} %`;
 }
