@@ -120,6 +120,22 @@ def test_token_mixing_is_a_swiglu_over_the_sequence() -> None:
     torch.testing.assert_close(mixing(x)[:, :, 3], one_channel)
 
 
+def test_token_mixing_has_a_width_and_a_norm_of_its_own() -> None:
+    torch.manual_seed(0)
+    task = puzzles.task("sudoku-4x4")
+    config = replace(
+        preset("tiny", task), mixer="token", head_kinds=(), token_ffn_dim=24, mixer_norm="tokens"
+    )
+    block, x = Block(config, ()), torch.randn(2, 16, config.dim)
+    assert isinstance(block.mixer, TokenMixing)
+    assert block.mixer.mlp.down.weight.shape == (16, 24)
+    turned = x.transpose(1, 2)
+    mixed = torch.nn.functional.normalize(turned + block.mixer.mlp(turned), dim=-1) * 16**0.5
+    mixed = mixed.transpose(1, 2)
+    expected = torch.nn.functional.normalize(mixed + block.mlp(mixed), dim=-1) * config.dim**0.5
+    torch.testing.assert_close(block(x), expected, atol=1e-4, rtol=1e-4)
+
+
 def test_swiglu_equals_its_formula() -> None:
     torch.manual_seed(0)
     layer = SwiGLU(8, 6, out_dim=5)

@@ -192,7 +192,15 @@ def test_a_config_survives_json_and_refuses_unknown_fields() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("dim", 0), ("num_heads", 3), ("mixer", "magic"), ("head_kinds", ("row",)), ("rows", 5)],
+    [
+        ("dim", 0),
+        ("num_heads", 3),
+        ("mixer", "magic"),
+        ("head_kinds", ("row",)),
+        ("rows", 5),
+        ("token_ffn_dim", 8),
+        ("mixer_norm", "tokens"),
+    ],
 )
 def test_an_impossible_config_is_refused_with_its_field(field: str, value: object) -> None:
     config = preset("tiny", puzzles.task("sudoku-4x4"))
