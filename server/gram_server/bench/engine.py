@@ -18,6 +18,7 @@ from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.views import view
+from gram_kernels.verify import solution_hash
 from gram_server.engine import EngineJob, Trajectory
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.slots import Arrangement, Placement
@@ -77,17 +78,32 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
     for _ in range(num_steps):
         started_s = time.perf_counter()
         runner.step(batch)
-        runner.read()
+        report = runner.read()
         durations.append(time.perf_counter() - started_s)
     median_s = statistics.median(durations)
+    answers = torch.from_numpy(report.answers.astype(np.int64))
     return {
         "batch": batch,
         "runner": type(runner).__name__,
         "agreement": agreement,
+        # Two runs that answer alike have the same number, whatever the order of their rows.
+        "answers_hash": f"{int(solution_hash(answers).sum()) % 2**64:016x}",
+        "kernels_per_step": _num_kernels(runner, batch) if loaded.model.z0_high.is_cuda else None,
         "median_step_ms": median_s * 1e3,
         "all_steps_ms": sum(durations) * 1e3,
         "trajectory_steps_per_s": batch / median_s,
     }
+
+
+def _num_kernels(runner: Runner, batch: int) -> int:
+    """Return how many kernels a step launches."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        runner.step(batch)
+        runner.read()
+    names = [
+        event.name for event in profile.events() or () if str(event.device_type).endswith("CUDA")
+    ]
+    return sum(not name.startswith(("Memcpy", "Memset")) for name in names)
 
 
 def _first_step(runner: Runner, placements: Sequence[Placement]) -> StepReport:

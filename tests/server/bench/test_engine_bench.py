@@ -20,6 +20,8 @@ def test_every_batch_is_timed_beside_two_ceilings(
     assert [result["batch"] for result in report["results"]] == [1, 3]
     for result in report["results"]:
         assert result["agreement"] == 1.0
+        assert int(result["answers_hash"], 16) > 0
+        assert result["kernels_per_step"] is None
         assert result["trajectory_steps_per_s"] == pytest.approx(
             result["batch"] / result["median_step_ms"] * 1e3
         )

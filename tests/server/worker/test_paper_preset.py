@@ -1,0 +1,91 @@
+"""A model of the paper's size from disk to answers: loaded, warmed up, stepped by the engine."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from prometheus_client import CollectorRegistry
+
+from gram_core import puzzles
+from gram_core.catalog import ModelInfo
+from gram_core.checkpoint import load_model, save_model
+from gram_core.config import preset
+from gram_core.model import Gram
+from gram_server.engine import EngineJob, Finished, Trajectory
+from gram_server.engine.slots import Arrangement, Placement
+from gram_server.engine.torch_runner import TorchRunner
+from gram_server.metrics.engine import EngineMetrics
+from gram_server.settings import EngineConfig
+from gram_server.worker.loading import load_lane, warm_up
+
+TASK = "sudoku-4x4"
+NUM_ROWS = 4
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+        ],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def paper_info(tmp_path_factory: pytest.TempPathFactory) -> ModelInfo:
+    torch.manual_seed(0)
+    task = puzzles.task(TASK)
+    model = Gram(preset("paper", task), task.units)
+    folder = tmp_path_factory.mktemp("paper")
+    return save_model(folder, model, name=TASK, task=task, depth=2, dtype=torch.bfloat16)
+
+
+def job(depth: int) -> EngineJob:
+    family, task = puzzles.family("sudoku"), puzzles.task(TASK)
+    instance = family.generate(task, np.random.default_rng(1), num_solutions=None)
+    return EngineJob(
+        id="paper",
+        tokens=family.encode(instance).tokens,
+        width=NUM_ROWS,
+        depth=depth,
+        seed=3,
+        view=lambda trajectory: None,
+        check=lambda tokens: family.check(instance, tokens),
+        canonical=lambda tokens: family.canonical(instance, tokens),
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_model_of_the_papers_size_runs_in_the_engine(paper_info: ModelInfo, device: str) -> None:
+    lane = load_lane(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))
+    assert lane.loaded.model.config.dim == 512
+    metrics = EngineMetrics(CollectorRegistry()).of("paper")
+    warm_up(lane, metrics)
+    engine = lane.engine(metrics)
+    engine.submit(job(depth=2), 0.0)
+    events: list[Any] = []
+    while engine.has_work:
+        events += engine.tick(0.0)
+    (end,) = [event for event in events if isinstance(event, Finished)]
+    assert (end.outcome, end.ended_trajectories) == ("done", NUM_ROWS)
+    assert end.best_attempt is not None or end.solutions
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_its_first_answers_are_those_of_the_plain_model(paper_info: ModelInfo, device: str) -> None:
+    lane = load_lane(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))
+    plain = TorchRunner(load_model(paper_info), num_slots=NUM_ROWS)
+    reports = []
+    for runner in (lane.runner, plain):
+        starts = [
+            Placement(row, Trajectory(job=job(depth=2), index=row, view=None))
+            for row in range(NUM_ROWS)
+        ]
+        runner.arrange(Arrangement(moves=[], starts=starts))
+        runner.step(NUM_ROWS)
+        reports.append(runner.read())
+    assert type(lane.runner) is not TorchRunner or device == "cpu"
+    assert np.mean(reports[0].answers == reports[1].answers) > 0.95
+    assert np.allclose(reports[0].value, reports[1].value, atol=0.02)
