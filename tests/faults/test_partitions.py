@@ -93,6 +93,45 @@ async def test_two_workers_cut_off_in_turn_lose_nothing(
     await queue.clean()
 
 
+async def until_readiness_is(client: httpx.AsyncClient, status: int) -> None:
+    async with asyncio.timeout(20.0):
+        # What is waited for happens in another process.
+        while (await client.get("/readyz")).status_code != status:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_an_api_process_cut_off_from_redis_refuses_in_time_and_comes_back(
+    queue: Any, park: Any, wires: list[Wire]
+) -> None:
+    wire = wires[0]
+    api = park.start_api(wire.url)
+    park.worker(queue.url, "--work-s", "0.2")
+    await asyncio.to_thread(park.wait_api, api)
+    async with httpx.AsyncClient(base_url=api.url, timeout=20.0) as client:
+        job_id = (await client.post("/jobs", content=EASY)).json()["id"]
+        assert (await client.get(f"/jobs/{job_id}?wait=20")).json()["state"] == "done"
+        # From here on connections are open, and nothing comes through them.
+        wire.is_whole.clear()
+        key = {"Idempotency-Key": "k"}
+        started_s = time.monotonic()
+        lost = await client.post("/jobs", content=EASY, headers=key)
+        assert (lost.status_code, lost.json()["code"]) == (503, "store_unavailable")
+        assert time.monotonic() - started_s < 5.0
+        assert (await client.get("/livez")).status_code == 200
+        await until_readiness_is(client, 503)
+        wire.is_whole.set()
+        await until_readiness_is(client, 200)
+        # The lost request may have arrived after all: the same again is the same job.
+        again = await client.post("/jobs", content=EASY, headers=key)
+        assert again.status_code in (200, 202)
+        repeated = await client.post("/jobs", content=EASY, headers=key)
+        assert (repeated.status_code, repeated.json()["id"]) == (200, again.json()["id"])
+        done = await client.get(f"/jobs/{again.json()['id']}?wait=20")
+        assert done.json()["state"] == "done"
+        assert len((await client.get("/jobs")).json()["jobs"]) == 2
+    await queue.clean()
+
+
 @pytest.mark.parametrize("skew_s", [3600.0, -3600.0])
 async def test_hosts_that_disagree_about_the_time_keep_deadlines_and_leases(
     queue: Any, park: Any, skew_s: float, monkeypatch: pytest.MonkeyPatch
