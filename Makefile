@@ -13,7 +13,7 @@ TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help install serve test faults chaos check train bench bench-kernels release clean
+.PHONY: help install serve test faults chaos bench-redis check train bench bench-kernels release clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -40,6 +40,9 @@ faults: install  ## run the tests that kill, stop and cut off real processes (AR
 
 chaos: install  ## kill workers and Redis at random under load (ARGS, as --minutes 10)
 	$(BIN)/python tests/faults/chaos.py $(ARGS)
+
+bench-redis: install  ## measure what Redis costs a job, and what a second worker adds (ARGS)
+	$(BIN)/python tests/faults/redis_cost.py $(ARGS)
 
 check: install  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

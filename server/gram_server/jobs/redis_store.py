@@ -123,17 +123,30 @@ class RedisStore:
         self._start()
         now_s = asyncio.get_running_loop().time()
         until_s = None if timeout_s is None else now_s + timeout_s
-        with self._watches.open(job_id) as watch:
-            glance = await self._look(job_id, 0, watch)
-            while not glance.state.is_final:
-                if not await self._pause(watch, glance, until_s=until_s):
-                    break
-                glance = await self._look(job_id, 0, watch)
-        return await self._patiently(lambda: self.get(job_id))
+        with self._watches.open(job_id, is_for_end=True) as watch:
+            while True:
+                watch.expect()
+                found = await self._patiently(lambda: self._look_for_end(job_id))
+                if isinstance(found, JobRecord):
+                    return found
+                if not await self._pause(watch, found, until_s=until_s):
+                    return await self._patiently(lambda: self.get(job_id))
 
     async def get(self, job_id: str) -> JobRecord:
         """Return the record; raise ``JobNotFound``."""
-        reply = await self._connection.run("record", job_id)
+        return self._read(job_id, await self._connection.run("record", job_id))
+
+    async def _look_for_end(self, job_id: str) -> JobRecord | Glance:
+        """Return the record of a job that has ended; of any other how it stands."""
+        self._raise_if_closed()
+        reply = await self._connection.run("record", job_id, "end")
+        if len(reply) != len(("time", "state", "deadline")):
+            return self._read(job_id, reply)
+        now, state, deadline = reply
+        left_s = float(deadline) - float(now) if deadline else None
+        return Glance(state=JobState(state.decode()), left_s=left_s, events=[])
+
+    def _read(self, job_id: str, reply: Any) -> JobRecord:
         if not reply:
             raise JobNotFound(f"no job {job_id}")
         offset_s = self._connection.clock.offset_s(float(reply[0]))
@@ -281,7 +294,8 @@ class RedisStore:
                 continue
             for number, fields in found.get(notes, ()):
                 last = number.decode()
-                self._watches.wake(fields[b"job"].decode())
+                is_end = fields[b"end"] == b"1"
+                self._watches.wake(fields[b"job"].decode(), is_end=is_end)
 
     async def _expire(self) -> None:
         await self._connection.run("expire")

@@ -131,8 +131,9 @@ class RedisWorker:
             "claim", self._name, max_jobs, width, is_repeatable=False
         )
         now, last, taken = reply
-        streams = self._connection.keys.streams
-        self._last = dict(zip(streams, (number.decode() for number in last), strict=True))
+        if last:
+            numbers = (number.decode() for number in last)
+            self._last = dict(zip(self._connection.keys.streams, numbers, strict=True))
         offset_s = self._connection.clock.offset_s(float(now))
         jobs = [load_claimed(fields, offset_s) for fields in taken]
         # One that came back to us before we knew that it was lost is already being worked on.

@@ -8,8 +8,9 @@ from contextlib import contextmanager, suppress
 class Watch:
     """One who waits for news of one job."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_for_end: bool) -> None:
         self._news = asyncio.Event()
+        self.is_for_end = is_for_end
 
     def expect(self) -> None:
         """Take what happened so far as known; to be called before looking."""
@@ -34,9 +35,9 @@ class Watches:
         self.num_open = 0
 
     @contextmanager
-    def open(self, job_id: str) -> Iterator[Watch]:
-        """Wait for news of a job for as long as the context lasts."""
-        watch = Watch()
+    def open(self, job_id: str, *, is_for_end: bool = False) -> Iterator[Watch]:
+        """Wait for news of a job, or for its end only, for as long as the context lasts."""
+        watch = Watch(is_for_end=is_for_end)
         watches = self._open.setdefault(job_id, set())
         watches.add(watch)
         self.num_open += 1
@@ -48,10 +49,11 @@ class Watches:
             if not watches:
                 self._open.pop(job_id, None)
 
-    def wake(self, job_id: str) -> None:
-        """Wake those who wait for a job."""
+    def wake(self, job_id: str, *, is_end: bool) -> None:
+        """Wake those who wait for what happened to a job."""
         for watch in self._open.get(job_id, ()):
-            watch.wake()
+            if is_end or not watch.is_for_end:
+                watch.wake()
 
     def wake_all(self) -> None:
         """Wake everyone."""

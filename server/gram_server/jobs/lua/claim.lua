@@ -1,6 +1,6 @@
 -- Gives a worker the jobs that are next: ARGV worker, how many it has room for, and for how many
 -- trajectories ('inf' for any): no job more once their widths fill that.
--- Returns {time, last ids of the streams, jobs}, each job as {payload, attempt, submitted, deadline}.
+-- Returns {time, last ids of the streams where there is no job, jobs}, each job as {payload, attempt, submitted, deadline}.
 
 local worker, room = ARGV[2], tonumber(ARGV[3])
 local width = ARGV[4] == 'inf' and math.huge or tonumber(ARGV[4])
@@ -42,8 +42,12 @@ local function take_from(stream)
 end
 
 local last = {}
-for index, stream in ipairs(streams()) do
+for _, stream in ipairs(streams()) do
   take_from(stream)
+end
+-- Only who got nothing waits for what comes after.
+if #taken > 0 then return {seconds(now), last, taken} end
+for index, stream in ipairs(streams()) do
   local facts = redis.pcall('XINFO', 'STREAM', stream)
   last[index] = '0-0'
   if not facts.err then

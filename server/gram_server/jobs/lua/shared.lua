@@ -63,15 +63,16 @@ local function on_group(stream, ...)
   return reply
 end
 
-local function notify(id)
-  redis.call('XADD', key('notes'), 'MAXLEN', '~', NOTES_KEPT, '*', 'job', id)
+local function notify(id, is_end)
+  redis.call('XADD', key('notes'), 'MAXLEN', '~', NOTES_KEPT, '*', 'job', id, 'end', is_end)
   redis.call('EXPIRE', key('notes'), NOTES_KEPT_S)
 end
 
 local function add_event(id, kind, data)
   local number = redis.call('HINCRBY', job_key(id), 'events', 1)
   redis.call('XADD', key('events:' .. id), number .. '-0', 'kind', kind, 'data', data)
-  notify(id)
+  -- Nobody can wait for a job that is only now accepted.
+  if kind ~= 'accepted' then notify(id, (kind == 'done' or kind == 'error') and 1 or 0) end
   return number
 end
 
@@ -102,7 +103,8 @@ end
 
 local function add_rate(width)
   local rate = key('rate')
-  redis.call('HINCRBY', rate, math.floor(now), width)
+  -- Old seconds are swept out when a new one begins.
+  if redis.call('HINCRBY', rate, math.floor(now), width) > width + 0 then return end
   redis.call('EXPIRE', rate, 2 * RATE_WINDOW_S)
   for _, second in ipairs(redis.call('HKEYS', rate)) do
     if tonumber(second) < now - RATE_WINDOW_S then redis.call('HDEL', rate, second) end
