@@ -160,6 +160,46 @@ def test_the_small_boards_follow_the_stream(page: Page) -> None:
     assert not [label for label in last if "thinking" in label]
 
 
+def test_a_puzzle_that_is_not_solved_shows_the_nearest_attempt_and_its_faults(page: Page) -> None:
+    page.get_by_label("Example").select_option("A hard one")
+    page.get_by_label("Width").fill("2")
+    page.get_by_label("Depth").fill("1")
+    page.get_by_role("button", name="Solve").click()
+    wait_done(page)
+    expect(page.locator("#headline")).to_have_text("No solution was found")
+    expect(page.locator("#shown")).to_have_text("Nearest, not a solution")
+    expect(page.locator("#clashes li").first).to_contain_text("it breaks ")
+    marks = board(page)
+    wrong = clashing(page)
+    assert wrong
+    for at in wrong:
+        row, column = map(int, at.split(","))
+        digit = marks[9 * row + column]
+        peers = [
+            marks[9 * r + c]
+            for r in range(9)
+            for c in range(9)
+            if (r, c) != (row, column)
+            and (r == row or c == column or (r // 3, c // 3) == (row // 3, column // 3))
+        ]
+        assert digit in peers
+    page.get_by_role("button", name="Trajectory 1: not solved, step 1").click()
+    expect(page.locator("#shown")).to_have_text("Trajectory 1")
+
+
+def test_a_server_that_cannot_be_reached_is_called_that(
+    context: BrowserContext, page: Page
+) -> None:
+    context.set_offline(True)
+    page.get_by_role("button", name="Solve").click()
+    expect(page.get_by_role("alert")).to_contain_text("the server cannot be reached")
+    context.set_offline(False)
+    page.get_by_label("Width").fill("2")
+    page.get_by_role("button", name="Solve").click()
+    wait_done(page)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def clashing(page: Page) -> set[str]:
     """Return the cells that the large board marks, which also say so."""
     cells = page.locator("#board .cell.clash")

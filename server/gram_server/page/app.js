@@ -10,6 +10,7 @@ import { byId } from "./element.js";
 import { FAMILIES } from "./families.js";
 import { DEFAULT_OPTIONS, fromFragment, parametersOf, toFragment } from "./link.js";
 import { PuzzleRoom } from "./puzzle.js";
+import { nameRule } from "./rules.js";
 import { Run } from "./run.js";
 import { Problem, apiKey, ask, solveEvents } from "./server.js";
 import { connectCopy, curlOf, pythonOf, showSnippets } from "./snippets.js";
@@ -19,6 +20,7 @@ import { MAX_SHOWN, Trajectories } from "./trajectories.js";
 import { words } from "./words.js";
 
 const RETRY_MODELS_MS = 3000;
+const MAX_RULES = 6;
 
 class App {
   constructor() {
@@ -36,6 +38,8 @@ class App {
     this.refused = [];
     /** @type {AbortController | null} */
     this.aborter = null;
+    /** The options of the last run. */
+    this.ran = this.setup.options;
     this.isDrawing = false;
     this.fragment = "";
     this.puzzle = new PuzzleRoom((family, instance) => this.change({ family, instance }));
@@ -85,6 +89,7 @@ class App {
     [this.aborter, this.isIdle] = [aborter, false];
     const run = this.run;
     const { family, instance, options } = this.setup;
+    this.ran = options;
     const query = new URLSearchParams(parametersOf(options));
     query.set("decodes", String(Math.min(options.width, MAX_SHOWN)));
     this.say(`Solving with ${options.width} trajectories`);
@@ -185,6 +190,8 @@ class App {
       const status = error instanceof Problem ? error.status : 0;
       if (status === 401 || status === 403) {
         this.controls.askForKey(apiKey() ? /** @type {Error} */ (error).message : "");
+      } else {
+        setTimeout(() => this.learnModels(), RETRY_MODELS_MS);
       }
     }
     this.update();
@@ -193,7 +200,8 @@ class App {
   /** The options that repeat what is shown: with the seed of the run, once there is one. */
   shownSetup() {
     const { options } = this.setup;
-    const seed = options.seed ?? (this.isIdle ? null : this.run.seed);
+    const isRun = !this.isIdle && options === this.ran;
+    const seed = options.seed ?? (isRun ? this.run.seed : null);
     return { ...this.setup, options: { ...options, seed } };
   }
 
@@ -212,9 +220,11 @@ class App {
     const { run, isIdle } = this;
     const shown = this.shown();
     const clashes = this.refused.length ? this.refused : family.clashes(instance);
+    const wrongs = shown.answer === null ? [] : family.wrongs(shown.answer, instance);
     this.puzzle.show(family, instance, {
       answer: shown.answer,
-      clashes: [...clashes, ...shown.clashes],
+      clashes: [...clashes, ...wrongs],
+      reasons: [...clashes.map((clash) => family.explain(clash, instance)), ...shown.reasons],
     });
     byId("shown").textContent = shown.name;
     this.controls.showLive(run.isLive && !isIdle);
@@ -249,7 +259,7 @@ class App {
   /** What the large board shows beside the puzzle: what was chosen, else the best there is. */
   shown() {
     const { run, chosen } = this;
-    const nothing = { answer: null, clashes: [], name: "", trajectory: null, solution: null };
+    const nothing = { answer: null, reasons: [], name: "", trajectory: null, solution: null };
     if (this.isIdle) return nothing;
     if (chosen && "trajectory" in chosen) {
       const { answer = null } = run.trajectories.get(chosen.trajectory) ?? {};
@@ -263,8 +273,10 @@ class App {
     }
     const attempt = run.result?.best_attempt;
     if (attempt) {
-      const name = "The nearest attempt: not a solution";
-      return { ...nothing, answer: attempt.answer, name };
+      const rules = attempt.violations.map((/** @type {any} */ { rule }) => nameRule(rule));
+      const reasons = [`it breaks ${rules.slice(0, MAX_RULES).join(", ")}`];
+      if (rules.length > MAX_RULES) reasons.push(`and ${rules.length - MAX_RULES} more rules`);
+      return { ...nothing, answer: attempt.answer, reasons, name: "Nearest, not a solution" };
     }
     const { answer = null } = run.trajectories.get(0) ?? {};
     return answer === null ? nothing : { ...nothing, answer, trajectory: 0, name: "Trajectory 0" };
@@ -287,8 +299,10 @@ class App {
       this.update();
     });
     addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.solve();
-      else if (event.key === "Escape" && this.run.isLive && !this.isIdle) this.stop();
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+        event.preventDefault();
+        this.solve();
+      } else if (event.key === "Escape" && this.run.isLive && !this.isIdle) this.stop();
     });
     const say = (/** @type {string} */ text) => this.say(text);
     connectCopy(byId("copy-curl"), () => curlOf(this.shownSetup()), say);

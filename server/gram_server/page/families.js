@@ -2,7 +2,8 @@
  * The puzzle families, and what each of them offers to the page.
  *
  * @typedef {import("./rules.js").Clash} Clash
- * @typedef {{answer: unknown, clashes: Clash[]}} View  what a board shows beside the instance
+ * @typedef {{answer: unknown, clashes: Clash[], reasons: string[]}} View  what is shown beside the
+ *   instance: an answer, the cells to mark, and what is said about them
  * @typedef {{element: Element, show: (instance: any, view: View) => void}} Editor
  * @typedef {Record<string, string> & {hues: string[]}} Colors
  */
@@ -20,6 +21,7 @@
  *   toLink: (instance: Instance) => string,
  *   body: (instance: Instance) => Record<string, unknown>,
  *   clashes: (instance: Instance) => Clash[],
+ *   wrongs: (answer: unknown, instance: Instance) => Clash[],
  *   explain: (clash: Clash, instance: Instance) => string,
  *   keyOf: (answer: unknown) => string,
  *   describe: (answer: unknown, instance: Instance) => string,

@@ -60,10 +60,9 @@ export const graph = {
     fixed,
   }),
 
-  clashes: ({ edges, fixed }) =>
-    edges
-      .filter(([one, other]) => one in fixed && fixed[one] === fixed[other])
-      .map(([one, other]) => ({ rule: `edge ${one}-${other}`, cells: [[one], [other]] })),
+  clashes: (instance) => badEdges(coloursOf(null, instance), instance),
+
+  wrongs: (answer, instance) => badEdges(coloursOf(answer, instance), instance),
 
   explain(clash, { fixed }) {
     const [[one], [other]] = clash.cells;
@@ -131,6 +130,17 @@ export function circle(count, radius = 40) {
 function coloursOf(answer, { vertices, fixed }) {
   if (Array.isArray(answer)) return answer;
   return Array.from({ length: vertices }, (_, vertex) => fixed[vertex] ?? null);
+}
+
+/**
+ * Return the edges whose ends have one colour.
+ * @param {(number | null)[]} colors
+ * @param {Graph} instance
+ */
+function badEdges(colors, { edges }) {
+  return edges
+    .filter(([one, other]) => colors[one] !== null && colors[one] === colors[other])
+    .map(([one, other]) => ({ rule: `edge ${one}-${other}`, cells: [[one], [other]] }));
 }
 
 /**

@@ -29,7 +29,7 @@ export class GraphBoard {
     /** @type {number | null} */
     this.chosen = null;
     /** @type {import("./families.js").View} */
-    this.view = { answer: null, clashes: [] };
+    this.view = { answer: null, clashes: [], reasons: [] };
     this.element = draw("svg", {
       class: "board graph-board",
       viewBox: "0 0 100 100",

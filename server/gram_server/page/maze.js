@@ -61,6 +61,8 @@ export const maze = {
 
   clashes: (instance) => [...miscounted(instance, "S"), ...miscounted(instance, "G")],
 
+  wrongs: () => [],
+
   explain: (clash) =>
     clash.rule === "path" ? "walls lie between start and goal" : (clash.detail ?? ""),
 

@@ -43,7 +43,7 @@ export class PuzzleRoom {
     this.editor?.show(instance, view);
     const text = byId("text");
     if (document.activeElement !== text) text.value = family.format(instance);
-    this.showClashes(view);
+    this.showReasons(view);
   }
 
   /**
@@ -116,9 +116,8 @@ export class PuzzleRoom {
   }
 
   /** @param {import("./families.js").View} view */
-  showClashes({ clashes }) {
-    const says = clashes.map((clash) => this.family.explain(clash, this.instance));
-    const items = [...new Set(says)].slice(0, 6).map((words) => make("li", {}, words));
+  showReasons({ reasons }) {
+    const items = [...new Set(reasons)].slice(0, 6).map((words) => make("li", {}, words));
     replaceIfChanged(byId("clashes"), items);
   }
 

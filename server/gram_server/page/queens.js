@@ -55,6 +55,8 @@ export const queens = {
 
   clashes: ({ queens: standing }) => attacks(standing),
 
+  wrongs: (answer) => attacks(squares(answer)),
+
   explain: (clash) =>
     `${clash.cells.length} queens attack each other on ${nameRule(clash.rule ?? "")}`,
 

@@ -62,6 +62,8 @@ export const sudoku = {
 
   clashes: (instance) => repeatedDigits(instance),
 
+  wrongs: (answer, { size }) => repeatedDigits({ size, cells: digitsOf(answer, size) }),
+
   explain(clash, { size, cells }) {
     const [row, column] = clash.cells[0] ?? [0, 0];
     const digit = cells[row * size + column];

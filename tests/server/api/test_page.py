@@ -8,6 +8,7 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 FILE = "/page/app.js"
+MAX_FILE_LINES = 400
 
 
 async def get_all(service: Any) -> dict[str, Any]:
@@ -43,6 +44,13 @@ async def test_every_module_that_is_imported_is_loaded_ahead(service: Any) -> No
     assert imported | {FILE, "/page/theme.js"} == {
         path for path in responses if path.endswith("js")
     }
+
+
+async def test_every_module_is_short_and_says_what_it_is_for(service: Any) -> None:
+    for path, response in (await get_all(service)).items():
+        assert len(response.text.splitlines()) <= MAX_FILE_LINES, path
+        if path.endswith(("js", "css")):
+            assert response.text.startswith("/"), path
 
 
 async def test_nothing_in_the_page_names_another_origin_or_needs_a_looser_policy(
