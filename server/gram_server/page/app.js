@@ -273,7 +273,8 @@ class App {
     }
     const attempt = run.result?.best_attempt;
     if (attempt) {
-      const rules = attempt.violations.map((/** @type {any} */ { rule }) => nameRule(rule));
+      const broken = attempt.violations.map((/** @type {any} */ { rule }) => nameRule(rule));
+      const rules = [...new Set(broken)];
       const reasons = [`it breaks ${rules.slice(0, MAX_RULES).join(", ")}`];
       if (rules.length > MAX_RULES) reasons.push(`and ${rules.length - MAX_RULES} more rules`);
       return { ...nothing, answer: attempt.answer, reasons, name: "Nearest, not a solution" };

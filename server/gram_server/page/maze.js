@@ -215,11 +215,13 @@ function carved(rows, columns) {
     cells[r * columns + c] = cells[((row + r) / 2) * columns + (column + c) / 2] = ".";
     stack.push([r, c]);
   }
-  for (let count = 0; count < (rows * columns) / 40; count += 1) {
-    cells[Math.floor(Math.random() * cells.length)] = ".";
-  }
   cells[0] = "S";
+  // The last cell that the walk came to: one opened below may lead nowhere.
   const goal = cells.lastIndexOf(".");
   cells[goal < 0 ? cells.length - 1 : goal] = "G";
+  for (let count = 0; count < (rows * columns) / 40; count += 1) {
+    const at = Math.floor(Math.random() * cells.length);
+    if (cells[at] === "#") cells[at] = ".";
+  }
   return { rows, columns, cells: cells.join("") };
 }

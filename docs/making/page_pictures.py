@@ -1,6 +1,6 @@
 """Takes the pictures of the page, from a running server with the shipped weights.
 
-    python docs/pictures/page.py http://localhost:8000
+    python docs/making/page_pictures.py http://localhost:8000
 
 Needs Chromium, and the font Inter to look as they do in the repository.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "pictures"
 WAIT_MS = 120_000
 DESKTOP, PHONE = (1440, 985), (390, 1290)
 NUM_VERIFIED = 11
