@@ -20,6 +20,7 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.views import view
 from gram_kernels.verify import solution_hash
 from gram_server.engine import EngineJob, Trajectory
+from gram_server.engine.fused_runner import FusedRunner
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.slots import Arrangement, Placement
 from gram_server.engine.torch_runner import TorchRunner
@@ -73,26 +74,45 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
     agreement = _agreement(loaded, placements, _first_step(runner, placements))
     if agreement < MIN_AGREEMENT:
         return {"batch": batch, "agreement": agreement, "refused": "answers differ"}
-    runner.arrange(Arrangement(moves=[], starts=placements))
-    durations = []
-    for _ in range(num_steps):
-        started_s = time.perf_counter()
-        runner.step(batch)
-        report = runner.read()
-        durations.append(time.perf_counter() - started_s)
+    durations, report = _timed(runner, placements, num_steps)
     median_s = statistics.median(durations)
     answers = torch.from_numpy(report.answers.astype(np.int64))
+    is_cuda = loaded.model.z0_high.is_cuda
     return {
         "batch": batch,
         "runner": type(runner).__name__,
         "agreement": agreement,
         # Two runs that answer alike have the same number, whatever the order of their rows.
         "answers_hash": f"{int(solution_hash(answers).sum()) % 2**64:016x}",
-        "kernels_per_step": _num_kernels(runner, batch) if loaded.model.z0_high.is_cuda else None,
+        "kernels_per_step": _num_kernels(runner, batch) if is_cuda else None,
         "median_step_ms": median_s * 1e3,
         "all_steps_ms": sum(durations) * 1e3,
         "trajectory_steps_per_s": batch / median_s,
+        "replay_against_eager": _eager_s(loaded, placements, num_steps) / median_s
+        if is_cuda and isinstance(runner, FusedRunner)
+        else None,
     }
+
+
+def _timed(
+    runner: Runner, placements: Sequence[Placement], num_steps: int
+) -> tuple[list[float], StepReport]:
+    """Return the seconds of each step of trajectories from their first, and the last report."""
+    runner.arrange(Arrangement(moves=[], starts=list(placements)))
+    durations = []
+    for _ in range(num_steps):
+        started_s = time.perf_counter()
+        runner.step(len(placements))
+        report = runner.read()
+        durations.append(time.perf_counter() - started_s)
+    return durations, report
+
+
+def _eager_s(loaded: LoadedModel, placements: Sequence[Placement], num_steps: int) -> float:
+    """Return the median seconds of a step whose kernels are launched one by one."""
+    eager = FusedRunner(loaded, num_slots=len(placements), captures=False)
+    eager.warm_up()
+    return statistics.median(_timed(eager, placements, num_steps)[0])
 
 
 def _num_kernels(runner: Runner, batch: int) -> int:

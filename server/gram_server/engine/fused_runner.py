@@ -51,6 +51,7 @@ class FusedRunner:
         fixed_shape: bool = True,
         dtype: torch.dtype | None = None,
         backend: StepBackend = "auto",
+        captures: bool = True,
     ) -> None:
         """Allocate everything a tick needs, on the model's device.
 
@@ -62,6 +63,7 @@ class FusedRunner:
                 pick their algorithms by the number of rows, so there all slots run always.
             dtype: what products are computed in; by default float16 on CUDA, else float32.
             backend: of the kernels.
+            captures: whether a step on CUDA is a captured graph, or its kernels one by one.
         """
         self.num_slots = num_slots
         self.num_spares = num_slots if num_spares is None else num_spares
@@ -70,6 +72,7 @@ class FusedRunner:
         self._device = model.z0_high.device
         self._backend: Backend = "auto" if backend == "native" else backend
         self._is_native = backend == "native"
+        self._captures = captures and self._device.type == "cuda"
         num_rows = num_slots + self.num_spares
         self._rows = StepRows.allocate(
             num_rows,
@@ -110,7 +113,7 @@ class FusedRunner:
 
     def _prepared(self, num_rows: int) -> Callable[[], None]:
         """Return a call that advances the first rows: the replay of a graph on CUDA."""
-        if self._device.type != "cuda":
+        if not self._captures:
             return lambda: self._step(num_rows)
         side = torch.cuda.Stream(self._device)
         side.wait_stream(torch.cuda.current_stream(self._device))

@@ -22,6 +22,7 @@ def test_every_batch_is_timed_beside_two_ceilings(
         assert result["agreement"] == 1.0
         assert int(result["answers_hash"], 16) > 0
         assert result["kernels_per_step"] is None
+        assert result["replay_against_eager"] is None
         assert result["trajectory_steps_per_s"] == pytest.approx(
             result["batch"] / result["median_step_ms"] * 1e3
         )
