@@ -99,7 +99,9 @@ async def load(
     """Ask every process in turn, 16 at a time; return how the answers were and what fell."""
     outcomes: Counter[str] = Counter()
     found: list[str] = []
-    async with aiohttp.ClientSession() as session:
+    # Shorter than the server's, which would otherwise hang up just as it is asked.
+    connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
+    async with aiohttp.ClientSession(connector=connector) as session:
         watching = asyncio.create_task(watch(session, metrics, found))
         numbers = iter(range(num_jobs))
 
@@ -166,7 +168,8 @@ def check_processes(redis_url: str, *, num_processes: int, num_jobs: int) -> "Co
 async def until_ready(urls: list[str]) -> None:
     async with aiohttp.ClientSession() as session:
         for url in urls:
-            while not await is_ready(session, url):
+            # The server has no word for us when it becomes ready.
+            while not await is_ready(session, url):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
 

@@ -105,10 +105,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from gram_server.bench.load.command import add_compare, add_serve
+    from gram_server.bench.load.command import add_compare, add_serve, add_soak, add_start
 
     add_serve(commands.add_parser("serve", help="open-loop load on a server, and its goodput"))
     add_compare(commands.add_parser("compare", help="the same weights, served in four ways"))
+    add_start(commands.add_parser("start", help="start to ready by phase, and memory"))
+    add_soak(commands.add_parser("soak", help="a part of the highest load for an hour"))
 
 
 def _add_engine(engine: argparse.ArgumentParser) -> None:

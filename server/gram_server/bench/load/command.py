@@ -1,4 +1,4 @@
-"""The flags of ``gram-server bench serve`` and ``gram-server bench compare``."""
+"""The flags of ``gram-server bench serve``, ``compare``, ``start`` and ``soak``."""
 
 import argparse
 from dataclasses import fields
@@ -16,6 +16,7 @@ from gram_server.bench.load.puzzle_mix import (
     write_questions,
 )
 from gram_server.bench.load.serve import LoadPlan, measure_serve, run_with_uvloop
+from gram_server.bench.load.soak import SoakPlan, measure_soak, measure_start
 from gram_server.bench.load.summary import Objective
 
 Json = dict[str, object]
@@ -54,6 +55,52 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"), help="folder")
     _add_load(parser)
     parser.set_defaults(measure=_compare, name="compare")
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of ``bench start``."""
+    parser.add_argument("--num-runs", type=int, default=3)
+    parser.add_argument("--num-threads", type=int, default=2)
+    parser.add_argument("--models", nargs="*", default=[], help="by default every shipped one")
+    parser.add_argument("--output", type=Path, help="folder for start.json")
+    parser.set_defaults(measure=_start, name="start")
+
+
+def add_soak(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of ``bench soak``."""
+    defaults = SoakPlan()
+    parser.add_argument("--minutes", type=float, default=defaults.minutes)
+    parser.add_argument("--window-s", type=float, default=defaults.window_s)
+    parser.add_argument("--load", type=float, default=defaults.load, help="share of capacity")
+    parser.add_argument("--press", type=float, default=40.0, help="rate that saturates the server")
+    parser.add_argument("--mix", default=Comparison().mix, help="tasks, widths and weights")
+    parser.add_argument("--models", nargs="+", default=defaults.models)
+    parser.add_argument("--num-questions", type=int, default=200)
+    parser.add_argument("--num-threads", type=int, default=defaults.num_threads)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="folder for soak.json")
+    parser.set_defaults(measure=_soak, name="soak")
+
+
+def _start(options: argparse.Namespace) -> tuple[Json, None]:
+    result = measure_start(
+        num_runs=options.num_runs, num_threads=options.num_threads, models=options.models
+    )
+    return result, None
+
+
+def _soak(options: argparse.Namespace) -> tuple[Json, None]:
+    plan = SoakPlan(
+        minutes=options.minutes,
+        window_s=options.window_s,
+        load=options.load,
+        models=tuple(options.models),
+        num_threads=options.num_threads,
+    )
+    arrivals = Arrivals(rate=options.press, duration_s=options.window_s, seed=options.seed)
+    load_plan = LoadPlan(arrivals=arrivals, objective=Objective(first_solution_s=10.0))
+    questions = draw_questions(read_mix(options.mix), options.num_questions, seed=options.seed)
+    return measure_soak(plan, load_plan, questions), None
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:

@@ -123,8 +123,8 @@ def _run(
         num_threads=comparison.num_threads,
         log=output / f"compare-{contender.name}.log",
         timeout_s=comparison.timeout_s,
-    ) as target:
-        run = LoadRun(target, questions, replace(plan, repeats=1))
+    ) as started:
+        run = LoadRun(started.target, questions, replace(plan, repeats=1))
 
         async def search() -> float | None:
             best = await run.run()
@@ -150,8 +150,8 @@ def _overload(
         num_threads=comparison.num_threads,
         log=output / "compare-overload.log",
         timeout_s=comparison.timeout_s,
-    ) as target:
-        run = LoadRun(target, questions, plan)
+    ) as started:
+        run = LoadRun(started.target, questions, plan)
 
         async def press() -> Json:
             await run.warm_up()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from gram_server.bench.load.client import Form, Target
 from gram_server.errors import ServerError
@@ -38,10 +39,19 @@ class Contender:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+class Started(NamedTuple):
+    """A server that is ready."""
+
+    target: Target
+    pid: int
+    ready_s: float
+    """From the start of its process."""
+
+
 @contextmanager
 def running(
     contender: Contender, *, models: Sequence[str], num_threads: int, log: Path, timeout_s: float
-) -> Iterator[Target]:
+) -> Iterator[Started]:
     """Run a server for as long as the context is open."""
     port = _free_port()
     command = [sys.executable, *contender.arguments, "--port", str(port)]
@@ -49,6 +59,7 @@ def running(
     command += [part for model in models for part in ("--model", model)]
     # All of them wait for their threads alike: see the command line's own setting.
     environment = {**os.environ, "GOMP_SPINCOUNT": "3000", **contender.environment}
+    started_s = time.perf_counter()
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -56,7 +67,8 @@ def running(
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_ready(process, url + contender.health, contender.name)
-        yield Target(url=url, form=contender.form, timeout_s=timeout_s)
+        target = Target(url=url, form=contender.form, timeout_s=timeout_s)
+        yield Started(target, process.pid, time.perf_counter() - started_s)
     finally:
         _end(process)
 
@@ -68,7 +80,7 @@ def _wait_ready(process: "subprocess.Popen[bytes]", url: str, name: str) -> None
             raise TargetNotReady(f"{name} ended with status {process.returncode}")
         if _answers(url):
             return
-        time.sleep(0.2)
+        time.sleep(0.05)
     raise TargetNotReady(f"{name} is not ready after {START_S:.0f} s")
 
 

@@ -1,0 +1,204 @@
+"""Everything in docker/: the rules its files keep, and images rehearsed without Docker."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from packaging.requirements import Requirement
+
+from tests.conftest import StartRedis, free_port
+from tests.operate.dockerfile import MOVED, Rehearsal, Stage, entry, read
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+HEAD, STAGES = read(DOCKER / "Dockerfile")
+TARGETS = ("api", "cpu", "cuda")
+WORKER_ONLY = {"torch", "safetensors"}
+MAX_API_BYTES = 100e6
+"""What we may add to the base image."""
+
+
+def service(name: str) -> dict[str, Any]:
+    services = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+    return dict(services[name])
+
+
+def test_base_images_are_named_once_and_pinned_to_a_version() -> None:
+    images = [step.text.partition("=")[2] for step in HEAD if step.word == "ARG"]
+    assert all(re.search(r":\d+\.\d+\.\d+-", image) for image in images), images
+    assert {stage.base for stage in STAGES.values()} == {"${PYTHON_IMAGE}", "${CUDA_IMAGE}"}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_runs_as_nobody_in_particular_and_says_how_it_is(target: str) -> None:
+    stage = STAGES[target]
+    assert stage.last("USER") == "10001:0"
+    assert stage.last("STOPSIGNAL") == "SIGTERM"
+    health = stage.last("HEALTHCHECK") or ""
+    assert "/livez" in health
+    assert "CMD [" in health
+    # As lists, or a shell would stand between the signal and the server.
+    assert json.loads(stage.last("ENTRYPOINT") or "") == ["/opt/gram/bin/gram-server"]
+    assert json.loads(stage.last("CMD") or "")[0] == "serve"
+    labels = " ".join(stage.all("LABEL"))
+    for name in ("title", "description", "licenses"):
+        assert f"org.opencontainers.image.{name}=" in labels
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_holds_no_source_no_compiler_cache_and_no_package_lists(target: str) -> None:
+    stage = STAGES[target]
+    copies = stage.all("COPY")
+    assert copies == [f"--from={target}-environment /opt/gram /opt/gram"]
+    assert not any("pip install" in command for command in stage.all("RUN"))
+
+
+def test_no_step_does_what_linters_of_dockerfiles_warn_of() -> None:
+    for stage in STAGES.values():
+        assert not stage.all("ADD"), "COPY is enough"
+        assert not stage.all("MAINTAINER")
+        for command in stage.all("RUN"):
+            assert "sudo" not in command
+            if "apt-get install" in command:
+                assert "--no-install-recommends" in command
+                assert "-y" in shlex.split(command)
+                assert command.index("apt-get update") < command.index("apt-get install")
+                assert "rm -rf /var/lib/apt/lists/*" in command
+            if " install --quiet" in command:
+                assert "-c /src/constraints.txt" in command or "--no-deps" in command
+        for place in stage.all("WORKDIR"):
+            assert place.startswith("/")
+        assert "PIP_NO_CACHE_DIR=1" in " ".join(stage.all("ENV")) or stage.name in TARGETS
+
+
+def test_kernels_of_the_gpu_are_kept_on_a_volume_that_any_user_can_write() -> None:
+    stage = STAGES["cuda"]
+    assert json.loads(stage.last("VOLUME") or "") == ["/var/cache/triton"]
+    assert "TRITON_CACHE_DIR=/var/cache/triton" in (stage.last("ENV") or "")
+    assert any("-g 0 /var/cache/triton" in command for command in stage.all("RUN"))
+
+
+def test_the_api_image_has_every_dependency_but_those_of_the_model() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {Requirement(line).name for line in project["dependencies"]} - WORKER_ONLY
+    lines = (DOCKER / "api-requirements.txt").read_text().splitlines()
+    given = {Requirement(line).name for line in lines if not line.startswith("#")}
+    # uvicorn[standard] without what only its reloader and web sockets need.
+    assert given == wanted | {"uvloop", "httptools"}
+
+
+def test_the_build_context_has_what_the_steps_copy_and_nothing_else() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert lines[0] == "*"
+    for line in lines[1:]:
+        if line.startswith("!"):
+            assert (ROOT / line[1:]).exists(), line
+
+
+@pytest.mark.parametrize("name", ["api", "worker-cpu", "worker-gpu"])
+def test_a_service_of_ours_cannot_write_nor_gain_rights(name: str) -> None:
+    ours = service(name)
+    assert ours["read_only"] is True
+    assert ours["cap_drop"] == ["ALL"]
+    assert ours["tmpfs"] == ["/tmp"]
+    assert ours["build"]["target"] in TARGETS
+    assert int(ours["stop_grace_period"].removesuffix("s")) > 30
+
+
+def test_services_name_pinned_images_files_that_exist_and_profiles() -> None:
+    compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    for name, each in compose["services"].items():
+        assert "build" in each or re.search(r":v?\d+\.\d+", each["image"]), name
+        for volume in each.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or (DOCKER / source).exists(), volume
+    profiles = {
+        profile for each in compose["services"].values() for profile in each.get("profiles", [])
+    }
+    assert profiles == {"cpu", "gpu"}
+
+
+@pytest.mark.redis
+@pytest.mark.slow
+def test_redis_takes_the_configuration_and_loses_nothing(start_redis: StartRedis) -> None:
+    server = start_redis(*_flags_of(DOCKER / "redis.conf"))
+    client = redis.Redis(port=server.port, decode_responses=True)
+    settings = client.config_get("*")
+    client.close()
+    assert settings["appendonly"] == "yes"
+    assert settings["maxmemory-policy"] == "noeviction"
+    assert settings["appendfsync"] == "everysec"
+
+
+def _flags_of(path: Path) -> Iterator[str]:
+    for line in path.read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, value = line.split(" ", 1)
+            yield f"--{name}"
+            yield from shlex.split(value) or [""]
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    return Rehearsal(stages=STAGES, context=ROOT, folder=tmp_path_factory.mktemp("images"))
+
+
+def _size_bytes(folder: Path) -> int:
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.stat().st_size for path in files)
+
+
+@pytest.mark.redis
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_the_api_image_answers_its_health_check_writes_nothing_and_ends_at_sigterm(
+    rehearsal: Rehearsal, redis_url: str, tmp_path: Path
+) -> None:
+    root = rehearsal.build("api")
+    packages = {path.name for path in (root / "opt/gram/lib").glob("*/site-packages/*")}
+    assert "torch" not in packages
+    assert _size_bytes((root / "opt/gram").resolve()) < MAX_API_BYTES
+    check_image(root, STAGES["api"], tmp_path, GRAM_SERVER_STORE=redis_url)
+
+
+def check_image(root: Path, stage: Stage, home: Path, **settings: str) -> None:
+    """Start what an image would start, ask as its health check does, and stop it."""
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GRAM_SERVER_PORT": str(port),
+        **settings,
+    }
+    before = set((root / "opt/gram").resolve().rglob("*"))
+    started = subprocess.Popen(
+        entry(stage, root), env=environment, cwd=home, stderr=subprocess.PIPE
+    )
+    try:
+        health = (stage.last("HEALTHCHECK") or "").partition("CMD ")[2]
+        command = json.loads(MOVED.sub(lambda match: f"{root}/{match[1]}", health))
+        command[-1] = command[-1].replace(":8000", f":{port}")
+        end_s = time.monotonic() + 60.0
+        while subprocess.run(command, capture_output=True).returncode:
+            assert started.poll() is None, started.communicate()[1].decode()
+            assert time.monotonic() < end_s, "the health check never passes"
+            time.sleep(0.5)
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(60.0) == 0
+        assert set((root / "opt/gram").resolve().rglob("*")) == before
+    finally:
+        started.kill()
+        started.communicate()
