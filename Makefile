@@ -13,7 +13,7 @@ TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help install serve test faults chaos bench-redis check train bench bench-kernels release clean
+.PHONY: help install serve docs pictures test faults chaos bench-redis check train bench bench-kernels release clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -24,7 +24,7 @@ install: $(STAMP)  ## make .venv with everything (CPU torch where there is no NV
 $(STAMP): pyproject.toml clients/python/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch)
-	$(PIP) install --quiet -c constraints.txt -e '.[exact,plots,bench,dev]' -e clients/python
+	$(PIP) install --quiet -c constraints.txt -e '.[exact,plots,bench,docs,dev]' -e clients/python
 	touch $@
 
 serve: install  ## start the server (HOST, PORT, ARGS)
@@ -34,6 +34,13 @@ test: install  ## run the tests (ARGS)
 	@command -v redis-server >/dev/null 2>&1 || echo "redis-server is not installed: tests marked redis are skipped" >&2
 	@command -v chromium >/dev/null 2>&1 || echo "chromium is not installed: tests marked page are skipped" >&2
 	$(BIN)/python -m pytest $(ARGS)
+
+docs: install  ## build the documentation as a site in build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: install  ## draw the pictures of the documentation again, from real runs
+	$(BIN)/python docs/making/pictures.py
+	$(BIN)/python docs/making/terminal.py
 
 faults: install  ## run the tests that kill, stop and cut off real processes (ARGS)
 	$(BIN)/python -m pytest -m "faults or redis" tests/faults $(ARGS)

@@ -17,14 +17,14 @@ MAX_PACKAGES = 12
 def test_a_clean_environment_holds_few_packages_and_no_torch(tmp_path: Path) -> None:
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env/bin/python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run = subprocess.run(
         [*install, str(ROOT / "clients/python")], capture_output=True, text=True, check=False
     )
     if run.returncode and "No matching distribution" in run.stderr:
         pytest.skip("there is no package index on this machine")
     assert run.returncode == 0, run.stderr
-    listing = [python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
+    listing = [str(python), "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
     listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
     names = {package["name"].lower() for package in json.loads(listed)}
     brought = names - {"pip", "setuptools", "gram-client"}

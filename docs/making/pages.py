@@ -1,0 +1,136 @@
+"""Pages of the site that are made and not written: the HTTP operations from the OpenAPI document,
+and the README files of packages. A hook of mkdocs.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from gram_server.app import create_app
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.settings import QueueConfig, Settings
+
+ROOT = Path(__file__).parents[2]
+READMES = {
+    "reference/client.md": "clients/python/README.md",
+    "reference/kernels.md": "kernels/README.md",
+}
+
+Json = Mapping[str, Any]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made."""
+    made = {name: (ROOT / source).read_text("utf-8") for name, source in READMES.items()}
+    made["reference/http.md"] = http_page(openapi())
+    for name, text in made.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Lead links that leave the folder to their pages; source files are named, not linked."""
+    up = "../" * page.file.src_uri.count("/")
+    for name, source in {**READMES, "index.md": "README.md"}.items():
+        link = rf"\]\((?:\.\./)+{re.escape(source)}(#\w+)?\)"
+        markdown = re.sub(link, f"]({up}{name})", markdown)
+    return re.sub(r"\[([^\]]*)\]\((?:\.\./)+[^)]*\)", _unless_page, markdown)
+
+
+def openapi() -> Json:
+    """Return the document that a server publishes."""
+    return create_app(Settings(), store=MemoryStore(QueueConfig())).openapi()
+
+
+def http_page(document: Json) -> str:
+    """Return every operation and every schema as Markdown."""
+    lines = [
+        "# Every HTTP operation",
+        "",
+        "Made from the OpenAPI document, which a server publishes at `/openapi.json` and shows at "
+        "`/docs`. What a schema cannot say stands in [The HTTP interface](../api.md).",
+        "",
+    ]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            lines += _operation(method.upper(), path, operation)
+    lines += ["## Schemas", ""]
+    for name, schema in sorted(document["components"]["schemas"].items()):
+        lines += _schema(name, schema)
+    return "\n".join(lines)
+
+
+def _unless_page(match: re.Match[str]) -> str:
+    """Return a link that stays among the pages as it is, and the words of any other."""
+    return match[0] if match[0].endswith(".md)") else match[1]
+
+
+def _operation(method: str, path: str, operation: Json) -> Iterator[str]:
+    yield from (f"## {method} {path}", "", operation.get("summary", ""), "")
+    if description := operation.get("description"):
+        yield from (description, "")
+    if parameters := operation.get("parameters"):
+        yield from ("| parameter | in | type | default | |", "|---|---|---|---|---|")
+        for parameter in parameters:
+            schema = parameter.get("schema", {})
+            default = schema.get("default")
+            shown = "" if default is None else f"`{str(default).lower()}`"
+            yield (
+                f"| `{parameter['name']}` | {parameter['in']} | {_type(schema)} | {shown} "
+                f"| {_cell(parameter.get('description', ''))} |"
+            )
+        yield ""
+    if body := operation.get("requestBody"):
+        for media_type, content in body["content"].items():
+            yield f"Body, `{media_type}`: {_type(content['schema'])}"
+            yield ""
+    yield from ("| status | | content |", "|---|---|---|")
+    for status, response in operation["responses"].items():
+        kinds = (
+            f"`{media_type}` {_type(content.get('schema', {}))}"
+            for media_type, content in response.get("content", {}).items()
+        )
+        yield f"| {status} | {_cell(response.get('description', ''))} | {'<br>'.join(kinds)} |"
+    yield ""
+
+
+def _schema(name: str, schema: Json) -> Iterator[str]:
+    yield from (f"### {name}", "", _cell(schema.get("description", "")), "")
+    required = set(schema.get("required", ()))
+    yield from ("| field | type | |", "|---|---|---|")
+    for field, kind in schema.get("properties", {}).items():
+        mark = "" if field in required else " (optional)"
+        yield f"| `{field}` | {_type(kind)}{mark} | {_cell(kind.get('description', ''))} |"
+    yield ""
+
+
+def _type(schema: Json) -> str:
+    """Return a schema in a few words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        return f"[{name}](#{name.lower()})"
+    for word in ("anyOf", "oneOf", "allOf"):
+        if word in schema:
+            return " or ".join(dict.fromkeys(_type(part) for part in schema[word]))
+    if "enum" in schema:
+        return " ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    limits = [str(schema[name]) for name in ("minimum", "maximum") if name in schema]
+    events = " ".join(
+        f"`{kind}` {_type(data)}" for kind, data in schema.get("x-events", {}).items()
+    )
+    words = (str(schema.get("type", "any")), " to ".join(limits), events)
+    return " ".join(word for word in words if word)
+
+
+def _cell(text: str) -> str:
+    """Return a text that fits into a cell of a table."""
+    return re.sub(r"\s*\n\s*", " ", text).replace("|", "\\|")

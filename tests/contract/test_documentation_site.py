@@ -1,0 +1,75 @@
+"""The documentation is built strictly, and its made pages hold what they are made of."""
+
+import os
+import re
+import subprocess
+import sys
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+import gram_client
+import gram_client.cli
+import gram_server.cli
+from gram_server.app import create_app
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.settings import QueueConfig, Settings
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    run = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def text_of(page: Path) -> str:
+    html = page.read_text(encoding="utf-8")
+    return unescape(re.sub(r"<[^>]+>", "", html))
+
+
+def test_every_operation_and_schema_has_its_place(site: Path) -> None:
+    document = create_app(Settings(), store=MemoryStore(QueueConfig())).openapi()
+    text = text_of(site / "reference/http.html")
+    for path, operations in document["paths"].items():
+        for method in operations:
+            assert f"{method.upper()} {path}" in text
+    html = (site / "reference/http.html").read_text(encoding="utf-8")
+    for name in document["components"]["schemas"]:
+        assert f'id="{name.lower()}"' in html
+
+
+def test_every_public_name_of_the_client_is_explained(site: Path) -> None:
+    html = (site / "reference/sdk.html").read_text(encoding="utf-8")
+    aliases = {"Answer", "AnyEvent", "Grid", "Puzzle", "__version__"}
+    named = {re.sub(r".*\.", "", found) for found in re.findall(r'id="(gram_client[\w.]*)"', html)}
+    assert set(gram_client.__all__) - aliases <= named
+
+
+def test_every_command_has_its_place(site: Path) -> None:
+    html = (site / "reference/commands.html").read_text(encoding="utf-8")
+    places = set(re.findall(r'<h[2-4] id="([\w-]+)"', html))
+    for program, group in (("gram", gram_client.cli.main), ("gram-server", gram_server.cli.main)):
+        assert {f"{program}-{name}" for name in group.commands} <= places
+
+
+def test_no_page_asks_another_host_for_anything_but_a_link(site: Path) -> None:
+    loaded = [
+        (page.name, address)
+        for page in site.rglob("*.html")
+        for address in re.findall(
+            r'<(?:script|img|link)[^>]+(?:src|href)="(https?://[^"]+)"',
+            page.read_text(encoding="utf-8"),
+        )
+    ]
+    assert loaded == []
