@@ -212,7 +212,8 @@ class AsyncClient:
     ) -> AsyncGenerator[Mapped]:
         """Solve many puzzles, and yield their results in the order of the puzzles.
 
-        No more puzzles are taken than are being solved, so that their number has no bound.
+        No more puzzles are taken than are being solved, so that their number has no bound. Who
+        leaves the iterator gives up those under way.
 
         Args:
             puzzles: As in ``solve``, any number.

@@ -213,7 +213,8 @@ class Client:
     ) -> Generator[Mapped]:
         """Solve many puzzles, and yield their results in the order of the puzzles.
 
-        No more puzzles are taken than are being solved, so that their number has no bound.
+        No more puzzles are taken than are being solved, so that their number has no bound. Who
+        leaves the iterator waits for those under way.
 
         Args:
             puzzles: As in ``solve``, any number.
@@ -241,7 +242,7 @@ class Client:
                     step()
                     yield result
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
     def puzzles(self, *, timeout_s: float | None = None) -> list[PuzzleInfo]:
         """Return the puzzle families the server knows."""
