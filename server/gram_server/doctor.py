@@ -105,6 +105,11 @@ def _devices(settings: Settings) -> Iterator[Finding]:
         return
     import torch
 
+    from gram_kernels.supervision_step.native import refusal
+
+    reason = refusal()
+    told = f"slower on a CPU: {reason}" if reason else "a CPU runs it as native code"
+    yield Finding("supervision step", "warning" if reason else "ok", told)
     num_gpus = torch.cuda.device_count()
     for index in range(num_gpus):
         gpu = torch.cuda.get_device_properties(index)

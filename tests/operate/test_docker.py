@@ -82,11 +82,20 @@ def test_no_step_does_what_linters_of_dockerfiles_warn_of() -> None:
         assert "PIP_NO_CACHE_DIR=1" in " ".join(stage.all("ENV")) or stage.name in TARGETS
 
 
-def test_kernels_of_the_gpu_are_kept_on_a_volume_that_any_user_can_write() -> None:
-    stage = STAGES["cuda"]
-    assert json.loads(stage.last("VOLUME") or "") == ["/var/cache/triton"]
-    assert "TRITON_CACHE_DIR=/var/cache/triton" in (stage.last("ENV") or "")
-    assert any("-g 0 /var/cache/triton" in command for command in stage.all("RUN"))
+@pytest.mark.parametrize(
+    ("target", "setting"),
+    [("cpu", "HOME=/var/cache/gram"), ("cuda", "TRITON_CACHE_DIR=/var/cache/triton")],
+)
+def test_what_is_compiled_at_the_start_is_kept_on_a_volume_that_any_user_can_write(
+    target: str, setting: str
+) -> None:
+    stage = STAGES[target]
+    folder = setting.partition("=")[2]
+    assert json.loads(stage.last("VOLUME") or "") == [folder]
+    assert setting in (stage.last("ENV") or "").split()
+    (command,) = stage.all("RUN")
+    assert f"-m 2770 -o 10001 -g 0 {folder}" in command
+    assert " gcc " in command
 
 
 def test_the_api_image_has_every_dependency_but_those_of_the_model() -> None:

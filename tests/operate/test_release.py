@@ -46,7 +46,8 @@ def test_wheel_and_sdist_hold_the_weights_and_every_file_that_code_reads(built: 
     with tarfile.open(sdist) as archive:
         unpacked = {name.partition("/")[2] for name in archive.getnames()}
     assert weights() <= inside & unpacked
-    assert {"gram_server/jobs/lua/submit.lua", "gram_server/py.typed"} <= inside
+    native = "gram_kernels/supervision_step/native/step.c"
+    assert {"gram_server/jobs/lua/submit.lua", "gram_server/py.typed", native} <= inside
     assert wheel.stat().st_size < 25e6
 
 
