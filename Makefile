@@ -13,7 +13,7 @@ TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help install serve docs pictures test faults chaos bench-redis check train bench bench-kernels release clean
+.PHONY: help install serve docs pictures test faults fuzz chaos bench-redis check train bench bench-kernels release clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -44,6 +44,9 @@ pictures: install  ## draw the pictures of the documentation again, from real ru
 
 faults: install  ## run the tests that kill, stop and cut off real processes (ARGS)
 	$(BIN)/python -m pytest -m "faults or redis" tests/faults $(ARGS)
+
+fuzz: install  ## ask the whole API 10,000 made-up requests, with a key and without (ARGS)
+	$(BIN)/python -m pytest -s -m faults tests/server/api/test_openapi.py $(ARGS)
 
 chaos: install  ## kill workers and Redis at random under load (ARGS, as --minutes 10)
 	$(BIN)/python tests/faults/chaos.py $(ARGS)

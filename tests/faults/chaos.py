@@ -33,6 +33,7 @@ SOLVED = "1234341221434321"
 NUM_API = 4
 NUM_WORKERS = 3
 NUM_OPEN_CELLS = 5
+COUNTS = "{gram}:1:counts"
 SETTLE_S = 60.0
 WARM_UP_S = 5.0
 MAX_GROWTH = 1.2
@@ -213,7 +214,8 @@ async def weigh(site: Site, tally: Tally) -> None:
         except (RedisError, OSError):
             continue
         api = max(psutil.Process(process.pid).memory_info().rss for process in site.apis)
-        tally.memory.append({"redis_mb": used / 1e6, "api_mb": api / 1e6})
+        at_s = time.monotonic()
+        tally.memory.append({"at_s": at_s, "redis_mb": used / 1e6, "api_mb": api / 1e6})
 
 
 async def leftovers(site: Site) -> dict[str, Any]:
@@ -229,7 +231,15 @@ async def leftovers(site: Site) -> dict[str, Any]:
             "reserved": counters.get("reserved", 0),
             "running": counters.get("running", 0),
             "redelivered": counters.get("redelivered", 0),
+            "ended_in_several_ways_or_none": abs(await count_odd_ends(redis)),
         }
+
+
+async def count_odd_ends(redis: "Redis") -> int:
+    """Return how many more jobs ended than were accepted, by the queue's own count."""
+    counts = {text(name): int(value) for name, value in (await redis.hgetall(COUNTS)).items()}
+    accepted = sum(value for name, value in counts.items() if name.startswith("accepted:"))
+    return sum(counts.values()) - 2 * accepted
 
 
 def text(value: bytes | str) -> str:
@@ -261,6 +271,14 @@ def growth(tally: Tally, name: str) -> float:
     fifth = max(len(values) // 5, 1)
     early, late = values[fifth : 2 * fifth] or values, values[-fifth:]
     return round(statistics.median(late) / statistics.median(early), 3)
+
+
+def slope_mb_per_minute(tally: Tally, name: str) -> float:
+    """Return the slope of a line through the samples, once the warm-up is over."""
+    start = len(tally.memory) // 5
+    moments = [sample["at_s"] / 60.0 for sample in tally.memory[start:]]
+    values = [sample[name] for sample in tally.memory[start:]]
+    return round(statistics.linear_regression(moments, values).slope, 3)
 
 
 def free_port() -> int:
@@ -322,6 +340,10 @@ def report(tally: Tally, left: dict[str, Any], duration_s: float) -> dict[str, A
             "redis": growth(tally, "redis_mb"),
             "api": growth(tally, "api_mb"),
         },
+        "memory_slope_mb_per_minute": {
+            "redis": slope_mb_per_minute(tally, "redis_mb"),
+            "api": slope_mb_per_minute(tally, "api_mb"),
+        },
     }
 
 
@@ -332,6 +354,7 @@ def is_good(found: dict[str, Any]) -> bool:
         found["accepted"] == found["finished"] > 0
         and not (found["lost"] or found["duplicated"] or found["wrong"])
         and not (left["entries"] or left["reserved"] or left["running"])
+        and not left["ended_in_several_ways_or_none"]
         and max(found["memory_growth"].values()) < MAX_GROWTH
     )
 
