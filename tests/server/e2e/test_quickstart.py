@@ -41,9 +41,7 @@ def quickstart(start_server: Any) -> Any:
 
 
 @pytest.mark.parametrize(("language", "block"), CASES)
-def test_a_snippet_runs_as_it_stands(
-    quickstart: Any, language: str, block: str
-) -> None:
+def test_a_snippet_runs_as_it_stands(quickstart: Any, language: str, block: str) -> None:
     address = quickstart.url.removeprefix("http://")
     code = re.sub(r"(localhost|127\.0\.0\.1):8000", address, block)
     environment = {**os.environ, "GRAM_BASE_URL": quickstart.url}
