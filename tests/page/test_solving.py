@@ -143,7 +143,7 @@ def test_entries_that_clash_show_at_once_and_the_server_says_the_same(page: Page
 def test_the_small_boards_follow_the_stream(page: Page) -> None:
     page.get_by_label("Example").select_option("A hard one")
     page.get_by_label("Width").fill("8")
-    page.get_by_label("Depth").fill("24")
+    page.get_by_label("Depth").fill("192")
     page.get_by_label("Seed").fill("1")
     page.evaluate(WATCHED)
     page.get_by_role("button", name="Solve").click()

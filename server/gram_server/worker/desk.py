@@ -70,6 +70,7 @@ class Desk:
         self._outgoing: asyncio.Queue[EngineEvent] = asyncio.Queue()
         self._snapshots: dict[str, Snapshot] = {}
         self._draining = asyncio.Event()
+        self._news = asyncio.Event()
         self._hurry = asyncio.Event()
         self._exact = ThreadPoolExecutor(NUM_EXACT_THREADS, thread_name_prefix="exact")
         self._beside: set[asyncio.Task[None]] = set()
@@ -114,6 +115,7 @@ class Desk:
         if self._draining.is_set():
             self._hurry.set()
         self._draining.set()
+        self._news.set()
         self._changed.set()
 
     async def _claim_jobs(self) -> None:
@@ -145,6 +147,8 @@ class Desk:
             logger.warning("job=%s refused: %s", job.id, error)
             await self._store.fail(job.id, code=error.code, detail=str(error))
             return
+        if not self._held:
+            self._news.set()
         self._held[job.id] = assignment
         offset_s = time.monotonic() - time.time()
         self._send(Submit(job.model, assignment.engine_job(clock_offset_s=offset_s)))
@@ -264,8 +268,10 @@ class Desk:
             if self._draining.is_set():
                 await asyncio.sleep(interval_s)
                 continue
+            # The first job after a pause, and the order to drain, are told of at once.
+            self._news.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._draining.wait(), interval_s)
+                await asyncio.wait_for(self._news.wait(), interval_s)
 
     async def _wait_until_drained(self, claims: "asyncio.Task[None]") -> None:
         """Return once told to drain and out of work, time or patience."""

@@ -20,12 +20,19 @@ from gram_server.api.schemas import GenerateResponse
 MODEL = "sudoku-4x4-generate"
 DEPTH = 5
 """Supervision steps at which a good part of the boards is still wrong."""
-LONG = "count=500&max_trajectories=4000&depth=1024&halt=act&distinct=false"
+SHIPPED = "sudoku-9x9-generate"
+LONG = "count=500&max_trajectories=4000&depth=64&distinct=false"
+"""Many seconds of work for the shipped model."""
 
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., Any], generating: Path) -> Any:
     return start_server("--model", str(generating))
+
+
+@pytest.fixture(scope="module")
+def shipped(start_server: Callable[..., Any]) -> Any:
+    return start_server("--model", SHIPPED)
 
 
 def generate(server: Any, **params: Any) -> dict[str, Any]:
@@ -179,28 +186,28 @@ def test_a_bound_that_is_too_low_is_told_as_what_it_is(server: Any) -> None:
     assert answer["uniqueness"] is None
 
 
-def test_a_deadline_brings_what_there_is(server: Any) -> None:
+def test_a_deadline_brings_what_there_is(shipped: Any) -> None:
     started_s = time.monotonic()
     params = dict(pair.split("=") for pair in LONG.split("&"))
-    answer = generate(server, **{**params, "deadline_ms": "400"})
+    answer = generate(shipped, **{**params, "deadline_ms": "900"})
     assert answer["status"] == "partial"
-    assert time.monotonic() - started_s < 2.5
-    assert all(is_valid(board["answer"]) for board in answer["boards"])
+    assert time.monotonic() - started_s < 3.0
+    assert answer["trajectories"] > 0
+    assert all(is_whole_sudoku(board["answer"]) for board in answer["boards"])
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
-def test_a_killed_client_frees_its_slots(server: Any, accept: str) -> None:
-    host, port = server.url.removeprefix("http://").split(":")
-    cancelled = f'gram_requests_total{{class="normal",model="{MODEL}",outcome="cancelled"}}'
-    before = server.metrics().get(cancelled, 0.0)
-    connection = socket.create_connection((host, int(port)))
-    head = f"POST /generate?{LONG} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\n"
-    connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
-    server.wait(lambda: _live(server) > 0)
-    connection.close()
+def test_a_killed_client_frees_its_slots(shipped: Any, accept: str) -> None:
+    host, port = shipped.url.removeprefix("http://").split(":")
+    cancelled = f'gram_requests_total{{class="normal",model="{SHIPPED}",outcome="cancelled"}}'
+    before = shipped.metrics().get(cancelled, 0.0)
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"POST /generate?{LONG} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\n"
+        connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
+        shipped.wait(lambda: _live(shipped) > 0)
     # The worker reports its own numbers once a second.
-    server.wait(lambda: _live(server) == 0, timeout_s=3.0)
-    samples = server.metrics()
+    shipped.wait(lambda: _live(shipped) == 0, timeout_s=3.0)
+    samples = shipped.metrics()
     assert samples[cancelled] == before + 1
     assert samples["gram_reserved_trajectories"] == 0.0
 
@@ -235,21 +242,23 @@ def test_the_rate_of_valid_boards_is_measured(server: Any) -> None:
 
 
 @pytest.mark.slow
-def test_the_shipped_weights_make_up_whole_sudokus(start_server: Callable[..., Any]) -> None:
-    answer = generate(
-        start_server("--model", "sudoku-9x9-generate"), count=3, clues="unique", seed=7
-    )
+def test_the_shipped_weights_make_up_whole_sudokus(shipped: Any) -> None:
+    answer = generate(shipped, count=3, clues="unique", seed=7)
     assert answer["status"] == "complete"
     assert answer["task"] == "sudoku-9x9"
     sudoku = puzzles.family("sudoku")
     for board in answer["boards"]:
-        rows = [board["answer"][start : start + 9] for start in range(0, 81, 9)]
-        columns = ["".join(row[place] for row in rows) for place in range(9)]
-        boxes = [
-            "".join(row[c : c + 3] for row in rows[r : r + 3]) for r in (0, 3, 6) for c in (0, 3, 6)
-        ]
-        for group in rows + columns + boxes:
-            assert sorted(group) == list("123456789")
+        assert is_whole_sudoku(board["answer"])
         grid = sudoku.parse({"grid": board["puzzle"]})
         found = [sudoku.decode(grid, tokens) for tokens in sudoku.enumerate(grid, limit=2)]
         assert found == [board["answer"]]
+
+
+def is_whole_sudoku(answer: str) -> bool:
+    """Judge a 9x9 board by its groups, written out here."""
+    rows = [answer[start : start + 9] for start in range(0, 81, 9)]
+    columns = ["".join(row[place] for row in rows) for place in range(9)]
+    boxes = [
+        "".join(row[c : c + 3] for row in rows[r : r + 3]) for r in (0, 3, 6) for c in (0, 3, 6)
+    ]
+    return all(sorted(group) == list("123456789") for group in rows + columns + boxes)

@@ -72,7 +72,7 @@ def test_the_client_and_the_console_script_draw_the_path(server: Any) -> None:
     first = result.solutions[0].answer
     assert is_shortest([list(cell) for cell in first])  # type: ignore[arg-type]  # a path
     command = [sys.executable, "-m", "gram_client.cli", "solve", "-", "--base-url", server.url]
-    command += ["--width", str(WIDTH), "--seed", "3"]
+    command += ["--width", str(WIDTH), "--seed", "3", "--boards"]
     ran = subprocess.run(command, input=TEXT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     drawings = {"\n".join(lines.splitlines()[1:3]) for lines in ran.stdout.split("solution ")[1:]}

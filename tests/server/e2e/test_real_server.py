@@ -1,5 +1,6 @@
 """The whole service over real sockets and processes, as a user and an operator meet it."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -295,15 +296,21 @@ def test_a_stopped_worker_is_dead_and_replaced(start_server: Any) -> None:
         server = start_server()
     finally:
         del os.environ["GRAM_SERVER_HANG_S"]
-    params: Params = {"width": 64, "depth": 100, "halt": "never"}
+    params: Params = {"width": 1024, "depth": 256, "halt": "never"}
     with ThreadPoolExecutor(1) as pool:
         solving = pool.submit(
             lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=60.0)
         )
         server.wait(lambda: is_running(server))
         time.sleep(0.2)
-        os.kill(server.worker_pids[0], signal.SIGSTOP)
-        server.wait(lambda: len(server.worker_pids) == 2)
+        stopped = server.worker_pids[0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            server.wait(lambda: len(server.worker_pids) == 2)
+        finally:
+            # A stopped process that outlives the test would hold its server's log open.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stopped, signal.SIGKILL)
         assert solving.result().json()["status"] == "solved"
     server.stop()
 
