@@ -157,7 +157,7 @@ def paint(page: Page) -> None:
     expect(page.locator("#board .wall")).to_have_count(2)
     page.get_by_role("button", name="Solve").click()
     expect(page.get_by_role("alert")).to_contain_text("walls lie between start and goal")
-    assert page.locator("#board .clash").count() == 2
+    expect(page.locator("#board .clash")).to_have_count(2)
     for tool, at in (("Free", 4), ("Start", 1)):
         page.get_by_role("button", name=tool).click()
         cells.nth(at).click()
