@@ -109,6 +109,95 @@ SEED = Parameter(
     description="Repeats a call exactly; drawn at random and returned by default.",
 )
 
+SOLVING = (
+    Parameter(
+        name="augment",
+        kind="boolean",
+        default=True,
+        description="Let each trajectory look at its own symmetric view of the puzzle.",
+    ),
+    Parameter(
+        name="halt",
+        kind="string",
+        default="verified",
+        choices=HALTS,
+        description="When a trajectory stops before `depth`: at a verified answer, at the "
+        "halt head's word, or never.",
+    ),
+    Parameter(
+        name="fallback",
+        kind="string",
+        default="none",
+        choices=FALLBACKS,
+        description="What answers when no trajectory does.",
+    ),
+    Parameter(
+        name="count",
+        kind="string",
+        default="none",
+        choices=COUNTS,
+        description="Whether to count all solutions into `completeness.total`.",
+    ),
+    Parameter(
+        name="model",
+        kind="string",
+        description="Model to use, as `name` or `name@fingerprint`; the puzzle's by default.",
+    ),
+    Parameter(
+        name="decodes",
+        kind="integer",
+        default=0,
+        minimum=0,
+        maximum=MAX_DECODES,
+        description="Trajectories whose answers a stream shows while they are on their way, "
+        "as events `progress`; without a stream it does nothing.",
+    ),
+)
+"""Parameters of ``POST /solve`` that no setting bounds."""
+
+BOARD_SIZE = Parameter(
+    name="size",
+    kind="integer",
+    maximum=MAX_SIZE,
+    description="Side of the boards; the largest that a loaded model makes by default.",
+)
+BOARD_DISTINCT = Parameter(
+    name="distinct",
+    kind="boolean",
+    default=True,
+    description="Return no board twice.",
+)
+BOARD_CLUES = Parameter(
+    name="clues",
+    kind="integer",
+    choices=CLUES,
+    default="none",
+    maximum=MAX_SIZE**2,
+    description="Thin each board to a puzzle whose only solution it is: `unique` takes "
+    "away every clue that can be, a number stops there. "
+    f"At most {MAX_THINNED} boards a request.",
+)
+BOARD_HALT = Parameter(
+    name="halt",
+    kind="string",
+    default="verified",
+    choices=("verified", "act"),
+    description="When a trajectory stops before `depth`: at a valid board, or at the halt "
+    "head's word, which leaves the model to itself.",
+)
+BOARD_AUGMENT = Parameter(
+    name="augment",
+    kind="boolean",
+    default=False,
+    description="Show each board through a symmetry of its own.",
+)
+BOARD_MODEL = Parameter(
+    name="model",
+    kind="string",
+    description="Model to use, as `name` or `name@fingerprint`; one trained to make up "
+    "boards by default.",
+)
+
 
 def _depth(http: HttpConfig) -> Parameter:
     return Parameter(
@@ -153,48 +242,7 @@ def solve_parameters(http: HttpConfig, puzzles: Sequence[str]) -> tuple[Paramete
         ),
         _deadline(http),
         SEED,
-        Parameter(
-            name="augment",
-            kind="boolean",
-            default=True,
-            description="Let each trajectory look at its own symmetric view of the puzzle.",
-        ),
-        Parameter(
-            name="halt",
-            kind="string",
-            default="verified",
-            choices=HALTS,
-            description="When a trajectory stops before `depth`: at a verified answer, at the "
-            "halt head's word, or never.",
-        ),
-        Parameter(
-            name="fallback",
-            kind="string",
-            default="none",
-            choices=FALLBACKS,
-            description="What answers when no trajectory does.",
-        ),
-        Parameter(
-            name="count",
-            kind="string",
-            default="none",
-            choices=COUNTS,
-            description="Whether to count all solutions into `completeness.total`.",
-        ),
-        Parameter(
-            name="model",
-            kind="string",
-            description="Model to use, as `name` or `name@fingerprint`; the puzzle's by default.",
-        ),
-        Parameter(
-            name="decodes",
-            kind="integer",
-            default=0,
-            minimum=0,
-            maximum=MAX_DECODES,
-            description="Trajectories whose answers a stream shows while they are on their way, "
-            "as events `progress`; without a stream it does nothing.",
-        ),
+        *SOLVING,
     )
 
 
@@ -252,12 +300,7 @@ def generate_parameters(settings: Settings, puzzles: Sequence[str]) -> tuple[Par
             choices=tuple(puzzles),
             description="Family of the boards.",
         ),
-        Parameter(
-            name="size",
-            kind="integer",
-            maximum=MAX_SIZE,
-            description="Side of the boards; the largest that a loaded model makes by default.",
-        ),
+        BOARD_SIZE,
         Parameter(
             name="count",
             kind="integer",
@@ -265,22 +308,8 @@ def generate_parameters(settings: Settings, puzzles: Sequence[str]) -> tuple[Par
             maximum=http.max_width,
             description="Boards to return.",
         ),
-        Parameter(
-            name="distinct",
-            kind="boolean",
-            default=True,
-            description="Return no board twice.",
-        ),
-        Parameter(
-            name="clues",
-            kind="integer",
-            choices=CLUES,
-            default="none",
-            maximum=MAX_SIZE**2,
-            description="Thin each board to a puzzle whose only solution it is: `unique` takes "
-            "away every clue that can be, a number stops there. "
-            f"At most {MAX_THINNED} boards a request.",
-        ),
+        BOARD_DISTINCT,
+        BOARD_CLUES,
         Parameter(
             name="max_trajectories",
             kind="integer",
@@ -289,28 +318,11 @@ def generate_parameters(settings: Settings, puzzles: Sequence[str]) -> tuple[Par
             f"{MIN_TRAJECTORIES} by default. They count against the bound of the queue.",
         ),
         _depth(http),
-        Parameter(
-            name="halt",
-            kind="string",
-            default="verified",
-            choices=("verified", "act"),
-            description="When a trajectory stops before `depth`: at a valid board, or at the halt "
-            "head's word, which leaves the model to itself.",
-        ),
-        Parameter(
-            name="augment",
-            kind="boolean",
-            default=False,
-            description="Show each board through a symmetry of its own.",
-        ),
+        BOARD_HALT,
+        BOARD_AUGMENT,
         _deadline(http),
         SEED,
-        Parameter(
-            name="model",
-            kind="string",
-            description="Model to use, as `name` or `name@fingerprint`; one trained to make up "
-            "boards by default.",
-        ),
+        BOARD_MODEL,
     )
 
 
