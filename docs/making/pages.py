@@ -39,6 +39,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     for name, source in {**READMES, "index.md": "README.md"}.items():
         link = rf"\]\((?:\.\./)+{re.escape(source)}(#\w+)?\)"
         markdown = re.sub(link, f"]({up}{name})", markdown)
+    markdown = re.sub(r"\]\((?:\.\./)+docs/", f"]({up}", markdown)
     return re.sub(r"\[([^\]]*)\]\((?:\.\./)+[^)]*\)", _unless_page, markdown)
 
 
