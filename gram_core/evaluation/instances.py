@@ -12,7 +12,7 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError, PuzzleInvalid
 from gram_core.puzzles.base import BLANK, FIRST_VALUE, Encoded, Task, Tokens
 from gram_core.training.graphs import EdgeProbabilities, coloring_classes
-from gram_core.training.maze_files import read_mazes
+from gram_core.training.mazes import read_mazes
 from gram_core.training.pools import EDGE_PROBABILITIES, make_pool
 from gram_core.training.sudoku_files import read_packed
 

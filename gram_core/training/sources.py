@@ -9,7 +9,7 @@ from gram_core.errors import ConfigError
 from gram_core.puzzles.base import PAD, Task
 from gram_core.training.batch import Examples, Source
 from gram_core.training.empty_boards import EmptyBoards
-from gram_core.training.maze_files import MazeFiles
+from gram_core.training.mazes import CarvedMazes, MazeFiles
 from gram_core.training.pools import (
     Pool,
     PooledSource,
@@ -36,9 +36,7 @@ def training_source(
             raise ConfigError("data", None, "sudoku-9x9 trains on files: pass --data FOLDER")
         return SudokuFiles(data, max_rating=chosen.max_rating, hard_share=chosen.hard_share)
     if task.family == "maze":
-        if data is None:
-            raise ConfigError("data", None, f"{task.name} trains on files: pass --data FOLDER")
-        return MazeFiles(data, task)
+        return MazeFiles(data, task) if data else CarvedMazes(task)
     pool = make_pool(task, "train")
     if task.family != "nqueens":
         return PooledSource(task, pool)

@@ -11,7 +11,7 @@ from gram_core.errors import ConfigError
 from gram_core.puzzles.command import main
 from gram_core.puzzles.sudoku_archive import Grids, read_archive, write_archive
 from gram_core.puzzles.sudoku_search import candidates, search
-from gram_core.training.maze_files import MazeFiles
+from gram_core.training.mazes import MazeFiles
 from gram_core.training.sudoku_files import SudokuFiles
 
 HARD = "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4.."

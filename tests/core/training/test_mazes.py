@@ -1,4 +1,4 @@
-"""Maze files: what is read, and what a drawn example aims at."""
+"""Mazes to train on: what is read or carved, and what a drawn example aims at."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +10,7 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_core.evaluation.instances import read_cases
 from gram_core.puzzles.base import Encoded, Tokens
-from gram_core.training.maze_files import MazeFiles
+from gram_core.training.mazes import CarvedMazes, MazeFiles
 from gram_core.training.recipe import recipe
 from gram_core.training.sources import probe_examples, training_source
 
@@ -67,6 +67,19 @@ def test_folders_without_fitting_mazes_are_refused(tmp_path: Path, folder: Path)
         MazeFiles(folder, puzzles.task("maze-3x3"))
 
 
-def test_mazes_need_a_folder() -> None:
-    with pytest.raises(ConfigError, match="pass --data"):
-        training_source(TASK, None, recipe(TASK))
+def test_without_files_mazes_are_carved() -> None:
+    source = training_source(TASK, None, recipe(TASK))
+    examples = source.draw(20, 0.0, np.random.default_rng(1))
+    paths = [
+        moves(givens, target)
+        for givens, target in zip(examples.givens, examples.targets[:, 0], strict=True)
+    ]
+    assert len({givens.tobytes() for givens in examples.givens}) == 20
+    assert min(len(path) for path in paths) >= 2  # ends 109 moves apart in 30x30, so 2 in 4x4
+
+
+def test_a_carved_maze_comes_again_with_its_seed() -> None:
+    drawn = [CarvedMazes(TASK).draw(5, 0.0, np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    assert (drawn[0].givens == drawn[1].givens).all()
+    assert (drawn[0].targets == drawn[1].targets).all()
+    assert (drawn[0].givens != drawn[2].givens).any()
