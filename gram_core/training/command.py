@@ -30,6 +30,8 @@ from gram_core.training.sources import probe_examples, training_source
 from gram_core.training.trainer import Execution, Trainer
 
 LOG_INTERVAL_S = 20.0
+PROBE_SHARE = 0.1
+"""At most this share of the time goes into probes: those of large boards come less often."""
 SAVE_INTERVAL_S = 180.0
 PROBE_WIDTH = 8
 LOG_FILE = "log.jsonl"
@@ -99,12 +101,13 @@ class _Session:
         self._bar = ProgressBar()
         self._figures: dict[str, float] = {}
         self._logged_s = self._saved_s = time.monotonic()
+        self._log_interval_s = LOG_INTERVAL_S
         self._logged_updates = trainer.num_updates
 
     def run(self) -> None:
         for progress in self._trainer.run():
             now_s = time.monotonic()
-            if now_s - self._logged_s >= LOG_INTERVAL_S or progress >= 1.0:
+            if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
                 self._log(progress, now_s)
             if now_s - self._saved_s >= SAVE_INTERVAL_S:
                 self._save()
@@ -133,6 +136,7 @@ class _Session:
         with (self._output / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(self._figures) + "\n")
         self._logged_s, self._logged_updates = time.monotonic(), trainer.num_updates
+        self._log_interval_s = max(LOG_INTERVAL_S, (self._logged_s - now_s) / PROBE_SHARE)
 
     def _save(self) -> None:
         trainer = self._trainer

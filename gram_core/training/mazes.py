@@ -1,4 +1,4 @@
-"""Maze training puzzles, carved anew or from files, each with the path that comes first in its view.
+"""Mazes to train on, carved anew or from files, with the path that comes first in their view.
 
 Files are npz archives with ``inputs`` (n, rows * columns): 1 wall, 2 free, 3 start, 4 goal. Most
 mazes have thousands of shortest paths; a target drawn among them would teach an average, and the

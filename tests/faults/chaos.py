@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import random
+import shutil
 import signal
 import socket
 import statistics
@@ -19,6 +20,8 @@ import tempfile
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -291,9 +294,23 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     process.wait(20.0)
 
 
-async def run(minutes: float, rate: float, every_s: float) -> dict[str, Any]:
+@contextmanager
+def kept(folder: Path, logs: Path | None) -> Iterator[None]:
+    """Copy what the processes logged, however the run ends."""
+    try:
+        yield
+    finally:
+        if logs is not None:
+            logs.mkdir(parents=True, exist_ok=True)
+            for path in folder.glob("*.log"):
+                shutil.copy(path, logs)
+
+
+async def run(
+    minutes: float, rate: float, every_s: float, logs: Path | None = None
+) -> dict[str, Any]:
     tally = Tally()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, kept(Path(folder), logs):
         site = Site(Path(folder))
         limits = httpx.Limits(max_connections=400)
         async with httpx.AsyncClient(timeout=15.0, limits=limits) as client:
@@ -365,8 +382,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="jobs per second")
     parser.add_argument("--every-s", type=float, default=5.0, help="seconds between faults")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--logs", type=Path, help="folder that keeps what the processes logged")
     arguments = parser.parse_args()
-    found = asyncio.run(run(arguments.minutes, arguments.rate, arguments.every_s))
+    found = asyncio.run(run(arguments.minutes, arguments.rate, arguments.every_s, arguments.logs))
     written = json.dumps(found, indent=2)
     print(written)  # noqa: T201
     if arguments.output is not None:
