@@ -31,6 +31,8 @@ import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gram_server.jobs.redis_keys import Keys
+
 HERE = Path(__file__).parent
 SOLVED = "1234341221434321"
 NUM_API = 4
@@ -225,9 +227,7 @@ async def leftovers(site: Site) -> dict[str, Any]:
     """Return what is left in the queue, which should be nothing."""
     async with Redis.from_url(site.store) as redis:
         totals = await redis.hgetall("{gram}:1:totals")
-        streams = [
-            f"{{gram}}:1:{name}:{number}" for name in ("queue", "back") for number in range(3)
-        ]
+        streams = Keys("gram").streams
         counters = {text(name): int(value) for name, value in totals.items()}
         return {
             "entries": sum([await redis.xlen(stream) for stream in streams]),

@@ -30,7 +30,7 @@ from gram_server.settings import QueueConfig, RedisConfig
 HERE = Path(__file__).parent
 EASY = ".234341221434321"
 START_S = 60.0
-LASTING = re.compile(r"^\{[^}]+\}:1:((queue|back):\d|totals|counts)$")
+LASTING = re.compile(r"^\{[^}]+\}:1:((queue|back):\d|last|totals|counts)$")
 """Keys that stay for ever: the streams and the counters of the queue."""
 
 
@@ -211,7 +211,7 @@ class Queue:
             short = name.split(":1:")[-1]
             if short in ("open", "deadlines") or short.startswith("waiting:"):
                 return f"{name} is not empty"
-            if short.split(":")[0] in ("queue", "back"):
+            if short.split(":")[0] in ("queue", "back", "last"):
                 length = await self.redis.xlen(name)
                 groups = await self.redis.xinfo_groups(name) if length == 0 else []
                 if length or any(group["pending"] for group in groups):

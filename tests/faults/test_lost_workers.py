@@ -69,8 +69,8 @@ async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Any, pa
 
 @pytest.mark.faults
 async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(queue: Any, park: Any) -> None:
-    # Room for one: what a worker holds beside the deadly job is lost with it each time.
-    flags = ("--lease-s", "0.6", "--max-attempts", "2", "--work-s", "0.05", "--room", "1")
+    # The good jobs are lost with the deadly one beside them, until each has its last chance.
+    flags = ("--lease-s", "0.6", "--max-attempts", "2", "--work-s", "0.05", "--room", "8")
     poison = await queue.submit(seed=13)
     good = await queue.submit_many(6)
     for _ in range(3):

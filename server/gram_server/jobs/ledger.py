@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
 from gram_server.job import PRIORITY_CLASSES, Job, JobError, JobState, outcome_of
@@ -104,7 +103,9 @@ class Ledger:
         self, worker: str, max_jobs: int, now_s: float, *, max_width: int | None = None
     ) -> list[Entry]:
         """Give a worker the jobs that are next: at most ``max_jobs``, until the width is full."""
-        entries = self._next(max_jobs, math.inf if max_width is None else max_width)
+        width = math.inf if max_width is None else max_width
+        is_busy = any(map(self.has_last_chance, self.held_by(worker)))
+        entries = self._next(max_jobs, width, skips_last_chances=is_busy)
         for entry in entries:
             del self._queues[entry.job.priority][entry.job.id]
             entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, now_s
@@ -165,14 +166,26 @@ class Ledger:
         """Return what waits in each priority class."""
         return tuple(self._stats_of(queue, now_s) for queue in self._queues)
 
-    def _next(self, max_jobs: int, max_width: float) -> list[Entry]:
+    def has_last_chance(self, entry: Entry) -> bool:
+        """Whether the job fails with the next worker that is lost.
+
+        A worker holds one such job at most, so that a job that kills its workers takes none with
+        it that it was lost with before.
+        """
+        return 0 < entry.job.attempt == self._config.max_attempts
+
+    def _next(self, max_jobs: int, max_width: float, *, skips_last_chances: bool) -> list[Entry]:
         entries: list[Entry] = []
         width = 0
-        for job_id in islice((one for queue in self._queues for one in queue), max_jobs):
-            if width >= max_width:
+        for entry in (self._unfinished[one] for queue in self._queues for one in queue):
+            if len(entries) == max_jobs or width >= max_width:
                 break
-            entries.append(self._unfinished[job_id])
-            width += entries[-1].job.options.width
+            if self.has_last_chance(entry):
+                if skips_last_chances:
+                    continue
+                skips_last_chances = True
+            entries.append(entry)
+            width += entry.job.options.width
         return entries
 
     def _reserve(self, width: int, now_s: float) -> None:

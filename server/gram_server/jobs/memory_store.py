@@ -162,6 +162,9 @@ class MemoryStore:
                 timer.cancel()
         for told in changed:
             self._announce(told)
+        if changed and self._ledger.has_last_chance(entry):
+            # Its worker may have the next of them.
+            self._announce_arrival()
 
     def _stop(self, entry: Entry, state: JobState) -> None:
         """Finish a job, with the parts of a batch, and tell the worker that may still hold it."""

@@ -35,11 +35,12 @@ class Keys:
     @property
     def streams(self) -> tuple[str, ...]:
         """The job streams, in the order in which they are served."""
-        return tuple(
+        of_classes = (
             f"{self.prefix}{name}:{number}"
             for number in range(len(PRIORITY_CLASSES))
             for name in ("back", "queue")
         )
+        return (f"{self.prefix}last", *of_classes)
 
     def cancelled(self, worker: str) -> str:
         """Stream of the jobs that a worker holds and nobody waits for any more."""

@@ -4,6 +4,7 @@
 
 local worker, room = ARGV[2], tonumber(ARGV[3])
 local width = ARGV[4] == 'inf' and math.huge or tonumber(ARGV[4])
+local lone = key('lone:' .. worker)
 local taken = {}
 
 local function take(stream, entry, id)
@@ -41,9 +42,29 @@ local function take_from(stream)
   end
 end
 
+-- Whether the worker is busy with somebody's last attempt.
+local function holds_last_chance()
+  local id = redis.call('GET', lone)
+  local job = id and read_job(id)
+  return job and job.state == 'running' and job.worker == worker and job.stream == LAST_CHANCE
+end
+
+local function take_last_chance()
+  local reply = on_group(LAST_CHANCE, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', 1,
+    'STREAMS', LAST_CHANCE, '>')
+  if not reply then return false end
+  local entry = reply[1][2][1]
+  take(LAST_CHANCE, entry[1], entry[2][2])
+  redis.call('SET', lone, entry[2][2], 'EX', 86400)
+  return true
+end
+
+if redis.call('EXISTS', LAST_CHANCE) == 1 then
+  while room > 0 and width > 0 and not holds_last_chance() and take_last_chance() do end
+end
 local last = {}
 for _, stream in ipairs(streams()) do
-  take_from(stream)
+  if stream ~= LAST_CHANCE then take_from(stream) end
 end
 -- Only who got nothing waits for what comes after.
 if #taken > 0 then return {seconds(now), last, taken} end

@@ -15,7 +15,7 @@ for _, id in ipairs(ids) do
       lose(job, tonumber(ARGV[2]))
     else
       leave_queue(job)
-      enqueue(job, 'back')
+      enqueue_again(job)
     end
     queued = queued + 1
   end

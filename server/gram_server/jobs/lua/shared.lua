@@ -42,9 +42,13 @@ end
 
 local function is_open(job) return job.state == 'queued' or job.state == 'running' end
 
--- Streams of a class, first those of jobs that came back.
+-- Stream of the jobs whose next attempt is their last: each is worked on beside no other of them,
+-- so that one that kills its workers takes none with it that it was lost with before.
+local LAST_CHANCE = key('last')
+
+-- The job streams in the order in which they are served; of a class first what came back.
 local function streams()
-  local names = {}
+  local names = {LAST_CHANCE}
   for class = 0, CLASSES - 1 do
     names[#names + 1] = key('back:' .. class)
     names[#names + 1] = key('queue:' .. class)
@@ -76,8 +80,7 @@ local function add_event(id, kind, data)
   return number
 end
 
-local function enqueue(job, name)
-  local stream = key(name .. ':' .. job.priority)
+local function enqueue(job, stream)
   local entry = redis.call('XADD', stream, '*', 'job', job.id)
   redis.call('HSET', job_key(job.id), 'state', 'queued', 'stream', stream, 'entry', entry)
   redis.call('HDEL', job_key(job.id), 'worker', 'started')
@@ -192,10 +195,16 @@ local function stop(job, state)
   end
 end
 
-local function give_back(job)
+-- Queues a job again, before those of its class that nobody has had yet.
+local function enqueue_again(job, is_last_chance)
+  local is_last = is_last_chance or job.stream == LAST_CHANCE
+  enqueue(job, is_last and LAST_CHANCE or key('back:' .. job.priority))
+end
+
+local function give_back(job, is_last_chance)
   drop_entry(job.stream, job.entry)
   count('running', -1)
-  enqueue(job, 'back')
+  enqueue_again(job, is_last_chance)
 end
 
 -- Takes back a job whose worker was lost: for another worker, or to the dead letters.
@@ -203,7 +212,7 @@ local function lose(job, max_attempts)
   local attempt = redis.call('HINCRBY', job_key(job.id), 'attempt', 1)
   if attempt <= max_attempts then
     count('redelivered', 1)
-    give_back(job)
+    give_back(job, attempt == max_attempts)
     return
   end
   local problem = {code = 'worker_lost',

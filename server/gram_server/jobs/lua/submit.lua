@@ -51,7 +51,7 @@ end
 if batch then write(batch) end
 for _, job in ipairs(asked.jobs) do
   write(job)
-  enqueue(job, 'queue')
+  enqueue(job, key('queue:' .. job.priority))
   count_job(job, 'accepted')
   if batch then redis.call('RPUSH', key('parts:' .. batch.id), job.id) end
 end
