@@ -93,15 +93,30 @@ def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
             overrides={"sigma_max": 0.1, "sigma_init": 0.03},
         )
     if task.family == "maze":
-        return Recipe(
-            num_rows=16,
-            optimizer="muon",
-            prior_share=1.0,
-            depths=(Depths(until=0.5, num_steps=16), Depths(until=1.0, num_steps=32)),
-            default_depth=64,
-            overrides={"dim": 64, "ffn_dim": 128, "sigma_max": 0.1, "sigma_init": 0.03},
-        )
+        return _mazes(task)
     return _several_solutions(task)
+
+
+def _mazes(task: Task) -> Recipe:
+    """Return the recipe of one size; a larger size begins with the weights of a smaller one."""
+    side = max(task.rows, task.columns)
+    return Recipe(
+        num_rows=max(16, 64 * 8 // max(side, 8)),
+        optimizer="muon",
+        muon_learning_rate=0.01,
+        prior_share=1.0,
+        depths=(Depths(until=1.0, num_steps=max(6, side)),),
+        default_depth=max(8, 2 * side),
+        overrides={
+            "dim": 64,
+            "ffn_dim": 128,
+            "sigma_max": 0.1,
+            "sigma_init": 0.03,
+            # A path is found by its neighbours: no head needs to know how large the board is.
+            "head_kinds": ("near",) * 4,
+            "num_inner_steps": 7,
+        },
+    )
 
 
 def _several_solutions(task: Task) -> Recipe:
