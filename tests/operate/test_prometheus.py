@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from gram_server.metrics.gpu import GpuCollector, GpuReading
 from tests.conftest import free_port
+from tests.operate.chart import of_kind, render
 from tests.operate.test_api_processes import GRID, address, process
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -125,6 +126,21 @@ def test_every_rule_is_evaluated_on_data_and_no_alert_fires_at_a_healthy_server(
     assert [rule["name"] for rule in evaluated if rule["health"] != "ok"] == []
     states = {rule["name"]: rule["state"] for rule in evaluated if rule["type"] == "alerting"}
     assert set(states.values()) == {"inactive"}, states
+
+
+@pytest.mark.slow
+def test_workers_in_kubernetes_scale_on_numbers_that_are_there(prometheus: str) -> None:
+    prometheus_of_test = {"selector": 'job="gram"'}
+    scaling = {"enabled": True, "prometheus": prometheus_of_test}
+    rendered = render({"redis": {"url": "redis://r"}, "worker": {"autoscaling": scaling}})
+    (scaled,) = of_kind(rendered, "ScaledObject")
+    queries = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
+    assert len(queries) == 2
+    for query in queries:
+        (sample,) = ask(prometheus, query)
+        # One number for all pods, and nothing is left of the load by now.
+        assert sample["metric"] == {}
+        assert float(sample["value"][1]) >= 0.0
 
 
 @pytest.mark.slow

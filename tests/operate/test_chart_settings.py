@@ -1,0 +1,251 @@
+"""The Helm chart held against the server: its settings, routes and probes are the server's own."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+import yaml
+
+from gram_server.api.access import is_public
+from gram_server.app import create_app
+from gram_server.cli import main
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.server import CLOSE_MARGIN_S
+from gram_server.settings import Settings
+from tests.conftest import free_port
+from tests.operate.chart import (
+    CHART,
+    EXAMPLES,
+    Manifest,
+    container_of,
+    environment,
+    example,
+    pod_of,
+    render,
+)
+
+OF_THE_CHART = {
+    "host": "0.0.0.0",
+    "port": "8000",
+    "metrics_port": "9100",
+    "worker_metrics_host": "0.0.0.0",
+    "worker_metrics_port": "9100",
+    "device": "cpu",
+    "store": "redis://r",
+}
+"""Settings that are no values of the chart, as its manifests have them."""
+KEYS = "keys"
+"""One more, where there are keys."""
+SCHEMA_TYPES: Mapping[Any, str] = {
+    bool: "boolean",
+    int: "integer",
+    int | None: "integer",
+    float: "number",
+    str: "string",
+    str | None: "string",
+    tuple[str, ...]: "array",
+    tuple[float, ...]: "array",
+}
+PORTS = {"http": 8000, "metrics": 9100}
+
+
+def settings_of_the_server() -> dict[str, Any]:
+    found: dict[str, Any] = {"log_level": str}
+    for part in ("http", "queue", "redis", "engine"):
+        found |= get_type_hints(get_type_hints(Settings)[part])
+    assert {each.name for each in fields(Settings)} == {"http", "queue", "redis", "engine"} | {
+        "log_level"
+    }
+    return found
+
+
+def test_the_schema_has_every_setting_of_the_server_with_its_type() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    allowed = schema["properties"]["settings"]["properties"]
+    known = settings_of_the_server()
+    assert allowed.keys() == known.keys() - OF_THE_CHART.keys() - {KEYS}
+    for name, each in allowed.items():
+        assert each.get("type", "string") == SCHEMA_TYPES[known[name]], name
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("component", ["api", "worker"])
+def test_the_server_takes_the_environment_it_is_given(name: str, component: str) -> None:
+    values = example(name)
+    rendered = render(values)
+    settings = Settings.load(environ=environment(rendered, component))
+    assert settings.redis.store is not None
+    assert settings.http.host == settings.engine.worker_metrics_host == "0.0.0.0"
+    assert (settings.http.port, settings.http.metrics_port) == (PORTS["http"], PORTS["metrics"])
+    assert settings.engine.worker_metrics_port == PORTS["metrics"]
+    assert settings.engine.device == ("cuda" if name == "gpu" else "cpu")
+    if component == "worker":
+        cpus = container_of(rendered, "worker")["resources"]["limits"]["cpu"]
+        assert settings.engine.num_threads == int(cpus)
+    else:
+        assert (settings.http.keys is not None) == (name == "production")
+    for setting, value in values.get("settings", {}).items():
+        parts = (settings.http, settings.queue, settings.redis, settings.engine)
+        (held,) = [getattr(part, setting) for part in parts if hasattr(part, setting)]
+        assert held == value
+
+
+def test_settings_come_through_whatever_their_type() -> None:
+    given = {
+        "models": ["sudoku-9x9", "nqueens-8"],
+        "latency_buckets_ms": [0.5, 1, 2.5],
+        "max_body_bytes": 1 << 24,
+        "keep_keys_s": 1e7,
+        "fixed_shape": False,
+        "num_threads": 3,
+    }
+    rendered = render({"redis": {"url": "redis://r"}, "settings": given})
+    environ = environment(rendered, "worker")
+    settings = Settings.load(environ=environ)
+    assert settings.engine.models == ("sudoku-9x9", "nqueens-8")
+    assert settings.http.latency_buckets_ms == (0.5, 1.0, 2.5)
+    assert settings.http.max_body_bytes == 1 << 24
+    assert settings.queue.keep_keys_s == 1e7
+    assert settings.engine.fixed_shape is False
+    assert settings.engine.num_threads == 3
+    names = {name.removeprefix("GRAM_SERVER_").lower() for name in environ}
+    assert names - given.keys() == OF_THE_CHART.keys() | {"log_level", "drain_s", "drain_delay_s"}
+    for name, value in OF_THE_CHART.items():
+        assert environ[f"GRAM_SERVER_{name.upper()}"] == value
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_pods_have_the_time_that_stopping_takes(name: str) -> None:
+    rendered = render(example(name))
+    settings = Settings.load(environ=environment(rendered, "api"))
+    stop_s = settings.engine.drain_s + CLOSE_MARGIN_S
+    worker = pod_of(rendered, "worker")["spec"]["terminationGracePeriodSeconds"]
+    assert stop_s < worker
+    api = pod_of(rendered, "api")["spec"]
+    assert stop_s + settings.http.drain_delay_s < api["terminationGracePeriodSeconds"]
+    # Balancers hear of it while the server still takes work.
+    readiness = api["containers"][0]["readinessProbe"]
+    unready_s = readiness["periodSeconds"] * readiness["failureThreshold"]
+    assert unready_s < settings.http.drain_delay_s
+
+
+def test_a_longer_drain_gives_more_time() -> None:
+    rendered = render(
+        {"redis": {"url": "redis://r"}, "settings": {"drain_s": 100.5, "drain_delay_s": 7}}
+    )
+    times = {
+        name: pod_of(rendered, name)["spec"]["terminationGracePeriodSeconds"]
+        for name in ("api", "worker")
+    }
+    assert times == {"api": math.ceil(100.5 + 7 + 15), "worker": math.ceil(100.5 + 15)}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_probes_ask_what_the_server_answers_without_a_key(name: str) -> None:
+    rendered = render(example(name))
+    environ = environment(rendered, "api")
+    # The file is in a secret, and not on this machine.
+    environ.pop("GRAM_SERVER_KEYS", None)
+    settings = Settings.load(environ=environ)
+    app = create_app(settings, store=MemoryStore(settings.queue))
+    container = container_of(rendered, "api")
+    probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    assert [probe["path"] for probe in probes] == ["/livez", "/livez", "/readyz"]
+    assert {probe["path"] for probe in probes} <= app.openapi()["paths"].keys()
+    assert all(is_public(probe["path"]) for probe in probes)
+
+
+def test_containers_run_commands_that_there_are() -> None:
+    rendered = render(example("cpu"))
+    for component, command in (("api", "serve"), ("worker", "worker")):
+        assert container_of(rendered, component)["args"] == [command]
+        assert command in main.commands
+
+
+@contextmanager
+def running(container: Manifest, environ: Mapping[str, str], log: Path) -> Iterator[None]:
+    """Run what a container would, as its supervisor would end it."""
+    command = [sys.executable, "-m", "gram_server.cli", *container["args"]]
+    kept = {name: value for name, value in os.environ.items() if name[:4] != "GRAM"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env={**kept, **environ}, stderr=output)
+        try:
+            yield
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30.0) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+
+def passes(probe: Mapping[str, Any], ports: Mapping[str, int]) -> bool:
+    """Ask what a probe asks, at the ports that stand for those of the container."""
+    if "exec" in probe:
+        python, *words = probe["exec"]["command"]
+        assert python == "/opt/gram/bin/python"
+        own = [word.replace(f":{PORTS['metrics']}", f":{ports['metrics']}") for word in words]
+        return subprocess.run([sys.executable, *own], capture_output=True).returncode == 0
+    asked = probe["httpGet"]
+    try:
+        with urlopen(f"http://127.0.0.1:{ports[asked['port']]}{asked['path']}", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except HTTPError as error:
+        error.close()
+        return False
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    end_s = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < end_s, what
+        time.sleep(0.1)
+
+
+@pytest.mark.redis
+@pytest.mark.slow
+def test_probes_tell_a_release_that_starts_from_one_that_works(
+    redis_url: str, tmp_path: Path
+) -> None:
+    settings = {
+        "queue_name": "chart",
+        "models": ["sudoku-4x4"],
+        "num_threads": 1,
+        "drain_delay_s": 0,
+    }
+    rendered = render({"redis": {"url": redis_url}, "settings": settings})
+    api, worker = (container_of(rendered, name) for name in ("api", "worker"))
+    own = {"http": free_port(), "metrics": free_port()}
+    local = {"GRAM_SERVER_HOST": "127.0.0.1", "GRAM_SERVER_WORKER_METRICS_HOST": "127.0.0.1"}
+    of_api = environment(rendered, "api") | local
+    of_api |= {
+        "GRAM_SERVER_PORT": str(own["http"]),
+        "GRAM_SERVER_METRICS_PORT": str(own["metrics"]),
+    }
+    theirs = {"metrics": free_port()}
+    of_worker = environment(rendered, "worker") | local
+    of_worker["GRAM_SERVER_WORKER_METRICS_PORT"] = str(theirs["metrics"])
+    with running(api, of_api, tmp_path / "api.log"):
+        wait_for(lambda: passes(api["startupProbe"], own), "the API never starts")
+        assert passes(api["livenessProbe"], own)
+        assert not passes(api["readinessProbe"], own), "there is no worker yet"
+        assert not passes(worker["startupProbe"], theirs)
+        with running(worker, of_worker, tmp_path / "worker.log"):
+            wait_for(lambda: passes(worker["livenessProbe"], theirs), "no metrics of the worker")
+            wait_for(lambda: passes(worker["startupProbe"], theirs), "the worker is never warm")
+            assert passes(worker["readinessProbe"], theirs)
+            wait_for(lambda: passes(api["readinessProbe"], own), "the API is never ready")
+            with urlopen(f"http://127.0.0.1:{own['metrics']}/metrics", timeout=5) as reply:
+                assert b"gram_queue_trajectories" in reply.read()
