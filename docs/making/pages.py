@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 READMES = {
     "reference/client.md": "clients/python/README.md",
     "reference/kernels.md": "kernels/README.md",
+    "reference/kubernetes.md": "docker/kubernetes/gram-server/README.md",
 }
 
 Json = Mapping[str, Any]
@@ -40,7 +41,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         link = rf"\]\((?:\.\./)+{re.escape(source)}(#\w+)?\)"
         markdown = re.sub(link, f"]({up}{name})", markdown)
     markdown = re.sub(r"\]\((?:\.\./)+docs/", f"]({up}", markdown)
-    return re.sub(r"\[([^\]]*)\]\((?:\.\./)+[^)]*\)", _unless_page, markdown)
+    # What a README links to lies beside it, and not beside its page.
+    away = r"(?!https?:|#)" if page.file.src_uri in READMES else r"(?:\.\./)+"
+    return re.sub(rf"\[([^\]]*)\]\({away}[^)]*\)", _unless_page, markdown)
 
 
 def openapi() -> Json:
