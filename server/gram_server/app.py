@@ -16,6 +16,7 @@ from gram_server.api import (
     Context,
     Fleet,
     KeyFile,
+    Observation,
     RequestId,
     add_error_handlers,
     catalog_router,
@@ -31,6 +32,7 @@ from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import JobStore
 from gram_server.metrics import ServiceMetrics
 from gram_server.settings import Settings
+from gram_server.tracing import Tracer
 from gram_server.version import __version__
 
 DESCRIPTION = """
@@ -39,7 +41,9 @@ returns the distinct solutions, each verified exactly. Problems are `application
 """
 
 
-def create_app(settings: Settings, *, store: JobStore | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, *, store: JobStore | None = None, tracer: Tracer | None = None
+) -> FastAPI:
     """Return the application.
 
     Without a store it opens that of the settings, or keeps one in memory and runs a worker.
@@ -47,10 +51,10 @@ def create_app(settings: Settings, *, store: JobStore | None = None) -> FastAPI:
     if store is None and settings.redis.store is not None:
         store = _open_redis(settings)
     if store is not None:
-        return _assemble(_context(settings, store), child=None)
+        return _assemble(_context(settings, store, tracer), child=None)
     memory = MemoryStore(settings.queue)
     child = ChildWorker(settings, memory)
-    return _assemble(_context(settings, memory, child=child), child=child)
+    return _assemble(_context(settings, memory, tracer, child=child), child=child)
 
 
 def _open_redis(settings: Settings) -> JobStore:
@@ -61,7 +65,13 @@ def _open_redis(settings: Settings) -> JobStore:
     return RedisStore(RedisConnection(settings.redis), settings.queue)
 
 
-def _context(settings: Settings, store: JobStore, *, child: ChildWorker | None = None) -> Context:
+def _context(
+    settings: Settings,
+    store: JobStore,
+    tracer: Tracer | None,
+    *,
+    child: ChildWorker | None = None,
+) -> Context:
     buckets_s = [bound / 1e3 for bound in settings.http.latency_buckets_ms]
     return Context(
         settings=settings,
@@ -70,6 +80,7 @@ def _context(settings: Settings, store: JobStore, *, child: ChildWorker | None =
         fleet=Fleet(store, is_remote=settings.redis.store is not None),
         why_dead=(lambda: None) if child is None else child.supervisor.why_hung,
         num_restarts=(lambda: 0) if child is None else lambda: child.supervisor.num_restarts,
+        tracer=tracer or Tracer(),
     )
 
 
@@ -93,6 +104,8 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        # Requests are traced by Observation; FastAPI's own words may quote what was posted.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.context, app.state.child = context, child
     for router in (solve_router, generate_router, jobs_router, catalog_router, health_router):
@@ -101,6 +114,7 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     add_error_handlers(app)
     keys = context.settings.http.keys
     app.add_middleware(Access, keys=None if keys is None else KeyFile(Path(keys)))
+    app.add_middleware(Observation, tracer=context.tracer)
     app.add_middleware(RequestId)
     app.openapi = document_builder(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

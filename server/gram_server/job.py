@@ -142,6 +142,18 @@ class Job:
     """Jobs of a batch, which is a job that no worker claims; 0 for any other."""
     sampling: Sampling | None = None
     """Set when boards are to be made up; ``body`` is then an empty instance."""
+    request_id: str | None = None
+    """Of the request that handed the job in."""
+    traceparent: str | None = None
+    """Of the span that its worker goes on from, as W3C Trace Context has it."""
+    tracestate: str | None = None
+
+    @property
+    def log_ids(self) -> dict[str, str]:
+        """What lines about the job carry."""
+        trace_id = None if self.traceparent is None else self.traceparent[3:35]
+        ids = {"job_id": self.id, "request_id": self.request_id, "trace_id": trace_id}
+        return {name: value for name, value in ids.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,23 @@
-"""Log lines as JSON objects on standard error, one for each change of state.
+"""Log lines as JSON objects on standard error, for each request and each change of state.
 
-Puzzles and answers are never logged. Knows the logging module and nothing of the server.
+Every line carries the ids of the request and the job that it is about. Puzzles and answers are
+never logged. Knows the logging module and nothing of the server.
 """
 
 import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+IDS = ("request_id", "job_id", "trace_id", "span_id")
+"""Fields that say what a line is about."""
+FACTS = ("method", "route", "status", "duration_ms")
+"""Fields of the line about a request that has its answer."""
+
+_bound: ContextVar[dict[str, str] | None] = ContextVar("bound", default=None)
 
 
 class JsonFormatter(logging.Formatter):
@@ -21,9 +32,28 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= _bound.get() or {}
+        line |= {name: vars(record)[name] for name in (*IDS, *FACTS) if name in vars(record)}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+@contextmanager
+def logged_with(**ids: str | None) -> Iterator[None]:
+    """Put ids on every line that is logged inside, by this task and those that it starts."""
+    token = _bound.set({**(_bound.get() or {}), **_known(ids)})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def also_logged_with(**ids: str | None) -> None:
+    """Add ids to the lines that the innermost ``logged_with`` is still to see."""
+    bound = _bound.get()
+    if bound is not None:
+        bound.update(_known(ids))
 
 
 def set_up_logging(level: str) -> None:
@@ -31,5 +61,9 @@ def set_up_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for library in ("uvicorn", "asyncio"):
+    for library in ("uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _known(ids: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in ids.items() if value is not None}

@@ -21,6 +21,7 @@ from gram_server.child import ChildWorker
 from gram_server.errors import ConfigError
 from gram_server.http_protocol import patient_protocol
 from gram_server.settings import Settings
+from gram_server.tracing import open_tracer
 
 POLL_S = 0.02
 """How often a draining server looks whether it is done."""
@@ -83,7 +84,8 @@ class DrainingServer(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop."""
-    app = create_app(settings)
+    tracer = open_tracer("gram-server")
+    app = create_app(settings, tracer=tracer)
     context, port = app.state.context, settings.http.metrics_port
     if port is None:
         config, sockets = _config(app, settings), None
@@ -93,6 +95,7 @@ def serve(settings: Settings) -> None:
         config = _config(whole, settings)
         sockets = [config.bind_socket(), beside]
     DrainingServer(config, context, app.state.child).run(sockets)
+    tracer.close()
     logger.info("stopped")
 
 

@@ -8,6 +8,7 @@ from gram_server.api.fleet import Fleet
 from gram_server.api.generate import generate_router
 from gram_server.api.health import MetricsPort, health_router
 from gram_server.api.jobs import jobs_router
+from gram_server.api.observation import Observation
 from gram_server.api.openapi import document_builder
 from gram_server.api.page import page_router
 from gram_server.api.request_id import RequestId
@@ -20,6 +21,7 @@ __all__ = [
     "KeyFile",
     "Lifecycle",
     "MetricsPort",
+    "Observation",
     "RequestId",
     "add_error_handlers",
     "catalog_router",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gram_server.api.context import Context
+from gram_server.api.enqueue import enqueue
 from gram_server.api.partial import partial_boards, partial_result
 from gram_server.errors import (
     JobFailed,
@@ -79,10 +80,12 @@ class Account:
 
 
 @asynccontextmanager
-async def open_account(context: Context, job: Job, model: ModelReport) -> AsyncIterator[Account]:
+async def open_account(
+    context: Context, job: Job, model: ModelReport, *, request_id: str
+) -> AsyncIterator[Account]:
     """Submit a job and follow it; leaving without an answer cancels it."""
     try:
-        await context.store.submit(job)
+        await enqueue(context, job, request_id=request_id)
     except LinkClosed as error:
         raise NotReady("the server is stopping and takes no new work") from error
     account = Account(context=context, job=job, model=model, started_s=time.perf_counter())

@@ -50,13 +50,14 @@ def count_refusal(context: Context, error: Exception) -> None:
 
 async def _answer(context: Context, request: Request, admitted: Admitted) -> Response:
     try:
-        return await run_while_connected(_finish(context, admitted), request.receive)
+        work = _finish(context, admitted, request_id=request_id_of(request.scope))
+        return await run_while_connected(work, request.receive)
     except ClientLeft:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _finish(context: Context, admitted: Admitted) -> Response:
-    async with open_account(context, *admitted) as account:
+async def _finish(context: Context, admitted: Admitted, *, request_id: str) -> Response:
+    async with open_account(context, *admitted, request_id=request_id) as account:
         record = await context.store.wait(admitted.job.id, timeout_s=None)
         result = account.close(record)
         timing = _server_timing(result, total_ms=account.duration_s * 1e3)
@@ -77,7 +78,7 @@ async def _events(
 ) -> AsyncGenerator[bytes]:
     last = 0
     try:
-        async with open_account(context, *admitted) as account:
+        async with open_account(context, *admitted, request_id=request_id) as account:
             async for event in context.store.events(admitted.job.id):
                 last = event.id
                 if not event.kind.is_final:

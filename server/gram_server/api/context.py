@@ -8,6 +8,7 @@ from gram_server.api.fleet import Fleet
 from gram_server.jobs.store import JobStore
 from gram_server.metrics import ServiceMetrics
 from gram_server.settings import Settings
+from gram_server.tracing import Tracer
 
 
 @dataclass(slots=True)
@@ -38,3 +39,4 @@ class Context:
     num_restarts: Callable[[], int] = lambda: 0
     """How often the worker was started again."""
     clock: Callable[[], float] = time.time
+    tracer: Tracer = field(default_factory=Tracer)

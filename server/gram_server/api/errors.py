@@ -146,7 +146,8 @@ async def _handle_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     request_id = request_id_of(request.scope)
     if problem.type.status >= 500 and not problem.type.is_retryable:
-        logger.error("request=%s failed: %r", request_id, error)
+        ids = {"request_id": request_id}
+        logger.error("request=%s failed: %r", request_id, error, extra=ids)
     return problem.response(request_id)
 
 

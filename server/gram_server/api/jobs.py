@@ -11,6 +11,7 @@ from gram_server.api.access import is_admin, owner_of
 from gram_server.api.answer import CLIENT_CLOSED_REQUEST, count_refusal
 from gram_server.api.context import Context
 from gram_server.api.disconnect import ClientLeft, run_while_connected
+from gram_server.api.enqueue import enqueue
 from gram_server.api.errors import problem_of
 from gram_server.api.job_schemas import JobDocument, JobPage
 from gram_server.api.job_view import document, json_response, result_of, summary
@@ -87,7 +88,7 @@ def _add_submit(router: APIRouter, context: Context) -> None:
         try:
             submission = await read_submission(context, request, parameters=parameters)
             await charge(context, request.scope, submission.width)
-            return await _submit(context, submission)
+            return await _submit(context, request, submission)
         except (UserError, CoreUserError, ServerError) as error:
             count_refusal(context, error)
             raise
@@ -201,9 +202,15 @@ def _add_events(router: APIRouter, context: Context) -> None:
         return EventStream(GREETING, events, heartbeat_s=_heartbeat_s(context))
 
 
-async def _submit(context: Context, submission: Submission) -> Response:
+async def _submit(context: Context, request: Request, submission: Submission) -> Response:
     job = submission.job
-    job_id = await context.store.submit(job, parts=submission.parts, ticket=submission.ticket)
+    job_id = await enqueue(
+        context,
+        job,
+        request_id=request_id_of(request.scope),
+        parts=submission.parts,
+        ticket=submission.ticket,
+    )
     parts = tuple(JobRecord(job=part, state=JobState.QUEUED) for part in submission.parts)
     record = JobRecord(job=job, state=JobState.QUEUED, parts=parts)
     if job_id != job.id:

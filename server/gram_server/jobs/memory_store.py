@@ -157,7 +157,13 @@ class MemoryStore:
     ) -> None:
         changed = self._ledger.finish(entry, state, self._clock(), result=result, error=error)
         if changed:
-            logger.info("job=%s state=%s attempt=%d", entry.job.id, state, entry.job.attempt)
+            logger.info(
+                "job=%s state=%s attempt=%d",
+                entry.job.id,
+                state,
+                entry.job.attempt,
+                extra=entry.job.log_ids,
+            )
             if timer := self._timers.pop(entry.job.id, None):
                 timer.cancel()
         for told in changed:
@@ -185,7 +191,8 @@ class MemoryStore:
         self._workers.pop(worker, None)
         again = []
         for entry in self._ledger.held_by(worker):
-            logger.warning("job=%s lost its worker=%s", entry.job.id, worker)
+            ids = entry.job.log_ids
+            logger.warning("job=%s lost its worker=%s", entry.job.id, worker, extra=ids)
             if entry.job.attempt + 1 > self._config.max_attempts:
                 detail = f"{entry.job.attempt + 1} workers were lost while they held the job"
                 error = JobError(code="worker_lost", detail=detail)

@@ -16,6 +16,8 @@ from gram_core.puzzles.base import Family
 from gram_server.engine import EngineJob, Finished, FoundSolution, Sight, Snapshot
 from gram_server.errors import ModelUnknown
 from gram_server.job import Job
+from gram_server.tracing import Tracer
+from gram_server.worker.job_trace import JobTrace
 
 Json = dict[str, object]
 
@@ -40,6 +42,7 @@ class Assignment:
     encoded: Encoded
     claimed_s: float
     """``time.time()``."""
+    trace: JobTrace
     is_cancelled: bool = False
     """Nobody waits for the job any more."""
     boards: list[Json] = field(default_factory=list)
@@ -53,7 +56,14 @@ class Assignment:
         return self.job.sampling is not None and self.job.sampling.is_thinned
 
     @classmethod
-    def take(cls, job: Job, models: Mapping[str, ModelInfo], *, now_s: float) -> "Assignment":
+    def take(
+        cls,
+        job: Job,
+        models: Mapping[str, ModelInfo],
+        *,
+        now_s: float,
+        trace: JobTrace | None = None,
+    ) -> "Assignment":
         """Read a claimed job; raise a domain error when it cannot be worked on here."""
         model = models.get(job.model)
         if model is None:
@@ -71,6 +81,7 @@ class Assignment:
             task=task,
             encoded=puzzle.encode(instance),
             claimed_s=now_s,
+            trace=trace or JobTrace(Tracer(), job, claimed_s=now_s),
         )
 
     def engine_job(self, *, clock_offset_s: float) -> EngineJob:

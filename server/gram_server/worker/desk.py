@@ -14,12 +14,22 @@ from gram_core.catalog import ModelInfo
 from gram_core.errors import CoreError
 from gram_server.engine import EngineEvent, Finished, FoundSolution, Snapshot
 from gram_server.errors import LinkClosed, ServerError
-from gram_server.job import Event, EventKind, Job, JobState, WorkerReport, WorkerState
+from gram_server.job import (
+    Event,
+    EventKind,
+    Job,
+    JobState,
+    WorkerReport,
+    WorkerState,
+    outcome_of,
+)
 from gram_server.jobs.store import Outcome, WorkerStore
+from gram_server.tracing import Kind, Tracer
 from gram_server.worker.assignment import Assignment, ExactFindings
 from gram_server.worker.boards import Thinned, board, boards_result, is_out_of_time, thin
 from gram_server.worker.engine_loop import Abort, Message, Submit
 from gram_server.worker.exact import find_exactly, needs_exact
+from gram_server.worker.job_trace import JobTrace
 
 MAX_HELD_JOBS = 256
 """Jobs a worker holds at once; what else waits stays with the store, for any worker."""
@@ -47,6 +57,7 @@ class Desk:
         report: Callable[[WorkerState], WorkerReport],
         drain_s: float,
         room: Callable[[], int | None] = lambda: None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Open for work; must be called in the event loop.
 
@@ -58,6 +69,7 @@ class Desk:
             drain_s: how long live jobs may go on after ``drain``.
             room: says for how many trajectories there are slots; None where no other worker could
                 take what this one leaves.
+            tracer: begins the spans of jobs; None records none.
         """
         self._store = store
         self._models = {model.name: model for model in models}
@@ -65,6 +77,7 @@ class Desk:
         self._report = report
         self._drain_s = drain_s
         self._room = room
+        self._tracer = tracer or Tracer()
         self._held: dict[str, Assignment] = {}
         self._changed = asyncio.Event()
         self._outgoing: asyncio.Queue[EngineEvent] = asyncio.Queue()
@@ -98,6 +111,8 @@ class Desk:
                 task.cancel()
             await asyncio.gather(*tasks, drained, *self._beside, return_exceptions=True)
             self._exact.shutdown(wait=False, cancel_futures=True)
+            for assignment in self._held.values():
+                assignment.trace.end("store_lost", is_failure=True)
 
     def put(self, events: Sequence[EngineEvent]) -> None:
         """Take events of the engines, to be told to the store in their order."""
@@ -141,17 +156,26 @@ class Desk:
         return room is not None and room <= 0
 
     async def _accept(self, job: Job) -> None:
+        now_s = time.time()
+        trace = JobTrace(self._tracer, job, claimed_s=now_s)
         try:
-            assignment = Assignment.take(job, self._models, now_s=time.time())
+            assignment = Assignment.take(job, self._models, now_s=now_s, trace=trace)
         except (CoreError, ServerError) as error:
-            logger.warning("job=%s refused: %s", job.id, error)
-            await self._store.fail(job.id, code=error.code, detail=str(error))
+            await self._refuse(job, trace, error)
             return
         if not self._held:
             self._news.set()
         self._held[job.id] = assignment
         offset_s = time.monotonic() - time.time()
         self._send(Submit(job.model, assignment.engine_job(clock_offset_s=offset_s)))
+
+    async def _refuse(self, job: Job, trace: JobTrace, error: CoreError | ServerError) -> None:
+        with trace.logged():
+            # The words of the rules may quote the puzzle.
+            reason = error.code if isinstance(error, CoreError) else str(error)
+            logger.warning("job=%s refused: %s", job.id, reason)
+            await self._store.fail(job.id, code=error.code, detail=str(error))
+        trace.end(error.code, is_failure=True)
 
     async def _follow_cancellations(self) -> None:
         async for job_id in self._store.cancellations():
@@ -186,12 +210,13 @@ class Desk:
 
     async def _search(self, assignment: Assignment, end: Finished) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            exact = await loop.run_in_executor(self._exact, find_exactly, assignment, end)
-        except Exception:
-            # Whatever the solver choked on, the engine's own findings are still good.
-            logger.exception("job=%s: the exact search broke", assignment.job.id)
-            exact = ExactFindings()
+        with assignment.trace.step("exact search"):
+            try:
+                exact = await loop.run_in_executor(self._exact, find_exactly, assignment, end)
+            except Exception:
+                # Whatever the solver choked on, the engine's own findings are still good.
+                logger.exception("job=%s: the exact search broke", assignment.job.id)
+                exact = ExactFindings()
         for tokens in exact.solutions:
             data = assignment.exact_solution(tokens)
             event = Event(kind=EventKind.SOLUTION, data=data)
@@ -217,7 +242,9 @@ class Desk:
                     await self._publish(assignment, event, thinned)
             await self._finish(assignment, event)
         except Exception:
-            logger.exception("job=%s: thinning broke", job_id)
+            with assignment.trace.logged():
+                logger.exception("job=%s: thinning broke", job_id)
+            assignment.trace.end("thinning_failed", is_failure=True)
             self._send(Abort(job_id))
             await self._store.fail(job_id, code="thinning_failed", detail="a board is not thinned")
             self._let_go(job_id)
@@ -238,16 +265,23 @@ class Desk:
         self, assignment: Assignment, end: Finished, exact: ExactFindings = NOTHING
     ) -> None:
         """Store the end of a job; nobody is told of a cancelled one."""
-        job_id = end.job_id
+        job_id, trace = end.job_id, assignment.trace
+        trace.engine_ended(end)
         if end.outcome == "failed":
             detail = "every trajectory left the range of finite numbers"
-            await self._store.fail(job_id, code="engine_failure", detail=detail)
-        elif end.outcome != "cancelled":
+            with trace.step("store result", Kind.CLIENT):
+                await self._store.fail(job_id, code="engine_failure", detail=detail)
+            trace.end("engine_failure", is_failure=True)
+        elif end.outcome == "cancelled":
+            trace.end(end.outcome)
+        else:
             is_solving = assignment.job.sampling is None
             result = assignment.result(end, exact) if is_solving else boards_result(assignment, end)
             is_partial = result["status"] == "partial"
             outcome: Outcome = JobState.EXPIRED if is_partial else JobState.DONE
-            await self._store.complete(job_id, result, outcome=outcome)
+            with trace.step("store result", Kind.CLIENT):
+                await self._store.complete(job_id, result, outcome=outcome)
+            trace.end(outcome_of(outcome, result))
         self._let_go(job_id)
 
     def _let_go(self, job_id: str) -> None:
@@ -301,4 +335,6 @@ class Desk:
         if self._held:
             logger.warning("handing back %d jobs", len(self._held))
             await self._store.hand_back(list(self._held))
+        for assignment in self._held.values():
+            assignment.trace.end("handed_back")
         self._held.clear()

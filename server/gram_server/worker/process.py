@@ -22,6 +22,7 @@ from gram_server.jobs.store import WorkerStore
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
+from gram_server.tracing import Tracer
 from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import EngineLoop, Stop
 from gram_server.worker.loading import (
@@ -53,6 +54,7 @@ class WorkerProcess:
         name: str,
         heartbeat: Path | None,
         is_supervised: bool = True,
+        tracer: Tracer | None = None,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -63,10 +65,12 @@ class WorkerProcess:
             heartbeat: file to keep a sign of life in.
             is_supervised: whether an API process that has no other worker reads that file and ends
                 a worker that hangs.
+            tracer: begins the spans of jobs; None records none.
         """
         self._config = config
         self._open_store = open_store
         self._name = name
+        self._tracer = tracer
         written = None if heartbeat is None else Heartbeat(heartbeat)
         self._is_alone = is_supervised
         self._heartbeat = written if is_supervised else Watchdog(config.hang_s, written)
@@ -155,6 +159,7 @@ class WorkerProcess:
                 report=self._report,
                 room=self._room,
                 drain_s=self._config.drain_s,
+                tracer=self._tracer,
             )
             for _ in range(self._num_signals):
                 self._desk.drain()

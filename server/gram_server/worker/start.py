@@ -10,6 +10,7 @@ from pathlib import Path
 from gram_server.jobs.link import LinkStore
 from gram_server.jobs.store import WorkerStore
 from gram_server.settings import Settings
+from gram_server.tracing import open_tracer
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +35,20 @@ def run_worker(settings: Settings, *, link: Path | None, heartbeat: Path | None)
             return await LinkStore.connect(link, worker=name)
         return await _open_redis(settings, name)
 
+    tracer = open_tracer("gram-worker", instance=name)
     process = WorkerProcess(
         settings.engine,
         open_store=open_store,
         name=name,
         heartbeat=heartbeat,
         is_supervised=link is not None,
+        tracer=tracer,
     )
     process.note_phase("import", time.perf_counter() - started_s)
-    process.run()
+    try:
+        process.run()
+    finally:
+        tracer.close()
     logger.info("worker %s stopped", name)
 
 

@@ -1,0 +1,98 @@
+"""What a worker does for one job, as spans of the trace that the job carries.
+
+The engine knows nothing of it: its part is told by what it reports at the end of the job.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gram_server.engine import Finished
+from gram_server.job import PRIORITY_CLASSES, Job
+from gram_server.logs import logged_with
+from gram_server.tracing import Attributes, Kind, Span, TraceContext, Tracer
+
+
+class JobTrace:
+    """The wait of a job in the queue, and the work on it, from its claim to its end."""
+
+    def __init__(self, tracer: Tracer, job: Job, *, claimed_s: float) -> None:
+        """Begin; ``claimed_s`` is when the job left the queue, on the clock of ``time.time()``."""
+        self._tracer = tracer
+        self._job = job
+        self._claimed_s = claimed_s
+        parent = TraceContext.read(job.traceparent, job.tracestate)
+        queued_s = min(job.submitted_s, claimed_s)
+        tracer.start("queue", parent=parent, start_s=queued_s).end(claimed_s)
+        self._span = tracer.start(
+            "solve" if job.sampling is None else "generate",
+            parent=parent,
+            kind=Kind.CONSUMER,
+            start_s=claimed_s,
+            attributes=_attributes(job),
+        )
+        if job.attempt:
+            # Its span was lost with the worker; the trace and the job are the same.
+            self._span.add_event("redelivered", attributes={"gram.attempt": job.attempt})
+
+    @contextmanager
+    def logged(self) -> Iterator[None]:
+        """Put the ids of the job and of its span on what is logged inside."""
+        span_id = self._span.context.span_id if self._span.is_ours and self._span.context else None
+        with logged_with(**self._job.log_ids, span_id=span_id):
+            yield
+
+    @contextmanager
+    def step(self, name: str, kind: Kind = Kind.INTERNAL) -> Iterator[None]:
+        """Do a part of the work inside a span of its own."""
+        with self.logged(), self._tracer.span(name, parent=self._span.context, kind=kind):
+            yield
+
+    def engine_ended(self, end: Finished) -> None:
+        """Tell the engine's part: waiting for a slot, then steps until the end."""
+        if not self._span.is_recording:
+            return
+        admitted_s = self._claimed_s + end.queue_s
+        # The engine took the job a moment after the claim.
+        ended_s = min(admitted_s + end.engine_s, time.time())
+        engine = self._begin("engine", self._span, self._claimed_s)
+        engine.set(_findings(end))
+        self._begin("admission", engine, self._claimed_s).end(admitted_s)
+        steps = self._begin("steps", engine, admitted_s)
+        if end.solutions:
+            first_s = min(found.ms_since_admission for found in end.solutions) / 1e3
+            steps.add_event("first solution", at_s=admitted_s + first_s)
+        steps.end(ended_s)
+        engine.end(ended_s)
+
+    def end(self, outcome: str, *, is_failure: bool = False) -> None:
+        """End the work on the job; ``outcome`` says how, or why it failed."""
+        self._span.set({"gram.outcome": outcome})
+        if is_failure:
+            self._span.fail(outcome)
+        self._span.end()
+
+    def _begin(self, name: str, parent: Span, start_s: float) -> Span:
+        return self._tracer.start(name, parent=parent.context, start_s=start_s)
+
+
+def _attributes(job: Job) -> Attributes:
+    return {
+        "messaging.operation.type": "process",
+        "messaging.message.id": job.id,
+        "gram.puzzle": job.puzzle,
+        "gram.model": job.model,
+        "gram.width": job.options.width,
+        "gram.priority": PRIORITY_CLASSES[job.priority],
+        "gram.attempt": job.attempt,
+    }
+
+
+def _findings(end: Finished) -> Attributes:
+    return {
+        "gram.supervision_steps": end.supervision_steps,
+        "gram.wasted_steps": end.wasted_steps,
+        "gram.distinct_solutions": len(end.solutions),
+        "gram.valid_trajectories": end.valid_trajectories,
+        "gram.verify_mismatches": end.verify_mismatches,
+    }

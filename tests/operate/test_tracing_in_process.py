@@ -1,0 +1,398 @@
+"""API, store, worker and engine in one process, with the spans in a list."""
+
+import asyncio
+import json
+import logging
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from opentelemetry import trace as otel
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider, sampling
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from gram_server.app import create_app
+from gram_server.engine import EngineEvent
+from gram_server.errors import ConfigError, QueueFull
+from gram_server.job import Job, ModelReport, SolveOptions, WorkerReport, WorkerState
+from gram_server.jobs.codec import dump_job, from_bytes, load_job, to_bytes
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.store import QueueStats
+from gram_server.logs import JsonFormatter, also_logged_with, logged_with
+from gram_server.settings import EngineConfig, QueueConfig, Settings
+from gram_server.tracing import TraceContext, Tracer, open_tracer
+from gram_server.tracing.choice import is_wanted
+from gram_server.tracing.recording import RecordingTracer
+from gram_server.worker.desk import Desk
+from gram_server.worker.engine_loop import EngineLoop, Stop
+from gram_server.worker.loading import Lane, load_lane, throwaway_metrics, wanted_models
+
+GRID = "1.34341221434321"
+MODEL = "sudoku-4x4"
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@dataclass(slots=True)
+class Recorder:
+    exporter: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
+    sampler: sampling.Sampler = field(default_factory=lambda: sampling.ALWAYS_ON)
+
+    def tracer(self) -> RecordingTracer:
+        provider = TracerProvider(sampler=self.sampler, shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        return RecordingTracer(provider)
+
+    @property
+    def spans(self) -> tuple[ReadableSpan, ...]:
+        return self.exporter.get_finished_spans()
+
+    def named(self, name: str) -> list[ReadableSpan]:
+        return [span for span in self.spans if span.name == name]
+
+
+@pytest.fixture(scope="module")
+def lane() -> Lane:
+    [info] = wanted_models([MODEL])
+    return load_lane(info, EngineConfig(num_slots=4, device="cpu"))
+
+
+@dataclass(slots=True)
+class Whole:
+    """The server and its worker, in this process."""
+
+    client: httpx.AsyncClient
+    store: MemoryStore
+    desk: Desk
+    report: Callable[[WorkerState], WorkerReport]
+
+
+@asynccontextmanager
+async def open_whole(lane: Lane, tracer: Tracer) -> AsyncIterator[Whole]:
+    store, info = MemoryStore(QueueConfig(max_trajectories=1024)), lane.info
+    metrics = throwaway_metrics().of(info.name)
+    engine = EngineLoop({info.name: lane.engine(metrics)}, heartbeat=None)
+    model = ModelReport(
+        name=info.name,
+        task=info.task,
+        fingerprint=info.fingerprint,
+        depth=info.depth,
+        num_parameters=info.num_parameters,
+    )
+
+    def report(state: WorkerState) -> WorkerReport:
+        return WorkerReport(worker="any", state=state, models=(model,))
+
+    desk = Desk(
+        store.connect("second"),
+        [info],
+        send=engine.send,
+        report=report,
+        drain_s=5.0,
+        tracer=tracer,
+    )
+    loop = asyncio.get_running_loop()
+
+    def emit(events: list[EngineEvent]) -> None:
+        loop.call_soon_threadsafe(desk.put, events)
+
+    thread = threading.Thread(target=engine.run, args=(emit,))
+    thread.start()
+    app = create_app(Settings(queue=QueueConfig(max_trajectories=1024)), store=store, tracer=tracer)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        try:
+            yield Whole(client, store, desk, report)
+        finally:
+            engine.send(Stop())
+            thread.join(20.0)
+
+
+async def solve(whole: Whole, query: str = "width=4", **headers: str) -> httpx.Response:
+    """Ask for a solution, with the worker at work as long as it takes."""
+    working = asyncio.create_task(whole.desk.run())
+    await until_ready(whole)
+    response = await whole.client.post(f"/solve?{query}", content=GRID, headers=headers)
+    whole.desk.drain()
+    await working
+    return response
+
+
+async def until_ready(whole: Whole) -> None:
+    def is_ready(stats: QueueStats) -> bool:
+        return any(worker.state is WorkerState.READY for worker in stats.workers)
+
+    await until(whole, is_ready)
+
+
+async def until(whole: Whole, condition: Callable[[QueueStats], bool]) -> None:
+    async with asyncio.timeout(20.0):
+        while True:
+            if condition(await whole.store.stats()):
+                return
+            await asyncio.sleep(0.002)
+
+
+def test_one_connected_trace_through_the_store_in_memory(lane: Lane) -> None:
+    async def scenario(recorder: Recorder) -> httpx.Response:
+        async with open_whole(lane, recorder.tracer()) as whole:
+            return await solve(whole, traceparent=PARENT, tracestate="vendor=a1")
+
+    recorder = Recorder()
+    assert asyncio.run(scenario(recorder)).json()["status"] == "solved"
+    known = {span.context.span_id for span in recorder.spans if span.context}
+    outside = [span for span in recorder.spans if span.parent and span.parent.span_id not in known]
+    assert [span.name for span in outside] == ["POST /solve"]
+    assert outside[0].parent is not None
+    assert otel.format_span_id(outside[0].parent.span_id) == PARENT.split("-")[2]
+    ids = {otel.format_trace_id(span.context.trace_id) for span in recorder.spans if span.context}
+    assert ids == {PARENT.split("-")[1]}
+    assert all(span.parent for span in recorder.spans)
+    [solved] = recorder.named("solve")
+    assert solved.context is not None
+    assert solved.context.trace_state.to_header() == "vendor=a1"
+    assert {span.name for span in recorder.spans} >= {"queue", "engine", "steps", "store result"}
+
+
+def test_a_job_that_lost_its_worker_stays_in_its_trace(lane: Lane) -> None:
+    async def scenario(recorder: Recorder) -> None:
+        async with open_whole(lane, recorder.tracer()) as whole:
+            first = whole.store.connect("first")
+            await first.report(whole.report(WorkerState.READY))
+            headers = {"traceparent": PARENT}
+            asking = asyncio.create_task(whole.client.post("/solve", content=GRID, headers=headers))
+            [job] = await first.claim(max_jobs=1)
+            assert job.attempt == 0
+            await first.close()
+            working = asyncio.create_task(whole.desk.run())
+            assert (await asking).status_code == 200
+            whole.desk.drain()
+            await working
+
+    recorder = Recorder()
+    asyncio.run(scenario(recorder))
+    [solved] = recorder.named("solve")
+    [enqueued] = recorder.named("enqueue")
+    assert solved.parent is not None
+    assert enqueued.context is not None
+    assert solved.parent.span_id == enqueued.context.span_id
+    assert [event.name for event in solved.events] == ["redelivered"]
+    assert solved.attributes is not None
+    assert solved.attributes["gram.attempt"] == 1
+
+
+def test_what_was_handed_back_and_what_was_refused_end_too(lane: Lane) -> None:
+    async def scenario(recorder: Recorder) -> None:
+        async with open_whole(lane, recorder.tracer()) as whole:
+            working = asyncio.create_task(whole.desk.run())
+            await until_ready(whole)
+            wrong = {"puzzle": "sudoku", "grid": "11" + GRID[2:]}
+            for job in (make_job(model="unknown"), make_job(body=wrong)):
+                await whole.store.submit(job)
+                await whole.store.wait(job.id, timeout_s=20.0)
+            await whole.store.submit(make_job(width=512, halt="never"))
+            await until(whole, lambda stats: stats.num_running == 1)
+            whole.desk.drain()
+            whole.desk.drain()
+            await working
+
+    recorder = Recorder()
+    asyncio.run(scenario(recorder))
+    ends = [(span.attributes or {})["gram.outcome"] for span in recorder.named("solve")]
+    assert ends == ["model_unknown", "puzzle_invalid", "handed_back"]
+    failed = [span.name for span in recorder.spans if span.status.status_code.name == "ERROR"]
+    assert failed == ["solve", "solve"]
+
+
+def make_job(*, model: str = MODEL, body: Any = None, **options: Any) -> Job:
+    return Job(
+        id=secrets.token_hex(4),
+        puzzle="sudoku",
+        task=MODEL,
+        model=model,
+        body=body or {"puzzle": "sudoku", "grid": GRID},
+        options=SolveOptions(model=model, seed=1, **options),
+        submitted_s=time.time(),
+    )
+
+
+def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(lane: Lane) -> None:
+    async def scenario(recorder: Recorder) -> int:
+        async with open_whole(lane, recorder.tracer()) as whole:
+            first = whole.store.connect("first")
+            await first.report(whole.report(WorkerState.READY))
+            await whole.store.submit(make_job(width=1024))
+            return (await whole.client.post("/solve", content=GRID)).status_code
+
+    recorder = Recorder()
+    assert asyncio.run(scenario(recorder)) == 429
+    [enqueued], [request] = recorder.named("enqueue"), recorder.named("POST /solve")
+    assert (enqueued.attributes or {})["error.type"] == QueueFull.code
+    assert enqueued.status.description is None
+    assert not enqueued.events
+    # The caller's trouble is no failure of the server.
+    assert request.status.is_unset
+
+
+def test_a_tracer_that_samples_nothing_records_nothing_and_still_passes_the_trace_on(
+    lane: Lane,
+) -> None:
+    async def scenario(recorder: Recorder) -> list[Job]:
+        async with open_whole(lane, recorder.tracer()) as whole:
+            first = whole.store.connect("first")
+            await first.report(whole.report(WorkerState.READY))
+            headers = {"traceparent": PARENT}
+            asking = asyncio.create_task(whole.client.post("/solve", content=GRID, headers=headers))
+            jobs = await first.claim(max_jobs=1)
+            asking.cancel()
+            await asyncio.wait((asking,))
+            return jobs
+
+    recorder = Recorder(sampler=sampling.ALWAYS_OFF)
+    [job] = asyncio.run(scenario(recorder))
+    assert recorder.spans == ()
+    context = TraceContext.read(job.traceparent)
+    assert context is not None
+    assert (context.trace_id, context.is_sampled) == (PARENT.split("-")[1], False)
+
+
+def test_probes_are_not_traced(lane: Lane) -> None:
+    async def scenario(recorder: Recorder) -> None:
+        async with open_whole(lane, recorder.tracer()) as whole:
+            for path in ("/livez", "/readyz", "/startupz", "/metrics", "/models", "/nowhere/7"):
+                await whole.client.get(path)
+
+    recorder = Recorder()
+    asyncio.run(scenario(recorder))
+    # A path that is no route gives no name: there is no end to such paths.
+    assert [span.name for span in recorder.spans] == ["GET /models", "GET"]
+
+
+HEX = "0123456789abcdef"
+ID = st.text(HEX, min_size=1, max_size=33)
+
+
+@given(
+    version=st.sampled_from(["00", "01", "cc", "ff", "0", "FF", ""]),
+    trace_id=st.text(HEX, min_size=32, max_size=32) | ID,
+    span_id=st.text(HEX, min_size=16, max_size=16) | ID,
+    flags=st.sampled_from(["00", "01", "02", "03", "ff", "1", "zz", ""]),
+    more=st.sampled_from(["", "-", "-x", "-00", "x"]),
+)
+@example(version="00", trace_id="0" * 32, span_id="1" * 16, flags="01", more="")
+@example(version="00", trace_id="1" * 32, span_id="0" * 16, flags="01", more="")
+@example(version="00", trace_id="A" * 32, span_id="1" * 16, flags="01", more="")
+def test_a_caller_is_read_as_opentelemetry_reads_it(
+    version: str, trace_id: str, span_id: str, flags: str, more: str
+) -> None:
+    text = f"{version}-{trace_id}-{span_id}-{flags}{more}"
+    carried = TraceContextTextMapPropagator().extract({"traceparent": text})
+    theirs = otel.get_current_span(carried).get_span_context()
+    ours = TraceContext.read(text)
+    assert (ours is not None) == theirs.is_valid
+    if ours is not None:
+        assert int(ours.trace_id, 16) == theirs.trace_id
+        assert int(ours.span_id, 16) == theirs.span_id
+        assert ours.is_sampled == theirs.trace_flags.sampled
+
+
+@pytest.mark.parametrize(
+    ("state", "kept"),
+    [
+        ("a=1,b=2", "a=1,b=2"),
+        (" a=1 , ,b=2 ", "a=1,b=2"),
+        ("nonsense", ""),
+        ("a=1,=", ""),
+        ("a=\x00", ""),
+        ("a=" + "x" * 600, ""),
+        (None, ""),
+    ],
+)
+def test_what_vendors_carry_along_is_kept_or_left_out_whole(state: str | None, kept: str) -> None:
+    context = TraceContext.read(PARENT, state)
+    assert context is not None
+    assert (context.parent, context.state) == (PARENT, kept)
+
+
+def test_a_job_written_before_there_were_traces_is_read() -> None:
+    data = from_bytes(to_bytes(dump_job(make_job())))
+    for name in ("request_id", "traceparent", "tracestate"):
+        del data[name]
+    job = load_job(data)
+    assert (job.request_id, job.traceparent, job.tracestate) == (None, None, None)
+    assert job.log_ids == {"job_id": job.id}
+
+
+ON = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_on"),
+    [
+        ({}, False),
+        (ON, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9"}, True),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        ({**ON, "OTEL_TRACES_EXPORTER": "none"}, False),
+        ({**ON, "OTEL_SDK_DISABLED": "true"}, False),
+        ({**ON, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, True),
+    ],
+)
+def test_the_standard_names_switch_traces_on(environ: dict[str, str], is_on: bool) -> None:
+    assert is_wanted(environ) == is_on
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"OTEL_TRACES_EXPORTER": "zipkin"}, {**ON, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}],
+)
+def test_what_cannot_be_sent_stops_the_start(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="must be"):
+        open_tracer("gram-server", environ=environ)
+
+
+def test_a_collector_that_is_gone_does_not_keep_a_process_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    tracer = open_tracer("gram-server")
+    assert isinstance(tracer, RecordingTracer)
+    with tracer.span("lost"):
+        pass
+    started_s = time.monotonic()
+    tracer.close()
+    assert time.monotonic() - started_s < 5.0
+
+
+def test_lines_carry_the_ids_of_what_they_are_about_and_tasks_do_not_mix_them() -> None:
+    def line() -> dict[str, Any]:
+        record = logging.LogRecord("x", logging.INFO, "", 0, "words", (), None)
+        found: dict[str, Any] = json.loads(JsonFormatter().format(record))
+        return {name: found[name] for name in found if name.endswith("_id")}
+
+    async def request(number: str) -> list[dict[str, Any]]:
+        with logged_with(request_id=number, trace_id=None):
+            await asyncio.sleep(0.001)
+            before = line()
+            await asyncio.create_task(accept(number))
+            return [before, line()]
+
+    async def accept(number: str) -> None:
+        also_logged_with(job_id=f"job-{number}")
+
+    async def scenario() -> list[list[dict[str, Any]]]:
+        return list(await asyncio.gather(*(request(number) for number in "ab")))
+
+    assert asyncio.run(scenario()) == [
+        [{"request_id": name}, {"request_id": name, "job_id": f"job-{name}"}] for name in "ab"
+    ]
+    assert line() == {}
