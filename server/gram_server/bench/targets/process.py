@@ -52,7 +52,10 @@ class Started(NamedTuple):
 def running(
     contender: Contender, *, models: Sequence[str], num_threads: int, log: Path, timeout_s: float
 ) -> Iterator[Started]:
-    """Run a server for as long as the context is open."""
+    """Run a server for as long as the context is open, or until SIGTERM ends this process.
+
+    Only in the main thread.
+    """
     port = _free_port()
     command = [sys.executable, *contender.arguments, "--port", str(port)]
     command += ["--num-threads", str(num_threads)]
@@ -60,17 +63,26 @@ def running(
     # All of them wait for their threads alike: see the command line's own setting.
     environment = {**os.environ, "GOMP_SPINCOUNT": "3000", **contender.environment}
     started_s = time.perf_counter()
+    told: list[int] = []
+    # Between its start and our care for it the server must not be left alone.
+    previous = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     url = f"http://127.0.0.1:{port}"
     try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        if told:
+            sys.exit(1)
         _wait_ready(process, url + contender.health, contender.name)
         target = Target(url=url, form=contender.form, timeout_s=timeout_s)
         yield Started(target, process.pid, time.perf_counter() - started_s)
     finally:
+        # Told twice, this goes on with what it is about.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _end(process)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _wait_ready(process: "subprocess.Popen[bytes]", url: str, name: str) -> None:
