@@ -63,7 +63,8 @@ class Supervisor:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), self._patience.stop_s)
+            async with asyncio.timeout(self._patience.stop_s):
+                await self._process.wait()
         except TimeoutError:
             logger.warning("worker pid=%d does not stop: killed", self._process.pid)
             self._process.kill()

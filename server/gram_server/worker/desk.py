@@ -144,9 +144,10 @@ class Desk:
         if max_jobs > 0 and (room is None or room > 0):
             return await self._store.claim(max_jobs=max_jobs, max_width=room)
         self._changed.clear()
+        # Not ``wait_for``: before Python 3.12 it loses a cancellation that comes with the change.
         with suppress(TimeoutError):
-            look_s = None if room is None else FULL_LOOK_S
-            await asyncio.wait_for(self._changed.wait(), look_s)
+            async with asyncio.timeout(None if room is None else FULL_LOOK_S):
+                await self._changed.wait()
         if self._is_full() and len(self._held) < MAX_SHARING_JOBS:
             return await self._store.claim(max_jobs=1, can_wait=False)
         return []
@@ -305,7 +306,8 @@ class Desk:
             # The first job after a pause, and the order to drain, are told of at once.
             self._news.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), interval_s)
+                async with asyncio.timeout(interval_s):
+                    await self._news.wait()
 
     async def _wait_until_drained(self, claims: "asyncio.Task[None]") -> None:
         """Return once told to drain and out of work, time or patience."""
@@ -317,7 +319,8 @@ class Desk:
         claims.cancel()
         await asyncio.gather(claims, return_exceptions=True)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wait_until_idle(), self._drain_s)
+            async with asyncio.timeout(self._drain_s):
+                await self._wait_until_idle()
 
     async def _wait_until_idle(self) -> None:
         hurry = asyncio.create_task(self._hurry.wait())

@@ -196,6 +196,30 @@ def test_a_second_order_to_drain_hands_everything_back_at_once(
     asyncio.run(scenario())
 
 
+def test_a_full_desk_is_drained_wherever_it_waits(
+    store: Any, make_job: Any, make_end: Any, guessing_model: Any
+) -> None:
+    async def scenario(delay_s: float) -> None:
+        rooms = iter([1])
+        async with _open(
+            store, guessing_model, drain_s=60.0, room=lambda: next(rooms, 0)
+        ) as office:
+            await office.claim(make_job())
+            await asyncio.sleep(FULL_LOOK_S + delay_s)
+            office.desk.drain()
+            office.desk.put([make_end(grids=[(SOLVED, 1)])])
+            async with asyncio.timeout(5.0):
+                await asyncio.shield(office.running)
+            assert list(store.completed) == ["a"]
+
+    async def scenarios() -> None:
+        for number in range(20):
+            store.completed.clear()
+            await scenario(number * FULL_LOOK_S / 20)
+
+    asyncio.run(scenarios())
+
+
 def test_a_lost_store_ends_the_desk(store: Any, guessing_model: Any) -> None:
     async def scenario() -> None:
         store.is_lost = True
