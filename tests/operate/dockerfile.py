@@ -98,24 +98,11 @@ class Rehearsal:
                 place.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, place)
             elif source_root is self.context:
-                self._copy_context(place)
+                copy_context(self.context, place)
             else:
                 # A virtual environment knows its own place.
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to(path)
-
-    def _copy_context(self, place: Path) -> None:
-        """Copy what .dockerignore lets through."""
-        for line in (self.context / ".dockerignore").read_text().splitlines():
-            if not line.startswith("!"):
-                continue
-            source, target = self.context / line[1:], place / line[1:]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(source, target, ignore=ignored)
-            else:
-                shutil.copy2(source, target)
 
     def _run(self, text: str, root: Path, environment: dict[str, str]) -> None:
         command = MOVED.sub(lambda match: f"{root}/{match[1]}", text)
@@ -127,6 +114,20 @@ class Rehearsal:
             text=True,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def copy_context(context: Path, place: Path) -> None:
+    """Copy what .dockerignore lets through."""
+    for line in (context / ".dockerignore").read_text().splitlines():
+        if not line.startswith("!"):
+            continue
+        source, target = context / line[1:], place / line[1:]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, target, ignore=ignored)
+        else:
+            shutil.copy2(source, target)
 
 
 def entry(stage: Stage, root: Path) -> list[str]:

@@ -260,6 +260,17 @@ def test_files_are_those_of_the_other_ways_to_run_it() -> None:
     }
 
 
+def test_no_template_is_without_effect() -> None:
+    entry = {"name": "ada", "sha256": "0" * 64, "scopes": ["solve"]}
+    sets = [example(name) for name in EXAMPLES]
+    sets.append({"redis": {"url": "redis://r"}, "api": {"keys": {"entries": [entry]}}})
+    texts = [rendered_texts(values).items() for values in sets]
+    useful = {name for several in texts for name, text in several if text.strip()}
+    assert useful == {name for several in texts for name, _ in several}
+    templates = {path.name for path in (CHART / "templates").rglob("*") if path.suffix != ".tpl"}
+    assert templates - {"tests"} == {name.rpartition("/")[2] for name in useful}
+
+
 def test_pods_are_replaced_when_a_setting_or_the_redis_changes() -> None:
     def sums(**values: Any) -> list[dict[str, str]]:
         rendered = render({"redis": {"url": "redis://r"}} | values)

@@ -138,6 +138,51 @@ def test_services_name_pinned_images_files_that_exist_and_profiles() -> None:
     assert profiles == {"cpu", "gpu"}
 
 
+def test_prometheus_scrapes_services_that_there_are_and_reads_rules_that_there_are() -> None:
+    config = yaml.safe_load((DOCKER / "prometheus/prometheus.yml").read_text())
+    for name in config["rule_files"]:
+        assert (DOCKER / "prometheus" / name).exists()
+    ports = {8000: {"api"}, 9100: {"worker-cpu", "worker-gpu"}}
+    scraped = [job["dns_sd_configs"][0] for job in config["scrape_configs"]]
+    assert {each["port"]: set(each["names"]) for each in scraped} == ports
+    for names in ports.values():
+        for name in names:
+            assert service(name)["profiles"]
+    for name in ports[9100]:
+        assert "9100" in service(name)["command"]
+
+
+def test_grafana_finds_its_dashboards_and_the_dashboards_their_data() -> None:
+    provisioning = DOCKER / "grafana/provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())[
+        "datasources"
+    ]
+    assert source["url"] == "http://prometheus:9090"
+    assert service("prometheus")["ports"][0].endswith(":9090:9090")
+    (provider,) = yaml.safe_load((provisioning / "dashboards/gram-server.yaml").read_text())[
+        "providers"
+    ]
+    folder = provider["options"]["path"]
+    assert f"./grafana/dashboards:{folder}:ro" in service("grafana")["volumes"]
+    home = service("grafana")["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    dashboard = DOCKER / "grafana/dashboards" / Path(home).name
+    assert home == f"{folder}/{dashboard.name}"
+    panels = json.loads(dashboard.read_text())["panels"]
+    assert {panel["datasource"]["uid"] for panel in panels if "targets" in panel} == {source["uid"]}
+
+
+def test_every_file_is_named_by_a_test() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    chart = DOCKER / "kubernetes/gram-server"
+    files = {path for path in DOCKER.rglob("*") if path.is_file() and not path.is_symlink()}
+    # Templates are rendered all at once, and none of them is without effect; see the chart's tests.
+    alone = {path for path in files if not path.is_relative_to(chart / "templates")}
+    named = {
+        path for path in alone if path.is_relative_to(chart / "examples") or path.name in tests
+    }
+    assert alone == named
+
+
 @pytest.mark.redis
 @pytest.mark.slow
 def test_redis_takes_the_configuration_and_loses_nothing(start_redis: StartRedis) -> None:

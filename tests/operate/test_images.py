@@ -1,0 +1,160 @@
+"""The images, built in clean roots and run as containers would be: make images."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.conftest import free_port
+from tests.operate.clean_root import CleanRoots
+from tests.operate.dockerfile import read
+
+ROOT = Path(__file__).parents[2]
+_, STAGES = read(ROOT / "docker/Dockerfile")
+PUZZLE = "1.34341221434321"
+SOLUTION = "1234341221434321"
+
+pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
+
+
+@pytest.fixture(scope="module")
+def roots() -> CleanRoots:
+    if os.geteuid() or shutil.which("debootstrap") is None:
+        pytest.skip("needs root, and debootstrap: install it to run this test")
+    return CleanRoots(stages=STAGES, context=ROOT, folder=ROOT / "build/images")
+
+
+def built(roots: CleanRoots, target: str) -> Path:
+    """Build a stage, and say how long it took and how large what we add is."""
+    started_s = time.monotonic()
+    root = roots.build(target)
+    size = subprocess.run(
+        ["du", "--summarize", "--block-size=1M", str(root / "opt/gram")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    took_s = time.monotonic() - started_s
+    say(f"{target}: built in {took_s:.0f} s, /opt/gram has {size.stdout.split()[0]} MiB")
+    return root
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def container(
+    roots: CleanRoots, target: str, folder: Path, arguments: Sequence[str], **settings: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a container of a stage, and end it as its supervisor would."""
+    words = [*json.loads(STAGES[target].last("ENTRYPOINT") or ""), *arguments]
+    log = folder / f"{target}.log"
+    with log.open("wb") as output:
+        command = roots.command(target, words, folder / "volumes", **settings)
+        running = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            yield running
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(60.0) == 0, log.read_text()
+        except BaseException:
+            say(log.read_text())
+            raise
+        finally:
+            running.kill()
+            running.wait()
+
+
+def wait_for(condition: Callable[[], bool], running: "subprocess.Popen[bytes]") -> float:
+    started_s = time.monotonic()
+    while not condition():
+        assert running.poll() is None, "it ended"
+        assert time.monotonic() < started_s + 300.0, "it never comes so far"
+        time.sleep(0.2)
+    return time.monotonic() - started_s
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5.0).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def is_healthy(roots: CleanRoots, target: str, folder: Path, port: int) -> bool:
+    """Ask as the image's own health check does."""
+    words = json.loads((STAGES[target].last("HEALTHCHECK") or "").partition("CMD ")[2])
+    words[-1] = words[-1].replace(":8000", f":{port}")
+    command = roots.command(target, words, folder / "volumes")
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def check_work(url: str) -> None:
+    reply = httpx.post(f"{url}/solve?width=4", content=PUZZLE, timeout=60.0).json()
+    assert [solution["answer"] for solution in reply["solutions"]] == [SOLUTION]
+
+
+def check_cannot_write(roots: CleanRoots, target: str, folder: Path) -> None:
+    for place in ("/opt/gram", "/etc", "/root"):
+        command = roots.command(target, ["touch", f"{place}/new"], folder / "volumes")
+        assert subprocess.run(command, capture_output=True).returncode != 0
+    assert (
+        subprocess.run(
+            roots.command(target, ["touch", "/tmp/new"], folder / "volumes"), capture_output=True
+        ).returncode
+        == 0
+    )
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_an_image_with_its_engine_solves_as_anybody_on_a_root_it_cannot_write_to(
+    roots: CleanRoots, tmp_path: Path, target: str
+) -> None:
+    root = built(roots, target)
+    check_cannot_write(roots, target, tmp_path)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    arguments = json.loads(STAGES[target].last("CMD") or "")
+    settings = {"GRAM_SERVER_PORT": str(port), "GRAM_SERVER_NUM_THREADS": "1"}
+    with container(roots, target, tmp_path, arguments, **settings) as running:
+        alive_s = wait_for(lambda: is_healthy(roots, target, tmp_path, port), running)
+        ready_s = alive_s + wait_for(lambda: answers(f"{url}/readyz"), running)
+        check_work(url)
+    say(f"{target}: healthy after {alive_s:.1f} s, ready after {ready_s:.1f} s")
+    assert any(root.glob("opt/gram/lib/*/site-packages/torch"))
+
+
+@pytest.mark.redis
+def test_the_api_image_and_a_worker_of_the_cpu_image_solve_together(
+    roots: CleanRoots, tmp_path: Path, redis_url: str
+) -> None:
+    api = built(roots, "api")
+    built(roots, "cpu")
+    assert not any(api.glob("opt/gram/lib/*/site-packages/torch"))
+    check_cannot_write(roots, "api", tmp_path)
+    services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+    store = services["api"]["environment"]["GRAM_SERVER_STORE"]
+    command = [word.replace(store, redis_url) for word in services["worker-cpu"]["command"]]
+    metrics, port = free_port(), free_port()
+    command = [word.replace("9100", str(metrics)) for word in command]
+    url = f"http://127.0.0.1:{port}"
+    settings = {"GRAM_SERVER_PORT": str(port), "GRAM_SERVER_STORE": redis_url}
+    arguments = json.loads(STAGES["api"].last("CMD") or "")
+    with (
+        container(roots, "api", tmp_path, arguments, **settings) as server,
+        container(roots, "cpu", tmp_path, command, GRAM_SERVER_NUM_THREADS="1") as worker,
+    ):
+        wait_for(lambda: is_healthy(roots, "api", tmp_path, port), server)
+        wait_for(lambda: answers(f"{url}/readyz"), worker)
+        check_work(url)
+        assert "gram_slots_alive" in httpx.get(f"http://127.0.0.1:{metrics}/metrics").text
