@@ -25,7 +25,8 @@ GRID = "1.34341221434321"
 """No other text in a log looks like it."""
 CONTENT = (GRID, "1234341221434321", "1, 0, 3, 4", "[1, 2, 3, 4]", "1134341221434321", "34341")
 ERROR = Status.StatusCode.STATUS_CODE_ERROR
-WAIT_S = 60.0
+START_S = 60.0
+WAIT_S = 20.0
 
 
 class Seen(NamedTuple):
@@ -76,8 +77,10 @@ def _value(value: Any) -> Any:
     return getattr(value, value.WhichOneof("value"))
 
 
-def wait_for(condition: Callable[[], bool], explain: Callable[[], str]) -> None:
-    end_s = time.monotonic() + WAIT_S
+def wait_for(
+    condition: Callable[[], bool], explain: Callable[[], str], *, timeout_s: float = WAIT_S
+) -> None:
+    end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, explain()
         time.sleep(0.02)
@@ -95,15 +98,23 @@ class Running:
         texts = self.log.read_text().splitlines(keepends=True)
         return [json.loads(text) for text in texts if text.endswith("\n")]
 
+    def line(self, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the only line of a kind, which may be a moment behind what it is about."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.lines if is_wanted(line)]
+
+        wait_for(lambda: bool(found()), self.log.read_text, timeout_s=START_S)
+        [line] = found()
+        return line
+
+    def access(self, request_id: str) -> dict[str, Any]:
+        """Return the line about a request that has its answer."""
+        return self.line(lambda line: line.get("request_id") == request_id and "status" in line)
+
     def url(self) -> str:
         words = "listening on "
-
-        def found() -> list[str]:
-            messages = (str(line["message"]) for line in self.lines)
-            return [text.removeprefix(words) for text in messages if text.startswith(words)]
-
-        wait_for(lambda: bool(found()), self.log.read_text)
-        return found()[0]
+        return str(self.line(lambda line: words in line["message"])["message"]).removeprefix(words)
 
 
 @dataclass(slots=True)
@@ -181,7 +192,11 @@ def site(
 
 
 def wait_until_ready(url: str) -> None:
-    wait_for(lambda: httpx.get(f"{url}/readyz").is_success, lambda: httpx.get(f"{url}/readyz").text)
+    wait_for(
+        lambda: httpx.get(f"{url}/readyz").is_success,
+        lambda: httpx.get(f"{url}/readyz").text,
+        timeout_s=START_S,
+    )
 
 
 def start(log: Path, arguments: tuple[str, ...], environ: dict[str, str]) -> Running:
@@ -292,11 +307,10 @@ def test_a_server_without_opentelemetry_passes_the_trace_on(site: Site) -> None:
     spans = site.collector.trace(caller.trace_id, until=is_whole(1, 6))
     assert {span.service for span in spans} == {"gram-worker"}
     assert {span.parent_id for span in spans if span.name in ("queue", "solve")} == {caller.span_id}
-    lines = site.running["blind"].lines
-    assert [line for line in lines if "gram-server[otel]" in line["message"]]
-    [access] = [line for line in lines if line.get("request_id") == "blind-request"]
+    access = site.running["blind"].access("blind-request")
     assert access["trace_id"] == caller.trace_id
     assert "span_id" not in access
+    assert site.running["blind"].line(lambda line: "gram-server[otel]" in line["message"])
 
 
 @pytest.mark.parametrize("flags", ["00", "xx"])
@@ -308,7 +322,7 @@ def test_a_caller_that_records_nothing_or_says_nonsense_is_answered_all_the_same
     request_id = secrets.token_hex(8)
     headers = {**caller.headers, "X-Request-ID": request_id}
     assert httpx.post(url, content=GRID, headers=headers).status_code == 200
-    [access] = _about(site.running["api"], request_id)
+    access = site.running["api"].access(request_id)
     if flags == "xx":
         # A trace of its own.
         site.collector.trace(access["trace_id"], until=is_whole(1, len(SPANS)))
@@ -316,35 +330,28 @@ def test_a_caller_that_records_nothing_or_says_nonsense_is_answered_all_the_same
     assert caller.trace_id not in site.collector.spans
 
 
-def test_every_line_about_a_request_or_a_job_carries_its_ids(site: Site) -> None:
+@pytest.mark.parametrize(("way", "worker"), [("api", "worker"), ("alone", "alone")])
+def test_every_line_about_a_request_or_a_job_carries_its_ids(
+    site: Site, way: str, worker: str
+) -> None:
     caller = new_caller()
-    for way, who in (("api", "worker"), ("alone", "alone")):
-        headers = {**caller.headers, "X-Request-ID": f"to-{way}"}
-        url = f"{site.urls[way]}/solve?width=1"
-        job_id = httpx.post(url, content=GRID, headers=headers).json()["id"]
-        [access] = [line for line in _about(site.running[way], f"to-{way}") if "status" in line]
-        assert access["message"] == "POST /solve 200"
-        assert (access["method"], access["route"], access["status"]) == ("POST", "/solve", 200)
-        assert access["duration_ms"] > 0
-        assert (access["job_id"], access["trace_id"]) == (job_id, caller.trace_id)
-        words = f"job={job_id} state"
-        ended = [line for line in site.running[who].lines if words in line["message"]]
-        assert ended
-        for line in ended:
-            assert line["job_id"] == job_id
-            assert (line["request_id"], line["trace_id"]) == (f"to-{way}", caller.trace_id)
-        spans = site.collector.trace(caller.trace_id, until=is_whole(1 + (way == "alone"), 8))
-        assert access["span_id"] in {span.span_id for span in spans}
+    headers = {**caller.headers, "X-Request-ID": f"to-{way}"}
+    response = httpx.post(f"{site.urls[way]}/solve?width=1", content=GRID, headers=headers)
+    job_id = response.json()["id"]
+    access = site.running[way].access(f"to-{way}")
+    assert access["message"] == "POST /solve 200"
+    assert (access["method"], access["route"], access["status"]) == ("POST", "/solve", 200)
+    assert access["duration_ms"] > 0
+    assert (access["job_id"], access["trace_id"]) == (job_id, caller.trace_id)
+    words = f"job={job_id} state=done"
+    ended = site.running[worker].line(lambda line: words in line["message"])
+    assert ended["job_id"] == job_id
+    assert (ended["request_id"], ended["trace_id"]) == (f"to-{way}", caller.trace_id)
+    site.collector.trace(caller.trace_id, until=lambda spans: access["span_id"] in ids(spans))
 
 
-def _about(running: Running, request_id: str) -> list[dict[str, Any]]:
-    """Return the lines about a request, of which the last may be a moment behind its answer."""
-
-    def found() -> list[dict[str, Any]]:
-        return [line for line in running.lines if line.get("request_id") == request_id]
-
-    wait_for(lambda: bool(found()), running.log.read_text)
-    return found()
+def ids(spans: list[Seen]) -> set[str]:
+    return {span.span_id for span in spans}
 
 
 def test_no_line_holds_a_puzzle_or_an_answer(site: Site) -> None:

@@ -163,6 +163,21 @@ def test_one_connected_trace_through_the_store_in_memory(lane: Lane) -> None:
     assert {span.name for span in recorder.spans} >= {"queue", "engine", "steps", "store result"}
 
 
+def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(lane: Lane) -> None:
+    async def scenario(recorder: Recorder) -> httpx.Response:
+        async with open_whole(lane, recorder.tracer()) as whole:
+            accept = {"accept": "text/event-stream"}
+            return await solve(whole, "width=4&count=exact", traceparent=PARENT, **accept)
+
+    recorder = Recorder()
+    assert "event: done" in asyncio.run(scenario(recorder)).text
+    [solved], [search] = recorder.named("solve"), recorder.named("exact search")
+    assert search.parent == solved.context
+    assert {span.context.trace_id for span in recorder.spans if span.context} == {
+        int(PARENT.split("-")[1], 16)
+    }
+
+
 def test_a_job_that_lost_its_worker_stays_in_its_trace(lane: Lane) -> None:
     async def scenario(recorder: Recorder) -> None:
         async with open_whole(lane, recorder.tracer()) as whole:
