@@ -1,8 +1,6 @@
 """API, store, worker and engine in one process, with the spans in a list."""
 
 import asyncio
-import json
-import logging
 import secrets
 import threading
 import time
@@ -13,25 +11,20 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from opentelemetry import trace as otel
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gram_server.app import create_app
 from gram_server.engine import EngineEvent
-from gram_server.errors import ConfigError, QueueFull
+from gram_server.errors import QueueFull
 from gram_server.job import Job, ModelReport, SolveOptions, WorkerReport, WorkerState
 from gram_server.jobs.codec import dump_job, from_bytes, load_job, to_bytes
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import QueueStats
-from gram_server.logs import JsonFormatter, also_logged_with, logged_with
 from gram_server.settings import EngineConfig, QueueConfig, Settings
-from gram_server.tracing import TraceContext, Tracer, open_tracer
-from gram_server.tracing.choice import is_wanted
+from gram_server.tracing import TraceContext, Tracer
 from gram_server.tracing.recording import RecordingTracer
 from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import EngineLoop, Stop
@@ -292,52 +285,6 @@ def test_probes_are_not_traced(lane: Lane) -> None:
     assert [span.name for span in recorder.spans] == ["GET /models", "GET"]
 
 
-HEX = "0123456789abcdef"
-ID = st.text(HEX, min_size=1, max_size=33)
-
-
-@given(
-    version=st.sampled_from(["00", "01", "cc", "ff", "0", "FF", ""]),
-    trace_id=st.text(HEX, min_size=32, max_size=32) | ID,
-    span_id=st.text(HEX, min_size=16, max_size=16) | ID,
-    flags=st.sampled_from(["00", "01", "02", "03", "ff", "1", "zz", ""]),
-    more=st.sampled_from(["", "-", "-x", "-00", "x"]),
-)
-@example(version="00", trace_id="0" * 32, span_id="1" * 16, flags="01", more="")
-@example(version="00", trace_id="1" * 32, span_id="0" * 16, flags="01", more="")
-@example(version="00", trace_id="A" * 32, span_id="1" * 16, flags="01", more="")
-def test_a_caller_is_read_as_opentelemetry_reads_it(
-    version: str, trace_id: str, span_id: str, flags: str, more: str
-) -> None:
-    text = f"{version}-{trace_id}-{span_id}-{flags}{more}"
-    carried = TraceContextTextMapPropagator().extract({"traceparent": text})
-    theirs = otel.get_current_span(carried).get_span_context()
-    ours = TraceContext.read(text)
-    assert (ours is not None) == theirs.is_valid
-    if ours is not None:
-        assert int(ours.trace_id, 16) == theirs.trace_id
-        assert int(ours.span_id, 16) == theirs.span_id
-        assert ours.is_sampled == theirs.trace_flags.sampled
-
-
-@pytest.mark.parametrize(
-    ("state", "kept"),
-    [
-        ("a=1,b=2", "a=1,b=2"),
-        (" a=1 , ,b=2 ", "a=1,b=2"),
-        ("nonsense", ""),
-        ("a=1,=", ""),
-        ("a=\x00", ""),
-        ("a=" + "x" * 600, ""),
-        (None, ""),
-    ],
-)
-def test_what_vendors_carry_along_is_kept_or_left_out_whole(state: str | None, kept: str) -> None:
-    context = TraceContext.read(PARENT, state)
-    assert context is not None
-    assert (context.parent, context.state) == (PARENT, kept)
-
-
 def test_a_job_written_before_there_were_traces_is_read() -> None:
     data = from_bytes(to_bytes(dump_job(make_job())))
     for name in ("request_id", "traceparent", "tracestate"):
@@ -345,69 +292,3 @@ def test_a_job_written_before_there_were_traces_is_read() -> None:
     job = load_job(data)
     assert (job.request_id, job.traceparent, job.tracestate) == (None, None, None)
     assert job.log_ids == {"job_id": job.id}
-
-
-ON = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-
-
-@pytest.mark.parametrize(
-    ("environ", "is_on"),
-    [
-        ({}, False),
-        (ON, True),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9"}, True),
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
-        ({**ON, "OTEL_TRACES_EXPORTER": "none"}, False),
-        ({**ON, "OTEL_SDK_DISABLED": "true"}, False),
-        ({**ON, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, True),
-    ],
-)
-def test_the_standard_names_switch_traces_on(environ: dict[str, str], is_on: bool) -> None:
-    assert is_wanted(environ) == is_on
-
-
-@pytest.mark.parametrize(
-    "environ",
-    [{"OTEL_TRACES_EXPORTER": "zipkin"}, {**ON, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}],
-)
-def test_what_cannot_be_sent_stops_the_start(environ: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="must be"):
-        open_tracer("gram-server", environ=environ)
-
-
-def test_a_collector_that_is_gone_does_not_keep_a_process_from_ending(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    tracer = open_tracer("gram-server")
-    assert isinstance(tracer, RecordingTracer)
-    with tracer.span("lost"):
-        pass
-    started_s = time.monotonic()
-    tracer.close()
-    assert time.monotonic() - started_s < 5.0
-
-
-def test_lines_carry_the_ids_of_what_they_are_about_and_tasks_do_not_mix_them() -> None:
-    def line() -> dict[str, Any]:
-        record = logging.LogRecord("x", logging.INFO, "", 0, "words", (), None)
-        found: dict[str, Any] = json.loads(JsonFormatter().format(record))
-        return {name: found[name] for name in found if name.endswith("_id")}
-
-    async def request(number: str) -> list[dict[str, Any]]:
-        with logged_with(request_id=number, trace_id=None):
-            await asyncio.sleep(0.001)
-            before = line()
-            await asyncio.create_task(accept(number))
-            return [before, line()]
-
-    async def accept(number: str) -> None:
-        also_logged_with(job_id=f"job-{number}")
-
-    async def scenario() -> list[list[dict[str, Any]]]:
-        return list(await asyncio.gather(*(request(number) for number in "ab")))
-
-    assert asyncio.run(scenario()) == [
-        [{"request_id": name}, {"request_id": name, "job_id": f"job-{name}"}] for name in "ab"
-    ]
-    assert line() == {}
