@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
@@ -109,10 +109,8 @@ class RedisConnection:
         if self._abandoned:
             await asyncio.wait(set(self._abandoned), timeout=BLOCK_S)
         for client in (self._commands, self._blocking):
-            try:
-                await client.aclose()
-            except (RedisError, OSError) as error:
-                logger.debug("a connection did not close in time: %r", error)
+            for each in (*_sentinels(client), client):
+                await _close(each)
 
     async def _run(self, client: Client, name: str, arguments: tuple[Argument, ...]) -> Any:
         rest = (1, self.keys.prefix, self.clock.argument(), *arguments)
@@ -185,6 +183,19 @@ class Clock:
     def is_shared(self) -> bool:
         """Whether times of this host have to be translated."""
         return True
+
+
+async def _close(client: Client) -> None:
+    try:
+        await client.aclose()
+    except (RedisError, OSError) as error:
+        logger.debug("a connection did not close in time: %r", error)
+
+
+def _sentinels(client: Client) -> list[Redis]:
+    """Return the clients that ask who is master, which no closing of the master's closes."""
+    pool = getattr(client, "connection_pool", None)
+    return list(pool.sentinel_manager.sentinels) if isinstance(pool, SentinelConnectionPool) else []
 
 
 async def _evaluate(client: Client, wanted: Script, arguments: tuple[Argument, ...]) -> Any:
