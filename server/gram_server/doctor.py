@@ -20,6 +20,7 @@ from gram_core.errors import CoreError
 from gram_server.errors import ServerError
 from gram_server.settings import Settings
 from gram_server.shown_settings import without_secrets
+from gram_server.tracing.choice import is_wanted
 
 MIN_OPEN_FILES = 4096
 MIN_REDIS = (7, 0)
@@ -48,6 +49,7 @@ def examine(settings: Settings) -> list[Finding]:
         _listening,
         _key_file,
         _store,
+        _traces,
     )
     return [finding for look in looks for finding in look(settings)]
 
@@ -210,3 +212,17 @@ async def _ask_redis(settings: Settings) -> Mapping[str, Any]:
         return text
     lines = (line.partition(":") for line in text.decode().splitlines())
     return {name: value for name, colon, value in lines if colon}
+
+
+def _traces(settings: Settings) -> Iterator[Finding]:
+    try:
+        if not is_wanted(os.environ):
+            yield Finding("traces", "ok", "not asked for by OTEL_EXPORTER_OTLP_ENDPOINT")
+            return
+        # Needs the rest of the extra, and brings it.
+        exporter = "opentelemetry-exporter-otlp-proto-http"
+        yield Finding("traces", "ok", f"sent by {exporter} {version(exporter)}")
+    except PackageNotFoundError:
+        yield Finding("traces", "warning", "asked for, and not installed: the extra otel")
+    except ServerError as error:
+        yield Finding("traces", "failed", str(error))

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from opentelemetry import trace as otel
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from gram_server.doctor import examine
 from gram_server.errors import ConfigError
 from gram_server.logs import JsonFormatter, also_logged_with, logged_with
+from gram_server.settings import HttpConfig, Settings
 from gram_server.tracing import TraceContext, open_tracer
 from gram_server.tracing.choice import is_wanted
 from gram_server.tracing.recording import RecordingTracer
@@ -91,6 +93,20 @@ def test_the_standard_names_switch_traces_on(environ: dict[str, str], is_on: boo
 def test_what_cannot_be_sent_stops_the_start(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="must be"):
         open_tracer("gram-server", environ=environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "health"),
+    [({}, "ok"), (ON, "ok"), ({**ON, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "failed")],
+)
+def test_the_doctor_says_whether_traces_can_be_sent(
+    environ: dict[str, str], health: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    [finding] = [one for one in examine(Settings(http=HttpConfig(port=0))) if one.check == "traces"]
+    assert (finding.check, finding.health) == ("traces", health)
+    assert ("opentelemetry" in finding.detail) == (environ is ON)
 
 
 def test_a_collector_that_is_gone_does_not_keep_a_process_from_ending(
