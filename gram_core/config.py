@@ -233,10 +233,11 @@ def _small(task: Task) -> GramConfig:
 def _head_kinds(task: Task) -> tuple[str, ...]:
     """One head for each kind of unit, and unrestricted ones up to a multiple of four.
 
-    A board without units has heads for neighbours and for the lines of its layout.
+    A board without units has heads for neighbours alone: nothing in them knows how large it is, so
+    weights of one size begin another.
     """
     if not task.units and not task.has_adjacency:
-        return (NEAR, NEAR, "row", "column")
+        return (NEAR,) * 4
     kinds = (
         (ADJACENCY,) * 2
         if task.has_adjacency

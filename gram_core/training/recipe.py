@@ -112,8 +112,7 @@ def _mazes(task: Task) -> Recipe:
             "ffn_dim": 128,
             "sigma_max": 0.1,
             "sigma_init": 0.03,
-            # A path is found by its neighbours: no head needs to know how large the board is.
-            "head_kinds": ("near",) * 4,
+            # A cell hears of another from as far away as there are passes in a step.
             "num_inner_steps": 7,
         },
     )

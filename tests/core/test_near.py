@@ -10,6 +10,7 @@ from torch import Tensor
 from gram_core import puzzles
 from gram_core.config import GramConfig, Rotary, preset
 from gram_core.layers import Attention
+from gram_core.model import Gram
 from gram_core.near import NearAttention
 from gram_core.relations import OFFSETS, lines
 
@@ -69,17 +70,30 @@ def test_gradients_of_near_heads_are_those_of_dense_attention(rows: int, columns
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
-def test_a_maze_model_has_heads_for_neighbours_rows_and_columns() -> None:
+def test_a_maze_model_sees_neighbours_alone_and_its_weights_fit_any_board() -> None:
     torch.manual_seed(2)
-    config = config_of(4, 6)
-    assert config.head_kinds == ("near", "near", "row", "column")
+    config, larger = config_of(4, 6), config_of(9, 5)
+    assert config.head_kinds == ("near",) * 4
     attention = Attention(config, config.head_kinds, ())
     x = torch.randn(1, 24, config.dim)
-    y = attention(x)
+    changed = x.clone()
+    changed[0, 8] += 1.0
+    reached = (attention(changed) != attention(x)).any(dim=-1)[0].view(4, 6)
+    expected = torch.zeros(4, 6, dtype=torch.bool)
+    expected[1, 1:4] = expected[0:3, 2] = True
+    assert torch.equal(reached, expected)
+    Gram(larger).load_state_dict(Gram(config).state_dict())
+
+
+def test_heads_of_two_kinds_see_neighbours_and_lines() -> None:
+    torch.manual_seed(2)
+    config = config_of(4, 6)
+    attention = Attention(config, ("near", "near", "row", "column"), ())
+    x = torch.randn(1, 24, config.dim)
     # A change of one cell reaches its row, its column and its neighbours, which lie in them.
     changed = x.clone()
     changed[0, 8] += 1.0
-    reached = (attention(changed) != y).any(dim=-1)[0].view(4, 6)
+    reached = (attention(changed) != attention(x)).any(dim=-1)[0].view(4, 6)
     expected = torch.zeros(4, 6, dtype=torch.bool)
     expected[1, :] = expected[:, 2] = True
     assert torch.equal(reached, expected)
