@@ -290,13 +290,18 @@ def test_the_jobs_of_a_batch_are_in_the_trace_of_its_request(site: Site) -> None
     caller = new_caller()
     body = {"instances": [GRID, GRID, GRID]}
     url = f"{site.urls['api']}/jobs?puzzle=sudoku&width=1"
-    assert httpx.post(url, json=body, headers=caller.headers).status_code == 202
+    accepted = httpx.post(url, json=body, headers=caller.headers)
+    assert accepted.status_code == 202
     spans = site.collector.trace(caller.trace_id, until=is_whole(3, 2 + 3 * 6))
     [enqueue] = [span for span in spans if span.name == "enqueue"]
     assert enqueue.attributes["messaging.batch.message_count"] == 3
     solves = [span for span in spans if span.name == "solve"]
     assert {span.parent_id for span in solves} == {enqueue.span_id}
     assert len({span.attributes["messaging.message.id"] for span in solves}) == 3
+    headers = {"X-Request-ID": "asks-later"}
+    httpx.get(f"{site.urls['api']}{accepted.headers['location']}", headers=headers)
+    asked = site.running["api"].access("asks-later")
+    assert (asked["route"], asked["job_id"]) == ("/jobs/{job_id}", accepted.json()["id"])
 
 
 def test_a_server_without_opentelemetry_passes_the_trace_on(site: Site) -> None:

@@ -16,7 +16,7 @@ from gram_server.doctor import examine
 from gram_server.errors import ConfigError
 from gram_server.logs import JsonFormatter, also_logged_with, logged_with
 from gram_server.settings import HttpConfig, Settings
-from gram_server.tracing import TraceContext, open_tracer
+from gram_server.tracing import TraceContext, open_tracer, recording
 from gram_server.tracing.choice import is_wanted
 from gram_server.tracing.recording import RecordingTracer
 
@@ -113,13 +113,15 @@ def test_a_collector_that_is_gone_does_not_keep_a_process_from_ending(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
+    monkeypatch.setattr(recording, "FAREWELL_S", 0.2)
     tracer = open_tracer("gram-server")
     assert isinstance(tracer, RecordingTracer)
     with tracer.span("lost"):
         pass
     started_s = time.monotonic()
     tracer.close()
-    assert time.monotonic() - started_s < 5.0
+    assert time.monotonic() - started_s < 2.5
 
 
 def test_lines_carry_the_ids_of_what_they_are_about_and_tasks_do_not_mix_them() -> None:

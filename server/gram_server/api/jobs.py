@@ -42,6 +42,7 @@ from gram_server.errors import (
     UserError,
 )
 from gram_server.job import Event, EventKind, JobRecord, JobState
+from gram_server.logs import also_logged_with
 
 LAST_EVENT_HEADER = "Last-Event-ID"
 GREETING = b"retry: 1000\n\n"
@@ -225,6 +226,7 @@ async def _owned(context: Context, request: Request, job_id: str) -> JobRecord:
     owner = record.job.owner
     if owner is None or (owner != owner_of(request.scope) and not is_admin(request.scope)):
         raise JobNotFound(f"no job {job_id}")
+    also_logged_with(job_id=job_id)
     return record
 
 
