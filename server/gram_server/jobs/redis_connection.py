@@ -7,6 +7,7 @@ have connections of their own, so that nothing waits behind them.
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -32,8 +33,10 @@ CONNECT_S = 1.0
 MAX_CONNECTIONS = 16
 
 LOST_CONNECTION = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
-ERROR_KINDS = ("unreachable", "refused", "not_tried")
-"""``not_tried``: Redis could not be reached a moment before."""
+TRIPPED = (AttributeError, RuntimeError, EOFError)
+"""What the client library raises where a connection dies under it at the wrong moment."""
+ERROR_KINDS = ("unreachable", "refused", "not_tried", "tripped")
+"""``not_tried``: Redis could not be reached a moment before; ``tripped``: see ``TRIPPED``."""
 MAX_COLLISIONS = 10
 COLLISION_S = 0.02
 
@@ -76,20 +79,24 @@ class RedisConnection:
         """Run a script and return what it returns."""
         client = self._commands if is_repeatable else self._blocking
         async with self._room:
-            work = self._run(client, name, arguments)
-            return await self._guard(work, self._config.redis_timeout_s)
+            return await self._guard(
+                lambda: self._run(client, name, arguments), self._config.redis_timeout_s
+            )
 
     async def execute(self, *command: Argument) -> Any:
         """Run one command."""
         async with self._room:
-            work = self._commands.execute_command(*command)
-            return await self._guard(work, self._config.redis_timeout_s)
+            return await self._guard(
+                lambda: self._commands.execute_command(*command), self._config.redis_timeout_s
+            )
 
     async def read_new(self, last: dict[str, str], *, count: int = 1000) -> dict[str, list[Any]]:
         """Wait a while for entries after the last ids; return them by stream."""
         block_ms = int(BLOCK_S * 1e3)
-        reading = self._blocking.xread(cast("Any", last), count=count, block=block_ms)
-        streams = await self._guard(reading, BLOCK_S + self._config.redis_timeout_s)
+        streams = await self._guard(
+            lambda: self._blocking.xread(cast("Any", last), count=count, block=block_ms),
+            BLOCK_S + self._config.redis_timeout_s,
+        )
         return {name.decode(): entries for name, entries in streams}
 
     async def warn_about_settings(self) -> None:
@@ -123,14 +130,13 @@ class RedisConnection:
                 await asyncio.sleep(COLLISION_S)
         raise RedisConnectionError("the client could not open a connection")
 
-    async def _guard(self, work: Any, timeout_s: float) -> Any:
+    async def _guard(self, work: Callable[[], Awaitable[Any]], timeout_s: float) -> Any:
         """Return what the work returns; raise ``StoreUnavailable`` for every failure."""
         if self.is_down:
             self.num_errors["not_tried"] += 1
-            work.close()
             raise StoreUnavailable("Redis cannot be reached")
         try:
-            reply = await self._answer(asyncio.ensure_future(work), timeout_s)
+            reply = await self._answer(asyncio.ensure_future(work()), timeout_s)
         except LOST_CONNECTION as error:
             self.num_errors["unreachable"] += 1
             if not self._down_until_s:
@@ -141,6 +147,10 @@ class RedisConnection:
             self.num_errors["refused"] += 1
             logger.error("Redis refused: %s", error)
             raise StoreUnavailable(f"Redis takes nothing now: {_kind_of(error)}") from error
+        except TRIPPED as error:
+            self.num_errors["tripped"] += 1
+            logger.exception("the client of Redis tripped")
+            raise StoreUnavailable("Redis cannot be reached") from error
         if self._down_until_s:
             logger.info("Redis can be reached again")
             self._down_until_s = 0.0
@@ -155,6 +165,9 @@ class RedisConnection:
             done, _ = await asyncio.wait((call,), timeout=timeout_s)
             if not done:
                 raise TimeoutError(f"no answer within {timeout_s:g} s")
+            if call.cancelled():
+                # Not by us: ``result`` would look as if our own caller had cancelled this.
+                raise TimeoutError("the client gave up")
             return call.result()
         finally:
             if not call.done():
