@@ -37,10 +37,12 @@ async def fill(url: str, *job_ids: str) -> None:
     store = RedisStore(RedisConnection(config), QueueConfig())
     for job_id in job_ids:
         await store.submit(job(job_id))
-    for attempt in range(2):
-        side = RedisWorker(RedisConnection(config), name=f"w{attempt}", lease_s=5.0, max_attempts=1)
-        await side.claim(max_jobs=8)
-        await side.close()
+        for attempt in range(2):
+            side = RedisWorker(
+                RedisConnection(config), name=f"w{attempt}", lease_s=5.0, max_attempts=1
+            )
+            await side.claim(max_jobs=8)
+            await side.close()
     await store.close()
 
 
