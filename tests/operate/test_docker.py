@@ -56,6 +56,16 @@ def test_an_image_runs_as_nobody_in_particular_and_says_how_it_is(target: str) -
         assert f"org.opencontainers.image.{name}=" in labels
 
 
+@pytest.mark.parametrize(("target", "extras"), [("cpu", "[otel]"), ("cuda", "[gpu,otel]")])
+def test_an_image_with_its_engine_can_record_traces_and_watch_its_gpu(
+    target: str, extras: str
+) -> None:
+    (install,) = STAGES[f"{target}-environment"].all("RUN")[-1:]
+    assert install.endswith(f'"$(echo /dist/*.whl){extras}"')
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(extras.strip("[]").split(",")) <= project["optional-dependencies"].keys()
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_image_holds_no_source_no_compiler_cache_and_no_package_lists(target: str) -> None:
     stage = STAGES[target]
@@ -101,6 +111,7 @@ def test_what_is_compiled_at_the_start_is_kept_on_a_volume_that_any_user_can_wri
 def test_the_api_image_has_every_dependency_but_those_of_the_model() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = {Requirement(line).name for line in project["dependencies"]} - WORKER_ONLY
+    wanted |= {Requirement(line).name for line in project["optional-dependencies"]["otel"]}
     lines = (DOCKER / "api-requirements.txt").read_text().splitlines()
     given = {Requirement(line).name for line in lines if not line.startswith("#")}
     # uvicorn[standard] without what only its reloader and web sockets need.

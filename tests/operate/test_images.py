@@ -99,6 +99,10 @@ def is_healthy(roots: CleanRoots, target: str, folder: Path, port: int) -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
+def has(root: Path, package: str) -> bool:
+    return any(root.glob(f"opt/gram/lib/*/site-packages/{package}"))
+
+
 def check_work(url: str) -> None:
     reply = httpx.post(f"{url}/solve?width=4", content=PUZZLE, timeout=60.0).json()
     assert [solution["answer"] for solution in reply["solutions"]] == [SOLUTION]
@@ -131,7 +135,9 @@ def test_an_image_with_its_engine_solves_as_anybody_on_a_root_it_cannot_write_to
         ready_s = alive_s + wait_for(lambda: answers(f"{url}/readyz"), running)
         check_work(url)
     say(f"{target}: healthy after {alive_s:.1f} s, ready after {ready_s:.1f} s")
-    assert any(root.glob("opt/gram/lib/*/site-packages/torch"))
+    assert has(root, "torch")
+    assert has(root, "opentelemetry/sdk")
+    assert has(root, "pynvml.py") == (target == "cuda")
 
 
 @pytest.mark.redis
@@ -140,7 +146,8 @@ def test_the_api_image_and_a_worker_of_the_cpu_image_solve_together(
 ) -> None:
     api = built(roots, "api")
     built(roots, "cpu")
-    assert not any(api.glob("opt/gram/lib/*/site-packages/torch"))
+    assert not has(api, "torch")
+    assert has(api, "opentelemetry/sdk")
     check_cannot_write(roots, "api", tmp_path)
     services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
     store = services["api"]["environment"]["GRAM_SERVER_STORE"]
