@@ -21,14 +21,14 @@ def example(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((CHART / f"examples/values-{name}.yaml").read_text()))
 
 
-def rendered_texts(values: Mapping[str, Any]) -> dict[str, str]:
+def rendered_texts(values: Mapping[str, Any], release: str = RELEASE) -> dict[str, str]:
     """Return what each template makes of values, which the chart's schema accepts."""
     with helm_python.Chart.load(CHART) as chart:
-        return chart.render(dict(values), name=RELEASE, namespace="puzzles")
+        return chart.render(dict(values), name=release, namespace="puzzles")
 
 
-def render(values: Mapping[str, Any]) -> list[Manifest]:
-    texts = rendered_texts(values)
+def render(values: Mapping[str, Any], release: str = RELEASE) -> list[Manifest]:
+    texts = rendered_texts(values, release)
     documents = (yaml.safe_load_all(text) for name, text in texts.items() if name.endswith(".yaml"))
     return [manifest for several in documents for manifest in several if manifest]
 

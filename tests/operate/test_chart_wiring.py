@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import kubernetes_validate
 import pytest
 
 from tests.operate.chart import (
@@ -160,3 +161,70 @@ def test_two_releases_do_not_find_each_others_pods() -> None:
         pod["metadata"]["labels"]["app.kubernetes.io/instance"] = "another"
     for owner in of_kind(ours, "Deployment", "StatefulSet"):
         assert selected(owner["spec"]["selector"], ours) == set()
+
+
+def test_any_release_name_makes_a_release_of_its_own() -> None:
+    # Without quotes a label would be a number.
+    manifests = render(example("trial"), release="2026")
+    assert {each["metadata"]["labels"]["app.kubernetes.io/instance"] for each in manifests} == {
+        "2026"
+    }
+    assert named(manifests, "Service", "2026-gram-server")["spec"]["selector"]
+    url = named(manifests, "Secret", "2026-gram-server-redis-url")["stringData"]["url"]
+    assert url == "redis://2026-gram-server-redis:6379/0"
+
+
+EVERYTHING: dict[str, Any] = {
+    "fullnameOverride": "puzzles",
+    "image": {"pullSecrets": ["registry"]},
+    "env": [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}],
+    "volumes": [{"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}}],
+    "volumeMounts": [{"name": "weights", "mountPath": "/weights", "readOnly": True}],
+    "redis": {"bundled": {"enabled": True, "persistence": {"storageClassName": "fast"}}},
+    "serviceAccount": {"create": False, "name": "somebody"},
+    "networkPolicy": {
+        "extraEgress": [{"ports": [{"protocol": "TCP", "port": 4318}]}],
+    },
+    "worker": {
+        "gpu": {"enabled": True, "runtimeClassName": "nvidia"},
+        "cache": {"existingClaim": "steps"},
+        "priorityClassName": "low",
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "podLabels": {"team": "puzzles"},
+        "podAnnotations": {"note": "7"},
+    },
+}
+
+
+def test_values_for_special_cases_end_where_they_belong() -> None:
+    manifests = render(EVERYTHING)
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.27", strict=True)
+    assert of_kind(manifests, "ServiceAccount") == []
+    pod = pod_of(manifests, "worker")
+    spec = pod["spec"]
+    assert spec["serviceAccountName"] == "somebody"
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+        assert spec[name] == EVERYTHING["worker"][name]
+    assert spec["runtimeClassName"] == "nvidia"
+    assert pod["metadata"]["labels"]["team"] == "puzzles"
+    assert pod["metadata"]["annotations"]["note"] == "7"
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in spec["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert claims == {"weights": "weights", "cache": "steps"}
+    for name in ("api", "worker"):
+        container = container_of(manifests, name)
+        assert EVERYTHING["env"][0] in container["env"]
+        assert EVERYTHING["volumeMounts"][0] in container["volumeMounts"]
+        assert (
+            policies(manifests)[name]["egress"][-1] == EVERYTHING["networkPolicy"]["extraEgress"][0]
+        )
+    (redis,) = of_kind(manifests, "StatefulSet")
+    (claim,) = redis["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "fast"
