@@ -12,10 +12,14 @@ from gram_core.evaluation.instances import read_cases
 from gram_core.evaluation.measure import measure
 from gram_core.evaluation.plan import Plan
 from gram_core.evaluation.report import Report
+from gram_core.flops import step_flops
 from gram_core.training.recipe import Recipe
 
 CARD_FILE = "CARD.md"
 NUM_CASES = 100
+MIN_CASES = 8
+MAX_FLOP = 3e12
+"""Of all trajectories in their full length: a minute or two of one core; large boards are fewer."""
 WIDTH = 8
 
 
@@ -65,8 +69,10 @@ def write_card(
 def _results(loaded: LoadedModel) -> list[str]:
     if loaded.info.purpose == "generate":
         return [_raw_validity(loaded)]
+    per_case = step_flops(loaded.model.config, loaded.task) * WIDTH * loaded.info.depth
+    number = min(NUM_CASES, max(MIN_CASES, int(MAX_FLOP / per_case)))
     try:
-        cases = read_cases(loaded.task, None, limit=NUM_CASES)
+        cases = read_cases(loaded.task, None, limit=number)
     except ConfigError:
         return ["Evaluate it on files of your own: `gram-server evaluate`."]
     report = measure(loaded, cases, width=WIDTH, depth=loaded.info.depth, is_complete=True)[0]
