@@ -104,8 +104,7 @@ class Ledger:
     ) -> list[Entry]:
         """Give a worker the jobs that are next: at most ``max_jobs``, until the width is full."""
         width = math.inf if max_width is None else max_width
-        is_busy = any(map(self.has_last_chance, self.held_by(worker)))
-        entries = self._next(max_jobs, width, skips_last_chances=is_busy)
+        entries = self._next(worker, max_jobs, width)
         for entry in entries:
             del self._queues[entry.job.priority][entry.job.id]
             entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, now_s
@@ -174,16 +173,20 @@ class Ledger:
         """
         return 0 < entry.job.attempt == self._config.max_attempts
 
-    def _next(self, max_jobs: int, max_width: float, *, skips_last_chances: bool) -> list[Entry]:
+    def _next(self, worker: str, max_jobs: int, max_width: float) -> list[Entry]:
         entries: list[Entry] = []
         width = 0
+        is_busy: bool | None = None
         for entry in (self._unfinished[one] for queue in self._queues for one in queue):
             if len(entries) == max_jobs or width >= max_width:
                 break
             if self.has_last_chance(entry):
-                if skips_last_chances:
+                if is_busy is None:
+                    # Looked up only where it matters: it goes through all that is held.
+                    is_busy = any(map(self.has_last_chance, self.held_by(worker)))
+                if is_busy:
                     continue
-                skips_last_chances = True
+                is_busy = True
             entries.append(entry)
             width += entry.job.options.width
         return entries
