@@ -22,9 +22,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from redis.asyncio import Redis
 
+from gram_server import event_loop
 from gram_server.job import Job, JobState, SolveOptions
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
@@ -177,8 +177,8 @@ def rounded(values: Sequence[float]) -> list[float]:
 
 def measure(seconds: float) -> dict[str, Any]:
     with redis_server() as url:
-        round_trips = uvloop.run(measure_round_trips(url, seconds))
-        scaling = uvloop.run(measure_scaling(url))
+        round_trips = event_loop.run(measure_round_trips(url, seconds))
+        scaling = event_loop.run(measure_scaling(url))
     found = subprocess.run(["redis-server", "--version"], capture_output=True, text=True)
     return {
         "command": " ".join(["make bench-redis", *sys.argv[1:]]),
@@ -202,7 +202,7 @@ def main() -> int:
     parser.add_argument("--answer", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.answer is not None:
-        asyncio.run(answer_all(arguments.answer))
+        event_loop.run(answer_all(arguments.answer))
     found = measure(arguments.seconds)
     written = json.dumps(found, indent=2)
     print(written)  # noqa: T201

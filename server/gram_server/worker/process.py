@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
+from gram_server import event_loop
 from gram_server.engine import EngineEvent
 from gram_server.heartbeat import Heartbeat
 from gram_server.job import ModelReport, WorkerReport, WorkerState
@@ -141,7 +142,7 @@ class WorkerProcess:
 
     def _run_store_thread(self) -> None:
         try:
-            asyncio.run(self._deal_with_store())
+            event_loop.run(self._deal_with_store())
         except Exception as error:
             self._failure = error
         self._loaded.result().inbox.put(Stop())

@@ -15,7 +15,7 @@ from gram_server.bench.load.puzzle_mix import (
     read_questions,
     write_questions,
 )
-from gram_server.bench.load.serve import LoadPlan, measure_serve, run_with_uvloop
+from gram_server.bench.load.serve import LoadPlan, measure_serve, run_client
 from gram_server.bench.load.soak import SoakPlan, measure_soak, measure_start
 from gram_server.bench.load.summary import Objective
 
@@ -149,7 +149,7 @@ def _serve(options: argparse.Namespace) -> tuple[Json, None]:
     headers = (("Authorization", f"Bearer {options.key}"),) if options.key else ()
     target = Target(url=options.url, timeout_s=options.timeout_s, headers=headers)
     plan = _plan(options)
-    result = run_with_uvloop(
+    result = run_client(
         lambda: measure_serve(target, questions, plan, speed=options.replay, output=options.output)
     )
     return result, None

@@ -17,7 +17,7 @@ from gram_server.bench.load.serve import (
     LoadRun,
     describe,
     environment,
-    run_with_uvloop,
+    run_client,
 )
 from gram_server.bench.load.summary import Summary, within
 from gram_server.bench.targets.process import Contender, running
@@ -132,7 +132,7 @@ def _run(
                 await run.probe(best or 0.0, name=f"best, again {number}", seed=number)
             return best
 
-        best = run_with_uvloop(search)
+        best = run_client(search)
         run.write(output, f"compare-{contender.name}")
         return run, best
 
@@ -157,7 +157,7 @@ def _overload(
             await run.warm_up()
             return await run.overload(plan.arrivals.rate)
 
-        pressed = run_with_uvloop(press)
+        pressed = run_client(press)
         run.write(output, "compare-overload")
         return pressed
 

@@ -2,19 +2,19 @@
 and beyond.
 """
 
-import asyncio
 import json
 import platform
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 from rich.console import Console
 
+from gram_server import event_loop
 from gram_server.bench.load.arrivals import Arrivals
 from gram_server.bench.load.client import Load, Target, offer, scrape
 from gram_server.bench.load.plots import draw_rates, draw_timeline
@@ -218,15 +218,11 @@ def _ratio(value: float | None, base: float | None) -> float | None:
     return None if value is None or not base else round(value / base, 3)
 
 
-def run_with_uvloop(main: Callable[[], Awaitable[_T]]) -> _T:
-    """Run a client on the faster loop."""
-    import uvloop
+def run_client(main: Callable[[], Awaitable[_T]]) -> _T:
+    """Run a client; servers that were started for it end with it."""
 
     async def wrapped() -> _T:
         return await main()
 
-    # Servers that were started for the measurement end with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    coroutine: Coroutine[Any, Any, _T] = wrapped()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(coroutine)
+    return event_loop.run(wrapped())

@@ -18,7 +18,7 @@ from gram_server.bench.load.serve import (
     LoadRun,
     describe,
     environment,
-    run_with_uvloop,
+    run_client,
 )
 from gram_server.bench.targets.process import Started, running
 
@@ -48,7 +48,7 @@ def measure_start(*, num_runs: int, num_threads: int, models: Sequence[str]) -> 
             with running(
                 CONTENDERS[OURS], models=models, num_threads=num_threads, log=log, timeout_s=60.0
             ) as started:
-                samples = run_with_uvloop(partial(scrape, started.target.url))
+                samples = run_client(partial(scrape, started.target.url))
                 runs.append(
                     {
                         "ready_s": round(started.ready_s, 2),
@@ -74,7 +74,7 @@ def measure_soak(plan: SoakPlan, load_plan: LoadPlan, questions: Sequence[Questi
             log=log,
             timeout_s=120.0,
         ) as started:
-            return run_with_uvloop(lambda: _soak(started, plan, load_plan, questions))
+            return run_client(lambda: _soak(started, plan, load_plan, questions))
 
 
 async def _soak(

@@ -1,0 +1,22 @@
+"""The event loop of processes that uvicorn does not run: uvloop where it is installed."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine in a new loop, as ``asyncio.run`` does."""
+    with asyncio.Runner(loop_factory=_factory()) as runner:
+        return runner.run(main)
+
+
+def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        # There is none for Windows.
+        return None
+    return uvloop.new_event_loop
