@@ -188,9 +188,9 @@ class Clock:
         """Return what the scripts are told; 0 lets them look themselves."""
         return "0"
 
-    def offset_s(self, redis_s: float) -> float:
-        """Return how far this host is ahead of Redis, whose time was just read."""
-        return time.time() - redis_s
+    def offset_s(self, redis_s: float, heard_s: float | None = None) -> float:
+        """Return how far this host is ahead of Redis, whose time was just read, or heard then."""
+        return (heard_s or time.time()) - redis_s
 
     @property
     def is_shared(self) -> bool:

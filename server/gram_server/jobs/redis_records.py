@@ -1,5 +1,6 @@
 """Jobs as Redis keeps them, written by one process and read by another."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -72,6 +73,13 @@ def load_events(entries: Sequence[Any]) -> Iterator[Event]:
         data = from_bytes(fields["data"]) if fields["data"] else {}
         kind = EventKind(fields["kind"].decode())
         yield Event(kind=kind, data=data, id=int(number.partition(b"-")[0]))
+
+
+def load_told(text: bytes) -> list[Any]:
+    """Return what a note says of a job that has ended as the script ``record`` would."""
+    now, fields, events = json.loads(text)
+    entries = [(number.encode(), [part.encode() for part in flat]) for number, flat in events]
+    return [now, [part.encode() for part in fields], entries, []]
 
 
 def load_counts(flat: Sequence[bytes]) -> dict[JobCount, int]:

@@ -6,6 +6,7 @@ now and then by itself, so that a lost note costs time and nothing else.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,9 +32,10 @@ from gram_server.jobs.redis_records import (
     load_events,
     load_fields,
     load_record,
+    load_told,
 )
 from gram_server.jobs.store import ClassStats, Page, QueueStats, Ticket
-from gram_server.jobs.watches import Watch, Watches
+from gram_server.jobs.watches import Told, Watch, Watches
 from gram_server.settings import QueueConfig
 
 LOOK_S = 1.0
@@ -90,9 +92,18 @@ class RedisStore:
                 "fingerprint": ticket.fingerprint,
                 "keep": self._config.keep_keys_s,
             }
-        verdict, subject, rate = await self._connection.run("submit", to_bytes(request))
-        if verdict == b"accepted":
-            return str(subject.decode())
+        # Who takes that watch over first looks after LOOK_S, which must not be too late.
+        if job.deadline_s is None or job.deadline_s - time.time() > LOOK_S:
+            self._watches.begin(job.id)
+        accepted_id = None
+        try:
+            verdict, subject, rate = await self._connection.run("submit", to_bytes(request))
+            if verdict == b"accepted":
+                accepted_id = str(subject.decode())
+                return accepted_id
+        finally:
+            if accepted_id != job.id:
+                self._watches.drop(job.id)
         width = sum(part.options.width for part in parts or (job,))
         raise self._refusal(verdict.decode(), subject.decode(), width, float(rate))
 
@@ -124,7 +135,12 @@ class RedisStore:
         now_s = asyncio.get_running_loop().time()
         until_s = None if timeout_s is None else now_s + timeout_s
         with self._watches.open(job_id, is_for_end=True) as watch:
+            if watch.is_early:
+                await watch.wait(LOOK_S if timeout_s is None else min(LOOK_S, timeout_s))
             while True:
+                if watch.told is not None:
+                    self._raise_if_closed()
+                    return self._read(job_id, load_told(watch.told.record), watch.told.heard_s)
                 watch.expect()
                 found = await self._patiently(lambda: self._look_for_end(job_id))
                 if isinstance(found, JobRecord):
@@ -146,10 +162,11 @@ class RedisStore:
         left_s = float(deadline) - float(now) if deadline else None
         return Glance(state=JobState(state.decode()), left_s=left_s, events=[])
 
-    def _read(self, job_id: str, reply: Any) -> JobRecord:
+    def _read(self, job_id: str, reply: Any, heard_s: float | None = None) -> JobRecord:
+        """Return a record out of a reply, which came just now if not said otherwise."""
         if not reply:
             raise JobNotFound(f"no job {job_id}")
-        offset_s = self._connection.clock.offset_s(float(reply[0]))
+        offset_s = self._connection.clock.offset_s(float(reply[0]), heard_s)
         record = load_record(load_fields(reply[1]), list(load_events(reply[2])), offset_s)
         if not reply[3]:
             return record
@@ -295,7 +312,9 @@ class RedisStore:
             for number, fields in found.get(notes, ()):
                 last = number.decode()
                 is_end = fields[b"end"] == b"1"
-                self._watches.wake(fields[b"job"].decode(), is_end=is_end)
+                record = fields.get(b"record")
+                told = Told(record, time.time()) if record else None
+                self._watches.wake(fields[b"job"].decode(), is_end=is_end, told=told)
 
     async def _expire(self) -> None:
         await self._connection.run("expire")

@@ -48,7 +48,7 @@ class RedisClock(redis_connection.Clock):
     def argument(self) -> str:
         return repr(self._clock())
 
-    def offset_s(self, redis_s: float) -> float:
+    def offset_s(self, redis_s: float, heard_s: float | None = None) -> float:
         return 0.0
 
 

@@ -11,8 +11,10 @@ end
 
 local GROUP = 'workers'
 local CLASSES = 3
-local NOTES_KEPT = 10000
+local NOTES_KEPT = 2000
 local NOTES_KEPT_S = 3600
+local TOLD_BYTES = 4096
+local TOLD_EVENTS = 16
 local LETTERS_KEPT = 10000
 local LETTERS_KEPT_S = 30 * 86400
 local RATE_WINDOW_S = 30
@@ -67,8 +69,20 @@ local function on_group(stream, ...)
   return reply
 end
 
+-- The record of a job that has just ended, where it is small: whoever waits for it need not ask.
+local function told(id)
+  local events = key('events:' .. id)
+  local result, body = redis.call('HSTRLEN', job_key(id), 'result'), redis.call('HSTRLEN', job_key(id), 'job')
+  if redis.call('XLEN', events) > TOLD_EVENTS or result + body > TOLD_BYTES
+    or redis.call('HEXISTS', job_key(id), 'parts') == 1 then return '' end
+  local text = cjson.encode({seconds(now), redis.call('HGETALL', job_key(id)),
+    redis.call('XRANGE', events, '-', '+')})
+  return #text <= TOLD_BYTES and text or ''
+end
+
 local function notify(id, is_end)
-  redis.call('XADD', key('notes'), 'MAXLEN', '~', NOTES_KEPT, '*', 'job', id, 'end', is_end)
+  redis.call('XADD', key('notes'), 'MAXLEN', '~', NOTES_KEPT, '*', 'job', id, 'end', is_end,
+    'record', is_end == 1 and told(id) or '')
   redis.call('EXPIRE', key('notes'), NOTES_KEPT_S)
 end
 
