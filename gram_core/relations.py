@@ -61,6 +61,14 @@ def neighbourhood_mask(rows: int, columns: int) -> Tensor:
     )
 
 
+def near_cells(rows: int, columns: int) -> Tensor:
+    """Return (5, cells) int64: the cell at each of ``OFFSETS``, -1 beyond the border."""
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    cells = torch.stack([(row + down) * columns + column + right for down, right in OFFSETS])
+    is_outside = ~neighbourhood_mask(rows, columns).movedim(-1, 0)
+    return cells.masked_fill(is_outside, -1).flatten(1)
+
+
 def group_tables(head_kinds: Sequence[str], units: Sequence[Unit], length: int) -> GroupTables:
     """Return the tables for one head per kind; every kind must cover each cell exactly once."""
     groups = [

@@ -1,7 +1,6 @@
 """A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
 
-Models with prefix tokens, heads for near cells or another gate have no such form: their own
-``supervision_step`` runs.
+Models with prefix tokens or another gate have no such form: their own ``supervision_step`` runs.
 """
 
 import math
@@ -21,9 +20,9 @@ from gram_core.layers import (
 )
 from gram_core.model import Gram
 from gram_core.puzzles.base import Unit
-from gram_core.relations import group_tables, grouped_kinds
+from gram_core.relations import group_tables, grouped_kinds, lines, near_cells
 from gram_kernels.relational_attention import HeadTables
-from gram_kernels.relational_attention.tables import EDGE_GROUP
+from gram_kernels.relational_attention.tables import EDGE_GROUP, NEAR_GROUP
 from gram_kernels.stochastic_update import GuidanceWeights
 from gram_kernels.supervision_step import StackWeights, StepWeights, TokenStackWeights
 
@@ -34,17 +33,13 @@ def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
     has_ordered_groups = (
         bool(grouped_kinds(config.head_kinds)) and not units and config.rotary != "none"
     )
-    return (
-        config.num_prefix_tokens == 0
-        and config.gate == "silu"
-        and NEAR not in config.head_kinds
-        and not has_ordered_groups
-    )
+    return config.num_prefix_tokens == 0 and config.gate == "silu" and not has_ordered_groups
 
 
 def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
     """Return copies of the weights of a model for the task of these units, in float32."""
     config = model.config
+    kinds = config.head_kinds
     return StepWeights(
         low=_stack(model.low),
         high=_stack(model.high) if config.recursion == "hierarchical" else None,
@@ -60,6 +55,8 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
         reads_first=config.readout == "first",
         epsilon=NORM_EPSILON,
         norms_tokens=config.mixer_norm == "tokens",
+        neighbours=near_cells(config.rows, config.columns) if NEAR in kinds else None,
+        first_near=len(grouped_kinds(kinds)),
     )
 
 
@@ -68,11 +65,14 @@ def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:
     kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
     groups = torch.zeros(config.num_heads, config.length, dtype=torch.int32)
     if grouped_kinds(kinds):
-        tables = group_tables(kinds, units, config.length)
+        lined = units or lines(config.rows, config.columns)
+        tables = group_tables(kinds, lined, config.length)
         for group, head in enumerate(tables.heads.tolist()):
             groups[head, tables.members[group][tables.is_member[group]]] = group
     num_free = kinds.count(UNRESTRICTED)
     num_edge = kinds.count(ADJACENCY)
+    num_grouped = len(grouped_kinds(kinds))
+    groups[num_grouped : num_grouped + kinds.count(NEAR)] = NEAR_GROUP
     groups[config.num_heads - num_free - num_edge : config.num_heads - num_free] = EDGE_GROUP
     cos, sin = rotary_table(config)
     still = torch.stack((torch.ones_like(cos), torch.zeros_like(sin)))
@@ -88,10 +88,23 @@ def _stack(stack: Stack) -> StackWeights | TokenStackWeights:
     blocks = [block for block in stack.blocks if isinstance(block, Block)]
     has_attention = isinstance(blocks[0].mixer, Attention)
     parts = [(*_mixer(block), block.mlp.gate_up.weight, block.mlp.down.weight) for block in blocks]
-    tensors = [
+    first, last, gate_up, down = (
         torch.stack([weight.detach() for weight in part]) for part in zip(*parts, strict=True)
-    ]
-    return StackWeights(*tensors) if has_attention else TokenStackWeights(*tensors)
+    )
+    if not has_attention:
+        return TokenStackWeights(first, last, gate_up, down)
+    directions = torch.stack([_directions(block) for block in blocks])
+    return StackWeights(first, last, gate_up, down, directions)
+
+
+def _directions(block: Block) -> Tensor:
+    """Return what a block's heads for near cells add, as ``StackWeights`` has it."""
+    mixer = block.mixer
+    assert isinstance(mixer, Attention)
+    if not mixer.num_near:
+        return mixer.out.weight.new_zeros(2, 0, 0, mixer.head_dim)
+    near = mixer.near
+    return torch.stack((near.key_direction, near.value_direction)).detach()
 
 
 def _mixer(block: Block) -> tuple[Tensor, Tensor]:

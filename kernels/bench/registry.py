@@ -220,6 +220,7 @@ def step_weights(shape: Shape, device: str, dtype: torch.dtype) -> StepWeights:
             out=random_tensor(device, dtype, 1, dim, dim),
             gate_up=random_tensor(device, dtype, 1, 2 * shape.ffn_dim, dim),
             down=random_tensor(device, dtype, 1, dim, shape.ffn_dim),
+            directions=torch.zeros(1, 2, 0, 0, dim // shape.heads, device=device),
         )
 
     vocabulary = shape.side + 2

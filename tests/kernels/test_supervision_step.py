@@ -32,6 +32,15 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "queens": ("nqueens-5", {"dim": 64}),
     "edges": ("graph-coloring-7-4", {}),
     "one vertex": ("graph-coloring-1", {}),
+    "near cells": ("maze-5x7", {"head_kinds": ("near",) * 4}),
+    "near cells, narrow heads": (
+        "maze-4x4",
+        {"head_kinds": ("any", "near", "any", "near"), "dim": 80, "rotary": "none"},
+    ),
+    "rows and near cells": (
+        "maze-6x5",
+        {"head_kinds": ("near", "row", "column", "near"), "rotary": "none"},
+    ),
     "attention": ("sudoku-4x4", {"mixer": "attention", "head_kinds": (), "rotary": "1d"}),
     "token mixing": ("sudoku-4x4", {"mixer": "token", "head_kinds": (), "token_ffn_dim": 20}),
     "token mixing, norm along the tokens": (

@@ -7,6 +7,9 @@ from torch import Tensor
 
 EDGE_GROUP = -1
 """Group of every cell in a head that follows the instance's own graph."""
+NEAR_GROUP = -2
+"""Group of every cell in a head that sees fixed places around a cell: no relation of groups, and
+left to who knows the places."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from gram_kernels.add_rms_norm import add_rms_norm
 from gram_kernels.backend import Backend
 from gram_kernels.relational_attention import relational_attention
 from gram_kernels.stochastic_update import RowKeys, stochastic_update
+from gram_kernels.supervision_step.near import near_attention
 from gram_kernels.supervision_step.weights import (
     NUM_FACTS,
     Stack,
@@ -90,29 +91,42 @@ def _stack(
     backend: Backend,
 ) -> Tensor:
     """Apply blocks to (batch, tokens, dim)."""
-    for mixer_in, mixer_out, gate_up, down in zip(*stack, strict=True):
+    for block in range(len(stack.down)):
         if isinstance(stack, TokenStackWeights):
-            x = _mix_tokens(x, mixer_in, mixer_out, weights, backend)
+            x = _mix_tokens(
+                x, stack.token_gate_up[block], stack.token_down[block], weights, backend
+            )
         else:
-            x = _attend(x, mixer_in, mixer_out, weights, adjacency, backend)
-        hidden = swiglu(x, gate_up, backend=backend)
-        x = add_rms_norm(
-            functional.linear(hidden, down), x, epsilon=weights.epsilon, backend=backend
-        )
+            qkv = functional.linear(x, stack.qkv[block]).unflatten(2, (3, weights.num_heads, -1))
+            mixed = _attend(qkv, stack.directions[block], weights, adjacency, backend)
+            x = _added(x, functional.linear(mixed, stack.out[block]), weights, backend)
+        hidden = swiglu(x, stack.gate_up[block], backend=backend)
+        x = _added(x, functional.linear(hidden, stack.down[block]), weights, backend)
     return x
 
 
+def _added(x: Tensor, change: Tensor, weights: StepWeights, backend: Backend) -> Tensor:
+    return add_rms_norm(change, x, epsilon=weights.epsilon, backend=backend)
+
+
 def _attend(
-    x: Tensor,
     qkv: Tensor,
-    out: Tensor,
+    directions: Tensor,
     weights: StepWeights,
     adjacency: Tensor | None,
     backend: Backend,
 ) -> Tensor:
-    projected = functional.linear(x, qkv).unflatten(2, (3, weights.num_heads, -1))
-    mixed = relational_attention(projected, weights.heads, adjacency=adjacency, backend=backend)
-    return add_rms_norm(functional.linear(mixed, out), x, epsilon=weights.epsilon, backend=backend)
+    """Return (batch, tokens, dim) of (batch, tokens, 3, heads, head_dim)."""
+    if weights.neighbours is None:
+        return relational_attention(qkv, weights.heads, adjacency=adjacency, backend=backend)
+    near = slice(weights.first_near, weights.first_near + directions.shape[2])
+    mixed = near_attention(qkv[:, :, :, near], directions, weights.neighbours)
+    if directions.shape[2] == weights.num_heads:
+        return mixed.flatten(2)
+    others = relational_attention(qkv, weights.heads, adjacency=adjacency, backend=backend)
+    heads = others.unflatten(2, (weights.num_heads, -1))
+    whole = torch.cat((heads[:, :, : near.start], mixed, heads[:, :, near.stop :]), dim=2)
+    return whole.flatten(2)
 
 
 def _mix_tokens(

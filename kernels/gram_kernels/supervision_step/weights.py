@@ -24,6 +24,14 @@ class StackWeights(NamedTuple):
     """(blocks, 2 ffn_dim, dim)."""
     down: Tensor
     """(blocks, dim, ffn_dim)."""
+    directions: Tensor
+    """(blocks, 2, places, near heads, head_dim): what heads for near cells add to a key and to a
+    value from each place; most models have no such heads."""
+
+    @property
+    def num_near(self) -> int:
+        """Heads for near cells."""
+        return self.directions.shape[3]
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "StackWeights":
         """Return the weights on a device, in a dtype."""
@@ -76,6 +84,10 @@ class StepWeights:
     """Of the RMS norms."""
     norms_tokens: bool = False
     """Whether the norm after a SwiGLU over the tokens runs along them, or along the channels."""
+    neighbours: Tensor | None = None
+    """(places, tokens) int64: the cells that heads for near cells see, -1 beyond the border."""
+    first_near: int = 0
+    """First of the heads for near cells, which stand together."""
 
     @property
     def dim(self) -> int:
@@ -94,6 +106,7 @@ class StepWeights:
             decoder=self.decoder.to(device, dtype),
             readout=self.readout.to(device),
             readout_bias=self.readout_bias.to(device),
+            neighbours=None if self.neighbours is None else self.neighbours.to(device),
         )
 
 

@@ -1,8 +1,10 @@
-/* Attention within groups of cells, one trajectory at a time. */
+/* Attention within groups of cells, or to the cells near by, one trajectory at a time. */
 #ifndef GRAM_ATTENTION_H
 #define GRAM_ATTENTION_H
 
 #include "products.h"
+
+#define MAX_PLACES 32 /* that a head for near cells sees, rounded up to whole vectors */
 
 /* Copy one head's queries, keys and values of a group, turned by their position where it has one.
  * Queries are scaled; keys go into panels (panel, channel, 32), values into (panel, cell, 32). */
@@ -75,6 +77,53 @@ static void attend_group(const Model *m, const Scratch *s, const float *qkv, int
     for (int64_t i = 0; i < size; i++)
         memcpy(mixed + members[i] * ld_mixed + head * width, s->attended + i * padded_width,
                4 * width);
+}
+
+/* The sum of q (k + d) over the channels of a head. */
+static float likeness(const float *q, const float *k, const float *d, int64_t width) {
+    vf total = {0};
+    int64_t c = 0;
+    for (; c + WIDTH <= width; c += WIDTH) total += load(q + c) * (load(k + c) + load(d + c));
+    float rest = 0.0f;
+    for (; c < width; c++) rest += q[c] * (k[c] + d[c]);
+    return sum(total) + rest;
+}
+
+/* out += weight (v + d) over the channels of a head. */
+static void add_share(float *out, float weight, const float *v, const float *d, int64_t width) {
+    int64_t c = 0;
+    for (; c + WIDTH <= width; c += WIDTH)
+        store(out + c, load(out + c) + weight * (load(v + c) + load(d + c)));
+    for (; c < width; c++) out[c] += weight * (v[c] + d[c]);
+}
+
+/* Mix the cells at fixed places around each cell, for the heads that see them. */
+static void attend_near(const Model *m, const Block *b, const float *qkv, int64_t ld, float *mixed,
+                        int64_t ld_mixed) {
+    const int64_t width = m->head_dim, places = m->num_places, padded = up_to(places, WIDTH);
+    const float scale = 1.0f / sqrtf((float)width);
+    const float *to_values = b->directions + places * m->num_near * width;
+    float shares[MAX_PLACES];
+    for (int64_t cell = 0; cell < m->tokens; cell++)
+        for (int64_t head = 0; head < m->num_near; head++) {
+            const int64_t channel = (m->first_near + head) * width;
+            const float *q = qkv + cell * ld + channel;
+            float *out = mixed + cell * ld_mixed + channel;
+            for (int64_t p = 0; p < places; p++) {
+                const int64_t other = m->neighbours[p * m->tokens + cell];
+                const float *k = qkv + other * ld + m->dim + channel;
+                const float *d = b->directions + (p * m->num_near + head) * width;
+                shares[p] = other < 0 ? -INFINITY : scale * likeness(q, k, d, width);
+            }
+            softmax(shares, places, padded);
+            for (int64_t c = 0; c < width; c++) out[c] = 0.0f;
+            for (int64_t p = 0; p < places; p++) {
+                const int64_t other = m->neighbours[p * m->tokens + cell];
+                const float *v = qkv + other * ld + 2 * m->dim + channel;
+                const float *d = to_values + (p * m->num_near + head) * width;
+                if (other >= 0) add_share(out, shares[p], v, d, width);
+            }
+        }
 }
 
 #endif

@@ -23,6 +23,7 @@ typedef struct {
     Weight qkv, out;              /* attention, or else */
     Weight token_gate_up, token_down; /* a SwiGLU over the tokens */
     Weight gate_up, down;         /* gates and ups alternate, 16 columns each */
+    const float *directions;      /* (2, places, near heads, head_dim): to keys, to values */
 } Block;
 
 typedef struct {
@@ -44,6 +45,9 @@ typedef struct {
     int64_t num_groups, first_turned;
     const int32_t *group_heads, *group_starts, *group_is_masked, *members;
     const float *cosines, *sines; /* (tokens, head_dim) */
+    /* Heads that see fixed places around a cell. */
+    int64_t num_places, first_near, num_near;
+    const int32_t *neighbours; /* (places, tokens), -1 where there is no cell */
     int64_t num_units, unit_size;
     const int64_t *unit_cells, *unit_constraints;
 } Model;

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gram_kernels.relational_attention import HeadTables
-from gram_kernels.relational_attention.tables import EDGE_GROUP
+from gram_kernels.relational_attention.tables import EDGE_GROUP, NEAR_GROUP
 from gram_kernels.supervision_step.native.structures import Keeper, Weight
 from gram_kernels.supervision_step.weights import StepWeights
 
@@ -62,7 +62,7 @@ def group_lists(heads: HeadTables) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (head of each group, start of each and the end, whether edges decide, members)."""
     owners, starts, masked, members = [], [0], [], []
     for head, groups in enumerate(heads.groups.cpu()):
-        for group in groups.unique(sorted=True).tolist():
+        for group in groups[groups != NEAR_GROUP].unique(sorted=True).tolist():
             cells = (groups == group).nonzero()[:, 0].tolist()
             owners.append(head)
             masked.append(group == EDGE_GROUP)

@@ -72,13 +72,17 @@ static void mix(const Model *m, const Scratch *s, const Block *b, const Rows *ro
         return;
     }
     product(m, s, &b->qkv, s->x, padded, height, s->wide, ld);
-    for (int64_t r = 0; r < count; r++)
+    for (int64_t r = 0; r < count; r++) {
+        if (m->num_near)
+            attend_near(m, b, s->wide + r * m->tokens * ld, ld, s->mixed + r * m->tokens * padded,
+                        padded);
         for (int64_t group = 0; group < m->num_groups; group++)
             attend_group(m, s, s->wide + r * m->tokens * ld, ld, group,
                          rows->adjacency
                              ? rows->adjacency + (first + r) * m->tokens * m->tokens
                              : NULL,
                          s->mixed + r * m->tokens * padded, padded);
+    }
     product(m, s, &b->out, s->mixed, padded, height, s->y, padded);
     add_norm(m, s->x, s->y, height, m->dim, padded);
 }

@@ -14,6 +14,8 @@ from gram_kernels.verify.tables import BLANK, FIRST_VALUE
 
 ROWS_PER_PASS: Final = 3
 """Trajectories that share one pass over the weights: three of 81 tokens fill 15 tiles of 16."""
+MAX_SHARED_TOKENS: Final = 128
+"""Longer sequences pass one by one: more of them would not stay in the cache."""
 
 
 class NativeStep:
@@ -70,7 +72,7 @@ class NativeStep:
         model.lowest_token = BLANK if units.allows_blank else FIRST_VALUE
         model.num_values = units.num_values
         model.epsilon = weights.epsilon
-        model.max_rows = ROWS_PER_PASS
+        model.max_rows = ROWS_PER_PASS if tokens <= MAX_SHARED_TOKENS else 1
         self._fill_blocks(model, weights)
         self._fill_guidance(model, weights)
         model.decoder = self._packed(weights.decoder)
@@ -88,11 +90,7 @@ class NativeStep:
         model.num_high = 0 if weights.high is None else len(weights.high.down)
         model.mixes_tokens = isinstance(weights.low, TokenStackWeights)
         model.norms_tokens = weights.norms_tokens
-        blocks = [
-            self._block(*tensors, mixes_tokens=bool(model.mixes_tokens))
-            for stack in stacks
-            for tensors in zip(*stack, strict=True)
-        ]
+        blocks = [self._block(*tensors) for stack in stacks for tensors in zip(*stack, strict=True)]
         self._blocks = (Block * len(blocks))(*blocks)
         model.blocks = self._blocks
 
@@ -102,15 +100,15 @@ class NativeStep:
         mixer_out: Tensor,
         gate_up: Tensor,
         down: Tensor,
-        *,
-        mixes_tokens: bool,
+        directions: Tensor | None = None,
     ) -> Block:
         block = Block()
-        if mixes_tokens:
+        if directions is None:
             block.token_gate_up = self._packed(packing.interleaved(*mixer_in.chunk(2)))
             block.token_down = self._packed(mixer_out)
         else:
             block.qkv, block.out = self._packed(mixer_in), self._packed(mixer_out)
+            block.directions = self._keeper.address(directions, torch.float32)
         block.gate_up = self._packed(packing.interleaved(*gate_up.chunk(2)))
         block.down = self._packed(down)
         return block
@@ -138,6 +136,11 @@ class NativeStep:
         model.num_groups = len(lists[0])
         for name, numbers in zip(names, lists, strict=True):
             setattr(model, name, self._keeper.address(numbers, torch.int32))
+        if weights.neighbours is not None:
+            assert not isinstance(weights.low, TokenStackWeights)
+            model.num_places = len(weights.neighbours)
+            model.first_near, model.num_near = weights.first_near, weights.low.num_near
+            model.neighbours = self._keeper.address(weights.neighbours, torch.int32)
         model.first_turned = weights.heads.first_turned
         cosines, sines = weights.heads.turns[1]
         model.cosines = self._keeper.address(cosines, torch.float32)

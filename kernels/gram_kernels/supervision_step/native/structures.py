@@ -19,8 +19,10 @@ class Weight(ctypes.Structure):
 class Block(ctypes.Structure):
     """The weights of one block; those of the mixer it does not have are empty."""
 
-    _fields_ = tuple(
-        (name, Weight) for name in ("qkv", "out", "token_gate_up", "token_down", "gate_up", "down")
+    _fields_ = (
+        *((name, Weight) for name in ("qkv", "out", "token_gate_up", "token_down")),
+        *((name, Weight) for name in ("gate_up", "down")),
+        ("directions", _POINTER),
     )
 
 
@@ -42,6 +44,8 @@ class Model(ctypes.Structure):
         *((name, _INT) for name in ("num_groups", "first_turned")),
         *((name, _POINTER) for name in ("group_heads", "group_starts", "group_is_masked")),
         *((name, _POINTER) for name in ("members", "cosines", "sines")),
+        *((name, _INT) for name in ("num_places", "first_near", "num_near")),
+        ("neighbours", _POINTER),
         *((name, _INT) for name in ("num_units", "unit_size")),
         *((name, _POINTER) for name in ("unit_cells", "unit_constraints")),
     )
