@@ -171,6 +171,27 @@ def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(lane: 
     }
 
 
+def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choke(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gram_server.worker.desk.find_exactly", choke)
+    recorder = Recorder()
+
+    async def run() -> httpx.Response:
+        async with open_whole(lane, recorder.tracer()) as whole:
+            return await solve(whole, "width=4&count=exact", traceparent=PARENT)
+
+    assert asyncio.run(run()).json()["status"] == "solved"
+    [solved], [search] = recorder.named("solve"), recorder.named("exact search")
+    assert search.status.status_code is otel.StatusCode.ERROR
+    assert search.attributes is not None
+    assert search.attributes["error.type"] == "MemoryError"
+    assert solved.status.status_code is not otel.StatusCode.ERROR
+
+
 def test_a_job_that_lost_its_worker_stays_in_its_trace(lane: Lane) -> None:
     async def scenario(recorder: Recorder) -> None:
         async with open_whole(lane, recorder.tracer()) as whole:

@@ -211,13 +211,14 @@ class Desk:
 
     async def _search(self, assignment: Assignment, end: Finished) -> None:
         loop = asyncio.get_running_loop()
-        with assignment.trace.step("exact search"):
-            try:
+        try:
+            with assignment.trace.step("exact search"):
                 exact = await loop.run_in_executor(self._exact, find_exactly, assignment, end)
-            except Exception:
-                # Whatever the solver choked on, the engine's own findings are still good.
+        except Exception:
+            # Whatever the solver choked on, the engine's own findings are still good.
+            with assignment.trace.logged():
                 logger.exception("job=%s: the exact search broke", assignment.job.id)
-                exact = ExactFindings()
+            exact = ExactFindings()
         for tokens in exact.solutions:
             data = assignment.exact_solution(tokens)
             event = Event(kind=EventKind.SOLUTION, data=data)
