@@ -41,7 +41,6 @@ class CurveReport(NamedTuple):
 
     def to_markdown(self) -> str:
         """Return the section of a page."""
-        bend = bent(self.curves[0].points)
         names = [curve.name for curve in self.curves]
         lines = [
             f"## {self.name}",
@@ -50,8 +49,7 @@ class CurveReport(NamedTuple):
             "",
             f"    {self.facts.command}",
             "",
-            f"The curve bends at width {bend.width}, depth {bend.depth}: "
-            f"{_share(bend)} of the puzzles in {bend.steps:.1f} steps on average.",
+            _bend(self.curves[0]),
             "",
             f"| budget | {' | '.join(names)} | steps |",
             f"|---|{'---|' * len(names)}---|",
@@ -60,6 +58,16 @@ class CurveReport(NamedTuple):
             f"![curves of {self.name}]({FOLDER}/{self.name}.png)",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _bend(curve: Curve) -> str:
+    bend = bent(curve.points)
+    if bend is None:
+        return "The curve does not bend within the budget: its last doubling still paid."
+    return (
+        f"The curve bends at width {bend.width}, depth {bend.depth}: "
+        f"{_share(bend)} of the puzzles in {bend.steps:.1f} steps on average."
+    )
 
 
 def _rows(curves: Sequence[Curve]) -> list[str]:

@@ -64,7 +64,7 @@ class Curve(NamedTuple):
             "name": self.name,
             "flop_per_step": self.step_flops,
             "mismatches": self.num_mismatches,
-            "bend": bent(self.points).to_json(),
+            "bend": None if (bend := bent(self.points)) is None else bend.to_json(),
             "best_splits": [point.to_json() for point in best_splits(self.points)],
             "points": [point.to_json() for point in self.points],
         }
@@ -177,16 +177,16 @@ def _rank(point: Point) -> tuple[float, float]:
     return point.solved.value, -point.steps
 
 
-def bent(points: Sequence[Point]) -> Point:
+def bent(points: Sequence[Point]) -> Point | None:
     """Return the best split of the smallest budget from which no doubling is worth its steps.
 
-    It is the serving default that the curve suggests.
+    It is the serving default that the curve suggests. None where the last doubling still paid.
     """
     splits = best_splits(points)
     last = len(splits) - 1
     while last and splits[last].solved.value - splits[last - 1].solved.value < WORTHWHILE:
         last -= 1
-    return splits[last]
+    return splits[last] if last < len(splits) - 1 else None
 
 
 def cheapest(points: Sequence[Point], solved: float) -> Point | None:

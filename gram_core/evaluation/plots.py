@@ -83,6 +83,6 @@ def _draw_budgets(axes: "Axes", curves: Sequence[Curve]) -> None:
             low = [100 * point.solved.low for point in splits]
             high = [100 * point.solved.high for point in splits]
             axes.fill_between(budgets, low, high, alpha=0.15, color=line.get_color())
-    bend = bent(curves[0].points)
-    label = f"bend: width {bend.width}, depth {bend.depth}"
-    axes.axvline(bend.budget, color="grey", linestyle="--", label=label)
+    if bend := bent(curves[0].points):
+        label = f"bend: width {bend.width}, depth {bend.depth}"
+        axes.axvline(bend.budget, color="grey", linestyle="--", label=label)

@@ -99,11 +99,11 @@ def test_the_best_split_solves_most_and_then_costs_least() -> None:
 
 
 def test_the_curve_bends_where_doubling_stops_to_pay() -> None:
-    flat_early = [point(1, 1, 0.5), point(1, 2, 0.505), point(1, 4, 0.8), point(1, 8, 0.805)]
-    assert bent(flat_early).depth == 4
-    rising = [point(1, 1, 0.5), point(1, 2, 0.7)]
-    assert bent(rising).depth == 2
-    assert bent([point(1, 1, 1.0), point(1, 2, 1.0)]).depth == 1
+    late = point(1, 4, 0.8)
+    assert bent([point(1, 1, 0.5), point(1, 2, 0.505), late, point(1, 8, 0.805)]) == late
+    early = point(1, 1, 1.0)
+    assert bent([early, point(1, 2, 1.0)]) == early
+    assert bent([point(1, 1, 0.5), point(1, 2, 0.7)]) is None
 
 
 def curves_command(guesser: LoadedModel, folder: Path) -> list[str]:
@@ -119,7 +119,7 @@ def test_the_command_writes_numbers_a_plot_and_a_page(
     pytest.importorskip("matplotlib")
     assert main(curves_command(guesser, tmp_path)) == 0
     printed = capsys.readouterr().out
-    assert "The curve bends at width" in printed
+    assert "The curve bends at width" in printed or "does not bend within" in printed
     assert (tmp_path / "out/curves.md").read_text().endswith(printed.rstrip("\n") + "\n")
     plot = (tmp_path / "out/curves/sudoku-4x4.png").read_bytes()
     assert plot.startswith(b"\x89PNG")

@@ -48,7 +48,7 @@ MEASURED = {
     "graph-coloring-10": Measured(single=1.0, solved=1.0, distinct=2.7),
     "graph-coloring-8": Measured(single=0.95, solved=1.0, distinct=2.92),
     "maze-30x30": Measured(single=0.375, solved=0.75),
-    "nqueens-10": Measured(single=0.825, solved=0.975, distinct=2.3),
+    "nqueens-10": Measured(single=0.95, solved=1.0, distinct=2.65),
     "nqueens-8": Measured(single=0.95, solved=1.0, distinct=2.23),
     "sudoku-4x4": Measured(single=1.0, solved=1.0),
     "sudoku-6x6": Measured(single=0.9, solved=1.0),
