@@ -49,11 +49,11 @@ MEASURED = {
     "graph-coloring-8": Measured(single=0.95, solved=1.0, distinct=2.92),
     "maze-30x30": Measured(single=0.375, solved=0.75),
     "nqueens-10": Measured(single=0.95, solved=1.0, distinct=2.65),
-    "nqueens-8": Measured(single=0.95, solved=1.0, distinct=2.23),
+    "nqueens-8": Measured(single=0.975, solved=1.0, distinct=2.58),
     "sudoku-4x4": Measured(single=1.0, solved=1.0),
     "sudoku-6x6": Measured(single=0.9, solved=1.0),
     "sudoku-9x9": Measured(single=0.867, solved=0.933),
-    "sudoku-9x9-generate": Measured(single=0.885, solved=1.0, distinct=3.42),
+    "sudoku-9x9-generate": Measured(single=0.933, solved=1.0, distinct=3.53),
 }
 
 
