@@ -22,6 +22,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from gram_server.errors import StoreUnavailable
 from gram_server.job import Job, SolveOptions
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
@@ -224,7 +225,8 @@ class Queue:
         """Wait until the queue is as it should be with nothing to do, and say what is not."""
         fault: str | None = "never looked"
         for _ in range(200):
-            with suppress(RedisConnectionError):
+            # A Redis that has just come back is still taken to be down for a moment.
+            with suppress(RedisConnectionError, StoreUnavailable):
                 fault = await self.fault()
             if fault is None:
                 return

@@ -107,3 +107,23 @@ async def test_who_submits_and_waits_need_not_ask_redis(
     assert told_times == pytest.approx(read_times, abs=0.1)
     await worker.close()
     await store.close()
+
+
+@pytest.mark.redis
+async def test_what_notes_tell_is_forgotten_after_a_minute(
+    redis_url: str, make_job: MakeJob
+) -> None:
+    config = RedisConfig(store=redis_url, queue_name="forgetful")
+    connection = RedisConnection(config)
+    notes = connection.keys.notes
+    store = RedisStore(connection, QueueConfig())
+    for age_s in (61, 59):
+        number = f"{round((time.time() - age_s) * 1e3)}-0"
+        await connection.execute("XADD", notes, number, "job", "a", "end", 1)
+    await store.submit(make_job("b"))
+    await store.cancel("b")
+    await connection.run("expire")
+    kept = await connection.execute("XRANGE", notes, "-", "+")
+    assert [fields[b"job"] for _, fields in kept] == [b"a", b"b"]
+    assert 0 < await connection.execute("PTTL", notes) <= 60_000
+    await store.close()

@@ -12,7 +12,7 @@ end
 local GROUP = 'workers'
 local CLASSES = 3
 local NOTES_KEPT = 2000
-local NOTES_KEPT_S = 3600
+local NOTES_KEPT_S = 60
 local TOLD_BYTES = 4096
 local TOLD_EVENTS = 16
 local LETTERS_KEPT = 10000
