@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from gram_core.config import GramConfig
 
 ROOT = Path(__file__).parents[2]
 LOAD = Path(__file__).with_name("cpu_engine_load.py")
@@ -86,6 +89,7 @@ def main() -> int:
 
 def measured(load: Load, old: Path, *, rounds: int, num_threads: int) -> Json:
     """Let the contenders take turns at one load."""
+    lend(load.model, old)
     runs: dict[str, list[Json]] = {name: [] for name in CONTENDERS}
     for _ in range(rounds):
         for name in CONTENDERS:
@@ -111,6 +115,21 @@ def measured(load: Load, old: Path, *, rounds: int, num_threads: int) -> Json:
             "against_eager_loop": speeds["now"] / speeds["eager"],
         }
     return result
+
+
+def lend(model: str, old: Path) -> None:
+    """Give the old tree today's weights of a model, in the words that its configuration has."""
+    source, target = (tree / "gram_core/weights" / model for tree in (ROOT, old))
+    config, known = (
+        json.loads((folder / "config.json").read_text()) for folder in (source, target)
+    )
+    sizes = config["architecture"]
+    for name in sizes.keys() - known["architecture"].keys():
+        default = GramConfig.__dataclass_fields__[name].default
+        if sizes.pop(name) != default:
+            raise ValueError(f"{model} needs {name}, which the first version has not")
+    shutil.copy(source / "model.safetensors", target)
+    (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def run(tree: Path, load: Load, kind: str, num_threads: int) -> Json:

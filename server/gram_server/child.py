@@ -64,6 +64,7 @@ def _engine_flags(engine: EngineConfig) -> list[str]:
     flags = ["--num-slots", str(engine.num_slots), "--device", engine.device]
     flags += ["--fixed-shape" if engine.fixed_shape else "--buckets"]
     flags += ["--drain-s", str(engine.drain_s)]
+    flags += ["--precision", engine.precision]
     if engine.num_threads is not None:
         flags += ["--num-threads", str(engine.num_threads)]
     return flags + [part for model in engine.models for part in ("--model", model)]

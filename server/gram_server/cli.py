@@ -18,7 +18,7 @@ import click
 from gram_core.errors import CoreError
 from gram_server.errors import ConfigError, ServerError
 from gram_server.logs import set_up_logging
-from gram_server.settings import Settings
+from gram_server.settings import PRECISIONS, Settings
 from gram_server.version import __version__
 
 PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -85,6 +85,11 @@ def engine_options(command: Command) -> Command:
             "--fixed-shape/--buckets",
             default=None,
             help="Bit-equal answers for any batch mix, or the smallest batch that fits.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            help="bf16 halves the work of products on a CPU with matrix units.  [default: auto]",
         ),
         click.option("--drain-s", type=float, help="Seconds for live jobs when stopping."),
         click.option("--store", help="Redis URL of the queue; none keeps it in memory."),

@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from gram_server.errors import ConfigError
 
 ENV_PREFIX = "GRAM_SERVER_"
+PRECISIONS = ("auto", "bf16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,9 @@ class EngineConfig:
     """Threads of torch on the CPU; None leaves torch's own choice."""
     fixed_shape: bool = True
     """Always run the full batch shape: answers are bit-equal for any batch mix."""
+    precision: str = "auto"
+    """``bf16`` rounds activations to bfloat16 before each product on a CPU with matrix units, which
+    halves the work; ``auto`` keeps 16 bits of them there, and is float16 on CUDA."""
     models: tuple[str, ...] = ()
     """Names of shipped models or paths of checkpoints; empty loads every shipped model."""
     worker_metrics_port: int | None = None
@@ -136,6 +140,8 @@ class EngineConfig:
         _require(0 <= port <= 65535, "worker_metrics_port", port, "must be 0 .. 65535")
         threads = self.num_threads
         _require(threads is None or threads > 0, "num_threads", threads, "must be above 0")
+        is_known = self.precision in PRECISIONS
+        _require(is_known, "precision", self.precision, f"must be one of {', '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

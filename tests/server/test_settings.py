@@ -48,6 +48,7 @@ def test_flags_win_over_the_environment_and_none_is_no_flag() -> None:
         ("NUM_SLOTS", "1.5"),
         ("NUM_THREADS", "0"),
         ("FIXED_SHAPE", "perhaps"),
+        ("PRECISION", "fp8"),
         ("MAX_TRAJECTORIES", "100"),
         ("MAX_BODY_BYTES", "0"),
         ("DRAIN_S", "-1"),
@@ -77,6 +78,6 @@ def test_a_worker_gets_the_engine_settings_on_its_command_line() -> None:
     command = worker_command(Settings(engine=engine), link=Path("l"), heartbeat=Path("h"))
     assert list(command[3:]) == [
         *("worker", "--link", "l", "--heartbeat", "h", "--num-slots", "8", "--device", "cpu"),
-        *("--buckets", "--drain-s", "3.0", "--num-threads", "1"),
+        *("--buckets", "--drain-s", "3.0", "--precision", "auto", "--num-threads", "1"),
         *("--model", "a", "--model", "b", "--log-level", "info"),
     ]

@@ -66,18 +66,35 @@ def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
 def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:
     """Load a model onto its device and allocate its rows."""
     loaded = load_model(info, resolve_device(config.device))
-    runner = make_runner(loaded, num_slots=config.num_slots, fixed_shape=config.fixed_shape)
+    runner = make_runner(
+        loaded,
+        num_slots=config.num_slots,
+        fixed_shape=config.fixed_shape,
+        is_bf16=config.precision == "bf16",
+    )
     return Lane(loaded=loaded, runner=runner)
 
 
 def make_runner(
-    loaded: LoadedModel, *, num_slots: int, fixed_shape: bool
+    loaded: LoadedModel, *, num_slots: int, fixed_shape: bool, is_bf16: bool = False
 ) -> TorchRunner | FusedRunner:
-    """Return rows for a model: fused where it can be given as plain tensors, else torch's ops."""
+    """Return rows for a model: fused where it can be given as plain tensors, else torch's ops.
+
+    Raises:
+        ConfigError: bfloat16 products are asked for, and they are native code's only.
+    """
     backend = _step_backend(loaded)
+    if is_bf16 and backend != "native":
+        raise ConfigError("precision", "bf16", f"{loaded.info.name} runs without native code here")
     if backend is None:
         return TorchRunner(loaded, num_slots=num_slots, fixed_shape=fixed_shape)
-    return FusedRunner(loaded, num_slots=num_slots, fixed_shape=fixed_shape, backend=backend)
+    return FusedRunner(
+        loaded,
+        num_slots=num_slots,
+        fixed_shape=fixed_shape,
+        dtype=torch.bfloat16 if is_bf16 else None,
+        backend=backend,
+    )
 
 
 def _step_backend(loaded: LoadedModel) -> Literal["triton", "native"] | None:

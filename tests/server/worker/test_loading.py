@@ -1,12 +1,16 @@
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from prometheus_client import CollectorRegistry
 
-from gram_core.checkpoint import load_model
+from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import CheckpointError
-from gram_kernels.supervision_step.native import refusal
+from gram_kernels.supervision_step.native import product_kind, refusal
+from gram_server.engine import EngineJob, Trajectory
 from gram_server.engine.fused_runner import FusedRunner
+from gram_server.engine.slots import Arrangement, Placement
 from gram_server.engine.torch_runner import TorchRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
@@ -59,3 +63,40 @@ def test_where_native_code_cannot_be_built_torch_serves(
         assert isinstance(make_runner(loaded, num_slots=2, fixed_shape=True), FusedRunner)
     monkeypatch.setattr("gram_server.worker.loading.refusal", lambda: "no C compiler is installed")
     assert isinstance(make_runner(loaded, num_slots=2, fixed_shape=True), TorchRunner)
+
+
+def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
+    runner = make_runner(loaded, num_slots=1, fixed_shape=True, is_bf16=is_bf16)
+    assert isinstance(runner, FusedRunner)
+    job = EngineJob(
+        id="a",
+        tokens=np.array([1] * 16, np.uint8),
+        width=1,
+        depth=1,
+        seed=3,
+        view=lambda trajectory: None,
+        check=lambda tokens: True,
+        canonical=lambda tokens: tokens.tobytes(),
+    )
+    start = Placement(0, Trajectory(job=job, index=0, view=None))
+    runner.arrange(Arrangement(moves=[], starts=[start]))
+    runner.step(1)
+    runner.read()
+    return runner._rows.high[0].clone()
+
+
+@pytest.mark.skipif(bool(refusal()), reason=refusal() or "there is native code")
+def test_bf16_rounds_activations_where_there_are_matrix_units() -> None:
+    [info] = wanted_models(["sudoku-4x4"])
+    loaded = load_model(info)
+    rounded, whole = (state_after_a_step(loaded, is_bf16=is_bf16) for is_bf16 in (True, False))
+    torch.testing.assert_close(rounded, whole, atol=0.1, rtol=0.1)
+    assert torch.equal(rounded, whole) == (product_kind() != "matrix")
+
+
+def test_bf16_is_refused_where_no_native_code_runs(
+    guessing_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gram_server.worker.loading.refusal", lambda: "no C compiler is installed")
+    with pytest.raises(ConfigError, match="precision='bf16'"):
+        load_lane(guessing_model("sudoku-4x4").info, EngineConfig(device="cpu", precision="bf16"))
