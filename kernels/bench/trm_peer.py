@@ -6,8 +6,9 @@
 
 Random weights of the peer are loaded into a checkpoint of ours, and both must compute the same
 numbers before anything is timed. The peer runs as it is, and through ``torch.compile`` as its own
-training script does; in bfloat16, its default, and in float32. Each contender takes its turn in
-every round; figures are medians. Nothing of the peer is part of this repository.
+training script does; in bfloat16, its default, beside ours with ``--precision bf16``, and in
+float32 beside ours as it is. Each contender takes its turn in every round; figures are
+medians. Nothing of the peer is part of this repository.
 """
 
 import argparse
