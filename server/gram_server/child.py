@@ -61,10 +61,10 @@ def worker_command(settings: Settings, *, link: Path, heartbeat: Path) -> Sequen
 
 
 def _engine_flags(engine: EngineConfig) -> list[str]:
-    flags = ["--num-slots", str(engine.num_slots), "--device", engine.device]
+    flags = ["--device", engine.device]
     flags += ["--fixed-shape" if engine.fixed_shape else "--buckets"]
     flags += ["--drain-s", str(engine.drain_s)]
     flags += ["--precision", engine.precision]
-    if engine.num_threads is not None:
-        flags += ["--num-threads", str(engine.num_threads)]
+    for flag, count in (("--num-slots", engine.num_slots), ("--num-threads", engine.num_threads)):
+        flags += [] if count is None else [flag, str(count)]
     return flags + [part for model in engine.models for part in ("--model", model)]

@@ -110,8 +110,9 @@ class RedisConfig:
 class EngineConfig:
     """How a worker runs its models."""
 
-    num_slots: int = 64
-    """Rows of the running batch, for each model."""
+    num_slots: int | None = None
+    """Rows of the running batch, for each model; None is 16 on the CPU, where every row costs time
+    of its own, and 64 on CUDA."""
     device: str = "auto"
     """``auto`` is CUDA where there is one, else the CPU."""
     num_threads: int | None = None
@@ -133,13 +134,13 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""
-        for name in ("num_slots", "hang_s"):
-            _require_positive(self, name)
+        _require_positive(self, "hang_s")
         _require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
         port = self.worker_metrics_port or 0
         _require(0 <= port <= 65535, "worker_metrics_port", port, "must be 0 .. 65535")
-        threads = self.num_threads
-        _require(threads is None or threads > 0, "num_threads", threads, "must be above 0")
+        for name in ("num_slots", "num_threads"):
+            count = getattr(self, name)
+            _require(count is None or count > 0, name, count, "must be above 0")
         is_known = self.precision in PRECISIONS
         _require(is_known, "precision", self.precision, f"must be one of {', '.join(PRECISIONS)}")
 

@@ -77,7 +77,8 @@ def test_a_worker_gets_the_engine_settings_on_its_command_line() -> None:
     )
     command = worker_command(Settings(engine=engine), link=Path("l"), heartbeat=Path("h"))
     assert list(command[3:]) == [
-        *("worker", "--link", "l", "--heartbeat", "h", "--num-slots", "8", "--device", "cpu"),
-        *("--buckets", "--drain-s", "3.0", "--precision", "auto", "--num-threads", "1"),
+        *("worker", "--link", "l", "--heartbeat", "h", "--device", "cpu"),
+        *("--buckets", "--drain-s", "3.0", "--precision", "auto"),
+        *("--num-slots", "8", "--num-threads", "1"),
         *("--model", "a", "--model", "b", "--log-level", "info"),
     ]

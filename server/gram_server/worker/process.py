@@ -30,6 +30,7 @@ from gram_server.worker.loading import (
     Lane,
     load_lane,
     resolve_device,
+    resolve_slots,
     throwaway_metrics,
     wanted_models,
     warm_up,
@@ -192,7 +193,7 @@ class WorkerProcess:
         """Return for how many trajectories there are slots; None where nobody else wants them."""
         if self._is_alone or self._loop is None:
             return None
-        return self._config.num_slots - self._loop.demand
+        return resolve_slots(self._config) - self._loop.demand
 
     def _report(self, state: WorkerState) -> WorkerReport:
         return WorkerReport(
@@ -201,7 +202,7 @@ class WorkerProcess:
             device=resolve_device(self._config.device),
             models=tuple(_model_report(lane) for lane in self._lanes),
             phases=dict(self._phases),
-            num_slots=self._config.num_slots * len(self._lanes),
+            num_slots=resolve_slots(self._config) * len(self._lanes),
             live_trajectories=self._loop.num_live if self._loop else 0,
             waiting_trajectories=self._loop.num_waiting if self._loop else 0,
             metrics_text=generate_latest(self._registry).decode() if self._is_supervised else "",

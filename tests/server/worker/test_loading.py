@@ -15,7 +15,14 @@ from gram_server.engine.torch_runner import TorchRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
-from gram_server.worker.loading import Lane, load_lane, make_runner, wanted_models, warm_up
+from gram_server.worker.loading import (
+    Lane,
+    load_lane,
+    make_runner,
+    resolve_slots,
+    wanted_models,
+    warm_up,
+)
 
 
 def test_models_are_found_by_path(guessing_model: Any) -> None:
@@ -27,6 +34,20 @@ def test_two_models_of_one_name_are_refused(guessing_model: Any) -> None:
     path = str(guessing_model("sudoku-4x4").info.path)
     with pytest.raises(ConfigError, match="two models are named sudoku-4x4"):
         wanted_models([path, path])
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_slots"),
+    [
+        ({"device": "cpu"}, 16),
+        ({"device": "cuda:1"}, 64),
+        ({"device": "cpu", "num_slots": 3}, 3),
+    ],
+)
+def test_slots_follow_from_the_device_unless_they_are_set(
+    settings: dict[str, Any], num_slots: int
+) -> None:
+    assert resolve_slots(EngineConfig(**settings)) == num_slots
 
 
 def test_a_model_that_does_not_exist_is_refused() -> None:

@@ -37,6 +37,12 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
             health="/readyz",
             form="query",
         ),
+        "static-leaving": Contender(
+            name="static-leaving",
+            arguments=("-m", "gram_server.bench.targets.static_batching", "--leave-early"),
+            health="/readyz",
+            form="query",
+        ),
         OURS: Contender(
             name=OURS,
             arguments=("-m", "gram_server.cli", "serve", "--log-level", "warning"),
@@ -75,7 +81,10 @@ def measure_compare(comparison: Comparison, plan: LoadPlan, *, output: Path) -> 
     for name in comparison.contenders:
         runs[name], best = _run(CONTENDERS[name], comparison, plan, questions, output)
         results[name] = _result(runs[name], best, comparison)
-    overload = _overload(comparison, plan, questions, output) if plan.overload else None
+    overload = None
+    if plan.overload:
+        best_rate = results.get(OURS, {}).get("best_rate") or plan.arrivals.rate
+        overload = _overload(comparison, plan, questions, output, best_rate=best_rate)
     swept = {name: _by_rate(run) for name, run in runs.items()}
     objective_s = plan.objective.first_solution_s
     draw_rates(output / "compare-rates.png", swept, objective_s=objective_s)
@@ -138,7 +147,12 @@ def _run(
 
 
 def _overload(
-    comparison: Comparison, plan: LoadPlan, questions: Sequence[Question], output: Path
+    comparison: Comparison,
+    plan: LoadPlan,
+    questions: Sequence[Question],
+    output: Path,
+    *,
+    best_rate: float,
 ) -> Json:
     """Press our server, with the bound on its queue that a service in earnest would set."""
     bound = str(comparison.max_trajectories)
@@ -155,7 +169,7 @@ def _overload(
 
         async def press() -> Json:
             await run.warm_up()
-            return await run.overload(plan.arrivals.rate)
+            return await run.overload(best_rate)
 
         pressed = run_client(press)
         run.write(output, "compare-overload")

@@ -1,6 +1,8 @@
 """Our own server with static batching: a batch starts when the one before it has ended.
 
-Everything else is the product: the API, the link, the engine's rows and its early leaving.
+Rows that are done are computed on to the batch's end, which comes as soon as each of its requests
+has what it asked for; with ``--leave-early`` they leave at once and only joining is late. Answers
+are told as soon as they are found, and all else is the product: API, link and kernels.
 """
 
 import argparse
@@ -15,8 +17,9 @@ import uvicorn
 
 from gram_server.app import create_app
 from gram_server.engine import Engine
-from gram_server.engine.runner import Runner
+from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import Plan, Scheduler
+from gram_server.engine.slots import Arrangement
 from gram_server.jobs.link import LinkServer, LinkStore
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import WorkerStore
@@ -34,6 +37,28 @@ class StaticScheduler(Scheduler):
         return Plan({}, []) if self.num_live else super().plan(now_s)
 
 
+class WholeBatchRunner:
+    """A runner that computes the rows a batch began with for as long as one of them is live."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.num_slots, self.num_spares = runner.num_slots, runner.num_spares
+        self._runner = runner
+        self._num_rows = 0
+
+    def arrange(self, arrangement: Arrangement) -> None:
+        """Take note of how many rows a batch begins with."""
+        self._num_rows = len(arrangement.starts) or self._num_rows
+        self._runner.arrange(arrangement)
+
+    def step(self, num_live: int) -> None:
+        """Compute the rows of the whole batch, live or not."""
+        self._runner.step(max(num_live, self._num_rows))
+
+    def read(self) -> StepReport:
+        """Return the report, whose first rows are the live ones."""
+        return self._runner.read()
+
+
 class StaticEngine(Engine):
     """The engine with that scheduler."""
 
@@ -45,25 +70,32 @@ class StaticEngine(Engine):
 class StaticWorker(WorkerProcess):
     """A worker whose engines batch statically."""
 
+    leaves_early: bool
+
     def _load(self) -> EngineLoop:
         super()._load()
         engines = {
-            lane.info.name: StaticEngine(lane.runner, metrics=self._metrics.of(lane.info.name))
+            lane.info.name: StaticEngine(
+                lane.runner if self.leaves_early else WholeBatchRunner(lane.runner),
+                metrics=self._metrics.of(lane.info.name),
+            )
             for lane in self._lanes
         }
         return EngineLoop(engines, heartbeat=self._heartbeat)
 
 
-def work(config: EngineConfig, link: Path) -> None:
+def work(config: EngineConfig, link: Path, *, leaves_early: bool) -> None:
     """Run the worker."""
 
     async def open_store() -> WorkerStore:
         return await LinkStore.connect(link, worker=f"static-{os.getpid()}")
 
-    StaticWorker(config, open_store=open_store, name="static", heartbeat=None).run()
+    worker = StaticWorker(config, open_store=open_store, name="static", heartbeat=None)
+    worker.leaves_early = leaves_early
+    worker.run()
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, *, leaves_early: bool) -> None:
     """Run the API with such a worker beside it."""
     store = MemoryStore(settings.queue)
     with tempfile.TemporaryDirectory(prefix="gram-") as folder:
@@ -73,6 +105,9 @@ async def serve(settings: Settings) -> None:
         command = [sys.executable, "-m", "gram_server.bench.targets.static_batching"]
         command += ["--num-threads", str(settings.engine.num_threads), "--link", str(link)]
         command += [part for model in settings.engine.models for part in ("--model", model)]
+        if settings.engine.num_slots is not None:
+            command += ["--num-slots", str(settings.engine.num_slots)]
+        command += ["--leave-early"] if leaves_early else []
         worker = await asyncio.create_subprocess_exec(*command)
         app = create_app(settings, store=store)
         api = uvicorn.Server(uvicorn.Config(app, port=settings.http.port, log_level="warning"))
@@ -97,12 +132,19 @@ def main() -> None:
     parser.add_argument("--link", type=Path)
     parser.add_argument("--num-threads", type=int, required=True)
     parser.add_argument("--model", dest="models", action="append", required=True)
+    parser.add_argument("--num-slots", type=int)
+    parser.add_argument("--leave-early", action="store_true")
     options = parser.parse_args()
-    engine = EngineConfig(models=tuple(options.models), num_threads=options.num_threads)
+    engine = EngineConfig(
+        models=tuple(options.models),
+        num_threads=options.num_threads,
+        num_slots=options.num_slots,
+    )
     if options.link is not None:
-        work(engine, options.link)
+        work(engine, options.link, leaves_early=options.leave_early)
     else:
-        asyncio.run(serve(Settings(http=HttpConfig(port=options.port), engine=engine)))
+        settings = Settings(http=HttpConfig(port=options.port), engine=engine)
+        asyncio.run(serve(settings, leaves_early=options.leave_early))
 
 
 if __name__ == "__main__":

@@ -82,7 +82,13 @@ def test_every_contender_is_compared_on_the_same_questions(
     arguments += ["--rate", "1500", "--slo-ms", "60000", "--num-threads", "1"]
     arguments += ["--timeout-s", "30"]
     result = run(capsys, *arguments, "--output", str(tmp_path))
-    assert list(result["results"]) == ["naive", "litserve", "static", "gram-server"]
+    assert list(result["results"]) == [
+        "naive",
+        "litserve",
+        "static",
+        "static-leaving",
+        "gram-server",
+    ]
     for name, found in result["results"].items():
         ends = [each["ends"] for each in found["runs"].values()]
         assert all(set(counted) == {"solved"} for counted in ends), name
