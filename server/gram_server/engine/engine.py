@@ -55,7 +55,7 @@ class Engine:
         if job.id in self._jobs:
             raise ValueError(f"job {job.id} is already here")
         progress = self._jobs[job.id] = JobProgress(job=job, submitted_s=now_s)
-        width = progress.first_unwanted()
+        width = self._num_startable(progress)
         self._scheduler.add(job.id, width=width, priority=job.priority, now_s=now_s)
 
     def abort(self, job_id: str) -> None:
@@ -86,6 +86,8 @@ class Engine:
 
     def _admit(self, now_s: float) -> None:
         """Give slots to waiting trajectories, by the scheduler's plan."""
+        for job_id in {placement.trajectory.job.id for placement in self._slots.live()}:
+            self._scheduler.limit(job_id, self._num_startable(self._jobs[job_id]))
         plan = self._scheduler.plan(now_s)
         for job_id, count in plan.yields.items():
             self._pause_youngest(job_id, count)
@@ -174,11 +176,11 @@ class Engine:
         job = progress.job
         if progress.cutoff is not None:
             self._prune(job.id, progress.cutoff)
-        self._scheduler.limit(job.id, progress.first_unwanted())
+        self._scheduler.limit(job.id, self._num_startable(progress))
         if not self._scheduler.outstanding(job.id):
             has_failed = progress.num_failed == job.width
             return self._finish(progress, "failed" if has_failed else "done", now_s)
-        frontier = None if job.max_solutions is None else self._frontier(job.id)
+        frontier = None if job.max_solutions is None else self._frontier(progress)
         return list(progress.settled(frontier))
 
     def _tell_watched(self, now_s: float) -> list[EngineEvent]:
@@ -204,13 +206,22 @@ class Engine:
                 self._drop_paused(trajectory)
                 self._scheduler.discard(job_id, trajectory.index)
 
-    def _frontier(self, job_id: str) -> Rank | None:
+    def _num_startable(self, progress: JobProgress) -> int:
+        """Return how many of the job's trajectories may have started by now.
+
+        Ahead of their turn they start only where their rows are for free.
+        """
+        if self._runner.runs_ahead:
+            return progress.first_unwanted()
+        return progress.first_early(self._frontier(progress))
+
+    def _frontier(self, progress: JobProgress) -> Rank | None:
         """Return the least rank that an unfinished trajectory of the job can still reach."""
+        job_id = progress.job.id
         ranks = [next_rank(placement.trajectory) for placement in self._live_of(job_id)]
         ranks += [next_rank(trajectory) for trajectory in self._paused_of(job_id)]
-        fresh = self._scheduler.next_fresh(job_id)
-        if fresh is not None:
-            ranks.append(rank_of(self._jobs[job_id].job, fresh, 1))
+        if progress.num_started < progress.first_unwanted():
+            ranks.append(rank_of(progress.job, progress.num_started, 1))
         return min(ranks, default=None)
 
     def _finish(self, progress: JobProgress, outcome: Outcome, now_s: float) -> list[EngineEvent]:

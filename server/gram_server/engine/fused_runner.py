@@ -70,6 +70,7 @@ class FusedRunner:
         self.capture_s: dict[int, float] = {}
         model, task = loaded.model, loaded.task
         self._device = model.z0_high.device
+        self.runs_ahead = self._device.type == "cuda"
         self._backend: Backend = "auto" if backend == "native" else backend
         self._is_native = backend == "native"
         self._captures = captures and self._device.type == "cuda"

@@ -1,31 +1,33 @@
 """What one job has found and spent so far, and when it has what it asked for.
 
-Order of arrival never decides an answer: finds are ranked by (wave, step, trajectory), so a job
+Order of arrival never decides an answer: finds are ranked by (turn, step, trajectory), so a job
 gives the same solutions however its trajectories were scheduled. Knows no slots.
 """
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gram_core.puzzles.base import Tokens
 from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
 
-FIRST_WAVE_BITS = 2
-"""A job that stops at so many solutions tries its trajectories in waves that grow fourfold.
+FIRST_DELAY = 8
+"""Turns that trajectory 1 of a job that stops at so many solutions begins after trajectory 0; the
+delay doubles whenever the number of trajectories has.
 
-Within a wave the earliest step wins; a later wave only counts where earlier ones found less. So an
-easy job on a busy engine costs few trajectories, a hard one waits no longer than its depth, and
-either way the answer is the same as on an idle engine."""
+Every turn is one step of all that have begun, and the earliest turn wins. So an easy job costs
+little more than one trajectory, a hard one is tried from more and more starts while the first ones
+go on, and either way the answer is the same on a busy engine and on an idle one."""
 
 
 class Rank(NamedTuple):
-    """How early a step of a trajectory is, whatever the clock says.
+    """When a step of a trajectory has its turn, whatever the clock says.
 
-    By trajectory, each is a wave of its own.
+    By trajectory, a turn is all the steps of one.
     """
 
-    wave: int
+    turn: int
     step: int
 
 
@@ -49,15 +51,15 @@ class Attempt(NamedTuple):
 
 
 def rank_of(job: EngineJob, index: int, step: int) -> Rank:
-    """Return the rank of a trajectory's step; without a limit to stop at, all are one wave."""
+    """Return the rank of a trajectory's step; without a limit to stop at, all begin together."""
     if job.order == "trajectory":
         return Rank(index, step)
-    return Rank(0 if job.max_solutions is None else wave_of(index), step)
+    return Rank(step if job.max_solutions is None else delay_of(index) + step, step)
 
 
-def wave_of(index: int) -> int:
-    """Return the wave of a trajectory: 0 to 3 are the first, 4 to 15 the second, and so on."""
-    return max(0, (index.bit_length() - 1) // FIRST_WAVE_BITS)
+def delay_of(index: int) -> int:
+    """Return the turns before a trajectory begins: 0, 8, 16, 16, 32, 32, 32, 32, 64, ..."""
+    return FIRST_DELAY << (index.bit_length() - 1) if index else 0
 
 
 def next_rank(trajectory: Trajectory) -> Rank:
@@ -65,11 +67,9 @@ def next_rank(trajectory: Trajectory) -> Rank:
     return rank_of(trajectory.job, trajectory.index, trajectory.steps + 1)
 
 
-def end_of_wave(job: EngineJob, rank: Rank) -> int:
-    """Return the first trajectory of the wave after the rank's."""
-    if job.order == "trajectory":
-        return rank.wave + 1
-    return 1 << (FIRST_WAVE_BITS * (rank.wave + 1))
+def num_begun(job: EngineJob, rank: Rank) -> int:
+    """Return how many trajectories of the job have their first step up to the rank."""
+    return bisect_right(range(job.width), rank, key=lambda index: rank_of(job, index, 1))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -157,24 +157,35 @@ class JobProgress:
         )
 
     def first_unwanted(self) -> int:
-        """Return the trajectory before which all may start.
+        """Return the trajectory before which all may be needed.
 
         By trajectory these are as many as should fill what is missing, if so many of them find a
         solution as of those that have ended.
         """
         wanted = self.job.max_solutions
         if self.cutoff is not None:
-            return min(self.job.width, end_of_wave(self.job, self.cutoff))
+            return num_begun(self.job, self.cutoff)
         if wanted is None or self.job.order == "step":
             return self.job.width
         num_ended, num_found = len(self.ended), len(self.keys)
         num_more = math.ceil((wanted - num_found) * (num_ended + 1) / (num_found + 1))
         return min(self.job.width, num_ended + num_more)
 
+    def first_early(self, frontier: Rank | None) -> int:
+        """Return the trajectory before which all have begun by their turn, or are to be watched.
+
+        Args:
+            frontier: least rank that an unfinished trajectory can still reach; None when all ended.
+        """
+        end = self.first_unwanted()
+        if frontier is None or self.job.order == "trajectory":
+            return end
+        return min(end, max(num_begun(self.job, frontier), self.job.num_watched))
+
     def _num_ended(self) -> int:
         if self.cutoff is None or self.job.order == "step":
             return len(self.ended)
-        return sum(index <= self.cutoff.wave for index in self.ended)
+        return sum(index <= self.cutoff.turn for index in self.ended)
 
     def _find_cutoff(self) -> Rank | None:
         wanted = self.job.max_solutions

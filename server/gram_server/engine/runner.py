@@ -36,6 +36,8 @@ class Runner(Protocol):
 
     num_slots: int
     num_spares: int
+    runs_ahead: bool
+    """Whether more rows cost next to no time, so that trajectories may start before their turn."""
 
     def arrange(self, arrangement: Arrangement) -> None:
         """Copy rows as the moves say, all at once, then start new trajectories in theirs."""

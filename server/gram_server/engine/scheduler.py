@@ -83,11 +83,6 @@ class Scheduler:
         """Return how many trajectories of the job have not ended."""
         return self._ring[job_id].demand
 
-    def next_fresh(self, job_id: str) -> int | None:
-        """Return the job's first trajectory that has not started; None when all have."""
-        entry = self._ring[job_id]
-        return entry.next_fresh if entry.next_fresh < entry.end_fresh else None
-
     def add(self, job_id: str, *, width: int, priority: int, now_s: float) -> None:
         """Let a job wait with ``width`` trajectories."""
         self._ring[job_id] = _Entry(

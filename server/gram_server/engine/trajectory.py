@@ -14,8 +14,9 @@ from gram_core.puzzles.base import Symmetry, Tokens
 
 Halt = Literal["verified", "act", "never"]
 Order = Literal["step", "trajectory"]
-"""``step``: the earliest steps first, in waves of trajectories. ``trajectory``: by index alone, and
-no more trajectories start than the solutions that are missing should take."""
+"""``step``: the earliest steps first, where a job that stops at so many solutions begins its later
+trajectories later. ``trajectory``: by index alone, and no more trajectories start than the
+solutions that are missing should take."""
 Outcome = Literal["done", "expired", "cancelled", "failed"]
 SightState = Literal["running", "solved", "halted", "exhausted"]
 

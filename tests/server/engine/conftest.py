@@ -43,6 +43,7 @@ class FakeRunner:
     script: Script
     num_slots: int = 4
     num_spares: int = 4
+    runs_ahead: bool = True
     rows: list[Row | None] = field(default_factory=list)
     num_live: int = 0
     num_reads: int = 0
@@ -161,9 +162,14 @@ MakeBench = Callable[..., Bench]
 @pytest.fixture
 def make_bench() -> MakeBench:
     def make(
-        script: Script, *, ageing_s: float = 1e9, num_slots: int = 4, num_spares: int = 4
+        script: Script,
+        *,
+        ageing_s: float = 1e9,
+        num_slots: int = 4,
+        num_spares: int = 4,
+        runs_ahead: bool = True,
     ) -> Bench:
-        runner = FakeRunner(script, num_slots, num_spares)
+        runner = FakeRunner(script, num_slots, num_spares, runs_ahead)
         registry = CollectorRegistry()
         metrics = EngineMetrics(registry).of("test")
         return Bench(Engine(runner, metrics=metrics, ageing_s=ageing_s), runner, registry)

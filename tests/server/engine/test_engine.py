@@ -68,7 +68,7 @@ def test_siblings_are_dropped_at_once_when_the_job_has_what_it_asked_for(
     make_bench: Any, fate: Any
 ) -> None:
     bench = make_bench(
-        lambda seed, trajectory: fate(answer=7, step=2) if trajectory == 1 else fate(),
+        lambda seed, trajectory: fate(answer=7, step=2) if trajectory == 0 else fate(),
         num_slots=16,
     )
     bench.submit("a", width=300, max_solutions=1, depth=30)
@@ -77,7 +77,7 @@ def test_siblings_are_dropped_at_once_when_the_job_has_what_it_asked_for(
     assert (end.outcome, end.supervision_steps, end.wasted_steps) == ("done", 32, 30)
     assert bench.engine.live == 0
     assert bench.metric("gram_wasted_slot_steps_total", reason="aborted") == 30
-    assert [event.trajectory for event in bench.found] == [1]
+    assert [event.trajectory for event in bench.found] == [0]
 
 
 def test_siblings_only_run_on_while_they_could_still_answer_earlier(
@@ -90,7 +90,45 @@ def test_siblings_only_run_on_while_they_could_still_answer_earlier(
     bench.run()
     end = bench.finished["a"]
     assert [(s.trajectory, s.step) for s in end.solutions] == [(1, 2)]
-    assert (end.supervision_steps, bench.now_s) == (4 * 2, 4.0)
+    # Step 2 of trajectory 1 has turn 8 + 2: before it are nine steps of trajectory 0.
+    assert (end.supervision_steps, bench.now_s) == (2 + 9, 9.0)
+
+
+def test_trajectories_begin_at_their_turn_where_rows_cost_time(make_bench: Any, fate: Any) -> None:
+    bench = make_bench(lambda seed, trajectory: fate(), num_slots=16, runs_ahead=False)
+    bench.submit("a", width=8, max_solutions=1, depth=40)
+    bench.submit("all", width=3, depth=2)
+    live = []
+    for _ in range(40):
+        bench.tick()
+        # Of those that step in a tick, what is left after it.
+        live.append(bench.engine.live)
+    assert live == [4, 1, *[1] * 6, *[2] * 8, *[4] * 16, *[8] * 7, 7]
+    bench.run()
+    assert bench.finished["a"].supervision_steps == 8 * 40
+
+
+@pytest.mark.parametrize("runs_ahead", [True, False])
+def test_the_next_trajectory_begins_at_once_when_the_others_have_ended(
+    make_bench: Any, fate: Any, runs_ahead: bool
+) -> None:
+    bench = make_bench(
+        lambda seed, trajectory: fate(answer=7, step=3) if trajectory == 2 else fate(breaks=1),
+        num_slots=2,
+        runs_ahead=runs_ahead,
+    )
+    bench.submit("a", width=4, max_solutions=1, depth=100)
+    bench.run()
+    assert [(s.trajectory, s.step) for s in bench.finished["a"].solutions] == [(2, 3)]
+    # One tick each for 0 and 1, and three for 2, beside which 3 fails where there is a slot.
+    assert bench.now_s == (4.0 if runs_ahead else 5.0)
+
+
+def test_watched_trajectories_begin_at_once(make_bench: Any, fate: Any) -> None:
+    bench = make_bench(lambda seed, trajectory: fate(), num_slots=16, runs_ahead=False)
+    bench.submit("a", width=8, max_solutions=1, num_watched=5)
+    bench.engine.tick(1.0)
+    assert bench.engine.live == 5
 
 
 def test_an_answer_does_not_depend_on_who_was_scheduled_first(make_bench: Any, fate: Any) -> None:
@@ -108,7 +146,7 @@ def test_an_answer_does_not_depend_on_who_was_scheduled_first(make_bench: Any, f
         ends.append([(s.trajectory, s.step, s.votes) for s in bench.finished["a"].solutions])
         told = sorted((s.trajectory, s.step) for s in bench.found)
         assert told == [(1, 3), (3, 2)]
-    assert ends == [[(3, 2, 1), (1, 3, 1)]] * 3
+    assert ends == [[(1, 3, 1), (3, 2, 1)]] * 3
 
 
 def test_a_false_alarm_of_the_device_verifier_never_becomes_a_solution(
@@ -268,13 +306,14 @@ def test_random_traffic_ends_every_job_once_and_leaks_no_slot(make_bench: Any, f
             num_slots=int(rng.integers(1, 9)),
             num_spares=int(rng.integers(0, 9)),
             ageing_s=float(rng.integers(2, 40)),
+            runs_ahead=bool(rng.integers(0, 2)),
         )
         for number in range(25):
             bench.submit(
                 f"job {number}",
                 width=int(rng.integers(1, 40)),
                 seed=number,
-                depth=int(rng.integers(1, 12)),
+                depth=int(rng.integers(1, 40)),
                 priority=int(rng.integers(0, 3)),
                 max_solutions=[None, 1, 3][rng.integers(0, 3)],
                 halt=["verified", "act", "never"][rng.integers(0, 3)],
@@ -309,6 +348,7 @@ def test_results_do_not_depend_on_slots_spares_or_traffic(make_bench: Any, fate:
             "width": int(rng.integers(1, 150)),
             "seed": seed,
             "max_solutions": [None, 1, 2, 4][seed % 4],
+            "depth": int(rng.integers(8, 60)),
         }
         for seed in range(8)
     ]
@@ -324,8 +364,13 @@ def test_results_do_not_depend_on_slots_spares_or_traffic(make_bench: Any, fate:
         return outcome(bench.finished["a"])
 
     expected = [alone(job) for job in jobs]
-    for num_slots, num_spares in [(1, 0), (3, 1), (7, 7), (64, 0), (200, 5)]:
-        bench = make_bench(script, num_slots=num_slots, num_spares=num_spares)
+    for num_slots, num_spares in [(1, 0), (3, 1), (7, 7), (64, 0), (200, 5), (7, 6), (64, 1)]:
+        bench = make_bench(
+            script,
+            num_slots=num_slots,
+            num_spares=num_spares,
+            runs_ahead=num_spares % 2 == 0,
+        )
         for number in rng.permutation(8):
             bench.submit(str(number), **jobs[number])
             bench.tick(int(rng.integers(0, 4)))

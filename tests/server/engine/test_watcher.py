@@ -121,7 +121,7 @@ def test_the_last_look_comes_before_the_end_and_says_what_was_dropped(
     bench = make_bench(
         lambda seed, trajectory: fate(answer=7, step=2) if trajectory == 1 else fate()
     )
-    bench.submit("a", width=4, max_solutions=1, num_watched=4)
+    bench.submit("a", width=4, max_solutions=1, num_watched=4, depth=30)
     events = _ticks(bench, every_s=0.01)
     assert isinstance(events[-1], Finished)
     assert isinstance(events[-2], Snapshot)

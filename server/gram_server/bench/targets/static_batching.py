@@ -42,6 +42,7 @@ class WholeBatchRunner:
 
     def __init__(self, runner: Runner) -> None:
         self.num_slots, self.num_spares = runner.num_slots, runner.num_spares
+        self.runs_ahead = runner.runs_ahead
         self._runner = runner
         self._num_rows = 0
 
