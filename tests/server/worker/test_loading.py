@@ -16,6 +16,7 @@ from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
 from gram_server.worker.loading import (
+    WARM_UP_WIDTH,
     Lane,
     load_lane,
     make_runner,
@@ -65,7 +66,8 @@ def test_a_warm_up_solves_a_puzzle_from_end_to_end(
     registry = CollectorRegistry()
     warm_up(lane, EngineMetrics(registry).of(task))
     ended = registry.get_sample_value("gram_steps_per_trajectory_count", {"model": task})
-    assert ended == 8
+    assert ended is not None
+    assert 1 <= ended <= WARM_UP_WIDTH
 
 
 def test_a_model_without_finite_numbers_never_becomes_ready(guessing_model: Any) -> None:
