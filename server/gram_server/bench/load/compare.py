@@ -90,13 +90,18 @@ def measure_compare(comparison: Comparison, plan: LoadPlan, *, output: Path) -> 
     draw_rates(output / "compare-rates.png", swept, objective_s=objective_s)
     return {
         "environment": environment(),
-        "comparison": {**asdict(comparison), "data": str(comparison.data or "held-out or made")},
+        "comparison": {**asdict(comparison), "data": data_name(comparison)},
         "questions": describe(questions),
         "plan": asdict(plan),
         "results": results,
         "goodput_ratio": {name: _ratio(results, name) for name in runs if name != OURS},
         "overload": overload,
     }
+
+
+def data_name(comparison: Comparison) -> str:
+    """Return where the puzzles come from, as a reader should see it."""
+    return comparison.data.name if comparison.data else "held-out or made"
 
 
 def _solvable(comparison: Comparison) -> list[Question]:

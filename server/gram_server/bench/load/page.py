@@ -24,7 +24,8 @@ def render_compare(result: dict[str, Any]) -> str:
         "",
         f"{machine['processor']}, {machine['num_cores']} cores for server and client; "
         f"gram-server {machine['gram_server']}, Python {machine['python']}. "
-        f"{result['questions']['count']} questions (`{result['comparison']['mix']}`), each of "
+        f"{result['questions']['count']} questions (`{result['comparison']['mix']}`, "
+        f"puzzles {result['comparison']['data']}), each of "
         "which the plain loop solves; squared variation of the gaps "
         f"{plan['arrivals']['burstiness']:g}, {plan['arrivals']['duration_s']:g} s or "
         f"{plan['min_requests']} requests a rate. The plain loop and LitServe's batch end as soon "
