@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gram_kernels.slots import Starts, admit, compact
 from gram_kernels.supervision_step import NUM_FACTS, StepRows
+from gram_kernels.supervision_step.native import refusal
 
 Guard = Callable[[Tensor], Tensor]
 NUM_ROWS = 7
@@ -55,11 +56,18 @@ def test_moves_happen_all_at_once(
     assert_equal(made, expected)
 
 
+@pytest.mark.parametrize("by", [{"backend": "triton"}, {"is_native": True}], ids=str)
 @pytest.mark.parametrize("is_random", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_starts_write_their_rows_and_no_others(
-    shape: tuple[int, int], is_random: bool, guarded: Guard, rng: torch.Generator
+    shape: tuple[int, int],
+    is_random: bool,
+    by: dict[str, Any],
+    guarded: Guard,
+    rng: torch.Generator,
 ) -> None:
+    if by.get("is_native") and refusal():
+        pytest.skip(refusal())
     tokens, dim = shape
     expected = random_rows(tokens, dim, rng, has_edges=True)
     made = copied(expected, guarded)
@@ -73,12 +81,7 @@ def test_starts_write_their_rows_and_no_others(
     initial = None if is_random else torch.randn(2, dim, generator=rng)
     admit(expected, starts, initial, backend="reference")
     parts: Any = [None if part is None else guarded(part) for part in starts]
-    admit(
-        made,
-        Starts(*parts),
-        None if initial is None else guarded(initial),
-        backend="triton",
-    )
+    admit(made, Starts(*parts), None if initial is None else guarded(initial), **by)
     for table, truth in ((made.high, expected.high), (made.low, expected.low)):
         torch.testing.assert_close(table.cpu(), truth, atol=2e-6, rtol=2e-6)
     tables = [copy._replace(high=expected.high, low=expected.low) for copy in (made, expected)]

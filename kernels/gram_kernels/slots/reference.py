@@ -1,11 +1,16 @@
 """Moves and starts of rows in plain PyTorch."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from gram_kernels.philox import reference as philox
 from gram_kernels.slots.starts import Starts
 from gram_kernels.supervision_step import StepRows
+
+Draw = Callable[[Tensor, Tensor, int], Tensor]
+"""(seeds, trajectories, count) -> normals, (starts, count)."""
 
 
 def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:
@@ -22,7 +27,19 @@ def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:
     rows.keys.index_copy_(1, targets, rows.keys.index_select(1, sources))
 
 
-def admit(rows: StepRows, starts: Starts, initial: Tensor | None) -> None:
+def drawn(seeds: Tensor, trajectories: Tensor, count: int) -> Tensor:
+    """Return the normals that random initial states are made of, (starts, count)."""
+    return philox.normals(
+        seeds,
+        trajectories,
+        torch.zeros_like(seeds),
+        transition=0,
+        stream=philox.LATENT_STREAM,
+        count=count,
+    )
+
+
+def admit(rows: StepRows, starts: Starts, initial: Tensor | None, draw: Draw = drawn) -> None:
     """Start new trajectories in their rows, at step 0.
 
     Args:
@@ -30,6 +47,7 @@ def admit(rows: StepRows, starts: Starts, initial: Tensor | None) -> None:
         starts: the trajectories.
         initial: (2, dim) h and l of every token at the start; None draws both anew for each
             trajectory.
+        draw: makes the normals of (seeds, trajectories, count of each).
     """
     index = starts.rows
     rows.givens.index_copy_(0, index, starts.givens)
@@ -41,13 +59,7 @@ def admit(rows: StepRows, starts: Starts, initial: Tensor | None) -> None:
     if initial is not None:
         state = initial[None, :, None].expand(shape)
     else:
-        state = philox.normals(
-            starts.seeds,
-            starts.trajectories,
-            zeros,
-            transition=0,
-            stream=philox.LATENT_STREAM,
-            count=2 * rows.high[0].numel(),
-        ).view(shape)
+        count = 2 * rows.high[0].numel()
+        state = draw(starts.seeds, starts.trajectories, count).view(shape)
     rows.high.index_copy_(0, index, state[:, 0].to(rows.high.dtype))
     rows.low.index_copy_(0, index, state[:, 1].to(rows.low.dtype))

@@ -4,7 +4,7 @@ Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzz
 """
 
 from gram_server.engine.confirmation import confirmed
-from gram_server.engine.progress import JobProgress, Rank, next_rank, rank_of
+from gram_server.engine.progress import JobProgress, Rank, next_rank, rank_of, stretch_of
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
 from gram_server.engine.slots import Placement, Slots
@@ -55,8 +55,13 @@ class Engine:
         if job.id in self._jobs:
             raise ValueError(f"job {job.id} is already here")
         progress = self._jobs[job.id] = JobProgress(job=job, submitted_s=now_s)
-        width = self._num_startable(progress)
-        self._scheduler.add(job.id, width=width, priority=job.priority, now_s=now_s)
+        self._scheduler.add(
+            job.id,
+            width=self._num_startable(progress),
+            priority=job.priority,
+            now_s=now_s,
+            stretch_of=lambda index: stretch_of(job, rank_of(job, index, 1)),
+        )
 
     def abort(self, job_id: str) -> None:
         """Give a job up before the next step; a job that is not here has already finished."""
@@ -86,12 +91,14 @@ class Engine:
 
     def _admit(self, now_s: float) -> None:
         """Give slots to waiting trajectories, by the scheduler's plan."""
-        for job_id in {placement.trajectory.job.id for placement in self._slots.live()}:
+        for job_id in self._live_jobs():
             self._scheduler.limit(job_id, self._num_startable(self._jobs[job_id]))
         plan = self._scheduler.plan(now_s)
         for job_id, count in plan.yields.items():
             self._pause_youngest(job_id, count)
-        arrangement = self._slots.fill([self._start(admit, now_s) for admit in plan.admits])
+        exchanged = [admit for job_id in self._live_jobs() for admit in self._take_turns(job_id)]
+        admits = plan.admits + exchanged
+        arrangement = self._slots.fill([self._start(admit, now_s) for admit in admits])
         if arrangement.moves or arrangement.starts:
             self._runner.arrange(arrangement)
         self._metrics.set_slots(live=self._slots.num_live, capacity=self._slots.num_slots)
@@ -113,6 +120,25 @@ class Engine:
         self._metrics.set_slots(live=self._slots.num_live, capacity=self._slots.num_slots)
         return events
 
+    def _take_turns(self, job_id: str) -> list[Admit]:
+        """Give slots of the job's trajectories that are ahead to those that are behind."""
+        admits: list[Admit] = []
+        if self._scheduler.first_stretch(job_id) is None:
+            return admits
+        job = self._jobs[job_id].job
+        ahead = [
+            (stretch_of(job, next_rank(placement.trajectory)), placement)
+            for placement in self._live_of(job_id)
+        ]
+        for stretch, (row, trajectory) in sorted(ahead, reverse=True):
+            behind = self._scheduler.first_stretch(job_id)
+            if behind is None or behind >= stretch or not self._slots.has_spare:
+                break
+            self._slots.pause(row)
+            self._paused[Admit(job_id, trajectory.index)] = trajectory
+            admits.append(self._scheduler.exchange(job_id, trajectory.index, stretch))
+        return admits
+
     def _start(self, admit: Admit, now_s: float) -> Trajectory:
         """Return the trajectory that a plan admits: a paused one, or a new one."""
         progress = self._jobs[admit.job_id]
@@ -132,7 +158,8 @@ class Engine:
                 self._waste(self._jobs[job_id], trajectory, "preempted")
                 trajectory.steps = 0
             self._paused[Admit(job_id, trajectory.index)] = trajectory
-            self._scheduler.requeue(job_id, trajectory.index)
+            stretch = stretch_of(trajectory.job, next_rank(trajectory))
+            self._scheduler.requeue(job_id, trajectory.index, stretch)
 
     def _advance(self, placement: Placement, report: StepReport, now_s: float) -> bool:
         """Take note of one trajectory's step; return whether its job needs a look."""
@@ -270,6 +297,9 @@ class Engine:
     def _waste(self, progress: JobProgress, trajectory: Trajectory, reason: str) -> None:
         progress.wasted_steps += trajectory.steps
         self._metrics.count_wasted(reason, trajectory.steps)
+
+    def _live_jobs(self) -> set[str]:
+        return {placement.trajectory.job.id for placement in self._slots.live()}
 
     def _live_of(self, job_id: str) -> list[Placement]:
         return [place for place in self._slots.live() if place.trajectory.job.id == job_id]

@@ -135,7 +135,13 @@ class FusedRunner:
             compact(self._rows, *self._staging.moves(arrangement.moves), backend=self._backend)
         if arrangement.starts:
             starts = self._staging.starts(arrangement.starts)
-            admit(self._rows, starts, self._initial, backend=self._backend)
+            admit(
+                self._rows,
+                starts,
+                self._initial,
+                backend=self._backend,
+                is_native=self._is_native,
+            )
 
     @torch.inference_mode()
     def step(self, num_live: int) -> None:

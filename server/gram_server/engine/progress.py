@@ -67,6 +67,17 @@ def next_rank(trajectory: Trajectory) -> Rank:
     return rank_of(trajectory.job, trajectory.index, trajectory.steps + 1)
 
 
+def stretch_of(job: EngineJob, rank: Rank) -> int:
+    """Return the stretch of turns that a rank is in, each ending where trajectories begin.
+
+    They end with turn 8, 16, 32, 64, ... A job with too few slots for all that have begun takes
+    them through one stretch after the other, so that none runs far ahead of the others.
+    """
+    if job.order == "trajectory" or job.max_solutions is None:
+        return 0
+    return ((rank.turn - 1) // FIRST_DELAY).bit_length()
+
+
 def num_begun(job: EngineJob, rank: Rank) -> int:
     """Return how many trajectories of the job have their first step up to the rank."""
     return bisect_right(range(job.width), rank, key=lambda index: rank_of(job, index, 1))

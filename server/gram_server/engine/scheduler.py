@@ -5,7 +5,8 @@ share gets free slots first and, if there are none, slots that jobs above theirs
 then left goes round robin, one trajectory a turn.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +18,14 @@ class Admit(NamedTuple):
     """A trajectory that gets a slot."""
 
     job_id: str
+    trajectory: int
+
+
+class Paused(NamedTuple):
+    """A trajectory that gave up its slot; the least one goes on first."""
+
+    stretch: int
+    """How far its job has to be before it goes on: fresh ones of a lower stretch come first."""
     trajectory: int
 
 
@@ -38,9 +47,17 @@ class _Entry:
     next_fresh: int = 0
     end_fresh: int
     """Trajectories ``next_fresh .. end_fresh - 1`` have not started."""
-    paused: list[int] = field(default_factory=list)
-    """Trajectories that gave up their slot; they go on before fresh ones start."""
+    stretch_of: Callable[[int], int]
+    """Returns the stretch in which a trajectory starts."""
+    paused: list[Paused] = field(default_factory=list)
+    """Sorted."""
     num_live: int = 0
+
+    @property
+    def first_stretch(self) -> int | None:
+        """The stretch of the trajectory that is next to get a slot; None where none waits."""
+        fresh = [self.stretch_of(self.next_fresh)] if self.next_fresh < self.end_fresh else []
+        return min([paused.stretch for paused in self.paused[:1]] + fresh, default=None)
 
     @property
     def num_waiting(self) -> int:
@@ -55,8 +72,8 @@ class _Entry:
     def take(self) -> Admit:
         """Return the next trajectory, now live."""
         self.num_live += 1
-        if self.paused:
-            return Admit(self.job_id, self.paused.pop(0))
+        if self.paused and self.paused[0].stretch == self.first_stretch:
+            return Admit(self.job_id, self.paused.pop(0).trajectory)
         self.next_fresh += 1
         return Admit(self.job_id, self.next_fresh - 1)
 
@@ -68,11 +85,12 @@ class Scheduler:
         self._num_slots = num_slots
         self._ageing_s = ageing_s
         self._ring: dict[str, _Entry] = {}
+        self._num_free = num_slots
 
     @property
     def num_live(self) -> int:
         """Trajectories with a slot."""
-        return sum(entry.num_live for entry in self._ring.values())
+        return self._num_slots - self._num_free
 
     @property
     def num_waiting(self) -> int:
@@ -83,29 +101,51 @@ class Scheduler:
         """Return how many trajectories of the job have not ended."""
         return self._ring[job_id].demand
 
-    def add(self, job_id: str, *, width: int, priority: int, now_s: float) -> None:
-        """Let a job wait with ``width`` trajectories."""
+    def first_stretch(self, job_id: str) -> int | None:
+        """Return the least stretch of a job's waiting trajectories; None where none waits."""
+        return self._ring[job_id].first_stretch
+
+    def add(
+        self,
+        job_id: str,
+        *,
+        width: int,
+        priority: int,
+        now_s: float,
+        stretch_of: Callable[[int], int] = lambda trajectory: 0,
+    ) -> None:
+        """Let a job wait with ``width`` trajectories, each in the stretch that it starts in."""
         self._ring[job_id] = _Entry(
-            job_id=job_id, priority=priority, submitted_s=now_s, end_fresh=width
+            job_id=job_id,
+            priority=priority,
+            submitted_s=now_s,
+            end_fresh=width,
+            stretch_of=stretch_of,
         )
 
     def remove(self, job_id: str) -> None:
         """Forget a job."""
-        del self._ring[job_id]
+        self._num_free += self._ring.pop(job_id).num_live
 
     def release(self, job_id: str) -> None:
         """Take note that a live trajectory ended."""
         self._ring[job_id].num_live -= 1
+        self._num_free += 1
 
-    def requeue(self, job_id: str, trajectory: int) -> None:
+    def requeue(self, job_id: str, trajectory: int, stretch: int = 0) -> None:
         """Let a trajectory wait that gave up its slot for a ``Plan``."""
-        paused = self._ring[job_id].paused
-        paused.append(trajectory)
-        paused.sort()
+        insort(self._ring[job_id].paused, Paused(stretch, trajectory))
+
+    def exchange(self, job_id: str, trajectory: int, stretch: int) -> Admit:
+        """Let a live trajectory wait; return the one of its job that gets the slot instead."""
+        self.release(job_id)
+        self.requeue(job_id, trajectory, stretch)
+        return self._take(self._ring[job_id])
 
     def discard(self, job_id: str, trajectory: int) -> None:
         """Drop a trajectory that gave up its slot."""
-        self._ring[job_id].paused.remove(trajectory)
+        entry = self._ring[job_id]
+        entry.paused = [paused for paused in entry.paused if paused.trajectory != trajectory]
 
     def limit(self, job_id: str, end: int) -> None:
         """Let no trajectory from ``end`` on start."""
@@ -155,6 +195,7 @@ class Scheduler:
             if surplus > 0:
                 yields[entry.job_id] = surplus
                 entry.num_live -= surplus
+                self._num_free += surplus
                 missing -= surplus
         return yields
 
@@ -166,7 +207,7 @@ class Scheduler:
         for group in classes:
             for entry in group:
                 count = min(self._num_free, shares[entry.job_id] - entry.num_live)
-                admits.extend(entry.take() for _ in range(count))
+                admits.extend(self._take(entry) for _ in range(count))
         self._to_end(admits)
         return admits
 
@@ -176,13 +217,13 @@ class Scheduler:
         for group in classes:
             turns = sorted(group, key=lambda entry: entry.num_live)
             while (turns := [entry for entry in turns if entry.num_waiting]) and self._num_free:
-                admits.extend(entry.take() for entry in turns[: self._num_free])
+                admits.extend(self._take(entry) for entry in turns[: self._num_free])
         self._to_end(admits)
         return admits
 
-    @property
-    def _num_free(self) -> int:
-        return self._num_slots - self.num_live
+    def _take(self, entry: _Entry) -> Admit:
+        self._num_free -= 1
+        return entry.take()
 
     def _to_end(self, served: Iterable[Admit]) -> None:
         """Move jobs that were served behind those that were not."""

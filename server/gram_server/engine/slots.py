@@ -48,6 +48,11 @@ class Slots:
         """Rows with a trajectory."""
         return sum(trajectory is not None for trajectory in self._rows)
 
+    @property
+    def has_spare(self) -> bool:
+        """Whether a trajectory could pause and keep its state."""
+        return bool(self._free_spares)
+
     def live(self) -> Iterator[Placement]:
         """Yield the live rows, lowest first."""
         for row, trajectory in enumerate(self._rows):

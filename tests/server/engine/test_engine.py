@@ -124,6 +124,25 @@ def test_the_next_trajectory_begins_at_once_when_the_others_have_ended(
     assert bench.now_s == (4.0 if runs_ahead else 5.0)
 
 
+@pytest.mark.parametrize("runs_ahead", [True, False])
+@pytest.mark.parametrize(("num_spares", "num_steps"), [(4, 16 + 3), (0, 100 + 3)])
+def test_with_one_slot_no_trajectory_runs_far_ahead_of_those_that_have_begun(
+    make_bench: Any, fate: Any, num_spares: int, num_steps: int, runs_ahead: bool
+) -> None:
+    bench = make_bench(
+        lambda seed, trajectory: fate(answer=7, step=3) if trajectory == 1 else fate(),
+        num_slots=1,
+        num_spares=num_spares,
+        runs_ahead=runs_ahead,
+    )
+    bench.submit("a", width=2, max_solutions=1, depth=100)
+    bench.run()
+    end = bench.finished["a"]
+    assert [(s.trajectory, s.step) for s in end.solutions] == [(1, 3)]
+    # Where its state can be kept trajectory 0 pauses after turn 16, else it has to go on.
+    assert (end.supervision_steps, bench.now_s) == (num_steps, num_steps)
+
+
 def test_watched_trajectories_begin_at_once(make_bench: Any, fate: Any) -> None:
     bench = make_bench(lambda seed, trajectory: fate(), num_slots=16, runs_ahead=False)
     bench.submit("a", width=8, max_solutions=1, num_watched=5)

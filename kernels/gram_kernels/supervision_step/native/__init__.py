@@ -1,6 +1,11 @@
 """The supervision step for processors, in C that the machine's own compiler builds on first use."""
 
-from gram_kernels.supervision_step.native.library import normals, product_kind, refusal
+from gram_kernels.supervision_step.native.library import (
+    latents,
+    normals,
+    product_kind,
+    refusal,
+)
 from gram_kernels.supervision_step.native.step import NativeStep
 
-__all__ = ["NativeStep", "normals", "product_kind", "refusal"]
+__all__ = ["NativeStep", "latents", "normals", "product_kind", "refusal"]

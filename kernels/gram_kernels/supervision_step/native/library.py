@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from gram_kernels.philox import LATENT_STREAM
 from gram_kernels.supervision_step.native import structures
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -74,6 +75,22 @@ def normals(
     purpose = (stream << 24) | transition
     functions.gram_normals(out.data_ptr(), count, seed % 2**64, trajectory % 2**32, step, purpose)
     return out[:count]
+
+
+def latents(seeds: Tensor, trajectories: Tensor, count: int) -> Tensor:
+    """Return the normals that random initial states are made of, (rows, count) float32."""
+    rows = [
+        normals(
+            count,
+            seed=seed,
+            trajectory=trajectory,
+            step=0,
+            transition=0,
+            stream=LATENT_STREAM,
+        )
+        for seed, trajectory in zip(seeds.tolist(), trajectories.tolist(), strict=True)
+    ]
+    return torch.stack(rows)
 
 
 def _load(path: Path) -> Library:

@@ -311,7 +311,7 @@ int gram_has_matrix_unit(void) {
 #endif
 }
 
-/* Standard normals of one key, for the tests; out has room for a multiple of 256. */
+/* Standard normals of one key; out has room for a multiple of 256. */
 void gram_normals(float *out, int64_t count, uint64_t seed, uint32_t trajectory, uint32_t step,
                   uint32_t purpose) {
     normals(out, count, seed, trajectory, step, purpose);
