@@ -3,119 +3,31 @@
 import json
 import os
 import secrets
-import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from tests.operate.traced import (
+    GRID,
+    SPANS,
+    Collector,
+    Running,
+    Seen,
+    collecting,
+    is_whole,
+    new_caller,
+    start,
+    wait_until_ready,
+)
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 
 QUEUE = "traced"
-GRID = "1.34341221434321"
-"""No other text in a log looks like it."""
 CONTENT = (GRID, "1234341221434321", "1, 0, 3, 4", "[1, 2, 3, 4]", "1134341221434321", "34341")
-ERROR = Status.StatusCode.STATUS_CODE_ERROR
-START_S = 60.0
-WAIT_S = 20.0
-
-
-class Seen(NamedTuple):
-    """A span that reached the collector."""
-
-    service: str
-    name: str
-    span_id: str
-    parent_id: str
-    start_ns: int
-    end_ns: int
-    attributes: dict[str, Any]
-    events: tuple[str, ...]
-    is_error: bool
-
-
-@dataclass(slots=True)
-class Collector:
-    """Takes spans by OTLP over HTTP."""
-
-    spans: dict[str, list[Seen]] = field(default_factory=dict)
-    """By trace."""
-
-    def take(self, body: bytes) -> None:
-        for part in ExportTraceServiceRequest.FromString(body).resource_spans:
-            resource = {item.key: item.value.string_value for item in part.resource.attributes}
-            for span in (span for scope in part.scope_spans for span in scope.spans):
-                seen = Seen(
-                    service=resource["service.name"],
-                    name=span.name,
-                    span_id=span.span_id.hex(),
-                    parent_id=span.parent_span_id.hex(),
-                    start_ns=span.start_time_unix_nano,
-                    end_ns=span.end_time_unix_nano,
-                    attributes={item.key: _value(item.value) for item in span.attributes},
-                    events=tuple(event.name for event in span.events),
-                    is_error=span.status.code == ERROR,
-                )
-                self.spans.setdefault(span.trace_id.hex(), []).append(seen)
-
-    def trace(self, trace_id: str, *, until: Callable[[list[Seen]], bool]) -> list[Seen]:
-        """Return the spans of a trace once they are as they should be."""
-        wait_for(lambda: until(self.spans.get(trace_id, [])), lambda: str(self.spans.get(trace_id)))
-        return list(self.spans[trace_id])
-
-
-def _value(value: Any) -> Any:
-    return getattr(value, value.WhichOneof("value"))
-
-
-def wait_for(
-    condition: Callable[[], bool], explain: Callable[[], str], *, timeout_s: float = WAIT_S
-) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s, explain()
-        time.sleep(0.02)
-
-
-@dataclass(slots=True)
-class Running:
-    """A process of ours, and the file it logs to."""
-
-    process: "subprocess.Popen[bytes]"
-    log: Path
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        texts = self.log.read_text().splitlines(keepends=True)
-        return [json.loads(text) for text in texts if text.endswith("\n")]
-
-    def line(self, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Return the only line of a kind, which may be a moment behind what it is about."""
-
-        def found() -> list[dict[str, Any]]:
-            return [line for line in self.lines if is_wanted(line)]
-
-        wait_for(lambda: bool(found()), self.log.read_text, timeout_s=START_S)
-        [line] = found()
-        return line
-
-    def access(self, request_id: str) -> dict[str, Any]:
-        """Return the line about a request that has its answer."""
-        return self.line(lambda line: line.get("request_id") == request_id and "status" in line)
-
-    def url(self) -> str:
-        words = "listening on "
-        return str(self.line(lambda line: words in line["message"])["message"]).removeprefix(words)
 
 
 @dataclass(slots=True)
@@ -132,27 +44,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[tuple[Collector, str]]:
-    taken = Collector()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path == "/v1/traces":
-                taken.take(body)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield taken, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(5.0)
+    with collecting() as taken:
+        yield taken
 
 
 @pytest.fixture(scope="module")
@@ -190,50 +83,6 @@ def site(
             each.process.terminate()
         for each in running.values():
             each.process.wait(30.0)
-
-
-def wait_until_ready(url: str) -> None:
-    wait_for(
-        lambda: httpx.get(f"{url}/readyz").is_success,
-        lambda: httpx.get(f"{url}/readyz").text,
-        timeout_s=START_S,
-    )
-
-
-def start(log: Path, arguments: tuple[str, ...], environ: dict[str, str]) -> Running:
-    command = [sys.executable, "-m", "gram_server.cli", *arguments]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environ)
-    return Running(process, log)
-
-
-class Caller(NamedTuple):
-    """A trace that began before our server."""
-
-    trace_id: str
-    span_id: str
-    flags: str = "01"
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"traceparent": f"00-{self.trace_id}-{self.span_id}-{self.flags}"}
-
-
-def new_caller(flags: str = "01") -> Caller:
-    return Caller(secrets.token_hex(16), secrets.token_hex(8), flags)
-
-
-def is_whole(num_jobs: int, num_spans: int) -> Callable[[list[Seen]], bool]:
-    """Say whether each job has been told to its end."""
-
-    def judge(spans: list[Seen]) -> bool:
-        ended = sum(span.name == "solve" for span in spans)
-        return ended == num_jobs and len(spans) >= num_spans
-
-    return judge
-
-
-SPANS = ("POST /solve", "enqueue", "queue", "solve", "engine", "admission", "steps", "store result")
 
 
 @pytest.mark.parametrize("way", ["api", "alone"])
@@ -380,51 +229,3 @@ def test_no_line_holds_a_puzzle_or_an_answer(site: Site) -> None:
     assert all("POST /solve 422" in logs[name] for name in site.urls)
     held = {(name, text) for name, log in logs.items() for text in CONTENT if text in log}
     assert held == set()
-
-
-def test_a_job_whose_worker_is_killed_stays_in_its_trace(
-    collector: tuple[Collector, str], redis_url: str, tmp_path: Path
-) -> None:
-    taken, endpoint = collector
-    traced = {
-        **os.environ,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_BSP_SCHEDULE_DELAY": "50",
-    }
-    queue = ("--store", redis_url, "--queue-name", "killed", "--log-level", "debug")
-    lease = ("--lease-s", "2", "--model", "sudoku-4x4", "--num-threads", "1")
-    caller = new_caller()
-    running = [start(tmp_path / "api", ("serve", "--port", "0", *queue), traced)]
-    try:
-        url = running[0].url()
-        running.append(start(tmp_path / "first", ("worker", *queue, *lease), traced))
-        wait_until_ready(url)
-        # Seconds of work: no trajectory leaves before its depth.
-        path = f"{url}/jobs?width=64&depth=1024&halt=never"
-        accepted = httpx.post(path, content=GRID, headers=caller.headers)
-        state = f"{url}{accepted.headers['location']}"
-        wait_for(
-            lambda: httpx.get(state).json()["state"] == "running", lambda: httpx.get(state).text
-        )
-        running[1].process.kill()
-        assert running[1].process.wait(10.0) == -signal.SIGKILL
-        assert httpx.get(state).json()["state"] == "running"
-        running.append(start(tmp_path / "second", ("worker", *queue, *lease), traced))
-        spans = taken.trace(caller.trace_id, until=is_whole(1, len(SPANS)))
-        assert httpx.get(state).json()["state"] == "done"
-    finally:
-        for each in running:
-            each.process.terminate()
-        for each in running:
-            each.process.wait(30.0)
-    [request] = [span for span in spans if span.name.startswith("POST")]
-    [enqueue] = [span for span in spans if span.name == "enqueue"]
-    [solve] = [span for span in spans if span.name == "solve"]
-    assert request.parent_id == caller.span_id
-    assert (enqueue.parent_id, solve.parent_id) == (request.span_id, enqueue.span_id)
-    assert solve.attributes["gram.attempt"] == 1
-    assert solve.attributes["gram.outcome"] == "solved"
-    assert "redelivered" in solve.events
-    # The first worker told of the wait before it was lost, the second one of the longer wait.
-    assert {span.parent_id for span in spans if span.name == "queue"} == {enqueue.span_id}
-    assert not any(span.is_error for span in spans)
