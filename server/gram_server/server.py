@@ -5,6 +5,7 @@ status 0 when the last accepted request has its answer. The second ends it at on
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -45,6 +46,9 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, and say where."""
         self._loop = asyncio.get_running_loop()
+        # What is here now stays; looking through it again would hold up whoever asks just then.
+        gc.collect()
+        gc.freeze()
         await super().startup(sockets)
         beside = [listener.getsockname() for listener in (sockets or [])[1:]]
         for listener in (listener for server in self.servers for listener in server.sockets):
