@@ -91,13 +91,13 @@ class Engine:
 
     def _admit(self, now_s: float) -> None:
         """Give slots to waiting trajectories, by the scheduler's plan."""
-        for job_id in self._live_jobs():
-            self._scheduler.limit(job_id, self._num_startable(self._jobs[job_id]))
+        if not self._runner.runs_ahead:
+            for job_id in self._live_by_job():
+                self._scheduler.limit(job_id, self._num_startable(self._jobs[job_id]))
         plan = self._scheduler.plan(now_s)
         for job_id, count in plan.yields.items():
             self._pause_youngest(job_id, count)
-        exchanged = [admit for job_id in self._live_jobs() for admit in self._take_turns(job_id)]
-        admits = plan.admits + exchanged
+        admits = plan.admits + self._take_turns()
         arrangement = self._slots.fill([self._start(admit, now_s) for admit in admits])
         if arrangement.moves or arrangement.starts:
             self._runner.arrange(arrangement)
@@ -120,16 +120,18 @@ class Engine:
         self._metrics.set_slots(live=self._slots.num_live, capacity=self._slots.num_slots)
         return events
 
-    def _take_turns(self, job_id: str) -> list[Admit]:
-        """Give slots of the job's trajectories that are ahead to those that are behind."""
-        admits: list[Admit] = []
-        if self._scheduler.first_stretch(job_id) is None:
-            return admits
-        job = self._jobs[job_id].job
-        ahead = [
-            (stretch_of(job, next_rank(placement.trajectory)), placement)
-            for placement in self._live_of(job_id)
+    def _take_turns(self) -> list[Admit]:
+        """Give slots of trajectories that are ahead to those of their job that are behind."""
+        return [
+            admit
+            for job_id, live in self._live_by_job().items()
+            if self._scheduler.first_stretch(job_id) is not None
+            for admit in self._exchange(job_id, live)
         ]
+
+    def _exchange(self, job_id: str, live: list[Placement]) -> list[Admit]:
+        job, admits = self._jobs[job_id].job, []
+        ahead = [(stretch_of(job, next_rank(place.trajectory)), place) for place in live]
         for stretch, (row, trajectory) in sorted(ahead, reverse=True):
             behind = self._scheduler.first_stretch(job_id)
             if behind is None or behind >= stretch or not self._slots.has_spare:
@@ -298,8 +300,11 @@ class Engine:
         progress.wasted_steps += trajectory.steps
         self._metrics.count_wasted(reason, trajectory.steps)
 
-    def _live_jobs(self) -> set[str]:
-        return {placement.trajectory.job.id for placement in self._slots.live()}
+    def _live_by_job(self) -> dict[str, list[Placement]]:
+        groups: dict[str, list[Placement]] = {}
+        for placement in self._slots.live():
+            groups.setdefault(placement.trajectory.job.id, []).append(placement)
+        return groups
 
     def _live_of(self, job_id: str) -> list[Placement]:
         return [place for place in self._slots.live() if place.trajectory.job.id == job_id]

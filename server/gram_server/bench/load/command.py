@@ -72,7 +72,7 @@ def add_soak(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=defaults.minutes)
     parser.add_argument("--window-s", type=float, default=defaults.window_s)
     parser.add_argument("--load", type=float, default=defaults.load, help="share of capacity")
-    parser.add_argument("--press", type=float, default=40.0, help="rate that saturates the server")
+    parser.add_argument("--press", type=float, default=300.0, help="rate that saturates the server")
     parser.add_argument("--mix", default=Comparison().mix, help="tasks, widths and weights")
     parser.add_argument("--models", nargs="+", default=defaults.models)
     parser.add_argument("--num-questions", type=int, default=200)
