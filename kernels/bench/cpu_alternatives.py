@@ -20,10 +20,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from cpu_engine import processor
+from timing import median_s
 from torch import Tensor, nn
+from torch._inductor import config as inductor_config
+from trm_peer import Ours
 
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
@@ -31,13 +33,11 @@ from gram_core.evaluation.instances import Case, read_cases
 from gram_core.evaluation.measure import measure
 from gram_core.evaluation.rollouts import Running
 from gram_core.state import NoiseKey
-from gram_server.engine import EngineJob, Trajectory
-from gram_server.engine.slots import Arrangement, Placement
-from gram_server.worker.loading import make_runner
 
 Json = dict[str, object]
 MODEL = "sudoku-9x9"
 LARGEST = 127.0
+BUDGET_S = 0.3
 WIDTH, DEPTH = 4, 32
 
 
@@ -53,6 +53,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="folder for cpu-alternatives.json")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    # A first start finds nothing in them.
+    inductor_config.force_disable_caches = True
     loaded = load_model(find_model(MODEL))
     cases = read_cases(loaded.task, options.data, limit=options.limit)
     report: Json = {
@@ -66,9 +68,7 @@ def main() -> int:
             measure_inductor(loaded, batch, num_rounds=options.rounds, num_steps=options.num_steps)
             for batch in options.batches
         ],
-        "products": [
-            measure_products(loaded, batch, num_rounds=options.rounds) for batch in options.batches
-        ],
+        "products": [measure_products(loaded, batch) for batch in options.batches],
         "rounding": measure_rounding(loaded, cases),
     }
     text = json.dumps(report, indent=2)
@@ -81,7 +81,8 @@ def main() -> int:
 
 def measure_inductor(loaded: LoadedModel, batch: int, *, num_rounds: int, num_steps: int) -> Json:
     """Return how long a compiled step takes to come, and then to run, beside the native one."""
-    compiled, native = _compiled_step(loaded, batch), _native_step(loaded, batch)
+    givens = torch.ones(batch, loaded.task.length, dtype=torch.int64)
+    compiled, native = _compiled_step(loaded, givens), Ours(loaded, givens).step
     started_s = time.perf_counter()
     compiled()
     first_s = time.perf_counter() - started_s
@@ -99,15 +100,13 @@ def measure_inductor(loaded: LoadedModel, batch: int, *, num_rounds: int, num_st
     }
 
 
-def _compiled_step(loaded: LoadedModel, batch: int) -> Callable[[], object]:
+def _compiled_step(loaded: LoadedModel, givens: Tensor) -> Callable[[], object]:
     """Return a call of the model's own supervision step, compiled as float32."""
     torch.compiler.reset()
     model = loaded.model
     advance = torch.compile(model.supervision_step, dynamic=False)
-    numbers = torch.arange(batch)
-    key = NoiseKey(numbers, numbers.clone(), torch.zeros(batch, dtype=torch.int64))
-    givens = torch.ones(batch, loaded.task.length, dtype=torch.int64)
-
+    numbers = torch.arange(len(givens))
+    key = NoiseKey(numbers, numbers.clone(), torch.zeros_like(numbers))
     with torch.inference_mode():
         state, embedding = model.initial_state(key.seed, key.trajectory), model.encode(givens)
 
@@ -118,31 +117,7 @@ def _compiled_step(loaded: LoadedModel, batch: int) -> Callable[[], object]:
     return call
 
 
-def _native_step(loaded: LoadedModel, batch: int) -> Callable[[], object]:
-    """Return a step of the engine's rows, which also decodes, verifies and packs."""
-    runner = make_runner(loaded, num_slots=batch, fixed_shape=True)
-    tokens = np.ones(loaded.task.length, dtype=np.uint8)
-    job = EngineJob(
-        id="bench",
-        tokens=tokens,
-        width=batch,
-        depth=1,
-        seed=0,
-        view=lambda trajectory: None,
-        check=lambda answer: False,
-        canonical=lambda answer: answer.tobytes(),
-    )
-    starts = [Placement(row, Trajectory(job=job, index=row, view=None)) for row in range(batch)]
-    runner.arrange(Arrangement(moves=[], starts=starts))
-
-    def call() -> object:
-        runner.step(batch)
-        return runner.read()
-
-    return call
-
-
-def measure_products(loaded: LoadedModel, batch: int, *, num_rounds: int) -> Json:
+def measure_products(loaded: LoadedModel, batch: int) -> Json:
     """Return the milliseconds of every product of one pass through the low-level blocks."""
     num_rows = batch * loaded.task.length
     shapes = [(layer.in_features, layer.out_features) for layer in _layers(loaded)]
@@ -154,14 +129,13 @@ def measure_products(loaded: LoadedModel, batch: int, *, num_rounds: int) -> Jso
         calls["float32"].append(partial(torch.mm, x, weight))
         calls["bfloat16"].append(partial(torch.mm, x16, weight16))
         calls["int8"].append(partial(torch._int_mm, x8, weight8))
-    rounds = [
-        {name: sum(_ms(call, 20) for call in each) for name, each in calls.items()}
-        for _ in range(num_rounds)
-    ]
     return {
         "batch": batch,
         "products": len(shapes),
-        "ms": {name: round(statistics.median(each[name] for each in rounds), 3) for name in calls},
+        "ms": {
+            name: round(1e3 * sum(median_s(call, "cpu", budget_s=BUDGET_S) for call in each), 3)
+            for name, each in calls.items()
+        },
     }
 
 
