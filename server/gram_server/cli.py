@@ -108,6 +108,7 @@ def engine_options(command: Command) -> Command:
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8000]")
 @click.option("--metrics-port", type=int, help="Port of /metrics alone, without a key.")
 @click.option("--max-trajectories", type=int, help="Bound of the queue, in trajectories.")
+@click.option("--max-backlog-s", type=float, help="Bound of the time before a new request.")
 @click.option("--keys", help="File of API keys; see gram-server key.")
 @engine_options
 def serve(**flags: Any) -> None:

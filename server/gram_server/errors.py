@@ -79,7 +79,7 @@ class ModelUnknown(UserError):
 
 
 class QueueFull(UserError):
-    """The queue holds as many trajectories as it may; ``retry_after_s`` says when to come back."""
+    """The queue has as much to do as it may; ``retry_after_s`` says when to come back."""
 
     code = "queue_full"
 

@@ -69,6 +69,9 @@ class QueueConfig:
 
     max_trajectories: int = 4096
     """Widths of all unfinished jobs, summed; more is refused with 429."""
+    max_backlog_s: float = 10.0
+    """Seconds that the unfinished jobs of a model may be expected to take; a request that waits for
+    its answer is refused with 429 beyond it. Jobs of ``POST /jobs`` may queue for longer."""
     max_attempts: int = 3
     """Workers that may be lost over one job before it fails."""
     keep_finished_s: float = 60.0

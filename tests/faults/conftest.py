@@ -31,7 +31,7 @@ from gram_server.settings import QueueConfig, RedisConfig
 HERE = Path(__file__).parent
 EASY = ".234341221434321"
 START_S = 60.0
-LASTING = re.compile(r"^\{[^}]+\}:1:((queue|back):\d|last|totals|counts)$")
+LASTING = re.compile(r"^\{[^}]+\}:1:((queue|back):\d|last|totals|counts|backlog)$")
 """Keys that stay for ever: the streams and the counters of the queue."""
 
 

@@ -136,6 +136,7 @@ async def expose_metrics(context: Context) -> bytes:
         ],
         num_running=stats.num_running,
         reserved_trajectories=stats.reserved_trajectories,
+        backlog_s=stats.backlog_s,
         redelivered=stats.redelivered,
         dead_letters=stats.dead_letters,
         store_errors=stats.store_errors,

@@ -122,6 +122,11 @@ def accepted_event(job: Job) -> Event:
     return Event(kind=EventKind.ACCEPTED, data=data)
 
 
+def place(job: Job) -> str:
+    """Return the job's place in its owner's list: later jobs have greater ones."""
+    return f"{round(job.submitted_s * 1e3):015d}-{job.id}"
+
+
 def part_event(part: Entry) -> Event:
     """Return what the events of a batch say of a part that is final."""
     data = {"id": part.job.id, "state": part.state.value}

@@ -11,7 +11,16 @@ from dataclasses import replace
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
 from gram_server.job import PRIORITY_CLASSES, Job, JobError, JobState, outcome_of
-from gram_server.jobs.entry import Entry, ServiceRate, accepted_event, final_event, part_event
+from gram_server.jobs.archive import Archive
+from gram_server.jobs.backlog import Backlog
+from gram_server.jobs.entry import (
+    Entry,
+    ServiceRate,
+    accepted_event,
+    final_event,
+    part_event,
+    place,
+)
 from gram_server.jobs.store import ClassStats, Page, Ticket
 from gram_server.metrics import ACCEPTED, JobCount
 from gram_server.settings import QueueConfig
@@ -25,11 +34,11 @@ class Ledger:
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
         self._unfinished: dict[str, Entry] = {}
-        # Those that are soon forgotten, and those that an owner may look up later.
-        self._finished: tuple[dict[str, Entry], dict[str, Entry]] = ({}, {})
+        self._finished = Archive(config)
         # A dict keeps its order and forgets from the middle at once: a queue with cancellation.
         self._queues: tuple[dict[str, None], ...] = tuple({} for _ in PRIORITY_CLASSES)
         self._rate = ServiceRate()
+        self._backlog = Backlog()
         self._tickets: dict[tuple[str, str], tuple[str, str, float]] = {}
         self.reserved_trajectories = 0
         self.redelivered = 0
@@ -43,10 +52,7 @@ class Ledger:
 
     def find(self, job_id: str) -> Entry | None:
         """Return the entry of a job, or None."""
-        for kept in (self._unfinished, *self._finished):
-            if entry := kept.get(job_id):
-                return entry
-        return None
+        return self._unfinished.get(job_id) or self._finished.find(job_id)
 
     def entry(self, job_id: str) -> Entry:
         """Return the entry of a job; raise ``JobNotFound``."""
@@ -67,7 +73,7 @@ class Ledger:
         fingerprint, job_id, _ = known
         if fingerprint != ticket.fingerprint:
             raise KeyConflict("the key stands for another request", field="Idempotency-Key")
-        if self.find(job_id) is None:
+        if job_id not in self._unfinished and not self._finished.has(job_id):
             raise JobGone(f"the job of this key, {job_id}, has been forgotten")
         return job_id
 
@@ -77,6 +83,8 @@ class Ledger:
         """Queue a job, or raise ``QueueFull``; checking and reserving are one step."""
         self._forget(now_s)
         queued = parts or (job,)
+        if job.owner is None:
+            self._raise_if_late(job)
         self._reserve(sum(part.options.width for part in queued), now_s)
         entries = [self._queue(part) for part in queued]
         if parts:
@@ -89,15 +97,16 @@ class Ledger:
 
     def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
         """Return a part of the owner's jobs, newest first."""
-        places = sorted(
-            (place(entry.job), entry)
-            for kept in (self._unfinished, self._finished[True])
-            for entry in kept.values()
+        open_ones = (
+            place(entry.job)
+            for entry in self._unfinished.values()
             if entry.job.owner == owner and entry.job.batch is None
         )
-        places = [(at, entry) for at, entry in places if cursor is None or at < cursor][::-1]
-        more = places[limit - 1][0] if len(places) > limit else None
-        return Page(records=tuple(entry.record for _, entry in places[:limit]), cursor=more)
+        places = sorted((*open_ones, *self._finished.places_of(owner)), reverse=True)
+        places = [at for at in places if cursor is None or at < cursor]
+        more = places[limit - 1] if len(places) > limit else None
+        ids = (at.partition("-")[2] for at in places[:limit])
+        return Page(records=tuple(self.entry(job_id).record for job_id in ids), cursor=more)
 
     def take(
         self, worker: str, max_jobs: int, now_s: float, *, max_width: int | None = None
@@ -131,17 +140,18 @@ class Ledger:
         """
         if entry.state.is_final:
             return []
+        is_served = entry.state is JobState.RUNNING
         self._queues[entry.job.priority].pop(entry.job.id, None)
         entry.state, entry.result, entry.error = state, result, error
         entry.worker, entry.finished_s = None, now_s
         entry.append(final_event(entry))
-        is_owned = entry.job.owner is not None
-        self._finished[is_owned][entry.job.id] = self._unfinished.pop(entry.job.id)
+        self._finished.put(self._unfinished.pop(entry.job.id), now_s)
         if entry.job.num_parts:
             return [entry]
         self._count(entry.job, outcome_of(state, result, has_solutions=entry.has_solutions))
         self.reserved_trajectories -= entry.job.options.width
         self._rate.add(entry.job.options.width, now_s)
+        self._backlog.end(entry.job, now_s, is_served=is_served)
         return [entry, *self._tell_batch(entry, now_s)]
 
     def put_back(self, entries: Sequence[Entry], *, is_lost: bool) -> None:
@@ -160,6 +170,10 @@ class Ledger:
     def service_rate(self, now_s: float) -> float:
         """Return trajectories finished per second of late."""
         return self._rate.per_second(now_s)
+
+    def backlog_s(self) -> dict[str, float]:
+        """Return the seconds that the unfinished jobs of each model will take."""
+        return self._backlog.by_model()
 
     def class_stats(self, now_s: float) -> tuple[ClassStats, ...]:
         """Return what waits in each priority class."""
@@ -191,14 +205,15 @@ class Ledger:
             width += entry.job.options.width
         return entries
 
+    def _raise_if_late(self, job: Job) -> None:
+        expected_s = self._backlog.expected_s(job.model, job.priority)
+        if expected_s > self._config.max_backlog_s:
+            raise too_late(expected_s, self._config)
+
     def _reserve(self, width: int, now_s: float) -> None:
-        over = self.reserved_trajectories + width - self._config.max_trajectories
-        if over > 0:
-            raise QueueFull(
-                f"the queue holds {self.reserved_trajectories} trajectories of at most "
-                f"{self._config.max_trajectories}; {width} more do not fit",
-                retry_after_s=retry_after_s(over, self.service_rate(now_s)),
-            )
+        reserved = self.reserved_trajectories
+        if reserved + width > self._config.max_trajectories:
+            raise too_full(reserved, width, self._config, rate=self.service_rate(now_s))
         self.reserved_trajectories += width
 
     def _open(self, job: Job) -> Entry:
@@ -208,6 +223,7 @@ class Ledger:
 
     def _queue(self, job: Job) -> Entry:
         self._count(job, ACCEPTED)
+        self._backlog.add(job)
         self._queues[job.priority][job.id] = None
         return self._open(job)
 
@@ -234,32 +250,33 @@ class Ledger:
 
     def _forget(self, now_s: float) -> None:
         """Drop entries that have been final for long enough, and old tickets."""
-        keep_s = (self._config.keep_finished_s, self._config.keep_jobs_s)
-        for kept, max_age_s in zip(self._finished, keep_s, strict=True):
-            self._forget_from(kept, now_s - max_age_s)
+        self._finished.forget(now_s, is_needed=self._unfinished.__contains__)
         while self._tickets:
             first, (_, _, made_s) = next(iter(self._tickets.items()))
             if made_s > now_s - self._config.keep_keys_s:
                 return
             del self._tickets[first]
 
-    def _forget_from(self, kept: dict[str, Entry], before_s: float) -> None:
-        """Drop what ended before; the oldest come first."""
-        while kept:
-            job_id, entry = next(iter(kept.items()))
-            is_needed = (entry.job.batch or "") in self._unfinished
-            if is_needed or (entry.finished_s or 0.0) > before_s:
-                return
-            del kept[job_id]
+
+def too_full(reserved: int, width: int, config: QueueConfig, *, rate: float) -> QueueFull:
+    """Return why so many trajectories more are refused; ``rate`` of them finish per second."""
+    over = reserved + width - config.max_trajectories
+    return QueueFull(
+        f"the queue holds {reserved} trajectories of at most {config.max_trajectories}; "
+        f"{width} more do not fit",
+        retry_after_s=_retry_after(over / rate if rate else 0.0),
+    )
 
 
-def place(job: Job) -> str:
-    """Return the job's place in its owner's list: later jobs have greater ones."""
-    return f"{round(job.submitted_s * 1e3):015d}-{job.id}"
+def too_late(expected_s: float, config: QueueConfig) -> QueueFull:
+    """Return why a job is refused that would wait for others for so long."""
+    return QueueFull(
+        f"the jobs before this one will take {expected_s:.1f} s, and nobody is to wait for longer "
+        f"than {config.max_backlog_s:g} s",
+        retry_after_s=_retry_after(expected_s - config.max_backlog_s),
+    )
 
 
-def retry_after_s(over: int, rate: float) -> int:
-    """Return when so many trajectories will have left the queue, within reason."""
-    if not rate:
-        return 1
-    return min(max(1, math.ceil(over / rate)), MAX_RETRY_AFTER_S)
+def _retry_after(left_s: float) -> int:
+    """Return whole seconds, within reason."""
+    return min(max(1, math.ceil(left_s)), MAX_RETRY_AFTER_S)

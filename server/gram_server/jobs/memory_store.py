@@ -110,6 +110,7 @@ class MemoryStore:
             reserved_trajectories=self._ledger.reserved_trajectories,
             max_trajectories=self._config.max_trajectories,
             service_rate=self._ledger.service_rate(now_s),
+            backlog_s=self._ledger.backlog_s(),
             redelivered=self._ledger.redelivered,
             counts=dict(self._ledger.counts),
             workers=tuple(report for report in reports if report is not None),

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
+from gram_server.jobs.backlog import weight_of
 from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, to_bytes
-from gram_server.jobs.entry import accepted_event
-from gram_server.jobs.ledger import place
+from gram_server.jobs.entry import accepted_event, place
 from gram_server.metrics import JobCount
 from gram_server.settings import QueueConfig
 
@@ -24,6 +24,7 @@ def dump_submitted(job: Job, config: QueueConfig) -> Data:
         "model": job.model,
         "priority": job.priority,
         "width": job.options.width,
+        "weight": weight_of(job),
         "attempt": job.attempt,
         "submitted": job.submitted_s,
         "keep": config.keep_finished_s if job.owner is None else config.keep_jobs_s,

@@ -17,14 +17,13 @@ from gram_server.errors import (
     JobNotFound,
     KeyConflict,
     LinkClosed,
-    QueueFull,
     StoreUnavailable,
 )
 from gram_server.job import Event, EventKind, Job, JobRecord, JobState
 from gram_server.jobs.chores import Chore, end_tasks
 from gram_server.jobs.codec import from_bytes, load_report, to_bytes
 from gram_server.jobs.entry import CANCELLED
-from gram_server.jobs.ledger import retry_after_s
+from gram_server.jobs.ledger import too_full, too_late
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_records import (
     dump_submitted,
@@ -84,6 +83,8 @@ class RedisStore:
             "max": self._config.max_trajectories,
             "skew": self._connection.clock.is_shared,
         }
+        if job.owner is None:
+            request["max_backlog"] = self._config.max_backlog_s
         if parts:
             request["batch"] = dump_submitted(job, self._config)
         if ticket is not None:
@@ -186,7 +187,7 @@ class RedisStore:
         """Return what the queue holds now."""
         self._start()
         reply = await self._connection.run("stats")
-        _, reserved, running, redelivered, dead, rate, classes, reports, counts = reply
+        _, reserved, running, redelivered, dead, rate, classes, reports, counts, backlog = reply
         return QueueStats(
             classes=tuple(
                 ClassStats(num_jobs=jobs, num_trajectories=width, oldest_age_s=float(age))
@@ -196,6 +197,7 @@ class RedisStore:
             reserved_trajectories=reserved,
             max_trajectories=self._config.max_trajectories,
             service_rate=float(rate),
+            backlog_s={model: float(value) for model, value in load_fields(backlog).items()},
             redelivered=redelivered,
             dead_letters=dead,
             store_errors=dict(self._connection.num_errors),
@@ -224,13 +226,9 @@ class RedisStore:
             return KeyConflict("the key stands for another request", field="Idempotency-Key")
         if verdict == "gone":
             return JobGone(f"the job of this key, {subject}, has been forgotten")
-        max_trajectories = self._config.max_trajectories
-        over = int(subject) + width - max_trajectories
-        return QueueFull(
-            f"the queue holds {subject} trajectories of at most {max_trajectories}; "
-            f"{width} more do not fit",
-            retry_after_s=retry_after_s(over, rate),
-        )
+        if verdict == "late":
+            return too_late(float(subject), self._config)
+        return too_full(int(subject), width, self._config, rate=rate)
 
     async def _glance(self, job_id: str, after: int) -> Glance:
         self._raise_if_closed()

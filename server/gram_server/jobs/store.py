@@ -41,6 +41,9 @@ class QueueStats:
     max_trajectories: int
     service_rate: float
     """Trajectories finished per second of late; 0 when unknown."""
+    backlog_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that the unfinished jobs of each model will take; 0 where none waits or when unknown.
+    """
     counts: Mapping[JobCount, int] = field(default_factory=dict)
     """Jobs ever accepted, and ever ended by how; those of a batch, and not the batch."""
     redelivered: int = 0
@@ -81,8 +84,9 @@ class JobStore(Protocol):
         """Queue a job, or the parts of a batch, and return its id.
 
         Returns the id of the earlier job where the ticket has been handed in before. Raises
-        ``QueueFull`` when the widths do not fit any more, ``KeyConflict`` where the ticket stands
-        for another request, ``JobGone`` where its job is forgotten.
+        ``QueueFull`` when the widths do not fit any more, or a job without an owner, whose request
+        waits for it, would be too late; ``KeyConflict`` where the ticket stands for another
+        request, ``JobGone`` where its job is forgotten.
         """
         ...
 

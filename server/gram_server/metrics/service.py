@@ -40,6 +40,8 @@ class ServiceGauges:
     """One for each of ``PRIORITY_CLASSES``."""
     num_running: int
     reserved_trajectories: int
+    backlog_s: Mapping[str, float]
+    """By model."""
     redelivered: int
     dead_letters: int
     store_errors: Mapping[str, int]
@@ -147,6 +149,11 @@ class _Gauges:
         self._reserved = self.add(
             "reserved_trajectories", "Widths of all unfinished jobs, which the bound limits."
         )
+        self._backlog = self.add(
+            "backlog_seconds",
+            "Time that the unfinished jobs of a model will take; 0 while none has to wait.",
+            ("model",),
+        )
         self._model = self.add("model_info", "Models loaded.", ("model", "task", "fingerprint"))
         self._restarts = _Total("engine_restarts", "Times the worker was started again.", registry)
         self._dead = _Total(
@@ -172,6 +179,8 @@ class _Gauges:
             self._jobs.labels(name).set(waiting.num_jobs)
             self._trajectories.labels(name).set(waiting.num_trajectories)
             self._age.labels(name).set(waiting.oldest_age_s)
+        for name, expected_s in state.backlog_s.items():
+            self._backlog.labels(name).set(expected_s)
         self._model.clear()
         for model in state.models:
             self._model.labels(model.name, model.task, model.fingerprint).set(1)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 import threading
@@ -41,6 +42,9 @@ logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.0005
 """How long one thread may keep the interpreter while the other waits; the default is 5 ms."""
+
+ENGINE_NICENESS = 10
+"""How far an engine steps back behind the API process beside it, which must answer at once."""
 
 OpenStore = Callable[[], Awaitable[WorkerStore]]
 
@@ -102,6 +106,9 @@ class WorkerProcess:
             self._serve_metrics(self._config.worker_metrics_port)
         store_thread = threading.Thread(target=self._run_store_thread, name="store", daemon=True)
         store_thread.start()
+        if self._is_supervised:
+            # Of the threads this one, and those that it starts.
+            os.nice(ENGINE_NICENESS)
         loop = self._load()
         self._loaded.set_result(loop)
         loop.run(self._emit)

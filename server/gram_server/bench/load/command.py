@@ -52,6 +52,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="puzzles of the first task of the mix")
     parser.add_argument("--num-threads", type=int, default=defaults.num_threads)
     parser.add_argument("--max-trajectories", type=int, default=defaults.max_trajectories)
+    parser.add_argument("--max-backlog-s", type=float, default=defaults.max_backlog_s)
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"), help="folder")
     _add_load(parser)
     parser.set_defaults(measure=_compare, name="compare")
@@ -106,6 +107,7 @@ def _soak(options: argparse.Namespace) -> tuple[Json, None]:
 def _add_load(parser: argparse.ArgumentParser) -> None:
     defaults = {field.name: field.default for field in fields(LoadPlan)}
     parser.add_argument("--rate", type=float, default=2.0, help="where a search starts")
+    parser.add_argument("--lowest-rate", type=float, default=defaults["lowest_rate"])
     parser.add_argument("--duration-s", type=float, default=60.0, help="of each rate")
     parser.add_argument("--min-requests", type=int, default=defaults["min_requests"])
     parser.add_argument("--burstiness", type=float, default=1.0, help="1 is Poisson, 0 even")
@@ -129,6 +131,7 @@ def _plan(options: argparse.Namespace) -> LoadPlan:
         ),
         objective=Objective(first_solution_s=options.slo_ms / 1e3, share=options.slo_share),
         min_requests=options.min_requests,
+        lowest_rate=options.lowest_rate,
         rates=tuple(getattr(options, "rates", ())),
         overload=tuple(options.overload),
         repeats=options.repeats,
@@ -164,6 +167,7 @@ def _compare(options: argparse.Namespace) -> tuple[Json, str]:
         data=options.data,
         num_threads=options.num_threads,
         max_trajectories=options.max_trajectories,
+        max_backlog_s=options.max_backlog_s,
         seed=options.seed,
         timeout_s=options.timeout_s,
     )

@@ -63,8 +63,10 @@ class Comparison:
     num_questions: int = 200
     data: Path | None = None
     num_threads: int = 2
-    max_trajectories: int = 1024
-    """Bound of our queue in the overload, which refuses what would come too late."""
+    max_trajectories: int = 256
+    """Bound of our queue in the overload."""
+    max_backlog_s: float = 0.5
+    """And of the time that what waits for a model may take."""
     seed: int = 0
     timeout_s: float = 60.0
     objectives_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -159,9 +161,12 @@ def _overload(
     *,
     best_rate: float,
 ) -> Json:
-    """Press our server, with the bound on its queue that a service in earnest would set."""
-    bound = str(comparison.max_trajectories)
-    bounded = {"GRAM_SERVER_MAX_TRAJECTORIES": bound, "GRAM_SERVER_MAX_WIDTH": "64"}
+    """Press our server, with the bounds on its queue that a service in earnest would set."""
+    bounded = {
+        "GRAM_SERVER_MAX_TRAJECTORIES": str(comparison.max_trajectories),
+        "GRAM_SERVER_MAX_BACKLOG_S": str(comparison.max_backlog_s),
+        "GRAM_SERVER_MAX_WIDTH": "64",
+    }
     contender = replace(CONTENDERS[OURS], name="overload", environment=bounded)
     with running(
         contender,

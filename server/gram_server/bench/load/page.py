@@ -37,11 +37,11 @@ def render_compare(result: dict[str, Any]) -> str:
     ]
     for name, found in result["results"].items():
         again = ", ".join(f"{share:.1%}" for share in found["share_within_again"]) or "-"
-        ratio = _times(result["goodput_ratio"].get(name))
-        lines.append(f"| {NAMES[name]} | {_rate(found['best_rate'])} | {ratio} | {again} |")
+        rate = _rate(found["best_rate"], lowest=plan["lowest_rate"])
+        lines.append(f"| {NAMES[name]} | {rate} | {_ratio(result, name)} | {again} |")
     lines += ["", *_by_objective(result), "", "![latency and goodput](compare-rates.png)", ""]
     if result["overload"] is not None:
-        lines += _overload(result["overload"], result["comparison"]["max_trajectories"])
+        lines += _overload(result["overload"], result["comparison"])
     return "\n".join(lines) + "\n"
 
 
@@ -61,9 +61,10 @@ def _by_objective(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _overload(overload: dict[str, Any], bound: int) -> list[str]:
+def _overload(overload: dict[str, Any], comparison: dict[str, Any]) -> list[str]:
     lines = [
-        f"## Overload, with a bound of {bound} trajectories on the queue",
+        f"## Overload, with bounds of {comparison['max_trajectories']} trajectories and of "
+        f"{comparison['max_backlog_s']:g} s of backlog",
         "",
         f"Saturated it solves {overload['capacity']:.1f} requests/s.",
         "",
@@ -82,8 +83,19 @@ def _overload(overload: dict[str, Any], bound: int) -> list[str]:
     return [*lines, ""]
 
 
-def _rate(rate: float | None) -> str:
-    return "none" if rate is None else f"{rate:.2f}"
+def _rate(rate: float | None, *, lowest: float | None = None) -> str:
+    if rate is None:
+        return "none" if lowest is None else f"below {lowest:g}"
+    return f"{rate:.2f}"
+
+
+def _ratio(result: dict[str, Any], name: str) -> str:
+    """Return how many times the other's best rate ours is, or more than how many."""
+    ours = result["results"].get("gram-server", {}).get("best_rate")
+    lowest = result["plan"]["lowest_rate"]
+    if ours and result["results"][name]["best_rate"] is None:
+        return f"over {ours / lowest:.0f}x"
+    return _times(result["goodput_ratio"].get(name))
 
 
 def _times(ratio: float | None) -> str:

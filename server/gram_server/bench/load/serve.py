@@ -40,6 +40,8 @@ class LoadPlan:
     objective: Objective
     min_requests: int = 100
     """A low rate is offered for longer, until it is so many."""
+    lowest_rate: float = 0.1
+    """A search gives up below it."""
     rates: tuple[float, ...] = ()
     """Rates to offer; none searches for the highest that meets the objective."""
     overload: tuple[float, ...] = ()
@@ -102,11 +104,14 @@ class LoadRun:
                 name = f"{rate:.4g}/s" + (f" run {number + 1}" if plan.repeats > 1 else "")
                 await self.probe(rate, name=name, seed=number)
         if not plan.rates:
-            await find_goodput(self.probe, RateSearch(start=plan.arrivals.rate))
+            await find_goodput(self.probe, self._search())
         met = [run.rate for run in self.summaries.values() if run.meets]
         failed = [run.rate for run in self.summaries.values() if not run.meets]
         ceiling = min(failed, default=float("inf"))
         return max((rate for rate in met if rate < ceiling), default=None)
+
+    def _search(self) -> RateSearch:
+        return RateSearch(start=self._plan.arrivals.rate, min_rate=self._plan.lowest_rate)
 
     async def overload(self, best: float) -> Json:
         """Offer saturation, then multiples of it."""

@@ -19,6 +19,8 @@ local LETTERS_KEPT = 10000
 local LETTERS_KEPT_S = 30 * 86400
 local RATE_WINDOW_S = 30
 local GRACE_S = 1
+local CROWD = 16
+local NUM_RECENT = 64
 
 local function key(name) return prefix .. name end
 local function job_key(id) return prefix .. 'job:' .. id end
@@ -31,7 +33,7 @@ local function count_job(job, what)
 end
 
 local FIELDS = {'state', 'priority', 'width', 'worker', 'entry', 'stream', 'attempt', 'deadline',
-  'submitted', 'keep', 'batch', 'owner', 'parts', 'model'}
+  'submitted', 'keep', 'batch', 'owner', 'parts', 'model', 'weight'}
 
 -- Returns the fields of a job that decide what may happen to it, or nil.
 local function read_job(id)
@@ -141,6 +143,45 @@ local function read_rate()
   return total / math.max(now - first, 1)
 end
 
+-- The unfinished jobs of each model and their pace, as backlog.py has them: jobs, and weight by class;
+-- when the last job ended that left a crowd behind, and seconds and weight of what ended since then.
+local BACKLOG = key('backlog')
+
+local function backlog_of(model, name)
+  return tonumber(redis.call('HGET', BACKLOG, name .. ':' .. model) or 0)
+end
+
+local function add_to_backlog(model, priority, weight, jobs)
+  redis.call('HINCRBY', BACKLOG, 'jobs:' .. model, jobs)
+  redis.call('HINCRBY', BACKLOG, 'weight' .. priority .. ':' .. model, weight)
+end
+
+local function end_in_backlog(job, is_served)
+  local model, weight = job.model, tonumber(job.weight or 0)
+  -- One that came before there was a backlog is not in it.
+  if weight == 0 then return end
+  add_to_backlog(model, job.priority, -weight, -1)
+  if not is_served then return end
+  local since = backlog_of(model, 'since')
+  if since > 0 then
+    local kept = 1 - 1 / NUM_RECENT
+    local busy = backlog_of(model, 'busy') * kept + now - since
+    local done = backlog_of(model, 'done') * kept + weight
+    redis.call('HSET', BACKLOG, 'busy:' .. model, seconds(busy), 'done:' .. model, seconds(done))
+  end
+  local is_crowd = backlog_of(model, 'jobs') >= CROWD
+  redis.call('HSET', BACKLOG, 'since:' .. model, is_crowd and seconds(now) or 0)
+end
+
+-- Returns the seconds until all jobs of a model have ended that come before one of a class.
+local function expected_s(model, priority)
+  local done = backlog_of(model, 'done')
+  if backlog_of(model, 'jobs') < CROWD or done == 0 then return 0 end
+  local weight = 0
+  for class = 0, priority do weight = weight + backlog_of(model, 'weight' .. class) end
+  return weight * backlog_of(model, 'busy') / done
+end
+
 local function write_end(job, state, result, problem)
   local name = job_key(job.id)
   redis.call('HSET', name, 'state', state, 'finished', seconds(now))
@@ -184,6 +225,7 @@ local function finish(job, state, result, problem, outcome)
     return
   end
   if job.state == 'queued' then leave_queue(job) else count('running', -1) end
+  end_in_backlog(job, job.state == 'running')
   drop_entry(job.stream, job.entry)
   write_end(job, state, result, problem)
   redis.call('ZREM', key('deadlines'), job.id)

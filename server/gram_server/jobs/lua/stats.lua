@@ -1,4 +1,5 @@
--- Returns {time, reserved, running, redelivered, dead, rate, classes, reports, counts}.
+-- Returns {time, reserved, running, redelivered, dead, rate, classes, reports, counts, backlog}: the
+-- last as model, seconds, model, seconds ...
 
 local function total(name) return tonumber(redis.call('HGET', key('totals'), name) or 0) end
 local classes = {}
@@ -13,5 +14,13 @@ for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('fleet'), seconds(now), 
   local report = redis.call('GET', key('report:' .. worker))
   if report then reports[#reports + 1] = report end
 end
+local backlog = {}
+for _, name in ipairs(redis.call('HKEYS', BACKLOG)) do
+  local model = string.match(name, '^jobs:(.*)$')
+  if model then
+    backlog[#backlog + 1] = model
+    backlog[#backlog + 1] = seconds(expected_s(model, CLASSES - 1))
+  end
+end
 return {seconds(now), total('reserved'), total('running'), total('redelivered'), total('dead'),
-  seconds(read_rate()), classes, reports, redis.call('HGETALL', key('counts'))}
+  seconds(read_rate()), classes, reports, redis.call('HGETALL', key('counts')), backlog}

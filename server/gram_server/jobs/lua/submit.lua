@@ -1,5 +1,5 @@
 -- Queues jobs, or refuses all of them: one step, so that the bound is never passed.
--- ARGV[2]: JSON {jobs, batch, ticket, max}. Returns {verdict, id or number, rate}.
+-- ARGV[2]: JSON {jobs, batch, ticket, max, max_backlog}. Returns {verdict, id or number, rate}.
 
 local asked = cjson.decode(ARGV[2])
 local batch, ticket = asked.batch, asked.ticket
@@ -14,6 +14,10 @@ end
 -- The same call once more, because the answer to the first was lost.
 if redis.call('EXISTS', job_key(id)) == 1 then return {'accepted', id, '0'} end
 
+if asked.max_backlog then
+  local expected = expected_s(asked.jobs[1].model, asked.jobs[1].priority)
+  if expected > asked.max_backlog then return {'late', seconds(expected), '0'} end
+end
 local width = 0
 for _, job in ipairs(asked.jobs) do width = width + job.width end
 local reserved = tonumber(redis.call('HGET', key('totals'), 'reserved') or 0)
@@ -24,7 +28,7 @@ local function write(job)
   local skew = asked.skew and now - job.submitted or 0
   job.submitted = seconds(job.submitted + skew)
   redis.call('HSET', job_key(job.id), 'job', job.job, 'state', 'queued', 'priority', job.priority,
-    'model', job.model, 'width', job.width, 'submitted', job.submitted, 'attempt', job.attempt, 'keep', job.keep)
+    'model', job.model, 'width', job.width, 'weight', job.weight, 'submitted', job.submitted, 'attempt', job.attempt, 'keep', job.keep)
   if job.deadline then
     local deadline = seconds(job.deadline + skew)
     redis.call('HSET', job_key(job.id), 'deadline', deadline)
@@ -53,6 +57,7 @@ for _, job in ipairs(asked.jobs) do
   write(job)
   enqueue(job, key('queue:' .. job.priority))
   count_job(job, 'accepted')
+  add_to_backlog(job.model, job.priority, job.weight, 1)
   if batch then redis.call('RPUSH', key('parts:' .. batch.id), job.id) end
 end
 count('reserved', width)
