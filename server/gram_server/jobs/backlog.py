@@ -2,8 +2,8 @@
 
 The widths of jobs bound what they may cost; a caller who waits wants to know what they do cost,
 and most end with their first solutions. So each job weighs as many trajectories as it must run at
-least, and the pace is measured where a model has more jobs than it can work on at once: seconds
-between the ends of jobs, by their weight. Synchronous, without a clock of its own.
+least, and the pace is measured while a model has several at once: seconds between the ends of
+jobs, by their weight. Synchronous, without a clock of its own.
 """
 
 from collections import defaultdict
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from gram_server.job import PRIORITY_CLASSES, Job
 
-CROWD = 16
-"""Fewer unfinished jobs of a model are no backlog: they may all be worked on."""
+CROWD = 8
+"""Fewer unfinished jobs of a model are no backlog, and too few to measure a pace by."""
 NUM_RECENT = 64
 """The pace is that of about so many jobs, the last ones."""
 

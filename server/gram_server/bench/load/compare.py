@@ -65,7 +65,7 @@ class Comparison:
     num_threads: int = 2
     max_trajectories: int = 256
     """Bound of our queue in the overload."""
-    max_backlog_s: float = 0.5
+    max_backlog_s: float = 0.2
     """And of the time that what waits for a model may take."""
     seed: int = 0
     timeout_s: float = 60.0

@@ -66,7 +66,8 @@ def _overload(overload: dict[str, Any], comparison: dict[str, Any]) -> list[str]
         f"## Overload, with bounds of {comparison['max_trajectories']} trajectories and of "
         f"{comparison['max_backlog_s']:g} s of backlog",
         "",
-        f"Saturated it solves {overload['capacity']:.1f} requests/s.",
+        f"Saturation is the highest rate within the objective, {overload['saturation']:.1f} "
+        "requests/s.",
         "",
         "| offered | solved/s | refused | p50, p99 to the first solution, ms | p99 against "
         "saturation | p50, p99 of a refusal, ms |",

@@ -65,10 +65,12 @@ def measure_start(*, num_runs: int, num_threads: int, models: Sequence[str]) -> 
 
 def measure_soak(plan: SoakPlan, load_plan: LoadPlan, questions: Sequence[Question]) -> Json:
     """Offer a share of what a server can do, window after window."""
+    # What a pressed server refuses are mostly the hard kinds: what it does then is another load.
+    patient = replace(CONTENDERS[OURS], environment={"GRAM_SERVER_MAX_BACKLOG_S": "600"})
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with running(
-            CONTENDERS[OURS],
+            patient,
             models=plan.models,
             num_threads=plan.num_threads,
             log=log,

@@ -19,7 +19,7 @@ local LETTERS_KEPT = 10000
 local LETTERS_KEPT_S = 30 * 86400
 local RATE_WINDOW_S = 30
 local GRACE_S = 1
-local CROWD = 16
+local CROWD = 8
 local NUM_RECENT = 64
 
 local function key(name) return prefix .. name end

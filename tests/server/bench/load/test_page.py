@@ -63,7 +63,7 @@ def test_overload_names_its_bounds() -> None:
         "first_solution_ms": QUANTILES,
         "refusal_ms": {"p50": None, "p99": None},
     }
-    overload = {"capacity": 91.0, "runs": {"2": run}, "first_solution_p99_ratio": {"2": 1.25}}
+    overload = {"saturation": 91.0, "runs": {"2": run}, "first_solution_p99_ratio": {"2": 1.25}}
     page = render_compare(result({"gram-server": 80.0}, overload=overload))
     assert "bounds of 256 trajectories and of 0.5 s of backlog" in page
     assert "| 2x | 90.0 | 25.0% | 1.5, 9.0 | 1.25x | -, - |" in page
