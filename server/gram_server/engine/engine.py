@@ -3,6 +3,10 @@
 Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzzle; time is given.
 """
 
+from collections import deque
+from dataclasses import replace
+
+from gram_server.engine.batch import Batch
 from gram_server.engine.confirmation import confirmed
 from gram_server.engine.progress import JobProgress, Rank, next_rank, rank_of, stretch_of
 from gram_server.engine.runner import Runner, StepReport
@@ -27,7 +31,9 @@ class Engine:
         self._jobs: dict[str, JobProgress] = {}
         self._paused: dict[Admit, Trajectory] = {}
         self._watcher = Watcher()
-        self._report: StepReport | None = None
+        self._started: deque[Batch] = deque()
+        """Steps whose results have not been read, oldest first."""
+        self._last: Batch | None = None
         metrics.set_slots(live=0, capacity=runner.num_slots)
 
     @property
@@ -69,14 +75,25 @@ class Engine:
             self._jobs[job_id].is_aborted = True
 
     def tick(self, now_s: float) -> list[EngineEvent]:
-        """Advance every live trajectory by one supervision step."""
+        """Start one supervision step of every live trajectory, and deal with the oldest results.
+
+        Where the runner lags, that step is computed while the host deals with the one before. A
+        trajectory that turns out to have ended takes a step too many then, which nobody looks at.
+        """
         events = self._expire(now_s)
         self._admit(now_s)
-        if not self._slots.num_live:
-            return events
-        self._runner.step(self._slots.num_live)
-        self._report = self._runner.read()
-        return events + self._harvest(self._report, now_s + self._report.duration_s)
+        if self._slots.num_live:
+            self._runner.step(self._slots.num_live)
+            self._started.append(Batch(self._slots.live()))
+            if len(self._started) <= self._runner.lag:
+                return events
+        while self._started:
+            batch = self._started.popleft()
+            report = self._runner.read()
+            events += self._harvest(batch, report, now_s + report.duration_s)
+            if self._slots.num_live:
+                break
+        return events
 
     def _expire(self, now_s: float) -> list[EngineEvent]:
         """Finish jobs that were given up or are out of time."""
@@ -103,15 +120,19 @@ class Engine:
             self._runner.arrange(arrangement)
         self._metrics.set_slots(live=self._slots.num_live, capacity=self._slots.num_slots)
 
-    def _harvest(self, report: StepReport, now_s: float) -> list[EngineEvent]:
-        """Judge every live trajectory, then tell what the jobs found and which are done."""
-        live = list(self._slots.live())
-        self._report = report = confirmed(report, live)
+    def _harvest(self, batch: Batch, report: StepReport, now_s: float) -> list[EngineEvent]:
+        """Judge the trajectories of a step, then tell what the jobs found and which are done."""
+        useful = batch.useful()
+        self._last, batch.report = batch, confirmed(report, useful)
+        report = batch.report
         self._metrics.observe_step(
-            num_live=len(live), num_rows=report.num_rows, duration_s=report.duration_s
+            num_useful=len(useful),
+            num_live=len(batch.placements),
+            num_rows=report.num_rows,
+            duration_s=report.duration_s,
         )
         touched: dict[str, JobProgress] = {}
-        for placement in live:
+        for placement in useful:
             if self._advance(placement, report, now_s):
                 job_id = placement.trajectory.job.id
                 touched[job_id] = self._jobs[job_id]
@@ -158,7 +179,8 @@ class Engine:
         for row, trajectory in youngest[:count]:
             if not self._slots.pause(row):
                 self._waste(self._jobs[job_id], trajectory, "preempted")
-                trajectory.steps = 0
+                # Another one, so that a step that is under way counts for neither.
+                trajectory = replace(trajectory, steps=0)
             self._paused[Admit(job_id, trajectory.index)] = trajectory
             stretch = stretch_of(trajectory.job, next_rank(trajectory))
             self._scheduler.requeue(job_id, trajectory.index, stretch)
@@ -183,7 +205,7 @@ class Engine:
         if ending is not None:
             progress.num_failed += ending is Ending.FAILED
             progress.ended.append(trajectory.index)
-            self._leave(placement, ending)
+            self._leave(trajectory, ending)
         return True
 
     def _record(self, placement: Placement, report: StepReport, now_s: float) -> bool:
@@ -227,13 +249,9 @@ class Engine:
 
     def _prune(self, job_id: str, cutoff: Rank) -> None:
         """Drop the trajectories that can no longer change what a satisfied job returns."""
-        for placement in self._live_of(job_id):
-            if next_rank(placement.trajectory) > cutoff:
-                self._drop(placement)
-        for trajectory in self._paused_of(job_id):
+        for trajectory in self._unfinished_of(job_id):
             if next_rank(trajectory) > cutoff:
-                self._drop_paused(trajectory)
-                self._scheduler.discard(job_id, trajectory.index)
+                self._drop(trajectory)
 
     def _num_startable(self, progress: JobProgress) -> int:
         """Return how many of the job's trajectories may have started by now.
@@ -246,9 +264,7 @@ class Engine:
 
     def _frontier(self, progress: JobProgress) -> Rank | None:
         """Return the least rank that an unfinished trajectory of the job can still reach."""
-        job_id = progress.job.id
-        ranks = [next_rank(placement.trajectory) for placement in self._live_of(job_id)]
-        ranks += [next_rank(trajectory) for trajectory in self._paused_of(job_id)]
+        ranks = [next_rank(trajectory) for trajectory in self._unfinished_of(progress.job.id)]
         if progress.num_started < progress.first_unwanted():
             ranks.append(rank_of(progress.job, progress.num_started, 1))
         return min(ranks, default=None)
@@ -259,10 +275,9 @@ class Engine:
         last_seen = self._look_at(progress, now_s)
         self._watcher.forget(job_id)
         for placement in self._live_of(job_id):
-            self._keep_attempt(progress, placement)
-            self._drop(placement)
-        for trajectory in self._paused_of(job_id):
-            self._drop_paused(trajectory)
+            self._keep_attempt(progress, placement.trajectory)
+        for trajectory in self._unfinished_of(job_id):
+            self._drop(trajectory)
         self._scheduler.remove(job_id)
         del self._jobs[job_id]
         last = progress.settled(None)
@@ -271,29 +286,29 @@ class Engine:
         )
         return [*last, *last_seen, progress.finish(outcome, now_s)]
 
-    def _keep_attempt(self, progress: JobProgress, placement: Placement) -> None:
+    def _keep_attempt(self, progress: JobProgress, trajectory: Trajectory) -> None:
         """Consider the last answer of a trajectory that is cut short."""
-        row, trajectory = placement
-        # Rows only move between this tick's expiry and the next step, so the report still fits.
-        report = self._report
-        if report is not None and report.is_finite[row] and not report.is_valid[row]:
+        row = None if self._last is None else self._last.row_of(trajectory)
+        if row is None or self._last is None or self._last.report is None:
+            return
+        report = self._last.report
+        if report.is_finite[row] and not report.is_valid[row]:
             progress.add_attempt(trajectory, report.answers[row], report.num_violations[row])
 
-    def _drop(self, placement: Placement) -> None:
-        progress = self._jobs[placement.trajectory.job.id]
-        self._waste(progress, placement.trajectory, "aborted")
-        self._leave(placement, Ending.ABORTED)
-
-    def _drop_paused(self, trajectory: Trajectory) -> None:
+    def _drop(self, trajectory: Trajectory) -> None:
         self._waste(self._jobs[trajectory.job.id], trajectory, "aborted")
-        self._slots.forget(trajectory)
-        del self._paused[Admit(trajectory.job.id, trajectory.index)]
-        self._metrics.count_trajectory(Ending.ABORTED, trajectory.steps)
+        self._leave(trajectory, Ending.ABORTED)
 
-    def _leave(self, placement: Placement, ending: Ending) -> None:
-        row, trajectory = placement
-        self._slots.release(row)
-        self._scheduler.release(trajectory.job.id)
+    def _leave(self, trajectory: Trajectory, ending: Ending) -> None:
+        """Let a trajectory go that has a slot, or that paused while its last step was under way."""
+        job_id = trajectory.job.id
+        if trajectory.row is not None:
+            self._slots.release(trajectory.row)
+            self._scheduler.release(job_id)
+        else:
+            self._slots.forget(trajectory)
+            del self._paused[Admit(job_id, trajectory.index)]
+            self._scheduler.discard(job_id, trajectory.index)
         self._metrics.count_trajectory(ending, trajectory.steps)
 
     def _waste(self, progress: JobProgress, trajectory: Trajectory, reason: str) -> None:
@@ -309,5 +324,8 @@ class Engine:
     def _live_of(self, job_id: str) -> list[Placement]:
         return [place for place in self._slots.live() if place.trajectory.job.id == job_id]
 
-    def _paused_of(self, job_id: str) -> list[Trajectory]:
-        return [paused for admit, paused in self._paused.items() if admit.job_id == job_id]
+    def _unfinished_of(self, job_id: str) -> list[Trajectory]:
+        """Return a job's trajectories with a slot, then those that gave theirs up."""
+        live = [placement.trajectory for placement in self._live_of(job_id)]
+        paused = (paused for admit, paused in self._paused.items() if admit.job_id == job_id)
+        return [*live, *paused]

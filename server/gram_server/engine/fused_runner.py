@@ -1,10 +1,12 @@
 """Rows of latent state that advance by fused kernels: the ``Runner`` for models that have them.
 
 On CUDA a supervision step is one replay of a captured graph, moves and starts are kernels, and the
-host waits in ``read`` only. On a CPU a step is one call into native code, for the live rows alone.
+host waits in ``read`` only, while the next step is under way. On a CPU a step is one call into
+native code, for the live rows alone.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,9 +36,7 @@ class Flight(NamedTuple):
     facts: Tensor
     """(rows, facts and answer) in host memory."""
     arrived: torch.cuda.Event | None
-    num_live: int
     num_rows: int
-    started_s: float
 
 
 class FusedRunner:
@@ -52,6 +52,7 @@ class FusedRunner:
         dtype: torch.dtype | None = None,
         backend: StepBackend = "auto",
         captures: bool = True,
+        lag: int | None = None,
     ) -> None:
         """Allocate everything a tick needs, on the model's device.
 
@@ -64,6 +65,7 @@ class FusedRunner:
             dtype: what products are computed in; by default float16 on CUDA, else float32.
             backend: of the kernels.
             captures: whether a step on CUDA is a captured graph, or its kernels one by one.
+            lag: steps that may be under way when the next is started, 0 or 1; by default 1 on CUDA.
         """
         self.num_slots = num_slots
         self.num_spares = num_slots if num_spares is None else num_spares
@@ -98,10 +100,12 @@ class FusedRunner:
         is_one_size = self._is_native or (fixed_shape and not can_fuse(weights))
         self._buckets = [num_slots] if is_one_size else buckets(num_slots)
         self._calls: dict[int, Callable[[], None]] = {}
-        self._host_facts = torch.zeros(
-            num_slots, self._rows.facts.shape[1], dtype=torch.int32, pin_memory=is_cuda
-        )
-        self._flight: Flight | None = None
+        self.lag = int(is_cuda) if lag is None else lag
+        shape = (self.lag + 1, num_slots, self._rows.facts.shape[1])
+        self._host_facts = torch.zeros(shape, dtype=torch.int32, pin_memory=is_cuda)
+        self._num_steps = 0
+        self._flights: deque[Flight] = deque()
+        self._arranged_s: float | None = None
         self._started_s: float | None = None
 
     def warm_up(self) -> None:
@@ -130,7 +134,7 @@ class FusedRunner:
     @torch.inference_mode()
     def arrange(self, arrangement: Arrangement) -> None:
         """Copy rows as the moves say, then start new trajectories in theirs."""
-        self._started_s = time.perf_counter()
+        self._arranged_s = time.perf_counter()
         if arrangement.moves:
             compact(self._rows, *self._staging.moves(arrangement.moves), backend=self._backend)
         if arrangement.starts:
@@ -146,27 +150,28 @@ class FusedRunner:
     @torch.inference_mode()
     def step(self, num_live: int) -> None:
         """Start one supervision step of the live rows, and the way of its results to the host."""
-        started_s = self._started_s or time.perf_counter()
+        self._started_s = self._arranged_s or time.perf_counter()
+        self._arranged_s = None
         num_rows = next(size for size in self._buckets if size >= num_live)
         if num_rows not in self._calls:
             self._calls[num_rows] = self._prepared(num_rows)
         self._rows.num_live.copy_(self._staging.num_live(num_live), non_blocking=True)
         self._calls[num_rows]()
-        facts = self._host_facts[:num_live]
+        facts = self._host_facts[self._num_steps % (self.lag + 1), :num_live]
+        self._num_steps += 1
         facts.copy_(self._rows.facts[:num_live], non_blocking=True)
         arrived = None
         if self._device.type == "cuda":
             arrived = torch.cuda.Event()
             arrived.record(torch.cuda.current_stream(self._device))
         num_computed = num_live if self._is_native else num_rows
-        self._flight = Flight(facts, arrived, num_live, num_computed, started_s)
+        self._flights.append(Flight(facts, arrived, num_computed))
         self._staging.next_tick()
-        self._started_s = None
 
     def read(self) -> StepReport:
-        """Wait for the step and bring its results to the host: the one sync of a tick."""
-        flight, self._flight = self._flight, None
-        assert flight is not None
+        """Wait for the oldest step under way and return its results: the one sync of a tick."""
+        started_s, self._started_s = self._started_s or time.perf_counter(), None
+        flight = self._flights.popleft()
         if flight.arrived is not None:
             flight.arrived.synchronize()
         facts = flight.facts.numpy()
@@ -178,7 +183,7 @@ class FusedRunner:
             num_violations=facts[:, 3].tolist(),
             value=np.ascontiguousarray(facts[:, 4]).view(np.float32).tolist(),
             num_rows=flight.num_rows,
-            duration_s=time.perf_counter() - flight.started_s,
+            duration_s=time.perf_counter() - started_s,
         )
 
 

@@ -27,7 +27,7 @@ class StepReport:
     num_rows: int
     """Rows computed, padding included."""
     duration_s: float = 0.0
-    """From the admission of new rows, or the start of the step, until the results were on the
+    """From the admission of new rows, or the last start of a step, until the results were on the
     host."""
 
 
@@ -36,6 +36,9 @@ class Runner(Protocol):
 
     num_slots: int
     num_spares: int
+    lag: int
+    """Steps that may be under way when the next is started, so that the device never waits for the
+    host; 0 where a step is computed by the host itself."""
     runs_ahead: bool
     """Whether more rows cost next to no time, so that trajectories may start before their turn."""
 
@@ -48,5 +51,5 @@ class Runner(Protocol):
         ...
 
     def read(self) -> StepReport:
-        """Wait for the step and bring its results to the host: the one sync of a tick."""
+        """Wait for the oldest step under way and return its results: the one sync of a tick."""
         ...

@@ -61,13 +61,11 @@ class Slots:
 
     def release(self, row: int) -> None:
         """Free a row whose trajectory ended."""
-        self._rows[row] = None
+        self._take_out(row)
 
     def pause(self, row: int) -> bool:
         """Free a row whose trajectory goes on later; return whether a spare row keeps its state."""
-        trajectory = self._rows[row]
-        assert trajectory is not None
-        self._rows[row] = None
+        trajectory = self._take_out(row)
         if self._free_spares:
             trajectory.spare = self._free_spares.pop()
             self._moves.append(Move(row, trajectory.spare))
@@ -85,7 +83,7 @@ class Slots:
         starts: list[Placement] = []
         for trajectory in trajectories:
             row = holes.pop(0) if holes else self._append()
-            self._rows[row] = trajectory
+            self._put(row, trajectory)
             if trajectory.spare is None:
                 starts.append(Placement(row, trajectory))
             else:
@@ -94,6 +92,15 @@ class Slots:
         self._compact(holes)
         moves, self._moves = self._moves, []
         return Arrangement(moves, starts)
+
+    def _put(self, row: int, trajectory: Trajectory) -> None:
+        self._rows[row], trajectory.row = trajectory, row
+
+    def _take_out(self, row: int) -> Trajectory:
+        trajectory = self._rows[row]
+        assert trajectory is not None
+        self._rows[row] = trajectory.row = None
+        return trajectory
 
     def _append(self) -> int:
         assert len(self._rows) < self.num_slots
@@ -107,5 +114,7 @@ class Slots:
                 self._rows.pop()
             if hole >= len(self._rows):
                 return
-            self._rows[hole] = self._rows.pop()
+            last = self._rows.pop()
+            assert last is not None
+            self._put(hole, last)
             self._moves.append(Move(len(self._rows), hole))

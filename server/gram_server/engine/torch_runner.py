@@ -56,6 +56,7 @@ class TorchRunner:
         self.num_spares = num_slots if num_spares is None else num_spares
         self._model = loaded.model
         self._device = next(loaded.model.parameters()).device
+        self.lag = 0
         self.runs_ahead = self._device.type == "cuda"
         self._fixed_rows = rows_per_call or _default_rows(num_slots, self._device)
         self._is_fixed = fixed_shape

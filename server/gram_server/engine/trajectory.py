@@ -150,8 +150,15 @@ class Trajectory:
     view: Symmetry | None
     steps: int = 0
     has_solved: bool = False
+    row: int | None = None
+    """Row of its slot; None while it has none."""
     spare: int | None = None
     """Row that keeps the latent state while the trajectory has no slot."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its latent state is still there."""
+        return self.row is not None or self.spare is not None
 
     @property
     def is_exhausted(self) -> bool:

@@ -89,7 +89,7 @@ class ModelMetrics:
         self._supervision_steps = families.supervision_steps.labels(model)
         self._wasted = {
             reason: families.wasted_slot_steps.labels(model, reason)
-            for reason in ("padding", "aborted", "preempted")
+            for reason in ("padding", "late", "aborted", "preempted")
         }
         self._trajectories = {
             result: families.trajectories.labels(model, result)
@@ -111,9 +111,12 @@ class ModelMetrics:
         self._slots_alive.set(live)
         self._slots_capacity.set(capacity)
 
-    def observe_step(self, *, num_live: int, num_rows: int, duration_s: float) -> None:
-        """Take note of one step of the batch."""
-        self._supervision_steps.inc(num_live)
+    def observe_step(
+        self, *, num_useful: int, num_live: int, num_rows: int, duration_s: float
+    ) -> None:
+        """Take note of one step of the batch, in which some live rows may have come too late."""
+        self._supervision_steps.inc(num_useful)
+        self._wasted["late"].inc(num_live - num_useful)
         self._wasted["padding"].inc(num_rows - num_live)
         self._occupancy.observe(num_live / num_rows)
         self._step_duration.observe(duration_s)

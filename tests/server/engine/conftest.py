@@ -1,5 +1,6 @@
 """A scripted runner: rows remember who they are, so a wrong copy or a mixed-up row shows."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,9 +45,10 @@ class FakeRunner:
     num_slots: int = 4
     num_spares: int = 4
     runs_ahead: bool = True
+    lag: int = 0
     rows: list[Row | None] = field(default_factory=list)
-    num_live: int = 0
     num_reads: int = 0
+    under_way: deque[StepReport] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.rows = [None] * (self.num_slots + self.num_spares)
@@ -65,15 +67,19 @@ class FakeRunner:
 
     def step(self, num_live: int) -> None:
         assert 0 < num_live <= self.num_slots
-        self.num_live = num_live
+        assert len(self.under_way) <= self.lag, "a step was never read"
         for place in range(num_live):
             row = self.rows[place]
             assert row is not None
             self.rows[place] = replace(row, steps=row.steps + 1)
+        self.under_way.append(self._report(num_live))
 
     def read(self) -> StepReport:
         self.num_reads += 1
-        rows = [row for row in self.rows[: self.num_live] if row is not None]
+        return self.under_way.popleft()
+
+    def _report(self, num_live: int) -> StepReport:
+        rows = [row for row in self.rows[:num_live] if row is not None]
         fates = [self.script(row.seed, row.trajectory) for row in rows]
         solved = [
             fate.answer is not None and row.steps >= fate.step
@@ -168,8 +174,9 @@ def make_bench() -> MakeBench:
         num_slots: int = 4,
         num_spares: int = 4,
         runs_ahead: bool = True,
+        lag: int = 0,
     ) -> Bench:
-        runner = FakeRunner(script, num_slots, num_spares, runs_ahead)
+        runner = FakeRunner(script, num_slots, num_spares, runs_ahead, lag)
         registry = CollectorRegistry()
         metrics = EngineMetrics(registry).of("test")
         return Bench(Engine(runner, metrics=metrics, ageing_s=ageing_s), runner, registry)

@@ -12,7 +12,7 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
-from gram_core.checkpoint import LoadedModel
+from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.solve import TrajectoryResult, solve, unit_tables
 from gram_core.views import view
 from gram_kernels.supervision_step.native import refusal
@@ -201,10 +201,16 @@ def test_native_code_gives_the_bits_of_a_job_on_its_own_in_any_mix(
     loaded = guessing_model(task)
     rng = np.random.default_rng(21)
     num_found = num_shared = 0
-    for _ in range(NUM_MIXES // 4):
+    for number in range(NUM_MIXES // 4):
         cases = _random_cases(task, rng)
         num_slots, num_spares = int(rng.integers(2, 28)), int(rng.choice([0, 2, 28]))
-        runner = FusedRunner(loaded, num_slots=num_slots, num_spares=num_spares, backend="native")
+        runner = FusedRunner(
+            loaded,
+            num_slots=num_slots,
+            num_spares=num_spares,
+            backend="native",
+            lag=number % 2,
+        )
         ends = _run_mix(cases, runner, rng)
         for number, case in enumerate(cases):
             alone = FusedRunner(loaded, num_slots=WIDTH, backend="native")
@@ -216,6 +222,27 @@ def test_native_code_gives_the_bits_of_a_job_on_its_own_in_any_mix(
             num_shared += len(found & truth)
     assert num_found > 20
     assert num_shared > 0.95 * num_found
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("task", TASKS)
+def test_on_a_gpu_an_engine_that_lags_gives_the_bits_of_one_that_does_not(
+    task: str, guessing_model: MakeModel
+) -> None:
+    loaded = load_model(guessing_model(task).info, "cuda")
+    rng = np.random.default_rng(22)
+    num_found = 0
+    for _ in range(4):
+        cases = _random_cases(task, rng)
+        runs = [
+            _run_mix(cases, FusedRunner(loaded, num_slots=9, num_spares=2, lag=lag), rng)
+            for lag in (0, 1)
+        ]
+        outcomes = [[_outcome(run[str(n)]) for n in range(len(cases))] for run in runs]
+        assert outcomes[0] == outcomes[1]
+        num_found += sum(len(end.solutions) for end in runs[1].values())
+    assert num_found > 0
 
 
 def test_halting_by_the_halt_head_keeps_what_the_plain_loop_would_answer_there(

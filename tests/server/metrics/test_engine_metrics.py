@@ -32,15 +32,17 @@ def test_every_series_of_a_model_exists_from_the_start() -> None:
         for sample in family.samples
         if sample.name.endswith("_total")
     }
-    assert reasons == {"padding", "aborted", "preempted"}
+    assert reasons == {"padding", "late", "aborted", "preempted"}
 
 
 def test_a_step_counts_its_live_rows_and_its_padding() -> None:
     registry = CollectorRegistry()
     metrics = EngineMetrics(registry).of("a")
-    metrics.observe_step(num_live=5, num_rows=8, duration_s=0.002)
+    metrics.observe_step(num_useful=3, num_live=5, num_rows=8, duration_s=0.002)
     labels = {"model": "a"}
-    assert registry.get_sample_value("gram_supervision_steps_total", labels) == 5
+    assert registry.get_sample_value("gram_supervision_steps_total", labels) == 3
+    late = {**labels, "reason": "late"}
+    assert registry.get_sample_value("gram_wasted_slot_steps_total", late) == 2
     padding = {**labels, "reason": "padding"}
     assert registry.get_sample_value("gram_wasted_slot_steps_total", padding) == 3
     assert registry.get_sample_value("gram_batch_occupancy_ratio_sum", labels) == 0.625

@@ -47,7 +47,7 @@ class WholeBatchRunner:
     runs_ahead = True
 
     def __init__(self, runner: Runner) -> None:
-        self.num_slots, self.num_spares = runner.num_slots, runner.num_spares
+        self.num_slots, self.num_spares, self.lag = runner.num_slots, runner.num_spares, runner.lag
         self._runner = runner
         self._num_rows = 0
 
