@@ -41,7 +41,9 @@ def main() -> int:
 def _stages(output: Path, *, is_cuda: bool) -> list[tuple[str, list[str]]]:
     tests = [
         "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/kernels",
-        "tests/server/engine/test_fused_runner.py", "tests/server/worker/test_paper_preset.py",
+        "tests/server/engine/test_fused_runner.py",
+        "tests/server/engine/test_engine_matches_solve.py",
+        "tests/server/worker/test_paper_preset.py",
         "--deselect", "tests/kernels/test_compilation.py",
     ]  # fmt: skip
     sizes = [] if is_cuda else ["--op", "verify", "--rows", "1", "--budget-s", "0.01"]

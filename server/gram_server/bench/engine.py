@@ -13,21 +13,25 @@ from functools import partial
 
 import numpy as np
 import torch
+from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.views import view
 from gram_kernels.verify import solution_hash
-from gram_server.engine import EngineJob, Trajectory
+from gram_server.engine import Engine, EngineJob, Trajectory
 from gram_server.engine.fused_runner import FusedRunner
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.slots import Arrangement, Placement
 from gram_server.engine.torch_runner import TorchRunner
 from gram_server.errors import ConfigError
+from gram_server.metrics.engine import EngineMetrics
 from gram_server.worker.loading import make_runner, resolve_device
 
 Json = dict[str, object]
+NUM_JOBS = 5
+"""Whole jobs that are timed for a median; one more goes before them."""
 MIN_AGREEMENT = 0.98
 """Share of cells that two ways to compute one step must decode alike; float16 moves few of them."""
 
@@ -70,7 +74,10 @@ def measure_engine(plan: EnginePlan) -> Json:
 def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
     runner = make_runner(loaded, num_slots=batch, fixed_shape=True)
     runner.warm_up()
-    placements = _placements(loaded, batch)
+    job = _job(loaded, width=batch, depth=num_steps)
+    placements = [
+        Placement(row, Trajectory(job=job, index=row, view=job.view(row))) for row in range(batch)
+    ]
     agreement = _agreement(loaded, placements, _first_step(runner, placements))
     if agreement < MIN_AGREEMENT:
         return {"batch": batch, "agreement": agreement, "refused": "answers differ"}
@@ -87,6 +94,7 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
         "kernels_per_step": _num_kernels(runner, batch) if is_cuda else None,
         "median_step_ms": median_s * 1e3,
         "all_steps_ms": sum(durations) * 1e3,
+        "job_ms": _job_s(runner, job) * 1e3,
         "trajectory_steps_per_s": batch / median_s,
         "replay_against_eager": _eager_s(loaded, placements, num_steps) / median_s
         if is_cuda and isinstance(runner, FusedRunner)
@@ -106,6 +114,19 @@ def _timed(
         report = runner.read()
         durations.append(time.perf_counter() - started_s)
     return durations, report
+
+
+def _job_s(runner: Runner, job: EngineJob) -> float:
+    """Return the median seconds of a whole job in the engine, from its submission to its end."""
+    engine = Engine(runner, metrics=EngineMetrics(CollectorRegistry()).of("bench"))
+    durations = []
+    for _ in range(1 + NUM_JOBS):
+        started_s = time.perf_counter()
+        engine.submit(job, time.monotonic())
+        while engine.has_work:
+            engine.tick(time.monotonic())
+        durations.append(time.perf_counter() - started_s)
+    return statistics.median(durations[1:])
 
 
 def _eager_s(loaded: LoadedModel, placements: Sequence[Placement], num_steps: int) -> float:
@@ -138,26 +159,24 @@ def _agreement(loaded: LoadedModel, placements: Sequence[Placement], report: Ste
     return float(np.mean(_first_step(plain, placements).answers == report.answers))
 
 
-def _placements(loaded: LoadedModel, batch: int) -> list[Placement]:
-    """Return trajectories of one instance, each in its own view."""
+def _job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:
+    """Return a job whose trajectories take every step, each in its own view of one instance."""
     task = loaded.task
     family = puzzles.family(task.family)
     instance = family.generate(task, np.random.default_rng(0), num_solutions=None)
     encoded = family.encode(instance)
-    job = EngineJob(
+    return EngineJob(
         id="bench",
         tokens=encoded.tokens,
         adjacency=encoded.adjacency,
-        width=batch,
-        depth=1,
+        width=width,
+        depth=depth,
         seed=0,
+        halt="never",
         view=partial(view, family, task, 0),
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
     )
-    return [
-        Placement(row, Trajectory(job=job, index=row, view=job.view(row))) for row in range(batch)
-    ]
 
 
 def _ceilings(device: str) -> Json:

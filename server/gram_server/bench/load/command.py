@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gram_server.bench.load.arrivals import Arrivals
 from gram_server.bench.load.client import Target
-from gram_server.bench.load.compare import CONTENDERS, Comparison, measure_compare
+from gram_server.bench.load.compare import CONTENDERS, Comparison, measure_compare, solvable
 from gram_server.bench.load.page import render_compare
 from gram_server.bench.load.puzzle_mix import (
     Question,
@@ -100,7 +100,8 @@ def _soak(options: argparse.Namespace) -> tuple[Json, None]:
     )
     arrivals = Arrivals(rate=options.press, duration_s=options.window_s, seed=options.seed)
     load_plan = LoadPlan(arrivals=arrivals, objective=Objective(first_solution_s=10.0))
-    questions = draw_questions(read_mix(options.mix), options.num_questions, seed=options.seed)
+    drawn = draw_questions(read_mix(options.mix), options.num_questions, seed=options.seed)
+    questions = solvable(drawn, options.models, num_threads=options.num_threads)
     return measure_soak(plan, load_plan, questions), None
 
 

@@ -107,19 +107,25 @@ def data_name(comparison: Comparison) -> str:
 
 
 def _solvable(comparison: Comparison) -> list[Question]:
-    """Return questions that the plain loop solves, in the order they were drawn."""
-    from gram_server.bench.targets.plain_solver import PlainSolver
-
-    solver = PlainSolver(comparison.models, num_threads=comparison.num_threads)
     drawn = draw_questions(
         read_mix(comparison.mix),
         comparison.num_questions,
         seed=comparison.seed,
         data=comparison.data,
     )
+    return solvable(drawn, comparison.models, num_threads=comparison.num_threads)
+
+
+def solvable(
+    questions: Sequence[Question], models: Sequence[str], *, num_threads: int
+) -> list[Question]:
+    """Return questions that the plain loop solves, so that only time decides, in their order."""
+    from gram_server.bench.targets.plain_solver import PlainSolver
+
+    solver = PlainSolver(models, num_threads=num_threads)
     return [
         question
-        for question in drawn
+        for question in questions
         if solver.solve([{**question.body, "width": question.width, "seed": question.seed}])[0][
             "solutions"
         ]

@@ -2,6 +2,7 @@
 
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -115,13 +116,15 @@ def verdict(windows: Sequence[Json]) -> Json:
         )
         return round(float(after / before - 1), 4)
 
-    failed = sum(
-        count for window in windows for end, count in window["ends"].items() if end != "solved"
-    )
+    ends = Counter[str]()
+    for window in windows:
+        ends.update(window["ends"])
     return {
         "api_memory_growth": growth("api"),
         "worker_memory_growth": growth("worker"),
-        "not_solved": failed,
+        "num_requests": ends.total(),
+        "num_unsolved": ends["unsolved"],
+        "num_errors": ends.total() - ends["solved"] - ends["unsolved"],
         "p99_ms_first_third": _median_p99(first),
         "p99_ms_last_third": _median_p99(last),
     }

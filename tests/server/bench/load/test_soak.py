@@ -22,7 +22,9 @@ def test_a_leak_after_the_settling_is_seen_and_the_settling_is_not() -> None:
     assert verdict(settling + flat) == {
         "api_memory_growth": 0.0,
         "worker_memory_growth": 0.0,
-        "not_solved": 0,
+        "num_requests": 200,
+        "num_unsolved": 0,
+        "num_errors": 0,
         "p99_ms_first_third": 50.0,
         "p99_ms_last_third": 50.0,
     }
@@ -31,8 +33,9 @@ def test_a_leak_after_the_settling_is_seen_and_the_settling_is_not() -> None:
     assert found["p99_ms_last_third"] > found["p99_ms_first_third"]
 
 
-def test_every_request_that_was_not_solved_counts() -> None:
-    assert verdict([window(memory_mb=1.0, p99_ms=1.0, failed=2, late=1)] * 2)["not_solved"] == 6
+def test_a_request_without_a_solution_is_no_error_and_any_other_end_is() -> None:
+    found = verdict([window(memory_mb=1.0, p99_ms=1.0, failed=2, late=1, unsolved=4)] * 2)
+    assert (found["num_requests"], found["num_unsolved"], found["num_errors"]) == (34, 8, 6)
 
 
 @pytest.mark.slow
