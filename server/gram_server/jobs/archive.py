@@ -47,11 +47,11 @@ class Archive:
         kept = Kept(job.id, place(job), finished_s, job.batch, job.owner, text)
         self._kept[job.owner is not None][job.id] = kept
 
-    def find(self, job_id: str) -> Entry | None:
-        """Return the entry of a job, or None."""
+    def find(self, job_id: str, *, has_parts: bool = True) -> Entry | None:
+        """Return the entry of a job, or None; that of a batch also without its parts."""
         for kept in self._kept:
             if job_id in kept:
-                return self._load(kept[job_id])
+                return self._load(kept[job_id], has_parts=has_parts)
         return None
 
     def has(self, job_id: str) -> bool:
@@ -76,7 +76,7 @@ class Archive:
                     break
                 del entries[kept.id]
 
-    def _load(self, kept: Kept) -> Entry:
+    def _load(self, kept: Kept, *, has_parts: bool) -> Entry:
         data = from_bytes(kept.text)
         entry = Entry(
             job=load_job(data["job"]),
@@ -88,7 +88,8 @@ class Archive:
             finished_s=kept.finished_s,
         )
         entry.append(final_event(entry))
-        entry.parts = tuple(part for name in data["parts"] if (part := self.find(name)))
+        names = data["parts"] if has_parts else ()
+        entry.parts = tuple(part for name in names if (part := self.find(name)))
         return entry
 
 

@@ -44,17 +44,18 @@ class Backlog:
         line.weights[job.priority] += weight_of(job)
 
     def end(self, job: Job, now_s: float, *, is_served: bool) -> None:
-        """Take note of the end of a job, which says something of the pace if a worker had it."""
+        """Take note of the end of a job, which says something of the pace if a worker came to it."""
         line = self._lines[job.model]
         line.num_jobs -= 1
         line.weights[job.priority] -= weight_of(job)
-        if not is_served:
-            return
-        if line.since_s is not None:
+        if is_served and line.since_s is not None:
             kept = 1 - 1 / NUM_RECENT
             line.busy_s = line.busy_s * kept + now_s - line.since_s
             line.done = line.done * kept + weight_of(job)
-        line.since_s = now_s if line.num_jobs >= CROWD else None
+        if is_served:
+            line.since_s = now_s
+        if line.num_jobs < CROWD:
+            line.since_s = None
 
     def expected_s(self, model: str, priority: int = len(PRIORITY_CLASSES) - 1) -> float:
         """Return the seconds until all jobs of a model have ended that come before a new one.

@@ -105,8 +105,12 @@ class Ledger:
         places = sorted((*open_ones, *self._finished.places_of(owner)), reverse=True)
         places = [at for at in places if cursor is None or at < cursor]
         more = places[limit - 1] if len(places) > limit else None
-        ids = (at.partition("-")[2] for at in places[:limit])
-        return Page(records=tuple(self.entry(job_id).record for job_id in ids), cursor=more)
+        ids = [at.partition("-")[2] for at in places[:limit]]
+        found = (
+            self._unfinished.get(job_id) or self._finished.find(job_id, has_parts=False)
+            for job_id in ids
+        )
+        return Page(records=tuple(entry.record for entry in found if entry), cursor=more)
 
     def take(
         self, worker: str, max_jobs: int, now_s: float, *, max_width: int | None = None
@@ -140,7 +144,7 @@ class Ledger:
         """
         if entry.state.is_final:
             return []
-        is_served = entry.state is JobState.RUNNING
+        is_served = entry.state is JobState.RUNNING and state is not JobState.CANCELLED
         self._queues[entry.job.priority].pop(entry.job.id, None)
         entry.state, entry.result, entry.error = state, result, error
         entry.worker, entry.finished_s = None, now_s

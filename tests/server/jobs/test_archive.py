@@ -58,6 +58,9 @@ def test_a_batch_comes_back_with_its_parts(make_job: MakeJob) -> None:
     for entry in (*batch.parts, batch):
         archive.put(entry, 7.0)
     assert archive.find("batch") == batch
+    bare = archive.find("batch", has_parts=False)
+    assert bare is not None
+    assert (bare.record.state, bare.parts) == (JobState.DONE, ())
     assert [place.partition("-")[2] for place in archive.places_of("me")] == ["batch"]
 
 

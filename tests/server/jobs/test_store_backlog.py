@@ -111,6 +111,21 @@ async def test_waiting_jobs_that_are_given_up_say_nothing_of_the_pace(
     assert await backlog_s(bench) == pytest.approx(32 * PACE_S, rel=0.1)
 
 
+async def test_a_pause_in_which_everybody_left_is_no_pace(bench: Any, make_job: MakeJob) -> None:
+    await fill(bench, make_job, 40)
+    worker = await bench.worker()
+    await worker.claim(max_jobs=20)
+    await end_some(bench, worker)
+    for number in range(NUM_ENDS, 40):
+        await bench.store.cancel(f"j{number}")
+    await bench.advance(600.0)
+    for number in range(40, 52):
+        await bench.store.submit(make_job(f"j{number}", width=1))
+    await worker.claim(max_jobs=12)
+    await end_some(bench, worker, 1, first=40)
+    assert await backlog_s(bench) == pytest.approx(11 * PACE_S, rel=0.1)
+
+
 async def test_a_job_weighs_what_it_has_to_run_at_least(bench: Any, make_job: MakeJob) -> None:
     def with_goal(name: str, max_solutions: int) -> Job:
         job = make_job(name, width=2)

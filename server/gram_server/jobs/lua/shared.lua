@@ -161,16 +161,15 @@ local function end_in_backlog(job, is_served)
   -- One that came before there was a backlog is not in it.
   if weight == 0 then return end
   add_to_backlog(model, job.priority, -weight, -1)
-  if not is_served then return end
   local since = backlog_of(model, 'since')
-  if since > 0 then
+  if is_served and since > 0 then
     local kept = 1 - 1 / NUM_RECENT
     local busy = backlog_of(model, 'busy') * kept + now - since
     local done = backlog_of(model, 'done') * kept + weight
     redis.call('HSET', BACKLOG, 'busy:' .. model, seconds(busy), 'done:' .. model, seconds(done))
   end
-  local is_crowd = backlog_of(model, 'jobs') >= CROWD
-  redis.call('HSET', BACKLOG, 'since:' .. model, is_crowd and seconds(now) or 0)
+  if is_served then redis.call('HSET', BACKLOG, 'since:' .. model, seconds(now)) end
+  if backlog_of(model, 'jobs') < CROWD then redis.call('HDEL', BACKLOG, 'since:' .. model) end
 end
 
 -- Returns the seconds until all jobs of a model have ended that come before one of a class.
@@ -225,7 +224,7 @@ local function finish(job, state, result, problem, outcome)
     return
   end
   if job.state == 'queued' then leave_queue(job) else count('running', -1) end
-  end_in_backlog(job, job.state == 'running')
+  end_in_backlog(job, job.state == 'running' and state ~= 'cancelled')
   drop_entry(job.stream, job.entry)
   write_end(job, state, result, problem)
   redis.call('ZREM', key('deadlines'), job.id)
