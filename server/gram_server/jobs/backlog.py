@@ -44,7 +44,7 @@ class Backlog:
         line.weights[job.priority] += weight_of(job)
 
     def end(self, job: Job, now_s: float, *, is_served: bool) -> None:
-        """Take note of the end of a job, which says something of the pace if a worker came to it."""
+        """Take note of the end of a job, of which the pace follows if it was served."""
         line = self._lines[job.model]
         line.num_jobs -= 1
         line.weights[job.priority] -= weight_of(job)
