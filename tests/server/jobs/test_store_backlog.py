@@ -30,6 +30,14 @@ async def end_some(bench: Any, worker: Any, count: int = NUM_ENDS, *, first: int
         await bench.store.wait(f"j{number}", timeout_s=5.0)
 
 
+async def keep_busy(bench: Any, make_job: MakeJob, **kinds: int) -> None:
+    """Hand in 40 jobs, which a worker takes, and let the first ones end at the pace."""
+    await fill(bench, make_job, 40, **kinds)
+    worker = await bench.worker()
+    await worker.claim(max_jobs=40)
+    await end_some(bench, worker)
+
+
 async def backlog_s(bench: Any) -> float:
     return float((await bench.store.stats()).backlog_s["sudoku-4x4"])
 
@@ -75,10 +83,7 @@ async def test_too_few_jobs_are_no_backlog(bench: Any, make_job: MakeJob) -> Non
 
 
 async def test_only_what_comes_before_a_job_delays_it(bench: Any, make_job: MakeJob) -> None:
-    await fill(bench, make_job, 40, priority=2)
-    worker = await bench.worker()
-    await worker.claim(max_jobs=40)
-    await end_some(bench, worker)
+    await keep_busy(bench, make_job, priority=2)
     with pytest.raises(QueueFull):
         await bench.store.submit(make_job("low", width=1, priority=2))
     await bench.store.submit(make_job("high", width=1, priority=0))
@@ -89,10 +94,7 @@ async def test_only_what_comes_before_a_job_delays_it(bench: Any, make_job: Make
 async def test_a_job_that_nobody_waits_for_may_queue_for_longer(
     bench: Any, make_job: MakeJob
 ) -> None:
-    await fill(bench, make_job, 40)
-    worker = await bench.worker()
-    await worker.claim(max_jobs=40)
-    await end_some(bench, worker)
+    await keep_busy(bench, make_job)
     await bench.store.submit(replace(make_job("later", width=1), owner="me"))
     batch = replace(make_job("batch", width=1), num_parts=1, owner="me")
     await bench.store.submit(batch, parts=[replace(make_job("part", width=1), batch="batch")])
