@@ -42,10 +42,11 @@ class Load(NamedTuple):
     num_jobs: int
 
 
+# Deep enough that no puzzle hangs on one trajectory, which the rounding of a path may tip.
 LOADS = (
-    Load("sudoku-9x9", 1, 16, 3),
-    Load("sudoku-9x9", 8, 16, 3),
-    Load("sudoku-9x9", 64, 16, 1),
+    Load("sudoku-9x9", 1, 32, 3),
+    Load("sudoku-9x9", 8, 32, 3),
+    Load("sudoku-9x9", 64, 32, 1),
     Load("nqueens-8", 1, 16, 6),
     Load("nqueens-8", 8, 16, 6),
     Load("nqueens-8", 64, 16, 2),
