@@ -288,11 +288,10 @@ class Engine:
 
     def _keep_attempt(self, progress: JobProgress, trajectory: Trajectory) -> None:
         """Consider the last answer of a trajectory that is cut short."""
-        row = None if self._last is None else self._last.row_of(trajectory)
-        if row is None or self._last is None or self._last.report is None:
+        if self._last is None or self._last.report is None:
             return
-        report = self._last.report
-        if report.is_finite[row] and not report.is_valid[row]:
+        report, row = self._last.report, self._last.row_of(trajectory)
+        if row is not None and report.is_finite[row] and not report.is_valid[row]:
             progress.add_attempt(trajectory, report.answers[row], report.num_violations[row])
 
     def _drop(self, trajectory: Trajectory) -> None:
