@@ -1,6 +1,7 @@
 """Rules of the tree that no linter checks: names, sizes, package files, nothing pickled."""
 
 import ast
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ LONG_TABLES = {
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 # A CUDA build of torch fixes the version of its own triton.
 PINNED_BY_TORCH = {"triton"}
+# Folders that may hold files which are no text, and of which kind.
+BINARY_PLACES = {"gram_core/weights": {".safetensors"}, "docs": {".png"}}
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -97,6 +100,27 @@ def unsafe_uses(module: ast.Module) -> Iterator[str]:
             yield ast.unparse(node)
         elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             yield "allow_pickle"
+
+
+def tracked_files() -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    return [name for name in listed.stdout.decode().split("\0") if (ROOT / name).is_file()]
+
+
+def is_text(path: Path) -> bool:
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
+
+
+def may_be_binary(name: str) -> bool:
+    return any(
+        name.startswith(f"{folder}/") and Path(name).suffix in kinds
+        for folder, kinds in BINARY_PLACES.items()
+    )
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
@@ -203,3 +227,15 @@ def test_make_check_and_the_ci_run_every_tool() -> None:
         assert f"/{tool}" in check
     ci = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
     assert ci[-2:] == ["make test", "make check"]
+
+
+def test_only_weights_and_pictures_are_no_text() -> None:
+    names = tracked_files()
+    assert "tests/test_repository.py" in names
+    binary = [name for name in names if not may_be_binary(name) and not is_text(ROOT / name)]
+    assert binary == []
+
+
+@pytest.mark.parametrize("name", ["tool.whl", "weights/model.safetensors", "docs/paper.pdf"])
+def test_a_binary_file_in_another_place_would_be_found(name: str) -> None:
+    assert not may_be_binary(name)
