@@ -56,6 +56,10 @@ class Engine:
         """Trajectories without a slot."""
         return self._scheduler.num_waiting
 
+    def placements(self) -> list[Placement]:
+        """Return the trajectories with a slot, by row."""
+        return list(self._slots.live())
+
     def submit(self, job: EngineJob, now_s: float) -> None:
         """Let a job wait for slots; its id must be new."""
         if job.id in self._jobs:

@@ -13,7 +13,8 @@ from gram_server.engine.trajectory import Trajectory
 class Move(NamedTuple):
     """A row whose latent state is wanted in another row.
 
-    The moves of one tick happen at once: every source is read before any target is written.
+    The moves of one tick happen at once: every source is read before any target is written. So a
+    source is where the state lay before the tick, never where the same tick puts it.
     """
 
     source: int
@@ -35,13 +36,20 @@ class Arrangement(NamedTuple):
 
 
 class Slots:
-    """Rows ``0 .. num_slots - 1`` run; the spare rows behind them keep paused trajectories."""
+    """Rows ``0 .. num_slots - 1`` run; the spare rows behind them keep paused trajectories.
+
+    Between two arrangements a trajectory may change rows several times, and rows may change hands.
+    Only where its state lay at the last arrangement and where it is at this one make a move. So
+    each trajectory moves once at most, sources hold what they are read for, and no row is written
+    twice.
+    """
 
     def __init__(self, *, num_slots: int, num_spares: int) -> None:
         self.num_slots = num_slots
         self._rows: list[Trajectory | None] = []
         self._free_spares = list(range(num_slots + num_spares - 1, num_slots - 1, -1))
-        self._moves: list[Move] = []
+        self._origins: dict[Trajectory, int] = {}
+        """Where the state lay at the last arrangement, of those that have changed rows since."""
 
     @property
     def num_live(self) -> int:
@@ -68,7 +76,7 @@ class Slots:
         trajectory = self._take_out(row)
         if self._free_spares:
             trajectory.spare = self._free_spares.pop()
-            self._moves.append(Move(row, trajectory.spare))
+            self._origins.setdefault(trajectory, row)
         return trajectory.spare is not None
 
     def forget(self, trajectory: Trajectory) -> None:
@@ -87,11 +95,16 @@ class Slots:
             if trajectory.spare is None:
                 starts.append(Placement(row, trajectory))
             else:
-                self._moves.append(Move(trajectory.spare, row))
+                self._origins.setdefault(trajectory, trajectory.spare)
                 self.forget(trajectory)
         self._compact(holes)
-        moves, self._moves = self._moves, []
-        return Arrangement(moves, starts)
+        return Arrangement(self._take_moves(), starts)
+
+    def _take_moves(self) -> list[Move]:
+        """Return one move for every trajectory whose state is wanted elsewhere."""
+        origins, self._origins = self._origins, {}
+        places = ((source, trajectory.kept_in) for trajectory, source in origins.items())
+        return [Move(source, row) for source, row in places if row is not None and row != source]
 
     def _put(self, row: int, trajectory: Trajectory) -> None:
         self._rows[row], trajectory.row = trajectory, row
@@ -117,4 +130,4 @@ class Slots:
             last = self._rows.pop()
             assert last is not None
             self._put(hole, last)
-            self._moves.append(Move(len(self._rows), hole))
+            self._origins.setdefault(last, len(self._rows))

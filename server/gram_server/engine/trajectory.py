@@ -156,6 +156,11 @@ class Trajectory:
     """Row that keeps the latent state while the trajectory has no slot."""
 
     @property
+    def kept_in(self) -> int | None:
+        """The row that its latent state belongs in; None once it is lost."""
+        return self.spare if self.row is None else self.row
+
+    @property
     def is_kept(self) -> bool:
         """Whether its latent state is still there."""
         return self.row is not None or self.spare is not None

@@ -1,7 +1,7 @@
 """A scripted runner: rows remember who they are, so a wrong copy or a mixed-up row shows."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gram_server.engine import Engine, EngineJob, Finished, FoundSolution, StepReport
-from gram_server.engine.slots import Arrangement
+from gram_server.engine.slots import Arrangement, Placement
 from gram_server.metrics.engine import EngineMetrics
 
 WRONG = 1
@@ -64,6 +64,14 @@ class FakeRunner:
         for start in arrangement.starts:
             job = start.trajectory.job
             self.rows[start.row] = Row(job.seed, start.trajectory.index)
+
+    def assert_rows_hold(self, placements: Iterable[Placement]) -> None:
+        """Check that every trajectory with a slot has its own state in its row."""
+        for place, trajectory in placements:
+            row = self.rows[place]
+            assert row is not None
+            assert (row.seed, row.trajectory) == (trajectory.job.seed, trajectory.index)
+            assert trajectory.steps <= row.steps <= trajectory.steps + self.lag
 
     def step(self, num_live: int) -> None:
         assert 0 < num_live <= self.num_slots
@@ -148,6 +156,7 @@ class Bench:
                     assert isinstance(event, FoundSolution)
                     assert event.job_id not in self.finished, "a solution after the end"
                     self.found.append(event)
+            self.runner.assert_rows_hold(self.engine.placements())
 
     def run(self, limit: int = 5000) -> None:
         for _ in range(limit):

@@ -88,3 +88,22 @@ def test_equal_wide_jobs_get_equal_shares(make_bench: Any, fate: Any) -> None:
     steps = [bench.finished[name].supervision_steps for name in "abc"]
     assert sum(steps) == 60 * 12
     assert max(steps) - min(steps) <= 12
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+@pytest.mark.parametrize("num_slots", [2, 3, 4])
+def test_a_job_that_takes_turns_keeps_its_states_apart_whenever_another_comes(
+    make_bench: Any, fate: Any, num_slots: int, lag: int
+) -> None:
+    """The bench looks after every tick whether each row holds the state of its trajectory."""
+    for arrival in range(1, 45):
+        bench = make_bench(
+            lambda seed, trajectory: fate(), num_slots=num_slots, runs_ahead=False, lag=lag
+        )
+        bench.submit("patient", width=8, max_solutions=1, seed=1, depth=60)
+        bench.tick(arrival)
+        bench.submit("passing", seed=2, depth=3)
+        bench.tick(20)
+        assert bench.finished["passing"].supervision_steps == 3
+        bench.run()
+        assert bench.finished["patient"].wasted_steps == 0
