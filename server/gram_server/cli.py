@@ -9,7 +9,8 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,26 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        try:
+        with _one_sentence():
             return super().invoke(ctx)
-        except ConfigError as error:
-            raise click.UsageError(str(error)) from error
-        except (ServerError, CoreError) as error:
-            raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Let an error that somebody can mend end the command with a sentence and its status."""
+    try:
+        yield
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    except (ServerError, CoreError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _print_config(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     """Print the settings of the environment and end."""
     if value and not ctx.resilient_parsing:
-        echo_settings(Settings.load())
+        with _one_sentence():
+            echo_settings(Settings.load())
         ctx.exit()
 
 
@@ -302,7 +311,9 @@ def _settings(flags: dict[str, Any]) -> Settings:
     if is_printed:
         echo_settings(settings)
         sys.exit(0)
-    set_up_logging(settings.log_level)
+    from gram_server.shown_settings import secret_texts
+
+    set_up_logging(settings.log_level, hidden=secret_texts(settings))
     return settings
 
 

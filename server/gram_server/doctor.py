@@ -19,7 +19,7 @@ from gram_core.catalog import shipped_models
 from gram_core.errors import CoreError
 from gram_server.errors import ServerError
 from gram_server.settings import Settings
-from gram_server.shown_settings import without_secrets
+from gram_server.store_url import without_secrets
 from gram_server.tracing.choice import is_wanted
 
 MIN_OPEN_FILES = 4096

@@ -24,6 +24,8 @@ ServerError
   LinkClosed             the process at the other end of the link went away
 """
 
+from gram_server.store_url import without_secrets
+
 
 class ServerError(Exception):
     """Root of everything this package raises on purpose."""
@@ -136,7 +138,9 @@ class ConfigError(ServerError):
     code = "config_invalid"
 
     def __init__(self, field: str, value: object, reason: str) -> None:
-        super().__init__(f"{field}={value!r}: {reason}")
+        # A URL may hold a password, under whatever name it was set.
+        shown = without_secrets(value) if isinstance(value, str) and "://" in value else value
+        super().__init__(f"{field}={shown!r}: {reason}")
         self.field = field
         self.value = value
 

@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -21,7 +21,12 @@ _bound: ContextVar[dict[str, str] | None] = ContextVar("bound", default=None)
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON object."""
+    """Formats a record as one JSON object, without any of the texts that are to be hidden."""
+
+    def __init__(self, hidden: Iterable[str] = ()) -> None:
+        super().__init__()
+        # The longest first, as one may be a part of another.
+        self._hidden = sorted(hidden, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -30,13 +35,18 @@ class JsonFormatter(logging.Formatter):
             "time": f"{seconds}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self._without_hidden(record.getMessage()),
         }
         line |= _bound.get() or {}
         line |= {name: vars(record)[name] for name in (*IDS, *FACTS) if name in vars(record)}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = self._without_hidden(self.formatException(record.exc_info))
         return json.dumps(line)
+
+    def _without_hidden(self, text: str) -> str:
+        for secret in self._hidden:
+            text = text.replace(secret, "***")
+        return text
 
 
 @contextmanager
@@ -56,10 +66,15 @@ def also_logged_with(**ids: str | None) -> None:
         bound.update(_known(ids))
 
 
-def set_up_logging(level: str) -> None:
-    """Send the log to standard error; the libraries speak only when something is wrong."""
+def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
+    """Send the log to standard error; the libraries speak only when something is wrong.
+
+    Args:
+        level: from which on lines are written.
+        hidden: texts that are replaced wherever a line holds them.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(hidden))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in ("uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)

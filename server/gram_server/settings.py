@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, get_type_hints
 
 from gram_server.errors import ConfigError
+from gram_server.store_url import HIDDEN, refusal, without_secrets
 
 ENV_PREFIX = "GRAM_SERVER_"
 PRECISIONS = ("auto", "bf16")
@@ -91,7 +92,7 @@ class QueueConfig:
 class RedisConfig:
     """Where the queue is that several API processes and workers share."""
 
-    store: str | None = None
+    store: str | None = field(default=None, repr=False)
     """URL, ``redis://``, ``rediss://``, ``redis+sentinel://`` or ``redis+cluster://``; None keeps
     the queue in the memory of one API process."""
     queue_name: str = "gram"
@@ -105,6 +106,8 @@ class RedisConfig:
         """Refuse values that cannot work, by name."""
         for name in ("lease_s", "redis_timeout_s"):
             _require_positive(self, name)
+        reason = None if self.store is None else refusal(self.store)
+        _require(reason is None, "store", without_secrets(self.store or ""), reason or "")
         is_plain = self.queue_name.replace("-", "").replace("_", "").isalnum()
         _require(is_plain, "queue_name", self.queue_name, "must be letters, digits, - and _")
 
@@ -177,7 +180,9 @@ class Settings:
         environ: Mapping[str, str] | None = None,
     ) -> "Settings":
         """Build settings from flags (None values are absent) over the environment."""
-        values: dict[str, object] = dict(_read_environment(environ or os.environ))
+        values: dict[str, object] = dict(
+            _read_environment(os.environ if environ is None else environ)
+        )
         values.update({name: value for name, value in (flags or {}).items() if value is not None})
         settings = cls(
             http=HttpConfig(**_take(HttpConfig, values)),
@@ -186,8 +191,9 @@ class Settings:
             engine=EngineConfig(**_take(EngineConfig, values)),
             log_level=str(values.pop("log_level", cls().log_level)).lower(),
         )
-        for name, value in values.items():
-            raise ConfigError(name, value, "no such setting")
+        for name in values:
+            # Its value is unknown too, and may be a secret.
+            raise ConfigError(name, HIDDEN, "no such setting")
         return settings
 
 

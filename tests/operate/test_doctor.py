@@ -66,7 +66,9 @@ def test_settings_are_shown_without_secrets(tmp_path: Path) -> None:
     assert result.exit_code == 0
     settings = json.loads(result.stdout)
     assert settings["engine"]["num_slots"] == 8
-    assert settings["redis"]["store"].startswith("redis+sentinel://me:***@one:1,two:2/service")
+    assert settings["redis"]["store"].startswith(
+        "redis+sentinel://***@one:1,two:2/service?sentinel_password="
+    )
     assert "secret" not in result.stdout
     assert "hidden" not in result.stdout
 

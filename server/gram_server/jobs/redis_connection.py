@@ -24,6 +24,7 @@ from gram_server.errors import ConfigError, StoreUnavailable
 from gram_server.jobs.redis_keys import Keys
 from gram_server.jobs.redis_scripts import Script, script
 from gram_server.settings import RedisConfig
+from gram_server.store_url import ENCODE, hosts, without_secrets
 
 BLOCK_S = 1.0
 """How long one blocking read waits."""
@@ -221,6 +222,14 @@ async def _evaluate(client: Client, wanted: Script, arguments: tuple[Argument, .
 def open_client(config: RedisConfig, *, num_retries: int) -> Client:
     """Return a client for the URL; it connects when it is used."""
     url = config.store or ""
+    try:
+        return _open(url, config, num_retries=num_retries)
+    except (ValueError, TypeError):
+        # Of a parameter; the words of the error may hold any part of the URL.
+        raise ConfigError("store", without_secrets(url), f"cannot be used; {ENCODE}") from None
+
+
+def _open(url: str, config: RedisConfig, *, num_retries: int) -> Client:
     scheme = urlsplit(url).scheme
     options: dict[str, Any] = {
         "socket_timeout": BLOCK_S + config.redis_timeout_s,
@@ -236,17 +245,13 @@ def open_client(config: RedisConfig, *, num_retries: int) -> Client:
     options |= _tls(url)
     if scheme in ("redis+sentinel", "rediss+sentinel"):
         return _open_sentinel(url, retry=retry, options=options)
-    if scheme in ("redis+cluster", "rediss+cluster"):
-        return _open_cluster(url, options=options)
-    raise ConfigError("store", _without_password(url), "is no Redis URL")
+    return _open_cluster(url, options=options)
 
 
 def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
     """Open ``redis+sentinel://user:password@host:port,host:port/service``."""
     parts = urlsplit(url)
     service, _, database = parts.path.strip("/").partition("/")
-    if not service:
-        raise ConfigError("store", _without_password(url), "names no service: …/service")
     account = _account(url)
     query = dict(parse_qsl(parts.query))
     sentinel_options = {
@@ -255,8 +260,7 @@ def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
         "password": query.get("sentinel_password"),
         **_tls(url),
     }
-    hosts = _hosts(url, 26379)
-    sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(hosts(url, 26379), sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(
         service, db=int(database or 0), retry=retry, **account, **options
     )
@@ -265,7 +269,7 @@ def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
 
 def _open_cluster(url: str, *, options: dict[str, Any]) -> RedisCluster:
     """Open ``redis+cluster://user:password@host:port,host:port``."""
-    nodes = [ClusterNode(host, port) for host, port in _hosts(url, 6379)]
+    nodes = [ClusterNode(host, port) for host, port in hosts(url, 6379)]
     return RedisCluster(startup_nodes=nodes, **_account(url), **options)
 
 
@@ -280,24 +284,12 @@ def _tls(url: str) -> dict[str, Any]:
     return {"ssl": True, "ssl_check_hostname": checks_hostname, **tls}
 
 
-def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:
-    hosts = urlsplit(url).netloc.rpartition("@")[2]
-    split = (host.partition(":") for host in hosts.split(",") if host)
-    return [(host, int(port or default_port)) for host, _, port in split]
-
-
 def _account(url: str) -> dict[str, Any]:
     account, at, _ = urlsplit(url).netloc.rpartition("@")
     if not at:
         return {}
     user, _, password = account.partition(":")
     return {"username": unquote(user) or None, "password": unquote(password) or None}
-
-
-def _without_password(url: str) -> str:
-    """Return the URL as it may be shown."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _text(value: object) -> str:
