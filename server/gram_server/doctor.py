@@ -4,10 +4,10 @@ Works where torch is missing too: such a process can still be the API.
 """
 
 import asyncio
+import errno
 import os
 import platform
 import resource
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 from gram_core.catalog import shipped_models
 from gram_core.errors import CoreError
-from gram_server.errors import ServerError
+from gram_server.errors import ConfigError, ServerError
+from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
 from gram_server.store_url import without_secrets
 from gram_server.tracing.choice import is_wanted
@@ -157,11 +158,14 @@ def _limits(settings: Settings) -> Iterator[Finding]:
 def _listening(settings: Settings) -> Iterator[Finding]:
     host, port = settings.http.host, settings.http.port
     try:
-        with socket.create_server((host, port)):
-            yield Finding("address", "ok", f"{host}:{port} is free")
-    except OSError as error:
-        yield Finding("address", "warning", f"{host}:{port}: {error.strerror}")
-    if host not in ("127.0.0.1", "::1", "localhost") and settings.http.keys is None:
+        for each in bind(host, port, setting="port"):
+            each.close()
+        yield Finding("address", "ok", f"{authority(host, port)} is free")
+    except ConfigError as error:
+        # It may be the server itself that has the port.
+        is_taken = getattr(error.__cause__, "errno", None) == errno.EADDRINUSE
+        yield Finding("address", "warning" if is_taken else "failed", str(error))
+    if is_open_to_others(host) and settings.http.keys is None:
         yield Finding("keys", "warning", "others can reach the server, and it asks for no key")
 
 

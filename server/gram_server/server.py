@@ -19,8 +19,8 @@ from starlette.types import ASGIApp
 from gram_server.api import Context, MetricsPort
 from gram_server.app import create_app
 from gram_server.child import ChildWorker
-from gram_server.errors import ConfigError
 from gram_server.http_protocol import patient_protocol
+from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
 from gram_server.tracing import open_tracer
 
@@ -36,8 +36,16 @@ logger = logging.getLogger(__name__)
 class DrainingServer(uvicorn.Server):
     """uvicorn with our way of stopping."""
 
-    def __init__(self, config: uvicorn.Config, context: Context, child: ChildWorker | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        context: Context,
+        child: ChildWorker | None,
+        *,
+        metrics_port: int | None,
+    ) -> None:
         super().__init__(config)
+        self._metrics_port = metrics_port
         self._context = context
         self._child = child
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -50,11 +58,10 @@ class DrainingServer(uvicorn.Server):
         gc.collect()
         gc.freeze()
         await super().startup(sockets)
-        beside = [listener.getsockname() for listener in (sockets or [])[1:]]
-        for listener in (listener for server in self.servers for listener in server.sockets):
-            what = "metrics" if listener.getsockname() in beside else "listening"
+        for listener in sockets or []:
             host, port = listener.getsockname()[:2]
-            logger.info("%s on http://%s:%d", what, host, port)
+            what = "metrics" if port == self._metrics_port else "listening"
+            logger.info("%s on http://%s", what, authority(host, port))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, end at the second."""
@@ -88,35 +95,32 @@ class DrainingServer(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop."""
+    http = settings.http
+    sockets = bind(http.host, http.port, setting="port")
+    if http.keys is None and is_open_to_others(http.host):
+        logger.warning("others can reach the server, and it asks for no key: see --keys")
+    beside = []
+    if http.metrics_port is not None:
+        beside = bind(http.host, http.metrics_port, setting="metrics_port")
+    metrics_port = beside[0].getsockname()[1] if beside else None
     tracer = open_tracer("gram-server")
     app = create_app(settings, tracer=tracer)
-    context, port = app.state.context, settings.http.metrics_port
-    if port is None:
-        config, sockets = _config(app, settings), None
-    else:
-        beside = _listen(settings.http.host, port)
-        whole = MetricsPort(app, context, port=beside.getsockname()[1])
-        config = _config(whole, settings)
-        sockets = [config.bind_socket(), beside]
-    DrainingServer(config, context, app.state.child).run(sockets)
+    context = app.state.context
+    whole = app if metrics_port is None else MetricsPort(app, context, port=metrics_port)
+    server = DrainingServer(
+        _config(whole, settings), context, app.state.child, metrics_port=metrics_port
+    )
+    server.run([*sockets, *beside])
     tracer.close()
     logger.info("stopped")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ConfigError("metrics_port", port, f"cannot be listened on: {error}") from error
 
 
 def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        host=settings.http.host,
-        port=settings.http.port,
         lifespan="on",
+        # Any number of seconds will do, whatever the annotation says.
+        timeout_keep_alive=settings.http.keep_alive_s,  # type: ignore[arg-type]
         http=patient_protocol(settings.http.header_timeout_s),
         log_config=None,
         access_log=False,

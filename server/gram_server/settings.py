@@ -39,6 +39,9 @@ class HttpConfig:
     """Seconds the body of a request may take to arrive."""
     header_timeout_s: float = 10.0
     """Seconds a connection may take for the headers of its first request."""
+    keep_alive_s: float = 75.0
+    """Seconds a connection may rest between two requests; longer than any balancer keeps its own,
+    which would send a request into a connection that is just being closed."""
     max_batch: int = 1000
     """Puzzles in one batch."""
     max_wait_s: int = 60
@@ -56,8 +59,10 @@ class HttpConfig:
         _require(not is_taken, "metrics_port", self.metrics_port, "is the port of the rest")
         for name in ("max_body_bytes", "max_width", "max_depth", "max_deadline_ms", "max_batch"):
             _require_positive(self, name)
-        for name in ("sse_heartbeat_s", "body_timeout_s", "header_timeout_s", "max_wait_s"):
+        for name in ("sse_heartbeat_s", "body_timeout_s", "header_timeout_s", "keep_alive_s"):
             _require_positive(self, name)
+        _require_positive(self, "max_wait_s")
+        _require(bool(self.host), "host", self.host, "is no address")
         _require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
         bounds = self.latency_buckets_ms
         is_rising = all(low < high for low, high in pairwise((0.0, *bounds)))

@@ -36,10 +36,8 @@ from tests.operate.chart import (
 )
 
 OF_THE_CHART = {
-    "host": "0.0.0.0",
     "port": "8000",
     "metrics_port": "9100",
-    "worker_metrics_host": "0.0.0.0",
     "worker_metrics_port": "9100",
     "device": "cpu",
     "store": "redis://r",
@@ -120,9 +118,17 @@ def test_settings_come_through_whatever_their_type() -> None:
     assert settings.engine.fixed_shape is False
     assert settings.engine.num_threads == 3
     names = {name.removeprefix("GRAM_SERVER_").lower() for name in environ}
-    assert names - given.keys() == OF_THE_CHART.keys() | {"log_level", "drain_s", "drain_delay_s"}
+    of_values = {"host", "worker_metrics_host", "log_level", "drain_s", "drain_delay_s"}
+    assert names - given.keys() == OF_THE_CHART.keys() | of_values
     for name, value in OF_THE_CHART.items():
         assert environ[f"GRAM_SERVER_{name.upper()}"] == value
+
+
+def test_a_cluster_with_ipv6_alone_has_pods_that_listen_there() -> None:
+    rendered = render({"redis": {"url": "redis://[fd00::1]"}, "settings": {"host": "::"}})
+    for component in ("api", "worker"):
+        settings = Settings.load(environ=environment(rendered, component))
+        assert settings.http.host == settings.engine.worker_metrics_host == "::"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

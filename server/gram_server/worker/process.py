@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 
 from gram_server import event_loop
 from gram_server.engine import EngineEvent
@@ -36,6 +36,7 @@ from gram_server.worker.loading import (
     wanted_models,
     warm_up,
 )
+from gram_server.worker.metrics_server import serve_metrics
 from gram_server.worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,11 @@ class WorkerProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._on_signal())
         if self._config.worker_metrics_port is not None:
-            self._serve_metrics(self._config.worker_metrics_port)
+            serve_metrics(
+                self._registry,
+                host=self._config.worker_metrics_host,
+                port=self._config.worker_metrics_port,
+            )
         store_thread = threading.Thread(target=self._run_store_thread, name="store", daemon=True)
         store_thread.start()
         if self._is_supervised:
@@ -115,11 +120,6 @@ class WorkerProcess:
         store_thread.join()
         if self._failure is not None:
             raise self._failure
-
-    def _serve_metrics(self, port: int) -> None:
-        host = self._config.worker_metrics_host
-        server, _ = start_http_server(port, addr=host, registry=self._registry)
-        logger.info("metrics on http://%s:%d/metrics", host, server.server_port)
 
     def _load(self) -> EngineLoop:
         """Bring up every model, and leave the garbage collector little to look at."""

@@ -1,0 +1,42 @@
+"""The metrics of a worker over HTTP, at every address of a host; knows no engine."""
+
+import logging
+import socket
+import threading
+from wsgiref.simple_server import WSGIRequestHandler
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from gram_server.listening import authority, bind
+
+logger = logging.getLogger(__name__)
+
+
+class _SilentHandler(WSGIRequestHandler):
+    """Leaves no line for a scrape."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+def serve_metrics(registry: CollectorRegistry, *, host: str, port: int) -> None:
+    """Answer scrapes in threads of their own, for as long as the process lives."""
+    for bound in bind(host, port, setting="worker_metrics_port"):
+        server = _server_on(bound, registry)
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        where = authority(*bound.getsockname()[:2])
+        logger.info("metrics on http://%s/metrics", where)
+
+
+def _server_on(bound: socket.socket, registry: CollectorRegistry) -> ThreadingWSGIServer:
+    host, port = bound.getsockname()[:2]
+    server = ThreadingWSGIServer((host, port), _SilentHandler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = bound
+    # What its own way of binding would set, after asking the name service.
+    server.server_name, server.server_port = host, port
+    server.setup_environ()
+    server.set_app(make_wsgi_app(registry))
+    server.server_activate()
+    return server
