@@ -12,12 +12,14 @@ from gram_core.puzzles.base import Task
 
 Mixer = Literal["attention", "token", "relational"]
 Rotary = Literal["none", "1d", "2d"]
-Guidance = Literal["learned", "noise", "mean", "none"]
+Guidance = Literal["learned", "noise", "mean", "none", "input"]
 InitialState = Literal["fixed", "random"]
 Recursion = Literal["hierarchical", "flat"]
 Readout = Literal["first", "mean"]
 Gate = Literal["silu", "norm"]
 MixerNorm = Literal["channels", "tokens"]
+BlockNorm = Literal["post", "pre"]
+Positions = Literal["none", "units"]
 
 UNRESTRICTED = "any"
 """Kind of a relational head that attends to every cell."""
@@ -62,11 +64,21 @@ class GramConfig:
     """Hidden width of the SwiGLU over tokens of mixer ``token``; None for ``ffn_dim``."""
     mixer_norm: MixerNorm = "channels"
     """What the norm after mixer ``token`` runs along; ``tokens`` as in TRM's code."""
+    block_norm: BlockNorm = "post"
+    """``pre``: parts of a block read a normed copy, and only the last pass of a transition is
+    normed; e_x is added once, before the first pass. Needs recursion ``flat``."""
+    normed_queries: bool = False
+    """RMS-norm queries and keys of every attention head."""
+    positions: Positions = "none"
+    """``units``: a learned vector for every row, column or box of the restricted heads is part of
+    e_x in its cells."""
     rotary: Rotary = "2d"
     """Positions of unrestricted heads; a restricted head knows its cells by their unit."""
     rotary_base: float = 10000.0
     guidance: Guidance = "learned"
-    """``noise`` is mu = 0, ``mean`` is sigma = 0, ``none`` the deterministic twin."""
+    """``noise`` is mu = 0, ``mean`` is sigma = 0, ``none`` the deterministic twin. ``input`` leaves
+    h alone: in the input, every unknown cell holds standard normals in place of a one-hot value
+    (arXiv 2609.01449)."""
     sigma_min: float = 1e-3
     sigma_max: float = 1.0
     sigma_init: float = 0.1
@@ -121,6 +133,8 @@ class GramConfig:
         _require(is_right, "token_ffn_dim", size, "must be at least 1, and needs mixer=token")
         is_right = is_token or self.mixer_norm == "channels"
         _require(is_right, "mixer_norm", self.mixer_norm, "needs mixer=token")
+        is_right = self.block_norm == "post" or self.recursion == "flat"
+        _require(is_right, "block_norm", self.block_norm, "pre needs recursion=flat")
 
     @property
     def head_dim(self) -> int:
@@ -159,6 +173,8 @@ _CHOICES = {
     "readout": get_args(Readout),
     "gate": get_args(Gate),
     "mixer_norm": get_args(MixerNorm),
+    "block_norm": get_args(BlockNorm),
+    "positions": get_args(Positions),
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
 from gram_core.model import Gram
-from gram_core.puzzles.base import Task, Unit
+from gram_core.puzzles.base import FIRST_VALUE, Task, Unit
 from gram_core.relations import group_tables, grouped_kinds, lines
 
 
@@ -75,6 +75,8 @@ def _scores(num: int, tokens: int, config: GramConfig) -> int:
 
 
 def _guidance(config: GramConfig) -> int:
+    if config.guidance == "input":
+        return 2 * config.length * (config.vocabulary - FIRST_VALUE) * config.dim
     num_heads = {"learned": 2, "noise": 1, "mean": 1, "none": 0}[config.guidance]
     return num_heads * config.num_tokens * _swiglu(config.dim, config.guidance_dim)
 

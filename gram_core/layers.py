@@ -109,6 +109,7 @@ class Attention(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self.has_positions = config.rotary != "none"
+        self.has_normed_queries = config.normed_queries
         # Cells of a unit are alike, but those of a line of the layout have an order.
         self.has_ordered_groups = self.has_positions and not units
 
@@ -129,6 +130,8 @@ class Attention(nn.Module):
         """
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self.num_heads, self.head_dim)
+        if self.has_normed_queries:
+            qkv = torch.cat((rms_norm(qkv[:, :, :2]), qkv[:, :, 2:]), dim=2)
         results = []
         if self.num_grouped:
             grouped = qkv[:, :, :, : self.num_grouped]
@@ -245,18 +248,37 @@ def rotary_table(config: GramConfig) -> tuple[Tensor, Tensor]:
 
 
 class Block(nn.Module):
-    """One post-norm block: x = norm(x + mixer(x)), then x = norm(x + swiglu(x))."""
+    """Mixer, then SwiGLU, each added to its input.
+
+    Post-norm: x = norm(x + mixer(x)), then x = norm(x + swiglu(x)). Pre-norm: x + mixer(norm(x)),
+    then x + swiglu(norm(x)); both begin as the identity.
+    """
 
     def __init__(self, config: GramConfig, units: Sequence[Unit]) -> None:
         super().__init__()
         self.mixer = _mixer(config, units)
         self.mlp = SwiGLU(config.dim, config.ffn_dim, kind=config.gate)
         self.norm_axis = 1 if config.mixer_norm == "tokens" else 2
+        self.is_pre_norm = config.block_norm == "pre"
+        if self.is_pre_norm:
+            for last in _last_layers(self.mixer, self.mlp):
+                nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Map (batch, tokens, dim) to the same shape."""
+        if self.is_pre_norm:
+            x = x + self.mixer(rms_norm(x, axis=self.norm_axis), adjacency)
+            pre: Tensor = x + self.mlp(rms_norm(x))
+            return pre
         x = rms_norm(x + self.mixer(x, adjacency), axis=self.norm_axis)
         return rms_norm(x + self.mlp(x))
+
+
+def _last_layers(mixer: nn.Module, mlp: SwiGLU) -> tuple[nn.Linear, nn.Linear]:
+    if isinstance(mixer, TokenMixing):
+        return mixer.mlp.down, mlp.down
+    assert isinstance(mixer, Attention)
+    return mixer.out, mlp.down
 
 
 def _mixer(config: GramConfig, units: Sequence[Unit]) -> nn.Module:

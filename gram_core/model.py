@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from gram_core.config import GramConfig
 from gram_core.guidance import Gaussian, GuidanceHead
-from gram_core.layers import Stack, linear
+from gram_core.layers import Stack, linear, rms_norm
 from gram_core.puzzles.base import BLANK, FIRST_VALUE, Unit
+from gram_core.relations import cell_groups
 from gram_core.state import LatentState, NoiseKey, StepOutput
 from gram_kernels import philox
 
@@ -31,6 +32,7 @@ class Gram(nn.Module):
 
     z0_high: Tensor
     z0_low: Tensor
+    groups: Tensor
 
     def __init__(self, config: GramConfig, units: Sequence[Unit] = ()) -> None:
         """Build with fresh weights; ``units`` are the task's, for relational heads."""
@@ -42,7 +44,11 @@ class Gram(nn.Module):
         self.low = Stack(config, config.num_low_blocks, units)
         if config.recursion == "hierarchical":
             self.high = Stack(config, config.num_high_blocks, units)
-        if config.guidance != "none":
+        if config.positions == "units":
+            groups = cell_groups(config, units)  # (length, kinds)
+            self.register_buffer("groups", groups, persistent=False)
+            self.position = nn.Parameter(0.1 * torch.randn(int(groups.max()) + 1, config.dim))
+        if config.guidance not in ("none", "input"):
             self.prior = GuidanceHead(config)
             # Sees u + e_y; only training uses it.
             self.posterior = GuidanceHead(config)
@@ -53,17 +59,35 @@ class Gram(nn.Module):
         nn.init.constant_(self.halt.bias, HALT_BIAS)
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)
-        # z_0 is drawn once and stored, never trained.
-        self.register_buffer("z0_high", torch.randn(config.dim))
-        self.register_buffer("z0_low", torch.randn(config.dim))
+        # z_0 is drawn once and stored, never trained; with noise in the input it is zero.
+        draw = torch.zeros if config.guidance == "input" else torch.randn
+        self.register_buffer("z0_high", draw(config.dim))
+        self.register_buffer("z0_low", draw(config.dim))
+        if config.guidance == "input":
+            with torch.no_grad():
+                # Noise in every value then has variance 1 in every channel.
+                self.embedding.weight.div_(math.sqrt(config.vocabulary - FIRST_VALUE))
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Return the input embedding e_x, (batch, tokens, dim), of (batch, length) tokens."""
         embedded: Tensor = self.embedding(tokens) * math.sqrt(self.config.dim)
+        if self.config.positions == "units":
+            embedded = embedded + self.position[self.groups].sum(dim=1)
         if not self.config.num_prefix_tokens:
             return embedded
         prefix = self.prefix.expand(len(tokens), -1, -1)
         return torch.cat((prefix, embedded), dim=1)
+
+    def inject(self, embedding: Tensor, values: Tensor, is_unknown: Tensor) -> Tensor:
+        """Return e_x in which every unknown cell also holds what ``values`` say of it.
+
+        Args:
+            embedding: (batch, length, dim) from ``encode``.
+            values: (batch, length, values) noise, a one-hot answer, or a mixture of both.
+            is_unknown: (batch, length) bool; other cells keep their given value.
+        """
+        weights = self.embedding.weight[FIRST_VALUE:] * math.sqrt(self.config.dim)
+        return embedding + (values * is_unknown[..., None]) @ weights
 
     def initial_state(self, seed: Tensor, trajectory: Tensor) -> LatentState:
         """Return z_0 for each row; seed and trajectory are (batch,) int64."""
@@ -86,6 +110,10 @@ class Gram(nn.Module):
         """Return (u, l): K inner steps and the high-level update, before any noise."""
         high, low = state
         context = high + embedding
+        if self.config.block_norm == "pre":
+            for _ in range(self.config.num_inner_steps + 1):
+                context = self.low(context, adjacency)
+            return LatentState(rms_norm(context), low)
         if self.config.recursion == "flat":
             for _ in range(self.config.num_inner_steps + 1):
                 high = self.low(high + embedding, adjacency)
@@ -96,7 +124,7 @@ class Gram(nn.Module):
 
     def guide(self, u: Tensor, noise: NoiseKey, transition: int) -> Tensor:
         """Return h = u + eps, eps from the prior; deterministic when the config says so."""
-        if self.config.guidance == "none":
+        if self.config.guidance in ("none", "input"):
             return u
         prior: Gaussian = self.prior(u)
         if self.config.guidance == "mean":
@@ -123,6 +151,7 @@ class Gram(nn.Module):
         embedding: Tensor,
         noise: NoiseKey,
         adjacency: Tensor | None = None,
+        is_unknown: Tensor | None = None,
     ) -> StepOutput:
         """Advance every row by T transitions and decode.
 
@@ -131,11 +160,27 @@ class Gram(nn.Module):
             embedding: e_x from ``encode``.
             noise: names each row's noise.
             adjacency: (batch, length, length) bool; for graph tasks.
+            is_unknown: (batch, length) bool cells without a given value; for guidance ``input``.
         """
         for transition in range(self.config.num_transitions):
-            u, low = self.recur(state, embedding, adjacency)
+            context = embedding
+            if self.config.guidance == "input":
+                assert is_unknown is not None
+                context = self.inject(embedding, self._draw(noise, transition), is_unknown)
+            u, low = self.recur(state, context, adjacency)
             state = LatentState(self.guide(u, noise, transition), low)
         return self.read(state)
+
+    def _draw(self, noise: NoiseKey, transition: int) -> Tensor:
+        """Return the standard normals of guidance ``input``, (batch, length, values)."""
+        length, num_values = self.config.length, self.config.vocabulary - FIRST_VALUE
+        draw = philox.normals(
+            *noise,
+            transition=transition,
+            stream=philox.INPUT_STREAM,
+            count=length * num_values,
+        )
+        return draw.view(-1, length, num_values)
 
 
 def answer(logits: Tensor, givens: Tensor, *, allows_blank: bool) -> Tensor:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED
+from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, GramConfig
 from gram_core.errors import ConfigError
 from gram_core.puzzles.base import Constraint, Unit
 
@@ -84,6 +84,13 @@ def group_tables(head_kinds: Sequence[str], units: Sequence[Unit], length: int) 
     for group, (head, cells) in enumerate(groups):
         places[list(cells), head] = group * size + torch.arange(len(cells))
     return GroupTables(members=members, heads=heads, is_member=is_member, places=places)
+
+
+def cell_groups(config: GramConfig, units: Sequence[Unit]) -> Tensor:
+    """Return (length, grouped heads) int64: the group of each cell that every head stays within."""
+    groups = units or lines(config.rows, config.columns)
+    tables = group_tables(config.head_kinds, groups, config.length)
+    return tables.places // tables.members.shape[1]
 
 
 def _partition(kind: str, units: Sequence[Unit], length: int) -> list[Unit]:

@@ -15,7 +15,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.confirmation import confirmed, row_check
 from gram_core.model import Gram, answer
-from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens
+from gram_core.puzzles.base import BLANK, Encoded, Symmetry, Task, Tokens
 from gram_core.state import NoiseKey, StepOutput
 from gram_core.views import through, view
 from gram_kernels.verify import UnitTables, verify
@@ -96,7 +96,7 @@ def rollout(
     state = model.initial_state(seed, trajectory)
     for step in range(depth):
         key = NoiseKey(seed, trajectory, torch.full_like(seed, step))
-        output = model.supervision_step(state, embedding, key, adjacency)
+        output = model.supervision_step(state, embedding, key, adjacency, givens == BLANK)
         state = output.state
         yield output
 

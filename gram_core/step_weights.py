@@ -1,6 +1,7 @@
 """A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
 
-Models with prefix tokens or another gate have no such form: their own ``supervision_step`` runs.
+Models with prefix tokens, another gate or norm, or noise in their input have no such form: their
+own ``supervision_step`` runs.
 """
 
 import math
@@ -33,7 +34,15 @@ def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
     has_ordered_groups = (
         bool(grouped_kinds(config.head_kinds)) and not units and config.rotary != "none"
     )
-    return config.num_prefix_tokens == 0 and config.gate == "silu" and not has_ordered_groups
+    return (
+        config.num_prefix_tokens == 0
+        and config.gate == "silu"
+        and config.block_norm == "post"
+        and config.positions == "none"
+        and config.guidance != "input"
+        and not config.normed_queries
+        and not has_ordered_groups
+    )
 
 
 def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:

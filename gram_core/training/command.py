@@ -10,21 +10,23 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import get_args
 
 import torch
 
 from gram_core import puzzles
 from gram_core.catalog import Purpose
 from gram_core.checkpoint import load_model, save_model
-from gram_core.config import PRESETS
+from gram_core.config import PRESETS, Guidance
 from gram_core.console import ProgressBar
 from gram_core.errors import CoreError
 from gram_core.training.budget import Budget
 from gram_core.training.card import write_card
 from gram_core.training.probe import probe
-from gram_core.training.recipe import choices
+from gram_core.training.recipe import Curriculum, choices
 from gram_core.training.resume import load_run, save_run
 from gram_core.training.sources import probe_examples, training_source
 from gram_core.training.trainer import Execution, Trainer
@@ -33,7 +35,8 @@ LOG_INTERVAL_S = 20.0
 PROBE_SHARE = 0.1
 """At most this share of the time goes into probes: those of large boards come less often."""
 SAVE_INTERVAL_S = 180.0
-PROBE_WIDTH = 8
+PROBE_WIDTH: Mapping[Curriculum, int] = MappingProxyType({"rollouts": 8, "denoising": 1})
+"""The denoising curriculum is judged by single trajectories of many steps."""
 LOG_FILE = "log.jsonl"
 RUN_FOLDER = "run"
 GENERATE_SUFFIX = "-generate"
@@ -122,7 +125,7 @@ class _Session:
             trainer.ema.averaged,
             self._task,
             self._probed,
-            width=PROBE_WIDTH,
+            width=PROBE_WIDTH[trainer.recipe.curriculum],
             depth=trainer.recipe.num_steps(progress),
         )
         updates = max(1, trainer.num_updates - self._logged_updates)
@@ -209,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     budget.add_argument("--updates", type=int, help="number of updates instead of minutes")
     parser.add_argument("--resume", type=Path, help="--output folder of a run to go on with")
     parser.add_argument("--init", type=Path, help="checkpoint whose weights to begin with")
-    parser.add_argument("--guidance", choices=("learned", "noise", "mean", "none"))
+    parser.add_argument("--guidance", choices=get_args(Guidance))
     parser.add_argument("--mixer", choices=("relational", "attention", "token"))
     parser.add_argument(
         "--set",

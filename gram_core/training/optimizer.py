@@ -42,11 +42,12 @@ def optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
 
 
 def set_rate(optimizer: Optimizer, recipe: Recipe, progress: float) -> None:
-    """Set the rate for this share of the budget: linear warm-up, then cosine to zero."""
+    """Set the rate for this share of the budget: linear warm-up, hold, then cosine to zero."""
     if progress < recipe.warmup:
         share = progress / recipe.warmup
     else:
-        done = (progress - recipe.warmup) / (1.0 - recipe.warmup)
+        begin = max(recipe.warmup, recipe.hold)
+        done = max(0.0, progress - begin) / (1.0 - begin)
         share = 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share

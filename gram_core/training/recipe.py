@@ -12,6 +12,31 @@ from gram_core.puzzles.base import Task
 from gram_core.training.losses import Aim, Learns
 
 Optimizer = Literal["adamw", "muon"]
+Curriculum = Literal["rollouts", "denoising"]
+Noise = Literal["annealed", "fixed", "fed-back", "drawn"]
+DenoisingLoss = Literal["squared", "cross-entropy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denoising:
+    """The denoising curriculum (arXiv 2609.01449); the defaults are its best settings."""
+
+    noise: Noise = "annealed"
+    """What unknown cells of the input hold: from pure noise to the target over an episode, pure
+    noise throughout, the model's own answer with annealed noise, or a level drawn every step."""
+    loss: DenoisingLoss = "squared"
+    num_backward_steps: int = 4
+    """Supervision steps of one update that the gradient goes through (L)."""
+    min_steps: int = 20
+    """Least supervision steps of an episode; rows draw theirs uniformly."""
+    max_steps: int = 160
+
+    def __post_init__(self) -> None:
+        """Refuse episodes that cannot be."""
+        if not 1 <= self.num_backward_steps <= self.min_steps <= self.max_steps:
+            raise ConfigError(
+                "denoising", self, "needs 1 <= num_backward_steps <= min_steps <= max_steps"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +51,16 @@ class Depths:
 class Recipe:
     """Every choice of a run that is not the architecture."""
 
+    curriculum: Curriculum = "rollouts"
+    """``rollouts``: the model's own trajectories, a loss on each step; ``denoising``: episodes in
+    which the target shines through noise in the input more and more."""
+    denoising: Denoising = Denoising()
     num_rows: int = 64
     """Trajectories in one update."""
     learning_rate: float = 2e-3
     """Peak; cosine to zero inside the budget."""
+    hold: float = 0.0
+    """Share of the budget in which the rate stays at its peak before the cosine begins."""
     warmup: float = 0.01
     """Share of the budget in which the rate rises."""
     optimizer: Optimizer = "adamw"
@@ -54,6 +85,8 @@ class Recipe:
     """Hardest puzzle (SER) drawn from files of rated puzzles."""
     hard_share: float = 0.0
     """Share of unrated, very hard puzzles drawn from such files."""
+    open_share: float = 0.0
+    """Share of boards from such files that keep few or no givens: many answers are right."""
     ema_decay: float = 0.999
     depths: tuple[Depths, ...] = (Depths(until=1.0, num_steps=16),)
     default_depth: int = 32
@@ -73,7 +106,9 @@ class Recipe:
         return next(stage.num_steps for stage in self.depths if progress <= stage.until)
 
 
-def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
+def recipe(
+    task: Task, *, purpose: Purpose = "solve", curriculum: Curriculum = "rollouts"
+) -> Recipe:
     """Return the chosen recipe of a task; docs/training.md says why."""
     if purpose == "generate":
         return Recipe(
@@ -83,6 +118,8 @@ def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
             default_depth=32,
             overrides={"initial_state": "random", "sigma_max": 0.1, "sigma_init": 0.03},
         )
+    if curriculum == "denoising":
+        return _denoising(task)
     if task.name == "sudoku-9x9":
         return Recipe(
             # One solution leaves a posterior nothing to choose; its KL only disturbs.
@@ -95,6 +132,32 @@ def recipe(task: Task, *, purpose: Purpose = "solve") -> Recipe:
     if task.family == "maze":
         return _mazes(task)
     return _several_solutions(task)
+
+
+def _denoising(task: Task) -> Recipe:
+    """Return the recipe of the denoising curriculum: one set of weights for boards of all kinds."""
+    return Recipe(
+        curriculum="denoising",
+        num_rows=48,
+        learning_rate=1e-3,
+        optimizer="muon",
+        muon_learning_rate=0.01,
+        hold=0.5,
+        max_rating=11.0,
+        hard_share=0.5,
+        open_share=0.1,
+        depths=(Depths(until=1.0, num_steps=64),),
+        default_depth=128,
+        overrides={
+            "guidance": "input",
+            "recursion": "flat",
+            "block_norm": "pre",
+            "positions": "units",
+            "normed_queries": True,
+            # J = 8 passes through the block.
+            "num_inner_steps": 7,
+        },
+    )
 
 
 def _mazes(task: Task) -> Recipe:
@@ -172,9 +235,10 @@ def choices(
     changes = dict(_setting(text) for text in settings)
     guidance = guidance or changes.get("guidance")  # type: ignore[assignment]  # checked later
     mixer = mixer or changes.get("mixer")  # type: ignore[assignment]  # checked later
+    curriculum: Curriculum = "denoising" if changes.get("curriculum") == "denoising" else "rollouts"
     ours = {each.name for each in fields(Recipe)}
     chosen = replace(
-        recipe(task, purpose=purpose),
+        recipe(task, purpose=purpose, curriculum=curriculum),
         **{name: value for name, value in changes.items() if name in ours},  # type: ignore[arg-type]
     )
     overrides = {**(chosen.overrides if preset_name == "small" else {})}
@@ -199,6 +263,10 @@ def _setting(text: str) -> tuple[str, object]:
         read = json.loads(value)
     except json.JSONDecodeError:
         read = value
+    if name == "denoising":
+        if not isinstance(read, dict):
+            raise ConfigError("denoising", value, 'must be JSON, as {"noise": "fixed"}')
+        read = Denoising(**read)
     if name == "depths":
         read = (Depths(until=1.0, num_steps=int(read)),)
     return name, read

@@ -34,7 +34,12 @@ def training_source(
     if task.name == "sudoku-9x9":
         if data is None:
             raise ConfigError("data", None, "sudoku-9x9 trains on files: pass --data FOLDER")
-        return SudokuFiles(data, max_rating=chosen.max_rating, hard_share=chosen.hard_share)
+        return SudokuFiles(
+            data,
+            max_rating=chosen.max_rating,
+            hard_share=chosen.hard_share,
+            open_share=chosen.open_share,
+        )
     if task.family == "maze":
         return MazeFiles(data, task) if data else CarvedMazes(task)
     pool = make_pool(task, "train")

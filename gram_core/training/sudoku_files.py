@@ -17,13 +17,18 @@ from gram_core.puzzles.base import BLANK
 from gram_core.puzzles.sudoku_archive import unpack
 from gram_core.training.batch import Examples, augmented
 
+MAX_OPEN_GIVENS = 24
+"""Most givens of a board that is opened up to have many solutions."""
+
 
 class SudokuFiles:
     """Draws 9x9 puzzles with one solution, each through a random symmetry."""
 
     max_targets = 1
 
-    def __init__(self, folder: Path, *, max_rating: float, hard_share: float) -> None:
+    def __init__(
+        self, folder: Path, *, max_rating: float, hard_share: float, open_share: float = 0.0
+    ) -> None:
         """Read the archives of a folder.
 
         Args:
@@ -31,6 +36,8 @@ class SudokuFiles:
                 only, all puzzles are of that kind.
             max_rating: hardest graded puzzle (SER) drawn.
             hard_share: share of ungraded, very hard puzzles.
+            open_share: share of boards whose givens are replaced by few random cells of the
+                solution, which is then one of many.
         """
         self.task = puzzles.task("sudoku-9x9")
         graded = [np.load(path) for path in sorted(folder.glob("train_graded_*.npz"))]
@@ -40,6 +47,7 @@ class SudokuFiles:
         self._num_graded = int(np.searchsorted(ratings[order], 10 * max_rating + 0.5))
         self._graded, self._hard = _joined(graded, order), _joined(hard, None)
         self._hard_share = hard_share if len(self._hard) else 0.0
+        self._open_share = open_share
         if not self._num_graded:
             self._hard_share = 1.0
             if not len(self._hard):
@@ -56,6 +64,9 @@ class SudokuFiles:
             givens=np.concatenate((hard.givens, graded.givens)),
             targets=np.concatenate((hard.targets, graded.targets)),
         )
+        for row in np.flatnonzero(rng.random(count) < self._open_share):
+            is_kept = rng.permutation(self.task.length) < rng.integers(MAX_OPEN_GIVENS + 1)
+            examples.givens[row] = np.where(is_kept, examples.targets[row, 0], BLANK)
         return augmented(examples, puzzles.family("sudoku"), self.task, rng)
 
 

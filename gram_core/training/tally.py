@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from gram_core.training.losses import StepLoss
@@ -19,6 +20,11 @@ class Tally:
         """Take in one update, without waiting for the device."""
         self._losses.append((result.loss.detach(), result.cross_entropy, result.divergence))
         self._counts.append(ended[:4])
+
+    def add_denoising(self, loss: Tensor, num_ended: int) -> None:
+        """Take in one update of the denoising curriculum, which has neither KL nor prior rows."""
+        self._losses.append((loss, loss, torch.zeros_like(loss)))
+        self._counts.append((0, 0, num_ended, 0))
 
     def take(self) -> dict[str, float]:
         """Return the means since the last call; shares are NaN where nothing ended."""

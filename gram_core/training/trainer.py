@@ -1,4 +1,4 @@
-"""The training loop: one optimiser step per supervision step, until the budget is used.
+"""The training loop: one optimiser step after another, until the budget is used.
 
 Measures prior rollouts from the first update, because posterior accuracy says nothing about what
 the model does at inference. Needs only torch, numpy and safetensors.
@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,8 +19,10 @@ from gram_core.config import GramConfig
 from gram_core.errors import CheckpointError
 from gram_core.model import Gram
 from gram_core.state import LatentState
+from gram_core.training import denoising
 from gram_core.training.batch import Source
 from gram_core.training.budget import Budget, Clock
+from gram_core.training.denoising import Episodes
 from gram_core.training.losses import Rows, StepLoss, Weights, heads_loss, step_loss
 from gram_core.training.optimizer import Ema, optimizers, set_rate
 from gram_core.training.recipe import Recipe
@@ -58,20 +61,37 @@ class Trainer:
         self.ema = Ema(self.model, copy.deepcopy(self.model), recipe.ema_decay)
         self.optimizers = optimizers(self.model, recipe)
         self.generator = torch.Generator(execution.device).manual_seed(seed)
-        self.rollout = Rollout(
+        self.rollout = self._rows()
+        self.num_updates = 0
+        self.clock = Clock(budget)
+        self.tally = Tally()
+        self._step: StepFunction = _compiled(step_loss, execution)
+        self._denoising_step: denoising.StepFunction = _compiled(
+            denoising.denoising_step, execution
+        )
+
+    def _rows(self) -> Rollout | Episodes:
+        """Return a full batch."""
+        recipe = self.recipe
+        if recipe.curriculum == "denoising":
+            return Episodes(
+                self.model,
+                self.source,
+                recipe.denoising,
+                num_rows=recipe.num_rows,
+                rng=self.rng,
+            )
+        rollout = Rollout(
             self.model,
-            source,
+            self.source,
             num_rows=recipe.num_rows,
             num_siblings=recipe.num_siblings,
             learns=recipe.learns,
             prior_share=recipe.prior_share,
             rng=self.rng,
         )
-        self.rollout.start(recipe.num_steps(0.0), 0.0)
-        self.num_updates = 0
-        self.clock = Clock(budget)
-        self.tally = Tally()
-        self._step = _compiled(execution)
+        rollout.start(recipe.num_steps(0.0), 0.0)
+        return rollout
 
     def start_from(self, checkpoint: Path) -> None:
         """Take over the weights of a checkpoint with the same parameters.
@@ -97,20 +117,54 @@ class Trainer:
             yield progress
 
     def update(self, progress: float) -> None:
-        """Run one supervision step of every row and one optimiser step."""
+        """Run the supervision steps of one update for every row, and one optimiser step."""
+        if isinstance(self.rollout, Episodes):
+            self._denoise(self.rollout, progress)
+        else:
+            self._roll_out(self.rollout, progress)
+        self._apply(progress)
+        self.num_updates += 1
+
+    def _roll_out(self, rollout: Rollout, progress: float) -> None:
+        """Run one supervision step and leave its gradients."""
         num_steps = self.recipe.num_steps(progress)
-        result = self._forward()
+        result = self._forward(rollout)
         # Before the rollout refills its rows in place, which the graph still holds.
         _backward(result.loss)
-        ended = self.rollout.advance(
+        ended = rollout.advance(
             result.state, result.logits, result.summary, num_steps=num_steps, progress=progress
         )
         self._fit_heads(ended)
-        self._apply(progress)
         self.tally.add(result, ended)
-        self.num_updates += 1
 
-    def _forward(self) -> StepLoss:
+    def _denoise(self, episodes: Episodes, progress: float) -> None:
+        """Run the steps of one update and leave their gradients, summed over all of them."""
+        settings = self.recipe.denoising
+        high, answer = episodes.high, None
+        losses = []
+        for ahead in range(settings.num_backward_steps):
+            values = denoising.corrupted(
+                episodes,
+                answer,
+                ahead,
+                settings=settings,
+                num_values=self.source.task.num_values,
+                generator=self.generator,
+            )
+            with self._autocast():
+                high, loss, answer = self._denoising_step(
+                    self.model, high, episodes.givens, episodes.targets, values, settings.loss
+                )
+            losses.append(loss)
+        mean = torch.stack(losses).mean()
+        _backward(mean)
+        num_ended = episodes.advance(high.detach().float(), progress)
+        self.tally.add_denoising(mean.detach(), num_ended)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.execution.device, torch.bfloat16, enabled=self.execution.is_bf16)
+
+    def _forward(self, rollout: Rollout) -> StepLoss:
         config, recipe = self.model.config, self.recipe
         shape = (config.num_transitions, recipe.num_rows, config.num_tokens, config.dim)
         draws = torch.randn(shape, generator=self.generator, device=self.execution.device)
@@ -121,9 +175,8 @@ class Trainer:
             num_siblings=recipe.num_siblings,
             learns=recipe.learns,
         )
-        device = self.execution.device
-        with torch.autocast(device, torch.bfloat16, enabled=self.execution.is_bf16):
-            return self._step(self.model, self.rollout.state, self.rollout.rows, draws, weights)
+        with self._autocast():
+            return self._step(self.model, rollout.state, rollout.rows, draws, weights)
 
     def _fit_heads(self, ended: Ended) -> None:
         if len(ended.accuracy):
@@ -144,11 +197,11 @@ def _backward(loss: Tensor) -> None:
 
 
 StepFunction = Callable[[Gram, LatentState, Rows, Tensor, Weights], StepLoss]
+Compilable = TypeVar("Compilable", bound=Callable[..., object])
 
 
-def _compiled(execution: Execution) -> StepFunction:
-    function: StepFunction = step_loss
+def _compiled(function: Compilable, execution: Execution) -> Compilable:
     if not execution.is_compiled:
         return function
-    compiled: StepFunction = torch.compile(function, dynamic=False)
+    compiled: Compilable = torch.compile(function, dynamic=False)
     return compiled

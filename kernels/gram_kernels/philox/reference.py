@@ -25,6 +25,8 @@ GUIDANCE_STREAM: Final = 0
 """Noise of the stochastic transitions."""
 LATENT_STREAM: Final = 1
 """The random initial latent state z_0."""
+INPUT_STREAM: Final = 2
+"""Noise in the unknown cells of the input."""
 
 _STREAM_SHIFT: Final = 24
 

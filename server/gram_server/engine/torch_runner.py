@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
+from gram_core.puzzles.base import BLANK
 from gram_core.solve import unit_tables
 from gram_core.state import LatentState, StepOutput
 from gram_kernels.verify import verify
@@ -189,6 +190,7 @@ class TorchRunner:
             self._embedding[rows],
             self._tables.noise(rows),
             None if adjacency is None else adjacency[rows],
+            self._tables.tokens[rows] == BLANK,
         )
 
     def _keep(self, state: LatentState, live: slice) -> None:
