@@ -17,7 +17,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.confirmation import confirmed, row_check
 from gram_core.model import answer
-from gram_core.puzzles.base import Encoded, Symmetry, Tokens
+from gram_core.puzzles.base import BLANK, Encoded, Symmetry, Tokens
 from gram_core.solve import unit_tables
 from gram_core.state import LatentState, NoiseKey
 from gram_core.views import through, view
@@ -168,7 +168,7 @@ class Recorder:
         check = row_check(task, _host(rows.givens)) if task.has_other_rules else None
         for step in range(depth):
             key = NoiseKey(rows.seed, rows.trajectory, torch.full_like(rows.seed, step))
-            output = self._advance(state, embedding, key, rows.adjacency)
+            output = self._advance(state, embedding, key, rows.adjacency, rows.givens == BLANK)
             state = output.state
             tokens = answer(output.logits, rows.givens, allows_blank=task.allows_blank)
             is_valid = verify(tokens, rows.givens, self._tables, adjacency=rows.adjacency).is_valid

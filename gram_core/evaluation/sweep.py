@@ -16,7 +16,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.confirmation import confirmed
 from gram_core.model import answer
-from gram_core.puzzles.base import Encoded, Symmetry, Tokens
+from gram_core.puzzles.base import BLANK, Encoded, Symmetry, Tokens
 from gram_core.solve import unit_tables
 from gram_core.state import LatentState, NoiseKey
 from gram_core.views import through, view
@@ -188,7 +188,9 @@ class Sweep:
 
     def _step(self, live: list[int]) -> list[tuple[int, Attempt]]:
         """Advance all rows and return those of the live ones that are through."""
-        output = self._advance(self._state, self._embedding, self._key, self._adjacency)
+        output = self._advance(
+            self._state, self._embedding, self._key, self._adjacency, self._givens == BLANK
+        )
         self._state.high.copy_(output.state.high)
         self._state.low.copy_(output.state.low)
         self._key.step.add_(1)

@@ -266,7 +266,14 @@ def _setting(text: str) -> tuple[str, object]:
     if name == "denoising":
         if not isinstance(read, dict):
             raise ConfigError("denoising", value, 'must be JSON, as {"noise": "fixed"}')
-        read = Denoising(**read)
+        read = _denoising_settings(read)
     if name == "depths":
         read = (Depths(until=1.0, num_steps=int(read)),)
     return name, read
+
+
+def _denoising_settings(values: dict[str, object]) -> Denoising:
+    try:
+        return Denoising(**values)  # type: ignore[arg-type]  # JSON values
+    except TypeError as error:
+        raise ConfigError("denoising", values, str(error)) from error

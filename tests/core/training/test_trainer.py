@@ -18,6 +18,7 @@ from gram_core.training.pools import Pool, PooledSource, make_pool, queens_solut
 from gram_core.training.probe import probe
 from gram_core.training.recipe import Depths, Recipe
 from gram_core.training.resume import load_run, save_run
+from gram_core.training.rollout import Rollout
 from gram_core.training.trainer import Execution, Trainer
 
 RECIPE = Recipe(
@@ -105,6 +106,7 @@ def test_winner_take_all_rows_share_their_puzzle() -> None:
     run = trainer(updates=3, recipe=replace(RECIPE, num_siblings=4, learns="best"))
     for _ in run.run():
         pass
+    assert isinstance(run.rollout, Rollout)
     givens = run.rollout.rows.givens.view(2, 4, 25)
     assert (givens == givens[:, :1]).all()
 
