@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -203,5 +203,4 @@ Compilable = TypeVar("Compilable", bound=Callable[..., object])
 def _compiled(function: Compilable, execution: Execution) -> Compilable:
     if not execution.is_compiled:
         return function
-    compiled: Compilable = torch.compile(function, dynamic=False)
-    return compiled
+    return cast("Compilable", torch.compile(function, dynamic=False))
