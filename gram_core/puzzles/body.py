@@ -3,7 +3,8 @@
 Knows JSON values and issues, and no puzzle.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import NoReturn, TypeGuard
 
 from gram_core.errors import Issue, PuzzleInvalid
@@ -20,14 +21,9 @@ def check_fields(body: object, *, puzzle: str, allowed: Collection[str]) -> Mapp
         refuse("body", f"must be a JSON object, not {describe(body)}")
     if "puzzle" in body and body["puzzle"] != puzzle:
         refuse("puzzle", f'must be "{puzzle}", not {describe(body["puzzle"])}')
-    known = sorted({"puzzle", *allowed})
-    unknown = [key for key in body if not isinstance(key, str) or key not in known]
-    raise_issues(
-        [
-            Issue(shown(key) or '""', f"is not a field of {puzzle}: {', '.join(known)}")
-            for key in unknown
-        ]
-    )
+    known = {"puzzle", *allowed}
+    detail = f"is not a field of {puzzle}: {', '.join(sorted(known))}"
+    raise_issues(Issue(shown(key) or '""', detail) for key in body if key not in known)
     return body
 
 
@@ -47,6 +43,27 @@ def read_list(value: object, field: str, *, max_items: int) -> Sequence[object]:
     if len(value) > max_items:
         refuse(field, f"has {len(value)} entries; at most {max_items} are possible")
     return value
+
+
+def read_pairs(values: Sequence[object], field: str, *, below: int) -> list[tuple[int, int]]:
+    """Return pairs of integers from 0 to below - 1, or refuse them."""
+    return [
+        (value[0], value[1])
+        if _is_pair(value, below)
+        else read_pair(value, f"{field}[{index}]", below=below)
+        for index, value in enumerate(values)
+    ]
+
+
+def _is_pair(value: object, below: int) -> TypeGuard[list[int]]:
+    # Of a large graph there are tens of thousands: names of fields are for what is refused.
+    return (
+        type(value) is list
+        and len(value) == 2
+        and type(value[0]) is type(value[1]) is int
+        and 0 <= value[0] < below
+        and 0 <= value[1] < below
+    )
 
 
 def read_pair(value: object, field: str, *, below: int) -> tuple[int, int]:
@@ -79,10 +96,13 @@ def refuse(
     raise PuzzleInvalid([Issue(field, detail, tuple(cells), rule)])
 
 
-def raise_issues(issues: Sequence[Issue]) -> None:
-    """Raise ``PuzzleInvalid`` when there are issues, with the first ``MAX_ISSUES`` of them."""
-    if issues:
-        raise PuzzleInvalid(issues[:MAX_ISSUES])
+def raise_issues(issues: Iterable[Issue]) -> None:
+    """Raise ``PuzzleInvalid`` when there are issues, with the first ``MAX_ISSUES`` of them.
+
+    No more than those are taken: whoever finds them as they are taken looks no further.
+    """
+    if found := list(islice(issues, MAX_ISSUES)):
+        raise PuzzleInvalid(found)
 
 
 def describe(value: object) -> str:

@@ -4,7 +4,7 @@ Knows vertices, edges and colours; does not know tokens, units or solving.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gram_core.errors import Issue
@@ -13,7 +13,7 @@ from gram_core.puzzles.body import (
     raise_issues,
     read_integer,
     read_list,
-    read_pair,
+    read_pairs,
     refuse,
     shown,
 )
@@ -79,20 +79,22 @@ def _read_listed(fields: Mapping[str, object]) -> Graph:
 
 
 def _read_edges(entries: Sequence[object], vertices: int) -> list[Edge]:
+    pairs = read_pairs(entries, "edges", below=vertices)
+    edges = [(one, other) if one < other else (other, one) for one, other in pairs]
+    raise_issues(_bad_edges(edges))
+    return edges
+
+
+def _bad_edges(edges: Sequence[Edge]) -> Iterator[Issue]:
     first_at: dict[Edge, int] = {}
-    issues = []
-    for index, entry in enumerate(entries):
-        one, other = read_pair(entry, f"edges[{index}]", below=vertices)
-        edge = (min(one, other), max(one, other))
-        first = first_at.setdefault(edge, index)
+    for index, (one, other) in enumerate(edges):
+        first = first_at.setdefault((one, other), index)
         if one == other:
             detail = f"joins vertex {one} to itself, so no colour is left for it"
-            issues.append(Issue(f"edges[{index}]", detail, ((one,),), f"edge {one}-{one}"))
+            yield Issue(f"edges[{index}]", detail, ((one,),), f"edge {one}-{one}")
         elif first != index:
-            detail = f"repeats edges[{first}]: {edge[0]}-{edge[1]}"
-            issues.append(Issue(f"edges[{index}]", detail, ((edge[0],), (edge[1],))))
-    raise_issues(issues)
-    return list(first_at)
+            detail = f"repeats edges[{first}]: {one}-{other}"
+            yield Issue(f"edges[{index}]", detail, ((one,), (other,)))
 
 
 def _read_fixed(value: object, vertices: int, colors: int) -> dict[int, int]:
@@ -109,9 +111,9 @@ def _read_fixed(value: object, vertices: int, colors: int) -> dict[int, int]:
     return fixed
 
 
-def _clashes(graph: ColoringGraph) -> list[Issue]:
+def _clashes(graph: ColoringGraph) -> Iterator[Issue]:
     color_of = dict(graph.fixed)
-    return [
+    return (
         Issue(
             "fixed",
             f"vertices {one} and {other} both have colour {color_of[one]}, but an edge joins them",
@@ -120,4 +122,4 @@ def _clashes(graph: ColoringGraph) -> list[Issue]:
         )
         for one, other in graph.edges
         if one in color_of and color_of[one] == color_of.get(other)
-    ]
+    )

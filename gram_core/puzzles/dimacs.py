@@ -3,12 +3,16 @@
 Knows lines and numbers; does not know colours.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gram_core.puzzles.body import read_text, refuse
 
 _FIELD = "dimacs"
 _MAX_TEXT = 1_000_000
+_SKIPPED = frozenset("cndvx")
+"""Comments, and values and places of vertices, which colouring does not use."""
 
 
 class Graph(NamedTuple):
@@ -17,6 +21,8 @@ class Graph(NamedTuple):
     vertices: int
     edges: list[tuple[int, int]]
     """Pairs with the smaller vertex first."""
+    names: Mapping[str, int] = MappingProxyType({})
+    """The vertices by how a text names them."""
 
 
 def read_dimacs(value: object, *, max_vertices: int) -> Graph:
@@ -24,9 +30,9 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
     text = read_text(value, _FIELD, max_length=_MAX_TEXT)
     graph: Graph | None = None
     for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        # c: comment; n, d, v, x: node values and geometry, which colouring does not use.
-        if not words or words[0] in ("c", "n", "d", "v", "x"):
+        # An empty line takes no more time than it must: a text may have a million of them.
+        words = line.split() if line else ()
+        if not words or words[0] in _SKIPPED:
             continue
         if words[0] == "p":
             graph = _read_problem(words, number, graph, max_vertices)
@@ -45,7 +51,8 @@ def _read_problem(words: list[str], line: int, graph: Graph | None, max_vertices
     if len(words) != 4 or words[1] not in ("edge", "edges", "col"):
         refuse(_FIELD, f"line {line} is not of the form: p edge VERTICES EDGES")
     # The number of edges is not held to: files differ in whether they count both directions.
-    return Graph(_read_number(words[2], line, low=1, high=max_vertices), [])
+    vertices = _read_number(words[2], line, low=1, high=max_vertices)
+    return Graph(vertices, [], {str(vertex + 1): vertex for vertex in range(vertices)})
 
 
 def _read_edge(words: list[str], line: int, graph: Graph | None) -> None:
@@ -53,11 +60,17 @@ def _read_edge(words: list[str], line: int, graph: Graph | None) -> None:
         refuse(_FIELD, f"line {line} comes before the problem line")
     if len(words) != 3:
         refuse(_FIELD, f"line {line} is not of the form: e VERTEX VERTEX")
-    one, other = (_read_number(word, line, low=1, high=graph.vertices) - 1 for word in words[1:])
+    one, other = _read_vertex(words[1], line, graph), _read_vertex(words[2], line, graph)
     if one == other:
         detail = f"line {line} joins vertex {one + 1} to itself, so no colour is left for it"
         refuse(_FIELD, detail, cells=[(one,)], rule=f"edge {one}-{one}")
-    graph.edges.append((min(one, other), max(one, other)))
+    graph.edges.append((one, other) if one < other else (other, one))
+
+
+def _read_vertex(word: str, line: int, graph: Graph) -> int:
+    """Return a vertex, counted from 0."""
+    known = graph.names.get(word)
+    return _read_number(word, line, low=1, high=graph.vertices) - 1 if known is None else known
 
 
 def _read_number(word: str, line: int, *, low: int, high: int) -> int:

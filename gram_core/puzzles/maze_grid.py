@@ -116,11 +116,8 @@ def format_maze(maze: MazeGrid) -> str | list[str]:
 
 def _without_empty_ends(lines: list[str]) -> list[str]:
     """Drop empty lines before and after the drawing; a line of spaces is a row of free cells."""
-    while lines and not lines[0]:
-        lines = lines[1:]
-    while lines and not lines[-1]:
-        lines = lines[:-1]
-    return lines
+    filled = [number for number, line in enumerate(lines) if line]
+    return lines[filled[0] : filled[-1] + 1] if filled else []
 
 
 def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
@@ -130,15 +127,13 @@ def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
     if not 1 <= columns <= MAX_SIDE:
         refuse("grid[0]", f"has {columns} cells; a row has 1 to {MAX_SIDE}")
     raise_issues(
-        [
-            Issue(f"grid[{row}]", f"has {len(line)} cells; row 0 of this maze has {columns}")
-            for row, line in enumerate(lines)
-            if len(line) != columns
-        ]
+        Issue(f"grid[{row}]", f"has {len(line)} cells; row 0 of this maze has {columns}")
+        for row, line in enumerate(lines)
+        if len(line) != columns
     )
     drawn = "".join(lines)
-    raise_issues([_bad_cell(drawn, at, columns) for at in range(len(drawn)) if _is_bad(drawn[at])])
-    raise_issues([issue for mark in _NOUNS for issue in _miscounted(drawn, mark, columns)])
+    raise_issues(_bad_cell(drawn, at, columns) for at in range(len(drawn)) if _is_bad(drawn[at]))
+    raise_issues(issue for mark in _NOUNS for issue in _miscounted(drawn, mark, columns))
     return make_maze("".join(_CELLS[character] for character in drawn), columns, form)
 
 

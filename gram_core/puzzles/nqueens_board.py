@@ -4,7 +4,7 @@ Knows rows and columns; does not know tokens, units or solving.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from gram_core.puzzles.body import (
     raise_issues,
     read_integer,
     read_list,
-    read_pair,
+    read_pairs,
     read_text,
     refuse,
 )
@@ -96,18 +96,17 @@ def lines_of(size: int, row: int, column: int) -> tuple[tuple[str, int], ...]:
 
 def _read_queens(value: object, size: int) -> QueensBoard:
     entries = read_list(value, "queens", max_items=size * size)
-    queens = [
-        read_pair(entry, f"queens[{index}]", below=size) for index, entry in enumerate(entries)
-    ]
+    queens = read_pairs(entries, "queens", below=size)
+    raise_issues(_repeated(queens))
+    return QueensBoard(size=size, queens=tuple(sorted(queens)), form=Form.QUEENS)
+
+
+def _repeated(queens: Sequence[Square]) -> Iterator[Issue]:
     seen: dict[Square, int] = {}
-    issues = []
     for index, queen in enumerate(queens):
         first = seen.setdefault(queen, index)
         if first != index:
-            detail = f"stands on the square of queens[{first}]"
-            issues.append(Issue(f"queens[{index}]", detail, (queen,)))
-    raise_issues(issues)
-    return QueensBoard(size=size, queens=tuple(sorted(queens)), form=Form.QUEENS)
+            yield Issue(f"queens[{index}]", f"stands on the square of queens[{first}]", (queen,))
 
 
 def _read_grid(value: object) -> QueensBoard:
@@ -127,14 +126,12 @@ def _read_lines(lines: Sequence[str], form: Form) -> QueensBoard:
         refuse("grid", f"has {size} rows; a board has 1 to {MAX_SIZE}")
     rows = ["".join(line.split()) for line in lines]
     raise_issues(
-        [
-            Issue(f"grid[{index}]", f"has {len(row)} squares; a board of {size} rows has {size}")
-            for index, row in enumerate(rows)
-            if len(row) != size
-        ]
+        Issue(f"grid[{index}]", f"has {len(row)} squares; a board of {size} rows has {size}")
+        for index, row in enumerate(rows)
+        if len(row) != size
     )
     squares = [(row, column) for row in range(size) for column in range(size)]
-    raise_issues([issue for square in squares for issue in _bad_square(rows, square)])
+    raise_issues(issue for square in squares for issue in _bad_square(rows, square))
     queens = tuple(square for square in squares if rows[square[0]][square[1]] in _QUEENS)
     return QueensBoard(size=size, queens=queens, form=form)
 
@@ -151,17 +148,15 @@ def _bad_square(rows: Sequence[str], square: Square) -> list[Issue]:
     return [Issue(f"grid[{row}]", detail, (square,))]
 
 
-def _attacks(board: QueensBoard) -> list[Issue]:
-    on_line: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for index, (row, column) in enumerate(board.queens):
+def _attacks(board: QueensBoard) -> Iterator[Issue]:
+    on_line: dict[tuple[str, int], list[Square]] = defaultdict(list)
+    # A few times as many queens as there may be say well enough what is wrong.
+    for row, column in board.queens[: 4 * board.size]:
         for line in lines_of(board.size, row, column):
-            on_line[line].append(index)
-    issues = []
-    for (kind, number), indices in on_line.items():
-        if len(indices) > 1:
-            cells = tuple(board.queens[index] for index in indices)
+            on_line[line].append((row, column))
+    for (kind, number), cells in on_line.items():
+        if len(cells) > 1:
             squares = " and ".join(f"({row}, {column})" for row, column in cells)
             field = "queens" if board.form is Form.QUEENS else "grid"
             detail = f"the queens on {squares} attack each other on {kind} {number}"
-            issues.append(Issue(field, detail, cells, f"{kind} {number}"))
-    return issues
+            yield Issue(field, detail, tuple(cells), f"{kind} {number}")

@@ -102,11 +102,9 @@ def _read_rows(value: Sequence[object]) -> SudokuGrid:
 
 def _check_row_lengths(rows: Iterable[Sequence[object]], size: int) -> None:
     raise_issues(
-        [
-            Issue(f"grid[{number}]", f"has {len(row)} cells; every row of this board has {size}")
-            for number, row in enumerate(rows)
-            if len(row) != size
-        ]
+        Issue(f"grid[{number}]", f"has {len(row)} cells; every row of this board has {size}")
+        for number, row in enumerate(rows)
+        if len(row) != size
     )
 
 
@@ -121,16 +119,14 @@ def _make_grid(cells: Sequence[object], size: int, form: Form) -> SudokuGrid:
     read = _read_number if form is Form.LISTS else _read_character
     digits = [read(cell, size) for cell in cells]
     raise_issues(
-        [
-            Issue(
-                "grid" if form is Form.STRING else f"grid[{position // size}]",
-                f"row {position // size}, column {position % size} holds "
-                f"{describe(cells[position])}; {_allowed(size, form)}",
-                (divmod(position, size),),
-            )
-            for position, digit in enumerate(digits)
-            if digit == _BAD
-        ]
+        Issue(
+            "grid" if form is Form.STRING else f"grid[{position // size}]",
+            f"row {position // size}, column {position % size} holds "
+            f"{describe(cells[position])}; {_allowed(size, form)}",
+            (divmod(position, size),),
+        )
+        for position, digit in enumerate(digits)
+        if digit == _BAD
     )
     return SudokuGrid(size=size, cells=tuple(digits), form=form)
 

@@ -31,7 +31,7 @@ SNIFFED_MEDIA_TYPES = (
     "application/octet-stream",
 )
 
-MAX_INLINE_BYTES = 16 << 10
+MAX_INLINE_BYTES = 4 << 10
 """Larger bodies are parsed in a thread, so that the event loop goes on."""
 
 
@@ -102,7 +102,8 @@ async def read_bytes(request: Request, http: HttpConfig) -> bytes:
 async def _read_within(request: Request, max_bytes: int) -> bytes:
     too_large = BodyTooLarge(f"the body is larger than {max_bytes} bytes")
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
+    # A number of twenty digits is no length, and one of five thousand is none that Python reads.
+    if declared.isdecimal() and (len(declared) >= 20 or int(declared) > max_bytes):
         raise too_large
     chunks, size = [], 0
     async for chunk in request.stream():

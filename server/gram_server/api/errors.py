@@ -156,7 +156,7 @@ async def _handle_http(request: Request, error: Exception) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "internal")
     problem = Problem(
         type=CATALOGUE[code],
-        detail=f"{request.method} {request.url.path}: {str(error.detail).lower()}",
+        detail=f"{request.method} {request.scope['path'][:80]}: {str(error.detail).lower()}",
     )
     headers = dict(error.headers or {})
     if allowed := _methods_of(request):

@@ -25,6 +25,7 @@ from gram_server.api.openapi import (
     problems,
 )
 from gram_server.api.parameters import (
+    LAST_EVENT,
     PAGE_SIZE,
     job_parameters,
     page_parameters,
@@ -44,10 +45,10 @@ from gram_server.errors import (
 from gram_server.job import Event, EventKind, JobRecord, JobState
 from gram_server.logs import also_logged_with
 
-LAST_EVENT_HEADER = "Last-Event-ID"
 GREETING = b"retry: 1000\n\n"
 """Opens a stream at once, though the first event may be long in coming."""
-MAX_EVENT_ID = 2**53
+MAX_ID_CHARS = 64
+"""No id of a job is as long."""
 
 
 def jobs_router(context: Context) -> APIRouter:
@@ -171,17 +172,7 @@ def _add_events(router: APIRouter, context: Context) -> None:
             200: {"content": SOLVE_STREAM},
             204: {"description": "Nothing came after that event, and nothing will."},
         },
-        openapi_extra={
-            "parameters": [
-                {
-                    "name": LAST_EVENT_HEADER,
-                    "in": "header",
-                    "required": False,
-                    "description": "Go on after the event of this id.",
-                    "schema": {"type": "integer", "minimum": 0, "maximum": MAX_EVENT_ID},
-                }
-            ]
-        },
+        openapi_extra={"parameters": [LAST_EVENT.document()]},
     )
     async def follow_job(job_id: str, request: Request) -> Response:
         """Stream what happens to a job as server-sent events, from the start or where one left.
@@ -222,6 +213,8 @@ async def _submit(context: Context, request: Request, submission: Submission) ->
 
 async def _owned(context: Context, request: Request, job_id: str) -> JobRecord:
     """Return a job that the caller may see; any other looks as if it were not there."""
+    if len(job_id) > MAX_ID_CHARS:
+        raise JobNotFound(f"no job {job_id[:MAX_ID_CHARS]}…")
     record = await context.store.get(job_id)
     owner = record.job.owner
     if owner is None or (owner != owner_of(request.scope) and not is_admin(request.scope)):
@@ -231,10 +224,10 @@ async def _owned(context: Context, request: Request, job_id: str) -> JobRecord:
 
 
 def _read_last_event(request: Request) -> int:
-    text = request.headers.get(LAST_EVENT_HEADER, "0")
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > MAX_EVENT_ID:
-        raise ParameterInvalid("must be the id of an event", field=LAST_EVENT_HEADER)
-    return int(text)
+    texts = request.headers.getlist(LAST_EVENT.name)
+    if len(texts) > 1:
+        raise ParameterInvalid(f"{LAST_EVENT.name} is given more than once", field=LAST_EVENT.name)
+    return int(LAST_EVENT.read(texts[0])) if texts else 0
 
 
 async def _events(

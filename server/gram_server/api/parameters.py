@@ -18,6 +18,7 @@ from gram_server.job import (
     MAX_SEED,
     PRIORITY_CLASSES,
 )
+from gram_server.jobs.entry import PLACE_PATTERN
 from gram_server.settings import HttpConfig, Settings
 
 Value = int | bool | str
@@ -35,13 +36,15 @@ MIN_TRAJECTORIES = 16
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
 
+LAST_EVENT_HEADER = "Last-Event-ID"
+
 _INTEGER = re.compile(r"[0-9]{1,19}")
 _MAX_NAME = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One query parameter; an integer with choices takes either."""
+    """One query parameter, or header; an integer with choices takes either."""
 
     name: str
     kind: Literal["integer", "boolean", "string"]
@@ -50,6 +53,9 @@ class Parameter:
     minimum: int = 1
     maximum: int = 0
     choices: tuple[str, ...] = ()
+    pattern: str = ""
+    """What a string looks like; empty for any."""
+    where: Literal["query", "header"] = "query"
 
     def read(self, text: str) -> Value:
         """Return the value a text stands for; raise ``ParameterInvalid``."""
@@ -61,6 +67,8 @@ class Parameter:
             return self._choose(text, self.choices)
         if not 0 < len(text) <= _MAX_NAME:
             raise self._refuse(f"must have 1 to {_MAX_NAME} characters")
+        if self.pattern and not re.fullmatch(self.pattern, text):
+            raise self._refuse(f"is not of its form: {text[:40]!a}")
         return text
 
     def document(self) -> dict[str, object]:
@@ -74,11 +82,13 @@ class Parameter:
             schema["enum"] = list(self.choices)
         elif self.kind == "string":
             schema |= {"minLength": 1, "maxLength": _MAX_NAME}
+            if self.pattern:
+                schema["pattern"] = f"^{self.pattern}$"
         if self.default is not None:
             schema["default"] = self.default
         return {
             "name": self.name,
-            "in": "query",
+            "in": self.where,
             "required": False,
             "description": self.description,
             "schema": schema,
@@ -101,6 +111,14 @@ class Parameter:
         return ParameterInvalid(f"{self.name} {reason}", field=self.name)
 
 
+LAST_EVENT = Parameter(
+    name=LAST_EVENT_HEADER,
+    kind="integer",
+    where="header",
+    minimum=0,
+    maximum=2**53,
+    description="Go on after the event of this id.",
+)
 SEED = Parameter(
     name="seed",
     kind="integer",
@@ -271,6 +289,7 @@ def page_parameters() -> tuple[Parameter, ...]:
         Parameter(
             name="cursor",
             kind="string",
+            pattern=PLACE_PATTERN,
             description="Where to go on: the `cursor` of the part before.",
         ),
     )

@@ -122,6 +122,10 @@ def accepted_event(job: Job) -> Event:
     return Event(kind=EventKind.ACCEPTED, data=data)
 
 
+PLACE_PATTERN = "[0-9]{15}-[0-9a-f]{32}"
+"""What ``place`` makes of a job that came by HTTP."""
+
+
 def place(job: Job) -> str:
     """Return the job's place in its owner's list: later jobs have greater ones."""
     return f"{round(job.submitted_s * 1e3):015d}-{job.id}"
