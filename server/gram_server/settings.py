@@ -146,6 +146,8 @@ class EngineConfig:
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""
         _require_positive(self, "hang_s")
+        is_named = bool(self.worker_metrics_host)
+        _require(is_named, "worker_metrics_host", self.worker_metrics_host, "is no address")
         _require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
         port = self.worker_metrics_port or 0
         _require(0 <= port <= 65535, "worker_metrics_port", port, "must be 0 .. 65535")

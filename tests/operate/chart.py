@@ -21,9 +21,11 @@ def example(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((CHART / f"examples/values-{name}.yaml").read_text()))
 
 
-def rendered_texts(values: Mapping[str, Any], release: str = RELEASE) -> dict[str, str]:
+def rendered_texts(
+    values: Mapping[str, Any], release: str = RELEASE, folder: Path = CHART
+) -> dict[str, str]:
     """Return what each template makes of values, which the chart's schema accepts."""
-    with helm_python.Chart.load(CHART) as chart:
+    with helm_python.Chart.load(folder) as chart:
         return chart.render(dict(values), name=release, namespace="puzzles")
 
 

@@ -96,3 +96,13 @@ annotations:
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+
+{{/* Takes the strategy of the values. Recreate allows no part of the default beside it. */}}
+{{- define "gram.strategy" -}}
+{{- $type := default "RollingUpdate" .type -}}
+type: {{ $type }}
+{{- if and (eq $type "RollingUpdate") .rollingUpdate }}
+rollingUpdate:
+  {{- toYaml .rollingUpdate | nindent 2 }}
+{{- end }}
+{{- end }}
