@@ -18,6 +18,7 @@ from gram_server.api import (
     KeyFile,
     Observation,
     RequestId,
+    Stopping,
     add_error_handlers,
     catalog_router,
     document_builder,
@@ -114,6 +115,7 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     add_error_handlers(app)
     keys = context.settings.http.keys
     app.add_middleware(Access, keys=None if keys is None else KeyFile(Path(keys)))
+    app.add_middleware(Stopping, lifecycle=context.lifecycle)
     app.add_middleware(Observation, tracer=context.tracer)
     app.add_middleware(RequestId)
     app.openapi = document_builder(app)  # type: ignore[method-assign]  # FastAPI's documented way

@@ -1,5 +1,6 @@
 """The worker process beside the API: its socket, its heartbeat file and its command line."""
 
+import asyncio
 import shutil
 import sys
 import tempfile
@@ -12,8 +13,8 @@ from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import EngineConfig, Settings
 from gram_server.supervisor import Patience, Supervisor
 
-STOP_MARGIN_S = 5.0
-"""What a worker may take beyond its drain time before it is killed."""
+STOP_S = 1.0
+"""What a worker that has nothing left to do may take to end before it is killed."""
 
 
 class ChildWorker:
@@ -24,12 +25,11 @@ class ChildWorker:
         self._folder = Path(tempfile.mkdtemp(prefix="gram-"))
         socket, heartbeat = self._folder / "link.sock", self._folder / "heartbeat"
         self._link = LinkServer(store, socket)
+        self._stopping: asyncio.Task[None] | None = None
         self.supervisor = Supervisor(
             worker_command(settings, link=socket, heartbeat=heartbeat),
             read_beat=lambda: read_heartbeat(heartbeat),
-            patience=Patience(
-                hang_s=settings.engine.hang_s, stop_s=settings.engine.drain_s + STOP_MARGIN_S
-            ),
+            patience=Patience(hang_s=settings.engine.hang_s, stop_s=STOP_S),
         )
 
     async def start(self) -> None:
@@ -37,8 +37,17 @@ class ChildWorker:
         await self._link.start()
         await self.supervisor.start()
 
+    def begin_stop(self) -> "asyncio.Task[None]":
+        """Tell the worker to end, which takes a moment, and clean up."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop())
+        return self._stopping
+
     async def stop(self) -> None:
-        """Let the worker finish, and clean up."""
+        """End the worker, which has nothing left to do, and clean up."""
+        await self.begin_stop()
+
+    async def _stop(self) -> None:
         await self.supervisor.stop()
         await self._link.close()
         self.clean_up()

@@ -1,7 +1,7 @@
 """Runs the API process under uvicorn, and ends it without losing a request.
 
 The first SIGTERM or SIGINT drains: not ready at once, then no new work, and the process ends with
-status 0 when the last accepted request has its answer. The second ends it at once.
+status 0 when accepted work is done or given up. The second ends it at once.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import socket
-import time
+from contextvars import copy_context
 from types import FrameType
 
 import uvicorn
@@ -19,15 +19,13 @@ from starlette.types import ASGIApp
 from gram_server.api import Context, MetricsPort
 from gram_server.app import create_app
 from gram_server.child import ChildWorker
+from gram_server.drain import Drain
 from gram_server.http_protocol import patient_protocol
 from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
 from gram_server.tracing import open_tracer
 
-POLL_S = 0.02
-"""How often a draining server looks whether it is done."""
-
-CLOSE_MARGIN_S = 5.0
+CLOSE_MARGIN_S = 1
 """What open connections may take to end once every answer was made."""
 
 logger = logging.getLogger(__name__)
@@ -49,6 +47,7 @@ class DrainingServer(uvicorn.Server):
         self._context = context
         self._child = child
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._own = copy_context()
         self._drain_task: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -73,23 +72,16 @@ class DrainingServer(uvicorn.Server):
         if self._loop is None:
             self.should_exit = True
         else:
-            self._loop.call_soon_threadsafe(self._start_drain, sig)
+            # Not in the context of the request that the signal came upon: its ids are not ours.
+            self._loop.call_soon_threadsafe(self._start_drain, sig, context=self._own)
 
     def _start_drain(self, sig: int) -> None:
         self._drain_task = asyncio.create_task(self._drain(sig))
 
     async def _drain(self, sig: int) -> None:
-        settings, lifecycle = self._context.settings, self._context.lifecycle
-        logger.info("%s: draining %d requests", signal.Signals(sig).name, len(lifecycle.inflight))
-        await asyncio.sleep(settings.http.drain_delay_s)
-        lifecycle.is_closed = True
-        give_up_s = time.monotonic() + settings.engine.drain_s
-        # Requests end in many places; a look now and then is simpler than a word from each.
-        while lifecycle.inflight and time.monotonic() < give_up_s:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)
-        if lifecycle.inflight:
-            logger.warning("%d requests are given up", len(lifecycle.inflight))
-            await self._context.store.close()
+        await Drain(self._context).run(signal.Signals(sig).name)
+        if self._child is not None:
+            self._child.begin_stop()
         self.should_exit = True
 
 
@@ -125,5 +117,5 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=round(CLOSE_MARGIN_S),
+        timeout_graceful_shutdown=CLOSE_MARGIN_S,
     )

@@ -13,6 +13,7 @@ from gram_server.api.openapi import document_builder
 from gram_server.api.page import page_router
 from gram_server.api.request_id import RequestId
 from gram_server.api.solve import solve_router
+from gram_server.api.stopping import Stopping
 
 __all__ = [
     "Access",
@@ -23,6 +24,7 @@ __all__ = [
     "MetricsPort",
     "Observation",
     "RequestId",
+    "Stopping",
     "add_error_handlers",
     "catalog_router",
     "document_builder",

@@ -49,6 +49,8 @@ class Account:
         self.outcome = "failed"
         if record.state is JobState.FAILED and record.error is not None:
             raise JobFailed(f"{record.error.code}: {record.error.detail}")
+        if record.state is JobState.CANCELLED and self.context.lifecycle.has_given_up:
+            raise JobInterrupted("the server stopped before the job was done")
         if record.state is JobState.CANCELLED:
             self.outcome = "cancelled"
             raise JobFailed("the job was cancelled")

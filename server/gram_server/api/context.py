@@ -1,5 +1,6 @@
 """What the routes share: the store, the metrics, and where the process stands in its life."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,8 +22,14 @@ class Lifecycle:
     """Takes no new work; follows ``is_draining``."""
     was_ready: bool = False
     """Was ready at least once."""
+    has_given_up: bool = False
+    """The time of the drain is over: what is not done is cancelled."""
     inflight: set[str] = field(default_factory=set)
     """Ids of accepted jobs whose request has no answer yet."""
+    unread: set[str] = field(default_factory=set)
+    """Ids of jobs that ended during the drain, or will, and whose end nobody has seen."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when whoever looks on at a job is to go: it ends elsewhere, or not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from gram_core.errors import CoreError, Issue, PuzzleInvalid
 from gram_server.api.request_id import HEADER, request_id_of
 from gram_server.errors import (
     JobInterrupted,
+    LinkClosed,
     NotReady,
     QueueFull,
     ServerError,
@@ -118,6 +119,8 @@ class Problem:
 
 def problem_of(error: Exception) -> Problem:
     """Return the problem that an error is to its caller."""
+    if isinstance(error, LinkClosed):
+        error = NotReady("the server is stopping")
     kind = CATALOGUE.get(getattr(error, "code", ""), CATALOGUE["internal"])
     if isinstance(error, PuzzleInvalid):
         return Problem(type=kind, detail=str(error), issues=error.issues)

@@ -10,7 +10,13 @@ from gram_core.puzzles import families
 from gram_server.api.access import is_admin, owner_of
 from gram_server.api.answer import CLIENT_CLOSED_REQUEST, count_refusal
 from gram_server.api.context import Context
-from gram_server.api.disconnect import ClientLeft, run_while_connected
+from gram_server.api.disconnect import (
+    ClientLeft,
+    Released,
+    followed,
+    run_until_released,
+    run_while_connected,
+)
 from gram_server.api.enqueue import enqueue
 from gram_server.api.errors import problem_of
 from gram_server.api.job_schemas import JobDocument, JobPage
@@ -38,6 +44,8 @@ from gram_server.api.submission import KEY_HEADER, Submission, read_submission
 from gram_server.errors import (
     JobFailed,
     JobNotFound,
+    LinkClosed,
+    NotReady,
     ParameterInvalid,
     ServerError,
     UserError,
@@ -137,11 +145,17 @@ def _add_get(router: APIRouter, context: Context) -> None:
         record = await _owned(context, request, job_id)
         wait_s = int(values.get("wait", 0))
         if wait_s and not record.state.is_final:
-            waiting = context.store.wait(job_id, timeout_s=wait_s)
+            waiting = run_until_released(
+                context.store.wait(job_id, timeout_s=wait_s), context.lifecycle.released
+            )
             try:
                 record = await run_while_connected(waiting, request.receive)
             except ClientLeft:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except (Released, LinkClosed):
+                record = await context.store.get(job_id)
+        if record.state.is_final:
+            context.lifecycle.unread.discard(job_id)
         return json_response(document(context, record))
 
 
@@ -235,12 +249,16 @@ async def _events(
 ) -> AsyncGenerator[bytes]:
     last = after
     try:
-        async for event in context.store.events(job_id, after=after):
+        events = context.store.events(job_id, after=after)
+        async for event in followed(events, context.lifecycle.released):
             last = event.id
             yield await _format(context, request, job_id, event)
-    except ServerError as error:
+            if event.kind.is_final:
+                context.lifecycle.unread.discard(job_id)
+    except (Released, ServerError) as error:
         # The server stops, or lost its queue: the stream can be taken up again from here.
-        problem = problem_of(error).document(request_id_of(request.scope))
+        told = error if isinstance(error, ServerError) else NotReady("the server is stopping")
+        problem = problem_of(told).document(request_id_of(request.scope))
         yield format_event(EventKind.ERROR, problem, number=last)
 
 

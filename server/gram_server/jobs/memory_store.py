@@ -116,13 +116,19 @@ class MemoryStore:
             workers=tuple(report for report in reports if report is not None),
         )
 
+    def open_jobs(self) -> Sequence[Job]:
+        """Return the unfinished jobs: nobody else keeps them."""
+        return [entry.job for entry in self._ledger.unfinished()]
+
     async def close(self) -> None:
-        """Let go of everything; waiting callers see ``LinkClosed``."""
+        """Let go of everything; waiting callers see ``LinkClosed``, and workers a cancellation."""
         self._is_closed = True
         for timer in self._timers.values():
             timer.cancel()
         for entry in self._ledger.unfinished():
             self._announce(entry)
+            if worker := self._workers.get(entry.worker or ""):
+                worker.tell_cancelled(entry.job.id)
         self._announce_arrival()
 
     def connect(self, worker: str) -> "MemoryWorker":
@@ -190,6 +196,9 @@ class MemoryStore:
     def _lose(self, worker: str) -> None:
         """Take back what a worker held when it went away."""
         self._workers.pop(worker, None)
+        if self._is_closed:
+            # There is nobody left to take them.
+            return
         again = []
         for entry in self._ledger.held_by(worker):
             ids = entry.job.log_ids

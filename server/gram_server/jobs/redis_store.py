@@ -205,6 +205,10 @@ class RedisStore:
             workers=tuple(load_report(from_bytes(report)) for report in reports),
         )
 
+    def open_jobs(self) -> Sequence[Job]:
+        """Return none: Redis keeps them."""
+        return ()
+
     async def close(self) -> None:
         """Let go of everything; waiting callers see ``LinkClosed``."""
         self._is_closed = True

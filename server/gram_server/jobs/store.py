@@ -124,6 +124,10 @@ class JobStore(Protocol):
         """Return what the queue holds now."""
         ...
 
+    def open_jobs(self) -> Sequence[Job]:
+        """Return the unfinished jobs, batches included, that are lost with this process."""
+        ...
+
     async def close(self) -> None:
         """Let go of everything; waiting callers see ``LinkClosed``."""
         ...

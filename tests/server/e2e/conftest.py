@@ -28,6 +28,7 @@ class Server:
     lines: list[dict[str, str]] = field(default_factory=list)
     talk: list[str] = field(default_factory=list)
     url: str = ""
+    reader: threading.Thread = field(init=False)
     ready_after_s: float = 0.0
     ready_cpu_s: float = 0.0
 
@@ -151,7 +152,8 @@ def start_server(checkpoint: Path) -> Iterator[Start]:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         server = Server(process)
         servers.append(server)
-        threading.Thread(target=server.read_log, daemon=True).start()
+        server.reader = threading.Thread(target=server.read_log, daemon=True)
+        server.reader.start()
         server.wait_ready()
         return server
 

@@ -1,0 +1,96 @@
+"""Ends what an API process has accepted, within one time limit, and says what is lost.
+
+Accepted work is every request that waits for its answer, as a whole or as a stream, and every job
+that would be lost with the process because nobody else keeps it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from gram_server.api import Context
+from gram_server.errors import ServerError
+from gram_server.job import Job
+
+POLL_S = 0.02
+"""How often a draining server looks whether it is done."""
+
+READ_S = 5.0
+"""How long the results of jobs that ended during the drain are kept for whoever asks for them."""
+
+CANCEL_S = 0.5
+"""What the store may take to cancel the jobs of requests that are given up."""
+
+logger = logging.getLogger(__name__)
+
+
+class Drain:
+    """Waits for accepted work until its time is over."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lifecycle = context.lifecycle
+        self._limit_s = context.settings.engine.drain_s
+
+    async def run(self, cause: str) -> None:
+        """Return once nothing is left to do or to read, or what is left has been given up."""
+        inflight = self._lifecycle.inflight
+        logger.info(
+            "%s: draining %d requests and %d jobs", cause, len(inflight), len(self._lone_jobs())
+        )
+        await asyncio.sleep(self._context.settings.http.drain_delay_s)
+        end_s = time.monotonic() + self._limit_s
+        self._lifecycle.is_closed = True
+        if not self._context.store.open_jobs():
+            # Whoever looks on sees the jobs end elsewhere, and can go there now.
+            self._lifecycle.released.set()
+        await self._wait_while(self._has_work, end_s)
+        if self._has_work():
+            await self._give_up()
+            return
+        await self._wait_while(self._has_unread, min(end_s, time.monotonic() + READ_S))
+        if self._has_unread():
+            logger.warning("the results of %d jobs were not read", len(self._lifecycle.unread))
+
+    def _has_work(self) -> bool:
+        open_jobs = self._context.store.open_jobs()
+        self._lifecycle.unread.update(
+            job.id for job in open_jobs if job.owner is not None and job.batch is None
+        )
+        return bool(self._lifecycle.inflight or open_jobs)
+
+    def _has_unread(self) -> bool:
+        return bool(self._lifecycle.unread)
+
+    async def _wait_while(self, condition: Callable[[], bool], end_s: float) -> None:
+        # Work ends in many places; a look now and then is simpler than a word from each.
+        while condition() and time.monotonic() < end_s:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+
+    async def _give_up(self) -> None:
+        """Cancel what is left where it is worked on, and answer whoever waits for it."""
+        inflight, lost = list(self._lifecycle.inflight), len(self._lone_jobs())
+        if inflight:
+            logger.warning("%d requests are given up after %g s", len(inflight), self._limit_s)
+        if lost:
+            logger.error("%d jobs are lost: not done after %g s", lost, self._limit_s)
+        self._lifecycle.has_given_up = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_S):
+                await asyncio.gather(*(self._cancel(job_id) for job_id in inflight))
+        self._lifecycle.released.set()
+        await self._context.store.close()
+
+    async def _cancel(self, job_id: str) -> None:
+        try:
+            await self._context.store.cancel(job_id)
+        except ServerError as error:
+            logger.warning("job=%s goes on though nobody waits: %s", job_id, error)
+
+    def _lone_jobs(self) -> list[Job]:
+        """Return the jobs that end with this process and that no request waits for."""
+        waited_for = self._lifecycle.inflight
+        open_jobs = self._context.store.open_jobs()
+        return [job for job in open_jobs if not job.num_parts and job.id not in waited_for]
