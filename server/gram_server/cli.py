@@ -281,8 +281,19 @@ def key(name: str, scopes: tuple[str, ...], **limits: Any) -> None:
     digest = hashlib.sha256(token.encode()).hexdigest()
     entry = {"name": name, "sha256": digest, "scopes": list(scopes)}
     entry |= {field: value for field, value in limits.items() if value is not None}
+    _check_entry(entry)
     click.echo(json.dumps(entry))
     click.echo(f"the key, which is kept nowhere: {token}", err=True)
+
+
+def _check_entry(entry: dict[str, object]) -> None:
+    """Refuse an entry that a server would."""
+    from gram_server.api.keys import read_key
+
+    try:
+        read_key(entry)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _with_letters(flags: dict[str, Any], work: Callable[[Any], Awaitable[object]]) -> None:

@@ -175,10 +175,13 @@ def _key_file(settings: Settings) -> Iterator[Finding]:
     from gram_server.api import KeyFile
 
     try:
-        KeyFile(Path(settings.http.keys))
+        faults = KeyFile(Path(settings.http.keys)).faults
     except (ServerError, OSError, ValueError) as error:
         yield Finding("keys", "failed", f"{settings.http.keys}: {error}")
-    else:
+        return
+    for fault in faults:
+        yield Finding("keys", "failed", f"{settings.http.keys}: {fault}")
+    if not faults:
         yield Finding("keys", "ok", f"{settings.http.keys} can be read")
 
 

@@ -10,18 +10,16 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gram_server.api.errors import problem_of
+from gram_server.api.keys import Key, read_key
 from gram_server.api.request_id import request_id_of
 from gram_server.errors import ConfigError, KeyInvalid, KeyMissing, ScopeMissing, UserError
 
-SCOPES = ("solve", "jobs", "admin")
 ANY = ""
 """What a path needs that every key opens."""
 PUBLIC = ("/livez", "/readyz", "/startupz", "/problems", "/page")
@@ -44,25 +42,14 @@ LOOK_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """An API key, as the server knows it."""
-
-    name: str
-    """Whose jobs are whose; two keys may share it, while one replaces the other."""
-    sha256: str
-    scopes: frozenset[str]
-    trajectories_per_s: float | None = None
-    """What the owner may ask for on average; None for no limit."""
-    expires_s: float | None = None
-
-
 class KeyFile:
     """The keys in a file."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file; raise ``ConfigError`` where it cannot be used."""
+        """Read the file; raise ``ConfigError`` where no key in it can be used."""
         self._path = path
+        self.faults: Sequence[str] = ()
+        """What is wrong with entries that were left out."""
         self._keys, self._written_ns = self._read()
         self._looked_s = time.monotonic()
 
@@ -92,10 +79,15 @@ class KeyFile:
     def _read(self) -> tuple[Sequence[Key], int]:
         try:
             written_ns = self._path.stat().st_mtime_ns
-            entries = json.loads(self._path.read_text("utf-8"))["keys"]
-            return [_key(entry) for entry in entries], written_ns
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            entries = list(json.loads(self._path.read_text("utf-8"))["keys"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError("keys", str(self._path), f"cannot be read: {error!r}") from error
+        keys, self.faults = _read_entries(entries)
+        for fault in self.faults:
+            logger.error("an API key is left out: %s", fault)
+        if entries and not keys:
+            raise ConfigError("keys", str(self._path), f"has no usable key: {self.faults[0]}")
+        return keys, written_ns
 
 
 class Access:
@@ -172,27 +164,13 @@ def _is_unknown(error: UserError) -> bool:
     return isinstance(error, KeyMissing | KeyInvalid)
 
 
-def _key(entry: Mapping[str, object]) -> Key:
-    unknown = set(entry) - {"name", "sha256", "scopes", "trajectories_per_s", "expires"}
-    scopes = frozenset(str(scope) for scope in _list(entry["scopes"]))
-    digest, name = str(entry["sha256"]).lower(), str(entry["name"])
-    if unknown or not scopes or not scopes <= set(SCOPES):
-        raise ValueError(f"key {name!r}: unknown fields or scopes")
-    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-        raise ValueError(f"key {name!r}: sha256 is no digest")
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"key {name!r}: a name has letters, digits, - and _")
-    rate, expires = entry.get("trajectories_per_s"), entry.get("expires")
-    return Key(
-        name=name,
-        sha256=digest,
-        scopes=scopes,
-        trajectories_per_s=None if rate is None else float(str(rate)),
-        expires_s=None if expires is None else datetime.fromisoformat(str(expires)).timestamp(),
-    )
-
-
-def _list(value: object) -> Sequence[object]:
-    if not isinstance(value, list):
-        raise TypeError("scopes is no list")
-    return value
+def _read_entries(entries: Sequence[object]) -> tuple[list[Key], list[str]]:
+    """Return the keys that can be used, and what is wrong with the others."""
+    keys, faults = [], []
+    for number, entry in enumerate(entries):
+        try:
+            keys.append(read_key(entry))
+        except ValueError as error:
+            name = entry.get("name") if isinstance(entry, Mapping) else None
+            faults.append(f"keys[{number}], {str(name)[:40]!a}: {error}")
+    return keys, faults

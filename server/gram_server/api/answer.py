@@ -15,7 +15,7 @@ from gram_server.api.admission import Admitted
 from gram_server.api.context import Context
 from gram_server.api.disconnect import ClientLeft, run_while_connected
 from gram_server.api.errors import problem_of
-from gram_server.api.limits import charge
+from gram_server.api.limits import charged
 from gram_server.api.request_id import request_id_of
 from gram_server.api.stream import EventStream, format_event, wants_stream
 from gram_server.errors import NotReady, ServerError, StoreUnavailable, UserError
@@ -32,10 +32,10 @@ async def respond(context: Context, request: Request, admission: Awaitable[Admit
     """
     try:
         admitted = await admission
-        await charge(context, request.scope, admitted.job.options.width)
-        if wants_stream(request):
-            return await _stream(context, request, admitted)
-        return await _answer(context, request, admitted)
+        async with charged(context, request.scope, admitted.job.options.width):
+            if wants_stream(request):
+                return await _stream(context, request, admitted)
+            return await _answer(context, request, admitted)
     except (UserError, CoreUserError, NotReady, StoreUnavailable) as error:
         count_refusal(context, error)
         raise

@@ -21,7 +21,7 @@ from gram_server.api.enqueue import enqueue
 from gram_server.api.errors import problem_of
 from gram_server.api.job_schemas import JobDocument, JobPage
 from gram_server.api.job_view import document, json_response, result_of, summary
-from gram_server.api.limits import charge
+from gram_server.api.limits import charged, give_back
 from gram_server.api.openapi import (
     JOB_PROBLEMS,
     JOB_RESPONSES,
@@ -97,7 +97,6 @@ def _add_submit(router: APIRouter, context: Context) -> None:
         """
         try:
             submission = await read_submission(context, request, parameters=parameters)
-            await charge(context, request.scope, submission.width)
             return await _submit(context, request, submission)
         except (UserError, CoreUserError, ServerError) as error:
             count_refusal(context, error)
@@ -209,20 +208,31 @@ def _add_events(router: APIRouter, context: Context) -> None:
 
 
 async def _submit(context: Context, request: Request, submission: Submission) -> Response:
-    job = submission.job
-    job_id = await enqueue(
-        context,
-        job,
-        request_id=request_id_of(request.scope),
-        parts=submission.parts,
-        ticket=submission.ticket,
-    )
+    """Hand in what a request brings, unless its key stands for a job already."""
+    ticket, job = submission.ticket, submission.job
+    if ticket is not None and (known := await context.store.known(ticket)):
+        return await _accepted_before(context, known)
+    async with charged(context, request.scope, submission.width):
+        job_id = await enqueue(
+            context,
+            job,
+            request_id=request_id_of(request.scope),
+            parts=submission.parts,
+            ticket=ticket,
+        )
+    if job_id != job.id:
+        # Another request of that key came between.
+        await give_back(context, request.scope, submission.width)
+        return await _accepted_before(context, job_id)
     parts = tuple(JobRecord(job=part, state=JobState.QUEUED) for part in submission.parts)
     record = JobRecord(job=job, state=JobState.QUEUED, parts=parts)
-    if job_id != job.id:
-        record = await context.store.get(job_id)
-    status = 202 if job_id == job.id else 200
-    return json_response(document(context, record), status, Location=f"/jobs/{job_id}")
+    return json_response(document(context, record), 202, Location=f"/jobs/{job_id}")
+
+
+async def _accepted_before(context: Context, job_id: str) -> Response:
+    also_logged_with(job_id=job_id)
+    record = await context.store.get(job_id)
+    return json_response(document(context, record), 200, Location=f"/jobs/{job_id}")
 
 
 async def _owned(context: Context, request: Request, job_id: str) -> JobRecord:

@@ -58,6 +58,10 @@ class MemoryStore:
         self._announce_arrival()
         return job.id
 
+    async def known(self, ticket: Ticket) -> str | None:
+        """Return the id of the job that a ticket stands for; None where it is new."""
+        return self._ledger.find_ticket(ticket, self._clock())
+
     async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
         """Return a part of the owner's jobs, newest first."""
         return self._ledger.page(owner, cursor=cursor, limit=limit)

@@ -108,6 +108,14 @@ class RedisStore:
         width = sum(part.options.width for part in parts or (job,))
         raise self._refusal(verdict.decode(), subject.decode(), width, float(rate))
 
+    async def known(self, ticket: Ticket) -> str | None:
+        """Return the id of the job that a ticket stands for; None where it is new."""
+        arguments = (f"{ticket.owner}:{ticket.key}", ticket.fingerprint)
+        verdict, job_id = await self._connection.run("ticket", *arguments)
+        if verdict in (b"conflict", b"gone"):
+            raise self._refusal(verdict.decode(), job_id.decode(), 0, 0.0)
+        return job_id.decode() or None
+
     async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
         """Return a part of the owner's jobs, newest first."""
         reply = await self._connection.run("page", owner, cursor or "", limit)

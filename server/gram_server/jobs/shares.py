@@ -18,11 +18,11 @@ class Shares:
         self._shares: dict[str, Share] = {}
 
     def spend(self, owner: str, amount: int, *, rate: float, burst: float, now_s: float) -> float:
-        """Take from a share and return 0.0, or return the seconds to wait."""
+        """Take from a share, or give back, and return 0.0; or return the seconds to wait."""
         share = self._shares.setdefault(owner, Share(burst, now_s))
         share.left = min(burst, share.left + max(0.0, now_s - share.at_s) * rate)
         share.at_s = now_s
-        if share.left <= 0:
+        if share.left <= 0 and amount > 0:
             return -share.left / rate + 0.001
-        share.left -= amount
+        share.left = min(burst, share.left - amount)
         return 0.0

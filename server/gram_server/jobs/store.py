@@ -90,6 +90,13 @@ class JobStore(Protocol):
         """
         ...
 
+    async def known(self, ticket: Ticket) -> str | None:
+        """Return the id of the job that a ticket stands for; None where it is new.
+
+        Raises ``KeyConflict`` and ``JobGone`` as ``submit`` does.
+        """
+        ...
+
     async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
         """Return a part of the owner's jobs, without the parts of batches."""
         ...
@@ -116,7 +123,8 @@ class JobStore(Protocol):
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
         """Take from what an owner may ask for, and return 0.0, or return the seconds to wait.
 
-        The share grows by ``rate`` a second up to ``burst``, and may go below nothing once.
+        The share grows by ``rate`` a second up to ``burst``, and may go below nothing once. A
+        negative amount is given back.
         """
         ...
 

@@ -19,7 +19,7 @@ from gram_server.api.access import PUBLIC, KeyFile, is_public
 from gram_server.app import create_app
 from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
-from gram_server.settings import HttpConfig, Settings
+from gram_server.settings import HttpConfig, QueueConfig, Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -52,11 +52,18 @@ def keys(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def open_app(keys: Path, make_worker: Any) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
-    settings = Settings(http=HttpConfig(keys=str(keys)))
+async def open_app(
+    keys: Path, make_worker: Any, *, max_trajectories: int = 4096, is_held: bool = False
+) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
+    settings = Settings(
+        http=HttpConfig(keys=str(keys), max_width=64),
+        queue=QueueConfig(max_trajectories=max_trajectories),
+    )
     store = MemoryStore(settings.queue)
     app = create_app(settings, store=store)
-    working = asyncio.create_task(make_worker(store).run())
+    worker = make_worker(store)
+    worker.is_held = is_held
+    working = asyncio.create_task(worker.run())
     await asyncio.sleep(0)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -158,6 +165,44 @@ async def test_a_key_over_its_rate_is_told_when_to_come_back(keys: Path, make_wo
         assert (await client.get("/models", headers=bearer("slow"))).status_code == 200
 
 
+async def test_a_repeated_request_gets_its_job_and_costs_its_key_nothing(
+    keys: Path, make_worker: Any
+) -> None:
+    async with open_app(keys, make_worker) as (_, client):
+        headers = {**bearer("slow"), "Idempotency-Key": "order-17"}
+        path = "/jobs?width=12&seed=1"
+        first, *others = [await client.post(path, content=EASY, headers=headers) for _ in range(4)]
+        assert [first.status_code, *(other.status_code for other in others)] == [202, *[200] * 3]
+        assert {other.json()["id"] for other in others} == {first.json()["id"]}
+        # Of 10 trajectories 12 were asked for once: two more seconds and there is one again.
+        refused = await client.post("/solve?width=1", content=EASY, headers=bearer("slow"))
+        assert 1 <= int(refused.headers["Retry-After"]) <= 4
+        other = await client.post(path, content="." * 16, headers=headers)
+        assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+
+
+async def test_requests_of_one_key_at_the_same_time_are_charged_once(
+    keys: Path, make_worker: Any
+) -> None:
+    async with open_app(keys, make_worker) as (app, client):
+        headers = {**bearer("slow"), "Idempotency-Key": "order-18"}
+        posts = (client.post("/jobs?width=4", content=EASY, headers=headers) for _ in range(2))
+        assert sorted(one.status_code for one in await asyncio.gather(*posts)) == [200, 202]
+        spend = app.state.context.store.spend
+        assert await spend("slow", 5, rate=1.0, burst=10.0) == 0.0
+        assert await spend("slow", 1, rate=1.0, burst=10.0) == 0.0
+
+
+@pytest.mark.parametrize("path", ["/solve", "/jobs"])
+async def test_what_is_refused_is_not_charged(keys: Path, make_worker: Any, path: str) -> None:
+    async with open_app(keys, make_worker, max_trajectories=64, is_held=True) as (_, client):
+        full = await client.post("/jobs?width=60", content=EASY, headers=bearer("worker"))
+        assert full.status_code == 202
+        for _ in range(5):
+            refused = await client.post(f"{path}?width=9", content=EASY, headers=bearer("slow"))
+            assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
+
+
 async def test_keys_are_exchanged_while_the_server_runs(
     keys: Path, make_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +232,21 @@ async def test_keys_are_exchanged_while_the_server_runs(
         {"scopes": ["everything"]},
         {"scopes": "admin"},
         {"name": "a:b"},
+        {"name": "a/b"},
+        {"name": ""},
+        {"name": "x" * 101},
+        {"name": 7},
         {"expires": "tomorrow"},
+        {"expires": "2030-01-31"},
+        {"expires": "2030-01-31T00:00:00"},
+        {"expires": 2030},
+        {"trajectories_per_s": 0},
+        {"trajectories_per_s": -1},
+        {"trajectories_per_s": float("inf")},
+        {"trajectories_per_s": float("nan")},
+        {"trajectories_per_s": True},
+        {"trajectories_per_s": "fast"},
+        {"sha256": None},
         {"colour": "red"},
     ],
 )
@@ -199,6 +258,20 @@ def test_a_file_of_keys_that_makes_no_sense_stops_the_start(
     with pytest.raises(ConfigError):
         KeyFile(path)
     assert KeyFile(write(path, good)).find("a-token") is not None
+
+
+def test_a_bad_entry_is_named_and_leaves_the_others_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = entry("a", "solve"), entry("b", "solve", trajectories_per_s=0)
+    keys = KeyFile(write(tmp_path / "keys.json", bad, {}, good))
+    assert keys.find("a-token") is not None
+    assert keys.find("b-token") is None
+    assert [fault.partition(":")[0] for fault in keys.faults] == [
+        "keys[0], 'b'",
+        "keys[1], 'None'",
+    ]
+    assert "trajectories_per_s is a number above 0" in caplog.text
 
 
 def test_every_key_is_compared_to_its_end_wherever_the_right_one_is(

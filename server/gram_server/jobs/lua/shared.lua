@@ -27,6 +27,14 @@ local function job_key(id) return prefix .. 'job:' .. id end
 local function seconds(value) return string.format('%.6f', value) end
 local function count(name, by) redis.call('HINCRBY', key('totals'), name, by) end
 
+-- Returns what an idempotency key stands for: 'new', or 'accepted', 'gone' or 'conflict' and a job.
+local function read_ticket(name, fingerprint)
+  local known = redis.call('HMGET', key('ticket:' .. name), 'fingerprint', 'job')
+  if not known[1] then return 'new', '' end
+  if known[1] ~= fingerprint then return 'conflict', known[2] end
+  return redis.call('EXISTS', job_key(known[2])) == 1 and 'accepted' or 'gone', known[2]
+end
+
 -- Counts a job that was accepted, or how it ended, for ever.
 local function count_job(job, what)
   redis.call('HINCRBY', key('counts'), what .. ':' .. job.priority .. ':' .. (job.model or ''), 1)

@@ -6,10 +6,8 @@ local batch, ticket = asked.batch, asked.ticket
 local id = batch and batch.id or asked.jobs[1].id
 
 if ticket then
-  local known = redis.call('HMGET', key('ticket:' .. ticket.key), 'fingerprint', 'job')
-  if known[1] and known[1] ~= ticket.fingerprint then return {'conflict', known[2], '0'} end
-  if known[1] and redis.call('EXISTS', job_key(known[2])) == 0 then return {'gone', known[2], '0'} end
-  if known[1] then return {'accepted', known[2], '0'} end
+  local verdict, known = read_ticket(ticket.key, ticket.fingerprint)
+  if verdict ~= 'new' then return {verdict, known, '0'} end
 end
 -- The same call once more, because the answer to the first was lost.
 if redis.call('EXISTS', job_key(id)) == 1 then return {'accepted', id, '0'} end
