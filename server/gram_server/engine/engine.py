@@ -27,7 +27,9 @@ class Engine:
         self._runner = runner
         self._metrics = metrics
         self._slots = Slots(num_slots=runner.num_slots, num_spares=runner.num_spares)
-        self._scheduler = Scheduler(num_slots=runner.num_slots, ageing_s=ageing_s)
+        self._scheduler = Scheduler(
+            num_slots=runner.num_slots, num_spares=runner.num_spares, ageing_s=ageing_s
+        )
         self._jobs: dict[str, JobProgress] = {}
         self._paused: dict[Admit, Trajectory] = {}
         self._watcher = Watcher()
@@ -67,11 +69,12 @@ class Engine:
         progress = self._jobs[job.id] = JobProgress(job=job, submitted_s=now_s)
         self._scheduler.add(
             job.id,
-            width=self._num_startable(progress),
+            width=job.width,
             priority=job.priority,
             now_s=now_s,
             stretch_of=lambda index: stretch_of(job, rank_of(job, index, 1)),
         )
+        self._scheduler.limit(job.id, self._num_startable(progress))
 
     def abort(self, job_id: str) -> None:
         """Give a job up before the next step; a job that is not here has already finished."""

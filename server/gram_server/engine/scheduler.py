@@ -2,16 +2,18 @@
 
 Plain Python over job ids and counts: no torch, no clock of its own, no rows. A job below its fair
 share gets free slots first and, if there are none, slots that jobs above theirs give up; what is
-then left goes round robin, one trajectory a turn.
+then left goes round robin, one trajectory a turn. ``docs/operations.md`` has the rule in full.
 """
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 AGEING_S = 10.0
-"""Seconds after which a waiting job moves up one priority class."""
+"""Seconds without a slot after which a job that higher classes shut out is lent one."""
+LENT_PART = 8
+"""At most one slot in so many is lent, but always one."""
 
 
 class Admit(NamedTuple):
@@ -42,8 +44,12 @@ class _Entry:
     """A job's place in the scheduler."""
 
     job_id: str
+    width: int
     priority: int
-    submitted_s: float
+    served_s: float
+    """When it last had a slot, or was submitted."""
+    is_lent: bool = False
+    """Whether it may have one slot although higher classes want them all."""
     next_fresh: int = 0
     end_fresh: int
     """Trajectories ``next_fresh .. end_fresh - 1`` have not started."""
@@ -60,6 +66,16 @@ class _Entry:
         return min([paused.stretch for paused in self.paused[:1]] + fresh, default=None)
 
     @property
+    def is_new(self) -> bool:
+        """Whether it never had a slot."""
+        return self.next_fresh == 0
+
+    @property
+    def is_unserved(self) -> bool:
+        """Whether it has no slot and wants one."""
+        return not self.num_live and self.num_waiting > 0
+
+    @property
     def num_waiting(self) -> int:
         """Trajectories without a slot."""
         return len(self.paused) + max(0, self.end_fresh - self.next_fresh)
@@ -68,6 +84,11 @@ class _Entry:
     def demand(self) -> int:
         """Trajectories with or without a slot."""
         return self.num_live + self.num_waiting
+
+    @property
+    def claim(self) -> int:
+        """The slots that its fair share is reckoned from."""
+        return min(self.demand, 1) if self.is_lent else self.demand
 
     def take(self) -> Admit:
         """Return the next trajectory, now live."""
@@ -81,11 +102,16 @@ class _Entry:
 class Scheduler:
     """Waiting jobs, as a ring: whoever was served goes to its end."""
 
-    def __init__(self, *, num_slots: int, ageing_s: float = AGEING_S) -> None:
+    def __init__(
+        self, *, num_slots: int, num_spares: int | None = None, ageing_s: float = AGEING_S
+    ) -> None:
         self._num_slots = num_slots
+        self._num_spares = num_slots if num_spares is None else num_spares
         self._ageing_s = ageing_s
         self._ring: dict[str, _Entry] = {}
         self._num_free = num_slots
+        self._is_ring_next = False
+        """Where jobs outnumber slots: whether the next slot goes to whoever waited longest."""
 
     @property
     def num_live(self) -> int:
@@ -117,8 +143,9 @@ class Scheduler:
         """Let a job wait with ``width`` trajectories, each in the stretch that it starts in."""
         self._ring[job_id] = _Entry(
             job_id=job_id,
+            width=width,
             priority=priority,
-            submitted_s=now_s,
+            served_s=now_s,
             end_fresh=width,
             stretch_of=stretch_of,
         )
@@ -138,9 +165,9 @@ class Scheduler:
 
     def exchange(self, job_id: str, trajectory: int, stretch: int) -> Admit:
         """Let a live trajectory wait; return the one of its job that gets the slot instead."""
-        self.release(job_id)
         self.requeue(job_id, trajectory, stretch)
-        return self._take(self._ring[job_id])
+        self._ring[job_id].num_live -= 1
+        return self._ring[job_id].take()
 
     def discard(self, job_id: str, trajectory: int) -> None:
         """Drop a trajectory that gave up its slot."""
@@ -156,58 +183,139 @@ class Scheduler:
         if not self.num_waiting:
             return Plan({}, [])
         classes = self._classes(now_s)
-        shares = self._shares(classes)
-        yields = self._yield(classes, shares)
-        return Plan(yields, self._fill_shares(classes, shares) + self._hand_out(classes))
+        groups = self._claimants(classes, now_s)
+        shares = self._shares(groups)
+        yields = self._yield([entry for group in classes for entry in group], shares)
+        admits = self._fill_shares(groups, shares)
+        fixed = {admit.job_id for admit in admits}
+        standing = [entry for entry in groups[-1] if entry.job_id not in fixed]
+        admits += self._displace(standing, yields)
+        return Plan(yields, admits + self._hand_out(classes))
 
     def _classes(self, now_s: float) -> list[list[_Entry]]:
-        """Return the ring by effective class, highest first."""
+        """Return the ring by class, highest first."""
         groups: dict[int, list[_Entry]] = {}
         for entry in self._ring.values():
-            age = int((now_s - entry.submitted_s) / self._ageing_s)
-            groups.setdefault(max(0, entry.priority - age), []).append(entry)
+            if entry.num_live:
+                entry.served_s = now_s
+            groups.setdefault(entry.priority, []).append(entry)
         return [groups[priority] for priority in sorted(groups)]
 
-    def _shares(self, classes: Sequence[Sequence[_Entry]]) -> dict[str, int]:
-        """Return each job's fair share: what it may hold while others want slots.
+    def _claimants(self, classes: Sequence[list[_Entry]], now_s: float) -> list[list[_Entry]]:
+        """Return the classes that the slots suffice for, the last one perhaps in part.
 
-        Where a class has more jobs than slots its jobs may hold one each, first come first served.
+        What is lent to jobs of the classes behind them is shared out with the last one.
+        """
+        capacity, groups = self._num_slots, list[list[_Entry]]()
+        for group in classes:
+            if capacity > 0:
+                groups.append(group)
+                capacity -= sum(entry.demand for entry in group)
+        shut_out = [entry for group in classes[len(groups) :] for entry in group]
+        for group in groups:
+            for entry in group:
+                entry.is_lent = False
+        return [*groups[:-1], self._lend(shut_out, groups[-1], now_s) + groups[-1]]
+
+    def _lend(
+        self, shut_out: Sequence[_Entry], last: Sequence[_Entry], now_s: float
+    ) -> list[_Entry]:
+        """Choose the jobs that may have one slot each although higher classes want them all."""
+        # Without a spare row a slot that is lent and taken back again and again costs all work.
+        has_spare = sum(len(entry.paused) for entry in self._ring.values()) < self._num_spares
+        is_wanted = any(entry.is_unserved for entry in last)
+        able = []
+        for entry in shut_out:
+            is_due = has_spare and entry.is_unserved and now_s - entry.served_s >= self._ageing_s
+            is_back = entry.num_live > 0 and is_wanted
+            if is_due or (entry.is_lent and not is_back):
+                able.append(entry)
+            entry.is_lent = False
+        able.sort(key=lambda entry: (not entry.num_live, entry.served_s))
+        lent = able[: max(1, self._num_slots // LENT_PART)]
+        for entry in lent:
+            entry.is_lent = True
+        return lent
+
+    def _shares(self, groups: Sequence[Sequence[_Entry]]) -> dict[str, int]:
+        """Return the fair share of each job that has one: what it may hold while others want slots.
+
+        Where a class has more jobs than slots its jobs may hold one each, by turns.
         """
         capacity = self._num_slots
         shares: dict[str, int] = {}
-        for group in classes:
-            level = max(1, fair_level([entry.demand for entry in group], capacity))
-            for entry in group:
-                shares[entry.job_id] = min(entry.demand, level) if capacity else 0
-            capacity = max(0, capacity - sum(entry.demand for entry in group))
+        for group in groups:
+            claims = [entry.claim for entry in group]
+            level = fair_level(claims, capacity)
+            shares |= {entry.job_id: min(entry.claim, max(1, level)) for entry in group}
+            if not level:
+                shares |= dict.fromkeys(_beyond(group, capacity), 0)
+            capacity -= sum(claims)
         return shares
 
-    def _yield(
-        self, classes: Sequence[Sequence[_Entry]], shares: Mapping[str, int]
-    ) -> dict[str, int]:
+    def _yield(self, order: Sequence[_Entry], shares: Mapping[str, int]) -> dict[str, int]:
         """Take as many slots from jobs above their share as jobs below theirs lack."""
-        order = [entry for group in classes for entry in group]
-        wanted = sum(max(0, shares[entry.job_id] - entry.num_live) for entry in order)
+        wanted = sum(max(0, shares.get(entry.job_id, 0) - entry.num_live) for entry in order)
         missing = wanted - self._num_free
         yields: dict[str, int] = {}
         for entry in reversed(order):
-            surplus = min(missing, entry.num_live - shares[entry.job_id])
+            surplus = min(missing, entry.num_live - shares.get(entry.job_id, 0))
             if surplus > 0:
-                yields[entry.job_id] = surplus
-                entry.num_live -= surplus
-                self._num_free += surplus
+                self._give_up(entry, surplus, yields)
                 missing -= surplus
         return yields
 
+    def _give_up(self, entry: _Entry, count: int, yields: dict[str, int]) -> None:
+        yields[entry.job_id] = yields.get(entry.job_id, 0) + count
+        entry.num_live -= count
+        self._num_free += count
+
     def _fill_shares(
-        self, classes: Sequence[Sequence[_Entry]], shares: Mapping[str, int]
+        self, groups: Sequence[Sequence[_Entry]], shares: Mapping[str, int]
     ) -> list[Admit]:
         """Admit trajectories of jobs below their share."""
         admits: list[Admit] = []
-        for group in classes:
-            for entry in group:
+        for group in groups:
+            below = [entry for entry in group if entry.num_live < shares[entry.job_id]]
+            lacking = sum(shares[entry.job_id] - entry.num_live for entry in below)
+            for entry in below if lacking <= self._num_free else self._by_turns(below):
                 count = min(self._num_free, shares[entry.job_id] - entry.num_live)
                 admits.extend(self._take(entry) for _ in range(count))
+        self._to_end(admits)
+        return admits
+
+    def _by_turns(self, waiting: Sequence[_Entry]) -> Iterator[_Entry]:
+        """Yield jobs while slots are free: the narrowest new one, the next of the ring, and so on.
+
+        So a small newcomer overtakes any number of wide jobs, and no stream of newcomers keeps the
+        slots from the others.
+        """
+        ring = dict.fromkeys(waiting)
+        fresh = [entry for entry in reversed(ring) if entry.is_new]
+        fresh.sort(key=lambda entry: -entry.width)
+        while ring and self._num_free:
+            while fresh and fresh[-1] not in ring:
+                fresh.pop()
+            entry = fresh[-1] if fresh and not self._is_ring_next else next(iter(ring))
+            self._is_ring_next = not self._is_ring_next
+            del ring[entry]
+            yield entry
+
+    def _displace(self, group: Sequence[_Entry], yields: dict[str, int]) -> list[Admit]:
+        """Give newcomers the slots of wider jobs, and lent slots, where none is above its share."""
+        waiting = [entry for entry in group if entry.is_unserved]
+        takers = sorted((e for e in waiting if e.is_new and not e.is_lent), key=lambda e: e.width)
+        takers += [entry for entry in waiting if entry.is_lent]
+        if not takers:
+            return []
+        holders = [entry for entry in reversed(group) if entry.num_live and not entry.is_lent]
+        holders.sort(key=lambda entry: entry.width)
+        admits: list[Admit] = []
+        for taker in takers:
+            if holders and (taker.is_lent or holders[-1].width > taker.width):
+                self._give_up(holders.pop(), 1, yields)
+                admits.append(self._take(taker))
+                self._is_ring_next = not taker.is_lent
         self._to_end(admits)
         return admits
 
@@ -229,6 +337,16 @@ class Scheduler:
         """Move jobs that were served behind those that were not."""
         for job_id in dict.fromkeys(admit.job_id for admit in served):
             self._ring[job_id] = self._ring.pop(job_id)
+
+
+def _beyond(group: Sequence[_Entry], capacity: int) -> list[str]:
+    """Return the jobs that must give up their slots where only so many of a class may have any.
+
+    Lent slots go first, then those of whoever was served longest ago.
+    """
+    holders = [entry for entry in group if entry.num_live]
+    holders.sort(key=lambda entry: not entry.is_lent)
+    return [entry.job_id for entry in holders[: max(0, len(holders) - capacity)]]
 
 
 def fair_level(demands: Sequence[int], capacity: int) -> int:

@@ -1,6 +1,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 def _latency(make_bench: Any, fate: Any, *, rivals: int, warm_up: int, spares: int) -> float:
@@ -29,6 +31,96 @@ def test_a_small_job_beside_wide_ones_waits_at_most_three_ticks_more_than_alone(
     for warm_up in (0, 1, 5, 15, 16, 40):
         beside = _latency(make_bench, fate, rivals=rivals, warm_up=warm_up, spares=spares)
         assert beside <= alone + 3
+
+
+_older_jobs = st.lists(
+    st.fixed_dictionaries(
+        {
+            "width": st.integers(2, 40),
+            "depth": st.sampled_from([1, 2, 3, 8, 1000]),
+            "max_solutions": st.sampled_from([None, 1, 3]),
+            "halt": st.sampled_from(["verified", "never"]),
+            "priority": st.integers(1, 2),
+        }
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def _ticks_to_start(bench: Any, name: str) -> int:
+    """Tick until a job that was just submitted has a slot; return how many ticks that took."""
+    for count in range(1, 2000):
+        bench.tick()
+        if name in bench.finished or name in {
+            placement.trajectory.job.id for placement in bench.engine.placements()
+        }:
+            return count
+    raise AssertionError("the job never started")
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    older=_older_jobs,
+    num_slots=st.sampled_from([1, 2, 3, 8]),
+    num_spares=st.sampled_from([0, 1, 8]),
+    ageing_s=st.sampled_from([1.0, 4.0, 1e9]),
+    runs_ahead=st.booleans(),
+    lag=st.integers(0, 1),
+    gap=st.integers(0, 3),
+    arrivals=st.lists(st.integers(1, 12), min_size=1, max_size=4),
+)
+def test_a_job_of_width_1_starts_within_three_ticks_beside_any_older_wider_jobs(
+    make_bench: Any,
+    fate: Any,
+    older: list[dict[str, Any]],
+    num_slots: int,
+    num_spares: int,
+    ageing_s: float,
+    runs_ahead: bool,
+    lag: int,
+    gap: int,
+    arrivals: list[int],
+) -> None:
+    """Whatever their age, class below, depth and limits, and however many there are."""
+    bench = make_bench(
+        lambda seed, trajectory: fate(answer=7, step=5) if trajectory == 3 else fate(),
+        num_slots=num_slots,
+        num_spares=num_spares,
+        ageing_s=ageing_s,
+        runs_ahead=runs_ahead,
+        lag=lag,
+    )
+    for number, job in enumerate(older):
+        bench.submit(f"older {number}", seed=number + 1, **job)
+        bench.tick(gap)
+    for number, arrival in enumerate(arrivals):
+        bench.tick(arrival)
+        bench.submit(f"small {number}", seed=100 + number, depth=1)
+        assert _ticks_to_start(bench, f"small {number}") <= 3
+
+
+@pytest.mark.parametrize("num_older", [1, 63, 64, 65, 300])
+def test_a_small_job_does_not_wait_for_the_age_of_wide_ones(
+    make_bench: Any, fate: Any, num_older: int
+) -> None:
+    """The older ones are far beyond the ageing time, some served and some not."""
+    bench = make_bench(lambda seed, trajectory: fate(), num_slots=64, num_spares=64, ageing_s=2.0)
+    for number in range(num_older):
+        bench.submit(f"older {number}", width=256, depth=1024, seed=number + 1)
+    for number in range(8):
+        bench.tick(4)
+        bench.submit(f"small {number}", seed=1000 + number)
+        assert _ticks_to_start(bench, f"small {number}") <= 3
+
+
+def test_a_low_job_under_full_high_load_comes_to_its_end(make_bench: Any, fate: Any) -> None:
+    bench = make_bench(lambda seed, trajectory: fate(), num_slots=4, num_spares=4, ageing_s=10.0)
+    bench.submit("low", width=3, depth=8, seed=1, priority=2)
+    for number in range(6):
+        bench.submit(f"high {number}", width=50, depth=1000, seed=2 + number, priority=0)
+    bench.tick(300)
+    assert bench.finished["low"].supervision_steps == 3 * 8
 
 
 def test_a_burst_of_small_jobs_is_served_beside_a_wide_one(make_bench: Any, fate: Any) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gram_server.engine.scheduler import Plan, Scheduler, fair_level
+from gram_server.engine.scheduler import Admit, Plan, Scheduler, fair_level
 
 
 def _counts(plan: Plan) -> Counter[str]:
@@ -57,13 +57,112 @@ def test_a_higher_class_takes_the_slots_of_a_lower_one() -> None:
     assert (plan.yields, _counts(plan)) == ({"low": 4}, {"high": 4})
 
 
-def test_a_low_class_shares_once_it_has_aged() -> None:
-    scheduler = Scheduler(num_slots=4, ageing_s=10.0)
+def _pair(*, num_slots: int, low: int = 99, lows: int = 1) -> Scheduler:
+    """Return a scheduler in which a high job shuts low ones out, from time 0."""
+    scheduler = Scheduler(num_slots=num_slots, num_spares=num_slots + 1, ageing_s=10.0)
+    scheduler.add("high", width=99, priority=0, now_s=0.0)
+    for number in range(lows):
+        scheduler.add(f"low {number}", width=low, priority=2, now_s=0.0)
+    return scheduler
+
+
+def test_a_job_that_is_shut_out_for_long_is_lent_one_slot() -> None:
+    scheduler = _pair(num_slots=4)
+    assert _counts(scheduler.plan(9.0)) == {"high": 4}
+    plan = scheduler.plan(10.0)
+    assert (plan.yields, _counts(plan)) == ({"high": 1}, {"low 0": 1})
+    assert scheduler.plan(500.0) == Plan({}, [])
+
+
+def test_at_most_one_slot_in_eight_is_lent() -> None:
+    scheduler = _pair(num_slots=16, lows=50)
+    scheduler.plan(0.0)
+    plan = scheduler.plan(10.0)
+    assert (plan.yields, plan.admits) == ({"high": 2}, [Admit("low 0", 0), Admit("low 1", 0)])
+    scheduler.release("low 1")
+    assert scheduler.plan(11.0).admits == [Admit("low 2", 0)]
+
+
+def test_a_lent_slot_goes_back_at_once_when_a_higher_class_has_none_left() -> None:
+    scheduler = _pair(num_slots=1)
+    holders: list[str] = []
+    for tick in range(30):
+        plan = scheduler.plan(float(tick))
+        for job_id in plan.yields:
+            scheduler.requeue(job_id, 0)
+        holders += [admit.job_id for admit in plan.admits] or holders[-1:]
+    low = [tick for tick, holder in enumerate(holders) if holder == "low 0"]
+    assert low == [10, 21]
+
+
+def test_nothing_is_lent_where_taking_it_back_would_cost_all_work() -> None:
+    scheduler = Scheduler(num_slots=1, num_spares=0, ageing_s=10.0)
     scheduler.add("high", width=99, priority=0, now_s=0.0)
     scheduler.add("low", width=99, priority=2, now_s=0.0)
-    assert _counts(scheduler.plan(19.0)) == {"high": 4}
-    plan = scheduler.plan(20.0)
-    assert (plan.yields, _counts(plan)) == ({"high": 2}, {"low": 2})
+    scheduler.plan(0.0)
+    assert scheduler.plan(1000.0) == Plan({}, [])
+    scheduler.release("high")
+    scheduler.limit("high", 1)
+    assert _counts(scheduler.plan(1001.0)) == {"low": 1}
+
+
+def test_a_job_does_not_age_while_it_is_served() -> None:
+    scheduler = Scheduler(num_slots=4, ageing_s=10.0)
+    scheduler.add("low", width=99, priority=2, now_s=0.0)
+    for second in range(100):
+        scheduler.plan(float(second))
+    scheduler.add("high", width=99, priority=0, now_s=100.0)
+    plan = scheduler.plan(100.0)
+    assert (plan.yields, _counts(plan)) == ({"low": 4}, {"high": 4})
+    assert not scheduler.plan(109.9).admits
+    assert _counts(scheduler.plan(110.0)) == {"low": 1}
+
+
+def test_a_higher_class_takes_slots_of_a_lower_one_whose_jobs_outnumber_them() -> None:
+    scheduler = Scheduler(num_slots=4)
+    for number in range(9):
+        scheduler.add(f"low {number}", width=1, priority=2, now_s=0.0)
+    scheduler.plan(0.0)
+    scheduler.add("high", width=2, priority=0, now_s=1.0)
+    plan = scheduler.plan(1.0)
+    assert (sum(plan.yields.values()), _counts(plan)) == (2, {"high": 2})
+
+
+def test_new_jobs_of_one_width_are_served_in_the_order_of_their_arrival() -> None:
+    scheduler = Scheduler(num_slots=2)
+    for name in "abcde":
+        scheduler.add(name, width=1, priority=1, now_s=0.0)
+    served = []
+    for tick in range(3):
+        admits = scheduler.plan(float(tick)).admits
+        served += sorted(admit.job_id for admit in admits)
+        for admit in admits:
+            scheduler.remove(admit.job_id)
+    assert "".join(served) == "abcde"
+
+
+@pytest.mark.parametrize(("gap", "least"), [(3, 30), (2, 8)])
+def test_no_stream_of_small_jobs_keeps_wide_ones_from_the_slots(gap: int, least: int) -> None:
+    """A small job every so many ticks, each for two ticks on one slot, beside three wide ones."""
+    scheduler = Scheduler(num_slots=1)
+    for name in "abc":
+        scheduler.add(name, width=50, priority=1, now_s=0.0)
+    served: Counter[str] = Counter()
+    holder, left = "", 0
+    for tick in range(300):
+        if tick % gap == 0:
+            scheduler.add(f"small {tick}", width=1, priority=1, now_s=float(tick))
+        plan = scheduler.plan(float(tick))
+        for job_id in plan.yields:
+            scheduler.requeue(job_id, 0)
+        for admit in plan.admits:
+            holder, left = admit.job_id, 2
+        served[holder] += 1
+        left -= 1
+        if holder.startswith("small") and not left:
+            scheduler.remove(holder)
+    assert sum(served.values()) == 300
+    assert min(served[name] for name in "abc") >= least
 
 
 def test_with_more_jobs_than_slots_each_gets_its_turn() -> None:
