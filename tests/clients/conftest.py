@@ -94,6 +94,8 @@ class Reply:
     status: int = 200
     body: object = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    """Say nothing for so long."""
     is_dropped: bool = False
     """Close the connection without a word."""
     is_silent: bool = False
@@ -262,6 +264,7 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self) -> None:
             reply = server.next_reply(self._received())
+            server.closing.wait(reply.delay_s)
             if reply.is_silent:
                 server.closing.wait(10)
             if reply.is_dropped or reply.is_silent:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import networkx
 import numpy as np
@@ -138,3 +139,25 @@ def test_a_result_without_solutions_has_no_best_and_shows_its_attempt(
     assert shown.best is None
     assert str(shown).startswith("unsolved: 0 distinct\nbest attempt\n+-----+")
     assert shown._repr_html_().count("<table") == 1
+
+
+@pytest.mark.parametrize(
+    "puzzle",
+    [None, 5, 2.5, b"12..", {1, 2}, np.array(5), object(), [[1.5, 2]], [[float("nan")]], [[None]]],
+    ids=repr,
+)
+def test_what_is_no_puzzle_is_refused_in_words(puzzle: Any) -> None:
+    with pytest.raises(gram_client.PuzzleUnusable):
+        encode(puzzle)
+
+
+def test_a_graph_whose_colors_are_no_numbers_is_refused_in_words() -> None:
+    graph = networkx.path_graph(3)
+    graph.nodes[0]["color"] = "red"
+    with pytest.raises(gram_client.PuzzleUnusable, match="red"):
+        encode(graph)
+
+
+def test_whole_numbers_may_be_floats_or_text() -> None:
+    mixed: Any = [[1.0, "2"], [np.float64(3), np.int8(4)]]
+    assert encode(mixed) == encode([[1, 2], [3, 4]])

@@ -55,6 +55,39 @@ def test_two_submits_have_two_keys_and_a_given_key_is_kept(
     assert keys[2] == "mine"
 
 
+def test_the_same_key_stands_for_the_same_work_and_another_for_other_work(
+    server: ScriptedServer, call: Caller, reply: type[Reply], job: dict[str, object]
+) -> None:
+    server.say(reply(body=job))
+    for key in ("order-17", "order-17", "order-18"):
+        call("jobs.create", PUZZLE, idempotency_key=key)
+        call("jobs.create_batch", [PUZZLE], idempotency_key=key)
+    seeds = [received.params["seed"] for received in server.received]
+    assert len(set(seeds[:4])) == 1
+    assert len(set(seeds)) == 2
+    assert all(0 <= int(seed) < 2**53 for seed in seeds)
+    call("jobs.create", PUZZLE, idempotency_key="order-17", seed=5)
+    assert server.received[-1].params["seed"] == "5"
+
+
+def test_waiting_is_more_patient_than_a_client_that_expects_quick_answers(
+    server: ScriptedServer, call: Caller, reply: type[Reply], job: dict[str, object]
+) -> None:
+    server.say(reply(body=job, delay_s=1.5), reply(body={**job, "state": "done"}))
+    client = {"timeout_s": 0.5}
+    assert call("jobs.wait", "job-1", client=client).state == "done"
+    assert call("jobs.wait", "job-1", client=client, timeout_s=60).state == "done"
+    assert int(server.received[0].params["wait"]) >= 2
+
+
+def test_a_server_that_holds_for_longer_than_it_was_asked_is_given_up(
+    server: ScriptedServer, call: Caller, reply: type[Reply], job: dict[str, object]
+) -> None:
+    server.say(reply(body=job, delay_s=30))
+    with pytest.raises(gram_client.TimedOut):
+        call("jobs.wait", "job-1", client={"timeout_s": 0.2}, timeout_s=1.2)
+
+
 def test_a_taken_key_is_a_conflict(
     server: ScriptedServer, call: Caller, problem: MakeProblem
 ) -> None:

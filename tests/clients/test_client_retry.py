@@ -28,6 +28,21 @@ def test_lasting_answers_are_not_tried_again(status: int) -> None:
     assert Retry(max_retries=1).delay_s(httpx.Response(status), attempt=0) is None
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("is_retryable", [True, False])
+def test_what_the_server_says_of_trying_again_goes_before_the_status(
+    status: int, is_retryable: bool
+) -> None:
+    response = httpx.Response(status, json={"status": status, "retryable": is_retryable})
+    delay_s = Retry(max_retries=1).delay_s(response, attempt=0)
+    assert (delay_s is not None) == is_retryable
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"[]", b'"retryable"', b""])
+def test_a_proxys_page_says_nothing_of_trying_again(body: bytes) -> None:
+    assert Retry(max_retries=1).delay_s(httpx.Response(502, content=body), attempt=0) is not None
+
+
 def test_the_last_attempt_has_no_successor() -> None:
     assert Retry(max_retries=2).delay_s(ConnectionFailed(), attempt=1) is not None
     assert Retry(max_retries=2).delay_s(ConnectionFailed(), attempt=2) is None

@@ -1,10 +1,13 @@
 """Server-sent events, wherever their bytes are cut."""
 
 import json
+import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gram_client._errors import ResponseInvalid
 from gram_client._events import EventDecoder, RawEvent
 
 kinds = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1)
@@ -12,7 +15,7 @@ values = st.dictionaries(st.text(), st.integers() | st.text())
 events = st.lists(st.builds(RawEvent, st.integers(0, 2**53), kinds, values.map(json.dumps)))
 
 
-@given(events, st.lists(st.integers(1, 40), min_size=1), st.sampled_from(["\n", "\r\n"]))
+@given(events, st.lists(st.integers(1, 40), min_size=1), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_events_come_out_as_they_went_in(
     told: list[RawEvent], cuts: list[int], newline: str
 ) -> None:
@@ -34,3 +37,52 @@ def test_fields_without_a_space_many_lines_and_missing_names_are_read() -> None:
         RawEvent(0, "message", "one\ntwo"),
         RawEvent(0, "message", ""),
     ]
+
+
+def test_a_stream_may_begin_with_a_byte_order_mark() -> None:
+    raw = b"\xef\xbb\xbfdata: x\r\n\r\n"
+    for size in (1, 2, 3, len(raw)):
+        decoder = EventDecoder()
+        parts = [raw[start : start + size] for start in range(0, len(raw), size)]
+        assert [event for part in parts for event in decoder.feed(part)] == [
+            RawEvent(0, "message", "x")
+        ]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "\u0663", "-1", "1_0", " 1", ""])
+def test_an_id_that_is_no_number_counts_as_none(number: str) -> None:
+    raw = f"id: {number}\ndata\n\n".encode()
+    assert list(EventDecoder().feed(raw)) == [RawEvent(0, "message", "")]
+
+
+@pytest.mark.parametrize("line", [b"data: ", b": ", b"nothing", b"data: x\ndata: "])
+def test_the_time_is_linear_in_the_bytes_of_an_event(line: bytes) -> None:
+    def seconds(num_bytes: int) -> float:
+        decoder, start_s = EventDecoder(), time.process_time()
+        list(decoder.feed(line))
+        for _ in range(num_bytes // 4096):
+            list(decoder.feed(b"x" * 4096))
+        list(decoder.feed(b"\n\n"))
+        return time.process_time() - start_s
+
+    small_s = min(seconds(2**19) for _ in range(5))
+    large_s = min(seconds(2**23) for _ in range(3))
+    # 16 times the bytes: 256 times the time where it grows with the square.
+    assert large_s < 0.02 + 80 * small_s
+
+
+@pytest.mark.parametrize("chunk", [b"data: 12345678\n", b"data: 12345678"])
+def test_an_event_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch, chunk: bytes) -> None:
+    monkeypatch.setattr("gram_client._events.MAX_EVENT_BYTES", 100)
+    decoder = EventDecoder()
+    read = (list(decoder.feed(chunk)) for _ in range(20))
+    with pytest.raises(ResponseInvalid, match="more than 100 bytes"):
+        list(read)
+
+
+def test_comments_do_not_count_against_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gram_client._events.MAX_EVENT_BYTES", 100)
+    decoder = EventDecoder()
+    for _ in range(50):
+        assert not list(decoder.feed(b": still here\n"))
+    assert list(decoder.feed(b"data: x\n\n")) == [RawEvent(0, "message", "x")]

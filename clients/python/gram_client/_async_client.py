@@ -337,5 +337,5 @@ class AsyncClient:
             params=request.params,
             headers=request.headers,
             content=request.content,
-            timeout=self.settings.timeout_s if timeout_s is None else timeout_s,
+            timeout=request.hold_s + (self.settings.timeout_s if timeout_s is None else timeout_s),
         )

@@ -20,13 +20,18 @@ GramError
     ServerFailure        InternalFailure, JobFailed, and every other 5xx
 """
 
+from typing import Any
+
 from gram_client._models import Issue, Problem
 
 
 class GramError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Root of everything this package raises on purpose; every error can be pickled and copied."""
 
     code = "client_error"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
 
 
 class ConfigInvalid(GramError):
@@ -83,7 +88,7 @@ class StatusError(GramError):
         self.detail = problem.detail
         self.errors: tuple[Issue, ...] = problem.errors
         self.request_id = problem.request_id
-        self.is_retryable = problem.retryable
+        self.is_retryable = is_retryable(status_code, problem.retryable)
         self.status_code = status_code
         self.body = body
         self.retry_after_s = retry_after_s
@@ -281,6 +286,26 @@ _CLASSES: dict[int, type[StatusError]] = {
     429: TooManyRequests,
     503: ServerUnavailable,
 }
+
+
+RETRIED_STATUSES = frozenset({408, 429})
+"""Besides every 5xx."""
+
+
+def is_retryable(status_code: int, stated: bool | None) -> bool:
+    """Say whether trying again may help: as the server states, or else by the status."""
+    by_status = status_code in RETRIED_STATUSES or status_code >= 500
+    return by_status if stated is None else stated
+
+
+def _rebuilt(
+    kind: type[GramError], arguments: tuple[object, ...], state: dict[str, object]
+) -> GramError:
+    """Return an error without its constructor, whose arguments it does not keep."""
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 def _kinds(kind: type[StatusError]) -> list[type[StatusError]]:

@@ -3,10 +3,12 @@
 Knows no HTTP and no job.
 """
 
+import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from gram_client._drawing import Answer
+from gram_client._errors import ResponseInvalid
 from gram_client._models import Model, Solution, SolveResult
 
 
@@ -82,30 +84,82 @@ class RawEvent(NamedTuple):
     data: str
 
 
+MAX_EVENT_BYTES: Final = 64 * 2**20
+"""Of one event; a stream that sends more is given up."""
+_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_MAX_ID_DIGITS: Final = 18
+
+
 class EventDecoder:
-    """Reads server-sent events from bytes, wherever those are cut."""
+    """Reads server-sent events from bytes, wherever those are cut, in time linear in their number.
+
+    Lines end in LF, CR or CRLF (HTML standard, section 9.2.6). An id that is no number counts as 0.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._fields: dict[str, list[str]] = {}
+        self._line: list[bytes] = []
+        self._num_bytes = 0
+        self._is_first_line = True
+        self._ended_in_cr = False
+        self._fields: dict[str, str] = {}
+        self._data: list[str] = []
 
     def feed(self, chunk: bytes) -> Iterator[RawEvent]:
-        """Yield the events that are complete with these bytes."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            text = line.rstrip(b"\r").decode(errors="replace")
-            if not text:
-                yield from self._close()
-            elif not text.startswith(":"):
-                name, _, value = text.partition(":")
-                self._fields.setdefault(name, []).append(value.removeprefix(" "))
+        """Yield the events that are complete with these bytes.
+
+        Raises:
+            ResponseInvalid: an event has more than ``MAX_EVENT_BYTES``.
+        """
+        if not chunk:
+            return
+        ended_in_cr, self._ended_in_cr = self._ended_in_cr, chunk.endswith(b"\r")
+        if ended_in_cr:
+            chunk = chunk.removeprefix(b"\n")
+        rest, *others = _LINE_END.split(chunk)
+        self._keep(rest)
+        for following in others:
+            line = b"".join(self._line)
+            self._line = []
+            yield from self._read(line)
+            self._keep(following)
+
+    def _keep(self, part: bytes) -> None:
+        self._num_bytes += len(part)
+        if self._num_bytes > MAX_EVENT_BYTES:
+            message = f"the stream sent an event of more than {MAX_EVENT_BYTES} bytes"
+            raise ResponseInvalid(message, status_code=200, body=b"")
+        self._line.append(part)
+
+    def _read(self, line: bytes) -> Iterator[RawEvent]:
+        if self._is_first_line:
+            self._is_first_line = False
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        if not line:
+            yield from self._close()
+            return
+        name, _, value = line.decode(errors="replace").partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name in ("event", "id"):
+            self._fields[name] = value
+        else:
+            # A comment, or a field of no use here: it need not count against the event.
+            self._num_bytes -= len(line)
 
     def _close(self) -> Iterator[RawEvent]:
         fields, self._fields = self._fields, {}
-        if "data" in fields:
-            number = fields.get("id", ["0"])[-1]
+        data, self._data = self._data, []
+        self._num_bytes = 0
+        if data:
             yield RawEvent(
-                id=int(number) if number.isdecimal() else 0,
-                kind=fields.get("event", ["message"])[-1],
-                data="\n".join(fields["data"]),
+                id=_number(fields.get("id", "")),
+                kind=fields.get("event") or "message",
+                data="\n".join(data),
             )
+
+
+def _number(text: str) -> int:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _MAX_ID_DIGITS
+    return int(text) if is_number else 0

@@ -57,7 +57,10 @@ def text_or_body(puzzle: Puzzle) -> str | dict[str, object]:
         return dict(puzzle)
     if isinstance(puzzle, Graph):
         return _coloring(puzzle)
-    rows = puzzle.tolist() if isinstance(puzzle, Array) else list(puzzle)
+    rows = puzzle.tolist() if isinstance(puzzle, Array) else puzzle
+    if isinstance(rows, bytes | set | frozenset) or not isinstance(rows, Iterable):
+        raise PuzzleUnusable(f"a puzzle is text, rows, an array, a graph or a body, not {puzzle!r}")
+    rows = list(rows)
     lines = [row for row in rows if isinstance(row, str)]
     if lines and len(lines) == len(rows):
         return "\n".join(lines)
@@ -89,9 +92,17 @@ def _numbers(rows: Sequence[Any]) -> list[list[int]]:
     if not _is_rows(rows):
         raise PuzzleUnusable("a board is rows of numbers, or rows of text")
     try:
-        return [[int(cell) for cell in row] for row in rows]
-    except (TypeError, ValueError) as error:
+        return [[_whole(cell) for cell in row] for row in rows]
+    except (TypeError, ValueError, OverflowError) as error:
         raise PuzzleUnusable(f"a cell is not a whole number: {error}") from error
+
+
+def _whole(cell: Any) -> int:
+    """Return a cell as a whole number: what spreadsheets hold are floats and digits as text."""
+    number = int(cell)
+    if not isinstance(cell, str) and number != cell:
+        raise ValueError(f"{cell!r}")
+    return number
 
 
 def _is_rows(rows: Sequence[Any]) -> TypeGuard[Sequence[Sequence[Any]]]:
@@ -100,6 +111,15 @@ def _is_rows(rows: Sequence[Any]) -> TypeGuard[Sequence[Sequence[Any]]]:
 
 def _coloring(graph: Graph) -> dict[str, object]:
     """Return the graph with its vertices numbered in their order; ``color`` fixes a vertex."""
+    try:
+        return _coloring_body(graph)
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise PuzzleUnusable(
+            f"the graph cannot be read: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _coloring_body(graph: Graph) -> dict[str, object]:
     numbers = {vertex: number for number, vertex in enumerate(graph.nodes)}
     fixed = {
         str(number): int(graph.nodes[vertex]["color"])

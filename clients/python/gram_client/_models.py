@@ -250,7 +250,8 @@ class Problem(Model):
     status: int | None = None
     detail: str = ""
     code: str | None = None
-    retryable: bool = False
+    retryable: bool | None = None
+    """Whether trying again may help; None where the server does not say."""
     request_id: str | None = None
     errors: tuple[Issue, ...] = ()
     retry_after_s: float | None = None

@@ -1,5 +1,6 @@
 """Requests and answers without I/O: what both clients send, and what they make of the answer."""
 
+import hashlib
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gram_client._drawing import Posted
 from gram_client._errors import (
+    ConfigInvalid,
     ConnectionFailed,
     GramError,
     NoAnswer,
@@ -23,7 +25,7 @@ from gram_client._errors import (
 from gram_client._inputs import Puzzle, encode, encode_batch, text_or_body
 from gram_client._models import Health, Job, Problem, SolveResult
 from gram_client._retry import retry_after_s
-from gram_client._settings import Settings
+from gram_client._settings import Settings, header_value
 from gram_client._version import __version__
 
 JSON = "application/json"
@@ -45,6 +47,8 @@ class Request:
     content: bytes | None = None
     posted: Posted = field(default_factory=Posted)
     """What drawing the answer needs to know of the puzzle."""
+    hold_s: float = 0.0
+    """Seconds that the server is asked to hold its answer back; patience begins after them."""
 
 
 def solve_request(puzzle: Puzzle, options: Mapping[str, object], *, accept: str = JSON) -> Request:
@@ -81,12 +85,14 @@ def batch_request(
 def _submission(
     content_type: str, content: bytes, options: Mapping[str, object], key: str | None
 ) -> Request:
+    """Return the request; its seed follows from its key, so that both stand for the same work."""
+    key = uuid.uuid4().hex if key is None else header_value("idempotency_key", key)
     headers = {"Content-Type": content_type, "Accept": JSON}
     return Request(
         method="POST",
         path="/jobs",
-        params=_seeded(options),
-        headers={**headers, "Idempotency-Key": key or uuid.uuid4().hex},
+        params=_seeded(options, drawn=_seed_of(key)),
+        headers={**headers, "Idempotency-Key": key},
         content=content,
     )
 
@@ -94,7 +100,13 @@ def _submission(
 def job_request(job_id: str, *, method: str = "GET", wait_s: int = 0) -> Request:
     """Return the request that shows a job, at the latest after a while, or cancels it."""
     params = {"wait": str(wait_s)} if wait_s else {}
-    return Request(method=method, path=_job_path(job_id), params=params, headers={"Accept": JSON})
+    return Request(
+        method=method,
+        path=_job_path(job_id),
+        params=params,
+        headers={"Accept": JSON},
+        hold_s=wait_s,
+    )
 
 
 def events_request(job_id: str, *, after: int = 0) -> Request:
@@ -113,6 +125,8 @@ def list_request(*, limit: int | None, cursor: str | None) -> Request:
 
 
 def _job_path(job_id: str) -> str:
+    if not (isinstance(job_id, str) and job_id):
+        raise ConfigInvalid(f"job_id={job_id!r}: must be the id of a job")
     return f"/jobs/{quote(job_id, safe='')}"
 
 
@@ -144,8 +158,8 @@ def no_answer(error: httpx.RequestError, settings: Settings) -> NoAnswer:
     reason = str(error) or type(error).__name__
     # Not reaching the server in time is a failed connection: trying again may help.
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        return TimedOut(f"no answer from {settings.base_url} in time: {reason}")
-    return ConnectionFailed(f"no connection to {settings.base_url}: {reason}")
+        return TimedOut(f"no answer from {settings.shown_url} in time: {reason}")
+    return ConnectionFailed(f"no connection to {settings.shown_url}: {reason}")
 
 
 def settle(outcome: httpx.Response | NoAnswer) -> httpx.Response:
@@ -200,9 +214,16 @@ def read(kind: type[T], response: httpx.Response) -> T:
         ) from error
 
 
-def _seeded(options: Mapping[str, object]) -> dict[str, str]:
+def _seed_of(key: str) -> int:
+    """Return the seed, below 2**53, that belongs to an idempotency key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7]) >> 3
+
+
+def _seeded(options: Mapping[str, object], *, drawn: int | None = None) -> dict[str, str]:
     seed = options.get("seed")
-    values = {**options, "seed": secrets.randbits(53) if seed is None else seed}
+    if seed is None:
+        seed = secrets.randbits(53) if drawn is None else drawn
+    values = {**options, "seed": seed}
     return {name: _text(value) for name, value in values.items() if value is not None}
 
 
@@ -227,6 +248,8 @@ def problem_error(data: bytes) -> StatusError:
         problem = Problem.model_validate_json(data)
     except ValidationError:
         problem = Problem(detail="the stream ended with an error that cannot be read")
+    # Only the server itself writes into a stream: what it does not call retryable is not.
+    problem = problem.model_copy(update={"retryable": bool(problem.retryable)})
     status = problem.status or 500
     kind = status_error_class(status, problem.code)
     return kind(problem, status_code=status, body=data, retry_after_s=problem.retry_after_s)

@@ -8,12 +8,10 @@ import random
 from dataclasses import dataclass, field
 
 import httpx
+from pydantic import ValidationError
 
-from gram_client._errors import ConnectionFailed, NoAnswer, StatusError
-
-RETRIED_STATUSES = frozenset({408, 429})
-"""Besides every 5xx."""
-
+from gram_client._errors import ConnectionFailed, NoAnswer, StatusError, is_retryable
+from gram_client._models import Problem
 
 Outcome = httpx.Response | NoAnswer | StatusError
 """What an attempt ended with; an error that came in a stream says itself whether to try again."""
@@ -72,4 +70,14 @@ def _can_help(outcome: Outcome) -> bool:
     # A call that timed out is not repeated: the caller's patience is used up.
     if isinstance(outcome, NoAnswer):
         return isinstance(outcome, ConnectionFailed)
-    return outcome.status_code in RETRIED_STATUSES or outcome.status_code >= 500
+    return is_retryable(outcome.status_code, _stated(outcome))
+
+
+def _stated(response: httpx.Response) -> bool | None:
+    """Return what a problem document says of trying again; None for everything else."""
+    if response.is_success:
+        return False
+    try:
+        return Problem.model_validate_json(response.content).retryable
+    except ValidationError:
+        return None

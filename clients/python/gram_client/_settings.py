@@ -4,7 +4,7 @@ The only module of the package that reads the environment.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -19,25 +19,40 @@ DEFAULT_MAX_RETRIES = 2
 class Settings:
     """Resolved settings of one client."""
 
-    base_url: str = DEFAULT_BASE_URL
-    api_key: str | None = None
-    """Sent as a bearer token."""
+    base_url: str = field(default=DEFAULT_BASE_URL, repr=False)
+    """May hold a user and a password; ``shown_url`` hides them."""
+    shown_url: str = field(init=False)
+    """The address without user and password, for messages."""
+    api_key: str | None = field(default=None, repr=False)
+    """Sent as a bearer token; never shown."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     """Silence after which an attempt is given up; the server answers a solve when it is done."""
     max_retries: int = DEFAULT_MAX_RETRIES
 
     def __post_init__(self) -> None:
         """Refuse what no call could use."""
+        shown = str(self.base_url).rpartition("@")[2]
         try:
             url = httpx.URL(self.base_url)
-        except httpx.InvalidURL as error:
-            raise ConfigInvalid(f"base_url={self.base_url!r}: {error}") from error
+        except (httpx.InvalidURL, TypeError) as error:
+            raise ConfigInvalid(f"base_url={shown!r}: {error}") from error
         if url.scheme not in ("http", "https") or not url.host:
-            raise ConfigInvalid(f"base_url={self.base_url!r}: must be an http or https URL")
-        if not self.timeout_s > 0:
-            raise ConfigInvalid(f"timeout_s={self.timeout_s!r}: must be above 0")
-        if self.max_retries < 0:
-            raise ConfigInvalid(f"max_retries={self.max_retries!r}: must be at least 0")
+            raise ConfigInvalid(f"base_url={shown!r}: must be an http or https URL")
+        object.__setattr__(self, "shown_url", str(url.copy_with(userinfo=b"")))
+        if self.api_key is not None:
+            header_value("api_key", self.api_key)
+        if not (isinstance(self.timeout_s, int | float) and self.timeout_s > 0):
+            raise ConfigInvalid(f"timeout_s={self.timeout_s!r}: must be a number above 0")
+        if not (isinstance(self.max_retries, int) and self.max_retries >= 0):
+            raise ConfigInvalid(f"max_retries={self.max_retries!r}: must be an int of at least 0")
+
+
+def header_value(name: str, value: str) -> str:
+    """Return a value that a header can carry; refuse others without showing them."""
+    is_text = isinstance(value, str) and value.isascii() and value.isprintable()
+    if not is_text or not value or value != value.strip():
+        raise ConfigInvalid(f"{name}: must be printable ASCII without spaces at its ends")
+    return value
 
 
 def resolve(

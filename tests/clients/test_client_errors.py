@@ -1,0 +1,124 @@
+"""Errors as programs use them: pickled, copied, sent between processes; and what never shows."""
+
+import copy
+import multiprocessing
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import pytest
+
+import gram_client
+from gram_client import AsyncClient, Client, ConfigInvalid, GramError, SolveResult
+from gram_client._errors import ResponseInvalid, StatusError
+from gram_client._models import Issue, Problem
+
+
+def kinds(kind: type[GramError] = GramError) -> Iterator[type[GramError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from kinds(below)
+
+
+def made(kind: type[GramError]) -> GramError:
+    if issubclass(kind, StatusError):
+        issue = Issue(field="grid", detail="two 5s in row 4", rule="row 4")
+        problem = Problem(detail="no", code=kind.code, request_id="r-1", errors=(issue,))
+        return kind(problem, status_code=422, body=b"{}", retry_after_s=2.5)
+    if issubclass(kind, ResponseInvalid):
+        return kind("unreadable", status_code=200, body=b"<html>")
+    return kind("words")
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("through", ["pickle", "copy", "deepcopy"])
+def test_every_error_survives_pickling_and_copying(kind: type[GramError], through: str) -> None:
+    error = made(kind)
+    ways: dict[str, Callable[[GramError], GramError]] = {
+        "pickle": lambda one: pickle.loads(pickle.dumps(one)),
+        "copy": copy.copy,
+        "deepcopy": copy.deepcopy,
+    }
+    back = ways[through](error)
+    assert type(back) is kind
+    assert str(back) == str(error)
+    assert vars(back) == vars(error)
+
+
+def solved_elsewhere(url: str) -> SolveResult:
+    with Client(url, max_retries=0) as client:
+        return client.solve("12..")
+
+
+def test_an_error_and_a_result_come_back_from_another_process(
+    server: Any, reply: Any, problem: Any, result: dict[str, object]
+) -> None:
+    server.say(problem(422, "puzzle_invalid", detail="two 5s"), reply(body=result))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        with pytest.raises(gram_client.PuzzleInvalid, match="two 5s") as caught:
+            pool.submit(solved_elsewhere, server.url).result()
+        assert caught.value.status_code == 422
+        back = pool.submit(solved_elsewhere, server.url).result()
+    assert str(back.best) == str(solved_elsewhere(server.url).best)
+
+
+SECRET = "s3cret-word"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_no_key_or_password_is_shown(kind: type[Client] | type[AsyncClient]) -> None:
+    settings = kind(f"http://me:{SECRET}@127.0.0.1:1", api_key=SECRET).settings
+    assert SECRET not in repr(settings)
+    assert SECRET not in f"{settings} {settings.shown_url}"
+    assert settings.shown_url == "http://127.0.0.1:1"
+
+
+def test_a_server_that_cannot_be_reached_is_named_without_its_password(closed_port: int) -> None:
+    with (
+        Client(f"http://me:{SECRET}@127.0.0.1:{closed_port}", max_retries=0) as client,
+        pytest.raises(gram_client.ConnectionFailed, match=str(closed_port)) as caught,
+    ):
+        client.solve("12..")
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"api_key": f"{SECRET}\n"},
+        {"api_key": f"{SECRET}\u00e9"},
+        {"base_url": f"ftp://me:{SECRET}@here"},
+        {"base_url": f"http://me:{SECRET}@here:port"},
+        {"base_url": 5},
+        {"timeout_s": "5"},
+        {"timeout_s": 0},
+        {"timeout_s": None},
+        {"max_retries": "3"},
+        {"max_retries": 1.5},
+        {"max_retries": -1},
+    ],
+)
+def test_what_no_call_could_use_is_refused_in_words(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        Client(**settings)
+    assert next(iter(settings)) in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("job_id", ["", None, 5])
+def test_a_job_id_that_is_none_is_refused_before_anything_is_sent(
+    call: Any, server: Any, job_id: object
+) -> None:
+    for method in ("jobs.get", "jobs.cancel", "jobs.wait", "jobs.events"):
+        with pytest.raises(ConfigInvalid, match="job_id"):
+            call(method, job_id)
+    assert not server.received
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "caf\u00e9", "", " x", 5])
+def test_a_key_that_no_header_can_carry_is_refused(call: Any, server: Any, key: object) -> None:
+    with pytest.raises(ConfigInvalid, match="idempotency_key"):
+        call("jobs.create", "12..", idempotency_key=key)
+    assert not server.received
