@@ -75,7 +75,8 @@ bench-kernels: install  ## time every op beside its reference (ARGS)
 release: install  ## build wheel, sdist and SBOM into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	test -x build/clean/bin/python || $(PYTHON) -m venv build/clean
-	build/clean/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt dist/*.whl
+	$(if $(TORCH_INDEX),build/clean/bin/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch)
+	build/clean/bin/python -m pip install --quiet -c constraints.txt dist/*.whl
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file dist/gram-server.cdx.json build/clean/bin/python
 
 clean:  ## remove .venv, caches and build output

@@ -159,6 +159,32 @@ def doctor(**flags: Any) -> None:
 
 
 @main.command()
+@click.option("--pid", type=int, help="Process to ask about; without it the first that serves.")
+@click.option("--timeout-s", type=float, default=2.0, show_default=True, help="Time to answer.")
+def healthcheck(pid: int | None, timeout_s: float) -> None:
+    """Say whether the server or worker of this container is well; exit status 1 if not."""
+    from gram_server.healthcheck import ask_server, ask_worker, find_running
+
+    running = find_running(pid)
+    if running is None:
+        raise click.ClickException("no gram-server serve and no gram-server worker runs here")
+    with main.commands[running.role].make_context(running.role, list(running.arguments)) as told:
+        flags = dict(told.params)
+    flags.pop("link", None)
+    flags.pop("print_config", None)
+    heartbeat = flags.pop("heartbeat", None)
+    settings = Settings.load(flags | {"models": flags["models"] or None})
+    health = (
+        ask_server(settings, timeout_s=timeout_s)
+        if running.role == "serve"
+        else ask_worker(settings, heartbeat, timeout_s=timeout_s)
+    )
+    shown = {"pid": running.pid, "role": running.role, **health._asdict()}
+    click.echo(json.dumps(shown))
+    sys.exit(0 if health.is_well else 1)
+
+
+@main.command()
 def models() -> None:
     """List the shipped models as JSON."""
     from gram_core.catalog import shipped_models

@@ -136,7 +136,8 @@ class EngineConfig:
     models: tuple[str, ...] = ()
     """Names of shipped models or paths of checkpoints; empty loads every shipped model."""
     worker_metrics_port: int | None = None
-    """Port of a worker's own metrics; None leaves them to the API process beside it."""
+    """Port of the metrics of a worker that works for a store; one beside an API process leaves them
+    to that."""
     worker_metrics_host: str = "127.0.0.1"
     drain_s: float = 30.0
     """Seconds a stopping worker may spend on its live jobs before it hands them back."""

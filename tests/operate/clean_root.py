@@ -19,8 +19,7 @@ from tests.operate.dockerfile import Stage, copy_context
 SUITE = "bookworm"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = {
-    "${PYTHON_IMAGE}": ("ca-certificates", "python3", "python3-pip", "python3-venv"),
-    "${CUDA_IMAGE}": ("ca-certificates",),
+    "${PYTHON_IMAGE}": ("ca-certificates", "python3-dev", "python3-pip", "python3-venv"),
 }
 """What a base image has beyond Debian's least."""
 OURS = ("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt")

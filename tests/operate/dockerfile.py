@@ -131,6 +131,7 @@ def copy_context(context: Path, place: Path) -> None:
 
 
 def entry(stage: Stage, root: Path) -> list[str]:
-    """Return the command that the image would start with."""
+    """Return the command that the image's init would start with."""
     words = [*json.loads(stage.last("ENTRYPOINT") or "[]"), *json.loads(stage.last("CMD") or "[]")]
-    return [MOVED.sub(lambda match: f"{root}/{match[1]}", word) for word in words]
+    assert words[:2] == ["/usr/bin/tini", "--"]
+    return [MOVED.sub(lambda match: f"{root}/{match[1]}", word) for word in words[2:]]

@@ -180,15 +180,20 @@ def test_containers_run_commands_that_there_are() -> None:
         assert command in main.commands
 
 
+def clean() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name[:4] != "GRAM"}
+
+
 @contextmanager
-def running(container: Manifest, environ: Mapping[str, str], log: Path) -> Iterator[None]:
+def running(
+    container: Manifest, environ: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run what a container would, as its supervisor would end it."""
     command = [sys.executable, "-m", "gram_server.cli", *container["args"]]
-    kept = {name: value for name, value in os.environ.items() if name[:4] != "GRAM"}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env={**kept, **environ}, stderr=output)
+        process = subprocess.Popen(command, env={**clean(), **environ}, stderr=output)
         try:
-            yield
+            yield process
             process.send_signal(signal.SIGTERM)
             assert process.wait(30.0) == 0, log.read_text()
         finally:
@@ -196,13 +201,21 @@ def running(container: Manifest, environ: Mapping[str, str], log: Path) -> Itera
             process.wait()
 
 
-def passes(probe: Mapping[str, Any], ports: Mapping[str, int]) -> bool:
-    """Ask what a probe asks, at the ports that stand for those of the container."""
+def passes(
+    probe: Mapping[str, Any],
+    ports: Mapping[str, int],
+    inside: tuple["subprocess.Popen[bytes]", Mapping[str, str]] | None = None,
+) -> bool:
+    """Ask what a probe asks, at the ports or in the container that stand for the real ones."""
     if "exec" in probe:
-        python, *words = probe["exec"]["command"]
-        assert python == "/opt/gram/bin/python"
-        own = [word.replace(f":{PORTS['metrics']}", f":{ports['metrics']}") for word in words]
-        return subprocess.run([sys.executable, *own], capture_output=True).returncode == 0
+        program, *words = probe["exec"]["command"]
+        assert program == "/opt/gram/bin/gram-server"
+        if inside is None:
+            return False
+        process, environ = inside
+        command = [sys.executable, "-m", "gram_server.cli", *words, "--pid", str(process.pid)]
+        ran = subprocess.run(command, env={**clean(), **environ}, capture_output=True)
+        return ran.returncode == 0
     asked = probe["httpGet"]
     try:
         with urlopen(f"http://127.0.0.1:{ports[asked['port']]}{asked['path']}", timeout=5) as reply:
@@ -249,9 +262,12 @@ def test_probes_tell_a_release_that_starts_from_one_that_works(
         assert passes(api["livenessProbe"], own)
         assert not passes(api["readinessProbe"], own), "there is no worker yet"
         assert not passes(worker["startupProbe"], theirs)
-        with running(worker, of_worker, tmp_path / "worker.log"):
+        with running(worker, of_worker, tmp_path / "worker.log") as process:
             wait_for(lambda: passes(worker["livenessProbe"], theirs), "no metrics of the worker")
-            wait_for(lambda: passes(worker["startupProbe"], theirs), "the worker is never warm")
+            inside = (process, of_worker)
+            wait_for(
+                lambda: passes(worker["startupProbe"], theirs, inside), "the worker is never warm"
+            )
             assert passes(worker["readinessProbe"], theirs)
             wait_for(lambda: passes(api["readinessProbe"], own), "the API is never ready")
             with urlopen(f"http://127.0.0.1:{own['metrics']}/metrics", timeout=5) as reply:

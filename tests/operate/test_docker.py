@@ -17,6 +17,8 @@ import redis
 import yaml
 from packaging.requirements import Requirement
 
+from gram_server.server import CLOSE_MARGIN_S
+from gram_server.settings import Settings
 from tests.conftest import StartRedis, free_port
 from tests.operate.dockerfile import MOVED, Rehearsal, Stage, entry, read
 
@@ -35,9 +37,35 @@ def service(name: str) -> dict[str, Any]:
 
 
 def test_base_images_are_named_once_and_pinned_to_a_version() -> None:
-    images = [step.text.partition("=")[2] for step in HEAD if step.word == "ARG"]
-    assert all(re.search(r":\d+\.\d+\.\d+-", image) for image in images), images
-    assert {stage.base for stage in STAGES.values()} == {"${PYTHON_IMAGE}", "${CUDA_IMAGE}"}
+    arguments = dict(step.text.split("=", 1) for step in HEAD if step.word == "ARG")
+    assert re.search(r":\d+\.\d+\.\d+-", arguments["PYTHON_IMAGE"])
+    assert {stage.base for stage in STAGES.values()} == {"${PYTHON_IMAGE}"}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_says_of_which_commit_of_which_repository_it_is(target: str) -> None:
+    stage = STAGES[target]
+    labels = " ".join(stage.all("LABEL"))
+    for name in ("revision", "source"):
+        assert f'org.opencontainers.image.{name}="${{{name.upper()}}}"' in labels
+        # An argument from above the first stage has its value where it is declared again.
+        assert name.upper() in stage.all("ARG")
+        assert any(step.text.startswith(f"{name.upper()}=") for step in HEAD)
+
+
+def test_no_package_can_come_from_either_of_two_indexes() -> None:
+    commands = [command for stage in STAGES.values() for command in stage.all("RUN")]
+    assert any("--index-url" in command for command in commands)
+    for text in (*commands, (ROOT / "Makefile").read_text()):
+        assert "--extra-index-url" not in text
+
+
+def test_all_of_cuda_is_that_of_one_package_and_the_driver_it_needs_is_named() -> None:
+    text = (DOCKER / "Dockerfile").read_text()
+    assert "nvidia/cuda" not in text
+    setting = [text for text in STAGES["cuda"].all("ENV") if "NVIDIA_REQUIRE_CUDA" in text]
+    assert 'NVIDIA_REQUIRE_CUDA="cuda>=13.0"' in setting[0]
+    assert "R580" in (ROOT / "docs/operations.md").read_text()
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -45,11 +73,12 @@ def test_an_image_runs_as_nobody_in_particular_and_says_how_it_is(target: str) -
     stage = STAGES[target]
     assert stage.last("USER") == "10001:0"
     assert stage.last("STOPSIGNAL") == "SIGTERM"
-    health = stage.last("HEALTHCHECK") or ""
-    assert "/livez" in health
-    assert "CMD [" in health
+    health = (stage.last("HEALTHCHECK") or "").partition("CMD ")[2]
+    program = "/opt/gram/bin/gram-server"
+    assert json.loads(health) == [program, "healthcheck"]
     # As lists, or a shell would stand between the signal and the server.
-    assert json.loads(stage.last("ENTRYPOINT") or "") == ["/opt/gram/bin/gram-server"]
+    assert json.loads(stage.last("ENTRYPOINT") or "") == ["/usr/bin/tini", "--", program]
+    assert any("tini" in command.split() for command in stage.all("RUN"))
     assert json.loads(stage.last("CMD") or "")[0] == "serve"
     labels = " ".join(stage.all("LABEL"))
     for name in ("title", "description", "licenses"):
@@ -133,7 +162,6 @@ def test_a_service_of_ours_cannot_write_nor_gain_rights(name: str) -> None:
     assert ours["cap_drop"] == ["ALL"]
     assert ours["tmpfs"] == ["/tmp"]
     assert ours["build"]["target"] in TARGETS
-    assert int(ours["stop_grace_period"].removesuffix("s")) > 30
 
 
 def test_services_name_pinned_images_files_that_exist_and_profiles() -> None:
@@ -153,14 +181,49 @@ def test_prometheus_scrapes_services_that_there_are_and_reads_rules_that_there_a
     config = yaml.safe_load((DOCKER / "prometheus/prometheus.yml").read_text())
     for name in config["rule_files"]:
         assert (DOCKER / "prometheus" / name).exists()
-    ports = {8000: {"api"}, 9100: {"worker-cpu", "worker-gpu"}}
     scraped = [job["dns_sd_configs"][0] for job in config["scrape_configs"]]
-    assert {each["port"]: set(each["names"]) for each in scraped} == ports
-    for names in ports.values():
-        for name in names:
-            assert service(name)["profiles"]
-    for name in ports[9100]:
+    assert {each["port"] for each in scraped} == {9100}
+    names = {name for each in scraped for name in each["names"]}
+    assert names == {"api", "worker-cpu", "worker-gpu"}
+    for name in names:
+        assert service(name)["profiles"]
+    for name in names - {"api"}:
         assert "9100" in service(name)["command"]
+    # A port for scrapes alone: with keys, /metrics beside the rest needs one.
+    assert service("api")["environment"]["GRAM_SERVER_METRICS_PORT"] == "9100"
+
+
+def test_nothing_is_published_beyond_this_machine_without_keys() -> None:
+    compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    for name, each in compose["services"].items():
+        for port in each.get("ports", []):
+            assert port.startswith("127.0.0.1:"), name
+    text = (DOCKER / "compose.public.yaml").read_text()
+    # What replaces a list of the first file, in the words of compose.
+    public = yaml.safe_load(text.replace("!override ", ""))
+    api = public["services"]["api"]
+    assert "ports: !override" in text
+    assert api["ports"] == ["8000:8000"]
+    (secret,) = api["secrets"]
+    assert api["environment"]["GRAM_SERVER_KEYS"] == f"/run/secrets/{secret['target']}"
+    assert public["secrets"][secret["source"]]["file"].startswith("${GRAM_KEYS_FILE:?")
+
+
+def test_a_service_is_well_by_its_health_check_and_has_the_time_that_stopping_takes() -> None:
+    settings = Settings.load(environ=service("api")["environment"])
+    for name in ("api", "worker-cpu", "worker-gpu"):
+        ours = service(name)
+        assert ours["healthcheck"]["test"] == ["CMD", "/opt/gram/bin/gram-server", "healthcheck"]
+        grace_s = float(ours["stop_grace_period"].removesuffix("s"))
+        drain_s = settings.engine.drain_s + settings.http.drain_delay_s
+        assert grace_s >= drain_s + CLOSE_MARGIN_S
+
+
+def test_the_readme_gives_a_container_the_time_to_drain() -> None:
+    readme = (ROOT / "README.md").read_text()
+    given_s = [int(text) for text in re.findall(r"docker run .*?--stop-timeout[ =](\d+)", readme)]
+    assert given_s
+    assert min(given_s) > Settings().engine.drain_s + CLOSE_MARGIN_S
 
 
 def test_grafana_finds_its_dashboards_and_the_dashboards_their_data() -> None:
@@ -255,9 +318,9 @@ def check_image(root: Path, stage: Stage, home: Path, **settings: str) -> None:
     try:
         health = (stage.last("HEALTHCHECK") or "").partition("CMD ")[2]
         command = json.loads(MOVED.sub(lambda match: f"{root}/{match[1]}", health))
-        command[-1] = command[-1].replace(":8000", f":{port}")
+        command += ["--pid", str(started.pid)]
         end_s = time.monotonic() + 60.0
-        while subprocess.run(command, capture_output=True).returncode:
+        while subprocess.run(command, env=environment, capture_output=True).returncode:
             assert started.poll() is None, started.communicate()[1].decode()
             assert time.monotonic() < end_s, "the health check never passes"
             time.sleep(0.5)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -91,11 +92,14 @@ def answers(url: str) -> bool:
         return False
 
 
-def is_healthy(roots: CleanRoots, target: str, folder: Path, port: int) -> bool:
-    """Ask as the image's own health check does."""
+def is_healthy(
+    roots: CleanRoots, target: str, folder: Path, init: "subprocess.Popen[bytes]", port: int
+) -> bool:
+    """Ask as the image's own health check does, of that container alone."""
     words = json.loads((STAGES[target].last("HEALTHCHECK") or "").partition("CMD ")[2])
-    words[-1] = words[-1].replace(":8000", f":{port}")
-    command = roots.command(target, words, folder / "volumes")
+    for child in psutil.Process(init.pid).children():
+        words += ["--pid", str(child.pid)]
+    command = roots.command(target, words, folder / "volumes", GRAM_SERVER_PORT=str(port))
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -131,7 +135,7 @@ def test_an_image_with_its_engine_solves_as_anybody_on_a_root_it_cannot_write_to
     arguments = json.loads(STAGES[target].last("CMD") or "")
     settings = {"GRAM_SERVER_PORT": str(port), "GRAM_SERVER_NUM_THREADS": "1"}
     with container(roots, target, tmp_path, arguments, **settings) as running:
-        alive_s = wait_for(lambda: is_healthy(roots, target, tmp_path, port), running)
+        alive_s = wait_for(lambda: is_healthy(roots, target, tmp_path, running, port), running)
         ready_s = alive_s + wait_for(lambda: answers(f"{url}/readyz"), running)
         check_work(url)
     say(f"{target}: healthy after {alive_s:.1f} s, ready after {ready_s:.1f} s")
@@ -161,7 +165,7 @@ def test_the_api_image_and_a_worker_of_the_cpu_image_solve_together(
         container(roots, "api", tmp_path, arguments, **settings) as server,
         container(roots, "cpu", tmp_path, command, GRAM_SERVER_NUM_THREADS="1") as worker,
     ):
-        wait_for(lambda: is_healthy(roots, "api", tmp_path, port), server)
+        wait_for(lambda: is_healthy(roots, "api", tmp_path, server, port), server)
         wait_for(lambda: answers(f"{url}/readyz"), worker)
         check_work(url)
         assert "gram_slots_alive" in httpx.get(f"http://127.0.0.1:{metrics}/metrics").text

@@ -19,6 +19,7 @@ COMMANDS = {
     "key",
     "dlq",
     "doctor",
+    "healthcheck",
 }
 
 

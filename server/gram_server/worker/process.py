@@ -103,7 +103,7 @@ class WorkerProcess:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._on_signal())
-        if self._config.worker_metrics_port is not None:
+        if self._config.worker_metrics_port is not None and not self._is_supervised:
             serve_metrics(
                 self._registry,
                 host=self._config.worker_metrics_host,
