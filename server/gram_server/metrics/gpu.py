@@ -4,9 +4,9 @@ Needs the extra ``gpu``; without it, or without a driver, there is nothing to sh
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
@@ -15,30 +15,34 @@ from prometheus_client.registry import Collector
 logger = logging.getLogger(__name__)
 
 
-class GpuReading(NamedTuple):
-    """What NVML says of a GPU at one moment."""
+class Gauge(NamedTuple):
+    """A number that NVML says of a GPU at one moment."""
 
-    memory_used_bytes: int
-    memory_total_bytes: int
-    utilisation: float
-    """Share of the last sample in which a kernel ran."""
+    name: str
+    text: str
+    read: Callable[[], float]
 
 
 class GpuCollector(Collector):
-    """Shows what a reader reads."""
+    """Shows what can be read; what cannot is left out, and said once."""
 
-    def __init__(self, read: Callable[[], GpuReading]) -> None:
-        self._read = read
+    def __init__(self, gauges: Sequence[Gauge], *, error: type[Exception]) -> None:
+        """Take what is to be shown, and how a reading fails."""
+        self._gauges = gauges
+        self._error = error
+        self._missed: set[str] = set()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the gauges."""
-        reading = self._read()
-        for name, text, value in (
-            ("memory_used_bytes", "Memory in use, by every process.", reading.memory_used_bytes),
-            ("memory_total_bytes", "Memory there is.", reading.memory_total_bytes),
-            ("utilisation_ratio", "Share of time in which a kernel ran.", reading.utilisation),
-        ):
-            yield GaugeMetricFamily(f"gram_gpu_{name}", text, value=value)
+        for gauge in self._gauges:
+            try:
+                value = gauge.read()
+            except self._error as error:
+                if gauge.name not in self._missed:
+                    self._missed.add(gauge.name)
+                    logger.warning("no %s of the GPU: %s", gauge.name, error)
+            else:
+                yield GaugeMetricFamily(f"gram_gpu_{gauge.name}", gauge.text, value=value)
 
 
 def watch_gpu(registry: CollectorRegistry, uuid: str) -> None:
@@ -54,9 +58,16 @@ def watch_gpu(registry: CollectorRegistry, uuid: str) -> None:
         logger.warning("no metrics of the GPU: %s", error)
         return
 
-    def read() -> GpuReading:
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
-        return GpuReading(int(memory.used), int(memory.total), busy / 100)
+    def memory() -> Any:
+        return pynvml.nvmlDeviceGetMemoryInfo(handle)
 
-    registry.register(GpuCollector(read))
+    def utilisation() -> float:
+        """Return the share of the last sample in which a kernel ran."""
+        return float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu) / 100
+
+    gauges = (
+        Gauge("memory_used_bytes", "Memory in use, by every process.", lambda: memory().used),
+        Gauge("memory_total_bytes", "Memory there is.", lambda: memory().total),
+        Gauge("utilisation_ratio", "Share of time in which a kernel ran.", utilisation),
+    )
+    registry.register(GpuCollector(gauges, error=pynvml.NVMLError))
