@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from gram_server.engine.batch import Batch
 from gram_server.engine.confirmation import confirmed
+from gram_server.engine.givens import GivensGuard
 from gram_server.engine.progress import JobProgress, Rank, next_rank, rank_of, stretch_of
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
@@ -32,7 +33,8 @@ class Engine:
         )
         self._jobs: dict[str, JobProgress] = {}
         self._paused: dict[Admit, Trajectory] = {}
-        self._watcher = Watcher()
+        self._guard = GivensGuard(metrics)
+        self._watcher = Watcher(self._guard)
         self._started: deque[Batch] = deque()
         """Steps whose results have not been read, oldest first."""
         self._last: Batch | None = None
@@ -207,7 +209,7 @@ class Engine:
         if verdict.is_find and not self._record(placement, report, now_s):
             ending = Ending.MISMATCH
         if ending in (Ending.HALTED, Ending.EXHAUSTED):
-            progress.add_attempt(trajectory, report.answers[row], report.num_violations[row])
+            self._consider(progress, trajectory, report, row)
         self._watcher.note(trajectory, report.answers[row], ending)
         if ending is not None:
             progress.num_failed += ending is Ending.FAILED
@@ -221,6 +223,7 @@ class Engine:
         progress = self._jobs[trajectory.job.id]
         tokens = trajectory.unview(report.answers[row])
         if not trajectory.job.check(tokens):
+            self._guard.may_show(trajectory.job, tokens)
             progress.verify_mismatches += 1
             self._metrics.count_mismatch()
             return False
@@ -299,7 +302,17 @@ class Engine:
             return
         report, row = self._last.report, self._last.row_of(trajectory)
         if row is not None and report.is_finite[row] and not report.is_valid[row]:
-            progress.add_attempt(trajectory, report.answers[row], report.num_violations[row])
+            self._consider(progress, trajectory, report, row)
+
+    def _consider(
+        self, progress: JobProgress, trajectory: Trajectory, report: StepReport, row: int
+    ) -> None:
+        """Keep a wrong answer if it is the best of its job so far, and the job's own."""
+        attempt = progress.better_attempt(
+            trajectory, report.answers[row], report.num_violations[row]
+        )
+        if attempt is not None and self._guard.may_show(progress.job, attempt.tokens):
+            progress.best = attempt
 
     def _drop(self, trajectory: Trajectory) -> None:
         self._waste(self._jobs[trajectory.job.id], trajectory, "aborted")

@@ -120,13 +120,16 @@ class JobProgress:
         self.cutoff = self._find_cutoff()
         return is_new
 
-    def add_attempt(self, trajectory: Trajectory, answer: Tokens, num_violations: int) -> None:
-        """Keep a wrong answer if it is better than the best so far."""
+    def better_attempt(
+        self, trajectory: Trajectory, answer: Tokens, num_violations: int
+    ) -> Attempt | None:
+        """Return a wrong answer as an attempt if it is better than the best so far."""
         if self.job.count_violations is not None:
             num_violations = self.job.count_violations(trajectory.unview(answer))
         candidate = (num_violations, trajectory.index)
         if self.best is None or candidate < (self.best.num_violations, self.best.trajectory):
-            self.best = Attempt(num_violations, trajectory.index, trajectory.unview(answer))
+            return Attempt(num_violations, trajectory.index, trajectory.unview(answer))
+        return None
 
     def settled(self, frontier: Rank | None) -> list[FoundSolution]:
         """Return solutions not yet emitted that no trajectory to come can push aside.

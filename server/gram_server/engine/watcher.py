@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gram_core.puzzles.base import Tokens
+from gram_server.engine.givens import GivensGuard
 from gram_server.engine.progress import JobProgress
-from gram_server.engine.trajectory import Sight, SightState, Snapshot, Trajectory
+from gram_server.engine.trajectory import EngineJob, Sight, SightState, Snapshot, Trajectory
 from gram_server.engine.verdict import Ending
 
 INTERVAL_S = 0.1
@@ -30,6 +31,8 @@ class _Watch:
     """What is known of one job since it was last told of."""
 
     sights: dict[int, Sight] = field(default_factory=dict)
+    checked: set[tuple[int, int]] = field(default_factory=set)
+    """Trajectory and step of the sights that may be shown."""
     told_s: float = float("-inf")
     step: int = 0
     has_news: bool = False
@@ -38,7 +41,8 @@ class _Watch:
 class Watcher:
     """Looks at the first trajectories of the jobs that ask for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: GivensGuard) -> None:
+        self._guard = guard
         self._watches: dict[str, _Watch] = {}
         self._num_sights = 0
 
@@ -71,10 +75,11 @@ class Watcher:
         watch = self._watches.get(progress.job.id)
         if watch is None or not watch.has_news:
             return []
+        self._hide_foreign(progress.job, watch)
         running = list(live)
         steps = [trajectory.steps for trajectory in running]
         steps += [sight.step for sight in watch.sights.values()]
-        watch.step = max(watch.step, *steps)
+        watch.step = max([watch.step, *steps])
         watch.told_s, watch.has_news = now_s, False
         return [
             Snapshot(
@@ -85,6 +90,16 @@ class Watcher:
                 sights=tuple(watch.sights[index] for index in sorted(watch.sights)),
             )
         ]
+
+    def _hide_foreign(self, job: EngineJob, watch: _Watch) -> None:
+        """Drop the sights that are not about the job."""
+        for index, sight in list(watch.sights.items()):
+            if (index, sight.step) in watch.checked:
+                continue
+            if not self._guard.may_show(job, sight.tokens()):
+                del watch.sights[index]
+                self._num_sights -= 1
+        watch.checked = {(index, sight.step) for index, sight in watch.sights.items()}
 
     def forget(self, job_id: str) -> None:
         """Let go of a job that ended."""

@@ -20,6 +20,8 @@ class EngineMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self.has_foreign_answer = False
+        """Whether an answer of any model was hidden."""
         self._add_counters()
         self._add_gauges()
         self._add_histograms()
@@ -33,6 +35,9 @@ class EngineMetrics:
         self.solutions = self._counter("solutions", "Valid answers", "kind")
         self.verify_mismatches = self._counter(
             "verify_mismatch", "Answers the device verifier accepted and the plain checker refused"
+        )
+        self.foreign_answers = self._counter(
+            "foreign_answers", "Answers without the givens of their own job, shown to nobody"
         )
 
     def _add_gauges(self) -> None:
@@ -86,6 +91,7 @@ class ModelMetrics:
     """What one engine reports; every series exists from the start, at zero."""
 
     def __init__(self, families: EngineMetrics, model: str) -> None:
+        self._families = families
         self._supervision_steps = families.supervision_steps.labels(model)
         self._wasted = {
             reason: families.wasted_slot_steps.labels(model, reason)
@@ -98,6 +104,7 @@ class ModelMetrics:
         self._distinct = families.solutions.labels(model, "distinct")
         self._duplicate = families.solutions.labels(model, "duplicate")
         self._verify_mismatches = families.verify_mismatches.labels(model)
+        self._foreign_answers = families.foreign_answers.labels(model)
         self._slots_alive = families.slots_alive.labels(model)
         self._slots_capacity = families.slots_capacity.labels(model)
         self._last_step = families.last_step.labels(model)
@@ -138,6 +145,13 @@ class ModelMetrics:
     def count_mismatch(self) -> None:
         """Take note that the two verifiers disagreed."""
         self._verify_mismatches.inc()
+
+    def count_foreign_answer(self) -> bool:
+        """Take note of an answer that was hidden; return whether it is the first of the process."""
+        self._foreign_answers.inc()
+        is_first = not self._families.has_foreign_answer
+        self._families.has_foreign_answer = True
+        return is_first
 
     def observe_job(self, *, num_trajectories: int, num_solutions: int) -> None:
         """Take note of a finished job."""

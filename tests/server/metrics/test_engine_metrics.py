@@ -9,6 +9,7 @@ NAMES = {
     "gram_trajectories",
     "gram_solutions",
     "gram_verify_mismatch",
+    "gram_foreign_answers",
     "gram_slots_alive",
     "gram_slots_capacity",
     "gram_engine_last_step_timestamp_seconds",
