@@ -4,7 +4,7 @@ Knows rules only: no model, no torch. A family is one module beside this one; th
 relational attention, the violations shown to people and the tests all read the same units.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -205,12 +205,27 @@ class Family(Protocol[Instance]):
         ...
 
     def enumerate(
-        self, instance: Instance, *, limit: int, max_time_s: float | None = None
+        self,
+        instance: Instance,
+        *,
+        limit: int,
+        max_time_s: float | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> Iterator[Tokens]:
         """Yield up to ``limit`` distinct solutions exactly (CP-SAT; needs the extra ``exact``).
 
-        When ``max_time_s`` ends the search early, ``ExactTimeout`` follows the solutions found.
+        When ``max_time_s`` or ``should_stop``, which another thread may ask, ends the search early,
+        ``ExactTimeout`` follows the solutions found.
         """
+        ...
+
+
+@runtime_checkable
+class Countable(Protocol):
+    """What a family also offers when it counts and lists its solutions without CP-SAT."""
+
+    def count(self, instance: Any) -> int:
+        """Return the number of solutions, however many, without listing them."""
         ...
 
 

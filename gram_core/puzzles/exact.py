@@ -3,9 +3,12 @@
 The solver is the optional extra ``exact``; it is imported on first use.
 """
 
-from collections.abc import Iterator, Sequence
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +18,10 @@ from gram_core.puzzles.base import BLANK, FIRST_VALUE, Constraint, Task, Tokens,
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
+
+
+STOP_LOOK_S = 0.02
+"""How often a running search looks whether it has to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ def enumerate_answers(
     *,
     limit: int,
     max_time_s: float | None = None,
+    should_stop: Callable[[], bool] | None = None,
     interchangeable: Sequence[int] = (),
 ) -> Iterator[Tokens]:
     """Yield up to limit distinct answers.
@@ -41,12 +49,18 @@ def enumerate_answers(
         units: Every rule of the instance.
         limit: Answers after which the search stops.
         max_time_s: Time after which the search stops; ``ExactTimeout`` follows what was found.
+        should_stop: Ends the search in the same way once it says so; another thread asks it.
         interchangeable: Tokens that may be renamed into one another; no given holds any of them,
             and of the answers that differ only by such a renaming one is yielded.
     """
     program = _state(givens, task, units)
     _break_renaming(program, interchangeable)
-    yield from _search(program, limit=limit, max_time_s=max_time_s)
+    yield from _search(program, limit=limit, max_time_s=max_time_s, should_stop=should_stop)
+
+
+def has_solver() -> bool:
+    """Say whether the solver is installed, without importing it."""
+    return importlib.util.find_spec("ortools") is not None
 
 
 def _cp_model() -> Any:
@@ -93,7 +107,13 @@ def _break_renaming(program: _Program, interchangeable: Sequence[int]) -> None:
                 seen.append(options[earlier])
 
 
-def _search(program: _Program, *, limit: int, max_time_s: float | None) -> Iterator[Tokens]:
+def _search(
+    program: _Program,
+    *,
+    limit: int,
+    max_time_s: float | None,
+    should_stop: Callable[[], bool] | None,
+) -> Iterator[Tokens]:
     if limit < 1:
         return
     cp_model = _cp_model()
@@ -116,7 +136,33 @@ def _search(program: _Program, *, limit: int, max_time_s: float | None) -> Itera
     solver.parameters.num_workers = 1
     if max_time_s is not None:
         solver.parameters.max_time_in_seconds = max(max_time_s, 0.0)
-    status = solver.solve(program.model, Collector())
+    with _stopped_by(should_stop, solver):
+        status = solver.solve(program.model, Collector())
     yield from found[:limit]
     if len(found) < limit and status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
-        raise ExactTimeout(f"stopped after {max_time_s} s with {len(found)} solutions")
+        is_told = should_stop is not None and should_stop()
+        when = "when told to" if is_told else f"after {max_time_s} s"
+        raise ExactTimeout(f"stopped {when} with {len(found)} solutions")
+
+
+@contextmanager
+def _stopped_by(should_stop: Callable[[], bool] | None, solver: Any) -> Iterator[None]:
+    """Let another thread end the solver's search, which hears nothing while it runs."""
+    if should_stop is None:
+        yield
+        return
+    is_over = Event()
+
+    def watch() -> None:
+        while not is_over.wait(STOP_LOOK_S):
+            if should_stop():
+                # Again and again: the search may not have begun yet.
+                solver.stop_search()
+
+    watcher = Thread(target=watch, name="stop-search", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()

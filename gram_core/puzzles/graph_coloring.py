@@ -5,7 +5,7 @@ Holds the rules, symmetries and instances of the family; how graphs are written 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -159,7 +159,12 @@ class GraphColoring:
         return ColoringGraph(vertices=task.size, edges=tuple(sorted(edges)), colors=task.num_values)
 
     def enumerate(
-        self, instance: ColoringGraph, *, limit: int, max_time_s: float | None = None
+        self,
+        instance: ColoringGraph,
+        *,
+        limit: int,
+        max_time_s: float | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> Iterator[Tokens]:
         """Yield up to limit colourings exactly, none a renaming of another."""
         from gram_core.puzzles.exact import enumerate_answers
@@ -171,6 +176,7 @@ class GraphColoring:
             self.units(instance),
             limit=limit,
             max_time_s=max_time_s,
+            should_stop=should_stop,
             interchangeable=[
                 color + FIRST_VALUE for color in range(instance.colors) if color not in pinned
             ],

@@ -5,13 +5,14 @@ No unit says that a path is shortest, so ``check`` judges every answer (``Task.h
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 
 import numpy as np
 
-from gram_core.errors import UnknownTask
+from gram_core.errors import ExactTimeout, UnknownTask
 from gram_core.puzzles.base import (
     BLANK,
     FIRST_VALUE,
@@ -36,7 +37,7 @@ from gram_core.puzzles.maze_grid import (
     make_maze,
     read_maze,
 )
-from gram_core.puzzles.maze_paths import all_paths, descent, neighbours
+from gram_core.puzzles.maze_paths import all_paths, descent, neighbours, num_paths
 from gram_core.puzzles.violations import find_violations
 
 PATH = FIRST_VALUE
@@ -161,13 +162,27 @@ class Maze:
         return carve(task.rows, task.columns, rng, num_solutions=num_solutions)
 
     def enumerate(
-        self, instance: MazeGrid, *, limit: int, max_time_s: float | None = None
+        self,
+        instance: MazeGrid,
+        *,
+        limit: int,
+        max_time_s: float | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> Iterator[Tokens]:
         """Yield up to limit shortest paths; each takes no longer than the one before."""
+        until_s = None if max_time_s is None else time.monotonic() + max_time_s
         towards = descent(instance.passages, instance.goal)
         givens = self.encode(instance).tokens
-        for path in islice(all_paths(towards, instance.start), limit):
+        for number, path in enumerate(islice(all_paths(towards, instance.start), limit)):
+            is_late = until_s is not None and time.monotonic() >= until_s
+            if is_late or (should_stop is not None and should_stop()):
+                raise ExactTimeout(f"stopped with {number} shortest paths")
             yield with_path(givens, path)
+
+    def count(self, instance: MazeGrid) -> int:
+        """Return the number of shortest paths, from cell to cell and never path by path."""
+        towards = descent(instance.passages, instance.goal)
+        return num_paths(towards, instance.start)[instance.start]
 
 
 def with_path(givens: Tokens, path: Sequence[int]) -> Tokens:

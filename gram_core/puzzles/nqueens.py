@@ -5,7 +5,7 @@ Holds the rules, symmetries and instances of the family; how boards are written 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
@@ -140,7 +140,12 @@ class NQueens:
         return QueensBoard(size=task.size, queens=tuple(sorted(queens)))
 
     def enumerate(
-        self, instance: QueensBoard, *, limit: int, max_time_s: float | None = None
+        self,
+        instance: QueensBoard,
+        *,
+        limit: int,
+        max_time_s: float | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> Iterator[Tokens]:
         """Yield up to limit solutions exactly."""
         from gram_core.puzzles.exact import enumerate_answers
@@ -151,6 +156,7 @@ class NQueens:
             self.units(instance),
             limit=limit,
             max_time_s=max_time_s,
+            should_stop=should_stop,
         )
 
 

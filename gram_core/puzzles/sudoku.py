@@ -4,7 +4,7 @@ Holds the rules, symmetries and instances of the family; how boards are written 
 ``sudoku_grid``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -146,7 +146,12 @@ class Sudoku:
         return SudokuGrid(size=task.size, cells=tuple(cells))
 
     def enumerate(
-        self, instance: SudokuGrid, *, limit: int, max_time_s: float | None = None
+        self,
+        instance: SudokuGrid,
+        *,
+        limit: int,
+        max_time_s: float | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> Iterator[Tokens]:
         """Yield up to limit solutions exactly."""
         from gram_core.puzzles.exact import enumerate_answers
@@ -157,6 +162,7 @@ class Sudoku:
             self.units(instance),
             limit=limit,
             max_time_s=max_time_s,
+            should_stop=should_stop,
         )
 
 
