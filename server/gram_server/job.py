@@ -134,6 +134,8 @@ class Job:
     """Position in PRIORITY_CLASSES."""
     attempt: int = 0
     """How often a worker was lost while it held the job."""
+    client: str = ""
+    """Who asks: the name of an API key, or an address. Clients take turns at the exact searches."""
     owner: str | None = None
     """Who may look the job up later; None when the request itself waits for the answer."""
     batch: str | None = None
@@ -243,6 +245,8 @@ class WorkerReport:
     phases: Mapping[str, float] = field(default_factory=dict)
     """Seconds each phase of the start took: ``import``, ``load``, ``warm_up``."""
     num_slots: int = 0
+    has_solver: bool = True
+    """Whether it can search exactly where a family needs OR-tools for it."""
     live_trajectories: int = 0
     waiting_trajectories: int = 0
     metrics_text: str = ""

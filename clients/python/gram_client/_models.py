@@ -122,6 +122,9 @@ class SolveResult(Model):
     width: int
     depth: int
     completeness: Completeness
+    exact_search: str | None = None
+    """How the search for ``fallback`` or ``count`` ended: ``complete``, ``limit``, ``time``,
+    ``deadline``, ``busy``, ``unavailable`` or ``failed``; None where there was none to do."""
     best_attempt: BestAttempt | None = None
     usage: Usage
     seed: int

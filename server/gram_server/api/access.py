@@ -122,6 +122,12 @@ def owner_of(scope: Scope) -> str:
     return "" if key is None else key.name
 
 
+def client_of(scope: Scope) -> str:
+    """Return who shares what is shared in turns: the holder of a key, or else an address."""
+    host, _ = scope.get("client") or ("", 0)
+    return owner_of(scope) or str(host)
+
+
 def is_admin(scope: Scope) -> bool:
     """Whether a request may see everybody's jobs."""
     key = key_of(scope)

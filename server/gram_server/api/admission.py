@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from fastapi import Request
 
+from gram_core.puzzles import Countable
 from gram_server.api.body import PostedPuzzle, read_puzzle
 from gram_server.api.context import Context
 from gram_server.api.parameters import Parameter, Value, read_parameters
 from gram_server.api.stream import wants_stream
-from gram_server.errors import NotReady
+from gram_server.errors import NotReady, ParameterInvalid
 from gram_server.job import Job, ModelReport, Sampling, SolveOptions
 
 SEED_BITS = 53
@@ -39,6 +40,7 @@ async def admit(context: Context, request: Request, *, parameters: Sequence[Para
     model = await context.fleet.choose(
         posted.task.name, wanted=None if wanted is None else str(wanted)
     )
+    check_solver(context, posted, values)
     return Admitted(make_job(posted, model, values, now_s=context.clock()), model)
 
 
@@ -49,6 +51,19 @@ def read_values(
     if context.lifecycle.is_closed:
         raise NotReady("the server is stopping and takes no new work")
     return read_parameters(request.query_params.multi_items(), parameters)
+
+
+def check_solver(context: Context, posted: PostedPuzzle, values: Mapping[str, Value]) -> None:
+    """Raise ``ParameterInvalid`` for an exact search that no worker can do."""
+    if context.fleet.has_solver or isinstance(posted.family, Countable):
+        return
+    for name in ("fallback", "count"):
+        if values.get(name) == "exact":
+            raise ParameterInvalid(
+                f"exact search of {posted.family.name} needs OR-tools, which no worker has: "
+                "install gram-server[exact] there",
+                field=name,
+            )
 
 
 def make_job(

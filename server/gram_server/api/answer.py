@@ -5,11 +5,13 @@ Shared by every route that waits for a job.
 
 import json
 from collections.abc import AsyncGenerator, Awaitable
+from dataclasses import replace
 
 from fastapi import Request
 from starlette.responses import Response
 
 from gram_core.errors import UserError as CoreUserError
+from gram_server.api.access import client_of
 from gram_server.api.account import Result, open_account
 from gram_server.api.admission import Admitted
 from gram_server.api.context import Context
@@ -31,7 +33,7 @@ async def respond(context: Context, request: Request, admission: Awaitable[Admit
     The client may leave at any time: the job then ends within a tick.
     """
     try:
-        admitted = await admission
+        admitted = _from(client_of(request.scope), await admission)
         async with charged(context, request.scope, admitted.job.options.width):
             if wants_stream(request):
                 return await _stream(context, request, admitted)
@@ -39,6 +41,10 @@ async def respond(context: Context, request: Request, admission: Awaitable[Admit
     except (UserError, CoreUserError, NotReady, StoreUnavailable) as error:
         count_refusal(context, error)
         raise
+
+
+def _from(client: str, admitted: Admitted) -> Admitted:
+    return admitted._replace(job=replace(admitted.job, client=client))
 
 
 def count_refusal(context: Context, error: Exception) -> None:

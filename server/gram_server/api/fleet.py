@@ -61,6 +61,11 @@ class Fleet:
         """Whether a worker can take work."""
         return any(worker.state is WorkerState.READY for worker in self.workers)
 
+    @property
+    def has_solver(self) -> bool:
+        """Whether a worker has OR-tools, as far as is known."""
+        return not self.workers or any(worker.has_solver for worker in self.workers)
+
     async def refresh(self, *, max_age_s: float = 0.0) -> None:
         """Read the reports again unless they were read within ``max_age_s``, or are watched."""
         age_s = self._clock() - self._read_at_s

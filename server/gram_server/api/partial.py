@@ -10,6 +10,9 @@ def partial_result(record: JobRecord, model: ModelReport, *, now_s: float) -> di
     job = record.job
     solutions = [dict(solution) for solution in record.solutions]
     num_found = len(solutions)
+    is_search_missed = job.options.count == "exact" or (
+        job.options.fallback == "exact" and not solutions
+    )
     return {
         "id": job.id,
         "puzzle": job.puzzle,
@@ -21,6 +24,7 @@ def partial_result(record: JobRecord, model: ModelReport, *, now_s: float) -> di
         "depth": job.options.depth or model.depth,
         # Each was seen once as far as anybody told: Good-Turing's estimate is then zero.
         "completeness": {"estimate": 0.0 if num_found else None, "total": None},
+        "exact_search": "deadline" if is_search_missed else None,
         "best_attempt": None,
         "usage": _usage(record, now_s),
         "seed": job.options.seed,

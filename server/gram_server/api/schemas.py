@@ -156,7 +156,7 @@ class Completeness(Schema):
     estimate: float | None
     """Good-Turing: 1 - solutions seen once / valid trajectories; null without any."""
     total: int | None
-    """Exact number of solutions, where `count=exact` asked and could find it."""
+    """Exact number of solutions, however large, where `count=exact` asked and could find it."""
 
 
 class Violation(Schema):
@@ -185,6 +185,9 @@ class Usage(Schema):
     because others wanted its slot."""
 
 
+ExactSearch = Literal["complete", "limit", "time", "deadline", "unavailable", "busy", "failed"]
+
+
 class SolveResponse(Schema):
     """What became of a puzzle."""
 
@@ -199,6 +202,9 @@ class SolveResponse(Schema):
     width: int
     depth: int
     completeness: Completeness
+    exact_search: ExactSearch | None = None
+    """How the search ended that `fallback` or `count` asked for; null where there was none to do.
+    """
     best_attempt: BestAttempt | None
     usage: Usage
     seed: int

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from fastapi import Request
 
 from gram_core.errors import Issue, PuzzleInvalid
-from gram_server.api.access import owner_of
-from gram_server.api.admission import SEED_BITS, make_job, read_values
+from gram_server.api.access import client_of, owner_of
+from gram_server.api.admission import SEED_BITS, check_solver, make_job, read_values
 from gram_server.api.body import (
     MAX_INLINE_BYTES,
     PostedPuzzle,
@@ -73,7 +73,10 @@ async def read_submission(
     else:
         posted = _parse(raw, media_type, puzzle, limit)
     owner = owner_of(request.scope)
-    jobs = await _make_jobs(context, posted.puzzles, values, owner)
+    jobs = [
+        replace(job, owner=owner, client=client_of(request.scope))
+        for job in await _make_jobs(context, posted.puzzles, values)
+    ]
     ticket = None
     if key is not None:
         fingerprint = _fingerprint(request, raw)
@@ -122,7 +125,7 @@ def _parse_part(part: object, number: int, puzzle: str | None) -> PostedPuzzle:
 
 
 async def _make_jobs(
-    context: Context, puzzles: Sequence[PostedPuzzle], values: Mapping[str, Value], owner: str
+    context: Context, puzzles: Sequence[PostedPuzzle], values: Mapping[str, Value]
 ) -> list[Job]:
     options = {"seed": secrets.randbits(SEED_BITS), **values}
     priority = PRIORITY_CLASSES.index(str(options.pop("priority", PRIORITY_CLASSES[1])))
@@ -133,12 +136,12 @@ async def _make_jobs(
             models[posted.task.name] = await context.fleet.choose(
                 posted.task.name, wanted=None if wanted is None else str(wanted)
             )
+        check_solver(context, posted, options)
     now_s = context.clock()
     return [
         replace(
             make_job(posted, models[posted.task.name], options, now_s=now_s),
             priority=priority,
-            owner=owner,
         )
         for posted in puzzles
     ]

@@ -24,10 +24,12 @@ Json = dict[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactFindings:
-    """What the exact solver added to a job."""
+    """What exact search added to a job."""
 
     solutions: tuple[Tokens, ...] = ()
     total: int | None = None
+    ended: str | None = None
+    """How the search ended, as ``SolveResponse.exact_search`` has it; None without one."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -169,13 +171,14 @@ class Assignment:
         return {
             "id": self.job.id,
             "puzzle": self.job.puzzle,
-            "status": _status(end, has_solutions=bool(solutions)),
+            "status": _status(end, exact, has_solutions=bool(solutions)),
             "solutions": solutions,
             "distinct": len(solutions),
             "valid_trajectories": end.valid_trajectories,
             "width": options.width,
             "depth": options.depth or self.model.depth,
             "completeness": {"estimate": good_turing(end), "total": exact.total},
+            "exact_search": exact.ended,
             "best_attempt": None if solutions else self._best_attempt(end.best_attempt),
             "usage": self.usage(end),
             "seed": options.seed,
@@ -213,7 +216,7 @@ def good_turing(end: Finished) -> float | None:
     return round(1.0 - num_seen_once / end.valid_trajectories, 6)
 
 
-def _status(end: Finished, *, has_solutions: bool) -> str:
-    if end.outcome == "expired":
+def _status(end: Finished, exact: ExactFindings, *, has_solutions: bool) -> str:
+    if end.outcome == "expired" or exact.ended == "deadline":
         return "partial"
     return "solved" if has_solutions else "unsolved"

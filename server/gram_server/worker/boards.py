@@ -1,21 +1,12 @@
-"""What a job that makes up boards answers with, and puzzles thinned from its boards.
-
-Thinning is blocking; the desk runs it in threads beside the engine.
-"""
+"""What a job that makes up boards answers with, puzzles thinned from its boards included."""
 
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
-from gram_core.puzzles import Encoded, Generative
+from gram_core.puzzles import Tokens
 from gram_core.puzzles.base import BLANK
 from gram_server.engine import Finished, FoundSolution
-from gram_server.errors import JobFailed
 from gram_server.worker.assignment import Assignment, Json
-
-_STREAM = 0x7468696E
-"""Keeps these draws apart from other uses of the same seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,28 +24,20 @@ def is_out_of_time(assignment: Assignment) -> bool:
     return assignment.is_cancelled or (deadline_s is not None and time.time() >= deadline_s)
 
 
-def thin(assignment: Assignment, found: FoundSolution) -> Thinned:
-    """Thin a board; the same seed and trajectory give the same puzzle."""
-    family, sampling = assignment.family, assignment.job.sampling
-    if sampling is None or not isinstance(family, Generative):
-        raise JobFailed(f"boards of {assignment.job.puzzle} cannot be thinned")
-    key = np.array([assignment.job.options.seed, (_STREAM << 32) | found.trajectory], np.uint64)
-    rng = np.random.Generator(np.random.Philox(key=key))
-    task = assignment.task
-    instance = family.thin(task, found.tokens, rng, num_clues=sampling.num_clues)
-    encoded: Encoded = family.encode(instance)
+def thinned(assignment: Assignment, tokens: Tokens) -> Thinned:
+    """Return the puzzle that such tokens are, as the response has it."""
     return Thinned(
-        puzzle=family.decode(assignment.instance, encoded.tokens),
-        num_clues=int((encoded.tokens != BLANK).sum()),
+        puzzle=assignment.family.decode(assignment.instance, tokens),
+        num_clues=int((tokens != BLANK).sum()),
     )
 
 
-def board(assignment: Assignment, found: FoundSolution, thinned: Thinned | None) -> Json:
+def board(assignment: Assignment, found: FoundSolution, puzzle: Thinned | None) -> Json:
     """Return a board as the response has it."""
     return {
         "answer": assignment.family.decode(assignment.instance, found.tokens),
-        "puzzle": None if thinned is None else thinned.puzzle,
-        "clues": None if thinned is None else thinned.num_clues,
+        "puzzle": None if puzzle is None else puzzle.puzzle,
+        "clues": None if puzzle is None else puzzle.num_clues,
         "value": round(found.value, 6),
         "trajectory": found.trajectory,
         "step": found.step,

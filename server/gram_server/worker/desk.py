@@ -7,8 +7,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 
 from gram_core.catalog import ModelInfo
 from gram_core.errors import CoreError
@@ -26,20 +26,21 @@ from gram_server.job import (
 from gram_server.jobs.store import Outcome, WorkerStore
 from gram_server.tracing import Kind, Tracer
 from gram_server.worker.assignment import Assignment, ExactFindings
-from gram_server.worker.boards import Thinned, board, boards_result, is_out_of_time, thin
+from gram_server.worker.boards import Thinned, board, boards_result, is_out_of_time, thinned
 from gram_server.worker.engine_loop import Abort, Message, Submit
-from gram_server.worker.exact import find_exactly, needs_exact
+from gram_server.worker.exact import find_exactly, needs_exact, thin, without_time
 from gram_server.worker.job_trace import JobTrace
+from gram_server.worker.search_pool import SearchDropped, SearchPool
 
 MAX_HELD_JOBS = 256
-"""Jobs a worker holds at once; what else waits stays with the store, for any worker."""
+"""Jobs a worker holds at once, but for those that only wait for exact searches, whose number
+``search_pool`` bounds; what else waits stays with the store, for any worker."""
 MAX_SHARING_JOBS = 32
 """Jobs that may share the slots of a worker without room: more wait for whoever has room first."""
 FULL_LOOK_S = 0.02
 """How often a worker without room looks for a job, which it leaves to others until then."""
 BUSY_REPORT_S = 1.0
 IDLE_REPORT_S = 5.0
-NUM_EXACT_THREADS = 2
 NOTHING = ExactFindings()
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,9 @@ class Desk:
         self._draining = asyncio.Event()
         self._news = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._exact = ThreadPoolExecutor(NUM_EXACT_THREADS, thread_name_prefix="exact")
+        self._searches = SearchPool()
+        self._searching: set[Assignment] = set()
+        """Jobs that the engine has ended, and that only wait for exact searches."""
         self._beside: set[asyncio.Task[None]] = set()
         self._lines: dict[str, asyncio.Queue[FoundSolution | Finished]] = {}
 
@@ -110,7 +113,7 @@ class Desk:
             for task in (*tasks, drained, *self._beside):
                 task.cancel()
             await asyncio.gather(*tasks, drained, *self._beside, return_exceptions=True)
-            self._exact.shutdown(wait=False, cancel_futures=True)
+            await self._searches.close()
             for assignment in self._held.values():
                 assignment.trace.end("store_lost", is_failure=True)
 
@@ -140,7 +143,7 @@ class Desk:
 
     async def _claim(self) -> list[Job]:
         """Take what there is room for; without room wait, then take one job to share the slots."""
-        max_jobs, room = MAX_HELD_JOBS - len(self._held), self._room()
+        max_jobs, room = MAX_HELD_JOBS - self._num_in_engine, self._room()
         if max_jobs > 0 and (room is None or room > 0):
             return await self._store.claim(max_jobs=max_jobs, max_width=room)
         self._changed.clear()
@@ -148,9 +151,13 @@ class Desk:
         with suppress(TimeoutError):
             async with asyncio.timeout(None if room is None else FULL_LOOK_S):
                 await self._changed.wait()
-        if self._is_full() and len(self._held) < MAX_SHARING_JOBS:
+        if self._is_full() and self._num_in_engine < MAX_SHARING_JOBS:
             return await self._store.claim(max_jobs=1, can_wait=False)
         return []
+
+    @property
+    def _num_in_engine(self) -> int:
+        return len(self._held) - len(self._searching)
 
     def _is_full(self) -> bool:
         room = self._room()
@@ -182,6 +189,7 @@ class Desk:
         async for job_id in self._store.cancellations():
             if job_id in self._held:
                 self._held[job_id].is_cancelled = True
+                self._searches.drop(self._held[job_id])
             self._send(Abort(job_id))
 
     async def _tell(self) -> None:
@@ -199,26 +207,34 @@ class Desk:
                 self._line_up(assignment, event)
             elif isinstance(event, FoundSolution):
                 await self._publish(assignment, event)
-            elif needs_exact(assignment, event):
+            elif needs_exact(assignment, event) and not assignment.is_cancelled:
+                self._wait_for_searches(assignment)
                 self._keep(self._search(assignment, event))
             else:
-                await self._finish(assignment, event)
+                await self._finish(assignment, event, without_time(assignment, event))
 
     async def _show(self, assignment: Assignment, snapshot: Snapshot) -> None:
         """Tell how a watched job stands."""
         event = Event(kind=EventKind.PROGRESS, data=assignment.progress(snapshot))
         await self._store.publish(assignment.job.id, event)
 
+    def _wait_for_searches(self, assignment: Assignment) -> None:
+        """Leave the place of a job that the engine has ended to another."""
+        self._searching.add(assignment)
+        self._changed.set()
+
     async def _search(self, assignment: Assignment, end: Finished) -> None:
-        loop = asyncio.get_running_loop()
         try:
             with assignment.trace.step("exact search"):
-                exact = await loop.run_in_executor(self._exact, find_exactly, assignment, end)
+                exact = await find_exactly(self._searches, assignment, end)
+        except SearchDropped:
+            await self._finish(assignment, replace(end, outcome="cancelled"))
+            return
         except Exception:
-            # Whatever the solver choked on, the engine's own findings are still good.
+            # Whatever the search choked on, the engine's own findings are still good.
             with assignment.trace.logged():
                 logger.exception("job=%s: the exact search broke", assignment.job.id)
-            exact = ExactFindings()
+            exact = ExactFindings(ended="failed")
         for tokens in exact.solutions:
             data = assignment.exact_solution(tokens)
             event = Event(kind=EventKind.SOLUTION, data=data)
@@ -231,17 +247,18 @@ class Desk:
         if line is None:
             line = self._lines[event.job_id] = asyncio.Queue()
             self._keep(self._thin_in_turn(assignment, line))
+        if isinstance(event, Finished):
+            self._wait_for_searches(assignment)
         line.put_nowait(event)
 
     async def _thin_in_turn(
         self, assignment: Assignment, line: "asyncio.Queue[FoundSolution | Finished]"
     ) -> None:
-        loop, job_id = asyncio.get_running_loop(), assignment.job.id
+        job_id = assignment.job.id
         try:
             while isinstance(event := await line.get(), FoundSolution):
                 if not is_out_of_time(assignment):
-                    thinned = await loop.run_in_executor(self._exact, thin, assignment, event)
-                    await self._publish(assignment, event, thinned)
+                    await self._thin(assignment, event)
             await self._finish(assignment, event)
         except Exception:
             with assignment.trace.logged():
@@ -253,13 +270,19 @@ class Desk:
         finally:
             del self._lines[job_id]
 
+    async def _thin(self, assignment: Assignment, found: FoundSolution) -> None:
+        with suppress(SearchDropped):
+            tokens = await thin(self._searches, assignment, found)
+            if tokens is not None:
+                await self._publish(assignment, found, thinned(assignment, tokens))
+
     async def _publish(
-        self, assignment: Assignment, found: FoundSolution, thinned: Thinned | None = None
+        self, assignment: Assignment, found: FoundSolution, puzzle: Thinned | None = None
     ) -> None:
         if assignment.job.sampling is None:
             data = assignment.solution(found)
         else:
-            data = board(assignment, found, thinned)
+            data = board(assignment, found, puzzle)
             assignment.boards.append(data)
         await self._store.publish(found.job_id, Event(kind=EventKind.SOLUTION, data=data))
 
@@ -287,7 +310,9 @@ class Desk:
         self._let_go(job_id)
 
     def _let_go(self, job_id: str) -> None:
-        self._held.pop(job_id, None)
+        assignment = self._held.pop(job_id, None)
+        if assignment is not None:
+            self._searching.discard(assignment)
         self._changed.set()
 
     def _keep(self, work: Coroutine[None, None, None]) -> None:
@@ -342,3 +367,4 @@ class Desk:
         for assignment in self._held.values():
             assignment.trace.end("handed_back")
         self._held.clear()
+        self._searching.clear()

@@ -1,65 +1,85 @@
-"""The exact side of a job: a fallback answer and the number of all solutions, on CP-SAT.
+"""The exact side of a job: a fallback answer, the number of all solutions, a thinned board.
 
-Blocking; the desk runs it in threads beside the engine. Every answer passes the plain check.
+Says what to search for and reads what was found; the searches run in processes of their own.
 """
 
 import logging
-import time
-from collections.abc import Sequence
 
-from gram_core.errors import CoreError, ExactTimeout
+import numpy as np
+
 from gram_core.puzzles import Tokens
-from gram_server.engine import Finished
+from gram_server.engine import Finished, FoundSolution
+from gram_server.errors import JobFailed
 from gram_server.worker.assignment import Assignment, ExactFindings
+from gram_server.worker.search_pool import SearchPool
+from gram_server.worker.search_process import Data
 
-MAX_COUNTED = 10_000
-"""Solutions that are counted one by one; more than that are reported as unknown."""
-MAX_SEARCH_S = 10.0
+_STREAM = 0x7468696E
+"""Keeps the draws of thinning apart from other uses of the same seed."""
 
 logger = logging.getLogger(__name__)
 
 
 def needs_exact(assignment: Assignment, end: Finished) -> bool:
-    """Say whether the job asked for something that only the exact solver can give."""
-    options = assignment.job.options
-    if end.outcome != "done":
-        return False
-    return options.count == "exact" or (options.fallback == "exact" and not end.solutions)
+    """Say whether there is time and reason for an exact search."""
+    return end.outcome == "done" and _wants_exact(assignment, end)
 
 
-def find_exactly(assignment: Assignment, end: Finished) -> ExactFindings:
-    """Search within the job's deadline; return what was found in time."""
-    options = assignment.job.options
-    wants_count = options.count == "exact"
+def without_time(assignment: Assignment, end: Finished) -> ExactFindings:
+    """Return the findings of a job that ended before its exact search, if it wanted any."""
+    is_late = end.outcome == "expired" and _wants_exact(assignment, end)
+    return ExactFindings(ended="deadline" if is_late else None)
+
+
+async def find_exactly(pool: SearchPool, assignment: Assignment, end: Finished) -> ExactFindings:
+    """Search within the job's deadline; raise ``SearchDropped`` where nobody waits any more."""
+    job, options = assignment.job, assignment.job.options
     wants_answer = options.fallback == "exact" and not end.solutions
-    num_answers = (options.max_solutions or 1) if wants_answer else 0
-    limit = MAX_COUNTED + 1 if wants_count else num_answers
-    found, is_complete = _enumerate(assignment, limit=limit)
+    request: Data = {
+        "kind": "search",
+        "puzzle": job.puzzle,
+        "body": job.body,
+        "num_answers": (options.max_solutions or 1) if wants_answer else 0,
+        "wants_total": options.count == "exact",
+    }
+    reply = await _ask(pool, assignment, request)
+    if reply["ended"] in ("unavailable", "failed"):
+        logger.warning("job=%s: exact search %s", job.id, reply.get("why", reply["ended"]))
     return ExactFindings(
-        solutions=tuple(found[:num_answers]),
-        total=len(found) if wants_count and is_complete and len(found) < limit else None,
+        solutions=tuple(map(_tokens, reply["answers"])), total=reply["total"], ended=reply["ended"]
     )
 
 
-def _enumerate(assignment: Assignment, *, limit: int) -> tuple[Sequence[Tokens], bool]:
-    """Return solutions, and whether the search ended by itself."""
+async def thin(pool: SearchPool, assignment: Assignment, found: FoundSolution) -> Tokens | None:
+    """Return a puzzle whose only solution is the board, or None where no time is left for it.
+
+    The same seed and trajectory give the same puzzle. Raises ``SearchDropped`` where nobody waits
+    any more, and ``JobFailed`` where the search broke.
+    """
     job = assignment.job
-    budget_s = MAX_SEARCH_S
-    if job.deadline_s is not None:
-        budget_s = min(budget_s, job.deadline_s - time.time())
-    if budget_s <= 0:
-        return [], False
-    found: list[Tokens] = []
-    instance = assignment.instance
-    try:
-        for tokens in assignment.family.enumerate(instance, limit=limit, max_time_s=budget_s):
-            if assignment.family.check(instance, tokens):
-                found.append(tokens)
-            else:
-                logger.error("job=%s: the exact solver gave a wrong answer", job.id)
-    except ExactTimeout:
-        return found, False
-    except CoreError as error:
-        logger.warning("job=%s: no exact search: %s", job.id, error)
-        return found, False
-    return found, True
+    request: Data = {
+        "kind": "thin",
+        "puzzle": job.puzzle,
+        "task": job.task,
+        "board": found.tokens.astype(np.uint8).tobytes().hex(),
+        "key": [job.options.seed, (_STREAM << 32) | found.trajectory],
+        "num_clues": None if job.sampling is None else job.sampling.num_clues,
+    }
+    reply = await _ask(pool, assignment, request)
+    if reply["ended"] == "failed":
+        raise JobFailed(f"a board is not thinned: {reply['why']}")
+    return _tokens(reply["answers"][0]) if reply["answers"] else None
+
+
+def _wants_exact(assignment: Assignment, end: Finished) -> bool:
+    options = assignment.job.options
+    return options.count == "exact" or (options.fallback == "exact" and not end.solutions)
+
+
+async def _ask(pool: SearchPool, assignment: Assignment, request: Data) -> Data:
+    job = assignment.job
+    return await pool.run(request, owner=assignment, client=job.client, deadline_s=job.deadline_s)
+
+
+def _tokens(answer: str) -> Tokens:
+    return np.frombuffer(bytes.fromhex(answer), np.uint8)

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from prometheus_client import CollectorRegistry, generate_latest
 
+from gram_core.puzzles.exact import has_solver
 from gram_server import event_loop
 from gram_server.engine import EngineEvent
 from gram_server.heartbeat import Heartbeat
@@ -91,6 +92,7 @@ class WorkerProcess:
         self._desk_loop: asyncio.AbstractEventLoop | None = None
         self._loaded: Future[EngineLoop] = Future()
         self._num_signals = 0
+        self._has_solver = has_solver()
         self._failure: BaseException | None = None
 
     def note_phase(self, phase: str, duration_s: float) -> None:
@@ -210,6 +212,7 @@ class WorkerProcess:
             models=tuple(_model_report(lane) for lane in self._lanes),
             phases=dict(self._phases),
             num_slots=resolve_slots(self._config) * len(self._lanes),
+            has_solver=self._has_solver,
             live_trajectories=self._loop.num_live if self._loop else 0,
             waiting_trajectories=self._loop.num_waiting if self._loop else 0,
             metrics_text=generate_latest(self._registry).decode() if self._is_supervised else "",

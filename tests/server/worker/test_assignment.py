@@ -41,6 +41,7 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
         "width": 8,
         "depth": 8,
         "completeness": {"estimate": 1.0, "total": None},
+        "exact_search": None,
         "best_attempt": None,
         "usage": {
             "queue_ms": 750.0,

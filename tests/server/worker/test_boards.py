@@ -14,9 +14,11 @@ from gram_server.engine import FoundSolution
 from gram_server.job import JobState, Sampling, WorkerReport, WorkerState
 from gram_server.worker import desk as desk_module
 from gram_server.worker.assignment import Assignment
-from gram_server.worker.boards import board, boards_result, thin
+from gram_server.worker.boards import board, boards_result, thinned
 from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import Abort
+from gram_server.worker.exact import thin
+from gram_server.worker.search_pool import SearchPool
 
 EMPTY = "." * 16
 GRIDS = ("1234341221434321", "1234341243212143", "2143432112343412")
@@ -97,12 +99,23 @@ def test_nothing_is_divided_by_nothing(make_job: Any, make_end: Any, guessing_mo
 def test_a_thinned_board_is_fixed_by_seed_and_trajectory(
     make_job: Any, guessing_model: Any
 ) -> None:
-    def puzzle(trajectory: int, seed: int) -> object:
-        assignment = take(make_job, guessing_model, THINNED, seed=seed)
-        return thin(assignment, found(0, trajectory)).puzzle
+    async def scenario() -> None:
+        pool = SearchPool()
 
-    assert puzzle(1, 7) == puzzle(1, 7)
-    assert len({puzzle(trajectory, seed) for trajectory in range(3) for seed in range(3)}) > 5
+        async def puzzle(trajectory: int, seed: int) -> object:
+            assignment = take(make_job, guessing_model, THINNED, seed=seed)
+            tokens = await thin(pool, assignment, found(0, trajectory))
+            assert tokens is not None
+            return thinned(assignment, tokens).puzzle
+
+        try:
+            assert await puzzle(1, 7) == await puzzle(1, 7)
+            pairs = [(trajectory, seed) for trajectory in range(3) for seed in range(3)]
+            assert len({await puzzle(*pair) for pair in pairs}) > 5
+        finally:
+            await pool.close()
+
+    asyncio.run(scenario())
 
 
 class Office:
@@ -198,7 +211,7 @@ def test_a_thinning_that_breaks_fails_the_job_and_no_other(
     guessing_model: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(assignment: Assignment, find: FoundSolution) -> Any:
+    async def broken(pool: SearchPool, assignment: Assignment, find: FoundSolution) -> Any:
         raise RuntimeError("broken")
 
     monkeypatch.setattr(desk_module, "thin", broken)

@@ -1,10 +1,16 @@
+import asyncio
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
-from gram_server.worker.assignment import Assignment
-from gram_server.worker.exact import find_exactly, needs_exact
+from gram_core.puzzles import Tokens, family
+from gram_server.worker import search_process
+from gram_server.worker.assignment import Assignment, ExactFindings
+from gram_server.worker.exact import find_exactly, needs_exact, without_time
+from gram_server.worker.search_pool import SearchPool
+from gram_server.worker.search_process import Data
 
 SOLVED = "1234341221434321"
 AMBIGUOUS = "12343412........"
@@ -14,6 +20,21 @@ EMPTY = "................"
 def _take(job: Any, guessing_model: Any) -> Assignment:
     info = guessing_model("sudoku-4x4").info
     return Assignment.take(job, {info.name: info}, now_s=1_000.5)
+
+
+class InlinePool(SearchPool):
+    """Searches here and now, as the process would."""
+
+    async def run(
+        self, request: Data, *, owner: object, client: str, deadline_s: float | None
+    ) -> Data:
+        return search_process.answer(
+            {**request, "max_time_s": 60.0, "max_cpu_s": 60.0}, lambda: False
+        )
+
+
+def _find(assignment: Assignment, end: Any) -> ExactFindings:
+    return asyncio.run(find_exactly(InlinePool(), assignment, end))
 
 
 @pytest.mark.parametrize(
@@ -40,40 +61,100 @@ def test_the_exact_solver_is_asked_only_for_what_is_wanted_and_missing(
     assert needs_exact(assignment, make_end(outcome, grids=grids)) is needed
 
 
+@pytest.mark.parametrize(
+    ("options", "outcome", "ended"),
+    [
+        ({"count": "exact"}, "expired", "deadline"),
+        ({"count": "exact"}, "cancelled", None),
+        ({}, "expired", None),
+    ],
+)
+def test_a_search_that_the_deadline_left_no_time_for_is_told_of(
+    make_job: Any,
+    make_end: Any,
+    guessing_model: Any,
+    options: dict[str, str],
+    outcome: str,
+    ended: str | None,
+) -> None:
+    assignment = _take(make_job(**options), guessing_model)
+    assert without_time(assignment, make_end(outcome)).ended == ended
+
+
 def test_the_fallback_gives_one_checked_solution(
     make_job: Any, make_end: Any, guessing_model: Any, solved: Any
 ) -> None:
-    assignment = _take(make_job(fallback="exact"), guessing_model)
-    exact = find_exactly(assignment, make_end())
+    exact = _find(_take(make_job(fallback="exact"), guessing_model), make_end())
     assert [tokens.tolist() for tokens in exact.solutions] == [solved.tokens.tolist()]
-    assert exact.total is None
+    assert (exact.total, exact.ended) == (None, "complete")
 
 
 def test_the_fallback_gives_as_many_solutions_as_were_asked_for(
     make_job: Any, make_end: Any, guessing_model: Any
 ) -> None:
     job = make_job(grid=AMBIGUOUS, fallback="exact", max_solutions=2)
-    exact = find_exactly(_take(job, guessing_model), make_end())
-    assert len(exact.solutions) == 2
+    assert len(_find(_take(job, guessing_model), make_end()).solutions) == 2
 
 
 def test_all_solutions_are_counted(make_job: Any, make_end: Any, guessing_model: Any) -> None:
     job = make_job(grid=EMPTY, count="exact")
-    exact = find_exactly(_take(job, guessing_model), make_end(grids=[(SOLVED, 1)]))
-    assert (exact.total, exact.solutions) == (288, ())
+    exact = _find(_take(job, guessing_model), make_end(grids=[(SOLVED, 1)]))
+    assert (exact.total, exact.solutions, exact.ended) == (288, (), "complete")
 
 
-def test_a_count_beyond_the_limit_is_unknown(
-    make_job: Any, make_end: Any, guessing_model: Any, monkeypatch: pytest.MonkeyPatch
+def _request(puzzle: str, body: dict[str, object], **fields: object) -> dict[str, Any]:
+    request = {"kind": "search", "puzzle": puzzle, "body": body, "num_answers": 0}
+    return {**request, "wants_total": True, "max_time_s": 60.0, "max_cpu_s": 60.0, **fields}
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "body", "ended", "total"),
+    [
+        ("sudoku", {"grid": EMPTY}, "complete", 288),
+        ("sudoku", {"grid": "11.............."}, "failed", None),
+        ("nqueens", {"n": 3}, "complete", 0),
+        ("graph-coloring", {"vertices": 30, "edges": []}, "limit", None),
+        ("maze", {"grid": ["S..", "...", "..G"]}, "complete", 6),
+    ],
+)
+def test_a_reply_says_how_the_count_ended(
+    puzzle: str, body: dict[str, object], ended: str, total: int | None
 ) -> None:
-    monkeypatch.setattr("gram_server.worker.exact.MAX_COUNTED", 287)
-    job = make_job(grid=EMPTY, count="exact")
-    assert find_exactly(_take(job, guessing_model), make_end()).total is None
+    reply = search_process.answer(_request(puzzle, body), lambda: False)
+    assert (reply["ended"], reply["total"]) == (ended, total)
 
 
-def test_no_search_starts_after_the_deadline(
-    make_job: Any, make_end: Any, guessing_model: Any
-) -> None:
-    job = make_job(count="exact", fallback="exact", deadline_s=time.time() - 1.0)
-    exact = find_exactly(_take(job, guessing_model), make_end())
-    assert (exact.solutions, exact.total) == ((), None)
+def test_an_open_maze_is_counted_without_listing_its_paths() -> None:
+    grid = ["S" + "." * 63, *["." * 64] * 62, "." * 63 + "G"]
+    started_s = time.process_time()
+    reply = search_process.answer(_request("maze", {"grid": grid}, num_answers=2), lambda: False)
+    assert reply["total"] == 6034934435761406706427864636568328000
+    assert len(reply["answers"]) == 2
+    assert time.process_time() - started_s < 5.0
+
+
+def test_a_count_beyond_the_limit_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, total in ((287, None), (288, 288)):
+        monkeypatch.setattr(search_process, "MAX_COUNTED", limit)
+        reply = search_process.answer(_request("sudoku", {"grid": EMPTY}), lambda: False)
+        assert reply["total"] == total
+
+
+def test_what_was_found_in_time_is_returned() -> None:
+    grid = "1" + "." * 80
+    request = _request("sudoku", {"grid": grid}, num_answers=3, max_time_s=1.0)
+    reply = search_process.answer(request, lambda: False)
+    sudoku = family("sudoku")
+    assert (reply["ended"], reply["total"], len(reply["answers"])) == ("time", None, 3)
+    assert sudoku.check(sudoku.parse({"grid": grid}), _tokens(reply["answers"][0]))
+
+
+def test_a_wrong_answer_of_the_solver_is_never_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(family("sudoku")), "check", lambda *_: False)
+    request = _request("sudoku", {"grid": EMPTY}, num_answers=3)
+    reply = search_process.answer(request, lambda: False)
+    assert (reply["ended"], reply["answers"]) == ("failed", [])
+
+
+def _tokens(answer: str) -> Tokens:
+    return np.frombuffer(bytes.fromhex(answer), np.uint8)

@@ -1,0 +1,203 @@
+"""Exact searches of a worker: who is next, for how long, and on which of few processes.
+
+Every client gets its turn, and a short search never waits for the long ones. Knows no jobs.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gram_server.worker.fair_queue import FairQueue
+from gram_server.worker.search_process import Data
+from gram_server.worker.searcher import Searcher, SearcherLost
+
+Lane = Literal["short", "long"]
+LANES: tuple[tuple[Lane, ...], ...] = (("short",), ("long", "short"))
+"""What each process takes, and what first: a long search never has them all."""
+SHORT_CPU_S = 0.15
+"""Processor time that a search gets first; if it is not through, it begins again as a long one."""
+MAX_SEARCH_S = 10.0
+"""How long a search may run at a time, on the clock."""
+MIN_SEARCH_S = 0.01
+"""Less before the deadline is nothing."""
+MAX_WAITING = 1024
+"""Searches that wait in a lane; of more, the last of the client with most is turned away."""
+MAX_WAIT_S = 300.0
+"""How long a search without a deadline may take in all, the wait for its turn included."""
+DEADLINE_GRACE_S = 0.1
+"""What a search may take past its deadline to hand over what it found."""
+
+
+class SearchDropped(Exception):
+    """Nobody waits for the search any more."""
+
+
+def without_search(ended: str) -> Data:
+    """Return the reply to a search that found nothing, for that reason."""
+    return {"ended": ended, "answers": [], "total": None}
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Search:
+    request: Data
+    client: str
+    deadline_s: float | None
+    reply: "asyncio.Future[Data]" = field(default_factory=asyncio.Future)
+    lane: Lane = "short"
+    found: Data = field(default_factory=lambda: without_search("time"))
+    """What it found so far."""
+    num_lost: int = 0
+    """Processes that ended during the search."""
+
+    def budget_s(self) -> float:
+        """Return for how long the search may run now."""
+        if self.deadline_s is None:
+            return MAX_SEARCH_S
+        return min(MAX_SEARCH_S, self.deadline_s - time.time())
+
+    def ended(self, how: str) -> Data:
+        """Return what was found so far as the reply to a search that ended so."""
+        return {**self.found, "ended": how}
+
+
+class SearchPool:
+    """Takes searches and runs them on processes of its own, which start when first needed."""
+
+    def __init__(self) -> None:
+        self._idle = [(Searcher(), lanes) for lanes in LANES]
+        self._searchers = [searcher for searcher, _ in self._idle]
+        self._waiting: dict[Lane, FairQueue[_Search]] = {
+            "short": FairQueue(max_items=MAX_WAITING),
+            "long": FairQueue(max_items=MAX_WAITING),
+        }
+        self._open: dict[object, _Search] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    @property
+    def num_running(self) -> int:
+        """Searches that have a process."""
+        return len(self._searchers) - len(self._idle)
+
+    async def run(
+        self, request: Data, *, owner: object, client: str, deadline_s: float | None
+    ) -> Data:
+        """Return the reply of the search process, however the search ended.
+
+        ``ended`` is one of those of ``search_process``, ``deadline``, or ``busy`` where too many
+        searches wait. Raises ``SearchDropped``.
+
+        Args:
+            request: to the search process.
+            owner: what ``drop`` names; it has one search at a time.
+            client: shares the processes with the others.
+            deadline_s: moment after which nobody waits, on the clock of ``time.time()``.
+        """
+        search = _Search(request=request, client=client, deadline_s=deadline_s)
+        self._open[owner] = search
+        self._push(search)
+        try:
+            async with asyncio.timeout(_patience_s(deadline_s)):
+                return await search.reply
+        except TimeoutError:
+            return search.ended("deadline" if search.budget_s() < MIN_SEARCH_S else "busy")
+        finally:
+            search.reply.cancel()
+            self._waiting[search.lane].remove(client, search)
+            del self._open[owner]
+
+    def drop(self, owner: object) -> None:
+        """Give up the owner's search, wherever it is."""
+        search = self._open.get(owner)
+        if search is not None and not search.reply.done():
+            search.reply.set_exception(SearchDropped())
+
+    async def close(self) -> None:
+        """End all searches and their processes."""
+        self._is_closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(searcher.kill() for searcher in self._searchers))
+
+    def _push(self, search: _Search) -> None:
+        refused = self._waiting[search.lane].push(search.client, search)
+        if refused is not None and not refused.reply.done():
+            refused.reply.set_result(refused.ended("busy"))
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Let idle processes begin what waits, those first that have been started."""
+        for entry in sorted(self._idle, key=lambda entry: not entry[0].is_started):
+            searcher, lanes = entry
+            search = next(filter(None, map(self._next, lanes)), None)
+            if search is not None and not self._is_closed:
+                self._idle.remove(entry)
+                self._keep(self._serve(searcher, lanes, search))
+
+    def _next(self, lane: Lane) -> _Search | None:
+        while (search := self._waiting[lane].pop()) is not None:
+            if not search.reply.done():
+                return search
+        return None
+
+    async def _serve(self, searcher: Searcher, lanes: tuple[Lane, ...], search: _Search) -> None:
+        try:
+            await self._attempt(searcher, search)
+        finally:
+            self._idle.append((searcher, lanes))
+            self._dispatch()
+
+    async def _attempt(self, searcher: Searcher, search: _Search) -> None:
+        try:
+            await searcher.start()
+            budget_s = search.budget_s()
+            if search.reply.done():
+                return
+            if budget_s < MIN_SEARCH_S:
+                search.reply.set_result(search.ended("deadline"))
+                return
+            max_cpu_s = SHORT_CPU_S if search.lane == "short" else MAX_SEARCH_S
+            limits = {"max_time_s": budget_s, "max_cpu_s": max_cpu_s}
+            reply = await searcher.ask({**search.request, **limits}, search.reply)
+        except SearcherLost as error:
+            self._try_again(search, error)
+            return
+        if reply is not None:
+            self._take(search, reply)
+
+    def _take(self, search: _Search, reply: Data) -> None:
+        """Hand over a reply, or let a search that needs longer begin again."""
+        search.found = reply
+        if reply["ended"] != "time":
+            search.reply.set_result(reply)
+        elif search.budget_s() < MIN_SEARCH_S:
+            search.reply.set_result(search.ended("deadline"))
+        elif search.lane == "short":
+            search.lane = "long"
+            self._push(search)
+        else:
+            search.reply.set_result(reply)
+
+    def _try_again(self, search: _Search, error: SearcherLost) -> None:
+        """Let a search whose process ended begin again, once: the fault may be its own."""
+        search.num_lost += 1
+        if search.reply.done():
+            return
+        if search.num_lost > 1:
+            search.reply.set_result({**search.ended("failed"), "why": str(error)})
+        else:
+            self._waiting[search.lane].push_first(search.client, search)
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _patience_s(deadline_s: float | None) -> float:
+    if deadline_s is None:
+        return MAX_WAIT_S
+    return min(max(deadline_s - time.time(), 0.0) + DEADLINE_GRACE_S, MAX_WAIT_S)

@@ -1,0 +1,156 @@
+"""The process in which exact searches run, one at a time, until its worker ends.
+
+Reads requests as lines of JSON and answers each with one. Apart from the engine's process, so that
+no search holds the engine's interpreter, and any search can be killed. Imports no model code.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from gram_core.errors import ExactTimeout, ExactUnavailable
+from gram_core.puzzles import AnyFamily, Countable, Generative, Tokens, family
+
+MAX_COUNTED = 10_000
+"""Solutions that are counted one by one; of more than that the number is not found."""
+NICENESS = 12
+"""How far a search steps back: further than the engine, which others wait for."""
+
+Data = dict[str, Any]
+"""A decoded JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    request: Data
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def main() -> None:
+    """Answer requests until the worker's end of the pipe is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # They are for the worker, which ends its searches itself.
+        signal.signal(number, signal.SIG_IGN)
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Whatever a solver prints must not come between the replies.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    _warm_up()
+    os.nice(NICENESS)
+    inbox: SimpleQueue[_Work] = SimpleQueue()
+    arguments = (sys.stdin.buffer, inbox)
+    threading.Thread(target=_receive, args=arguments, name="requests", daemon=True).start()
+    _reply(replies, {"is_ready": True})
+    while True:
+        work = inbox.get()
+        _reply(
+            replies, {"number": work.request["number"], **answer(work.request, work.stop.is_set)}
+        )
+
+
+def answer(request: Data, is_told: Callable[[], bool]) -> Data:
+    """Return the reply to a request, whatever becomes of it."""
+    try:
+        return thin(request) if request["kind"] == "thin" else search(request, is_told)
+    except Exception:
+        return {"ended": "failed", "answers": [], "total": None, "why": traceback.format_exc()}
+
+
+def search(request: Data, is_told: Callable[[], bool]) -> Data:
+    """Return checked solutions, the number of all where asked, and how the search ended."""
+    rules, wants_total = family(request["puzzle"]), request["wants_total"]
+    instance = rules.parse(request["body"])
+    total: int | None = None
+    num_answers = limit = request["num_answers"]
+    if wants_total and isinstance(rules, Countable):
+        total, wants_total = rules.count(instance), False
+    if wants_total:
+        limit = max(MAX_COUNTED + 1, num_answers)
+    found: list[Tokens] = []
+    ended = "complete"
+    try:
+        for tokens in _enough(rules, instance, request, limit=limit, is_told=is_told):
+            if not rules.check(instance, tokens):
+                raise ArithmeticError("the exact solver gave a wrong answer")
+            found.append(tokens)
+    except ExactTimeout:
+        ended = "time"
+    except ExactUnavailable:
+        ended = "unavailable"
+    if wants_total and ended == "complete":
+        ended, total = ("limit", None) if len(found) > MAX_COUNTED else ("complete", len(found))
+    answers = [tokens.tobytes().hex() for tokens in found[:num_answers]]
+    return {"ended": ended, "answers": answers, "total": total}
+
+
+def _enough(
+    rules: AnyFamily,
+    instance: object,
+    request: Data,
+    *,
+    limit: int,
+    is_told: Callable[[], bool],
+) -> Iterator[Tokens]:
+    """Yield solutions; past the time only those that are returned, and none to be counted."""
+    max_time_s, num_answers = request["max_time_s"], request["num_answers"]
+    until_s = time.monotonic() + max_time_s
+    until_cpu_s = time.process_time() + request["max_cpu_s"]
+
+    def should_stop() -> bool:
+        return is_told() or time.monotonic() >= until_s or time.process_time() >= until_cpu_s
+
+    found = rules.enumerate(instance, limit=limit, max_time_s=max_time_s, should_stop=should_stop)
+    for number, tokens in enumerate(found):
+        if number >= num_answers and should_stop():
+            raise ExactTimeout(f"stopped with {number} solutions")
+        yield tokens
+
+
+def thin(request: Data) -> Data:
+    """Return a puzzle whose only solution is a board; the same key gives the same puzzle."""
+    rules = family(request["puzzle"])
+    if not isinstance(rules, Generative):
+        raise TypeError(f"boards of {request['puzzle']} cannot be thinned")
+    board = np.frombuffer(bytes.fromhex(request["board"]), np.uint8)
+    rng = np.random.Generator(np.random.Philox(key=np.array(request["key"], np.uint64)))
+    instance = rules.thin(rules.task(request["task"]), board, rng, num_clues=request["num_clues"])
+    answers = [rules.encode(instance).tokens.tobytes().hex()]
+    return {"ended": "complete", "answers": answers, "total": None}
+
+
+def _warm_up() -> None:
+    """Import the solver, where there is one, before anybody waits for it."""
+    with suppress(ImportError):
+        import ortools.sat.python.cp_model  # noqa: F401
+
+
+def _receive(requests: BinaryIO, inbox: "SimpleQueue[_Work]") -> None:
+    work: _Work | None = None
+    for line in requests:
+        request = json.loads(line)
+        if request["kind"] != "stop":
+            work = _Work(request)
+            inbox.put(work)
+        elif work is not None and work.request["number"] == request["number"]:
+            work.stop.set()
+    # The worker is gone, and with it everybody who waits.
+    os._exit(0)
+
+
+def _reply(replies: BinaryIO, reply: Data) -> None:
+    replies.write(json.dumps(reply).encode() + b"\n")
+    replies.flush()
+
+
+if __name__ == "__main__":
+    main()

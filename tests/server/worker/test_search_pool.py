@@ -1,0 +1,274 @@
+"""Exact searches in processes of their own: turns, deadlines, leaving, and killed processes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import psutil
+import pytest
+
+from gram_server.worker import search_pool, searcher
+from gram_server.worker.search_pool import SearchDropped, SearchPool
+from gram_server.worker.search_process import Data
+
+LIMIT_S = 100.0
+
+
+def _request(grid: str, **fields: object) -> Data:
+    request = {"kind": "search", "puzzle": "sudoku", "body": {"grid": grid}}
+    return {**request, "num_answers": 0, "wants_total": True, **fields}
+
+
+TINY = _request("." * 16)
+HARD = _request("1" + "." * 80, num_answers=10**9)
+"""Has more solutions than anybody lists."""
+
+
+def _run(scenario: Callable[[SearchPool], Coroutine[Any, Any, None]]) -> None:
+    async def with_pool() -> None:
+        pool = SearchPool()
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                await scenario(pool)
+        finally:
+            await pool.close()
+        assert not _processes()
+
+    asyncio.run(with_pool())
+
+
+def _ask(
+    pool: SearchPool, request: Data, *, client: str = "a", deadline_s: float | None = None
+) -> "asyncio.Task[Data]":
+    owner = object()
+    work = pool.run(request, owner=owner, client=client, deadline_s=deadline_s)
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda _: None)
+    return task
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    while True:
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+
+
+def _processes() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [child for child in children if "gram_server.worker.search_process" in child.cmdline()]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no search end by itself that a test wants to see stopped."""
+    monkeypatch.setattr(search_pool, "MAX_SEARCH_S", 3600.0)
+
+
+def test_searches_that_nobody_waits_for_stop_and_their_processes_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(searcher, "STOP_S", LIMIT_S)
+
+    async def scenario(pool: SearchPool) -> None:
+        assert (await _ask(pool, TINY))["total"] == 288
+        owners = [object() for _ in range(12)]
+        tasks = [
+            asyncio.create_task(pool.run(HARD, owner=owner, client="a", deadline_s=None))
+            for owner in owners
+        ]
+        await _until(lambda: pool.num_running == 2)
+        before = {process.pid for process in _processes()}
+        for owner in owners:
+            pool.drop(owner)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, SearchDropped) for end in ends)
+        await _until(lambda: not pool.num_running)
+        assert (await _ask(pool, TINY))["total"] == 288
+        assert {process.pid for process in _processes()} == before
+
+    _run(scenario)
+
+
+def test_a_caller_that_is_cancelled_stops_its_search() -> None:
+    async def scenario(pool: SearchPool) -> None:
+        task = _ask(pool, HARD)
+        await _until(lambda: pool.num_running)
+        task.cancel()
+        await _until(lambda: not pool.num_running)
+
+    _run(scenario)
+
+
+def test_a_short_search_waits_for_no_long_ones_and_every_client_gets_its_turn() -> None:
+    async def scenario(pool: SearchPool) -> None:
+        hogs = [_ask(pool, HARD, client="hog") for _ in range(12)]
+        await _until(lambda: pool.num_running >= 2)
+        for client in ("another", "hog"):
+            reply = await _ask(pool, TINY, client=client)
+            assert (reply["ended"], reply["total"]) == ("complete", 288)
+        assert not any(hog.done() for hog in hogs)
+
+    _run(scenario)
+
+
+def test_a_search_hands_over_what_it_found_until_its_deadline() -> None:
+    async def scenario(pool: SearchPool) -> None:
+        await _ask(pool, TINY)
+        wanted = _request("1" + "." * 80, num_answers=2)
+        reply = await _ask(pool, wanted, deadline_s=time.time() + 5.0)
+        assert (reply["ended"], reply["total"], len(reply["answers"])) == ("deadline", None, 2)
+
+    _run(scenario)
+
+
+def test_a_search_waits_for_its_turn_no_longer_than_to_its_deadline() -> None:
+    async def scenario(pool: SearchPool) -> None:
+        for _ in range(12):
+            _ask(pool, HARD)
+        reply = await _ask(pool, HARD, client="b", deadline_s=time.time() + 0.1)
+        assert (reply["ended"], reply["answers"]) == ("deadline", [])
+
+    _run(scenario)
+
+
+def test_a_search_without_a_deadline_waits_so_long_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search_pool, "MAX_WAIT_S", 0.2)
+
+    async def scenario(pool: SearchPool) -> None:
+        assert (await _ask(pool, HARD))["ended"] == "busy"
+
+    _run(scenario)
+
+
+def test_where_too_many_wait_the_client_with_most_is_turned_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search_pool, "MAX_WAITING", 4)
+
+    async def scenario(pool: SearchPool) -> None:
+        hogs = [_ask(pool, HARD, client="hog") for _ in range(7)]
+        other = _ask(pool, TINY, client="other")
+        assert (await other)["total"] == 288
+        turned_away = [hog.result()["ended"] for hog in hogs if hog.done()]
+        assert turned_away
+        assert set(turned_away) == {"busy"}
+
+    _run(scenario)
+
+
+def test_a_search_whose_process_is_killed_begins_again() -> None:
+    async def scenario(pool: SearchPool) -> None:
+        await _ask(pool, TINY)
+        [first] = _processes()
+        first.suspend()
+        task = _ask(pool, TINY)
+        await _until(lambda: pool.num_running)
+        first.kill()
+        assert (await task)["total"] == 288
+        [second] = _processes()
+        assert second.pid != first.pid
+
+    _run(scenario)
+
+
+def test_a_search_that_ends_every_process_fails_and_no_other_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(pool: SearchPool) -> None:
+        await _ask(pool, TINY)
+        task = _ask(pool, HARD)
+        while not task.done():
+            for process in _processes():
+                if pool.num_running:
+                    process.kill()
+            await asyncio.sleep(0.2)
+        assert task.result()["ended"] == "failed"
+        assert "status" in task.result()["why"]
+        assert (await _ask(pool, TINY))["total"] == 288
+
+    _run(scenario)
+
+
+def test_a_search_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searcher, "STOP_S", 0.1)
+
+    async def scenario(pool: SearchPool) -> None:
+        await _ask(pool, TINY)
+        [process] = _processes()
+        process.suspend()
+        task = _ask(pool, HARD)
+        await _until(lambda: pool.num_running)
+        task.cancel()
+        await _until(lambda: not pool.num_running)
+        assert not process.is_running()
+        assert (await _ask(pool, TINY))["total"] == 288
+
+    _run(scenario)
+
+
+def test_a_process_that_cannot_be_started_fails_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+
+    async def scenario(pool: SearchPool) -> None:
+        assert (await _ask(pool, TINY))["ended"] == "failed"
+
+    _run(scenario)
+
+
+SCRIPT = """
+import asyncio, sys
+from gram_server.worker.search_pool import SearchPool
+
+async def main():
+    pool = SearchPool()
+    body = {"grid": "1" + "." * 80}
+    request = {"kind": "search", "puzzle": "sudoku", "body": body, "num_answers": 0}
+    request["wants_total"] = True
+    work = pool.run(request, owner=0, client="", deadline_s=None)
+    task = asyncio.create_task(work)
+    while not any(searcher.is_started for searcher in pool._searchers):
+        await asyncio.sleep(0.01)
+    print("started", flush=True)
+    await task
+
+asyncio.run(main())
+"""
+
+
+def test_a_search_process_ends_with_its_worker_and_not_by_a_signal_meant_for_it() -> None:
+    worker = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE)
+    try:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"started\n"
+        [process] = psutil.Process(worker.pid).children()
+        end_s = time.monotonic() + LIMIT_S
+        while process.nice() == os.nice(0):
+            # It has taken care of signals by the time it steps back.
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process.send_signal(number)
+        assert process.is_running()
+        worker.kill()
+        process.wait(LIMIT_S)
+    finally:
+        worker.kill()
+        worker.wait()
+        if worker.stdout is not None:
+            worker.stdout.close()
+
+
+def test_the_search_process_loads_no_model_code() -> None:
+    code = "import sys, gram_server.worker.search_process; print('torch' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert output.stdout == b"False\n"
