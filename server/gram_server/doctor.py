@@ -13,18 +13,25 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from gram_core.catalog import shipped_models
 from gram_core.errors import CoreError
 from gram_server.errors import ConfigError, ServerError
+from gram_server.jobs.redis_connection import WANTED_SETTINGS, RedisConnection
 from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
 from gram_server.store_url import without_secrets
 from gram_server.tracing.choice import is_wanted
 
 MIN_OPEN_FILES = 4096
-MIN_REDIS = (7, 0)
+PROBE = """
+redis.call('TIME')
+redis.call('SET', KEYS[1], '1', 'PX', 1000)
+redis.call('DEL', KEYS[1])
+return redis.REDIS_VERSION or ''
+"""
+"""Needs what the scripts of the queue need; Redis before 7.0 does not tell a script its version."""
 CGROUP = Path("/sys/fs/cgroup")
 
 Health = Literal["ok", "warning", "failed"]
@@ -118,11 +125,14 @@ def _devices(settings: Settings) -> Iterator[Finding]:
         gpu = torch.cuda.get_device_properties(index)
         memory_gib = gpu.total_memory / 2**30
         yield Finding(f"cuda:{index}", "ok", f"{gpu.name}, {memory_gib:.0f} GiB")
-    if wanted.startswith("cuda") and not num_gpus:
-        yield Finding("device", "failed", f"{wanted} is wanted, and torch sees no GPU")
+    number = int(wanted.partition(":")[2] or 0)
+    if wanted.startswith("cuda") and number >= num_gpus:
+        seen = f"torch {torch.__version__} sees {num_gpus or 'no'} GPU"
+        yield Finding("device", "failed", f"{wanted} is wanted, and {seen}")
     elif not num_gpus and Path("/dev/nvidiactl").exists():
-        built = f"torch {torch.__version__}"
-        yield Finding("device", "warning", f"there is a GPU that {built} cannot use")
+        built = f"torch {torch.__version__}, built for CUDA {torch.version.cuda or '(none)'},"
+        hint = "its driver may be too old"
+        yield Finding("device", "warning", f"there is a GPU that {built} cannot use: {hint}")
     else:
         device = wanted if wanted != "auto" else ("cuda" if num_gpus else "cpu")
         yield Finding("device", "ok", f"a worker runs on {device}")
@@ -195,30 +205,34 @@ def _store(settings: Settings) -> Iterator[Finding]:
     except ServerError as error:
         yield Finding("store", "failed", f"{url}: {error}")
         return
-    number = str(facts.get("redis_version", "0.0"))
-    parts = tuple(int(part) for part in number.split(".")[:2])
-    health: Health = "ok" if parts >= MIN_REDIS else "failed"
+    health: Health = "failed" if facts.version is None else "ok"
+    number = "6 or older" if facts.version is None else facts.version
     yield Finding("store", health, f"{url}: Redis {number}, 7.0 or later is needed")
-    policy = facts.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        yield Finding("maxmemory-policy", "warning", f"{policy}: it may drop jobs; noeviction")
-    if not int(facts.get("aof_enabled", 1)):
-        yield Finding("appendonly", "warning", "no: a restart of Redis loses every job")
+    for name, (wanted, danger) in WANTED_SETTINGS.items():
+        value = facts.settings.get(name, wanted)
+        if value != wanted:
+            yield Finding(name, "warning", f"{value}, not {wanted}: {danger}")
 
 
-async def _ask_redis(settings: Settings) -> Mapping[str, Any]:
-    """Return what Redis says of itself."""
-    from gram_server.jobs.redis_connection import RedisConnection
+class RedisFacts(NamedTuple):
+    """What Redis says of itself."""
 
+    version: str | None
+    """None is older than 7.0."""
+    settings: Mapping[str, str]
+    """Without those that the user may not read."""
+
+
+async def _ask_redis(settings: Settings) -> RedisFacts:
+    """Do what a server and its workers do: run scripts that read the time and write keys."""
     connection = RedisConnection(settings.redis)
     try:
-        text = await connection.execute("INFO")
+        place = f"{connection.keys.prefix}doctor"
+        version = await connection.execute("EVAL", PROBE, 1, place)
+        readable = await connection.read_settings()
     finally:
         await connection.close()
-    if isinstance(text, Mapping):
-        return text
-    lines = (line.partition(":") for line in text.decode().splitlines())
-    return {name: value for name, colon, value in lines if colon}
+    return RedisFacts(version.decode() if version else None, readable)
 
 
 def _traces(settings: Settings) -> Iterator[Finding]:

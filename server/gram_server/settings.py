@@ -6,6 +6,7 @@ here. Unknown ``GRAM_SERVER_*`` names and values that cannot be read stop the st
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
@@ -155,6 +156,8 @@ class EngineConfig:
         for name in ("num_slots", "num_threads"):
             count = getattr(self, name)
             _require(count is None or count > 0, name, count, "must be above 0")
+        is_device = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
+        _require(is_device, "device", self.device, "must be auto, cpu, cuda or cuda:N")
         is_known = self.precision in PRECISIONS
         _require(is_known, "precision", self.precision, f"must be one of {', '.join(PRECISIONS)}")
 

@@ -1,10 +1,15 @@
 import json
+import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from redis import Redis
 
 from gram_server.cli import main
 from gram_server.doctor import Finding, examine, is_fit
@@ -86,3 +91,89 @@ def test_every_setting_is_shown() -> None:
     settings = Settings()
     assert set(shown(settings)) == {"http", "queue", "redis", "engine", "log_level"}
     assert shown(settings)["http"]["port"] == settings.http.port
+
+
+@contextmanager
+def user_of_redis(url: str, *rights: str) -> Iterator[str]:
+    """Yield the URL of a user with these rights alone."""
+    with Redis.from_url(url) as redis:
+        redis.execute_command("ACL", "SETUSER", "gram", "reset", "on", ">word", *rights)
+        try:
+            yield url.replace("redis://", "redis://gram:word@")
+        finally:
+            redis.execute_command("ACL", "DELUSER", "gram")
+
+
+def documented_rights() -> list[str]:
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
+    found = re.search(r"`(~\{gram\}:\* [^`]+)`", text)
+    assert found is not None
+    return found[1].split()
+
+
+@pytest.mark.redis
+def test_the_rights_that_the_documentation_names_are_enough(redis_url: str) -> None:
+    with user_of_redis(redis_url, *documented_rights()) as url:
+        found = findings(redis=RedisConfig(store=url))
+    assert found["store"].health == "ok"
+    assert "word" not in found["store"].detail
+    assert found["appendonly"].health == "warning"
+
+
+@pytest.mark.redis
+def test_without_the_right_to_read_its_settings_redis_is_fit_too(redis_url: str) -> None:
+    rights = [right for right in documented_rights() if "config" not in right]
+    with user_of_redis(redis_url, *rights) as url:
+        found = findings(redis=RedisConfig(store=url))
+    assert found["store"].health == "ok"
+    assert "appendonly" not in found
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("missing", ["+@write", "+@scripting", "+time", "~{gram}:*"])
+def test_a_right_that_is_missing_is_found(redis_url: str, missing: str) -> None:
+    rights = [right for right in documented_rights() if right != missing]
+    assert len(rights) < len(documented_rights())
+    with user_of_redis(redis_url, *rights) as url:
+        assert findings(redis=RedisConfig(store=url))["store"].health == "failed"
+
+
+@pytest.mark.redis
+def test_a_look_leaves_nothing_in_redis(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()
+        findings(redis=RedisConfig(store=redis_url))
+        assert redis.keys() == []
+
+
+@pytest.mark.parametrize("command", ["doctor", "serve", "worker"])
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "GPU0", "mps", ""])
+def test_a_device_that_there_cannot_be_is_refused(command: str, device: str) -> None:
+    result = CliRunner().invoke(main, [command, "--device", device])
+    assert result.exit_code == 2
+    assert "must be auto, cpu, cuda or cuda:N" in result.stderr
+
+
+def test_a_device_that_is_not_here_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert findings(engine=EngineConfig(device="cuda"))["device"].health == "failed"
+    gpu = SimpleNamespace(name="a GPU", total_memory=1 << 34)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: gpu)
+    assert findings(engine=EngineConfig(device="cuda:0"))["device"].health == "ok"
+    assert findings(engine=EngineConfig(device="cuda:1"))["device"].health == "failed"
+
+
+def test_an_address_of_ipv6_is_looked_at_as_the_server_would_listen() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 in this Python")
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    found = findings(http=HttpConfig(host="::1", port=0))
+    assert found["address"].health == "ok"
+    assert "[::1]:0" in found["address"].detail
+    assert "keys" not in found
+    assert findings(http=HttpConfig(host="192.0.2.1", port=0))["address"].health == "failed"

@@ -102,15 +102,22 @@ class RedisConnection:
 
     async def warn_about_settings(self) -> None:
         """Say in the log where Redis is set up so that jobs can be lost."""
-        for name, (wanted, danger) in WANTED_SETTINGS.items():
+        for name, value in (await self.read_settings()).items():
+            wanted, danger = WANTED_SETTINGS[name]
+            if value != wanted:
+                logger.warning("Redis has %s %s, not %s: %s", name, value, wanted, danger)
+
+    async def read_settings(self) -> dict[str, str]:
+        """Return the settings of Redis that matter, without those that may not be read."""
+        found: dict[str, str] = {}
+        for name, (wanted, _) in WANTED_SETTINGS.items():
             try:
                 reply = await self._commands.config_get(name)
             except (RedisError, OSError):
                 # Not permitted, or not there yet: nobody needs to know.
-                return
-            value = _text(next(iter(reply.values()), wanted))
-            if value != wanted:
-                logger.warning("Redis has %s %s, not %s: %s", name, value, wanted, danger)
+                return found
+            found[name] = _text(next(iter(reply.values()), wanted))
+        return found
 
     async def close(self) -> None:
         """Let go of all connections."""
