@@ -19,13 +19,16 @@ import click
 from gram_core.errors import CoreError
 from gram_server.errors import ConfigError, ServerError
 from gram_server.logs import set_up_logging
-from gram_server.settings import PRECISIONS, Settings
+from gram_server.setting_table import all_settings
+from gram_server.settings import LOG_LEVELS, PRECISIONS, Settings
 from gram_server.version import __version__
 
 PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 OPENMP_SPINS = "3000"
 """How long a CPU thread of the model waits busily for the others: some ten microseconds."""
+
+SETTINGS = {setting.name: setting for setting in all_settings()}
 
 Command = Callable[..., Any]
 
@@ -83,29 +86,41 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
 
 
+def setting_option(*declared: str, help: str, **attributes: Any) -> Callable[[Command], Command]:
+    """Return an option that is a setting; its help says the variable and the default of that."""
+    named = [word for word in declared if not word.startswith("-")]
+    name = named[0] if named else declared[0].partition("/")[0].lstrip("-").replace("-", "_")
+    setting = SETTINGS[name]
+    default = f"; default: {setting.default}" if setting.default else ""
+    shown = f"{help}  [env: {setting.variable}{default}]"
+    return click.option(*declared, help=shown, **attributes)
+
+
 def engine_options(command: Command) -> Command:
     """Add the flags of EngineConfig and RedisConfig, and the log level."""
     options = (
-        click.option("--model", "models", multiple=True, help="Shipped model or checkpoint path."),
-        click.option("--device", help="auto, cpu, cuda or cuda:N."),
-        click.option("--num-slots", type=int, help="Trajectories that run at once, per model."),
-        click.option("--num-threads", type=int, help="CPU threads of the model."),
-        click.option(
+        setting_option(
+            "--model", "models", multiple=True, help="Shipped model or checkpoint path."
+        ),
+        setting_option("--device", help="auto, cpu, cuda or cuda:N."),
+        setting_option("--num-slots", type=int, help="Trajectories that run at once, per model."),
+        setting_option("--num-threads", type=int, help="CPU threads of the model."),
+        setting_option(
             "--fixed-shape/--buckets",
             default=None,
             help="Bit-equal answers for any batch mix, or the smallest batch that fits.",
         ),
-        click.option(
+        setting_option(
             "--precision",
             type=click.Choice(PRECISIONS),
-            help="bf16 halves the work of products on a CPU with matrix units.  [default: auto]",
+            help="bf16 halves the work of products on a CPU with matrix units.",
         ),
-        click.option("--drain-s", type=float, help="Seconds for live jobs when stopping."),
-        click.option("--store", help="Redis URL of the queue; none keeps it in memory."),
-        click.option("--queue-name", help="Queue in that Redis.  [default: gram]"),
-        click.option("--lease-s", type=float, help="Seconds until a silent worker is given up."),
+        setting_option("--drain-s", type=float, help="Seconds for live jobs when stopping."),
+        setting_option("--store", help="Redis URL of the queue; none keeps it in memory."),
+        setting_option("--queue-name", help="Queue in that Redis."),
+        setting_option("--lease-s", type=float, help="Seconds until a silent worker is given up."),
         click.option("--print-config", is_flag=True, help="Print the settings, and exit."),
-        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
+        setting_option("--log-level", type=click.Choice(LOG_LEVELS), help="Least level of a line."),
     )
     for option in reversed(options):
         command = option(command)
@@ -113,12 +128,12 @@ def engine_options(command: Command) -> Command:
 
 
 @main.command()
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8000]")
-@click.option("--metrics-port", type=int, help="Port of /metrics alone, without a key.")
-@click.option("--max-trajectories", type=int, help="Bound of the queue, in trajectories.")
-@click.option("--max-backlog-s", type=float, help="Bound of the time before a new request.")
-@click.option("--keys", help="File of API keys; see gram-server key.")
+@setting_option("--host", help="Address to listen on.")
+@setting_option("--port", type=int, help="Port to listen on; 0 takes a free one.")
+@setting_option("--metrics-port", type=int, help="Port of /metrics alone, without a key.")
+@setting_option("--max-trajectories", type=int, help="Bound of the queue, in trajectories.")
+@setting_option("--max-backlog-s", type=float, help="Bound of the time before a new request.")
+@setting_option("--keys", help="File of API keys; see gram-server key.")
 @engine_options
 def serve(**flags: Any) -> None:
     """Run the HTTP server with one worker beside it, or with --store for workers elsewhere."""
@@ -131,8 +146,8 @@ def serve(**flags: Any) -> None:
 @main.command()
 @click.option("--link", type=click.Path(path_type=Path), help="Socket of an API process.")
 @click.option("--heartbeat", type=click.Path(path_type=Path), help="File to write.")
-@click.option("--metrics-port", "worker_metrics_port", type=int, help="Port of its metrics.")
-@click.option("--metrics-host", "worker_metrics_host", help="Address.  [default: 127.0.0.1]")
+@setting_option("--metrics-port", "worker_metrics_port", type=int, help="Port of its metrics.")
+@setting_option("--metrics-host", "worker_metrics_host", help="Address.")
 @engine_options
 def worker(link: Path | None, heartbeat: Path | None, **flags: Any) -> None:
     """Run one worker on one device: solve the jobs in Redis, or of one API process."""
@@ -145,9 +160,9 @@ def worker(link: Path | None, heartbeat: Path | None, **flags: Any) -> None:
 
 
 @main.command()
-@click.option("--host", help="Address a server would listen on.")
-@click.option("--port", type=int, help="Its port.")
-@click.option("--keys", help="Its file of API keys.")
+@setting_option("--host", help="Address a server would listen on.")
+@setting_option("--port", type=int, help="Its port.")
+@setting_option("--keys", help="Its file of API keys.")
 @engine_options
 def doctor(**flags: Any) -> None:
     """Say as JSON what this machine can do, and what is wrong; exit status 1 if anything is."""
@@ -247,8 +262,8 @@ def dlq() -> None:
 def store_options(command: Command) -> Command:
     """Add the flags that say which queue in which Redis."""
     for option in (
-        click.option("--queue-name", help="Queue in that Redis.  [default: gram]"),
-        click.option("--store", help="Redis URL of the queue."),
+        setting_option("--queue-name", help="Queue in that Redis."),
+        setting_option("--store", help="Redis URL of the queue."),
     ):
         command = option(command)
     return command

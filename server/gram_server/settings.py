@@ -17,6 +17,7 @@ from gram_server.store_url import HIDDEN, refusal, without_secrets
 
 ENV_PREFIX = "GRAM_SERVER_"
 PRECISIONS = ("auto", "bf16")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +25,19 @@ class HttpConfig:
     """What the API process listens on and lets in."""
 
     host: str = "127.0.0.1"
+    """Name or address to listen on; ``::`` is every address of both families."""
     port: int = 8000
     """0 takes a free port; the log line of the start names it."""
     metrics_port: int | None = None
     """Port of ``/metrics`` alone, without a key; None serves it beside the rest."""
     max_body_bytes: int = 1 << 20
+    """Bytes of a request's body; more is refused with 413."""
     max_width: int = 1024
+    """Trajectories that one puzzle may have."""
     max_depth: int = 1024
+    """Supervision steps that a trajectory may take."""
     max_deadline_ms: int = 600_000
+    """Milliseconds that a request may ask for at most."""
     sse_heartbeat_s: float = 15.0
     """Seconds of silence after which a stream gets a comment line."""
     drain_delay_s: float = 0.0
@@ -140,6 +146,7 @@ class EngineConfig:
     """Port of the metrics of a worker that works for a store; one beside an API process leaves them
     to that."""
     worker_metrics_host: str = "127.0.0.1"
+    """Name or address of that port."""
     drain_s: float = 30.0
     """Seconds a stopping worker may spend on its live jobs before it hands them back."""
     hang_s: float = 30.0
@@ -171,11 +178,11 @@ class Settings:
     redis: RedisConfig = field(default_factory=RedisConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     log_level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
-        levels = ("debug", "info", "warning", "error")
-        _require(self.log_level in levels, "log_level", self.log_level, "unknown level")
+        _require(self.log_level in LOG_LEVELS, "log_level", self.log_level, "unknown level")
         _require(
             self.http.max_width <= self.queue.max_trajectories,
             "max_width",
