@@ -19,7 +19,9 @@ ServerError
   ConfigError            the operator can fix it
   NotReady               starting or draining: try again later
   StoreUnavailable       Redis cannot be reached or takes nothing: try again later
+    StoreRefused         Redis refuses a call of ours, and will again
   JobFailed              we must fix it
+  JobUnreadable          a job of another version, which asks for what is not known here
   JobInterrupted         the server stopped first: try again
   LinkClosed             the process at the other end of the link went away
 """
@@ -162,6 +164,10 @@ class StoreUnavailable(ServerError):
     retry_after_s = 2
 
 
+class StoreRefused(StoreUnavailable):
+    """Redis refuses a call for what it is: it will refuse the same again."""
+
+
 class JobFailed(ServerError):
     """An accepted job could not be finished through no fault of the caller."""
 
@@ -170,6 +176,12 @@ class JobFailed(ServerError):
     def __init__(self, detail: str, *, code: str = "job_failed") -> None:
         super().__init__(detail)
         self.code = code
+
+
+class JobUnreadable(ServerError):
+    """A job that a process of another version wrote asks for what is not known here."""
+
+    code = "job_unreadable"
 
 
 class JobInterrupted(ServerError):

@@ -123,6 +123,8 @@ class Job:
     """Name of the task, such as ``sudoku-9x9``."""
     model: str
     """Name of the model (without fingerprint)."""
+    fingerprint: str | None = None
+    """Of the only weights that may answer; None where the model's name is enough."""
     body: Mapping[str, object]
     """Canonical JSON body: ``family.parse(body)`` is the instance."""
     options: SolveOptions
@@ -149,6 +151,11 @@ class Job:
     traceparent: str | None = None
     """Of the span that its worker goes on from, as W3C Trace Context has it."""
     tracestate: str | None = None
+
+    @property
+    def route(self) -> str:
+        """What a worker must have loaded: a model, by name or by name@fingerprint."""
+        return self.model if self.fingerprint is None else f"{self.model}@{self.fingerprint}"
 
     @property
     def log_ids(self) -> dict[str, str]:

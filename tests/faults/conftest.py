@@ -31,7 +31,9 @@ from gram_server.settings import QueueConfig, RedisConfig
 HERE = Path(__file__).parent
 EASY = ".234341221434321"
 START_S = 60.0
-LASTING = re.compile(r"^\{[^}]+\}:1:((queue|back):\d|last|totals|counts|backlog)$")
+LASTING = re.compile(
+    r"^\{[^}]+\}:1:((queue|back):\d|last(:.+)?|asides?(:.+)?|totals|counts|backlog)$"
+)
 """Keys that stay for ever: the streams and the counters of the queue."""
 
 
@@ -210,9 +212,9 @@ class Queue:
         async for raw in self.redis.scan_iter(count=1000):
             name = raw.decode()
             short = name.split(":1:")[-1]
-            if short in ("open", "deadlines") or short.startswith("waiting:"):
+            if short in ("open", "deadlines", "leases") or short.startswith("waiting:"):
                 return f"{name} is not empty"
-            if short.split(":")[0] in ("queue", "back", "last"):
+            if short.split(":")[0] in ("queue", "back", "last") or short.startswith("aside:"):
                 length = await self.redis.xlen(name)
                 groups = await self.redis.xinfo_groups(name) if length == 0 else []
                 if length or any(group["pending"] for group in groups):

@@ -3,7 +3,6 @@
 A request that goes away without an answer, for whatever reason, gives its job up.
 """
 
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,12 +17,9 @@ from gram_server.errors import (
     JobInterrupted,
     LinkClosed,
     NotReady,
-    StoreUnavailable,
 )
 from gram_server.job import Job, JobRecord, JobState, ModelReport, outcome_of
 from gram_server.metrics import Outcome
-
-logger = logging.getLogger(__name__)
 
 Result = Mapping[str, Any]
 """The body of a 200 answer."""
@@ -100,18 +96,11 @@ async def open_account(
     finally:
         context.lifecycle.inflight.discard(job.id)
         if account.outcome is None:
-            await _give_up(context, job)
+            await context.store.withdraw(job.id)
         context.metrics.count_request(
             account.outcome or "cancelled", model=job.model, priority=job.priority
         )
         context.metrics.observe_request(account.duration_s, model=job.model)
-
-
-async def _give_up(context: Context, job: Job) -> None:
-    try:
-        await context.store.cancel(job.id)
-    except StoreUnavailable as error:
-        logger.warning("job=%s goes on though nobody waits: %s", job.id, error)
 
 
 def _found_ms(result: Result) -> list[float]:

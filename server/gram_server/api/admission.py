@@ -41,7 +41,8 @@ async def admit(context: Context, request: Request, *, parameters: Sequence[Para
         posted.task.name, wanted=None if wanted is None else str(wanted)
     )
     check_solver(context, posted, values)
-    return Admitted(make_job(posted, model, values, now_s=context.clock()), model)
+    job = make_job(posted, model, values, now_s=context.clock(), wanted=wanted)
+    return Admitted(job, model)
 
 
 def read_values(
@@ -72,9 +73,19 @@ def make_job(
     values: Mapping[str, Value],
     *,
     now_s: float,
+    wanted: Value | None = None,
     sampling: Sampling | None = None,
 ) -> Job:
-    """Return a new job; ``values`` are those of the options that the caller set."""
+    """Return a new job.
+
+    Args:
+        posted: what it is about.
+        model: that it is for.
+        values: of the options that the caller set.
+        now_s: when it was accepted.
+        wanted: the model as the caller named it; with its fingerprint, no other weights may answer.
+        sampling: set where boards are to be made up.
+    """
     options = _options(model, values)
     deadline_ms = options.deadline_ms
     return Job(
@@ -82,6 +93,7 @@ def make_job(
         puzzle=posted.family.name,
         task=posted.task.name,
         model=model.name,
+        fingerprint=model.fingerprint if wanted == model.id else None,
         body=posted.body,
         options=options,
         submitted_s=now_s,

@@ -1,9 +1,11 @@
 """Hands a job to the store, with what lets its worker go on in the trace of its request."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 from gram_server.api.context import Context
+from gram_server.errors import StoreUnavailable
 from gram_server.job import PRIORITY_CLASSES, Job
 from gram_server.jobs.store import Ticket
 from gram_server.logs import also_logged_with
@@ -24,7 +26,13 @@ async def enqueue(
     ) as span:
         job = _carrying(job, span, request_id)
         parts = [_carrying(part, span, request_id) for part in parts]
-        job_id = await context.store.submit(job, parts=parts, ticket=ticket)
+        try:
+            job_id = await context.store.submit(job, parts=parts, ticket=ticket)
+        except (StoreUnavailable, asyncio.CancelledError):
+            # It may have come all the same. Who has a ticket may ask for it again.
+            if ticket is None:
+                await context.store.withdraw(job.id)
+            raise
     also_logged_with(job_id=job_id)
     return job_id
 

@@ -60,7 +60,9 @@ async def _admit(context: Context, request: Request, parameters: tuple[Parameter
     sampling = _sampling(values)
     options = _options(values, max_trajectories=context.settings.queue.max_trajectories)
     _check_counts(options, sampling)
-    job = make_job(_empty(model), model, options, now_s=context.clock(), sampling=sampling)
+    job = make_job(
+        _empty(model), model, options, now_s=context.clock(), wanted=wanted, sampling=sampling
+    )
     return Admitted(job, model)
 
 

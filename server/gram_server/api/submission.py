@@ -140,7 +140,7 @@ async def _make_jobs(
     now_s = context.clock()
     return [
         replace(
-            make_job(posted, models[posted.task.name], options, now_s=now_s),
+            make_job(posted, models[posted.task.name], options, now_s=now_s, wanted=wanted),
             priority=priority,
         )
         for posted in puzzles

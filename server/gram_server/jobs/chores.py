@@ -30,6 +30,9 @@ class Chore:
                 await self.work()
             except StoreUnavailable:
                 logger.debug("a chore waits for Redis")
+            except Exception:
+                # The next time may go well, and nobody else does it.
+                logger.exception("a chore broke")
 
 
 async def end_tasks(tasks: Iterable["asyncio.Task[None]"]) -> None:

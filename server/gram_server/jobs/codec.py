@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from gram_server.errors import ConfigError, JobUnreadable
 from gram_server.job import (
     Event,
     EventKind,
@@ -45,12 +46,15 @@ def dump_job(job: Job) -> Data:
 
 
 def load_job(data: Data) -> Job:
-    """Return the job that ``dump_job`` wrote."""
-    options = _load(SolveOptions, data["options"])
-    sampling = data.get("sampling")
-    if sampling is not None:
-        sampling = _load(Sampling, sampling)
-    return _load(Job, {**data, "options": options, "sampling": sampling})
+    """Return the job that ``dump_job`` wrote; raise ``JobUnreadable`` for any other."""
+    try:
+        options = _load(SolveOptions, data["options"])
+        sampling = data.get("sampling")
+        if sampling is not None:
+            sampling = _load(Sampling, sampling)
+        return _load(Job, {**data, "options": options, "sampling": sampling})
+    except (ConfigError, AttributeError, KeyError, TypeError) as error:
+        raise JobUnreadable(f"a job of another version cannot be read: {error}") from error
 
 
 def dump_event(event: Event) -> Data:

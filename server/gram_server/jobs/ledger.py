@@ -6,7 +6,7 @@ tested without waiting. Knows no asyncio and no transport.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
@@ -113,11 +113,17 @@ class Ledger:
         return Page(records=tuple(entry.record for entry in found if entry), cursor=more)
 
     def take(
-        self, worker: str, max_jobs: int, now_s: float, *, max_width: int | None = None
+        self,
+        worker: str,
+        max_jobs: int,
+        now_s: float,
+        *,
+        max_width: int | None = None,
+        models: Collection[str] | None = None,
     ) -> list[Entry]:
         """Give a worker the jobs that are next: at most ``max_jobs``, until the width is full."""
         width = math.inf if max_width is None else max_width
-        entries = self._next(worker, max_jobs, width)
+        entries = self._next(worker, max_jobs, width, models)
         for entry in entries:
             del self._queues[entry.job.priority][entry.job.id]
             entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, now_s
@@ -191,13 +197,17 @@ class Ledger:
         """
         return 0 < entry.job.attempt == self._config.max_attempts
 
-    def _next(self, worker: str, max_jobs: int, max_width: float) -> list[Entry]:
+    def _next(
+        self, worker: str, max_jobs: int, max_width: float, models: Collection[str] | None
+    ) -> list[Entry]:
         entries: list[Entry] = []
         width = 0
         is_busy: bool | None = None
         for entry in (self._unfinished[one] for queue in self._queues for one in queue):
             if len(entries) == max_jobs or width >= max_width:
                 break
+            if models is not None and entry.job.route not in models:
+                continue
             if self.has_last_chance(entry):
                 if is_busy is None:
                     # Looked up only where it matters: it goes through all that is held.

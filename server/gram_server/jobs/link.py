@@ -8,11 +8,11 @@ it ends, gives back the jobs it held.
 import asyncio
 import logging
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from itertools import count
 from pathlib import Path
 
-from gram_server.errors import LinkClosed
+from gram_server.errors import JobUnreadable, LinkClosed
 from gram_server.job import Event, Job, JobState, WorkerReport
 from gram_server.jobs.codec import (
     Data,
@@ -151,10 +151,16 @@ class LinkStore:
         return cls(reader, writer)
 
     async def claim(
-        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+        self,
+        *,
+        max_jobs: int,
+        max_width: int | None = None,
+        can_wait: bool = True,
+        models: Collection[str] | None = None,
     ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
         room: Data = {"max_jobs": max_jobs, "max_width": max_width, "can_wait": can_wait}
+        room["models"] = None if models is None else list(models)
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()
         self._claims[number] = future
@@ -232,16 +238,30 @@ class LinkStore:
                 if frame["call"] == "cancel":
                     self._cancelled.put_nowait(frame["job"])
                 else:
-                    await self._deliver(frame["number"], [load_job(job) for job in frame["jobs"]])
+                    await self._deliver(frame["number"], frame["jobs"])
         except LinkClosed:
+            logger.debug("the store is gone")
+        except Exception:
+            logger.exception("the link broke")
+        finally:
             self._end()
 
-    async def _deliver(self, number: int, jobs: list[Job]) -> None:
+    async def _deliver(self, number: int, frames: list[Data]) -> None:
+        jobs = [job for frame in frames if (job := await self._read_job(frame)) is not None]
         future = self._claims.get(number)
         if future is None or future.done():
             await self.hand_back([job.id for job in jobs])
         else:
             future.set_result(jobs)
+
+    async def _read_job(self, frame: Data) -> Job | None:
+        """Return a job, or refuse one of another version."""
+        try:
+            return load_job(frame)
+        except JobUnreadable as error:
+            logger.warning("job=%s refused: %s", frame["id"], error)
+            await self.fail(frame["id"], code=error.code, detail=str(error))
+            return None
 
     def _end(self) -> None:
         self._is_closed = True

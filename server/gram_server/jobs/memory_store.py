@@ -7,7 +7,7 @@ serves to the worker process over a socket. One event loop owns both: no locks, 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from gram_server.errors import LinkClosed
 from gram_server.job import (
@@ -100,6 +100,11 @@ class MemoryStore:
         """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
         self._stop(self._ledger.entry(job_id), JobState.CANCELLED)
 
+    async def withdraw(self, job_id: str) -> None:
+        """Cancel a job that nobody waits for, if it came."""
+        if entry := self._ledger.find(job_id):
+            self._stop(entry, JobState.CANCELLED)
+
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
         """Take from what an owner may ask for, and return 0.0, or return the seconds to wait."""
         return self._shares.spend(owner, amount, rate=rate, burst=burst, now_s=self._clock())
@@ -143,12 +148,19 @@ class MemoryStore:
         return self._workers[worker]
 
     async def _claim(
-        self, worker: str, max_jobs: int, max_width: int | None, can_wait: bool
+        self,
+        worker: str,
+        max_jobs: int,
+        max_width: int | None,
+        can_wait: bool,
+        models: Collection[str] | None,
     ) -> list[Job]:
         while True:
             arrival = self._arrival
             self._raise_if_closed()
-            entries = self._ledger.take(worker, max_jobs, self._clock(), max_width=max_width)
+            entries = self._ledger.take(
+                worker, max_jobs, self._clock(), max_width=max_width, models=models
+            )
             if entries or not can_wait:
                 return [entry.job for entry in entries]
             await arrival.wait()
@@ -260,10 +272,15 @@ class MemoryWorker:
         self.last_report: WorkerReport | None = None
 
     async def claim(
-        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+        self,
+        *,
+        max_jobs: int,
+        max_width: int | None = None,
+        can_wait: bool = True,
+        models: Collection[str] | None = None,
     ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
-        return await self._store._claim(self._name, max_jobs, max_width, can_wait)
+        return await self._store._claim(self._name, max_jobs, max_width, can_wait, models)
 
     async def publish(self, job_id: str, event: Event) -> None:
         """Add an event to the job's; ignored once the job is final."""

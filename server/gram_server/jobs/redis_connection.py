@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gram_server.errors import ConfigError, StoreUnavailable
+from gram_server.errors import ConfigError, StoreRefused, StoreUnavailable
 from gram_server.jobs.redis_keys import Keys
 from gram_server.jobs.redis_scripts import Script, script
 from gram_server.settings import RedisConfig
@@ -38,6 +38,8 @@ TRIPPED = (AttributeError, RuntimeError, EOFError)
 """What the client library raises where a connection dies under it at the wrong moment."""
 ERROR_KINDS = ("unreachable", "refused", "not_tried", "tripped")
 """``not_tried``: Redis could not be reached a moment before; ``tripped``: see ``TRIPPED``."""
+REFUSED = ("ERR", "ResponseError", "WRONGTYPE", "DataError")
+"""Kinds of errors that come again with the same call, whatever becomes of Redis."""
 MAX_COLLISIONS = 10
 COLLISION_S = 0.02
 
@@ -154,7 +156,10 @@ class RedisConnection:
         except RedisError as error:
             self.num_errors["refused"] += 1
             logger.error("Redis refused: %s", error)
-            raise StoreUnavailable(f"Redis takes nothing now: {_kind_of(error)}") from error
+            kind = _kind_of(error)
+            if kind in REFUSED:
+                raise StoreRefused(f"Redis refuses this: {kind}") from error
+            raise StoreUnavailable(f"Redis takes nothing now: {kind}") from error
         except TRIPPED as error:
             self.num_errors["tripped"] += 1
             logger.exception("the client of Redis tripped")

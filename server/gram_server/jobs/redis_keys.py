@@ -42,6 +42,11 @@ class Keys:
         )
         return (f"{self.prefix}last", *of_classes)
 
+    @property
+    def aside(self) -> str:
+        """Stream that wakes workers where jobs were set aside for those with a certain model."""
+        return f"{self.prefix}aside"
+
     def cancelled(self, worker: str) -> str:
         """Stream of the jobs that a worker holds and nobody waits for any more."""
         return f"{self.prefix}cancelled:{worker}"

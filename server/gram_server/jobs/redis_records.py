@@ -37,12 +37,14 @@ def dump_submitted(job: Job, config: QueueConfig) -> Data:
         data["batch"] = job.batch
     elif job.owner is not None:
         data |= {"owner": job.owner, "place": place(job)}
+    if job.fingerprint is not None:
+        data["route"] = job.route
     return data
 
 
 def load_claimed(taken: Sequence[bytes], offset_s: float) -> Job:
     """Return a job that a worker was given; ``offset_s`` is this host's clock minus Redis's."""
-    payload, attempt, submitted, deadline = taken
+    _, _, payload, attempt, submitted, deadline = taken
     return _on_this_host(load_job(from_bytes(payload)), attempt, submitted, deadline, offset_s)
 
 

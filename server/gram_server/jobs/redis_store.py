@@ -48,6 +48,9 @@ GRACE_S = 1.0
 MAX_OUTAGE_S = 60.0
 """How long one who waits bears with a Redis that is gone."""
 
+MAX_WITHDRAWN = 500
+"""Jobs given up in one call."""
+
 _T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
@@ -71,6 +74,8 @@ class RedisStore:
         self._watches = Watches()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
+        # A dict keeps the order in which they were given up.
+        self._withdrawn: dict[str, None] = {}
 
     async def submit(
         self, job: Job, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
@@ -187,6 +192,14 @@ class RedisStore:
         if not await self._connection.run("cancel", job_id):
             raise JobNotFound(f"no job {job_id}")
 
+    async def withdraw(self, job_id: str) -> None:
+        """Cancel a job that nobody waits for; Redis is told until it hears."""
+        self._withdrawn[job_id] = None
+        try:
+            await self._tell_withdrawn()
+        except StoreUnavailable as error:
+            logger.warning("job=%s goes on for now though nobody waits: %s", job_id, error)
+
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
         """Take from what an owner may ask for, and return 0.0, or return the seconds to wait."""
         return float(await self._connection.run("spend", owner, amount, rate, burst))
@@ -221,6 +234,8 @@ class RedisStore:
         """Let go of everything; waiting callers see ``LinkClosed``."""
         self._is_closed = True
         self._watches.wake_all()
+        with suppress(StoreUnavailable):
+            await self._tell_withdrawn()
         await end_tasks(self._tasks)
         await self._connection.close()
 
@@ -231,6 +246,7 @@ class RedisStore:
             self._tasks = [
                 asyncio.create_task(self._read_notes()),
                 asyncio.create_task(Chore(HOUSEKEEPING_S, self._expire).run()),
+                asyncio.create_task(Chore(HOUSEKEEPING_S, self._tell_withdrawn).run()),
             ]
 
     def _refusal(self, verdict: str, subject: str, width: int, rate: float) -> Exception:
@@ -238,6 +254,8 @@ class RedisStore:
             return KeyConflict("the key stands for another request", field="Idempotency-Key")
         if verdict == "gone":
             return JobGone(f"the job of this key, {subject}, has been forgotten")
+        if verdict == "withdrawn":
+            return StoreUnavailable(f"job {subject} was given up before it came")
         if verdict == "late":
             return too_late(float(subject), self._config)
         return too_full(int(subject), width, self._config, rate=rate)
@@ -328,6 +346,12 @@ class RedisStore:
 
     async def _expire(self) -> None:
         await self._connection.run("expire")
+
+    async def _tell_withdrawn(self) -> None:
+        while job_ids := list(self._withdrawn)[:MAX_WITHDRAWN]:
+            await self._connection.run("withdraw", *job_ids)
+            for job_id in job_ids:
+                self._withdrawn.pop(job_id, None)
 
     def _raise_if_closed(self) -> None:
         if self._is_closed:

@@ -1,14 +1,24 @@
 """The queue in Redis, as a worker sees it: claims on a lease that it has to renew.
 
 While Redis is gone a worker goes on with what it holds, and insists on telling the results when it
-is back. Jobs of a worker that fell silent are taken back by the others.
+is back. Jobs of a worker that fell silent are taken back by the others; it may even get them
+again itself, so each word names the claim that it is about.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import (
+    AsyncIterator,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 
-from gram_server.errors import StoreUnavailable
+from gram_server.errors import JobUnreadable, StoreRefused, StoreUnavailable
 from gram_server.job import Event, EventKind, Job, JobState, WorkerReport, outcome_of
 from gram_server.jobs.chores import Chore, end_tasks, jittered
 from gram_server.jobs.codec import dump_report, to_bytes
@@ -22,6 +32,12 @@ RECONCILE_S = 10.0
 RETRY_S = 0.5
 FAREWELL_S = 3.0
 """How long a worker that leaves tries to say so; after that its leases run out."""
+MAX_REFUSALS = 3
+"""How often a worker says again what Redis refuses for what it is."""
+MAX_LOOK_S = 0.5
+"""How often, at the least, a worker looks for jobs of others that fell silent."""
+NUM_ENDED = 256
+"""How many claims are remembered that ended before they were heard of."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,73 +53,89 @@ class RedisWorker:
         self._name = name
         self._lease_s = lease_s
         self._max_attempts = max_attempts
-        # A dict keeps the order in which the jobs were claimed.
-        self._held: dict[str, None] = {}
-        self._cancelled: asyncio.Queue[str | None] = asyncio.Queue()
+        self._held: dict[str, str] = {}
+        """The claim on each job, in the order in which they were claimed."""
+        self._ended: deque[str] = deque(maxlen=NUM_ENDED)
+        self._cancelled: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
         self._last: dict[str, str] = {}
         self._last_report: WorkerReport | None = None
         self._has_lost_an_answer = False
-        self._returns: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
         self._tasks = [asyncio.create_task(chore.run()) for chore in self._chores()]
         self._tasks.append(asyncio.create_task(self._read_cancellations()))
 
     async def claim(
-        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+        self,
+        *,
+        max_jobs: int,
+        max_width: int | None = None,
+        can_wait: bool = True,
+        models: Collection[str] | None = None,
     ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
+        width = "inf" if max_width is None else max_width
+        room = (max_jobs, width, self._lease_s, *(models or ()))
         while True:
-            taking = asyncio.create_task(self._take(max_jobs, max_width))
+            taking = asyncio.create_task(self._take(room))
             try:
                 jobs = await asyncio.shield(taking)
             except asyncio.CancelledError:
-                self._start_return(taking)
+                self._run_beside(self._return(taking))
                 raise
             except StoreUnavailable:
                 # What the script may have given out must not wait for the end of its lease.
                 self._has_lost_an_answer = True
                 await asyncio.sleep(jittered(RETRY_S))
                 continue
-            if jobs or not can_wait:
+            # Some may have been cancelled since.
+            if (jobs := [job for job in jobs if job.id in self._held]) or not can_wait:
                 return jobs
             await self._wait_for_entries()
 
     async def publish(self, job_id: str, event: Event) -> None:
         """Add an event to the job's; ignored once the job is final."""
+        if (claim := self._held.get(job_id)) is None:
+            return
         answer = b""
         if event.kind is EventKind.SOLUTION:
             answer = to_bytes(event.identity)
         data = to_bytes(event.data)
-        arguments = (self._name, job_id, event.kind, data, answer, int(event.is_passing))
-        if not event.is_passing:
-            await self._insist("publish", *arguments)
-            return
+        arguments = (job_id, claim, event.kind, data, answer, int(event.is_passing))
         try:
-            await self._connection.run("publish", *arguments)
-        except StoreUnavailable:
-            logger.debug("job=%s nobody saw how it stands", job_id)
+            if event.is_passing:
+                await self._connection.run("publish", *arguments)
+            else:
+                await self._insist("publish", *arguments)
+        except StoreUnavailable as error:
+            level = logging.DEBUG if event.is_passing else logging.ERROR
+            logger.log(level, "job=%s an event is lost: %s", job_id, error)
 
     async def complete(
         self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
     ) -> None:
         """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
         ended = outcome_of(outcome, result)
-        await self._insist("complete", self._name, job_id, outcome, to_bytes(result), "", ended)
-        self._drop(job_id, outcome)
+        if not await self._end(job_id, outcome, to_bytes(result), "", ended):
+            await self.fail(job_id, code="result_refused", detail="Redis refuses the result")
 
     async def fail(self, job_id: str, *, code: str, detail: str) -> None:
         """Finish the job as failed."""
         error = to_bytes({"code": code, "detail": detail})
-        await self._insist("complete", self._name, job_id, JobState.FAILED, "", error, "failed")
-        self._drop(job_id, JobState.FAILED)
+        if not await self._end(job_id, JobState.FAILED, "", error, "failed"):
+            # The lease runs out, and others try.
+            self._held.pop(job_id, None)
 
     async def hand_back(self, job_ids: Sequence[str]) -> None:
         """Return claimed jobs to the front of the queue, their attempt count unchanged."""
-        await self._give_back(job_ids, "kept")
+        await self._give_back(self._claims_of(job_ids), "kept")
 
     async def cancellations(self) -> AsyncIterator[str]:
         """Yield ids of claimed jobs that nobody waits for any more, or that another has now."""
-        while (job_id := await self._cancelled.get()) is not None:
-            yield job_id
+        while (ended := await self._cancelled.get()) is not None:
+            job_id, _ = ended
+            # What has been claimed again since is no longer what was given up.
+            if job_id not in self._held:
+                yield job_id
 
     async def report(self, report: WorkerReport) -> None:
         """Tell how the worker stands."""
@@ -118,28 +150,41 @@ class RedisWorker:
         """Let go; jobs still claimed go to another worker."""
         self._cancelled.put_nowait(None)
         await end_tasks(self._tasks)
-        await asyncio.gather(*self._returns)
-        await self._give_back(list(self._held), "lost")
+        await asyncio.gather(*self._beside)
+        await self._give_back(dict(self._held), "lost")
         await self._try("leave", self._name)
         await self._connection.close()
 
-    async def _take(self, max_jobs: int, max_width: int | None) -> list[Job]:
+    async def _take(self, room: tuple[Argument, ...]) -> list[Job]:
         if self._has_lost_an_answer:
             await self._return_unknown()
-        width = "inf" if max_width is None else max_width
-        reply = await self._connection.run(
-            "claim", self._name, max_jobs, width, is_repeatable=False
-        )
-        now, last, taken = reply
+        last: list[bytes] = []
+        taken: list[list[bytes]] = []
+        while not last and not taken:
+            reply = await self._connection.run("claim", self._name, *room, is_repeatable=False)
+            now, last, taken = reply
         if last:
-            numbers = (number.decode() for number in last)
-            self._last = dict(zip(self._connection.keys.streams, numbers, strict=True))
+            names = (*self._connection.keys.streams, self._connection.keys.aside)
+            self._last = dict(zip(names, (number.decode() for number in last), strict=True))
         offset_s = self._connection.clock.offset_s(float(now))
-        jobs = [load_claimed(fields, offset_s) for fields in taken]
+        return [job for fields in taken if (job := self._hold(fields, offset_s)) is not None]
+
+    def _hold(self, fields: Sequence[bytes], offset_s: float) -> Job | None:
+        """Take note of a claim; return its job if there is something to begin."""
+        job_id, claim = fields[0].decode(), fields[1].decode()
+        if claim in self._ended:
+            return None
         # One that came back to us before we knew that it was lost is already being worked on.
-        new = [job for job in jobs if job.id not in self._held]
-        self._held.update(dict.fromkeys(job.id for job in new))
-        return new
+        is_here = job_id in self._held
+        self._held[job_id] = claim
+        if is_here:
+            return None
+        try:
+            return load_claimed(fields, offset_s)
+        except (JobUnreadable, ValueError) as error:
+            logger.warning("job=%s refused: %s", job_id, error)
+            self._run_beside(self.fail(job_id, code=JobUnreadable.code, detail=str(error)))
+            return None
 
     async def _wait_for_entries(self) -> None:
         try:
@@ -149,18 +194,21 @@ class RedisWorker:
 
     async def _return_unknown(self) -> None:
         """Give back jobs whose handing out was never heard of here."""
-        ids = [job_id.decode() for job_id in await self._connection.run("held", self._name)]
-        unknown = [job_id for job_id in ids if job_id not in self._held]
-        if unknown:
-            await self._connection.run(
-                "hand_back", self._name, "kept", self._max_attempts, *unknown
-            )
+        await self._return_all_but_held(await self._connection.run("held", self._name))
         self._has_lost_an_answer = False
 
-    def _start_return(self, taking: "asyncio.Task[list[Job]]") -> None:
-        returning = asyncio.create_task(self._return(taking))
-        self._returns.add(returning)
-        returning.add_done_callback(self._returns.discard)
+    async def _return_all_but_held(self, claims: Sequence[bytes]) -> None:
+        known = self._held.items()
+        unknown = [claim for claim in _pairs(claims) if claim not in known]
+        if unknown:
+            words = _flat(unknown)
+            await self._connection.run("hand_back", "kept", self._max_attempts, *words)
+
+    def _run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run work beside the rest, which ``close`` waits for."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     async def _return(self, taking: "asyncio.Task[list[Job]]") -> None:
         try:
@@ -170,22 +218,43 @@ class RedisWorker:
         else:
             await self.hand_back([job.id for job in jobs])
 
-    async def _give_back(self, job_ids: Sequence[str], how: str) -> None:
-        for job_id in job_ids:
+    async def _give_back(self, claims: Mapping[str, str], how: str) -> None:
+        for job_id in claims:
             self._held.pop(job_id, None)
-        if job_ids:
-            await self._try("hand_back", self._name, how, self._max_attempts, *job_ids)
+        if claims:
+            await self._try("hand_back", how, self._max_attempts, *_flat(claims.items()))
 
-    def _drop(self, job_id: str, state: JobState) -> None:
-        self._held.pop(job_id, None)
-        logger.info("job=%s state=%s", job_id, state)
+    def _claims_of(self, job_ids: Iterable[str]) -> Mapping[str, str]:
+        return {job_id: self._held[job_id] for job_id in job_ids if job_id in self._held}
+
+    async def _end(self, job_id: str, state: JobState, *words: Argument) -> bool:
+        """Make a job final; return false where Redis refuses that."""
+        # Once more where it was lost and came back while Redis was being told.
+        while (claim := self._held.get(job_id)) is not None:
+            try:
+                await self._insist("complete", job_id, claim, state, *words)
+            except StoreRefused as error:
+                logger.error("job=%s is not %s: %s", job_id, state, error)
+                return False
+            if self._held.get(job_id) == claim:
+                del self._held[job_id]
+                logger.info("job=%s state=%s", job_id, state)
+        return True
 
     async def _insist(self, script: str, *arguments: Argument) -> None:
-        """Run a script, however long it takes until Redis is there."""
+        """Run a script, however long it takes until Redis is there.
+
+        Raises:
+            StoreRefused: it was there, and refused that for what it is.
+        """
+        num_refusals = 0
         while True:
             try:
                 await self._connection.run(script, *arguments)
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                num_refusals += isinstance(error, StoreRefused)
+                if num_refusals == MAX_REFUSALS:
+                    raise
                 await asyncio.sleep(jittered(RETRY_S))
             else:
                 return
@@ -197,12 +266,14 @@ class RedisWorker:
                 await self._insist(script, *arguments)
         except TimeoutError:
             logger.warning("%s left without a word: its leases will run out", self._name)
+        except StoreRefused as error:
+            logger.error("%s: its leases will run out: %s", self._name, error)
 
     def _chores(self) -> list[Chore]:
         """Return what keeps the leases, and everyone's share of putting the queue right."""
         return [
             Chore(self._lease_s / 3, self._renew),
-            Chore(min(self._lease_s / 6, 1.0), self._reclaim),
+            Chore(min(self._lease_s / 6, MAX_LOOK_S), self._reclaim),
             Chore(1.0, self._expire),
             Chore(RECONCILE_S, self._reconcile),
             Chore(REPORT_KEPT_S / 3, self._repeat_report),
@@ -211,15 +282,17 @@ class RedisWorker:
     async def _renew(self) -> None:
         if not self._held:
             return
-        lost = await self._connection.run("renew", self._name, *self._held)
-        for job_id in lost:
-            self._give_up(job_id.decode())
+        claims = _flat(self._held.items())
+        lost = await self._connection.run("renew", self._name, self._lease_s, *claims)
+        for job_id, claim in _pairs(lost):
+            self._give_up(job_id, claim)
 
     async def _reclaim(self) -> None:
-        lease_ms = int(self._lease_s * 1e3)
-        count = await self._connection.run("reclaim", self._name, lease_ms, self._max_attempts)
+        count, own = await self._connection.run("reclaim", self._name, self._max_attempts)
         if count:
             logger.warning("took back %d jobs of workers that fell silent", count)
+        # Those that we know of are renewed; of the others we never heard.
+        await self._return_all_but_held(own)
 
     async def _expire(self) -> None:
         await self._connection.run("expire")
@@ -248,9 +321,24 @@ class RedisWorker:
                 continue
             for number, fields in found.get(name, ()):
                 last = number.decode()
-                self._give_up(fields[b"job"].decode())
+                job_id = fields[b"job"].decode()
+                # An API process of an older version names no claim.
+                claim = fields.get(b"claim", b"").decode() or self._held.get(job_id, "")
+                self._give_up(job_id, claim)
 
-    def _give_up(self, job_id: str) -> None:
-        if job_id in self._held:
-            self._held.pop(job_id, None)
-            self._cancelled.put_nowait(job_id)
+    def _give_up(self, job_id: str, claim: str) -> None:
+        """Tell who works under a claim that it is worth nothing any more."""
+        if self._held.get(job_id) == claim:
+            del self._held[job_id]
+            self._cancelled.put_nowait((job_id, claim))
+        else:
+            self._ended.append(claim)
+
+
+def _flat(claims: Iterable[tuple[str, str]]) -> list[str]:
+    return [word for claim in claims for word in claim]
+
+
+def _pairs(words: Sequence[bytes]) -> Iterator[tuple[str, str]]:
+    texts = [word.decode() for word in words]
+    return zip(texts[::2], texts[1::2], strict=True)

@@ -6,7 +6,7 @@ is handed to another until ``max_attempts``; events are numbered and can be repl
 stands for one job, however often it is handed in.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -120,6 +120,13 @@ class JobStore(Protocol):
         """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
         ...
 
+    async def withdraw(self, job_id: str) -> None:
+        """Cancel a job that nobody waits for, also one of which nobody knows whether it came.
+
+        Where the store cannot be reached it is told later.
+        """
+        ...
+
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
         """Take from what an owner may ask for, and return 0.0, or return the seconds to wait.
 
@@ -145,7 +152,12 @@ class WorkerStore(Protocol):
     """A worker's side: claim jobs, tell what happens, finish them."""
 
     async def claim(
-        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+        self,
+        *,
+        max_jobs: int,
+        max_width: int | None = None,
+        can_wait: bool = True,
+        models: Collection[str] | None = None,
     ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel.
 
@@ -153,6 +165,8 @@ class WorkerStore(Protocol):
             max_jobs: how many at most.
             max_width: room for trajectories: no job more once their widths fill it.
             can_wait: whether to wait; otherwise the list may be empty.
+            models: what is loaded, by name and by name@fingerprint: jobs of other models stay for
+                workers that have them. None takes any.
         """
         ...
 

@@ -46,7 +46,9 @@ class Assignment:
     """``time.time()``."""
     trace: JobTrace
     is_cancelled: bool = False
-    """Nobody waits for the job any more."""
+    """Nobody waits for the job any more, or another worker has it."""
+    again: Job | None = None
+    """The job as it was claimed anew before the run of this claim had ended."""
     boards: list[Json] = field(default_factory=list)
     """What a job that makes up boards has told so far."""
     seen: dict[int, Json] = field(default_factory=dict)
@@ -67,9 +69,9 @@ class Assignment:
         trace: JobTrace | None = None,
     ) -> "Assignment":
         """Read a claimed job; raise a domain error when it cannot be worked on here."""
-        model = models.get(job.model)
+        model = models.get(job.route)
         if model is None:
-            raise ModelUnknown(f"this worker has not loaded the model {job.model}")
+            raise ModelUnknown(f"this worker has not loaded the model {job.route}")
         puzzle = family(job.puzzle)
         instance = puzzle.parse(job.body)
         task = puzzle.task_of(instance)

@@ -73,7 +73,7 @@ class Desk:
             tracer: begins the spans of jobs; None records none.
         """
         self._store = store
-        self._models = {model.name: model for model in models}
+        self._models = {name: model for model in models for name in (model.name, model.id)}
         self._send = send
         self._report = report
         self._drain_s = drain_s
@@ -139,20 +139,22 @@ class Desk:
     async def _claim_jobs(self) -> None:
         while True:
             for job in await self._claim():
-                await self._accept(job)
+                self._accept(job)
 
     async def _claim(self) -> list[Job]:
         """Take what there is room for; without room wait, then take one job to share the slots."""
         max_jobs, room = MAX_HELD_JOBS - self._num_in_engine, self._room()
         if max_jobs > 0 and (room is None or room > 0):
-            return await self._store.claim(max_jobs=max_jobs, max_width=room)
+            return await self._store.claim(
+                max_jobs=max_jobs, max_width=room, models=self._models.keys()
+            )
         self._changed.clear()
         # Not ``wait_for``: before Python 3.12 it loses a cancellation that comes with the change.
         with suppress(TimeoutError):
             async with asyncio.timeout(None if room is None else FULL_LOOK_S):
                 await self._changed.wait()
         if self._is_full() and self._num_in_engine < MAX_SHARING_JOBS:
-            return await self._store.claim(max_jobs=1, can_wait=False)
+            return await self._store.claim(max_jobs=1, can_wait=False, models=self._models.keys())
         return []
 
     @property
@@ -163,13 +165,18 @@ class Desk:
         room = self._room()
         return room is not None and room <= 0
 
-    async def _accept(self, job: Job) -> None:
+    def _accept(self, job: Job) -> None:
+        """Begin with a job, at once: who cancels it after its claim must find it begun."""
+        if job.id in self._held:
+            # It was lost and came back. Its run may still have a result, and is the only one here.
+            self._held[job.id].again = job
+            return
         now_s = time.time()
         trace = JobTrace(self._tracer, job, claimed_s=now_s)
         try:
             assignment = Assignment.take(job, self._models, now_s=now_s, trace=trace)
         except (CoreError, ServerError) as error:
-            await self._refuse(job, trace, error)
+            self._keep(self._refuse(job, trace, error))
             return
         if not self._held:
             self._news.set()
@@ -189,8 +196,9 @@ class Desk:
         async for job_id in self._store.cancellations():
             if job_id in self._held:
                 self._held[job_id].is_cancelled = True
+                self._held[job_id].again = None
                 self._searches.drop(self._held[job_id])
-            self._send(Abort(job_id))
+                self._send(Abort(job_id))
 
     async def _tell(self) -> None:
         """Pass on what the engines found and finished, in its order."""
@@ -292,6 +300,11 @@ class Desk:
         """Store the end of a job; nobody is told of a cancelled one."""
         job_id, trace = end.job_id, assignment.trace
         trace.engine_ended(end)
+        if assignment.again is not None and assignment.is_cancelled:
+            trace.end("cancelled")
+            self._let_go(job_id)
+            self._accept(assignment.again)
+            return
         if end.outcome == "failed":
             detail = "every trajectory left the range of finite numbers"
             with trace.step("store result", Kind.CLIENT):

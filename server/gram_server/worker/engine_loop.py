@@ -109,12 +109,19 @@ class EngineLoop:
         match message:
             case Submit(model, job):
                 self._taken[model] += job.width
-                self._engines[model].submit(job, time.monotonic())
+                self._submit(self._engines[model], job)
             case Abort(job_id):
                 for engine in self._engines.values():
                     engine.abort(job_id)
             case Stop():
                 self._is_stopped = True
+
+    def _submit(self, engine: Engine, job: EngineJob) -> None:
+        try:
+            engine.submit(job, time.monotonic())
+        except ValueError:
+            # It goes on as it is: one job sent twice must not end all the others.
+            logger.exception("job=%s is not taken again", job.id)
 
     def _beat(self) -> None:
         """Say how things stand; before a tick too, so that a hang in the first one is seen."""

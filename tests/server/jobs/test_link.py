@@ -123,3 +123,34 @@ async def test_what_was_written_before_closing_arrives(
 
 async def _all(stream: AsyncIterator[str]) -> list[str]:
     return [item async for item in stream]
+
+
+async def test_a_job_of_another_version_is_refused_and_the_link_lives(
+    served: tuple[MemoryStore, Path], make_job: MakeJob
+) -> None:
+    store, path = served
+    worker = await LinkStore.connect(path, worker="w")
+    strange = make_job("strange")
+    # What a newer version could write, and no constructor of this one lets through.
+    object.__setattr__(strange.options, "halt", "when it rains")
+    await store.submit(strange)
+    await store.submit(make_job("a"))
+    async with asyncio.timeout(5.0):
+        assert [job.id for job in await worker.claim(max_jobs=2)] == ["a"]
+        record = await store.wait("strange", timeout_s=None)
+        assert record.error is not None
+        assert (record.state, record.error.code) == (JobState.FAILED, "job_unreadable")
+        await worker.complete("a", {"status": "solved"})
+        assert (await store.wait("a", timeout_s=None)).state is JobState.DONE
+    await worker.close()
+
+
+async def test_a_broken_receiver_ends_the_link(served: tuple[MemoryStore, Path]) -> None:
+    _, path = served
+    worker = await LinkStore.connect(path, worker="w")
+    claim = asyncio.create_task(worker.claim(max_jobs=1))
+    worker._reader.feed_data(frame(b'{"call": "jobs"}'))
+    async with asyncio.timeout(5.0):
+        with pytest.raises(LinkClosed):
+            await claim
+    await worker.close()

@@ -1,7 +1,7 @@
 """Jobs on 4x4 sudokus, and a store that remembers what a worker told it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,15 +28,22 @@ class FakeStore:
     completed: dict[str, tuple[dict[str, Any], JobState]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     claims: list[tuple[int, int | None, bool]] = field(default_factory=list)
+    models: Collection[str] | None = None
     handed_back: list[str] = field(default_factory=list)
     reports: list[WorkerReport] = field(default_factory=list)
     is_lost: bool = False
     is_closed: bool = False
 
     async def claim(
-        self, *, max_jobs: int, max_width: int | None = None, can_wait: bool = True
+        self,
+        *,
+        max_jobs: int,
+        max_width: int | None = None,
+        can_wait: bool = True,
+        models: Collection[str] | None = None,
     ) -> list[Job]:
         self.claims.append((max_jobs, max_width, can_wait))
+        self.models = models
         if self.is_lost:
             raise LinkClosed("the store is gone")
         if not can_wait and self.jobs.empty():

@@ -2,7 +2,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -366,5 +366,48 @@ def test_jobs_that_wait_for_searches_hold_no_place_of_the_worker(
                 await office.claim(make_job(f"j{number}", count="exact"))
                 office.desk.put([make_end(job_id=f"j{number}")])
             assert store.completed == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_is_cancelled_while_another_is_refused_is_aborted_after_it_was_begun(
+    store: Any, make_job: Any, guessing_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        refused = asyncio.Event()
+
+        async def fail(_: Any, job_id: str, *, code: str, detail: str) -> None:
+            store.cancelled.put_nowait("b")
+            await refused.wait()
+
+        async def claim(_: Any, **__: Any) -> list[Any]:
+            if store.claims:
+                await asyncio.Event().wait()
+            store.claims.append((0, None, True))
+            return [make_job("a", model="unknown"), make_job("b")]
+
+        monkeypatch.setattr(type(store), "fail", fail)
+        monkeypatch.setattr(type(store), "claim", claim)
+        async with _open(store, guessing_model) as office:
+            await office.until(lambda: len(office.sent) == 2)
+            assert [type(message) for message in office.sent] == [Submit, Abort]
+            refused.set()
+
+    asyncio.run(scenario())
+
+
+def test_a_desk_asks_for_jobs_of_its_models_only(
+    store: Any, make_job: Any, guessing_model: Any
+) -> None:
+    async def scenario() -> None:
+        async with _open(store, guessing_model) as office:
+            await office.until(lambda: store.models is not None)
+            info = guessing_model("sudoku-4x4").info
+            assert set(store.models) == {info.name, info.id}
+            await office.claim(replace(make_job("pinned"), fingerprint=info.fingerprint))
+            store.jobs.put_nowait(replace(make_job("other"), fingerprint="0123abcd"))
+            await office.until(lambda: store.failed)
+            assert store.failed == {"other": "model_unknown"}
+            assert len(office.sent) == 1
 
     asyncio.run(scenario())

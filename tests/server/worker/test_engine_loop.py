@@ -88,6 +88,21 @@ def test_an_abort_ends_a_running_job(make_job: Any, guessing_model: Any) -> None
     assert end.outcome == "cancelled"
 
 
+def test_a_job_that_is_sent_twice_ends_nothing(make_job: Any, guessing_model: Any) -> None:
+    loop, events = _loop(guessing_model), list[EngineEvent]()
+    for _ in range(2):
+        loop.send(_submit(make_job(width=500, depth=1000, halt="never"), guessing_model))
+    loop.send(_submit(make_job("b", width=16, augment=False), guessing_model))
+    thread = _run(loop, events)
+    _wait(lambda: any(isinstance(event, Finished) and event.job_id == "b" for event in events))
+    loop.send(Abort("a"))
+    _wait(lambda: any(isinstance(event, Finished) and event.job_id == "a" for event in events))
+    loop.send(Stop())
+    thread.join(60.0)
+    assert not thread.is_alive()
+    assert sum(isinstance(event, Finished) for event in events) == 2
+
+
 def test_the_loop_sleeps_while_there_is_nothing_to_do(guessing_model: Any) -> None:
     loop = _loop(guessing_model)
     thread = _run(loop, [])

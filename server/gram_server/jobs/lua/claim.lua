@@ -1,44 +1,94 @@
--- Gives a worker the jobs that are next: ARGV worker, how many it has room for, and for how many
--- trajectories ('inf' for any): no job more once their widths fill that.
--- Returns {time, last ids of the streams where there is no job, jobs}, each job as {payload, attempt, submitted, deadline}.
+-- Gives a worker the jobs that are next: ARGV worker, how many it has room for, for how many
+-- trajectories ('inf' for any): no job more once their widths fill that, seconds of the lease, and
+-- the models that it has, by name and by name@fingerprint; none for any.
+-- Returns {time, last ids of the streams where there is no job, jobs}, each job as {id, claim, payload,
+-- attempt, submitted, deadline}. Without jobs and last ids there is more to look at.
 
-local worker, room = ARGV[2], tonumber(ARGV[3])
+local MAX_ASIDE = 200
+local worker, room, lease = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
 local width = ARGV[4] == 'inf' and math.huge or tonumber(ARGV[4])
 local lone = key('lone:' .. worker)
-local taken = {}
+local taken, num_aside = {}, 0
+local has_any, has = #ARGV < 6, {}
+for index = 6, #ARGV do has[ARGV[index]] = true end
+
+local function route_of(job) return job.route or job.model end
+
+-- Moves a job to where those look who have its model.
+local function set_aside(job)
+  local class = is_last_chance(job.stream) and LAST_CHANCE or ASIDE .. ':' .. job.priority
+  local stream = class .. ':' .. route_of(job)
+  drop_entry(job.stream, job.entry)
+  local entry = redis.call('XADD', stream, '*', 'job', job.id)
+  redis.call('HSET', job_key(job.id), 'stream', stream, 'entry', entry)
+  redis.call('SADD', ASIDES, stream)
+  redis.call('XADD', ASIDE, 'MAXLEN', '~', 100, '*', 'stream', stream)
+  num_aside = num_aside + 1
+end
+
+local function hold(job)
+  leave_queue(job)
+  count('running', 1)
+  redis.call('HSET', job_key(job.id), 'state', 'running', 'worker', worker, 'started', seconds(now),
+    'lease', lease)
+  redis.call('ZADD', LEASES, now + lease, job.id)
+  if job.batch then
+    local name = job_key(job.batch)
+    if redis.call('HGET', name, 'state') == 'queued' then
+      redis.call('HSET', name, 'state', 'running', 'started', seconds(now))
+    end
+  end
+  local payload = redis.call('HGET', job_key(job.id), 'job')
+  taken[#taken + 1] = {job.id, claim_of(job), payload, job.attempt, job.submitted,
+    job.deadline or ''}
+  room, width = room - 1, width - job.width
+end
 
 local function take(stream, entry, id)
   local job = read_job(id)
-  if not job or job.entry ~= entry or not is_open(job) then
+  if not job or job.stream ~= stream or job.entry ~= entry or not is_open(job) then
     drop_entry(stream, entry)
   elseif job.state == 'running' then
     -- The group was lost and made anew: the entry still belongs to who works on it.
     redis.call('XCLAIM', stream, GROUP, job.worker, 0, entry, 'JUSTID')
   elseif job.deadline and tonumber(job.deadline) <= now then
     stop(job, 'expired')
+  elseif not has_any and not has[route_of(job)] then
+    set_aside(job)
   else
-    leave_queue(job)
-    count('running', 1)
-    redis.call('HSET', job_key(id), 'state', 'running', 'worker', worker, 'started', seconds(now))
-    if job.batch then
-      local name = job_key(job.batch)
-      if redis.call('HGET', name, 'state') == 'queued' then
-        redis.call('HSET', name, 'state', 'running', 'started', seconds(now))
-      end
-    end
-    local payload = redis.call('HGET', job_key(id), 'job')
-    taken[#taken + 1] = {payload, job.attempt, job.submitted, job.deadline or ''}
-    room, width = room - 1, width - job.width
+    hold(job)
   end
 end
 
+-- Takes the next entries of a stream; returns the id of the last one, nil where there is none.
+local function read(stream, num)
+  local reply = on_group(stream, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', num,
+    'STREAMS', stream, '>')
+  if not reply then return nil end
+  local last
+  for _, entry in ipairs(reply[1][2]) do
+    last = entry[2][2]
+    take(stream, entry[1], last)
+  end
+  return last
+end
+
+local function has_room() return room > 0 and width > 0 and num_aside < MAX_ASIDE end
+
 local function take_from(stream)
-  while room > 0 and width > 0 do
-    -- What was read would have to be given back: where the width is bounded, one after the other.
-    local reply = on_group(stream, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT',
-      width == math.huge and room or 1, 'STREAMS', stream, '>')
-    if not reply then return end
-    for _, entry in ipairs(reply[1][2]) do take(stream, entry[1], entry[2][2]) end
+  -- What was read would have to be given back: where the width is bounded, one after the other.
+  while has_room() and read(stream, width == math.huge and room or 1) do end
+end
+
+-- Takes one job of each stream after the other; whose turn is first changes with the time.
+local function take_in_turn(names)
+  local first, found = math.floor(now * 1000) % math.max(#names, 1), #names > 0
+  while found do
+    found = false
+    for place = 1, #names do
+      local stream = names[(first + place) % #names + 1]
+      if has_room() and read(stream, 1) then found = true end
+    end
   end
 end
 
@@ -46,29 +96,41 @@ end
 local function holds_last_chance()
   local id = redis.call('GET', lone)
   local job = id and read_job(id)
-  return job and job.state == 'running' and job.worker == worker and job.stream == LAST_CHANCE
+  return job and job.state == 'running' and job.worker == worker and is_last_chance(job.stream)
 end
 
-local function take_last_chance()
-  local reply = on_group(LAST_CHANCE, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', 1,
-    'STREAMS', LAST_CHANCE, '>')
-  if not reply then return false end
-  local entry = reply[1][2][1]
-  take(LAST_CHANCE, entry[1], entry[2][2])
-  redis.call('SET', lone, entry[2][2], 'EX', 86400)
-  return true
+local function take_last_chance(stream)
+  while has_room() and not holds_last_chance() do
+    local id = read(stream, 1)
+    if not id then return end
+    redis.call('SET', lone, id, 'EX', 86400)
+  end
 end
 
-if redis.call('EXISTS', LAST_CHANCE) == 1 then
-  while room > 0 and width > 0 and not holds_last_chance() and take_last_chance() do end
+-- The streams of what was set aside for such a worker, by class.
+local asides = {[LAST_CHANCE] = {}}
+for class = 0, CLASSES - 1 do asides[ASIDE .. ':' .. class] = {} end
+for _, stream in ipairs(redis.call('SMEMBERS', ASIDES)) do
+  for class, names in pairs(asides) do
+    local route = string.sub(stream, #class + 2)
+    local is_of = string.sub(stream, 1, #class + 1) == class .. ':'
+    if is_of and (has_any or has[route]) then names[#names + 1] = stream end
+  end
 end
-local last = {}
-for _, stream in ipairs(streams()) do
-  if stream ~= LAST_CHANCE then take_from(stream) end
+
+if redis.call('EXISTS', LAST_CHANCE) == 1 then take_last_chance(LAST_CHANCE) end
+for _, stream in ipairs(asides[LAST_CHANCE]) do take_last_chance(stream) end
+for class = 0, CLASSES - 1 do
+  take_from(key('back:' .. class))
+  take_in_turn(asides[ASIDE .. ':' .. class])
+  take_from(key('queue:' .. class))
 end
 -- Only who got nothing waits for what comes after.
-if #taken > 0 then return {seconds(now), last, taken} end
-for index, stream in ipairs(streams()) do
+if #taken > 0 or num_aside >= MAX_ASIDE then return {seconds(now), {}, taken} end
+local last = {}
+local watched = streams()
+watched[#watched + 1] = ASIDE
+for index, stream in ipairs(watched) do
   local facts = redis.pcall('XINFO', 'STREAM', stream)
   last[index] = '0-0'
   if not facts.err then

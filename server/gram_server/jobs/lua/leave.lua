@@ -1,6 +1,6 @@
 -- Forgets a worker that has no entries left: ARGV[2] the worker.
 
-for _, stream in ipairs(streams()) do
+for _, stream in ipairs(all_streams()) do
   local pending = on_group(stream, 'XPENDING', stream, GROUP, '-', '+', 1, ARGV[2])
   if #pending == 0 then redis.call('XGROUP', 'DELCONSUMER', stream, GROUP, ARGV[2]) end
 end

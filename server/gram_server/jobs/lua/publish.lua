@@ -1,9 +1,9 @@
--- Adds an event to a job that the worker holds: ARGV worker, id, kind, data, answer ('' for none),
+-- Adds an event to a job that the worker holds: ARGV id, claim, kind, data, answer ('' for none),
 -- '1' where the event passes: the next of its sort takes its place.
 -- A solution that was told before a worker was lost is not told again.
 
-local job = read_job(ARGV[3])
-if not job or job.state ~= 'running' or job.worker ~= ARGV[2] then return 0 end
+local job = read_job(ARGV[2])
+if not is_held(job, ARGV[3]) then return 0 end
 if ARGV[6] ~= '' and redis.call('SADD', key('answers:' .. job.id), ARGV[6]) == 0 then return 0 end
 local number = add_event(job.id, ARGV[4], ARGV[5])
 if ARGV[7] == '1' then

@@ -16,6 +16,7 @@ local NOTES_KEPT_S = 60
 local TOLD_BYTES = 4096
 local TOLD_EVENTS = 16
 local LETTERS_KEPT = 10000
+local WITHDRAWN_KEPT_S = 600
 local LETTERS_KEPT_S = 30 * 86400
 local RATE_WINDOW_S = 30
 local GRACE_S = 1
@@ -41,7 +42,7 @@ local function count_job(job, what)
 end
 
 local FIELDS = {'state', 'priority', 'width', 'worker', 'entry', 'stream', 'attempt', 'deadline',
-  'submitted', 'keep', 'batch', 'owner', 'parts', 'model', 'weight'}
+  'submitted', 'keep', 'batch', 'owner', 'parts', 'model', 'weight', 'route'}
 
 -- Returns the fields of a job that decide what may happen to it, or nil.
 local function read_job(id)
@@ -54,17 +55,41 @@ end
 
 local function is_open(job) return job.state == 'queued' or job.state == 'running' end
 
+-- What tells one claim of a job from every other one, also of the same worker.
+local function claim_of(job) return job.stream .. '/' .. job.entry end
+
+-- Whether a job is running under a claim.
+local function is_held(job, claim)
+  return job and job.state == 'running' and claim_of(job) == claim
+end
+
+-- Running jobs by when the lease of their claim ends.
+local LEASES = key('leases')
+
 -- Stream of the jobs whose next attempt is their last: each is worked on beside no other of them,
 -- so that one that kills its workers takes none with it that it was lost with before.
 local LAST_CHANCE = key('last')
 
--- The job streams in the order in which they are served; of a class first what came back.
+local function is_last_chance(stream) return string.sub(stream, 1, #LAST_CHANCE) == LAST_CHANCE end
+
+-- The streams of jobs that were set aside, each of one class and model: who found them in the queue
+-- has not loaded that model. The stream of this name wakes who has.
+local ASIDE = key('aside')
+local ASIDES = key('asides')
+
+-- The streams in which every worker looks for jobs, and those to be waked by.
 local function streams()
   local names = {LAST_CHANCE}
   for class = 0, CLASSES - 1 do
     names[#names + 1] = key('back:' .. class)
     names[#names + 1] = key('queue:' .. class)
   end
+  return names
+end
+
+local function all_streams()
+  local names = streams()
+  for _, name in ipairs(redis.call('SMEMBERS', ASIDES)) do names[#names + 1] = name end
   return names
 end
 
@@ -115,6 +140,11 @@ end
 local function leave_queue(job)
   redis.call('ZREM', key('waiting:' .. job.priority), job.id)
   count('trajectories:' .. job.priority, -job.width)
+end
+
+local function leave_worker(job)
+  redis.call('ZREM', LEASES, job.id)
+  count('running', -1)
 end
 
 local function drop_entry(stream, entry)
@@ -231,7 +261,7 @@ local function finish(job, state, result, problem, outcome)
     forget_later(job.id, job.keep)
     return
   end
-  if job.state == 'queued' then leave_queue(job) else count('running', -1) end
+  if job.state == 'queued' then leave_queue(job) else leave_worker(job) end
   end_in_backlog(job, job.state == 'running' and state ~= 'cancelled')
   drop_entry(job.stream, job.entry)
   write_end(job, state, result, problem)
@@ -242,15 +272,18 @@ local function finish(job, state, result, problem, outcome)
   if job.batch then tell_batch(job, state) else forget_later(job.id, job.keep) end
 end
 
+-- Tells the worker that had a job that its claim is worth nothing any more.
+local function tell_worker(job)
+  if not job.worker then return end
+  local name = key('cancelled:' .. job.worker)
+  redis.call('XADD', name, 'MAXLEN', '~', 1000, '*', 'job', job.id, 'claim', claim_of(job))
+  redis.call('EXPIRE', name, 3600)
+end
+
 -- Makes an open job final whose worker did not say so, and tells the worker; a batch with its parts.
 local function stop(job, state)
-  local worker = job.worker
   finish(job, state)
-  if worker then
-    local name = key('cancelled:' .. worker)
-    redis.call('XADD', name, 'MAXLEN', '~', 1000, '*', 'job', job.id)
-    redis.call('EXPIRE', name, 3600)
-  end
+  tell_worker(job)
   if not job.parts then return end
   for _, id in ipairs(redis.call('LRANGE', key('parts:' .. job.id), 0, -1)) do
     local part = read_job(id)
@@ -259,15 +292,15 @@ local function stop(job, state)
 end
 
 -- Queues a job again, before those of its class that nobody has had yet.
-local function enqueue_again(job, is_last_chance)
-  local is_last = is_last_chance or job.stream == LAST_CHANCE
+local function enqueue_again(job, is_last)
+  is_last = is_last or is_last_chance(job.stream)
   enqueue(job, is_last and LAST_CHANCE or key('back:' .. job.priority))
 end
 
-local function give_back(job, is_last_chance)
+local function give_back(job, is_last)
   drop_entry(job.stream, job.entry)
-  count('running', -1)
-  enqueue_again(job, is_last_chance)
+  leave_worker(job)
+  enqueue_again(job, is_last)
 end
 
 -- Takes back a job whose worker was lost: for another worker, or to the dead letters.
@@ -275,6 +308,7 @@ local function lose(job, max_attempts)
   local attempt = redis.call('HINCRBY', job_key(job.id), 'attempt', 1)
   if attempt <= max_attempts then
     count('redelivered', 1)
+    redis.call('HSET', job_key(job.id), 'late', claim_of(job))
     give_back(job, attempt == max_attempts)
     return
   end

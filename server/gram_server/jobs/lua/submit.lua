@@ -11,6 +11,8 @@ if ticket then
 end
 -- The same call once more, because the answer to the first was lost.
 if redis.call('EXISTS', job_key(id)) == 1 then return {'accepted', id, '0'} end
+-- The caller gave it up before it came.
+if redis.call('EXISTS', key('withdrawn:' .. id)) == 1 then return {'withdrawn', id, '0'} end
 
 if asked.max_backlog then
   local expected = expected_s(asked.jobs[1].model, asked.jobs[1].priority)
@@ -33,6 +35,7 @@ local function write(job)
     if not job.size then redis.call('ZADD', key('deadlines'), deadline, job.id) end
   end
   if job.batch then redis.call('HSET', job_key(job.id), 'batch', job.batch) end
+  if job.route then redis.call('HSET', job_key(job.id), 'route', job.route) end
   if job.size then redis.call('HSET', job_key(job.id), 'parts', job.size, 'open', job.size) end
   redis.call('ZADD', key('open'), job.submitted, job.id)
   add_event(job.id, 'accepted', job.accepted)
