@@ -15,8 +15,10 @@ from gram_server.api import (
     Access,
     Context,
     Fleet,
+    HeadRequests,
     KeyFile,
     Observation,
+    OriginCheck,
     RequestId,
     Stopping,
     add_error_handlers,
@@ -114,8 +116,10 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     app.include_router(page_router())
     add_error_handlers(app)
     keys = context.settings.http.keys
+    app.add_middleware(HeadRequests)
     app.add_middleware(Access, keys=None if keys is None else KeyFile(Path(keys)))
     app.add_middleware(Stopping, lifecycle=context.lifecycle)
+    app.add_middleware(OriginCheck, config=context.settings.http)
     app.add_middleware(Observation, tracer=context.tracer)
     app.add_middleware(RequestId)
     app.openapi = document_builder(app)  # type: ignore[method-assign]  # FastAPI's documented way

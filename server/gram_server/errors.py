@@ -11,6 +11,7 @@ ServerError
     KeyMissing           no API key came with the request
     KeyInvalid           one that is not known, or has expired
     ScopeMissing         one that does not allow what was asked
+    OriginRefused        a page of another site, or a name that is not the server's
     QueueFull            try again later
     RateLimited          the key's share is used up: try again later
     JobNotFound
@@ -114,6 +115,12 @@ class ScopeMissing(UserError):
     """The API key is good, but not for this."""
 
     code = "scope_missing"
+
+
+class OriginRefused(UserError):
+    """A browser sent it for a page of another site, or to a name that is not the server's."""
+
+    code = "origin_refused"
 
 
 class JobNotFound(UserError):

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-IDS = ("request_id", "job_id", "trace_id", "span_id")
-"""Fields that say what a line is about."""
+IDS = ("request_id", "job_id", "trace_id", "span_id", "client", "key")
+"""Fields that say what a line is about, and on whose behalf: address, and name of the API key."""
 FACTS = ("method", "route", "status", "duration_ms")
 """Fields of the line about a request that has its answer."""
 

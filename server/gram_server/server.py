@@ -114,6 +114,8 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         # Any number of seconds will do, whatever the annotation says.
         timeout_keep_alive=settings.http.keep_alive_s,  # type: ignore[arg-type]
         http=patient_protocol(settings.http.header_timeout_s),
+        proxy_headers=bool(settings.http.trusted_proxies),
+        forwarded_allow_ips=list(settings.http.trusted_proxies),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -4,6 +4,7 @@ Flags win over the environment, the environment over the defaults, and each defa
 here. Unknown ``GRAM_SERVER_*`` names and values that cannot be read stop the start.
 """
 
+import ipaddress
 import math
 import os
 import re
@@ -55,6 +56,15 @@ class HttpConfig:
     """Seconds that a request for a job may wait for its end."""
     keys: str | None = None
     """File of API keys; without it every request may do everything."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which browsers may ask for the server, ``*`` for any; ``localhost`` and addresses
+    always may. Empty asks no more than that on a loopback address without keys, and nothing
+    elsewhere."""
+    allowed_origins: tuple[str, ...] = ()
+    """Other origins whose pages may send work, as ``https://example.org``; ``*`` for any. No others
+    may where any are listed here, or names are asked for."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies whose ``X-Forwarded-For`` is believed."""
     latency_buckets_ms: tuple[float, ...] = ()
     """Bounds of the latency histograms; empty takes the standard ones."""
 
@@ -71,6 +81,8 @@ class HttpConfig:
         _require_positive(self, "max_wait_s")
         _require(bool(self.host), "host", self.host, "is no address")
         _require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
+        for proxy in self.trusted_proxies:
+            _require(_is_network(proxy), "trusted_proxies", proxy, "is no address or network")
         bounds = self.latency_buckets_ms
         is_rising = all(low < high for low, high in pairwise((0.0, *bounds)))
         _require(is_rising, "latency_buckets_ms", bounds, "must rise from above 0")
@@ -277,6 +289,14 @@ _CONVERTERS: Mapping[str, Callable[[str], object]] = {
 def _require(condition: bool, name: str, value: object, reason: str) -> None:
     if not condition:
         raise ConfigError(name, value, reason)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _require_positive(config: object, name: str) -> None:

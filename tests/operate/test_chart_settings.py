@@ -104,6 +104,7 @@ def test_settings_come_through_whatever_their_type() -> None:
     given = {
         "models": ["sudoku-9x9", "nqueens-8"],
         "latency_buckets_ms": [0.5, 1, 2.5],
+        "trusted_proxies": ["10.0.0.0/8", "fd00::1"],
         "max_body_bytes": 1 << 24,
         "keep_keys_s": 1e7,
         "fixed_shape": False,
@@ -114,6 +115,7 @@ def test_settings_come_through_whatever_their_type() -> None:
     settings = Settings.load(environ=environ)
     assert settings.engine.models == ("sudoku-9x9", "nqueens-8")
     assert settings.http.latency_buckets_ms == (0.5, 1.0, 2.5)
+    assert settings.http.trusted_proxies == ("10.0.0.0/8", "fd00::1")
     assert settings.http.max_body_bytes == 1 << 24
     assert settings.queue.keep_keys_s == 1e7
     assert settings.engine.fixed_shape is False

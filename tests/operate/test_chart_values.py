@@ -38,8 +38,9 @@ def kind_of(declared: Mapping[str, Any]) -> str:
 
 def edges() -> Iterator[tuple[str, object]]:
     for name, declared in SCHEMA["properties"]["settings"]["properties"].items():
-        if name not in ("models", "latency_buckets_ms", "log_level", "precision"):
-            for value in EDGES[kind_of(declared)]:
+        kind = kind_of(declared)
+        if kind != "array" and name not in ("log_level", "precision"):
+            for value in EDGES[kind]:
                 yield name, value
 
 

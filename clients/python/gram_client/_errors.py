@@ -13,7 +13,7 @@ GramError
       ParameterInvalid, UnknownPuzzle, UnknownTask, ModelUnknown
       PuzzleInvalid      ``errors`` names cells and rules
       IdempotencyConflict
-      Unauthorized       KeyMissing, KeyInvalid, ScopeMissing
+      Unauthorized       KeyMissing, KeyInvalid, ScopeMissing, OriginRefused
       NotFound           PathNotFound, JobNotFound, JobGone
       TooManyRequests    QueueFull, RateLimited: try again after ``retry_after_s``
     ServerUnavailable    NotReady, StoreUnavailable: try again after ``retry_after_s``
@@ -188,6 +188,12 @@ class ScopeMissing(Unauthorized):
     """The API key does not allow this."""
 
     code = "scope_missing"
+
+
+class OriginRefused(Unauthorized):
+    """The server does not go by the name in the URL, or takes nothing from this page."""
+
+    code = "origin_refused"
 
 
 class NotFound(BadRequest):

@@ -6,10 +6,12 @@ from gram_server.api.context import Context, Lifecycle
 from gram_server.api.errors import add_error_handlers
 from gram_server.api.fleet import Fleet
 from gram_server.api.generate import generate_router
+from gram_server.api.head import HeadRequests
 from gram_server.api.health import MetricsPort, health_router
 from gram_server.api.jobs import jobs_router
 from gram_server.api.observation import Observation
 from gram_server.api.openapi import document_builder
+from gram_server.api.origin import OriginCheck
 from gram_server.api.page import page_router
 from gram_server.api.request_id import RequestId
 from gram_server.api.solve import solve_router
@@ -19,10 +21,12 @@ __all__ = [
     "Access",
     "Context",
     "Fleet",
+    "HeadRequests",
     "KeyFile",
     "Lifecycle",
     "MetricsPort",
     "Observation",
+    "OriginCheck",
     "RequestId",
     "Stopping",
     "add_error_handlers",

@@ -19,6 +19,7 @@ from gram_server.api.errors import problem_of
 from gram_server.api.keys import Key, read_key
 from gram_server.api.request_id import request_id_of
 from gram_server.errors import ConfigError, KeyInvalid, KeyMissing, ScopeMissing, UserError
+from gram_server.logs import also_logged_with
 
 ANY = ""
 """What a path needs that every key opens."""
@@ -101,7 +102,8 @@ class Access:
         """Pass a request on with its key."""
         if scope["type"] == "http" and self._keys is not None and not is_public(scope["path"]):
             try:
-                scope.setdefault("state", {})["key"] = _admit(self._keys, scope)
+                key = scope.setdefault("state", {})["key"] = _admit(self._keys, scope)
+                also_logged_with(key=key.name)
             except UserError as error:
                 headers = {"WWW-Authenticate": "Bearer"} if _is_unknown(error) else {}
                 response = problem_of(error).response(request_id_of(scope), headers)

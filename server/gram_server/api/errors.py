@@ -56,6 +56,7 @@ CATALOGUE: Mapping[str, ProblemType] = MappingProxyType(
             ProblemType("key_missing", 401, "The request needs an API key"),
             ProblemType("key_invalid", 401, "The API key is not known or no longer valid"),
             ProblemType("scope_missing", 403, "The API key does not allow this"),
+            ProblemType("origin_refused", 403, "The server does not take this from a browser"),
             ProblemType("not_found", 404, "There is nothing at this path"),
             ProblemType("job_not_found", 404, "There is no such job"),
             ProblemType("body_slow", 408, "The request body came too slowly"),
@@ -162,18 +163,21 @@ async def _handle_http(request: Request, error: Exception) -> Response:
         detail=f"{request.method} {request.scope['path'][:80]}: {str(error.detail).lower()}",
     )
     headers = dict(error.headers or {})
-    if allowed := _methods_of(request):
-        headers["Allow"] = ", ".join(allowed)
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_of(request, headers.pop("Allow", "")))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     return problem.response(request_id_of(request.scope), headers)
 
 
-def _methods_of(request: Request) -> Sequence[str]:
-    """Return every method that the path takes: the framework names those of one route only."""
+def _methods_of(request: Request, known: str) -> Sequence[str]:
+    """Return every method that the path takes: the framework knows those of one route only."""
+    methods = {"OPTIONS", *known.replace(",", " ").split()}
     for template, operations in request.app.openapi()["paths"].items():
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
-        if re.fullmatch(pattern, request.url.path):
-            return sorted(method.upper() for method in operations)
-    return ()
+        if re.fullmatch(pattern, request.scope["path"]):
+            methods.update(method.upper() for method in operations)
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 async def _handle_validation(request: Request, error: Exception) -> Response:

@@ -84,7 +84,9 @@ class MetricsPort:
         """Leave what comes in by any other port to the application."""
         self._app = app
         self._port = port
-        self._metrics = Starlette(routes=[Route("/metrics", _metrics_of(context))])
+        self._metrics = Starlette(
+            routes=[Route("/metrics", _metrics_of(context), methods=["GET", "OPTIONS"])]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -94,6 +96,8 @@ class MetricsPort:
 
 def _metrics_of(context: Context) -> Callable[[Request], Awaitable[Response]]:
     async def metrics(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
         return Response(await expose_metrics(context), media_type=METRICS_MEDIA_TYPE)
 
     return metrics

@@ -19,6 +19,7 @@ QUIET = ("/livez", "/readyz", "/startupz", "/metrics")
 """Paths that machines ask for every few seconds: not traced, and logged at debug alone."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNANSWERED = 500
+MAX_CLIENT_CHARS = 64
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Observation:
             await send(message)
 
         with (
-            logged_with(request_id=request_id_of(scope)),
+            logged_with(request_id=request_id_of(scope), client=_client(scope)),
             tracer.span(method, kind=Kind.SERVER, parent=parent) as span,
         ):
             try:
@@ -63,6 +64,12 @@ def read_trace(headers: Headers) -> TraceContext | None:
     if len(parents) != 1:
         return None
     return TraceContext.read(parents[0], ",".join(headers.getlist(STATE_HEADER)))
+
+
+def _client(scope: Scope) -> str | None:
+    """Return the address of who asks, as far as the proxies before us are believed."""
+    client = scope.get("client")
+    return None if client is None else str(client[0])[:MAX_CLIENT_CHARS]
 
 
 def _method(scope: Scope) -> str:

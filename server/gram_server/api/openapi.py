@@ -13,7 +13,7 @@ from gram_server.api.errors import CATALOGUE, PROBLEM_MEDIA_TYPE
 
 Document = dict[str, Any]
 
-KEY_PROBLEMS = ("key_missing", "key_invalid", "scope_missing")
+KEY_PROBLEMS = ("key_missing", "key_invalid", "scope_missing", "origin_refused")
 JOB_PROBLEMS = (*KEY_PROBLEMS, "store_unavailable", "internal")
 
 PUZZLE_BODIES: tuple[type[BaseModel], ...] = (

@@ -7,8 +7,9 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,10 @@ def field_reader(name: str, field: str, wrap: Callable[[str], object]) -> Reader
     return lambda text: rules.parse({**base, field: wrap(text)})
 
 
+def task_reader(name: str) -> Reader:
+    return lambda text: task(f"{name}-{text}")
+
+
 WRAPS: Mapping[str, Callable[[str], object]] = {
     "": lambda text: text,
     "in a list": lambda text: [text],
@@ -116,10 +121,7 @@ READERS: Mapping[str, Reader] = {
         for field in FIELDS
         for how, wrap in WRAPS.items()
     },
-    **{
-        f"a task of {name}": lambda text, name=name: task(f"{name}-{text}")  # type: ignore[misc]
-        for name in families()
-    },
+    **{f"a task of {name}": task_reader(name) for name in families()},
     **{f"parameter {parameter.name}": parameter.read for parameter in PARAMETERS},
 }
 
@@ -129,7 +131,7 @@ def test_hostile_text_is_read_at_once(read: Reader) -> None:
     slow = {
         shape: took_s
         for shape, text in SHAPES.items()
-        if (took_s := least_s(lambda text=text: read(text))) >= LIMIT_S  # type: ignore[misc]
+        if (took_s := least_s(partial(read, text))) >= LIMIT_S
     }
     assert not slow
 
@@ -256,7 +258,7 @@ async def ask(
     return status
 
 
-def answered_s(call: Callable[[], Awaitable[int]]) -> float:
+def answered_s(call: Callable[[], Coroutine[Any, Any, int]]) -> float:
     """Return the least processor time of an answer that is no failure."""
 
     def once() -> None:
@@ -276,7 +278,7 @@ def test_no_header_holds_up_the_process(app: Any, name: str, method: str, path: 
     for shape, text in SHAPES.items():
         value = text.encode("latin-1", "ignore")[:NUM_CHARS]
         headers = [*known, (name.encode(), value)]
-        took_s = answered_s(lambda headers=headers: ask(app, method, path, headers=headers))  # type: ignore[misc]
+        took_s = answered_s(partial(ask, app, method, path, headers=headers))
         if took_s >= LIMIT_S:
             slow[shape] = took_s
     assert not slow
@@ -288,9 +290,7 @@ def test_no_query_holds_up_the_process(app: Any, name: str) -> None:
     slow = {}
     for shape, text in {**SHAPES, "pairs": "a=b&" * NUM_CHARS, "ands": "&" * NUM_CHARS}.items():
         query = (name.encode() + text.encode("latin-1", "ignore"))[:MAX_TARGET_BYTES]
-        took_s = answered_s(  # type: ignore[misc]
-            lambda query=query: ask(app, "GET", "/jobs", query=query, headers=headers)
-        )
+        took_s = answered_s(partial(ask, app, "GET", "/jobs", query=query, headers=headers))
         if took_s >= LIMIT_S:
             slow[shape] = took_s
     assert not slow
@@ -302,7 +302,7 @@ def test_no_path_holds_up_the_process(app: Any, start: str) -> None:
     slow = {}
     for shape, text in SHAPES.items():
         path = (start + text)[:MAX_TARGET_BYTES]
-        took_s = answered_s(lambda path=path: ask(app, "GET", path, headers=headers))  # type: ignore[misc]
+        took_s = answered_s(partial(ask, app, "GET", path, headers=headers))
         if took_s >= LIMIT_S:
             slow[shape] = took_s
     assert not slow

@@ -226,7 +226,7 @@ async def test_unknown_paths_and_methods_are_problems_too(service: Any) -> None:
     assert_problem(missing, 404, "not_found", None)
     wrong = await service.client.get("/solve")
     assert_problem(wrong, 405, "method_not_allowed", None)
-    assert wrong.headers["Allow"] == "POST"
+    assert wrong.headers["Allow"] == "OPTIONS, POST"
 
 
 def assert_problem(response: Any, status: int, code: str, field: str | None) -> None:
