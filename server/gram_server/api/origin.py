@@ -89,8 +89,9 @@ def name_of(host: str) -> str:
 
 
 def is_safe(name: str) -> bool:
-    """Whether nobody else can make a name of his resolve to us: an address, or ``localhost``."""
-    return name == "localhost" or name.endswith(".localhost") or _address(name) is not None
+    """Whether no stranger can make a name resolve to us: he owns neither addresses nor top levels."""
+    is_local_name = name.endswith(".localhost") or "." not in name
+    return bool(name) and (is_local_name or _address(name) is not None)
 
 
 @lru_cache(maxsize=64)

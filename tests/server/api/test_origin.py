@@ -44,6 +44,7 @@ async def open_client(
     [
         *("127.0.0.1:8000", "localhost:8000", "LOCALHOST", "localhost.", "app.localhost:3000"),
         *("[::1]:8000", "127.0.0.2", "192.168.1.7:8000", ""),
+        *("gram-server:8000", "upstream"),
     ],
 )
 async def test_local_names_and_addresses_are_ours(make_worker: Any, host: str) -> None:
@@ -56,7 +57,7 @@ async def test_local_names_and_addresses_are_ours(make_worker: Any, host: str) -
     "host",
     [
         *("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example"),
-        *("evil-localhost", "127.0.0.1@evil.example", "[evil.example]", "[", "a" * 5000),
+        *("evil.localhost.example", "127.0.0.1@evil.example", "[evil.example]", "[", "a" * 5000),
         *("\u0661.evil.example", "127.0.0.1 evil.example"),
     ],
 )
