@@ -58,8 +58,8 @@ class HttpConfig:
     """File of API keys; without it every request may do everything."""
     allowed_hosts: tuple[str, ...] = ()
     """Names by which browsers may ask for the server, ``*`` for any; names without a dot and
-    addresses always may. Empty asks no more than that on a loopback address without keys, and nothing
-    elsewhere."""
+    addresses always may. Empty asks no more than that on a loopback address without keys, and
+    nothing elsewhere."""
     allowed_origins: tuple[str, ...] = ()
     """Other origins whose pages may send work, as ``https://example.org``; ``*`` for any. No others
     may where any are listed here, or names are asked for."""

@@ -89,7 +89,7 @@ def name_of(host: str) -> str:
 
 
 def is_safe(name: str) -> bool:
-    """Whether no stranger can make a name resolve to us: he owns neither addresses nor top levels."""
+    """Whether no stranger can make a name resolve to us: an address, or one without a dot."""
     is_local_name = name.endswith(".localhost") or "." not in name
     return bool(name) and (is_local_name or _address(name) is not None)
 
