@@ -230,6 +230,15 @@ class Countable(Protocol):
 
 
 @runtime_checkable
+class Renaming(Protocol):
+    """What a family also offers where several answers count as one solution."""
+
+    def representative(self, instance: Any, solution: Tokens) -> Tokens:
+        """Return the one answer that stands for all that count as the same solution."""
+        ...
+
+
+@runtime_checkable
 class Generative(Protocol):
     """What a family also offers when its answers can be made up from an empty instance."""
 

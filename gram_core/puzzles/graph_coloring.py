@@ -143,6 +143,16 @@ class GraphColoring:
         names: dict[int, int] = {}
         return bytes(names.setdefault(token, len(names)) for token in tokens.tolist())
 
+    def representative(self, instance: ColoringGraph, solution: Tokens) -> Tokens:
+        """Return the colouring with its colours named by first appearance, fixed ones as fixed."""
+        names = {color + FIRST_VALUE: color + FIRST_VALUE for _, color in instance.fixed}
+        tokens = range(FIRST_VALUE, FIRST_VALUE + instance.colors)
+        unused = iter([token for token in tokens if token not in names])
+        for token in solution.tolist():
+            if token not in names:
+                names[token] = next(unused)
+        return np.array([names[token] for token in solution.tolist()], dtype=solution.dtype)
+
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw a renaming of vertices and of colours; the adjacency must be renamed with it."""
         colors = rng.permutation(task.num_values) + FIRST_VALUE

@@ -160,7 +160,7 @@ class JobProgress:
             job_id=self.job.id,
             outcome=outcome,
             solutions=tuple(solutions),
-            valid_trajectories=len(self._counted()),
+            valid_trajectories=sum(solution.votes for solution in solutions),
             ended_trajectories=self._num_ended(),
             supervision_steps=self.supervision_steps,
             wasted_steps=self.wasted_steps,
@@ -212,18 +212,15 @@ class JobProgress:
                 return find.rank
         return None
 
-    def _counted(self) -> list[Find]:
-        """Return the finds that count, in order: those up to the cutoff."""
-        cutoff = self.cutoff
-        return sorted(
-            (find for find in self.finds if cutoff is None or find.rank <= cutoff), key=_order
-        )
-
     def _solutions(self) -> dict[bytes, FoundSolution]:
-        """Return the distinct solutions by key, in the order of their first find."""
+        """Return the distinct solutions by key, in the order of their first find.
+
+        Finds up to the cutoff count. Several of its rank may be one solution too many.
+        """
         groups: dict[bytes, list[Find]] = {}
-        for find in self._counted():
-            groups.setdefault(find.key, []).append(find)
+        for find in sorted(self.finds, key=_order):
+            if self.cutoff is None or find.rank <= self.cutoff:
+                groups.setdefault(find.key, []).append(find)
         wanted = list(groups.items())[: self.job.max_solutions]
         return {key: self._solution(finds) for key, finds in wanted}
 

@@ -93,6 +93,7 @@ class Finished:
     """Most votes first, then by the step and trajectory that found them; in the job's order where
     that is by trajectory."""
     valid_trajectories: int
+    """Trajectories that found one of the solutions: their votes together."""
     ended_trajectories: int
     """Trajectories that came to their own end, of those that count."""
     supervision_steps: int

@@ -11,7 +11,7 @@ import numpy as np
 
 from gram_core import views
 from gram_core.catalog import ModelInfo
-from gram_core.puzzles import Encoded, Symmetry, Task, Tokens, family
+from gram_core.puzzles import Encoded, Renaming, Symmetry, Task, Tokens, family
 from gram_core.puzzles.base import Family
 from gram_server.engine import EngineJob, Finished, FoundSolution, Sight, Snapshot
 from gram_server.errors import ModelUnknown
@@ -126,7 +126,7 @@ class Assignment:
     def solution(self, found: FoundSolution) -> Json:
         """Return a solution as the response has it."""
         return {
-            "answer": self.family.decode(self.instance, found.tokens),
+            "answer": self._answer(found.tokens),
             "votes": found.votes,
             "source": "model",
             "value": round(found.value, 6),
@@ -162,8 +162,14 @@ class Assignment:
 
     def exact_solution(self, tokens: Tokens) -> Json:
         """Return an exact solver's solution as the response has it."""
-        answer = self.family.decode(self.instance, tokens)
+        answer = self._answer(tokens)
         return {"answer": answer, "votes": 0, "source": "exact", "value": None, "first": None}
+
+    def _answer(self, solution: Tokens) -> object:
+        """Return a solution's answer: the same one whichever trajectory found it first."""
+        if isinstance(self.family, Renaming):
+            solution = self.family.representative(self.instance, solution)
+        return self.family.decode(self.instance, solution)
 
     def result(self, end: Finished, exact: ExactFindings) -> Json:
         """Return the whole response."""

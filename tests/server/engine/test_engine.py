@@ -307,3 +307,15 @@ def test_views_are_undone_before_an_answer_is_checked(make_bench: Any, fate: Any
     bench.run()
     assert seen == [2, 3]
     assert [s.tokens.tolist() for s in bench.finished["a"].solutions] == [[2], [3]]
+
+
+def test_only_the_finds_of_returned_solutions_count_as_valid(make_bench: Any, fate: Any) -> None:
+    """Trajectories 2 and 3 begin at the same turn and find different answers in it."""
+    bench = make_bench(
+        lambda seed, trajectory: fate(answer=trajectory) if trajectory in (2, 3) else fate()
+    )
+    bench.submit("a", width=4, depth=40, max_solutions=1)
+    bench.run()
+    end = bench.finished["a"]
+    assert [(int(s.tokens[0]), s.votes) for s in end.solutions] == [(2, 1)]
+    assert end.valid_trajectories == 1

@@ -45,6 +45,8 @@ def test_random_traffic_ends_every_job_once_and_leaks_no_slot(
                 bench.engine.abort(f"job {rng.integers(0, number + 1)}")
         bench.run()
         assert len(bench.finished) == 25
+        for end in bench.finished.values():
+            assert end.valid_trajectories == sum(found.votes for found in end.solutions)
         assert (bench.engine.live, bench.engine.waiting_trajectories) == (0, 0)
         assert bench.metric("gram_slots_alive") == 0
         assert not bench.runner.under_way

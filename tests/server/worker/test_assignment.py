@@ -1,9 +1,13 @@
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gram_core.errors import PuzzleInvalid
+from gram_core.puzzles import FIRST_VALUE, family
 from gram_server.api.schemas import SolveResponse
+from gram_server.engine import FoundSolution
 from gram_server.errors import ModelUnknown
 from gram_server.worker.assignment import Assignment, ExactFindings
 
@@ -128,3 +132,29 @@ def test_a_body_that_cannot_be_read_is_refused(make_job: Any, guessing_model: An
     object.__setattr__(job, "body", body)
     with pytest.raises(PuzzleInvalid):
         _take(job, guessing_model)
+
+
+def test_a_streamed_colouring_is_that_of_the_answer_whichever_trajectory_came_first(
+    make_job: Any, make_end: Any, guessing_model: Any, solved: FoundSolution
+) -> None:
+    """The answer has the colouring of the least rank, the stream the first one that was seen."""
+    graph: Any = {"vertices": 5, "edges": [[0, 1], [1, 2]], "colors": 3, "fixed": {"0": 2}}
+    puzzle = family("graph-coloring")
+    job = replace(
+        make_job(model="graph-coloring-5"),
+        puzzle="graph-coloring",
+        task="graph-coloring-5",
+        body=puzzle.dump(puzzle.parse(graph)),
+    )
+    info = guessing_model("graph-coloring-5").info
+    assignment = Assignment.take(job, {info.name: info}, now_s=1_000.5)
+    seen, least = (
+        replace(solved, tokens=np.array(colors, np.uint8) + FIRST_VALUE)
+        for colors in ([2, 0, 1, 1, 0], [2, 1, 0, 0, 1])
+    )
+    result = assignment.result(
+        make_end(solutions=(least,)), ExactFindings(solutions=(seen.tokens,))
+    )
+    solutions: Any = result["solutions"]
+    assert [one["answer"] for one in solutions] == [assignment.solution(seen)["answer"]] * 2
+    assert solutions[0]["answer"] == [2, 0, 1, 1, 0]
