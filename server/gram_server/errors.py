@@ -21,6 +21,7 @@ ServerError
   NotReady               starting or draining: try again later
   StoreUnavailable       Redis cannot be reached or takes nothing: try again later
     StoreRefused         Redis refuses a call of ours, and will again
+  NotReplayed            a dead letter that cannot be queued again
   JobFailed              we must fix it
   JobUnreadable          a job of another version, which asks for what is not known here
   JobInterrupted         the server stopped first: try again
@@ -173,6 +174,12 @@ class StoreUnavailable(ServerError):
 
 class StoreRefused(StoreUnavailable):
     """Redis refuses a call for what it is: it will refuse the same again."""
+
+
+class NotReplayed(ServerError):
+    """The job of a dead letter cannot be queued again."""
+
+    code = "not_replayed"
 
 
 class JobFailed(ServerError):

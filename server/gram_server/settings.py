@@ -105,6 +105,12 @@ class QueueConfig:
     """How long a finished job of ``POST /jobs`` can still be read."""
     keep_keys_s: float = 86400.0
     """How long an idempotency key is remembered."""
+    max_finished_jobs: int = 100_000
+    """Ended jobs that are remembered; beyond it the oldest go early, of the owner who has most."""
+    max_finished_bytes: int = 256 << 20
+    """What they may take, likewise."""
+    max_keys: int = 100_000
+    """Idempotency keys that are remembered of each owner; beyond it the oldest go early."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""

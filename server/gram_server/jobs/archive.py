@@ -2,9 +2,13 @@
 
 As objects they would be most of what the process has, and the garbage collector would stop it for a
 tenth of a second now and then to look through them all.
+
+The parts of a batch are kept until the batch is forgotten. What is kept is bounded by number and
+bytes: beyond the bounds the oldest goes first, of the owner who has most.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gram_server.job import JobError, JobState
@@ -20,61 +24,118 @@ from gram_server.jobs.codec import (
 from gram_server.jobs.entry import Entry, final_event, place
 from gram_server.settings import QueueConfig
 
+OVERHEAD_BYTES = 1024
+"""What a kept job takes beside its text."""
+
 
 class Kept(NamedTuple):
     """One job, with what must be known of it without reading it."""
 
     id: str
     place: str
-    finished_s: float
-    batch: str | None
     owner: str | None
+    until_s: float
+    parts: tuple[str, ...]
+    """Ids of the parts of a batch, which are forgotten with it."""
     text: bytes
+
+    @property
+    def num_bytes(self) -> int:
+        """What the job takes."""
+        return len(self.text) + OVERHEAD_BYTES
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """What is kept of one owner."""
+
+    order: dict[str, None] = field(default_factory=dict)
+    """Ids in the order in which they are to be forgotten; no parts of batches."""
+    num_jobs: int = 0
+    num_bytes: int = 0
 
 
 class Archive:
     """What has ended, oldest first."""
 
     def __init__(self, config: QueueConfig) -> None:
-        # Those that are soon forgotten, and those that an owner may look up later.
-        self._kept: tuple[dict[str, Kept], dict[str, Kept]] = ({}, {})
-        self._keep_s = (config.keep_finished_s, config.keep_jobs_s)
+        self._config = config
+        self._kept: dict[str, Kept] = {}
+        # Answers that a request waited for belong to nobody.
+        self._shelves: defaultdict[str | None, _Shelf] = defaultdict(_Shelf)
+        self.num_bytes = 0
+        self.forgotten_early = 0
+        """Jobs that had to go before their time, ever."""
 
-    def put(self, entry: Entry, finished_s: float) -> None:
+    @property
+    def num_jobs(self) -> int:
+        """Jobs that are kept, parts of batches included."""
+        return len(self._kept)
+
+    def put(self, entry: Entry, now_s: float) -> None:
         """Keep an entry that will not change any more."""
         job = entry.job
+        config = self._config
+        keep_s = config.keep_finished_s if job.owner is None else config.keep_jobs_s
+        parts = tuple(part.job.id for part in entry.parts)
         text = to_bytes(_dump(entry))
-        kept = Kept(job.id, place(job), finished_s, job.batch, job.owner, text)
-        self._kept[job.owner is not None][job.id] = kept
+        kept = Kept(job.id, place(job), job.owner, now_s + keep_s, parts, text)
+        self._kept[job.id] = kept
+        self._count(kept, 1)
+        if job.batch is None:
+            self._shelves[job.owner].order[job.id] = None
 
     def find(self, job_id: str, *, has_parts: bool = True) -> Entry | None:
         """Return the entry of a job, or None; that of a batch also without its parts."""
-        for kept in self._kept:
-            if job_id in kept:
-                return self._load(kept[job_id], has_parts=has_parts)
-        return None
+        kept = self._kept.get(job_id)
+        return None if kept is None else self._load(kept, has_parts=has_parts)
 
     def has(self, job_id: str) -> bool:
         """Return whether the entry of a job is kept."""
-        return any(job_id in kept for kept in self._kept)
+        return job_id in self._kept
 
     def places_of(self, owner: str) -> list[str]:
         """Return the places of an owner's jobs, without the parts of batches."""
-        return [
-            kept.place
-            for kept in self._kept[True].values()
-            if kept.owner == owner and kept.batch is None
-        ]
+        shelf = self._shelves.get(owner, _Shelf())
+        return [self._kept[job_id].place for job_id in shelf.order]
 
-    def forget(self, now_s: float, *, is_needed: Callable[[str], bool]) -> None:
-        """Drop what has been kept for long enough; ``is_needed`` says so of a batch's parts."""
-        for entries, keep_s in zip(self._kept, self._keep_s, strict=True):
-            while entries:
-                kept = next(iter(entries.values()))
-                is_part_needed = kept.batch is not None and is_needed(kept.batch)
-                if is_part_needed or kept.finished_s > now_s - keep_s:
-                    break
-                del entries[kept.id]
+    def forget(self, now_s: float) -> None:
+        """Drop what has been kept for long enough."""
+        for owner, shelf in list(self._shelves.items()):
+            while shelf.order and self._kept[next(iter(shelf.order))].until_s <= now_s:
+                self._drop_oldest(shelf)
+            if not shelf.num_jobs:
+                del self._shelves[owner]
+
+    def make_room(self) -> bool:
+        """Drop what is too much; return whether the bounds are kept now.
+
+        They may not be where the parts of unfinished batches fill them.
+        """
+        while (is_crowded := self.num_jobs > self._config.max_finished_jobs) or (
+            self.num_bytes > self._config.max_finished_bytes
+        ):
+            shelves = [shelf for shelf in self._shelves.values() if shelf.order]
+            if not shelves:
+                return False
+            largest = max(shelves, key=lambda one: one.num_jobs if is_crowded else one.num_bytes)
+            self.forgotten_early += self._drop_oldest(largest)
+        return True
+
+    def _drop_oldest(self, shelf: _Shelf) -> int:
+        """Drop the oldest job of an owner, with the parts of a batch; return how many."""
+        first = next(iter(shelf.order))
+        del shelf.order[first]
+        dropped = [first, *self._kept[first].parts]
+        for job_id in dropped:
+            self._count(self._kept.pop(job_id), -1)
+        return len(dropped)
+
+    def _count(self, kept: Kept, by: int) -> None:
+        shelf = self._shelves[kept.owner]
+        shelf.num_jobs += by
+        shelf.num_bytes += by * kept.num_bytes
+        self.num_bytes += by * kept.num_bytes
 
     def _load(self, kept: Kept, *, has_parts: bool) -> Entry:
         data = from_bytes(kept.text)
@@ -85,10 +146,10 @@ class Archive:
             error=None if data["error"] is None else JobError(**data["error"]),
             events=[load_event(event) for event in data["events"]],
             started_s=data["started"],
-            finished_s=kept.finished_s,
+            finished_s=data["finished"],
         )
         entry.append(final_event(entry))
-        names = data["parts"] if has_parts else ()
+        names = kept.parts if has_parts else ()
         entry.parts = tuple(part for name in names if (part := self.find(name)))
         return entry
 
@@ -102,5 +163,5 @@ def _dump(entry: Entry) -> Data:
         "error": None if error is None else {"code": error.code, "detail": error.detail},
         "events": [dump_event(event) for event in entry.events[:-1]],
         "started": entry.started_s,
-        "parts": [part.job.id for part in entry.parts],
+        "finished": entry.finished_s,
     }

@@ -5,21 +5,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gram_server.errors import JobNotFound
-from gram_server.jobs.codec import from_bytes, load_job
-from gram_server.jobs.redis_connection import RedisConnection
-from gram_server.jobs.redis_store import RedisStore
+from gram_server.errors import JobNotFound, NotReplayed
+from gram_server.jobs.codec import from_bytes, load_job, to_bytes
+from gram_server.jobs.entry import place
+from gram_server.jobs.ledger import too_full
+from gram_server.jobs.redis_connection import Clock, RedisConnection
+from gram_server.jobs.redis_records import dump_submitted
 from gram_server.settings import Settings
 
 Letter = dict[str, Any]
+
+_REFUSALS = {
+    "gone": "its letter is no longer there",
+    "open": "it has not ended",
+    "cancelled": "its batch was cancelled",
+}
 
 
 class DeadLetters:
     """The dead letters of one queue."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._connection = RedisConnection(settings.redis)
-        self._store = RedisStore(self._connection, settings.queue)
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self._connection = RedisConnection(settings.redis, clock=clock)
+        self._config = settings.queue
 
     async def list(self, limit: int) -> Sequence[Letter]:
         """Return the newest letters, without their jobs."""
@@ -34,13 +42,27 @@ class DeadLetters:
         raise JobNotFound(f"no dead letter is about a job {job_id}")
 
     async def replay(self, job_id: str) -> str:
-        """Queue a job again under its id, with no deadline, and drop its letter."""
+        """Queue a job again under its id, with no deadline, and drop its letter.
+
+        A batch of which it is a part is open again until the job has ended. Raises ``NotReplayed``
+        where that cannot be.
+        """
         letter = await self.show(job_id)
         job = load_job(letter["job"])
         again = replace(job, attempt=0, deadline_s=None, submitted_s=time.time())
-        await self._connection.run("forget", job_id)
-        await self._store.submit(again)
-        await self._drop([letter])
+        data = dump_submitted(again, self._config)
+        if job.owner is not None:
+            # Its place in the list of its owner's jobs stays the same.
+            data |= {"owner": job.owner, "place": place(job)}
+        clock = self._connection.clock
+        request = {"job": data, "max": self._config.max_trajectories, "skew": clock.is_shared}
+        reply = await self._connection.run("replay", letter["letter"], to_bytes(request))
+        verdict, reserved, rate = (part.decode() for part in reply)
+        if verdict == "full":
+            width = job.options.width
+            raise too_full(int(reserved), width, self._config, rate=float(rate))
+        if verdict != "queued":
+            raise NotReplayed(f"job {job_id} is not replayed: {_REFUSALS[verdict]}")
         return job_id
 
     async def purge(self, job_id: str | None) -> int:
@@ -50,7 +72,7 @@ class DeadLetters:
 
     async def close(self) -> None:
         """Let go of Redis."""
-        await self._store.close()
+        await self._connection.close()
 
     async def _read(self, newest: str, oldest: str, limit: int | None) -> Sequence[Letter]:
         count = () if limit is None else ("COUNT", limit)

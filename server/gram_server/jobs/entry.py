@@ -22,14 +22,18 @@ class ServiceRate:
         """Count the trajectories of a finished job."""
         self._recent.append((now_s, width))
         self._total += width
+        self._forget(now_s)
 
     def per_second(self, now_s: float) -> float:
         """Return the rate over the window; 0 when nothing finished in it."""
-        while self._recent and self._recent[0][0] < now_s - RATE_WINDOW_S:
-            self._total -= self._recent.popleft()[1]
+        self._forget(now_s)
         if not self._recent:
             return 0.0
         return self._total / max(now_s - self._recent[0][0], 1.0)
+
+    def _forget(self, now_s: float) -> None:
+        while self._recent and self._recent[0][0] < now_s - RATE_WINDOW_S:
+            self._total -= self._recent.popleft()[1]
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class Entry:
     error: JobError | None = None
     events: list[Event] = field(default_factory=list)
     """By id, which leaves out what has passed."""
+    queued_s: float = 0.0
+    """When it was accepted, by the clock that ``Ledger`` goes by."""
     started_s: float | None = None
     finished_s: float | None = None
     parts: tuple["Entry", ...] = ()

@@ -1,15 +1,18 @@
 """The queue's state as plain data: which jobs wait, who holds them, what became of them.
 
 Synchronous and without a clock of its own, so every rule of a job's life is in one place and can be
-tested without waiting. Knows no asyncio and no transport.
+tested without waiting. What is decided by time goes by ``now_s``, of a clock that nobody sets; the
+time of day is only noted. Knows no asyncio and no transport.
 """
 
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from heapq import nlargest
+from itertools import chain
 
-from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
+from gram_server.errors import JobGone, JobNotFound, QueueFull
 from gram_server.job import PRIORITY_CLASSES, Job, JobError, JobState, outcome_of
 from gram_server.jobs.archive import Archive
 from gram_server.jobs.backlog import Backlog
@@ -22,6 +25,7 @@ from gram_server.jobs.entry import (
     place,
 )
 from gram_server.jobs.store import ClassStats, Page, Ticket
+from gram_server.jobs.tickets import Tickets
 from gram_server.metrics import ACCEPTED, JobCount
 from gram_server.settings import QueueConfig
 
@@ -34,12 +38,12 @@ class Ledger:
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
         self._unfinished: dict[str, Entry] = {}
-        self._finished = Archive(config)
+        self.finished = Archive(config)
         # A dict keeps its order and forgets from the middle at once: a queue with cancellation.
         self._queues: tuple[dict[str, None], ...] = tuple({} for _ in PRIORITY_CLASSES)
         self._rate = ServiceRate()
         self._backlog = Backlog()
-        self._tickets: dict[tuple[str, str], tuple[str, str, float]] = {}
+        self._tickets = Tickets(config)
         self.reserved_trajectories = 0
         self.redelivered = 0
         self.counts: Counter[JobCount] = Counter()
@@ -52,7 +56,7 @@ class Ledger:
 
     def find(self, job_id: str) -> Entry | None:
         """Return the entry of a job, or None."""
-        return self._unfinished.get(job_id) or self._finished.find(job_id)
+        return self._unfinished.get(job_id) or self.finished.find(job_id)
 
     def entry(self, job_id: str) -> Entry:
         """Return the entry of a job; raise ``JobNotFound``."""
@@ -67,13 +71,10 @@ class Ledger:
     def find_ticket(self, ticket: Ticket, now_s: float) -> str | None:
         """Return the id of the job that a ticket stands for, or None."""
         self._forget(now_s)
-        known = self._tickets.get((ticket.owner, ticket.key))
-        if known is None:
+        job_id = self._tickets.find(ticket)
+        if job_id is None:
             return None
-        fingerprint, job_id, _ = known
-        if fingerprint != ticket.fingerprint:
-            raise KeyConflict("the key stands for another request", field="Idempotency-Key")
-        if job_id not in self._unfinished and not self._finished.has(job_id):
+        if job_id not in self._unfinished and not self.finished.has(job_id):
             raise JobGone(f"the job of this key, {job_id}, has been forgotten")
         return job_id
 
@@ -83,16 +84,19 @@ class Ledger:
         """Queue a job, or raise ``QueueFull``; checking and reserving are one step."""
         self._forget(now_s)
         queued = parts or (job,)
+        width = sum(part.options.width for part in queued)
         if job.owner is None:
             self._raise_if_late(job)
-        self._reserve(sum(part.options.width for part in queued), now_s)
-        entries = [self._queue(part) for part in queued]
+        self._raise_if_full(width, now_s)
+        if not self.finished.make_room():
+            raise too_crowded(self.finished.num_jobs, self.finished.num_bytes)
+        self.reserved_trajectories += width
+        entries = [self._queue(part, now_s) for part in queued]
         if parts:
-            batch = self._open(job)
+            batch = self._open(job, now_s)
             batch.parts, batch.num_open = tuple(entries), len(entries)
         if ticket is not None:
-            known = (ticket.fingerprint, job.id, now_s)
-            self._tickets[ticket.owner, ticket.key] = known
+            self._tickets.add(ticket, job.id, now_s)
         return entries
 
     def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
@@ -102,12 +106,12 @@ class Ledger:
             for entry in self._unfinished.values()
             if entry.job.owner == owner and entry.job.batch is None
         )
-        places = sorted((*open_ones, *self._finished.places_of(owner)), reverse=True)
-        places = [at for at in places if cursor is None or at < cursor]
+        known = chain(open_ones, self.finished.places_of(owner))
+        places = nlargest(limit + 1, (at for at in known if cursor is None or at < cursor))
         more = places[limit - 1] if len(places) > limit else None
         ids = [at.partition("-")[2] for at in places[:limit]]
         found = (
-            self._unfinished.get(job_id) or self._finished.find(job_id, has_parts=False)
+            self._unfinished.get(job_id) or self.finished.find(job_id, has_parts=False)
             for job_id in ids
         )
         return Page(records=tuple(entry.record for entry in found if entry), cursor=more)
@@ -116,8 +120,8 @@ class Ledger:
         self,
         worker: str,
         max_jobs: int,
-        now_s: float,
         *,
+        started_s: float,
         max_width: int | None = None,
         models: Collection[str] | None = None,
     ) -> list[Entry]:
@@ -126,9 +130,9 @@ class Ledger:
         entries = self._next(worker, max_jobs, width, models)
         for entry in entries:
             del self._queues[entry.job.priority][entry.job.id]
-            entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, now_s
+            entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, started_s
             if batch := self._unfinished.get(entry.job.batch or ""):
-                batch.state, batch.started_s = JobState.RUNNING, batch.started_s or now_s
+                batch.state, batch.started_s = JobState.RUNNING, batch.started_s or started_s
         return entries
 
     def held_by(self, worker: str) -> list[Entry]:
@@ -141,6 +145,7 @@ class Ledger:
         state: JobState,
         now_s: float,
         *,
+        finished_s: float,
         result: Mapping[str, object] | None = None,
         error: JobError | None = None,
     ) -> list[Entry]:
@@ -153,16 +158,16 @@ class Ledger:
         is_served = entry.state is JobState.RUNNING and state is not JobState.CANCELLED
         self._queues[entry.job.priority].pop(entry.job.id, None)
         entry.state, entry.result, entry.error = state, result, error
-        entry.worker, entry.finished_s = None, now_s
+        entry.worker, entry.finished_s = None, finished_s
         entry.append(final_event(entry))
-        self._finished.put(self._unfinished.pop(entry.job.id), now_s)
+        self.finished.put(self._unfinished.pop(entry.job.id), now_s)
         if entry.job.num_parts:
             return [entry]
         self._count(entry.job, outcome_of(state, result, has_solutions=entry.has_solutions))
         self.reserved_trajectories -= entry.job.options.width
         self._rate.add(entry.job.options.width, now_s)
         self._backlog.end(entry.job, now_s, is_served=is_served)
-        return [entry, *self._tell_batch(entry, now_s)]
+        return [entry, *self._tell_batch(entry, now_s, finished_s)]
 
     def put_back(self, entries: Sequence[Entry], *, is_lost: bool) -> None:
         """Return held jobs to the front of the queue, in their order."""
@@ -224,52 +229,47 @@ class Ledger:
         if expected_s > self._config.max_backlog_s:
             raise too_late(expected_s, self._config)
 
-    def _reserve(self, width: int, now_s: float) -> None:
+    def _raise_if_full(self, width: int, now_s: float) -> None:
         reserved = self.reserved_trajectories
         if reserved + width > self._config.max_trajectories:
             raise too_full(reserved, width, self._config, rate=self.service_rate(now_s))
-        self.reserved_trajectories += width
 
-    def _open(self, job: Job) -> Entry:
-        entry = self._unfinished[job.id] = Entry(job)
+    def _open(self, job: Job, now_s: float) -> Entry:
+        entry = self._unfinished[job.id] = Entry(job, queued_s=now_s)
         entry.append(accepted_event(job))
         return entry
 
-    def _queue(self, job: Job) -> Entry:
+    def _queue(self, job: Job, now_s: float) -> Entry:
         self._count(job, ACCEPTED)
         self._backlog.add(job)
         self._queues[job.priority][job.id] = None
-        return self._open(job)
+        return self._open(job, now_s)
 
     def _count(self, job: Job, what: str) -> None:
         self.counts[JobCount(what, job.model, job.priority)] += 1
 
-    def _tell_batch(self, part: Entry, now_s: float) -> list[Entry]:
+    def _tell_batch(self, part: Entry, now_s: float, finished_s: float) -> list[Entry]:
         batch = self._unfinished.get(part.job.batch or "")
         if batch is None:
             return []
         batch.num_open -= 1
         batch.append(part_event(part))
         if not batch.num_open:
-            self.finish(batch, JobState.DONE, now_s)
+            self.finish(batch, JobState.DONE, now_s, finished_s=finished_s)
         return [batch]
 
     def _stats_of(self, queue: Mapping[str, None], now_s: float) -> ClassStats:
-        jobs = [self._unfinished[job_id].job for job_id in queue]
+        entries = [self._unfinished[job_id] for job_id in queue]
         return ClassStats(
-            num_jobs=len(jobs),
-            num_trajectories=sum(job.options.width for job in jobs),
-            oldest_age_s=max((now_s - job.submitted_s for job in jobs), default=0.0),
+            num_jobs=len(entries),
+            num_trajectories=sum(entry.job.options.width for entry in entries),
+            oldest_age_s=max((now_s - entry.queued_s for entry in entries), default=0.0),
         )
 
     def _forget(self, now_s: float) -> None:
         """Drop entries that have been final for long enough, and old tickets."""
-        self._finished.forget(now_s, is_needed=self._unfinished.__contains__)
-        while self._tickets:
-            first, (_, _, made_s) = next(iter(self._tickets.items()))
-            if made_s > now_s - self._config.keep_keys_s:
-                return
-            del self._tickets[first]
+        self.finished.forget(now_s)
+        self._tickets.forget(now_s)
 
 
 def too_full(reserved: int, width: int, config: QueueConfig, *, rate: float) -> QueueFull:
@@ -288,6 +288,15 @@ def too_late(expected_s: float, config: QueueConfig) -> QueueFull:
         f"the jobs before this one will take {expected_s:.1f} s, and nobody is to wait for longer "
         f"than {config.max_backlog_s:g} s",
         retry_after_s=_retry_after(expected_s - config.max_backlog_s),
+    )
+
+
+def too_crowded(num_jobs: int, num_bytes: int) -> QueueFull:
+    """Return why nothing more is taken: what has ended of unfinished batches fills the memory."""
+    return QueueFull(
+        f"the parts of unfinished batches that have ended, {num_jobs} jobs of {num_bytes} bytes, "
+        "take all the room for ended jobs",
+        retry_after_s=MAX_RETRY_AFTER_S,
     )
 
 

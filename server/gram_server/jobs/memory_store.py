@@ -33,9 +33,17 @@ logger = logging.getLogger(__name__)
 class MemoryStore:
     """The API's side of the queue."""
 
-    def __init__(self, config: QueueConfig, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: QueueConfig, *, clock: Callable[[], float] | None = None) -> None:
+        """Open an empty queue.
+
+        Args:
+            config: its bounds.
+            clock: tells both the time of day and how time goes by, in tests.
+        """
         self._config = config
-        self._clock = clock
+        # The time of day may be set at any moment: it is noted, and decides nothing but a deadline.
+        self._wall = clock or time.time
+        self._clock = clock or time.monotonic
         self._ledger = Ledger(config)
         self._shares = Shares()
         self._workers: dict[str, MemoryWorker] = {}
@@ -54,7 +62,7 @@ class MemoryStore:
         if ticket is not None and (known := self._ledger.find_ticket(ticket, now_s)):
             return known
         for entry in self._ledger.add(job, now_s, parts=parts, ticket=ticket):
-            self._set_timer(entry, grace_s=0.0)
+            self._set_timer(entry)
         self._announce_arrival()
         return job.id
 
@@ -121,6 +129,9 @@ class MemoryStore:
             service_rate=self._ledger.service_rate(now_s),
             backlog_s=self._ledger.backlog_s(),
             redelivered=self._ledger.redelivered,
+            finished_jobs=self._ledger.finished.num_jobs,
+            finished_bytes=self._ledger.finished.num_bytes,
+            forgotten_early=self._ledger.finished.forgotten_early,
             counts=dict(self._ledger.counts),
             workers=tuple(report for report in reports if report is not None),
         )
@@ -159,7 +170,7 @@ class MemoryStore:
             arrival = self._arrival
             self._raise_if_closed()
             entries = self._ledger.take(
-                worker, max_jobs, self._clock(), max_width=max_width, models=models
+                worker, max_jobs, started_s=self._wall(), max_width=max_width, models=models
             )
             if entries or not can_wait:
                 return [entry.job for entry in entries]
@@ -178,7 +189,9 @@ class MemoryStore:
         result: dict[str, object] | None = None,
         error: JobError | None = None,
     ) -> None:
-        changed = self._ledger.finish(entry, state, self._clock(), result=result, error=error)
+        changed = self._ledger.finish(
+            entry, state, self._clock(), finished_s=self._wall(), result=result, error=error
+        )
         if changed:
             logger.info(
                 "job=%s state=%s attempt=%d",
@@ -233,18 +246,23 @@ class MemoryStore:
         entry = self._ledger.find(job_id)
         return entry if entry is not None and entry.worker == worker else None
 
-    def _set_timer(self, entry: Entry, *, grace_s: float) -> None:
-        if entry.job.deadline_s is None:
-            return
-        delay_s = max(entry.job.deadline_s - self._clock(), 0.0) + grace_s
-        loop = asyncio.get_running_loop()
-        self._timers[entry.job.id] = loop.call_later(delay_s, self._expire, entry, grace_s)
+    def _set_timer(self, entry: Entry) -> None:
+        if entry.job.deadline_s is not None:
+            left_s = max(entry.job.deadline_s - self._wall(), 0.0)
+            self._call_later(left_s, entry, self._expire)
 
-    def _expire(self, entry: Entry, grace_s: float) -> None:
-        if entry.state is JobState.RUNNING and not grace_s:
-            self._set_timer(entry, grace_s=EXPIRY_GRACE_S)
+    def _call_later(self, delay_s: float, entry: Entry, call: Callable[[Entry], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers[entry.job.id] = loop.call_later(delay_s, call, entry)
+
+    def _expire(self, entry: Entry) -> None:
+        if entry.state is JobState.RUNNING:
+            self._call_later(EXPIRY_GRACE_S, entry, self._expire_at_once)
         else:
-            self._stop(entry, JobState.EXPIRED)
+            self._expire_at_once(entry)
+
+    def _expire_at_once(self, entry: Entry) -> None:
+        self._stop(entry, JobState.EXPIRED)
 
     def _change_of(self, entry: Entry) -> asyncio.Event:
         return self._changes.setdefault(entry.job.id, asyncio.Event())

@@ -8,8 +8,12 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-BOUNDED = frozenset({"submit"})
+BOUNDED = frozenset({"submit", "replay"})
 """Scripts that a full memory stops. The others free more than they take, or let others do so."""
+SHARED = ("base", "keeping", "shared")
+"""Put before every script, in this order."""
+ALSO_SHARED = {"submit": ("accept",), "replay": ("accept",)}
+"""What else some are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,8 @@ class Script:
 def script(name: str) -> Script:
     """Return a script by the name of its file."""
     folder = files("gram_server.jobs") / "lua"
-    shared = (folder / "shared.lua").read_text("utf-8")
-    text = (folder / f"{name}.lua").read_text("utf-8")
+    names = (*SHARED, *ALSO_SHARED.get(name, ()), name)
+    text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in names)
     flags = "" if name in BOUNDED else "#!lua flags=allow-oom\n"
-    whole = f"{flags}{shared}\n{text}"
+    whole = f"{flags}{text}"
     return Script(whole, sha1(whole.encode(), usedforsecurity=False).hexdigest())

@@ -23,7 +23,7 @@ from gram_server.job import Event, EventKind, Job, JobRecord, JobState
 from gram_server.jobs.chores import Chore, end_tasks
 from gram_server.jobs.codec import from_bytes, load_report, to_bytes
 from gram_server.jobs.entry import CANCELLED
-from gram_server.jobs.ledger import too_full, too_late
+from gram_server.jobs.ledger import too_crowded, too_full, too_late
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_records import (
     dump_submitted,
@@ -86,6 +86,8 @@ class RedisStore:
         request: dict[str, object] = {
             "jobs": queued,
             "max": self._config.max_trajectories,
+            "max_finished_jobs": self._config.max_finished_jobs,
+            "max_finished_bytes": self._config.max_finished_bytes,
             "skew": self._connection.clock.is_shared,
         }
         if job.owner is None:
@@ -94,9 +96,11 @@ class RedisStore:
             request["batch"] = dump_submitted(job, self._config)
         if ticket is not None:
             request["ticket"] = {
+                "owner": ticket.owner,
                 "key": f"{ticket.owner}:{ticket.key}",
                 "fingerprint": ticket.fingerprint,
                 "keep": self._config.keep_keys_s,
+                "max": self._config.max_keys,
             }
         # Who takes that watch over first looks after LOOK_S, which must not be too late.
         if job.deadline_s is None or job.deadline_s - time.time() > LOOK_S:
@@ -208,7 +212,8 @@ class RedisStore:
         """Return what the queue holds now."""
         self._start()
         reply = await self._connection.run("stats")
-        _, reserved, running, redelivered, dead, rate, classes, reports, counts, backlog = reply
+        _, reserved, running, redelivered, dead, rate, classes, reports, *rest = reply
+        counts, backlog, (finished_jobs, finished_bytes, forgotten_early) = rest
         return QueueStats(
             classes=tuple(
                 ClassStats(num_jobs=jobs, num_trajectories=width, oldest_age_s=float(age))
@@ -221,6 +226,9 @@ class RedisStore:
             backlog_s={model: float(value) for model, value in load_fields(backlog).items()},
             redelivered=redelivered,
             dead_letters=dead,
+            finished_jobs=finished_jobs,
+            finished_bytes=finished_bytes,
+            forgotten_early=forgotten_early,
             store_errors=dict(self._connection.num_errors),
             counts=load_counts(counts),
             workers=tuple(load_report(from_bytes(report)) for report in reports),
@@ -258,6 +266,8 @@ class RedisStore:
             return StoreUnavailable(f"job {subject} was given up before it came")
         if verdict == "late":
             return too_late(float(subject), self._config)
+        if verdict == "crowded":
+            return too_crowded(int(subject), int(rate))
         return too_full(int(subject), width, self._config, rate=rate)
 
     async def _glance(self, job_id: str, after: int) -> Glance:

@@ -50,6 +50,12 @@ class QueueStats:
     """How often a job went back to the queue because its worker was lost, ever."""
     dead_letters: int = 0
     """How many jobs cost so many workers that they failed, ever."""
+    finished_jobs: int = 0
+    """Ended jobs that are remembered."""
+    finished_bytes: int = 0
+    """What they take, about."""
+    forgotten_early: int = 0
+    """Ended jobs that were forgotten before their time, as there were too many, ever."""
     store_errors: Mapping[str, int] = field(default_factory=dict)
     """Calls of this process to the store that failed, by kind."""
     workers: tuple[WorkerReport, ...] = field(default=())

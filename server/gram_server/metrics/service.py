@@ -44,6 +44,9 @@ class ServiceGauges:
     """By model."""
     redelivered: int
     dead_letters: int
+    finished_jobs: int
+    finished_bytes: int
+    forgotten_early: int
     store_errors: Mapping[str, int]
     engine_restarts: int
     models: Sequence[ModelReport]
@@ -159,6 +162,13 @@ class _Gauges:
         self._dead = _Total(
             "dead_letter", "Jobs that failed as they cost too many workers.", registry
         )
+        self._finished = self.add("finished_jobs", "Ended jobs that are remembered.")
+        self._finished_bytes = self.add("finished_bytes", "What they take, about.")
+        self._forgotten_early = _Total(
+            "jobs_forgotten_early",
+            "Ended jobs that were forgotten before their time, as there were too many.",
+            registry,
+        )
         self._errors = _Total(
             "redis_errors", "Calls of this process to Redis that failed.", registry, ("kind",)
         )
@@ -187,6 +197,9 @@ class _Gauges:
         self._restarts.follow(state.engine_restarts)
         self._redelivered.follow(state.redelivered)
         self._dead.follow(state.dead_letters)
+        self._finished.set(state.finished_jobs)
+        self._finished_bytes.set(state.finished_bytes)
+        self._forgotten_early.follow(state.forgotten_early)
         for kind, total in state.store_errors.items():
             self._errors.follow(total, kind)
 

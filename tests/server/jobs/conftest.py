@@ -13,25 +13,32 @@ from redis.asyncio import Redis
 
 from gram_server.job import Job, SolveOptions
 from gram_server.jobs import redis_connection
+from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.link import LinkServer, LinkStore
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.jobs.store import JobStore, WorkerStore
-from gram_server.settings import QueueConfig, RedisConfig
+from gram_server.settings import HttpConfig, QueueConfig, RedisConfig, Settings
 
 NOW_S = 1_000.0
 
 
 class Clock:
-    """Runs like any other, from a start of its own, and can be put forward."""
+    """Runs like any other, from a start of its own, can be put forward, and be stopped."""
 
     def __init__(self) -> None:
         self._skew_s = NOW_S - time.monotonic()
+        self._stopped_s: float | None = None
 
     def __call__(self) -> float:
-        return time.monotonic() + self._skew_s
+        running_s = time.monotonic() if self._stopped_s is None else self._stopped_s
+        return running_s + self._skew_s
+
+    def stop(self) -> None:
+        """From now on time is what the test makes it."""
+        self._stopped_s = time.monotonic()
 
     def put_forward(self, duration_s: float) -> None:
         self._skew_s += duration_s
@@ -65,6 +72,10 @@ class Bench:
     connect: Callable[[str], Awaitable[WorkerStore]]
     age: Callable[[float], Awaitable[None]] = _nothing
     """Makes what the store keeps for a while older."""
+    letters: DeadLetters | None = None
+    """Where the store has any."""
+    redis: "Redis | None" = None
+    """A client of the test's own."""
     workers: list[WorkerStore] = field(default_factory=list)
 
     async def worker(self, name: str = "w1") -> WorkerStore:
@@ -132,10 +143,14 @@ async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator
         await asyncio.sleep(0.01)
 
     store = RedisStore(connection(), config)
-    bench = Bench(store=store, clock=clock, connect=connect, age=age)
+    http = HttpConfig(max_width=config.max_trajectories)
+    everything = Settings(http=http, redis=settings, queue=config)
+    letters = DeadLetters(everything, clock=RedisClock(clock))
+    bench = Bench(store=store, clock=clock, connect=connect, age=age, letters=letters, redis=own)
     yield bench
     for worker in bench.workers:
         await worker.close()
+    await letters.close()
     await store.close()
     await own.aclose()
 
@@ -161,6 +176,16 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     config = QueueConfig(max_trajectories=64, max_attempts=2, keep_finished_s=60.0)
     async with STORES[request.param](config, tmp_path, request) as opened:
         yield opened
+
+
+@pytest.fixture
+def open_bench() -> Callable[..., Any]:
+    """Open a store by name with a configuration of the test's own."""
+
+    def open_(name: str, config: QueueConfig, path: Path, request: pytest.FixtureRequest) -> Any:
+        return STORES[name](config, path, request)
+
+    return open_
 
 
 @pytest.fixture

@@ -64,20 +64,68 @@ def test_a_batch_comes_back_with_its_parts(make_job: MakeJob) -> None:
     assert [place.partition("-")[2] for place in archive.places_of("me")] == ["batch"]
 
 
+def owned(job: Job, owner: str | None = "me", **changes: Any) -> Entry:
+    return ended(replace(job, owner=owner, **changes), ENDS[0])
+
+
+def names_left(archive: Archive, *names: str) -> list[str]:
+    return [name for name in names if archive.has(name)]
+
+
 def test_what_is_needed_or_young_is_not_forgotten(make_job: MakeJob) -> None:
     archive = Archive(QueueConfig(keep_finished_s=10.0, keep_jobs_s=100.0))
+    part = owned(make_job("part"), batch="batch")
+    batch = owned(make_job("batch"), num_parts=1)
+    batch.parts = (part,)
+
+    def forget(now_s: float) -> list[str]:
+        archive.forget(now_s)
+        return names_left(archive, "waited", "part", "owned", "batch")
+
     archive.put(ended(make_job("waited"), ENDS[0]), 0.0)
-    archive.put(ended(replace(make_job("part"), owner="me", batch="open"), ENDS[0]), 0.0)
-    archive.put(ended(replace(make_job("owned"), owner="me"), ENDS[0]), 50.0)
-    left = ("waited", "part", "owned")
+    archive.put(part, 0.0)
+    archive.put(owned(make_job("owned")), 50.0)
+    assert forget(9.0) == ["waited", "part", "owned"]
+    assert forget(149.0) == ["part", "owned"]
+    assert forget(151.0) == ["part"]
+    archive.put(batch, 1_000.0)
+    assert forget(1_099.0) == ["part", "batch"]
+    assert forget(1_101.0) == []
+    assert (archive.num_jobs, archive.num_bytes) == (0, 0)
 
-    def forget(now_s: float, needed: str = "") -> list[str]:
-        archive.forget(now_s, is_needed=lambda batch: batch == needed)
-        return [name for name in left if archive.has(name)]
 
-    assert forget(9.0, "open") == ["waited", "part", "owned"]
-    assert forget(99.0, "open") == ["part", "owned"]
-    assert forget(120.0, "open") == ["part", "owned"]
-    assert forget(120.0) == ["owned"]
-    assert forget(151.0) == []
-    assert archive.find("owned") is None
+def test_beyond_the_bound_the_oldest_of_the_owner_with_most_goes(make_job: MakeJob) -> None:
+    archive = Archive(QueueConfig(max_finished_jobs=4))
+    archive.put(owned(make_job("other"), owner="you"), 0.0)
+    for number in range(5):
+        archive.put(owned(make_job(f"j{number}")), number)
+    assert archive.make_room()
+    assert names_left(archive, "other", "j0", "j1", "j2") == ["other", "j2"]
+    assert (archive.num_jobs, archive.forgotten_early) == (4, 2)
+
+
+def test_the_bound_in_bytes_is_kept_too(make_job: MakeJob) -> None:
+    archive = Archive(QueueConfig(max_finished_bytes=20_000))
+    for number in range(3):
+        entry = owned(make_job(f"j{number}"))
+        entry.result = {"status": "solved", "solutions": ["x" * 8_000]}
+        archive.put(entry, number)
+    assert archive.make_room()
+    assert names_left(archive, "j0", "j1", "j2") == ["j1", "j2"]
+    assert archive.num_bytes <= 20_000
+
+
+def test_parts_of_an_unfinished_batch_leave_no_room_and_are_not_forgotten(
+    make_job: MakeJob,
+) -> None:
+    archive = Archive(QueueConfig(max_finished_jobs=2))
+    parts = tuple(owned(make_job(f"p{number}"), batch="batch") for number in range(3))
+    for part in parts:
+        archive.put(part, 0.0)
+    assert not archive.make_room()
+    assert archive.num_jobs == 3
+    batch = owned(make_job("batch"), num_parts=3)
+    batch.parts = parts
+    archive.put(batch, 1.0)
+    assert archive.make_room()
+    assert (archive.num_jobs, archive.forgotten_early) == (0, 4)

@@ -18,6 +18,11 @@ PACE_S = 0.7
 NUM_ENDS = 8
 
 
+@pytest.fixture(autouse=True)
+def no_time_but_the_tests(bench: Any) -> None:
+    bench.clock.stop()
+
+
 async def fill(bench: Any, make_job: MakeJob, count: int, **kinds: int) -> None:
     for number in range(count):
         await bench.store.submit(make_job(f"j{number}", width=1, **kinds))

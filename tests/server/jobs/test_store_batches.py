@@ -113,6 +113,46 @@ async def test_parts_are_kept_as_long_as_their_batch(bench: Any, make_job: MakeJ
             await bench.store.get(job_id)
 
 
+async def test_an_early_part_is_kept_for_the_hour_of_its_batch(
+    bench: Any, make_job: MakeJob
+) -> None:
+    batch, parts = batch_of(make_job, 2)
+    await bench.store.submit(batch, parts=parts)
+    worker = await bench.worker()
+    await worker.claim(max_jobs=2)
+    await worker.complete("part0", RESULT)
+    await bench.store.wait("part0", timeout_s=5.0)
+    await bench.advance(4_000.0)
+    await worker.complete("part1", RESULT)
+    await bench.store.wait("batch", timeout_s=5.0)
+    for passed_s in (0.0, 3_500.0):
+        await bench.advance(passed_s)
+        await bench.store.submit(make_job(f"other after {passed_s}", width=1))
+        record = await bench.store.get("batch")
+        assert [part.job.id for part in record.parts] == ["part0", "part1"]
+        assert (await bench.store.get("part0")).result == RESULT
+
+
+async def test_parts_that_ended_before_their_batch_was_cancelled_are_forgotten_with_it(
+    bench: Any, make_job: MakeJob
+) -> None:
+    batch, parts = batch_of(make_job, 3)
+    await bench.store.submit(batch, parts=parts)
+    worker = await bench.worker()
+    await worker.claim(max_jobs=1)
+    await worker.complete("part0", RESULT)
+    await bench.store.wait("part0", timeout_s=5.0)
+    await bench.advance(1_000.0)
+    await bench.store.cancel("batch")
+    await bench.advance(3_500.0)
+    assert len((await bench.store.get("batch")).parts) == 3
+    await bench.advance(200.0)
+    await bench.store.submit(make_job("other", width=1))
+    for job_id in ("batch", "part0", "part1", "part2"):
+        with pytest.raises(JobNotFound):
+            await bench.store.get(job_id)
+
+
 async def test_one_ticket_stands_for_one_job(bench: Any, make_job: MakeJob) -> None:
     submits = (bench.store.submit(make_job(f"j{n}", width=1), ticket=ticket()) for n in range(100))
     ids = await asyncio.gather(*submits)

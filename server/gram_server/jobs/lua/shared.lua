@@ -1,59 +1,4 @@
--- What the scripts share. KEYS[1] is the prefix of every key, and holds the hash tag that keeps
--- them in one slot. ARGV[1] is the time in seconds; 0 takes the time of the server, the one clock
--- that all hosts share.
-
-local prefix = KEYS[1]
-local now = tonumber(ARGV[1])
-if now == 0 then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) + tonumber(time[2]) / 1e6
-end
-
-local GROUP = 'workers'
-local CLASSES = 3
-local NOTES_KEPT = 2000
-local NOTES_KEPT_S = 60
-local TOLD_BYTES = 4096
-local TOLD_EVENTS = 16
-local LETTERS_KEPT = 10000
-local WITHDRAWN_KEPT_S = 600
-local LETTERS_KEPT_S = 30 * 86400
-local RATE_WINDOW_S = 30
-local GRACE_S = 1
-local CROWD = 8
-local NUM_RECENT = 64
-
-local function key(name) return prefix .. name end
-local function job_key(id) return prefix .. 'job:' .. id end
-local function seconds(value) return string.format('%.6f', value) end
-local function count(name, by) redis.call('HINCRBY', key('totals'), name, by) end
-
--- Returns what an idempotency key stands for: 'new', or 'accepted', 'gone' or 'conflict' and a job.
-local function read_ticket(name, fingerprint)
-  local known = redis.call('HMGET', key('ticket:' .. name), 'fingerprint', 'job')
-  if not known[1] then return 'new', '' end
-  if known[1] ~= fingerprint then return 'conflict', known[2] end
-  return redis.call('EXISTS', job_key(known[2])) == 1 and 'accepted' or 'gone', known[2]
-end
-
--- Counts a job that was accepted, or how it ended, for ever.
-local function count_job(job, what)
-  redis.call('HINCRBY', key('counts'), what .. ':' .. job.priority .. ':' .. (job.model or ''), 1)
-end
-
-local FIELDS = {'state', 'priority', 'width', 'worker', 'entry', 'stream', 'attempt', 'deadline',
-  'submitted', 'keep', 'batch', 'owner', 'parts', 'model', 'weight', 'route'}
-
--- Returns the fields of a job that decide what may happen to it, or nil.
-local function read_job(id)
-  local values = redis.call('HMGET', job_key(id), unpack(FIELDS))
-  if not values[1] then return nil end
-  local job = {id = id}
-  for index, name in ipairs(FIELDS) do job[name] = values[index] or nil end
-  return job
-end
-
-local function is_open(job) return job.state == 'queued' or job.state == 'running' end
+-- What the scripts share: the streams, events, the backlog, and how jobs end or come back.
 
 -- What tells one claim of a job from every other one, also of the same worker.
 local function claim_of(job) return job.stream .. '/' .. job.entry end
@@ -152,12 +97,6 @@ local function drop_entry(stream, entry)
   redis.call('XDEL', stream, entry)
 end
 
-local function forget_later(id, keep_s)
-  for _, name in ipairs({'job:', 'events:', 'answers:', 'parts:'}) do
-    redis.call('PEXPIRE', key(name .. id), math.max(1, math.floor(keep_s * 1000)))
-  end
-end
-
 local function add_rate(width)
   local rate = key('rate')
   -- Old seconds are swept out when a new one begins.
@@ -190,15 +129,15 @@ local function backlog_of(model, name)
 end
 
 local function add_to_backlog(model, priority, weight, jobs)
-  redis.call('HINCRBY', BACKLOG, 'jobs:' .. model, jobs)
   redis.call('HINCRBY', BACKLOG, 'weight' .. priority .. ':' .. model, weight)
+  return redis.call('HINCRBY', BACKLOG, 'jobs:' .. model, jobs)
 end
 
 local function end_in_backlog(job, is_served)
   local model, weight = job.model, tonumber(job.weight or 0)
   -- One that came before there was a backlog is not in it.
   if weight == 0 then return end
-  add_to_backlog(model, job.priority, -weight, -1)
+  local jobs = add_to_backlog(model, job.priority, -weight, -1)
   local since = backlog_of(model, 'since')
   if is_served and since > 0 then
     local kept = 1 - 1 / NUM_RECENT
@@ -206,8 +145,11 @@ local function end_in_backlog(job, is_served)
     local done = backlog_of(model, 'done') * kept + weight
     redis.call('HSET', BACKLOG, 'busy:' .. model, seconds(busy), 'done:' .. model, seconds(done))
   end
-  if is_served then redis.call('HSET', BACKLOG, 'since:' .. model, seconds(now)) end
-  if backlog_of(model, 'jobs') < CROWD then redis.call('HDEL', BACKLOG, 'since:' .. model) end
+  if jobs >= CROWD then
+    if is_served then redis.call('HSET', BACKLOG, 'since:' .. model, seconds(now)) end
+  elseif since > 0 then
+    redis.call('HDEL', BACKLOG, 'since:' .. model)
+  end
 end
 
 -- Returns the seconds until all jobs of a model have ended that come before one of a class.
@@ -233,19 +175,12 @@ local function write_end(job, state, result, problem)
   end
 end
 
-local function tell_batch(part, state)
-  local batch = read_job(part.batch)
-  if not batch or not is_open(batch) then
-    forget_later(part.id, part.keep)
-    return
-  end
+-- Tells an open batch that a part has ended, which may be its end.
+local function tell_batch(batch, part, state)
   add_event(batch.id, 'progress', cjson.encode({id = part.id, state = state}))
   if redis.call('HINCRBY', job_key(batch.id), 'open', -1) > 0 then return end
   write_end(batch, 'done')
-  forget_later(batch.id, batch.keep)
-  for _, id in ipairs(redis.call('LRANGE', key('parts:' .. batch.id), 0, -1)) do
-    forget_later(id, batch.keep)
-  end
+  keep_batch(batch)
 end
 
 -- What a job counts as that nobody gave a result to.
@@ -256,11 +191,7 @@ end
 
 -- Makes an open job final: the one place where that happens.
 local function finish(job, state, result, problem, outcome)
-  if job.parts then
-    write_end(job, state, result, problem)
-    forget_later(job.id, job.keep)
-    return
-  end
+  if job.parts then return write_end(job, state, result, problem) end
   if job.state == 'queued' then leave_queue(job) else leave_worker(job) end
   end_in_backlog(job, job.state == 'running' and state ~= 'cancelled')
   drop_entry(job.stream, job.entry)
@@ -269,7 +200,10 @@ local function finish(job, state, result, problem, outcome)
   count_job(job, outcome or outcome_without(job, state))
   count('reserved', -job.width)
   add_rate(job.width)
-  if job.batch then tell_batch(job, state) else forget_later(job.id, job.keep) end
+  local batch = job.batch and read_job(job.batch)
+  if not batch then return keep(job, 1, bytes_of(job.id)) end
+  count_kept(job.batch, 1, bytes_of(job.id))
+  if is_open(batch) then tell_batch(batch, job, state) end
 end
 
 -- Tells the worker that had a job that its claim is worth nothing any more.
@@ -288,6 +222,26 @@ local function stop(job, state)
   for _, id in ipairs(redis.call('LRANGE', key('parts:' .. job.id), 0, -1)) do
     local part = read_job(id)
     if part and is_open(part) then stop(part, state) end
+  end
+  keep_batch(job)
+end
+
+-- Lets a batch that has ended wait for a part again.
+local function reopen(batch)
+  if is_open(batch) then return end
+  stop_keeping(batch)
+  local name = job_key(batch.id)
+  local jobs, bytes = kept_of(batch.id)
+  count('open_jobs', jobs)
+  count('open_bytes', bytes)
+  redis.call('HSET', name, 'state', 'running')
+  redis.call('HDEL', name, 'finished')
+  redis.call('XDEL', key('events:' .. batch.id), redis.call('HGET', name, 'events') .. '-0')
+  redis.call('ZADD', key('open'), batch.submitted, batch.id)
+  local ids = redis.call('LRANGE', key('parts:' .. batch.id), 0, -1)
+  ids[#ids + 1] = batch.id
+  for _, id in ipairs(ids) do
+    for _, part in ipairs(KEYS_OF_JOB) do redis.call('PERSIST', key(part .. id)) end
   end
 end
 

@@ -1,5 +1,5 @@
--- Returns {time, reserved, running, redelivered, dead, rate, classes, reports, counts, backlog}: the
--- last as model, seconds, model, seconds ...
+-- Returns {time, reserved, running, redelivered, dead, rate, classes, reports, counts, backlog,
+-- finished}: backlog as model, seconds, model, seconds ...; finished as jobs, bytes, forgotten early.
 
 local function total(name) return tonumber(redis.call('HGET', key('totals'), name) or 0) end
 local classes = {}
@@ -22,5 +22,7 @@ for _, name in ipairs(redis.call('HKEYS', BACKLOG)) do
     backlog[#backlog + 1] = seconds(expected_s(model, CLASSES - 1))
   end
 end
+local kept = read_kept()
 return {seconds(now), total('reserved'), total('running'), total('redelivered'), total('dead'),
-  seconds(read_rate()), classes, reports, redis.call('HGETALL', key('counts')), backlog}
+  seconds(read_rate()), classes, reports, redis.call('HGETALL', key('counts')), backlog,
+  {kept.jobs, kept.bytes, total('forgotten')}}

@@ -1,0 +1,147 @@
+-- What is kept of jobs that have ended, for how long, and how much of it.
+
+local KEYS_OF_JOB = {'job:', 'events:', 'answers:', 'parts:'}
+
+local function forget_later(job, id)
+  local keep_ms = math.max(1, math.floor(job.keep * 1000))
+  for index = 1, job.parts and 4 or 3 do
+    redis.call('PEXPIRE', key(KEYS_OF_JOB[index] .. id), keep_ms)
+  end
+end
+
+local function drop_keys(id)
+  for _, name in ipairs(KEYS_OF_JOB) do redis.call('DEL', key(name .. id)) end
+end
+
+-- What a job takes, about: its record and its events.
+local function bytes_of(id)
+  return redis.call('MEMORY', 'USAGE', job_key(id), 'SAMPLES', 0)
+    + (redis.call('MEMORY', 'USAGE', key('events:' .. id), 'SAMPLES', 0) or 0)
+end
+
+-- What is kept of ended jobs: each owner's number and bytes in one hash, and in a sorted set of each
+-- when what is to be forgotten, as 'jobs:bytes:id'; a batch with its parts is one of these. What
+-- has ended of open batches is in the totals, and in the batch. Jobs without an owner are those of ''.
+local KEPT = key('kept')
+
+local function ended_key(owner) return key('ended:' .. owner) end
+
+-- Returns whether the owner has just these.
+local function tally(owner, jobs, bytes)
+  redis.call('HINCRBY', KEPT, 'bytes:' .. owner, bytes)
+  local sum = redis.call('HINCRBY', KEPT, 'jobs:' .. owner, jobs)
+  if sum <= 0 then redis.call('HDEL', KEPT, 'jobs:' .. owner, 'bytes:' .. owner) end
+  return sum == jobs
+end
+
+-- Lets the sums outlive what they are about, should nobody be there to keep them right.
+local function prolong(owner, keep_s)
+  redis.call('EXPIRE', KEPT, LIST_KEPT_S + math.ceil(keep_s))
+  redis.call('EXPIRE', ended_key(owner), LIST_KEPT_S + math.ceil(keep_s))
+end
+
+-- Keeps a job that has ended, or a batch with its parts, for its time.
+local function keep(job, jobs, bytes)
+  local owner = job.owner or ''
+  forget_later(job, job.id)
+  redis.call('ZADD', ended_key(owner), seconds(now + job.keep), jobs .. ':' .. bytes .. ':' .. job.id)
+  if tally(owner, jobs, bytes) then prolong(owner, job.keep) end
+end
+
+-- Takes an ended job out of what is to be forgotten.
+local function stop_keeping(job)
+  local owner = job.owner or ''
+  local ended, finished = ended_key(owner), redis.call('HGET', job_key(job.id), 'finished')
+  local until_s = finished + job.keep
+  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', ended, until_s - 0.001, until_s + 0.001)) do
+    local jobs, bytes, id = string.match(entry, '^(%d+):(%d+):(.*)$')
+    if id == job.id then
+      redis.call('ZREM', ended, entry)
+      tally(owner, -jobs, -bytes)
+    end
+  end
+end
+
+-- Counts what an open batch keeps of its parts.
+local function count_kept(batch_id, jobs, bytes)
+  count('open_jobs', jobs)
+  count('open_bytes', bytes)
+  redis.call('HINCRBY', job_key(batch_id), 'kept_jobs', jobs)
+  redis.call('HINCRBY', job_key(batch_id), 'kept_bytes', bytes)
+end
+
+-- Returns number and bytes of what a batch keeps of its parts.
+local function kept_of(batch_id)
+  local sums = redis.call('HMGET', job_key(batch_id), 'kept_jobs', 'kept_bytes')
+  return tonumber(sums[1] or 0), tonumber(sums[2] or 0)
+end
+
+local function keep_batch(batch)
+  local jobs, bytes = kept_of(batch.id)
+  count('open_jobs', -jobs)
+  count('open_bytes', -bytes)
+  for _, id in ipairs(redis.call('LRANGE', key('parts:' .. batch.id), 0, -1)) do
+    forget_later(batch, id)
+  end
+  keep(batch, jobs + 1, bytes + bytes_of(batch.id))
+end
+
+-- Takes the jobs whose time is over out of the sums.
+local function sweep()
+  for _, field in ipairs(redis.call('HKEYS', KEPT)) do
+    local owner = string.match(field, '^jobs:(.*)$')
+    if owner then
+      local jobs, bytes = 0, 0
+      for _, entry in ipairs(redis.call('ZRANGEBYSCORE', ended_key(owner), '-inf', seconds(now),
+          'LIMIT', 0, 1000)) do
+        local of_jobs, of_bytes = string.match(entry, '^(%d+):(%d+):')
+        jobs, bytes = jobs + of_jobs, bytes + of_bytes
+        redis.call('ZREM', ended_key(owner), entry)
+      end
+      if jobs > 0 then tally(owner, -jobs, -bytes) end
+      if redis.call('EXISTS', ended_key(owner)) == 0 then
+        redis.call('HDEL', KEPT, 'jobs:' .. owner, 'bytes:' .. owner)
+      end
+      prolong(owner, 0)
+    end
+  end
+end
+
+-- Returns number and bytes of the ended jobs, and the owners who have most of each.
+local function read_kept()
+  local totals = redis.call('HMGET', key('totals'), 'open_jobs', 'open_bytes')
+  local sums = {jobs = tonumber(totals[1] or 0), bytes = tonumber(totals[2] or 0)}
+  local most, owners = {jobs = 0, bytes = 0}, {}
+  local fields = redis.call('HGETALL', KEPT)
+  for index = 1, #fields, 2 do
+    local what, owner = string.match(fields[index], '^(%a+):(.*)$')
+    local value = tonumber(fields[index + 1])
+    sums[what] = sums[what] + value
+    if value > most[what] then most[what], owners[what] = value, owner end
+  end
+  return sums, owners
+end
+
+-- Forgets the job, or batch, of an owner that is to be forgotten next. Returns how many jobs.
+local function forget_next(owner)
+  local entry = redis.call('ZPOPMIN', ended_key(owner))[1]
+  if not entry then return 0 end
+  local jobs, bytes, id = string.match(entry, '^(%d+):(%d+):(.*)$')
+  tally(owner, -jobs, -bytes)
+  for _, part in ipairs(redis.call('LRANGE', key('parts:' .. id), 0, -1)) do drop_keys(part) end
+  drop_keys(id)
+  return tonumber(jobs)
+end
+
+-- Forgets ended jobs early until they are within bounds. Returns nothing, or what they still are:
+-- where the ended parts of open batches fill the bounds.
+local function make_room(max_jobs, max_bytes)
+  while true do
+    local sums, owners = read_kept()
+    local what = sums.jobs > max_jobs and 'jobs' or sums.bytes > max_bytes and 'bytes'
+    if not what then return nil end
+    local dropped = owners[what] and forget_next(owners[what]) or 0
+    if dropped == 0 then return sums.jobs, sums.bytes end
+    count('forgotten', dropped)
+  end
+end
