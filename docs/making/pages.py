@@ -2,16 +2,19 @@
 and the README files of packages. A hook of mkdocs.
 """
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from gram_server.app import create_app
+from gram_server.cli import main
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig, Settings
 
@@ -21,6 +24,8 @@ READMES = {
     "reference/kernels.md": "kernels/README.md",
     "reference/kubernetes.md": "docker/kubernetes/gram-server/README.md",
 }
+
+PASSED_ON = ("train", "evaluate", "bench", "make-puzzles")
 
 Json = Mapping[str, Any]
 
@@ -36,14 +41,24 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead links that leave the folder to their pages; source files are named, not linked."""
+    if page.file.src_uri == "reference/commands.md":
+        markdown += "".join(option_pages())
     up = "../" * page.file.src_uri.count("/")
     for name, source in {**READMES, "index.md": "README.md"}.items():
         link = rf"\]\((?:\.\./)+{re.escape(source)}(#\w+)?\)"
         markdown = re.sub(link, f"]({up}{name})", markdown)
     markdown = re.sub(r"\]\((?:\.\./)+docs/", f"]({up}", markdown)
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def linked(match: re.Match[str]) -> str:
+        """Return a link that stays among the files of the site, and the words of any other."""
+        path = match[2].partition("#")[0]
+        place = posixpath.normpath(posixpath.join(folder, path))
+        return match[0] if files.get_file_from_path(place) else match[1]
+
     # What a README links to lies beside it, and not beside its page.
     away = r"(?!https?:|#)" if page.file.src_uri in READMES else r"(?:\.\./)+"
-    return re.sub(rf"\[([^\]]*)\]\({away}[^)]*\)", _unless_page, markdown)
+    return re.sub(rf"!?\[([^\]]*)\]\(({away}[^)]*)\)", linked, markdown)
 
 
 def openapi() -> Json:
@@ -69,9 +84,18 @@ def http_page(document: Json) -> str:
     return "\n".join(lines)
 
 
-def _unless_page(match: re.Match[str]) -> str:
-    """Return a link that stays among the pages as it is, and the words of any other."""
-    return match[0] if match[0].endswith(".md)") else match[1]
+def option_pages() -> Iterator[str]:
+    """Yield the help of the commands that read their options themselves, as they print it."""
+    for name in PASSED_ON:
+        text = _help_of(name)
+        yield f"\n## Options of gram-server {name}\n\n```text\n{text}```\n"
+        for part in re.findall(r"^ {4}([a-z]+)  ", text, re.MULTILINE):
+            if name == "bench":
+                yield f"\n### gram-server bench {part}\n\n```text\n{_help_of(name, part)}```\n"
+
+
+def _help_of(*words: str) -> str:
+    return CliRunner(env={"COLUMNS": "100"}).invoke(main, [*words, "--help"]).stdout
 
 
 def _operation(method: str, path: str, operation: Json) -> Iterator[str]:

@@ -63,6 +63,32 @@ def test_every_command_has_its_place(site: Path) -> None:
         assert {f"{program}-{name}" for name in group.commands} <= places
 
 
+def test_the_options_of_every_command_are_there(site: Path) -> None:
+    text = text_of(site / "reference/commands.html")
+    for command, option in (
+        ("train", "--resume"),
+        ("evaluate", "--paper-tables"),
+        ("make-puzzles", "--seeds"),
+        ("bench batching", "--num-slots"),
+        ("bench engine", "--batches"),
+        ("serve", "GRAM_SERVER_PORT"),
+    ):
+        assert f"gram-server {command}" in text
+        assert option in text
+
+
+def test_pictures_are_pictures_that_there_are(site: Path) -> None:
+    shown = {}
+    for page in site.rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        # Of a picture that leads nowhere only the words and the mark before them would be left.
+        assert not re.search(r"<p>!\w", html), page.name
+        for source in re.findall(r'<img[^>]+src="(?!data:)([^"]+)"', html):
+            shown[page.name, source] = (page.parent / source).is_file()
+    assert ("commands.html", "../pictures/terminal.svg") in shown
+    assert [place for place, is_there in shown.items() if not is_there] == []
+
+
 def test_no_page_asks_another_host_for_anything_but_a_link(site: Path) -> None:
     loaded = [
         (page.name, address)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, start_http_server
 
-from gram_server.metrics.gpu import GpuCollector, GpuReading
+from gram_server.metrics.gpu import Gauge, GpuCollector
 from tests.conftest import free_port
 from tests.operate.chart import of_kind, render
 from tests.operate.test_api_processes import GRID, address, process
@@ -60,7 +60,13 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("there is no prometheus on this machine: install it to run this test")
     folder = tmp_path_factory.mktemp("prometheus")
     registry = CollectorRegistry()
-    registry.register(GpuCollector(lambda: GpuReading(1 << 30, 1 << 34, 0.5)))
+    readings = {
+        "memory_used_bytes": 1 << 30,
+        "memory_total_bytes": 1 << 34,
+        "utilisation_ratio": 0.5,
+    }
+    gauges = [Gauge(name, "…", lambda value=value: value) for name, value in readings.items()]
+    registry.register(GpuCollector(gauges, error=RuntimeError))
     gpu, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     options = ("serve", "--port", "0", "--model", "sudoku-4x4", "--num-threads", "1")
     with process(*options) as lines:

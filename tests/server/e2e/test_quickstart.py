@@ -71,3 +71,20 @@ def test_gram_solves_without_a_server_where_one_is_installed() -> None:
     assert run.returncode == 0, run.stderr
     assert '"answer": "1234341221434321"' in run.stdout
     assert "starting the shipped models" in run.stderr
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_a_new_shell_has_what_the_page_uses_after_what_the_page_says(
+    page: str, tmp_path: Path
+) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    activate = ". .venv/bin/activate"
+    assert activate in text[: text.index("from gram_client import")]
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    wanted = "gram --version && python -c 'from gram_client import Client'"
+    for begin, is_there in ((activate, True), ("true", False)):
+        # As a new terminal has it: no environment of the tests.
+        shell = ["env", "-i", "PATH=/usr/bin:/bin", "bash", "--noprofile", "--norc", "-c"]
+        command = [*shell, f"{begin} && {wanted}"]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (run.returncode == 0) == is_there, run.stderr
