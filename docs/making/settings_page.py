@@ -55,8 +55,9 @@ def meanings(config: type) -> dict[str, str]:
     assert isinstance(declared, ast.ClassDef)
     found: dict[str, str] = {}
     for line, beneath in pairwise(declared.body):
-        is_field = isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
-        if is_field and isinstance(beneath, ast.Expr) and isinstance(beneath.value, ast.Constant):
+        if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name):
+            continue
+        if isinstance(beneath, ast.Expr) and isinstance(beneath.value, ast.Constant):
             found[line.target.id] = inspect.cleandoc(str(beneath.value.value)).replace("\n", " ")
     return found
 

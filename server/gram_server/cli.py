@@ -320,7 +320,7 @@ def key(name: str, scopes: tuple[str, ...], **limits: Any) -> None:
     """Make an API key: its entry for the file of --keys on stdout, the key itself on stderr."""
     token = secrets.token_urlsafe(32)
     digest = hashlib.sha256(token.encode()).hexdigest()
-    entry = {"name": name, "sha256": digest, "scopes": list(scopes)}
+    entry: dict[str, object] = {"name": name, "sha256": digest, "scopes": list(scopes)}
     entry |= {field: value for field, value in limits.items() if value is not None}
     _check_entry(entry)
     click.echo(json.dumps(entry))

@@ -25,7 +25,6 @@ EDGES: Mapping[str, tuple[object, ...]] = {
     "integer": (-1, 0, 1, 1 << 20),
     "number": (-1, -0.5, 0, 0.5, 1e6),
     "string": ("", "a b", "a", "::1"),
-    "array": ([], [""], [-1], [0], [5], [5, 10]),
     "boolean": (True, False),
 }
 

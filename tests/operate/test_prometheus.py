@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "memory_total_bytes": 1 << 34,
         "utilisation_ratio": 0.5,
     }
-    gauges = [Gauge(name, "…", lambda value=value: value) for name, value in readings.items()]
+    gauges = [Gauge(name, "…", partial(float, value)) for name, value in readings.items()]
     registry.register(GpuCollector(gauges, error=RuntimeError))
     gpu, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     options = ("serve", "--port", "0", "--model", "sudoku-4x4", "--num-threads", "1")
