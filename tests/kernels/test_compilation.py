@@ -6,8 +6,11 @@ one that spills registers runs slowly, so what each takes is read from its machi
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,18 +30,64 @@ MAX_STACK_BYTES = {"transition_kernel": 64, "conclusion_kernel": 24, "swiglu_ker
 def compiled() -> tuple[dict[str, Any], ...]:
     # Interpreted functions cannot be compiled, so this takes a process of its own.
     environment = {name: text for name, text in os.environ.items() if name != "TRITON_INTERPRET"}
-    lines = subprocess.run(
-        [sys.executable, ROOT / "kernels/bench/compilation.py"],
-        check=True,
-        stdout=subprocess.PIPE,
-        env=environment | {"TRITON_DEFAULT_FP_FUSION": "1"},
-        text=True,
-    ).stdout.splitlines()
-    return tuple(json.loads(line) for line in lines)
+    output = output_of(
+        [sys.executable, str(ROOT / "kernels/bench/compilation.py")],
+        environment | {"TRITON_DEFAULT_FP_FUSION": "1"},
+    )
+    return tuple(json.loads(line) for line in output.splitlines())
+
+
+def output_of(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return what a command prints; nothing that it started outlives this call."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=environment, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert process.returncode == 0
+    return output
+
+
+def test_a_compilation_that_is_given_up_leaves_no_process_behind(tmp_path: Path) -> None:
+    script = "import os, subprocess, sys\n" + (
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(tmp_path / 'pid')!r} + '.new', 'w').write(str(child.pid))\n"
+        f"os.rename({str(tmp_path / 'pid')!r} + '.new', {str(tmp_path / 'pid')!r})\n"
+        "child.wait()"
+    )
+
+    def give_up(signum: int, frame: object) -> None:
+        if (tmp_path / "pid").exists():
+            raise TimeoutError
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(TimeoutError):
+            output_of([sys.executable, "-c", script], os.environ)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(1000):
+        if not is_running(pid):
+            return
+        time.sleep(0.01)
+    pytest.fail("what it started goes on")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_kernel_fits_the_architecture_without_spilling(arch: int) -> None:
     kernels = [each for each in compiled() if each["arch"] == arch]

@@ -119,28 +119,25 @@ def test_a_recipe_or_budget_without_sense_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_prior_rollouts_learn_with_the_posterior_instead_of_being_left_behind() -> None:
-    """Charging only the last KL leaves prior rollouts at chance while the posterior is perfect."""
+def test_the_prior_learns_from_posterior_rows_alone() -> None:
+    """Charging only the last KL leaves prior rollouts behind while the posterior is perfect.
+
+    With it, 0.19 of these trajectories are valid; with the KL of every transition, 0.76.
+    """
     torch.set_num_threads(1)
     task = puzzles.task("nqueens-5")
-    pool = make_pool(task, "train")
-    source = PooledSource(task, pool)
+    source = PooledSource(task, make_pool(task, "train"))
     recipe = Recipe(
-        num_rows=32,
-        aim="nearest",
-        prior_share=0.5,
-        beta=0.07,
-        depths=(Depths(until=1.0, num_steps=4),),
+        num_rows=32, prior_share=0.0, beta=0.07, depths=(Depths(until=1.0, num_steps=4),)
     )
-    config = replace(preset("tiny", task), num_transitions=2)
-    run = Trainer(config, source, recipe, budget=Budget(updates=300), execution=Execution(), seed=0)
+    config = replace(preset("tiny", task), num_transitions=3)
+    run = Trainer(config, source, recipe, budget=Budget(updates=200), execution=Execution(), seed=0)
     examples = source.draw(40, 1.0, np.random.default_rng(3))
     chance = probe(run.ema.averaged, task, examples, width=4, depth=4).valid
     for progress in run.run():
         if progress == 0.75:
             run.tally.take()
-    figures = run.tally.take()
     learned = probe(run.ema.averaged, task, examples, width=4, depth=4).valid
     assert chance < 0.05
     assert learned > 0.5
-    assert figures["prior_solved"] > figures["posterior_solved"] - 0.4
+    assert run.tally.take()["posterior_solved"] > 0.95
