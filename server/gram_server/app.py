@@ -80,7 +80,11 @@ def _context(
         settings=settings,
         store=store,
         metrics=ServiceMetrics(version=__version__, latency_buckets_s=buckets_s),
-        fleet=Fleet(store, is_remote=settings.redis.store is not None),
+        fleet=Fleet(
+            store,
+            is_remote=settings.redis.store is not None,
+            patience_s=settings.queue.max_backlog_s,
+        ),
         why_dead=(lambda: None) if child is None else child.supervisor.why_hung,
         num_restarts=(lambda: 0) if child is None else lambda: child.supervisor.num_restarts,
         tracer=tracer or Tracer(),

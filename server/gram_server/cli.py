@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -327,7 +327,7 @@ def key(name: str, scopes: tuple[str, ...], **limits: Any) -> None:
     click.echo(f"the key, which is kept nowhere: {token}", err=True)
 
 
-def _check_entry(entry: dict[str, object]) -> None:
+def _check_entry(entry: Mapping[str, object]) -> None:
     """Refuse an entry that a server would."""
     from gram_server.api.keys import read_key
 

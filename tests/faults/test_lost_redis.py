@@ -148,6 +148,33 @@ async def test_a_redis_that_stalls_delays_and_loses_nothing(queue: Any, park: An
     await queue.clean()
 
 
+async def test_a_full_redis_makes_the_server_not_ready_and_says_so(
+    start_redis: Any, open_queue: Any, park: Any
+) -> None:
+    queue = await open_queue(start_redis().url)
+    park.worker(queue.url)
+    api = park.api(queue.url)
+    used = (await queue.redis.info("memory"))["used_memory"]
+    async with httpx.AsyncClient(base_url=api.url, timeout=20.0) as client:
+
+        async def is_ready() -> bool:
+            return bool((await client.get("/readyz")).status_code == 200)
+
+        async def is_not_ready() -> bool:
+            return not await is_ready()
+
+        await queue.redis.config_set("maxmemory", used - 1024)
+        await queue.until(is_not_ready)
+        problem = (await client.get("/readyz")).json()
+        assert (problem["code"], "Redis is full" in problem["detail"]) == ("not_ready", True)
+        assert (await client.post("/solve", content=EASY)).status_code == 503
+        assert (await client.get("/livez")).status_code == 200
+        await queue.redis.config_set("maxmemory", 0)
+        await queue.until(is_ready)
+        assert (await client.post("/solve", content=EASY)).status_code == 200
+    await queue.clean()
+
+
 async def test_a_full_redis_refuses_and_finishes_what_it_has(
     start_redis: Any, open_queue: Any, park: Any
 ) -> None:

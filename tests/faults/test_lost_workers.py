@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import httpx
 import pytest
 
 from gram_server.job import JobState
@@ -11,6 +12,7 @@ from gram_server.job import JobState
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
 LEASE_S = 1.5
+EASY = ".234341221434321"
 
 
 async def test_the_job_of_a_killed_worker_is_done_by_another_within_its_lease(
@@ -98,4 +100,39 @@ async def test_a_rolling_restart_at_load_loses_nothing(queue: Any, park: Any) ->
     records = await queue.ends(job_ids)
     assert {record.state for record in records} == {JobState.DONE}
     assert {record.job.attempt for record in records} == {0}
+    await queue.clean()
+
+
+async def test_nobody_waits_for_ever_where_no_worker_is_left(
+    queue: Any, park: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAM_SERVER_MAX_BACKLOG_S", "1.5")
+    worker = park.worker(queue.url, "--work-s", "0.05")
+    api = park.api(queue.url)
+    async with httpx.AsyncClient(base_url=api.url, timeout=60.0) as client:
+        assert (await client.post("/solve", content=EASY)).status_code == 200
+        worker.terminate()
+        worker.handle.wait(20.0)
+        stream = {"Accept": "text/event-stream"}
+        waited, streamed = await asyncio.gather(
+            client.post("/solve", content=EASY),
+            client.post("/solve", content=EASY, headers=stream),
+        )
+        assert (waited.status_code, waited.json()["code"]) == (503, "not_ready")
+        assert int(waited.headers["Retry-After"]) >= 1
+        last = streamed.text.strip().split("\n\n")[-1]
+        assert streamed.status_code == 503 or "event: error" in last
+        assert "not_ready" in last
+        # By now it is known, and said at once; work that nobody waits for is taken.
+        assert (await client.post("/solve", content=EASY)).status_code == 503
+        job = await client.post("/jobs", content=EASY)
+        assert job.status_code == 202
+        park.worker(queue.url, "--work-s", "0.05")
+        done = await client.get(f"/jobs/{job.json()['id']}?wait=30")
+        assert done.json()["state"] == "done"
+
+        async def is_served() -> bool:
+            return bool((await client.post("/solve", content=EASY)).status_code == 200)
+
+        await queue.until(is_served)
     await queue.clean()

@@ -5,6 +5,7 @@ Shared by every route that waits for a job.
 
 import json
 from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
 from dataclasses import replace
 
 from fastapi import Request
@@ -16,6 +17,7 @@ from gram_server.api.account import Result, open_account
 from gram_server.api.admission import Admitted
 from gram_server.api.context import Context
 from gram_server.api.disconnect import ClientLeft, run_while_connected
+from gram_server.api.ending import ending_of, follow
 from gram_server.api.errors import problem_of
 from gram_server.api.limits import charged
 from gram_server.api.request_id import request_id_of
@@ -34,6 +36,7 @@ async def respond(context: Context, request: Request, admission: Awaitable[Admit
     """
     try:
         admitted = _from(client_of(request.scope), await admission)
+        context.fleet.check_served(admitted.job.model)
         async with charged(context, request.scope, admitted.job.options.width):
             if wants_stream(request):
                 return await _stream(context, request, admitted)
@@ -63,9 +66,11 @@ async def _answer(context: Context, request: Request, admitted: Admitted) -> Res
 
 
 async def _finish(context: Context, admitted: Admitted, *, request_id: str) -> Response:
-    async with open_account(context, *admitted, request_id=request_id) as account:
-        record = await context.store.wait(admitted.job.id, timeout_s=None)
-        result = account.close(record)
+    async with (
+        open_account(context, *admitted, request_id=request_id) as account,
+        ending_of(context, admitted.job) as ending,
+    ):
+        result = account.close(await ending)
         timing = _server_timing(result, total_ms=account.duration_s * 1e3)
     content = json.dumps(result, separators=(",", ":"))
     return Response(content, 200, {"Server-Timing": timing}, "application/json")
@@ -84,12 +89,16 @@ async def _events(
 ) -> AsyncGenerator[bytes]:
     last = 0
     try:
-        async with open_account(context, *admitted, request_id=request_id) as account:
-            async for event in context.store.events(admitted.job.id):
+        async with (
+            open_account(context, *admitted, request_id=request_id) as account,
+            ending_of(context, admitted.job) as ending,
+            aclosing(follow(context, admitted.job, ending)) as events,
+        ):
+            async for event in events:
                 last = event.id
                 if not event.kind.is_final:
                     yield format_event(event.kind, event.data, number=event.id)
-            result = account.close(await context.store.get(admitted.job.id))
+            result = account.close(await ending)
         yield format_event(EventKind.DONE, result, number=last)
     except ServerError as error:
         if not last:

@@ -26,6 +26,7 @@ class Fleet:
         store: JobStore,
         *,
         is_remote: bool = False,
+        patience_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Know nothing yet.
@@ -34,13 +35,17 @@ class Fleet:
             store: where the reports are.
             is_remote: whether reading them takes time or may fail: then ``watch`` reads them now
                 and then, and nobody waits for it.
+            patience_s: how long who waits for an answer waits for a worker that could give it.
             clock: seconds that never go back.
         """
         self._store = store
         self._is_remote = is_remote
+        self._patience_s = patience_s
         self._clock = clock
         self._read_at_s = float("-inf")
         self._models: dict[str, ModelReport] = {}
+        # Since when no worker has a model.
+        self._missed_at_s: dict[str, float] = {}
         self.stats: QueueStats | None = None
         """What the queue held when the reports were read."""
         self.trouble: str | None = None
@@ -85,9 +90,33 @@ class Fleet:
             self.trouble = str(error)
         else:
             self.trouble = None
+            self._note_models()
         self._read_at_s = self._clock()
-        for worker in self.workers:
-            self._models.update({model.name: model for model in worker.models})
+
+    def _note_models(self) -> None:
+        served = {model.name: model for worker in self.workers for model in worker.models}
+        is_coming = any(worker.state is WorkerState.STARTING for worker in self.workers)
+        self._models.update(served)
+        for name in self._models:
+            if name in served or is_coming:
+                self._missed_at_s.pop(name, None)
+            else:
+                self._missed_at_s.setdefault(name, self._clock())
+
+    def check_served(self, model: str) -> None:
+        """Raise ``NotReady`` where nobody has been there for too long who could do the work.
+
+        A worker beside this process is started again, however long that takes.
+        """
+        missed_at_s = self._missed_at_s.get(model)
+        if not self._is_remote or self.trouble is not None or missed_at_s is None:
+            return
+        missed_s = self._clock() - missed_at_s
+        if missed_s > self._patience_s:
+            raise NotReady(
+                f"no worker with {model} has been connected for {missed_s:.0f} s",
+                retry_after_s=max(1, round(self._patience_s)),
+            )
 
     def find(self, name: str) -> ModelReport | None:
         """Return the model of that name, or None where no worker ever reported one."""

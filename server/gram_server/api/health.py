@@ -111,6 +111,8 @@ async def why_not_ready(context: Context) -> list[str]:
         reasons.append("draining")
     if context.fleet.trouble is not None:
         reasons.append(context.fleet.trouble)
+    elif (stats := context.fleet.stats) is not None and stats.refusal is not None:
+        reasons.append(stats.refusal)
     elif not context.fleet.workers:
         reasons.append("no worker is connected")
     elif not context.fleet.is_ready:

@@ -8,7 +8,7 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-BOUNDED = frozenset({"submit", "replay"})
+BOUNDED = frozenset({"submit", "replay", "probe"})
 """Scripts that a full memory stops. The others free more than they take, or let others do so."""
 SHARED = ("base", "keeping", "shared")
 """Put before every script, in this order."""

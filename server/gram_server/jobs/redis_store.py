@@ -37,6 +37,11 @@ from gram_server.jobs.store import ClassStats, Page, QueueStats, Ticket
 from gram_server.jobs.watches import Told, Watch, Watches
 from gram_server.settings import QueueConfig
 
+REFUSALS = {
+    "OOM": "Redis is full: it takes no new jobs (OOM)",
+    "READONLY": "Redis is a replica, which takes no jobs (READONLY)",
+}
+"""What the kinds of error mean with which Redis takes nothing new."""
 LOOK_S = 1.0
 """How often one who waits looks by itself."""
 LOOKS_PER_S = 500
@@ -212,6 +217,7 @@ class RedisStore:
         """Return what the queue holds now."""
         self._start()
         reply = await self._connection.run("stats")
+        kind = (await self._connection.run("probe")).decode()
         _, reserved, running, redelivered, dead, rate, classes, reports, *rest = reply
         counts, backlog, (finished_jobs, finished_bytes, forgotten_early) = rest
         return QueueStats(
@@ -231,6 +237,7 @@ class RedisStore:
             forgotten_early=forgotten_early,
             store_errors=dict(self._connection.num_errors),
             counts=load_counts(counts),
+            refusal=REFUSALS.get(kind, f"Redis takes nothing new: {kind}") if kind else None,
             workers=tuple(load_report(from_bytes(report)) for report in reports),
         )
 

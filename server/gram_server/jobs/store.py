@@ -58,6 +58,8 @@ class QueueStats:
     """Ended jobs that were forgotten before their time, as there were too many, ever."""
     store_errors: Mapping[str, int] = field(default_factory=dict)
     """Calls of this process to the store that failed, by kind."""
+    refusal: str | None = None
+    """Why the store takes no new jobs; None where it does."""
     workers: tuple[WorkerReport, ...] = field(default=())
     """Last report of every connected worker."""
 

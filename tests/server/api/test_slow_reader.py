@@ -1,0 +1,80 @@
+"""A stream that is read more slowly than its job is forgotten still ends with the whole answer."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gram_server.app import create_app
+from gram_server.errors import JobNotFound
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.store import Ticket
+from gram_server.settings import QueueConfig, Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_answer_waits_for_a_reader_longer_than_the_store_does(make_worker: Any) -> None:
+    settings = Settings(queue=QueueConfig(keep_finished_s=0.01))
+    store = MemoryStore(settings.queue)
+    app = create_app(settings, store=store)
+    worker = make_worker(store)
+    working = asyncio.create_task(worker.run())
+    parts: list[bytes] = []
+    goes_on = asyncio.Event()
+
+    async def send(message: Mapping[str, Any]) -> None:
+        parts.append(message.get("body", b""))
+        if len(parts) > 2:
+            await goes_on.wait()
+
+    async def forgotten(job_id: str) -> None:
+        while True:
+            # What is too old is dropped when somebody comes.
+            await store.known(Ticket(owner="", key="k", fingerprint="f"))
+            try:
+                await store.get(job_id)
+            except JobNotFound:
+                return
+            await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(30.0):
+        asking = asyncio.create_task(app(scope(), receiver(), send))
+        # What is waited for happens in another task.
+        while len(parts) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await forgotten(worker.jobs[0].id)
+        goes_on.set()
+        await asking
+    events = [part for part in b"".join(parts).decode().split("\n\n") if "event: " in part]
+    last = dict(line.split(": ", 1) for line in events[-1].splitlines())
+    assert last["event"] == "done"
+    assert json.loads(last["data"])["distinct"] == 3
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    await store.close()
+
+
+def scope() -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/solve",
+        "raw_path": b"/solve",
+        "query_string": b"width=3",
+        "root_path": "",
+        "headers": [(b"accept", b"text/event-stream"), (b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8000),
+    }
+
+
+def receiver() -> Any:
+    messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    messages.put_nowait({"type": "http.request", "body": b"." * 16, "more_body": False})
+    return messages.get
