@@ -49,7 +49,8 @@ def create_app(
 ) -> FastAPI:
     """Return the application.
 
-    Without a store it opens that of the settings, or keeps one in memory and runs a worker.
+    Without a store it opens that of the settings, or keeps one in memory, with a worker that is to
+    be started.
     """
     if store is None and settings.redis.store is not None:
         store = _open_redis(settings)
@@ -86,6 +87,7 @@ def _context(
             patience_s=settings.queue.max_backlog_s,
         ),
         why_dead=(lambda: None) if child is None else child.supervisor.why_hung,
+        why_not_started=(lambda: None) if child is None else child.supervisor.why_not_started,
         num_restarts=(lambda: 0) if child is None else lambda: child.supervisor.num_restarts,
         tracer=tracer or Tracer(),
     )
@@ -94,8 +96,6 @@ def _context(
 def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if child is not None:
-            await child.start()
         watching = asyncio.create_task(context.fleet.watch())
         try:
             yield

@@ -1,15 +1,15 @@
 """The worker process beside the API: its socket, its heartbeat file and its command line."""
 
 import asyncio
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from gram_server.errors import ServerError
 from gram_server.heartbeat import read_heartbeat
 from gram_server.jobs.link import LinkServer
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.private_folder import PrivateFolder
 from gram_server.settings import EngineConfig, Settings
 from gram_server.supervisor import Patience, Supervisor
 
@@ -22,20 +22,28 @@ class ChildWorker:
 
     def __init__(self, settings: Settings, store: MemoryStore) -> None:
         # Only this user may enter: whoever reaches the socket can read and answer every job.
-        self._folder = Path(tempfile.mkdtemp(prefix="gram-"))
-        socket, heartbeat = self._folder / "link.sock", self._folder / "heartbeat"
+        self._folder = PrivateFolder.open()
+        socket, heartbeat = self._folder.path / "link.sock", self._folder.path / "heartbeat"
         self._link = LinkServer(store, socket)
         self._stopping: asyncio.Task[None] | None = None
         self.supervisor = Supervisor(
             worker_command(settings, link=socket, heartbeat=heartbeat),
             read_beat=lambda: read_heartbeat(heartbeat),
-            patience=Patience(hang_s=settings.engine.hang_s, stop_s=STOP_S),
+            patience=Patience(
+                hang_s=settings.engine.hang_s,
+                stop_s=STOP_S,
+                max_failed_starts=settings.engine.max_failed_starts,
+            ),
         )
 
     async def start(self) -> None:
-        """Listen for the worker, then start it."""
+        """Listen for the worker, then start it; raise where it cannot run like this."""
         await self._link.start()
-        await self.supervisor.start()
+        try:
+            await self.supervisor.start()
+        except ServerError:
+            await self.stop()
+            raise
 
     def begin_stop(self) -> "asyncio.Task[None]":
         """Tell the worker to end, which takes a moment, and clean up."""
@@ -59,7 +67,7 @@ class ChildWorker:
 
     def clean_up(self) -> None:
         """Remove the socket and the heartbeat file."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
 
 def worker_command(settings: Settings, *, link: Path, heartbeat: Path) -> Sequence[str]:

@@ -6,18 +6,20 @@ JSON on standard output, talk on standard error; exit status 0, 1 for a failure,
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from gram_core.errors import CoreError
-from gram_server.errors import ConfigError, ServerError
+from gram_server.early_stop import stop_early
+from gram_server.errors import ConfigError, ServerError, StartRefused
 from gram_server.logs import set_up_logging
 from gram_server.setting_table import all_settings
 from gram_server.settings import LOG_LEVELS, PRECISIONS, Settings
@@ -30,7 +32,12 @@ OPENMP_SPINS = "3000"
 
 SETTINGS = {setting.name: setting for setting in all_settings()}
 
+LOGGING = "gram_server.is_logging"
+"""Whether a command has set up the log, in the context that its parts share."""
+
 Command = Callable[..., Any]
+
+logger = logging.getLogger("gram_server")
 
 
 class Group(click.Group):
@@ -47,10 +54,19 @@ def _one_sentence() -> Iterator[None]:
     """Let an error that somebody can mend end the command with a sentence and its status."""
     try:
         yield
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+    except (ConfigError, StartRefused) as error:
+        _fail(error, status=2)
     except (ServerError, CoreError) as error:
-        raise click.ClickException(str(error)) from error
+        _fail(error, status=1)
+
+
+def _fail(error: Exception, *, status: int) -> NoReturn:
+    """End with one line, which is JSON where the log is."""
+    if click.get_current_context().meta.get(LOGGING):
+        logger.error("%s", error)
+    else:
+        click.echo(f"Error: {error}", err=True)
+    sys.exit(status)
 
 
 def _print_config(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -80,6 +96,7 @@ def echo_settings(settings: Settings) -> None:
 )
 def main() -> None:
     """Solve puzzles with a generative recursive reasoning model."""
+    stop_early()
     # Read when torch is loaded. By default its threads spin so long for each other that a step
     # takes hundreds of times longer where other work has a processor; this many cost next to
     # nothing where none has.
@@ -366,6 +383,7 @@ def _settings(flags: dict[str, Any]) -> Settings:
     from gram_server.shown_settings import secret_texts
 
     set_up_logging(settings.log_level, hidden=secret_texts(settings))
+    click.get_current_context().meta[LOGGING] = True
     return settings
 
 

@@ -18,6 +18,8 @@ ServerError
     JobGone            it was there, and its record was dropped
     KeyConflict        an idempotency key came with another request
   ConfigError            the operator can fix it
+  StartRefused           a worker cannot run like this: the operator can fix it
+  StartFailed            it ended before it was ready
   NotReady               starting or draining: try again later
   StoreUnavailable       Redis cannot be reached or takes nothing: try again later
     StoreRefused         Redis refuses a call of ours, and will again
@@ -153,6 +155,18 @@ class ConfigError(ServerError):
         super().__init__(f"{field}={shown!r}: {reason}")
         self.field = field
         self.value = value
+
+
+class StartRefused(ServerError):
+    """A worker cannot run with these settings, or these files, on this machine."""
+
+    code = "start_refused"
+
+
+class StartFailed(ServerError):
+    """A worker ended before it was ready, for a reason that may pass."""
+
+    code = "start_failed"
 
 
 class NotReady(ServerError):

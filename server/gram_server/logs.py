@@ -7,15 +7,19 @@ never logged. Knows the logging module and nothing of the server.
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import TracebackType
 
 IDS = ("request_id", "job_id", "trace_id", "span_id", "client", "key")
 """Fields that say what a line is about, and on whose behalf: address, and name of the API key."""
 FACTS = ("method", "route", "status", "duration_ms")
 """Fields of the line about a request that has its answer."""
+
+logger = logging.getLogger(__name__)
 
 _bound: ContextVar[dict[str, str] | None] = ContextVar("bound", default=None)
 
@@ -69,6 +73,8 @@ def also_logged_with(**ids: str | None) -> None:
 def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
     """Send the log to standard error; the libraries speak only when something is wrong.
 
+    What ends a thread or the process is logged too, and so are warnings.
+
     Args:
         level: from which on lines are written.
         hidden: texts that are replaced wherever a line holds them.
@@ -78,6 +84,18 @@ def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in ("uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda ended: _log_uncaught(
+        ended.exc_type, ended.exc_value, ended.exc_traceback
+    )
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
+        logger.critical("%s: %s", kind.__name__, error, exc_info=(kind, error, traceback))
 
 
 def _known(ids: dict[str, str | None]) -> dict[str, str]:

@@ -49,6 +49,9 @@ class DrainingServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own = copy_context()
         self._drain_task: asyncio.Task[None] | None = None
+        self._watch_task: asyncio.Task[None] | None = None
+        self.failure: Exception | None = None
+        """Why it ended by itself."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, and say where."""
@@ -56,11 +59,29 @@ class DrainingServer(uvicorn.Server):
         # What is here now stays; looking through it again would hold up whoever asks just then.
         gc.collect()
         gc.freeze()
+        if self._child is not None and not await self._start(self._child):
+            return
         await super().startup(sockets)
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
             what = "metrics" if port == self._metrics_port else "listening"
             logger.info("%s on http://%s", what, authority(host, port))
+
+    async def _start(self, child: ChildWorker) -> bool:
+        """Start the worker; return whether to go on, which is not so where we were told to stop."""
+        await child.start()
+        if self._context.lifecycle.is_draining:
+            await child.stop()
+            self.should_exit = True
+            return False
+        self._watch_task = asyncio.create_task(self._watch(child))
+        return True
+
+    async def _watch(self, child: ChildWorker) -> None:
+        """End when no worker can be had."""
+        await child.supervisor.has_failed.wait()
+        self.failure = child.supervisor.failure
+        self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, end at the second."""
@@ -104,6 +125,8 @@ def serve(settings: Settings) -> None:
     )
     server.run([*sockets, *beside])
     tracer.close()
+    if server.failure is not None:
+        raise server.failure
     logger.info("stopped")
 
 

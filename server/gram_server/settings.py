@@ -170,9 +170,14 @@ class EngineConfig:
     hang_s: float = 30.0
     """Seconds without a tick, with trajectories live, after which a worker is killed."""
 
+    max_failed_starts: int = 3
+    """Workers beside an API process that may end before one was ever ready; then the server ends.
+    """
+
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""
         _require_positive(self, "hang_s")
+        _require_positive(self, "max_failed_starts")
         is_named = bool(self.worker_metrics_host)
         _require(is_named, "worker_metrics_host", self.worker_metrics_host, "is no address")
         _require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
@@ -205,7 +210,8 @@ class Settings:
             self.http.max_width <= self.queue.max_trajectories,
             "max_width",
             self.http.max_width,
-            f"must not be above max_trajectories ({self.queue.max_trajectories})",
+            f"must not be above max_trajectories ({self.queue.max_trajectories}): lower it with "
+            f"{ENV_PREFIX}MAX_WIDTH",
         )
 
     @classmethod

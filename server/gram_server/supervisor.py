@@ -1,6 +1,7 @@
 """Keeps one worker process running: starts it again when it dies, kills it when it hangs.
 
-Knows processes and heartbeats; not jobs, which the link gives back to the queue by itself.
+Gives up where no worker ever gets ready. Knows processes, heartbeats and what a worker says of its
+start; not jobs, which the link gives back to the queue by itself.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gram_server.errors import ServerError, StartFailed, StartRefused
 from gram_server.heartbeat import Beat
+from gram_server.start_report import Stage, read_start_report
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,8 @@ class Patience:
     """Without a tick while trajectories are live, before the worker is killed."""
     stop_s: float = 35.0
     """For a worker that was told to stop, before it is killed."""
+    check_s: float = 30.0
+    """For the first worker to say that its settings can work, before others hear of the server."""
     watch_s: float = 1.0
     """Between two looks at the heartbeat."""
     min_backoff_s: float = 0.1
@@ -30,6 +35,8 @@ class Patience:
     """Between the death of a worker and the next start: doubles while starts keep failing."""
     healthy_s: float = 30.0
     """A worker that lived this long starts again with the shortest backoff."""
+    max_failed_starts: int = 3
+    """Workers that may end before one is ever ready."""
 
 
 class Supervisor:
@@ -46,13 +53,39 @@ class Supervisor:
         self._read_beat = read_beat
         self._patience = patience or Patience()
         self._process: asyncio.subprocess.Process | None = None
+        self._listener: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._is_checked = asyncio.Event()
+        self._is_ready = False
+        self._was_ready = False
+        self._refusal: str | None = None
+        self._last_words = ""
+        self._why_failed = ""
+        self._num_failed_starts = 0
         self.num_restarts = 0
+        self.failure: ServerError | None = None
+        """Why no worker is started any more."""
+        self.has_failed = asyncio.Event()
 
     async def start(self) -> None:
-        """Start the worker, and keep it running until ``stop``."""
+        """Start the worker, and keep it running until ``stop``; return once it seems to work.
+
+        Raises:
+            StartRefused: it cannot run with these settings.
+        """
         await self._spawn()
         self._keeper = asyncio.create_task(self._keep())
+        checked = asyncio.create_task(self._is_checked.wait())
+        failed = asyncio.create_task(self.has_failed.wait())
+        await asyncio.wait(
+            (checked, failed, self._keeper),
+            timeout=self._patience.check_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        for task in (checked, failed):
+            task.cancel()
+        if self.failure is not None:
+            raise self.failure
 
     async def stop(self) -> None:
         """Tell the worker to finish and wait for it; kill it when it takes too long."""
@@ -85,11 +118,22 @@ class Supervisor:
             return None
         return f"the worker made no step for {beat.age_s:.0f} s with {beat.num_live} live"
 
+    def why_not_started(self) -> str | None:
+        """Say why the last start failed, until one succeeds."""
+        if not self._num_failed_starts:
+            return None
+        times = "once" if self._num_failed_starts == 1 else f"{self._num_failed_starts} times"
+        return f"the worker ended {times} before it was ready: {self._why_failed}"
+
     async def _keep(self) -> None:
         backoff_s = self._patience.min_backoff_s
         while True:
             started_s = time.monotonic()
             await self._watch()
+            self.failure = self._judge_start()
+            if self.failure is not None:
+                self.has_failed.set()
+                return
             if time.monotonic() - started_s > self._patience.healthy_s:
                 backoff_s = self._patience.min_backoff_s
             await asyncio.sleep(backoff_s)
@@ -97,19 +141,60 @@ class Supervisor:
             self.num_restarts += 1
             await self._spawn()
 
+    def _judge_start(self) -> ServerError | None:
+        """Count a worker that ended before it was ready; return why there is to be no other."""
+        if self._is_ready:
+            return None
+        self._num_failed_starts += 1
+        self._why_failed = self._last_words
+        if self._was_ready:
+            # There may be jobs, which would be lost with us: go on.
+            return None
+        if self._refusal is not None:
+            return StartRefused(self._refusal)
+        if self._num_failed_starts >= self._patience.max_failed_starts:
+            return StartFailed(str(self.why_not_started()))
+        return None
+
     async def _spawn(self) -> None:
         # A session of its own: a Ctrl-C in the terminal is for us to pass on, after draining.
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            *self._command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
-        logger.info("worker pid=%d started", self._process.pid)
+        self._is_ready, self._refusal, self._last_words = False, None, ""
+        self._listener = asyncio.create_task(self._listen(self._process))
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Take note of what the worker says of its start, until it ends."""
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            report = read_start_report(line)
+            if report is None:
+                continue
+            self._last_words = report.reason
+            match report.stage:
+                case Stage.CHECKED:
+                    logger.info("worker pid=%d started", process.pid)
+                    self._is_checked.set()
+                case Stage.READY:
+                    self._is_ready = self._was_ready = True
+                    self._num_failed_starts = 0
+                case Stage.REFUSED:
+                    self._refusal = report.reason
 
     async def _watch(self) -> None:
         """Return when the worker has died; kill it if it hangs."""
         assert self._process is not None
+        assert self._listener is not None
         pid, ended = self._process.pid, asyncio.ensure_future(self._process.wait())
         while not (await asyncio.wait((ended,), timeout=self._patience.watch_s))[0]:
             if reason := self.why_hung():
                 logger.error("worker pid=%d killed: %s", pid, reason)
                 self._process.kill()
-        logger.error("worker pid=%d ended with status %d", pid, ended.result())
+        await asyncio.wait((self._listener,), timeout=self._patience.watch_s)
+        self._last_words = self._last_words or f"status {ended.result()}"
+        if self._refusal is None:
+            logger.error("worker pid=%d ended with status %d", pid, ended.result())

@@ -26,9 +26,10 @@ from gram_server.jobs.store import QueueStats
 from gram_server.settings import EngineConfig, QueueConfig, Settings
 from gram_server.tracing import TraceContext, Tracer
 from gram_server.tracing.recording import RecordingTracer
+from gram_server.worker.choice import wanted_models
 from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import EngineLoop, Stop
-from gram_server.worker.loading import Lane, load_lane, throwaway_metrics, wanted_models
+from gram_server.worker.loading import Lane, load_lane, throwaway_metrics
 
 GRID = "1.34341221434321"
 MODEL = "sudoku-4x4"

@@ -1,17 +1,29 @@
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gram_server.errors import StartFailed, StartRefused
 from gram_server.heartbeat import Beat
 from gram_server.supervisor import Patience, Supervisor
 
 pytestmark = pytest.mark.anyio
 
-QUICK = Patience(hang_s=0.2, stop_s=0.5, watch_s=0.02, min_backoff_s=0.02, max_backoff_s=0.05)
+QUICK = Patience(
+    hang_s=0.2,
+    stop_s=0.5,
+    check_s=0.05,
+    watch_s=0.02,
+    min_backoff_s=0.02,
+    max_backoff_s=0.05,
+    max_failed_starts=100,
+)
 SLEEPER = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()} '); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
 
@@ -22,10 +34,19 @@ def anyio_backend() -> str:
 
 
 def supervise(
-    program: str, path: Path, read_beat: Callable[[], Beat | None] = lambda: None
+    program: str,
+    path: Path,
+    read_beat: Callable[[], Beat | None] = lambda: None,
+    **patience: Any,
 ) -> Supervisor:
     command = [sys.executable, "-c", program, str(path)]
-    return Supervisor(command, read_beat=read_beat, patience=QUICK)
+    return Supervisor(command, read_beat=read_beat, patience=replace(QUICK, **patience))
+
+
+def says(*stages: str, then: str, reason: str = "") -> str:
+    """Return a program that reports stages of its start, then does something else."""
+    lines = [json.dumps({"start": stage, "reason": reason}) for stage in stages]
+    return f"print({chr(10).join(lines)!r}, flush=True); {then}"
 
 
 def pids(path: Path) -> list[int]:
@@ -108,4 +129,68 @@ async def test_starts_that_keep_failing_come_slower(tmp_path: Path) -> None:
     supervisor = supervise("raise SystemExit(3)", tmp_path / "pids")
     await supervisor.start()
     await until(lambda: supervisor.num_restarts >= 3)
+    await supervisor.stop()
+
+
+async def test_a_worker_that_cannot_run_like_this_is_not_started_again(tmp_path: Path) -> None:
+    program = says("refused", then="raise SystemExit(2)", reason="there is no GPU")
+    supervisor = supervise(program, tmp_path / "pids", check_s=30.0)
+    with pytest.raises(StartRefused, match=r"^there is no GPU$"):
+        await supervisor.start()
+    assert supervisor.num_restarts == 0
+    await supervisor.stop()
+
+
+async def test_workers_that_are_never_ready_are_given_up(tmp_path: Path) -> None:
+    program = says("checked", "failed", then="raise SystemExit(1)", reason="no memory")
+    supervisor = supervise(program, tmp_path / "pids", max_failed_starts=3)
+    await supervisor.start()
+    await until(supervisor.has_failed.is_set)
+    assert isinstance(supervisor.failure, StartFailed)
+    assert str(supervisor.failure) == "the worker ended 3 times before it was ready: no memory"
+    assert supervisor.num_restarts == 2
+    await supervisor.stop()
+
+
+async def test_a_worker_killed_in_its_start_is_told_of_by_its_status(tmp_path: Path) -> None:
+    supervisor = supervise("import os; os.kill(os.getpid(), 9)", tmp_path / "pids", check_s=30.0)
+    starting = asyncio.create_task(supervisor.start())
+    await until(lambda: supervisor.why_not_started() is not None)
+    reason = supervisor.why_not_started()
+    assert reason is not None
+    assert reason.endswith("before it was ready: status -9")
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await supervisor.stop()
+
+
+UNSTEADY = """
+import os, sys, time
+with open(sys.argv[1], "a+") as file:
+    file.write(f"{os.getpid()} ")
+    file.seek(0)
+    count = len(file.read().split())
+stage = "ready" if count in (1, 6) else "failed"
+print('{"start": "%s", "reason": ""}' % stage, flush=True)
+time.sleep(60 if count == 6 else 0)
+"""
+"""Gets ready and ends, fails four times, and gets ready again."""
+
+
+async def test_once_a_worker_was_ready_its_jobs_wait_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "pids"
+    supervisor = supervise(UNSTEADY, path, max_failed_starts=2)
+    await supervisor.start()
+    await until(lambda: len(pids(path)) == 6)
+    await until(lambda: supervisor.why_not_started() is None)
+    assert supervisor.failure is None
+    await supervisor.stop()
+
+
+async def test_what_a_library_prints_is_no_report(tmp_path: Path) -> None:
+    noise = """print('hello'); print('[1]'); print('{"start": 3}'); """
+    program = noise + says("checked", then="import time; time.sleep(60)")
+    supervisor = supervise(program, tmp_path / "pids", check_s=60.0)
+    async with asyncio.timeout(30.0):
+        await supervisor.start()
     await supervisor.stop()

@@ -43,6 +43,8 @@ class Context:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     why_dead: Callable[[], str | None] = lambda: None
     """Says why the engine is dead: it has work and makes no progress. None while it is not."""
+    why_not_started: Callable[[], str | None] = lambda: None
+    """Says why the last start of the worker failed. None where it did not."""
     num_restarts: Callable[[], int] = lambda: 0
     """How often the worker was started again."""
     clock: Callable[[], float] = time.time

@@ -120,6 +120,8 @@ async def why_not_ready(context: Context) -> list[str]:
         reasons.append(f"the worker is {' and '.join(states)}")
     if reason := context.why_dead():
         reasons.append(reason)
+    if reason := context.why_not_started():
+        reasons.append(reason)
     context.lifecycle.was_ready = context.lifecycle.was_ready or not reasons
     return reasons
 

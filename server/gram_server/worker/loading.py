@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from gram_core import puzzles
-from gram_core.catalog import ModelInfo, find_model, shipped_models
+from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.step_weights import has_step_weights
 from gram_kernels.backend import has_triton
@@ -59,17 +58,6 @@ def resolve_device(name: str) -> str:
 def resolve_slots(config: EngineConfig) -> int:
     """Return for how many trajectories of a model a worker with these settings has slots."""
     return config.num_slots or NUM_SLOTS[resolve_device(config.device).partition(":")[0]]
-
-
-def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
-    """Return the named models, or every shipped one; raise when there is nothing to serve."""
-    infos = tuple(find_model(name) for name in names) if names else shipped_models()
-    if not infos:
-        raise ConfigError("models", names, "no model is shipped here: name a checkpoint")
-    for info in infos:
-        if sum(other.name == info.name for other in infos) > 1:
-            raise ConfigError("models", names, f"two models are named {info.name}")
-    return infos
 
 
 def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:

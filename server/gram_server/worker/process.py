@@ -25,7 +25,9 @@ from gram_server.jobs.store import WorkerStore
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
+from gram_server.start_report import Stage, StartReport
 from gram_server.tracing import Tracer
+from gram_server.worker.choice import wanted_models
 from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import EngineLoop, Stop
 from gram_server.worker.loading import (
@@ -34,10 +36,10 @@ from gram_server.worker.loading import (
     resolve_device,
     resolve_slots,
     throwaway_metrics,
-    wanted_models,
     warm_up,
 )
 from gram_server.worker.metrics_server import serve_metrics
+from gram_server.worker.start_errors import check_device, explained
 from gram_server.worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -105,6 +107,7 @@ class WorkerProcess:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._on_signal())
+        check_device(self._config.device)
         if self._config.worker_metrics_port is not None and not self._is_supervised:
             serve_metrics(
                 self._registry,
@@ -116,7 +119,10 @@ class WorkerProcess:
         if self._is_supervised:
             # Of the threads this one, and those that it starts.
             os.nice(ENGINE_NICENESS)
-        loop = self._load()
+        try:
+            loop = self._load()
+        except Exception as error:
+            raise explained(error, self._config.device) from error
         self._loaded.set_result(loop)
         loop.run(self._emit)
         store_thread.join()
@@ -131,6 +137,8 @@ class WorkerProcess:
             self._lanes = [
                 load_lane(info, self._config) for info in wanted_models(self._config.models)
             ]
+        if self._is_supervised:
+            StartReport(Stage.CHECKED).send()
         if (device := resolve_device(self._config.device)).startswith("cuda"):
             watch_gpu(self._registry, str(torch.cuda.get_device_properties(device).uuid))
         with self._phase("warm_up"):
@@ -174,6 +182,8 @@ class WorkerProcess:
             )
             for _ in range(self._num_signals):
                 self._desk.drain()
+            if self._is_supervised:
+                StartReport(Stage.READY).send()
             await self._desk.run()
         finally:
             await store.close()
@@ -183,10 +193,11 @@ class WorkerProcess:
         self._call_desk(lambda desk: desk.put(events))
 
     def _on_signal(self) -> None:
-        """Drain at the first signal, hurry at the second."""
+        """Drain at the first signal, hurry at the second; end at once while nothing is held."""
         self._num_signals += 1
-        if self._desk is None and self._num_signals > 1:
-            raise SystemExit(1)
+        if self._desk is None:
+            logger.info("stopped before it was ready")
+            raise SystemExit(0)
         self._call_desk(lambda desk: desk.drain())
 
     def _call_desk(self, call: Callable[[Desk], None]) -> None:

@@ -4,13 +4,20 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import time
 from pathlib import Path
 
+from gram_core.errors import CoreError
+from gram_server.errors import ConfigError, StartRefused
 from gram_server.jobs.link import LinkStore
 from gram_server.jobs.store import WorkerStore
 from gram_server.settings import Settings
+from gram_server.start_report import Stage, StartReport
 from gram_server.tracing import open_tracer
+from gram_server.worker.choice import wanted_models
+
+REFUSED_STATUS = 2
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +27,30 @@ def run_worker(settings: Settings, *, link: Path | None, heartbeat: Path | None)
 
     Args:
         settings: of which the parts of the engine, the queue and Redis are read.
-        link: Unix socket of the API process; None works for the store of the settings.
+        link: Unix socket of the API process, which is then told why; None works for the store of
+            the settings.
         heartbeat: file to keep a sign of life in.
     """
+    try:
+        _work(settings, link=link, heartbeat=heartbeat)
+    except (ConfigError, StartRefused) as error:
+        if link is None:
+            raise
+        # One line of it is enough, and that is the server's.
+        StartReport(Stage.REFUSED, str(error)).send()
+        sys.exit(REFUSED_STATUS)
+    except Exception as error:
+        if link is not None:
+            StartReport(Stage.FAILED, str(error) or type(error).__name__).send()
+        raise
+
+
+def _work(settings: Settings, *, link: Path | None, heartbeat: Path | None) -> None:
     started_s = time.perf_counter()
+    try:
+        wanted_models(settings.engine.models)
+    except CoreError as error:
+        raise StartRefused(str(error)) from error
     # Torch takes most of this phase; the API process never pays for it.
     from gram_server.worker.process import WorkerProcess
 

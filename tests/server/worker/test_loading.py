@@ -15,13 +15,13 @@ from gram_server.engine.torch_runner import TorchRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
+from gram_server.worker.choice import wanted_models
 from gram_server.worker.loading import (
     WARM_UP_WIDTH,
     Lane,
     load_lane,
     make_runner,
     resolve_slots,
-    wanted_models,
     warm_up,
 )
 

@@ -19,6 +19,7 @@ from gram_server.job import JobState, WorkerReport, WorkerState
 from gram_server.jobs.link import LinkServer
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig
+from gram_server.start_report import Stage, read_start_report
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +66,7 @@ async def _site(path: Path, model: Path, *flags: str) -> AsyncIterator[Site]:
         *(sys.executable, "-m", "gram_server.cli", "worker", "--link", str(path / "s")),
         *("--heartbeat", str(path / "beat"), "--model", str(model), "--device", "cpu"),
         *("--num-slots", "16", "--num-threads", "1", *flags),
+        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -170,10 +172,13 @@ def test_a_damaged_checkpoint_stops_the_start_with_one_sentence(tmp_path: Path) 
 
     async def scenario() -> None:
         async with _site(tmp_path, tmp_path / "model") as site:
-            assert await site.ended() == 1
+            assert await site.ended() == 2
+            assert site.process.stdout is not None
             assert site.process.stderr is not None
-            text = (await site.process.stderr.read()).decode()
-            assert "copy the model directory again" in text or "is not a" in text
-            assert "Traceback" not in text
+            report = read_start_report(await site.process.stdout.read())
+            assert report is not None
+            assert report.stage is Stage.REFUSED
+            assert "copy the model directory again" in report.reason
+            assert await site.process.stderr.read() == b""
 
     asyncio.run(scenario())
