@@ -171,8 +171,7 @@ class EngineConfig:
     """Seconds without a tick, with trajectories live, after which a worker is killed."""
 
     max_failed_starts: int = 3
-    """Workers beside an API process that may end before one was ever ready; then the server ends.
-    """
+    """Workers beside an API process that may end before one was ever ready; then it ends."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, by name."""

@@ -197,7 +197,8 @@ class WorkerProcess:
         self._num_signals += 1
         if self._desk is None:
             logger.info("stopped before it was ready")
-            raise SystemExit(0)
+            # An exception could be lost here: an import that is interrupted may swallow it.
+            os._exit(0)
         self._call_desk(lambda desk: desk.drain())
 
     def _call_desk(self, call: Callable[[Desk], None]) -> None:

@@ -149,8 +149,8 @@ def test_a_server_can_be_stopped_while_it_starts(
     process.send_signal(number)
     _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
-    assert "Traceback" not in errors
-    assert "Fatal" not in errors
+    assert "Traceback" not in errors, errors
+    assert "Fatal" not in errors, errors
     psutil.wait_procs(children, timeout=LIMIT_S)
     assert not any(child.is_running() for child in children)
 
@@ -170,8 +170,8 @@ def test_a_worker_can_be_stopped_before_it_is_ready(
     process.terminate()
     _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
-    assert "Traceback" not in errors
-    assert "Fatal" not in errors
+    assert "Traceback" not in errors, errors
+    assert "Fatal" not in errors, errors
 
 
 def test_the_first_process_of_a_container_can_be_stopped_at_once(
