@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from gram_server.job import Event, EventKind, Job, JobState, ModelReport, WorkerReport, WorkerState
@@ -20,15 +20,27 @@ from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import RedisConfig
 
 DEADLY_SEED = 13
-TASKS = ("sudoku-4x4",)
+TASK = "sudoku-4x4"
 
 
 class SleepingWorker:
     """Claims up to ``room`` jobs and sleeps ``work_s`` over each."""
 
-    def __init__(self, side: RedisWorker, *, name: str, room: int, work_s: float) -> None:
+    def __init__(
+        self, side: RedisWorker, *, name: str, models: Sequence[str], room: int, work_s: float
+    ) -> None:
         self._side = side
         self._name = name
+        self._models = [
+            ModelReport(
+                name=model.partition("@")[0],
+                task=TASK,
+                fingerprint=model.partition("@")[2] or "0123abcd",
+                depth=8,
+                num_parameters=1,
+            )
+            for model in models
+        ]
         self._room = room
         self._work_s = work_s
         self._held: dict[str, asyncio.Task[None]] = {}
@@ -56,7 +68,8 @@ class SleepingWorker:
             if not free:
                 await self._freed.wait()
                 continue
-            for job in await self._side.claim(max_jobs=free):
+            models = [name for model in self._models for name in (model.name, model.id)]
+            for job in await self._side.claim(max_jobs=free, models=models):
                 self._held[job.id] = asyncio.create_task(self._work(job))
 
     async def _work(self, job: Job) -> None:
@@ -86,10 +99,7 @@ class SleepingWorker:
                 task.cancel()
 
     async def _report(self) -> None:
-        models = tuple(
-            ModelReport(name=task, task=task, fingerprint="0123abcd", depth=8, num_parameters=1)
-            for task in TASKS
-        )
+        models = tuple(self._models)
         while True:
             report = WorkerReport(worker=self._name, state=WorkerState.READY, models=models)
             await self._side.report(report)
@@ -144,6 +154,7 @@ async def main() -> None:
     parser.add_argument("--store", required=True)
     parser.add_argument("--lease-s", type=float, default=2.0)
     parser.add_argument("--max-attempts", type=int, default=3)
+    parser.add_argument("--model", action="append", help="as name or name@fingerprint")
     parser.add_argument("--room", type=int, default=8)
     parser.add_argument("--work-s", type=float, default=0.2)
     parser.add_argument("--skew-s", type=float, default=0.0)
@@ -159,7 +170,13 @@ async def main() -> None:
         lease_s=arguments.lease_s,
         max_attempts=arguments.max_attempts,
     )
-    worker = SleepingWorker(side, name=name, room=arguments.room, work_s=arguments.work_s)
+    worker = SleepingWorker(
+        side,
+        name=name,
+        models=arguments.model or [TASK],
+        room=arguments.room,
+        work_s=arguments.work_s,
+    )
     await worker.run()
 
 

@@ -1,6 +1,7 @@
 """A Redis that restarts, forgets, is gone, stalls, drops its clients or is full."""
 
 import asyncio
+import signal
 import time
 from typing import Any
 
@@ -191,4 +192,27 @@ async def test_a_full_redis_refuses_and_finishes_what_it_has(
         await queue.submit()
     await queue.redis.config_set("maxmemory", 0)
     assert [end.state for end in await queue.ends([await queue.submit()])] == [JobState.DONE]
+    await queue.clean()
+
+
+@pytest.mark.faults
+async def test_a_redis_that_stands_still_for_longer_than_a_lease_costs_no_attempt(
+    start_redis: Any, open_queue: Any, park: Any
+) -> None:
+    server = start_redis()
+    queue = await open_queue(server.url)
+    for _ in range(3):
+        park.worker(queue.url, "--work-s", "6", "--room", "4", "--lease-s", "2")
+    job_ids = await queue.submit_many(12)
+
+    async def are_running() -> bool:
+        return bool(await queue.running() == 12)
+
+    await queue.until(are_running)
+    server.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(5.0)
+    server.process.send_signal(signal.SIGCONT)
+    records = await queue.ends(job_ids)
+    assert {(record.state, record.job.attempt) for record in records} == {(JobState.DONE, 0)}
+    assert (await queue.store.stats()).redelivered == 0
     await queue.clean()

@@ -110,3 +110,65 @@ async def test_a_full_worker_leaves_jobs_to_one_that_has_room(
     for job_id in job_ids:
         await client.delete(f"/jobs/{job_id}")
     await queue.clean()
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+async def test_workers_that_are_stopped_for_longer_than_their_lease_go_on(
+    queue: Any, park: Any, client: httpx.AsyncClient, num_workers: int
+) -> None:
+    workers = [await asyncio.to_thread(start_model, park, queue.url) for _ in range(num_workers)]
+    job_id = await submit(queue, client, "width=64&depth=1000&halt=never")
+
+    async def is_running() -> bool:
+        return (await queue.store.get(job_id)).state is JobState.RUNNING
+
+    await queue.until(is_running)
+    for pause_s in (2.1, 2.6, 4.0):
+        for worker in workers:
+            worker.pause()
+        await asyncio.sleep(pause_s)
+        for worker in workers:
+            worker.resume()
+        await asyncio.sleep(1.0)
+        assert [worker.handle.poll() for worker in workers] == [None] * num_workers
+    # They answer others beside it, and what they held is still held.
+    other = await submit(queue, client, "width=1&max_solutions=1")
+    [record] = await queue.ends([other])
+    assert record.state is JobState.DONE
+    await queue.until(is_running)
+    assert (await queue.store.get(job_id)).job.attempt == 0
+    await client.delete(f"/jobs/{job_id}")
+    await queue.clean()
+
+
+async def test_a_stopped_worker_whose_job_went_to_another_comes_back_as_good_as_before(
+    queue: Any, park: Any, client: httpx.AsyncClient
+) -> None:
+    workers = [await asyncio.to_thread(start_model, park, queue.url) for _ in range(2)]
+    job_id = await submit(queue, client, "width=64&depth=1000&halt=never")
+    name = f"{{gram}}:1:job:{job_id}"
+
+    async def holder() -> Any:
+        held_by = (await queue.redis.hget(name, "worker") or b"").decode()
+        return next((worker for worker in workers if f"-{worker.pid}-" in held_by), None)
+
+    async def is_held() -> bool:
+        return await holder() is not None
+
+    for attempt in range(1, 4):
+        await queue.until(is_held)
+        first = await holder()
+        first.pause()
+
+        async def is_with_another(first: Any = first) -> bool:
+            return await holder() not in (None, first)
+
+        await queue.until(is_with_another)
+        first.resume()
+        await asyncio.sleep(1.0)
+        assert [worker.handle.poll() for worker in workers] == [None, None]
+        assert (await queue.store.get(job_id)).job.attempt == attempt
+    others = [await submit(queue, client, "width=1&max_solutions=1") for _ in range(4)]
+    assert {record.state for record in await queue.ends(others)} == {JobState.DONE}
+    await client.delete(f"/jobs/{job_id}")
+    await queue.clean()

@@ -36,7 +36,7 @@ async def respond(context: Context, request: Request, admission: Awaitable[Admit
     """
     try:
         admitted = _from(client_of(request.scope), await admission)
-        context.fleet.check_served(admitted.job.model)
+        context.fleet.check_served(admitted.job)
         async with charged(context, request.scope, admitted.job.options.width):
             if wants_stream(request):
                 return await _stream(context, request, admitted)

@@ -1,21 +1,25 @@
 """What the API knows of its workers: their models, and whether one can take work.
 
 Reads the workers' reports from the store. Models stay known while a worker is started again, so
-that its jobs can wait for it.
+that its jobs can wait for it; where others work meanwhile, for a minute.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 
 from gram_core.puzzles import task
 from gram_server.errors import ModelUnknown, NotReady, StoreUnavailable
-from gram_server.job import ModelReport, WorkerReport, WorkerState
+from gram_server.job import Job, ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.store import JobStore, QueueStats
 
 MAX_AGE_S = 1.0
 MAX_WATCHED_AGE_S = 5.0
 """Age at which the reports are read again although they are watched: the watch has not begun."""
+
+KNOWN_S = 60.0
+"""How long a model stays known that no worker has any more, while others have some."""
 
 
 class Fleet:
@@ -43,9 +47,14 @@ class Fleet:
         self._patience_s = patience_s
         self._clock = clock
         self._read_at_s = float("-inf")
-        self._models: dict[str, ModelReport] = {}
-        # Since when no worker has a model.
+        self._loaded: dict[str, ModelReport] = {}
+        """What workers have now, by name@fingerprint."""
+        self._known: dict[str, ModelReport] = {}
+        """That, and before it what they had, by name@fingerprint."""
         self._missed_at_s: dict[str, float] = {}
+        """Since when no worker has a model, by name@fingerprint."""
+        self._models: dict[str, ModelReport] = {}
+        """What is known, by name."""
         self.stats: QueueStats | None = None
         """What the queue held when the reports were read."""
         self.trouble: str | None = None
@@ -58,7 +67,7 @@ class Fleet:
 
     @property
     def models(self) -> Sequence[ModelReport]:
-        """Every model that a worker has reported, by name."""
+        """Every model that a worker has, or is expected back with, by name."""
         return tuple(self._models.values())
 
     @property
@@ -90,31 +99,38 @@ class Fleet:
             self.trouble = str(error)
         else:
             self.trouble = None
-            self._note_models()
+            self._learn({model.id: model for worker in self.workers for model in worker.models})
         self._read_at_s = self._clock()
 
-    def _note_models(self) -> None:
-        served = {model.name: model for worker in self.workers for model in worker.models}
-        is_coming = any(worker.state is WorkerState.STARTING for worker in self.workers)
-        self._models.update(served)
-        for name in self._models:
-            if name in served or is_coming:
-                self._missed_at_s.pop(name, None)
-            else:
-                self._missed_at_s.setdefault(name, self._clock())
+    def _learn(self, loaded: dict[str, ModelReport]) -> None:
+        """Take note of what workers have, and forget what they have had no more for a while."""
+        now_s, self._loaded = self._clock(), loaded
+        had = {name: model for name, model in self._known.items() if name not in loaded}
+        if any(worker.state is WorkerState.STARTING for worker in self.workers):
+            self._missed_at_s.clear()
+        self._missed_at_s = {name: self._missed_at_s.get(name, now_s) for name in had}
+        if loaded:
+            until_s = now_s - max(KNOWN_S, self._patience_s)
+            had = {name: had[name] for name in had if self._missed_at_s[name] > until_s}
+        self._known = {**had, **loaded}
+        self._models = {model.name: model for model in self._known.values()}
 
-    def check_served(self, model: str) -> None:
+    def check_served(self, job: Job) -> None:
         """Raise ``NotReady`` where nobody has been there for too long who could do the work.
 
         A worker beside this process is started again, however long that takes.
         """
-        missed_at_s = self._missed_at_s.get(model)
-        if not self._is_remote or self.trouble is not None or missed_at_s is None:
+        if not self._is_remote or self.trouble is not None:
             return
-        missed_s = self._clock() - missed_at_s
+        missed_at_s = (
+            self._missed_at_s.get(name, math.inf)
+            for name, model in self._known.items()
+            if job.route in (name, model.name)
+        )
+        missed_s = self._clock() - max(missed_at_s, default=math.inf)
         if missed_s > self._patience_s:
             raise NotReady(
-                f"no worker with {model} has been connected for {missed_s:.0f} s",
+                f"no worker with {job.route} has been connected for {missed_s:.0f} s",
                 retry_after_s=max(1, round(self._patience_s)),
             )
 
@@ -174,22 +190,27 @@ class Fleet:
 
     def _default(self, task: str) -> ModelReport:
         solving = [model for model in self._models.values() if model.purpose == "solve"]
-        for model in solving:
-            if model.task == task:
-                return model
+        fitting = [model for model in solving if model.task == task]
+        if fitting:
+            return next((model for model in fitting if model.id in self._loaded), fitting[0])
         tasks = ", ".join(sorted({model.task for model in solving}))
         raise ModelUnknown(
             f"no model is loaded for {task}: there are models for {tasks}", field="puzzle"
         )
 
     def _named(self, wanted: str) -> ModelReport:
-        model = self._models.get(wanted.partition("@")[0])
-        if model is None or wanted not in (model.name, model.id):
+        model = self._known.get(wanted) if "@" in wanted else self._models.get(wanted)
+        if model is None or self._is_replaced(model):
             names = ", ".join(sorted(self._models))
             raise ModelUnknown(
                 f"no model {wanted[:80]!a} is loaded: there are {names}", field="model"
             )
         return model
+
+    def _is_replaced(self, model: ModelReport) -> bool:
+        """Whether workers have other weights of the name, and none these."""
+        names = {other.name for other in self._loaded.values()}
+        return model.id not in self._loaded and model.name in names
 
 
 def _is_of(model: ModelReport, puzzle: str, size: int | None) -> bool:

@@ -20,10 +20,12 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', seconds(now), 'L
   local job = read_job(id)
   if not job or job.state ~= 'running' then
     redis.call('ZREM', LEASES, id)
+  elseif spare(job) then
+    -- Its own too: the next who looks is another, and finds that somebody has just looked.
   elseif job.worker == ARGV[2] then
     own[#own + 1] = id
     own[#own + 1] = claim_of(job)
-  elseif not spare(job) then
+  else
     lose(job, tonumber(ARGV[3]))
     found = found + 1
   end
