@@ -10,9 +10,9 @@ import numpy as np
 from gram_core.puzzles import Tokens
 from gram_server.engine import Finished, FoundSolution
 from gram_server.errors import JobFailed
+from gram_server.search_process import Data
 from gram_server.worker.assignment import Assignment, ExactFindings
 from gram_server.worker.search_pool import SearchPool
-from gram_server.worker.search_process import Data
 
 _STREAM = 0x7468696E
 """Keeps the draws of thinning apart from other uses of the same seed."""

@@ -9,8 +9,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gram_server.search_process import Data
 from gram_server.worker.fair_queue import FairQueue
-from gram_server.worker.search_process import Data
 from gram_server.worker.searcher import Searcher, SearcherLost
 
 Lane = Literal["short", "long"]
@@ -26,6 +26,8 @@ MAX_WAITING = 1024
 """Searches that wait in a lane; of more, the last of the client with most is turned away."""
 MAX_WAIT_S = 300.0
 """How long a search without a deadline may take in all, the wait for its turn included."""
+MAX_LOST = 3
+"""Processes that may end during a search, one of each lane by chance."""
 DEADLINE_GRACE_S = 0.1
 """What a search may take past its deadline to hand over what it found."""
 
@@ -182,11 +184,11 @@ class SearchPool:
             search.reply.set_result(reply)
 
     def _try_again(self, search: _Search, error: SearcherLost) -> None:
-        """Let a search whose process ended begin again, once: the fault may be its own."""
+        """Let a search whose process ended begin again; in the end the fault may be its own."""
         search.num_lost += 1
         if search.reply.done():
             return
-        if search.num_lost > 1:
+        if search.num_lost >= MAX_LOST:
             search.reply.set_result({**search.ended("failed"), "why": str(error)})
         else:
             self._waiting[search.lane].push_first(search.client, search)

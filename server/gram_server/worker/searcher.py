@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from itertools import count
 
-from gram_server.worker.search_process import Data
+from gram_server.search_process import Data
 
 MAX_REPLY_BYTES = 64 << 20
 STOP_S = 1.0
@@ -45,7 +45,7 @@ class Searcher:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "gram_server.worker.search_process",
+                "gram_server.search_process",
                 stdin=PIPE,
                 stdout=PIPE,
                 limit=MAX_REPLY_BYTES,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from gram_core.puzzles import Tokens, family
-from gram_server.worker import search_process
+from gram_server import search_process
+from gram_server.search_process import Data
 from gram_server.worker.assignment import Assignment, ExactFindings
 from gram_server.worker.exact import find_exactly, needs_exact, without_time
 from gram_server.worker.search_pool import SearchPool
-from gram_server.worker.search_process import Data
 
 SOLVED = "1234341221434321"
 AMBIGUOUS = "12343412........"

@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
+from gram_server.search_process import Data
 from gram_server.worker import search_pool, searcher
 from gram_server.worker.search_pool import SearchDropped, SearchPool
-from gram_server.worker.search_process import Data
 
 LIMIT_S = 100.0
 
@@ -61,7 +61,7 @@ async def _until(condition: Callable[[], object]) -> None:
 
 def _processes() -> list[psutil.Process]:
     children = psutil.Process().children()
-    return [child for child in children if "gram_server.worker.search_process" in child.cmdline()]
+    return [child for child in children if "gram_server.search_process" in child.cmdline()]
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +74,7 @@ def test_searches_that_nobody_waits_for_stop_and_their_processes_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(searcher, "STOP_S", LIMIT_S)
+    monkeypatch.setattr(search_pool, "SHORT_CPU_S", 3600.0)
 
     async def scenario(pool: SearchPool) -> None:
         assert (await _ask(pool, TINY))["total"] == 288
@@ -269,6 +270,6 @@ def test_a_search_process_ends_with_its_worker_and_not_by_a_signal_meant_for_it(
 
 
 def test_the_search_process_loads_no_model_code() -> None:
-    code = "import sys, gram_server.worker.search_process; print('torch' in sys.modules)"
+    code = "import sys, gram_server.search_process; print('torch' in sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     assert output.stdout == b"False\n"

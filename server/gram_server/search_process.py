@@ -27,6 +27,9 @@ MAX_COUNTED = 10_000
 NICENESS = 12
 """How far a search steps back: further than the engine, which others wait for."""
 
+LOOK_S = 0.02
+"""How often a search that waits for the solver looks whether it has to stop."""
+
 Data = dict[str, Any]
 """A decoded JSON object."""
 
@@ -45,22 +48,32 @@ def main() -> None:
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Whatever a solver prints must not come between the replies.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _warm_up()
-    os.nice(NICENESS)
     inbox: SimpleQueue[_Work] = SimpleQueue()
-    arguments = (sys.stdin.buffer, inbox)
-    threading.Thread(target=_receive, args=arguments, name="requests", daemon=True).start()
+    is_warm = threading.Event()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    threading.Thread(target=_warm_up, args=(is_warm,), daemon=True).start()
+    # Of this thread alone, and those that it starts.
+    os.nice(NICENESS)
     _reply(replies, {"is_ready": True})
     while True:
         work = inbox.get()
-        _reply(
-            replies, {"number": work.request["number"], **answer(work.request, work.stop.is_set)}
-        )
+        reply = answer(work.request, work.stop.is_set, is_warm=is_warm)
+        _reply(replies, {"number": work.request["number"], **reply})
 
 
-def answer(request: Data, is_told: Callable[[], bool]) -> Data:
-    """Return the reply to a request, whatever becomes of it."""
+def answer(
+    request: Data, is_told: Callable[[], bool], *, is_warm: threading.Event | None = None
+) -> Data:
+    """Return the reply to a request, whatever becomes of it.
+
+    Args:
+        request: what to search for, and for how long at most.
+        is_told: says that nobody waits any more.
+        is_warm: set once the solver is imported, for searches that need it to wait for.
+    """
     try:
+        if is_warm is not None and not _can_begin(request, is_told, is_warm):
+            return {"ended": "time", "answers": [], "total": None}
         return thin(request) if request["kind"] == "thin" else search(request, is_told)
     except Exception:
         return {"ended": "failed", "answers": [], "total": None, "why": traceback.format_exc()}
@@ -128,10 +141,24 @@ def thin(request: Data) -> Data:
     return {"ended": "complete", "answers": answers, "total": None}
 
 
-def _warm_up() -> None:
-    """Import the solver, where there is one, before anybody waits for it."""
-    with suppress(ImportError):
-        import ortools.sat.python.cp_model  # noqa: F401
+def _can_begin(request: Data, is_told: Callable[[], bool], is_warm: threading.Event) -> bool:
+    """Wait for the solver where it is needed; say whether there is still reason to search."""
+    if request["kind"] == "thin" or isinstance(family(request["puzzle"]), Countable):
+        return True
+    until_s = time.monotonic() + request["max_time_s"]
+    while not is_warm.wait(LOOK_S):
+        if is_told() or time.monotonic() >= until_s:
+            return False
+    return True
+
+
+def _warm_up(is_warm: threading.Event) -> None:
+    """Import the solver, where there is one, which takes a second."""
+    try:
+        with suppress(ImportError):
+            import ortools.sat.python.cp_model  # noqa: F401
+    finally:
+        is_warm.set()
 
 
 def _receive(requests: BinaryIO, inbox: "SimpleQueue[_Work]") -> None:

@@ -1,0 +1,89 @@
+"""Exact searches as the interface lets them in: where they can be done, and for whom."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gram_server.api.access import client_of
+from gram_server.api.partial import partial_result
+from gram_server.job import JobRecord, JobState, ModelReport
+
+pytestmark = pytest.mark.anyio
+
+SUDOKU = {"puzzle": "sudoku", "grid": "1..............."}
+MAZE = {"puzzle": "maze", "grid": ["S..", "..G"]}
+
+
+async def _lose_solver(service: Any) -> None:
+    await service.client.get("/readyz")
+    report = service.worker.side.last_report
+    await service.worker.side.report(replace(report, has_solver=False))
+    await service.client.get("/readyz")
+
+
+@pytest.mark.parametrize("name", ["fallback", "count"])
+@pytest.mark.parametrize("path", ["/solve", "/jobs"])
+async def test_a_search_that_no_worker_can_do_is_refused(
+    service: Any, path: str, name: str
+) -> None:
+    await _lose_solver(service)
+    for body in (SUDOKU, {"instances": [MAZE, SUDOKU]})[: 1 if path == "/solve" else 2]:
+        response = await service.client.post(path, params={name: "exact"}, json=body)
+        problem = response.json()
+        assert (response.status_code, problem["code"]) == (422, "parameter_invalid")
+        assert problem["errors"][0]["field"] == name
+        assert "gram-server[exact]" in problem["detail"]
+        assert (await service.client.post(path, json=body)).status_code < 300
+
+
+async def test_mazes_are_searched_without_a_solver(service: Any) -> None:
+    await _lose_solver(service)
+    response = await service.client.post("/solve", params={"count": "exact"}, json=MAZE)
+    assert response.status_code == 200
+
+
+async def test_a_job_carries_the_address_of_its_client(service: Any) -> None:
+    await service.client.post("/solve", json=SUDOKU)
+    [solved] = service.worker.jobs
+    batch = (await service.client.post("/jobs", json={"instances": [SUDOKU, MAZE]})).json()
+    parts = (await service.store.get(batch["id"])).parts
+    assert [job.client for job in (solved, *(part.job for part in parts))] == ["127.0.0.1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "num_solutions", "told"),
+    [
+        ({}, 0, None),
+        ({"count": "exact"}, 1, "deadline"),
+        ({"fallback": "exact"}, 0, "deadline"),
+        ({"fallback": "exact"}, 1, None),
+    ],
+)
+async def test_an_answer_of_the_deadline_alone_says_that_no_search_was_done(
+    service: Any, options: dict[str, str], num_solutions: int, told: str | None
+) -> None:
+    await service.client.post("/solve", json=SUDOKU, params=options)
+    [job] = service.worker.jobs
+    solutions = ({"answer": "1234341221434321"},) * num_solutions
+    record = JobRecord(job=job, state=JobState.EXPIRED, solutions=solutions)
+    model = ModelReport(name="m", task=job.task, fingerprint="f", depth=16, num_parameters=7)
+    assert partial_result(record, model, now_s=job.submitted_s)["exact_search"] == told
+
+
+@pytest.mark.parametrize(
+    ("state", "address", "client"),
+    [
+        ({}, ("10.1.2.3", 77), "10.1.2.3"),
+        ({"key": "alice"}, ("10.1.2.3", 77), "alice"),
+        ({}, None, ""),
+    ],
+)
+async def test_a_client_is_the_holder_of_a_key_or_an_address(
+    state: dict[str, str], address: Any, client: str
+) -> None:
+    class Key:
+        name = state.get("key")
+
+    scope = {"type": "http", "client": address, "state": {"key": Key()} if state else {}}
+    assert client_of(scope) == client
