@@ -1,10 +1,13 @@
 """The noise against known answers and an independent implementation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from gram_kernels import philox
+from gram_kernels.supervision_step import native
 
 MASK = 0xFFFFFFFF
 
@@ -39,8 +42,8 @@ def plain_philox(counter: list[int], key: list[int]) -> list[int]:
 
 
 def test_integers_are_the_documented_function_of_seed_trajectory_step_and_element() -> None:
-    seeds = [0, 5, 2**40 + 3, -1]
-    trajectories, steps = [0, 1, 63, 7], [0, 2, 15, 9]
+    seeds = [0, 5, 2**40 + 3, -1, 7]
+    trajectories, steps = [0, 1, 63, 2**32 - 1, 2**40 + 5], [0, 2, 15, 2**31, 3 * 2**32 + 1]
     drawn = philox.integers(
         torch.tensor(seeds),
         torch.tensor(trajectories),
@@ -54,7 +57,7 @@ def test_integers_are_the_documented_function_of_seed_trajectory_step_and_elemen
         expected = [
             word
             for block in range(3)
-            for word in plain_philox([block, step, (1 << 24) | 2, trajectory], key)
+            for word in plain_philox([block, step & MASK, (1 << 24) | 2, trajectory & MASK], key)
         ]
         assert drawn[row].tolist() == expected[:10]
 
@@ -112,3 +115,20 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
         seeds[order], trajectories[order], steps[order], transition=1, stream=0, count=33
     )
     assert torch.equal(together[order], shuffled)
+
+
+def test_trajectory_and_step_count_modulo_32_bits_in_every_implementation() -> None:
+    """Keys up to 2**40, as tests of the kernels draw them."""
+    seed = torch.tensor([3])
+    named: Any = {"transition": 0, "stream": philox.LATENT_STREAM, "count": 12}
+
+    def draw(trajectory: int, step: int, backend: Any) -> torch.Tensor:
+        keys = (torch.tensor([trajectory]), torch.tensor([step]))
+        return philox.normals(seed, *keys, **named, backend=backend)
+
+    wide, narrow = (2**40 + 5, 2**35 + 1), (5, 1)
+    assert torch.equal(draw(*wide, "reference"), draw(*narrow, "reference"))
+    assert not torch.equal(draw(*narrow, "reference"), draw(6, 1, "reference"))
+    if not native.refusal():
+        drawn = native.latents(seed, torch.tensor([2**40 + 5]), 12)
+        torch.testing.assert_close(drawn, draw(5, 0, "reference"), atol=2e-6, rtol=2e-6)

@@ -8,8 +8,8 @@ import torch
 from gram_kernels import philox
 
 SEEDS = [0, 5, 2**40 + 3, -1, 2**63 - 1, -(2**63)]
-TRAJECTORIES = [0, 1, 63, 7, 2**20, 4095]
-STEPS = [0, 2, 15, 9, 1023, 1]
+TRAJECTORIES = [0, 1, 63, 7, 2**40 + 5, 2**32 - 1]
+STEPS = [0, 2, 15, 2**31, 1023, 2**35 + 1]
 
 
 def keys(device: str) -> tuple[torch.Tensor, ...]:

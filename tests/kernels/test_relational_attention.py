@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gram_kernels.relational_attention import HeadTables, reference, relational_attention
-from gram_kernels.relational_attention.tables import EDGE_GROUP
+from gram_kernels.relational_attention.tables import EDGE_GROUP, MAX_TOKENS
 
 Guard = Callable[[Tensor], Tensor]
 Close = Callable[[Tensor, Tensor], None]
@@ -80,3 +80,13 @@ def test_a_trajectory_does_not_depend_on_its_neighbours(device: str, rng: torch.
     whole = relational_attention(qkv, tables, backend="triton")
     alone = relational_attention(qkv[4:5], tables, backend="triton")
     assert torch.equal(whole[4:5], alone)
+
+
+def test_a_sequence_that_is_too_long_for_the_kernel_goes_to_the_reference(
+    device: str, rng: torch.Generator
+) -> None:
+    tables = random_tables(MAX_TOKENS + 1, 2, 8, rng)
+    qkv = torch.randn(1, MAX_TOKENS + 1, 3, 2, 8, generator=rng)
+    expected = reference.relational_attention(qkv, tables)
+    mixed = relational_attention(qkv.to(device), tables.to(device), backend="triton").cpu()
+    torch.testing.assert_close(mixed, expected, atol=1e-5, rtol=1e-5)

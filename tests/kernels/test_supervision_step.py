@@ -77,7 +77,7 @@ def random_rows(model: Gram, task: puzzles.Task, guard: Guard) -> StepRows:
     givens = np.stack([each.tokens for each in encoded]).astype(np.int32)
     graphs = [each.adjacency for each in encoded if each.adjacency is not None]
     shape = (NUM_ROWS, task.length, config.dim)
-    keys = [[2**40 + 5, -3, 2**63 - 1, 0], [0, 5, 2**20, 1], [0, 2, 77, 15]]
+    keys = [[2**40 + 5, -3, 2**63 - 1, 0], [0, 5, 2**40 + 7, 1], [0, 2, 77, 2**33 + 15]]
     rows = StepRows(
         high=torch.randn(shape),
         low=torch.randn(shape),

@@ -58,7 +58,8 @@ def integers(
     """Return ``count`` random 32-bit integers per row as int64, shape (rows, count).
 
     Element e is lane ``e % 4`` of the block whose counter is (e // 4, step, transition and stream,
-    trajectory) under the key (low and high word of the seed).
+    trajectory) under the key (low and high word of the seed). Trajectory and step are taken modulo
+    2^32, here as in the kernel and in native code.
 
     Args:
         seed: (rows,) int64, all 64 bits used.
@@ -72,7 +73,7 @@ def integers(
     block = torch.arange(num_blocks, device=seed.device)  # (blocks,)
     purpose = torch.full_like(seed, purpose_word(transition, stream))
     words = philox(
-        (block[None], step[:, None], purpose[:, None], trajectory[:, None]),
+        (block[None], (step & _LOW)[:, None], purpose[:, None], (trajectory & _LOW)[:, None]),
         ((seed & _LOW)[:, None], ((seed >> 32) & _LOW)[:, None]),
     )  # (4, rows, blocks)
     return words.permute(1, 2, 0).reshape(len(seed), num_blocks * LANES)[:, :count]

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from gram_kernels.backend import Backend, use_triton
 from gram_kernels.relational_attention import reference
-from gram_kernels.relational_attention.tables import HeadTables
+from gram_kernels.relational_attention.tables import MAX_TOKENS, HeadTables
 
 __all__ = ["HeadTables", "relational_attention"]
 
@@ -14,7 +14,7 @@ def relational_attention(
 ) -> Tensor:
     """Return (batch, tokens, heads * head_dim) of qkv; see ``reference``."""
     implementation = reference.relational_attention
-    if use_triton(qkv, backend):
+    if qkv.shape[1] <= MAX_TOKENS and use_triton(qkv, backend):
         from gram_kernels.relational_attention.kernel import (
             relational_attention as implementation,
         )

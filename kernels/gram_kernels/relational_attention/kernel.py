@@ -9,9 +9,8 @@ import triton.language as tl
 from torch import Tensor
 
 from gram_kernels.launch import OPTIONS, padded
-from gram_kernels.relational_attention.tables import HeadTables
+from gram_kernels.relational_attention.tables import MAX_TOKENS, HeadTables
 
-MAX_TOKENS = 128
 QUERIES = 32
 """Rows of scores at once: more do not fit the registers beside keys and values of 128 tokens."""
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+MAX_TOKENS = 128
+"""Longer sequences do not fit the kernel: a head's whole scores are on chip at once."""
 EDGE_GROUP = -1
 """Group of every cell in a head that follows the instance's own graph."""
 NEAR_GROUP = -2

@@ -159,7 +159,8 @@ def _read(
     value = torch.sigmoid(value)
     is_finite = logits.isfinite().flatten(1).all(dim=1) & halt.isfinite() & value.isfinite()
     judged = verify(answers, givens, units, adjacency=adjacency, backend=backend)
-    facts = torch.empty(len(high), NUM_FACTS + answers.shape[1], dtype=torch.int32).to(high.device)
+    shape = (len(high), NUM_FACTS + answers.shape[1])
+    facts = torch.empty(shape, dtype=torch.int32, device=high.device)
     facts[:, 0] = judged.is_valid
     facts[:, 1] = halt > 0
     facts[:, 2] = is_finite

@@ -27,7 +27,7 @@ from gram_server.engine.slots import Arrangement, Placement
 from gram_server.engine.torch_runner import TorchRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
-from gram_server.worker.loading import make_runner, resolve_device
+from gram_server.worker.loading import make_runner, resolve_device, use_device
 
 Json = dict[str, object]
 NUM_JOBS = 5
@@ -57,6 +57,7 @@ def measure_engine(plan: EnginePlan) -> Json:
     if plan.num_threads is not None:
         torch.set_num_threads(plan.num_threads)
     device = resolve_device(plan.device)
+    use_device(device)
     loaded = load_model(find_model(plan.model), device)
     return {
         "environment": {

@@ -5,9 +5,11 @@ host waits in ``read`` only, while the next step is under way. On a CPU a step i
 native code, for the live rows alone.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels.slots import admit, compact
-from gram_kernels.supervision_step import NUM_FACTS, StepBackend, StepRows, bind, can_fuse
+from gram_kernels.supervision_step import NUM_FACTS, Step, StepBackend, StepRows, bind, can_fuse
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import Arrangement
 from gram_server.engine.staging import Staging
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 WARM_UP_CALLS = 2
 """Calls before a capture: the first ones compile kernels and set up libraries."""
+
+logger = logging.getLogger(__name__)
 
 
 class Flight(NamedTuple):
@@ -70,6 +74,7 @@ class FusedRunner:
         self.num_slots = num_slots
         self.num_spares = num_slots if num_spares is None else num_spares
         self.capture_s: dict[int, float] = {}
+        self._name = loaded.info.id
         model, task = loaded.model, loaded.task
         self._device = model.z0_high.device
         self.runs_ahead = self._device.type == "cuda"
@@ -118,18 +123,20 @@ class FusedRunner:
 
     def _prepared(self, num_rows: int) -> Callable[[], None]:
         """Return a call that advances the first rows: the replay of a graph on CUDA."""
-        if not self._captures:
-            return lambda: self._step(num_rows)
-        side = torch.cuda.Stream(self._device)
-        side.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP_CALLS):
-                self._step(num_rows)
-        torch.cuda.current_stream(self._device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._step(num_rows)
-        return graph.replay
+        if self._captures:
+            # No row is live for the calls before a capture, which may come in the middle of work.
+            self._rows.num_live.zero_()
+            try:
+                return captured(self._step, num_rows, self._device)
+            except RuntimeError as error:
+                self._captures = False
+                logger.warning(
+                    "model %s: a step cannot be captured as a graph, so its kernels are started "
+                    "one by one, which is slower: %s",
+                    self._name,
+                    error,
+                )
+        return partial(self._step, num_rows)
 
     @torch.inference_mode()
     def arrange(self, arrangement: Arrangement) -> None:
@@ -185,6 +192,20 @@ class FusedRunner:
             num_rows=flight.num_rows,
             duration_s=time.perf_counter() - started_s,
         )
+
+
+def captured(step: Step, num_rows: int, device: torch.device) -> Callable[[], None]:
+    """Return the replay of a graph that holds one step."""
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP_CALLS):
+            step(num_rows)
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(num_rows)
+    return graph.replay
 
 
 def buckets(num_slots: int) -> list[int]:

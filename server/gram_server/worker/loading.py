@@ -55,6 +55,13 @@ def resolve_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def use_device(name: str) -> None:
+    """Make a numbered GPU the current one: Triton launches there, wherever the tensors are."""
+    device = torch.device(resolve_device(name))
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+
+
 def resolve_slots(config: EngineConfig) -> int:
     """Return for how many trajectories of a model a worker with these settings has slots."""
     return config.num_slots or NUM_SLOTS[resolve_device(config.device).partition(":")[0]]

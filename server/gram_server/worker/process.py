@@ -36,6 +36,7 @@ from gram_server.worker.loading import (
     resolve_device,
     resolve_slots,
     throwaway_metrics,
+    use_device,
     warm_up,
 )
 from gram_server.worker.metrics_server import serve_metrics
@@ -133,6 +134,7 @@ class WorkerProcess:
         """Bring up every model, and leave the garbage collector little to look at."""
         if self._config.num_threads is not None:
             torch.set_num_threads(self._config.num_threads)
+        use_device(self._config.device)
         with self._phase("load"):
             self._lanes = [
                 load_lane(info, self._config) for info in wanted_models(self._config.models)

@@ -4,6 +4,7 @@ Off a GPU it runs the reference ops or native code, so what is tested is all aro
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model
@@ -18,11 +20,12 @@ from gram_core.puzzles.base import BLANK
 from gram_core.views import view
 from gram_kernels.supervision_step import StepBackend
 from gram_kernels.supervision_step.native import refusal
-from gram_server.engine import EngineJob, Trajectory
+from gram_server.engine import Engine, EngineJob, Finished, Trajectory
 from gram_server.engine.fused_runner import FusedRunner, buckets
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import Arrangement, Slots
 from gram_server.engine.torch_runner import TorchRunner
+from gram_server.metrics.engine import EngineMetrics
 
 MakeModel = Callable[[str], LoadedModel]
 NUM_SLOTS = 5
@@ -156,3 +159,88 @@ def test_buckets_rise_to_the_number_of_slots(num_slots: int) -> None:
     assert sizes[0] == 1
     assert sizes[-1] == num_slots
     assert all(high <= 2 * low for low, high in pairwise(sizes))
+
+
+def _capturing(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, capture: Any) -> FusedRunner:
+    """Return a runner that prepares its calls as on a GPU, by another way of capturing."""
+    monkeypatch.setattr("gram_server.engine.fused_runner.captured", capture)
+    runner = FusedRunner(loaded, num_slots=NUM_SLOTS, num_spares=0, backend="reference")
+    runner._captures = True
+    return runner
+
+
+def _warmed(step: Any, num_rows: int, device: torch.device) -> Callable[[], None]:
+    """Run the calls that come before a capture."""
+    for _ in range(2):
+        step(num_rows)
+    return partial(step, num_rows)
+
+
+@pytest.mark.parametrize("task", ["sudoku-4x4", "graph-coloring-5"])
+def test_a_bucket_that_is_prepared_in_the_middle_of_work_moves_no_row(
+    task: str, guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The late runner prepares its call of four rows when two are under way."""
+    loaded = guessing_model(task)
+    late, early = (_capturing(loaded, monkeypatch, _warmed) for _ in range(2))
+    early.warm_up()
+    slots = Slots(num_slots=NUM_SLOTS, num_spares=0)
+    reports: list[list[StepReport]] = [[], []]
+    for tick, num_new in enumerate((2, 0, 2, 0, 1, 0)):
+        chosen = job(task, tick)
+        new = [Trajectory(job=chosen, index=i, view=chosen.view(i)) for i in range(num_new)]
+        arrangement = slots.fill(new)
+        for runner, told in zip((late, early), reports, strict=True):
+            told.append(report_of(runner, arrangement, slots.num_live))
+    for made, expected in zip(*reports, strict=True):
+        assert np.array_equal(made.answers, expected.answers)
+        assert made.value == expected.value
+    assert late._rows.keys[2].tolist() == early._rows.keys[2].tolist() == [6, 6, 4, 4, 2]
+
+
+@pytest.mark.parametrize("prepares_early", [True, False])
+def test_an_engine_takes_the_same_steps_with_and_without_lag(
+    prepares_early: bool, guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = guessing_model("sudoku-4x4")
+    monkeypatch.setattr("gram_server.engine.fused_runner.captured", _warmed)
+    results = []
+    for lag in (0, 1):
+        runner = FusedRunner(loaded, num_slots=NUM_SLOTS, backend="reference", lag=lag)
+        runner._captures = True
+        if prepares_early:
+            runner.warm_up()
+        engine = Engine(runner, metrics=EngineMetrics(CollectorRegistry()).of("test"))
+        ends: dict[str, Any] = {}
+        for tick in range(400):
+            if tick < 3:
+                engine.submit(replace(job("sudoku-4x4", tick), width=1 + 3 * tick), float(tick))
+            for event in engine.tick(float(tick)):
+                if isinstance(event, Finished):
+                    found = [(s.tokens.tolist(), s.trajectory, s.step) for s in event.solutions]
+                    ends[event.job_id] = (found, event.valid_trajectories)
+        assert len(ends) == 3
+        results.append(ends)
+    assert results[0] == results[1]
+    assert any(found for found, _ in results[0].values())
+
+
+def test_a_step_that_cannot_be_captured_runs_op_by_op_and_says_so_once(
+    guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(step: Any, num_rows: int, device: torch.device) -> Callable[[], None]:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    loaded = guessing_model("sudoku-4x4")
+    runner = _capturing(loaded, monkeypatch, refuse)
+    runner.warm_up()
+    plain = FusedRunner(loaded, num_slots=NUM_SLOTS, num_spares=0, backend="reference")
+    chosen = job("sudoku-4x4", 1)
+    slots = Slots(num_slots=NUM_SLOTS, num_spares=0)
+    arrangement = slots.fill([Trajectory(job=chosen, index=0, view=None)])
+    for _ in range(3):
+        made, expected = report_of(runner, arrangement, 1), report_of(plain, arrangement, 1)
+        assert np.array_equal(made.answers, expected.answers)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert loaded.info.id in warning
+    assert "not permitted when stream is capturing" in warning

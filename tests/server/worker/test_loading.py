@@ -24,6 +24,7 @@ from gram_server.worker.loading import (
     resolve_slots,
     warm_up,
 )
+from gram_server.worker.process import WorkerProcess
 
 
 def test_models_are_found_by_path(guessing_model: Any) -> None:
@@ -123,3 +124,29 @@ def test_bf16_is_refused_where_no_native_code_runs(
     monkeypatch.setattr("gram_server.worker.loading.refusal", lambda: "no C compiler is installed")
     with pytest.raises(ConfigError, match="precision='bf16'"):
         load_lane(guessing_model("sudoku-4x4").info, EngineConfig(device="cpu", precision="bf16"))
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"), [("cuda:1", [torch.device("cuda:1")]), ("cuda", []), ("cpu", [])]
+)
+def test_a_worker_makes_its_gpu_the_current_one_before_it_loads_a_model(
+    name: str, chosen: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels are launched on the current GPU, wherever their data are."""
+    calls: list[object] = []
+    monkeypatch.setattr("torch.cuda.set_device", calls.append)
+
+    def load(info: object, config: object) -> None:
+        calls.append("load")
+        raise RuntimeError("loaded")
+
+    monkeypatch.setattr("gram_server.worker.process.load_lane", load)
+    worker = WorkerProcess(
+        EngineConfig(device=name, models=("sudoku-4x4",)),
+        open_store=lambda: pytest.fail("no store is needed"),
+        name="w",
+        heartbeat=None,
+    )
+    with pytest.raises(RuntimeError, match="loaded"):
+        worker._load()
+    assert calls == [*chosen, "load"]
