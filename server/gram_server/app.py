@@ -20,6 +20,7 @@ from gram_server.api import (
     Observation,
     OriginCheck,
     RequestId,
+    RootPath,
     Stopping,
     add_error_handlers,
     catalog_router,
@@ -111,6 +112,9 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        # FastAPI's own pages load scripts from elsewhere: ours are among the pages.
+        docs_url=None,
+        redoc_url=None,
         # Requests are traced by Observation; FastAPI's own words may quote what was posted.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
@@ -126,5 +130,7 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     app.add_middleware(OriginCheck, config=context.settings.http)
     app.add_middleware(Observation, tracer=context.tracer)
     app.add_middleware(RequestId)
-    app.openapi = document_builder(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.add_middleware(RootPath, path=context.settings.http.root_path)
+    builder = document_builder(app, root_path=context.settings.http.root_path)
+    app.openapi = builder  # type: ignore[method-assign]  # FastAPI's documented way
     return app

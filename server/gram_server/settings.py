@@ -65,6 +65,9 @@ class HttpConfig:
     may where any are listed here, or names are asked for."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies whose ``X-Forwarded-For`` is believed."""
+    root_path: str = ""
+    """Path under which a proxy shows the server, as ``/gram``; told in the OpenAPI document, and
+    taken off requests that still have it."""
     latency_buckets_ms: tuple[float, ...] = ()
     """Bounds of the latency histograms; empty takes the standard ones."""
 
@@ -81,6 +84,9 @@ class HttpConfig:
         _require_positive(self, "max_wait_s")
         _require(bool(self.host), "host", self.host, "is no address")
         _require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
+        root = self.root_path
+        is_path = not root or (root.startswith("/") and root.isascii() and not root.endswith("/"))
+        _require(is_path, "root_path", root, "must begin with / and not end with it")
         for proxy in self.trusted_proxies:
             _require(_is_network(proxy), "trusted_proxies", proxy, "is no address or network")
         bounds = self.latency_buckets_ms

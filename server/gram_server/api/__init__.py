@@ -14,6 +14,7 @@ from gram_server.api.openapi import document_builder
 from gram_server.api.origin import OriginCheck
 from gram_server.api.page import page_router
 from gram_server.api.request_id import RequestId
+from gram_server.api.root_path import RootPath
 from gram_server.api.solve import solve_router
 from gram_server.api.stopping import Stopping
 
@@ -28,6 +29,7 @@ __all__ = [
     "Observation",
     "OriginCheck",
     "RequestId",
+    "RootPath",
     "Stopping",
     "add_error_handlers",
     "catalog_router",

@@ -226,13 +226,18 @@ async def _submit(context: Context, request: Request, submission: Submission) ->
         return await _accepted_before(context, job_id)
     parts = tuple(JobRecord(job=part, state=JobState.QUEUED) for part in submission.parts)
     record = JobRecord(job=job, state=JobState.QUEUED, parts=parts)
-    return json_response(document(context, record), 202, Location=f"/jobs/{job_id}")
+    return json_response(document(context, record), 202, Location=_location(job_id))
 
 
 async def _accepted_before(context: Context, job_id: str) -> Response:
     also_logged_with(job_id=job_id)
     record = await context.store.get(job_id)
-    return json_response(document(context, record), 200, Location=f"/jobs/{job_id}")
+    return json_response(document(context, record), 200, Location=_location(job_id))
+
+
+def _location(job_id: str) -> str:
+    """Return where a job is, from ``/jobs``: a proxy may have put that anywhere."""
+    return f"jobs/{job_id}"
 
 
 async def _owned(context: Context, request: Request, job_id: str) -> JobRecord:

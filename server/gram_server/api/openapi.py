@@ -157,7 +157,7 @@ def batch_request_body() -> Document:
     return body
 
 
-def document_builder(app: FastAPI) -> Callable[[], Document]:
+def document_builder(app: FastAPI, *, root_path: str = "") -> Callable[[], Document]:
     """Return the function that makes the application's OpenAPI document, once."""
 
     def build() -> Document:
@@ -167,6 +167,7 @@ def document_builder(app: FastAPI) -> Callable[[], Document]:
                 version=app.version,
                 description=app.description,
                 routes=app.routes,
+                servers=[{"url": root_path}] if root_path else None,
             )
             app.openapi_schema = _complete(document)
         return app.openapi_schema

@@ -1,4 +1,4 @@
-"""The page at ``/``: static files, read once, under a policy that lets nothing else load.
+"""The pages at ``/`` and ``/docs``: files, read once, under a policy that lets nothing else load.
 
 Knows files and their tags; what people do on the page goes through the routes of everybody.
 """
@@ -49,25 +49,30 @@ class PageFile(NamedTuple):
 
 
 def page_router() -> APIRouter:
-    """Return the routes of the page: ``/``, and its files below ``/page``."""
-    router = APIRouter(include_in_schema=False)
-    files = _read_files()
+    """Return the routes of the page at ``/`` and of the interface at ``/docs``.
 
-    @router.api_route("/", methods=["GET", "HEAD"])
+    Each names its files by references relative to where it is: a proxy may put it anywhere.
+    """
+    router = APIRouter(include_in_schema=False)
+    _add_files(router, "/", "/page", _read_files("page"))
+    _add_files(router, "/docs", "/docs", _read_files("api_docs"))
+    return router
+
+
+def _add_files(router: APIRouter, path: str, below: str, files: Mapping[str, PageFile]) -> None:
+    @router.api_route(path, methods=["GET", "HEAD"])
     async def index(request: Request) -> Response:
         return _answer(request, files[INDEX])
 
-    @router.api_route("/page/{name}", methods=["GET", "HEAD"])
+    @router.api_route(f"{below}/{{name}}", methods=["GET", "HEAD"])
     async def file(request: Request, name: str) -> Response:
         if name not in files:
             raise HTTPException(404, "not found")
         return _answer(request, files[name])
 
-    return router
 
-
-def _read_files() -> Mapping[str, PageFile]:
-    folder = resources.files("gram_server") / "page"
+def _read_files(name: str) -> Mapping[str, PageFile]:
+    folder = resources.files("gram_server") / name
     return {
         entry.name: _page_file(entry.read_bytes(), entry.name.rpartition(".")[2])
         for entry in folder.iterdir()

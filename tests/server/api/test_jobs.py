@@ -1,6 +1,7 @@
 import asyncio
 import json
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -19,7 +20,8 @@ async def submit(service: Any, content: Any, **kwargs: Any) -> dict[str, Any]:
     response = await service.client.post("/jobs", content=body, **kwargs)
     assert response.status_code == 202, response.text
     JobDocument.model_validate(response.json())
-    assert response.headers["Location"] == f"/jobs/{response.json()['id']}"
+    location = urljoin(str(response.url), response.headers["Location"])
+    assert location == f"http://test/jobs/{response.json()['id']}"
     return dict(response.json())
 
 
