@@ -71,6 +71,11 @@ def test_the_time_is_linear_in_the_bytes_of_an_event(line: bytes) -> None:
     assert large_s < 0.02 + 80 * small_s
 
 
+def test_an_id_with_a_nul_is_none_and_the_one_before_it_stands() -> None:
+    events = list(EventDecoder().feed(b"id: 7\nid: 8\0\ndata: x\n\n"))
+    assert events == [RawEvent(7, "message", "x")]
+
+
 @pytest.mark.parametrize("chunk", [b"data: 12345678\n", b"data: 12345678"])
 def test_an_event_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch, chunk: bytes) -> None:
     monkeypatch.setattr("gram_client._events.MAX_EVENT_BYTES", 100)

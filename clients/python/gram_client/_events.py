@@ -94,7 +94,8 @@ _MAX_ID_DIGITS: Final = 18
 class EventDecoder:
     """Reads server-sent events from bytes, wherever those are cut, in time linear in their number.
 
-    Lines end in LF, CR or CRLF (HTML standard, section 9.2.6). An id that is no number counts as 0.
+    Lines end in LF, CR or CRLF (HTML standard, section 9.2.6). An id that is no number counts as 0,
+    one with a NUL as none.
     """
 
     def __init__(self) -> None:
@@ -142,7 +143,7 @@ class EventDecoder:
         value = value.removeprefix(" ")
         if name == "data":
             self._data.append(value)
-        elif name in ("event", "id"):
+        elif name == "event" or (name == "id" and "\0" not in value):
             self._fields[name] = value
         else:
             # A comment, or a field of no use here: it need not count against the event.
