@@ -8,7 +8,6 @@ time of day is only noted. Knows no asyncio and no transport.
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from heapq import nlargest
 from itertools import chain
 
@@ -171,10 +170,8 @@ class Ledger:
 
     def put_back(self, entries: Sequence[Entry], *, is_lost: bool) -> None:
         """Return held jobs to the front of the queue, in their order."""
+        self.redelivered += len(entries) if is_lost else 0
         for entry in entries:
-            if is_lost:
-                entry.job = replace(entry.job, attempt=entry.job.attempt + 1)
-                self.redelivered += 1
             entry.state, entry.worker, entry.started_s = JobState.QUEUED, None, None
         for entry in reversed(entries):
             queue = self._queues[entry.job.priority]

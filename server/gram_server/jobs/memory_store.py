@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import replace
 
 from gram_server.errors import LinkClosed
 from gram_server.job import (
@@ -232,8 +233,9 @@ class MemoryStore:
         for entry in self._ledger.held_by(worker):
             ids = entry.job.log_ids
             logger.warning("job=%s lost its worker=%s", entry.job.id, worker, extra=ids)
-            if entry.job.attempt + 1 > self._config.max_attempts:
-                detail = f"{entry.job.attempt + 1} workers were lost while they held the job"
+            entry.job = replace(entry.job, attempt=entry.job.attempt + 1)
+            if entry.job.attempt > self._config.max_attempts:
+                detail = f"{entry.job.attempt} workers were lost while they held the job"
                 error = JobError(code="worker_lost", detail=detail)
                 self._finish(entry, JobState.FAILED, error=error)
             else:

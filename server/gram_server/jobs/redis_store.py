@@ -193,7 +193,11 @@ class RedisStore:
         record = load_record(load_fields(reply[1]), list(load_events(reply[2])), offset_s)
         if not reply[3]:
             return record
-        parts = (load_record(load_fields(flat), (), offset_s) for flat in reply[3] if flat)
+        parts = (
+            load_record(load_fields(flat), list(load_events(events)), offset_s)
+            for flat, events in reply[3]
+            if flat
+        )
         return replace(record, parts=tuple(parts))
 
     async def cancel(self, job_id: str) -> None:

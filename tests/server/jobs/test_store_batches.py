@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
-from gram_server.job import EventKind, Job, JobState
+from gram_server.job import Event, EventKind, Job, JobState
 from gram_server.jobs.store import Ticket
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +91,21 @@ async def test_cancelling_a_batch_cancels_the_parts_that_are_left(
     assert await anext(worker.cancellations()) == "part1"
     stats = await bench.store.stats()
     assert (stats.reserved_trajectories, stats.num_running) == (0, 0)
+
+
+async def test_a_batch_shows_what_a_part_had_found_by_its_deadline(
+    bench: Any, make_job: MakeJob
+) -> None:
+    batch, parts = batch_of(make_job, 1)
+    parts = [replace(part, deadline_s=bench.clock() + 1.5) for part in parts]
+    await bench.store.submit(batch, parts=parts)
+    worker = await bench.worker()
+    await worker.claim(max_jobs=1)
+    await worker.publish("part0", Event(kind=EventKind.SOLUTION, data={"answer": "found"}))
+    # Its worker says nothing more.
+    await bench.store.wait("batch", timeout_s=20.0)
+    [part] = (await bench.store.get("batch")).parts
+    assert (part.state, part.solutions) == (JobState.EXPIRED, ({"answer": "found"},))
 
 
 async def test_parts_are_kept_as_long_as_their_batch(bench: Any, make_job: MakeJob) -> None:

@@ -70,3 +70,14 @@ async def test_a_last_chance_handed_back_stays_one(bench: Any, make_job: MakeJob
     await worker.hand_back([job.id])
     other = await bench.worker("w2")
     assert len(await other.claim(max_jobs=10)) == 1
+
+
+async def test_a_job_that_cost_too_many_workers_counts_every_one(
+    bench: Any, make_job: MakeJob
+) -> None:
+    await bench.store.submit(make_job("deadly"))
+    await lose_workers(bench, NUM_LOSSES + 1)
+    record = await bench.store.wait("deadly", timeout_s=5.0)
+    assert (record.state, record.job.attempt) == (JobState.FAILED, NUM_LOSSES + 1)
+    assert record.error is not None
+    assert record.error.detail.startswith(f"{NUM_LOSSES + 1} workers")
