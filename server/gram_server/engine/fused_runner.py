@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gram_core.checkpoint import LoadedModel
+from gram_core.model import Gram
 from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels.slots import admit, compact
@@ -98,8 +99,7 @@ class FusedRunner:
             dtype=dtype or (torch.float16 if is_cuda else torch.float32),
             backend=backend,
         )
-        is_random = model.config.initial_state == "random"
-        self._initial = None if is_random else torch.stack((model.z0_high, model.z0_low))
+        self._initial = _initial_state(model)
         self._staging = Staging(task, num_rows=num_rows, device=self._device)
         # Native code computes the live rows alone, whatever it is called for.
         is_one_size = self._is_native or (fixed_shape and not can_fuse(weights))
@@ -192,6 +192,13 @@ class FusedRunner:
             num_rows=flight.num_rows,
             duration_s=time.perf_counter() - started_s,
         )
+
+
+def _initial_state(model: Gram) -> Tensor | None:
+    """Return (2, dim) h and l of a token at the start; None where each trajectory draws its own."""
+    if model.config.initial_state == "random":
+        return None
+    return torch.stack((model.z0_high, model.z0_low))
 
 
 def captured(step: Step, num_rows: int, device: torch.device) -> Callable[[], None]:
