@@ -1,9 +1,13 @@
 """How the native step is built: once, where nobody else can write, and never in silence."""
 
+import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -38,6 +42,90 @@ def test_a_folder_that_others_may_write_to_is_not_used(
     folder.chmod(0o777)
     assert building.library.__wrapped__().refusal == ""
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@pytest.mark.parametrize("damage", ["empty", "cut off", "garbage", "one byte", "older form"])
+def test_a_damaged_library_is_built_again_once(
+    building: ModuleType, tmp_path: Path, damage: str
+) -> None:
+    assert building.library.__wrapped__().refusal == ""
+    (made,) = (tmp_path / ".cache/gram-server").iterdir()
+    whole = made.read_bytes()
+    content = {
+        "empty": b"",
+        "cut off": whole[: len(whole) // 2],
+        "garbage": b"not a library at all",
+        "one byte": whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:],
+        "older form": whole.rpartition(b"\nsha256=")[0],
+    }[damage]
+    # As a new file: the old one is still mapped by this process.
+    made.unlink()
+    made.write_bytes(content)
+    loaded = building.library.__wrapped__()
+    assert loaded.refusal == ""
+    assert loaded.functions.gram_step is not None
+    assert made.read_bytes() == whole
+    assert list(made.parent.iterdir()) == [made]
+    before = made.stat().st_mtime_ns
+    assert building.library.__wrapped__().refusal == ""
+    assert made.stat().st_mtime_ns == before
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_a_folder_that_no_code_is_loaded_from_is_passed_over_by_name(
+    building: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr("gram_kernels.supervision_step.native.cache.OTHER_PLACES", ())
+    forbidden = {tmp_path / ".cache/gram-server"}
+    statvfs = os.statvfs
+
+    def mounted(path: Path) -> Any:
+        if not any(Path(path).is_relative_to(each) for each in forbidden):
+            return statvfs(path)
+        return SimpleNamespace(f_flag=statvfs(path).f_flag | os.ST_NOEXEC)
+
+    monkeypatch.setattr(os, "statvfs", mounted)
+    assert building.library.__wrapped__().refusal == ""
+    assert list(temporary.iterdir()) == []
+    forbidden.add(temporary)
+    said = building.library.__wrapped__().refusal
+    assert said.count("is mounted noexec") == 2
+    assert str(tmp_path / ".cache/gram-server") in said
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_a_real_noexec_mount_is_passed_over(tmp_path: Path) -> None:
+    unshare = ("unshare", "--mount", "--", "sh", "-c")
+    mount = f"mount -t tmpfs -o noexec tmpfs {tmp_path}"
+    tried = subprocess.run((*unshare, mount), capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"nothing can be mounted here: {tried.stderr}")
+    program = "from gram_kernels.supervision_step.native import refusal; print(repr(refusal()))"
+    ran = subprocess.run(
+        (*unshare, f"{mount} && {sys.executable} -c '{program}'"),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert ran.stdout == "''\n"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_what_a_killed_build_left_is_removed(building: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / ".cache/gram-server"
+    old, new = folder / "build-old", folder / "build-new"
+    for path in (old, new):
+        path.mkdir(parents=True)
+    folder.chmod(0o700)
+    os.utime(old, (0, 0))
+    assert building.library.__wrapped__().refusal == ""
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_without_a_compiler_it_says_so(

@@ -1,18 +1,15 @@
 """Builds the C of this folder with the machine's compiler, once, and loads it.
 
-The built library is kept in the user's cache folder under a name that says what it was built from
-and for which processor. Where there is no compiler, or it fails, ``library`` says why.
+The built library is kept under a name that says what it was built from and for which processor.
+Where there is no compiler, it fails, or no place will do, ``library`` says why.
 """
 
 import ctypes
 import hashlib
-import os
 import platform
 import shutil
-import stat
 import subprocess
-import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,9 +18,11 @@ from torch import Tensor
 
 from gram_kernels.philox import LATENT_STREAM
 from gram_kernels.supervision_step.native import structures
+from gram_kernels.supervision_step.native.cache import load_kept
 
 COMPILERS = ("cc", "gcc", "clang")
 OPTIONS = ("-O3", "-march=native", "-std=gnu11", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
+FOLDER = Path(__file__).parent
 LIMIT_S = 120.0
 CHUNK = 256
 """Normals that ``gram_normals`` writes at once."""
@@ -59,10 +58,12 @@ def library() -> Library:
     if platform.system() == "Windows":
         return Library(None, "the native step is not made for Windows")
     try:
-        return _load(_built(compiler))
-    except (OSError, subprocess.SubprocessError) as error:
+        return load_kept(_name(compiler), partial(_build, compiler), _load)
+    except subprocess.SubprocessError as error:
         detail = getattr(error, "stderr", None) or error
         return Library(None, f"{compiler} did not build it: {str(detail).strip()[-500:]}")
+    except OSError as error:
+        return Library(None, f"there is no place for it: {error}")
 
 
 def normals(
@@ -107,24 +108,19 @@ def _load(path: Path) -> Library:
     return Library(functions, "", bool(functions.gram_has_matrix_unit()))
 
 
-def _built(compiler: str) -> Path:
-    """Return the library's path; processes that build it at once do no harm."""
-    folder = Path(__file__).parent
-    sources = sorted([*folder.glob("*.c"), *folder.glob("*.h")])
+def _name(compiler: str) -> str:
+    """Return a name that says what the library is built from, by what and for which processor."""
+    sources = sorted([*FOLDER.glob("*.c"), *FOLDER.glob("*.h")])
     version = subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, timeout=LIMIT_S, check=True
     ).stdout
     named = [version, _processor(), *OPTIONS, *(path.read_text("utf-8") for path in sources)]
-    name = hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
-    target = _cache_folder() / f"step-{name}.so"
-    if target.exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        made = Path(scratch) / target.name
-        command = [compiler, *OPTIONS, str(folder / "step.c"), "-o", str(made), "-lm"]
-        subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
-        made.replace(target)
-    return target
+    return f"step-{hashlib.sha256(chr(10).join(named).encode()).hexdigest()[:16]}.so"
+
+
+def _build(compiler: str, made: Path) -> None:
+    command = [compiler, *OPTIONS, str(FOLDER / "step.c"), "-o", str(made), "-lm"]
+    subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
 
 
 def _processor() -> str:
@@ -136,20 +132,3 @@ def _processor() -> str:
     kinds = ("model", "flags", "Features", "CPU")
     first = text.split("\n\n", 1)[0].splitlines()
     return "\n".join(line for line in first if line.startswith(kinds))
-
-
-def _cache_folder() -> Path:
-    """Return a folder that nobody else can write to: code is loaded from there."""
-    try:
-        folder = Path.home() / ".cache" / "gram-server"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
-    except (OSError, RuntimeError):
-        return _private_folder()
-    is_shared = status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return _private_folder() if is_shared or not os.access(folder, os.W_OK) else folder
-
-
-@cache
-def _private_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="gram-server-"))
