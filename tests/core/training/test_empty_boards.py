@@ -13,6 +13,7 @@ from gram_core.training.budget import Budget
 from gram_core.training.completion import Completion
 from gram_core.training.empty_boards import EmptyBoards
 from gram_core.training.recipe import Depths, Recipe
+from gram_core.training.rollout import Rollout
 from gram_core.training.trainer import Execution, Trainer
 
 SUDOKU = puzzles.task("sudoku-9x9")
@@ -69,6 +70,7 @@ def test_targets_appear_after_the_first_step_and_are_valid() -> None:
     config = replace(preset("tiny", SUDOKU), initial_state="random")
     run = Trainer(config, source, recipe, budget=Budget(updates=3), execution=Execution(), seed=0)
     rows = run.rollout
+    assert isinstance(rows, Rollout)
     rows.step[:] = 0
     assert (rows.rows.targets == PAD).all()
     assert (rows.rows.givens == BLANK).all()

@@ -15,6 +15,9 @@ STATE = ServiceGauges(
     classes=[ClassGauges(num_jobs=0, num_trajectories=0, oldest_age_s=0.0)] * len(PRIORITY_CLASSES),
     num_running=0,
     reserved_trajectories=0,
+    finished_jobs=0,
+    finished_bytes=0,
+    forgotten_early=0,
     backlog_s={},
     redelivered=0,
     dead_letters=0,
@@ -27,6 +30,7 @@ TOTALS = {
     "engine_restarts": "gram_engine_restarts_total",
     "redelivered": "gram_queue_redelivered_total",
     "dead_letters": "gram_dead_letter_total",
+    "forgotten_early": "gram_jobs_forgotten_early_total",
 }
 
 
