@@ -1,10 +1,8 @@
 """Jobs that have ended, for as long as somebody may ask for them, each as one piece of text.
 
-As objects they would be most of what the process has, and the garbage collector would stop it for a
-tenth of a second now and then to look through them all.
-
-The parts of a batch are kept until the batch is forgotten. What is kept is bounded by number and
-bytes: beyond the bounds the oldest goes first, of the owner who has most.
+As objects they would keep the garbage collector busy for a tenth of a second now and then. Parts
+are kept as long as their batch. What is kept is bounded by number and bytes: beyond the bounds the
+oldest goes first, of the owner who has most.
 """
 
 from collections import defaultdict

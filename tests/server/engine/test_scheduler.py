@@ -128,6 +128,13 @@ def test_a_higher_class_takes_slots_of_a_lower_one_whose_jobs_outnumber_them() -
     assert (sum(plan.yields.values()), _counts(plan)) == (2, {"high": 2})
 
 
+def test_of_new_jobs_that_outnumber_the_slots_the_narrowest_is_first() -> None:
+    scheduler = Scheduler(num_slots=1)
+    for job_id, width in (("wide", 8), ("wider", 16), ("narrow", 1)):
+        scheduler.add(job_id, width=width, priority=1, now_s=0.0)
+    assert scheduler.plan(0.0).admits == [Admit("narrow", 0)]
+
+
 def test_new_jobs_of_one_width_are_served_in_the_order_of_their_arrival() -> None:
     scheduler = Scheduler(num_slots=2)
     for name in "abcde":

@@ -8,7 +8,7 @@ import pytest
 
 from gram_server.errors import QueueFull
 from gram_server.job import Job
-from gram_server.jobs.backlog import CROWD
+from gram_server.jobs.backlog import CROWD, NUM_RECENT
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +73,10 @@ async def test_a_new_pace_takes_the_place_of_the_old(bench: Any, make_job: MakeJ
         await worker.complete(f"j{number}", {"status": "solved"})
     await bench.store.wait("j43", timeout_s=5.0)
     assert await backlog_s(bench) / 20 < slow_s / 3
+    # The first end only begins the measurement; what came before a later one fades.
+    weights = [(1 - 1 / NUM_RECENT) ** age for age in reversed(range(43))]
+    pace_s = PACE_S * sum(weights[: NUM_ENDS - 1]) / sum(weights)
+    assert await backlog_s(bench) == pytest.approx(20 * pace_s, rel=0.01)
     await bench.store.submit(make_job("in time", width=1))
 
 
