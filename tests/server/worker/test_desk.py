@@ -1,8 +1,5 @@
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,63 +7,19 @@ import pytest
 
 from gram_server.engine import Sight, Snapshot
 from gram_server.errors import LinkClosed
-from gram_server.job import JobState, WorkerReport, WorkerState
-from gram_server.worker.desk import FULL_LOOK_S, MAX_HELD_JOBS, MAX_SHARING_JOBS, Desk
-from gram_server.worker.engine_loop import Abort, Message, Submit
-from gram_server.worker.searcher import Searcher
+from gram_server.job import JobState, WorkerState
+from gram_server.worker.desk import FULL_LOOK_S, MAX_HELD_JOBS, MAX_SHARING_JOBS
+from gram_server.worker.engine_loop import Abort, Submit
+from tests.server.worker.office import open_office
 
 SOLVED = "1234341221434321"
-
-
-@dataclass(slots=True)
-class Office:
-    desk: Desk
-    store: Any
-    sent: list[Message]
-    running: "asyncio.Task[None]" = field(init=False)
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(60.0):
-            while True:
-                if condition():
-                    return
-                await asyncio.sleep(0.001)
-
-    async def claim(self, job: Any) -> None:
-        num_sent = len(self.sent)
-        self.store.jobs.put_nowait(job)
-        await self.until(lambda: len(self.sent) > num_sent)
-
-
-@asynccontextmanager
-async def _open(
-    store: Any,
-    guessing_model: Any,
-    *,
-    drain_s: float = 5.0,
-    room: Callable[[], int | None] = lambda: None,
-) -> AsyncIterator[Office]:
-    sent: list[Message] = []
-
-    def report(state: WorkerState) -> WorkerReport:
-        return WorkerReport(worker="w", state=state)
-
-    models = [guessing_model("sudoku-4x4").info]
-    desk = Desk(store, models, send=sent.append, report=report, drain_s=drain_s, room=room)
-    office = Office(desk, store, sent)
-    office.running = asyncio.create_task(desk.run())
-    try:
-        yield office
-    finally:
-        office.running.cancel()
-        await asyncio.gather(office.running, return_exceptions=True)
 
 
 def test_a_claimed_job_goes_to_the_engine_of_its_model(
     store: Any, make_job: Any, guessing_model: Any
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.claim(make_job())
             [message] = office.sent
             assert isinstance(message, Submit)
@@ -79,7 +32,7 @@ def test_a_job_that_cannot_be_worked_on_fails_with_the_reason(
     store: Any, make_job: Any, guessing_model: Any
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             store.jobs.put_nowait(make_job(model="unknown"))
             await office.until(lambda: store.failed)
             assert (store.failed, office.sent) == ({"a": "model_unknown"}, [])
@@ -91,7 +44,7 @@ def test_solutions_are_told_before_the_end_and_only_once(
     store: Any, make_job: Any, make_end: Any, solved: Any, guessing_model: Any
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.claim(make_job())
             office.desk.put([solved, make_end(grids=[(SOLVED, 2)])])
             await office.until(lambda: store.completed)
@@ -109,7 +62,7 @@ def test_every_other_end_is_told_in_its_own_way(
     store: Any, make_job: Any, make_end: Any, guessing_model: Any, outcome: str
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.claim(make_job())
             office.desk.put([make_end(outcome)])
             office.desk.drain()
@@ -126,7 +79,7 @@ def test_a_fallback_is_searched_for_before_the_job_ends(
     store: Any, make_job: Any, make_end: Any, guessing_model: Any
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.claim(make_job(fallback="exact", count="exact"))
             office.desk.put([make_end()])
             await office.until(lambda: store.completed)
@@ -140,7 +93,7 @@ def test_a_fallback_is_searched_for_before_the_job_ends(
 
 def test_a_cancelled_job_is_aborted(store: Any, make_job: Any, guessing_model: Any) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.claim(make_job())
             store.cancelled.put_nowait("a")
             await office.until(lambda: len(office.sent) == 2)
@@ -153,7 +106,7 @@ def test_a_draining_desk_claims_no_more_and_ends_when_its_jobs_are_done(
     store: Any, make_job: Any, make_end: Any, guessing_model: Any
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.claim(make_job("a"))
             office.desk.drain()
             await office.until(lambda: store.reports[-1].state is WorkerState.DRAINING)
@@ -172,7 +125,7 @@ def test_jobs_that_outlast_the_drain_are_handed_back(
     store: Any, make_job: Any, guessing_model: Any
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model, drain_s=0.05) as office:
+        async with open_office(store, guessing_model, drain_s=0.05) as office:
             await office.claim(make_job("a"))
             await office.claim(make_job("b"))
             office.desk.drain()
@@ -186,7 +139,7 @@ def test_a_second_order_to_drain_hands_everything_back_at_once(
     store: Any, make_job: Any, guessing_model: Any
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model, drain_s=60.0) as office:
+        async with open_office(store, guessing_model, drain_s=60.0) as office:
             await office.claim(make_job())
             office.desk.drain()
             await asyncio.sleep(0.01)
@@ -203,7 +156,7 @@ def test_a_full_desk_is_drained_wherever_it_waits(
 ) -> None:
     async def scenario(delay_s: float) -> None:
         rooms = iter([1])
-        async with _open(
+        async with open_office(
             store, guessing_model, drain_s=60.0, room=lambda: next(rooms, 0)
         ) as office:
             await office.claim(make_job())
@@ -225,7 +178,7 @@ def test_a_full_desk_is_drained_wherever_it_waits(
 def test_a_lost_store_ends_the_desk(store: Any, guessing_model: Any) -> None:
     async def scenario() -> None:
         store.is_lost = True
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             with pytest.raises(LinkClosed):
                 await asyncio.wait_for(asyncio.shield(office.running), 60.0)
 
@@ -241,7 +194,7 @@ def test_a_look_at_trajectories_is_told_in_the_posted_form(
     store: Any, make_job: Any, guessing_model: Any, wrong_answer: np.ndarray
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.claim(make_job(decodes=4))
             assert office.sent[0].job.num_watched == 4  # type: ignore[union-attr]
             office.desk.put([_look(5, wrong_answer)])
@@ -258,7 +211,7 @@ def test_a_slow_store_hears_the_newest_look_only(
     store: Any, make_job: Any, make_end: Any, guessing_model: Any, wrong_answer: np.ndarray
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.claim(make_job(decodes=4))
             office.desk.put([_look(step, wrong_answer) for step in range(1, 50)])
             office.desk.put([make_end(grids=[(SOLVED, 1)])])
@@ -273,7 +226,7 @@ def test_a_worker_with_room_takes_what_fills_it_and_one_without_leaves_jobs_to_o
 ) -> None:
     async def scenario() -> None:
         room = 64
-        async with _open(store, guessing_model, room=lambda: room) as office:
+        async with open_office(store, guessing_model, room=lambda: room) as office:
             await office.until(lambda: store.claims)
             assert store.claims == [(MAX_HELD_JOBS, 64, True)]
             room = 0
@@ -295,77 +248,10 @@ def test_only_so_many_jobs_share_the_slots_of_a_full_worker(
     async def scenario() -> None:
         for number in range(MAX_SHARING_JOBS + 5):
             store.jobs.put_nowait(make_job(f"j{number}"))
-        async with _open(store, guessing_model, room=lambda: 0) as office:
+        async with open_office(store, guessing_model, room=lambda: 0) as office:
             await office.until(lambda: len(office.sent) == MAX_SHARING_JOBS)
             await asyncio.sleep(5 * FULL_LOOK_S)
             assert len(office.sent) == MAX_SHARING_JOBS
-
-    asyncio.run(scenario())
-
-
-@pytest.fixture
-def endless_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def start(self: Searcher) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(Searcher, "start", start)
-
-
-@pytest.mark.usefixtures("endless_search")
-def test_a_search_ends_with_its_job(
-    store: Any, make_job: Any, make_end: Any, guessing_model: Any
-) -> None:
-    async def scenario() -> None:
-        async with _open(store, guessing_model, drain_s=3600.0) as office:
-            await office.claim(make_job(count="exact"))
-            office.desk.put([make_end(grids=[(SOLVED, 2)])])
-            office.desk.drain()
-            await asyncio.sleep(0.05)
-            assert not office.running.done()
-            store.cancelled.put_nowait("a")
-            await asyncio.wait_for(office.running, 60.0)
-            assert (store.completed, store.failed, store.handed_back) == ({}, {}, [])
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.usefixtures("endless_search")
-@pytest.mark.parametrize("options", [{"count": "exact"}, {"fallback": "exact"}])
-def test_at_the_deadline_a_search_leaves_what_the_model_found(
-    store: Any,
-    make_job: Any,
-    make_end: Any,
-    guessing_model: Any,
-    wrong_answer: np.ndarray,
-    options: dict[str, str],
-) -> None:
-    grids = [(SOLVED, 2)] if "count" in options else []
-
-    async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
-            await office.claim(make_job(deadline_s=time.time() + 0.2, **options))
-            office.desk.put([make_end(grids=grids, best_attempt=wrong_answer)])
-            await office.until(lambda: store.completed)
-
-    asyncio.run(scenario())
-    result, outcome = store.completed["a"]
-    assert (outcome, result["status"]) == (JobState.EXPIRED, "partial")
-    assert (result["exact_search"], result["completeness"]["total"]) == ("deadline", None)
-    assert [solution["votes"] for solution in result["solutions"]] == [2] * len(grids)
-    assert (result["best_attempt"] is None) == bool(grids)
-    assert result["usage"]["supervision_steps"] == 40
-
-
-@pytest.mark.usefixtures("endless_search")
-def test_jobs_that_wait_for_searches_hold_no_place_of_the_worker(
-    store: Any, make_job: Any, make_end: Any, guessing_model: Any
-) -> None:
-    async def scenario() -> None:
-        async with _open(store, guessing_model, room=lambda: 0) as office:
-            for number in range(MAX_SHARING_JOBS + 5):
-                await office.claim(make_job(f"j{number}", count="exact"))
-                office.desk.put([make_end(job_id=f"j{number}")])
-            assert store.completed == {}
 
     asyncio.run(scenario())
 
@@ -388,7 +274,7 @@ def test_a_job_that_is_cancelled_while_another_is_refused_is_aborted_after_it_wa
 
         monkeypatch.setattr(type(store), "fail", fail)
         monkeypatch.setattr(type(store), "claim", claim)
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.until(lambda: len(office.sent) == 2)
             assert [type(message) for message in office.sent] == [Submit, Abort]
             refused.set()
@@ -400,7 +286,7 @@ def test_a_desk_asks_for_jobs_of_its_models_only(
     store: Any, make_job: Any, guessing_model: Any
 ) -> None:
     async def scenario() -> None:
-        async with _open(store, guessing_model) as office:
+        async with open_office(store, guessing_model) as office:
             await office.until(lambda: store.models is not None)
             info = guessing_model("sudoku-4x4").info
             assert set(store.models) == {info.name, info.id}
