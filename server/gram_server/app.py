@@ -130,7 +130,8 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
     app.add_middleware(OriginCheck, config=context.settings.http)
     app.add_middleware(Observation, tracer=context.tracer)
     app.add_middleware(RequestId)
-    app.add_middleware(RootPath, path=context.settings.http.root_path)
-    builder = document_builder(app, root_path=context.settings.http.root_path)
+    if root_path := context.settings.http.root_path:
+        app.add_middleware(RootPath, path=root_path)
+    builder = document_builder(app, root_path=root_path)
     app.openapi = builder  # type: ignore[method-assign]  # FastAPI's documented way
     return app

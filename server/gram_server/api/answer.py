@@ -17,7 +17,7 @@ from gram_server.api.account import Result, open_account
 from gram_server.api.admission import Admitted
 from gram_server.api.context import Context
 from gram_server.api.disconnect import ClientLeft, run_while_connected
-from gram_server.api.ending import ending_of, follow
+from gram_server.api.ending import ending_of, follow, wait_for_end
 from gram_server.api.errors import problem_of
 from gram_server.api.limits import charged
 from gram_server.api.request_id import request_id_of
@@ -66,11 +66,8 @@ async def _answer(context: Context, request: Request, admitted: Admitted) -> Res
 
 
 async def _finish(context: Context, admitted: Admitted, *, request_id: str) -> Response:
-    async with (
-        open_account(context, *admitted, request_id=request_id) as account,
-        ending_of(context, admitted.job) as ending,
-    ):
-        result = account.close(await ending)
+    async with open_account(context, *admitted, request_id=request_id) as account:
+        result = account.close(await wait_for_end(context, admitted.job))
         timing = _server_timing(result, total_ms=account.duration_s * 1e3)
     content = json.dumps(result, separators=(",", ":"))
     return Response(content, 200, {"Server-Timing": timing}, "application/json")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
 
 from gram_server.api.context import Context
 from gram_server.errors import JobNotFound
@@ -14,14 +15,28 @@ CHECK_S = 1.0
 Ending = asyncio.Future[JobRecord]
 
 
+async def wait_for_end(context: Context, job: Job) -> JobRecord:
+    """Return the record of a job once it is final; raise ``NotReady`` where no worker is left."""
+    if not context.fleet.is_remote:
+        # The worker is a process of ours, which is started again.
+        return await context.store.wait(job.id, timeout_s=None)
+    waiting = asyncio.ensure_future(context.store.wait(job.id, timeout_s=None))
+    try:
+        while not (await asyncio.wait((waiting,), timeout=CHECK_S))[0]:
+            context.fleet.check_served(job.model)
+        return waiting.result()
+    finally:
+        await _end(waiting)
+
+
 @asynccontextmanager
 async def ending_of(context: Context, job: Job) -> AsyncIterator[Ending]:
     """Wait for the end of a job beside what goes on inside; leaving gives the wait up.
 
     The future has the record of the job, however long it is before somebody wants it: the store
-    may have forgotten the job by then. It raises ``NotReady`` where no worker is left.
+    may have forgotten the job by then.
     """
-    ending = asyncio.create_task(_wait(context, job))
+    ending = asyncio.create_task(wait_for_end(context, job))
     try:
         yield ending
     finally:
@@ -30,7 +45,8 @@ async def ending_of(context: Context, job: Job) -> AsyncIterator[Ending]:
 
 async def follow(context: Context, job: Job, ending: Ending) -> AsyncGenerator[Event]:
     """Yield the events of a job until it ends, or until the wait for its end fails."""
-    async with aclosing(context.store.events(job.id)) as events:
+    # Both stores return a generator, which holds on to the job until it is closed.
+    async with aclosing(cast("AsyncGenerator[Event]", context.store.events(job.id))) as events:
         while True:
             coming = asyncio.ensure_future(anext(events, None))
             try:
@@ -53,17 +69,7 @@ async def _first(coming: asyncio.Future[Event | None], ending: Ending) -> Event 
     return await coming
 
 
-async def _wait(context: Context, job: Job) -> JobRecord:
-    waiting = asyncio.ensure_future(context.store.wait(job.id, timeout_s=None))
-    try:
-        while not (await asyncio.wait((waiting,), timeout=CHECK_S))[0]:
-            context.fleet.check_served(job)
-        return waiting.result()
-    finally:
-        await _end(waiting)
-
-
-async def _end(work: asyncio.Future[object]) -> None:
+async def _end(work: asyncio.Future[Any]) -> None:
     if not work.done():
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)

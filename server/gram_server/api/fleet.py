@@ -43,7 +43,7 @@ class Fleet:
             clock: seconds that never go back.
         """
         self._store = store
-        self._is_remote = is_remote
+        self.is_remote = is_remote
         self._patience_s = patience_s
         self._clock = clock
         self._read_at_s = float("-inf")
@@ -83,12 +83,12 @@ class Fleet:
     async def refresh(self, *, max_age_s: float = 0.0) -> None:
         """Read the reports again unless they were read within ``max_age_s``, or are watched."""
         age_s = self._clock() - self._read_at_s
-        if age_s > (MAX_WATCHED_AGE_S if self._is_remote else max_age_s):
+        if age_s > (MAX_WATCHED_AGE_S if self.is_remote else max_age_s):
             await self._read()
 
     async def watch(self) -> None:
         """Keep what is known up to date until cancelled."""
-        while self._is_remote:
+        while self.is_remote:
             await self._read()
             await asyncio.sleep(MAX_AGE_S)
 
@@ -120,7 +120,7 @@ class Fleet:
 
         A worker beside this process is started again, however long that takes.
         """
-        if not self._is_remote or self.trouble is not None:
+        if not self.is_remote or self.trouble is not None:
             return
         missed_at_s = (
             self._missed_at_s.get(name, math.inf)

@@ -12,7 +12,7 @@ class RootPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if self._path and scope["type"] == "http":
+        if scope["type"] == "http":
             path = scope["path"]
             if path == self._path or path.startswith(f"{self._path}/"):
                 scope["path"] = path.removeprefix(self._path) or "/"

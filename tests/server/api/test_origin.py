@@ -145,7 +145,7 @@ async def test_behind_keys_no_name_is_asked_for(make_worker: Any, tmp_path: Any)
 
 
 async def test_names_and_origins_that_are_allowed_are_let_in(make_worker: Any) -> None:
-    http = {
+    http: dict[str, Any] = {
         "allowed_hosts": ("Puzzles.example",),
         "allowed_origins": ("https://elsewhere.example",),
     }
