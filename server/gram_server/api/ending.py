@@ -23,7 +23,7 @@ async def wait_for_end(context: Context, job: Job) -> JobRecord:
     waiting = asyncio.ensure_future(context.store.wait(job.id, timeout_s=None))
     try:
         while not (await asyncio.wait((waiting,), timeout=CHECK_S))[0]:
-            context.fleet.check_served(job.model)
+            context.fleet.check_served(job)
         return waiting.result()
     finally:
         await _end(waiting)
