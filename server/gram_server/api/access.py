@@ -20,6 +20,7 @@ from gram_server.api.keys import Key, read_key
 from gram_server.api.request_id import request_id_of
 from gram_server.errors import ConfigError, KeyInvalid, KeyMissing, ScopeMissing, UserError
 from gram_server.logs import also_logged_with
+from gram_server.sparse_log import SparseLog
 
 ANY = ""
 """What a path needs that every key opens."""
@@ -49,6 +50,7 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         """Read the file; raise ``ConfigError`` where no key in it can be used."""
         self._path = path
+        self._log = SparseLog(logger)
         self.faults: Sequence[str] = ()
         """What is wrong with entries that were left out."""
         self._keys, self._written_ns = self._read()
@@ -75,7 +77,7 @@ class KeyFile:
                 self._keys, self._written_ns = self._read()
                 logger.info("read %d API keys", len(self._keys))
         except (OSError, ConfigError) as error:
-            logger.error("the API keys stay as they were: %s", error)
+            self._log.say(logging.ERROR, "the API keys stay as they were: %s", error)
 
     def _read(self) -> tuple[Sequence[Key], int]:
         try:
@@ -85,7 +87,7 @@ class KeyFile:
             raise ConfigError("keys", str(self._path), f"cannot be read: {error!r}") from error
         keys, self.faults = _read_entries(entries)
         for fault in self.faults:
-            logger.error("an API key is left out: %s", fault)
+            self._log.say(logging.ERROR, "an API key is left out: %s", fault)
         if entries and not keys:
             raise ConfigError("keys", str(self._path), f"has no usable key: {self.faults[0]}")
         return keys, written_ns

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gram_server.errors import StoreUnavailable
+from gram_server.sparse_log import SparseLog
 
 END_S = 0.5
 
@@ -21,6 +22,7 @@ class Chore:
 
     every_s: float
     work: Callable[[], Awaitable[object]]
+    _log: SparseLog = field(default_factory=lambda: SparseLog(logger), repr=False)
 
     async def run(self) -> None:
         """Do it until cancelled."""
@@ -30,9 +32,9 @@ class Chore:
                 await self.work()
             except StoreUnavailable:
                 logger.debug("a chore waits for Redis")
-            except Exception:
+            except Exception as error:
                 # The next time may go well, and nobody else does it.
-                logger.exception("a chore broke")
+                self._log.say(logging.ERROR, "a chore broke: %r", error, exc_info=error)
 
 
 async def end_tasks(tasks: Iterable["asyncio.Task[None]"]) -> None:

@@ -18,12 +18,13 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gram_server.errors import ConfigError, StoreRefused, StoreUnavailable
 from gram_server.jobs.redis_keys import Keys
 from gram_server.jobs.redis_scripts import Script, script
+from gram_server.jobs.redis_trouble import LOST_CONNECTION, trouble_of
 from gram_server.settings import RedisConfig
+from gram_server.sparse_log import SparseLog
 from gram_server.store_url import ENCODE, hosts, without_secrets
 
 BLOCK_S = 1.0
@@ -33,13 +34,10 @@ DOWN_S = 0.25
 CONNECT_S = 1.0
 MAX_CONNECTIONS = 16
 
-LOST_CONNECTION = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 TRIPPED = (AttributeError, RuntimeError, EOFError)
 """What the client library raises where a connection dies under it at the wrong moment."""
 ERROR_KINDS = ("unreachable", "refused", "not_tried", "tripped")
 """``not_tried``: Redis could not be reached a moment before; ``tripped``: see ``TRIPPED``."""
-REFUSED = ("ERR", "ResponseError", "WRONGTYPE", "DataError")
-"""Kinds of errors that come again with the same call, whatever becomes of Redis."""
 MAX_COLLISIONS = 10
 COLLISION_S = 0.02
 
@@ -69,6 +67,8 @@ class RedisConnection:
         self._blocking = open_client(config, num_retries=0)
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._down_until_s = 0.0
+        self._trouble = trouble_of(TimeoutError())
+        self._log = SparseLog(logger)
         self._abandoned: set[asyncio.Future[Any]] = set()
         self.num_errors = dict.fromkeys(ERROR_KINDS, 0)
         """Calls that failed, by kind."""
@@ -144,30 +144,30 @@ class RedisConnection:
         """Return what the work returns; raise ``StoreUnavailable`` for every failure."""
         if self.is_down:
             self.num_errors["not_tried"] += 1
-            raise StoreUnavailable("Redis cannot be reached")
+            raise StoreUnavailable(self._trouble.text)
         try:
             reply = await self._answer(asyncio.ensure_future(work()), timeout_s)
-        except LOST_CONNECTION as error:
-            self.num_errors["unreachable"] += 1
-            if not self._down_until_s:
-                logger.error("Redis cannot be reached: %r", error)
-            self._down_until_s = time.monotonic() + DOWN_S
-            raise StoreUnavailable("Redis cannot be reached") from error
-        except RedisError as error:
-            self.num_errors["refused"] += 1
-            logger.error("Redis refused: %s", error)
-            kind = _kind_of(error)
-            if kind in REFUSED:
-                raise StoreRefused(f"Redis refuses this: {kind}") from error
-            raise StoreUnavailable(f"Redis takes nothing now: {kind}") from error
+        except (*LOST_CONNECTION, RedisError) as error:
+            raise self._failure(error) from error
         except TRIPPED as error:
             self.num_errors["tripped"] += 1
-            logger.exception("the client of Redis tripped")
+            self._log.say(logging.ERROR, "the client of Redis tripped", exc_info=error)
             raise StoreUnavailable("Redis cannot be reached") from error
         if self._down_until_s:
-            logger.info("Redis can be reached again")
             self._down_until_s = 0.0
+            if self._log.say(logging.INFO, "Redis can be reached again"):
+                self._log.forget("%s", self._trouble.line)
         return reply
+
+    def _failure(self, error: Exception) -> StoreUnavailable:
+        """Take note of a failure, and return what callers see of it."""
+        trouble = trouble_of(error)
+        self.num_errors[trouble.kind] += 1
+        if trouble.is_lost:
+            self._trouble = trouble
+            self._down_until_s = time.monotonic() + DOWN_S
+        self._log.say(logging.ERROR, "%s", trouble.line)
+        return (StoreRefused if trouble.is_lasting else StoreUnavailable)(trouble.text)
 
     async def _answer(self, call: "asyncio.Future[Any]", timeout_s: float) -> Any:
         """Wait for a call; one that is given up is left alone with its cancellation.
@@ -306,9 +306,3 @@ def _account(url: str) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _kind_of(error: RedisError) -> str:
-    """Return the first word of an error, such as OOM or READONLY, and nothing of the data."""
-    word = str(error).partition(" ")[0]
-    return word if word.isupper() else type(error).__name__

@@ -36,6 +36,7 @@ from gram_server.jobs.redis_records import (
 from gram_server.jobs.store import ClassStats, Page, QueueStats, Ticket
 from gram_server.jobs.watches import Told, Watch, Watches
 from gram_server.settings import QueueConfig
+from gram_server.sparse_log import SparseLog
 
 REFUSALS = {
     "OOM": "Redis is full: it takes no new jobs (OOM)",
@@ -54,6 +55,8 @@ MAX_OUTAGE_S = 60.0
 """How long one who waits bears with a Redis that is gone."""
 
 MAX_WITHDRAWN = 500
+MAX_REMEMBERED = 10_000
+"""Jobs that Redis is to be told of when it is back; most of them never came to it."""
 """Jobs given up in one call."""
 
 _T = TypeVar("_T")
@@ -81,6 +84,7 @@ class RedisStore:
         self._is_closed = False
         # A dict keeps the order in which they were given up.
         self._withdrawn: dict[str, None] = {}
+        self._log = SparseLog(logger)
 
     async def submit(
         self, job: Job, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
@@ -208,10 +212,13 @@ class RedisStore:
     async def withdraw(self, job_id: str) -> None:
         """Cancel a job that nobody waits for; Redis is told until it hears."""
         self._withdrawn[job_id] = None
+        if len(self._withdrawn) > MAX_REMEMBERED:
+            del self._withdrawn[next(iter(self._withdrawn))]
         try:
             await self._tell_withdrawn()
         except StoreUnavailable as error:
-            logger.warning("job=%s goes on for now though nobody waits: %s", job_id, error)
+            text = "jobs that nobody waits for go on for now: %s"
+            self._log.say(logging.WARNING, text, error)
 
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
         """Take from what an owner may ask for, and return 0.0, or return the seconds to wait."""

@@ -54,6 +54,7 @@ class Watches:
 
     def begin(self, job_id: str) -> None:
         """Watch for the end of a job before it is queued; who waits for it first takes over."""
+        self.drop(job_id)
         if len(self._early) >= MAX_EARLY:
             self.drop(next(iter(self._early)))
         watch = self._early[job_id] = Watch(is_for_end=True, is_early=True)

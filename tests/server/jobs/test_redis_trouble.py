@@ -1,0 +1,175 @@
+"""What is wrong with Redis is said by its true name, and once: real servers in each state."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from gram_server.errors import StoreUnavailable
+from gram_server.job import Job
+from gram_server.jobs import redis_store
+from gram_server.jobs.redis_connection import DOWN_S, RedisConnection
+from gram_server.jobs.redis_store import RedisStore
+from gram_server.settings import QueueConfig, RedisConfig
+
+pytestmark = [pytest.mark.anyio, pytest.mark.redis]
+MakeJob = Callable[..., Job]
+NUM_TRIES = 20
+
+
+async def refusals(url: str, make_job: MakeJob) -> set[str]:
+    """Hand in job after job; return what each call said."""
+    config = RedisConfig(store=url, redis_timeout_s=5.0)
+    store = RedisStore(RedisConnection(config), QueueConfig())
+    said = set()
+    for number in range(NUM_TRIES):
+        with pytest.raises(StoreUnavailable) as refused:
+            await store.submit(make_job(f"j{number}", width=1))
+        said.add(str(refused.value))
+    await store.close()
+    return said
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    records = (record for record in caplog.records if record.levelno >= logging.WARNING)
+    return [record.getMessage() for record in records if record.name.startswith("gram_server")]
+
+
+@pytest.fixture
+async def admin(start_redis: Any) -> Any:
+    """A Redis of the test's own, and a client that may do everything."""
+    server = start_redis()
+    async with Redis.from_url(server.url) as client:
+        yield server, client
+
+
+async def check(cause: str, url: str, make_job: MakeJob, caplog: pytest.LogCaptureFixture) -> None:
+    assert await refusals(url, make_job) == {cause}
+    assert lines(caplog) == [cause]
+
+
+async def test_a_password_that_is_missing(
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, client = admin
+    await client.config_set("requirepass", "secret")
+    cause = "Redis wants a password, and none was given (NOAUTH)"
+    await check(cause, server.url, make_job, caplog)
+
+
+async def test_a_password_that_was_changed(
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, client = admin
+    await client.config_set("requirepass", "new")
+    url = server.url.replace("//", "//:old@")
+    await check("Redis does not accept the password (WRONGPASS)", url, make_job, caplog)
+    assert "old" not in caplog.text
+
+
+async def test_a_user_without_the_right(
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, client = admin
+    await client.execute_command("ACL", "SETUSER", "gram", "on", ">pw", "~*", "+@all", "-xadd")
+    url = server.url.replace("//", "//gram:pw@")
+    await check("Redis does not let this user do that (NOPERM)", url, make_job, caplog)
+
+
+async def test_a_user_without_any_right(
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, client = admin
+    await client.execute_command("ACL", "SETUSER", "gram", "on", ">pw", "~*", "-@all", "+ping")
+    url = server.url.replace("//", "//gram:pw@")
+    await check("Redis does not let this user do that (NOPERM)", url, make_job, caplog)
+
+
+async def test_a_replica(
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture, start_redis: Any
+) -> None:
+    server, _ = admin
+    replica = start_redis("--replicaof", "127.0.0.1", str(server.port))
+    async with Redis.from_url(replica.url) as other, asyncio.timeout(20.0):
+        # What is waited for happens in other processes, here and below.
+        while (await other.info("replication"))["master_link_status"] != "up":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    cause = "this Redis is a replica, which takes no writes (READONLY)"
+    await check(cause, replica.url, make_job, caplog)
+
+
+async def test_a_replica_without_its_master(
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, client = admin
+    await client.config_set("replica-serve-stale-data", "no")
+    await client.replicaof("127.0.0.1", 1)
+    cause = "this Redis is a replica without its master (MASTERDOWN)"
+    await check(cause, server.url, make_job, caplog)
+
+
+async def test_a_memory_that_is_full(
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, client = admin
+    await client.config_set("maxmemory", 1)
+    await check("the memory of Redis is full (OOM)", server.url, make_job, caplog)
+
+
+async def test_a_redis_that_is_loading(
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, client = admin
+    await client.execute_command("DEBUG", "POPULATE", 200_000)
+    await client.config_set("key-load-delay", 100)
+    await client.config_set("loading-process-events-interval-bytes", 1024)
+    loading = asyncio.create_task(client.execute_command("DEBUG", "RELOAD"))
+    await asyncio.sleep(0.5)
+    async with asyncio.timeout(20.0):
+        said: set[str] = set()
+        while "Redis is loading its data (LOADING)" not in said:
+            said = await refusals(server.url, make_job)
+    server.kill()
+    await asyncio.gather(loading, return_exceptions=True)
+    assert 1 <= len(lines(caplog)) <= 3
+
+
+async def test_nobody_there_is_said_once_and_that_somebody_is_again(
+    make_job: MakeJob, caplog: pytest.LogCaptureFixture, start_redis: Any
+) -> None:
+    caplog.set_level(logging.INFO, "gram_server")
+    server = start_redis()
+    connection = RedisConnection(RedisConfig(store=server.url, redis_timeout_s=5.0))
+    await connection.execute("PING")
+    for _ in range(2):
+        server.stop()
+        for _ in range(10):
+            with pytest.raises(StoreUnavailable, match="cannot be reached"):
+                await connection.execute("PING")
+            await asyncio.sleep(DOWN_S / 4)
+        server.start()
+        async with asyncio.timeout(20.0):
+            while connection.is_down:  # noqa: ASYNC110
+                await asyncio.sleep(DOWN_S / 4)
+            await connection.execute("PING")
+    await connection.close()
+    assert "Connect call failed" in caplog.messages[0]
+    said = [message.partition(":")[0] for message in caplog.messages]
+    # Within a minute once more at most, however often it comes and goes.
+    assert len(said) <= 8, said
+    assert said.count("Redis can be reached again") == 1
+
+
+async def test_jobs_given_up_while_redis_is_gone_do_not_fill_the_memory(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "MAX_REMEMBERED", 20)
+    store = RedisStore(RedisConnection(RedisConfig(store="redis://127.0.0.1:1/0")), QueueConfig())
+    for number in range(100):
+        await store.withdraw(f"j{number}")
+    assert list(store._withdrawn) == [f"j{number}" for number in range(80, 100)]
+    assert len(lines(caplog)) == 2
+    await store.close()
