@@ -13,7 +13,7 @@ TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: help install serve docs pictures test faults fuzz chaos images bench-redis check train bench bench-kernels release clean
+.PHONY: help install serve docs pictures test faults fuzz chaos stress images bench-redis check train bench bench-kernels release clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -50,6 +50,9 @@ fuzz: install  ## ask the whole API 10,000 made-up requests, with a key and with
 
 chaos: install  ## kill workers and Redis at random under load (ARGS, as --minutes 10)
 	$(BIN)/python tests/faults/chaos.py $(ARGS)
+
+stress: install  ## compare engine, stores and client with models of their own (ARGS, as --minutes 10 --seed 1)
+	$(BIN)/python -m tests.stress.run $(ARGS)
 
 images: install  ## build every image in clean Debian roots and run them, as root (ARGS)
 	$(BIN)/python -m pytest -s -m images tests/operate/test_images.py $(ARGS)

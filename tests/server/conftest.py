@@ -24,12 +24,12 @@ def guessing_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
 
     @cache
     def make(task_name: str) -> LoadedModel:
-        return _guessing_model(task_name, folder / task_name)
+        return make_guessing_model(task_name, folder / task_name)
 
     return make
 
 
-def _guessing_model(task_name: str, path: Path) -> LoadedModel:
+def make_guessing_model(task_name: str, path: Path) -> LoadedModel:
     torch.manual_seed(0)
     task = puzzles.task(task_name)
     config = replace(preset("tiny", task), sigma_init=0.9, initial_state="random")

@@ -1,0 +1,50 @@
+"""Some rounds of ``make stress``, the same every time: what differs is told with its command."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from gram_kernels.supervision_step.native import refusal
+from tests.stress import stream_part
+from tests.stress.run import Part, Tally, opened_parts, run_round
+
+SEED = 1
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[dict[str, Part]]:
+    with opened_parts() as opened:
+        yield {part.name: part for part in opened}
+
+
+def rounds(part: Part, count: int) -> Tally:
+    tally = Tally()
+    for number in range(count):
+        problem = run_round(part, tally, seed=SEED, number=number)
+        assert problem is None, problem
+    return tally
+
+
+def test_engines_answer_what_the_plain_loop_answers(parts: dict[str, Part]) -> None:
+    counts = rounds(parts["engine"], 6 if refusal() else 24).counts
+    # The comparison means something only where all of it occurred.
+    assert counts["looks"] > 500
+    assert counts["solutions"] > 20
+    assert counts["moves"] > 50
+    assert counts["cancelled"] > 0
+
+
+@pytest.mark.redis
+def test_stores_do_what_the_documents_say(redis_binary: str, parts: dict[str, Part]) -> None:
+    counts = rounds(parts["stores"], 20).counts
+    assert min(counts[kind] for kind in ("silence", "wake", "replay", "jump", "drain")) > 4
+
+
+def test_the_client_reads_what_the_standard_says(parts: dict[str, Part]) -> None:
+    counts = rounds(parts["stream"], 150).counts
+    assert counts["events"] > 300
+    assert counts["typed streams"] > 20
+
+
+def test_the_client_reads_a_large_event_in_linear_time() -> None:
+    assert stream_part.time_of_a_large_event().differences == []
