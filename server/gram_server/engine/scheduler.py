@@ -221,6 +221,8 @@ class Scheduler:
         self, shut_out: Sequence[_Entry], last: Sequence[_Entry], now_s: float
     ) -> list[_Entry]:
         """Choose the jobs that may have one slot each although higher classes want them all."""
+        if not shut_out:
+            return []
         # Without a spare row a slot that is lent and taken back again and again costs all work.
         has_spare = sum(len(entry.paused) for entry in self._ring.values()) < self._num_spares
         is_wanted = any(entry.is_unserved for entry in last)
