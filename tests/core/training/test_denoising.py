@@ -16,9 +16,9 @@ from gram_core.puzzles.base import BLANK, FIRST_VALUE
 from gram_core.solve import rollout
 from gram_core.training.batch import Examples, augmented
 from gram_core.training.budget import Budget
-from gram_core.training.denoising import Episodes, corrupted
+from gram_core.training.denoising import Episodes, corrupted, denoising_step
 from gram_core.training.probe import probe
-from gram_core.training.recipe import Denoising, Noise, Recipe, choices
+from gram_core.training.recipe import Denoising, DenoisingLoss, Noise, Recipe, choices
 from gram_core.training.resume import load_run, save_run
 from gram_core.training.trainer import Execution, Trainer
 
@@ -121,6 +121,22 @@ def test_given_cells_see_no_noise(source: Boards) -> None:
     noisy = run.model.inject(embedding, torch.randn(*episodes.givens.shape, 4), is_unknown)
     assert torch.equal(noisy[~is_unknown], embedding[~is_unknown])
     assert (noisy[is_unknown] != embedding[is_unknown]).any(dim=-1).all()
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross-entropy"])
+def test_only_unknown_cells_are_charged(source: Boards, loss: DenoisingLoss) -> None:
+    run, episodes = trainer(source)
+    values = values_of(episodes, "annealed")
+
+    def charged(targets: torch.Tensor) -> float:
+        step = denoising_step(run.model, episodes.high, episodes.givens, targets, values, loss)
+        return step.loss.item()
+
+    shifted = (episodes.targets - FIRST_VALUE + 1) % 4 + FIRST_VALUE
+    is_unknown = episodes.givens == BLANK
+    right = charged(episodes.targets)
+    assert charged(torch.where(is_unknown, episodes.targets, shifted)) == right
+    assert charged(torch.where(is_unknown, shifted, episodes.targets)) != right
 
 
 def test_noise_is_fresh_every_step_and_the_same_for_the_same_name(source: Boards) -> None:
