@@ -78,10 +78,13 @@ def _context(
     child: ChildWorker | None = None,
 ) -> Context:
     buckets_s = [bound / 1e3 for bound in settings.http.latency_buckets_ms]
+    metrics = ServiceMetrics(version=__version__, latency_buckets_s=buckets_s)
+    if child is not None:
+        metrics.watch_worker(child.supervisor.pid)
     return Context(
         settings=settings,
         store=store,
-        metrics=ServiceMetrics(version=__version__, latency_buckets_s=buckets_s),
+        metrics=metrics,
         fleet=Fleet(
             store,
             is_remote=settings.redis.store is not None,

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from gram_core.catalog import shipped_models
 from gram_core.errors import CoreError
+from gram_server.cgroup import read_limits
 from gram_server.errors import ConfigError, ServerError
 from gram_server.jobs.redis_connection import WANTED_SETTINGS, RedisConnection
 from gram_server.listening import authority, bind, is_open_to_others
@@ -25,6 +26,7 @@ from gram_server.store_url import without_secrets
 from gram_server.tracing.choice import is_wanted
 
 MIN_OPEN_FILES = 4096
+GIB = 2**30
 PROBE = """
 redis.call('TIME')
 redis.call('SET', KEYS[1], '1', 'PX', 1000)
@@ -32,7 +34,6 @@ redis.call('DEL', KEYS[1])
 return redis.REDIS_VERSION or ''
 """
 """Needs what the scripts of the queue need; Redis before 7.0 does not tell a script its version."""
-CGROUP = Path("/sys/fs/cgroup")
 
 Health = Literal["ok", "warning", "failed"]
 
@@ -83,7 +84,7 @@ def _packages(settings: Settings) -> Iterator[Finding]:
 
 def _processors(settings: Settings) -> Iterator[Finding]:
     usable = len(os.sched_getaffinity(0))
-    share = _cgroup_share(CGROUP)
+    share = read_limits().processors
     limit = usable if share is None else min(usable, share)
     threads = settings.engine.num_threads
     detail = f"{usable} usable, {limit:g} by the container's limit" if share else f"{usable} usable"
@@ -94,19 +95,14 @@ def _processors(settings: Settings) -> Iterator[Finding]:
         yield Finding("processors", "ok", detail)
 
 
-def _cgroup_share(folder: Path) -> float | None:
-    """Return how many processors a container may use; None without a limit."""
-    try:
-        quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else int(quota) / int(period)
-
-
 def _memory(settings: Settings) -> Iterator[Finding]:
-    total_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    health: Health = "ok" if total_gib >= 2 else "warning"
-    yield Finding("memory", health, f"{total_gib:.1f} GiB; a worker takes about 1 GiB")
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = read_limits().memory_bytes or total
+    health: Health = "ok" if min(total, limit) >= 2 * GIB else "warning"
+    detail = f"{total / GIB:.1f} GiB"
+    if limit < total:
+        detail += f", {limit / GIB:.1f} by the container's limit"
+    yield Finding("memory", health, f"{detail}; a worker takes about 1 GiB")
 
 
 def _devices(settings: Settings) -> Iterator[Finding]:
@@ -154,9 +150,11 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    health: Health = "ok" if soft >= MIN_OPEN_FILES else "warning"
-    yield Finding("open files", health, f"{soft}; every open stream takes one (ulimit -n)")
+    # A server takes as many as it may.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_enough = hard >= MIN_OPEN_FILES or hard == resource.RLIM_INFINITY
+    health: Health = "ok" if is_enough else "warning"
+    yield Finding("open files", health, f"{hard}; every open stream takes one (ulimit -Hn)")
     try:
         with tempfile.TemporaryDirectory(prefix="gram-") as folder:
             yield Finding("temporary files", "ok", f"can be written: {Path(folder).parent}")

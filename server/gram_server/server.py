@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from gram_server.api import Context, MetricsPort
 from gram_server.app import create_app
 from gram_server.child import ChildWorker
+from gram_server.descriptors import raise_limit, watch_descriptors
 from gram_server.drain import Drain
 from gram_server.http_protocol import patient_protocol
 from gram_server.listening import authority, bind, is_open_to_others
@@ -50,6 +51,7 @@ class DrainingServer(uvicorn.Server):
         self._own = copy_context()
         self._drain_task: asyncio.Task[None] | None = None
         self._watch_task: asyncio.Task[None] | None = None
+        self._descriptors_task: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
         """Why it ended by itself."""
 
@@ -62,6 +64,7 @@ class DrainingServer(uvicorn.Server):
         if self._child is not None and not await self._start(self._child):
             return
         await super().startup(sockets)
+        self._descriptors_task = asyncio.create_task(watch_descriptors())
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
             what = "metrics" if port == self._metrics_port else "listening"
@@ -109,6 +112,7 @@ class DrainingServer(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Serve until told to stop."""
     http = settings.http
+    raise_limit()
     sockets = bind(http.host, http.port, setting="port")
     if http.keys is None and is_open_to_others(http.host):
         logger.warning("others can reach the server, and it asks for no key: see --keys")

@@ -7,6 +7,7 @@ start; not jobs, which the link gives back to the queue by itself.
 import asyncio
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 from gram_server.errors import ServerError, StartFailed, StartRefused
 from gram_server.heartbeat import Beat
 from gram_server.start_report import Stage, read_start_report
+
+MAX_LINE_BYTES = 16 << 20
+"""Of what a worker says: tracebacks are one line each."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +57,7 @@ class Supervisor:
         self._read_beat = read_beat
         self._patience = patience or Patience()
         self._process: asyncio.subprocess.Process | None = None
-        self._listener: asyncio.Task[None] | None = None
+        self._listeners: list[asyncio.Task[None]] = []
         self._keeper: asyncio.Task[None] | None = None
         self._is_checked = asyncio.Event()
         self._is_ready = False
@@ -102,6 +106,11 @@ class Supervisor:
             logger.warning("worker pid=%d does not stop: killed", self._process.pid)
             self._process.kill()
             await self._process.wait()
+        await self._hear_out()
+
+    def pid(self) -> int:
+        """Return the id of the worker process; 0 while there is none."""
+        return 0 if self._process is None else self._process.pid
 
     def kill(self) -> None:
         """End the worker at once."""
@@ -162,10 +171,15 @@ class Supervisor:
             *self._command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=MAX_LINE_BYTES,
             start_new_session=True,
         )
         self._is_ready, self._refusal, self._last_words = False, None, ""
-        self._listener = asyncio.create_task(self._listen(self._process))
+        self._listeners = [
+            asyncio.create_task(self._listen(self._process)),
+            asyncio.create_task(_pass_on_log(self._process)),
+        ]
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         """Take note of what the worker says of its start, until it ends."""
@@ -185,16 +199,32 @@ class Supervisor:
                 case Stage.REFUSED:
                     self._refusal = report.reason
 
+    async def _hear_out(self) -> None:
+        """Take what a worker that has ended still said."""
+        if self._listeners:
+            await asyncio.wait(self._listeners, timeout=self._patience.watch_s)
+
     async def _watch(self) -> None:
         """Return when the worker has died; kill it if it hangs."""
         assert self._process is not None
-        assert self._listener is not None
         pid, ended = self._process.pid, asyncio.ensure_future(self._process.wait())
         while not (await asyncio.wait((ended,), timeout=self._patience.watch_s))[0]:
             if reason := self.why_hung():
                 logger.error("worker pid=%d killed: %s", pid, reason)
                 self._process.kill()
-        await asyncio.wait((self._listener,), timeout=self._patience.watch_s)
+        await self._hear_out()
         self._last_words = self._last_words or f"status {ended.result()}"
         if self._refusal is None:
             logger.error("worker pid=%d ended with status %d", pid, ended.result())
+
+
+async def _pass_on_log(process: asyncio.subprocess.Process) -> None:
+    """Write the log of a worker to ours; what is no line of a log, a library has said."""
+    assert process.stderr is not None
+    while line := await process.stderr.readline():
+        text = line.decode(errors="replace").rstrip()
+        if text.startswith("{"):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+        elif text:
+            logger.warning("worker pid=%d says: %s", process.pid, text)

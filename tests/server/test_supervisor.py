@@ -164,6 +164,22 @@ async def test_a_worker_killed_in_its_start_is_told_of_by_its_status(tmp_path: P
     await supervisor.stop()
 
 
+async def test_every_line_of_a_worker_is_one_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = (
+        'import faulthandler, os, sys; print(\'{"message": "mine"}\', file=sys.stderr, flush=True);'
+        "faulthandler.enable(); os.abort()"
+    )
+    supervisor = supervise(program, tmp_path / "pids", max_failed_starts=1, check_s=60.0)
+    with pytest.raises(StartFailed):
+        await supervisor.start()
+    await supervisor.stop()
+    assert capsys.readouterr().err == '{"message": "mine"}\n'
+    said = [record.getMessage() for record in caplog.records if "says" in record.getMessage()]
+    assert f"worker pid={supervisor.pid()} says: Fatal Python error: Aborted" in said
+
+
 UNSTEADY = """
 import os, sys, time
 with open(sys.argv[1], "a+") as file:

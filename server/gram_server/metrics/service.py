@@ -4,11 +4,18 @@ Counters and histograms grow as things happen; gauges are set from state at each
 they cannot drift. The registry belongs to the instance: nothing is global.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from gram_server.job import PRIORITY_CLASSES, ModelReport
 from gram_server.metrics.buckets import LATENCY_BUCKETS_S
@@ -87,8 +94,13 @@ class ServiceMetrics:
         self._gauges = _Gauges(self.registry)
         self._jobs = JobCounts()
         self.registry.register(self._jobs)
+        ProcessCollector(registry=self.registry)
         build = self._gauges.add("build_info", "Version of the server.", ("version",))
         build.labels(version=version).set(1)
+
+    def watch_worker(self, pid: Callable[[], int]) -> None:
+        """Show what the worker process beside this one takes, too."""
+        ProcessCollector(namespace="gram_worker", pid=pid, registry=self.registry)
 
     def count_request(self, outcome: Outcome, *, model: str = "", priority: int = 1) -> None:
         """Count a request that ended; model is empty when none was found for it."""

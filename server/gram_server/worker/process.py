@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from gram_core.puzzles.exact import has_solver
 from gram_server import event_loop
@@ -88,6 +88,9 @@ class WorkerProcess:
         self._is_supervised = is_supervised
         self._registry = CollectorRegistry()
         self._metrics = EngineMetrics(self._registry)
+        if not is_supervised:
+            # Of a supervised one the server tells.
+            ProcessCollector(registry=self._registry)
         self._phases: dict[str, float] = {}
         self._lanes: list[Lane] = []
         self._loop: EngineLoop | None = None

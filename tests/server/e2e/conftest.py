@@ -162,6 +162,20 @@ def start_server(checkpoint: Path) -> Iterator[Start]:
         server.stop()
 
 
+@pytest.fixture
+def make_server() -> Iterator[Callable[["subprocess.Popen[str]"], Server]]:
+    """Look after a server that a test starts in its own way."""
+    servers: list[Server] = []
+
+    def make(process: "subprocess.Popen[str]") -> Server:
+        servers.append(Server(process))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
 @pytest.fixture(scope="session")
 def server(start_server: Start) -> Server:
     """One server for every test that leaves it as it was."""
