@@ -105,9 +105,10 @@ def test_a_small_job_does_not_wait_for_the_age_of_wide_ones(
     make_bench: Any, fate: Any, num_older: int
 ) -> None:
     """The older ones are far beyond the ageing time, some served and some not."""
-    bench = make_bench(lambda seed, trajectory: fate(), num_slots=64, num_spares=64, ageing_s=2.0)
+    bench = make_bench(lambda seed, trajectory: fate(), num_slots=64, num_spares=64, ageing_s=9.0)
     for number in range(num_older):
         bench.submit(f"older {number}", width=256, depth=1024, seed=number + 1)
+    bench.tick(20)
     for number in range(8):
         bench.tick(4)
         bench.submit(f"small {number}", seed=1000 + number)
