@@ -7,7 +7,7 @@ time of day is only noted. Knows no asyncio and no transport.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import nlargest
 from itertools import chain
 
@@ -25,6 +25,7 @@ from gram_server.jobs.entry import (
 )
 from gram_server.jobs.store import ClassStats, Page, Ticket
 from gram_server.jobs.tickets import Tickets
+from gram_server.jobs.turns import Turns
 from gram_server.metrics import ACCEPTED, JobCount
 from gram_server.settings import QueueConfig
 
@@ -42,6 +43,7 @@ class Ledger:
         self._queues: tuple[dict[str, None], ...] = tuple({} for _ in PRIORITY_CLASSES)
         self._rate = ServiceRate()
         self._backlog = Backlog()
+        self._turns = Turns()
         self._tickets = Tickets(config)
         self.reserved_trajectories = 0
         self.redelivered = 0
@@ -119,6 +121,7 @@ class Ledger:
         self,
         worker: str,
         max_jobs: int,
+        now_s: float,
         *,
         started_s: float,
         max_width: int | None = None,
@@ -126,7 +129,7 @@ class Ledger:
     ) -> list[Entry]:
         """Give a worker the jobs that are next: at most ``max_jobs``, until the width is full."""
         width = math.inf if max_width is None else max_width
-        entries = self._next(worker, max_jobs, width, models)
+        entries = self._next(worker, max_jobs, width, models, now_s)
         for entry in entries:
             del self._queues[entry.job.priority][entry.job.id]
             entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, started_s
@@ -200,16 +203,23 @@ class Ledger:
         return 0 < entry.job.attempt == self._config.max_attempts
 
     def _next(
-        self, worker: str, max_jobs: int, max_width: float, models: Collection[str] | None
+        self,
+        worker: str,
+        max_jobs: int,
+        max_width: float,
+        models: Collection[str] | None,
+        now_s: float,
     ) -> list[Entry]:
         entries: list[Entry] = []
         width = 0
         is_busy: bool | None = None
-        for entry in (self._unfinished[one] for queue in self._queues for one in queue):
-            if len(entries) == max_jobs or width >= max_width:
+        lines = [self._waiting(queue, models) for queue in self._queues]
+        heads = [next(line, None) for line in lines]
+        while len(entries) < max_jobs and width < max_width:
+            entry = self._turns.choose(heads, now_s)
+            if entry is None:
                 break
-            if models is not None and entry.job.route not in models:
-                continue
+            heads[entry.job.priority] = next(lines[entry.job.priority], None)
             if self.has_last_chance(entry):
                 if is_busy is None:
                     # Looked up only where it matters: it goes through all that is held.
@@ -218,8 +228,17 @@ class Ledger:
                     continue
                 is_busy = True
             entries.append(entry)
+            self._turns.count()
             width += entry.job.options.width
         return entries
+
+    def _waiting(
+        self, queue: Mapping[str, None], models: Collection[str] | None
+    ) -> Iterator[Entry]:
+        for job_id in queue:
+            entry = self._unfinished[job_id]
+            if models is None or entry.job.route in models:
+                yield entry
 
     def _raise_if_late(self, job: Job) -> None:
         expected_s = self._backlog.expected_s(job.model, job.priority)

@@ -171,7 +171,12 @@ class MemoryStore:
             arrival = self._arrival
             self._raise_if_closed()
             entries = self._ledger.take(
-                worker, max_jobs, started_s=self._wall(), max_width=max_width, models=models
+                worker,
+                max_jobs,
+                self._clock(),
+                started_s=self._wall(),
+                max_width=max_width,
+                models=models,
             )
             if entries or not can_wait:
                 return [entry.job for entry in entries]

@@ -35,12 +35,11 @@ class Keys:
     @property
     def streams(self) -> tuple[str, ...]:
         """The job streams, in the order in which they are served."""
-        of_classes = (
+        return tuple(
             f"{self.prefix}{name}:{number}"
             for number in range(len(PRIORITY_CLASSES))
-            for name in ("back", "queue")
+            for name in ("last", "back", "queue")
         )
-        return (f"{self.prefix}last", *of_classes)
 
     @property
     def aside(self) -> str:

@@ -5,6 +5,8 @@
 -- attempt, submitted, deadline}. Without jobs and last ids there is more to look at.
 
 local MAX_ASIDE = 200
+-- As turns.py has them.
+local LENT_PART, AGEING_S = 8, 10
 local worker, room, lease = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
 local width = ARGV[4] == 'inf' and math.huge or tonumber(ARGV[4])
 local lone = key('lone:' .. worker)
@@ -16,7 +18,7 @@ local function route_of(job) return job.route or job.model end
 
 -- Moves a job to where those look who have its model.
 local function set_aside(job)
-  local class = is_last_chance(job.stream) and LAST_CHANCE or ASIDE .. ':' .. job.priority
+  local class = (is_last_chance(job.stream) and LAST_CHANCE or ASIDE .. ':') .. job.priority
   local stream = class .. ':' .. route_of(job)
   drop_entry(job.stream, job.entry)
   local entry = redis.call('XADD', stream, '*', 'job', job.id)
@@ -108,8 +110,11 @@ local function take_last_chance(stream)
 end
 
 -- The streams of what was set aside for such a worker, by class.
-local asides = {[LAST_CHANCE] = {}}
-for class = 0, CLASSES - 1 do asides[ASIDE .. ':' .. class] = {} end
+local asides, last_chances = {}, {}
+for class = 0, CLASSES - 1 do
+  asides[ASIDE .. ':' .. class], asides[LAST_CHANCE .. class] = {}, {}
+  last_chances[class + 1] = LAST_CHANCE .. class
+end
 for _, stream in ipairs(redis.call('SMEMBERS', ASIDES)) do
   for class, names in pairs(asides) do
     local route = string.sub(stream, #class + 2)
@@ -118,13 +123,41 @@ for _, stream in ipairs(redis.call('SMEMBERS', ASIDES)) do
   end
 end
 
-if redis.call('EXISTS', LAST_CHANCE) == 1 then take_last_chance(LAST_CHANCE) end
-for _, stream in ipairs(asides[LAST_CHANCE]) do take_last_chance(stream) end
-for class = 0, CLASSES - 1 do
+local has_last_chances = redis.call('EXISTS', unpack(last_chances)) > 0
+
+-- Takes what is next of a class: first those whose attempt is the last, then what came back.
+local function serve(class)
+  if has_last_chances then take_last_chance(LAST_CHANCE .. class) end
+  for _, stream in ipairs(asides[LAST_CHANCE .. class]) do take_last_chance(stream) end
   take_from(key('back:' .. class))
   take_in_turn(asides[ASIDE .. ':' .. class])
   take_from(key('queue:' .. class))
 end
+
+-- Returns the class in which somebody has waited for longest, where that is long; else nil.
+local function aged_class()
+  local aged, since = nil, now - AGEING_S
+  for class = 0, CLASSES - 1 do
+    local oldest = redis.call('ZRANGE', key('waiting:' .. class), 0, 0, 'WITHSCORES')
+    if oldest[2] and tonumber(oldest[2]) <= since then aged, since = class, tonumber(oldest[2]) end
+  end
+  return aged
+end
+
+-- One job in so many is of a class that higher ones shut out, if it has waited long.
+local function lend()
+  local turns = redis.call('HINCRBY', key('totals'), 'turns', room)
+  for _ = 1, math.floor(turns / LENT_PART) - math.floor((turns - room) / LENT_PART) do
+    local class, rest = aged_class(), room - 1
+    if not class then return end
+    room = 1
+    serve(class)
+    room = room + rest
+  end
+end
+
+if room > 0 then lend() end
+for class = 0, CLASSES - 1 do serve(class) end
 -- Only who got nothing waits for what comes after.
 if #taken > 0 or num_aside >= MAX_ASIDE then return {seconds(now), {}, taken} end
 local last = {}

@@ -11,9 +11,9 @@ end
 -- Running jobs by when the lease of their claim ends.
 local LEASES = key('leases')
 
--- Stream of the jobs whose next attempt is their last: each is worked on beside no other of them,
+-- Streams of the jobs whose next attempt is their last, one for each class: each is worked on beside no other of them,
 -- so that one that kills its workers takes none with it that it was lost with before.
-local LAST_CHANCE = key('last')
+local LAST_CHANCE = key('last:')
 
 local function is_last_chance(stream) return string.sub(stream, 1, #LAST_CHANCE) == LAST_CHANCE end
 
@@ -24,8 +24,9 @@ local ASIDES = key('asides')
 
 -- The streams in which every worker looks for jobs, and those to be waked by.
 local function streams()
-  local names = {LAST_CHANCE}
+  local names = {}
   for class = 0, CLASSES - 1 do
+    names[#names + 1] = LAST_CHANCE .. class
     names[#names + 1] = key('back:' .. class)
     names[#names + 1] = key('queue:' .. class)
   end
@@ -248,7 +249,7 @@ end
 -- Queues a job again, before those of its class that nobody has had yet.
 local function enqueue_again(job, is_last)
   is_last = is_last or is_last_chance(job.stream)
-  enqueue(job, is_last and LAST_CHANCE or key('back:' .. job.priority))
+  enqueue(job, is_last and LAST_CHANCE .. job.priority or key('back:' .. job.priority))
 end
 
 local function give_back(job, is_last)

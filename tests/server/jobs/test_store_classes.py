@@ -1,0 +1,94 @@
+"""Higher classes go first, and yet nobody waits for ever: asked of every store."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gram_server.job import Job
+from gram_server.jobs.turns import AGEING_S, LENT_PART
+
+pytestmark = pytest.mark.anyio
+
+MakeJob = Callable[..., Job]
+HIGH, NORMAL, LOW = range(3)
+RESULT: dict[str, object] = {"status": "solved"}
+
+
+class Load:
+    """Work of a class that never runs out, for one worker that takes one job after the other."""
+
+    def __init__(self, bench: Any, make_job: MakeJob) -> None:
+        self._bench = bench
+        self._make_job = make_job
+        self._num_made = 0
+
+    async def submit(self, name: str, priority: int) -> None:
+        job = self._make_job(name, width=1, priority=priority, submitted_s=self._bench.clock())
+        await self._bench.store.submit(job)
+
+    async def serve(self, worker: Any, priority: int, count: int) -> list[str]:
+        """Let another job come for each that is taken; return who was served."""
+        served = []
+        for _ in range(count):
+            self._num_made += 1
+            await self.submit(f"busy {self._num_made}", priority)
+            [job] = await worker.claim(max_jobs=1)
+            served.append(job.id.partition(" ")[0])
+            await worker.complete(job.id, RESULT)
+            await self._bench.store.wait(job.id, timeout_s=5.0)
+        return served
+
+
+@pytest.fixture
+def load(bench: Any, make_job: MakeJob) -> Load:
+    bench.clock.stop()
+    return Load(bench, make_job)
+
+
+@pytest.mark.parametrize(("above", "below"), [(HIGH, LOW), (HIGH, NORMAL), (NORMAL, LOW)])
+async def test_under_constant_load_a_lower_class_is_served_once_it_has_waited(
+    bench: Any, load: Load, above: int, below: int
+) -> None:
+    worker = await bench.worker()
+    await load.submit("patient", below)
+    assert "patient" not in await load.serve(worker, above, 2 * LENT_PART)
+    await bench.advance(AGEING_S + 1.0)
+    assert "patient" in await load.serve(worker, above, LENT_PART)
+
+
+async def test_who_has_waited_takes_no_more_than_its_part(bench: Any, load: Load) -> None:
+    worker = await bench.worker()
+    for number in range(30):
+        await load.submit(f"patient {number}", LOW)
+    await bench.advance(60.0)
+    served = await load.serve(worker, HIGH, 4 * LENT_PART)
+    assert served.count("patient") == 4
+    first = served.index("patient")
+    assert served[first + 1 : first + LENT_PART] == ["busy"] * (LENT_PART - 1)
+
+
+async def test_a_worker_with_much_room_lends_the_same_part(bench: Any, load: Load) -> None:
+    worker = await bench.worker()
+    for number in range(20):
+        await load.submit(f"patient {number}", LOW)
+    await bench.advance(60.0)
+    for number in range(30):
+        await load.submit(f"busy {number}", HIGH)
+    jobs = await worker.claim(max_jobs=2 * LENT_PART)
+    assert [job.priority for job in jobs].count(LOW) == 2
+
+
+async def test_the_last_attempt_of_a_low_job_does_not_go_before_a_high_one(
+    bench: Any, load: Load
+) -> None:
+    await load.submit("deadly", LOW)
+    for number in range(2):
+        lost = await bench.worker(f"lost{number}")
+        assert len(await lost.claim(max_jobs=1)) == 1
+        await lost.close()
+    for name, priority in (("low", LOW), ("high", HIGH)):
+        await load.submit(name, priority)
+    worker = await bench.worker()
+    order = [(await worker.claim(max_jobs=1))[0].id for _ in range(3)]
+    assert order == ["high", "deadly", "low"]
