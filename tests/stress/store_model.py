@@ -1,8 +1,8 @@
 """What a queue of jobs promises, written from docs/api.md and docs/operations.md alone.
 
-Where the documents leave a choice (which of several returned jobs goes first, whether a job that is
-somebody's last chance goes before its class), the model follows the store and says whether the
-choice was allowed. Knows no store.
+Where the documents leave a choice (which of several returned jobs goes first, whose turn it is when
+a class that is shut out is lent one), the model follows the store and says whether the choice was
+allowed. Knows no store.
 """
 
 from collections import Counter
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FINAL = ("done", "failed", "cancelled", "expired")
+LENT_PART, AGEING_S = 8, 10.0
+"""One job in so many may be of a class in which somebody has waited for so long."""
 GRACE_S = 1.0
 """What a running job has beyond its deadline to hand in what it found."""
 Facts = tuple[int, str, dict[str, Any]]
@@ -39,6 +41,8 @@ class Known:
     owner: str | None
     batch: str | None
     submitted_s: float
+    queued_s: float
+    """When it began to wait."""
     deadline_s: float | None
     number: int
     """Place in the order of arrival."""
@@ -82,6 +86,7 @@ class QueueModel:
         self.dead: list[str] = []
         self.told: set[tuple[str, str]] = set()
         """Workers that must hear that a job of theirs is no longer wanted."""
+        self._num_asked = self._num_lent = 0
         self._tickets: dict[tuple[str, str], tuple[str, str, float]] = {}
         self._shares: dict[str, tuple[float, float]] = {}
 
@@ -145,6 +150,7 @@ class QueueModel:
     ) -> list[str]:
         """Give a worker what the store gave it; return what was wrong with that."""
         wrong, width = [], 0
+        self._num_asked += max_jobs
         for job_id, attempt in got:
             job = self.jobs.get(job_id)
             if job is None or job.state != "queued" or job.parts or attempt != job.attempt:
@@ -152,7 +158,8 @@ class QueueModel:
                 continue
             if width >= max_width:
                 wrong.append(f"{job_id} is more than the width {max_width}")
-            wrong += [f"{one.id} comes before {job_id}" for one in self._before(job)]
+            if (before := self._before(job)) and not self._is_lent(job, before):
+                wrong.append(f"{before[0].id} comes before {job_id}")
             if self._is_last_chance(job) and self._has_last_chance(worker):
                 wrong.append(f"{job_id} is the second last chance at {worker}")
             width += job.width
@@ -238,6 +245,7 @@ class QueueModel:
         elif batch.is_final:
             batch.state, batch.events = "running", batch.events[:-1]
         job.state, job.attempt, job.error, job.deadline_s = "queued", 0, None, None
+        job.queued_s = self.now_s
         job.came_back, job.number = False, 1 + max(one.number for one in self.jobs.values())
         # Whoever follows it knows its events by number: those to come have greater ones.
         job.events, job.num_events = [], job.num_events if known else 0
@@ -276,17 +284,26 @@ class QueueModel:
         return [job.id for job in jobs if self.find(job.id)]
 
     def _before(self, job: Known) -> list[Known]:
-        """Return the waiting jobs that must be served before one: classes, what came back, age."""
-        if self._is_last_chance(job):
-            return []
-        place = (job.priority, not job.came_back, 0 if job.came_back else job.number)
-        others = (one for priority in range(3) for one in self.waiting(priority))
+        """Return the waiting jobs that must be served before one: by class, what came back, age."""
+        is_free = job.came_back or self._is_last_chance(job)
+        place = (job.priority, not is_free, 0 if is_free else job.number)
         return [
             one
-            for one in others
+            for priority in range(3)
+            for one in self.waiting(priority)
             if not self._is_last_chance(one)
             and (one.priority, not one.came_back, 0 if one.came_back else one.number) < place
         ]
+
+    def _is_lent(self, job: Known, before: Sequence[Known]) -> bool:
+        """Whether a job may go before others: rarely, and only before those of higher classes."""
+        longest_s = max(self.now_s - one.queued_s for one in self.waiting(job.priority))
+        self._num_lent += 1
+        return (
+            all(one.priority < job.priority for one in before)
+            and longest_s >= AGEING_S
+            and self._num_lent <= 1 + self._num_asked / LENT_PART
+        )
 
     def _is_last_chance(self, job: Known) -> bool:
         return 0 < job.attempt == self.limits.max_attempts

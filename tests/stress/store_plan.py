@@ -99,6 +99,7 @@ def known_of(job: Job, number: int, parts: tuple[str, ...]) -> Known:
         owner=job.owner,
         batch=job.batch,
         submitted_s=job.submitted_s,
+        queued_s=job.submitted_s,
         deadline_s=job.deadline_s,
         number=number,
         parts=parts,
