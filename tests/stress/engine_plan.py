@@ -124,6 +124,10 @@ def _wanted(name: str, kind: str, site: Site, seed: int, chance: random.Random) 
     if chance.random() < 0.25:
         distinct, most = chance.random() < 0.5, chance.choice([1, 3, 10])
         return replace(wanted, order="trajectory", distinct=distinct, max_solutions=most)
+    if chance.random() < 0.4:
+        # Many starts after each other, and the first solutions are enough.
+        width, depth = min(widest, chance.choice([8, 24])), chance.choice([24, plain.DEPTH])
+        return replace(wanted, width=width, depth=depth, max_solutions=chance.choice([1, 2, 3]))
     return wanted
 
 

@@ -36,6 +36,8 @@ WEIGHTS = {
     "jump": 2,
     "drain": 1,
 }
+DEADLY = {"batch": 12, "claim": 30, "lose": 10, "silence": 6, "replay": 12}
+"""Of histories in which many workers are lost."""
 
 
 class Op(NamedTuple):
@@ -57,11 +59,13 @@ class History:
 def plan(seed: int) -> History:
     """Return a history; the same for the same seed."""
     chance = random.Random(seed)
-    kinds = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=chance.choice([30, 60, 120]))
+    is_deadly = chance.random() < 0.4
+    weights = {**WEIGHTS, **DEADLY} if is_deadly else WEIGHTS
+    kinds = chance.choices(list(weights), list(weights.values()), k=chance.choice([30, 60, 120]))
     return History(
         limits=Limits(
             max_trajectories=chance.choice([20, 60, 400]),
-            max_attempts=chance.choice([1, 2, 3, 100]),
+            max_attempts=chance.choice([1, 1, 2] if is_deadly else [1, 2, 3, 100]),
             keep_finished_s=600.0,
             keep_jobs_s=3600.0,
             keep_keys_s=9000.0,
