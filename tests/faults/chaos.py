@@ -1,4 +1,6 @@
-"""Kills workers and Redis at random under load from four API processes, and counts what was lost.
+"""Kills and stops workers and Redis at random under load from four API processes; counts losses.
+
+What is stopped comes back, within its lease or after it.
 
 ``make chaos ARGS="--minutes 10 --output docs/benchmarks/chaos.json"``. Exit status 0 when every
 accepted job ended once with a right answer and memory stayed flat.
@@ -12,7 +14,6 @@ import platform
 import random
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,9 +21,10 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +34,23 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gram_server.jobs.redis_keys import Keys
+from tests.faults.chaos_site import LEASE_S, NUM_API, NUM_WORKERS, Site
 
-HERE = Path(__file__).parent
 SOLVED = "1234341221434321"
-NUM_API = 4
-NUM_WORKERS = 3
 NUM_OPEN_CELLS = 5
 COUNTS = "{gram}:1:counts"
 SETTLE_S = 60.0
 WARM_UP_S = 5.0
 MAX_GROWTH = 1.2
-FLAGS = ("--lease-s", "2", "--work-s", "0.1", "--room", "8", "--max-attempts", "1000")
-# Short times, so that memory can be seen to be flat within minutes.
-KEEPING = {"GRAM_SERVER_KEEP_JOBS_S": "30", "GRAM_SERVER_KEEP_KEYS_S": "60"}
+BATCH_SHARE = 0.1
+"""Of what is handed in."""
+BATCH_SIZE = 6
+FAULTS = (
+    *("kill worker",) * 3,
+    *("stop worker",) * 2,
+    *("stop all workers", "stop redis"),
+    *("kill redis",) * 2,
+)
 
 
 @dataclass(slots=True)
@@ -52,6 +58,9 @@ class Tally:
     """What happened."""
 
     accepted: int = 0
+    batches: int = 0
+    died: int = 0
+    """Workers that ended by themselves."""
     done: int = 0
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
@@ -60,55 +69,6 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
     memory: list[dict[str, float]] = field(default_factory=list)
-
-
-class Site:
-    """The processes that are up for killing, and those that serve."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.port = free_port()
-        self.store = f"redis://127.0.0.1:{self.port}/0"
-        self.ports = [free_port() for _ in range(NUM_API)]
-        self.redis = self._start_redis()
-        self.apis = [self._start_api(port) for port in self.ports]
-        self.workers = [self._start_worker() for _ in range(NUM_WORKERS)]
-
-    def kill_worker(self, chance: random.Random) -> None:
-        place = chance.randrange(NUM_WORKERS)
-        end(self.workers[place])
-        self.workers[place] = self._start_worker()
-
-    def stop_worker(self, chance: random.Random) -> "subprocess.Popen[bytes]":
-        worker = chance.choice(self.workers)
-        os.kill(worker.pid, signal.SIGSTOP)
-        return worker
-
-    def kill_redis(self) -> None:
-        end(self.redis)
-        self.redis = self._start_redis()
-
-    def close(self) -> None:
-        for process in (*self.apis, *self.workers, self.redis):
-            end(process)
-
-    def _start_redis(self) -> "subprocess.Popen[bytes]":
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        command += ["--dir", str(self._folder), "--appendonly", "yes", "--appendfsync", "always"]
-        return self._start(command, "redis")
-
-    def _start_api(self, port: int) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "gram_server.cli", "serve", "--port", str(port)]
-        return self._start([*command, "--store", self.store], f"api-{port}")
-
-    def _start_worker(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, str(HERE / "sleeping_worker.py"), "--store", self.store]
-        return self._start([*command, *FLAGS], "worker")
-
-    def _start(self, command: list[str], name: str) -> "subprocess.Popen[bytes]":
-        with (self._folder / f"{name}.log").open("ab") as log:
-            environ = {**os.environ, **KEEPING}
-            return subprocess.Popen(command, stdout=log, stderr=log, env=environ)
 
 
 async def wait_until_up(site: Site, client: httpx.AsyncClient) -> None:
@@ -133,7 +93,9 @@ async def load(site: Site, tally: Tally, client: httpx.AsyncClient, *, rate: flo
     chance = random.Random(1)
     try:
         while True:
-            task = asyncio.create_task(follow(site, tally, client, puzzle(chance)))
+            num_parts = BATCH_SIZE if chance.random() < BATCH_SHARE else 1
+            grids = [puzzle(chance) for _ in range(num_parts)]
+            task = asyncio.create_task(follow(site, tally, client, grids))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             await asyncio.sleep(chance.expovariate(rate))
@@ -144,12 +106,14 @@ async def load(site: Site, tally: Tally, client: httpx.AsyncClient, *, rate: flo
             task.cancel()
 
 
-async def follow(site: Site, tally: Tally, client: httpx.AsyncClient, grid: str) -> None:
-    """Hand in one job, patiently, and wait for its end at any of the API processes."""
+async def follow(site: Site, tally: Tally, client: httpx.AsyncClient, grids: list[str]) -> None:
+    """Hand in a job, or a batch, patiently, and wait for its end at any of the API processes."""
     started_s = time.monotonic()
     key = {"Idempotency-Key": uuid.uuid4().hex}
-    job_id = (await insist(site, tally, client, "POST", "/jobs?width=4", grid, key)).json()["id"]
-    tally.accepted += 1
+    body = grids[0] if len(grids) == 1 else json.dumps({"instances": grids})
+    job_id = (await insist(site, tally, client, "POST", "/jobs?width=4", body, key)).json()["id"]
+    tally.accepted += len(grids)
+    tally.batches += len(grids) > 1
     while True:
         path = f"/jobs/{job_id}?wait=5"
         answer = await insist(site, tally, client, "GET", path, None, {})
@@ -160,6 +124,17 @@ async def follow(site: Site, tally: Tally, client: httpx.AsyncClient, grid: str)
         if document["state"] not in ("queued", "running"):
             break
     tally.latencies_s.append(time.monotonic() - started_s)
+    if document["state"] != "done":
+        tally.wrong.append(job_id)
+    for part, grid in zip(document["parts"] or [document], grids, strict=True):
+        await check_end(site, tally, client, part, grid)
+
+
+async def check_end(
+    site: Site, tally: Tally, client: httpx.AsyncClient, document: dict[str, Any], grid: str
+) -> None:
+    """See whether a job ended once, and with a right answer."""
+    job_id = document["id"]
     events = await insist(site, tally, client, "GET", f"/jobs/{job_id}/events", None, {})
     if events.text.count("event: done") != 1 or events.text.count("event: solution") > 2:
         tally.duplicated.append(job_id)
@@ -196,17 +171,31 @@ async def hurt(site: Site, tally: Tally, *, every_s: float) -> None:
     chance = random.Random(2)
     while True:
         await asyncio.sleep(chance.uniform(0.5, 1.5) * every_s)
-        fault = chance.choice(("kill worker", "kill worker", "stop worker", "kill redis"))
+        tally.died += site.replace_dead()
+        fault = chance.choice(FAULTS)
         tally.faults[fault] += 1
         if fault == "kill worker":
             site.kill_worker(chance)
         elif fault == "kill redis":
             site.kill_redis()
+        elif fault == "stop redis":
+            await stop([site.redis], chance)
+        elif fault == "stop all workers":
+            await stop(list(site.workers), chance)
         else:
-            worker = site.stop_worker(chance)
-            await asyncio.sleep(3.0)
-            if worker.poll() is None:
-                os.kill(worker.pid, signal.SIGCONT)
+            await stop([chance.choice(site.workers)], chance)
+
+
+async def stop(processes: "Sequence[subprocess.Popen[bytes]]", chance: random.Random) -> None:
+    """Let processes stand still, for around the time of a lease or for long."""
+    for process in processes:
+        os.kill(process.pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(chance.choice((0.9, 1.0, 1.1, 1.3, 2.5)) * LEASE_S)
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGCONT)
 
 
 async def weigh(site: Site, tally: Tally) -> None:
@@ -284,16 +273,6 @@ def slope_mb_per_minute(tally: Tally, name: str) -> float:
     return round(statistics.linear_regression(moments, values).slope, 3)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    process.wait(20.0)
-
-
 @contextmanager
 def kept(folder: Path, logs: Path | None) -> Iterator[None]:
     """Copy what the processes logged, however the run ends."""
@@ -338,11 +317,15 @@ def report(tally: Tally, left: dict[str, Any], duration_s: float) -> dict[str, A
     latencies = sorted(tally.latencies_s) or [0.0]
     return {
         "command": " ".join(["make chaos", *sys.argv[1:]]),
+        "commit": commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": f"{os.cpu_count()} processors, {platform.machine()}",
         "duration_s": round(duration_s, 1),
         "processes": {"api": NUM_API, "worker": NUM_WORKERS, "redis": 1},
         "faults": dict(tally.faults),
+        "workers_that_ended_by_themselves": tally.died,
         "accepted": tally.accepted,
+        "batches": tally.batches,
         "finished": tally.done,
         "lost": len(tally.lost),
         "duplicated": len(tally.duplicated),
@@ -364,12 +347,19 @@ def report(tally: Tally, left: dict[str, Any], duration_s: float) -> dict[str, A
     }
 
 
+def commit() -> str:
+    """Return the commit that runs, marked where the tree has changes."""
+    command = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
+
+
 def is_good(found: dict[str, Any]) -> bool:
     """Whether nothing was lost, and memory stayed flat."""
     left = found["left_in_the_queue"]
     return (
         found["accepted"] == found["finished"] > 0
         and not (found["lost"] or found["duplicated"] or found["wrong"])
+        and not found["workers_that_ended_by_themselves"]
         and not (left["entries"] or left["reserved"] or left["running"])
         and not left["ended_in_several_ways_or_none"]
         and max(found["memory_growth"].values()) < MAX_GROWTH

@@ -41,11 +41,6 @@ class Keys:
             for name in ("last", "back", "queue")
         )
 
-    @property
-    def aside(self) -> str:
-        """Stream that wakes workers where jobs were set aside for those with a certain model."""
-        return f"{self.prefix}aside"
-
     def cancelled(self, worker: str) -> str:
         """Stream of the jobs that a worker holds and nobody waits for any more."""
         return f"{self.prefix}cancelled:{worker}"

@@ -164,8 +164,8 @@ class RedisWorker:
             reply = await self._connection.run("claim", self._name, *room, is_repeatable=False)
             now, last, taken = reply
         if last:
-            names = (*self._connection.keys.streams, self._connection.keys.aside)
-            self._last = dict(zip(names, (number.decode() for number in last), strict=True))
+            numbers = (number.decode() for number in last)
+            self._last = dict(zip(self._connection.keys.streams, numbers, strict=True))
         offset_s = self._connection.clock.offset_s(float(now))
         return [job for fields in taken if (job := self._hold(fields, offset_s)) is not None]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gram_server.job import Job, JobState
+from gram_server.jobs import redis_connection
 
 MakeJob = Callable[..., Job]
 
@@ -70,8 +71,10 @@ async def test_a_job_without_a_worker_that_has_its_model_waits_and_holds_up_nobo
 
 
 async def test_a_job_that_was_passed_over_wakes_the_worker_that_has_its_model(
-    bench: Any, make_job: MakeJob
+    bench: Any, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Who is not waked would look for itself only then.
+    monkeypatch.setattr(redis_connection, "BLOCK_S", 30.0)
     owner, other = await bench.worker("w1"), await bench.worker("w2")
     waiting = [
         asyncio.create_task(worker.claim(max_jobs=1, models=[model]))
@@ -113,22 +116,23 @@ async def test_a_job_that_was_passed_over_can_be_cancelled_and_expires(
     assert (await bench.store.stats()).reserved_trajectories == 0
 
 
+@pytest.mark.parametrize(("many", "one"), [("m", "n"), ("n", "m")])
 async def test_models_take_turns_though_one_has_more_jobs_than_can_be_served(
-    bench: Any, make_job: MakeJob
+    bench: Any, make_job: MakeJob, many: str, one: str
 ) -> None:
     for number in range(20):
-        await bench.store.submit(job_for(make_job, f"m{number}", "m"))
-    await bench.store.submit(job_for(make_job, "n", "n"))
+        await bench.store.submit(job_for(make_job, f"many{number}", many))
+    await bench.store.submit(job_for(make_job, "one", one))
     other = await bench.worker("w2")
     assert await names(other, "o") == []
     worker = await bench.worker()
-    found = []
-    for number in range(21):
+    found: list[str] = []
+    for number in range(30):
         found += await names(worker, "m", "n", max_jobs=1)
         await worker.complete(found[-1], RESULT)
-        if number < 15:
-            await bench.store.submit(job_for(make_job, f"again{number}", "m"))
-    assert "n" in found
+        await bench.store.submit(job_for(make_job, f"again{number}", many))
+        assert await names(other, "o") == []
+    assert "one" in found
 
 
 async def test_a_last_chance_waits_for_a_worker_that_has_its_model(

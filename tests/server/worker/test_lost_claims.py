@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gram_server.engine import Finished
-from gram_server.job import JobState, WorkerReport, WorkerState
+from gram_server.job import Job, JobState, WorkerReport, WorkerState
 from gram_server.jobs import redis_connection
 from gram_server.jobs.chores import Chore
 from gram_server.jobs.redis_connection import RedisConnection
@@ -252,8 +252,15 @@ async def test_a_claim_between_the_renewal_and_its_answer_stands(
     await world.store.submit(make_job(submitted_s=time.time()))
     await worker.side.claim(max_jobs=1)
     await world.take_back(other)
-    worker.line.after["renew"] = lambda: worker.side.claim(max_jobs=1, can_wait=False)
+    given: list[Job] = []
+
+    async def claim() -> None:
+        given.extend(await worker.side.claim(max_jobs=1, can_wait=False))
+
+    worker.line.after["renew"] = claim
     await worker.side._renew()
+    # It is at work on it, and not given it twice.
+    assert given == []
     assert [*worker.side._held] == ["a"]
     await worker.side.complete("a", RESULT)
     await ends_as(world, 1)

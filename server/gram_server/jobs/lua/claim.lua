@@ -16,7 +16,7 @@ for index = 6, #ARGV do has[ARGV[index]] = true end
 
 local function route_of(job) return job.route or job.model end
 
--- Moves a job to where those look who have its model.
+-- Moves a job to where those look who have its model. They need not be waked: what it came with did.
 local function set_aside(job)
   local class = (is_last_chance(job.stream) and LAST_CHANCE or ASIDE .. ':') .. job.priority
   local stream = class .. ':' .. route_of(job)
@@ -24,7 +24,6 @@ local function set_aside(job)
   local entry = redis.call('XADD', stream, '*', 'job', job.id)
   redis.call('HSET', job_key(job.id), 'stream', stream, 'entry', entry)
   redis.call('SADD', ASIDES, stream)
-  redis.call('XADD', ASIDE, 'MAXLEN', '~', 100, '*', 'stream', stream)
   num_aside = num_aside + 1
 end
 
@@ -109,13 +108,20 @@ local function take_last_chance(stream)
   end
 end
 
+-- Where somebody waits, which is mostly nowhere.
+local waits, is_idle = {}, true
+for class = 0, CLASSES - 1 do
+  waits[class] = redis.call('ZCARD', key('waiting:' .. class)) > 0
+  is_idle = is_idle and not waits[class]
+end
+
 -- The streams of what was set aside for such a worker, by class.
 local asides, last_chances = {}, {}
 for class = 0, CLASSES - 1 do
   asides[ASIDE .. ':' .. class], asides[LAST_CHANCE .. class] = {}, {}
   last_chances[class + 1] = LAST_CHANCE .. class
 end
-for _, stream in ipairs(redis.call('SMEMBERS', ASIDES)) do
+for _, stream in ipairs(is_idle and {} or redis.call('SMEMBERS', ASIDES)) do
   for class, names in pairs(asides) do
     local route = string.sub(stream, #class + 2)
     local is_of = string.sub(stream, 1, #class + 1) == class .. ':'
@@ -123,10 +129,11 @@ for _, stream in ipairs(redis.call('SMEMBERS', ASIDES)) do
   end
 end
 
-local has_last_chances = redis.call('EXISTS', unpack(last_chances)) > 0
+local has_last_chances = not is_idle and redis.call('EXISTS', unpack(last_chances)) > 0
 
 -- Takes what is next of a class: first those whose attempt is the last, then what came back.
 local function serve(class)
+  if not waits[class] then return end
   if has_last_chances then take_last_chance(LAST_CHANCE .. class) end
   for _, stream in ipairs(asides[LAST_CHANCE .. class]) do take_last_chance(stream) end
   take_from(key('back:' .. class))
@@ -156,20 +163,14 @@ local function lend()
   end
 end
 
-if room > 0 then lend() end
+if room > 0 and not is_idle then lend() end
 for class = 0, CLASSES - 1 do serve(class) end
 -- Only who got nothing waits for what comes after.
 if #taken > 0 or num_aside >= MAX_ASIDE then return {seconds(now), {}, taken} end
 local last = {}
-local watched = streams()
-watched[#watched + 1] = ASIDE
-for index, stream in ipairs(watched) do
-  local facts = redis.pcall('XINFO', 'STREAM', stream)
-  last[index] = '0-0'
-  if not facts.err then
-    for place = 1, #facts, 2 do
-      if facts[place] == 'last-generated-id' then last[index] = facts[place + 1] end
-    end
-  end
+for index, stream in ipairs(streams()) do
+  -- Of what is left in a stream: an entry that comes later has a greater id in any case.
+  local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
+  last[index] = newest[1] and newest[1][1] or '0-0'
 end
 return {seconds(now), last, taken}

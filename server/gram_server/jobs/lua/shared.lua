@@ -18,11 +18,11 @@ local LAST_CHANCE = key('last:')
 local function is_last_chance(stream) return string.sub(stream, 1, #LAST_CHANCE) == LAST_CHANCE end
 
 -- The streams of jobs that were set aside, each of one class and model: who found them in the queue
--- has not loaded that model. The stream of this name wakes who has.
+-- has not loaded that model.
 local ASIDE = key('aside')
 local ASIDES = key('asides')
 
--- The streams in which every worker looks for jobs, and those to be waked by.
+-- The streams in which every worker looks for jobs.
 local function streams()
   local names = {}
   for class = 0, CLASSES - 1 do
