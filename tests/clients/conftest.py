@@ -33,6 +33,7 @@ RESULT: dict[str, object] = {
     "width": 16,
     "depth": 8,
     "completeness": {"estimate": 1.0, "total": None},
+    "exact_search": None,
     "best_attempt": None,
     "usage": {"queue_ms": 0.5, "engine_ms": 31.4, "supervision_steps": 40, "wasted_steps": 2},
     "seed": 7,
