@@ -69,8 +69,8 @@ check: install  ## format, lint, types, import contracts
 train: install  ## train a model: make train ARGS="sudoku-4x4 --output runs/sudoku-4x4 --minutes 5"
 	$(BIN)/gram-server train $(ARGS)
 
-bench: install  ## measure continuous against static batching (ARGS)
-	$(BIN)/gram-server bench batching $(ARGS)
+bench: install  ## measure how fast the engine's rows advance (ARGS)
+	$(BIN)/gram-server bench engine $(ARGS)
 
 bench-kernels: install  ## time every op beside its reference (ARGS)
 	$(BIN)/python kernels/bench/run.py $(ARGS)

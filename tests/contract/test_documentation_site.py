@@ -69,7 +69,6 @@ def test_the_options_of_every_command_are_there(site: Path) -> None:
         ("train", "--resume"),
         ("evaluate", "--paper-tables"),
         ("make-puzzles", "--seeds"),
-        ("bench batching", "--num-slots"),
         ("bench engine", "--batches"),
         ("serve", "GRAM_SERVER_PORT"),
     ):

@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from gram_server.bench.batching import Plan, measure
 from gram_server.bench.engine import EnginePlan, measure_engine
-from gram_server.bench.page import render
-from gram_server.bench.streaming import StreamingPlan, measure_streaming, render_streaming
 from gram_server.errors import ConfigError
 
 Json = dict[str, object]
@@ -37,21 +34,6 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _measure_batching(options: argparse.Namespace) -> tuple[Json, str]:
-    plan = Plan(
-        model=options.model,
-        data=options.data,
-        num_puzzles=options.num_puzzles,
-        width=options.width,
-        depth=options.depth,
-        num_slots=options.num_slots,
-        seed=options.seed,
-        num_threads=options.num_threads,
-    )
-    result = measure(plan)
-    return result, render(result)
-
-
 def _measure_engine(options: argparse.Namespace) -> tuple[Json, None]:
     plan = EnginePlan(
         model=options.model,
@@ -63,40 +45,10 @@ def _measure_engine(options: argparse.Namespace) -> tuple[Json, None]:
     return measure_engine(plan), None
 
 
-def _measure_streaming(options: argparse.Namespace) -> tuple[Json, str]:
-    plan = StreamingPlan(
-        models=tuple(options.models),
-        num_puzzles=options.num_puzzles,
-        num_rounds=options.num_rounds,
-        num_clients=options.num_clients,
-        width=options.width,
-        depth=options.depth,
-        decodes=options.decodes,
-        num_threads=options.num_threads,
-    )
-    result = measure_streaming(plan)
-    return result, render_streaming(result)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-server bench", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="MEASUREMENT")
-    batching = commands.add_parser(
-        "batching", help="continuous against static batching, same weights, same puzzles"
-    )
-    defaults = Plan()
-    batching.add_argument("--model", default=defaults.model, help="shipped model or checkpoint")
-    batching.add_argument("--data", type=Path, help="puzzles; by default held-out or made")
-    batching.add_argument("--num-puzzles", type=int, default=defaults.num_puzzles)
-    batching.add_argument("--width", type=int, default=defaults.width)
-    batching.add_argument("--depth", type=int, help="supervision steps; by default the model's")
-    batching.add_argument("--num-slots", type=int, default=defaults.num_slots)
-    batching.add_argument("--seed", type=int, default=defaults.seed)
-    batching.add_argument("--num-threads", type=int, help="threads of torch")
-    batching.add_argument("--output", type=Path, help="folder for batching.json and batching.md")
-    batching.set_defaults(measure=_measure_batching, name="batching")
     _add_engine(commands.add_parser("engine", help="trajectory-steps per second by batch"))
-    _add_streaming(commands.add_parser("streaming", help="what streams cost the engine"))
     if find_spec("aiohttp") is None:
         parser.epilog = "serve and compare need the extra: pip install 'gram-server[bench]'"
     else:
@@ -122,17 +74,6 @@ def _add_engine(engine: argparse.ArgumentParser) -> None:
     engine.add_argument("--num-threads", type=int, help="threads of torch")
     engine.add_argument("--output", type=Path, help="folder for engine.json")
     engine.set_defaults(measure=_measure_engine, name="engine")
-
-
-def _add_streaming(streaming: argparse.ArgumentParser) -> None:
-    defaults = StreamingPlan()
-    streaming.add_argument("--models", nargs="+", default=defaults.models, help="shipped models")
-    for name in ("num_puzzles", "num_rounds", "num_clients", "width", "depth", "decodes"):
-        flag = "--" + name.replace("_", "-")
-        streaming.add_argument(flag, type=int, default=getattr(defaults, name))
-    streaming.add_argument("--num-threads", type=int, default=defaults.num_threads)
-    streaming.add_argument("--output", type=Path, help="folder for streaming.json and streaming.md")
-    streaming.set_defaults(measure=_measure_streaming, name="streaming")
 
 
 if __name__ == "__main__":
