@@ -21,10 +21,10 @@ help:  ## list the commands
 
 install: $(STAMP)  ## make .venv with everything (CPU torch where there is no NVIDIA driver)
 
-$(STAMP): pyproject.toml clients/python/pyproject.toml constraints.txt
+$(STAMP): pyproject.toml clients/python/pyproject.toml lab/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch)
-	$(PIP) install --quiet -c constraints.txt -e '.[exact,plots,bench,docs,dev]' -e clients/python
+	$(PIP) install --quiet -c constraints.txt -e '.[exact,docs,dev]' -e clients/python -e 'lab[plots,bench]'
 	touch $@
 
 serve: install  ## start the server (HOST, PORT, ARGS)
@@ -67,10 +67,10 @@ check: install  ## format, lint, types, import contracts
 	$(BIN)/lint-imports --no-logo
 
 train: install  ## train a model: make train ARGS="sudoku-4x4 --output runs/sudoku-4x4 --minutes 5"
-	$(BIN)/gram-server train $(ARGS)
+	$(BIN)/gram-lab train $(ARGS)
 
 bench: install  ## measure how fast the engine's rows advance (ARGS)
-	$(BIN)/gram-server bench engine $(ARGS)
+	$(BIN)/gram-lab bench engine $(ARGS)
 
 bench-kernels: install  ## time every op beside its reference (ARGS)
 	$(BIN)/python kernels/bench/run.py $(ARGS)
@@ -83,5 +83,5 @@ release: install  ## build wheel, sdist and SBOM into dist/
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file dist/gram-server.cdx.json build/clean/bin/python
 
 clean:  ## remove .venv, caches and build output
-	rm -rf $(VENV) build dist clients/python/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist clients/python/dist lab/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

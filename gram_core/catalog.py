@@ -65,7 +65,7 @@ def read_model(path: Path) -> ModelInfo:
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise CheckpointError(
                 f"{config_path} is not a {FORMAT} config: pass a directory written by "
-                "gram-server train"
+                "gram-lab train"
             )
         return ModelInfo(
             name=str(values["name"]),
@@ -80,7 +80,7 @@ def read_model(path: Path) -> ModelInfo:
     except OSError as error:
         raise CheckpointError(
             f"{config_path} cannot be read ({error.strerror}): pass a shipped model's name or a "
-            "directory written by gram-server train"
+            "directory written by gram-lab train"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(

@@ -18,6 +18,7 @@ PACKAGES = (
     ROOT / "kernels/gram_kernels",
     ROOT / "server/gram_server",
     ROOT / "clients/python/gram_client",
+    ROOT / "lab/gram_lab",
 )
 PRODUCT = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -34,6 +35,7 @@ LONG_TABLES = {
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 # A CUDA build of torch fixes the version of its own triton.
 PINNED_BY_TORCH = {"triton"}
+OURS = {"gram-server"}
 # Folders that may hold files which are no text, and of which kind.
 BINARY_PLACES = {"gram_core/weights": {".safetensors"}, "docs": {".png"}}
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -143,8 +145,8 @@ def test_a_package_file_declares_all_it_offers_and_nothing_else(path: Path) -> N
 
 
 def test_folders_that_are_no_packages_hold_no_package_file() -> None:
-    bare = [ROOT / "server", ROOT / "kernels", ROOT / "clients", ROOT / "clients/python"]
-    found = [folder for folder in bare if (folder / "__init__.py").exists()]
+    bare = ("server", "kernels", "clients", "clients/python", "lab")
+    found = [folder for folder in bare if (ROOT / folder / "__init__.py").exists()]
     assert found + list((ROOT / "tests").rglob("__init__.py")) == []
 
 
@@ -210,12 +212,12 @@ def test_files_are_named_for_what_they_define() -> None:
 def test_every_dependency_is_pinned_to_a_version_it_allows() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
-    for project in (ROOT, ROOT / "clients/python"):
+    for project in (ROOT, ROOT / "clients/python", ROOT / "lab"):
         metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
         extras = metadata["project"].get("optional-dependencies", {}).values()
         for line in chain(metadata["project"]["dependencies"], *extras):
             requirement = Requirement(line)
-            if canonicalize_name(requirement.name) in PINNED_BY_TORCH:
+            if canonicalize_name(requirement.name) in PINNED_BY_TORCH | OURS:
                 continue
             assert pins[canonicalize_name(requirement.name)] in requirement.specifier, line
 

@@ -2,19 +2,21 @@
 and the README files of packages. A hook of mkdocs.
 """
 
+import os
 import posixpath
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from gram_lab.cli import COMMANDS
 from gram_server.app import create_app
-from gram_server.cli import main
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig, Settings
 
@@ -24,8 +26,6 @@ READMES = {
     "reference/kernels.md": "kernels/README.md",
     "reference/kubernetes.md": "docker/kubernetes/gram-server/README.md",
 }
-
-PASSED_ON = ("train", "evaluate", "bench", "make-puzzles")
 
 Json = Mapping[str, Any]
 
@@ -85,17 +85,22 @@ def http_page(document: Json) -> str:
 
 
 def option_pages() -> Iterator[str]:
-    """Yield the help of the commands that read their options themselves, as they print it."""
-    for name in PASSED_ON:
+    """Yield the help of the lab's commands, as they print it."""
+    yield "\n## gram-lab\n"
+    for name in COMMANDS:
         text = _help_of(name)
-        yield f"\n## Options of gram-server {name}\n\n```text\n{text}```\n"
+        yield f"\n### gram-lab {name}\n\n```text\n{text}```\n"
         for part in re.findall(r"^ {4}([a-z]+)  ", text, re.MULTILINE):
             if name == "bench":
-                yield f"\n### gram-server bench {part}\n\n```text\n{_help_of(name, part)}```\n"
+                yield f"\n#### gram-lab bench {part}\n\n```text\n{_help_of(name, part)}```\n"
 
 
 def _help_of(*words: str) -> str:
-    return CliRunner(env={"COLUMNS": "100"}).invoke(main, [*words, "--help"]).stdout
+    command = [sys.executable, "-m", "gram_lab", *words, "--help"]
+    environment = {**os.environ, "COLUMNS": "100"}
+    return subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def _operation(method: str, path: str, operation: Json) -> Iterator[str]:

@@ -25,7 +25,8 @@ from gram_server.setting_table import all_settings
 from gram_server.settings import LOG_LEVELS, PRECISIONS, Settings
 from gram_server.version import __version__
 
-PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzles": "data"}
+"""Commands of before, and what ``gram-lab`` calls them; they say so for one version."""
 
 OPENMP_SPINS = "3000"
 """How long a CPU thread of the model waits busily for the others: some ten microseconds."""
@@ -235,40 +236,21 @@ def models() -> None:
     click.echo(json.dumps(listed, indent=2))
 
 
-@main.command(context_settings=PASS_THROUGH, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def train(arguments: tuple[str, ...]) -> None:
-    """Train a model: see ``gram-server train --help``."""
-    from gram_core.training.command import main as run
+def _moved(name: str, now: str) -> click.Command:
+    """Return a command that says where it went."""
 
-    sys.exit(run(list(arguments)))
+    def say() -> None:
+        click.echo(f"gram-server {name} is now gram-lab {now}: pip install gram-lab", err=True)
+        sys.exit(2)
 
-
-@main.command(context_settings=PASS_THROUGH, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def make_puzzles(arguments: tuple[str, ...]) -> None:
-    """Make puzzles to train on: see ``gram-server make-puzzles --help``."""
-    from gram_core.puzzles.command import main as run
-
-    sys.exit(run(list(arguments)))
+    options = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(
+        name, callback=say, context_settings=options, add_help_option=False, hidden=True
+    )
 
 
-@main.command(context_settings=PASS_THROUGH, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def evaluate(arguments: tuple[str, ...]) -> None:
-    """Measure a model on a file of puzzles: see ``gram-server evaluate --help``."""
-    from gram_core.evaluation.command import main as run
-
-    sys.exit(run(list(arguments)))
-
-
-@main.command(context_settings=PASS_THROUGH, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bench(arguments: tuple[str, ...]) -> None:
-    """Measure the engine: see ``gram-server bench --help``."""
-    from gram_server.bench.command import main as run
-
-    sys.exit(run(list(arguments)))
+for _name, _now in MOVED.items():
+    main.add_command(_moved(_name, _now))
 
 
 @main.group()

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "clients/python/README.md", *sorted(ROOT.glob("docs/*.md"))]
 SOURCES = [
     f"/{path.relative_to(ROOT)}"
-    for folder in ("gram_core", "kernels", "server", "clients", "tests")
+    for folder in ("gram_core", "kernels", "server", "clients", "lab", "tests")
     for path in (ROOT / folder).rglob("*.py")
 ]
 

@@ -8,6 +8,7 @@ import pytest
 
 import gram_client.cli
 import gram_server.cli
+from gram_lab.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,7 +20,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 )
 def test_every_command_stands_in_its_table(program: str, group: click.Group) -> None:
     listed = re.findall(rf"^\| `{program} ([a-z][\w-]*)", README, re.MULTILINE)
-    assert sorted(set(listed)) == sorted(group.commands)
+    shown = (name for name, command in group.commands.items() if not command.hidden)
+    assert sorted(set(listed)) == sorted(shown)
+
+
+def test_every_command_of_the_lab_stands_in_a_table() -> None:
+    assert set(re.findall(r"^\| `gram-lab ([a-z]+)", README, re.MULTILINE)) == set(COMMANDS)
 
 
 def test_make_targets_that_are_named_exist() -> None:

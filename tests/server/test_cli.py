@@ -5,17 +5,13 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from gram_server.cli import main
+from gram_server.cli import MOVED, main
 from gram_server.logs import JsonFormatter
 
 COMMANDS = {
     "serve",
     "worker",
     "models",
-    "train",
-    "make-puzzles",
-    "evaluate",
-    "bench",
     "key",
     "dlq",
     "doctor",
@@ -26,10 +22,18 @@ COMMANDS = {
 def test_every_command_has_help() -> None:
     shown = CliRunner().invoke(main, ["--help"])
     assert shown.exit_code == 0
-    assert set(main.commands) == COMMANDS
+    assert set(main.commands) == COMMANDS | set(MOVED)
     for name in COMMANDS:
         assert name in shown.output
         assert main.commands[name].help
+
+
+@pytest.mark.parametrize(("name", "now"), list(MOVED.items()))
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["nqueens-8", "--output", "here"]])
+def test_a_command_that_moved_says_where_it_went(name: str, now: str, arguments: list[str]) -> None:
+    ran = CliRunner().invoke(main, [name, *arguments])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr == f"gram-server {name} is now gram-lab {now}: pip install gram-lab\n"
 
 
 def test_serve_says_what_its_flags_do() -> None:

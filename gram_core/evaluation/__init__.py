@@ -1,1 +1,0 @@
-"""Measures checkpoints: solve rates, coverage and cost, by width and depth."""

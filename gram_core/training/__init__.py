@@ -1,1 +1,0 @@
-"""Training of GRAM and its deterministic relatives under a time or step budget."""

@@ -1,0 +1,174 @@
+"""Offers a load and notes how each request was answered, from the moment it was scheduled.
+
+One client for every kind of server: it takes a stream of events where one comes, else the whole
+answer. A request that waits for a connection is late all the same.
+"""
+
+import asyncio
+import gc
+import json
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import aiohttp
+
+from gram_lab.bench.load.puzzle_mix import Question
+
+Form = Literal["query", "body"]
+"""Where the options go: ``query`` as gram-server wants them, ``body`` beside the puzzle."""
+End = Literal["solved", "unsolved", "refused", "failed", "late"]
+REFUSED = (429, 503)
+EVENT_STREAM = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A server and how to ask it."""
+
+    url: str
+    form: Form = "query"
+    timeout_s: float = 60.0
+    """After which the client gives a request up."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One request; moments in seconds since the start of the load."""
+
+    task: str
+    width: int
+    scheduled_s: float
+    sent_s: float
+    first_s: float | None
+    """When the first solution was here."""
+    end_s: float
+    status: int
+    """Of HTTP; 0 where no answer came."""
+    end: End
+    retry_after_s: float | None = None
+
+
+class Load(NamedTuple):
+    """What came of a load."""
+
+    records: list[Record]
+    wall_s: float
+    client_cpu_s: float
+
+
+class _Answer(NamedTuple):
+    status: int
+    first_s: float | None
+    end: End
+    retry_after_s: float | None = None
+
+
+async def offer(target: Target, questions: Sequence[Question], moments: Sequence[float]) -> Load:
+    """Ask the questions in turn, one at each moment, and wait for every answer."""
+    timeout = aiohttp.ClientTimeout(total=target.timeout_s)
+    # Shorter than any server's, which would otherwise hang up just as it is asked.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2.0)
+    # A collection in the middle would be measured as a slow server.
+    gc.collect()
+    gc.freeze()
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        started_s, started_cpu_s = time.perf_counter(), _cpu_s()
+        asked: list[asyncio.Task[Record]] = []
+        for number, moment_s in enumerate(moments):
+            await asyncio.sleep(max(0.0, started_s + moment_s - time.perf_counter()))
+            question = questions[number % len(questions)]
+            asked.append(asyncio.create_task(_ask(session, target, question, started_s, moment_s)))
+        records = await asyncio.gather(*asked)
+        return Load(records, time.perf_counter() - started_s, _cpu_s() - started_cpu_s)
+
+
+async def _ask(
+    session: aiohttp.ClientSession,
+    target: Target,
+    question: Question,
+    started_s: float,
+    moment_s: float,
+) -> Record:
+    sent_s = time.perf_counter() - started_s
+    try:
+        answer = await _answer(session, target, question)
+    except TimeoutError:
+        answer = _Answer(0, None, "late")
+    except (aiohttp.ClientError, ConnectionError, ValueError):
+        answer = _Answer(0, None, "failed")
+    return Record(
+        task=question.task,
+        width=question.width,
+        scheduled_s=moment_s,
+        sent_s=sent_s,
+        first_s=None if answer.first_s is None else answer.first_s - started_s,
+        end_s=time.perf_counter() - started_s,
+        status=answer.status,
+        end=answer.end,
+        retry_after_s=answer.retry_after_s,
+    )
+
+
+async def _answer(session: aiohttp.ClientSession, target: Target, question: Question) -> _Answer:
+    options = {"width": question.width, "seed": question.seed, "max_solutions": 1}
+    is_query = target.form == "query"
+    async with session.post(
+        f"{target.url}/solve",
+        params=options if is_query else None,
+        json=question.body if is_query else {**question.body, **options},
+        headers={"Accept": EVENT_STREAM, **dict(target.headers)},
+    ) as response:
+        if response.status in REFUSED:
+            wait_s = response.headers.get("Retry-After")
+            await response.read()
+            return _Answer(
+                response.status, None, "refused", None if wait_s is None else float(wait_s)
+            )
+        if response.status != 200:
+            await response.read()
+            return _Answer(response.status, None, "failed")
+        if response.content_type == EVENT_STREAM:
+            return await _follow(response)
+        solutions = json.loads(await response.read())["solutions"]
+        return _found(time.perf_counter() if solutions else None)
+
+
+async def _follow(response: aiohttp.ClientResponse) -> _Answer:
+    """Read a stream to its end, and note when the first solution came."""
+    first_s: float | None = None
+    last = ""
+    async for line in response.content:
+        if line.startswith(b"event:"):
+            last = line.removeprefix(b"event:").strip().decode()
+            if last == "solution" and first_s is None:
+                first_s = time.perf_counter()
+    return _found(first_s) if last == "done" else _Answer(200, first_s, "failed")
+
+
+def _found(first_s: float | None) -> _Answer:
+    return _Answer(200, first_s, "unsolved" if first_s is None else "solved")
+
+
+async def scrape(url: str, headers: Sequence[tuple[str, str]] = ()) -> dict[str, float]:
+    """Return every sample of the server's metrics by its text; nothing where it has none."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(f"{url}/metrics", headers=dict(headers)) as response:
+                text = await response.text() if response.status == 200 else ""
+        except aiohttp.ClientError:
+            return {}
+    samples: dict[str, Any] = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            samples[name] = float(value)
+    return samples
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

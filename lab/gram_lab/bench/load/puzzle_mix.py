@@ -1,0 +1,125 @@
+"""What is asked: a weighted mix of tasks and widths, and files that keep a load to replay it.
+
+A file has one JSON object a line: ``task``, ``body``, ``width``, ``seed``, and in a trace ``at_s``.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gram_server.errors import ConfigError
+
+SEED_BITS = 53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One request: a puzzle and how hard to try."""
+
+    task: str
+    body: dict[str, Any] = field(hash=False)
+    width: int
+    seed: int
+    at_s: float | None = None
+    """When a trace asks it; None where the arrivals decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One part of a mix."""
+
+    task: str
+    widths: tuple[int, ...]
+    weight: float
+
+
+def read_mix(text: str) -> tuple[Share, ...]:
+    """Read ``sudoku-9x9:16=3,nqueens-8:1-64=1``: task, width or powers of two in a range, weight.
+
+    A width range stands for the powers of two in it; a weight that is left out is 1.
+    """
+    return tuple(_read_share(part) for part in text.split(","))
+
+
+def _read_share(part: str) -> Share:
+    what, _, weight = part.strip().partition("=")
+    task, _, widths = what.partition(":")
+    low, _, high = (widths or "16").partition("-")
+    try:
+        first, last = int(low), int(high or low)
+        share = Share(task=task, widths=_powers(first, last), weight=float(weight or 1))
+    except ValueError as error:
+        raise ConfigError("mix", part, "must be like sudoku-9x9:1-64=2") from error
+    if not task or not share.widths or share.weight <= 0:
+        raise ConfigError("mix", part, "must be like sudoku-9x9:1-64=2")
+    return share
+
+
+def _powers(first: int, last: int) -> tuple[int, ...]:
+    between = (2**power for power in range(31))
+    return (first,) if first == last else tuple(n for n in between if first <= n <= last)
+
+
+def draw_questions(
+    mix: Sequence[Share], count: int, *, seed: int, data: Path | None = None
+) -> list[Question]:
+    """Return that many questions, tasks and widths by weight, each with its own puzzle and seed.
+
+    Args:
+        mix: what to draw from.
+        count: how many.
+        seed: decides every choice.
+        data: puzzles for the first task, as for ``gram-lab evaluate``; by default held-out or
+            freshly made ones, as for the other tasks.
+    """
+    rng = np.random.default_rng(seed)
+    weights = np.array([share.weight for share in mix])
+    shares = rng.choice(len(mix), size=count, p=weights / weights.sum())
+    bodies: dict[str, list[dict[str, Any]]] = {}
+    for number, share in enumerate(mix):
+        if share.task not in bodies:
+            needed = sum(mix[chosen].task == share.task for chosen in shares)
+            bodies[share.task] = _bodies(share.task, needed, data if number == 0 else None)
+            rng.shuffle(bodies[share.task])
+    questions = []
+    for chosen in shares:
+        share = mix[chosen]
+        queue = bodies[share.task]
+        queue.append(body := queue.pop(0))
+        width = share.widths[rng.integers(len(share.widths))]
+        drawn = int(rng.integers(2**SEED_BITS))
+        questions.append(Question(task=share.task, body=body, width=width, seed=drawn))
+    return questions
+
+
+def _bodies(task_name: str, count: int, data: Path | None) -> list[dict[str, Any]]:
+    # It loads torch, which a replay does without.
+    from gram_core import puzzles
+    from gram_lab.data.instances import read_cases
+
+    task = puzzles.task(task_name)
+    family = puzzles.family(task.family)
+    cases = read_cases(task, data, limit=max(count, 1))
+    return [family.dump(case.instance) for case in cases]
+
+
+def write_questions(path: Path, questions: Sequence[Question]) -> None:
+    """Keep questions in a file."""
+    lines = (json.dumps(asdict(question)) for question in questions)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Read the questions of a file."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        questions = [Question(**json.loads(line)) for line in lines if line.strip()]
+    except (ValueError, TypeError) as error:
+        raise ConfigError("trace", str(path), f"cannot be read: {error}") from error
+    if not questions:
+        raise ConfigError("trace", str(path), "is empty")
+    return questions

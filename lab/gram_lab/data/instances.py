@@ -1,0 +1,176 @@
+"""Reads puzzles to evaluate on: TSV tables, NPZ archives, one a line, or generated ones."""
+
+import csv
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_core import puzzles
+from gram_core.errors import ConfigError, PuzzleInvalid
+from gram_core.puzzles.base import BLANK, FIRST_VALUE, Encoded, Task, Tokens
+from gram_lab.data.graphs import EdgeProbabilities, coloring_classes
+from gram_lab.data.mazes import read_mazes
+from gram_lab.data.pools import EDGE_PROBABILITIES, make_pool
+from gram_lab.data.sudoku_files import read_packed
+
+
+class Case(NamedTuple):
+    """One instance to evaluate."""
+
+    instance: object
+    group: str
+    """Where it comes from or how hard it is; reports are split by it."""
+    num_solutions: int | None
+    """All solutions, as ``canonical`` counts them; None where unknown."""
+
+
+SMALL_SUDOKU = 6
+"""Side of the largest boards that training makes itself, keeping a part of them out."""
+NUM_GENERATED = 200
+RATING_BOUNDS = (1.7, 4.5, 7.0)
+
+
+def read_cases(
+    task: Task,
+    path: Path | None,
+    *,
+    limit: int | None,
+    edge_probabilities: EdgeProbabilities = EDGE_PROBABILITIES,
+) -> list[Case]:
+    """Return the cases of a file or, without one, held-out or freshly made instances.
+
+    Args:
+        task: what they must be instances of.
+        path: ``.tsv`` with a ``puzzle`` column, ``.npz`` as for training, else one puzzle a line,
+            in the family's text form or as a JSON body.
+        limit: at most that many, spread evenly over the file.
+        edge_probabilities: of held-out random graphs.
+    """
+    is_made = task.family == "maze" or (task.family == "sudoku" and task.size > SMALL_SUDOKU)
+    if path is None and is_made:
+        cases = _generated(task, limit or NUM_GENERATED)
+    elif path is None:
+        cases = held_out_cases(task, edge_probabilities=edge_probabilities)
+    elif path.suffix == ".tsv":
+        cases = _from_tsv(path)
+    elif path.suffix == ".npz":
+        cases = _mazes(task, path) if task.family == "maze" else _from_archive(path)
+    else:
+        cases = _from_lines(task, path)
+    return spread(cases, limit)
+
+
+def spread(cases: list[Case], limit: int | None) -> list[Case]:
+    """Return at most that many cases, evenly spaced."""
+    if limit is None or limit >= len(cases):
+        return cases
+    chosen = np.linspace(0, len(cases) - 1, limit).round().astype(int)
+    return [cases[index] for index in chosen]
+
+
+def held_out_cases(
+    task: Task,
+    *,
+    edge_probabilities: EdgeProbabilities = EDGE_PROBABILITIES,
+    num_graphs: int | None = None,
+) -> list[Case]:
+    """Return the generated instances that training keeps out, with their numbers of solutions.
+
+    Args:
+        task: one whose solutions are cheap to enumerate.
+        edge_probabilities: of random graphs.
+        num_graphs: number of graphs; None takes what the pool of the task gives.
+    """
+    pool = make_pool(task, "held_out", edge_probabilities=edge_probabilities, num_graphs=num_graphs)
+    if pool.adjacency is not None:
+        # Without givens, colourings come in classes of renamed colours.
+        return [
+            Case(_graph(task, graph), "all", len(coloring_classes(graph, task.num_values)))
+            for graph in pool.adjacency
+        ]
+    instances = [_board(task, row) for row in pool.givens]
+    numbers = pool.num_solutions.tolist()
+    return [Case(board, "all", number) for board, number in zip(instances, numbers, strict=True)]
+
+
+def _from_tsv(path: Path) -> list[Case]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    family = puzzles.family("sudoku")
+    return [
+        Case(_parsed(family, row["puzzle"], path), _group(row), 1 if row.get("solution") else None)
+        for row in rows
+    ]
+
+
+def _group(row: dict[str, str]) -> str:
+    """Name the rating stratum, or the source of an unrated puzzle."""
+    try:
+        rating = float(row.get("ser") or "")
+    except ValueError:
+        return "hard" if "ser" in row else "all"
+    for bound in RATING_BOUNDS:
+        if rating <= bound:
+            return f"SER <= {bound}"
+    return f"SER > {RATING_BOUNDS[-1]}"
+
+
+def _parsed(family: puzzles.AnyFamily, text: str, path: Path) -> object:
+    try:
+        return family.parse(json.loads(text)) if text.startswith("{") else family.parse_text(text)
+    except (PuzzleInvalid, json.JSONDecodeError) as error:
+        raise ConfigError("data", str(path), f"{text!r} is no puzzle: {error}") from error
+
+
+def _from_lines(task: Task, path: Path) -> list[Case]:
+    family = puzzles.family(task.family)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Case(_parsed(family, line, path), "all", None) for line in lines if line.strip()]
+
+
+def _from_archive(path: Path) -> list[Case]:
+    archive = np.load(path)
+    examples = read_packed(archive["solution"], archive["given"])
+    return [Case(_sudoku(row), "all", 1) for row in examples.givens]
+
+
+def _mazes(task: Task, path: Path) -> list[Case]:
+    family = puzzles.family(task.family)
+    return [
+        Case(family.instance_of(task, Encoded(tokens=row)), "all", None)
+        for row in read_mazes(path, task)
+    ]
+
+
+def _sudoku(givens: Tokens) -> object:
+    text = "".join("." if token == BLANK else str(token - BLANK) for token in givens.tolist())
+    return puzzles.family("sudoku").parse_text(text)
+
+
+def _generated(task: Task, count: int) -> list[Case]:
+    """Make minimal puzzles with one solution, or mazes with many, the same ones each time."""
+    family = puzzles.family(task.family)
+    rng = np.random.default_rng(0)
+    number = None if task.family == "maze" else 1
+    return [
+        Case(family.generate(task, rng, num_solutions=number), "all", number) for _ in range(count)
+    ]
+
+
+def _board(task: Task, givens: Tokens) -> object:
+    if task.family == "sudoku":
+        return _sudoku(givens)
+    cells = np.flatnonzero(givens == FIRST_VALUE)
+    queens = [[int(cell) // task.size, int(cell) % task.size] for cell in cells]
+    return puzzles.family(task.family).parse(
+        {"puzzle": task.family, "n": task.size, "queens": queens}
+    )
+
+
+def _graph(task: Task, adjacency: NDArray[np.bool_]) -> object:
+    edges = np.argwhere(np.triu(adjacency)).tolist()
+    body = {"vertices": task.size, "edges": edges, "colors": task.num_values}
+    return puzzles.family(task.family).parse({"puzzle": task.family, **body})

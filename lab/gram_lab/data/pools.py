@@ -1,0 +1,306 @@
+"""Training and held-out instances of the tasks whose solutions are cheap to enumerate.
+
+Each pool holds every compatible solution of each instance (a random part where there are more than
+``max_targets``). Held-out instances are no symmetric image of a training instance: the split is by
+a key that all images share.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_core import puzzles
+from gram_core.errors import ConfigError
+from gram_core.puzzles.base import BLANK, FIRST_VALUE, Task, Tokens
+from gram_lab.data.examples import Examples, augmented, pack_targets
+from gram_lab.data.graphs import Drawn, EdgeProbabilities, random_graphs
+from gram_lab.data.sudoku_boards import boards, pattern_key
+
+Split = Literal["train", "held_out"]
+
+HELD_OUT_SHARE = 0.15
+SAMPLED_VIEWS = 600
+"""Random symmetries drawn to collect all position symmetries of a small board."""
+EDGE_PROBABILITIES: EdgeProbabilities = (0.3, 0.7)
+"""Of the random graphs that are trained on."""
+
+
+class Pool(NamedTuple):
+    """Instances of one split."""
+
+    givens: Tokens
+    """(count, length)."""
+    targets: Tokens
+    """(count, max_targets, length), PAD in unused places."""
+    num_solutions: NDArray[np.int64]
+    """(count,) all solutions, also those left out of targets."""
+    adjacency: NDArray[np.bool_] | None
+
+
+class PooledSource:
+    """Draws from a pool, each instance through its own random symmetry."""
+
+    def __init__(self, task: Task, pool: Pool, weights: NDArray[np.float64] | None = None) -> None:
+        self.task = task
+        self.max_targets = pool.targets.shape[1]
+        self._pool = pool
+        self._weights = weights
+
+    def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
+        """Draw instances with their solutions in random order."""
+        pool = self._pool
+        rows = rng.choice(len(pool.givens), size=count, p=self._weights)
+        present = np.minimum(pool.num_solutions[rows], self.max_targets)
+        targets = pool.targets[rows]
+        for target, number in zip(targets, present, strict=True):
+            target[:number] = target[rng.permutation(number)]
+        examples = Examples(
+            givens=pool.givens[rows],
+            targets=targets,
+            adjacency=None if pool.adjacency is None else pool.adjacency[rows],
+        )
+        return augmented(examples, puzzles.family(self.task.family), self.task, rng)
+
+
+def make_pool(
+    task: Task,
+    split: Split,
+    *,
+    seed: int = 0,
+    edge_probabilities: EdgeProbabilities = EDGE_PROBABILITIES,
+    num_graphs: int | None = None,
+) -> Pool:
+    """Return the instances of one split of a task; the same for the same arguments.
+
+    Args:
+        task: of the instances.
+        split: which side.
+        seed: of all draws.
+        edge_probabilities: of random graphs.
+        num_graphs: number of graphs; None takes what ``NUM_GRAPHS`` draws give.
+    """
+    rng = np.random.default_rng(seed)
+    if task.family == "nqueens":
+        return _queens_pool(task, split, rng)
+    if task.name == "sudoku-4x4":
+        return _small_sudoku_pool(task, split, rng)
+    if task.name == "sudoku-6x6":
+        return _middle_sudoku_pool(split, rng)
+    if task.family == "graph-coloring":
+        return _coloring_pool(
+            task, split, rng, edge_probabilities=edge_probabilities, num_graphs=num_graphs
+        )
+    raise ConfigError("task", task.name, "its instances are not generated: pass files")
+
+
+def is_held_out(key: bytes) -> bool:
+    """Say on which side of the split an instance with this key lies."""
+    return hashlib.sha256(key).digest()[0] < 256 * HELD_OUT_SHARE
+
+
+def with_empty_board(pool: Pool, solutions: Tokens) -> Pool:
+    """Return the pool and, last, the board without givens."""
+    length, max_targets = pool.givens.shape[1], pool.targets.shape[1]
+    rng = np.random.default_rng(0)
+    return Pool(
+        givens=np.concatenate((pool.givens, np.full((1, length), BLANK, np.uint8))),
+        targets=np.concatenate((pool.targets, pack_targets(solutions, max_targets, rng)[None])),
+        num_solutions=np.append(pool.num_solutions, len(solutions)),
+        adjacency=pool.adjacency,
+    )
+
+
+def queens_solutions(size: int) -> Tokens:
+    """Return all solutions of the n-queens problem, (count, n * n)."""
+    boards: list[tuple[int, ...]] = [()]
+    for row in range(size):
+        boards = [
+            (*board, column)
+            for board in boards
+            for column in range(size)
+            if all(
+                column != other and abs(column - other) != row - above
+                for above, other in enumerate(board)
+            )
+        ]
+    tokens = np.full((len(boards), size, size), BLANK, dtype=np.uint8)
+    for solution, board in zip(tokens, boards, strict=True):
+        solution[np.arange(size), board] = FIRST_VALUE
+    return tokens.reshape(len(boards), -1)
+
+
+MAX_KEPT_QUEENS = 3
+
+
+def _queens_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
+    """All partial boards that keep 1 to 3 queens of a solution, as in the paper (n = 8, 10)."""
+    size = task.size
+    solutions = queens_solutions(size)
+    squares = [np.flatnonzero(solution == FIRST_VALUE) for solution in solutions]
+    kept = {
+        tuple(sorted(int(cell) for cell in chosen))
+        for cells in squares
+        for number in range(1, min(MAX_KEPT_QUEENS, size - 3) + 1)
+        for chosen in _subsets(cells, number)
+    }
+    boards = np.array(sorted(kept, key=lambda cells: (len(cells), cells)), dtype=object)
+    givens = np.full((len(boards), task.length), BLANK, dtype=np.uint8)
+    for row, cells in zip(givens, boards, strict=True):
+        row[list(cells)] = FIRST_VALUE
+    views = _position_symmetries(task)
+    chosen = [_orbit_key(row, views) for row in givens]
+    givens = givens[_on_side(chosen, split)]
+    return _pack([_compatible(row, solutions) for row in givens], givens, None, rng)
+
+
+def _subsets(cells: NDArray[np.int64], number: int) -> list[tuple[int, ...]]:
+    if number == 0:
+        return [()]
+    return [
+        (int(cell), *rest)
+        for place, cell in enumerate(cells)
+        for rest in _subsets(cells[place + 1 :], number - 1)
+    ]
+
+
+NUM_SMALL_SUDOKU = 20_000
+MAX_SMALL_SOLUTIONS = 64
+
+
+def _small_sudoku_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
+    """4x4 boards with 4 to 12 givens and at most 64 solutions, most of them with one."""
+    solutions = _small_sudoku_solutions()
+    views = _position_symmetries(task)
+    givens: dict[bytes, Tokens] = {}
+    while len(givens) < NUM_SMALL_SUDOKU:
+        row = solutions[rng.integers(len(solutions))].copy()
+        row[rng.permutation(16)[: rng.integers(4, 13)]] = BLANK
+        givens.setdefault(row.tobytes(), row)
+    rows = np.stack(list(givens.values()))
+    keys = [_orbit_key(row, views, is_relabelled=True) for row in rows]
+    rows = rows[_on_side(keys, split)]
+    compatible = [_compatible(row, solutions) for row in rows]
+    few = np.array([len(found) <= MAX_SMALL_SOLUTIONS for found in compatible])
+    return _pack(
+        [found for found, is_few in zip(compatible, few, strict=True) if is_few],
+        rows[few],
+        None,
+        rng,
+    )
+
+
+NUM_MIDDLE_SUDOKU: Mapping[Split, int] = MappingProxyType({"train": 12_000, "held_out": 600})
+
+
+def _middle_sudoku_pool(split: Split, rng: np.random.Generator) -> Pool:
+    """6x6 boards, half of them with one solution; split by the pattern of their givens."""
+    is_wanted = split == "held_out"
+    sided = (board for board in boards(rng) if is_held_out(pattern_key(board.givens)) == is_wanted)
+    chosen = list(islice(sided, NUM_MIDDLE_SUDOKU[split]))
+    givens = np.stack([board.givens for board in chosen])
+    return _pack([board.solutions for board in chosen], givens, None, rng)
+
+
+def _small_sudoku_solutions() -> Tokens:
+    """All 288 completed 4x4 boards as tokens."""
+    boards = [np.zeros(0, dtype=np.uint8)]
+    for cell in range(16):
+        row, column = divmod(cell, 4)
+        peers = [
+            other
+            for other in range(cell)
+            if other // 4 == row
+            or other % 4 == column
+            or (other // 8 == row // 2 and other % 4 // 2 == column // 2)
+        ]
+        boards = [
+            np.append(board, np.uint8(digit))
+            for board in boards
+            for digit in range(4)
+            if digit not in board[peers]
+        ]
+    return (np.stack(boards) + FIRST_VALUE).astype(np.uint8)
+
+
+NUM_GRAPHS = 9_000
+"""Graphs drawn for a pool; those of the split that can be coloured stay."""
+MAX_COLORINGS = 512
+
+
+def _coloring_pool(
+    task: Task,
+    split: Split,
+    rng: np.random.Generator,
+    *,
+    edge_probabilities: EdgeProbabilities,
+    num_graphs: int | None,
+) -> Pool:
+    """Erdos-Renyi graphs that have a proper colouring, with all of their colourings."""
+    is_wanted = split == "held_out"
+    draws = random_graphs(
+        task,
+        rng,
+        edge_probabilities=edge_probabilities,
+        is_wanted=lambda key: is_held_out(key) == is_wanted,
+    )
+    found: dict[bytes, Drawn] = {}
+    for drawn in draws if num_graphs else islice(draws, NUM_GRAPHS):
+        if drawn is not None:
+            found.setdefault(drawn.adjacency.tobytes(), drawn)
+        if len(found) == num_graphs:
+            break
+    givens = np.full((len(found), task.size), BLANK, dtype=np.uint8)
+    adjacencies = np.stack([drawn.adjacency for drawn in found.values()])
+    return _pack([drawn.colorings for drawn in found.values()], givens, adjacencies, rng)
+
+
+def _position_symmetries(task: Task) -> NDArray[np.int64]:
+    """Return the distinct cell permutations of a task's symmetries, (views, length)."""
+    family = puzzles.family(task.family)
+    rng = np.random.default_rng(0)
+    draws = [family.symmetry(task, rng).positions for _ in range(4 * SAMPLED_VIEWS)]
+    return np.unique(np.stack(draws), axis=0)
+
+
+def _orbit_key(givens: Tokens, views: NDArray[np.int64], *, is_relabelled: bool = False) -> bytes:
+    """Return the smallest image of a board under all symmetries."""
+    images = givens[views]  # (views, length)
+    if not is_relabelled:
+        return min(bytes(image) for image in images)
+    return min(_relabelled(image) for image in images)
+
+
+def _relabelled(image: Tokens) -> bytes:
+    """Name values by their first appearance."""
+    names = {BLANK: BLANK}
+    return bytes(names.setdefault(int(token), len(names) + BLANK) for token in image)
+
+
+def _on_side(keys: Sequence[bytes], split: Split) -> NDArray[np.bool_]:
+    return np.array([is_held_out(key) == (split == "held_out") for key in keys])
+
+
+def _compatible(givens: Tokens, solutions: Tokens) -> Tokens:
+    is_given = givens != BLANK
+    compatible: Tokens = solutions[(solutions[:, is_given] == givens[is_given]).all(axis=1)]
+    return compatible
+
+
+def _pack(
+    found: Sequence[Tokens],
+    givens: Tokens,
+    adjacency: NDArray[np.bool_] | None,
+    rng: np.random.Generator,
+) -> Pool:
+    largest = min(MAX_COLORINGS, max(len(solutions) for solutions in found))
+    return Pool(
+        givens=givens,
+        targets=np.stack([pack_targets(solutions, largest, rng) for solutions in found]),
+        num_solutions=np.array([len(solutions) for solutions in found]),
+        adjacency=adjacency,
+    )

@@ -1,0 +1,182 @@
+"""Very hard 9x9 sudokus, found near hard ones: a given goes, others come elsewhere.
+
+Givens are added until one solution is left, and those that it does not need are taken away. What
+takes enough guesses is kept, and searched around in turn.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_core.puzzles.sudoku_digging import dig
+from gram_lab.data.sudoku_archive import Grids
+from gram_lab.data.sudoku_classes import Key, class_key
+from gram_lab.data.sudoku_search import (
+    Digits,
+    candidates,
+    mean_guesses,
+    need_givens,
+    search,
+)
+
+NUM_VIEWS = 8
+"""Views over which the guesses of a puzzle are averaged."""
+
+_PARENTS = 1000
+_FRESH_SHARE = 0.25
+_NUM_DUG = 100
+
+
+class Found(NamedTuple):
+    """Puzzles that a round of the search found."""
+
+    puzzles: Digits
+    """(count, 81)."""
+    solutions: Digits
+    guesses: NDArray[np.float64]
+    """(count,) mean over views."""
+
+
+class Vicinity:
+    """A search for puzzles that take at least so many guesses."""
+
+    def __init__(
+        self,
+        seeds: Digits | None,
+        rng: np.random.Generator,
+        *,
+        views: list[NDArray[np.int64]],
+        min_guesses: float,
+        excluded: Collection[Key] = (),
+        boards_a_round: int = 128,
+    ) -> None:
+        """Rate the first parents.
+
+        Args:
+            seeds: (count, 81) puzzles to start from; without any, random minimal ones are dug.
+            rng: of all choices.
+            views: cell permutations that keep the rules, ``NUM_VIEWS`` of them.
+            min_guesses: least mean number of guesses of a puzzle that is worth telling.
+            excluded: classes of complete boards that no puzzle may have as its solution.
+            boards_a_round: boards that are opened and closed at once.
+        """
+        self._rng, self._views, self._min_guesses = rng, views, min_guesses
+        self._excluded, self._boards_a_round = excluded, boards_a_round
+        self._seeds = seeds if seeds is not None else _dug(rng)
+        chosen = rng.permutation(len(self._seeds))[:_PARENTS]
+        self._parents = self._seeds[chosen]
+        self._ratings = mean_guesses(self._parents, views[:2])
+        self._seen = {puzzle.tobytes() for puzzle in self._seeds}
+
+    @property
+    def bar(self) -> float:
+        """Guesses that a puzzle must take to become a parent: it rises up to what is wanted."""
+        return min(self._min_guesses, float(np.median(self._ratings)))
+
+    def rounds(self) -> Iterator[Found]:
+        """Yield what every round finds, without end; often nothing."""
+        while True:
+            found = self._survivors(self._children())
+            self._adopt(found)
+            is_hard = found.guesses >= self._min_guesses
+            yield Found(found.puzzles[is_hard], found.solutions[is_hard], found.guesses[is_hard])
+
+    def _children(self) -> Grids:
+        """Return new minimal puzzles beside drawn parents."""
+        grids = closed(_with_one_less(self._drawn_parents(), self._rng), self._rng)
+        # Givens too many make a board easier, but one in ten guesses is left of a hard one.
+        guesses = mean_guesses(grids.puzzles, self._views[:1])
+        is_kept = guesses >= 0.1 * self.bar
+        return minimal(Grids(grids.puzzles[is_kept], grids.solutions[is_kept]), self._rng)
+
+    def _drawn_parents(self) -> Digits:
+        count = self._boards_a_round
+        parents = self._parents[self._rng.integers(len(self._parents), size=count)]
+        seeds = self._seeds[self._rng.integers(len(self._seeds), size=count)]
+        is_fresh = self._rng.random(count) < _FRESH_SHARE
+        return np.where(is_fresh[:, None], seeds, parents)
+
+    def _survivors(self, children: Grids) -> Found:
+        """Return the children that are new, allowed and look hard, with their guesses."""
+        for test in (self._are_new, self._are_allowed, self._look_hard):
+            is_kept = test(children)
+            children = Grids(children.puzzles[is_kept], children.solutions[is_kept])
+        return Found(*children, mean_guesses(children.puzzles, self._views))
+
+    def _are_new(self, children: Grids) -> NDArray[np.bool_]:
+        keys = [puzzle.tobytes() for puzzle in children.puzzles]
+        is_new = [key not in self._seen and key not in keys[:at] for at, key in enumerate(keys)]
+        self._seen.update(keys)
+        return np.array(is_new, dtype=bool)
+
+    def _look_hard(self, children: Grids) -> NDArray[np.bool_]:
+        # One view varies by some 40 %, so half the guesses are enough to be looked at again.
+        return mean_guesses(children.puzzles, self._views[:1]) >= 0.5 * self.bar
+
+    def _are_allowed(self, children: Grids) -> NDArray[np.bool_]:
+        keys = self._excluded
+        is_allowed = [not keys or class_key(each) not in keys for each in children.solutions]
+        return np.array(is_allowed, dtype=bool)
+
+    def _adopt(self, found: Found) -> None:
+        """Make hard puzzles parents, in the place of the easiest where there are enough."""
+        is_hard = found.guesses >= self.bar
+        parents = np.concatenate((self._parents, found.puzzles[is_hard]))
+        ratings = np.concatenate((self._ratings, found.guesses[is_hard]))
+        kept = np.argsort(-ratings, kind="stable")[:_PARENTS]
+        if ratings.min(initial=self._min_guesses) >= self._min_guesses:
+            # Where all are hard enough, the youngest stay, so that the search moves on.
+            kept = np.arange(len(ratings))[-_PARENTS:]
+        self._parents, self._ratings = parents[kept], ratings[kept]
+
+
+def _dug(rng: np.random.Generator) -> Digits:
+    return np.array([dig(9, rng, num_solutions=1) for _ in range(_NUM_DUG)], dtype=np.uint8)
+
+
+def _with_one_less(boards: Digits, rng: np.random.Generator) -> Digits:
+    opened = boards.copy()
+    for board in opened:
+        board[rng.choice(np.flatnonzero(board))] = 0
+    return opened
+
+
+def closed(opened: Digits, rng: np.random.Generator) -> Grids:
+    """Return boards with added givens, each with one solution, one of those that it had."""
+    boards = opened.copy()
+    targets = np.zeros_like(boards)
+    waiting = np.arange(len(boards))
+    while len(waiting):
+        found = search(candidates(boards[waiting]), limit=1, keeps_solutions=True)
+        still = []
+        for board, solutions in zip(waiting.tolist(), found.solutions(), strict=True):
+            if not targets[board].any():
+                targets[board] = solutions[rng.integers(len(solutions))]
+            others = (solutions != targets[board]).sum(axis=0)
+            if others.any():
+                # A given that most of the other solutions found lack.
+                cell = int(rng.choice(np.flatnonzero(others == others.max())))
+                boards[board, cell] = targets[board, cell]
+                still.append(board)
+        waiting = np.array(still, dtype=np.int64)
+    return Grids(boards, targets)
+
+
+def minimal(grids: Grids, rng: np.random.Generator) -> Grids:
+    """Return boards without givens that their one solution does not need."""
+    boards, solutions = grids.puzzles.copy(), grids.solutions
+    owners, cells = np.nonzero(boards)
+    while len(owners):
+        is_needless = ~need_givens(boards, solutions, owners, cells)
+        # What is needed stays needed when others go, so only the rest is looked at again.
+        owners, cells = owners[is_needless], cells[is_needless]
+        order = rng.permutation(len(owners))
+        owners, cells = owners[order], cells[order]
+        _, first = np.unique(owners, return_index=True)
+        boards[owners[first], cells[first]] = 0
+        is_left = np.ones(len(owners), dtype=bool)
+        is_left[first] = False
+        owners, cells = owners[is_left], cells[is_left]
+    return Grids(boards, solutions)

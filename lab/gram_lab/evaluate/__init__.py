@@ -1,0 +1,3 @@
+"""Measures checkpoints: solve rates, coverage and cost, by width and depth."""
+
+__all__: list[str] = []

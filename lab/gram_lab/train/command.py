@@ -1,0 +1,240 @@
+"""``gram-lab train``: trains a checkpoint under a budget of minutes or updates.
+
+Writes into --output: the model directory, the state to resume from and ``log.jsonl``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple, get_args
+
+import torch
+
+from gram_core import puzzles
+from gram_core.catalog import Purpose
+from gram_core.checkpoint import LoadedModel, load_model, save_model
+from gram_core.config import PRESETS, Guidance
+from gram_core.errors import CoreError
+from gram_lab.console import ProgressBar
+from gram_lab.train.budget import Budget
+from gram_lab.train.probe import probe
+from gram_lab.train.recipe import Curriculum, Recipe, choices
+from gram_lab.train.resume import load_run, save_run
+from gram_lab.train.sources import probe_examples, training_source
+from gram_lab.train.trainer import Execution, Trainer
+
+LOG_INTERVAL_S = 20.0
+PROBE_SHARE = 0.1
+"""At most this share of the time goes into probes: those of large boards come less often."""
+SAVE_INTERVAL_S = 180.0
+PROBE_WIDTH: Mapping[Curriculum, int] = MappingProxyType({"rollouts": 8, "denoising": 1})
+"""The denoising curriculum is judged by single trajectories of many steps."""
+LOG_FILE = "log.jsonl"
+RUN_FOLDER = "run"
+GENERATE_SUFFIX = "-generate"
+
+
+class Trained(NamedTuple):
+    """A checkpoint that has just been trained, and how."""
+
+    folder: Path
+    loaded: LoadedModel
+    command: str
+    """As it was called."""
+    minutes: float
+    num_updates: int
+    hardware: str
+    recipe: Recipe
+
+
+def main(arguments: Sequence[str], *, finish: Callable[[Trained], None]) -> int:
+    """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        finish(train(options, arguments))
+    except CoreError as error:
+        print(f"gram-lab train: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
+    """Train until the budget is used."""
+    torch.set_num_threads(options.threads or os.cpu_count() or 1)
+    purpose = _purpose(options.puzzle)
+    task = puzzles.task(options.puzzle.removesuffix(GENERATE_SUFFIX))
+    chosen, config = choices(
+        task,
+        purpose=purpose,
+        preset_name=options.preset,
+        settings=options.set,
+        guidance=options.guidance,
+        mixer=options.mixer,
+    )
+    trainer = Trainer(
+        config,
+        training_source(task, options.data, chosen, purpose=purpose),
+        chosen,
+        budget=_budget(options),
+        execution=_execution(options),
+        seed=options.seed,
+    )
+    if options.init:
+        trainer.start_from(options.init)
+    if options.resume:
+        load_run(options.resume / RUN_FOLDER, trainer)
+    options.output.mkdir(parents=True, exist_ok=True)
+    _Session(trainer, options.puzzle, purpose, options.output).run()
+    return Trained(
+        folder=options.output,
+        loaded=load_model(options.output),
+        command="gram-lab train " + " ".join(arguments),
+        minutes=trainer.clock.used_s / 60.0,
+        num_updates=trainer.num_updates,
+        hardware=f"{torch.get_num_threads()} threads of {platform.processor() or 'CPU'}"
+        if options.device == "cpu"
+        else torch.cuda.get_device_name(),
+        recipe=chosen,
+    )
+
+
+class _Session:
+    """The run as people see it: progress, log, checkpoints."""
+
+    def __init__(self, trainer: Trainer, name: str, purpose: Purpose, output: Path) -> None:
+        self._trainer, self._name, self._purpose = trainer, name, purpose
+        self._task, self._output = trainer.source.task, output
+        self._probed = probe_examples(trainer.source, purpose=purpose)
+        self._bar = ProgressBar()
+        self._figures: dict[str, float] = {}
+        self._logged_s = self._saved_s = time.monotonic()
+        self._log_interval_s = LOG_INTERVAL_S
+        self._logged_updates = trainer.num_updates
+
+    def run(self) -> None:
+        for progress in self._trainer.run():
+            now_s = time.monotonic()
+            if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
+                self._log(progress, now_s)
+            if now_s - self._saved_s >= SAVE_INTERVAL_S:
+                self._save()
+                self._saved_s = now_s
+            self._bar.show(progress, _words(self._figures))
+        self._bar.close()
+        self._save()
+
+    def _log(self, progress: float, now_s: float) -> None:
+        trainer = self._trainer
+        found = probe(
+            trainer.ema.averaged,
+            self._task,
+            self._probed,
+            width=PROBE_WIDTH[trainer.recipe.curriculum],
+            depth=trainer.recipe.num_steps(progress),
+        )
+        updates = max(1, trainer.num_updates - self._logged_updates)
+        self._figures = {
+            "progress": progress,
+            "updates": trainer.num_updates,
+            "update_ms": 1e3 * (now_s - self._logged_s) / updates,
+            **trainer.tally.take(),
+            **{f"probe_{name}": value for name, value in found._asdict().items()},
+        }
+        with (self._output / LOG_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(self._figures) + "\n")
+        self._logged_s, self._logged_updates = time.monotonic(), trainer.num_updates
+        self._log_interval_s = max(LOG_INTERVAL_S, (self._logged_s - now_s) / PROBE_SHARE)
+
+    def _save(self) -> None:
+        trainer = self._trainer
+        save_model(
+            self._output,
+            trainer.ema.averaged,
+            name=self._name,
+            task=self._task,
+            depth=trainer.recipe.default_depth,
+            dtype=torch.bfloat16,
+            purpose=self._purpose,
+        )
+        save_run(self._output / RUN_FOLDER, trainer)
+
+
+def _words(figures: dict[str, float]) -> str:
+    if not figures:
+        return "measuring"
+    return (
+        f"loss {figures['loss']:.3f}, prior valid {figures['probe_valid']:.2f}, "
+        f"solved {figures['probe_solved']:.2f}, distinct {figures['probe_distinct']:.2f}"
+    )
+
+
+def _purpose(name: str) -> Purpose:
+    return "generate" if name.endswith(GENERATE_SUFFIX) else "solve"
+
+
+def _budget(options: argparse.Namespace) -> Budget:
+    if options.updates is not None:
+        return Budget(updates=options.updates)
+    return Budget(minutes=options.minutes)
+
+
+def _execution(options: argparse.Namespace) -> Execution:
+    is_cpu = options.device == "cpu"
+    is_bf16 = options.precision == "bf16"
+    if options.precision == "auto":
+        is_bf16 = not is_cpu or _is_bf16_faster()
+    is_compiled = options.compile == "on"
+    if options.compile == "auto":
+        is_compiled = not is_cpu or shutil.which("c++") is not None
+    return Execution(device=options.device, is_bf16=is_bf16, is_compiled=is_compiled)
+
+
+def _is_bf16_faster() -> bool:
+    """Measure: processors with AMX multiply bfloat16 several times faster, others slower."""
+    left, right = torch.randn(4096, 128), torch.randn(128, 256)
+    return _seconds(left.bfloat16(), right.bfloat16()) < 0.7 * _seconds(left, right)
+
+
+def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:
+    torch.mm(left, right)
+    start_s = time.perf_counter()
+    for _ in range(20):
+        torch.mm(left, right)
+    return time.perf_counter() - start_s
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gram-lab train", description=__doc__)
+    parser.add_argument(
+        "puzzle", help="task to train for, such as nqueens-8, or sudoku-9x9-generate"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--data", type=Path, help="folder of training files (sudoku-9x9)")
+    parser.add_argument("--preset", choices=PRESETS, default="small")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, default=25.0, help="time budget (default 25)")
+    budget.add_argument("--updates", type=int, help="number of updates instead of minutes")
+    parser.add_argument("--resume", type=Path, help="--output folder of a run to go on with")
+    parser.add_argument("--init", type=Path, help="checkpoint whose weights to begin with")
+    parser.add_argument("--guidance", choices=get_args(Guidance))
+    parser.add_argument("--mixer", choices=("relational", "attention", "token"))
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value for a field of the recipe or of the architecture, such as dim=96",
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--compile", choices=("auto", "on", "off"), default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser

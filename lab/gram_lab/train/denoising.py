@@ -1,0 +1,189 @@
+"""The denoising curriculum: episodes in which the target shines through noise in the input.
+
+Unknown cells of the input hold x_k = a(t_k) y + b(t_k) eps, with y the one-hot target, fresh eps at
+every supervision step, a = sin(pi t / 2), b = cos(pi t / 2) and t rising from 0.01 to 0.99 over an
+episode of K steps. Memory h is carried on, and the gradient goes through a few steps. At inference
+only pure noise is left (arXiv 2609.01449). Rows are persistent and out of step with each other.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gram_core.model import Gram
+from gram_core.puzzles.base import BLANK, FIRST_VALUE
+from gram_core.state import LatentState
+from gram_lab.data.examples import Source
+from gram_lab.train.recipe import Denoising, DenoisingLoss
+
+MIN_TIME = 0.01
+TIME_SPAN = 0.98
+
+
+class Episodes:
+    """A batch of episodes under training: puzzles, memories, and how far each one is."""
+
+    def __init__(
+        self,
+        model: Gram,
+        source: Source,
+        settings: Denoising,
+        *,
+        num_rows: int,
+        rng: np.random.Generator,
+    ) -> None:
+        """Fill every row, at a random place of its episode."""
+        self._source, self._settings, self._rng = source, settings, rng
+        self._device = model.z0_high.device
+        length = source.task.length
+        self.givens = torch.zeros(num_rows, length, dtype=torch.int64, device=self._device)
+        self.targets = torch.zeros_like(self.givens)
+        self.high = torch.zeros(num_rows, length, model.config.dim, device=self._device)
+        self.step = np.zeros(num_rows, dtype=np.int64)
+        self.num_steps = np.zeros(num_rows, dtype=np.int64)
+        self._refill(np.arange(num_rows), 0.0)
+        self.step = self._rounded(rng.integers(self.num_steps))
+
+    def times(self, ahead: int) -> Tensor:
+        """Return t, (rows,), of the step that is so many steps ahead."""
+        share = (self.step + ahead) / np.maximum(1, self.num_steps - 1)
+        times = MIN_TIME + TIME_SPAN * np.minimum(share, 1.0)
+        return torch.as_tensor(times, dtype=torch.float32, device=self._device)
+
+    def advance(self, high: Tensor, progress: float) -> int:
+        """Take in the memories after one update; replace and count the episodes that are over."""
+        self.high = high
+        self.step += self._settings.num_backward_steps
+        is_over = np.flatnonzero(self.step >= self.num_steps)
+        self._refill(is_over, progress)
+        return len(is_over)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that a resumed run needs, by name."""
+        return {
+            "givens": self.givens,
+            "targets": self.targets,
+            "high": self.high,
+            "step": torch.as_tensor(self.step),
+            "num_steps": torch.as_tensor(self.num_steps),
+        }
+
+    def restore(self, found: dict[str, Tensor]) -> None:
+        """Take back what ``tensors`` returned."""
+        for name in ("givens", "targets", "high"):
+            setattr(self, name, found[name].to(self._device))
+        self.step = found["step"].cpu().numpy().copy()
+        self.num_steps = found["num_steps"].cpu().numpy().copy()
+
+    def _refill(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]], progress: float) -> None:
+        if not len(rows):
+            return
+        examples = self._source.draw(len(rows), progress, self._rng)
+        index = torch.as_tensor(rows, device=self._device)
+        self.givens[index] = torch.as_tensor(examples.givens, device=self._device).long()
+        self.targets[index] = torch.as_tensor(examples.targets[:, 0], device=self._device).long()
+        self.high[index] = 0.0
+        self.step[rows] = 0
+        lengths = self._rng.integers(
+            self._settings.min_steps, self._settings.max_steps, size=len(rows), endpoint=True
+        )
+        self.num_steps[rows] = self._rounded(lengths)
+
+    def _rounded(
+        self, steps: np.ndarray[tuple[int], np.dtype[np.int64]]
+    ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return whole updates' worth of steps."""
+        size = self._settings.num_backward_steps
+        return steps // size * size
+
+
+class DenoisingStep(NamedTuple):
+    """What one supervision step of a batch yields."""
+
+    high: Tensor
+    loss: Tensor
+    """Mean over the unknown cells of the batch."""
+    answer: Tensor
+    """(batch, length, values) probabilities or, with the squared loss, raw values; detached."""
+
+
+StepFunction = Callable[[Gram, Tensor, Tensor, Tensor, Tensor, DenoisingLoss], DenoisingStep]
+
+
+def denoising_step(
+    model: Gram,
+    high: Tensor,
+    givens: Tensor,
+    targets: Tensor,
+    values: Tensor,
+    loss_kind: DenoisingLoss,
+) -> DenoisingStep:
+    """Run one supervision step and return its loss.
+
+    Args:
+        model: in training mode.
+        high: memories, (batch, length, dim).
+        givens: (batch, length) tokens.
+        targets: (batch, length) tokens of one solution.
+        values: (batch, length, values) what unknown cells hold.
+        loss_kind: against the one-hot target.
+    """
+    is_unknown = givens == BLANK
+    context = model.inject(model.encode(givens), values, is_unknown)
+    state, _ = model.recur(LatentState(high, high), context)
+    logits = model.decoder(state)[..., FIRST_VALUE:].float()
+    one_hot = _one_hot(targets, logits.shape[-1])
+    if loss_kind == "squared":
+        per_cell = (logits - one_hot).square().mean(dim=-1)
+        answer = logits.detach()
+    else:
+        log_probabilities = functional.log_softmax(logits, dim=-1)
+        per_cell = -(log_probabilities * one_hot).sum(dim=-1)
+        answer = log_probabilities.detach().exp()
+    loss = (per_cell * is_unknown).sum() / is_unknown.sum().clamp(min=1)
+    return DenoisingStep(state, loss, answer)
+
+
+def _one_hot(tokens: Tensor, num_values: int) -> Tensor:
+    """Return (..., values) floats; all zero where a token is no value."""
+    values = torch.arange(FIRST_VALUE, FIRST_VALUE + num_values, device=tokens.device)
+    return (tokens[..., None] == values).float()
+
+
+def corrupted(
+    episodes: Episodes,
+    answer: Tensor | None,
+    ahead: int,
+    *,
+    settings: Denoising,
+    num_values: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return what unknown cells hold in the step that is so many steps ahead.
+
+    Args:
+        episodes: the batch.
+        answer: what the step before answered, for noise ``fed-back``; None before the first.
+        ahead: steps since the last update.
+        settings: of the curriculum.
+        num_values: values a cell can take.
+        generator: of all noise.
+    """
+    device = episodes.high.device
+    shape = (*episodes.targets.shape, num_values)
+    noise = torch.randn(shape, generator=generator, device=device)
+    if settings.noise == "fixed":
+        return noise
+    times = episodes.times(ahead)
+    if settings.noise == "drawn":
+        times = torch.rand(times.shape, generator=generator, device=device)
+    angle = (math.pi / 2.0) * times[:, None, None]
+    clean = _one_hot(episodes.targets, num_values)
+    if settings.noise == "fed-back":
+        clean = torch.zeros_like(clean) if answer is None else answer
+    return torch.sin(angle) * clean + torch.cos(angle) * noise

@@ -1,0 +1,279 @@
+"""What a training run is made of, per task: sizes, objective, optimiser, curriculum."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal
+
+from gram_core.catalog import Purpose
+from gram_core.config import GramConfig, Guidance, Mixer, preset
+from gram_core.errors import ConfigError
+from gram_core.puzzles.base import Task
+from gram_lab.train.losses import Aim, Learns
+
+Optimizer = Literal["adamw", "muon"]
+Curriculum = Literal["rollouts", "denoising"]
+Noise = Literal["annealed", "fixed", "fed-back", "drawn"]
+DenoisingLoss = Literal["squared", "cross-entropy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denoising:
+    """The denoising curriculum (arXiv 2609.01449); the defaults are its best settings."""
+
+    noise: Noise = "annealed"
+    """What unknown cells of the input hold: from pure noise to the target over an episode, pure
+    noise throughout, the model's own answer with annealed noise, or a level drawn every step."""
+    loss: DenoisingLoss = "squared"
+    num_backward_steps: int = 4
+    """Supervision steps of one update that the gradient goes through (L)."""
+    min_steps: int = 20
+    """Least supervision steps of an episode; rows draw theirs uniformly."""
+    max_steps: int = 160
+
+    def __post_init__(self) -> None:
+        """Refuse episodes that cannot be."""
+        if not 1 <= self.num_backward_steps <= self.min_steps <= self.max_steps:
+            raise ConfigError(
+                "denoising", self, "needs 1 <= num_backward_steps <= min_steps <= max_steps"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depths:
+    """How many supervision steps a trajectory takes up to a share of the budget."""
+
+    until: float
+    num_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Every choice of a run that is not the architecture."""
+
+    curriculum: Curriculum = "rollouts"
+    """``rollouts``: the model's own trajectories, a loss on each step; ``denoising``: episodes in
+    which the target shines through noise in the input more and more."""
+    denoising: Denoising = Denoising()
+    num_rows: int = 64
+    """Trajectories in one update."""
+    learning_rate: float = 2e-3
+    """Peak; cosine to zero inside the budget."""
+    hold: float = 0.0
+    """Share of the budget in which the rate stays at its peak before the cosine begins."""
+    warmup: float = 0.01
+    """Share of the budget in which the rate rises."""
+    optimizer: Optimizer = "adamw"
+    muon_learning_rate: float = 0.02
+    """Peak for the matrices of the stacks where ``optimizer`` is ``muon``."""
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    beta: float = 0.1
+    """Weight of the KL (the paper's value for Sudoku)."""
+    prior_share: float = 0.9
+    """Share of trajectories guided by the prior, as at inference."""
+    label_smoothing: float = 0.0
+    aim: Aim = "drawn"
+    """Which compatible solution prior rows are charged for."""
+    num_siblings: int = 1
+    """Trajectories of one puzzle that run side by side."""
+    learns: Learns = "all"
+    """``best``: only the best of the siblings learns (winner-take-all)."""
+    heads_weight: float = 0.05
+    """Weight of the halt and value losses; above 0.05 they hurt."""
+    max_rating: float = 2.6
+    """Hardest puzzle (SER) drawn from files of rated puzzles."""
+    hard_share: float = 0.0
+    """Share of unrated, very hard puzzles drawn from such files."""
+    open_share: float = 0.0
+    """Share of boards from such files that keep few or no givens: many answers are right."""
+    ema_decay: float = 0.999
+    depths: tuple[Depths, ...] = (Depths(until=1.0, num_steps=16),)
+    default_depth: int = 32
+    """Supervision steps the checkpoint takes when the caller does not say."""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    """Changes to the preset architecture."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if self.num_rows % self.num_siblings:
+            raise ConfigError("num_rows", self.num_rows, "must be a multiple of num_siblings")
+        if self.depths[-1].until < 1.0:
+            raise ConfigError("depths", self.depths, "must reach until=1.0")
+
+    def num_steps(self, progress: float) -> int:
+        """Return the supervision steps of a trajectory at this share of the budget."""
+        return next(stage.num_steps for stage in self.depths if progress <= stage.until)
+
+
+def recipe(
+    task: Task, *, purpose: Purpose = "solve", curriculum: Curriculum = "rollouts"
+) -> Recipe:
+    """Return the chosen recipe of a task; docs/training.md says why."""
+    if purpose == "generate":
+        return Recipe(
+            learning_rate=1e-3,
+            prior_share=1.0,
+            depths=(Depths(until=1.0, num_steps=12),),
+            default_depth=32,
+            overrides={"initial_state": "random", "sigma_max": 0.1, "sigma_init": 0.03},
+        )
+    if curriculum == "denoising":
+        return _denoising(task)
+    if task.name == "sudoku-9x9":
+        return Recipe(
+            # One solution leaves a posterior nothing to choose; its KL only disturbs.
+            prior_share=1.0,
+            depths=(Depths(until=1.0, num_steps=8),),
+            default_depth=128,
+            # One solution: wide noise only drowns the state (sigma grows to 0.9 when it may).
+            overrides={"sigma_max": 0.1, "sigma_init": 0.03},
+        )
+    if task.family == "maze":
+        return _mazes(task)
+    return _several_solutions(task)
+
+
+def _denoising(task: Task) -> Recipe:
+    """Return the recipe of the denoising curriculum: one set of weights for boards of all kinds."""
+    return Recipe(
+        curriculum="denoising",
+        num_rows=48,
+        learning_rate=1e-3,
+        optimizer="muon",
+        muon_learning_rate=0.01,
+        hold=0.5,
+        max_rating=11.0,
+        hard_share=0.5,
+        open_share=0.1,
+        depths=(Depths(until=1.0, num_steps=64),),
+        default_depth=128,
+        overrides={
+            "guidance": "input",
+            "recursion": "flat",
+            "block_norm": "pre",
+            "positions": "units",
+            "normed_queries": True,
+            # J = 8 passes through the block.
+            "num_inner_steps": 7,
+        },
+    )
+
+
+def _mazes(task: Task) -> Recipe:
+    """Return the recipe of one size; a larger size begins with the weights of a smaller one."""
+    side = max(task.rows, task.columns)
+    return Recipe(
+        num_rows=max(16, 64 * 8 // max(side, 8)),
+        optimizer="muon",
+        muon_learning_rate=0.01,
+        prior_share=1.0,
+        depths=(Depths(until=1.0, num_steps=max(6, side)),),
+        default_depth=max(8, 2 * side),
+        overrides={
+            "dim": 64,
+            "ffn_dim": 128,
+            "sigma_max": 0.1,
+            "sigma_init": 0.03,
+            # A cell hears of another from as far away as there are passes in a step.
+            "num_inner_steps": 7,
+        },
+    )
+
+
+def _several_solutions(task: Task) -> Recipe:
+    shared = {
+        "initial_state": "random",
+        "dim": 64,
+        "ffn_dim": 128,
+        # The floor keeps the KL from exploding where the prior grows sure of itself.
+        "sigma_min": 0.01,
+        "sigma_max": 0.5,
+    }
+    if task.family == "sudoku":
+        return Recipe(
+            prior_share=0.5,
+            aim="nearest",
+            depths=(Depths(until=1.0, num_steps=8),),
+            default_depth=16,
+            overrides=shared,
+        )
+    return Recipe(
+        num_rows=256 if task.has_adjacency else 64,
+        learning_rate=1e-3,
+        beta=0.5 if task.has_adjacency else 0.07,
+        prior_share=0.5 if task.has_adjacency else 0.7,
+        aim="nearest",
+        depths=(Depths(until=0.5, num_steps=8), Depths(until=1.0, num_steps=12)),
+        default_depth=16,
+        overrides=shared,
+    )
+
+
+def choices(
+    task: Task,
+    *,
+    purpose: Purpose = "solve",
+    preset_name: str = "small",
+    settings: Sequence[str] = (),
+    guidance: Guidance | None = None,
+    mixer: Mixer | None = None,
+) -> tuple[Recipe, GramConfig]:
+    """Return the recipe and the architecture of a run.
+
+    Args:
+        task: what to train for.
+        purpose: to solve instances, or to make up answers to the empty one.
+        preset_name: architecture; the recipe's overrides belong to ``small``.
+        settings: ``name=value`` for fields of either, values as JSON or plain words.
+        guidance: another guidance; ``none`` is the deterministic twin.
+        mixer: another mixer.
+
+    Raises:
+        ConfigError: an unknown field or a value that cannot be.
+    """
+    changes = dict(_setting(text) for text in settings)
+    guidance = guidance or changes.get("guidance")  # type: ignore[assignment]  # checked later
+    mixer = mixer or changes.get("mixer")  # type: ignore[assignment]  # checked later
+    curriculum: Curriculum = "denoising" if changes.get("curriculum") == "denoising" else "rollouts"
+    ours = {each.name for each in fields(Recipe)}
+    chosen = replace(
+        recipe(task, purpose=purpose, curriculum=curriculum),
+        **{name: value for name, value in changes.items() if name in ours},  # type: ignore[arg-type]
+    )
+    overrides = {**(chosen.overrides if preset_name == "small" else {})}
+    if guidance:
+        overrides["guidance"] = guidance
+    if guidance == "none":
+        # The deterministic twin has no posterior rows, and the stored z_0.
+        chosen = replace(chosen, prior_share=1.0)
+        overrides["initial_state"] = "fixed"
+    if mixer and mixer != "relational":
+        overrides |= {"mixer": mixer, "head_kinds": ()}
+    overrides |= {name: value for name, value in changes.items() if name not in ours}
+    config = preset(preset_name, task)
+    return chosen, GramConfig.from_json({**config.to_json(), **overrides})
+
+
+def _setting(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError("set", text, "must be NAME=VALUE")
+    try:
+        read = json.loads(value)
+    except json.JSONDecodeError:
+        read = value
+    if name == "denoising":
+        if not isinstance(read, dict):
+            raise ConfigError("denoising", value, 'must be JSON, as {"noise": "fixed"}')
+        read = _denoising_settings(read)
+    if name == "depths":
+        read = (Depths(until=1.0, num_steps=int(read)),)
+    return name, read
+
+
+def _denoising_settings(values: dict[str, object]) -> Denoising:
+    try:
+        return Denoising(**values)  # type: ignore[arg-type]  # JSON values
+    except TypeError as error:
+        raise ConfigError("denoising", values, str(error)) from error

@@ -1,0 +1,101 @@
+"""Writes and reads the whole state of a run, so that it goes on exactly where it stopped.
+
+Tensors lie in one safetensors file, counters and generator states in one JSON file.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gram_core.errors import CheckpointError
+from gram_lab.train.trainer import Trainer
+
+TENSORS_FILE: Final = "run.safetensors"
+COUNTERS_FILE: Final = "run.json"
+
+
+def save_run(folder: Path, trainer: Trainer) -> None:
+    """Write the state of a run; an interrupted write leaves the previous state whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counters = {
+        "num_updates": trainer.num_updates,
+        "used_s": trainer.clock.used_s,
+        "rng": trainer.rng.bit_generator.state,
+    }
+    _replace(folder / TENSORS_FILE, lambda path: save_file(_tensors(trainer), path))
+    _replace(folder / COUNTERS_FILE, lambda path: path.write_text(json.dumps(counters)))
+
+
+def load_run(folder: Path, trainer: Trainer) -> None:
+    """Put a trainer of the same architecture and recipe where the saved run stopped."""
+    try:
+        tensors = load_file(folder / TENSORS_FILE)
+        counters = json.loads((folder / COUNTERS_FILE).read_text())
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder} holds no run to resume ({error}): pass the --output of an earlier run"
+        ) from error
+    try:
+        trainer.model.load_state_dict(_part(tensors, "model"))
+        trainer.ema.averaged.load_state_dict(_part(tensors, "average"))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{folder} is a run of another architecture: resume it with the options it began with"
+        ) from error
+    for index, optimizer in enumerate(trainer.optimizers):
+        _fill_optimizer(optimizer, _part(tensors, f"optimizer{index}"))
+    trainer.rollout.restore(_part(tensors, "rollout"))
+    trainer.generator.set_state(tensors["generator"])
+    trainer.rng.bit_generator.state = counters["rng"]
+    trainer.num_updates = counters["num_updates"]
+    trainer.clock.resume(counters["used_s"])
+
+
+def _tensors(trainer: Trainer) -> dict[str, Tensor]:
+    parts = {
+        "model": trainer.model.state_dict(),
+        "average": trainer.ema.averaged.state_dict(),
+        "rollout": trainer.rollout.tensors(),
+    }
+    for index, optimizer in enumerate(trainer.optimizers):
+        state = optimizer.state_dict()["state"]
+        parts[f"optimizer{index}"] = {
+            f"{row}.{name}": torch.as_tensor(value)
+            for row, values in state.items()
+            for name, value in values.items()
+        }
+    named = {
+        f"{part}/{name}": tensor for part, found in parts.items() for name, tensor in found.items()
+    }
+    named["generator"] = trainer.generator.get_state()
+    return {name: tensor.detach().clone().contiguous() for name, tensor in named.items()}
+
+
+def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    prefix = f"{part}/"
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _fill_optimizer(optimizer: torch.optim.Optimizer, found: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in found.items():
+        row, name = key.split(".", 1)
+        state.setdefault(int(row), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    partial = path.with_suffix(".partial")
+    write(partial)
+    partial.replace(path)

@@ -1,0 +1,47 @@
+"""Running figures of a training run, averaged between two lines of its log."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gram_lab.train.losses import StepLoss
+from gram_lab.train.rollout import Ended
+
+
+@dataclass(slots=True)
+class Tally:
+    """Collects; ``take`` averages and starts anew."""
+
+    _losses: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    _counts: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+    def add(self, result: StepLoss, ended: Ended) -> None:
+        """Take in one update, without waiting for the device."""
+        self._losses.append((result.loss.detach(), result.cross_entropy, result.divergence))
+        self._counts.append(ended[:4])
+
+    def add_denoising(self, loss: Tensor, num_ended: int) -> None:
+        """Take in one update of the denoising curriculum, which has neither KL nor prior rows."""
+        self._losses.append((loss, loss, torch.zeros_like(loss)))
+        self._counts.append((0, 0, num_ended, 0))
+
+    def take(self) -> dict[str, float]:
+        """Return the means since the last call; shares are NaN where nothing ended."""
+        loss, cross_entropy, divergence = (
+            float(sum(float(row[part]) for row in self._losses)) / max(1, len(self._losses))
+            for part in range(3)
+        )
+        prior, prior_solved, posterior, posterior_solved = (
+            sum(row[part] for row in self._counts) for part in range(4)
+        )
+        self._losses.clear()
+        self._counts.clear()
+        return {
+            "loss": loss,
+            "cross_entropy": cross_entropy,
+            "kl_nats": divergence,
+            "prior_solved": prior_solved / prior if prior else float("nan"),
+            "posterior_solved": posterior_solved / posterior if posterior else float("nan"),
+            "ended": prior + posterior,
+        }

@@ -1,0 +1,41 @@
+"""The engine bench on a small shipped model."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gram_lab.bench.command import main
+from gram_lab.bench.engine import EnginePlan, measure_engine
+from gram_server.errors import ConfigError
+
+
+def test_every_batch_is_timed_beside_two_ceilings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["engine", "--model", "sudoku-4x4", "--batches", "1", "3", "--num-steps", "2"]
+    assert main([*arguments, "--device", "cpu", "--output", str(tmp_path)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "engine.json").read_text()) == report
+    assert [result["batch"] for result in report["results"]] == [1, 3]
+    for result in report["results"]:
+        assert result["agreement"] == 1.0
+        assert int(result["answers_hash"], 16) > 0
+        assert result["kernels_per_step"] is None
+        assert result["replay_against_eager"] is None
+        assert result["trajectory_steps_per_s"] == pytest.approx(
+            result["batch"] / result["median_step_ms"] * 1e3
+        )
+    assert all(value > 0 for value in report["ceilings"].values())
+
+
+def test_answers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gram_lab.bench.engine._agreement", lambda *_: 0.5)
+    plan = EnginePlan(model="sudoku-4x4", batches=(1,), num_steps=1, device="cpu")
+    results = measure_engine(plan)["results"]
+    assert results == [{"batch": 1, "agreement": 0.5, "refused": "answers differ"}]
+
+
+def test_a_batch_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batches"):
+        EnginePlan(batches=(0,))

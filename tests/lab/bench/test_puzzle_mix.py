@@ -1,0 +1,54 @@
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gram_core import puzzles
+from gram_lab.bench.load.puzzle_mix import (
+    Share,
+    draw_questions,
+    read_mix,
+    read_questions,
+    write_questions,
+)
+from gram_server.errors import ConfigError
+
+
+def test_a_mix_names_tasks_widths_and_weights() -> None:
+    assert read_mix("sudoku-4x4:1-64=3, nqueens-8:5") == (
+        Share(task="sudoku-4x4", widths=(1, 2, 4, 8, 16, 32, 64), weight=3.0),
+        Share(task="nqueens-8", widths=(5,), weight=1.0),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "sudoku-4x4:x", ":4", "sudoku-4x4:4=0", "a:3-3x", "a:5-7"])
+def test_a_mix_that_cannot_be_read_says_how_one_looks(text: str) -> None:
+    with pytest.raises(ConfigError, match="sudoku-9x9:1-64=2"):
+        read_mix(text)
+
+
+def test_questions_follow_the_weights_and_can_be_parsed() -> None:
+    mix = read_mix("sudoku-4x4:2-8=3,nqueens-8:1=1")
+    questions = draw_questions(mix, 400, seed=3)
+    counts = Counter(question.task for question in questions)
+    assert counts["sudoku-4x4"] == pytest.approx(300, abs=30)
+    assert {question.width for question in questions} == {1, 2, 4, 8}
+    assert len({question.seed for question in questions}) == 400
+    for question in questions[:20]:
+        family = puzzles.family(puzzles.task(question.task).family)
+        assert family.task_of(family.parse(question.body)).name == question.task
+
+
+def test_a_file_keeps_questions_with_their_moments(tmp_path: Path) -> None:
+    questions = draw_questions(read_mix("sudoku-4x4:4"), 3, seed=0)
+    questions = [replace(question, at_s=0.5 * number) for number, question in enumerate(questions)]
+    write_questions(tmp_path / "trace.jsonl", questions)
+    assert read_questions(tmp_path / "trace.jsonl") == questions
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no json"])
+def test_a_file_without_questions_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "trace.jsonl").write_text(text)
+    with pytest.raises(ConfigError, match="trace"):
+        read_questions(tmp_path / "trace.jsonl")

@@ -1,0 +1,87 @@
+"""What the statically batching contender computes, tick by tick, on a small model."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from gram_core import puzzles
+from gram_core.catalog import find_model
+from gram_core.checkpoint import load_model
+from gram_lab.bench.targets.static_batching import StaticEngine, WholeBatchRunner
+from gram_server.engine import EngineJob, Finished, StepReport
+from gram_server.engine.torch_runner import TorchRunner
+from gram_server.metrics.engine import EngineMetrics
+
+WIDTH = 4
+
+
+@dataclass
+class Tape:
+    """Notes how many rows each step was asked for; none finds or halts before its depth."""
+
+    runner: TorchRunner
+    steps: list[int] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.runner, name)
+
+    def step(self, num_live: int) -> None:
+        self.steps.append(num_live)
+        self.runner.step(num_live)
+
+    def read(self) -> StepReport:
+        report = self.runner.read()
+        nothing = [False] * len(report.is_valid)
+        return replace(report, is_valid=nothing, wants_halt=nothing)
+
+
+@pytest.mark.parametrize("leaves_early", [False, True])
+def test_a_batch_starts_when_the_one_before_has_ended(leaves_early: bool) -> None:
+    loaded = load_model(find_model("sudoku-4x4"))
+    tape = Tape(TorchRunner(loaded, num_slots=3 * WIDTH))
+    runner: Any = tape if leaves_early else WholeBatchRunner(tape)
+    engine = StaticEngine(runner, metrics=EngineMetrics(CollectorRegistry()).of("x"))
+    family = puzzles.family("sudoku")
+    rng = np.random.default_rng(0)
+    ends: dict[str, int] = {}
+
+    def submit(number: int) -> None:
+        instance = family.generate(loaded.task, rng, num_solutions=None)
+        encoded = family.encode(instance)
+        engine.submit(
+            EngineJob(
+                id=str(number),
+                tokens=encoded.tokens,
+                width=WIDTH,
+                depth=2 + number,
+                seed=number,
+                view=lambda trajectory: None,
+                check=lambda tokens: True,
+                canonical=lambda tokens: tokens.tobytes(),
+            ),
+            0.0,
+        )
+
+    for number in range(3):
+        submit(number)
+    while engine.has_work:
+        if len(tape.steps) == 1:
+            submit(3)
+            submit(4)
+        for event in engine.tick(0.0):
+            if isinstance(event, Finished):
+                ends[event.job_id] = len(tape.steps)
+    # Jobs 0, 1 and 2 are the first batch, for its 4 steps; 3 and 4 came later and are the next.
+    assert len(tape.steps) == 4 + 6
+    if leaves_early:
+        assert max(tape.steps[:4]) == 3 * WIDTH
+        assert sum(tape.steps) < 4 * 3 * WIDTH + 6 * 2 * WIDTH
+    else:
+        assert tape.steps == [3 * WIDTH] * 4 + [2 * WIDTH] * 6
+    # What ends is told at once, not at the end of its batch.
+    assert ends["0"] <= 2
+    assert ends["3"] <= 4 + 5
+    assert ends["4"] == 4 + 6

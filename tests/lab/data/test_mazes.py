@@ -1,0 +1,85 @@
+"""Mazes to train on: what is read or carved, and what a drawn example aims at."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gram_core import puzzles
+from gram_core.errors import ConfigError
+from gram_core.puzzles.base import Encoded, Tokens
+from gram_lab.data.instances import read_cases
+from gram_lab.data.mazes import CarvedMazes, MazeFiles
+from gram_lab.train.recipe import recipe
+from gram_lab.train.sources import probe_examples, training_source
+
+CODES = {"#": 1, ".": 2, "S": 3, "G": 4}
+TASK = puzzles.task("maze-4x4")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    family = puzzles.family("maze")
+    rng = np.random.default_rng(0)
+    mazes = [family.generate(TASK, rng, num_solutions=None) for _ in range(30)]
+    inputs = np.array([[CODES[cell] for cell in maze.cells] for maze in mazes], dtype=np.uint8)
+    np.savez(tmp_path / "some_train.npz", inputs=inputs)
+    return tmp_path
+
+
+def moves(givens: Tokens, target: Tokens) -> str:
+    """Return the path of a target as letters, whose order in the alphabet is that of the moves."""
+    family = puzzles.family("maze")
+    maze = family.instance_of(TASK, Encoded(tokens=givens))
+    assert family.check(maze, target)
+    cells: list[list[int]] = family.decode(maze, target)  # type: ignore[assignment]
+    letters = {(1, 0): "D", (0, -1): "L", (0, 1): "R", (-1, 0): "U"}
+    return "".join(letters[to[0] - at[0], to[1] - at[1]] for at, to in pairwise(cells))
+
+
+def test_the_first_target_is_the_least_shortest_path_of_the_view(folder: Path) -> None:
+    examples = MazeFiles(folder, TASK, max_targets=3).draw(60, 0.0, np.random.default_rng(1))
+    family = puzzles.family("maze")
+    assert examples.targets.shape == (60, 3, 16)
+    num_several = 0
+    for givens, targets in zip(examples.givens, examples.targets, strict=True):
+        maze = family.instance_of(TASK, Encoded(tokens=givens))
+        every = [moves(givens, tokens) for tokens in family.enumerate(maze, limit=1000)]
+        assert moves(givens, targets[0]) == min(every)
+        assert {moves(givens, target) for target in targets} <= set(every)
+        num_several += len({target.tobytes() for target in targets}) > 1
+    assert num_several > 0
+
+
+def test_mazes_are_a_training_source_with_a_probe(folder: Path) -> None:
+    source = MazeFiles(folder, TASK)
+    assert probe_examples(source).givens.shape == (24, 16)
+    cases = read_cases(TASK, folder / "some_train.npz", limit=5)
+    assert len(cases) == 5
+    assert all(case.num_solutions is None for case in cases)
+
+
+def test_folders_without_fitting_mazes_are_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no \*train\*\.npz"):
+        MazeFiles(tmp_path / "none", TASK)
+    with pytest.raises(ConfigError, match="no mazes of 9 cells"):
+        MazeFiles(folder, puzzles.task("maze-3x3"))
+
+
+def test_without_files_mazes_are_carved() -> None:
+    source = training_source(TASK, None, recipe(TASK))
+    examples = source.draw(20, 0.0, np.random.default_rng(1))
+    paths = [
+        moves(givens, target)
+        for givens, target in zip(examples.givens, examples.targets[:, 0], strict=True)
+    ]
+    assert len({givens.tobytes() for givens in examples.givens}) == 20
+    assert min(len(path) for path in paths) >= 2  # ends 109 moves apart in 30x30, so 2 in 4x4
+
+
+def test_a_carved_maze_comes_again_with_its_seed() -> None:
+    drawn = [CarvedMazes(TASK).draw(5, 0.0, np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    assert (drawn[0].givens == drawn[1].givens).all()
+    assert (drawn[0].targets == drawn[1].targets).all()
+    assert (drawn[0].givens != drawn[2].givens).any()

@@ -1,0 +1,187 @@
+"""Reading puzzles, sweeping trajectories, and the figures made of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel, load_model, save_model
+from gram_core.config import preset
+from gram_core.errors import ConfigError
+from gram_core.model import Gram
+from gram_core.solve import solve
+from gram_lab.data.instances import Case, read_cases
+from gram_lab.evaluate.command import main
+from gram_lab.evaluate.measure import measure
+from gram_lab.evaluate.report import summarise
+from gram_lab.evaluate.rollouts import Running
+from gram_lab.evaluate.sweep import Attempt, Sweep, Work
+
+PUZZLE = "..35.1....7148....58..73..4.....569.........7...1.72.534...8....15..483.......4.."
+SOLUTION = "493561782671482953582973164137245698254896317968137245349718526715624839826359471"
+
+
+def model(folder: Path) -> LoadedModel:
+    """A model that echoes what is given and guesses the open cells from its noise."""
+    torch.manual_seed(2)
+    task = puzzles.task("sudoku-4x4")
+    guesser = Gram(preset("tiny", task), task.units)
+    for parameter in (*guesser.low.parameters(), *guesser.high.parameters()):
+        parameter.data.zero_()
+    echo = torch.eye(task.vocabulary, guesser.config.dim)
+    guesser.embedding.weight.data = 3.0 * echo
+    guesser.decoder.weight.data = echo
+    guesser.z0_high.zero_()
+    guesser.z0_low.zero_()
+    save_model(folder, guesser, name=task.name, task=task, depth=4, dtype=torch.float32)
+    return load_model(folder)
+
+
+def boards(count: int) -> list[Case]:
+    """4x4 boards with one to three open cells, so that random answers are right at times."""
+    rng = np.random.default_rng(0)
+    family = puzzles.family("sudoku")
+    cases = []
+    for _ in range(count):
+        digits = list("1234341221434321")
+        for cell in rng.permutation(16)[: rng.integers(1, 4)]:
+            digits[cell] = "."
+        cases.append(Case(family.parse_text("".join(digits)), "all", 1))
+    return cases
+
+
+def test_a_sweep_gives_every_trajectory_the_result_of_the_plain_loop(tmp_path: Path) -> None:
+    loaded = model(tmp_path)
+    cases = boards(9)
+    family = puzzles.family("sudoku")
+    sweep = Sweep(
+        loaded,
+        [family.encode(case.instance) for case in cases],
+        depths=(5, 5, 2, 5),
+        seed=3,
+        augment=True,
+        num_rows=7,
+    )
+    work = [Work(index, each) for each in range(4) for index in range(9)]
+    attempts = sweep.run(work, stop_when_solved=False, progress=lambda done: None).attempts
+    assert set(attempts) == set(work)
+    solved = 0
+    for index, case in enumerate(cases):
+        deep = solve(loaded, case.instance, width=4, depth=5, seed=3 + index, batch=4)
+        shallow = solve(loaded, case.instance, width=4, depth=2, seed=3 + index, batch=4)
+        for trajectory, result in enumerate((*deep[:2], shallow[2], deep[3])):
+            attempt = attempts[Work(index, trajectory)]
+            assert attempt.solved_at == result.solved_at
+            assert np.array_equal(attempt.tokens, result.tokens)
+            solved += attempt.solved_at is not None
+    assert 0 < solved < len(work)
+
+
+def test_a_sweep_that_stops_when_solved_spends_no_more_on_that_instance(tmp_path: Path) -> None:
+    loaded = model(tmp_path)
+    cases = boards(12)
+    whole = measure(
+        loaded, cases, width=8, depth=6, is_complete=True, running=Running(num_rows=16)
+    )[0]
+    short = measure(loaded, cases, width=8, depth=6, running=Running(num_rows=16))[0]
+    assert short.solved == whole.solved
+    assert short.solved_by_width == whole.solved_by_width
+    assert short.steps_per_puzzle < whole.steps_per_puzzle
+    assert short.distinct is None
+    assert whole.distinct is not None
+
+
+def test_figures_are_what_the_attempts_say() -> None:
+    task = puzzles.task("sudoku-9x9")
+    family = puzzles.family("sudoku")
+    instance = family.parse_text(PUZZLE)
+    right = np.array([int(digit) + 1 for digit in SOLUTION], dtype=np.uint8)
+    wrong = right.copy()
+    wrong[:2] = wrong[1::-1]
+    cases = [Case(instance, "a", 1), Case(instance, "b", 2), Case(instance, "b", None)]
+    attempts = {
+        Work(0, 0): Attempt(3, 3, right),
+        Work(0, 1): Attempt(None, 8, wrong),
+        Work(1, 0): Attempt(None, 8, wrong),
+        Work(1, 1): Attempt(5, 5, right),
+        # The device claims a wrong answer: it must not count, but be reported.
+        Work(2, 0): Attempt(1, 1, wrong),
+        Work(2, 1): Attempt(None, 8, wrong),
+    }
+    every, first, second = summarise(task, cases, attempts, width=2, depth=8, is_complete=True)
+    assert [each.group for each in (every, first, second)] == ["all", "a", "b"]
+    assert every.solved == pytest.approx(2 / 3)
+    assert every.single == pytest.approx(1 / 3)
+    assert every.solved_by_width == {1: pytest.approx(1 / 3), 2: pytest.approx(2 / 3)}
+    assert every.coverage == pytest.approx((1.0 + 0.5) / 2)
+    assert every.steps_per_puzzle == pytest.approx((3 + 8 + 8 + 5 + 1 + 8) / 3)
+    assert every.mismatches == 1
+    assert second.instances == 2
+
+
+def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
+    task = puzzles.task("sudoku-9x9")
+    table = tmp_path / "dev.tsv"
+    table.write_text(
+        "source\tpuzzle\tsolution\tclues\tguesses\tser\n"
+        f"a\t{PUZZLE}\t{SOLUTION}\t29\t0\t2.0\nb\t{PUZZLE}\t{SOLUTION}\t29\t0\t7.2\n"
+        f"c\t{PUZZLE}\t{SOLUTION}\t29\t0\t-\n"
+    )
+    groups = [case.group for case in read_cases(task, table, limit=None)]
+    assert groups == ["SER <= 4.5", "SER > 7.0", "hard"]
+    lines = tmp_path / "many.txt"
+    lines.write_text(f"{PUZZLE}\n\n{PUZZLE}\n")
+    assert len(read_cases(task, lines, limit=None)) == 2
+    assert len(read_cases(task, lines, limit=1)) == 1
+    lines.write_text(f'{{"puzzle": "sudoku", "grid": "{PUZZLE}"}}\n')
+    assert len(read_cases(task, lines, limit=None)) == 1
+    digits = np.array([*map(int, SOLUTION), 0], dtype=np.uint8).reshape(41, 2)
+    given = np.packbits(np.array([character != "." for character in PUZZLE]))
+    archive = tmp_path / "some.npz"
+    np.savez(archive, solution=(digits[:, 0] << 4 | digits[:, 1])[None], given=given[None])
+    from_archive = read_cases(task, archive, limit=None)[0].instance
+    assert puzzles.family("sudoku").dump(from_archive)["grid"] == PUZZLE
+
+
+def test_without_a_file_sudoku_puzzles_with_one_solution_are_made() -> None:
+    family = puzzles.family("sudoku")
+    cases = read_cases(puzzles.task("sudoku-9x9"), None, limit=3)
+    again = read_cases(puzzles.task("sudoku-9x9"), None, limit=3)
+    assert cases == again
+    for case in cases:
+        assert len(list(family.enumerate(case.instance, limit=2))) == 1
+
+
+def test_held_out_graphs_know_their_number_of_colourings() -> None:
+    task = puzzles.task("graph-coloring-6")
+    family = puzzles.family("graph-coloring")
+    for case in read_cases(task, None, limit=8):
+        exact = len(list(family.enumerate(case.instance, limit=1000)))
+        assert case.num_solutions == exact
+
+
+def test_a_line_that_is_no_puzzle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_text("55" + PUZZLE[2:])
+    with pytest.raises(ConfigError, match=r"bad\.txt"):
+        read_cases(puzzles.task("sudoku-9x9"), path, limit=None)
+
+
+def test_the_command_prints_json_and_refuses_with_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(tmp_path / "m")
+    data = tmp_path / "boards.txt"
+    data.write_text("123434122143432.\n12343412214.4321\n")
+    options = ["sudoku-4x4", "--model", str(tmp_path / "m"), "--data", str(data)]
+    assert main([*options, "--width", "4", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["reports"][0]["instances"] == 2
+    assert result["model"].startswith("sudoku-4x4@")
+    assert main([*options, "--width", "4"]) == 0
+    assert "by width  1:" in capsys.readouterr().out
+    assert main(["sudoku-4x4", "--model", str(tmp_path / "none")]) == 2
+    assert "cannot be read" in capsys.readouterr().err

@@ -1,0 +1,173 @@
+"""The paper's tables of small untrained models: what they hold, and the files they end in."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel, load_model, save_model
+from gram_core.config import preset
+from gram_core.flops import step_flops
+from gram_core.model import Gram
+from gram_lab.evaluate.command import main
+from gram_lab.evaluate.page import PAPER_TABLES, write_tables
+from gram_lab.evaluate.published import SAMPLING, SUDOKU, paper_step_flops
+from gram_lab.evaluate.table import Table
+from gram_lab.evaluate.trial import Trial, puzzles_of
+
+
+def fresh(folder: Path, name: str) -> str:
+    """Save a tiny model with random weights."""
+    torch.manual_seed(0)
+    task = puzzles.task(name)
+    model = Gram(preset("tiny", task), task.units)
+    save_model(folder, model, name=name, task=task, depth=4, dtype=torch.float32)
+    return str(folder)
+
+
+def run(capsys: pytest.CaptureFixture[str], *options: str) -> list[dict[str, object]]:
+    assert main(["--paper-tables", *options, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert isinstance(found, list)
+    return found
+
+
+def named(table: dict[str, object]) -> dict[str, dict[str, object]]:
+    rows = table["rows"]
+    assert isinstance(rows, list)
+    return {row["name"]: row for row in rows}
+
+
+def exact(row: dict[str, object]) -> float:
+    figures = row["figures"]
+    assert isinstance(figures, dict)
+    return float(figures["exact"]["value"])
+
+
+def test_queens_rows_stand_beside_the_published_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = fresh(tmp_path / "m", "nqueens-8")
+    (table,) = run(capsys, "--model", model, "--limit", "4", "--seeds", "0,5", "--no-ablations")
+    rows = named(table)
+    assert {row.method for row in SAMPLING["nqueens-8"]} < set(rows)
+    assert rows["GRAM, 10 M"]["steps_per_puzzle"] == 320
+    ours = rows["ours, no verifier"]
+    assert ours["steps_per_puzzle"] == 320
+    config = load_model(tmp_path / "m").model.config
+    assert ours["flop_per_puzzle"] == 320 * step_flops(config, puzzles.task("nqueens-8"))
+    assert all(row["mismatches"] == 0 for row in rows.values())
+    assert table["seeds"] == [0, 5]
+    assert table["puzzles"] == 4
+    # The path of the model is this machine's business.
+    assert str(tmp_path) not in str(table)
+
+
+def test_graphs_are_measured_at_each_edge_probability_with_their_bounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = fresh(tmp_path / "m", "graph-coloring-8")
+    mixed, textbook = sorted(
+        run(capsys, "--model", model, "--limit", "3", "--no-ablations"),
+        key=lambda table: str(table["title"]),
+    )
+    assert [mixed["table"], textbook["table"]] == [
+        "graph-coloring-8-edge-probability-0.3-to-0.7",
+        "graph-coloring-8-edge-probability-0.5",
+    ]
+    rows = named(textbook)
+    uniform = rows["bound: uniform over all solutions"]["figures"]
+    best = rows["bound: never the same twice"]["figures"]
+    assert isinstance(uniform, dict)
+    assert isinstance(best, dict)
+    assert 0 < uniform["coverage"] <= best["coverage"] <= 1
+    (single,) = run(capsys, "--model", model, "--limit", "2", "--edge-probability", "0.3")
+    assert single["table"] == "graph-coloring-8-edge-probability-0.3"
+    assert "ours, no noise (sigma = 0)" in named(single)
+
+
+def test_a_twin_of_the_task_gets_a_row(
+    guesser: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = fresh(tmp_path / "twin", "sudoku-4x4")
+    other = fresh(tmp_path / "other", "nqueens-6")
+    data = tmp_path / "boards.txt"
+    data.write_text("123434122143432.\n12343412214.4321\n")
+    options = ["--model", str(guesser.info.path), "--data", str(data), "--no-ablations"]
+    (table,) = run(capsys, *options, "--twin", twin, "--twin", other)
+    names = [name for name, row in named(table).items() if row["measured"]]
+    assert names == [
+        "ours, N = 1, verified",
+        "ours, N = 5, verified",
+        "ours, N = 20, verified",
+        "ours, N = 1, no verifier",
+        "ours, N = 5, by value",
+        "ours, N = 5, by votes",
+        "ours, N = 20, by value",
+        "ours, N = 20, by votes",
+        "deterministic twin, N = 1, verified",
+        "deterministic twin, N = 20, verified",
+        "ours, width 64, depth 64, verified",
+    ]
+
+
+def test_mazes_get_a_table_although_the_paper_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = fresh(tmp_path / "m", "maze-3x3")
+    (table,) = run(capsys, "--model", model, "--limit", "4", "--no-ablations")
+    rows = named(table)
+    assert all(row["measured"] and row["mismatches"] == 0 for row in rows.values())
+    assert exact(rows["ours, N = 1, verified"]) <= exact(rows["ours, N = 20, verified"])
+    assert table["puzzles"] == 4
+
+
+def test_the_page_is_made_of_all_tables_in_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("nqueens-6", "nqueens-7"):
+        model = fresh(tmp_path / name, name)
+        options = ["--paper-tables", "--model", model, "--limit", "2", "--no-ablations"]
+        assert main([*options, "--output", str(tmp_path / "results")]) == 0
+    printed = capsys.readouterr().out
+    page = (tmp_path / "results/paper-tables.md").read_text()
+    for line in printed.splitlines():
+        assert line in page
+    path = tmp_path / "results/paper-tables/nqueens-7.json"
+    table = Table.from_json(json.loads(path.read_text()))
+    assert table.to_json() == json.loads(path.read_text())
+    write_tables(tmp_path / "results", PAPER_TABLES, [table])
+    assert (tmp_path / "results/paper-tables.md").read_text() == page
+
+
+def test_a_file_of_puzzles_is_for_the_task_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "boards.txt"
+    path.write_text(
+        "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79\n"
+    )
+    (nine,) = puzzles_of(puzzles.task("sudoku-9x9"), Trial(data=path))
+    assert nine.data == "boards.txt"
+    assert len(nine.cases) == 1
+    (mazes,) = puzzles_of(puzzles.task("maze-6x6"), Trial(data=path, limit=2))
+    assert mazes.data != "boards.txt"
+    assert len(mazes.cases) == 2
+
+
+def test_tables_that_no_model_is_for_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--paper-tables", "--tables", "chess"]) == 2
+    assert "no shipped model" in capsys.readouterr().err
+    assert main([]) == 2
+    assert "name a task" in capsys.readouterr().err
+
+
+def test_the_papers_model_costs_what_its_sizes_say() -> None:
+    """By hand: blocks of token mixing over 81 cells, D = F = 512, K = 6, T = 3."""
+    block = 512 * 6 * 81 * 512 + 81 * 6 * 512 * 512
+    passes = 2 * 7 * block
+    guidance = 2 * 81 * 6 * 512 * 512
+    readout = 2 * 512 * (81 * 11 + 3)
+    assert paper_step_flops(puzzles.task("sudoku-9x9")) == 3 * (passes + guidance) + readout
+    best = max(SUDOKU, key=lambda row: row.figures["exact"])
+    assert best.steps == 8192

@@ -1,0 +1,86 @@
+"""Fixed-depth trajectories against the plain loop, and what is taken from them."""
+
+import numpy as np
+import pytest
+import torch
+
+from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel
+from gram_core.model import answer
+from gram_core.solve import rollout, solve
+from gram_lab.evaluate.rollouts import Recorder, Running
+from gram_lab.evaluate.variants import ABLATIONS, FULL, Variant, applied
+
+BOARDS = ("123434122143432.", "12343412214.4321", "1.343.12.1434321", "1234.41.21434..1")
+
+
+def test_recorded_trajectories_are_those_of_the_plain_loop(guesser: LoadedModel) -> None:
+    family = puzzles.family("sudoku")
+    instances = [family.parse_text(board) for board in BOARDS]
+    recorder = Recorder(guesser, Running(num_rows=7))
+    encoded = [family.encode(each) for each in instances]
+    found = recorder.run(encoded, width=5, depth=6, seed=3)
+    assert found.is_valid.shape == (4, 5, 6)
+    for index, instance in enumerate(instances):
+        expected = solve(guesser, instance, width=5, depth=6, seed=3 + index, batch=5)
+        for trajectory, result in enumerate(expected):
+            assert found.first.at[index, trajectory] == (result.solved_at or 0)
+            assert np.array_equal(found.first.tokens[index, trajectory], result.tokens)
+            assert found.first.value[index, trajectory] == pytest.approx(result.value, rel=1e-5)
+            assert found.is_valid[index, trajectory].any() == (result.solved_at is not None)
+    assert 0 < (found.first.at > 0).mean() < 1
+
+
+def test_moments_are_the_first_halt_and_the_last_step(guesser: LoadedModel) -> None:
+    family = puzzles.family("sudoku")
+    instance = family.parse_text(BOARDS[2])
+    encoded = family.encode(instance)
+    recorder = Recorder(guesser, Running())
+    halts = recorder.run([encoded], width=20, depth=9, seed=0, augment=False).final.halt
+    guesser.model.halt.bias.data[0] -= float(np.quantile(halts, 0.9))
+    found = recorder.run([encoded], width=20, depth=9, seed=0, augment=False)
+    givens = torch.as_tensor(encoded.tokens).long().repeat(20, 1)
+    with torch.inference_mode():
+        rows = torch.arange(20)
+        steps = list(rollout(guesser.model, givens, 0 * rows, rows, depth=9))
+    answers = [answer(step.logits, givens, allows_blank=False).numpy() for step in steps]
+    for row in range(20):
+        halting = [index for index, step in enumerate(steps) if step.halt[row] > 0]
+        assert found.halted.at[0, row] == (halting[0] + 1 if halting else 0)
+        index = halting[0] if halting else 8
+        assert np.array_equal(found.halted.tokens[0, row], answers[index][row])
+        assert found.halted.halt[0, row] == pytest.approx(float(steps[index].halt[row]), rel=1e-4)
+        assert np.array_equal(found.final.tokens[0, row], answers[8][row])
+        assert found.final.value[0, row] == pytest.approx(float(steps[8].value[row]), rel=1e-4)
+        checked = [family.check(instance, each[row]) for each in answers]
+        assert found.is_valid[0, row].tolist() == checked
+    assert (found.final.at == 9).all()
+    assert len(np.unique(found.halted.at)) > 1
+
+
+def test_parts_are_the_trajectories_of_a_smaller_width(guesser: LoadedModel) -> None:
+    encoded = [puzzles.family("sudoku").encode(puzzles.family("sudoku").parse_text(BOARDS[0]))]
+    recorder = Recorder(guesser, Running())
+    wide = recorder.run(encoded, width=6, depth=3, seed=1).part(0, 2)
+    narrow = recorder.run(encoded, width=2, depth=3, seed=1)
+    assert np.array_equal(wide.is_valid, narrow.is_valid)
+    for ours, theirs in ((wide.first, narrow.first), (wide.final, narrow.final)):
+        assert np.array_equal(ours.tokens, theirs.tokens)
+        assert np.array_equal(ours.at, theirs.at)
+        assert np.allclose(ours.value, theirs.value)
+
+
+@pytest.mark.parametrize("variant", [FULL, *ABLATIONS], ids=lambda variant: variant.name)
+def test_variants_keep_the_weights_and_change_the_guidance(
+    guesser: LoadedModel, variant: Variant
+) -> None:
+    changed = applied(guesser, variant)
+    assert changed.model.config.guidance == (variant.guidance or "learned")
+    family = puzzles.family("sudoku")
+    encoded = [family.encode(family.parse_text("1...............")) for _ in range(2)]
+    found = Recorder(changed, Running()).run(
+        encoded, width=3, depth=2, seed=0, augment=variant.augment
+    )
+    answers = {tokens.tobytes() for tokens in found.final.tokens.reshape(-1, 16)}
+    is_deterministic = variant.guidance == "mean" and not variant.augment
+    assert (len(answers) == 1) == is_deterministic

@@ -1,0 +1,78 @@
+"""Scores of samples that are written down by hand."""
+
+import numpy as np
+import pytest
+
+from gram_core import puzzles
+from gram_lab.data.instances import Case
+from gram_lab.evaluate import scores
+from gram_lab.evaluate.rollouts import Answers, Rollouts
+
+TASK = puzzles.task("graph-coloring-4")
+# A path 0-1-2-3 has 12 * 2 colourings in 3 colours, 4 up to names: by hand, below.
+PATH = puzzles.family("graph-coloring").parse({"vertices": 4, "edges": [[0, 1], [1, 2], [2, 3]]})
+ONE, SAME_AS_ONE, TWO, WRONG = (2, 3, 2, 3), (4, 2, 4, 2), (2, 3, 4, 2), (2, 2, 2, 3)
+
+
+def answers(rows: list[tuple[int, ...]], at: list[int]) -> Answers:
+    flat = np.zeros((1, len(rows)), dtype=np.float32)
+    return Answers(np.array([at]), np.array([rows], dtype=np.uint8), flat, flat)
+
+
+def rollouts(first: list[tuple[int, ...]], at: list[int], final: list[tuple[int, ...]]) -> Rollouts:
+    """Depth 5; the final answers are what the verifier says of them."""
+    family = puzzles.family("graph-coloring")
+    is_valid = np.zeros((1, len(first), 5), dtype=bool)
+    for row, step in enumerate(at):
+        is_valid[0, row, step - 1 : 4] = step > 0
+        is_valid[0, row, 4] = family.check(PATH, np.array(final[row], dtype=np.uint8))
+    last = answers(final, [5] * len(final))
+    return Rollouts(5, is_valid, answers(first, at), last, last)
+
+
+CASES = [Case(PATH, "all", 4)]
+ROLLOUTS = rollouts([ONE, SAME_AS_ONE, TWO, WRONG], [2, 1, 4, 0], [ONE, WRONG, WRONG, WRONG])
+
+
+def test_the_first_valid_answers_count_and_stop_their_trajectories() -> None:
+    samples = scores.first_valid(TASK, CASES, ROLLOUTS)
+    assert samples.is_valid.tolist() == [[True, True, True, False]]
+    assert samples.num_steps.tolist() == [2 + 1 + 4 + 5]
+    assert samples.num_mismatches == 0
+    assert scores.sample_validity(samples).tolist() == [0.75]
+    assert scores.any_valid(samples).tolist() == [1.0]
+    assert scores.coverage(TASK, CASES, samples).tolist() == [2 / 4]
+    assert scores.conflicts(TASK, CASES, samples).tolist() == [0.0]
+
+
+def test_without_a_verifier_the_last_answers_count_and_all_steps_are_spent() -> None:
+    samples = scores.last_answers(TASK, CASES, ROLLOUTS)
+    assert scores.sample_validity(samples).tolist() == [0.25]
+    assert samples.num_steps.tolist() == [4 * 5]
+    assert scores.coverage(TASK, CASES, samples).tolist() == [1 / 4]
+    # The most frequent colouring gives both ends of edges 0-1 and 1-2 one colour.
+    assert scores.conflicts(TASK, CASES, samples).tolist() == [2.0]
+
+
+def test_an_answer_that_only_the_device_accepts_is_a_mismatch() -> None:
+    claimed = rollouts([WRONG], [3], [ONE])
+    samples = scores.first_valid(TASK, CASES, claimed)
+    assert samples.num_mismatches == 1
+    assert scores.any_valid(samples).tolist() == [0.0]
+
+
+def test_a_width_stops_as_a_whole_at_its_first_valid_answer() -> None:
+    assert scores.lockstep_cost(ROLLOUTS).tolist() == [4 * 1]
+    assert scores.lockstep_cost(ROLLOUTS.part(2, 4)).tolist() == [2 * 4]
+    assert scores.lockstep_cost(ROLLOUTS.part(3, 4)).tolist() == [5]
+
+
+def test_bounds_are_those_of_drawing_solutions_at_random() -> None:
+    cases = [Case(PATH, "all", number) for number in (1, 4, 40)]
+    rng = np.random.default_rng(0)
+    drawn = [
+        np.mean([len(set(rng.integers(number, size=20))) for _ in range(4000)]) / number
+        for number in (1, 4, 40)
+    ]
+    assert scores.uniform_coverage(cases, 20) == pytest.approx(drawn, abs=0.005)
+    assert scores.best_coverage(cases, 20).tolist() == [1.0, 1.0, 0.5]
