@@ -10,7 +10,6 @@ CoreError
   GenerateFailed
   ExactUnavailable
   ExactTimeout
-  PlotsUnavailable
 """
 
 from collections.abc import Sequence
@@ -101,9 +100,3 @@ class ExactTimeout(CoreError):
     """The exact solver ran out of time: what it yielded so far is not everything."""
 
     code = "exact_timeout"
-
-
-class PlotsUnavailable(CoreError):
-    """The plotting library is not installed."""
-
-    code = "plots_unavailable"

@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 from gram_core.checkpoint import LoadedModel
 from gram_core.errors import ConfigError
-from gram_core.flops import step_flops
+from gram_core.flops import inference_parameters, step_flops
 from gram_lab.data.instances import read_cases
-from gram_lab.evaluate.cost import cost_sentences
 from gram_lab.evaluate.generation_table import blank_case, generators, sampled, validity
 from gram_lab.evaluate.measure import measure
 from gram_lab.evaluate.plan import Plan
+from gram_lab.evaluate.published import paper_step_flops
 from gram_lab.evaluate.report import Report
 from gram_lab.train import command
 from gram_lab.train.command import Trained
@@ -52,6 +52,18 @@ def write_card(trained: Trained) -> None:
         "",
     ]
     (trained.folder / CARD_FILE).write_text("\n".join(lines), encoding="utf-8")
+
+
+def cost_sentences(loaded: LoadedModel) -> str:
+    """Return what a model is made of and what its step costs, beside the paper's."""
+    own = step_flops(loaded.model.config, loaded.task)
+    paper = paper_step_flops(loaded.task)
+    return (
+        f"{loaded.info.num_parameters:,} parameters, {inference_parameters(loaded.model):,} of "
+        f"them at inference; {own / 1e6:,.1f} MFLOP a supervision step. The paper's 10 M model "
+        f"takes {paper / 1e6:,.0f} MFLOP a step on this task (computed from its published sizes), "
+        f"{paper / own:,.0f} times as many."
+    )
 
 
 def _results(loaded: LoadedModel) -> list[str]:

@@ -66,10 +66,10 @@ def evaluate(options: argparse.Namespace) -> dict[str, object]:
 
 def _print_measurements(options: argparse.Namespace, command: str) -> None:
     found = []
-    for document in measurements(options, command):
-        found.append(document.values)
+    for table in measurements(options, command):
+        found.append(table.to_json())
         if not options.json:
-            print(document.markdown, flush=True)
+            print(table.to_markdown(), flush=True)
     if options.json:
         print(json.dumps(found, indent=2))
 

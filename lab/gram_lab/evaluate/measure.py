@@ -10,7 +10,7 @@ from gram_lab.console import ProgressBar
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.report import Report, summarise
 from gram_lab.evaluate.rollouts import EAGER, Running
-from gram_lab.evaluate.sweep import Sweep, Swept, Work
+from gram_lab.evaluate.sweep import Sweep, Work
 
 
 def measure(
@@ -36,51 +36,20 @@ def measure(
         is_complete: run every trajectory, also of solved instances, and count solutions.
         running: how to compute.
     """
-    swept = sweep_cases(
-        loaded,
-        cases,
-        depths=(depth,) * width,
-        seed=seed,
-        augment=augment,
-        is_complete=is_complete,
-        running=running,
-    )
-    return summarise(
-        loaded.task,
-        cases,
-        swept.attempts,
-        width=width,
-        depth=depth,
-        is_complete=is_complete,
-        dropped_steps=swept.dropped_steps,
-    )
-
-
-def sweep_cases(
-    loaded: LoadedModel,
-    cases: Sequence[Case],
-    *,
-    depths: Sequence[int],
-    seed: int,
-    augment: bool,
-    is_complete: bool,
-    running: Running,
-) -> Swept:
-    """Run one trajectory of each depth on every case; see ``measure``."""
     family = puzzles.family(loaded.task.family)
     encoded = [family.encode(case.instance) for case in cases]
     sweep = Sweep(
         loaded,
         encoded,
-        depths=depths,
+        depth=depth,
         seed=seed,
         augment=augment,
-        num_rows=min(running.num_rows, len(depths) * len(cases)),
+        num_rows=min(running.num_rows, width * len(cases)),
         is_compiled=running.is_compiled,
     )
     # Trajectory by trajectory: the first ones of all instances run before any second one, so that
     # fewer are started than needed.
-    work = [Work(index, each) for each in range(len(depths)) for index in range(len(cases))]
+    work = [Work(index, each) for each in range(width) for index in range(len(cases))]
     bar = ProgressBar()
     device = loaded.model.z0_high.device.type
     with torch.autocast(device, torch.bfloat16, enabled=running.is_bf16):
@@ -90,4 +59,12 @@ def sweep_cases(
             progress=lambda done: bar.show(done / len(work), "trajectories"),
         )
     bar.close()
-    return swept
+    return summarise(
+        loaded.task,
+        cases,
+        swept.attempts,
+        width=width,
+        depth=depth,
+        is_complete=is_complete,
+        dropped_steps=swept.dropped_steps,
+    )

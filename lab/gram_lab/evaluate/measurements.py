@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from gram_core import puzzles
 from gram_core.catalog import ModelInfo, find_model, shipped_models
@@ -11,42 +10,28 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import ConfigError
 from gram_lab.data.instances import Case, read_cases
 from gram_lab.data.pools import EDGE_PROBABILITIES
-from gram_lab.evaluate.cost import card_block
-from gram_lab.evaluate.curve_report import CurveReport, write_curves
-from gram_lab.evaluate.curves import curve
+from gram_lab.evaluate.grid import grid_table
 from gram_lab.evaluate.options import running
-from gram_lab.evaluate.page import PAPER_TABLES, SELECTION, write_tables
+from gram_lab.evaluate.page import GRID, PAPER_TABLES, write_tables
 from gram_lab.evaluate.paper import paper_tables
-from gram_lab.evaluate.plan import Plan, contenders
-from gram_lab.evaluate.plots import require_plots
-from gram_lab.evaluate.selection_table import WIDTHS, selection_table
+from gram_lab.evaluate.plan import Plan
+from gram_lab.evaluate.table import Table
 from gram_lab.evaluate.trial import Trial
-from gram_lab.evaluate.variants import NO_NOISE, NO_VIEWS
 
 
-class Document(NamedTuple):
-    """One measurement, for programs and for people."""
-
-    values: dict[str, object]
-    markdown: str
-
-
-def measurements(options: argparse.Namespace, command: str) -> Iterator[Document]:
-    """Yield what the options ask for beside solve rates."""
-    if options.selection:
-        yield _selection(options, command)
-    elif options.curves:
-        yield _curves(options, command)
-    elif options.card:
-        yield _card(options, command)
-    else:
-        yield from _paper_tables(options, command)
+def measurements(options: argparse.Namespace, command: str) -> Iterator[Table]:
+    """Yield what the options ask for beside solve rates, and write it where they want it."""
+    page = GRID if options.grid else PAPER_TABLES
+    tables = iter([_grid(options, command)]) if options.grid else _paper_tables(options, command)
+    for table in tables:
+        if options.output:
+            write_tables(options.output, page, [table])
+        yield table
 
 
 def is_measurement(options: argparse.Namespace) -> bool:
     """Say whether more than solve rates is asked for; a model that generates solves nothing."""
-    is_asked = options.selection or options.curves or options.card or options.paper_tables
-    return bool(is_asked) or loaded_model(options).info.purpose == "generate"
+    return options.grid or options.paper_tables or loaded_model(options).info.purpose == "generate"
 
 
 def model_for(puzzle: str, model: str | None) -> ModelInfo:
@@ -119,51 +104,18 @@ def _trial(options: argparse.Namespace, models: Sequence[LoadedModel]) -> Trial:
     return trial
 
 
-def _paper_tables(options: argparse.Namespace, command: str) -> Iterator[Document]:
+def _paper_tables(options: argparse.Namespace, command: str) -> Iterator[Table]:
     models = _models(options)
-    trial = _trial(options, models)
-    for table in paper_tables(models, _plan(options, command), trial):
-        if options.output:
-            write_tables(options.output, PAPER_TABLES, [table])
-        yield Document(table.to_json(), table.to_markdown())
+    return paper_tables(models, _plan(options, command), _trial(options, models))
 
 
-def _selection(options: argparse.Namespace, command: str) -> Document:
+def _grid(options: argparse.Namespace, command: str) -> Table:
     loaded = loaded_model(options)
-    table = selection_table(
+    return grid_table(
         loaded,
         cases_for(loaded, options),
         _plan(options, command),
         data=data_name(options),
+        width=options.width,
         depth=options.depth or loaded.info.depth,
-        halting=options.halt,
-        widths=options.widths or WIDTHS,
     )
-    if options.output:
-        write_tables(options.output, SELECTION, [table])
-    return Document(table.to_json(), table.to_markdown())
-
-
-def _curves(options: argparse.Namespace, command: str) -> Document:
-    if options.output:
-        # Not after an hour of measuring.
-        require_plots()
-    loaded, plan = loaded_model(options), _plan(options, command)
-    cases = cases_for(loaded, options)
-    report = CurveReport(
-        loaded.info.name,
-        plan.facts(loaded, cases, data_name(options)),
-        tuple(
-            curve(contender, cases, plan, budget=options.budget)
-            for contender in contenders(loaded, plan, ablations=(NO_NOISE, NO_VIEWS))
-        ),
-    )
-    if options.output:
-        write_curves(options.output, report)
-    return Document(report.to_json(), report.to_markdown())
-
-
-def _card(options: argparse.Namespace, command: str) -> Document:
-    loaded, plan = loaded_model(options), _plan(options, command)
-    values, lines = card_block(loaded, plan, _trial(options, [loaded]), budget=options.budget)
-    return Document(values, "\n".join(lines))

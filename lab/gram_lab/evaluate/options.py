@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gram_lab.data.graphs import EdgeProbabilities
-from gram_lab.evaluate.curves import BUDGET
 from gram_lab.evaluate.rollouts import Running
 
 DESCRIPTION = "How well a checkpoint does, as a table or JSON."
@@ -42,9 +41,7 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
     chosen = kinds.add_mutually_exclusive_group()
     for flag, description in {
         "--paper-tables": "our rows of the paper's tables, for one puzzle or all shipped models",
-        "--selection": "accuracy of one answer chosen from N trajectories without a verifier",
-        "--curves": "solve rates at every width and depth within a budget, and what they suggest",
-        "--card": "what the model costs against the paper's, for its card",
+        "--grid": "solve rates at every width and depth up to these, with a verifier and without",
     }.items():
         chosen.add_argument(flag, action="store_true", help=description)
 
@@ -62,19 +59,6 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
         "--edge-probability",
         type=_probabilities,
         help="of held-out random graphs: 0.5, or bounds such as 0.3-0.7",
-    )
-    group.add_argument(
-        "--halt",
-        choices=("never", "act"),
-        default="never",
-        help="whether the halt head ends trajectories of --selection",
-    )
-    group.add_argument("--widths", type=_widths, help="of --selection; default 1,5,20,64")
-    group.add_argument(
-        "--budget",
-        type=_positive,
-        default=BUDGET,
-        help="largest width x depth of --curves and --card",
     )
     group.add_argument("--output", type=Path, help="folder to write JSON and Markdown files to")
 
@@ -116,10 +100,6 @@ def _positive(text: str) -> int:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(_positive(each) for each in text.split(","))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

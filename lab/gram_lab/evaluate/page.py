@@ -24,11 +24,11 @@ PAPER_TABLES = Page(
     "puzzles. Every answer that counts passed the plain checker. The JSON files of these tables "
     "are in `paper-tables/`.\n",
 )
-SELECTION = Page(
-    "selection",
-    "# Choosing an answer without a verifier\n\n"
-    "How often the one answer chosen from N trajectories is right. *Steps* are supervision steps "
-    "per puzzle, *GFLOP* what they cost. The JSON files of these tables are in `selection/`.\n",
+GRID = Page(
+    "grid",
+    "# Widths and depths\n\n"
+    "How often the first trajectories of a puzzle are right, by how many they are and how many "
+    "steps they take. The JSON files of these tables are in `grid/`.\n",
 )
 
 

@@ -67,8 +67,6 @@ class Rollouts(NamedTuple):
     """(cases, width, depth) whether the answer after each supervision step verifies."""
     first: Answers
     """The first answers that verify."""
-    halted: Answers
-    """The first answers at which the halt head stops."""
     final: Answers
     """The answers after the last step."""
 
@@ -78,7 +76,6 @@ class Rollouts(NamedTuple):
             self.depth,
             self.is_valid[:, start:stop],
             self.first.part(start, stop),
-            self.halted.part(start, stop),
             self.final.part(start, stop),
         )
 
@@ -162,7 +159,7 @@ class Recorder:
         embedding = model.encode(rows.givens)
         fresh = model.initial_state(rows.seed, rows.trajectory)
         state = LatentState(fresh.high.contiguous(), fresh.low.contiguous())
-        first, halted, final = _Moment(), _Moment(), _Moment()
+        first, final = _Moment(), _Moment()
         valid = []
         task = self._loaded.task
         check = row_check(task, _host(rows.givens)) if task.has_other_rules else None
@@ -176,10 +173,9 @@ class Recorder:
                 is_valid = confirmed(is_valid, tokens, check)
             now = (tokens, output.halt, output.value)
             first.take(is_valid, step + 1, now)
-            halted.take(output.halt > 0, step + 1, now)
             final.take(torch.full_like(is_valid, step + 1 == depth), step + 1, now)
             valid.append(is_valid)
-        moments = [each.answers(rows.views) for each in (first, halted, final)]
+        moments = [each.answers(rows.views) for each in (first, final)]
         return _Outcome(torch.stack(valid, dim=1).cpu().numpy(), *moments)
 
 
@@ -200,7 +196,6 @@ class _Outcome(NamedTuple):
 
     is_valid: NDArray[np.bool_]
     first: Answers
-    halted: Answers
     final: Answers
 
 
@@ -243,7 +238,6 @@ def _joined(batches: Sequence[_Outcome], shape: tuple[int, int], depth: int) -> 
         depth,
         _stacked([batch.is_valid for batch in batches], shape),
         _joined_answers([batch.first for batch in batches], shape),
-        _joined_answers([batch.halted for batch in batches], shape),
         _joined_answers([batch.final for batch in batches], shape),
     )
 

@@ -57,7 +57,7 @@ class Sweep:
         loaded: LoadedModel,
         encoded: Sequence[Encoded],
         *,
-        depths: Sequence[int],
+        depth: int,
         seed: int,
         augment: bool,
         num_rows: int,
@@ -68,7 +68,7 @@ class Sweep:
         Args:
             loaded: the checkpoint.
             encoded: the instances.
-            depths: supervision steps of trajectory 0, 1, ... of an instance.
+            depth: supervision steps of every trajectory.
             seed: of noise and views; the instance's index is added to it.
             augment: use symmetry views.
             num_rows: rows of the batch; all of them are computed in every step.
@@ -77,7 +77,7 @@ class Sweep:
         step = loaded.model.supervision_step
         self._advance = torch.compile(step, dynamic=False) if is_compiled else step
         self._loaded, self._encoded = loaded, encoded
-        self._depths, self._seed, self._augment = depths, seed, augment
+        self._depth, self._seed, self._augment = depth, seed, augment
         self._family = puzzles.family(loaded.task.family)
         # Only what ``check`` needs where the units are not all rules.
         self._instances = [
@@ -98,7 +98,6 @@ class Sweep:
         )
         numbers = torch.zeros(num_rows, dtype=torch.int64, device=self._device)
         self._key = NoiseKey(numbers, numbers.clone(), numbers.clone())
-        self._limit = numbers.clone()
         self._views: list[Symmetry | None] = [None] * num_rows
         self._work: list[Work | None] = [None] * num_rows
 
@@ -178,8 +177,6 @@ class Sweep:
         numbers = [item.trajectory for item in items]
         self._key.trajectory[rows] = torch.tensor(numbers, device=self._device)
         self._key.step[rows] = 0
-        limits = [self._depths[item.trajectory] for item in items]
-        self._limit[rows] = torch.tensor(limits, device=self._device)
         model = self._loaded.model
         fresh = model.initial_state(self._key.seed[rows], self._key.trajectory[rows])
         self._state.high[rows] = fresh.high
@@ -200,7 +197,7 @@ class Sweep:
         is_valid = verdict.is_valid
         if self._loaded.task.has_other_rules:
             is_valid = confirmed(is_valid, answers, self._check)
-        is_over = (is_valid | (self._key.step >= self._limit)).tolist()
+        is_over = (is_valid | (self._key.step >= self._depth)).tolist()
         through = [row for row in live if is_over[row]]
         return self._attempts(through, answers, is_valid) if through else []
 

@@ -27,7 +27,7 @@ def rollouts(first: list[tuple[int, ...]], at: list[int], final: list[tuple[int,
         is_valid[0, row, step - 1 : 4] = step > 0
         is_valid[0, row, 4] = family.check(PATH, np.array(final[row], dtype=np.uint8))
     last = answers(final, [5] * len(final))
-    return Rollouts(5, is_valid, answers(first, at), last, last)
+    return Rollouts(5, is_valid, answers(first, at), last)
 
 
 CASES = [Case(PATH, "all", 4)]
