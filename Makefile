@@ -24,7 +24,7 @@ install: $(STAMP)  ## make .venv with everything (CPU torch where there is no NV
 $(STAMP): pyproject.toml clients/python/pyproject.toml lab/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch)
-	$(PIP) install --quiet -c constraints.txt -e '.[exact,docs,dev]' -e clients/python -e 'lab[plots,bench]'
+	$(PIP) install --quiet -c constraints.txt -e '.[exact,docs,dev]' -e clients/python -e 'lab[bench]'
 	touch $@
 
 serve: install  ## start the server (HOST, PORT, ARGS)

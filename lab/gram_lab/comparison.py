@@ -1,4 +1,4 @@
-"""``gram-lab compare``: one recipe against variants at an equal budget.
+"""``gram-lab compare``: a recipe against variants of it, trained from scratch at an equal budget.
 
 Every run gets the same training FLOP, so a variant with dearer updates makes fewer of them. What a
 run ends with is measured on instances kept out of training. One JSON line a run is appended to the
@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ import torch
 from gram_core import puzzles
 from gram_core.checkpoint import load_model, save_model
 from gram_core.config import GramConfig
-from gram_core.errors import CoreError
+from gram_core.errors import ConfigError, CoreError
 from gram_core.flops import step_flops
 from gram_core.puzzles.base import Task
 from gram_lab.data.instances import read_cases
@@ -35,71 +34,37 @@ from gram_lab.train.trainer import Execution, Trainer
 BACKWARD_SHARE = 2.0
 """FLOP of a backward pass over those of its forward pass."""
 NUM_CASES = 120
-WIDTH = 8
 LAST_SHARE = 0.1
 """Part of a run, at its end, whose training loss is averaged."""
+UNCHANGED = "recipe as it is"
 
-COMMON: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "recipe as it is": (),
-        "plain attention": ("mixer=attention",),
-        "token mixing": ("mixer=token",),
-        "D 64": ("dim=64", "ffn_dim=128"),
-        "D 96": ("dim=96", "ffn_dim=192"),
-        "D 128": ("dim=128", "ffn_dim=256"),
-        "D 192": ("dim=192", "ffn_dim=384"),
-        "K 2": ("num_inner_steps=2",),
-        "K 6": ("num_inner_steps=6",),
-        "T 2": ("num_transitions=2",),
-        "Muon": ("optimizer=muon",),
-        "Muon, gated norm": ("optimizer=muon", "gate=norm"),
-        "AdamW, gated norm": ("gate=norm",),
-        "winner-take-all of 4": ("num_siblings=4", "learns=best"),
-        "random z_0": ("initial_state=random",),
-        "stored z_0": ("initial_state=fixed",),
-        "pure noise (mu = 0)": ("guidance=noise",),
-        "no guidance": ("guidance=none", "prior_share=1.0"),
-        "4 steps a trajectory": ("depths=4",),
-        "16 steps a trajectory": ("depths=16",),
-        "half of the rows posterior": ("prior_share=0.5",),
-        "prior rows only": ("prior_share=1.0",),
-        "label smoothing 0.2": ("label_smoothing=0.2",),
-    }
-)
-RATED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "all ratings": ("max_rating=9.9",),
-        "all ratings, 30 % very hard": ("max_rating=9.9", "hard_share=0.3"),
-        "all ratings, 70 % very hard": ("max_rating=9.9", "hard_share=0.7"),
-    }
-)
-SEVERAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "aim: drawn solution": ("aim=drawn",),
-        "aim: 4 siblings matched": ("aim=matched", "num_siblings=4"),
-    }
-)
+Line = Mapping[str, Any]
 
 
-def variants(task: Task) -> dict[str, tuple[str, ...]]:
-    """Return the settings to compare for a task, by what people call them.
+def variants(named: Sequence[str], common: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the settings of the recipe and of each variant, by name; all have the common ones.
 
-    The recipe itself comes first; of the others, those that change something.
+    Args:
+        named: such as ``"D 96: dim=96 ffn_dim=192"``.
+        common: settings of the recipe that is varied.
     """
-    named = {**COMMON, **(RATED if task.name == "sudoku-9x9" else SEVERAL)}
-    unchanged = choices(task)
-    return {
-        name: settings
-        for name, settings in named.items()
-        if not settings or choices(task, settings=settings) != unchanged
-    }
+    found: dict[str, tuple[str, ...]] = {UNCHANGED: tuple(common)}
+    for text in named:
+        name, colon, settings = text.partition(":")
+        if not colon or not settings.strip():
+            raise ConfigError("variant", text, "must be like 'D 96: dim=96 ffn_dim=192'")
+        found[name.strip()] = (*common, *settings.split())
+    return found
 
 
 def update_flops(config: GramConfig, recipe: Recipe, task: Task) -> float:
-    """Return the FLOP of one update: all transitions forward, the last one backward too."""
-    last = 1.0 + BACKWARD_SHARE
-    share = (config.num_transitions - 1 + last) / config.num_transitions
-    return recipe.num_rows * share * step_flops(config, task)
+    """Return the FLOP of one update: forward, and backward where there is a gradient."""
+    if recipe.curriculum == "denoising":
+        num_forward = num_backward = recipe.denoising.num_backward_steps
+    else:
+        num_forward, num_backward = config.num_transitions, 1
+    passes = num_forward + BACKWARD_SHARE * num_backward
+    return recipe.num_rows * passes / config.num_transitions * step_flops(config, task)
 
 
 def run(
@@ -117,7 +82,6 @@ def run(
         execution=Execution(is_bf16=options.bf16, is_compiled=options.compile),
         seed=seed,
     )
-    trainer.update(0.0)
     start_s = time.process_time()
     for progress in trainer.run():
         if progress <= 1.0 - LAST_SHARE:
@@ -128,12 +92,11 @@ def run(
         "cpu_ms_per_update": round(1e3 * (time.process_time() - start_s) / num_updates, 1),
         "flops": per_update * num_updates,
         "cross_entropy": figures["cross_entropy"],
-        "kl_nats": figures["kl_nats"],
-        **_judged(trainer, task, options),
+        **_measured(trainer, task, options),
     }
 
 
-def _judged(trainer: Trainer, task: Task, options: argparse.Namespace) -> dict[str, object]:
+def _measured(trainer: Trainer, task: Task, options: argparse.Namespace) -> dict[str, object]:
     """Return what the averaged weights solve of the held-out instances."""
     with TemporaryDirectory() as folder:
         save_model(
@@ -144,11 +107,10 @@ def _judged(trainer: Trainer, task: Task, options: argparse.Namespace) -> dict[s
             depth=trainer.recipe.default_depth,
             dtype=torch.float32,
         )
-        cases = read_cases(task, options.cases, limit=NUM_CASES)
         report = measure(
             load_model(Path(folder)),
-            cases,
-            width=WIDTH,
+            read_cases(task, options.cases, limit=NUM_CASES),
+            width=options.width,
             depth=options.depth,
             is_complete=True,
             running=Running(is_bf16=options.bf16),
@@ -160,67 +122,64 @@ def main(arguments: Sequence[str]) -> int:
     """Run every variant that the output does not hold yet; 2 with one sentence on an error."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
-    if options.table:
-        print(table(_lines(options.output)))
-        return 0
     try:
-        task = puzzles.task(options.puzzle)
-        chosen, config = choices(task)
-        flops = options.updates * update_flops(config, chosen, task)
-        done = {(line["variant"], line["seed"]) for line in _lines(options.output)}
-        for seed in range(options.seeds):
-            for name, settings in variants(task).items():
-                if (name, seed) in done or (options.only and name not in options.only):
-                    continue
-                result = run(task, settings, flops=flops, seed=seed, options=options)
-                line = {"variant": name, "settings": list(settings), "seed": seed, **result}
-                with options.output.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
-                print(json.dumps(line), flush=True)
+        if not options.table:
+            _run_all(options)
     except CoreError as error:
         print(f"gram-lab compare: {error}", file=sys.stderr)
         return 2
+    print(table(_lines(options.output)))
     return 0
 
 
-def _lines(output: Path) -> list[dict[str, Any]]:
+def _run_all(options: argparse.Namespace) -> None:
+    task = puzzles.task(options.puzzle)
+    chosen, config = choices(task, settings=options.set)
+    flops = options.updates * update_flops(config, chosen, task)
+    done = {(line["variant"], line["seed"]) for line in _lines(options.output)}
+    for seed in range(options.seeds):
+        for name, settings in variants(options.variant, options.set).items():
+            if (name, seed) in done:
+                continue
+            result = run(task, settings, flops=flops, seed=seed, options=options)
+            line = {"variant": name, "settings": list(settings), "seed": seed, **result}
+            with options.output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def _lines(output: Path) -> list[Line]:
     if not output.exists():
         return []
     return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 
-def table(lines: Sequence[Mapping[str, Any]]) -> str:
+def table(lines: Sequence[Line]) -> str:
     """Return the runs as a Markdown table, each variant's seeds averaged."""
-    head = (
-        "| variant | seeds | updates | ms / update | cross-entropy | width 1 | width 8 | coverage |"
-    )
-    rows = [head, "|---|---|---|---|---|---|---|---|"]
+    columns = ("updates", "cpu_ms_per_update", "cross_entropy", "single", "solved", "coverage")
+    rows = [f"| variant | seeds | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     for name in dict.fromkeys(line["variant"] for line in lines):
         runs = [line for line in lines if line["variant"] == name]
-        shares = [_mean(runs, column) for column in ("single", "solved", "coverage")]
-        cells = " | ".join("-" if share is None else f"{100 * share:.1f} %" for share in shares)
-        rows.append(
-            f"| {name} | {len(runs)} | {runs[0]['updates']} | "
-            f"{_mean(runs, 'cpu_ms_per_update'):.0f} | {_mean(runs, 'cross_entropy'):.3f} | "
-            f"{cells} |"
-        )
+        cells = " | ".join(_mean(runs, column) for column in columns)
+        rows.append(f"| {name} | {len(runs)} | {cells} |")
     return "\n".join(rows)
 
 
-def _mean(runs: Sequence[Mapping[str, Any]], column: str) -> float | None:
+def _mean(runs: Sequence[Line], column: str) -> str:
     values = [run[column] for run in runs if run[column] is not None]
-    return sum(values) / len(values) if values else None
+    return f"{sum(values) / len(values):.4g}" if values else "-"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-lab compare", description=__doc__)
     parser.add_argument("puzzle", help="task to train for, such as nqueens-8")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines to append to")
+    parser.add_argument("--variant", action="append", default=[], help="'NAME: SETTING SETTING'")
+    parser.add_argument("--set", action="append", default=[], help="setting of all of them")
     parser.add_argument("--updates", type=int, default=400, help="of the recipe as it is")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--only", action="append", help="a variant's name; may be repeated")
     parser.add_argument("--data", type=Path, help="folder of training files (sudoku-9x9)")
     parser.add_argument("--cases", type=Path, help="file of instances to judge by")
+    parser.add_argument("--width", type=int, default=8, help="trajectories when judged")
     parser.add_argument("--depth", type=int, default=16, help="supervision steps when judged")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--table", action="store_true", help="only print the output as a table")

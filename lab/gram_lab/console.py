@@ -1,35 +1,37 @@
-"""A progress line for long commands; needs nothing but a terminal."""
+"""A progress line for long commands: rich's, on a terminal where it is installed."""
 
 import sys
-import time
-from typing import TextIO
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-WIDTH = 30
-INTERVAL_S = 0.5
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class ProgressBar:
     """Draws itself on a terminal and stays silent elsewhere."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
-        self._start_s = time.monotonic()
-        self._drawn_s = 0.0
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        if sys.stderr.isatty() and find_spec("rich") is not None:
+            self._progress = _started()
 
     def show(self, share: float, text: str) -> None:
         """Show the done share in 0..1, the expected end, and a few words."""
-        now_s = time.monotonic()
-        if not self._stream.isatty() or (now_s - self._drawn_s < INTERVAL_S and share < 1.0):
-            return
-        self._drawn_s = now_s
-        filled = round(WIDTH * share)
-        bar = "#" * filled + "." * (WIDTH - filled)
-        left_s = (now_s - self._start_s) * (1.0 - share) / share if share else 0.0
-        line = f"\r[{bar}] {100 * share:5.1f} % {left_s:6.0f} s left  {text}"
-        self._stream.write(line[:160].ljust(100))
-        self._stream.flush()
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], completed=share, description=text)
 
     def close(self) -> None:
         """End the line."""
-        if self._drawn_s:
-            self._stream.write("\n")
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def _started() -> "Progress":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    progress = Progress(console=Console(stderr=True))
+    progress.add_task("", total=1.0)
+    progress.start()
+    return progress

@@ -12,8 +12,7 @@ from gram_lab.data.instances import Case
 from gram_lab.evaluate import scores
 from gram_lab.evaluate.intervals import wilson
 from gram_lab.evaluate.plan import Contender, Plan, contenders
-from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH
-from gram_lab.evaluate.published_rows import published_rows
+from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, published_rows
 from gram_lab.evaluate.scores import Samples, Take
 from gram_lab.evaluate.table import Column, Row, Table
 

@@ -10,12 +10,7 @@ from gram_lab.data.instances import Case
 from gram_lab.evaluate import scores
 from gram_lab.evaluate.intervals import Figure, Kind, figure
 from gram_lab.evaluate.plan import Contender, Plan, contenders
-from gram_lab.evaluate.published import (
-    GRAM_DEPTH,
-    GRAM_SAMPLES,
-    SAMPLING,
-)
-from gram_lab.evaluate.published_rows import published_rows
+from gram_lab.evaluate.published import GRAM_DEPTH, GRAM_SAMPLES, published_rows
 from gram_lab.evaluate.rollouts import Rollouts
 from gram_lab.evaluate.scores import Samples, Scores, Take
 from gram_lab.evaluate.table import Column, Row, Table
@@ -75,7 +70,7 @@ def sampling_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
         title=title,
         columns=COLUMNS[task.family],
         rows=[
-            *published_rows(SAMPLING.get(task.name, ()), task),
+            *published_rows(task.name, task),
             *_bounds(cases),
             *_ours(loaded, cases, plan),
         ],

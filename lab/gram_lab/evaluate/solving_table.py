@@ -10,13 +10,7 @@ from gram_lab.evaluate import scores
 from gram_lab.evaluate.intervals import figure, wilson
 from gram_lab.evaluate.measure import measure
 from gram_lab.evaluate.plan import Contender, Plan, contenders
-from gram_lab.evaluate.published import (
-    GRAM_DEPTH,
-    GRAM_SAMPLES,
-    SUDOKU,
-    SUDOKU_TASK,
-)
-from gram_lab.evaluate.published_rows import published_rows
+from gram_lab.evaluate.published import GRAM_DEPTH, GRAM_SAMPLES, published_rows
 from gram_lab.evaluate.rollouts import Rollouts
 from gram_lab.evaluate.selection import WAYS, accuracies, judged
 from gram_lab.evaluate.table import Column, Row, Table
@@ -47,13 +41,13 @@ def solving_table(loaded: LoadedModel, puzzles: Puzzles, plan: Plan) -> Table:
         plan: how to measure.
     """
     cases = puzzles.cases
-    published = SUDOKU if loaded.task.name == SUDOKU_TASK else ()
+    published = published_rows(loaded.task.name, loaded.task)
     return Table(
         name=loaded.info.name,
         title=loaded.info.name,
         columns=COLUMNS,
         rows=[
-            *published_rows(published, loaded.task),
+            *published,
             *_ours(loaded, cases, plan),
             _served(loaded, cases, plan),
         ],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gram_lab.bench.load.arrivals import Arrivals
+from gram_lab.bench.arrivals import Arrivals
 from gram_server.errors import ConfigError
 
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from gram_lab.bench.load.client import Form, Load, Target, offer
-from gram_lab.bench.load.puzzle_mix import Question
+from gram_lab.bench.client import Form, Load, Target, offer
+from gram_lab.bench.questions import Question
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

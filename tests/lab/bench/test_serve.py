@@ -41,7 +41,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_a_load_is_offered_counted_and_drawn(
+def test_a_load_is_offered_counted_and_kept(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["serve", "--url", url, "--mix", "sudoku-4x4:1-4", "--num-questions", "20"]
@@ -53,8 +53,6 @@ def test_a_load_is_offered_counted_and_drawn(
     assert {json.loads(line)["end"] for line in lines} == {"solved"}
     agreed = result["agreement"]
     assert agreed["server"]["solved"] == agreed["client_with_warm_up"]["solved"] == len(lines) + 8
-    assert (tmp_path / "serve-rates.png").stat().st_size > 1000
-    assert (tmp_path / "serve-requests.png").stat().st_size > 1000
 
 
 def test_a_kept_trace_is_replayed_at_its_moments(
@@ -86,13 +84,14 @@ def test_every_contender_is_compared_on_the_same_questions(
         "naive",
         "litserve",
         "static",
-        "static-leaving",
         "gram-server",
     ]
     for name, found in result["results"].items():
         ends = [each["ends"] for each in found["runs"].values()]
-        assert all(set(counted) == {"solved"} for counted in ends), name
+        # On a busy machine ours refuse what would wait for too long.
+        assert all(set(counted) <= {"solved", "refused"} for counted in ends), name
         assert sum(counted.get("solved", 0) for counted in ends) > 100, name
+    assert all(ratio is None or ratio > 0 for ratio in result["ours_is"].values())
     page = (tmp_path / "compare.md").read_text()
-    assert "LitServe" in page
+    assert "| LitServe, dynamic batches of 8 requests |" in page
     assert (tmp_path / "compare-questions.jsonl").read_text().count("\n") == 10

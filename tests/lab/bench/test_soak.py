@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from gram_lab.bench.command import main
-from gram_lab.bench.load.soak import verdict
+from gram_lab.bench.soak import verdict
 
 
 def window(*, memory_mb: float, p99_ms: float, **ends: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from gram_core.flops import step_flops
 from gram_core.model import Gram
 from gram_lab.evaluate.command import main
 from gram_lab.evaluate.page import PAPER_TABLES, write_tables
-from gram_lab.evaluate.published import SAMPLING, SUDOKU, paper_step_flops
+from gram_lab.evaluate.published import paper_step_flops, published
 from gram_lab.evaluate.table import Table
 from gram_lab.evaluate.trial import Trial, puzzles_of
 
@@ -52,7 +52,7 @@ def test_queens_rows_stand_beside_the_published_ones(
     model = fresh(tmp_path / "m", "nqueens-8")
     (table,) = run(capsys, "--model", model, "--limit", "4", "--seeds", "0,5", "--no-ablations")
     rows = named(table)
-    assert {row.method for row in SAMPLING["nqueens-8"]} < set(rows)
+    assert {row.method for row in published("nqueens-8")} < set(rows)
     assert rows["GRAM, 10 M"]["steps_per_puzzle"] == 320
     ours = rows["ours, no verifier"]
     assert ours["steps_per_puzzle"] == 320
@@ -169,5 +169,5 @@ def test_the_papers_model_costs_what_its_sizes_say() -> None:
     guidance = 2 * 81 * 6 * 512 * 512
     readout = 2 * 512 * (81 * 11 + 3)
     assert paper_step_flops(puzzles.task("sudoku-9x9")) == 3 * (passes + guidance) + readout
-    best = max(SUDOKU, key=lambda row: row.figures["exact"])
+    best = max(published("sudoku-9x9"), key=lambda row: row.figures["exact"])
     assert best.steps == 8192

@@ -4,10 +4,7 @@ import pytest
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
-from gram_core.flops import step_flops
-from gram_core.puzzles.base import Task
-from gram_lab.comparison import update_flops, variants
-from gram_lab.train.recipe import Recipe, choices
+from gram_lab.train.recipe import choices
 
 SUDOKU = puzzles.task("sudoku-9x9")
 QUEENS = puzzles.task("nqueens-8")
@@ -42,17 +39,3 @@ def test_the_deterministic_twin_has_no_posterior_rows_and_a_stored_z0() -> None:
 def test_other_mixers_have_no_relational_heads() -> None:
     for mixer in ("attention", "token"):
         assert choices(SUDOKU, settings=(f"mixer={mixer}",))[1].head_kinds == ()
-
-
-@pytest.mark.parametrize("task", [SUDOKU, QUEENS])
-def test_every_variant_of_the_comparison_can_be_built_and_changes_something(task: Task) -> None:
-    built = [choices(task, settings=settings) for settings in variants(task).values()]
-    assert len(built) > 20
-    assert [pair == choices(task) for pair in built] == [True] + [False] * (len(built) - 1)
-
-
-def test_an_update_costs_its_forward_passes_and_twice_the_last_one_backward() -> None:
-    chosen, config = choices(QUEENS, settings=("num_transitions=3", "num_rows=10"))
-    expected = 10 * (3 + 2) / 3 * step_flops(config, QUEENS)
-    assert update_flops(config, chosen, QUEENS) == pytest.approx(expected)
-    assert isinstance(chosen, Recipe)

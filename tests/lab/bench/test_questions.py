@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gram_core import puzzles
-from gram_lab.bench.load.puzzle_mix import (
+from gram_lab.bench.questions import (
     Share,
     draw_questions,
     read_mix,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
-from gram_lab.bench.load.summary import Summary
+from gram_lab.bench.summary import Summary
 
 Probe = Callable[[float], Awaitable[Summary]]
 

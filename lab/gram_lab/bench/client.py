@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import aiohttp
 
-from gram_lab.bench.load.puzzle_mix import Question
+from gram_lab.bench.questions import Question
 
 Form = Literal["query", "body"]
 """Where the options go: ``query`` as gram-server wants them, ``body`` beside the puzzle."""

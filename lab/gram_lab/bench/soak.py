@@ -11,17 +11,14 @@ from typing import Any
 
 import psutil
 
-from gram_lab.bench.load.client import scrape
-from gram_lab.bench.load.compare import CONTENDERS, OURS
-from gram_lab.bench.load.puzzle_mix import Question
-from gram_lab.bench.load.serve import (
-    LoadPlan,
-    LoadRun,
-    describe,
-    environment,
-    run_client,
-)
-from gram_lab.bench.targets.process import Started, running
+from gram_lab.bench.arrivals import Arrivals
+from gram_lab.bench.client import scrape
+from gram_lab.bench.compare import CONTENDERS, OURS, Comparison
+from gram_lab.bench.plain_solver import solvable
+from gram_lab.bench.process import Started, running
+from gram_lab.bench.questions import Question, draw_questions, read_mix
+from gram_lab.bench.serve import LoadPlan, LoadRun, describe, environment, run_client
+from gram_lab.bench.summary import Objective
 
 Json = dict[str, Any]
 SETTLING_SHARE = 0.1
@@ -36,18 +33,37 @@ class SoakPlan:
     window_s: float = 60.0
     load: float = 0.7
     """Of what the server can do at most."""
+    press: float = 300.0
+    """Rate that saturates it, in requests per second."""
+    mix: str = Comparison().mix
     models: tuple[str, ...] = ("sudoku-9x9", "nqueens-8")
+    num_questions: int = 200
     num_threads: int = 2
+    seed: int = 0
 
 
-def measure_start(*, num_runs: int, num_threads: int, models: Sequence[str]) -> Json:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartPlan:
+    """How often, and what."""
+
+    num_runs: int = 3
+    num_threads: int = 2
+    models: tuple[str, ...] = ()
+    """None for every one shipped."""
+
+
+def measure_start(plan: StartPlan) -> Json:
     """Start a server several times; return how long it took, by phase, and its memory."""
     runs = []
-    for _ in range(num_runs):
+    for _ in range(plan.num_runs):
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
             with running(
-                CONTENDERS[OURS], models=models, num_threads=num_threads, log=log, timeout_s=60.0
+                CONTENDERS[OURS],
+                models=plan.models,
+                num_threads=plan.num_threads,
+                log=log,
+                timeout_s=60.0,
             ) as started:
                 samples = run_client(partial(scrape, started.target.url))
                 runs.append(
@@ -59,13 +75,17 @@ def measure_start(*, num_runs: int, num_threads: int, models: Sequence[str]) -> 
                 )
     return {
         "environment": environment(),
-        "models": list(models) or "every one shipped",
+        "models": list(plan.models) or "every one shipped",
         "runs": runs,
     }
 
 
-def measure_soak(plan: SoakPlan, load_plan: LoadPlan, questions: Sequence[Question]) -> Json:
+def measure_soak(plan: SoakPlan) -> Json:
     """Offer a share of what a server can do, window after window."""
+    arrivals = Arrivals(rate=plan.press, duration_s=plan.window_s, seed=plan.seed)
+    load_plan = LoadPlan(arrivals=arrivals, objective=Objective(first_solution_s=10.0))
+    drawn = draw_questions(read_mix(plan.mix), plan.num_questions, seed=plan.seed)
+    questions = solvable(drawn, plan.models, num_threads=plan.num_threads)
     # What a pressed server refuses are mostly the hard kinds: what it does then is another load.
     patient = replace(CONTENDERS[OURS], environment={"GRAM_SERVER_MAX_BACKLOG_S": "600"})
     with tempfile.TemporaryDirectory() as folder:
@@ -83,13 +103,11 @@ def measure_soak(plan: SoakPlan, load_plan: LoadPlan, questions: Sequence[Questi
 async def _soak(
     started: Started, plan: SoakPlan, load_plan: LoadPlan, questions: Sequence[Question]
 ) -> Json:
-    window_s = plan.window_s
-    offered = replace(load_plan, arrivals=replace(load_plan.arrivals, duration_s=window_s))
-    run = LoadRun(started.target, questions, replace(offered, min_requests=1))
+    run = LoadRun(started.target, questions, replace(load_plan, min_requests=1))
     await run.warm_up()
     capacity = (await run.probe(load_plan.arrivals.rate, name="pressed")).throughput
     windows = []
-    for number in range(max(1, round(plan.minutes * 60.0 / window_s))):
+    for number in range(max(1, round(plan.minutes * 60.0 / plan.window_s))):
         summary = await run.probe(capacity * plan.load, name=f"window {number}", seed=number)
         windows.append({**asdict(summary), "memory_mb": _memory_mb(started.pid)})
         # What an hour of requests takes in the client is no concern of the server's.

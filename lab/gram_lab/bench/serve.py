@@ -14,12 +14,17 @@ from typing import TypeVar
 import psutil
 from rich.console import Console
 
-from gram_lab.bench.load.arrivals import Arrivals
-from gram_lab.bench.load.client import Load, Target, offer, scrape
-from gram_lab.bench.load.plots import draw_rates, draw_timeline
-from gram_lab.bench.load.puzzle_mix import Question
-from gram_lab.bench.load.search import RateSearch, find_goodput
-from gram_lab.bench.load.summary import Objective, Summary, summarise
+from gram_lab.bench.arrivals import Arrivals
+from gram_lab.bench.client import Load, Target, offer, scrape
+from gram_lab.bench.questions import (
+    Question,
+    draw_questions,
+    read_mix,
+    read_questions,
+    write_questions,
+)
+from gram_lab.bench.search import RateSearch, find_goodput
+from gram_lab.bench.summary import Objective, Summary, summarise
 from gram_server import event_loop
 from gram_server.version import __version__
 
@@ -27,6 +32,42 @@ Json = dict[str, object]
 WARM_UP_REQUESTS = 8
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Which server is asked, and what."""
+
+    url: str = "http://127.0.0.1:8000"
+    key: str | None = None
+    mix: str = "sudoku-9x9:16"
+    """As sudoku-9x9:1-64=2,nqueens-8:16=1."""
+    num_questions: int = 200
+    data: Path | None = None
+    """Puzzles of the first task of the mix."""
+    trace: Path | None = None
+    """Questions to ask instead, with at_s where they are a trace."""
+    replay: float | None = None
+    """Ask them when they say, so many times as fast."""
+    keep_questions: Path | None = None
+    """File to write the questions to."""
+    timeout_s: float = 60.0
+    output: Path | None = None
+
+    @property
+    def target(self) -> Target:
+        """The server."""
+        headers = (("Authorization", f"Bearer {self.key}"),) if self.key else ()
+        return Target(url=self.url, timeout_s=self.timeout_s, headers=headers)
+
+    def questions(self, *, seed: int) -> list[Question]:
+        """Draw or read what is asked, and keep it where that is wanted."""
+        if self.trace is not None:
+            return read_questions(self.trace)
+        found = draw_questions(read_mix(self.mix), self.num_questions, seed=seed, data=self.data)
+        if self.keep_questions is not None:
+            write_questions(self.keep_questions, found)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,41 +172,31 @@ class LoadRun:
         }
 
     def write(self, folder: Path, stem: str) -> None:
-        """Write every request as a JSON line, and plots."""
+        """Write every request as a JSON line."""
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{stem}.jsonl").open("w", encoding="utf-8") as file:
             for name, load in self.loads.items():
                 for record in load.records:
                     file.write(json.dumps({"run": name, **asdict(record)}) + "\n")
-        swept = sorted(self.summaries.values(), key=lambda summary: summary.rate)
-        objective_s = self._plan.objective.first_solution_s
-        draw_rates(folder / f"{stem}-rates.png", {stem: swept}, objective_s=objective_s)
-        draw_timeline(folder / f"{stem}-requests.png", self.loads)
 
 
-async def measure_serve(
-    target: Target,
-    questions: Sequence[Question],
-    plan: LoadPlan,
-    *,
-    speed: float | None,
-    output: Path | None,
-) -> Json:
+async def measure_serve(offered: Offer, questions: Sequence[Question], plan: LoadPlan) -> Json:
     """Run the plan, or replay the questions' trace; return every summary."""
+    target = offered.target
     run = LoadRun(target, questions, plan)
     before = await scrape(target.url, target.headers)
     best: float | None = None
     overloaded: Json | None = None
-    if speed is None:
+    if offered.replay is None:
         best = await run.run()
         if plan.overload and best is not None:
             overloaded = await run.overload(best)
     else:
         await run.warm_up()
-        await run.replay(speed)
+        await run.replay(offered.replay)
     after = await scrape(target.url, target.headers)
-    if output is not None:
-        run.write(output, "serve")
+    if offered.output is not None:
+        run.write(offered.output, "serve")
     return {
         "environment": environment(),
         "url": target.url,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from gram_lab.bench.load.client import Form, Target
+from gram_lab.bench.client import Form, Target
 from gram_server.errors import ServerError
 
 START_S = 180.0

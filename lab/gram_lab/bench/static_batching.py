@@ -1,8 +1,8 @@
 """Our own server with static batching: a batch starts when the one before it has ended.
 
 Rows that are done are computed on to the batch's end, which comes as soon as each of its requests
-has what it asked for; with ``--leave-early`` they leave at once and only joining is late. Answers
-are told as soon as they are found, and all else is the product: API, link and kernels.
+has what it asked for. Answers are told as soon as they are found, and all else is the product:
+API, link and kernels.
 """
 
 import argparse
@@ -76,44 +76,39 @@ class StaticEngine(Engine):
 class StaticWorker(WorkerProcess):
     """A worker whose engines batch statically."""
 
-    leaves_early: bool
-
     def _load(self) -> EngineLoop:
         super()._load()
         engines = {
             lane.info.name: StaticEngine(
-                lane.runner if self.leaves_early else WholeBatchRunner(lane.runner),
-                metrics=self._metrics.of(lane.info.name),
+                WholeBatchRunner(lane.runner), metrics=self._metrics.of(lane.info.name)
             )
             for lane in self._lanes
         }
         return EngineLoop(engines, heartbeat=self._heartbeat)
 
 
-def work(config: EngineConfig, link: Path, *, leaves_early: bool) -> None:
+def work(config: EngineConfig, link: Path) -> None:
     """Run the worker."""
 
     async def open_store() -> WorkerStore:
         return await LinkStore.connect(link, worker=f"static-{os.getpid()}")
 
     worker = StaticWorker(config, open_store=open_store, name="static", heartbeat=None)
-    worker.leaves_early = leaves_early
     worker.run()
 
 
-async def serve(settings: Settings, *, leaves_early: bool) -> None:
+async def serve(settings: Settings) -> None:
     """Run the API with such a worker beside it."""
     store = MemoryStore(settings.queue)
     with tempfile.TemporaryDirectory(prefix="gram-") as folder:
         link = Path(folder) / "link.sock"
         server = LinkServer(store, link)
         await server.start()
-        command = [sys.executable, "-m", "gram_lab.bench.targets.static_batching"]
+        command = [sys.executable, "-m", "gram_lab.bench.static_batching"]
         command += ["--num-threads", str(settings.engine.num_threads), "--link", str(link)]
         command += [part for model in settings.engine.models for part in ("--model", model)]
         if settings.engine.num_slots is not None:
             command += ["--num-slots", str(settings.engine.num_slots)]
-        command += ["--leave-early"] if leaves_early else []
         worker = await asyncio.create_subprocess_exec(*command)
         app = create_app(settings, store=store)
         api = uvicorn.Server(uvicorn.Config(app, port=settings.http.port, log_level="warning"))
@@ -139,7 +134,6 @@ def main() -> None:
     parser.add_argument("--num-threads", type=int, required=True)
     parser.add_argument("--model", dest="models", action="append", required=True)
     parser.add_argument("--num-slots", type=int)
-    parser.add_argument("--leave-early", action="store_true")
     options = parser.parse_args()
     engine = EngineConfig(
         models=tuple(options.models),
@@ -147,10 +141,10 @@ def main() -> None:
         num_slots=options.num_slots,
     )
     if options.link is not None:
-        work(engine, options.link, leaves_early=options.leave_early)
+        work(engine, options.link)
     else:
         settings = Settings(http=HttpConfig(port=options.port), engine=engine)
-        asyncio.run(serve(settings, leaves_early=options.leave_early))
+        asyncio.run(serve(settings))
 
 
 if __name__ == "__main__":

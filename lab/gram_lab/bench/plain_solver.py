@@ -20,6 +20,7 @@ from gram_core.puzzles.base import Symmetry, Tokens
 from gram_core.solve import rollout, unit_tables
 from gram_core.views import through, view
 from gram_kernels.verify import verify
+from gram_lab.bench.questions import Question
 
 Json = dict[str, Any]
 OPTIONS = ("width", "seed", "max_solutions")
@@ -57,6 +58,20 @@ class PlainSolver:
                 if solution is not None:
                     answers[number]["solutions"].append({"answer": solution})
         return answers
+
+
+def solvable(
+    questions: Sequence[Question], models: Sequence[str], *, num_threads: int
+) -> list[Question]:
+    """Return questions that the plain loop solves, so that only time decides, in their order."""
+    solver = PlainSolver(models, num_threads=num_threads)
+    return [
+        question
+        for question in questions
+        if solver.solve([{**question.body, "width": question.width, "seed": question.seed}])[0][
+            "solutions"
+        ]
+    ]
 
 
 @dataclass(frozen=True, slots=True)

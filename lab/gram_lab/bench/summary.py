@@ -5,10 +5,10 @@ A request without a solution counts as infinitely late. Knows no servers.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gram_lab.bench.load.client import Load, Record
+from gram_lab.bench.client import Load, Record
 from gram_server.errors import ConfigError
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -92,11 +92,6 @@ def quantiles(durations_s: Iterable[float]) -> Milliseconds:
     ranks = {name: math.ceil(share * len(ordered)) - 1 for name, share in QUANTILES.items()}
     found = {name: ordered[max(rank, 0)] for name, rank in ranks.items()} | {"max": ordered[-1]}
     return {name: _milliseconds(value) for name, value in found.items()}
-
-
-def within(records: Sequence[Record], first_solution_s: float) -> float:
-    """Return the share of requests that had a solution so long after they were due."""
-    return sum(_waited_s(record) <= first_solution_s for record in records) / max(len(records), 1)
 
 
 def _waited_s(record: Record) -> float:

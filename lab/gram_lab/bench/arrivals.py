@@ -16,9 +16,9 @@ from gram_server.errors import ConfigError
 class Arrivals:
     """How the load is spread over time."""
 
-    rate: float
+    rate: float = 2.0
     """Requests per second at the end of the ramp, on average."""
-    duration_s: float
+    duration_s: float = 60.0
     burstiness: float = 1.0
     """Squared coefficient of variation of the gaps: 1 is Poisson, 4 comes in bursts, 0 is even."""
     ramp_s: float = 0.0

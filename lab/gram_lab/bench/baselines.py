@@ -1,0 +1,91 @@
+"""Other servers of the same weights: a naive FastAPI loop, and LitServe with dynamic batches.
+
+python -m gram_lab.bench.baselines {naive,litserve} --port N --num-threads N --model NAME
+"""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import litserve
+import uvicorn
+from fastapi import FastAPI, Request
+
+from gram_lab.bench.plain_solver import PlainSolver
+
+MAX_BATCH = 8
+BATCH_TIMEOUT_S = 0.01
+
+
+def naive(models: Sequence[str], *, port: int, num_threads: int) -> None:
+    """Serve what one writes first: a route that runs the model, one request after the other."""
+    solver, app, turn = PlainSolver(models, num_threads=num_threads), FastAPI(), asyncio.Lock()
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ready"}
+
+    @app.post("/solve")
+    async def solve(request: Request) -> dict[str, Any]:
+        body = await request.json()
+        # More than one at a time only makes them wait for each other's processors.
+        async with turn:
+            return (await asyncio.to_thread(solver.solve, [body]))[0]
+
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+
+
+class PuzzleApi(litserve.LitAPI):  # type: ignore[misc]  # it ships no types
+    """Hands LitServe's batches to the solver."""
+
+    def __init__(self, models: Sequence[str], *, num_threads: int) -> None:
+        super().__init__(api_path="/solve", max_batch_size=MAX_BATCH, batch_timeout=BATCH_TIMEOUT_S)
+        self._names, self._num_threads = tuple(models), num_threads
+
+    def setup(self, device: str) -> None:
+        """Load the models, in LitServe's worker process."""
+        self._solver = PlainSolver(self._names, num_threads=self._num_threads)
+
+    def decode_request(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the request as it is."""
+        return request
+
+    def batch(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the requests of a batch."""
+        return inputs
+
+    def predict(self, x: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Solve them together."""
+        return self._solver.solve(x)
+
+    def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the answers one by one."""
+        return output
+
+    def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer as it is."""
+        return output
+
+
+def batching(models: Sequence[str], *, port: int, num_threads: int) -> None:
+    """Serve up to so many requests together, as LitServe's batches."""
+    api = PuzzleApi(models, num_threads=num_threads)
+    server = litserve.LitServer(api, accelerator="cpu", timeout=False)
+    server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("server", choices=("naive", "litserve"))
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--num-threads", type=int, required=True)
+    parser.add_argument("--model", dest="models", action="append", required=True)
+    options = parser.parse_args()
+    serve = naive if options.server == "naive" else batching
+    serve(options.models, port=options.port, num_threads=options.num_threads)
+
+
+if __name__ == "__main__":
+    main()
