@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 READMES = {
     "reference/client.md": "clients/python/README.md",
     "reference/kernels.md": "kernels/README.md",
+    "reference/lab.md": "lab/README.md",
     "reference/kubernetes.md": "docker/kubernetes/gram-server/README.md",
 }
 

@@ -13,9 +13,9 @@ from gram_core.checkpoint import LoadedModel
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.intervals import figure
 from gram_lab.evaluate.plan import Contender, Plan, contenders
-from gram_lab.evaluate.rollouts import Rollouts
 from gram_lab.evaluate.selection import VERIFIED, WAYS, Judged, accuracies, judged
 from gram_lab.evaluate.table import Column, Row, Table
+from gram_lab.rollouts import Rollouts
 
 COLUMNS = tuple(Column(way, way) for way in (VERIFIED, *WAYS))
 NOTES = (

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_lab.console import ProgressBar
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.report import Report, summarise
-from gram_lab.evaluate.rollouts import EAGER, Running
-from gram_lab.evaluate.sweep import Sweep, Work
+from gram_lab.rollouts import EAGER, Recorder, Running
 
 
 def measure(
@@ -37,34 +34,15 @@ def measure(
         running: how to compute.
     """
     family = puzzles.family(loaded.task.family)
-    encoded = [family.encode(case.instance) for case in cases]
-    sweep = Sweep(
-        loaded,
-        encoded,
+    bar = ProgressBar()
+    found = Recorder(loaded.model, loaded.task, running).run(
+        [family.encode(case.instance) for case in cases],
+        width=width,
         depth=depth,
         seed=seed,
         augment=augment,
-        num_rows=min(running.num_rows, width * len(cases)),
-        is_compiled=running.is_compiled,
+        stops="valid" if is_complete else "solved",
+        progress=lambda share: bar.show(share, "trajectories"),
     )
-    # Trajectory by trajectory: the first ones of all instances run before any second one, so that
-    # fewer are started than needed.
-    work = [Work(index, each) for each in range(width) for index in range(len(cases))]
-    bar = ProgressBar()
-    device = loaded.model.z0_high.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=running.is_bf16):
-        swept = sweep.run(
-            work,
-            stop_when_solved=not is_complete,
-            progress=lambda done: bar.show(done / len(work), "trajectories"),
-        )
     bar.close()
-    return summarise(
-        loaded.task,
-        cases,
-        swept.attempts,
-        width=width,
-        depth=depth,
-        is_complete=is_complete,
-        dropped_steps=swept.dropped_steps,
-    )
+    return summarise(loaded.task, cases, found, is_complete=is_complete)

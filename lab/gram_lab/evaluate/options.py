@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gram_lab.data.graphs import EdgeProbabilities
-from gram_lab.evaluate.rollouts import Running
+from gram_lab.rollouts import Running
 
 DESCRIPTION = "How well a checkpoint does, as a table or JSON."
 

@@ -12,9 +12,9 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.flops import inference_parameters, step_flops
 from gram_lab.console import ProgressBar
 from gram_lab.data.instances import Case
-from gram_lab.evaluate.rollouts import EAGER, Recorder, Rollouts, Running
 from gram_lab.evaluate.table import Facts
 from gram_lab.evaluate.variants import ABLATIONS, FULL, Variant, applied
+from gram_lab.rollouts import EAGER, Recorder, Rollouts, Running
 
 CPU_FILE = Path("/proc/cpuinfo")
 
@@ -65,7 +65,7 @@ class Contender:
         """Return the rollouts of every seed."""
         family = puzzles.family(self.loaded.task.family)
         encoded = [family.encode(case.instance) for case in cases]
-        recorder = Recorder(self.loaded, plan.running)
+        recorder = Recorder(self.loaded.model, self.loaded.task, plan.running)
         bar = ProgressBar()
         found = [
             recorder.run(

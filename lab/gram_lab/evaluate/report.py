@@ -1,13 +1,14 @@
-"""Turns attempts into the figures people compare models by."""
+"""Turns rollouts into the figures people compare models by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
+
+import numpy as np
 
 from gram_core import puzzles
 from gram_core.puzzles.base import Task
 from gram_lab.data.instances import Case
-from gram_lab.evaluate.sweep import Attempt, Work
+from gram_lab.rollouts import Rollouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,46 +40,29 @@ class Report:
 
 
 def summarise(
-    task: Task,
-    cases: Sequence[Case],
-    attempts: dict[Work, Attempt],
-    *,
-    width: int,
-    depth: int,
-    is_complete: bool,
-    dropped_steps: Mapping[int, int] = MappingProxyType({}),
+    task: Task, cases: Sequence[Case], found: Rollouts, *, is_complete: bool
 ) -> list[Report]:
     """Return one report over all cases and, where there are several groups, one each.
 
     Args:
         task: of the cases.
-        cases: in the order that ``Work.instance`` counts them.
-        attempts: what each trajectory came to; missing ones were dropped as not needed.
-        width: trajectories per instance.
-        depth: supervision steps per trajectory.
+        cases: in the order of the rollouts.
+        found: what their trajectories came to.
         is_complete: whether every trajectory ran, so that solutions may be counted.
-        dropped_steps: spent on a case by trajectories that were dropped on their way.
     """
-    by_case: list[dict[int, Attempt]] = [{} for _ in cases]
-    for work, attempt in attempts.items():
-        by_case[work.instance][work.trajectory] = attempt
     outcomes = [
-        _outcome(
-            task, case, found, is_complete=is_complete, num_dropped=dropped_steps.get(index, 0)
-        )
-        for index, (case, found) in enumerate(zip(cases, by_case, strict=True))
+        _outcome(task, case, found, index, is_complete=is_complete)
+        for index, case in enumerate(cases)
     ]
     groups = sorted({case.group for case in cases})
-    named = [("all", outcomes)]
-    if len(groups) > 1:
-        named += [
-            (
-                group,
-                [each for each, case in zip(outcomes, cases, strict=True) if case.group == group],
-            )
-            for group in groups
-        ]
-    return [_report(group, chosen, width=width, depth=depth) for group, chosen in named]
+    named = {"all": outcomes} | {
+        group: [each for each, case in zip(outcomes, cases, strict=True) if case.group == group]
+        for group in (groups if len(groups) > 1 else ())
+    }
+    width = found.num_steps.shape[1]
+    return [
+        _report(group, chosen, width=width, depth=found.depth) for group, chosen in named.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,22 +75,19 @@ class _Outcome:
     mismatches: int
 
 
-def _outcome(
-    task: Task, case: Case, found: dict[int, Attempt], *, is_complete: bool, num_dropped: int
-) -> _Outcome:
+def _outcome(task: Task, case: Case, found: Rollouts, index: int, *, is_complete: bool) -> _Outcome:
     family = puzzles.family(task.family)
-    valid = {index: each for index, each in found.items() if each.solved_at is not None}
-    confirmed = {
-        index: each for index, each in valid.items() if family.check(case.instance, each.tokens)
-    }
-    keys = {family.canonical(case.instance, each.tokens) for each in confirmed.values()}
+    valid = np.flatnonzero(found.first.at[index]).tolist()
+    tokens = found.first.tokens[index]
+    confirmed = [each for each in valid if family.check(case.instance, tokens[each])]
+    keys = {family.canonical(case.instance, tokens[each]) for each in confirmed}
     is_counted = is_complete and case.num_solutions is not None
     return _Outcome(
         first_solver=min(confirmed, default=None),
         is_single=0 in confirmed,
         distinct=len(keys) if is_complete else None,
         coverage=len(keys) / case.num_solutions if is_counted and case.num_solutions else None,
-        num_steps=sum(each.num_steps for each in found.values()) + num_dropped,
+        num_steps=int(found.num_steps[index].sum()),
         mismatches=len(valid) - len(confirmed),
     )
 

@@ -11,10 +11,10 @@ from gram_lab.evaluate import scores
 from gram_lab.evaluate.intervals import Figure, Kind, figure
 from gram_lab.evaluate.plan import Contender, Plan, contenders
 from gram_lab.evaluate.published import GRAM_DEPTH, GRAM_SAMPLES, published_rows
-from gram_lab.evaluate.rollouts import Rollouts
 from gram_lab.evaluate.scores import Samples, Scores, Take
 from gram_lab.evaluate.table import Column, Row, Table
 from gram_lab.evaluate.trial import Puzzles
+from gram_lab.rollouts import Rollouts
 
 KINDS: dict[str, Kind] = {
     "samples": "mean",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gram_core import puzzles
 from gram_core.puzzles.base import Task, Tokens
 from gram_lab.data.instances import Case
-from gram_lab.evaluate.rollouts import Answers, Rollouts
+from gram_lab.rollouts import Answers, Rollouts
 
 Scores = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from gram_core import puzzles
 from gram_core.puzzles.base import Task
 from gram_lab.data.instances import Case
-from gram_lab.evaluate.rollouts import Answers
 from gram_lab.evaluate.scores import Scores
+from gram_lab.rollouts import Answers
 
 
 class Candidates(NamedTuple):

@@ -11,10 +11,10 @@ from gram_lab.evaluate.intervals import figure, wilson
 from gram_lab.evaluate.measure import measure
 from gram_lab.evaluate.plan import Contender, Plan, contenders
 from gram_lab.evaluate.published import GRAM_DEPTH, GRAM_SAMPLES, published_rows
-from gram_lab.evaluate.rollouts import Rollouts
 from gram_lab.evaluate.selection import WAYS, accuracies, judged
 from gram_lab.evaluate.table import Column, Row, Table
 from gram_lab.evaluate.trial import Puzzles
+from gram_lab.rollouts import Rollouts
 
 WIDTHS = (1, 5, GRAM_SAMPLES)
 CHOSEN_WAYS = ("value", "votes")

@@ -1,4 +1,4 @@
-"""Reading puzzles, sweeping trajectories, and the figures made of them."""
+"""Reading puzzles, recording trajectories, and the figures made of them."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,7 @@ from gram_lab.data.instances import Case, read_cases
 from gram_lab.evaluate.command import main
 from gram_lab.evaluate.measure import measure
 from gram_lab.evaluate.report import summarise
-from gram_lab.evaluate.rollouts import Running
-from gram_lab.evaluate.sweep import Attempt, Sweep, Work
+from gram_lab.rollouts import Recorder, Rollouts, Running, Stops
 
 PUZZLE = "..35.1....7148....58..73..4.....569.........7...1.72.534...8....15..483.......4.."
 SOLUTION = "493561782671482953582973164137245698254896317968137245349718526715624839826359471"
@@ -53,33 +52,28 @@ def boards(count: int) -> list[Case]:
     return cases
 
 
-def test_a_sweep_gives_every_trajectory_the_result_of_the_plain_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stops", ["never", "valid"])
+def test_every_trajectory_has_the_result_of_the_plain_loop(tmp_path: Path, stops: Stops) -> None:
     loaded = model(tmp_path)
     cases = boards(9)
     family = puzzles.family("sudoku")
-    sweep = Sweep(
-        loaded,
-        [family.encode(case.instance) for case in cases],
-        depth=5,
-        seed=3,
-        augment=True,
-        num_rows=7,
-    )
-    work = [Work(index, each) for each in range(4) for index in range(9)]
-    attempts = sweep.run(work, stop_when_solved=False, progress=lambda done: None).attempts
-    assert set(attempts) == set(work)
-    solved = 0
+    recorder = Recorder(loaded.model, loaded.task, Running(num_rows=7))
+    encoded = [family.encode(case.instance) for case in cases]
+    found = recorder.run(encoded, width=4, depth=5, seed=3, stops=stops)
     for index, case in enumerate(cases):
         expected = solve(loaded, case.instance, width=4, depth=5, seed=3 + index, batch=4)
         for trajectory, result in enumerate(expected):
-            attempt = attempts[Work(index, trajectory)]
-            assert attempt.solved_at == result.solved_at
-            assert np.array_equal(attempt.tokens, result.tokens)
-            solved += attempt.solved_at is not None
-    assert 0 < solved < len(work)
+            assert found.first.at[index, trajectory] == (result.solved_at or 0)
+            steps = result.solved_at if stops == "valid" else None
+            assert found.num_steps[index, trajectory] == (steps or 5)
+            moment = found.final if result.solved_at is None else found.first
+            assert np.array_equal(moment.tokens[index, trajectory], result.tokens)
+    assert 0 < (found.first.at > 0).mean() < 1
 
 
-def test_a_sweep_that_stops_when_solved_spends_no_more_on_that_instance(tmp_path: Path) -> None:
+def test_one_that_stops_when_solved_spends_no_more_on_that_instance(
+    tmp_path: Path,
+) -> None:
     loaded = model(tmp_path)
     cases = boards(12)
     whole = measure(
@@ -93,7 +87,7 @@ def test_a_sweep_that_stops_when_solved_spends_no_more_on_that_instance(tmp_path
     assert whole.distinct is not None
 
 
-def test_figures_are_what_the_attempts_say() -> None:
+def test_figures_are_what_the_rollouts_say() -> None:
     task = puzzles.task("sudoku-9x9")
     family = puzzles.family("sudoku")
     instance = family.parse_text(PUZZLE)
@@ -101,16 +95,12 @@ def test_figures_are_what_the_attempts_say() -> None:
     wrong = right.copy()
     wrong[:2] = wrong[1::-1]
     cases = [Case(instance, "a", 1), Case(instance, "b", 2), Case(instance, "b", None)]
-    attempts = {
-        Work(0, 0): Attempt(3, 3, right),
-        Work(0, 1): Attempt(None, 8, wrong),
-        Work(1, 0): Attempt(None, 8, wrong),
-        Work(1, 1): Attempt(5, 5, right),
-        # The device claims a wrong answer: it must not count, but be reported.
-        Work(2, 0): Attempt(1, 1, wrong),
-        Work(2, 1): Attempt(None, 8, wrong),
-    }
-    every, first, second = summarise(task, cases, attempts, width=2, depth=8, is_complete=True)
+    found = Rollouts.empty(3, 2, 8, 81)
+    found.num_steps[:] = [[3, 8], [8, 5], [1, 8]]
+    # The device claims a wrong answer: it must not count, but be reported.
+    for item, step, tokens in (((0, 0), 3, right), ((1, 1), 5, right), ((2, 0), 1, wrong)):
+        found.first.at[item], found.first.tokens[item] = step, tokens
+    every, first, second = summarise(task, cases, found, is_complete=True)
     assert [each.group for each in (every, first, second)] == ["all", "a", "b"]
     assert every.solved == pytest.approx(2 / 3)
     assert every.single == pytest.approx(1 / 3)

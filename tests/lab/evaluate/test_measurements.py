@@ -13,8 +13,8 @@ from gram_lab.data.instances import read_cases
 from gram_lab.evaluate.command import main
 from gram_lab.evaluate.grid import powers, verified_at
 from gram_lab.evaluate.measure import measure
-from gram_lab.evaluate.rollouts import Answers, Rollouts
 from gram_lab.evaluate.selection import VERIFIED, WAYS
+from gram_lab.rollouts import Answers, Rollouts
 
 
 @pytest.fixture
@@ -68,7 +68,8 @@ def test_the_grid_is_what_measuring_each_of_its_points_gives(
 
 def test_the_steps_of_a_grid_are_what_counting_gives() -> None:
     at = np.array([[0, 3, 2], [1, 0, 0], [0, 0, 0]])
-    run = Rollouts(3, np.zeros((3, 3, 3), dtype=bool), *[answers_at(at)] * 2)
+    moment = answers_at(at)
+    run = Rollouts(3, np.zeros((3, 3, 3), dtype=bool), moment, moment, at)
     assert verified_at(run, 3, 3).tolist() == [2, 1, 4]
     assert verified_at(run, 2, 3).tolist() == [3, 1, 4]
     assert verified_at(run, 2, 2).tolist() == [3, 1, 3]

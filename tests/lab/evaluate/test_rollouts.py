@@ -8,8 +8,8 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
 from gram_core.solve import rollout, solve
-from gram_lab.evaluate.rollouts import Recorder, Running
 from gram_lab.evaluate.variants import ABLATIONS, FULL, Variant, applied
+from gram_lab.rollouts import Recorder, Running
 
 BOARDS = ("123434122143432.", "12343412214.4321", "1.343.12.1434321", "1234.41.21434..1")
 
@@ -17,7 +17,7 @@ BOARDS = ("123434122143432.", "12343412214.4321", "1.343.12.1434321", "1234.41.2
 def test_recorded_trajectories_are_those_of_the_plain_loop(guesser: LoadedModel) -> None:
     family = puzzles.family("sudoku")
     instances = [family.parse_text(board) for board in BOARDS]
-    recorder = Recorder(guesser, Running(num_rows=7))
+    recorder = Recorder(guesser.model, guesser.task, Running(num_rows=7))
     encoded = [family.encode(each) for each in instances]
     found = recorder.run(encoded, width=5, depth=6, seed=3)
     assert found.is_valid.shape == (4, 5, 6)
@@ -25,8 +25,9 @@ def test_recorded_trajectories_are_those_of_the_plain_loop(guesser: LoadedModel)
         expected = solve(guesser, instance, width=5, depth=6, seed=3 + index, batch=5)
         for trajectory, result in enumerate(expected):
             assert found.first.at[index, trajectory] == (result.solved_at or 0)
-            assert np.array_equal(found.first.tokens[index, trajectory], result.tokens)
-            assert found.first.value[index, trajectory] == pytest.approx(result.value, rel=1e-5)
+            moment = found.final if result.solved_at is None else found.first
+            assert np.array_equal(moment.tokens[index, trajectory], result.tokens)
+            assert moment.value[index, trajectory] == pytest.approx(result.value, rel=1e-5)
             assert found.is_valid[index, trajectory].any() == (result.solved_at is not None)
     assert 0 < (found.first.at > 0).mean() < 1
 
@@ -35,7 +36,9 @@ def test_the_last_answers_and_all_verdicts_are_those_of_the_steps(guesser: Loade
     family = puzzles.family("sudoku")
     instance = family.parse_text(BOARDS[2])
     encoded = family.encode(instance)
-    found = Recorder(guesser, Running()).run([encoded], width=20, depth=9, seed=0, augment=False)
+    found = Recorder(guesser.model, guesser.task, Running()).run(
+        [encoded], width=20, depth=9, seed=0, augment=False
+    )
     givens = torch.as_tensor(encoded.tokens).long().repeat(20, 1)
     with torch.inference_mode():
         rows = torch.arange(20)
@@ -52,7 +55,7 @@ def test_the_last_answers_and_all_verdicts_are_those_of_the_steps(guesser: Loade
 
 def test_parts_are_the_trajectories_of_a_smaller_width(guesser: LoadedModel) -> None:
     encoded = [puzzles.family("sudoku").encode(puzzles.family("sudoku").parse_text(BOARDS[0]))]
-    recorder = Recorder(guesser, Running())
+    recorder = Recorder(guesser.model, guesser.task, Running())
     wide = recorder.run(encoded, width=6, depth=3, seed=1).part(0, 2)
     narrow = recorder.run(encoded, width=2, depth=3, seed=1)
     assert np.array_equal(wide.is_valid, narrow.is_valid)
@@ -70,7 +73,7 @@ def test_variants_keep_the_weights_and_change_the_guidance(
     assert changed.model.config.guidance == (variant.guidance or "learned")
     family = puzzles.family("sudoku")
     encoded = [family.encode(family.parse_text("1...............")) for _ in range(2)]
-    found = Recorder(changed, Running()).run(
+    found = Recorder(changed.model, changed.task).run(
         encoded, width=3, depth=2, seed=0, augment=variant.augment
     )
     answers = {tokens.tobytes() for tokens in found.final.tokens.reshape(-1, 16)}

@@ -6,7 +6,7 @@ import pytest
 from gram_core import puzzles
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import scores
-from gram_lab.evaluate.rollouts import Answers, Rollouts
+from gram_lab.rollouts import Answers, Rollouts
 
 TASK = puzzles.task("graph-coloring-4")
 # A path 0-1-2-3 has 12 * 2 colourings in 3 colours, 4 up to names: by hand, below.
@@ -27,7 +27,7 @@ def rollouts(first: list[tuple[int, ...]], at: list[int], final: list[tuple[int,
         is_valid[0, row, step - 1 : 4] = step > 0
         is_valid[0, row, 4] = family.check(PATH, np.array(final[row], dtype=np.uint8))
     last = answers(final, [5] * len(final))
-    return Rollouts(5, is_valid, answers(first, at), last)
+    return Rollouts(5, is_valid, answers(first, at), last, np.full((1, len(first)), 5))
 
 
 CASES = [Case(PATH, "all", 4)]

@@ -5,8 +5,8 @@ import pytest
 
 from gram_core import puzzles
 from gram_lab.data.instances import Case
-from gram_lab.evaluate.rollouts import Answers
 from gram_lab.evaluate.selection import VERIFIED, WAYS, Candidates, accuracies, judged
+from gram_lab.rollouts import Answers
 
 CANDIDATES = Candidates(
     keys=[b"a", b"b", b"b", b"c", b"d", b"d"],

@@ -17,7 +17,7 @@ from gram_core.puzzles.base import Task
 from gram_lab.data.instances import Case, held_out_cases
 from gram_lab.evaluate.generation_table import blank_case
 from gram_lab.evaluate.measure import measure
-from gram_lab.evaluate.rollouts import Running
+from gram_lab.rollouts import Running
 
 MAX_PUZZLES = 40
 MIN_PUZZLES = 8
