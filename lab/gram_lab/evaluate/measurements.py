@@ -10,13 +10,16 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import ConfigError
 from gram_lab.data.instances import Case, read_cases
 from gram_lab.data.pools import EDGE_PROBABILITIES
+from gram_lab.evaluate.generation_table import NUM_SAMPLES, generation_table
 from gram_lab.evaluate.grid import grid_table
 from gram_lab.evaluate.options import running
-from gram_lab.evaluate.page import GRID, PAPER_TABLES, write_tables
-from gram_lab.evaluate.paper import paper_tables
 from gram_lab.evaluate.plan import Plan
-from gram_lab.evaluate.table import Table
-from gram_lab.evaluate.trial import Trial
+from gram_lab.evaluate.sampling_table import sampling_table
+from gram_lab.evaluate.solving_table import solving_table
+from gram_lab.evaluate.table import GRID, PAPER_TABLES, Table, write_tables
+from gram_lab.evaluate.trial import Trial, puzzles_of
+
+WITH_MANY_SOLUTIONS = ("nqueens", "graph-coloring")
 
 
 def measurements(options: argparse.Namespace, command: str) -> Iterator[Table]:
@@ -105,8 +108,15 @@ def _trial(options: argparse.Namespace, models: Sequence[LoadedModel]) -> Trial:
 
 
 def _paper_tables(options: argparse.Namespace, command: str) -> Iterator[Table]:
-    models = _models(options)
-    return paper_tables(models, _plan(options, command), _trial(options, models))
+    models, plan = _models(options), _plan(options, command)
+    trial = _trial(options, models)
+    for loaded in models:
+        if loaded.info.purpose == "generate":
+            yield generation_table(loaded, plan, num_samples=trial.limit or NUM_SAMPLES)
+            continue
+        make = sampling_table if loaded.task.family in WITH_MANY_SOLUTIONS else solving_table
+        for each in puzzles_of(loaded.task, trial):
+            yield make(loaded, each, plan)
 
 
 def _grid(options: argparse.Namespace, command: str) -> Table:

@@ -1,12 +1,15 @@
-"""A table of figures with what each cost, as Markdown and as JSON."""
+"""A table of figures with what each cost, as JSON, and the Markdown pages of such tables."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from gram_lab.evaluate.intervals import Figure
 
 Unit = Literal["percent", "number"]
+Json = Mapping[str, Any]
 
 
 class Column(NamedTuple):
@@ -34,26 +37,6 @@ class Facts:
     seeds: tuple[int, ...]
     precision: str
     hardware: str
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"seeds": list(self.seeds)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Facts":
-        """Read what ``to_json`` wrote."""
-        facts = {name: values[name] for name in cls.__slots__}
-        return cls(**{**facts, "seeds": tuple(facts["seeds"])})
-
-    def sentence(self) -> str:
-        """Return them in words."""
-        seeds = "seed" if len(self.seeds) == 1 else "seeds"
-        return (
-            f"`{self.model}`: {self.parameters:,} parameters, {self.inference_parameters:,} of "
-            f"them at inference, {self.flop_per_step / 1e6:.1f} MFLOP a supervision step. "
-            f"{self.puzzles:,} puzzles ({self.data}), {seeds} {', '.join(map(str, self.seeds))}, "
-            f"{self.precision}, {self.hardware}."
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,67 +69,20 @@ class Table:
     notes: tuple[str, ...] = ()
     """Sentences that say how to read it."""
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
             "table": self.name,
             "title": self.title,
-            **self.facts.to_json(),
+            **asdict(self.facts),
             "columns": [column._asdict() for column in self.columns],
             "rows": [_row_json(row) for row in self.rows],
             "notes": list(self.notes),
         }
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Table":
-        """Read what ``to_json`` wrote."""
-        return cls(
-            name=values["table"],
-            title=values["title"],
-            columns=tuple(Column(**column) for column in values["columns"]),
-            rows=[_row(row) for row in values["rows"]],
-            facts=Facts.from_json(values),
-            notes=tuple(values["notes"]),
-        )
-
     def to_markdown(self) -> str:
         """Return the section of a page."""
-        titles = ["", *(column.title for column in self.columns), "steps", "GFLOP"]
-        lines = [f"## {self.title}", "", self.facts.sentence(), "", *self.notes, ""]
-        lines += [f"    {self.facts.command}", ""]
-        lines += [_line(titles), _line(["---"] * len(titles))]
-        lines += [_line(self._cells(row)) for row in self.rows]
-        return "\n".join(lines) + "\n"
-
-    def _cells(self, row: Row) -> list[str]:
-        name = f"**{row.name}**" if row.is_measured else row.name
-        figures = [_shown(row.figures.get(column.key), column.unit) for column in self.columns]
-        gigaflops = None if row.flops is None else row.flops / 1e9
-        return [name, *figures, _count(row.steps), _count(gigaflops)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _shown(value: Figure | float | None, unit: Unit) -> str:
-    if value is None:
-        return "-"
-    if not isinstance(value, Figure):
-        return _one(value, unit)
-    scale = 100 if unit == "percent" else 1
-    span = f"{scale * value.low:.1f}-{scale * value.high:.1f}"
-    return f"{_one(value.value, unit)} ({span})"
-
-
-def _one(value: float, unit: Unit) -> str:
-    return f"{100 * value:.2f} %" if unit == "percent" else f"{value:.1f}"
-
-
-def _count(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        return section(self.to_json())
 
 
 def _row_json(row: Row) -> dict[str, object]:
@@ -164,16 +100,90 @@ def _row_json(row: Row) -> dict[str, object]:
     }
 
 
-def _row(values: Mapping[str, Any]) -> Row:
-    figures = {
-        key: Figure(**value) if isinstance(value, dict) else value
-        for key, value in values["figures"].items()
-    }
-    return Row(
-        name=values["name"],
-        figures=figures,
-        steps=values["steps_per_puzzle"],
-        flops=values["flop_per_puzzle"],
-        is_measured=values["measured"],
-        num_mismatches=values["mismatches"],
+def section(table: Json) -> str:
+    """Return the section of a page that shows a table's JSON values."""
+    columns = table["columns"]
+    titles = ["", *(column["title"] for column in columns), "steps", "GFLOP"]
+    lines = [f"## {table['title']}", "", _facts(table), "", *table["notes"], ""]
+    lines += [f"    {table['command']}", ""]
+    lines += [_line(titles), _line(["---"] * len(titles))]
+    lines += [_line(_cells(row, columns)) for row in table["rows"]]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(table: Json) -> str:
+    seeds = "seed" if len(table["seeds"]) == 1 else "seeds"
+    return (
+        f"`{table['model']}`: {table['parameters']:,} parameters, "
+        f"{table['inference_parameters']:,} of them at inference, "
+        f"{table['flop_per_step'] / 1e6:.1f} MFLOP a supervision step. "
+        f"{table['puzzles']:,} puzzles ({table['data']}), {seeds} "
+        f"{', '.join(map(str, table['seeds']))}, {table['precision']}, {table['hardware']}."
     )
+
+
+def _cells(row: Json, columns: Sequence[Json]) -> list[str]:
+    name = f"**{row['name']}**" if row["measured"] else row["name"]
+    figures = [_shown(row["figures"].get(column["key"]), column["unit"]) for column in columns]
+    gigaflops = None if row["flop_per_puzzle"] is None else row["flop_per_puzzle"] / 1e9
+    return [name, *figures, _count(row["steps_per_puzzle"]), _count(gigaflops)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(figure: Json | float | None, unit: Unit) -> str:
+    if figure is None:
+        return "-"
+    if isinstance(figure, float | int):
+        return _one(figure, unit)
+    scale = 100 if unit == "percent" else 1
+    span = f"{scale * figure['low']:.1f}-{scale * figure['high']:.1f}"
+    return f"{_one(figure['value'], unit)} ({span})"
+
+
+def _one(value: float, unit: Unit) -> str:
+    return f"{100 * value:.2f} %" if unit == "percent" else f"{value:.1f}"
+
+
+def _count(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+class Page(NamedTuple):
+    """A kind of table and the page that shows its tables."""
+
+    name: str
+    """Of the Markdown file, and of the folder of JSON files beside it."""
+    opening: str
+
+
+PAPER_TABLES = Page(
+    "paper-tables",
+    "# The paper's tables\n\n"
+    "Our rows, in bold, beside the published ones (arXiv 2605.19376 and the papers that rows "
+    "name). *Steps* are supervision steps per puzzle, *GFLOP* what they cost, both means over the "
+    "puzzles. Every answer that counts passed the plain checker. The JSON files of these tables "
+    "are in `paper-tables/`.\n",
+)
+GRID = Page(
+    "grid",
+    "# Widths and depths\n\n"
+    "How often the first trajectories of a puzzle are right, by how many they are and how many "
+    "steps they take. The JSON files of these tables are in `grid/`.\n",
+)
+
+
+def write_tables(folder: Path, page: Page, tables: Sequence[Table]) -> None:
+    """Write the tables' JSON and make the page anew from all tables of its kind."""
+    (folder / page.name).mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        text = json.dumps(table.to_json(), indent=1) + "\n"
+        (folder / page.name / f"{table.name}.json").write_text(text, encoding="utf-8")
+    paths = sorted((folder / page.name).glob("*.json"))
+    sections = [section(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    text = "\n".join([page.opening, *sections])
+    (folder / f"{page.name}.md").write_text(text, encoding="utf-8")

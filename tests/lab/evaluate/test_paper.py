@@ -12,9 +12,8 @@ from gram_core.config import preset
 from gram_core.flops import step_flops
 from gram_core.model import Gram
 from gram_lab.evaluate.command import main
-from gram_lab.evaluate.page import PAPER_TABLES, write_tables
 from gram_lab.evaluate.published import paper_step_flops, published
-from gram_lab.evaluate.table import Table
+from gram_lab.evaluate.table import section
 from gram_lab.evaluate.trial import Trial, puzzles_of
 
 
@@ -135,11 +134,8 @@ def test_the_page_is_made_of_all_tables_in_the_folder(
     page = (tmp_path / "results/paper-tables.md").read_text()
     for line in printed.splitlines():
         assert line in page
-    path = tmp_path / "results/paper-tables/nqueens-7.json"
-    table = Table.from_json(json.loads(path.read_text()))
-    assert table.to_json() == json.loads(path.read_text())
-    write_tables(tmp_path / "results", PAPER_TABLES, [table])
-    assert (tmp_path / "results/paper-tables.md").read_text() == page
+    values = json.loads((tmp_path / "results/paper-tables/nqueens-7.json").read_text())
+    assert section(values) in page
 
 
 def test_a_file_of_puzzles_is_for_the_task_it_holds(tmp_path: Path) -> None:
