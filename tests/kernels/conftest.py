@@ -35,6 +35,20 @@ def close(dtype: torch.dtype) -> Callable[[Tensor, Tensor], None]:
     return compare
 
 
+@pytest.fixture
+def same(device: str) -> Callable[[Tensor, Tensor], None]:
+    """Return the comparison of a row with itself in another batch: its bits, on a GPU.
+
+    The interpreter multiplies with numpy, whose BLAS rounds by a row's place on some processors.
+    """
+
+    def compare(one: Tensor, other: Tensor) -> None:
+        rtol, atol = (0.0, 0.0) if device == "cuda" else (1e-5, 1e-5)
+        torch.testing.assert_close(one, other, rtol=rtol, atol=atol)
+
+    return compare
+
+
 @pytest.fixture(autouse=True)
 def poisoned_allocations() -> Iterator[None]:
     """Let every new tensor hold NaN until it is written."""
