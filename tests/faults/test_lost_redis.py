@@ -155,7 +155,6 @@ async def test_a_full_redis_makes_the_server_not_ready_and_says_so(
     queue = await open_queue(start_redis().url)
     park.worker(queue.url)
     api = park.api(queue.url)
-    used = (await queue.redis.info("memory"))["used_memory"]
     async with httpx.AsyncClient(base_url=api.url, timeout=20.0) as client:
 
         async def is_ready() -> bool:
@@ -164,7 +163,8 @@ async def test_a_full_redis_makes_the_server_not_ready_and_says_so(
         async def is_not_ready() -> bool:
             return not await is_ready()
 
-        await queue.redis.config_set("maxmemory", used - 1024)
+        await queue.until(is_ready)
+        await queue.redis.config_set("maxmemory", 1)
         await queue.until(is_not_ready)
         problem = (await client.get("/readyz")).json()
         assert (problem["code"], "Redis is full" in problem["detail"]) == ("not_ready", True)
