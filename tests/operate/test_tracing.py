@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -149,7 +150,7 @@ def test_the_jobs_of_a_batch_are_in_the_trace_of_its_request(site: Site) -> None
     assert {span.parent_id for span in solves} == {enqueue.span_id}
     assert len({span.attributes["messaging.message.id"] for span in solves}) == 3
     headers = {"X-Request-ID": "asks-later"}
-    httpx.get(f"{site.urls['api']}{accepted.headers['location']}", headers=headers)
+    httpx.get(urljoin(site.urls["api"], accepted.headers["location"]), headers=headers)
     asked = site.running["api"].access("asks-later")
     assert (asked["route"], asked["job_id"]) == ("/jobs/{job_id}", accepted.json()["id"])
 

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -49,7 +50,7 @@ def test_a_job_whose_worker_is_killed_stays_in_its_trace(
         # Seconds of work: no trajectory leaves before its depth.
         path = f"{url}/jobs?width=64&depth=1024&halt=never"
         accepted = httpx.post(path, content=GRID, headers=caller.headers)
-        state = f"{url}{accepted.headers['location']}"
+        state = urljoin(url, accepted.headers["location"])
         wait_for(
             lambda: httpx.get(state).json()["state"] == "running", lambda: httpx.get(state).text
         )
