@@ -37,7 +37,11 @@ VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 PINNED_BY_TORCH = {"triton"}
 OURS = {"gram-server"}
 # Folders that may hold files which are no text, and of which kind.
-BINARY_PLACES = {"gram_core/weights": {".safetensors"}, "docs": {".png"}}
+BINARY_PLACES = {
+    "gram_core/weights": {".safetensors"},
+    "lab/checkpoints": {".safetensors"},
+    "docs": {".png"},
+}
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
