@@ -26,6 +26,8 @@ EASY = ".234341221434321"
 SOLUTION = "1234341221434321"
 LONG: Params = {"width": 1024, "depth": 1024, "halt": "never", "seed": 1}
 """Minutes of work, unless somebody stops it."""
+MAX_PROBES_A_SOLVE = 8.0
+"""Requests for /livez in the time that a solve takes beside its engine; about 5 were measured."""
 
 
 def post_raw(server: Any, query: str, *, accept: str = "*/*") -> socket.socket:
@@ -159,13 +161,15 @@ def _probe_s(client: httpx.Client, path: str) -> float:
     return time.perf_counter() - started_s
 
 
-def test_the_round_trip_costs_less_than_three_milliseconds(server: Any) -> None:
+def test_a_solve_costs_little_beside_its_engine(server: Any) -> None:
+    """Beside the least request there is, on the same connection, so that no machine is too slow."""
     host, port = server.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port))
     with ahead_of_other_work(server):
-        overheads_ms = [_overhead_ms(connection) for _ in range(120)]
+        pairs = [(_overhead_ms(connection), _probe_ms(connection)) for _ in range(120)][20:]
     connection.close()
-    assert statistics.median(overheads_ms[20:]) < 3.0
+    overhead_ms, probe_ms = (statistics.median(column) for column in zip(*pairs, strict=True))
+    assert overhead_ms < MAX_PROBES_A_SOLVE * probe_ms, (overhead_ms, probe_ms)
 
 
 @contextmanager
@@ -193,6 +197,13 @@ def _overhead_ms(connection: http.client.HTTPConnection) -> float:
     answer = json.loads(connection.getresponse().read())
     spent_ms = (time.perf_counter() - started_s) * 1e3
     return spent_ms - float(answer["usage"]["engine_ms"])
+
+
+def _probe_ms(connection: http.client.HTTPConnection) -> float:
+    started_s = time.perf_counter()
+    connection.request("GET", "/livez")
+    connection.getresponse().read()
+    return (time.perf_counter() - started_s) * 1e3
 
 
 def test_an_idle_server_uses_next_to_no_cpu(server: Any) -> None:
