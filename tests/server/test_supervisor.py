@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +127,16 @@ async def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
 
 
 async def test_starts_that_keep_failing_come_slower(tmp_path: Path) -> None:
-    supervisor = supervise("raise SystemExit(3)", tmp_path / "pids")
+    path = tmp_path / "starts"
+    program = "import sys, time; open(sys.argv[1], 'a').write(f'{time.monotonic()} '); sys.exit(3)"
+    supervisor = supervise(program, path, min_backoff_s=0.4, max_backoff_s=0.8)
     await supervisor.start()
-    await until(lambda: supervisor.num_restarts >= 3)
+    await until(lambda: path.exists() and len(path.read_text().split()) >= 4)
     await supervisor.stop()
+    moments = [float(text) for text in path.read_text().split()]
+    gaps_s = [later - earlier for earlier, later in pairwise(moments)]
+    # A start takes its time, so that a gap has no upper bound.
+    assert all(gap_s > least - 0.02 for gap_s, least in zip(gaps_s, (0.4, 0.8, 0.8), strict=False))
 
 
 async def test_a_worker_that_cannot_run_like_this_is_not_started_again(tmp_path: Path) -> None:
