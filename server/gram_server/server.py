@@ -72,7 +72,12 @@ class DrainingServer(uvicorn.Server):
 
     async def _start(self, child: ChildWorker) -> bool:
         """Start the worker; return whether to go on, which is not so where we were told to stop."""
-        await child.start()
+        try:
+            await child.start()
+        except ServerError:
+            # Who tells us to stop takes away the folder that the worker is just started in.
+            if not self._context.lifecycle.is_draining:
+                raise
         if self._context.lifecycle.is_draining:
             await child.stop()
             self.should_exit = True
