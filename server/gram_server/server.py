@@ -21,6 +21,7 @@ from gram_server.app import create_app
 from gram_server.child import ChildWorker
 from gram_server.descriptors import raise_limit, watch_descriptors
 from gram_server.drain import Drain
+from gram_server.errors import ServerError
 from gram_server.http_protocol import patient_protocol
 from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
