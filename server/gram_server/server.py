@@ -21,7 +21,6 @@ from gram_server.app import create_app
 from gram_server.child import ChildWorker
 from gram_server.descriptors import raise_limit, watch_descriptors
 from gram_server.drain import Drain
-from gram_server.errors import ServerError
 from gram_server.http_protocol import patient_protocol
 from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
@@ -73,12 +72,7 @@ class DrainingServer(uvicorn.Server):
 
     async def _start(self, child: ChildWorker) -> bool:
         """Start the worker; return whether to go on, which is not so where we were told to stop."""
-        try:
-            await child.start()
-        except ServerError:
-            # Who tells us to stop takes away the folder that the worker is just started in.
-            if not self._context.lifecycle.is_draining:
-                raise
+        await child.start()
         if self._context.lifecycle.is_draining:
             await child.stop()
             self.should_exit = True

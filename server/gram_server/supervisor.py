@@ -61,6 +61,7 @@ class Supervisor:
         self._keeper: asyncio.Task[None] | None = None
         self._is_checked = asyncio.Event()
         self._is_ready = False
+        self._is_stopped = False
         self._was_ready = False
         self._refusal: str | None = None
         self._last_words = ""
@@ -74,10 +75,15 @@ class Supervisor:
     async def start(self) -> None:
         """Start the worker, and keep it running until ``stop``; return once it seems to work.
 
+        Where ``stop`` comes first, or while the process is being made, no worker is left running.
+
         Raises:
             StartRefused: it cannot run with these settings.
         """
         await self._spawn()
+        if self._is_stopped:
+            await self.stop()
+            return
         self._keeper = asyncio.create_task(self._keep())
         checked = asyncio.create_task(self._is_checked.wait())
         failed = asyncio.create_task(self.has_failed.wait())
@@ -93,6 +99,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Tell the worker to finish and wait for it; kill it when it takes too long."""
+        self._is_stopped = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)

@@ -126,6 +126,20 @@ async def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     assert supervisor.num_restarts == 0
 
 
+@pytest.mark.parametrize("num_turns", [0, 1, 2, 5, 20])
+async def test_a_stop_that_comes_before_the_process_leaves_none(
+    tmp_path: Path, num_turns: int
+) -> None:
+    supervisor = supervise("raise SystemExit(3)", tmp_path / "pids", max_failed_starts=3)
+    starting = asyncio.create_task(supervisor.start())
+    for _ in range(num_turns):
+        await asyncio.sleep(0)
+    await supervisor.stop()
+    await asyncio.wait_for(starting, 30.0)
+    assert supervisor.num_restarts == 0
+    assert not supervisor.pid() or not is_running(supervisor.pid())
+
+
 async def test_starts_that_keep_failing_come_slower(tmp_path: Path) -> None:
     path = tmp_path / "starts"
     program = "import sys, time; open(sys.argv[1], 'a').write(f'{time.monotonic()} '); sys.exit(3)"
