@@ -220,12 +220,14 @@ def test_no_line_holds_a_puzzle_or_an_answer(site: Site) -> None:
         GRID,
     ]
     for url in site.urls.values():
-        for query in ("?width=2&fallback=exact&count=exact", f"?grid={GRID}"):
-            for body in bodies:
-                headers = {"content-type": "application/json" if body[0] == "{" else "text/plain"}
-                httpx.post(f"{url}/solve{query}", content=body, headers=headers)
-        httpx.post(f"{url}/jobs?width=2", json={"puzzle": "sudoku", "grid": rows})
-        httpx.get(f"{url}/jobs/{GRID}")
+        # The first exact search of a worker waits until the solver is loaded.
+        with httpx.Client(base_url=url, timeout=60.0) as client:
+            for query in ("?width=2&fallback=exact&count=exact", f"?grid={GRID}"):
+                for body in bodies:
+                    kind = "application/json" if body[0] == "{" else "text/plain"
+                    client.post(f"/solve{query}", content=body, headers={"content-type": kind})
+            client.post("/jobs?width=2", json={"puzzle": "sudoku", "grid": rows})
+            client.get(f"/jobs/{GRID}")
     logs = {name: running.log.read_text() for name, running in site.running.items()}
     assert all("POST /solve 422" in logs[name] for name in site.urls)
     held = {(name, text) for name, log in logs.items() for text in CONTENT if text in log}
