@@ -144,7 +144,6 @@ def test_a_result_without_solutions_has_no_best_and_shows_its_attempt(
 @pytest.mark.parametrize(
     "puzzle",
     [None, 5, 2.5, b"12..", {1, 2}, np.array(5), object(), [[1.5, 2]], [[float("nan")]], [[None]]],
-    ids=repr,
 )
 def test_what_is_no_puzzle_is_refused_in_words(puzzle: Any) -> None:
     with pytest.raises(gram_client.PuzzleUnusable):

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -50,6 +50,9 @@ SWITCH_INTERVAL_S = 0.0005
 
 ENGINE_NICENESS = 10
 """How far an engine steps back behind the API process beside it, which must answer at once."""
+
+STORE_STOP_S = 5.0
+"""How long a worker whose models cannot be loaded waits for its store to be closed."""
 
 OpenStore = Callable[[], Awaitable[WorkerStore]]
 
@@ -126,6 +129,9 @@ class WorkerProcess:
         try:
             loop = self._load()
         except Exception as error:
+            self._loaded.set_exception(error)
+            # A thread that still runs while the interpreter is taken down can abort the process.
+            store_thread.join(STORE_STOP_S)
             raise explained(error, self._config.device) from error
         self._loaded.set_result(loop)
         loop.run(self._emit)
@@ -166,11 +172,22 @@ class WorkerProcess:
     def _run_store_thread(self) -> None:
         try:
             event_loop.run(self._deal_with_store())
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._failure = error
-        self._loaded.result().inbox.put(Stop())
+        if self._loaded.exception() is None:
+            self._loaded.result().inbox.put(Stop())
 
     async def _deal_with_store(self) -> None:
+        task, task_loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+
+        def stop_without_models(loaded: Future[EngineLoop]) -> None:
+            if loaded.exception() is not None:
+                # The loop may have closed by itself just then.
+                with suppress(RuntimeError):
+                    task_loop.call_soon_threadsafe(task.cancel)
+
+        self._loaded.add_done_callback(stop_without_models)
         store = await self._open_store()
         try:
             await store.report(self._report(WorkerState.STARTING))

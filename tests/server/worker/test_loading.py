@@ -1,4 +1,8 @@
+import asyncio
+import sys
+import threading
 from typing import Any
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -150,3 +154,35 @@ def test_a_worker_makes_its_gpu_the_current_one_before_it_loads_a_model(
     with pytest.raises(RuntimeError, match="loaded"):
         worker._load()
     assert calls == [*chosen, "load"]
+
+
+@pytest.mark.parametrize("opens_at_once", [False, True])
+def test_a_worker_that_cannot_load_leaves_no_thread_behind(
+    opens_at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that runs while the interpreter is taken down can abort the process."""
+    store = AsyncMock()
+    is_open = threading.Event()
+
+    async def open_store() -> Any:
+        is_open.set()
+        if not opens_at_once:
+            await asyncio.sleep(60.0)
+        return store
+
+    def load(info: object, config: object) -> None:
+        is_open.wait()
+        raise RuntimeError("no such weights")
+
+    monkeypatch.setattr("gram_server.worker.process.load_lane", load)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("os.nice", lambda _: None)
+    config = EngineConfig(device="cpu", models=("sudoku-4x4",))
+    switch_s = sys.getswitchinterval()
+    try:
+        with pytest.raises(RuntimeError, match="no such weights"):
+            WorkerProcess(config, open_store=open_store, name="w", heartbeat=None).run()
+    finally:
+        sys.setswitchinterval(switch_s)
+    assert "store" not in [thread.name for thread in threading.enumerate()]
+    assert store.close.await_count == opens_at_once
