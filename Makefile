@@ -6,14 +6,17 @@ BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
+# Tests run in so many processes side by side; 1 runs them in one, where a debugger works.
+TEST_PROCESSES ?= auto
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 # Another wheel index for torch (a CUDA version, a mirror). Empty on a machine with an NVIDIA
 # driver: the package index then gives the CUDA build.
 TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX))
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest $(if $(filter-out 1,$(TEST_PROCESSES)),-n $(TEST_PROCESSES) --dist worksteal)
 
-.PHONY: help install serve docs pictures test faults fuzz chaos stress images bench-redis check train bench bench-kernels release clean
+.PHONY: help install serve docs pictures test test-fast faults fuzz chaos stress images bench-redis check train bench bench-kernels release clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -33,7 +36,10 @@ serve: install  ## start the server (HOST, PORT, ARGS)
 test: install  ## run the tests (ARGS)
 	@command -v redis-server >/dev/null 2>&1 || echo "redis-server is not installed: tests marked redis are skipped" >&2
 	@command -v chromium >/dev/null 2>&1 || echo "chromium is not installed: tests marked page are skipped" >&2
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: install  ## run the tests that need no service and under a second each (ARGS)
+	$(PYTEST) -m "not slow and not redis and not page and not faults and not images" $(ARGS)
 
 docs: install  ## build the documentation as a site in build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

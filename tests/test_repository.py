@@ -226,15 +226,6 @@ def test_every_dependency_is_pinned_to_a_version_it_allows() -> None:
             assert pins[canonicalize_name(requirement.name)] in requirement.specifier, line
 
 
-def test_make_check_and_the_ci_run_every_tool() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    check = makefile.partition("\ncheck:")[2].partition("\n\n")[0]
-    for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports"):
-        assert f"/{tool}" in check
-    ci = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
-    assert ci[-2:] == ["make test", "make check"]
-
-
 def test_only_weights_and_pictures_are_no_text() -> None:
     names = tracked_files()
     assert "tests/test_repository.py" in names
