@@ -14,7 +14,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo $(CPU_INDEX))
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
-PYTEST := $(BIN)/python -m pytest $(if $(filter-out 1,$(TEST_PROCESSES)),-n $(TEST_PROCESSES) --dist worksteal)
+PYTEST := $(BIN)/python -m pytest $(if $(filter-out 1,$(TEST_PROCESSES)),-n $(TEST_PROCESSES) --maxprocesses 4 --dist worksteal)
 
 .PHONY: help install serve docs pictures test test-fast faults fuzz chaos stress images bench-redis check train bench bench-kernels release clean
 .DELETE_ON_ERROR:
