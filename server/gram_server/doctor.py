@@ -23,7 +23,7 @@ from gram_server.jobs.redis_connection import WANTED_SETTINGS, RedisConnection
 from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
 from gram_server.store_url import without_secrets
-from gram_server.tracing.choice import is_wanted
+from gram_server.tracing.export import is_wanted
 
 MIN_OPEN_FILES = 4096
 GIB = 2**30

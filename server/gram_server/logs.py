@@ -84,6 +84,8 @@ def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in ("uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It repeats what a stranger wrote in a header.
+    logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda ended: _log_uncaught(

@@ -176,8 +176,9 @@ def test_a_caller_that_records_nothing_or_says_nonsense_is_answered_all_the_same
     caller = new_caller(flags)
     url = f"{site.urls['api']}/solve?width=1"
     request_id = secrets.token_hex(8)
-    headers = {**caller.headers, "X-Request-ID": request_id}
+    headers = {**caller.headers, "X-Request-ID": request_id, "tracestate": "no member"}
     assert httpx.post(url, content=GRID, headers=headers).status_code == 200
+    assert "no member" not in site.running["api"].log.read_text()
     access = site.running["api"].access(request_id)
     if flags == "xx":
         # A trace of its own.

@@ -48,7 +48,7 @@ def test_a_job_whose_worker_is_killed_stays_in_its_trace(
         running.append(start(tmp_path / "first", ("worker", *queue, *lease), traced))
         wait_until_ready(url)
         # Seconds of work: no trajectory leaves before its depth.
-        path = f"{url}/jobs?width=64&depth=1024&halt=never"
+        path = f"{url}/jobs?width=64&depth=256&halt=never"
         accepted = httpx.post(path, content=GRID, headers=caller.headers)
         state = urljoin(url, accepted.headers["location"])
         wait_for(

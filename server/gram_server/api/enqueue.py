@@ -9,7 +9,7 @@ from gram_server.errors import StoreUnavailable
 from gram_server.job import PRIORITY_CLASSES, Job
 from gram_server.jobs.store import Ticket
 from gram_server.logs import also_logged_with
-from gram_server.tracing import Attributes, Kind, Span
+from gram_server.tracing import Attributes, Span, SpanKind, headers_of
 
 
 async def enqueue(
@@ -22,7 +22,7 @@ async def enqueue(
 ) -> str:
     """Submit a job, or the parts of a batch, and return its id, as ``JobStore.submit`` does."""
     with context.tracer.span(
-        "enqueue", kind=Kind.PRODUCER, attributes=_attributes(context, job)
+        "enqueue", kind=SpanKind.PRODUCER, attributes=_attributes(context, job)
     ) as span:
         job = _carrying(job, span, request_id)
         parts = [_carrying(part, span, request_id) for part in parts]
@@ -38,12 +38,12 @@ async def enqueue(
 
 
 def _carrying(job: Job, span: Span, request_id: str) -> Job:
-    trace = span.context
+    trace = headers_of(span)
     return replace(
         job,
         request_id=request_id,
-        traceparent=None if trace is None else trace.parent,
-        tracestate=None if trace is None else trace.state or None,
+        traceparent=trace.get("traceparent"),
+        tracestate=trace.get("tracestate"),
     )
 
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gram_server.api.request_id import request_id_of
 from gram_server.logs import logged_with
-from gram_server.tracing import Attributes, Kind, Span, TraceContext, Tracer
+from gram_server.tracing import Attributes, Context, Span, SpanKind, Tracer, fail, read_trace
 
 PARENT_HEADER = "traceparent"
 STATE_HEADER = "tracestate"
@@ -38,7 +38,7 @@ class Observation:
             await self._app(scope, receive, send)
             return
         tracer = self._silent if scope["path"] in QUIET else self._tracer
-        parent, method = read_trace(Headers(scope=scope)), _method(scope)
+        parent, method = _parent(Headers(scope=scope)), _method(scope)
         started_s, status = time.perf_counter(), UNANSWERED
 
         async def send_noting(message: Message) -> None:
@@ -49,7 +49,7 @@ class Observation:
 
         with (
             logged_with(request_id=request_id_of(scope), client=_client(scope)),
-            tracer.span(method, kind=Kind.SERVER, parent=parent) as span,
+            tracer.span(method, kind=SpanKind.SERVER, parent=parent) as span,
         ):
             try:
                 await self._app(scope, receive, send_noting)
@@ -58,12 +58,11 @@ class Observation:
                 _log(scope, status, time.perf_counter() - started_s)
 
 
-def read_trace(headers: Headers) -> TraceContext | None:
+def _parent(headers: Headers) -> Context:
     """Return where a request stands in its caller's trace; what is malformed counts for nothing."""
     parents = headers.getlist(PARENT_HEADER)
-    if len(parents) != 1:
-        return None
-    return TraceContext.read(parents[0], ",".join(headers.getlist(STATE_HEADER)))
+    parent = parents[0] if len(parents) == 1 else None
+    return read_trace(parent, ",".join(headers.getlist(STATE_HEADER)))
 
 
 def _client(scope: Scope) -> str | None:
@@ -83,7 +82,7 @@ def _route(scope: Scope) -> str:
 
 
 def _describe(span: Span, scope: Scope, status: int) -> None:
-    if not span.is_recording:
+    if not span.is_recording():
         return
     method, route = _method(scope), _route(scope)
     attributes: Attributes = {
@@ -92,11 +91,11 @@ def _describe(span: Span, scope: Scope, status: int) -> None:
         "url.scheme": scope["scheme"],
     }
     if route:
-        span.rename(f"{method} {route}")
+        span.update_name(f"{method} {route}")
         attributes = {**attributes, "http.route": route}
-    span.set(attributes)
+    span.set_attributes(attributes)
     if status >= UNANSWERED:
-        span.fail(str(status))
+        fail(span, str(status))
 
 
 def _log(scope: Scope, status: int, duration_s: float) -> None:

@@ -1,16 +1,31 @@
-"""Traces across processes: W3C Trace Context always, spans of OpenTelemetry where wanted."""
+"""Traces across processes, by OpenTelemetry: carried on always, recorded where wanted."""
 
-from gram_server.tracing.choice import open_tracer
-from gram_server.tracing.context import TraceContext, current_trace
-from gram_server.tracing.tracer import Attributes, Kind, Span, Tracer, reason_of
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind
+
+from gram_server.tracing.export import open_tracer
+from gram_server.tracing.tracer import (
+    Attributes,
+    Tracer,
+    below,
+    fail,
+    headers_of,
+    log_ids,
+    read_trace,
+    to_ns,
+)
 
 __all__ = [
     "Attributes",
-    "Kind",
+    "Context",
     "Span",
-    "TraceContext",
+    "SpanKind",
     "Tracer",
-    "current_trace",
+    "below",
+    "fail",
+    "headers_of",
+    "log_ids",
     "open_tracer",
-    "reason_of",
+    "read_trace",
+    "to_ns",
 ]

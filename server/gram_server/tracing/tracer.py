@@ -1,104 +1,144 @@
 """Spans: pieces of work with a beginning, an end and a place in a trace.
 
-What is here records nothing and only carries the caller's trace on; recording.py, which needs
-OpenTelemetry, records. Attributes never hold a puzzle or an answer, nor the text of an error.
+Uses the API of OpenTelemetry alone, which records nothing by itself and only carries the caller's
+trace on. Attributes never hold a puzzle or an answer, nor the text of an error.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 
-from gram_server.tracing.context import TraceContext, current_trace, inside
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-Value = str | int | float | bool
-Attributes = Mapping[str, Value]
+from gram_server.logs import logged_with
 
+MAX_STATE_CHARS = 512
+"""What a vendor's own part may take; a longer one is left out, as the standard allows."""
 
-class Kind(StrEnum):
-    """What a span is to the span above it."""
+MAX_PARENT_CHARS = 128
+"""Of which this version of the standard takes 55; versions to come may say more."""
 
-    INTERNAL = "internal"
-    SERVER = "server"
-    CLIENT = "client"
-    PRODUCER = "producer"
-    CONSUMER = "consumer"
+Attributes = Mapping[str, str | int | float | bool]
 
-
-class Span:
-    """A piece of work that nobody records."""
-
-    is_recording = False
-
-    def __init__(self, context: TraceContext | None) -> None:
-        self.context = context
-        """What work that is handed on goes on from."""
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether ``context`` is that of this span, and not of the one above it."""
-        return False
-
-    def rename(self, name: str) -> None:
-        """Give the span the name that became known."""
-
-    def set(self, attributes: Attributes) -> None:
-        """Add what became known of the work."""
-
-    def add_event(
-        self, name: str, *, at_s: float | None = None, attributes: Attributes | None = None
-    ) -> None:
-        """Note a moment, on the clock of ``time.time()``; now without one."""
-
-    def fail(self, reason: str) -> None:
-        """Mark the work as failed, by a code or the name of an error."""
-
-    def end(self, at_s: float | None = None) -> None:
-        """End the work."""
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Tracer:
-    """Begins spans; this one records none."""
+    """Begins spans."""
+
+    def __init__(
+        self, tracer: trace.Tracer | None = None, *, close: Callable[[], None] = lambda: None
+    ) -> None:
+        """Record spans with a tracer of the SDK; without one, record none.
+
+        Args:
+            tracer: what makes the spans.
+            close: sends what was recorded and not yet sent.
+        """
+        self._tracer = tracer or trace.NoOpTracer()
+        self.close = close
 
     def start(
         self,
         name: str,
         *,
-        parent: TraceContext | None,
-        kind: Kind = Kind.INTERNAL,
+        parent: Context | None,
+        kind: SpanKind = SpanKind.INTERNAL,
         start_s: float | None = None,
         attributes: Attributes | None = None,
     ) -> Span:
-        """Begin a span, now or at a moment of ``time.time()``; the caller ends it."""
-        return Span(parent)
+        """Begin a span, now or at a moment of ``time.time()``; the caller ends it.
+
+        Args:
+            name: of the work.
+            parent: what it is a part of; None is the span that this task is in.
+            kind: what it is to the span above it.
+            start_s: when it began.
+            attributes: what is known of it.
+        """
+        return self._tracer.start_span(
+            name,
+            context=parent,
+            kind=kind,
+            attributes=attributes,
+            start_time=None if start_s is None else to_ns(start_s),
+        )
 
     @contextmanager
     def span(
         self,
         name: str,
         *,
-        parent: TraceContext | None = None,
-        kind: Kind = Kind.INTERNAL,
+        parent: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
         attributes: Attributes | None = None,
     ) -> Iterator[Span]:
-        """Do work inside a span, by default below the one that this task is in."""
-        span = self.start(name, parent=parent or current_trace(), kind=kind, attributes=attributes)
-        with inside(span.context, is_ours=span.is_ours):
+        """Do work inside a span, and put its ids on what is logged meanwhile."""
+        span = self.start(name, parent=parent, kind=kind, attributes=attributes)
+        # What the SDK would record of an error holds its text, which may quote a puzzle.
+        current = trace.use_span(
+            span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+        )
+        with current, logged_with(**log_ids(span)):
             try:
                 yield span
             except (asyncio.CancelledError, GeneratorExit):
                 span.add_event("cancelled")
                 raise
             except BaseException as error:
-                span.fail(reason_of(error))
+                fail(span, str(getattr(error, "code", None) or type(error).__name__))
                 raise
-            finally:
-                span.end()
-
-    def close(self) -> None:
-        """Send what was recorded and not yet sent."""
 
 
-def reason_of(error: BaseException) -> str:
-    """Return the code or the name of an error; its text may quote a puzzle."""
-    return str(getattr(error, "code", None) or type(error).__name__)
+def read_trace(parent: str | None, state: str | None = None) -> Context:
+    """Return where the work of a caller stands in its trace; nowhere if it says nothing valid.
+
+    Args:
+        parent: the value of ``traceparent``.
+        state: the value of ``tracestate``, which vendors of tracing systems carry along.
+    """
+    # The lengths first: a stranger wrote them, and every process would carry them along.
+    if parent is None or len(parent) > MAX_PARENT_CHARS:
+        return Context()
+    headers = {"traceparent": parent}
+    if state and len(state) <= MAX_STATE_CHARS:
+        headers["tracestate"] = state
+    return _PROPAGATOR.extract(headers, Context())
+
+
+def headers_of(span: Span) -> Mapping[str, str]:
+    """Return ``traceparent`` and ``tracestate`` that let others go on below a span."""
+    headers: dict[str, str] = {}
+    _PROPAGATOR.inject(headers, below(span))
+    return headers
+
+
+def below(span: Span) -> Context:
+    """Return the parent of spans that are a part of this one."""
+    return trace.set_span_in_context(span, Context())
+
+
+def log_ids(span: Span) -> Mapping[str, str]:
+    """Return what lines about the work carry."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return {}
+    ids = {"trace_id": trace.format_trace_id(context.trace_id)}
+    if context.is_remote:
+        # Of our caller: a tracer that records nothing makes no span of its own.
+        return ids
+    return {**ids, "span_id": trace.format_span_id(context.span_id)}
+
+
+def fail(span: Span, reason: str) -> None:
+    """Mark the work as failed, by a code or the name of an error."""
+    span.set_attribute("error.type", reason)
+    span.set_status(StatusCode.ERROR)
+
+
+def to_ns(moment_s: float) -> int:
+    """Return a moment of ``time.time()`` as OpenTelemetry takes it."""
+    return int(moment_s * 1e9)

@@ -24,7 +24,7 @@ from gram_server.job import (
     outcome_of,
 )
 from gram_server.jobs.store import Outcome, WorkerStore
-from gram_server.tracing import Kind, Tracer
+from gram_server.tracing import SpanKind, Tracer
 from gram_server.worker.assignment import Assignment, ExactFindings
 from gram_server.worker.boards import Thinned, board, boards_result, is_out_of_time, thinned
 from gram_server.worker.engine_loop import Abort, Message, Submit
@@ -307,7 +307,7 @@ class Desk:
             return
         if end.outcome == "failed":
             detail = "every trajectory left the range of finite numbers"
-            with trace.step("store result", Kind.CLIENT):
+            with trace.step("store result", SpanKind.CLIENT):
                 await self._store.fail(job_id, code="engine_failure", detail=detail)
             trace.end("engine_failure", is_failure=True)
         elif end.outcome == "cancelled":
@@ -317,7 +317,7 @@ class Desk:
             result = assignment.result(end, exact) if is_solving else boards_result(assignment, end)
             is_partial = result["status"] == "partial"
             outcome: Outcome = JobState.EXPIRED if is_partial else JobState.DONE
-            with trace.step("store result", Kind.CLIENT):
+            with trace.step("store result", SpanKind.CLIENT):
                 await self._store.complete(job_id, result, outcome=outcome)
             trace.end(outcome_of(outcome, result))
         self._let_go(job_id)

@@ -10,7 +10,17 @@ from contextlib import contextmanager
 from gram_server.engine import Finished
 from gram_server.job import PRIORITY_CLASSES, Job
 from gram_server.logs import logged_with
-from gram_server.tracing import Attributes, Kind, Span, TraceContext, Tracer
+from gram_server.tracing import (
+    Attributes,
+    Span,
+    SpanKind,
+    Tracer,
+    below,
+    fail,
+    log_ids,
+    read_trace,
+    to_ns,
+)
 
 
 class JobTrace:
@@ -21,13 +31,13 @@ class JobTrace:
         self._tracer = tracer
         self._job = job
         self._claimed_s = claimed_s
-        parent = TraceContext.read(job.traceparent, job.tracestate)
+        parent = read_trace(job.traceparent, job.tracestate)
         queued_s = min(job.submitted_s, claimed_s)
-        tracer.start("queue", parent=parent, start_s=queued_s).end(claimed_s)
+        tracer.start("queue", parent=parent, start_s=queued_s).end(to_ns(claimed_s))
         self._span = tracer.start(
             "solve" if job.sampling is None else "generate",
             parent=parent,
-            kind=Kind.CONSUMER,
+            kind=SpanKind.CONSUMER,
             start_s=claimed_s,
             attributes=_attributes(job),
         )
@@ -38,42 +48,41 @@ class JobTrace:
     @contextmanager
     def logged(self) -> Iterator[None]:
         """Put the ids of the job and of its span on what is logged inside."""
-        span_id = self._span.context.span_id if self._span.is_ours and self._span.context else None
-        with logged_with(**self._job.log_ids, span_id=span_id):
+        with logged_with(**{**self._job.log_ids, **log_ids(self._span)}):
             yield
 
     @contextmanager
-    def step(self, name: str, kind: Kind = Kind.INTERNAL) -> Iterator[None]:
+    def step(self, name: str, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[None]:
         """Do a part of the work inside a span of its own."""
-        with self.logged(), self._tracer.span(name, parent=self._span.context, kind=kind):
+        with self.logged(), self._tracer.span(name, parent=below(self._span), kind=kind):
             yield
 
     def engine_ended(self, end: Finished) -> None:
         """Tell the engine's part: waiting for a slot, then steps until the end."""
-        if not self._span.is_recording:
+        if not self._span.is_recording():
             return
         admitted_s = self._claimed_s + end.queue_s
         # The engine took the job a moment after the claim.
         ended_s = min(admitted_s + end.engine_s, time.time())
         engine = self._begin("engine", self._span, self._claimed_s)
-        engine.set(_findings(end))
-        self._begin("admission", engine, self._claimed_s).end(admitted_s)
+        engine.set_attributes(_findings(end))
+        self._begin("admission", engine, self._claimed_s).end(to_ns(admitted_s))
         steps = self._begin("steps", engine, admitted_s)
         if end.solutions:
             first_s = min(found.ms_since_admission for found in end.solutions) / 1e3
-            steps.add_event("first solution", at_s=admitted_s + first_s)
-        steps.end(ended_s)
-        engine.end(ended_s)
+            steps.add_event("first solution", timestamp=to_ns(admitted_s + first_s))
+        steps.end(to_ns(ended_s))
+        engine.end(to_ns(ended_s))
 
     def end(self, outcome: str, *, is_failure: bool = False) -> None:
         """End the work on the job; ``outcome`` says how, or why it failed."""
-        self._span.set({"gram.outcome": outcome})
+        self._span.set_attribute("gram.outcome", outcome)
         if is_failure:
-            self._span.fail(outcome)
+            fail(self._span, outcome)
         self._span.end()
 
     def _begin(self, name: str, parent: Span, start_s: float) -> Span:
-        return self._tracer.start(name, parent=parent.context, start_s=start_s)
+        return self._tracer.start(name, parent=below(parent), start_s=start_s)
 
 
 def _attributes(job: Job) -> Attributes:

@@ -25,7 +25,7 @@ from gram_server.errors import ServerError
 from gram_server.http_protocol import MAX_TARGET_BYTES
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import HttpConfig, Settings
-from gram_server.tracing import TraceContext
+from gram_server.tracing import read_trace
 
 NUM_CHARS = 64 << 10
 LIMIT_S = 0.010
@@ -108,9 +108,9 @@ WRAPS: Mapping[str, Callable[[str], object]] = {
 }
 
 READERS: Mapping[str, Reader] = {
-    "traceparent": TraceContext.read,
-    "traceparent of a version to come": lambda text: TraceContext.read("cc" + PARENT[2:] + text),
-    "tracestate": lambda text: TraceContext.read(PARENT, text),
+    "traceparent": read_trace,
+    "traceparent of a version to come": lambda text: read_trace("cc" + PARENT[2:] + text),
+    "tracestate": lambda text: read_trace(PARENT, text),
     "JSON": load_json,
     "a JSON body": body_reader("application/json"),
     "a body of unknown form": body_reader(""),

@@ -1,20 +1,27 @@
 """Whether this process records traces, by the standard ``OTEL_*`` names of the environment.
 
-Where spans go, what is sampled and what a process is called is read by OpenTelemetry itself.
+Where spans go, what is sampled and what a process is called is read by OpenTelemetry itself. Needs
+the extra ``otel`` to record.
 """
 
 import logging
 import os
+import socket
+import threading
 from collections.abc import Mapping
 
 from gram_server.errors import ConfigError
 from gram_server.tracing.tracer import Tracer
+from gram_server.version import __version__
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 EXPORTER = "OTEL_TRACES_EXPORTER"
 DISABLED = "OTEL_SDK_DISABLED"
 PROTOCOL = "http/protobuf"
+
+CLOSE_S = 2.0
+"""How long a process that ends tries to send its last spans."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +39,10 @@ def open_tracer(
     if not is_wanted(os.environ if environ is None else environ):
         return Tracer()
     try:
-        # An extra: without it the server runs as it does without traces.
-        from gram_server.tracing.recording import exporting_tracer
+        return _exporting_tracer(service, instance)
     except ImportError:
         logger.warning("no traces: they need the extra, pip install 'gram-server[otel]'")
         return Tracer()
-    return exporting_tracer(service, instance)
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
@@ -53,6 +58,32 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
         protocol = _value(environ, name)
         _require(protocol in ("", PROTOCOL), name, protocol, f"must be {PROTOCOL}")
     return True
+
+
+def _exporting_tracer(service: str, instance: str | None) -> Tracer:
+    # An extra, and slow to load: without it the server runs as it does without traces.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    named = OTELResourceDetector().detect().attributes
+    attributes = {
+        "service.name": service,
+        "service.version": __version__,
+        "service.instance.id": instance or f"{socket.gethostname()}-{os.getpid()}",
+    }
+    resource = Resource.create({**attributes, **named})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+
+    def close() -> None:
+        # The provider's own patience is longer than that of whoever stops us.
+        closing = threading.Thread(target=provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+
+    return Tracer(provider.get_tracer("gram_server", __version__), close=close)
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:
