@@ -91,6 +91,11 @@ class QueueModel:
         self._shares: dict[str, tuple[float, float]] = {}
 
     @property
+    def next_number(self) -> int:
+        """The place in the order of arrival of a job that comes now, also one replayed."""
+        return 1 + max((job.number for job in self.jobs.values()), default=-1)
+
+    @property
     def reserved(self) -> int:
         return sum(job.width for job in self.jobs.values() if not (job.is_final or job.parts))
 
@@ -246,7 +251,7 @@ class QueueModel:
             batch.state, batch.events = "running", batch.events[:-1]
         job.state, job.attempt, job.error, job.deadline_s = "queued", 0, None, None
         job.queued_s = self.now_s
-        job.came_back, job.number = False, 1 + max(one.number for one in self.jobs.values())
+        job.came_back, job.number = False, self.next_number
         # Whoever follows it knows its events by number: those to come have greater ones.
         job.events, job.num_events = [], job.num_events if known else 0
         job.tell("accepted", {})

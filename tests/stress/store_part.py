@@ -98,7 +98,7 @@ class _Play:
             key, print_of = self._chance.choice("abcd"), self._chance.choice("xxy")
             ticket = Ticket(owner=job.owner, key=key, fingerprint=print_of)
         told = None if ticket is None else (ticket.owner, ticket.key, ticket.fingerprint)
-        number = len(self._model.jobs)
+        number = self._model.next_number
         known = [
             known_of(one, number + place, tuple(part.id for part in parts) if one is job else ())
             for place, one in enumerate((job, *parts))
