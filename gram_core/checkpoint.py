@@ -14,7 +14,7 @@ from gram_core.catalog import ModelInfo, Purpose
 from gram_core.config import GramConfig
 from gram_core.errors import CheckpointError, ConfigError, UserError
 from gram_core.model import Gram
-from gram_core.puzzles.base import Generative, Task
+from gram_core.puzzles import Generative, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

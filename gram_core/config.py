@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, get_args
 
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 
 Mixer = Literal["attention", "token", "relational"]
 Rotary = Literal["none", "1d", "2d"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gram_core import puzzles
-from gram_core.puzzles.base import Encoded, Task, Tokens
+from gram_core.puzzles import Encoded, Task, Tokens
 
 Check = Callable[[int, Tokens], bool]
 """Whether the answer of a row, (length,) tokens as the row sees them, is a solution."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
 from gram_core.model import Gram
-from gram_core.puzzles.base import FIRST_VALUE, Task, Unit
+from gram_core.puzzles import FIRST_VALUE, Task, Unit
 from gram_core.relations import group_tables, grouped_kinds, lines
 
 

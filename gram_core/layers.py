@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, Gate, GramConfig
 from gram_core.near import NearAttention
-from gram_core.puzzles.base import Unit
+from gram_core.puzzles import Unit
 from gram_core.relations import gather_tables, group_tables, grouped_kinds, lines
 
 NORM_EPSILON = 1e-5

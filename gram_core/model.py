@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from gram_core.config import GramConfig
 from gram_core.guidance import Gaussian, GuidanceHead
 from gram_core.layers import Stack, linear, rms_norm
-from gram_core.puzzles.base import BLANK, FIRST_VALUE, Unit
+from gram_core.puzzles import BLANK, FIRST_VALUE, Unit
 from gram_core.relations import cell_groups
-from gram_core.state import LatentState, NoiseKey, StepOutput
+from gram_core.state import LatentState, StepOutput
 from gram_kernels import philox
+from gram_kernels.philox import NoiseKey
 
 HALT_BIAS = -5.0
 """Initial halt logit: no trajectory halts before the head has learned."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, GramConfig
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import Constraint, Unit
+from gram_core.puzzles import Constraint, Unit
 
 OFFSETS = ((0, 0), (1, 0), (0, -1), (0, 1), (-1, 0))
 """(row, column) steps to the cells that a ``near`` head sees: itself, down, left, right, up."""

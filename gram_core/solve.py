@@ -15,9 +15,10 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.confirmation import confirmed, row_check
 from gram_core.model import Gram, answer
-from gram_core.puzzles.base import BLANK, Encoded, Symmetry, Task, Tokens
-from gram_core.state import NoiseKey, StepOutput
+from gram_core.puzzles import BLANK, Encoded, Symmetry, Task, Tokens
+from gram_core.state import StepOutput
 from gram_core.views import through, view
+from gram_kernels.philox import NoiseKey
 from gram_kernels.verify import UnitTables, verify
 
 

@@ -16,14 +16,6 @@ class LatentState(NamedTuple):
         return LatentState(self.high.detach(), self.low.detach())
 
 
-class NoiseKey(NamedTuple):
-    """Names each row's noise: (seed, trajectory, step), each (batch,) int64."""
-
-    seed: Tensor
-    trajectory: Tensor
-    step: Tensor
-
-
 class StepOutput(NamedTuple):
     """What one supervision step yields."""
 

@@ -20,7 +20,7 @@ from gram_core.layers import (
     rotary_table,
 )
 from gram_core.model import Gram
-from gram_core.puzzles.base import Unit
+from gram_core.puzzles import Unit
 from gram_core.relations import group_tables, grouped_kinds, lines, near_cells
 from gram_kernels.relational_attention import HeadTables
 from gram_kernels.relational_attention.tables import EDGE_GROUP, NEAR_GROUP

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gram_core.puzzles.base import Encoded, Family, Instance, Symmetry, Task
+from gram_core.puzzles import Encoded, Family, Instance, Symmetry, Task
 
 _STREAM = 0x76696577
 """Keeps these draws apart from other uses of the same seed."""

@@ -17,7 +17,7 @@ from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.model import answer
-from gram_core.puzzles.base import BLANK
+from gram_core.puzzles import BLANK
 from gram_core.solve import rollout, solve, unit_tables
 from gram_kernels.verify import verify
 

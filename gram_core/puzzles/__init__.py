@@ -9,20 +9,16 @@ from typing import Any, TypeAlias
 
 from gram_core.errors import UnknownPuzzle, UnknownTask
 from gram_core.puzzles.base import (
-    BLANK,
-    FIRST_VALUE,
-    PAD,
     Answer,
-    Constraint,
     Countable,
     Encoded,
     Family,
     Generative,
+    Instance,
     Renaming,
     Symmetry,
     Task,
     Tokens,
-    Unit,
     Violation,
 )
 from gram_core.puzzles.body import shown
@@ -30,6 +26,7 @@ from gram_core.puzzles.graph_coloring import GraphColoring
 from gram_core.puzzles.maze import Maze
 from gram_core.puzzles.nqueens import NQueens
 from gram_core.puzzles.sudoku import Sudoku
+from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 __all__ = [
     "BLANK",
@@ -42,6 +39,7 @@ __all__ = [
     "Encoded",
     "Family",
     "Generative",
+    "Instance",
     "Renaming",
     "Symmetry",
     "Task",

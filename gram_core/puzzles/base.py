@@ -6,49 +6,15 @@ relational attention, the violations shown to people and the tests all read the 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-PAD = 0
-"""Token that fills unused positions."""
-
-BLANK = 1
-"""Token of a cell without a given value (and of a square without a queen)."""
-
-FIRST_VALUE = 2
-"""Token of the first value: value v (counted from 0) is token v + 2."""
+from gram_kernels.tokens import FIRST_VALUE, Unit
 
 Tokens = NDArray[np.uint8]
 """Integer tokens, shape (length,) or (batch, length)."""
-
-
-class Constraint(StrEnum):
-    """What the cells of one unit owe each other."""
-
-    PERMUTATION = "permutation"
-    """Every value exactly once."""
-    EXACTLY_ONE = "exactly_one"
-    """Exactly one cell holds FIRST_VALUE."""
-    AT_MOST_ONE = "at_most_one"
-    """At most one cell holds FIRST_VALUE."""
-    DIFFERENT = "different"
-    """No two cells hold the same value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A group of cells under one constraint."""
-
-    name: str
-    """What people call it: ``row 4``, ``edge 0-3``."""
-    kind: str
-    """The sort of unit, which a head of relational attention may follow: ``row``, ``edge``."""
-    constraint: Constraint
-    cells: tuple[int, ...]
-    """Positions in the token sequence."""
 
 
 @dataclass(frozen=True, slots=True)

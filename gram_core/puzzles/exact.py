@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gram_core.errors import ExactTimeout, ExactUnavailable
-from gram_core.puzzles.base import BLANK, FIRST_VALUE, Constraint, Task, Tokens, Unit
+from gram_core.puzzles.base import Task, Tokens
+from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model

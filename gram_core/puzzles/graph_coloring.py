@@ -11,18 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from gram_core.errors import UnknownTask
-from gram_core.puzzles.base import (
-    BLANK,
-    FIRST_VALUE,
-    PAD,
-    Constraint,
-    Encoded,
-    Symmetry,
-    Task,
-    Tokens,
-    Unit,
-    Violation,
-)
+from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens, Violation
 from gram_core.puzzles.body import check_fields, shown
 from gram_core.puzzles.coloring_graph import (
     DEFAULT_COLORS,
@@ -33,6 +22,7 @@ from gram_core.puzzles.coloring_graph import (
 )
 from gram_core.puzzles.coloring_planting import plant
 from gram_core.puzzles.violations import find_violations
+from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 _NAME = re.compile(r"graph-coloring-([1-9][0-9]{0,2})(?:-([1-9][0-9]?))?")
 _FIELDS = ("vertices", "edges", "colors", "fixed", "dimacs")

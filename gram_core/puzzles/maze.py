@@ -13,17 +13,7 @@ from itertools import islice
 import numpy as np
 
 from gram_core.errors import ExactTimeout, UnknownTask
-from gram_core.puzzles.base import (
-    BLANK,
-    FIRST_VALUE,
-    PAD,
-    Encoded,
-    Symmetry,
-    Task,
-    Tokens,
-    Unit,
-    Violation,
-)
+from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens, Violation
 from gram_core.puzzles.body import check_fields, shown
 from gram_core.puzzles.maze_carving import carve
 from gram_core.puzzles.maze_grid import (
@@ -39,6 +29,7 @@ from gram_core.puzzles.maze_grid import (
 )
 from gram_core.puzzles.maze_paths import all_paths, descent, neighbours, num_paths
 from gram_core.puzzles.violations import find_violations
+from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Unit
 
 PATH = FIRST_VALUE
 """Token of a cell on the path; BLANK is a free cell beside it."""

@@ -12,18 +12,7 @@ from itertools import combinations
 import numpy as np
 
 from gram_core.errors import UnknownTask
-from gram_core.puzzles.base import (
-    BLANK,
-    FIRST_VALUE,
-    PAD,
-    Constraint,
-    Encoded,
-    Symmetry,
-    Task,
-    Tokens,
-    Unit,
-    Violation,
-)
+from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens, Violation
 from gram_core.puzzles.body import check_fields, shown
 from gram_core.puzzles.nqueens_board import (
     MAX_SIZE,
@@ -35,6 +24,7 @@ from gram_core.puzzles.nqueens_board import (
 )
 from gram_core.puzzles.nqueens_placing import place
 from gram_core.puzzles.violations import find_violations
+from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 _QUEEN = FIRST_VALUE
 _NAME = re.compile(r"nqueens-([1-9][0-9]{0,2})")

@@ -11,18 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core.errors import UnknownTask
-from gram_core.puzzles.base import (
-    BLANK,
-    FIRST_VALUE,
-    PAD,
-    Constraint,
-    Encoded,
-    Symmetry,
-    Task,
-    Tokens,
-    Unit,
-    Violation,
-)
+from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens, Violation
 from gram_core.puzzles.body import check_fields, refuse, shown
 from gram_core.puzzles.sudoku_digging import dig
 from gram_core.puzzles.sudoku_grid import (
@@ -34,6 +23,7 @@ from gram_core.puzzles.sudoku_grid import (
 )
 from gram_core.puzzles.sudoku_thinning import thin
 from gram_core.puzzles.violations import find_violations
+from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 _SIZES = {f"sudoku-{size}x{size}": size for size in sorted(BOX_SHAPES, reverse=True)}
 

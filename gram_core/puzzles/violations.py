@@ -8,15 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from gram_core.puzzles.base import (
-    BLANK,
-    FIRST_VALUE,
-    Constraint,
-    Task,
-    Tokens,
-    Unit,
-    Violation,
-)
+from gram_core.puzzles.base import Task, Tokens, Violation
+from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
 Position = Callable[[int], tuple[int, ...]]
 """Turns a position in the token sequence into the cell that the user knows."""

@@ -17,10 +17,11 @@ from gram_kernels.add_rms_norm import add_rms_norm
 from gram_kernels.backend import Backend
 from gram_kernels.relational_attention import HeadTables, relational_attention
 from gram_kernels.slots import Starts, admit, compact
-from gram_kernels.stochastic_update import GuidanceWeights, RowKeys, stochastic_update
+from gram_kernels.stochastic_update import GuidanceWeights, stochastic_update
 from gram_kernels.supervision_step import StackWeights, StepRows, StepWeights, bind
 from gram_kernels.swiglu import swiglu
-from gram_kernels.verify import UnitTables, solution_hash, verify
+from gram_kernels.tokens import Constraint, Unit
+from gram_kernels.verify import UnitTables, verify
 
 EPSILON = 1e-5
 INNER_STEPS = 3
@@ -87,9 +88,9 @@ def head_tables(shape: Shape, device: str) -> HeadTables:
     return HeadTables(groups=groups.int(), turns=turns, first_turned=shape.heads - 1).to(device)
 
 
-def row_keys(device: str, rows: int) -> RowKeys:
+def row_keys(device: str, rows: int) -> philox.NoiseKey:
     """Return noise keys of distinct trajectories."""
-    return RowKeys(*(torch.arange(rows, device=device) + start for start in (2**40, 0, 3)))
+    return philox.NoiseKey(*(torch.arange(rows, device=device) + start for start in (2**40, 0, 3)))
 
 
 def guidance_weights(shape: Shape, device: str, dtype: torch.dtype) -> GuidanceWeights:
@@ -103,15 +104,13 @@ def guidance_weights(shape: Shape, device: str, dtype: torch.dtype) -> GuidanceW
     )
 
 
-class _Unit(NamedTuple):
-    constraint: str
-    cells: list[int]
-
-
 def board_tables(shape: Shape, device: str) -> UnitTables:
     """Return the rows and columns of a Latin square as units."""
     lines = torch.arange(shape.tokens).view(shape.side, -1)
-    units = [_Unit("permutation", line.tolist()) for line in (*lines, *lines.T)]
+    units = [
+        Unit("line", "line", Constraint.PERMUTATION, tuple(line.tolist()))
+        for line in (*lines, *lines.T)
+    ]
     return UnitTables.build(
         units, length=shape.tokens, num_values=shape.side, allows_blank=False
     ).to(device)
@@ -198,15 +197,6 @@ def _verify_graph(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> P
         lambda backend: verify(answers, givens, tables, adjacency=adjacency, backend=backend),
         flop=0.0,
         moved_bytes=16.0 * answers.numel() + adjacency.numel(),
-    )
-
-
-def _hash(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
-    answers = torch.randint(2, 2 + shape.side, (rows, shape.tokens), device=device)
-    return Prepared(
-        lambda backend: solution_hash(answers, backend=backend),
-        flop=0.0,
-        moved_bytes=8.0 * answers.numel(),
     )
 
 
@@ -345,8 +335,6 @@ OPS = {
     "swiglu": Op(tests=("test_swiglu.py",), cases=_cases(_swiglu, *SHAPES)),
     "verify": Op(
         tests=("test_verify.py", "test_verify_kernel.py"),
-        cases=_cases(_verify, SUDOKU, QUEENS)
-        + _cases(_verify_graph, QUEENS, suffix=" graph")
-        + _cases(_hash, SUDOKU, suffix=" hash"),
+        cases=_cases(_verify, SUDOKU, QUEENS) + _cases(_verify_graph, QUEENS, suffix=" graph"),
     ),
 }

@@ -22,7 +22,7 @@ from gram_core.checkpoint import load_model, save_model
 from gram_core.config import GramConfig
 from gram_core.errors import ConfigError, CoreError
 from gram_core.flops import step_flops
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_lab.data.instances import read_cases
 from gram_lab.evaluate.measure import measure
 from gram_lab.rollouts import Running

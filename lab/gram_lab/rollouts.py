@@ -17,10 +17,11 @@ from torch import Tensor
 from gram_core import puzzles
 from gram_core.confirmation import confirmed
 from gram_core.model import Gram, answer
-from gram_core.puzzles.base import BLANK, Encoded, Symmetry, Task, Tokens
+from gram_core.puzzles import BLANK, Encoded, Symmetry, Task, Tokens
 from gram_core.solve import unit_tables
-from gram_core.state import LatentState, NoiseKey
+from gram_core.state import LatentState
 from gram_core.views import through, view
+from gram_kernels.philox import NoiseKey
 from gram_kernels.verify import verify
 
 

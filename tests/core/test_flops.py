@@ -11,8 +11,8 @@ from gram_core.catalog import ModelInfo, shipped_models
 from gram_core.config import GramConfig, preset
 from gram_core.flops import inference_parameters, step_flops
 from gram_core.model import Gram
-from gram_core.puzzles.base import Task
-from gram_core.state import NoiseKey
+from gram_core.puzzles import Task
+from gram_kernels.philox import NoiseKey
 
 
 def counted(config: GramConfig, task: Task) -> int:

@@ -11,7 +11,7 @@ from gram_core import puzzles
 from gram_core.config import GramConfig, Rotary, preset
 from gram_core.errors import ConfigError
 from gram_core.layers import Attention, Block, SwiGLU, TokenMixing, rms_norm
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 
 
 def dense_mask(task: Task, kind: str) -> Tensor:

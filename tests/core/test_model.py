@@ -12,9 +12,10 @@ from gram_core.config import GramConfig, preset
 from gram_core.errors import ConfigError
 from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram, answer
-from gram_core.puzzles.base import Task
-from gram_core.state import LatentState, NoiseKey, StepOutput
+from gram_core.puzzles import Task
+from gram_core.state import LatentState, StepOutput
 from gram_kernels import philox
+from gram_kernels.philox import NoiseKey
 
 
 def tiny(task_name: str = "sudoku-4x4", **changes: object) -> tuple[Task, Gram]:

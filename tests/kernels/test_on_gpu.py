@@ -11,7 +11,8 @@ from gram_core.catalog import find_model, shipped_models
 from gram_core.checkpoint import load_model
 from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
-from gram_kernels.supervision_step import NUM_FACTS, Step, StepRows, bind, can_fuse
+from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
+from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.fused_runner import captured
 
 pytestmark = [

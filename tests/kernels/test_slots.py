@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from gram_kernels.slots import Starts, admit, compact
-from gram_kernels.supervision_step import NUM_FACTS, StepRows
+from gram_kernels.supervision_step import StepRows
 from gram_kernels.supervision_step.native import refusal
+from gram_kernels.tokens import NUM_FACTS
 
 Guard = Callable[[Tensor], Tensor]
 NUM_ROWS = 7

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from gram_kernels.philox import NoiseKey
 from gram_kernels.stochastic_update import (
     GuidanceWeights,
-    RowKeys,
     reference,
     stochastic_update,
 )
@@ -30,8 +30,8 @@ def random_weights(dim: int, hidden: int, rng: torch.Generator) -> GuidanceWeigh
     )
 
 
-def random_keys(batch: int, rng: torch.Generator) -> RowKeys:
-    return RowKeys(
+def random_keys(batch: int, rng: torch.Generator) -> NoiseKey:
+    return NoiseKey(
         torch.randint(-(2**62), 2**62, (batch,), generator=rng),
         torch.randint(0, 1000, (batch,), generator=rng),
         torch.randint(0, 128, (batch,), generator=rng),
@@ -59,7 +59,7 @@ def test_the_kernel_agrees_with_the_reference_in_float64(
     made = stochastic_update(
         guarded(u),
         replace(weights, gate_up=guarded(weights.gate_up), down=guarded(weights.down)),
-        RowKeys(*map(guarded, keys)),
+        NoiseKey(*map(guarded, keys)),
         transition=1,
         backend="triton",
     )
@@ -71,11 +71,11 @@ def test_a_trajectory_keeps_its_noise_in_any_batch(
     device: str, rng: torch.Generator, same: Callable[[Tensor, Tensor], None]
 ) -> None:
     weights = random_weights(32, 16, rng).to(device, torch.float32)
-    keys = RowKeys(*(key.to(device) for key in random_keys(7, rng)))
+    keys = NoiseKey(*(key.to(device) for key in random_keys(7, rng)))
     u = torch.randn(7, 9, 32, generator=rng).to(device)
     whole = stochastic_update(u, weights, keys, transition=0, backend="triton")
     order = torch.tensor([5, 0, 3], device=device)
     some = stochastic_update(
-        u[order], weights, RowKeys(*(key[order] for key in keys)), transition=0, backend="triton"
+        u[order], weights, NoiseKey(*(key[order] for key in keys)), transition=0, backend="triton"
     )
     same(whole[order], some)

@@ -13,11 +13,13 @@ from gram_core import puzzles
 from gram_core.config import GramConfig, preset
 from gram_core.model import Gram, answer
 from gram_core.solve import unit_tables
-from gram_core.state import LatentState, NoiseKey
+from gram_core.state import LatentState
 from gram_core.step_weights import step_weights
 from gram_kernels import philox
-from gram_kernels.supervision_step import NUM_FACTS, StepRows, bind
+from gram_kernels.philox import NoiseKey
+from gram_kernels.supervision_step import StepRows, bind
 from gram_kernels.supervision_step.native import NativeStep, normals, product_kind, refusal
+from gram_kernels.tokens import NUM_FACTS
 from gram_kernels.verify import verify
 
 Guard = Callable[[Tensor], Tensor]

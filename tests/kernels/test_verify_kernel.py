@@ -1,4 +1,4 @@
-"""The verifier and the solution hash in Triton: integers, so equal to the reference."""
+"""The verifier in Triton: integers, so equal to the reference."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from gram_core import puzzles
-from gram_core.puzzles.base import BLANK
 from gram_core.solve import unit_tables
-from gram_kernels.verify import solution_hash, verify
+from gram_kernels.verify import verify
 
 Guard = Callable[[Tensor], Tensor]
 TASKS = ("sudoku-4x4", "sudoku-9x9", "nqueens-1", "nqueens-5", "nqueens-8", "graph-coloring-7-4")
@@ -61,33 +60,3 @@ def test_no_rows_are_no_work(device: str) -> None:
     none = torch.zeros(0, 16, dtype=torch.int64, device=device)
     tables = unit_tables(puzzles.task("sudoku-4x4")).to(device)
     assert verify(none, none, tables, backend="triton").is_valid.shape == (0,)
-    assert solution_hash(none, backend="triton").shape == (0,)
-
-
-def plain_hash(tokens: list[int]) -> int:
-    """The hash on Python integers, as its docstring has it."""
-    mask, total = 2**64 - 1, 0
-    for cell, token in enumerate(tokens):
-        x = (256 * cell + token + 0x9E3779B97F4A7C15) & mask
-        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
-        total += x ^ (x >> 31)
-    total &= mask
-    return total - 2**64 if total >= 2**63 else total
-
-
-@pytest.mark.parametrize("backend", ["reference", "triton"])
-@pytest.mark.parametrize("length", [1, 16, 81, 100])
-def test_the_hash_is_the_documented_sum(
-    length: int, backend: str, guarded: Guard, rng: torch.Generator
-) -> None:
-    answers = torch.randint(0, 12, (5, length), generator=rng)
-    hashed = solution_hash(guarded(answers), backend=backend)  # type: ignore[arg-type]  # literals
-    assert hashed.tolist() == [plain_hash(row) for row in answers.tolist()]
-
-
-def test_answers_that_differ_in_one_cell_have_different_hashes(device: str) -> None:
-    answers = torch.full((81 + 1, 81), BLANK + 1, device=device)
-    for row in range(81):
-        answers[row, row] = 3 + row % 9
-    assert len(set(solution_hash(answers, backend="triton").tolist())) == len(answers)

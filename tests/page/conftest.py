@@ -18,7 +18,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import save_model
 from gram_core.config import preset
 from gram_core.model import Gram
-from gram_core.puzzles.base import BLANK, FIRST_VALUE
+from gram_core.puzzles import BLANK, FIRST_VALUE
 
 START_S = 90.0
 WAIT_MS = 60_000

@@ -12,7 +12,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
 from gram_core.model import Gram
-from gram_core.puzzles.base import BLANK
+from gram_core.puzzles import BLANK
 
 DEPTH = 8
 

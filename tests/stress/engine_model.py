@@ -18,7 +18,7 @@ from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.model import answer
-from gram_core.puzzles.base import Encoded, Symmetry, Tokens
+from gram_core.puzzles import Encoded, Symmetry, Tokens
 from gram_core.solve import rollout, unit_tables
 from gram_core.views import through, view
 from gram_kernels.verify import verify

@@ -4,9 +4,23 @@ from torch import Tensor
 
 from gram_kernels.backend import Backend, use_triton
 from gram_kernels.philox import reference
-from gram_kernels.philox.reference import GUIDANCE_STREAM, INPUT_STREAM, LATENT_STREAM, philox
+from gram_kernels.philox.reference import (
+    GUIDANCE_STREAM,
+    INPUT_STREAM,
+    LATENT_STREAM,
+    NoiseKey,
+    philox,
+)
 
-__all__ = ["GUIDANCE_STREAM", "INPUT_STREAM", "LATENT_STREAM", "integers", "normals", "philox"]
+__all__ = [
+    "GUIDANCE_STREAM",
+    "INPUT_STREAM",
+    "LATENT_STREAM",
+    "NoiseKey",
+    "integers",
+    "normals",
+    "philox",
+]
 
 
 def integers(

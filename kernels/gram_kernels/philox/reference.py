@@ -6,7 +6,7 @@ as 1, 2, 3", SC 2011.
 """
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +29,14 @@ INPUT_STREAM: Final = 2
 """Noise in the unknown cells of the input."""
 
 _STREAM_SHIFT: Final = 24
+
+
+class NoiseKey(NamedTuple):
+    """Names each row's noise: (seed, trajectory, step), each (batch,) int64."""
+
+    seed: Tensor
+    trajectory: Tensor
+    step: Tensor
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> Tensor:

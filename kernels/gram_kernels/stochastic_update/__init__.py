@@ -3,16 +3,17 @@
 from torch import Tensor
 
 from gram_kernels.backend import Backend, use_triton
+from gram_kernels.philox import NoiseKey
 from gram_kernels.stochastic_update import reference
-from gram_kernels.stochastic_update.weights import GuidanceWeights, RowKeys
+from gram_kernels.stochastic_update.weights import GuidanceWeights
 
-__all__ = ["GuidanceWeights", "RowKeys", "stochastic_update"]
+__all__ = ["GuidanceWeights", "stochastic_update"]
 
 
 def stochastic_update(
     u: Tensor,
     weights: GuidanceWeights,
-    keys: RowKeys,
+    keys: NoiseKey,
     *,
     transition: int,
     backend: Backend = "auto",

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gram_kernels.launch import OPTIONS, padded
 from gram_kernels.philox.kernel import normal_tile
-from gram_kernels.philox.reference import GUIDANCE_STREAM, purpose_word
-from gram_kernels.stochastic_update.weights import GuidanceWeights, RowKeys
+from gram_kernels.philox.reference import GUIDANCE_STREAM, NoiseKey, purpose_word
+from gram_kernels.stochastic_update.weights import GuidanceWeights
 from gram_kernels.swiglu.kernel import swiglu
 
 BLOCK_M = 64
@@ -102,7 +102,7 @@ def stochastic_update_kernel(
 
 
 def stochastic_update(
-    u: Tensor, weights: GuidanceWeights, keys: RowKeys, *, transition: int
+    u: Tensor, weights: GuidanceWeights, keys: NoiseKey, *, transition: int
 ) -> Tensor:
     """Return h = u + mu(u) + sigma(u) eps as float32, (batch, tokens, dim)."""
     batch, tokens, dim = u.shape

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from gram_kernels.philox import reference as philox
-from gram_kernels.stochastic_update.weights import GuidanceWeights, RowKeys
+from gram_kernels.stochastic_update.weights import GuidanceWeights
 from gram_kernels.swiglu.reference import swiglu
 
 
 def stochastic_update(
-    u: Tensor, weights: GuidanceWeights, keys: RowKeys, *, transition: int
+    u: Tensor, weights: GuidanceWeights, keys: philox.NoiseKey, *, transition: int
 ) -> Tensor:
     """Return h, (batch, tokens, dim), in float32 or wider.
 

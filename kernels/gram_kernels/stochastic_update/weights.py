@@ -1,18 +1,9 @@
-"""The weights of the guidance heads as plain tensors, and the names of the rows' noise."""
+"""The weights of the guidance heads as plain tensors."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-
-class RowKeys(NamedTuple):
-    """Names each row's noise: (seed, trajectory, step), each (batch,) int64."""
-
-    seed: Tensor
-    trajectory: Tensor
-    step: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

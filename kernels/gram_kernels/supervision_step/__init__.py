@@ -7,7 +7,6 @@ import torch
 from gram_kernels.backend import Backend, use_triton
 from gram_kernels.supervision_step import reference
 from gram_kernels.supervision_step.weights import (
-    NUM_FACTS,
     StackWeights,
     StepRows,
     StepWeights,
@@ -16,7 +15,6 @@ from gram_kernels.supervision_step.weights import (
 from gram_kernels.verify import UnitTables
 
 __all__ = [
-    "NUM_FACTS",
     "StackWeights",
     "Step",
     "StepBackend",

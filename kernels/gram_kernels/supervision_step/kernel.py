@@ -21,10 +21,10 @@ from gram_kernels.supervision_step.block.kernel import (
 from gram_kernels.supervision_step.packing import pack
 from gram_kernels.supervision_step.readout.kernel import decode, guide
 from gram_kernels.supervision_step.tiles import StepTile, step_tile
-from gram_kernels.supervision_step.weights import NUM_FACTS, StepRows, StepWeights
+from gram_kernels.supervision_step.weights import StepRows, StepWeights
+from gram_kernels.tokens import BLANK, FIRST_VALUE, NUM_FACTS
 from gram_kernels.verify import UnitTables
 from gram_kernels.verify.kernel import count_violations
-from gram_kernels.verify.tables import BLANK, FIRST_VALUE
 
 FACTS = tl.constexpr(NUM_FACTS)
 PROGRAMS_PER_MULTIPROCESSOR = 2

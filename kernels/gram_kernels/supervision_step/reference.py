@@ -11,19 +11,19 @@ from torch.nn import functional
 
 from gram_kernels.add_rms_norm import add_rms_norm
 from gram_kernels.backend import Backend
+from gram_kernels.philox import NoiseKey
 from gram_kernels.relational_attention import relational_attention
-from gram_kernels.stochastic_update import RowKeys, stochastic_update
+from gram_kernels.stochastic_update import stochastic_update
 from gram_kernels.supervision_step.near import near_attention
 from gram_kernels.supervision_step.weights import (
-    NUM_FACTS,
     Stack,
     StepRows,
     StepWeights,
     TokenStackWeights,
 )
 from gram_kernels.swiglu import swiglu
+from gram_kernels.tokens import BLANK, FIRST_VALUE, NUM_FACTS
 from gram_kernels.verify import UnitTables, verify
-from gram_kernels.verify.tables import BLANK, FIRST_VALUE
 
 
 def supervision_step(
@@ -45,7 +45,7 @@ def supervision_step(
     """
     high, low = rows.high[:num_rows], rows.low[:num_rows]
     adjacency = None if rows.adjacency is None else rows.adjacency[:num_rows]
-    keys = RowKeys(*rows.keys[:, :num_rows])
+    keys = NoiseKey(*rows.keys[:, :num_rows])
     embedding = weights.embedding[rows.givens[:num_rows].long()]
     for transition in range(weights.num_transitions):
         u, low = _recur(high, low, embedding, weights, adjacency, backend)

@@ -8,9 +8,7 @@ from torch import Tensor
 
 from gram_kernels.relational_attention import HeadTables
 from gram_kernels.stochastic_update import GuidanceWeights
-
-NUM_FACTS = 5
-"""Columns of a row's facts before its answer: valid, halt, finite, violations, value's bits."""
+from gram_kernels.tokens import NUM_FACTS
 
 
 class StackWeights(NamedTuple):

@@ -1,4 +1,4 @@
-"""Verification of answers against a puzzle's units, many rows at a time, and their hash."""
+"""Verification of answers against a puzzle's units, many rows at a time."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from gram_kernels.backend import Backend, use_triton
 from gram_kernels.verify import reference
 from gram_kernels.verify.tables import UnitTables, Verification
 
-__all__ = ["UnitTables", "Verification", "solution_hash", "verify"]
+__all__ = ["UnitTables", "Verification", "verify"]
 
 
 def verify(
@@ -22,11 +22,3 @@ def verify(
     if use_triton(answers, backend):
         from gram_kernels.verify.kernel import verify as implementation
     return implementation(answers, givens, tables, adjacency=adjacency)
-
-
-def solution_hash(answers: Tensor, *, backend: Backend = "auto") -> Tensor:
-    """Return a 64-bit hash of each row of (rows, length) tokens; see ``reference``."""
-    implementation = reference.solution_hash
-    if use_triton(answers, backend):
-        from gram_kernels.verify.kernel import solution_hash as implementation
-    return implementation(answers)

@@ -1,4 +1,4 @@
-"""Verification and the solution hash in Triton: one program for each answer.
+"""Verification in Triton: one program for each answer.
 
 The units are tables, so one kernel judges every puzzle. Integer arithmetic only.
 """
@@ -9,27 +9,11 @@ import triton.language as tl
 from torch import Tensor
 
 from gram_kernels.launch import OPTIONS, padded
-from gram_kernels.verify.tables import BLANK, FIRST_VALUE, UnitTables, Verification
+from gram_kernels.tokens import BLANK, FIRST_VALUE
+from gram_kernels.verify.tables import UnitTables, Verification
 
 FIRST = tl.constexpr(FIRST_VALUE)
 OPEN = tl.constexpr(BLANK)
-
-
-@triton.jit
-def splitmix64(x):
-    """Return the finaliser of splitmix64 over uint64 words."""
-    x += 0x9E3779B97F4A7C15
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB
-    return x ^ (x >> 31)
-
-
-@triton.jit
-def hash_tokens(tokens, cells, LENGTH: tl.constexpr):
-    """Return the sum over cells of splitmix64(256 cell + token) as int64."""
-    words = splitmix64((cells * 256 + tokens).to(tl.uint64))
-    words = tl.where(cells < LENGTH, words.to(tl.int64, bitcast=True), 0)
-    return tl.sum(words, axis=0)
 
 
 @triton.jit
@@ -153,15 +137,6 @@ def verify_kernel(
     tl.store(num_violations + row, total)
 
 
-@triton.jit
-def hash_kernel(out, answers, LENGTH: tl.constexpr, S: tl.constexpr):
-    """Hash one row's answer."""
-    row = tl.program_id(0).to(tl.int64)
-    cells = tl.arange(0, S)
-    tokens = tl.load(answers + row * LENGTH + cells, mask=cells < LENGTH, other=0)
-    tl.store(out + row, hash_tokens(tokens, cells, LENGTH))
-
-
 def verify(
     answers: Tensor, givens: Tensor, tables: UnitTables, *, adjacency: Tensor | None = None
 ) -> Verification:
@@ -190,14 +165,3 @@ def verify(
             **OPTIONS,
         )
     return Verification(num_violations == 0, num_violations)
-
-
-def solution_hash(answers: Tensor) -> Tensor:
-    """Return the 64-bit hash of each row of (rows, length) tokens, as int64."""
-    rows, length = answers.shape
-    out = torch.empty(rows, dtype=torch.int64, device=answers.device)
-    if rows:
-        hash_kernel[(rows,)](
-            out, answers.contiguous(), LENGTH=length, S=padded(length), num_warps=1
-        )
-    return out

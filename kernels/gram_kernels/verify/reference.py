@@ -7,7 +7,8 @@ holds, and no two adjacent cells are equal. Exact integer arithmetic: the same o
 import torch
 from torch import Tensor
 
-from gram_kernels.verify.tables import BLANK, FIRST_VALUE, NONE, UnitTables, Verification
+from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD
+from gram_kernels.verify.tables import UnitTables, Verification
 
 
 def verify(
@@ -38,7 +39,7 @@ def _illegal(answers: Tensor, tables: UnitTables) -> Tensor:
 
 def _broken_units(answers: Tensor, tables: UnitTables) -> Tensor:
     """Return (rows, units): whether the unit's constraint is broken."""
-    padded = torch.nn.functional.pad(answers, (0, 1), value=NONE)
+    padded = torch.nn.functional.pad(answers, (0, 1), value=PAD)
     members = padded[:, tables.cells]  # (rows, units, size)
     values = torch.arange(tables.num_values, device=answers.device) + FIRST_VALUE
     counts = (members[..., None] == values).sum(dim=2)  # (rows, units, values)
@@ -53,33 +54,3 @@ def _equal_neighbours(answers: Tensor, adjacency: Tensor) -> Tensor:
     """Return (rows,): edges whose ends hold the same token."""
     is_equal = answers[:, :, None] == answers[:, None, :]
     return torch.triu(is_equal & adjacency, diagonal=1).sum(dim=(1, 2))
-
-
-def solution_hash(answers: Tensor) -> Tensor:
-    """Return the sum over cells of splitmix64(256 cell + token), modulo 2^64, as int64.
-
-    A sum does not depend on the order of its terms, so any way to split the cells gives the same
-    number. Equal answers have equal hashes; unequal ones differ but for one pair in 2^64.
-
-    Args:
-        answers: (rows, length) tokens below 256.
-    """
-    cells = torch.arange(answers.shape[1], device=answers.device)
-    return _splitmix64(cells * 256 + answers.long()).sum(dim=1)
-
-
-def _splitmix64(x: Tensor) -> Tensor:
-    """Return the finaliser of splitmix64 over int64 tensors that hold 64-bit words."""
-    x = x + _signed(0x9E3779B97F4A7C15)
-    x = (x ^ _shift_right(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shift_right(x, 27)) * _signed(0x94D049BB133111EB)
-    return x ^ _shift_right(x, 31)
-
-
-def _shift_right(x: Tensor, count: int) -> Tensor:
-    """Shift without copying the sign."""
-    return (x >> count) & ((1 << (64 - count)) - 1)
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 64)

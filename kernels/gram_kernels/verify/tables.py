@@ -2,34 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-BLANK = 1
-"""Token of an open cell, and of an empty square."""
-FIRST_VALUE = 2
-"""Token of value 0."""
-NONE = 0
-"""Token of a padded place in the tables; no value."""
-
-CONSTRAINTS = ("permutation", "exactly_one", "at_most_one", "different")
-"""Names by constraint id: every value once; exactly or at most one FIRST_VALUE; no value twice."""
-
-
-class Unit(Protocol):
-    """A group of cells under one constraint."""
-
-    @property
-    def constraint(self) -> str:
-        """One of ``CONSTRAINTS``."""
-        ...
-
-    @property
-    def cells(self) -> Sequence[int]:
-        """Positions in the token sequence."""
-        ...
+from gram_kernels.tokens import CONSTRAINTS, Unit
 
 
 class Verification(NamedTuple):
@@ -60,7 +38,7 @@ class UnitTables:
         """Return the tables of units, on the CPU; there may be none."""
         size = max((len(unit.cells) for unit in units), default=0)
         rows = [[*unit.cells, *[length] * (size - len(unit.cells))] for unit in units]
-        ids = [CONSTRAINTS.index(str(unit.constraint)) for unit in units]
+        ids = [CONSTRAINTS.index(unit.constraint) for unit in units]
         return cls(
             cells=torch.tensor(rows, dtype=torch.int64).view(len(units), size),
             constraints=torch.tensor(ids, dtype=torch.int64),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError, CoreError
-from gram_core.puzzles.base import FIRST_VALUE, Task
+from gram_core.puzzles import FIRST_VALUE, Task
 from gram_core.puzzles.maze import TOKENS
 from gram_core.puzzles.maze_grid import FREE, GOAL, START, WALL
 from gram_lab.console import ProgressBar

@@ -5,8 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.puzzles import AnyFamily
-from gram_core.puzzles.base import PAD, Task, Tokens
+from gram_core.puzzles import PAD, AnyFamily, Task, Tokens
 
 
 class Examples(NamedTuple):

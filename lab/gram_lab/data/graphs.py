@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.puzzles.base import FIRST_VALUE, Task, Tokens
+from gram_core.puzzles import FIRST_VALUE, Task, Tokens
 
 EdgeProbabilities = tuple[float, float]
 """Bounds between which each graph's edge probability is drawn."""

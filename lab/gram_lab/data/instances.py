@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError, PuzzleInvalid
-from gram_core.puzzles.base import BLANK, FIRST_VALUE, Encoded, Task, Tokens
+from gram_core.puzzles import BLANK, FIRST_VALUE, Encoded, Task, Tokens
 from gram_lab.data.graphs import EdgeProbabilities, coloring_classes
 from gram_lab.data.mazes import read_mazes
 from gram_lab.data.pools import EDGE_PROBABILITIES, make_pool

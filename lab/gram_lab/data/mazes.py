@@ -12,7 +12,7 @@ import numpy as np
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import Encoded, Task, Tokens
+from gram_core.puzzles import Encoded, Task, Tokens
 from gram_core.puzzles.maze import TOKENS, with_path
 from gram_core.puzzles.maze_carving import carve
 from gram_core.puzzles.maze_grid import FREE, GOAL, START, WALL

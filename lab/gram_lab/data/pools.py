@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import BLANK, FIRST_VALUE, Task, Tokens
+from gram_core.puzzles import BLANK, FIRST_VALUE, Task, Tokens
 from gram_lab.data.examples import Examples, augmented, pack_targets
 from gram_lab.data.graphs import Drawn, EdgeProbabilities, random_graphs
 from gram_lab.data.sudoku_boards import boards, pattern_key

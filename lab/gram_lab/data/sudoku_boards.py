@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.puzzles.base import BLANK, Tokens
+from gram_core.puzzles import BLANK, Tokens
 from gram_core.puzzles.sudoku_digging import dig, solutions_of
 from gram_core.puzzles.sudoku_grid import BOX_SHAPES
 

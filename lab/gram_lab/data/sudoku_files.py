@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import BLANK
+from gram_core.puzzles import BLANK
 from gram_lab.data.examples import Examples, augmented
 from gram_lab.data.sudoku_archive import unpack
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gram_core.config import GramConfig, preset
 from gram_core.flops import step_flops
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_lab.evaluate.table import Row
 
 

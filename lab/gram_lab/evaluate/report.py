@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from gram_core import puzzles
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
 from gram_lab.rollouts import Rollouts
 

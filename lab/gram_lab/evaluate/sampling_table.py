@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gram_core.checkpoint import LoadedModel
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import scores
 from gram_lab.evaluate.intervals import Figure, Kind, figure

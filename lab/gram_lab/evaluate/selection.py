@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.scores import Scores
 from gram_lab.rollouts import Answers

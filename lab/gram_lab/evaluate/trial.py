@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_lab.data.graphs import EdgeProbabilities
 from gram_lab.data.instances import Case, held_out_cases, read_cases, spread
 from gram_lab.data.pools import EDGE_PROBABILITIES

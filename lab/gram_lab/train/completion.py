@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import FIRST_VALUE, Task, Tokens
+from gram_core.puzzles import FIRST_VALUE, Task, Tokens
 
 MAX_NODES = 400
 """Assignments tried from one restart point."""

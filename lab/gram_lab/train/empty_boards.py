@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.puzzles.base import BLANK, PAD, Task, Tokens
+from gram_core.puzzles import BLANK, PAD, Task, Tokens
 from gram_lab.data.examples import Examples
 from gram_lab.train.completion import Completion
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram
-from gram_core.puzzles.base import BLANK, PAD
+from gram_core.puzzles import BLANK, PAD
 from gram_core.state import LatentState
 
 Aim = Literal["drawn", "nearest", "matched"]

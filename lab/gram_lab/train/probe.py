@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gram_core.model import Gram
-from gram_core.puzzles.base import Encoded, Task
+from gram_core.puzzles import Encoded, Task
 from gram_lab.data.examples import Examples
 from gram_lab.rollouts import Recorder, Running
 

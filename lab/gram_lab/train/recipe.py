@@ -8,7 +8,7 @@ from typing import Literal
 from gram_core.catalog import Purpose
 from gram_core.config import GramConfig, Guidance, Mixer, preset
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_lab.train.losses import Aim, Learns
 
 Optimizer = Literal["adamw", "muon"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gram_core.model import Gram
-from gram_core.puzzles.base import BLANK, FIRST_VALUE
+from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_core.state import LatentState
 from gram_lab.data.examples import FollowingSource, Source
 from gram_lab.train.losses import Learns, Rows

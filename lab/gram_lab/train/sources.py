@@ -6,7 +6,7 @@ import numpy as np
 
 from gram_core.catalog import Purpose
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import PAD, Task
+from gram_core.puzzles import PAD, Task
 from gram_lab.data.examples import Examples, Source
 from gram_lab.data.mazes import CarvedMazes, MazeFiles
 from gram_lab.data.pools import (

@@ -21,7 +21,8 @@ from gram_core.model import Gram
 from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels.slots import admit, compact
-from gram_kernels.supervision_step import NUM_FACTS, Step, StepBackend, StepRows, bind, can_fuse
+from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
+from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import Arrangement
 from gram_server.engine.staging import Staging

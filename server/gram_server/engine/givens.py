@@ -8,7 +8,7 @@ import logging
 
 import numpy as np
 
-from gram_core.puzzles.base import BLANK, Tokens
+from gram_core.puzzles import BLANK, Tokens
 from gram_server.engine.trajectory import EngineJob
 from gram_server.metrics.engine import ModelMetrics
 

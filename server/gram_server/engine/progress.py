@@ -9,7 +9,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gram_core.puzzles.base import Tokens
+from gram_core.puzzles import Tokens
 from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
 
 FIRST_DELAY = 8

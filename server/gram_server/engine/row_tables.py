@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram_core.puzzles.base import Task
-from gram_core.state import NoiseKey
+from gram_core.puzzles import Task
+from gram_kernels.philox import NoiseKey
 from gram_server.engine.slots import Move, Placement
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gram_core.puzzles.base import Tokens
+from gram_core.puzzles import Tokens
 from gram_server.engine.slots import Arrangement
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_kernels.slots import Starts
 from gram_server.engine.slots import Move, Placement
 

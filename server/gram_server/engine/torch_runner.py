@@ -13,9 +13,10 @@ from torch import Tensor
 
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
-from gram_core.puzzles.base import BLANK
+from gram_core.puzzles import BLANK
 from gram_core.solve import unit_tables
 from gram_core.state import LatentState, StepOutput
+from gram_kernels.tokens import NUM_FACTS
 from gram_kernels.verify import verify
 from gram_server.engine.row_tables import RowTables
 from gram_server.engine.runner import StepReport
@@ -23,9 +24,6 @@ from gram_server.engine.slots import Arrangement, Move, Placement
 
 CPU_ROWS_PER_CALL = 8
 """Rows of one call in fixed-shape mode on a CPU, where small calls cost no more per row."""
-
-NUM_FACTS = 5
-"""Columns of the packed result before the answer: valid, halt, finite, violations, value."""
 
 
 class TorchRunner:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.puzzles.base import Symmetry, Tokens
+from gram_core.puzzles import Symmetry, Tokens
 
 Halt = Literal["verified", "act", "never"]
 Order = Literal["step", "trajectory"]

@@ -7,7 +7,7 @@ reads them. Knows no slots.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gram_core.puzzles.base import Tokens
+from gram_core.puzzles import Tokens
 from gram_server.engine.givens import GivensGuard
 from gram_server.engine.progress import JobProgress
 from gram_server.engine.trajectory import EngineJob, Sight, SightState, Snapshot, Trajectory

@@ -11,8 +11,7 @@ import numpy as np
 
 from gram_core import views
 from gram_core.catalog import ModelInfo
-from gram_core.puzzles import Encoded, Renaming, Symmetry, Task, Tokens, family
-from gram_core.puzzles.base import Family
+from gram_core.puzzles import Encoded, Family, Renaming, Symmetry, Task, Tokens, family
 from gram_server.engine import EngineJob, Finished, FoundSolution, Sight, Snapshot
 from gram_server.errors import ModelUnknown
 from gram_server.job import Job

@@ -3,8 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from gram_core.puzzles import Tokens
-from gram_core.puzzles.base import BLANK
+from gram_core.puzzles import BLANK, Tokens
 from gram_server.engine import Finished, FoundSolution
 from gram_server.worker.assignment import Assignment, Json
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gram_core import puzzles
-from gram_core.puzzles.base import FIRST_VALUE
+from gram_core.puzzles import FIRST_VALUE
 from gram_lab.data.graphs import coloring_classes, graph_key, random_graphs
 from gram_lab.data.pools import is_held_out, make_pool
 

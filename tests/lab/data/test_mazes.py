@@ -8,7 +8,7 @@ import pytest
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import Encoded, Tokens
+from gram_core.puzzles import Encoded, Tokens
 from gram_lab.data.instances import read_cases
 from gram_lab.data.mazes import CarvedMazes, MazeFiles
 from gram_lab.train.recipe import recipe

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gram_core import puzzles
-from gram_core.puzzles.base import BLANK, PAD
+from gram_core.puzzles import BLANK, PAD
 from gram_lab.data.examples import Examples, augmented
 from gram_lab.data.pools import (
     Pool,

@@ -13,7 +13,7 @@ from gram_core import puzzles
 from gram_core.catalog import ModelInfo, shipped_models
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.flops import step_flops
-from gram_core.puzzles.base import Task
+from gram_core.puzzles import Task
 from gram_lab.data.instances import Case, held_out_cases
 from gram_lab.evaluate.generation_table import blank_case
 from gram_lab.evaluate.measure import measure

@@ -12,7 +12,7 @@ from gram_core import puzzles
 from gram_core.config import GramConfig
 from gram_core.errors import ConfigError
 from gram_core.model import Gram
-from gram_core.puzzles.base import BLANK, FIRST_VALUE
+from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_core.solve import rollout
 from gram_lab.data.examples import Examples, augmented
 from gram_lab.train.budget import Budget

@@ -8,7 +8,7 @@ import pytest
 from gram_core import puzzles
 from gram_core.config import preset
 from gram_core.errors import ConfigError
-from gram_core.puzzles.base import BLANK, FIRST_VALUE, PAD
+from gram_core.puzzles import BLANK, FIRST_VALUE, PAD
 from gram_lab.train.budget import Budget
 from gram_lab.train.completion import Completion
 from gram_lab.train.empty_boards import EmptyBoards

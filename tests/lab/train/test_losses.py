@@ -10,7 +10,7 @@ from gram_core import puzzles
 from gram_core.config import preset
 from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram
-from gram_core.puzzles.base import BLANK, PAD
+from gram_core.puzzles import BLANK, PAD
 from gram_core.state import LatentState
 from gram_lab.train.losses import Rows, Weights, heads_loss, step_loss
 

@@ -11,7 +11,7 @@ import torch
 from gram_core import puzzles
 from gram_core.config import preset
 from gram_core.errors import CheckpointError, ConfigError
-from gram_core.puzzles.base import PAD
+from gram_core.puzzles import PAD
 from gram_lab.data.pools import Pool, PooledSource, make_pool, queens_solutions
 from gram_lab.train.budget import Budget
 from gram_lab.train.optimizer import Ema, optimizers, set_rate

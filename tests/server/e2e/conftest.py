@@ -122,7 +122,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def maze_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from gram_core.puzzles.base import BLANK, FIRST_VALUE
+    from gram_core.puzzles import BLANK, FIRST_VALUE
 
     path = tmp_path_factory.mktemp("weights") / "maze-2x3"
     return save_guesser(path, "maze-2x3", guesses=(BLANK, FIRST_VALUE))

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gram_core.puzzles.base import Symmetry
+from gram_core.puzzles import Symmetry
 
 
 def test_a_trajectory_leaves_as_soon_as_its_answer_is_valid(make_bench: Any, fate: Any) -> None:

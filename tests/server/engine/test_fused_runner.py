@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model
-from gram_core.puzzles.base import BLANK
+from gram_core.puzzles import BLANK
 from gram_core.views import view
 from gram_kernels.supervision_step import StepBackend
 from gram_kernels.supervision_step.native import refusal

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gram_core.puzzles.base import BLANK, Symmetry
+from gram_core.puzzles import BLANK, Symmetry
 from gram_server.engine import Finished, Snapshot
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gram_core.puzzles.base import Symmetry
+from gram_core.puzzles import Symmetry
 from gram_server.engine import Finished, Snapshot
 from gram_server.engine.watcher import MAX_ANSWERS_PER_S
 

@@ -19,9 +19,17 @@ from torch import Tensor
 from gram_kernels.philox import LATENT_STREAM
 from gram_kernels.supervision_step.native import structures
 from gram_kernels.supervision_step.native.cache import load_kept
+from gram_kernels.tokens import BLANK, CONSTRAINTS, FIRST_VALUE, NUM_FACTS
 
 COMPILERS = ("cc", "gcc", "clang")
 OPTIONS = ("-O3", "-march=native", "-std=gnu11", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
+VOCABULARY = (
+    f"-DNUM_FACTS={NUM_FACTS}",
+    f"-DBLANK={BLANK}",
+    f"-DFIRST_VALUE={FIRST_VALUE}",
+    *(f"-D{constraint.name}={number}" for number, constraint in enumerate(CONSTRAINTS)),
+)
+"""What C knows of ``tokens``."""
 FOLDER = Path(__file__).parent
 LIMIT_S = 120.0
 CHUNK = 256
@@ -114,12 +122,18 @@ def _name(compiler: str) -> str:
     version = subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, timeout=LIMIT_S, check=True
     ).stdout
-    named = [version, _processor(), *OPTIONS, *(path.read_text("utf-8") for path in sources)]
+    named = [
+        version,
+        _processor(),
+        *OPTIONS,
+        *VOCABULARY,
+        *(path.read_text("utf-8") for path in sources),
+    ]
     return f"step-{hashlib.sha256(chr(10).join(named).encode()).hexdigest()[:16]}.so"
 
 
 def _build(compiler: str, made: Path) -> None:
-    command = [compiler, *OPTIONS, str(FOLDER / "step.c"), "-o", str(made), "-lm"]
+    command = [compiler, *OPTIONS, *VOCABULARY, str(FOLDER / "step.c"), "-o", str(made), "-lm"]
     subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
 
 

@@ -1,4 +1,5 @@
-/* What a step reads and writes. ``library.py`` holds the same structures, field for field. */
+/* What a step reads and writes. ``library.py`` holds the same structures, field for field.
+ * It also compiles NUM_FACTS, BLANK, FIRST_VALUE and the ids of constraints in, from tokens.py. */
 #ifndef GRAM_MODEL_H
 #define GRAM_MODEL_H
 
@@ -6,9 +7,6 @@
 
 #define PANEL 32     /* columns of a packed weight that belong together */
 #define TILE 16      /* rows of a tile of the matrix unit */
-#define NUM_FACTS 5
-#define BLANK 1
-#define FIRST_VALUE 2
 
 static inline int64_t up_to(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
 

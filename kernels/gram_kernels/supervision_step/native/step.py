@@ -9,8 +9,8 @@ from gram_kernels.supervision_step.native import packing
 from gram_kernels.supervision_step.native.library import library
 from gram_kernels.supervision_step.native.structures import Block, Keeper, Model, Rows, Weight
 from gram_kernels.supervision_step.weights import StepRows, StepWeights, TokenStackWeights
+from gram_kernels.tokens import BLANK, FIRST_VALUE
 from gram_kernels.verify import UnitTables
-from gram_kernels.verify.tables import BLANK, FIRST_VALUE
 
 ROWS_PER_PASS: Final = 3
 """Trajectories that share one pass over the weights: three of 81 tokens fill 15 tiles of 16."""

@@ -21,9 +21,9 @@ static int is_broken(const Model *m, const int32_t *answer, int64_t unit) {
         has_repeat |= counts[value] > 1;
     }
     switch (m->unit_constraints[unit]) {
-    case 0: return !has_each;
-    case 1: return counts[0] != 1;
-    case 2: return counts[0] > 1;
+    case PERMUTATION: return !has_each;
+    case EXACTLY_ONE: return counts[0] != 1;
+    case AT_MOST_ONE: return counts[0] > 1;
     default: return has_repeat;
     }
 }

@@ -6,8 +6,7 @@ import triton.language as tl
 from gram_kernels.philox.kernel import normal_tile
 from gram_kernels.philox.reference import GUIDANCE_STREAM, purpose_word
 from gram_kernels.supervision_step.block.kernel import gated_mlp, load_weight, multiply
-from gram_kernels.supervision_step.weights import NUM_FACTS
-from gram_kernels.verify.tables import BLANK
+from gram_kernels.tokens import BLANK, NUM_FACTS
 
 OPEN = tl.constexpr(BLANK)
 FACTS = tl.constexpr(NUM_FACTS)
