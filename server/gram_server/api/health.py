@@ -18,7 +18,7 @@ from gram_server.api.schemas import Status
 from gram_server.errors import NotReady
 from gram_server.job import PRIORITY_CLASSES
 from gram_server.jobs.store import ClassStats, QueueStats
-from gram_server.metrics import ClassGauges, ServiceGauges
+from gram_server.metrics import ServiceState
 
 NOTHING_KNOWN = QueueStats(
     classes=(ClassStats(),) * len(PRIORITY_CLASSES),
@@ -130,30 +130,13 @@ async def expose_metrics(context: Context) -> bytes:
     """Return the metrics of this process, then those that the workers reported."""
     is_ready = not await why_not_ready(context)
     stats = context.fleet.stats or NOTHING_KNOWN
-    state = ServiceGauges(
+    state = ServiceState(
         is_ready=is_ready,
         is_draining=context.lifecycle.is_draining,
         inflight_requests=len(context.lifecycle.inflight),
-        classes=[
-            ClassGauges(
-                num_jobs=waiting.num_jobs,
-                num_trajectories=waiting.num_trajectories,
-                oldest_age_s=waiting.oldest_age_s,
-            )
-            for waiting in stats.classes
-        ],
-        num_running=stats.num_running,
-        reserved_trajectories=stats.reserved_trajectories,
-        backlog_s=stats.backlog_s,
-        redelivered=stats.redelivered,
-        dead_letters=stats.dead_letters,
-        finished_jobs=stats.finished_jobs,
-        finished_bytes=stats.finished_bytes,
-        forgotten_early=stats.forgotten_early,
-        store_errors=stats.store_errors,
         engine_restarts=context.num_restarts(),
         models=context.fleet.models,
-        jobs=stats.counts,
+        stats=stats,
     )
     own = context.metrics.expose(state)
     return own + "".join(worker.metrics_text for worker in stats.workers).encode()

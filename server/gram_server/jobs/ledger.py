@@ -15,6 +15,7 @@ from gram_server.errors import JobGone, JobNotFound, QueueFull
 from gram_server.job import PRIORITY_CLASSES, Job, JobError, JobState, outcome_of
 from gram_server.jobs.archive import Archive
 from gram_server.jobs.backlog import Backlog
+from gram_server.jobs.counts import ACCEPTED, JobCount
 from gram_server.jobs.entry import (
     Entry,
     ServiceRate,
@@ -26,7 +27,6 @@ from gram_server.jobs.entry import (
 from gram_server.jobs.store import ClassStats, Page, Ticket
 from gram_server.jobs.tickets import Tickets
 from gram_server.jobs.turns import Turns
-from gram_server.metrics import ACCEPTED, JobCount
 from gram_server.settings import QueueConfig
 
 MAX_RETRY_AFTER_S = 60

@@ -8,8 +8,8 @@ from typing import Any
 from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
 from gram_server.jobs.backlog import weight_of
 from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, to_bytes
+from gram_server.jobs.counts import JobCount
 from gram_server.jobs.entry import accepted_event, place
-from gram_server.metrics import JobCount
 from gram_server.settings import QueueConfig
 
 Fields = Mapping[str, bytes]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from gram_server.job import Event, Job, JobRecord, JobState, WorkerReport
-from gram_server.metrics import JobCount
+from gram_server.jobs.counts import JobCount
 
 Outcome = Literal[JobState.DONE, JobState.EXPIRED]
 

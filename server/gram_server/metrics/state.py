@@ -1,0 +1,146 @@
+"""Metrics that show a state kept elsewhere: the queue's, and that of the API process.
+
+Read anew at each scrape, so that they cannot drift.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from gram_server.job import PRIORITY_CLASSES, ModelReport
+from gram_server.jobs.counts import ACCEPTED, JobCount
+from gram_server.jobs.store import ClassStats, QueueStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceState:
+    """What there is to show at the moment of a scrape."""
+
+    is_ready: bool
+    is_draining: bool
+    inflight_requests: int
+    engine_restarts: int
+    models: Sequence[ModelReport]
+    stats: QueueStats
+
+
+class StateCollector(Collector):
+    """Shows the state that it was given last."""
+
+    def __init__(self) -> None:
+        self.state: ServiceState | None = None
+        self._highest: dict[tuple[str, ...], float] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        if self.state is None:
+            return
+        yield from _process_gauges(self.state)
+        yield from _class_gauges(self.state.stats.classes)
+        yield from _queue_gauges(self.state.stats)
+        yield from self._totals(self.state)
+        yield from _job_counts(self.state.stats.counts)
+
+    def _totals(self, state: ServiceState) -> Iterator[Metric]:
+        stats = state.stats
+        for name, text, value in (
+            ("engine_restarts", "Times the worker was started again.", state.engine_restarts),
+            ("dead_letter", "Jobs that failed as they cost too many workers.", stats.dead_letters),
+            (
+                "jobs_forgotten_early",
+                "Ended jobs that were forgotten before their time, as there were too many.",
+                stats.forgotten_early,
+            ),
+            (
+                "queue_redelivered",
+                "Times a job was queued again as its worker was lost.",
+                stats.redelivered,
+            ),
+        ):
+            yield CounterMetricFamily(f"gram_{name}", text, value=self._rising(value, name))
+        errors = CounterMetricFamily(
+            "gram_redis_errors", "Calls of this process to Redis that failed.", labels=("kind",)
+        )
+        for kind, value in stats.store_errors.items():
+            errors.add_metric((kind,), self._rising(value, "redis_errors", kind))
+        yield errors
+
+    def _rising(self, value: float, *name: str) -> float:
+        """Return a total, or the highest that was shown where it has begun anew."""
+        self._highest[name] = max(value, self._highest.get(name, 0.0))
+        return self._highest[name]
+
+
+def _process_gauges(state: ServiceState) -> Iterator[Metric]:
+    yield _gauge("ready", "1 when a worker is ready and nothing drains.", state.is_ready)
+    yield _gauge("draining", "1 once the server was told to stop.", state.is_draining)
+    yield _gauge(
+        "inflight_requests", "Accepted requests without an answer.", state.inflight_requests
+    )
+    models = GaugeMetricFamily(
+        "gram_model_info", "Models loaded.", labels=("model", "task", "fingerprint")
+    )
+    for model in state.models:
+        models.add_metric((model.name, model.task, model.fingerprint), 1)
+    yield models
+
+
+def _class_gauges(classes: Sequence[ClassStats]) -> Iterator[Metric]:
+    for name, text, values in (
+        ("jobs", "Jobs no worker has claimed.", [each.num_jobs for each in classes]),
+        ("trajectories", "Their widths, summed.", [each.num_trajectories for each in classes]),
+        (
+            "oldest_age_seconds",
+            "Age of the oldest of them.",
+            [each.oldest_age_s for each in classes],
+        ),
+    ):
+        family = GaugeMetricFamily(f"gram_queue_{name}", text, labels=("class",))
+        for priority_class, value in zip(PRIORITY_CLASSES, values, strict=True):
+            family.add_metric((priority_class,), value)
+        yield family
+
+
+def _queue_gauges(stats: QueueStats) -> Iterator[Metric]:
+    yield _gauge("running_jobs", "Jobs a worker holds.", stats.num_running)
+    yield _gauge(
+        "reserved_trajectories",
+        "Widths of all unfinished jobs, which the bound limits.",
+        stats.reserved_trajectories,
+    )
+    backlog = GaugeMetricFamily(
+        "gram_backlog_seconds",
+        "Time that the unfinished jobs of a model will take; 0 while none has to wait.",
+        labels=("model",),
+    )
+    for model, expected_s in stats.backlog_s.items():
+        backlog.add_metric((model,), expected_s)
+    yield backlog
+    yield _gauge("finished_jobs", "Ended jobs that are remembered.", stats.finished_jobs)
+    yield _gauge("finished_bytes", "What they take, about.", stats.finished_bytes)
+
+
+def _job_counts(counts: Mapping[JobCount, int]) -> Iterator[Metric]:
+    accepted = CounterMetricFamily(
+        "gram_jobs_accepted", "Jobs that the queue ever took.", labels=("model", "class")
+    )
+    ended = CounterMetricFamily(
+        "gram_jobs_ended",
+        "Those of them that ended, by how: each exactly once.",
+        labels=("model", "class", "outcome"),
+    )
+    for (what, model, priority), value in sorted(counts.items()):
+        labels = (model, PRIORITY_CLASSES[priority])
+        if what == ACCEPTED:
+            accepted.add_metric(labels, value)
+        else:
+            ended.add_metric((*labels, what), value)
+    yield accepted
+    yield ended
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"gram_{name}", text, value=value)
