@@ -64,7 +64,7 @@ def test_a_job_whose_worker_is_killed_stays_in_its_trace(
         for each in running:
             each.process.terminate()
         for each in running:
-            each.process.wait(30.0)
+            each.process.wait(120.0)
     [request] = [span for span in spans if span.name.startswith("POST")]
     [enqueue] = [span for span in spans if span.name == "enqueue"]
     [solve] = [span for span in spans if span.name == "solve"]

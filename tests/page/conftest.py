@@ -20,7 +20,7 @@ from gram_core.config import preset
 from gram_core.model import Gram
 from gram_core.puzzles import BLANK, FIRST_VALUE
 
-START_S = 90.0
+START_S = 240.0
 WAIT_MS = 60_000
 MODELS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8")
 

@@ -17,7 +17,7 @@ import pytest
 
 COMMAND = (sys.executable, "-m", "gram_server")
 SERVE = (*COMMAND, "serve", "--port", "0", "--num-threads", "1")
-LIMIT_S = 90.0
+LIMIT_S = 240.0
 NO_REDIS = "redis://127.0.0.1:1"
 """A worker's settings are looked at before anybody is asked for jobs."""
 

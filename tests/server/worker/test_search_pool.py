@@ -16,7 +16,7 @@ from gram_server.search_process import Data
 from gram_server.worker import search_pool, searcher
 from gram_server.worker.search_pool import SearchDropped, SearchPool
 
-LIMIT_S = 100.0
+LIMIT_S = 240.0
 
 
 def _request(grid: str, **fields: object) -> Data:
