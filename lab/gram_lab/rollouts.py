@@ -1,7 +1,8 @@
-"""Trajectories of a checkpoint, with all that was seen on the way.
+"""Trajectories of a checkpoint, recorded: the one loop that training, evaluation and benches run.
 
 Where nothing stops early, what verification, votes or values would have chosen can be worked out
-afterwards; where only the first valid answer counts, stopping there is cheaper.
+afterwards; where only the first valid answer counts, stopping there is cheaper. Offline only: the
+server's engine is another thing, with jobs, fairness and deadlines.
 """
 
 from collections import deque
@@ -12,14 +13,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.confirmation import confirmed
 from gram_core.model import Gram, answer
 from gram_core.puzzles import BLANK, Encoded, Symmetry, Task, Tokens
 from gram_core.solve import unit_tables
-from gram_core.state import LatentState
+from gram_core.state import LatentState, StepOutput
 from gram_core.views import through, view
 from gram_kernels.philox import NoiseKey
 from gram_kernels.verify import verify
@@ -38,9 +38,9 @@ class Running:
 
 
 EAGER = Running()
-Stops = Literal["never", "valid", "solved"]
-"""A trajectory stops at its depth only, at its first valid answer, or also where an earlier one of
-its instance has solved it."""
+Stops = Literal["never", "valid", "solved", "first"]
+"""When a trajectory stops before its depth: ``never``; at its first ``valid`` answer; also where an
+earlier one has ``solved`` its instance; where the ``first`` of any has."""
 
 
 class Answers(NamedTuple):
@@ -56,26 +56,21 @@ class Answers(NamedTuple):
     """(cases, width)."""
 
     @classmethod
-    def empty(cls, *shape: int) -> "Answers":
-        """Return answers of (cases, width, length) that are still to come."""
-        some = shape[:2]
-        return cls(
-            np.zeros(some, np.int64),
-            np.zeros(shape, np.uint8),
-            np.zeros(some, np.float32),
-            np.zeros(some, np.float32),
-        )
+    def empty(cls, num_cases: int, width: int, length: int) -> "Answers":
+        """Return answers that are still to come."""
+        shape = (num_cases, width)
+        halt, value = np.zeros((2, *shape), np.float32)
+        return cls(np.zeros(shape, np.int64), np.zeros((*shape, length), np.uint8), halt, value)
 
-    def part(self, start: int, stop: int) -> "Answers":
-        """Return the same for trajectories start to stop - 1 of each case."""
-        some = slice(start, stop)
+    def part(self, some: slice) -> "Answers":
+        """Return the same for some trajectories of each case."""
         return Answers(
             self.at[:, some], self.tokens[:, some], self.halt[:, some], self.value[:, some]
         )
 
 
 class Rollouts(NamedTuple):
-    """What ``width`` trajectories of each case came to."""
+    """What the trajectories of each case came to."""
 
     depth: int
     is_valid: NDArray[np.bool_]
@@ -90,31 +85,24 @@ class Rollouts(NamedTuple):
     @classmethod
     def empty(cls, num_cases: int, width: int, depth: int, length: int) -> "Rollouts":
         """Return rollouts that are still to be made."""
-        shape = (num_cases, width)
-        return cls(
-            depth,
-            np.zeros((*shape, depth), bool),
-            Answers.empty(*shape, length),
-            Answers.empty(*shape, length),
-            np.zeros(shape, np.int64),
-        )
+        first, final = (Answers.empty(num_cases, width, length) for _ in range(2))
+        is_valid = np.zeros((num_cases, width, depth), bool)
+        return cls(depth, is_valid, first, final, np.zeros((num_cases, width), np.int64))
 
     def part(self, start: int, stop: int) -> "Rollouts":
         """Return the same for trajectories start to stop - 1 of each case."""
+        some = slice(start, stop)
         return Rollouts(
             self.depth,
-            self.is_valid[:, start:stop],
-            self.first.part(start, stop),
-            self.final.part(start, stop),
-            self.num_steps[:, start:stop],
+            self.is_valid[:, some],
+            self.first.part(some),
+            self.final.part(some),
+            self.num_steps[:, some],
         )
 
 
 class Recorder:
-    """Runs one model over instances; its step is compiled at most once.
-
-    Offline only: the server's engine is another thing, with jobs, fairness and deadlines.
-    """
+    """Runs one model over instances; its step is compiled at most once."""
 
     def __init__(self, model: Gram, task: Task, running: Running = EAGER) -> None:
         step = model.supervision_step
@@ -129,29 +117,32 @@ class Recorder:
         self,
         encoded: Sequence[Encoded],
         *,
-        width: int,
+        width: int | Sequence[int],
         depth: int,
-        seed: int,
+        seed: int | Sequence[int],
         augment: bool = True,
         stops: Stops = "never",
         progress: Callable[[float], None] = lambda share: None,
     ) -> Rollouts:
-        """Run ``width`` trajectories of every instance for at most ``depth`` steps.
+        """Run trajectories of every instance for at most ``depth`` steps.
 
         Args:
             encoded: the instances.
-            width: trajectories of each.
+            width: trajectories of each instance, or of all of them.
             depth: supervision steps of each trajectory.
-            seed: of noise and views; the instance's index is added to it.
+            seed: of the noise and views of each instance, or of the first, and counting on.
             augment: let every trajectory but the first look through its own symmetry.
             stops: when a trajectory stops before that depth.
-            progress: told the share done.
+            progress: is given the share done.
         """
-        rows = _Rows(self, encoded, width=width, depth=depth, seed=seed, augment=augment)
+        count = len(encoded)
+        widths = [width] * count if isinstance(width, int) else list(width)
+        seeds = list(range(seed, seed + count)) if isinstance(seed, int) else list(seed)
+        rows = _Rows(self, encoded, widths, seeds, depth=depth, augment=augment, stops=stops)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.running.is_bf16):
-            while rows.refill(stops):
-                rows.step(stops)
-                progress(1.0 - rows.num_waiting / (width * len(encoded)))
+            while rows.refill():
+                rows.step()
+                progress(1.0 - rows.num_waiting / sum(widths))
         return rows.found
 
 
@@ -165,16 +156,17 @@ class _Rows:
         self,
         recorder: Recorder,
         encoded: Sequence[Encoded],
+        widths: Sequence[int],
+        seeds: Sequence[int],
         *,
-        width: int,
         depth: int,
-        seed: int,
         augment: bool,
+        stops: Stops,
     ) -> None:
-        self._recorder, self._encoded, self._depth = recorder, encoded, depth
-        self._seed, self._augment = seed, augment
+        self._recorder, self._encoded, self._seeds = recorder, encoded, seeds
+        self._depth, self._augment, self._stops = depth, augment, stops
         task, config, device = recorder.task, recorder.model.config, recorder.device
-        num_rows = min(recorder.running.num_rows, width * len(encoded))
+        num_rows = min(recorder.running.num_rows, sum(widths))
         # Only what ``check`` needs where the units are not all rules.
         self._instances = [
             recorder.family.instance_of(task, each)
@@ -195,25 +187,27 @@ class _Rows:
         # The first trajectories of all instances run before any second one, so that fewer are
         # started than needed where one solution is enough.
         self._waiting = deque(
-            (case, trajectory) for trajectory in range(width) for case in range(len(encoded))
+            (case, trajectory)
+            for trajectory in range(max(widths))
+            for case, width in enumerate(widths)
+            if trajectory < width
         )
         self._solved: dict[int, int] = {}
-        self.found = Rollouts.empty(len(encoded), width, depth, task.length)
+        self.found = Rollouts.empty(len(encoded), max(widths), depth, task.length)
 
     @property
     def num_waiting(self) -> int:
-        """Trajectories that have not begun."""
         return len(self._waiting)
 
-    def refill(self, stops: Stops) -> bool:
+    def refill(self) -> bool:
         """Let free rows take the next trajectories; say whether any row is live."""
         chosen: list[int] = []
         for row, item in enumerate(self._work):
-            if item is not None and stops == "solved" and self._is_needless(item):
+            if item is not None and self._is_needless(item):
                 item = self._work[row] = None
             while item is None and self._waiting:
                 candidate = self._waiting.popleft()
-                if stops != "solved" or not self._is_needless(candidate):
+                if not self._is_needless(candidate):
                     item = self._work[row] = candidate
                     chosen.append(row)
         if chosen:
@@ -221,41 +215,38 @@ class _Rows:
         return any(item is not None for item in self._work)
 
     def _is_needless(self, item: tuple[int, int]) -> bool:
-        """Say whether an earlier trajectory has solved the instance.
-
-        Earlier ones go on, so that shares by width are exact.
-        """
-        return self._solved.get(item[0], item[1]) < item[1]
+        case, trajectory = item
+        if self._stops == "first":
+            return case in self._solved
+        # Those earlier than the one that solved it go on, so that shares by width are exact.
+        return self._stops == "solved" and self._solved.get(case, trajectory) < trajectory
 
     def _start(self, chosen: list[int]) -> None:
-        recorder = self._recorder
+        recorder, key = self._recorder, self._key
         items = [item for row in chosen if (item := self._work[row]) is not None]
+        seen: list[Encoded] = []
         for row, (case, trajectory) in zip(chosen, items, strict=True):
             self._views[row] = (
-                view(recorder.family, recorder.task, self._seed + case, trajectory)
+                view(recorder.family, recorder.task, self._seeds[case], trajectory)
                 if self._augment
                 else None
             )
-        seen = [
-            through(self._encoded[case], self._views[row])
-            for row, (case, _) in zip(chosen, items, strict=True)
-        ]
+            seen.append(through(self._encoded[case], self._views[row]))
         rows = torch.tensor(chosen, device=recorder.device)
         givens = torch.as_tensor(np.stack([each.tokens for each in seen]), device=recorder.device)
         self._givens[rows] = givens.long()
         if self._adjacency is not None:
             graphs = [each.adjacency for each in seen if each.adjacency is not None]
             self._adjacency[rows] = torch.as_tensor(np.stack(graphs), device=recorder.device)
-        numbers = torch.tensor(items, device=recorder.device)
-        self._key.seed[rows] = numbers[:, 0] + self._seed
-        self._key.trajectory[rows] = numbers[:, 1]
-        self._key.step[rows] = 0
-        fresh = recorder.model.initial_state(self._key.seed[rows], self._key.trajectory[rows])
+        key.seed[rows] = torch.tensor([self._seeds[case] for case, _ in items]).to(rows)
+        key.trajectory[rows] = torch.tensor([trajectory for _, trajectory in items]).to(rows)
+        key.step[rows] = 0
+        fresh = recorder.model.initial_state(key.seed[rows], key.trajectory[rows])
         self._state.high[rows], self._state.low[rows] = fresh.high, fresh.low
         self._embedding[rows] = recorder.model.encode(givens.long())
 
-    def step(self, stops: Stops) -> None:
-        """Advance all rows, and take down the answers that are wanted."""
+    def step(self) -> None:
+        """Advance all rows, and record the answers that are wanted."""
         recorder, task = self._recorder, self._recorder.task
         output = recorder.advance(
             self._state, self._embedding, self._key, self._adjacency, self._givens == BLANK
@@ -264,16 +255,15 @@ class _Rows:
         self._state.low.copy_(output.state.low)
         self._key.step.add_(1)
         tokens = answer(output.logits, self._givens, allows_blank=task.allows_blank)
-        verdict = verify(tokens, self._givens, recorder.tables, adjacency=self._adjacency)
-        is_valid = verdict.is_valid
+        is_valid = verify(tokens, self._givens, recorder.tables, adjacency=self._adjacency).is_valid
         if task.has_other_rules:
             is_valid = confirmed(is_valid, tokens, self._check)
-        now = _Answers(tokens, output.halt, output.value)
-        self._take_down(now, is_valid.tolist(), self._key.step.tolist(), stops)
+        wanted = self._record(is_valid.tolist(), self._key.step.tolist())
+        if wanted:
+            self._keep(wanted, tokens, output)
 
-    def _take_down(
-        self, now: "_Answers", is_valid: list[bool], steps: list[int], stops: Stops
-    ) -> None:
+    def _record(self, is_valid: list[bool], steps: list[int]) -> list[tuple[int, Answers]]:
+        """Record what every row came to; return the rows whose answers are wanted, and where."""
         found = self.found
         wanted: list[tuple[int, Answers]] = []
         for row, item in enumerate(self._work):
@@ -282,42 +272,36 @@ class _Rows:
             found.num_steps[item] = steps[row]
             found.is_valid[(*item, steps[row] - 1)] = is_valid[row]
             if is_valid[row] and not found.first.at[item]:
+                found.first.at[item] = steps[row]
                 wanted.append((row, found.first))
                 self._solved[item[0]] = min(item[1], self._solved.get(item[0], item[1]))
-            if steps[row] == self._depth or (is_valid[row] and stops != "never"):
+            if steps[row] == self._depth or (is_valid[row] and self._stops != "never"):
+                found.final.at[item] = steps[row]
                 wanted.append((row, found.final))
-        self._keep(now, wanted, steps)
-        for row, moment in wanted:
-            if moment is found.final:
-                self._work[row] = None
+        return wanted
 
     def _keep(
-        self, now: "_Answers", wanted: Sequence[tuple[int, Answers]], steps: list[int]
+        self, wanted: Sequence[tuple[int, Answers]], tokens: torch.Tensor, output: StepOutput
     ) -> None:
         """Copy the answers of some rows, as posted, to where they are wanted."""
-        if not wanted:
-            return
         rows = [row for row, _ in wanted]
-        tokens = now.tokens[rows].cpu().numpy().astype(np.uint8)
-        halts, values = (each[rows].float().tolist() for each in (now.halt, now.value))
-        for (row, moment), seen, halt, value in zip(wanted, tokens, halts, values, strict=True):
-            item, symmetry = self._work[row], self._views[row]
+        answers = tokens[rows].cpu().numpy().astype(np.uint8)
+        halts, values = (each[rows].float().tolist() for each in (output.halt, output.value))
+        for (row, moment), seen, halt, value in zip(wanted, answers, halts, values, strict=True):
+            item = self._work[row]
             assert item is not None
-            moment.at[item] = steps[row]
-            moment.tokens[item] = seen if symmetry is None else symmetry.invert(seen)
+            moment.tokens[item] = self._as_posted(row, seen)
             moment.halt[item], moment.value[item] = halt, value
+        for row, moment in wanted:
+            if moment is self.found.final:
+                self._work[row] = None
+
+    def _as_posted(self, row: int, tokens: Tokens) -> Tokens:
+        symmetry = self._views[row]
+        return tokens if symmetry is None else symmetry.invert(tokens)
 
     def _check(self, row: int, tokens: Tokens) -> bool:
-        item, symmetry = self._work[row], self._views[row]
+        item = self._work[row]
         if item is None:
             return False
-        posted = tokens if symmetry is None else symmetry.invert(tokens)
-        return self._recorder.family.check(self._instances[item[0]], posted)
-
-
-class _Answers(NamedTuple):
-    """What all rows answer after one step, on the device."""
-
-    tokens: Tensor
-    halt: Tensor
-    value: Tensor
+        return self._recorder.family.check(self._instances[item[0]], self._as_posted(row, tokens))

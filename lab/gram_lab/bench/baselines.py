@@ -6,28 +6,37 @@ python -m gram_lab.bench.baselines {naive,litserve} --port N --num-threads N --m
 import argparse
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import litserve
 import uvicorn
 from fastapi import FastAPI, Request
 
-from gram_lab.bench.plain_solver import PlainSolver
+if TYPE_CHECKING:
+    from gram_lab.bench.plain_solver import PlainSolver
 
+Json = dict[str, Any]
 MAX_BATCH = 8
 BATCH_TIMEOUT_S = 0.01
 
 
+def load(models: Sequence[str], *, num_threads: int) -> "PlainSolver":
+    """Return a solver, in the one process that needs torch."""
+    from gram_lab.bench.plain_solver import PlainSolver
+
+    return PlainSolver(models, num_threads=num_threads)
+
+
 def naive(models: Sequence[str], *, port: int, num_threads: int) -> None:
     """Serve what one writes first: a route that runs the model, one request after the other."""
-    solver, app, turn = PlainSolver(models, num_threads=num_threads), FastAPI(), asyncio.Lock()
+    solver, app, turn = load(models, num_threads=num_threads), FastAPI(), asyncio.Lock()
 
     @app.get("/health")
     async def health() -> dict[str, str]:
         return {"status": "ready"}
 
     @app.post("/solve")
-    async def solve(request: Request) -> dict[str, Any]:
+    async def solve(request: Request) -> Json:
         body = await request.json()
         # More than one at a time only makes them wait for each other's processors.
         async with turn:
@@ -45,34 +54,27 @@ class PuzzleApi(litserve.LitAPI):  # type: ignore[misc]  # it ships no types
 
     def setup(self, device: str) -> None:
         """Load the models, in LitServe's worker process."""
-        self._solver = PlainSolver(self._names, num_threads=self._num_threads)
+        self._solver = load(self._names, num_threads=self._num_threads)
 
-    def decode_request(self, request: dict[str, Any]) -> dict[str, Any]:
+    def decode_request(self, request: Json) -> Json:
         """Return the request as it is."""
         return request
 
-    def batch(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def batch(self, inputs: list[Json]) -> list[Json]:
         """Return the requests of a batch."""
         return inputs
 
-    def predict(self, x: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def predict(self, x: list[Json]) -> list[Json]:
         """Solve them together."""
         return self._solver.solve(x)
 
-    def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def unbatch(self, output: list[Json]) -> list[Json]:
         """Return the answers one by one."""
         return output
 
-    def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
+    def encode_response(self, output: Json) -> Json:
         """Return the answer as it is."""
         return output
-
-
-def batching(models: Sequence[str], *, port: int, num_threads: int) -> None:
-    """Serve up to so many requests together, as LitServe's batches."""
-    api = PuzzleApi(models, num_threads=num_threads)
-    server = litserve.LitServer(api, accelerator="cpu", timeout=False)
-    server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
 
 
 def main() -> None:
@@ -83,8 +85,12 @@ def main() -> None:
     parser.add_argument("--num-threads", type=int, required=True)
     parser.add_argument("--model", dest="models", action="append", required=True)
     options = parser.parse_args()
-    serve = naive if options.server == "naive" else batching
-    serve(options.models, port=options.port, num_threads=options.num_threads)
+    if options.server == "naive":
+        naive(options.models, port=options.port, num_threads=options.num_threads)
+        return
+    api = PuzzleApi(options.models, num_threads=options.num_threads)
+    server = litserve.LitServer(api, accelerator="cpu", timeout=False)
+    server.run(host="127.0.0.1", port=options.port, generate_client_file=False, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import aiohttp
 
@@ -63,6 +63,7 @@ class Load(NamedTuple):
 class _Answer(NamedTuple):
     status: int
     first_s: float | None
+    """On the client's clock."""
     end: End
     retry_after_s: float | None = None
 
@@ -122,19 +123,15 @@ async def _answer(session: aiohttp.ClientSession, target: Target, question: Ques
         json=question.body if is_query else {**question.body, **options},
         headers={"Accept": EVENT_STREAM, **dict(target.headers)},
     ) as response:
-        if response.status in REFUSED:
-            wait_s = response.headers.get("Retry-After")
-            await response.read()
-            return _Answer(
-                response.status, None, "refused", None if wait_s is None else float(wait_s)
-            )
-        if response.status != 200:
-            await response.read()
-            return _Answer(response.status, None, "failed")
-        if response.content_type == EVENT_STREAM:
+        if response.status == 200 and response.content_type == EVENT_STREAM:
             return await _follow(response)
-        solutions = json.loads(await response.read())["solutions"]
-        return _found(time.perf_counter() if solutions else None)
+        body = await response.read()
+        if response.status == 200:
+            return _found(time.perf_counter() if json.loads(body)["solutions"] else None)
+        if response.status not in REFUSED:
+            return _Answer(response.status, None, "failed")
+        wait_s = response.headers.get("Retry-After")
+        return _Answer(response.status, None, "refused", None if wait_s is None else float(wait_s))
 
 
 async def _follow(response: aiohttp.ClientResponse) -> _Answer:
@@ -161,12 +158,8 @@ async def scrape(url: str, headers: Sequence[tuple[str, str]] = ()) -> dict[str,
                 text = await response.text() if response.status == 200 else ""
         except aiohttp.ClientError:
             return {}
-    samples: dict[str, Any] = {}
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            name, value = line.rsplit(" ", 1)
-            samples[name] = float(value)
-    return samples
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
 def _cpu_s() -> float:

@@ -8,9 +8,10 @@ import hashlib
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,12 +20,13 @@ from prometheus_client import CollectorRegistry
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
+from gram_core.puzzles import Encoded
 from gram_core.views import view
+from gram_lab.rollouts import Recorder
 from gram_server.engine import Engine, EngineJob, Trajectory
 from gram_server.engine.fused_runner import FusedRunner
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.slots import Arrangement, Placement
-from gram_server.engine.torch_runner import TorchRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.worker.loading import make_runner, resolve_device, use_device
@@ -37,7 +39,7 @@ MIN_AGREEMENT = 0.98
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnginePlan:
+class EngineOptions:
     """What to time."""
 
     model: str = "sudoku-9x9"
@@ -45,6 +47,7 @@ class EnginePlan:
     num_steps: int = 16
     device: str = "auto"
     num_threads: int | None = None
+    output: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse counts that cannot be run."""
@@ -52,23 +55,23 @@ class EnginePlan:
             raise ConfigError("batches", self.batches, "must be at least 1, as num_steps must")
 
 
-def measure_engine(plan: EnginePlan) -> Json:
+def measure_engine(options: EngineOptions) -> Json:
     """Time every batch; return every raw number."""
-    if plan.num_threads is not None:
-        torch.set_num_threads(plan.num_threads)
-    device = resolve_device(plan.device)
+    if options.num_threads is not None:
+        torch.set_num_threads(options.num_threads)
+    device = resolve_device(options.device)
     use_device(device)
-    loaded = load_model(find_model(plan.model), device)
+    loaded = load_model(find_model(options.model), device)
     return {
         "environment": {
             "model": loaded.info.id,
             "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
             "num_threads": torch.get_num_threads(),
             "torch": torch.__version__,
-            "num_steps": plan.num_steps,
+            "num_steps": options.num_steps,
         },
         "ceilings": _ceilings(device),
-        "results": [_measured(loaded, batch, plan.num_steps) for batch in plan.batches],
+        "results": [_measured(loaded, batch, options.num_steps) for batch in options.batches],
     }
 
 
@@ -76,16 +79,13 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
     runner = make_runner(loaded, num_slots=batch, fixed_shape=True)
     runner.warm_up()
     job = _job(loaded, width=batch, depth=num_steps)
-    placements = [
-        Placement(row, Trajectory(job=job, index=row, view=job.view(row))) for row in range(batch)
-    ]
-    agreement = _agreement(loaded, placements, _first_step(runner, placements))
+    agreement = _agreement(loaded, job, _timed(runner, job, 1)[1])
     if agreement < MIN_AGREEMENT:
         return {"batch": batch, "agreement": agreement, "refused": "answers differ"}
-    durations, report = _timed(runner, placements, num_steps)
+    durations, report = _timed(runner, job, num_steps)
     median_s = statistics.median(durations)
-    answers = b"".join(sorted(answer.tobytes() for answer in report.answers))
     is_cuda = loaded.model.z0_high.is_cuda
+    answers = b"".join(sorted(row.tobytes() for row in report.answers))
     return {
         "batch": batch,
         "runner": type(runner).__name__,
@@ -97,21 +97,23 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
         "all_steps_ms": sum(durations) * 1e3,
         "job_ms": _job_s(runner, job) * 1e3,
         "trajectory_steps_per_s": batch / median_s,
-        "replay_against_eager": _eager_s(loaded, placements, num_steps) / median_s
+        "replay_against_eager": _eager_s(loaded, job, num_steps) / median_s
         if is_cuda and isinstance(runner, FusedRunner)
         else None,
     }
 
 
-def _timed(
-    runner: Runner, placements: Sequence[Placement], num_steps: int
-) -> tuple[list[float], StepReport]:
-    """Return the seconds of each step of trajectories from their first, and the last report."""
-    runner.arrange(Arrangement(moves=[], starts=list(placements)))
+def _timed(runner: Runner, job: EngineJob, num_steps: int) -> tuple[list[float], StepReport]:
+    """Return the seconds of each step of a job's trajectories, and the last report."""
+    starts = [
+        Placement(row, Trajectory(job=job, index=row, view=job.view(row)))
+        for row in range(job.width)
+    ]
+    runner.arrange(Arrangement(moves=[], starts=starts))
     durations = []
     for _ in range(num_steps):
         started_s = time.perf_counter()
-        runner.step(len(placements))
+        runner.step(job.width)
         report = runner.read()
         durations.append(time.perf_counter() - started_s)
     return durations, report
@@ -130,11 +132,11 @@ def _job_s(runner: Runner, job: EngineJob) -> float:
     return statistics.median(durations[1:])
 
 
-def _eager_s(loaded: LoadedModel, placements: Sequence[Placement], num_steps: int) -> float:
+def _eager_s(loaded: LoadedModel, job: EngineJob, num_steps: int) -> float:
     """Return the median seconds of a step whose kernels are launched one by one."""
-    eager = FusedRunner(loaded, num_slots=len(placements), captures=False)
+    eager = FusedRunner(loaded, num_slots=job.width, captures=False)
     eager.warm_up()
-    return statistics.median(_timed(eager, placements, num_steps)[0])
+    return statistics.median(_timed(eager, job, num_steps)[0])
 
 
 def _num_kernels(runner: Runner, batch: int) -> int:
@@ -148,16 +150,16 @@ def _num_kernels(runner: Runner, batch: int) -> int:
     return sum(not name.startswith(("Memcpy", "Memset")) for name in names)
 
 
-def _first_step(runner: Runner, placements: Sequence[Placement]) -> StepReport:
-    runner.arrange(Arrangement(moves=[], starts=list(placements)))
-    runner.step(len(placements))
-    return runner.read()
-
-
-def _agreement(loaded: LoadedModel, placements: Sequence[Placement], report: StepReport) -> float:
-    """Return the share of cells that the plain model answers alike."""
-    plain = TorchRunner(loaded, num_slots=len(placements))
-    return float(np.mean(_first_step(plain, placements).answers == report.answers))
+def _agreement(loaded: LoadedModel, job: EngineJob, report: StepReport) -> float:
+    """Return the share of cells that the plain model answers alike after one step."""
+    encoded = Encoded(tokens=job.tokens, adjacency=job.adjacency)
+    recorder = Recorder(loaded.model, loaded.task)
+    plain = recorder.run([encoded], width=job.width, depth=1, seed=job.seed).final.tokens[0]
+    ours = [
+        answer if (symmetry := job.view(row)) is None else symmetry.invert(answer)
+        for row, answer in enumerate(report.answers)
+    ]
+    return float(np.mean(plain == np.stack(ours)))
 
 
 def _job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:

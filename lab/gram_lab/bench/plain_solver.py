@@ -1,63 +1,83 @@
-"""The same weights without an engine: requests side by side in one batch, to its common end.
-
-As generous as a batch can be: it ends as soon as every request in it has its first solution. Used
-by the naive loop, one request a time, and by LitServe's dynamic batches.
-"""
+"""The same weights without an engine: requests side by side in one batch, to its common end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
-from gram_core.model import answer
-from gram_core.puzzles import Symmetry, Tokens
-from gram_core.solve import rollout, unit_tables
-from gram_core.views import through, view
-from gram_kernels.verify import verify
 from gram_lab.bench.questions import Question
+from gram_lab.rollouts import Recorder, Running
 
 Json = dict[str, Any]
 OPTIONS = ("width", "seed", "max_solutions")
+MAX_ROWS = 2**16
 
 
-@dataclass(slots=True)
-class _Row:
-    """One trajectory of one request."""
-
-    request: int
-    trajectory: int
-    symmetry: Symmetry | None
+class _Task(NamedTuple):
+    loaded: LoadedModel
+    recorder: Recorder
 
 
 class PlainSolver:
-    """Models and a loop."""
+    """Models and a loop, as generous as a batch can be: it ends as soon as every request in it has
+    its first solution.
+    """
 
     def __init__(self, models: Sequence[str], *, num_threads: int) -> None:
         torch.set_num_threads(num_threads)
-        loaded = [load_model(find_model(name)) for name in models]
-        self._models = {model.task.name: model for model in loaded}
-        for model in loaded:
-            family = puzzles.family(model.task.family)
-            instance = family.generate(model.task, np.random.default_rng(1), num_solutions=None)
-            self.solve([{**family.dump(instance), "width": 8, "seed": 1}])
+        self._tasks: dict[str, _Task] = {}
+        for name in models:
+            loaded = load_model(find_model(name))
+            task, family = loaded.task, puzzles.family(loaded.task.family)
+            recorder = Recorder(loaded.model, task, Running(num_rows=MAX_ROWS))
+            self._tasks[task.name] = _Task(loaded, recorder)
+            known = family.generate(task, np.random.default_rng(1), num_solutions=None)
+            self.solve([{**family.dump(known), "width": 8, "seed": 1}])
 
     def solve(self, requests: Sequence[Mapping[str, Any]]) -> list[Json]:
         """Return an answer for each request."""
-        read = [_Request.read(request) for request in requests]
-        answers: list[Json] = [{"solutions": []} for _ in read]
-        for name in {request.task for request in read}:
-            numbers = [number for number, request in enumerate(read) if request.task == name]
-            found = _solve_batch(self._models[name], [read[number] for number in numbers])
-            for number, solution in zip(numbers, found, strict=True):
+        bodies = [
+            {name: value for name, value in request.items() if name not in OPTIONS}
+            for request in requests
+        ]
+        instances = [puzzles.family(body["puzzle"]).parse(body) for body in bodies]
+        tasks = [
+            puzzles.family(body["puzzle"]).task_of(instance).name
+            for body, instance in zip(bodies, instances, strict=True)
+        ]
+        answers: list[Json] = [{"solutions": []} for _ in requests]
+        for name in set(tasks):
+            chosen = [number for number, each in enumerate(tasks) if each == name]
+            found = self._solve_batch(
+                self._tasks[name],
+                [instances[number] for number in chosen],
+                widths=[int(requests[number]["width"]) for number in chosen],
+                seeds=[int(requests[number]["seed"]) for number in chosen],
+            )
+            for number, solution in zip(chosen, found, strict=True):
                 if solution is not None:
                     answers[number]["solutions"].append({"answer": solution})
         return answers
+
+    @staticmethod
+    def _solve_batch(
+        task: _Task, instances: Sequence[Any], *, widths: Sequence[int], seeds: Sequence[int]
+    ) -> list[object | None]:
+        """Return the first solution of each instance, decoded."""
+        family = puzzles.family(task.loaded.task.family)
+        encoded = [family.encode(instance) for instance in instances]
+        depth = task.loaded.info.depth
+        found = task.recorder.run(encoded, width=widths, depth=depth, seed=seeds, stops="first")
+        solutions: list[object | None] = []
+        for instance, at, tokens in zip(instances, found.first.at, found.first.tokens, strict=True):
+            right = (row for row in tokens[at > 0] if family.check(instance, row))
+            solution = next(right, None)
+            solutions.append(None if solution is None else family.decode(instance, solution))
+        return solutions
 
 
 def solvable(
@@ -65,76 +85,9 @@ def solvable(
 ) -> list[Question]:
     """Return questions that the plain loop solves, so that only time decides, in their order."""
     solver = PlainSolver(models, num_threads=num_threads)
+    asked = [{**each.body, "width": each.width, "seed": each.seed} for each in questions]
     return [
         question
-        for question in questions
-        if solver.solve([{**question.body, "width": question.width, "seed": question.seed}])[0][
-            "solutions"
-        ]
+        for question, request in zip(questions, asked, strict=True)
+        if solver.solve([request])[0]["solutions"]
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    family: puzzles.AnyFamily
-    task: str
-    instance: Any
-    width: int
-    seed: int
-
-    @classmethod
-    def read(cls, request: Mapping[str, Any]) -> "_Request":
-        body = {name: value for name, value in request.items() if name not in OPTIONS}
-        family = puzzles.family(body["puzzle"])
-        instance = family.parse(body)
-        task = family.task_of(instance).name
-        return cls(family, task, instance, int(request["width"]), int(request["seed"]))
-
-
-@torch.inference_mode()
-def _solve_batch(loaded: LoadedModel, requests: Sequence[_Request]) -> list[object | None]:
-    """Run every trajectory of the requests until each request has a solution, or to the depth."""
-    rows = [
-        _Row(number, index, view(request.family, loaded.task, request.seed, index))
-        for number, request in enumerate(requests)
-        for index in range(request.width)
-    ]
-    encoded = [request.family.encode(request.instance) for request in requests]
-    seen = [through(encoded[row.request], row.symmetry) for row in rows]
-    givens = torch.as_tensor(np.stack([each.tokens for each in seen])).long()
-    graphs = [each.adjacency for each in seen if each.adjacency is not None]
-    adjacency = torch.as_tensor(np.stack(graphs)) if graphs else None
-    found: list[object | None] = [None] * len(requests)
-    tables = unit_tables(loaded.task)
-    steps = rollout(
-        loaded.model,
-        givens,
-        torch.tensor([requests[row.request].seed for row in rows]),
-        torch.tensor([row.trajectory for row in rows]),
-        depth=loaded.info.depth,
-        adjacency=adjacency,
-    )
-    for output in steps:
-        current = answer(output.logits, givens, allows_blank=loaded.task.allows_blank)
-        verification = verify(current, givens, tables, adjacency=adjacency)
-        _take(found, requests, rows, current, verification.is_valid)
-        if all(solution is not None for solution in found):
-            break
-    return found
-
-
-def _take(
-    found: list[object | None],
-    requests: Sequence[_Request],
-    rows: Sequence[_Row],
-    answers: Tensor,
-    is_valid: Tensor,
-) -> None:
-    for place in is_valid.nonzero().flatten().tolist():
-        row = rows[place]
-        if found[row.request] is None:
-            request = requests[row.request]
-            tokens: Tokens = answers[place].numpy().astype(np.uint8)
-            tokens = tokens if row.symmetry is None else row.symmetry.invert(tokens)
-            if request.family.check(request.instance, tokens):
-                found[row.request] = request.family.decode(request.instance, tokens)

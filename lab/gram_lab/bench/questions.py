@@ -4,6 +4,7 @@ A file has one JSON object a line: ``task``, ``body``, ``width``, ``seed``, and 
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from gram_core import puzzles
+from gram_lab.data.instances import read_cases
 from gram_server.errors import ConfigError
 
 SEED_BITS = 53
@@ -51,17 +54,14 @@ def _read_share(part: str) -> Share:
     low, _, high = (widths or "16").partition("-")
     try:
         first, last = int(low), int(high or low)
-        share = Share(task=task, widths=_powers(first, last), weight=float(weight or 1))
+        powers = tuple(2**power for power in range(31) if first <= 2**power <= last)
+        chosen = (first,) if first == last else powers
+        share = Share(task=task, widths=chosen, weight=float(weight or 1))
     except ValueError as error:
         raise ConfigError("mix", part, "must be like sudoku-9x9:1-64=2") from error
     if not task or not share.widths or share.weight <= 0:
         raise ConfigError("mix", part, "must be like sudoku-9x9:1-64=2")
     return share
-
-
-def _powers(first: int, last: int) -> tuple[int, ...]:
-    between = (2**power for power in range(31))
-    return (first,) if first == last else tuple(n for n in between if first <= n <= last)
 
 
 def draw_questions(
@@ -97,14 +97,9 @@ def draw_questions(
 
 
 def _bodies(task_name: str, count: int, data: Path | None) -> list[dict[str, Any]]:
-    # It loads torch, which a replay does without.
-    from gram_core import puzzles
-    from gram_lab.data.instances import read_cases
-
     task = puzzles.task(task_name)
     family = puzzles.family(task.family)
-    cases = read_cases(task, data, limit=max(count, 1))
-    return [family.dump(case.instance) for case in cases]
+    return [family.dump(case.instance) for case in read_cases(task, data, limit=max(count, 1))]
 
 
 def write_questions(path: Path, questions: Sequence[Question]) -> None:
@@ -123,3 +118,9 @@ def read_questions(path: Path) -> list[Question]:
     if not questions:
         raise ConfigError("trace", str(path), "is empty")
     return questions
+
+
+def describe(questions: Sequence[Question]) -> dict[str, object]:
+    """Return what a load consists of."""
+    kinds = Counter(f"{question.task}, width {question.width}" for question in questions)
+    return {"count": len(questions), "kinds": dict(sorted(kinds.items()))}

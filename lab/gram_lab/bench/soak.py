@@ -3,30 +3,28 @@
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from gram_lab.bench.arrivals import Arrivals
 from gram_lab.bench.client import scrape
-from gram_lab.bench.compare import CONTENDERS, OURS, Comparison
+from gram_lab.bench.compare import MIX
+from gram_lab.bench.load import Json, LoadOptions, LoadRun, environment, run_client
 from gram_lab.bench.plain_solver import solvable
-from gram_lab.bench.process import Started, running
-from gram_lab.bench.questions import Question, draw_questions, read_mix
-from gram_lab.bench.serve import LoadPlan, LoadRun, describe, environment, run_client
-from gram_lab.bench.summary import Objective
+from gram_lab.bench.questions import Question, describe, draw_questions, read_mix
+from gram_lab.bench.servers import CONTENDERS, OURS, Started, running
 
-Json = dict[str, Any]
 SETTLING_SHARE = 0.1
 """Of the windows, at the start: caches fill and pools grow in them."""
+TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SoakPlan:
+class SoakOptions:
     """How long, and how hard."""
 
     minutes: float = 60.0
@@ -35,86 +33,71 @@ class SoakPlan:
     """Of what the server can do at most."""
     press: float = 300.0
     """Rate that saturates it, in requests per second."""
-    mix: str = Comparison().mix
+    mix: str = MIX
     models: tuple[str, ...] = ("sudoku-9x9", "nqueens-8")
     num_questions: int = 200
+    data: Path | None = None
+    """Puzzles of the first task of the mix."""
     num_threads: int = 2
     seed: int = 0
+    output: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartPlan:
+class StartOptions:
     """How often, and what."""
 
     num_runs: int = 3
     num_threads: int = 2
     models: tuple[str, ...] = ()
     """None for every one shipped."""
+    output: Path | None = None
 
 
-def measure_start(plan: StartPlan) -> Json:
+def measure_start(options: StartOptions) -> Json:
     """Start a server several times; return how long it took, by phase, and its memory."""
     runs = []
-    for _ in range(plan.num_runs):
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "log"
-            with running(
-                CONTENDERS[OURS],
-                models=plan.models,
-                num_threads=plan.num_threads,
-                log=log,
-                timeout_s=60.0,
-            ) as started:
-                samples = run_client(partial(scrape, started.target.url))
-                runs.append(
-                    {
-                        "ready_s": round(started.ready_s, 2),
-                        "phases_s": _phases(samples),
-                        "memory_mb": _memory_mb(started.pid),
-                    }
-                )
-    return {
-        "environment": environment(),
-        "models": list(plan.models) or "every one shipped",
-        "runs": runs,
-    }
+    for _ in range(options.num_runs):
+        with _ours(options) as started:
+            samples = run_client(partial(scrape, started.target.url))
+            runs.append(
+                {
+                    "ready_s": round(started.ready_s, 2),
+                    "phases_s": _phases(samples),
+                    "memory_mb": _memory_mb(started.pid),
+                }
+            )
+    models = list(options.models) or "every one shipped"
+    return {"environment": environment(), "models": models, "runs": runs}
 
 
-def measure_soak(plan: SoakPlan) -> Json:
+def measure_soak(options: SoakOptions) -> Json:
     """Offer a share of what a server can do, window after window."""
-    arrivals = Arrivals(rate=plan.press, duration_s=plan.window_s, seed=plan.seed)
-    load_plan = LoadPlan(arrivals=arrivals, objective=Objective(first_solution_s=10.0))
-    drawn = draw_questions(read_mix(plan.mix), plan.num_questions, seed=plan.seed)
-    questions = solvable(drawn, plan.models, num_threads=plan.num_threads)
+    drawn = draw_questions(
+        read_mix(options.mix), options.num_questions, seed=options.seed, data=options.data
+    )
+    questions = solvable(drawn, options.models, num_threads=options.num_threads)
     # What a pressed server refuses are mostly the hard kinds: what it does then is another load.
-    patient = replace(CONTENDERS[OURS], environment={"GRAM_SERVER_MAX_BACKLOG_S": "600"})
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        with running(
-            patient,
-            models=plan.models,
-            num_threads=plan.num_threads,
-            log=log,
-            timeout_s=120.0,
-        ) as started:
-            return run_client(lambda: _soak(started, plan, load_plan, questions))
+    with _ours(options, environment={"GRAM_SERVER_MAX_BACKLOG_S": "600"}) as started:
+        return run_client(partial(_soak, started, options, questions))
 
 
-async def _soak(
-    started: Started, plan: SoakPlan, load_plan: LoadPlan, questions: Sequence[Question]
-) -> Json:
-    run = LoadRun(started.target, questions, replace(load_plan, min_requests=1))
+async def _soak(started: Started, options: SoakOptions, questions: Sequence[Question]) -> Json:
+    plan = LoadOptions(
+        duration_s=options.window_s, seed=options.seed, slo_ms=10_000.0, min_requests=1
+    )
+    run = LoadRun(started.target, questions, plan)
     await run.warm_up()
-    capacity = (await run.probe(load_plan.arrivals.rate, name="pressed")).throughput
+    capacity = (await run.probe(options.press, name="pressed")).throughput
     windows = []
-    for number in range(max(1, round(plan.minutes * 60.0 / plan.window_s))):
-        summary = await run.probe(capacity * plan.load, name=f"window {number}", seed=number)
+    for number in range(max(1, round(options.minutes * 60.0 / options.window_s))):
+        summary = await run.probe(capacity * options.load, name=f"window {number}", seed=number)
         windows.append({**asdict(summary), "memory_mb": _memory_mb(started.pid)})
         # What an hour of requests takes in the client is no concern of the server's.
         run.loads.clear()
     return {
         "environment": environment(),
-        "plan": asdict(plan),
+        "plan": asdict(options),
         "questions": describe(questions),
         "capacity": capacity,
         "windows": windows,
@@ -153,7 +136,24 @@ def _median_p99(windows: Sequence[Json]) -> float | None:
     return None if None in known else round(statistics.median(known), 1)
 
 
-def _phases(samples: dict[str, float]) -> dict[str, float]:
+@contextmanager
+def _ours(
+    options: SoakOptions | StartOptions, *, environment: Mapping[str, str] | None = None
+) -> Iterator[Started]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(
+            replace(CONTENDERS[OURS], environment=environment or {}),
+            models=options.models,
+            num_threads=options.num_threads,
+            log=Path(folder) / "log",
+            timeout_s=TIMEOUT_S,
+        ) as started,
+    ):
+        yield started
+
+
+def _phases(samples: Mapping[str, float]) -> dict[str, float]:
     head = 'gram_startup_phase_seconds_sum{phase="'
     return {
         name.removeprefix(head).rstrip('"}'): round(value, 2)

@@ -7,31 +7,22 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gram_lab.bench.client import Load, Record
-from gram_server.errors import ConfigError
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
+Milliseconds = dict[str, float | None]
+"""Quantiles; None where too many requests never got there."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
+
+class Objective(NamedTuple):
     """What users were promised."""
 
     first_solution_s: float
     share: float = 0.99
     """Of all requests, refused ones included, that must have a solution by then."""
-
-    def __post_init__(self) -> None:
-        """Refuse what nobody can promise."""
-        if self.first_solution_s <= 0:
-            raise ConfigError("slo_ms", self.first_solution_s * 1e3, "must be above 0")
-        if not 0 < self.share <= 1:
-            raise ConfigError("slo_share", self.share, "must be above 0 and at most 1")
-
-
-Milliseconds = dict[str, float | None]
-"""Quantiles; None where too many requests never got there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +52,7 @@ class Summary:
 
 
 def summarise(load: Load, *, rate: float, duration_s: float, objective: Objective) -> Summary:
-    """Return the numbers of a load that was offered for so long."""
+    """Return the numbers of a load that was offered for that long."""
     records = load.records
     accepted = [record for record in records if record.end != "refused"]
     refused = [record for record in records if record.end == "refused"]
@@ -77,7 +68,10 @@ def summarise(load: Load, *, rate: float, duration_s: float, objective: Objectiv
         share_within=share,
         meets=share >= objective.share,
         first_solution_ms=quantiles(_waited_s(record) for record in accepted),
-        whole_ms=quantiles(_whole_s(record) for record in accepted),
+        whole_ms=quantiles(
+            record.end_s - record.scheduled_s if record.status == 200 else math.inf
+            for record in accepted
+        ),
         refusal_ms=quantiles(record.end_s - record.sent_s for record in refused),
         send_lag_ms=quantiles(record.sent_s - record.scheduled_s for record in records),
         client_cpu_share=load.client_cpu_s / load.wall_s,
@@ -91,16 +85,11 @@ def quantiles(durations_s: Iterable[float]) -> Milliseconds:
         return dict.fromkeys([*QUANTILES, "max"], None)
     ranks = {name: math.ceil(share * len(ordered)) - 1 for name, share in QUANTILES.items()}
     found = {name: ordered[max(rank, 0)] for name, rank in ranks.items()} | {"max": ordered[-1]}
-    return {name: _milliseconds(value) for name, value in found.items()}
+    return {
+        name: None if math.isinf(value_s) else round(value_s * 1e3, 3)
+        for name, value_s in found.items()
+    }
 
 
 def _waited_s(record: Record) -> float:
     return math.inf if record.first_s is None else record.first_s - record.scheduled_s
-
-
-def _whole_s(record: Record) -> float:
-    return math.inf if record.status != 200 else record.end_s - record.scheduled_s
-
-
-def _milliseconds(value_s: float) -> float | None:
-    return None if math.isinf(value_s) else round(value_s * 1e3, 3)

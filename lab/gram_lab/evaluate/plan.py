@@ -1,11 +1,7 @@
 """How figures are measured: seeds, batches, ablations; and runs of a model under such a plan."""
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import torch
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
@@ -14,9 +10,8 @@ from gram_lab.console import ProgressBar
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.table import Facts
 from gram_lab.evaluate.variants import ABLATIONS, FULL, Variant, applied
+from gram_lab.machine import hardware
 from gram_lab.rollouts import EAGER, Recorder, Rollouts, Running
-
-CPU_FILE = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +107,3 @@ def _matters(loaded: LoadedModel, variant: Variant) -> bool:
 
 def _shown(bar: ProgressBar, text: str) -> Callable[[float], None]:
     return lambda share: bar.show(share, text)
-
-
-def hardware(device: torch.device) -> str:
-    """Return what the figures were measured on, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    names = [
-        line.partition(":")[2].strip()
-        for line in (CPU_FILE.read_text().splitlines() if CPU_FILE.exists() else [])
-        if line.startswith("model name")
-    ]
-    processor = names[0] if names else platform.machine()
-    return f"{processor}, {torch.get_num_threads()} threads"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gram_lab.bench.command import main
-from gram_lab.bench.engine import EnginePlan, measure_engine
+from gram_lab.bench.engine import EngineOptions, measure_engine
 from gram_server.errors import ConfigError
 
 
@@ -31,11 +31,11 @@ def test_every_batch_is_timed_beside_two_ceilings(
 
 def test_answers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gram_lab.bench.engine._agreement", lambda *_: 0.5)
-    plan = EnginePlan(model="sudoku-4x4", batches=(1,), num_steps=1, device="cpu")
+    plan = EngineOptions(model="sudoku-4x4", batches=(1,), num_steps=1, device="cpu")
     results = measure_engine(plan)["results"]
     assert results == [{"batch": 1, "agreement": 0.5, "refused": "answers differ"}]
 
 
 def test_a_batch_of_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="batches"):
-        EnginePlan(batches=(0,))
+        EngineOptions(batches=(0,))

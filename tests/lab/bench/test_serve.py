@@ -1,39 +1,17 @@
-"""The commands against real servers, on a model that solves at once."""
+"""The commands against real servers: what they offer, count, keep and compare."""
 
 import json
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from gram_lab.bench import compare, servers, soak
 from gram_lab.bench.command import main
+from gram_lab.bench.servers import CONTENDERS, OURS, Contender, Started
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    command = [sys.executable, "-m", "gram_server.cli", "serve", "--port", "0"]
-    command += ["--model", "sudoku-4x4", "--num-threads", "1", "--num-slots", "8"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    found = ""
-    for line in process.stderr:
-        if line.startswith("{") and "listening on " in (message := json.loads(line)["message"]):
-            found = message.removeprefix("listening on ")
-            break
-    threading.Thread(target=process.stderr.read, daemon=True).start()
-    while httpx.get(f"{found}/readyz").status_code != 200:
-        assert process.poll() is None
-    yield found
-    process.terminate()
-    process.wait(20.0)
-    process.stderr.close()
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -41,13 +19,37 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.fixture
+def boards(tmp_path: Path) -> list[str]:
+    """The flag for a file of boards; drawing held-out ones takes seconds."""
+    path = tmp_path / "boards.txt"
+    path.write_text("1.3.3412.14.4.21\n1234.41.21434..1\n123434122143432.\n")
+    return ["--data", str(path)]
+
+
+@pytest.fixture
+def shares_server(server: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let measurements that start our server take the one that runs already."""
+
+    def running(contender: Contender, **how: Any) -> AbstractContextManager[Started]:
+        if contender.name == OURS:
+            return nullcontext(server)
+        return servers.running(contender, **how)
+
+    monkeypatch.setattr(compare, "running", running)
+    monkeypatch.setattr(soak, "running", running)
+
+
 def test_a_load_is_offered_counted_and_kept(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Started, boards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["serve", "--url", url, "--mix", "sudoku-4x4:1-4", "--num-questions", "20"]
-    arguments += ["--rates", "10", "20", "--duration-s", "1", "--min-requests", "1"]
-    result = run(capsys, *arguments, "--slo-ms", "5000", "--output", str(tmp_path))
-    assert list(result["runs"]) == ["10/s", "20/s"]
+    arguments = ["serve", *boards, "--url", server.target.url, "--mix", "sudoku-4x4:1-4"]
+    arguments += ["--num-questions", "20", "--rates", "20", "40", "--duration-s", "0.5"]
+    arguments += ["--min-requests", "1", "--slo-ms", "50000", "--overload", "1.5"]
+    result = run(capsys, *arguments, "--output", str(tmp_path))
+    assert list(result["runs"]) == ["20/s", "40/s", "saturation", "1.5x saturation"]
+    assert result["best_rate"] == 40.0
+    assert list(result["overload"]["first_solution_p99_ratio"]) == ["1", "1.5"]
     lines = (tmp_path / "serve.jsonl").read_text().splitlines()
     assert len(lines) == sum(each["num_requests"] for each in result["runs"].values())
     assert {json.loads(line)["end"] for line in lines} == {"solved"}
@@ -56,10 +58,19 @@ def test_a_load_is_offered_counted_and_kept(
 
 
 def test_a_kept_trace_is_replayed_at_its_moments(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Started, boards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "trace.jsonl"
-    arguments = ["serve", "--url", url, "--duration-s", "0.2", "--min-requests", "1"]
+    arguments = [
+        "serve",
+        *boards,
+        "--url",
+        server.target.url,
+        "--duration-s",
+        "0.2",
+        "--min-requests",
+        "1",
+    ]
     mixed = ["--mix", "sudoku-4x4:2", "--num-questions", "9", "--keep-questions", str(kept)]
     run(capsys, *arguments, *mixed, "--rates", "5")
     lines = [json.loads(line) for line in kept.read_text().splitlines()]
@@ -71,27 +82,52 @@ def test_a_kept_trace_is_replayed_at_its_moments(
     assert trace["rate"] == pytest.approx(9 / 0.4)
 
 
+@pytest.mark.usefixtures("shares_server")
 @pytest.mark.timeout(400)
 def test_every_contender_is_compared_on_the_same_questions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    boards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["compare", "--mix", "sudoku-4x4:1-4", "--models", "sudoku-4x4"]
+    arguments = ["compare", *boards, "--mix", "sudoku-4x4:1-4", "--models", "sudoku-4x4"]
     arguments += ["--num-questions", "10", "--duration-s", "0.2", "--min-requests", "1"]
-    arguments += ["--rate", "1500", "--slo-ms", "60000", "--num-threads", "1"]
-    arguments += ["--timeout-s", "30"]
+    arguments += ["--rates", "100", "--slo-ms", "60000", "--num-threads", "1"]
     result = run(capsys, *arguments, "--output", str(tmp_path))
-    assert list(result["results"]) == [
-        "naive",
-        "litserve",
-        "static",
-        "gram-server",
-    ]
+    assert list(result["results"]) == list(CONTENDERS) == ["naive", "litserve", "static", OURS]
     for name, found in result["results"].items():
-        ends = [each["ends"] for each in found["runs"].values()]
         # On a busy machine ours refuse what would wait for too long.
-        assert all(set(counted) <= {"solved", "refused"} for counted in ends), name
-        assert sum(counted.get("solved", 0) for counted in ends) > 100, name
-    assert all(ratio is None or ratio > 0 for ratio in result["ours_is"].values())
+        ends = found["runs"]["100/s"]["ends"]
+        assert set(ends) <= {"solved", "refused"}, name
+        assert ends["solved"] > 5, name
     page = (tmp_path / "compare.md").read_text()
     assert "| LitServe, dynamic batches of 8 requests |" in page
     assert (tmp_path / "compare-questions.jsonl").read_text().count("\n") == 10
+
+
+@pytest.mark.usefixtures("shares_server")
+def test_a_start_is_measured_by_phase_with_its_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = run(capsys, "start", "--num-runs", "1", "--models", "sudoku-4x4")["runs"]
+    assert set(found["phases_s"]) == {"import", "load", "warm_up"}
+    assert found["ready_s"] >= sum(found["phases_s"].values()) * 0.9
+    assert 20 < found["memory_mb"]["api"] < 250 < found["memory_mb"]["worker"] + 100
+
+
+@pytest.mark.usefixtures("shares_server")
+def test_a_soak_offers_a_part_of_the_capacity_window_after_window(
+    boards: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "soak",
+        *boards,
+        "--mix",
+        "sudoku-4x4:1",
+        "--models",
+        "sudoku-4x4",
+        "--press",
+        "40",
+    ]
+    result = run(capsys, *arguments, "--minutes", "0.02", "--window-s", "0.4", "--num-threads", "1")
+    assert len(result["windows"]) == 3
+    assert all(
+        window["rate"] == pytest.approx(0.7 * result["capacity"]) for window in result["windows"]
+    )
+    assert result["verdict"]["num_errors"] == 0
+    assert result["verdict"]["num_requests"] > 0

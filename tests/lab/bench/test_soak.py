@@ -1,9 +1,7 @@
-import json
 from typing import Any
 
 import pytest
 
-from gram_lab.bench.command import main
 from gram_lab.bench.soak import verdict
 
 
@@ -36,13 +34,3 @@ def test_a_leak_after_the_settling_is_seen_and_the_settling_is_not() -> None:
 def test_a_request_without_a_solution_is_no_error_and_any_other_end_is() -> None:
     found = verdict([window(memory_mb=1.0, p99_ms=1.0, failed=2, late=1, unsolved=4)] * 2)
     assert (found["num_requests"], found["num_unsolved"], found["num_errors"]) == (34, 8, 6)
-
-
-@pytest.mark.slow
-def test_a_start_is_measured_by_phase_with_its_memory(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["start", "--num-runs", "1", "--num-threads", "1", "--models", "sudoku-4x4"]
-    assert main(arguments) == 0
-    (run,) = json.loads(capsys.readouterr().out)["runs"]
-    assert set(run["phases_s"]) == {"import", "load", "warm_up"}
-    assert run["ready_s"] >= sum(run["phases_s"].values()) * 0.9
-    assert 20 < run["memory_mb"]["api"] < 250 < run["memory_mb"]["worker"] + 100

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import load_model
-from gram_lab.bench.static_batching import StaticEngine, WholeBatchRunner
-from gram_server.engine import EngineJob, Finished, StepReport
+from gram_lab.bench.static_batching import StaticEngine
+from gram_server.engine import EngineJob, Finished, Runner, StepReport
 from gram_server.engine.torch_runner import TorchRunner
 from gram_server.metrics.engine import EngineMetrics
 
@@ -40,8 +40,8 @@ class Tape:
 def test_a_batch_starts_when_the_one_before_has_ended() -> None:
     loaded = load_model(find_model("sudoku-4x4"))
     tape = Tape(TorchRunner(loaded, num_slots=3 * WIDTH))
-    runner: Any = WholeBatchRunner(cast("Any", tape))
-    engine = StaticEngine(runner, metrics=EngineMetrics(CollectorRegistry()).of("x"))
+    metrics = EngineMetrics(CollectorRegistry()).of("x")
+    engine = StaticEngine(cast("Runner", tape), metrics=metrics)
     family = puzzles.family("sudoku")
     rng = np.random.default_rng(0)
     ends: dict[str, int] = {}

@@ -20,7 +20,7 @@ time.sleep(60.0)
 MEASUREMENT = """
 import sys
 from pathlib import Path
-from gram_lab.bench.process import Contender, running
+from gram_lab.bench.servers import Contender, running
 contender = Contender(name="slow", arguments=("-c", sys.argv[1], sys.argv[2]))
 with running(contender, models=(), num_threads=1, log=Path(sys.argv[3]), timeout_s=1.0):
     pass

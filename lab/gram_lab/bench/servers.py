@@ -1,4 +1,4 @@
-"""Starts a server to compare with, waits until it answers, and ends it with all its children."""
+"""The servers of the same weights that are compared: started, waited for, ended with children."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gram_lab.bench.client import Form, Target
@@ -39,6 +40,28 @@ class Contender:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+OURS = "gram-server"
+_BASELINES = ("-m", "gram_lab.bench.baselines")
+_STATIC = ("-m", "gram_lab.bench.static_server", "serve", "--log-level", "warning")
+CONTENDERS: Mapping[str, Contender] = MappingProxyType(
+    {
+        "naive": Contender(name="a naive FastAPI loop", arguments=(*_BASELINES, "naive")),
+        "litserve": Contender(
+            name="LitServe, dynamic batches of 8 requests", arguments=(*_BASELINES, "litserve")
+        ),
+        "static": Contender(
+            name="our engine, static batching", arguments=_STATIC, health="/readyz", form="query"
+        ),
+        OURS: Contender(
+            name=OURS,
+            arguments=("-m", "gram_server.cli", "serve", "--log-level", "warning"),
+            health="/readyz",
+            form="query",
+        ),
+    }
+)
+
+
 class Started(NamedTuple):
     """A server that is ready."""
 
@@ -56,16 +79,17 @@ def running(
 
     Only in the main thread.
     """
-    port = _free_port()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
     command = [sys.executable, *contender.arguments, "--port", str(port)]
     command += ["--num-threads", str(num_threads)]
     command += [part for model in models for part in ("--model", model)]
     # All of them wait for their threads alike: see the command line's own setting.
     environment = {**os.environ, "GOMP_SPINCOUNT": "3000", **contender.environment}
     started_s = time.perf_counter()
-    told: list[int] = []
-    # Between its start and our care for it the server must not be left alone.
-    previous = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    signals: list[int] = []
+    # A signal between the start and the try would leave the server alone.
+    previous = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -73,13 +97,13 @@ def running(
     url = f"http://127.0.0.1:{port}"
     try:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-        if told:
+        if signals:
             sys.exit(1)
         _wait_ready(process, url + contender.health, contender.name)
         target = Target(url=url, form=contender.form, timeout_s=timeout_s)
         yield Started(target, process.pid, time.perf_counter() - started_s)
     finally:
-        # Told twice, this goes on with what it is about.
+        # A second signal must not interrupt this.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _end(process)
         signal.signal(signal.SIGTERM, previous)
@@ -90,18 +114,11 @@ def _wait_ready(process: "subprocess.Popen[bytes]", url: str, name: str) -> None
     while time.monotonic() < end_s:
         if process.poll() is not None:
             raise TargetNotReady(f"{name} ended with status {process.returncode}")
-        if _answers(url):
+        with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(url, timeout=5.0).close()
             return
         time.sleep(0.05)
     raise TargetNotReady(f"{name} is not ready after {START_S:.0f} s")
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5.0) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -112,8 +129,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

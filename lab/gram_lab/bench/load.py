@@ -1,0 +1,182 @@
+"""Loads on one server: at given rates, at the highest that meets the objective, and beyond it."""
+
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+from rich.console import Console
+
+from gram_lab.bench.arrivals import arrival_moments
+from gram_lab.bench.client import Load, Target, offer
+from gram_lab.bench.questions import Question
+from gram_lab.bench.search import best_rate, rates_to_try
+from gram_lab.bench.summary import Objective, Summary, summarise
+from gram_lab.machine import processor
+from gram_server import event_loop
+from gram_server.errors import ConfigError
+from gram_server.version import __version__
+
+Json = dict[str, Any]
+WARM_UP_REQUESTS = 8
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """What to offer, and for how long."""
+
+    rate: float = 2.0
+    """Requests per second: where a search starts."""
+    duration_s: float = 60.0
+    burstiness: float = 1.0
+    """Squared coefficient of variation of the gaps: 1 is Poisson, 4 comes in bursts, 0 is even."""
+    ramp_s: float = 0.0
+    """Seconds over which the rate rises from nothing."""
+    seed: int = 0
+    min_requests: int = 100
+    """A low rate is offered for longer, until there are that many."""
+    lowest_rate: float = 0.1
+    """A search gives up below it."""
+    rates: tuple[float, ...] = ()
+    """Rates to offer; none searches for the highest that meets the objective."""
+    repeats: int = 1
+    """Runs of every rate, with other arrivals each."""
+    slo_ms: float = 2000.0
+    """Promised time to the first solution."""
+    slo_share: float = 0.99
+    """Of the requests that must have one by then."""
+    num_questions: int = 200
+    data: Path | None = None
+    """Puzzles of the first task of the mix."""
+    timeout_s: float = 60.0
+    """After which the client gives a request up."""
+
+    def __post_init__(self) -> None:
+        """Refuse a load that cannot be offered, and a promise that nobody can keep."""
+        for name in ("rate", "duration_s", "slo_ms"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(name, getattr(self, name), "must be above 0")
+        if self.burstiness < 0:
+            raise ConfigError("burstiness", self.burstiness, "must not be negative")
+        if not 0 <= self.ramp_s <= self.duration_s:
+            raise ConfigError("ramp_s", self.ramp_s, "must be 0 .. duration_s")
+        if not 0 < self.slo_share <= 1:
+            raise ConfigError("slo_share", self.slo_share, "must be above 0 and at most 1")
+
+
+class LoadRun:
+    """Offers loads to one server and keeps what came of them."""
+
+    def __init__(self, target: Target, questions: Sequence[Question], plan: LoadOptions) -> None:
+        self._target, self._questions, self._plan = target, questions, plan
+        self._objective = Objective(plan.slo_ms / 1e3, plan.slo_share)
+        self._talk = Console(stderr=True)
+        self.loads: dict[str, Load] = {}
+        self.summaries: dict[str, Summary] = {}
+
+    async def warm_up(self) -> None:
+        """Ask a few questions that do not count."""
+        await offer(self._target, self._questions[:WARM_UP_REQUESTS], [0.0] * WARM_UP_REQUESTS)
+
+    async def probe(self, rate: float, *, name: str | None = None, seed: int = 0) -> Summary:
+        """Offer one rate and keep the result under a name."""
+        plan = self._plan
+        duration_s = max(plan.duration_s, plan.min_requests / rate)
+        moments = arrival_moments(
+            rate=rate,
+            duration_s=duration_s,
+            burstiness=plan.burstiness,
+            ramp_s=plan.ramp_s,
+            seed=plan.seed + seed,
+        )
+        return await self._offer(moments, rate, duration_s, name or f"{rate:.4g}/s")
+
+    async def replay(self, speed: float) -> Summary:
+        """Ask the questions at the moments that their trace names, ``speed`` times as fast."""
+        moments = [(question.at_s or 0.0) / speed for question in self._questions]
+        duration_s = max(moments[-1], 1e-3)
+        return await self._offer(moments, len(moments) / duration_s, duration_s, "trace")
+
+    async def _offer(
+        self, moments: Sequence[float], rate: float, duration_s: float, name: str
+    ) -> Summary:
+        load = await offer(self._target, self._questions, moments)
+        summary = summarise(load, rate=rate, duration_s=duration_s, objective=self._objective)
+        self.loads[name], self.summaries[name] = load, summary
+        self._talk.print(
+            f"{self._target.url} {name}: {len(moments)} requests, {summary.ends}, "
+            f"{summary.share_within:.1%} within {self._objective.first_solution_s:g} s"
+        )
+        return summary
+
+    async def run(self) -> float | None:
+        """Offer the planned rates, or search; return the highest that met the objective."""
+        plan = self._plan
+        await self.warm_up()
+        tried: dict[float, bool] = {}
+        for number in range(plan.repeats):
+            for rate in plan.rates:
+                name = f"{rate:.4g}/s" + (f" run {number + 1}" if plan.repeats > 1 else "")
+                summary = await self.probe(rate, name=name, seed=number)
+                tried[rate] = summary.meets and tried.get(rate, True)
+        if not plan.rates:
+            for rate in rates_to_try(tried, start=plan.rate, lowest=plan.lowest_rate):
+                tried[rate] = (await self.probe(rate)).meets
+        return best_rate(tried)
+
+    async def overload(self, best: float, multiples: Sequence[float]) -> Json:
+        """Offer saturation, the highest rate that met the objective, then multiples of it.
+
+        What a pressed server solves per second would be no measure of it: refused are mostly the
+        hard kinds, and what is left is another load.
+        """
+        runs: dict[str, Summary] = {"1": await self.probe(best, name="saturation", seed=1)}
+        for number, multiple in enumerate(multiples, start=2):
+            name = f"{multiple:g}x saturation"
+            runs[f"{multiple:g}"] = await self.probe(best * multiple, name=name, seed=number)
+        base = runs["1"].first_solution_ms["p99"]
+        p99 = {multiple: run.first_solution_ms["p99"] for multiple, run in runs.items()}
+        return {
+            "saturation": best,
+            "runs": {multiple: asdict(summary) for multiple, summary in runs.items()},
+            "first_solution_p99_ratio": {
+                multiple: None if value is None or not base else round(value / base, 3)
+                for multiple, value in p99.items()
+            },
+        }
+
+    def write(self, folder: Path, stem: str) -> None:
+        """Write every request as a JSON line."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{stem}.jsonl").open("w", encoding="utf-8") as file:
+            for name, load in self.loads.items():
+                for record in load.records:
+                    file.write(json.dumps({"run": name, **asdict(record)}) + "\n")
+
+
+def environment() -> Json:
+    """Return what a reader must know about the machine."""
+    return {
+        "processor": processor(),
+        "num_cores": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": sys.version.split()[0],
+        "gram_server": __version__,
+        "load_average_at_end": psutil.getloadavg(),
+    }
+
+
+def run_client(main: Callable[[], Awaitable[_T]]) -> _T:
+    """Run a client; servers that were started for it end with it."""
+
+    async def wrapped() -> _T:
+        return await main()
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    return event_loop.run(wrapped())
