@@ -114,16 +114,8 @@ def test_a_start_is_measured_by_phase_with_its_memory(capsys: pytest.CaptureFixt
 def test_a_soak_offers_a_part_of_the_capacity_window_after_window(
     boards: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [
-        "soak",
-        *boards,
-        "--mix",
-        "sudoku-4x4:1",
-        "--models",
-        "sudoku-4x4",
-        "--press",
-        "40",
-    ]
+    arguments = ["soak", *boards, "--mix", "sudoku-4x4:1", "--models", "sudoku-4x4"]
+    arguments += ["--press", "40", "--num-questions", "5"]
     result = run(capsys, *arguments, "--minutes", "0.02", "--window-s", "0.4", "--num-threads", "1")
     assert len(result["windows"]) == 3
     assert all(
