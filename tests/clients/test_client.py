@@ -39,7 +39,7 @@ def test_a_solved_puzzle_comes_back_typed(
     assert answer.usage.supervision_steps == 40
 
 
-def test_text_travels_as_plain_text_with_the_default_parameters(
+def test_text_travels_as_plain_text_and_defaults_are_left_to_the_server(
     server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
 ) -> None:
     server.say(reply(body=result))
@@ -48,14 +48,16 @@ def test_text_travels_as_plain_text_with_the_default_parameters(
     assert (received.method, received.path) == ("POST", "/solve")
     assert received.body == PUZZLE.encode()
     assert received.headers["Content-Type"].startswith("text/plain")
-    assert received.params == {
-        "width": "16",
-        "augment": "true",
-        "halt": "verified",
-        "fallback": "none",
-        "count": "none",
-        "seed": "5",
-    }
+    assert received.params == {"seed": "5"}
+
+
+@pytest.mark.parametrize("method", ["solve", "generate", "jobs.create", "solve_stream", "map"])
+def test_an_option_that_a_call_does_not_have_is_refused_before_anything_is_sent(
+    server: ScriptedServer, call: Caller, method: str
+) -> None:
+    with pytest.raises(TypeError, match="widht"):
+        call(method, [PUZZLE] if method == "map" else PUZZLE, widht=3)
+    assert server.received == []
 
 
 def test_every_parameter_reaches_the_query(
@@ -134,7 +136,7 @@ def test_an_invalid_puzzle_names_cells_and_rule(
             request_id="r-1",
         )
     )
-    with pytest.raises(gram_client.PuzzleInvalid) as caught:
+    with pytest.raises(gram_client.BadRequest) as caught:
         call("solve", "5" * 81)
     assert str(caught.value) == (
         "the puzzle contradicts itself (grid: two 5s, cells (0, 0) (0, 8)) [422, request r-1]"
@@ -148,15 +150,15 @@ def test_an_invalid_puzzle_names_cells_and_rule(
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (400, "body_invalid", gram_client.BodyInvalid),
+        (400, "body_invalid", gram_client.BadRequest),
         (401, "unauthorized", gram_client.Unauthorized),
         (403, "forbidden", gram_client.Unauthorized),
-        (404, "job_not_found", gram_client.JobNotFound),
+        (404, "job_not_found", gram_client.NotFound),
         (404, "of_a_newer_server", gram_client.NotFound),
-        (413, "body_too_large", gram_client.BodyTooLarge),
-        (415, "media_type_unsupported", gram_client.MediaTypeUnsupported),
+        (413, "body_too_large", gram_client.BadRequest),
+        (415, "media_type_unsupported", gram_client.BadRequest),
         (418, "of_a_newer_server", gram_client.BadRequest),
-        (422, "parameter_invalid", gram_client.ParameterInvalid),
+        (422, "parameter_invalid", gram_client.BadRequest),
     ],
 )
 def test_a_refusal_is_raised_as_its_class_and_not_repeated(
@@ -170,7 +172,6 @@ def test_a_refusal_is_raised_as_its_class_and_not_repeated(
     server.say(problem(status, code, detail="no"))
     with pytest.raises(kind) as caught:
         call("solve", PUZZLE)
-    assert type(caught.value) is kind
     assert (caught.value.status_code, caught.value.code) == (status, code)
     assert json.loads(caught.value.body)["code"] == code
     assert len(server.received) == 1
@@ -216,7 +217,7 @@ def test_a_wait_longer_than_a_minute_is_left_to_the_caller(
     server: ScriptedServer, call: Caller, problem: MakeProblem
 ) -> None:
     server.say(problem(429, "queue_full", headers={"Retry-After": "3600"}))
-    with pytest.raises(gram_client.QueueFull) as caught:
+    with pytest.raises(gram_client.TooManyRequests) as caught:
         call("solve", PUZZLE)
     assert caught.value.retry_after_s == 3600
     assert call.slept_s == []

@@ -10,9 +10,19 @@ from typing import Any
 import pytest
 
 import gram_client
-from gram_client import AsyncClient, Client, ConfigInvalid, GramError, SolveResult
+from gram_client import (
+    AsyncClient,
+    Client,
+    ConfigInvalid,
+    GramError,
+    SolveResult,
+    _deprecated_errors,
+)
 from gram_client._errors import ResponseInvalid, StatusError
 from gram_client._models import Issue, Problem
+from gram_client._problems import status_class
+
+STATUSES = (400, 401, 404, 429, 500, 503)
 
 
 def kinds(kind: type[GramError] = GramError) -> Iterator[type[GramError]]:
@@ -46,6 +56,29 @@ def test_every_error_survives_pickling_and_copying(kind: type[GramError], throug
     assert vars(back) == vars(error)
 
 
+@pytest.mark.parametrize("name", sorted(_deprecated_errors.CLASSES))
+def test_a_class_of_one_code_is_still_raised_and_caught_but_its_name_is_deprecated(
+    server: Any, problem: Any, name: str
+) -> None:
+    kind = _deprecated_errors.CLASSES[name]
+    status = next(one for one in STATUSES if status_class(one) is kind.__bases__[0])
+    server.say(problem(status, kind.code))
+    caught = None
+    with Client(server.url, max_retries=0) as client:
+        # The name is looked up when the error is caught, after it was made.
+        try:
+            client.solve("12..")
+        except Exception as error:
+            caught = error
+    with pytest.warns(DeprecationWarning, match=f"look for code '{kind.code}'"):
+        assert isinstance(caught, getattr(gram_client, name))
+
+
+def test_a_name_that_never_was_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="PuzzleWrong"):
+        _ = gram_client.PuzzleWrong
+
+
 def solved_elsewhere(url: str) -> SolveResult:
     with Client(url, max_retries=0) as client:
         return client.solve("12..")
@@ -57,7 +90,7 @@ def test_an_error_and_a_result_come_back_from_another_process(
     server.say(problem(422, "puzzle_invalid", detail="two 5s"), reply(body=result))
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        with pytest.raises(gram_client.PuzzleInvalid, match="two 5s") as caught:
+        with pytest.raises(gram_client.BadRequest, match="two 5s") as caught:
             pool.submit(solved_elsewhere, server.url).result()
         assert caught.value.status_code == 422
         back = pool.submit(solved_elsewhere, server.url).result()

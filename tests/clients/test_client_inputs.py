@@ -11,7 +11,7 @@ import pytest
 import gram_client
 from gram_client import SolveResult
 from gram_client._inputs import Puzzle, encode
-from gram_client._protocol import solve_request
+from gram_client._requests import solve_request
 
 ROWS = [[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]
 BOARD = """\
@@ -33,9 +33,8 @@ def result_of(result: dict[str, object]) -> MakeResult:
 
     def make(puzzle: Puzzle, family: str, answer: object) -> SolveResult:
         solution = {"answer": answer, "votes": 3, "source": "model", "value": 0.5, "first": None}
-        made = SolveResult.model_validate({**result, "puzzle": family, "solutions": [solution]})
-        made._post(solve_request(puzzle, {}).posted)
-        return made
+        document = {**result, "puzzle": family, "solutions": [solution]}
+        return SolveResult.model_validate(document, context=solve_request(puzzle, {}).shape)
 
     return make
 
@@ -135,7 +134,6 @@ def test_a_result_without_solutions_has_no_best_and_shows_its_attempt(
     attempt = {"answer": "1" * 16, "violations": []}
     unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
     shown = SolveResult.model_validate({**result, **unsolved})
-    shown._post(solve_request("." * 16, {}).posted)
     assert shown.best is None
     assert str(shown).startswith("unsolved: 0 distinct\nbest attempt\n+-----+")
     assert shown._repr_html_().count("<table") == 1

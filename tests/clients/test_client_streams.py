@@ -120,7 +120,7 @@ def test_an_error_in_a_stream_is_raised_as_its_class(
 ) -> None:
     problem = {"status": 500, "code": "job_failed", "detail": "x: rows failed", "request_id": "r"}
     server.say(stream((1, "accepted", ACCEPTED), (1, "error", problem)))
-    with pytest.raises(gram_client.JobFailed, match="rows failed") as caught:
+    with pytest.raises(gram_client.ServerFailure, match="rows failed") as caught:
         call("solve_stream", PUZZLE)
     assert (caught.value.request_id, caught.value.status_code) == ("r", 500)
     assert len(server.received) == 1

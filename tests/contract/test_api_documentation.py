@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import gram_client
-from gram_client._errors import status_error_class
+from gram_client._problems import status_class
 from gram_server.api.errors import CATALOGUE
 from gram_server.api.parameters import Parameter, generate_parameters, solve_parameters
 from gram_server.api.schemas import Board, GenerateResponse, ModelInfo, SolveResponse
@@ -62,7 +62,7 @@ def test_every_problem_is_listed_with_its_status() -> None:
 @pytest.mark.parametrize("code", sorted(CATALOGUE))
 def test_the_client_raises_the_class_that_is_listed(code: str) -> None:
     status, kind = problems()[code]
-    assert status_error_class(status, code) is getattr(gram_client, kind)
+    assert status_class(status) is getattr(gram_client, kind)
 
 
 def test_every_field_of_an_answer_is_explained() -> None:

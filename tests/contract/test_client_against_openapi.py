@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 
 import gram_client
-from gram_client import _protocol
-from gram_client._course import READERS
-from gram_client._errors import StatusError, status_error_class
+from gram_client import _deprecated_errors, _options, _requests
+from gram_client._events import EVENT_KINDS
 from gram_client._models import Problem
+from gram_client._problems import status_class
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig, Settings
@@ -59,54 +59,94 @@ def problems() -> dict[str, int]:
     }
 
 
-def kinds(root: type[StatusError]) -> Iterator[type[StatusError]]:
-    for kind in root.__subclasses__():
-        yield kind
-        yield from kinds(kind)
+def words_of(hint: Any) -> set[str]:
+    """Return the words that a type allows, alone or beside other values."""
+    if get_origin(hint) is Literal:
+        return set(get_args(hint))
+    return {word for part in get_args(hint) for word in words_of(part)}
+
+
+def words_in(schema: dict[str, Any]) -> set[str]:
+    """Return the words that a schema allows, alone or beside other values."""
+    parts = schema.get("anyOf", ())
+    return {*schema.get("enum", ()), *(word for part in parts for word in words_in(part))}
 
 
 @pytest.mark.parametrize("name", sorted(READ))
 def test_a_model_has_the_properties_of_its_schema(name: str) -> None:
-    model = READ[name]
-    assert set(model.model_fields) == set(SCHEMAS[name]["properties"])
-    needed = {field for field, info in model.model_fields.items() if info.is_required()}
+    fields, properties = READ[name].model_fields, SCHEMAS[name]["properties"]
+    assert set(fields) == set(properties)
+    needed = {field for field, info in fields.items() if info.is_required()}
     assert needed <= set(SCHEMAS[name]["required"])
+    for field, info in fields.items():
+        assert words_of(info.annotation) in (set(), words_in(properties[field]))
 
 
-@pytest.mark.parametrize("code", sorted(problems()))
-def test_every_problem_has_a_class_of_its_own(code: str) -> None:
-    kind = status_error_class(problems()[code], code)
-    assert kind.code == code
-    assert getattr(gram_client, kind.__name__) is kind
-    # One that is new to the client becomes the general class of its status.
-    assert issubclass(kind, status_error_class(problems()[code], "of_a_newer_server"))
+@pytest.mark.parametrize(
+    ("event", "name", "renamed"),
+    [
+        (gram_client.Accepted, "AcceptedEvent", {"job_id"}),
+        (gram_client.Progress, "ProgressEvent", {"id"}),
+        (gram_client.PartEnded, "PartEndedEvent", {"job_id"}),
+    ],
+)
+def test_an_event_has_the_properties_of_its_data(
+    event: type[BaseModel], name: str, renamed: set[str]
+) -> None:
+    # The id of an event is its own; that of its job has another name.
+    assert set(event.model_fields) - renamed == set(SCHEMAS[name]["properties"])
 
 
-def test_no_class_stands_for_a_problem_that_is_gone() -> None:
-    leaves = {kind.code for kind in kinds(StatusError) if not kind.__subclasses__()}
+def test_every_problem_of_version_0_1_has_the_class_of_then() -> None:
     # No operation has it: it is said of a path.
-    assert leaves - set(problems()) == {"method_not_allowed"}
+    assert set(_deprecated_errors.BY_CODE) == {*problems(), "method_not_allowed"}
+    for code, kind in _deprecated_errors.BY_CODE.items() - {"method_not_allowed"}:
+        assert issubclass(kind, status_class(problems().get(code, 405)))
 
 
 def test_every_kind_of_event_is_read() -> None:
     content = DOCUMENT["paths"]["/solve"]["post"]["responses"]["200"]["content"]
     events = content["text/event-stream"]["schema"]["x-events"]
-    assert set(events) == {*READERS, "error"}
+    assert set(events) == {*EVENT_KINDS, "error"}
     assert all(event["$ref"].rsplit("/", 1)[1] in SCHEMAS for event in events.values())
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "options"),
+    [
+        ("POST", "/solve", _options.StreamOptions),
+        ("POST", "/generate", _options.GenerateOptions),
+        ("POST", "/jobs", _options.JobOptions),
+    ],
+)
+def test_the_options_of_a_call_are_the_parameters_of_its_operation(
+    method: str, path: str, options: Any
+) -> None:
+    operation = DOCUMENT["paths"][path][method.lower()]
+    parameters = {
+        parameter["name"]: parameter["schema"]
+        for parameter in operation["parameters"]
+        if parameter["in"] == "query"
+    }
+    # A puzzle names its family itself, or is told by its form.
+    del parameters["puzzle"]
+    hints = get_type_hints(options)
+    assert set(hints) == set(parameters)
+    for name, schema in parameters.items():
+        assert words_of(hints[name]) == words_in(schema)
+
+
 def test_every_call_of_the_client_is_an_operation_with_its_parameters() -> None:
-    options = {"width": 1, "depth": 1, "decodes": 1, "seed": 1, "halt": "act", "model": "m"}
     requests = [
-        _protocol.solve_request("1", options),
-        _protocol.submit_request("1", {**options, "priority": "low"}),
-        _protocol.batch_request(["1"], options),
-        _protocol.generate_request({"count": 1, "clues": "unique"}),
-        _protocol.job_request("x", wait_s=5),
-        _protocol.job_request("x", method="DELETE"),
-        _protocol.events_request("x", after=3),
-        _protocol.list_request(limit=5, cursor="c"),
-        *(_protocol.get_request(path) for path in ("/puzzles", "/models", "/readyz")),
+        _requests.solve_request("1", {"width": 1}),
+        _requests.submit_request("1", {"width": 1}),
+        _requests.batch_request(["1"], {"width": 1}),
+        _requests.generate_request("sudoku", {"count": 1}),
+        _requests.job_request("x", wait_s=5),
+        _requests.job_request("x", method="DELETE"),
+        _requests.events_request("x", after=3),
+        _requests.list_request(limit=5, cursor="c"),
+        *(_requests.get_request(path) for path in ("/puzzles", "/models", "/readyz")),
     ]
     known = {(method, path): operation for method, path, operation in operations()}
     for request in requests:

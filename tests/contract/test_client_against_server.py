@@ -79,8 +79,9 @@ def test_every_parameter_is_one_that_the_server_knows(base_url: str) -> None:
 
 
 def test_a_contradiction_names_its_cells_and_rules(base_url: str) -> None:
-    with Client(base_url) as client, pytest.raises(gram_client.PuzzleInvalid) as caught:
+    with Client(base_url) as client, pytest.raises(gram_client.BadRequest) as caught:
         client.solve("11" + "." * 14)
+    assert caught.value.code == "puzzle_invalid"
     rules = {issue.rule: issue.cells for issue in caught.value.errors}
     assert rules["row 0"] == ((0, 0), (0, 1))
     assert caught.value.request_id

@@ -18,7 +18,8 @@ from gram_server.settings import QueueConfig, Settings
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.slow
+# The whole documentation is built first, on a loaded machine in minutes.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

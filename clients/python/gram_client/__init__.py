@@ -1,52 +1,29 @@
 """Client for gram-server: ``Client`` and ``AsyncClient``, typed results, one error tree."""
 
-from gram_client._async_client import AsyncClient
-from gram_client._async_jobs import AsyncJobs
-from gram_client._client import Client
+import warnings
+
+from gram_client import _deprecated_errors
+from gram_client._async_client import AsyncClient, AsyncJobs
+from gram_client._client import Client, Jobs
 from gram_client._drawing import Answer, Grid, draw
 from gram_client._errors import (
     BadRequest,
-    BodyInvalid,
-    BodySlow,
-    BodyTooLarge,
     ConfigInvalid,
     ConnectionFailed,
     GramError,
-    IdempotencyConflict,
-    InternalFailure,
-    JobFailed,
-    JobGone,
-    JobNotFound,
-    KeyInvalid,
-    KeyMissing,
-    MediaTypeUnsupported,
-    MethodNotAllowed,
-    ModelUnknown,
     NoAnswer,
     NotFound,
-    NotReady,
-    OriginRefused,
-    ParameterInvalid,
-    PathNotFound,
-    PuzzleInvalid,
     PuzzleUnusable,
-    QueueFull,
-    RateLimited,
     ResponseInvalid,
-    ScopeMissing,
     ServerFailure,
     ServerUnavailable,
     StatusError,
-    StoreUnavailable,
     TimedOut,
     TooManyRequests,
     Unauthorized,
-    UnknownPuzzle,
-    UnknownTask,
 )
 from gram_client._events import Accepted, AnyEvent, Done, Found, PartEnded, Progress, Sight
 from gram_client._inputs import Puzzle
-from gram_client._jobs import Jobs
 from gram_client._models import (
     BatchProgress,
     BestAttempt,
@@ -67,7 +44,7 @@ from gram_client._models import (
     Usage,
     Violation,
 )
-from gram_client._options import JobOptions, SolveOptions, StreamOptions
+from gram_client._options import GenerateOptions, JobOptions, SolveOptions, StreamOptions
 from gram_client._version import __version__
 
 __all__ = [
@@ -80,9 +57,6 @@ __all__ = [
     "BatchProgress",
     "BestAttempt",
     "Board",
-    "BodyInvalid",
-    "BodySlow",
-    "BodyTooLarge",
     "Client",
     "Completeness",
     "ConfigInvalid",
@@ -90,44 +64,27 @@ __all__ = [
     "Done",
     "First",
     "Found",
+    "GenerateOptions",
     "GenerateResult",
     "GramError",
     "Grid",
     "Health",
-    "IdempotencyConflict",
-    "InternalFailure",
     "Issue",
     "Job",
-    "JobFailed",
     "JobFailure",
-    "JobGone",
-    "JobNotFound",
     "JobOptions",
     "JobPage",
     "JobSummary",
     "Jobs",
-    "KeyInvalid",
-    "KeyMissing",
-    "MediaTypeUnsupported",
-    "MethodNotAllowed",
     "ModelInfo",
-    "ModelUnknown",
     "NoAnswer",
     "NotFound",
-    "NotReady",
-    "OriginRefused",
-    "ParameterInvalid",
     "PartEnded",
-    "PathNotFound",
     "Progress",
     "Puzzle",
     "PuzzleInfo",
-    "PuzzleInvalid",
     "PuzzleUnusable",
-    "QueueFull",
-    "RateLimited",
     "ResponseInvalid",
-    "ScopeMissing",
     "ServerFailure",
     "ServerUnavailable",
     "Sight",
@@ -135,15 +92,22 @@ __all__ = [
     "SolveOptions",
     "SolveResult",
     "StatusError",
-    "StoreUnavailable",
     "StreamOptions",
     "TimedOut",
     "TooManyRequests",
     "Unauthorized",
-    "UnknownPuzzle",
-    "UnknownTask",
     "Usage",
     "Violation",
     "__version__",
     "draw",
 ]
+
+
+def __getattr__(name: str) -> type[StatusError]:
+    kind = _deprecated_errors.CLASSES.get(name)
+    if kind is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    instead = f"catch {kind.__bases__[0].__name__} and look for code {kind.code!r}"
+    message = f"gram_client.{name} goes in version 0.3: {instead}"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return kind

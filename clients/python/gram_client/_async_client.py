@@ -1,49 +1,43 @@
-"""The asynchronous client: the same calls as the synchronous one, awaited."""
+"""The asynchronous client: the same calls as the synchronous one, awaited.
+
+Arguments are explained there.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Literal, Self, TypeVar, Unpack, overload
 
 import httpx
 
 from gram_client import _settings
-from gram_client._async_jobs import AsyncJobs
-from gram_client._course import Course
-from gram_client._errors import GramError, NoAnswer
+from gram_client._calls import Calls, Flow, OnError, Reply, Sleep
+from gram_client._errors import GramError
 from gram_client._events import AnyEvent
 from gram_client._inputs import Puzzle
-from gram_client._map import DEFAULT_CONCURRENCY, Mapped, OnError, Window, bar
+from gram_client._map import DEFAULT_CONCURRENCY, Window, bar
 from gram_client._models import (
     GenerateResult,
     Health,
+    Job,
+    JobPage,
     ModelInfo,
-    ModelList,
     PuzzleInfo,
-    PuzzleList,
     SolveResult,
 )
-from gram_client._options import Clues, Count, Fallback, Halt, SolveOptions, Stop, StreamOptions
-from gram_client._protocol import (
-    EVENT_STREAM,
-    Request,
-    default_headers,
-    failure_of,
-    generate_request,
-    get_request,
-    no_answer,
-    read,
-    read_health,
-    read_result,
-    settle,
-    solve_request,
-)
-from gram_client._retry import Outcome, Retry
+from gram_client._options import GenerateOptions, JobOptions, SolveOptions, StreamOptions
+from gram_client._requests import Request, default_headers
+from gram_client._stream import EventStreamState
+
+T = TypeVar("T")
 
 
 class AsyncClient:
-    """Talks to one server over one pool of connections; belongs to one event loop."""
+    """Talks to one server over one pool of connections; belongs to one event loop.
+
+    Takes what ``Client`` takes, and has its calls, to be awaited.
+    """
 
     def __init__(
         self,
@@ -55,22 +49,13 @@ class AsyncClient:
         cancel_on_exit: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Open no connection yet.
-
-        Args:
-            base_url: The server; ``GRAM_BASE_URL`` or http://127.0.0.1:8000 where None.
-            api_key: Bearer token; ``GRAM_API_KEY`` where None.
-            timeout_s: Silence after which an attempt is given up.
-            max_retries: Attempts after the first, for failures that a repetition can help.
-            cancel_on_exit: Cancel the jobs made here that nobody saw end, when the client closes.
-            sleep: Waits between attempts.
-        """
+        """Open no connection yet."""
         self.settings = _settings.resolve(
             base_url, api_key, timeout_s=timeout_s, max_retries=max_retries
         )
-        self.jobs = AsyncJobs(self._send, self._follow)
+        self._calls = Calls(self.settings)
+        self.jobs = AsyncJobs(self)
         self._cancel_on_exit = cancel_on_exit
-        self._retry = Retry(max_retries=max_retries)
         self._sleep = sleep
         self._http = httpx.AsyncClient(
             base_url=self.settings.base_url,
@@ -79,126 +64,54 @@ class AsyncClient:
         )
 
     async def solve(
-        self,
-        puzzle: Puzzle,
-        *,
-        width: int = 16,
-        depth: int | None = None,
-        max_solutions: int | None = None,
-        deadline_ms: int | None = None,
-        seed: int | None = None,
-        augment: bool = True,
-        halt: Halt = "verified",
-        fallback: Fallback = "none",
-        count: Count = "none",
-        model: str | None = None,
-        timeout_s: float | None = None,
+        self, puzzle: Puzzle, *, timeout_s: float | None = None, **options: Unpack[SolveOptions]
     ) -> SolveResult:
-        """Solve a puzzle; a puzzle nobody solved is a result too, see ``SolveResult.status``.
-
-        Args:
-            puzzle: Text, rows of numbers, a numpy array, a networkx graph, or a JSON body.
-            width: Trajectories to sample.
-            depth: Supervision steps a trajectory may take; the model's default where None.
-            max_solutions: Stop at this many distinct solutions; None explores the whole width.
-            deadline_ms: Return what there is after this time.
-            seed: Repeats an earlier call; drawn where None, so that retries repeat their work.
-            augment: Let each trajectory look at its own symmetry view of the puzzle.
-            halt: When a trajectory leaves before ``depth``.
-            fallback: ``exact`` answers by exact search where no trajectory did.
-            count: ``exact`` fills ``completeness.total``.
-            model: Name of the model; the puzzle's own where None.
-            timeout_s: Replaces the client's for this call.
-        """
-        request = solve_request(
-            puzzle,
-            {
-                "width": width,
-                "depth": depth,
-                "max_solutions": max_solutions,
-                "deadline_ms": deadline_ms,
-                "seed": seed,
-                "augment": augment,
-                "halt": halt,
-                "fallback": fallback,
-                "count": count,
-                "model": model,
-            },
-        )
-        return read_result(await self._send(request, timeout_s), request.posted)
+        """Solve a puzzle; a puzzle nobody solved is a result too, see ``SolveResult.status``."""
+        return await self._run(self._calls.solve(puzzle, options, timeout_s))
 
     async def generate(
         self,
         puzzle: str = "sudoku",
         *,
-        count: int = 1,
-        size: int | None = None,
-        distinct: bool = True,
-        clues: Clues = "none",
-        max_trajectories: int | None = None,
-        depth: int | None = None,
-        halt: Stop = "verified",
-        augment: bool = False,
-        deadline_ms: int | None = None,
-        seed: int | None = None,
-        model: str | None = None,
         timeout_s: float | None = None,
+        **options: Unpack[GenerateOptions],
     ) -> GenerateResult:
-        """Make up valid boards; ``validity`` says how many trajectories ended in one.
-
-        Args:
-            puzzle: Name of the family.
-            count: Boards to return.
-            size: Side of the boards; the largest that a loaded model makes where None.
-            distinct: Return no board twice.
-            clues: ``unique``, or a number of clues to stop at, thins each board to a puzzle whose
-                only solution it is.
-            max_trajectories: Trajectories to sample at most.
-            depth: Supervision steps a trajectory may take; the model's default where None.
-            halt: When a trajectory leaves before ``depth``.
-            augment: Show each board through a symmetry of its own.
-            deadline_ms: Return what there is after this time.
-            seed: Repeats an earlier call; drawn where None, so that retries repeat their work.
-            model: Name of the model; one trained to make up boards where None.
-            timeout_s: Replaces the client's for this call.
-        """
-        request = generate_request(
-            {
-                "puzzle": puzzle,
-                "count": count,
-                "size": size,
-                "distinct": distinct,
-                "clues": clues,
-                "max_trajectories": max_trajectories,
-                "depth": depth,
-                "halt": halt,
-                "augment": augment,
-                "deadline_ms": deadline_ms,
-                "seed": seed,
-                "model": model,
-            }
-        )
-        return read(GenerateResult, settle(await self._send(request, timeout_s)))
+        """Generate valid boards; ``validity`` says how many trajectories ended in one."""
+        return await self._run(self._calls.generate(puzzle, options, timeout_s))
 
     def solve_stream(
-        self,
-        puzzle: Puzzle,
-        *,
-        timeout_s: float | None = None,
-        **options: Unpack[StreamOptions],
+        self, puzzle: Puzzle, *, timeout_s: float | None = None, **options: Unpack[StreamOptions]
     ) -> AsyncGenerator[AnyEvent]:
         """Solve a puzzle, and yield what happens: accepted, solutions as they are found, done.
 
         Where the connection breaks, the same work is asked for again and goes on from there.
         Leaving the iterator ends the work.
-
-        Args:
-            puzzle: As in ``solve``.
-            timeout_s: Replaces the client's for this call; the server is never silent for long.
-            options: As in ``solve``, and ``decodes``.
         """
-        request = solve_request(puzzle, options, accept=EVENT_STREAM)
-        return self._follow(Course(request, is_replayed=False), timeout_s)
+        return self._follow(self._calls.solve_stream(puzzle, options, timeout_s))
+
+    @overload
+    def map(
+        self,
+        puzzles: Iterable[Puzzle],
+        *,
+        max_concurrency: int = ...,
+        progress: bool = ...,
+        on_error: Literal["raise"] = ...,
+        timeout_s: float | None = ...,
+        **options: Unpack[SolveOptions],
+    ) -> AsyncGenerator[SolveResult]: ...
+
+    @overload
+    def map(
+        self,
+        puzzles: Iterable[Puzzle],
+        *,
+        max_concurrency: int = ...,
+        progress: bool = ...,
+        on_error: OnError,
+        timeout_s: float | None = ...,
+        **options: Unpack[SolveOptions],
+    ) -> AsyncGenerator[SolveResult | GramError]: ...
 
     async def map(
         self,
@@ -209,32 +122,17 @@ class AsyncClient:
         on_error: OnError = "raise",
         timeout_s: float | None = None,
         **options: Unpack[SolveOptions],
-    ) -> AsyncGenerator[Mapped]:
+    ) -> AsyncGenerator[SolveResult | GramError]:
         """Solve many puzzles, and yield their results in the order of the puzzles.
 
         No more puzzles are taken than are being solved, so that their number has no bound. Who
         leaves the iterator gives up those under way.
-
-        Args:
-            puzzles: As in ``solve``, any number.
-            max_concurrency: Puzzles that are being solved at once.
-            progress: Show a bar on standard error.
-            on_error: ``return`` yields the error in the place of the result.
-            timeout_s: Replaces the client's for each puzzle.
-            options: As in ``solve``, the same for all.
         """
-        window: Window[asyncio.Task[Mapped]] = Window(max_concurrency)
+        window: Window[asyncio.Task[SolveResult | GramError]] = Window(max_concurrency)
 
-        async def attempt(puzzle: Puzzle) -> Mapped:
-            try:
-                return await self.solve(puzzle, timeout_s=timeout_s, **options)
-            except GramError as error:
-                if on_error == "raise":
-                    raise
-                return error
-
-        def start(puzzle: Puzzle) -> asyncio.Task[Mapped]:
-            return asyncio.create_task(attempt(puzzle))
+        def start(puzzle: Puzzle) -> asyncio.Task[SolveResult | GramError]:
+            flow = self._calls.solve_one_of_many(puzzle, options, timeout_s, on_error)
+            return asyncio.create_task(self._run(flow))
 
         try:
             with bar(puzzles, is_shown=progress) as (items, step):
@@ -249,17 +147,15 @@ class AsyncClient:
 
     async def puzzles(self, *, timeout_s: float | None = None) -> list[PuzzleInfo]:
         """Return the puzzle families the server knows."""
-        answer = settle(await self._send(get_request("/puzzles"), timeout_s))
-        return list(read(PuzzleList, answer).puzzles)
+        return await self._run(self._calls.puzzles(timeout_s))
 
     async def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Return the models the server has loaded."""
-        answer = settle(await self._send(get_request("/models"), timeout_s))
-        return list(read(ModelList, answer).models)
+        return await self._run(self._calls.models(timeout_s))
 
     async def health(self, *, timeout_s: float | None = None) -> Health:
         """Say whether the server takes work now; asks once and does not retry."""
-        return read_health(await self._attempt(get_request("/readyz"), timeout_s))
+        return await self._run(self._calls.health(timeout_s))
 
     async def aclose(self) -> None:
         """Close the connections, after cancelling jobs where that was asked for."""
@@ -280,62 +176,109 @@ class AsyncClient:
     ) -> None:
         await self.aclose()
 
-    async def _send(
-        self, request: Request, timeout_s: float | None = None
-    ) -> httpx.Response | NoAnswer:
-        attempt = 0
+    async def _run(self, flow: Flow[T]) -> T:
+        """Carry out what a call yields, and return its result."""
+        reply: Reply = None
         while True:
-            outcome = await self._attempt(request, timeout_s)
-            delay_s = self._retry.delay_s(outcome, attempt=attempt)
-            if delay_s is None:
-                return outcome
-            await self._sleep(delay_s)
-            attempt += 1
-
-    async def _attempt(
-        self, request: Request, timeout_s: float | None
-    ) -> httpx.Response | NoAnswer:
-        try:
-            return await self._http.send(self._written(request, timeout_s))
-        except httpx.RequestError as error:
-            return no_answer(error, self.settings)
-
-    async def _follow(self, course: Course, timeout_s: float | None) -> AsyncGenerator[AnyEvent]:
-        """Yield the events of a stream, over as many connections as it takes."""
-        attempt = 0
-        while not course.has_ended():
-            outcome: Outcome
             try:
-                response = await self._http.send(
-                    self._written(course.request(), timeout_s), stream=True
-                )
+                step = flow.send(reply)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            reply = await self._carry_out(step)
+
+    async def _carry_out(self, step: Request | Sleep) -> Reply:
+        if isinstance(step, Sleep):
+            await self._sleep(step.seconds)
+            return None
+        try:
+            return await self._http.send(step.build(self._http))
+        except httpx.RequestError as error:
+            return error
+
+    async def _follow(self, stream: EventStreamState) -> AsyncGenerator[AnyEvent]:
+        """Yield the events of a stream, over as many connections as it takes."""
+        while not stream.has_ended:
+            failure: httpx.RequestError | None = None
+            try:
+                request = stream.request().build(self._http)
+                response = await self._http.send(request, stream=True)
                 async with aclosing(response):
                     if not response.is_success:
                         await response.aread()
-                        outcome = response
-                    else:
-                        course.open(response)
-                        async for chunk in response.aiter_bytes():
-                            for event in course.feed(chunk):
-                                attempt = 0
-                                yield event
-                        outcome = course.broke()
+                    stream.open(response)
+                    async for chunk in response.aiter_bytes():
+                        for event in stream.feed(chunk):
+                            yield event
             except httpx.RequestError as error:
-                outcome = no_answer(error, self.settings)
-            if course.has_ended():
-                return
-            delay_s = self._retry.delay_s(outcome, attempt=attempt)
-            if delay_s is None:
-                raise failure_of(outcome)
-            await self._sleep(delay_s)
-            attempt += 1
+                failure = error
+            if not stream.has_ended:
+                await self._sleep(stream.closed_early(failure))
 
-    def _written(self, request: Request, timeout_s: float | None) -> httpx.Request:
-        return self._http.build_request(
-            request.method,
-            request.path,
-            params=request.params,
-            headers=request.headers,
-            content=request.content,
-            timeout=request.hold_s + (self.settings.timeout_s if timeout_s is None else timeout_s),
+
+class AsyncJobs:
+    """What a client does under ``/jobs``, as ``Jobs`` does it: work that goes on without it."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._run = client._run
+        self._follow = client._follow
+        self._calls = client._calls
+
+    async def create(
+        self,
+        puzzle: Puzzle,
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Hand in a puzzle, and return its job at once."""
+        return await self._run(self._calls.create_job(puzzle, options, idempotency_key, timeout_s))
+
+    async def create_batch(
+        self,
+        puzzles: Iterable[Puzzle],
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Hand in many puzzles as one job, accepted whole or refused whole."""
+        return await self._run(
+            self._calls.create_batch(puzzles, options, idempotency_key, timeout_s)
         )
+
+    async def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
+        """Return a job as it stands."""
+        return await self._run(self._calls.get_job(job_id, timeout_s))
+
+    async def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
+        """Return a job once it is final; raise ``TimedOut`` where that takes longer."""
+        return await self._run(self._calls.wait_for_job(job_id, timeout_s))
+
+    async def cancel(self, job_id: str, *, timeout_s: float | None = None) -> Job:
+        """End a job that is not final yet, and return it; a final one stays as it is."""
+        return await self._run(self._calls.cancel_job(job_id, timeout_s))
+
+    def events(
+        self, job_id: str, *, after: int = 0, timeout_s: float | None = None
+    ) -> AsyncGenerator[AnyEvent]:
+        """Yield what happens to a job, from the start or after an event that is known.
+
+        A connection that breaks is taken up where it was. Leaving the iterator ends nothing.
+        """
+        return self._follow(self._calls.job_events(job_id, after, timeout_s))
+
+    async def list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        timeout_s: float | None = None,
+    ) -> JobPage:
+        """Return a part of the jobs of the API key, newest first; ``cursor`` turns the page."""
+        return await self._run(self._calls.list_jobs(limit, cursor, timeout_s))
+
+    async def cancel_open(self) -> None:
+        """Cancel the jobs made here that nobody saw end, as far as the server can be told."""
+        await self._run(self._calls.cancel_open_jobs())

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from typing import Self
 
@@ -21,7 +21,7 @@ PATH = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
+class PuzzleShape:
     """What drawing an answer needs to know of its puzzle."""
 
     puzzle: str = ""
@@ -42,10 +42,6 @@ class Posted:
             size=size if isinstance(size, int) else None,
             maze=tuple(row for row in lines if isinstance(row, str)),
         )
-
-    def of(self, puzzle: str) -> Self:
-        """Return the same with the name of the family."""
-        return replace(self, puzzle=puzzle)
 
 
 def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence[str] = ()) -> str:
@@ -69,33 +65,33 @@ def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence
     return json.dumps(answer)
 
 
-def grid(posted: Posted, answer: Answer) -> Grid | None:
+def grid(shape: PuzzleShape, answer: Answer) -> Grid | None:
     """Return a board by rows; None where the family has no board."""
     rows = _rows(answer)
-    if posted.puzzle == "sudoku" and rows:
+    if shape.puzzle == "sudoku" and rows:
         return [[int(cell) if cell.isdecimal() else 0 for cell in row] for row in rows]
-    if posted.puzzle == "nqueens" and isinstance(answer, str | list):
-        board = rows if _is_text(answer) else _squares(rows, posted.size)
+    if shape.puzzle == "nqueens" and isinstance(answer, str | list):
+        board = rows if _is_text(answer) else _squares(rows, shape.size)
         return [[int(cell == "Q") for cell in row] for row in board]
-    if posted.puzzle == "maze" and posted.maze:
-        return [list(line) for line in _path(rows, posted.maze).splitlines()]
+    if shape.puzzle == "maze" and shape.maze:
+        return [list(line) for line in _path(rows, shape.maze).splitlines()]
     return None
 
 
-def html(posted: Posted, answer: Answer) -> str:
+def html(shape: PuzzleShape, answer: Answer) -> str:
     """Return an answer as an HTML table, or as preformatted text where it is no board."""
-    board: Sequence[Sequence[int | str]] | None = grid(posted, answer)
+    board: Sequence[Sequence[int | str]] | None = grid(shape, answer)
     if board is None:
-        return f"<pre>{escape(draw(posted.puzzle, answer))}</pre>"
-    box_height = math.isqrt(len(board)) if posted.puzzle == "sudoku" else len(board)
-    box_width = len(board) // box_height if posted.puzzle == "sudoku" else len(board[0])
+        return f"<pre>{escape(draw(shape.puzzle, answer))}</pre>"
+    box_height = math.isqrt(len(board)) if shape.puzzle == "sudoku" else len(board)
+    box_width = len(board) // box_height if shape.puzzle == "sudoku" else len(board[0])
     lines = []
     for number, row in enumerate(board, start=1):
         below = ";border-bottom:2px solid" if number % box_height == 0 else ""
         cells = []
         for at, cell in enumerate(row, start=1):
             right = ";border-right:2px solid" if at % box_width == 0 else ""
-            cells.append(f'<td style="{CELL}{below}{right}">{_sign(posted.puzzle, cell)}</td>')
+            cells.append(f'<td style="{CELL}{below}{right}">{_sign(shape.puzzle, cell)}</td>')
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return f'<table style="border-collapse:collapse;border:2px solid">{"".join(lines)}</table>'
 

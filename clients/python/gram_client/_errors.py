@@ -7,17 +7,13 @@ GramError
     ConnectionFailed
     TimedOut
   ResponseInvalid        what answered does not speak this API
-  StatusError            the server answered with a problem, ``code`` names it
-    BadRequest           the caller can fix it: 400 and every other 4xx
-      BodyInvalid, BodySlow, BodyTooLarge, MediaTypeUnsupported, MethodNotAllowed
-      ParameterInvalid, UnknownPuzzle, UnknownTask, ModelUnknown
-      PuzzleInvalid      ``errors`` names cells and rules
-      IdempotencyConflict
-      Unauthorized       KeyMissing, KeyInvalid, ScopeMissing, OriginRefused
-      NotFound           PathNotFound, JobNotFound, JobGone
-      TooManyRequests    QueueFull, RateLimited: try again after ``retry_after_s``
-    ServerUnavailable    NotReady, StoreUnavailable: try again after ``retry_after_s``
-    ServerFailure        InternalFailure, JobFailed, and every other 5xx
+  StatusError            the server answered with a problem; ``code`` says with which
+    BadRequest           400 and every other 4xx: the caller can fix it
+      Unauthorized       401, 403
+      NotFound           404, 410
+      TooManyRequests    429: try again after ``retry_after_s``
+    ServerFailure        500 and every other 5xx
+    ServerUnavailable    503: try again after ``retry_after_s``
 """
 
 from typing import Any
@@ -31,7 +27,7 @@ class GramError(Exception):
     code = "client_error"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), self.args, self.__dict__)
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class ConfigInvalid(GramError):
@@ -79,6 +75,7 @@ class StatusError(GramError):
     """The server answered with a problem; the fields are those of its document."""
 
     code = "status_error"
+    """Of an error that was raised: the problem's own, such as ``puzzle_invalid``."""
 
     def __init__(
         self, problem: Problem, *, status_code: int, body: bytes, retry_after_s: float | None
@@ -95,75 +92,9 @@ class StatusError(GramError):
 
 
 class BadRequest(StatusError):
-    """The caller can fix it."""
+    """The caller can fix it; ``errors`` names fields, cells and rules where ``code`` has any."""
 
     code = "bad_request"
-
-
-class BodyInvalid(BadRequest):
-    """The body cannot be read."""
-
-    code = "body_invalid"
-
-
-class BodySlow(BadRequest):
-    """The body came too slowly."""
-
-    code = "body_slow"
-
-
-class BodyTooLarge(BadRequest):
-    """The body is larger than the server takes."""
-
-    code = "body_too_large"
-
-
-class MediaTypeUnsupported(BadRequest):
-    """The body is of a type that no puzzle has."""
-
-    code = "media_type_unsupported"
-
-
-class MethodNotAllowed(BadRequest):
-    """The path does not take this method."""
-
-    code = "method_not_allowed"
-
-
-class ParameterInvalid(BadRequest):
-    """A parameter cannot be used; ``errors`` names it."""
-
-    code = "parameter_invalid"
-
-
-class UnknownPuzzle(BadRequest):
-    """There is no puzzle family of this name."""
-
-    code = "unknown_puzzle"
-
-
-class UnknownTask(BadRequest):
-    """The family has no such size."""
-
-    code = "unknown_task"
-
-
-class ModelUnknown(BadRequest):
-    """No loaded model fits the request."""
-
-    code = "model_unknown"
-
-
-class PuzzleInvalid(BadRequest):
-    """The puzzle is malformed or contradicts itself; ``errors`` says in which cells and rules."""
-
-    code = "puzzle_invalid"
-
-
-class IdempotencyConflict(BadRequest):
-    """The idempotency key stands for another request."""
-
-    code = "idempotency_conflict"
 
 
 class Unauthorized(BadRequest):
@@ -172,52 +103,10 @@ class Unauthorized(BadRequest):
     code = "unauthorized"
 
 
-class KeyMissing(Unauthorized):
-    """The server wants an API key."""
-
-    code = "key_missing"
-
-
-class KeyInvalid(Unauthorized):
-    """The API key is not known, or no longer valid."""
-
-    code = "key_invalid"
-
-
-class ScopeMissing(Unauthorized):
-    """The API key does not allow this."""
-
-    code = "scope_missing"
-
-
-class OriginRefused(Unauthorized):
-    """The server does not go by the name in the URL, or takes nothing from this page."""
-
-    code = "origin_refused"
-
-
 class NotFound(BadRequest):
     """Nothing is there, or no longer."""
 
     code = "nothing_there"
-
-
-class PathNotFound(NotFound):
-    """The server has no such path."""
-
-    code = "not_found"
-
-
-class JobNotFound(NotFound):
-    """There is no such job, or it belongs to another key."""
-
-    code = "job_not_found"
-
-
-class JobGone(NotFound):
-    """The job that an idempotency key stands for has been forgotten."""
-
-    code = "job_gone"
 
 
 class TooManyRequests(BadRequest):
@@ -226,72 +115,16 @@ class TooManyRequests(BadRequest):
     code = "too_many_requests"
 
 
-class QueueFull(TooManyRequests):
-    """The server's queue is full."""
-
-    code = "queue_full"
-
-
-class RateLimited(TooManyRequests):
-    """The API key asks for more than its share."""
-
-    code = "rate_limited"
-
-
-class ServerUnavailable(StatusError):
-    """The server takes no work now; ``retry_after_s`` says when to come back."""
-
-    code = "unavailable"
-
-
-class NotReady(ServerUnavailable):
-    """The server starts, drains or has lost its engine."""
-
-    code = "not_ready"
-
-
-class StoreUnavailable(ServerUnavailable):
-    """The server cannot reach its queue."""
-
-    code = "store_unavailable"
-
-
 class ServerFailure(StatusError):
     """The server failed through no fault of the caller."""
 
     code = "server_failure"
 
 
-class InternalFailure(ServerFailure):
-    """Something went wrong that nobody foresaw; the server's log has ``request_id``."""
+class ServerUnavailable(StatusError):
+    """The server takes no work now; ``retry_after_s`` says when to come back."""
 
-    code = "internal"
-
-
-class JobFailed(ServerFailure):
-    """The job could not be finished, or was cancelled."""
-
-    code = "job_failed"
-
-
-def status_error_class(status_code: int, code: str | None) -> type[StatusError]:
-    """Return the class for the problem's code, or else for its status."""
-    by_code = {kind.code: kind for kind in _kinds(StatusError)}
-    if code in by_code:
-        return by_code[code]
-    if status_code in _CLASSES:
-        return _CLASSES[status_code]
-    return BadRequest if status_code < 500 else ServerFailure
-
-
-_CLASSES: dict[int, type[StatusError]] = {
-    401: Unauthorized,
-    403: Unauthorized,
-    404: NotFound,
-    410: NotFound,
-    429: TooManyRequests,
-    503: ServerUnavailable,
-}
+    code = "unavailable"
 
 
 RETRIED_STATUSES = frozenset({408, 429})
@@ -304,7 +137,7 @@ def is_retryable(status_code: int, stated: bool | None) -> bool:
     return by_status if stated is None else stated
 
 
-def _rebuilt(
+def _rebuild(
     kind: type[GramError], arguments: tuple[object, ...], state: dict[str, object]
 ) -> GramError:
     """Return an error without its constructor, whose arguments it does not keep."""
@@ -312,10 +145,6 @@ def _rebuilt(
     error.args = arguments
     error.__dict__.update(state)
     return error
-
-
-def _kinds(kind: type[StatusError]) -> list[type[StatusError]]:
-    return [kind, *(one for below in kind.__subclasses__() for one in _kinds(below))]
 
 
 def _sentence(problem: Problem, status_code: int) -> str:

@@ -5,7 +5,7 @@ Knows no HTTP and no job.
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple, get_args
 
 from gram_client._drawing import Answer
 from gram_client._errors import ResponseInvalid
@@ -29,10 +29,14 @@ class Event(Model):
     id: int
     """Grows with every event of a stream; there may be gaps."""
 
+    kind: ClassVar[str]
+    """What the stream calls it."""
+
 
 class Accepted(Event):
     """The job is in the queue."""
 
+    kind: ClassVar[str] = "accepted"
     job_id: str
     puzzle: str
     model: str
@@ -45,6 +49,7 @@ class Accepted(Event):
 class Progress(Event):
     """How the trajectories of a job with ``decodes`` stand."""
 
+    kind: ClassVar[str] = "progress"
     step: int
     """Most supervision steps that any of them has taken."""
     live: int
@@ -57,6 +62,7 @@ class Progress(Event):
 class PartEnded(Event):
     """A part of a batch is final."""
 
+    kind: ClassVar[str] = "progress"
     job_id: str
     state: str
 
@@ -64,16 +70,19 @@ class PartEnded(Event):
 class Found(Event):
     """A new distinct solution; its votes are those it has so far."""
 
+    kind: ClassVar[str] = "solution"
     solution: Solution
 
 
 class Done(Event):
     """The end of a job, with its result; a batch has none, its parts do."""
 
+    kind: ClassVar[str] = "done"
     result: SolveResult | None
 
 
 AnyEvent = Accepted | Progress | PartEnded | Found | Done
+EVENT_KINDS: Final = frozenset(event.kind for event in get_args(AnyEvent))
 
 
 class RawEvent(NamedTuple):

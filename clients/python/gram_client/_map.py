@@ -1,21 +1,16 @@
-"""What mapping over many puzzles needs besides a client: a window, and a bar that shows it."""
+"""What ``map`` needs besides a client: a bound on works under way, and a progress bar."""
 
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import click
 
-from gram_client._errors import ConfigInvalid, GramError
-from gram_client._models import SolveResult
+from gram_client._errors import ConfigInvalid
 
 DEFAULT_CONCURRENCY = 8
-
-OnError = Literal["raise", "return"]
-Mapped = SolveResult | GramError
-"""What comes of one of many puzzles; an error only with ``on_error="return"``."""
 
 Item = TypeVar("Item")
 Work = TypeVar("Work")

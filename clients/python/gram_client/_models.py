@@ -2,12 +2,13 @@
 client reads a newer server. Knows no HTTP.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from gram_client import _drawing
-from gram_client._drawing import Answer, Grid, Posted
+from gram_client._drawing import Answer, Grid, PuzzleShape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +31,12 @@ class Drawn(Model):
     answer: Answer
     """In the form the puzzle was posted in."""
 
-    _posted: Posted = PrivateAttr(default_factory=Posted)
+    _shape: PuzzleShape = PrivateAttr(default_factory=PuzzleShape)
 
     @property
     def grid(self) -> Grid | None:
         """The board by rows: digits, 1 for a queen, a maze's characters; None for a graph."""
-        return _drawing.grid(self._posted, self.answer)
+        return _drawing.grid(self._shape, self.answer)
 
     def to_numpy(self) -> "NDArray[np.generic]":
         """Return the board, or where there is none the answer, as an array; needs numpy."""
@@ -47,11 +48,16 @@ class Drawn(Model):
     def __str__(self) -> str:
         """Draw the board."""
         return _drawing.draw(
-            self._posted.puzzle, self.answer, size=self._posted.size, maze=self._posted.maze
+            self._shape.puzzle, self.answer, size=self._shape.size, maze=self._shape.maze
         )
 
     def _repr_html_(self) -> str:
-        return _drawing.html(self._posted, self.answer)
+        return _drawing.html(self._shape, self.answer)
+
+    def model_post_init(self, context: object, /) -> None:
+        """Take the shape of the puzzle from who reads the answer, if that knows it."""
+        if isinstance(context, PuzzleShape):
+            self._shape = context
 
 
 class First(Model):
@@ -158,11 +164,11 @@ class SolveResult(Model):
         boards = "".join(answer._repr_html_() for answer in shown)
         return f"<p>{self.status}: {self.distinct} distinct</p>{boards}"
 
-    def _post(self, posted: Posted) -> None:
-        """Let the answers know what was asked for: their drawings depend on it."""
-        known = posted.of(self.puzzle)
+    def model_post_init(self, context: object, /) -> None:
+        """Let the answers know of what puzzle they are: their drawings depend on it."""
+        known = context if isinstance(context, PuzzleShape) else PuzzleShape()
         for answer in (*self.solutions, *filter(None, [self.best_attempt])):
-            answer._posted = known
+            answer._shape = replace(known, puzzle=self.puzzle)
 
 
 class Board(Drawn):
@@ -224,10 +230,10 @@ class GenerateResult(Model):
     def _repr_html_(self) -> str:
         return "".join(board._repr_html_() for board in self.boards)
 
-    def model_post_init(self, context: Any, /) -> None:
+    def model_post_init(self, context: object, /) -> None:
         """Let the boards know what they are boards of."""
         for board in self.boards:
-            board._posted = Posted(puzzle=self.puzzle)
+            board._shape = PuzzleShape(puzzle=self.puzzle)
 
 
 class Issue(Model):

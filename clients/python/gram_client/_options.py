@@ -7,34 +7,39 @@ Fallback = Literal["none", "exact"]
 Count = Literal["none", "exact"]
 Clues = Literal["none", "unique"] | int
 """``unique`` takes away every clue that can be; a number stops there."""
-Stop = Literal["verified", "act"]
-"""What stops a trajectory that makes up a board."""
+GenerateHalt = Literal["verified", "act"]
 Priority = Literal["high", "normal", "low"]
 
 
-class SolveOptions(TypedDict, total=False):
-    """What ``solve`` takes beside the puzzle; the server's defaults stand for what is left out."""
+class CommonOptions(TypedDict, total=False):
+    """What every request for work takes; the server has defaults for what is left out."""
 
-    width: int
-    """Trajectories to sample."""
     depth: int | None
     """Supervision steps a trajectory may take; the model's default where None."""
-    max_solutions: int | None
-    """Stop at this many distinct solutions; None explores the whole width."""
     deadline_ms: int | None
     """Return what there is after this time."""
     seed: int | None
     """Repeats an earlier call; drawn where None, so that retries repeat their work."""
     augment: bool
-    """Let each trajectory look at its own symmetry view of the puzzle."""
-    halt: Halt
-    """When a trajectory leaves before ``depth``."""
-    fallback: Fallback
-    """``exact`` answers by exact search where no trajectory did."""
-    count: Count
-    """``exact`` fills ``completeness.total``."""
+    """Show each trajectory the puzzle through a symmetry of its own: true by default for
+    ``solve``, false for ``generate``."""
     model: str | None
-    """Name of the model; the puzzle's own where None."""
+    """Name of the model; where None the puzzle's own, or one trained to generate."""
+
+
+class SolveOptions(CommonOptions, total=False):
+    """What ``solve`` takes beside the puzzle."""
+
+    width: int
+    """Trajectories to sample; 16 by default."""
+    max_solutions: int | None
+    """Stop at this many distinct solutions; None explores the whole width."""
+    halt: Halt
+    """When a trajectory leaves before ``depth``: ``verified`` by default."""
+    fallback: Fallback
+    """``exact`` answers by exact search where no trajectory did; ``none`` by default."""
+    count: Count
+    """``exact`` fills ``completeness.total``; ``none`` by default."""
 
 
 class StreamOptions(SolveOptions, total=False):
@@ -48,4 +53,22 @@ class JobOptions(StreamOptions, total=False):
     """What ``jobs.create`` takes beside the puzzle."""
 
     priority: Priority
-    """Class that the job waits in."""
+    """Class that the job waits in: ``normal`` by default."""
+
+
+class GenerateOptions(CommonOptions, total=False):
+    """What ``generate`` takes beside the name of the family."""
+
+    count: int
+    """Boards to return; 1 by default."""
+    size: int | None
+    """Side of the boards; the largest that a loaded model makes where None."""
+    distinct: bool
+    """Return no board twice: true by default."""
+    clues: Clues
+    """``unique``, or a number of clues to stop at, reduces each board to a puzzle whose only
+    solution it is; ``none`` by default."""
+    max_trajectories: int | None
+    """Trajectories to sample at most."""
+    halt: GenerateHalt
+    """When a trajectory leaves before ``depth``: ``verified`` by default."""

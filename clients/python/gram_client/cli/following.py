@@ -6,20 +6,11 @@ from typing import Any
 
 import click
 
-from gram_client._errors import JobFailed
-from gram_client._events import Accepted, AnyEvent, Done, Found, PartEnded, Progress
+from gram_client._events import Accepted, AnyEvent, Found, PartEnded, Progress
 from gram_client._models import Job
 from gram_client.cli.options import base_url, form, open_client, solving, wants_json
 from gram_client.cli.reading import read_entries
 from gram_client.cli.showing import painted, summary
-
-KINDS = {
-    Accepted: "accepted",
-    Progress: "progress",
-    PartEnded: "progress",
-    Found: "solution",
-    Done: "done",
-}
 
 
 @click.command(
@@ -64,11 +55,7 @@ def submit(
 def watch(*, job_id: str, after: int, is_json: bool | None, base_url: str | None) -> None:
     """Follow a job to its end; leaving does not end it."""
     with open_client(base_url) as client:
-        try:
-            _follow(client.jobs.events(job_id, after=after), is_json=wants_json(is_json))
-        except JobFailed as error:
-            click.echo(f"gram: {error}", err=True)
-            raise SystemExit(2) from error
+        _follow(client.jobs.events(job_id, after=after), is_json=wants_json(is_json))
         job = client.jobs.get(job_id)
     raise SystemExit(0 if job.is_solved else 1)
 
@@ -97,7 +84,7 @@ def _follow(events: Iterable[AnyEvent], *, is_json: bool) -> None:
     for event in events:
         if is_json:
             data = event.model_dump(mode="json", exclude={"id"})
-            click.echo(json.dumps({"id": event.id, "event": KINDS[type(event)], "data": data}))
+            click.echo(json.dumps({"id": event.id, "event": event.kind, "data": data}))
             continue
         if isinstance(event, Accepted):
             puzzle = event.puzzle

@@ -11,12 +11,14 @@ import click
 
 from gram_client._client import Client
 from gram_client._errors import GramError
-from gram_client._map import DEFAULT_CONCURRENCY, Mapped
+from gram_client._map import DEFAULT_CONCURRENCY
 from gram_client._models import SolveResult
 from gram_client.cli.local import local_server
 from gram_client.cli.options import base_url, form, open_client, say, solving, timeout, wants_json
 from gram_client.cli.reading import Entry, givens_of, read_entries
 from gram_client.cli.showing import show_result, table
+
+Outcome = SolveResult | GramError
 
 EXAMPLES = """\b
 Examples:
@@ -83,7 +85,7 @@ def _solve_many(
 ) -> int:
     """Solve all, show progress on stderr, and end with a table."""
     started_s = time.perf_counter()
-    outcomes: list[Mapped] = []
+    outcomes: list[Outcome] = []
     results = client.map(
         [entry.puzzle for entry in entries],
         max_concurrency=concurrency,
@@ -107,13 +109,13 @@ def _solve_many(
     return exit_status(outcomes)
 
 
-def exit_status(outcomes: Iterable[Mapped]) -> int:
+def exit_status(outcomes: Iterable[Outcome]) -> int:
     """Return the worst of what happened: 2 for an error, 1 for an unsolved puzzle, else 0."""
     statuses = (2 if isinstance(one, GramError) else int(not one.is_solved) for one in outcomes)
     return max(statuses, default=0)
 
 
-def report(outcomes: Sequence[Mapped], *, duration_s: float) -> str:
+def report(outcomes: Sequence[Outcome], *, duration_s: float) -> str:
     """Return the table that a run of many puzzles ends with."""
     results = [one for one in outcomes if isinstance(one, SolveResult)]
     rows: list[tuple[str, ...]] = [("", "puzzles", "share", "solutions", "steps", "median ms")]
@@ -148,7 +150,7 @@ def _share(count: int, total: int) -> str:
     return f"{count / total:.1%}" if total else ""
 
 
-def _line(entry: Entry, outcome: Mapped) -> str:
+def _line(entry: Entry, outcome: Outcome) -> str:
     if isinstance(outcome, GramError):
         error = {"code": outcome.code, "detail": str(outcome)}
         return json.dumps({"source": entry.source, "error": error})

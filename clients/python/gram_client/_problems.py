@@ -1,0 +1,86 @@
+"""Refusals of the server, and failures to reach it, as errors of this package."""
+
+import httpx
+from pydantic import ValidationError
+
+from gram_client import _deprecated_errors
+from gram_client._errors import (
+    BadRequest,
+    ConnectionFailed,
+    NoAnswer,
+    NotFound,
+    ServerFailure,
+    ServerUnavailable,
+    StatusError,
+    TimedOut,
+    TooManyRequests,
+    Unauthorized,
+)
+from gram_client._models import Problem
+from gram_client._settings import Settings
+
+_CLASSES: dict[int, type[StatusError]] = {
+    401: Unauthorized,
+    403: Unauthorized,
+    404: NotFound,
+    410: NotFound,
+    429: TooManyRequests,
+    503: ServerUnavailable,
+}
+
+
+def status_class(status_code: int) -> type[StatusError]:
+    """Return the class of every error with this status."""
+    return _CLASSES.get(status_code, BadRequest if status_code < 500 else ServerFailure)
+
+
+def status_error(response: httpx.Response) -> StatusError:
+    """Return the error that an answer without success is."""
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:
+        # A proxy's page: the status alone has to do.
+        problem = Problem(detail=response.reason_phrase)
+    kind = _class_of(response.status_code, problem.code)
+    return kind(
+        problem,
+        status_code=response.status_code,
+        body=response.content,
+        retry_after_s=_retry_after_s(response),
+    )
+
+
+def stream_error(data: bytes) -> StatusError:
+    """Return the error that a problem in a stream is."""
+    try:
+        problem = Problem.model_validate_json(data)
+    except ValidationError:
+        problem = Problem(detail="the stream ended with an error that cannot be read")
+    # Only the server itself writes into a stream: what it does not call retryable is not.
+    problem = problem.model_copy(update={"retryable": bool(problem.retryable)})
+    status = problem.status or 500
+    kind = _class_of(status, problem.code)
+    return kind(problem, status_code=status, body=data, retry_after_s=problem.retry_after_s)
+
+
+def no_answer(error: httpx.RequestError, settings: Settings) -> NoAnswer:
+    """Return our error for one of httpx."""
+    reason = str(error) or type(error).__name__
+    # Not reaching the server in time is a failed connection: trying again may help.
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return TimedOut(f"no answer from {settings.shown_url} in time: {reason}")
+    return ConnectionFailed(f"no connection to {settings.shown_url}: {reason}")
+
+
+def _class_of(status_code: int, code: str | None) -> type[StatusError]:
+    deprecated = _deprecated_errors.BY_CODE.get(code or "")
+    return deprecated or status_class(status_code)
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    """Return the header ``Retry-After`` where it is a number of seconds."""
+    try:
+        seconds = float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+    return seconds if seconds >= 0 else None

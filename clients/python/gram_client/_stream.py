@@ -1,0 +1,152 @@
+"""One stream of events without I/O: what was told so far, and how to go on where it broke.
+
+A job's events are asked for from the last one known. A solve is asked for again: its seed makes
+that the same work with the same answers, of which those already told are left out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from gram_client._drawing import PuzzleShape
+from gram_client._errors import ConnectionFailed, NoAnswer, ResponseInvalid, StatusError
+from gram_client._events import (
+    EVENT_KINDS,
+    Accepted,
+    AnyEvent,
+    Done,
+    EventDecoder,
+    Found,
+    PartEnded,
+    Progress,
+    RawEvent,
+)
+from gram_client._problems import no_answer, status_error, stream_error
+from gram_client._requests import EVENT_STREAM, Request
+from gram_client._retry import Retry
+from gram_client._settings import Settings
+
+_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+
+class EventStreamState:
+    """The state of one stream, over as many connections as it takes."""
+
+    def __init__(
+        self, request: Request, settings: Settings, retry: Retry, *, is_replayed: bool
+    ) -> None:
+        """Begin.
+
+        Args:
+            request: Asks for the stream.
+            settings: Where the server is.
+            retry: When to connect again.
+            is_replayed: Whether the server remembers events, and goes on after the last one known.
+        """
+        self._request = request
+        self._settings = settings
+        self._retry = retry
+        self._is_replayed = is_replayed
+        self._decoder = EventDecoder()
+        self._shape = request.shape
+        self._told: set[str] = set()
+        self._last_id = 0
+        self._attempt = 0
+        self._failure: StatusError | None = None
+        """What the answer, or the stream itself, said went wrong."""
+        self.has_ended = False
+        """Nothing more will come."""
+
+    def request(self) -> Request:
+        """Return the request of the next connection."""
+        self._decoder, self._failure = EventDecoder(), None
+        if not (self._is_replayed and self._last_id):
+            return self._request
+        headers = {**self._request.headers, "Last-Event-ID": str(self._last_id)}
+        return replace(self._request, headers=headers)
+
+    def open(self, response: httpx.Response) -> None:
+        """Look at how a connection answered; raise where it is no stream."""
+        if not response.is_success:
+            self._failure = status_error(response)
+        elif response.status_code == httpx.codes.NO_CONTENT:
+            self.has_ended = True
+        elif not response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
+            raise ResponseInvalid(
+                f"{self._request.path} gave no stream of events",
+                status_code=response.status_code,
+                body=b"",
+            )
+
+    def feed(self, chunk: bytes) -> Iterator[AnyEvent]:
+        """Yield the events that are complete and new with these bytes."""
+        if self._failure is not None:
+            return
+        for raw in self._decoder.feed(chunk):
+            if raw.kind == "error":
+                self._failure = stream_error(raw.data.encode())
+                return
+            event = self._read(raw)
+            self._last_id = max(self._last_id, raw.id)
+            if event is not None and self._is_new(event):
+                self._attempt = 0
+                yield event
+
+    def closed_early(self, error: httpx.RequestError | None) -> float:
+        """Return the seconds to wait before connecting again; raise where that cannot help."""
+        reason: NoAnswer | StatusError
+        if self._failure is not None:
+            reason = self._failure
+        elif error is not None:
+            reason = no_answer(error, self._settings)
+        else:
+            reason = ConnectionFailed(f"the stream of {self._request.path} broke before its end")
+        delay_s = self._retry.delay_s(reason, attempt=self._attempt)
+        if delay_s is None:
+            raise reason
+        self._attempt += 1
+        return delay_s
+
+    def _read(self, raw: RawEvent) -> AnyEvent | None:
+        try:
+            event = _parse(raw, self._shape)
+        except (ValidationError, KeyError) as error:
+            message = f"{self._request.path} sent an event {raw.kind} that cannot be read"
+            body = raw.data.encode()
+            raise ResponseInvalid(message, status_code=200, body=body) from error
+        if isinstance(event, Accepted):
+            self._shape = replace(self._shape, puzzle=event.puzzle)
+        self.has_ended = self.has_ended or isinstance(event, Done)
+        return event
+
+    def _is_new(self, event: AnyEvent) -> bool:
+        """Say whether an event was not told before; take note of it."""
+        if self._is_replayed or isinstance(event, Progress | PartEnded | Done):
+            return True
+        identity = "accepted"
+        if isinstance(event, Found):
+            identity = event.solution.model_dump_json(include={"answer"})
+        is_new = identity not in self._told
+        self._told.add(identity)
+        return is_new
+
+
+def _parse(raw: RawEvent, shape: PuzzleShape) -> AnyEvent | None:
+    """Return the typed event; None for one of a newer server."""
+    if raw.kind not in EVENT_KINDS:
+        return None
+    data = _OBJECT.validate_json(raw.data)
+    if raw.kind == "accepted":
+        return Accepted.model_validate({**data, "id": raw.id, "job_id": data["id"]})
+    if raw.kind == "progress" and "trajectories" in data:
+        return Progress.model_validate({**data, "id": raw.id})
+    if raw.kind == "progress":
+        return PartEnded.model_validate({**data, "id": raw.id, "job_id": data["id"]})
+    if raw.kind == "solution":
+        return Found.model_validate({"id": raw.id, "solution": data}, context=shape)
+    # A batch has no result of its own.
+    result = data if "solutions" in data else None
+    return Done.model_validate({"id": raw.id, "result": result}, context=shape)
