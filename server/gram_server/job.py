@@ -19,7 +19,9 @@ HALTS: tuple[Halt, ...] = ("verified", "act", "never")
 FALLBACKS: tuple[Fallback, ...] = ("none", "exact")
 COUNTS: tuple[Count, ...] = ("none", "exact")
 
-PRIORITY_CLASSES = ("high", "normal", "low")
+Priority = Literal["high", "normal", "low"]
+
+PRIORITY_CLASSES: tuple[Priority, ...] = ("high", "normal", "low")
 """Names of the priority classes: ``Job.priority`` is a position here, 0 first served."""
 
 DEFAULT_WIDTH = 16

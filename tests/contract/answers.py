@@ -107,7 +107,7 @@ GENERATES = (
     *("clues=all", "clues=0", "halt=never", "puzzle=maze", "width=4", "model=maze-30x30"),
     *("max_trajectories=4097", "distinct=1", "seed=1&seed=2", "fallback=exact"),
 )
-BATCHES = (
+BATCHES: tuple[Mapping[str, object], ...] = (
     {"instances": [EASY, QUEENS, {"puzzle": "maze", "grid": MAZE}]},
     {"instances": []},
     {"instances": [EASY], "width": 4},
@@ -230,7 +230,11 @@ def record() -> dict[str, Any]:
 
 def _key(name: str) -> dict[str, object]:
     scope, rate = KEYS[name]
-    entry = {"name": name, "sha256": hashlib.sha256(name.encode()).hexdigest(), "scopes": [scope]}
+    entry: dict[str, object] = {
+        "name": name,
+        "sha256": hashlib.sha256(name.encode()).hexdigest(),
+        "scopes": [scope],
+    }
     return entry if rate is None else {**entry, "trajectories_per_s": rate}
 
 

@@ -7,9 +7,10 @@ import pytest
 
 import gram_client
 from gram_client._problems import status_class
+from gram_server.answers import Board, GenerateResponse, SolveResponse
 from gram_server.api.errors import CATALOGUE
 from gram_server.api.parameters import Parameter, generate_parameters, solve_parameters
-from gram_server.api.schemas import Board, GenerateResponse, ModelInfo, SolveResponse
+from gram_server.api.schemas import ModelInfo
 from gram_server.settings import HttpConfig, Settings
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")

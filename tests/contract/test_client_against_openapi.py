@@ -68,6 +68,8 @@ def words_of(hint: Any) -> set[str]:
 
 def words_in(schema: dict[str, Any]) -> set[str]:
     """Return the words that a schema allows, alone or beside other values."""
+    if "$ref" in schema:
+        return words_in(SCHEMAS[schema["$ref"].rpartition("/")[2]])
     parts = schema.get("anyOf", ())
     return {*schema.get("enum", ()), *(word for part in parts for word in words_in(part))}
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gram_server.api.context import Context
+from gram_server.api.deadline_result import deadline_result
 from gram_server.api.enqueue import enqueue
-from gram_server.api.partial import partial_boards, partial_result
 from gram_server.errors import (
     JobFailed,
     JobInterrupted,
@@ -50,10 +50,7 @@ class Account:
         if record.state is JobState.CANCELLED:
             self.outcome = "cancelled"
             raise JobFailed("the job was cancelled")
-        result = record.result
-        if not result:
-            compose = partial_result if self.job.sampling is None else partial_boards
-            result = compose(record, self.model, now_s=self.context.clock())
+        result = record.result or deadline_result(record, self.model, now_s=self.context.clock())
         self.outcome = outcome_of(record.state, result)
         self._observe(result)
         return result

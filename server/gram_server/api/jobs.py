@@ -19,7 +19,6 @@ from gram_server.api.disconnect import (
 )
 from gram_server.api.enqueue import enqueue
 from gram_server.api.errors import problem_of
-from gram_server.api.job_schemas import JobDocument, JobPage
 from gram_server.api.job_view import document, json_response, result_of, summary
 from gram_server.api.limits import charged, give_back
 from gram_server.api.openapi import (
@@ -39,6 +38,7 @@ from gram_server.api.parameters import (
     wait_parameters,
 )
 from gram_server.api.request_id import request_id_of
+from gram_server.api.schemas import JobDocument, JobPage
 from gram_server.api.stream import EventStream, format_event
 from gram_server.api.submission import KEY_HEADER, Submission, read_submission
 from gram_server.errors import (

@@ -1,14 +1,15 @@
 """What the OpenAPI document says beyond the routes' signatures: bodies, problems and examples."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gram_server.api import job_schemas, schemas
+from gram_server import answers
+from gram_server.api import schemas
 from gram_server.api.errors import CATALOGUE, PROBLEM_MEDIA_TYPE
 
 Document = dict[str, Any]
@@ -16,19 +17,14 @@ Document = dict[str, Any]
 KEY_PROBLEMS = ("key_missing", "key_invalid", "scope_missing", "origin_refused")
 JOB_PROBLEMS = (*KEY_PROBLEMS, "store_unavailable", "internal")
 
-PUZZLE_BODIES: tuple[type[BaseModel], ...] = (
-    schemas.SudokuBody,
-    schemas.NQueensBody,
-    schemas.GraphColoringBody,
-    schemas.MazeBody,
+PUZZLE_BODIES: tuple[type[BaseModel], ...] = get_args(schemas.PuzzleBody)
+OTHERS: tuple[type[BaseModel], ...] = (
+    schemas.BatchBody,
+    answers.AcceptedEvent,
+    answers.ProgressEvent,
+    schemas.PartEndedEvent,
 )
-BODIES: tuple[type[BaseModel], ...] = (*PUZZLE_BODIES, job_schemas.BatchBody)
-EVENTS: tuple[type[BaseModel], ...] = (
-    schemas.AcceptedEvent,
-    schemas.ProgressEvent,
-    job_schemas.PartEndedEvent,
-)
-"""Data of events that no JSON answer has."""
+"""Models that no route names: of a body, and of the data of events."""
 
 TEXT_EXAMPLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 
@@ -87,12 +83,12 @@ _TIMING: Document = {
 
 SUBMIT_RESPONSES: dict[int | str, Document] = {
     202: {
-        "model": job_schemas.JobDocument,
+        "model": schemas.JobDocument,
         "description": "The job, which was accepted.",
         "headers": {"Location": {"description": "Its path.", "schema": {"type": "string"}}},
     },
     200: {
-        "model": job_schemas.JobDocument,
+        "model": schemas.JobDocument,
         "description": "The job that was accepted earlier under the same key.",
         "headers": {"Location": {"description": "Its path.", "schema": {"type": "string"}}},
     },
@@ -107,7 +103,7 @@ JOB_RESPONSES = problems("job_not_found", "parameter_invalid", *JOB_PROBLEMS)
 
 GENERATE_RESPONSES: dict[int | str, Document] = {
     200: {
-        "model": schemas.GenerateResponse,
+        "model": answers.GenerateResponse,
         "description": "Valid boards, as many as were found.",
         "content": GENERATE_STREAM,
         "headers": _TIMING,
@@ -120,7 +116,7 @@ GENERATE_RESPONSES: dict[int | str, Document] = {
 
 SOLVE_RESPONSES: dict[int | str, Document] = {
     200: {
-        "model": schemas.SolveResponse,
+        "model": answers.SolveResponse,
         "description": "What became of the puzzle, solved or not.",
         "content": SOLVE_STREAM,
         "headers": _TIMING,
@@ -178,7 +174,7 @@ def document_builder(app: FastAPI, *, root_path: str = "") -> Callable[[], Docum
 def _complete(document: Document) -> Document:
     """Add the request bodies' schemas, and give problems their media type."""
     _, bodies = models_json_schema(
-        [(body, "validation") for body in (*BODIES, *EVENTS)],
+        [(body, "validation") for body in (*PUZZLE_BODIES, *OTHERS)],
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"].update(bodies["$defs"])

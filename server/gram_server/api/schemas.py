@@ -1,57 +1,14 @@
-"""Bodies and answers as pydantic models, for the OpenAPI document and for tests.
+"""Bodies that are posted, and answers of the API alone, as pydantic models.
 
-Requests are read by the puzzle families and answers come ready from a worker: nothing here runs on
-the way of a request.
+The puzzle families read the bodies themselves: those models are for the OpenAPI document.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
+from pydantic import ConfigDict, Field
 
-Answer = str | list[str] | list[list[int]] | list[int]
-"""An answer in the form the puzzle was posted in."""
-
-Partial = str | list[str] | list[list[int | None]] | list[int | None]
-"""An answer that may be unfinished."""
-
-GENERATE_EXAMPLE: JsonDict = {
-    "id": "5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10",
-    "puzzle": "sudoku",
-    "task": "sudoku-4x4",
-    "status": "complete",
-    "boards": [
-        {
-            "answer": "1234341221434321",
-            "puzzle": ".2....1...4..3..",
-            "clues": 4,
-            "value": 0.98,
-            "trajectory": 0,
-            "step": 3,
-            "ms": 12.5,
-        }
-    ],
-    "count": 1,
-    "trajectories": 1,
-    "valid_trajectories": 1,
-    "distinct": 1,
-    "validity": 1.0,
-    "uniqueness": 1.0,
-    "max_trajectories": 16,
-    "depth": 16,
-    "usage": {"queue_ms": 0.2, "engine_ms": 14.1, "supervision_steps": 3, "wasted_steps": 0},
-    "seed": 7,
-    "model": "sudoku-4x4-generate@0123456789ab",
-}
-
-Cell = Annotated[list[int], Field(min_length=1, max_length=2)]
-"""(row, column) on a board, (vertex,) in a graph; from 0."""
-
-
-class Schema(BaseModel):
-    """Base of all: fields have their descriptions beneath them."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+from gram_server.answers import Cell, Schema, SolveResponse
+from gram_server.job import JobState, Priority
 
 
 class SudokuBody(Schema):
@@ -90,18 +47,6 @@ class NQueensBody(Schema):
     """Rows of `Q` and `.` instead of `n` and `queens`."""
 
 
-class MazeBody(Schema):
-    """A maze whose shortest path from start to goal is wanted; the answer is the path's cells."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"puzzle": "maze", "grid": ["S.#", "..#", "#.G"]}]}
-    )
-
-    puzzle: Literal["maze"] = "maze"
-    grid: str | list[str]
-    """Rows of `S` (start), `G` (goal), `#` (wall) and `.` or a space (free)."""
-
-
 class GraphColoringBody(Schema):
     """A graph whose vertices are to be coloured, neighbours differently."""
 
@@ -123,186 +68,107 @@ class GraphColoringBody(Schema):
     vertices: int
     edges: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
     colors: int = 3
-    fixed: dict[str, int] = {}
+    fixed: dict[str, int] = Field({})
     """Colour, from 0, of vertices that have one already."""
 
 
-class First(Schema):
-    """The trajectory that found a solution first."""
+class MazeBody(Schema):
+    """A maze whose shortest path from start to goal is wanted; the answer is the path's cells."""
 
-    trajectory: int
-    step: int
-    """Supervision steps it had taken."""
-    ms: float
-    """Milliseconds since the job entered the engine."""
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"puzzle": "maze", "grid": ["S.#", "..#", "#.G"]}]}
+    )
 
-
-class Solution(Schema):
-    """A distinct answer that passed exact verification."""
-
-    answer: Answer
-    votes: int
-    """Trajectories that arrived at it."""
-    source: Literal["model", "exact"]
-    value: float | None
-    """The value head's opinion of it, about 0 to 1; null where no trajectory found it."""
-    first: First | None
-    """Null where no trajectory found it."""
+    puzzle: Literal["maze"] = "maze"
+    grid: str | list[str]
+    """Rows of `S` (start), `G` (goal), `#` (wall) and `.` or a space (free)."""
 
 
-class Completeness(Schema):
-    """How much of the set of solutions was seen."""
-
-    estimate: float | None
-    """Good-Turing: 1 - solutions seen once / valid trajectories; null without any."""
-    total: int | None
-    """Exact number of solutions, however large, where `count=exact` asked and could find it."""
+PuzzleBody = SudokuBody | NQueensBody | GraphColoringBody | MazeBody
 
 
-class Violation(Schema):
-    """One broken rule of a wrong answer."""
+class BatchBody(Schema):
+    """Many puzzles in one job, each with the same parameters and the same seed."""
 
-    rule: str
-    cells: list[Cell]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "instances": [
+                        {"puzzle": "sudoku", "grid": "1..............."},
+                        {"puzzle": "nqueens", "n": 8},
+                    ]
+                }
+            ]
+        }
+    )
 
-
-class BestAttempt(Schema):
-    """The answer nearest to a solution, where none was found."""
-
-    answer: Answer
-    violations: list[Violation]
-
-
-class Usage(Schema):
-    """What the job cost."""
-
-    queue_ms: float
-    engine_ms: float
-    supervision_steps: int
-    """Steps the engine took for the job's trajectories."""
-    wasted_steps: int
-    """Those of them that did not count: their trajectory came too late, or had to start over
-    because others wanted its slot."""
+    instances: list[str | PuzzleBody]
+    """Puzzles as `POST /solve` takes them: JSON objects, or text."""
 
 
-ExactSearch = Literal["complete", "limit", "time", "deadline", "unavailable", "busy", "failed"]
+class Failure(Schema):
+    """Why a job failed."""
+
+    code: str
+    detail: str
 
 
-class SolveResponse(Schema):
-    """What became of a puzzle."""
+class Progress(Schema):
+    """How far a batch is."""
+
+    size: int
+    finished: int
+
+
+class PartEndedEvent(Schema):
+    """Data of the event `progress` of a batch: one of its parts is final."""
 
     id: str
-    puzzle: str
-    status: Literal["solved", "unsolved", "partial"]
-    """`partial`: the deadline came before the work was done."""
-    solutions: list[Solution]
-    """Distinct solutions, each verified exactly."""
-    distinct: int
-    valid_trajectories: int
-    width: int
-    depth: int
-    completeness: Completeness
-    exact_search: ExactSearch | None = None
-    """How the search ended that `fallback` or `count` asked for; null where there was none to do.
-    """
-    best_attempt: BestAttempt | None
-    usage: Usage
-    seed: int
-    """Repeats the call exactly, with the same model."""
-    model: str
-    """Name and fingerprint."""
+    state: JobState
 
 
-class Board(Schema):
-    """A board that a trajectory made up, and that passed exact verification."""
-
-    answer: Answer
-    puzzle: Answer | None
-    """Thinned from the answer, which is its only solution; null without `clues`."""
-    clues: int | None
-    """Givens of the puzzle."""
-    value: float
-    """The value head's opinion of the answer, about 0 to 1."""
-    trajectory: int
-    step: int
-    """Supervision steps it had taken."""
-    ms: float
-    """Milliseconds since the job entered the engine."""
-
-
-class GenerateResponse(Schema):
-    """Boards, in the order of their trajectories."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [GENERATE_EXAMPLE]})
-
-    id: str
-    puzzle: str
-    task: str
-    status: Literal["complete", "exhausted", "partial"]
-    """`exhausted`: fewer boards than asked for, after `max_trajectories`; `partial`: the deadline
-    came first."""
-    boards: list[Board]
-    count: int
-    """Boards asked for."""
-    trajectories: int
-    """Trajectories that ended, up to the last board's."""
-    valid_trajectories: int
-    """Those of them that ended in a valid board."""
-    distinct: int
-    """Different boards among the valid ones."""
-    validity: float | None
-    """Valid of all trajectories that ended; null where none did or nobody counted."""
-    uniqueness: float | None
-    """Different of all valid boards."""
-    max_trajectories: int
-    depth: int
-    usage: Usage
-    seed: int
-    """Repeats the call exactly, with the same model."""
-    model: str
-    """Name and fingerprint."""
-
-
-class AcceptedEvent(Schema):
-    """Data of the event `accepted`: what will be done."""
+class JobSummary(Schema):
+    """Where a job stands."""
 
     model_config = ConfigDict(protected_namespaces=())
 
     id: str
-    """Of the job."""
+    state: JobState
+    """`done`, `failed`, `cancelled` and `expired` are final. `expired`: the deadline came before
+    the work was done; the result holds what was found by then."""
     puzzle: str
-    model: str
-    """Its name."""
+    model: str | None
+    """Null for a batch, whose parts name theirs."""
     width: int
-    depth: int | None
+    """Trajectories, for each part of a batch."""
     seed: int
+    priority: Priority
+    attempt: int
+    """Workers that were lost while they held the job."""
+    submitted_at: str
+    started_at: str | None
+    finished_at: str | None
+    batch: Progress | None
+    """Null for a job that is no batch."""
 
 
-class Sight(Schema):
-    """A trajectory on its way."""
+class JobDocument(JobSummary):
+    """A job with what became of it."""
 
-    trajectory: int
-    step: int
-    """Supervision steps it had taken."""
-    answer: Partial
-    """What it would answer now, in the form that was posted; cells without a value are blank or
-    null. Exactly verified only where it is `solved`."""
-    state: Literal["running", "solved", "halted", "exhausted"]
-    """`solved` stays with its solution; `halted` stopped before `depth` without one, `exhausted`
-    at it. One that is `running` in the last look was dropped with the end of the job."""
+    result: SolveResponse | None
+    """As `POST /solve` answers."""
+    error: Failure | None
+    parts: list["JobDocument"]
+    """The jobs of a batch, in the order of its instances."""
 
 
-class ProgressEvent(Schema):
-    """Data of the event `progress` of a job with `decodes`: how its trajectories stand."""
+class JobPage(Schema):
+    """A part of the list of jobs, newest first."""
 
-    step: int
-    """Most supervision steps that any of them has taken."""
-    live: int
-    """Trajectories that are being run."""
-    solved: int
-    """Trajectories that have found a valid answer."""
-    trajectories: list[Sight]
-    """The first `decodes` of them, as far as they have started."""
+    jobs: list[JobSummary]
+    cursor: str | None
+    """Parameter `cursor` of the next part; null at the end."""
 
 
 class PuzzleInfo(Schema):
@@ -373,7 +239,7 @@ class ProblemDocument(Schema):
     retryable: bool
     """Whether the same request may succeed later."""
     request_id: str
-    errors: list[ProblemIssue] = []
+    errors: list[ProblemIssue] = Field([])
     retry_after_s: int | None = None
 
 

@@ -6,19 +6,33 @@ Knows both vocabularies and the puzzle families; runs nothing.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
 from gram_core import views
 from gram_core.catalog import ModelInfo
 from gram_core.puzzles import Encoded, Family, Renaming, Symmetry, Task, Tokens, family
-from gram_server.engine import EngineJob, Finished, FoundSolution, Sight, Snapshot
+from gram_server import engine
+from gram_server.answers import (
+    BestAttempt,
+    Board,
+    Completeness,
+    ExactSearch,
+    First,
+    ProgressEvent,
+    Sight,
+    Solution,
+    SolveResponse,
+    Usage,
+    Violation,
+    identity,
+)
+from gram_server.engine import EngineJob, Finished, FoundSolution, Snapshot
 from gram_server.errors import ModelUnknown
 from gram_server.job import Job
 from gram_server.tracing import Tracer
 from gram_server.worker.job_trace import JobTrace
-
-Json = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +41,8 @@ class ExactFindings:
 
     solutions: tuple[Tokens, ...] = ()
     total: int | None = None
-    ended: str | None = None
-    """How the search ended, as ``SolveResponse.exact_search`` has it; None without one."""
+    ended: ExactSearch | None = None
+    """How the search ended; None without one."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -48,9 +62,9 @@ class Assignment:
     """Nobody waits for the job any more, or another worker has it."""
     again: Job | None = None
     """The job as it was claimed anew before the run of this claim had ended."""
-    boards: list[Json] = field(default_factory=list)
+    boards: list[Board] = field(default_factory=list)
     """What a job that makes up boards has told so far."""
-    seen: dict[int, Json] = field(default_factory=dict)
+    seen: dict[int, Sight] = field(default_factory=dict)
     """How each watched trajectory was last told of."""
 
     @property
@@ -122,97 +136,96 @@ class Assignment:
             return None
         return views.view(self.family, self.task, self.job.options.seed, trajectory)
 
-    def solution(self, found: FoundSolution) -> Json:
-        """Return a solution as the response has it."""
-        return {
-            "answer": self._answer(found.tokens),
-            "votes": found.votes,
-            "source": "model",
-            "value": round(found.value, 6),
-            "first": {
-                "trajectory": found.trajectory,
-                "step": found.step,
-                "ms": round(found.ms_since_admission, 3),
-            },
-        }
+    def solution(self, found: FoundSolution) -> Solution:
+        """Return a solution that a trajectory found."""
+        first = First(
+            trajectory=found.trajectory, step=found.step, ms=round(found.ms_since_admission, 3)
+        )
+        return Solution(
+            answer=self._answer(found.tokens),
+            votes=found.votes,
+            source="model",
+            value=round(found.value, 6),
+            first=first,
+        )
 
-    def progress(self, snapshot: Snapshot) -> Json:
-        """Return how the job stands as its events have it."""
-        return {
-            "step": snapshot.step,
-            "live": snapshot.live,
-            "solved": snapshot.solved,
-            "trajectories": [self._sight(sight) for sight in snapshot.sights],
-        }
+    def progress(self, snapshot: Snapshot) -> ProgressEvent:
+        """Return how the job stands."""
+        return ProgressEvent(
+            step=snapshot.step,
+            live=snapshot.live,
+            solved=snapshot.solved,
+            trajectories=[self._sight(sight) for sight in snapshot.sights],
+        )
 
-    def _sight(self, sight: Sight) -> Json:
+    def _sight(self, sight: engine.Sight) -> Sight:
         told = self.seen.get(sight.trajectory)
-        if told is not None and told["step"] == sight.step:
+        if told is not None and told.step == sight.step:
             # It has ended, or waits for a slot. Only a repetition after a pause could differ, and
             # it does not: the same step gives the same answer.
-            return {**told, "state": sight.state}
-        told = self.seen[sight.trajectory] = {
-            "trajectory": sight.trajectory,
-            "step": sight.step,
-            "answer": self.family.decode(self.instance, sight.tokens()),
-            "state": sight.state,
-        }
+            return told.model_copy(update={"state": sight.state})
+        told = self.seen[sight.trajectory] = Sight(
+            trajectory=sight.trajectory,
+            step=sight.step,
+            answer=self._decode(sight.tokens()),
+            state=sight.state,
+        )
         return told
 
-    def exact_solution(self, tokens: Tokens) -> Json:
-        """Return an exact solver's solution as the response has it."""
-        answer = self._answer(tokens)
-        return {"answer": answer, "votes": 0, "source": "exact", "value": None, "first": None}
+    def exact_solution(self, tokens: Tokens) -> Solution:
+        """Return a solution that the exact search found."""
+        return Solution(
+            answer=self._answer(tokens), votes=0, source="exact", value=None, first=None
+        )
 
-    def _answer(self, solution: Tokens) -> object:
+    def _answer(self, solution: Tokens) -> Any:
         """Return a solution's answer: the same one whichever trajectory found it first."""
         if isinstance(self.family, Renaming):
             solution = self.family.representative(self.instance, solution)
-        return self.family.decode(self.instance, solution)
+        return self._decode(solution)
 
-    def result(self, end: Finished, exact: ExactFindings) -> Json:
+    def _decode(self, tokens: Tokens) -> Any:
+        """Return tokens in the form that was posted, which the models of answers check."""
+        return self.family.decode(self.instance, tokens)
+
+    def result(self, end: Finished, exact: ExactFindings) -> SolveResponse:
         """Return the whole response."""
-        options = self.job.options
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
-        return {
-            "id": self.job.id,
-            "puzzle": self.job.puzzle,
-            "status": _status(end, exact, has_solutions=bool(solutions)),
-            "solutions": solutions,
-            "distinct": len(solutions),
-            "valid_trajectories": end.valid_trajectories,
-            "width": options.width,
-            "depth": options.depth or self.model.depth,
-            "completeness": {"estimate": good_turing(end), "total": exact.total},
-            "exact_search": exact.ended,
-            "best_attempt": None if solutions else self._best_attempt(end.best_attempt),
-            "usage": self.usage(end),
-            "seed": options.seed,
-            "model": self.model.id,
-        }
+        return SolveResponse(
+            **identity(self.job, model=self.model.id, depth=self.model.depth),
+            status=_status(end, exact, has_solutions=bool(solutions)),
+            solutions=solutions,
+            distinct=len(solutions),
+            valid_trajectories=end.valid_trajectories,
+            width=self.job.options.width,
+            completeness=Completeness(estimate=good_turing(end), total=exact.total),
+            exact_search=exact.ended,
+            best_attempt=None if solutions else self._best_attempt(end.best_attempt),
+            usage=self.usage(end),
+        )
 
-    def usage(self, end: Finished) -> Json:
+    def usage(self, end: Finished) -> Usage:
         """Return what the job cost."""
         queue_s = max(0.0, self.claimed_s - self.job.submitted_s) + end.queue_s
-        return {
-            "queue_ms": round(queue_s * 1e3, 3),
-            "engine_ms": round(end.engine_s * 1e3, 3),
-            "supervision_steps": end.supervision_steps,
-            "wasted_steps": end.wasted_steps,
-        }
+        return Usage(
+            queue_ms=round(queue_s * 1e3, 3),
+            engine_ms=round(end.engine_s * 1e3, 3),
+            supervision_steps=end.supervision_steps,
+            wasted_steps=end.wasted_steps,
+        )
 
-    def _best_attempt(self, tokens: Tokens | None) -> Json | None:
+    def _best_attempt(self, tokens: Tokens | None) -> BestAttempt | None:
         if tokens is None:
             return None
         violations = self.family.violations(self.instance, tokens.astype(np.uint8))
-        return {
-            "answer": self.family.decode(self.instance, tokens),
-            "violations": [
-                {"rule": violation.rule, "cells": [list(cell) for cell in violation.cells]}
+        return BestAttempt(
+            answer=self._decode(tokens),
+            violations=[
+                Violation(rule=violation.rule, cells=[list(cell) for cell in violation.cells])
                 for violation in violations
             ],
-        }
+        )
 
 
 def good_turing(end: Finished) -> float | None:
@@ -223,7 +236,9 @@ def good_turing(end: Finished) -> float | None:
     return round(1.0 - num_seen_once / end.valid_trajectories, 6)
 
 
-def _status(end: Finished, exact: ExactFindings, *, has_solutions: bool) -> str:
+def _status(
+    end: Finished, exact: ExactFindings, *, has_solutions: bool
+) -> Literal["solved", "unsolved", "partial"]:
     if end.outcome == "expired" or exact.ended == "deadline":
         return "partial"
     return "solved" if has_solutions else "unsolved"

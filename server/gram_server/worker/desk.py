@@ -223,7 +223,7 @@ class Desk:
 
     async def _show(self, assignment: Assignment, snapshot: Snapshot) -> None:
         """Tell how a watched job stands."""
-        event = Event(kind=EventKind.PROGRESS, data=assignment.progress(snapshot))
+        event = Event(kind=EventKind.PROGRESS, data=assignment.progress(snapshot).model_dump())
         await self._store.publish(assignment.job.id, event)
 
     def _wait_for_searches(self, assignment: Assignment) -> None:
@@ -244,8 +244,8 @@ class Desk:
                 logger.exception("job=%s: the exact search broke", assignment.job.id)
             exact = ExactFindings(ended="failed")
         for tokens in exact.solutions:
-            data = assignment.exact_solution(tokens)
-            event = Event(kind=EventKind.SOLUTION, data=data)
+            solution = assignment.exact_solution(tokens)
+            event = Event(kind=EventKind.SOLUTION, data=solution.model_dump())
             await self._store.publish(assignment.job.id, event)
         await self._finish(assignment, end, exact)
 
@@ -288,10 +288,10 @@ class Desk:
         self, assignment: Assignment, found: FoundSolution, puzzle: Thinned | None = None
     ) -> None:
         if assignment.job.sampling is None:
-            data = assignment.solution(found)
+            data = assignment.solution(found).model_dump()
         else:
-            data = board(assignment, found, puzzle)
-            assignment.boards.append(data)
+            assignment.boards.append(board(assignment, found, puzzle))
+            data = assignment.boards[-1].model_dump()
         await self._store.publish(found.job_id, Event(kind=EventKind.SOLUTION, data=data))
 
     async def _finish(
@@ -314,8 +314,8 @@ class Desk:
             trace.end(end.outcome)
         else:
             is_solving = assignment.job.sampling is None
-            result = assignment.result(end, exact) if is_solving else boards_result(assignment, end)
-            is_partial = result["status"] == "partial"
+            answer = assignment.result(end, exact) if is_solving else boards_result(assignment, end)
+            is_partial, result = answer.status == "partial", answer.model_dump()
             outcome: Outcome = JobState.EXPIRED if is_partial else JobState.DONE
             with trace.step("store result", SpanKind.CLIENT):
                 await self._store.complete(job_id, result, outcome=outcome)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gram_server.api.access import client_of
-from gram_server.api.partial import partial_result
+from gram_server.api.deadline_result import deadline_result
 from gram_server.job import JobRecord, JobState, ModelReport
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +68,7 @@ async def test_an_answer_of_the_deadline_alone_says_that_no_search_was_done(
     solutions = ({"answer": "1234341221434321"},) * num_solutions
     record = JobRecord(job=job, state=JobState.EXPIRED, solutions=solutions)
     model = ModelReport(name="m", task=job.task, fingerprint="f", depth=16, num_parameters=7)
-    assert partial_result(record, model, now_s=job.submitted_s)["exact_search"] == told
+    assert deadline_result(record, model, now_s=job.submitted_s)["exact_search"] == told
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gram_server.api.schemas import GenerateResponse
+from gram_server.answers import GenerateResponse
 
 pytestmark = pytest.mark.anyio
 

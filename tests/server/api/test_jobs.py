@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from gram_server.api.job_schemas import JobDocument, JobPage
+from gram_server.api.schemas import JobDocument, JobPage
 from gram_server.job import JobState
 
 pytestmark = pytest.mark.anyio

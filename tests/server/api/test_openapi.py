@@ -17,7 +17,7 @@ from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from gram_core.puzzles import family
-from gram_server.api import schemas
+from gram_server.answers import GenerateResponse
 from gram_server.api.errors import CATALOGUE, PROBLEM_MEDIA_TYPE
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
@@ -145,9 +145,15 @@ def test_every_body_and_parameter_is_documented() -> None:
     }
 
 
+def test_a_batch_takes_every_puzzle_that_a_solve_takes() -> None:
+    instances = DOCUMENT["components"]["schemas"]["BatchBody"]["properties"]["instances"]
+    named = [part["$ref"] for part in instances["items"]["anyOf"] if "$ref" in part]
+    assert named == [part["$ref"] for part in _one_of(DOCUMENT["paths"]["/solve"]["post"])]
+
+
 def test_the_example_of_made_up_boards_is_a_puzzle_with_one_solution() -> None:
     [example] = DOCUMENT["components"]["schemas"]["GenerateResponse"]["examples"]
-    schemas.GenerateResponse.model_validate(example)
+    GenerateResponse.model_validate(example)
     sudoku = family("sudoku")
     for board in example["boards"]:
         grid = sudoku.parse({"grid": board["puzzle"]})

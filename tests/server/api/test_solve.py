@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from gram_core.puzzles import family
-from gram_server.api.schemas import SolveResponse
+from gram_server.answers import SolveResponse
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gram_server.api.schemas import AcceptedEvent, ProgressEvent, SolveResponse
+from gram_server.answers import AcceptedEvent, ProgressEvent, SolveResponse
 
 EMPTY = "." * 16
 STREAM = {"Accept": "text/event-stream"}

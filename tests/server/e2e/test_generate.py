@@ -15,7 +15,7 @@ from gram_client import Client
 from gram_core import puzzles
 from gram_core.checkpoint import load_model
 from gram_core.solve import TrajectoryResult, solve
-from gram_server.api.schemas import GenerateResponse
+from gram_server.answers import GenerateResponse
 
 MODEL = "sudoku-4x4-generate"
 DEPTH = 5

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gram_client import Client
-from gram_server.api.schemas import SolveResponse
+from gram_server.answers import SolveResponse
 
 MAZE = [".S.", "..G"]
 """Two moves lead from start to goal, over either of two cells."""

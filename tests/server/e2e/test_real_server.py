@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from gram_server.api.schemas import SolveResponse
+from gram_server.answers import SolveResponse
 
 Params = dict[str, str | int]
 

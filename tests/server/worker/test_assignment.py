@@ -6,7 +6,7 @@ import pytest
 
 from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import FIRST_VALUE, family
-from gram_server.api.schemas import SolveResponse
+from gram_server.answers import Solution
 from gram_server.engine import FoundSolution
 from gram_server.errors import ModelUnknown
 from gram_server.worker.assignment import Assignment, ExactFindings
@@ -26,8 +26,7 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
 ) -> None:
     assignment = _take(make_job(width=8), guessing_model)
     result = assignment.result(make_end(grids=[(SOLVED, 3)]), ExactFindings())
-    SolveResponse.model_validate(result, strict=True)
-    assert result == {
+    assert result.model_dump() == {
         "id": "a",
         "puzzle": "sudoku",
         "status": "solved",
@@ -63,12 +62,11 @@ def test_an_unsolved_result_shows_the_best_attempt_and_what_it_breaks(
 ) -> None:
     assignment = _take(make_job(), guessing_model)
     result = assignment.result(make_end(best_attempt=wrong_answer), ExactFindings())
-    SolveResponse.model_validate(result, strict=True)
-    assert result["status"] == "unsolved"
-    assert result["completeness"] == {"estimate": None, "total": None}
-    best: Any = result["best_attempt"]
-    assert best["answer"] == "1" * 16
-    rules = {violation["rule"] for violation in best["violations"]}
+    assert result.status == "unsolved"
+    assert (result.completeness.estimate, result.completeness.total) == (None, None)
+    assert result.best_attempt is not None
+    assert result.best_attempt.answer == "1" * 16
+    rules = {violation.rule for violation in result.best_attempt.violations}
     assert {"row 0", "column 3", "given"} <= rules
 
 
@@ -77,7 +75,7 @@ def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(
 ) -> None:
     assignment = _take(make_job(), guessing_model)
     result = assignment.result(make_end("expired", grids=[(SOLVED, 1)]), ExactFindings())
-    assert (result["status"], result["distinct"]) == ("partial", 1)
+    assert (result.status, result.distinct) == ("partial", 1)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +87,7 @@ def test_completeness_is_good_turing(
     assignment = _take(make_job(grid=AMBIGUOUS), guessing_model)
     end = make_end(grids=[(SOLVED, count) for count in votes])
     result = assignment.result(end, ExactFindings())
-    assert result["completeness"] == {"estimate": estimate, "total": None}
+    assert (result.completeness.estimate, result.completeness.total) == (estimate, None)
 
 
 def test_exact_findings_complete_a_result(
@@ -97,12 +95,11 @@ def test_exact_findings_complete_a_result(
 ) -> None:
     assignment = _take(make_job(), guessing_model)
     result = assignment.result(make_end(), ExactFindings(solutions=(solved.tokens,), total=1))
-    SolveResponse.model_validate(result, strict=True)
-    assert result["status"] == "solved"
-    assert result["solutions"] == [
-        {"answer": SOLVED, "votes": 0, "source": "exact", "value": None, "first": None}
+    assert result.status == "solved"
+    assert result.solutions == [
+        Solution(answer=SOLVED, votes=0, source="exact", value=None, first=None)
     ]
-    assert result["completeness"] == {"estimate": None, "total": 1}
+    assert (result.completeness.estimate, result.completeness.total) == (None, 1)
 
 
 def test_the_engine_gets_the_job_on_its_own_clock(make_job: Any, guessing_model: Any) -> None:
@@ -155,6 +152,6 @@ def test_a_streamed_colouring_is_that_of_the_answer_whichever_trajectory_came_fi
     result = assignment.result(
         make_end(solutions=(least,)), ExactFindings(solutions=(seen.tokens,))
     )
-    solutions: Any = result["solutions"]
-    assert [one["answer"] for one in solutions] == [assignment.solution(seen)["answer"]] * 2
-    assert solutions[0]["answer"] == [2, 0, 1, 1, 0]
+    answers = [solution.answer for solution in result.solutions]
+    assert answers == [assignment.solution(seen).answer] * 2
+    assert answers[0] == [2, 0, 1, 1, 0]

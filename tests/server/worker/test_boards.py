@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from gram_core.puzzles import family
-from gram_server.api.schemas import GenerateResponse
 from gram_server.engine import FoundSolution
 from gram_server.job import JobState, Sampling, WorkerReport, WorkerState
 from gram_server.worker import desk as desk_module
@@ -58,8 +57,7 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
     finds = (found(0), found(1), found(2, 9))
     assignment.boards += [board(assignment, find, None) for find in finds]
     end = make_end(solutions=finds, valid_trajectories=4, ended_trajectories=10)
-    result = boards_result(assignment, end)
-    answer = GenerateResponse.model_validate(result, strict=True)
+    answer = boards_result(assignment, end)
     assert [made.answer for made in answer.boards] == list(GRIDS)
     assert [made.trajectory for made in answer.boards] == [0, 1, 9]
     assert (answer.status, answer.count, answer.max_trajectories) == ("complete", 3, 40)
@@ -77,7 +75,7 @@ def test_a_status_says_why_there_are_no_more_boards(
     finds = tuple(found(number) for number in range(num_boards))
     assignment.boards += [board(assignment, find, None) for find in finds]
     end = make_end(outcome, solutions=finds)
-    assert boards_result(assignment, end)["status"] == status
+    assert boards_result(assignment, end).status == status
 
 
 def test_boards_that_are_not_distinct_are_counted_once(
@@ -87,13 +85,13 @@ def test_boards_that_are_not_distinct_are_counted_once(
     finds = (found(0, 1), found(0, 2), found(1, 5))
     end = make_end(solutions=finds, valid_trajectories=3)
     result = boards_result(assignment, end)
-    assert (result["distinct"], result["uniqueness"]) == (2, 0.666667)
+    assert (result.distinct, result.uniqueness) == (2, 0.666667)
 
 
 def test_nothing_is_divided_by_nothing(make_job: Any, make_end: Any, guessing_model: Any) -> None:
     assignment = take(make_job, guessing_model, Sampling())
     result = boards_result(assignment, make_end(ended_trajectories=0))
-    assert (result["validity"], result["uniqueness"]) == (None, None)
+    assert (result.validity, result.uniqueness) == (None, None)
 
 
 def test_a_thinned_board_is_fixed_by_seed_and_trajectory(

@@ -1,0 +1,246 @@
+"""What is answered: to a solved puzzle, to made-up boards, and to whoever follows a job.
+
+A worker and the API build their answers from these models, and the OpenAPI document shows them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from gram_server.job import Job
+
+Answer = str | list[str] | list[list[int]] | list[int]
+"""An answer in the form the puzzle was posted in."""
+
+Partial = str | list[str] | list[list[int | None]] | list[int | None]
+"""An answer that may be unfinished."""
+
+GENERATE_EXAMPLE: JsonDict = {
+    "id": "5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10",
+    "puzzle": "sudoku",
+    "task": "sudoku-4x4",
+    "status": "complete",
+    "boards": [
+        {
+            "answer": "1234341221434321",
+            "puzzle": ".2....1...4..3..",
+            "clues": 4,
+            "value": 0.98,
+            "trajectory": 0,
+            "step": 3,
+            "ms": 12.5,
+        }
+    ],
+    "count": 1,
+    "trajectories": 1,
+    "valid_trajectories": 1,
+    "distinct": 1,
+    "validity": 1.0,
+    "uniqueness": 1.0,
+    "max_trajectories": 16,
+    "depth": 16,
+    "usage": {"queue_ms": 0.2, "engine_ms": 14.1, "supervision_steps": 3, "wasted_steps": 0},
+    "seed": 7,
+    "model": "sudoku-4x4-generate@0123456789ab",
+}
+
+Cell = Annotated[list[int], Field(min_length=1, max_length=2)]
+"""(row, column) on a board, (vertex,) in a graph; from 0."""
+
+
+class Schema(BaseModel):
+    """Base of all: fields have their descriptions beneath them."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+
+class First(Schema):
+    """The trajectory that found a solution first."""
+
+    trajectory: int
+    step: int
+    """Supervision steps it had taken."""
+    ms: float
+    """Milliseconds since the job entered the engine."""
+
+
+class Solution(Schema):
+    """A distinct answer that passed exact verification."""
+
+    answer: Answer
+    votes: int
+    """Trajectories that arrived at it."""
+    source: Literal["model", "exact"]
+    value: float | None
+    """The value head's opinion of it, about 0 to 1; null where no trajectory found it."""
+    first: First | None
+    """Null where no trajectory found it."""
+
+
+class Completeness(Schema):
+    """How much of the set of solutions was seen."""
+
+    estimate: float | None
+    """Good-Turing: 1 - solutions seen once / valid trajectories; null without any."""
+    total: int | None
+    """Exact number of solutions, however large, where `count=exact` asked and could find it."""
+
+
+class Violation(Schema):
+    """One broken rule of a wrong answer."""
+
+    rule: str
+    cells: list[Cell]
+
+
+class BestAttempt(Schema):
+    """The answer nearest to a solution, where none was found."""
+
+    answer: Answer
+    violations: list[Violation]
+
+
+class Usage(Schema):
+    """What the job cost."""
+
+    queue_ms: float
+    engine_ms: float
+    supervision_steps: int
+    """Steps the engine took for the job's trajectories."""
+    wasted_steps: int
+    """Those of them that did not count: their trajectory came too late, or had to start over
+    because others wanted its slot."""
+
+
+ExactSearch = Literal["complete", "limit", "time", "deadline", "unavailable", "busy", "failed"]
+
+
+class SolveResponse(Schema):
+    """What became of a puzzle."""
+
+    id: str
+    puzzle: str
+    status: Literal["solved", "unsolved", "partial"]
+    """`partial`: the deadline came before the work was done."""
+    solutions: list[Solution]
+    """Distinct solutions, each verified exactly."""
+    distinct: int
+    valid_trajectories: int
+    width: int
+    depth: int
+    completeness: Completeness
+    exact_search: ExactSearch | None = None
+    """How the search ended that `fallback` or `count` asked for; null where there was none to do.
+    """
+    best_attempt: BestAttempt | None
+    usage: Usage
+    seed: int
+    """Repeats the call exactly, with the same model."""
+    model: str
+    """Name and fingerprint."""
+
+
+class Board(Schema):
+    """A board that a trajectory made up, and that passed exact verification."""
+
+    answer: Answer
+    puzzle: Answer | None
+    """Thinned from the answer, which is its only solution; null without `clues`."""
+    clues: int | None
+    """Givens of the puzzle."""
+    value: float
+    """The value head's opinion of the answer, about 0 to 1."""
+    trajectory: int
+    step: int
+    """Supervision steps it had taken."""
+    ms: float
+    """Milliseconds since the job entered the engine."""
+
+
+class GenerateResponse(Schema):
+    """Boards, in the order of their trajectories."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [GENERATE_EXAMPLE]})
+
+    id: str
+    puzzle: str
+    task: str
+    status: Literal["complete", "exhausted", "partial"]
+    """`exhausted`: fewer boards than asked for, after `max_trajectories`; `partial`: the deadline
+    came first."""
+    boards: list[Board]
+    count: int
+    """Boards asked for."""
+    trajectories: int
+    """Trajectories that ended, up to the last board's."""
+    valid_trajectories: int
+    """Those of them that ended in a valid board."""
+    distinct: int
+    """Different boards among the valid ones."""
+    validity: float | None
+    """Valid of all trajectories that ended; null where none did or nobody counted."""
+    uniqueness: float | None
+    """Different of all valid boards."""
+    max_trajectories: int
+    depth: int
+    usage: Usage
+    seed: int
+    """Repeats the call exactly, with the same model."""
+    model: str
+    """Name and fingerprint."""
+
+
+class AcceptedEvent(Schema):
+    """Data of the event `accepted`: what will be done."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    """Of the job."""
+    puzzle: str
+    model: str
+    """Its name."""
+    width: int
+    depth: int | None
+    seed: int
+
+
+class Sight(Schema):
+    """A trajectory on its way."""
+
+    trajectory: int
+    step: int
+    """Supervision steps it had taken."""
+    answer: Partial
+    """What it would answer now, in the form that was posted; cells without a value are blank or
+    null. Exactly verified only where it is `solved`."""
+    state: Literal["running", "solved", "halted", "exhausted"]
+    """`solved` stays with its solution; `halted` stopped before `depth` without one, `exhausted`
+    at it. One that is `running` in the last look was dropped with the end of the job."""
+
+
+class ProgressEvent(Schema):
+    """Data of the event `progress` of a job with `decodes`: how its trajectories stand."""
+
+    step: int
+    """Most supervision steps that any of them has taken."""
+    live: int
+    """Trajectories that are being run."""
+    solved: int
+    """Trajectories that have found a valid answer."""
+    trajectories: list[Sight]
+    """The first `decodes` of them, as far as they have started."""
+
+
+def identity(job: Job, *, model: str, depth: int) -> dict[str, Any]:
+    """Return the fields of an answer that say what was asked.
+
+    Args:
+        job: that is answered.
+        model: name and fingerprint of the model.
+        depth: of the model, where the job names none.
+    """
+    options = job.options
+    fields = {"id": job.id, "puzzle": job.puzzle, "seed": options.seed, "model": model}
+    return {**fields, "depth": options.depth or depth}
