@@ -10,8 +10,8 @@ import pytest
 
 import gram_client
 from gram_client import SolveResult
-from gram_client._inputs import Puzzle, encode
-from gram_client._requests import solve_request
+from gram_client._drawing import PuzzleShape
+from gram_client._inputs import Puzzle, encode, text_or_body
 
 ROWS = [[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]
 BOARD = """\
@@ -34,7 +34,7 @@ def result_of(result: dict[str, object]) -> MakeResult:
     def make(puzzle: Puzzle, family: str, answer: object) -> SolveResult:
         solution = {"answer": answer, "votes": 3, "source": "model", "value": 0.5, "first": None}
         document = {**result, "puzzle": family, "solutions": [solution]}
-        return SolveResult.model_validate(document, context=solve_request(puzzle, {}).shape)
+        return SolveResult.model_validate(document, context=PuzzleShape.read(text_or_body(puzzle)))
 
     return make
 

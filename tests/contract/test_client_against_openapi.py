@@ -8,10 +8,13 @@ import pytest
 from pydantic import BaseModel
 
 import gram_client
-from gram_client import _deprecated_errors, _options, _requests
+from gram_client import _deprecated_errors, _options
+from gram_client._calls import Calls
 from gram_client._events import EVENT_KINDS
 from gram_client._models import Problem
 from gram_client._problems import status_class
+from gram_client._requests import LOCAL_OPTIONS, Request
+from gram_client._settings import Settings as ClientSettings
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig, Settings
@@ -133,25 +136,34 @@ def test_the_options_of_a_call_are_the_parameters_of_its_operation(
     # A puzzle names its family itself, or is told by its form.
     del parameters["puzzle"]
     hints = get_type_hints(options)
-    assert set(hints) == set(parameters)
+    assert set(hints) - LOCAL_OPTIONS == set(parameters)
     for name, schema in parameters.items():
         assert words_of(hints[name]) == words_in(schema)
 
 
 def test_every_call_of_the_client_is_an_operation_with_its_parameters() -> None:
-    requests = [
-        _requests.solve_request("1", {"width": 1}),
-        _requests.submit_request("1", {"width": 1}),
-        _requests.batch_request(["1"], {"width": 1}),
-        _requests.generate_request("sudoku", {"count": 1}),
-        _requests.job_request("x", wait_s=5),
-        _requests.job_request("x", method="DELETE"),
-        _requests.events_request("x", after=3),
-        _requests.list_request(limit=5, cursor="c"),
-        *(_requests.get_request(path) for path in ("/puzzles", "/models", "/readyz")),
+    calls = Calls(ClientSettings())
+    flows = (
+        calls.solve("1", {"width": 1}),
+        calls.generate("sudoku", {"count": 1}),
+        calls.create_job("1", {"width": 1}),
+        calls.create_batch(["1"], {"width": 1}),
+        calls.get_job("x", None),
+        calls.wait_for_job("x", None),
+        calls.cancel_job("x"),
+        calls.list_jobs(5, "c", None),
+        calls.puzzles(None),
+        calls.models(None),
+        calls.health(None),
+    )
+    requests = [next(flow) for flow in flows]
+    requests += [
+        calls.solve_stream("1", {"decodes": 1}).request(),
+        calls.job_events("x", 3, None).request(),
     ]
     known = {(method, path): operation for method, path, operation in operations()}
     for request in requests:
+        assert isinstance(request, Request)
         operation = known[request.method, request.path.replace("/x", "/{job_id}")]
         named = {parameter["name"] for parameter in operation.get("parameters", ())}
         assert set(request.params) <= named

@@ -44,7 +44,13 @@ from gram_client._models import (
     Usage,
     Violation,
 )
-from gram_client._options import GenerateOptions, JobOptions, SolveOptions, StreamOptions
+from gram_client._options import (
+    GenerateOptions,
+    JobOptions,
+    MapOptions,
+    SolveOptions,
+    StreamOptions,
+)
 from gram_client._version import __version__
 
 __all__ = [
@@ -76,6 +82,7 @@ __all__ = [
     "JobPage",
     "JobSummary",
     "Jobs",
+    "MapOptions",
     "ModelInfo",
     "NoAnswer",
     "NotFound",

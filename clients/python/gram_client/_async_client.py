@@ -16,7 +16,7 @@ from gram_client._calls import Calls, Flow, OnError, Reply, Sleep
 from gram_client._errors import GramError
 from gram_client._events import AnyEvent
 from gram_client._inputs import Puzzle
-from gram_client._map import DEFAULT_CONCURRENCY, Window, bar
+from gram_client._map import Window
 from gram_client._models import (
     GenerateResult,
     Health,
@@ -26,7 +26,13 @@ from gram_client._models import (
     PuzzleInfo,
     SolveResult,
 )
-from gram_client._options import GenerateOptions, JobOptions, SolveOptions, StreamOptions
+from gram_client._options import (
+    GenerateOptions,
+    JobOptions,
+    MapOptions,
+    SolveOptions,
+    StreamOptions,
+)
 from gram_client._requests import Request, default_headers
 from gram_client._stream import EventStreamState
 
@@ -63,83 +69,61 @@ class AsyncClient:
             timeout=timeout_s,
         )
 
-    async def solve(
-        self, puzzle: Puzzle, *, timeout_s: float | None = None, **options: Unpack[SolveOptions]
-    ) -> SolveResult:
+    async def solve(self, puzzle: Puzzle, **options: Unpack[SolveOptions]) -> SolveResult:
         """Solve a puzzle; a puzzle nobody solved is a result too, see ``SolveResult.status``."""
-        return await self._run(self._calls.solve(puzzle, options, timeout_s))
+        return await self._run(self._calls.solve(puzzle, options))
 
     async def generate(
-        self,
-        puzzle: str = "sudoku",
-        *,
-        timeout_s: float | None = None,
-        **options: Unpack[GenerateOptions],
+        self, puzzle: str = "sudoku", **options: Unpack[GenerateOptions]
     ) -> GenerateResult:
         """Generate valid boards; ``validity`` says how many trajectories ended in one."""
-        return await self._run(self._calls.generate(puzzle, options, timeout_s))
+        return await self._run(self._calls.generate(puzzle, options))
 
     def solve_stream(
-        self, puzzle: Puzzle, *, timeout_s: float | None = None, **options: Unpack[StreamOptions]
+        self, puzzle: Puzzle, **options: Unpack[StreamOptions]
     ) -> AsyncGenerator[AnyEvent]:
         """Solve a puzzle, and yield what happens: accepted, solutions as they are found, done.
 
         Where the connection breaks, the same work is asked for again and goes on from there.
         Leaving the iterator ends the work.
         """
-        return self._follow(self._calls.solve_stream(puzzle, options, timeout_s))
+        return self._follow(self._calls.solve_stream(puzzle, options))
 
     @overload
     def map(
         self,
         puzzles: Iterable[Puzzle],
         *,
-        max_concurrency: int = ...,
-        progress: bool = ...,
-        on_error: Literal["raise"] = ...,
-        timeout_s: float | None = ...,
-        **options: Unpack[SolveOptions],
+        on_error: Literal["raise"] = "raise",
+        **options: Unpack[MapOptions],
     ) -> AsyncGenerator[SolveResult]: ...
 
     @overload
     def map(
-        self,
-        puzzles: Iterable[Puzzle],
-        *,
-        max_concurrency: int = ...,
-        progress: bool = ...,
-        on_error: OnError,
-        timeout_s: float | None = ...,
-        **options: Unpack[SolveOptions],
+        self, puzzles: Iterable[Puzzle], *, on_error: OnError, **options: Unpack[MapOptions]
     ) -> AsyncGenerator[SolveResult | GramError]: ...
 
     async def map(
         self,
         puzzles: Iterable[Puzzle],
         *,
-        max_concurrency: int = DEFAULT_CONCURRENCY,
-        progress: bool = False,
         on_error: OnError = "raise",
-        timeout_s: float | None = None,
-        **options: Unpack[SolveOptions],
+        **options: Unpack[MapOptions],
     ) -> AsyncGenerator[SolveResult | GramError]:
         """Solve many puzzles, and yield their results in the order of the puzzles.
 
         No more puzzles are taken than are being solved, so that their number has no bound. Who
         leaves the iterator gives up those under way.
         """
-        window: Window[asyncio.Task[SolveResult | GramError]] = Window(max_concurrency)
+        window: Window[asyncio.Task[SolveResult | GramError]] = Window(options)
 
         def start(puzzle: Puzzle) -> asyncio.Task[SolveResult | GramError]:
-            flow = self._calls.solve_one_of_many(puzzle, options, timeout_s, on_error)
+            flow = self._calls.solve_one_of_many(puzzle, options, on_error)
             return asyncio.create_task(self._run(flow))
 
         try:
-            with bar(puzzles, is_shown=progress) as (items, step):
-                for ready in window.run(items, start):
-                    result = await ready
-                    step()
-                    yield result
+            for ready in window.run(puzzles, start):
+                yield await ready
         finally:
             for task in window.open:
                 task.cancel()
@@ -224,29 +208,13 @@ class AsyncJobs:
         self._follow = client._follow
         self._calls = client._calls
 
-    async def create(
-        self,
-        puzzle: Puzzle,
-        *,
-        idempotency_key: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[JobOptions],
-    ) -> Job:
+    async def create(self, puzzle: Puzzle, **options: Unpack[JobOptions]) -> Job:
         """Hand in a puzzle, and return its job at once."""
-        return await self._run(self._calls.create_job(puzzle, options, idempotency_key, timeout_s))
+        return await self._run(self._calls.create_job(puzzle, options))
 
-    async def create_batch(
-        self,
-        puzzles: Iterable[Puzzle],
-        *,
-        idempotency_key: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[JobOptions],
-    ) -> Job:
+    async def create_batch(self, puzzles: Iterable[Puzzle], **options: Unpack[JobOptions]) -> Job:
         """Hand in many puzzles as one job, accepted whole or refused whole."""
-        return await self._run(
-            self._calls.create_batch(puzzles, options, idempotency_key, timeout_s)
-        )
+        return await self._run(self._calls.create_batch(puzzles, options))
 
     async def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """Return a job as it stands."""

@@ -5,6 +5,7 @@ and returns its result. The clients only carry out what it yields.
 """
 
 import time
+import uuid
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from gram_client._drawing import PuzzleShape
 from gram_client._errors import GramError, NoAnswer, ResponseInvalid, StatusError, TimedOut
-from gram_client._inputs import Puzzle
+from gram_client._inputs import Puzzle, encode, encode_batch, text_or_body
 from gram_client._models import (
     GenerateResult,
     Health,
@@ -26,22 +27,25 @@ from gram_client._models import (
     PuzzleList,
     SolveResult,
 )
-from gram_client._options import GenerateOptions, JobOptions, SolveOptions, StreamOptions
+from gram_client._options import (
+    GenerateOptions,
+    JobOptions,
+    MapOptions,
+    SolveOptions,
+    StreamOptions,
+)
 from gram_client._problems import no_answer, status_error
 from gram_client._requests import (
     EVENT_STREAM,
+    JSON,
     Request,
-    batch_request,
-    events_request,
-    generate_request,
-    get_request,
-    job_request,
-    list_request,
-    solve_request,
-    submit_request,
+    job_path,
+    query,
+    random_seed,
+    seed_of,
 )
 from gram_client._retry import Retry
-from gram_client._settings import Settings
+from gram_client._settings import Settings, header_value
 from gram_client._stream import EventStreamState
 
 LONG_POLL_S = 20
@@ -73,78 +77,70 @@ class Calls:
         self._open_jobs: set[str] = set()
 
     def solve(
-        self, puzzle: Puzzle, options: SolveOptions, timeout_s: float | None
+        self,
+        puzzle: Puzzle,
+        options: SolveOptions,
+        known: frozenset[str] = SolveOptions.__optional_keys__,
     ) -> Flow[SolveResult]:
-        request = solve_request(puzzle, options)
-        answer = yield from self._send(request, timeout_s)
-        return _read(SolveResult, answer, request.shape)
+        request = _solve_request(puzzle, options, known)
+        return _read(SolveResult, (yield from self._send(request)), request.shape)
+
+    def solve_stream(self, puzzle: Puzzle, options: StreamOptions) -> EventStreamState:
+        request = _solve_request(puzzle, options, StreamOptions.__optional_keys__)
+        request = replace(request, headers={**request.headers, "Accept": EVENT_STREAM})
+        return EventStreamState(request, self._settings, self._retry, is_replayed=False)
 
     def solve_one_of_many(
-        self, puzzle: Puzzle, options: SolveOptions, timeout_s: float | None, on_error: OnError
+        self, puzzle: Puzzle, options: MapOptions, on_error: OnError
     ) -> Flow[SolveResult | GramError]:
         try:
-            return (yield from self.solve(puzzle, options, timeout_s))
+            return (yield from self.solve(puzzle, options, MapOptions.__optional_keys__))
         except GramError as error:
             if on_error == "raise":
                 raise
             return error
 
-    def generate(
-        self, puzzle: str, options: GenerateOptions, timeout_s: float | None
-    ) -> Flow[GenerateResult]:
-        request = generate_request(puzzle, options)
-        return _read(GenerateResult, (yield from self._send(request, timeout_s)))
-
-    def solve_stream(
-        self, puzzle: Puzzle, options: StreamOptions, timeout_s: float | None
-    ) -> EventStreamState:
-        request = solve_request(puzzle, options, accept=EVENT_STREAM)
-        return self._stream(request, timeout_s, is_replayed=False)
+    def generate(self, puzzle: str, options: GenerateOptions) -> Flow[GenerateResult]:
+        params = query(options, GenerateOptions.__optional_keys__)
+        params = {"puzzle": puzzle, "seed": random_seed(), **params}
+        request = Request("POST", "/generate", params, timeout_s=options.get("timeout_s"))
+        return _read(GenerateResult, (yield from self._send(request)))
 
     def puzzles(self, timeout_s: float | None) -> Flow[list[PuzzleInfo]]:
-        answer = yield from self._send(get_request("/puzzles"), timeout_s)
+        answer = yield from self._send(Request("GET", "/puzzles", timeout_s=timeout_s))
         return list(_read(PuzzleList, answer).puzzles)
 
     def models(self, timeout_s: float | None) -> Flow[list[ModelInfo]]:
-        answer = yield from self._send(get_request("/models"), timeout_s)
+        answer = yield from self._send(Request("GET", "/models", timeout_s=timeout_s))
         return list(_read(ModelList, answer).models)
 
     def health(self, timeout_s: float | None) -> Flow[Health]:
-        answer = yield from self._attempt(replace(get_request("/readyz"), timeout_s=timeout_s))
+        answer = yield from self._attempt(Request("GET", "/readyz", timeout_s=timeout_s))
         if isinstance(answer, NoAnswer):
             raise answer
         if isinstance(answer, StatusError):
             return Health(is_ready=False, reason=answer.detail)
         return Health(is_ready=True)
 
-    def create_job(
-        self, puzzle: Puzzle, options: JobOptions, key: str | None, timeout_s: float | None
-    ) -> Flow[Job]:
-        request = submit_request(puzzle, options, key=key)
-        return (yield from self._job(request, timeout_s))
+    def create_job(self, puzzle: Puzzle, options: JobOptions) -> Flow[Job]:
+        return (yield from self._create(*encode(puzzle), options))
 
-    def create_batch(
-        self,
-        puzzles: Iterable[Puzzle],
-        options: JobOptions,
-        key: str | None,
-        timeout_s: float | None,
-    ) -> Flow[Job]:
-        request = batch_request(puzzles, options, key=key)
-        return (yield from self._job(request, timeout_s))
+    def create_batch(self, puzzles: Iterable[Puzzle], options: JobOptions) -> Flow[Job]:
+        return (yield from self._create(JSON, encode_batch(puzzles), options))
 
     def get_job(self, job_id: str, timeout_s: float | None) -> Flow[Job]:
-        return (yield from self._job(job_request(job_id), timeout_s))
+        return (yield from self._job(Request("GET", job_path(job_id), timeout_s=timeout_s)))
 
     def cancel_job(self, job_id: str, timeout_s: float | None = None) -> Flow[Job]:
-        return (yield from self._job(job_request(job_id, method="DELETE"), timeout_s))
+        return (yield from self._job(Request("DELETE", job_path(job_id), timeout_s=timeout_s)))
 
     def wait_for_job(self, job_id: str, timeout_s: float | None) -> Flow[Job]:
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left_s = LONG_POLL_S if until_s is None else until_s - time.monotonic()
             wait_s = max(0, min(LONG_POLL_S, int(left_s)))
-            job = yield from self._job(job_request(job_id, wait_s=wait_s), None)
+            params = {"wait": str(wait_s)} if wait_s else {}
+            job = yield from self._job(Request("GET", job_path(job_id), params, hold_s=wait_s))
             if job.is_final:
                 return job
             if until_s is not None and time.monotonic() >= until_s:
@@ -153,12 +149,18 @@ class Calls:
                 yield Sleep(min(0.1, max(0.0, left_s)))
 
     def job_events(self, job_id: str, after: int, timeout_s: float | None) -> EventStreamState:
-        return self._stream(events_request(job_id, after=after), timeout_s, is_replayed=True)
+        headers = {"Accept": EVENT_STREAM}
+        if after:
+            headers["Last-Event-ID"] = str(after)
+        path = f"{job_path(job_id)}/events"
+        request = Request("GET", path, headers=headers, timeout_s=timeout_s)
+        return EventStreamState(request, self._settings, self._retry, is_replayed=True)
 
     def list_jobs(
         self, limit: int | None, cursor: str | None, timeout_s: float | None
     ) -> Flow[JobPage]:
-        answer = yield from self._send(list_request(limit=limit, cursor=cursor), timeout_s)
+        params = query({"limit": limit, "cursor": cursor}, frozenset({"limit", "cursor"}))
+        answer = yield from self._send(Request("GET", "/jobs", params, timeout_s=timeout_s))
         return _read(JobPage, answer)
 
     def cancel_open_jobs(self) -> Flow[None]:
@@ -169,23 +171,28 @@ class Calls:
                 # The client is closing: the job ends by itself, if the server still has it.
                 self._open_jobs.discard(job_id)
 
-    def _job(self, request: Request, timeout_s: float | None) -> Flow[Job]:
-        job = _read(Job, (yield from self._send(request, timeout_s)))
-        if job.is_final:
-            self._open_jobs.discard(job.id)
-        elif request.method == "POST":
+    def _create(self, content_type: str, content: bytes, options: JobOptions) -> Flow[Job]:
+        """Hand in a job under a key that makes it safe to repeat."""
+        given = options.get("idempotency_key")
+        key = uuid.uuid4().hex if given is None else header_value("idempotency_key", given)
+        params = {"seed": seed_of(key), **query(options, JobOptions.__optional_keys__)}
+        headers = {"Content-Type": content_type, "Idempotency-Key": key}
+        timeout_s = options.get("timeout_s")
+        job = yield from self._job(
+            Request("POST", "/jobs", params, headers, content, timeout_s=timeout_s)
+        )
+        if not job.is_final:
             self._open_jobs.add(job.id)
         return job
 
-    def _stream(
-        self, request: Request, timeout_s: float | None, *, is_replayed: bool
-    ) -> EventStreamState:
-        request = replace(request, timeout_s=timeout_s)
-        return EventStreamState(request, self._settings, self._retry, is_replayed=is_replayed)
+    def _job(self, request: Request) -> Flow[Job]:
+        job = _read(Job, (yield from self._send(request)))
+        if job.is_final:
+            self._open_jobs.discard(job.id)
+        return job
 
-    def _send(self, request: Request, timeout_s: float | None) -> Flow[httpx.Response]:
+    def _send(self, request: Request) -> Flow[httpx.Response]:
         """Return a successful answer, after as many attempts as help; raise everything else."""
-        request = replace(request, timeout_s=timeout_s)
         attempt = 0
         while True:
             answer = yield from self._attempt(request)
@@ -203,6 +210,19 @@ class Calls:
         if isinstance(reply, httpx.RequestError):
             return no_answer(reply, self._settings)
         return reply if reply.is_success else status_error(reply)
+
+
+def _solve_request(puzzle: Puzzle, options: SolveOptions, known: frozenset[str]) -> Request:
+    content_type, content = encode(puzzle)
+    return Request(
+        "POST",
+        "/solve",
+        {"seed": random_seed(), **query(options, known)},
+        {"Content-Type": content_type},
+        content,
+        timeout_s=options.get("timeout_s"),
+        shape=PuzzleShape.read(text_or_body(puzzle)),
+    )
 
 
 def _read(kind: type[Read], response: httpx.Response, shape: PuzzleShape | None = None) -> Read:

@@ -14,7 +14,7 @@ from gram_client._calls import Calls, Flow, OnError, Reply, Sleep
 from gram_client._errors import GramError
 from gram_client._events import AnyEvent
 from gram_client._inputs import Puzzle
-from gram_client._map import DEFAULT_CONCURRENCY, Window, bar
+from gram_client._map import Window
 from gram_client._models import (
     GenerateResult,
     Health,
@@ -24,7 +24,13 @@ from gram_client._models import (
     PuzzleInfo,
     SolveResult,
 )
-from gram_client._options import GenerateOptions, JobOptions, SolveOptions, StreamOptions
+from gram_client._options import (
+    GenerateOptions,
+    JobOptions,
+    MapOptions,
+    SolveOptions,
+    StreamOptions,
+)
 from gram_client._requests import Request, default_headers
 from gram_client._stream import EventStreamState
 
@@ -67,37 +73,27 @@ class Client:
             timeout=timeout_s,
         )
 
-    def solve(
-        self, puzzle: Puzzle, *, timeout_s: float | None = None, **options: Unpack[SolveOptions]
-    ) -> SolveResult:
+    def solve(self, puzzle: Puzzle, **options: Unpack[SolveOptions]) -> SolveResult:
         """Solve a puzzle; a puzzle nobody solved is a result too, see ``SolveResult.status``.
 
         Args:
             puzzle: Text, rows of numbers, a numpy array, a networkx graph, or a JSON body.
-            timeout_s: Replaces the client's for this call.
             options: See ``SolveOptions``.
         """
-        return self._run(self._calls.solve(puzzle, options, timeout_s))
+        return self._run(self._calls.solve(puzzle, options))
 
     def generate(
-        self,
-        puzzle: str = "sudoku",
-        *,
-        timeout_s: float | None = None,
-        **options: Unpack[GenerateOptions],
+        self, puzzle: str = "sudoku", **options: Unpack[GenerateOptions]
     ) -> GenerateResult:
         """Generate valid boards; ``validity`` says how many trajectories ended in one.
 
         Args:
             puzzle: Name of the family.
-            timeout_s: Replaces the client's for this call.
             options: See ``GenerateOptions``.
         """
-        return self._run(self._calls.generate(puzzle, options, timeout_s))
+        return self._run(self._calls.generate(puzzle, options))
 
-    def solve_stream(
-        self, puzzle: Puzzle, *, timeout_s: float | None = None, **options: Unpack[StreamOptions]
-    ) -> Generator[AnyEvent]:
+    def solve_stream(self, puzzle: Puzzle, **options: Unpack[StreamOptions]) -> Generator[AnyEvent]:
         """Solve a puzzle, and yield what happens: accepted, solutions as they are found, done.
 
         Where the connection breaks, the same work is asked for again and goes on from there.
@@ -105,44 +101,30 @@ class Client:
 
         Args:
             puzzle: As in ``solve``.
-            timeout_s: Replaces the client's for this call; the server is never silent for long.
             options: See ``StreamOptions``.
         """
-        return self._follow(self._calls.solve_stream(puzzle, options, timeout_s))
+        return self._follow(self._calls.solve_stream(puzzle, options))
 
     @overload
     def map(
         self,
         puzzles: Iterable[Puzzle],
         *,
-        max_concurrency: int = ...,
-        progress: bool = ...,
-        on_error: Literal["raise"] = ...,
-        timeout_s: float | None = ...,
-        **options: Unpack[SolveOptions],
+        on_error: Literal["raise"] = "raise",
+        **options: Unpack[MapOptions],
     ) -> Generator[SolveResult]: ...
 
     @overload
     def map(
-        self,
-        puzzles: Iterable[Puzzle],
-        *,
-        max_concurrency: int = ...,
-        progress: bool = ...,
-        on_error: OnError,
-        timeout_s: float | None = ...,
-        **options: Unpack[SolveOptions],
+        self, puzzles: Iterable[Puzzle], *, on_error: OnError, **options: Unpack[MapOptions]
     ) -> Generator[SolveResult | GramError]: ...
 
     def map(
         self,
         puzzles: Iterable[Puzzle],
         *,
-        max_concurrency: int = DEFAULT_CONCURRENCY,
-        progress: bool = False,
         on_error: OnError = "raise",
-        timeout_s: float | None = None,
-        **options: Unpack[SolveOptions],
+        **options: Unpack[MapOptions],
     ) -> Generator[SolveResult | GramError]:
         """Solve many puzzles, and yield their results in the order of the puzzles.
 
@@ -151,25 +133,19 @@ class Client:
 
         Args:
             puzzles: As in ``solve``, any number.
-            max_concurrency: Puzzles that are being solved at once.
-            progress: Show a bar on standard error.
             on_error: ``return`` yields the error in the place of the result.
-            timeout_s: Replaces the client's for each puzzle.
-            options: As in ``solve``, the same for all.
+            options: See ``MapOptions``.
         """
-        window: Window[Future[SolveResult | GramError]] = Window(max_concurrency)
-        pool = ThreadPoolExecutor(max_concurrency, thread_name_prefix="gram-map")
+        window: Window[Future[SolveResult | GramError]] = Window(options)
+        pool = ThreadPoolExecutor(window.size, thread_name_prefix="gram-map")
 
         def start(puzzle: Puzzle) -> Future[SolveResult | GramError]:
-            flow = self._calls.solve_one_of_many(puzzle, options, timeout_s, on_error)
+            flow = self._calls.solve_one_of_many(puzzle, options, on_error)
             return pool.submit(self._run, flow)
 
         try:
-            with bar(puzzles, is_shown=progress) as (items, step):
-                for ready in window.run(items, start):
-                    result = ready.result()
-                    step()
-                    yield result
+            for ready in window.run(puzzles, start):
+                yield ready.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -250,35 +226,18 @@ class Jobs:
         self._follow = client._follow
         self._calls = client._calls
 
-    def create(
-        self,
-        puzzle: Puzzle,
-        *,
-        idempotency_key: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[JobOptions],
-    ) -> Job:
+    def create(self, puzzle: Puzzle, **options: Unpack[JobOptions]) -> Job:
         """Hand in a puzzle, and return its job at once.
 
         Args:
             puzzle: As in ``solve``.
-            idempotency_key: Stands for this one job for a day; drawn where None, so that the
-                call may be repeated after a lost answer.
-            timeout_s: Replaces the client's for this call.
             options: See ``JobOptions``.
         """
-        return self._run(self._calls.create_job(puzzle, options, idempotency_key, timeout_s))
+        return self._run(self._calls.create_job(puzzle, options))
 
-    def create_batch(
-        self,
-        puzzles: Iterable[Puzzle],
-        *,
-        idempotency_key: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[JobOptions],
-    ) -> Job:
+    def create_batch(self, puzzles: Iterable[Puzzle], **options: Unpack[JobOptions]) -> Job:
         """Hand in many puzzles as one job, accepted whole or refused whole."""
-        return self._run(self._calls.create_batch(puzzles, options, idempotency_key, timeout_s))
+        return self._run(self._calls.create_batch(puzzles, options))
 
     def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """Return a job as it stands."""

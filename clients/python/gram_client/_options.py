@@ -14,6 +14,8 @@ Priority = Literal["high", "normal", "low"]
 class CommonOptions(TypedDict, total=False):
     """What every request for work takes; the server has defaults for what is left out."""
 
+    timeout_s: float | None
+    """Silence after which an attempt is given up; the client's where None."""
     depth: int | None
     """Supervision steps a trajectory may take; the model's default where None."""
     deadline_ms: int | None
@@ -42,6 +44,15 @@ class SolveOptions(CommonOptions, total=False):
     """``exact`` fills ``completeness.total``; ``none`` by default."""
 
 
+class MapOptions(SolveOptions, total=False):
+    """What ``map`` takes beside the puzzles; the options of ``solve`` are the same for all."""
+
+    max_concurrency: int
+    """Puzzles that are being solved at once; 8 by default."""
+    progress: bool
+    """Show a bar on standard error."""
+
+
 class StreamOptions(SolveOptions, total=False):
     """What ``solve_stream`` takes beside the puzzle."""
 
@@ -54,6 +65,9 @@ class JobOptions(StreamOptions, total=False):
 
     priority: Priority
     """Class that the job waits in: ``normal`` by default."""
+    idempotency_key: str | None
+    """Stands for this one job for a day; drawn where None, so that the call may be repeated after a
+    lost answer."""
 
 
 class GenerateOptions(CommonOptions, total=False):
