@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gram_client.cli import main
-from gram_client.cli.reading import Entry, read_entries
-from gram_client.cli.solving import report
+from gram_client.cli.puzzle_files import Entry, read_entries
+from gram_client.cli.solve_command import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable

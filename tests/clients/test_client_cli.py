@@ -44,7 +44,7 @@ Options:
 Commands:
   cancel      End jobs that are not final yet; final ones stay as they are.
   completion  Print the script that completes gram's words in SHELL.
-  generate    Make up boards of PUZZLE (sudoku), or puzzles cut from them.
+  generate    Generate boards of PUZZLE (sudoku), or puzzles made of them.
   models      List the models the server has loaded.
   puzzles     List the puzzles the server knows.
   solve       Solve each PUZZLE: a file, - for stdin, or the puzzle itself.

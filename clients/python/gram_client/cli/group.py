@@ -1,13 +1,14 @@
-"""The group of commands, and the script that completes them in a shell."""
+"""The group of commands, those that list what the server has, and completion in a shell."""
 
 import click
 from click.shell_completion import get_completion_class
 
+from gram_client._client import Client
 from gram_client._version import __version__
-from gram_client.cli.following import cancel, submit, watch
-from gram_client.cli.generating import generate
-from gram_client.cli.listing import models, puzzles
-from gram_client.cli.solving import solve
+from gram_client.cli.generate_command import generate
+from gram_client.cli.jobs import cancel, submit, watch
+from gram_client.cli.options import wants_json, with_client
+from gram_client.cli.solve_command import solve
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -19,6 +20,25 @@ def main() -> None:
 
     Exit status 0: solved, 1: unsolved, 2: wrong usage, or the server could not or would not.
     """
+
+
+@click.command(epilog="\b\nExamples:\n  gram puzzles\n  gram puzzles --json")
+@with_client
+def puzzles(*, client: Client, is_json: bool | None) -> None:
+    """List the puzzles the server knows."""
+    for puzzle in client.puzzles():
+        line = f"{puzzle.name:16} {' '.join(puzzle.tasks)}".rstrip()
+        click.echo(puzzle.model_dump_json() if wants_json(is_json) else line)
+
+
+@click.command(epilog="\b\nExamples:\n  gram models\n  gram models --base-url http://gpu-host:8000")
+@with_client
+def models(*, client: Client, is_json: bool | None) -> None:
+    """List the models the server has loaded."""
+    for model in client.models():
+        size = f"{model.num_parameters:,} parameters"
+        line = f"{model.id:32} {model.task:20} depth {model.depth:<4} {size}"
+        click.echo(model.model_dump_json() if wants_json(is_json) else line)
 
 
 @click.command(epilog='\b\nExamples:\n  eval "$(gram completion bash)"')

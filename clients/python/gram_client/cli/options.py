@@ -1,34 +1,48 @@
-"""Flags that commands share, and the client that they ask for."""
+"""Flags that commands share, the client that they ask for, and errors in a line."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Literal
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import click
 
 from gram_client._client import Client
 from gram_client._errors import GramError, StatusError
 from gram_client._settings import DEFAULT_TIMEOUT_S
-from gram_client.cli.showing import place
+from gram_client.cli.display import place
+from gram_client.cli.local import local_server
 
 Command = Callable[..., Any]
-Form = Literal["boards", "json"]
-
-base_url = click.option("--base-url", help="The server.  [env: GRAM_BASE_URL]")
-timeout = click.option("--timeout-s", default=DEFAULT_TIMEOUT_S, help="Give up after this silence.")
 
 
-def form(command: Command) -> Command:
-    """Add the choice between boards and JSON lines."""
-    add = click.option(
+def with_client(command: Command) -> Command:
+    """Add what every command takes, and give it a client and whether it is to write JSON."""
+
+    @click.option(
         "--json/--boards",
         "is_json",
         default=None,
         help="JSON lines, or boards; by default boards on a terminal.",
     )
-    return add(command)
+    @click.option("--timeout-s", default=DEFAULT_TIMEOUT_S, help="Give up after this silence.")
+    @click.option("--base-url", help="The server.  [env: GRAM_BASE_URL]")
+    @functools.wraps(command)
+    def run(
+        *,
+        base_url: str | None,
+        timeout_s: float,
+        is_json: bool | None,
+        local: bool = False,
+        **options: Any,
+    ) -> None:
+        server = local_server() if local else nullcontext(base_url)
+        with _reported(), server as address, Client(address, timeout_s=timeout_s) as client:
+            command(client=client, is_json=is_json, **options)
+
+    return run
 
 
 def wants_json(is_json: bool | None) -> bool:
@@ -55,21 +69,6 @@ def solving(command: Command) -> Command:
     return command
 
 
-@contextmanager
-def open_client(base_url: str | None, timeout_s: float = DEFAULT_TIMEOUT_S) -> Iterator[Client]:
-    """Open a client; what it raises is said in a line, with exit status 2."""
-    try:
-        with Client(base_url, timeout_s=timeout_s) as client:
-            yield client
-    except GramError as error:
-        say(error)
-        raise SystemExit(2) from error
-    except BrokenPipeError as error:
-        # Whoever read the output has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from error
-
-
 def say(error: GramError, *, source: str = "") -> None:
     """Say on stderr what went wrong, and where."""
     where = f"{source}: " if source else ""
@@ -77,3 +76,17 @@ def say(error: GramError, *, source: str = "") -> None:
     for issue in error.errors if isinstance(error, StatusError) else ():
         if issue.rule and issue.cells:
             click.echo(place(issue.rule, issue.cells), err=True)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Say in a line what a call failed with, and exit with status 2."""
+    try:
+        yield
+    except GramError as error:
+        say(error)
+        raise SystemExit(2) from error
+    except BrokenPipeError as error:
+        # Whoever read the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from error

@@ -1,13 +1,14 @@
-"""``gram generate``: boards that a model makes up, and puzzles cut from them."""
+"""``gram generate``: boards that a model generates, and puzzles made of them."""
 
 from typing import Any
 
 import click
 
+from gram_client._client import Client
 from gram_client._drawing import draw
 from gram_client._models import GenerateResult
 from gram_client._options import Clues
-from gram_client.cli.options import base_url, form, open_client, timeout, wants_json
+from gram_client.cli.options import wants_json, with_client
 
 EXAMPLES = """\b
 Examples:
@@ -18,10 +19,10 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("puzzle", default="sudoku")
-@click.option("--count", default=1, show_default=True, help="Boards to make up.")
+@click.option("--count", default=1, show_default=True, help="Boards to generate.")
 @click.option("--size", type=int, help="Side of the boards.")
 @click.option("--distinct/--no-distinct", default=True, help="Return no board twice.")
-@click.option("--clues", default="none", help="Thin to puzzles: unique, or a number to stop at.")
+@click.option("--clues", default="none", help="Reduce to puzzles: unique, or a number to stop at.")
 @click.option("--max-trajectories", type=int, help="Trajectories to sample at most.")
 @click.option("--depth", type=int, help="Supervision steps a trajectory may take.")
 @click.option("--halt", type=click.Choice(["verified", "act"]), default="verified")
@@ -29,35 +30,23 @@ Examples:
 @click.option("--deadline-ms", type=int, help="Return what there is after this time.")
 @click.option("--seed", type=int, help="Repeat an earlier call.")
 @click.option("--model", help="Name of the model.")
-@form
-@timeout
-@base_url
+@with_client
 def generate(
-    *,
-    puzzle: str,
-    clues: str,
-    is_json: bool | None,
-    timeout_s: float,
-    base_url: str | None,
-    **options: Any,
+    *, puzzle: str, clues: str, client: Client, is_json: bool | None, **options: Any
 ) -> None:
-    """Make up boards of PUZZLE (sudoku), or puzzles cut from them.
+    """Generate boards of PUZZLE (sudoku), or puzzles made of them.
 
     Boards are valid; a puzzle of --clues has its board as the only solution.
     """
-    with open_client(base_url, timeout_s) as client:
-        result = client.generate(puzzle, clues=_clues(clues), **options)
-        _show(result, is_json=wants_json(is_json))
+    result = client.generate(puzzle, clues=_clues(clues), **options)
+    _show(result, is_json=wants_json(is_json))
     raise SystemExit(0 if result.is_complete else 1)
 
 
 def _clues(text: str) -> Clues:
-    if text == "unique":
-        return "unique"
-    if text == "none":
-        return "none"
-    if text.isdecimal():
-        return int(text)
+    words: dict[str, Clues] = {"none": "none", "unique": "unique"}
+    if text in words or text.isdecimal():
+        return words.get(text) or int(text)
     raise click.BadParameter("must be none, unique or a number", param_hint="--clues")
 
 

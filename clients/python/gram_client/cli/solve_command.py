@@ -4,7 +4,6 @@ import json
 import statistics
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from typing import IO, Any
 
 import click
@@ -13,10 +12,9 @@ from gram_client._client import Client
 from gram_client._errors import GramError
 from gram_client._map import DEFAULT_CONCURRENCY
 from gram_client._models import SolveResult
-from gram_client.cli.local import local_server
-from gram_client.cli.options import base_url, form, open_client, say, solving, timeout, wants_json
-from gram_client.cli.reading import Entry, givens_of, read_entries
-from gram_client.cli.showing import show_result, table
+from gram_client.cli.display import show_result, table
+from gram_client.cli.options import say, solving, wants_json, with_client
+from gram_client.cli.puzzle_files import Entry, givens_of, puzzle_arguments
 
 Outcome = SolveResult | GramError
 
@@ -31,39 +29,29 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("puzzles", nargs=-1, required=True, metavar="PUZZLE...")
+@puzzle_arguments
 @solving
 @click.option("--concurrency", default=DEFAULT_CONCURRENCY, help="Puzzles under way at once.")
 @click.option("--output", type=click.File("w", encoding="utf-8"), help="File for JSON lines.")
 @click.option("--local", is_flag=True, help="Without a server, where gram-server is installed.")
-@form
-@timeout
-@base_url
+@with_client
 def solve(
     *,
-    puzzles: Sequence[str],
+    puzzles: Sequence[Entry],
     concurrency: int,
     output: IO[str] | None,
-    local: bool,
+    client: Client,
     is_json: bool | None,
-    timeout_s: float,
-    base_url: str | None,
     **options: Any,
 ) -> None:
     """Solve each PUZZLE: a file, - for stdin, or the puzzle itself.
 
     Files are .txt, .sdk, .sdm, .col (DIMACS) or JSON, and may hold many puzzles.
     """
-    entries = read_entries(puzzles)
-    with ExitStack() as stack:
-        if local:
-            base_url = stack.enter_context(local_server())
-        client = stack.enter_context(open_client(base_url, timeout_s))
-        if len(entries) == 1 and output is None:
-            status = _solve_one(client, entries[0], options, is_json=wants_json(is_json))
-        else:
-            status = _solve_many(client, entries, options, concurrency, output, is_json)
-    raise SystemExit(status)
+    if len(puzzles) == 1 and output is None:
+        raise SystemExit(_solve_one(client, puzzles[0], options, is_json=wants_json(is_json)))
+    options["max_concurrency"] = concurrency
+    raise SystemExit(_solve_many(client, puzzles, options, output, is_json))
 
 
 def _solve_one(client: Client, entry: Entry, options: Any, *, is_json: bool) -> int:
@@ -79,20 +67,14 @@ def _solve_many(
     client: Client,
     entries: Sequence[Entry],
     options: Any,
-    concurrency: int,
     output: IO[str] | None,
     is_json: bool | None,
 ) -> int:
     """Solve all, show progress on stderr, and end with a table."""
     started_s = time.perf_counter()
     outcomes: list[Outcome] = []
-    results = client.map(
-        [entry.puzzle for entry in entries],
-        max_concurrency=concurrency,
-        progress=True,
-        on_error="return",
-        **options,
-    )
+    many = [entry.puzzle for entry in entries]
+    results = client.map(many, progress=True, on_error="return", **options)
     # On a terminal thousands of boards help nobody: the table says how it went.
     has_lines = output is not None or wants_json(is_json)
     for entry, outcome in zip(entries, results, strict=True):

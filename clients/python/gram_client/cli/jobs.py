@@ -6,69 +6,55 @@ from typing import Any
 
 import click
 
+from gram_client._client import Client
 from gram_client._events import Accepted, AnyEvent, Found, PartEnded, Progress
 from gram_client._models import Job
-from gram_client.cli.options import base_url, form, open_client, solving, wants_json
-from gram_client.cli.reading import read_entries
-from gram_client.cli.showing import painted, summary
+from gram_client.cli.display import painted, summary
+from gram_client.cli.options import solving, wants_json, with_client
+from gram_client.cli.puzzle_files import Entry, puzzle_arguments
 
 
 @click.command(
     epilog="\b\nExamples:\n  gram submit puzzles.sdm --priority low\n"
     "  gram watch $(gram submit hard.txt --width 256 | jq -r .id)"
 )
-@click.argument("puzzles", nargs=-1, required=True, metavar="PUZZLE...")
+@puzzle_arguments
 @solving
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal")
 @click.option("--decodes", type=int, help="Trajectories to be watched on their way.")
-@click.option("--key", help="Idempotency key: the same one stands for the same job.")
-@form
-@base_url
+@click.option("--key", "idempotency_key", help="The same key stands for the same job.")
+@with_client
 def submit(
-    *,
-    puzzles: Sequence[str],
-    key: str | None,
-    is_json: bool | None,
-    base_url: str | None,
-    **options: Any,
+    *, puzzles: Sequence[Entry], client: Client, is_json: bool | None, **options: Any
 ) -> None:
     """Hand in each PUZZLE as a job, many as one batch.
 
     The job goes on by itself: watch it, or ask for it later.
     """
-    entries = read_entries(puzzles)
-    chosen = {name: value for name, value in options.items() if value is not None}
-    with open_client(base_url) as client:
-        if len(entries) == 1:
-            job = client.jobs.create(entries[0].puzzle, idempotency_key=key, **chosen)
-        else:
-            many = [entry.puzzle for entry in entries]
-            job = client.jobs.create_batch(many, idempotency_key=key, **chosen)
-        _show_job(job, is_json=wants_json(is_json))
+    if len(puzzles) == 1:
+        job = client.jobs.create(puzzles[0].puzzle, **options)
+    else:
+        job = client.jobs.create_batch([entry.puzzle for entry in puzzles], **options)
+    _show_job(job, is_json=wants_json(is_json))
 
 
 @click.command(epilog="\b\nExamples:\n  gram watch 5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10")
 @click.argument("job_id")
 @click.option("--after", default=0, help="Go on after the event of this id.")
-@form
-@base_url
-def watch(*, job_id: str, after: int, is_json: bool | None, base_url: str | None) -> None:
+@with_client
+def watch(*, job_id: str, after: int, client: Client, is_json: bool | None) -> None:
     """Follow a job to its end; leaving does not end it."""
-    with open_client(base_url) as client:
-        _follow(client.jobs.events(job_id, after=after), is_json=wants_json(is_json))
-        job = client.jobs.get(job_id)
-    raise SystemExit(0 if job.is_solved else 1)
+    _follow(client.jobs.events(job_id, after=after), is_json=wants_json(is_json))
+    raise SystemExit(0 if client.jobs.get(job_id).is_solved else 1)
 
 
 @click.command(epilog="\b\nExamples:\n  gram cancel 5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10")
 @click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
-@form
-@base_url
-def cancel(*, job_ids: Sequence[str], is_json: bool | None, base_url: str | None) -> None:
+@with_client
+def cancel(*, job_ids: Sequence[str], client: Client, is_json: bool | None) -> None:
     """End jobs that are not final yet; final ones stay as they are."""
-    with open_client(base_url) as client:
-        for job_id in job_ids:
-            _show_job(client.jobs.cancel(job_id), is_json=wants_json(is_json))
+    for job_id in job_ids:
+        _show_job(client.jobs.cancel(job_id), is_json=wants_json(is_json))
 
 
 def _show_job(job: Job, *, is_json: bool) -> None:

@@ -5,8 +5,8 @@ board with notes around it, .col a DIMACS graph; JSON is one object, a list or a
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import click
 
@@ -22,6 +22,18 @@ class Entry(NamedTuple):
 
     source: str
     puzzle: Puzzle
+
+
+def puzzle_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the arguments PUZZLE..., as entries."""
+    add = click.argument(
+        "puzzles",
+        nargs=-1,
+        required=True,
+        metavar="PUZZLE...",
+        callback=lambda context, parameter, arguments: read_entries(arguments),
+    )
+    return add(command)
 
 
 def read_entries(arguments: Sequence[str]) -> list[Entry]:
