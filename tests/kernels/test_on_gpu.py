@@ -13,7 +13,7 @@ from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
 from gram_kernels.tokens import NUM_FACTS
-from gram_server.engine.fused_runner import captured
+from gram_server.engine.model_runner import captured
 
 pytestmark = [
     pytest.mark.gpu,

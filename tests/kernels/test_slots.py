@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gram_kernels.slots import Starts, admit, compact
 from gram_kernels.supervision_step import StepRows
-from gram_kernels.supervision_step.native import refusal
+from gram_kernels.supervision_step.native import latents, refusal
 from gram_kernels.tokens import NUM_FACTS
 
 Guard = Callable[[Tensor], Tensor]
@@ -57,7 +57,7 @@ def test_moves_happen_all_at_once(
     assert_equal(made, expected)
 
 
-@pytest.mark.parametrize("by", [{"backend": "triton"}, {"is_native": True}], ids=str)
+@pytest.mark.parametrize("by", [{"backend": "triton"}, {"draw": latents}], ids=["triton", "native"])
 @pytest.mark.parametrize("is_random", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_starts_write_their_rows_and_no_others(
@@ -67,7 +67,7 @@ def test_starts_write_their_rows_and_no_others(
     guarded: Guard,
     rng: torch.Generator,
 ) -> None:
-    if by.get("is_native") and refusal():
+    if "draw" in by and refusal():
         pytest.skip(refusal())
     tokens, dim = shape
     expected = random_rows(tokens, dim, rng, has_edges=True)

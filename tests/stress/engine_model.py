@@ -23,8 +23,8 @@ from gram_core.solve import rollout, unit_tables
 from gram_core.views import through, view
 from gram_kernels.verify import verify
 from gram_server.engine import EngineJob, Trajectory
-from gram_server.engine.fused_runner import FusedRunner
-from gram_server.engine.slots import Arrangement, Placement
+from gram_server.engine.model_runner import ModelRunner
+from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from tests.server.conftest import make_guessing_model
 
 DEPTH = 40
@@ -64,7 +64,7 @@ class Wanted:
     halt: Literal["verified", "act", "never"] = "verified"
     augment: bool = True
     priority: int = 1
-    num_watched: int = 0
+    num_shown: int = 0
 
 
 class Step(NamedTuple):
@@ -155,7 +155,7 @@ def engine_job(wanted: Wanted, deadline_s: float | None = None) -> EngineJob:
         distinct=wanted.distinct,
         halt=wanted.halt,
         priority=wanted.priority,
-        num_watched=wanted.num_watched,
+        num_shown=wanted.num_shown,
         deadline_s=deadline_s,
         view=partial(view, family, task, wanted.seed) if wanted.augment else lambda index: None,
         check=partial(family.check, puzzle),
@@ -326,12 +326,12 @@ def _by_torch(
 def _by_native_code(wanted: Wanted, views: Views, first: int) -> Iterator[list[Step]]:
     """Yield each step of a block by the fused step, in rows that nobody else has."""
     job = engine_job(wanted)
-    runner = FusedRunner(model(wanted.model), num_slots=ROWS, num_spares=0, backend="native")
+    runner = ModelRunner(model(wanted.model), num_slots=ROWS, num_parking=0, backend="native")
     starts = [
-        Placement(row, Trajectory(job=job, index=first + row, view=symmetry))
+        SlotAssignment(row, Trajectory(job=job, index=first + row, view=symmetry))
         for row, symmetry in enumerate(views)
     ]
-    runner.arrange(Arrangement([], starts))
+    runner.update_rows(BatchUpdate([], starts))
     while True:
         runner.step(ROWS)
         report = runner.read()

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry
 
-from gram_server.engine import Engine, Finished, FoundSolution, Sight, Snapshot, StepReport
-from gram_server.engine.fused_runner import FusedRunner
-from gram_server.engine.slots import Arrangement
-from gram_server.engine.torch_runner import TorchRunner
+from gram_server.engine import Engine, Finished, FoundSolution, Progress, StepReport, TrajectoryView
+from gram_server.engine.model_runner import ModelRunner
+from gram_server.engine.slots import BatchUpdate
 from gram_server.metrics.engine import EngineMetrics
 from tests.stress import engine_model as plain
 from tests.stress.engine_model import Backend, Found
@@ -34,7 +33,7 @@ class _Course:
     backend: Backend
     submitted_s: float
     found: list[FoundSolution] = field(default_factory=list)
-    sights: dict[int, Sight] = field(default_factory=dict)
+    sights: dict[int, TrajectoryView] = field(default_factory=dict)
     end: Finished | None = None
     aborted: bool = False
     restarted: bool = False
@@ -96,7 +95,7 @@ class Play:
                 self._differ(course, f"{type(event).__name__} after the end")
             elif isinstance(event, FoundSolution):
                 course.found.append(event)
-            elif isinstance(event, Snapshot):
+            elif isinstance(event, Progress):
                 self._look(course, event)
             else:
                 course.end = event
@@ -109,10 +108,10 @@ class Play:
     def _engine_of(self, course: _Course) -> Engine:
         return self._engines[course.arrival.wanted.model]
 
-    def _look(self, course: _Course, snapshot: Snapshot) -> None:
+    def _look(self, course: _Course, snapshot: Progress) -> None:
         """Compare what trajectories answer on their way."""
         wanted = course.arrival.wanted
-        for sight in snapshot.sights:
+        for sight in snapshot.trajectories:
             known = course.sights.get(sight.trajectory)
             course.sights[sight.trajectory] = sight
             if known is sight:
@@ -199,11 +198,11 @@ class Play:
                 self._differ(course, "has no end")
         for name, engine in self._engines.items():
             site = self._sites[name]
-            spares = len(engine._slots._free_spares)
+            spares = len(engine._slots._free_parking)
             left = (engine.live, engine.waiting_trajectories, engine.num_jobs)
-            if any(left) or spares != site.num_spares:
+            if any(left) or spares != site.num_parking:
                 self.differences.append(
-                    f"{name}: left {left}, {spares} of {site.num_spares} spares"
+                    f"{name}: left {left}, {spares} of {site.num_parking} spares"
                 )
         self.counts["moves"] = sum(runner.num_moves for runner in self._runners.values())
 
@@ -216,21 +215,21 @@ class _Runner:
     """A real runner whose steps take no time, and whose results come as late as is wanted."""
 
     def __init__(self, site: Site) -> None:
-        self.num_slots, self.num_spares = site.num_slots, site.num_spares
-        self.lag, self.runs_ahead = site.lag, site.runs_ahead
+        self.num_slots, self.num_parking = site.num_slots, site.num_parking
+        self.pipeline_depth, self.rows_are_free = site.pipeline_depth, site.rows_are_free
         self.num_moves = 0
         self._reports: deque[StepReport] = deque()
         self._inner = _inner(site)
 
-    def arrange(self, arrangement: Arrangement) -> None:
+    def update_rows(self, update: BatchUpdate) -> None:
         """Pass it on."""
-        self.num_moves += len(arrangement.moves)
-        self._inner.arrange(arrangement)
+        self.num_moves += len(update.moves)
+        self._inner.update_rows(update)
 
     def step(self, num_live: int) -> None:
         """Take the step at once."""
         self._inner.step(num_live)
-        if self._inner.lag != self.lag:
+        if self._inner.pipeline_depth != self.pipeline_depth:
             self._reports.append(self._inner.read())
 
     def read(self) -> StepReport:
@@ -239,11 +238,19 @@ class _Runner:
         return replace(report, duration_s=0.0)
 
 
-def _inner(site: Site) -> TorchRunner | FusedRunner:
-    loaded, slots, spares = plain.model(site.model), site.num_slots, site.num_spares
+def _inner(site: Site) -> ModelRunner:
+    loaded, slots, spares = plain.model(site.model), site.num_slots, site.num_parking
     if site.backend == "torch":
-        return TorchRunner(loaded, num_slots=slots, num_spares=spares, rows_per_call=plain.ROWS)
-    return FusedRunner(loaded, num_slots=slots, num_spares=spares, backend="native", lag=site.lag)
+        return ModelRunner(
+            loaded, num_slots=slots, num_parking=spares, rows_per_call=plain.ROWS, backend="model"
+        )
+    return ModelRunner(
+        loaded,
+        num_slots=slots,
+        num_parking=spares,
+        backend="native",
+        pipeline_depth=site.pipeline_depth,
+    )
 
 
 def _state(fate: plain.Fate, step: int) -> str:

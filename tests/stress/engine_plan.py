@@ -23,9 +23,9 @@ class Site:
     model: str
     backend: Backend
     num_slots: int
-    num_spares: int
-    lag: int
-    runs_ahead: bool
+    num_parking: int
+    pipeline_depth: int
+    rows_are_free: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +88,9 @@ def _site(name: str, chance: random.Random, *, is_crowd: bool) -> Site:
         model=name,
         backend="torch" if is_torch else "native",
         num_slots=chance.choice([3, 3, 4] if is_crowd else [2, 3, 6, 16]),
-        num_spares=chance.choice([2, 4, 16] if is_crowd else [0, 1, 2, 4, 16]),
-        lag=chance.randrange(2),
-        runs_ahead=chance.random() < (0.1 if is_crowd else 0.5),
+        num_parking=chance.choice([2, 4, 16] if is_crowd else [0, 1, 2, 4, 16]),
+        pipeline_depth=chance.randrange(2),
+        rows_are_free=chance.random() < (0.1 if is_crowd else 0.5),
     )
 
 
@@ -107,7 +107,7 @@ def _wanted(name: str, kind: str, site: Site, seed: int, chance: random.Random) 
         halt=chance.choice(["verified", "verified", "act", "never"]),
         augment=chance.random() < 0.7,
         priority=chance.randrange(3),
-        num_watched=chance.choice([0, 4, 64]),
+        num_shown=chance.choice([0, 4, 64]),
     )
     if kind == "short":
         return replace(wanted, width=chance.randrange(1, 4), depth=chance.randrange(1, 9))
@@ -119,7 +119,7 @@ def _wanted(name: str, kind: str, site: Site, seed: int, chance: random.Random) 
             depth=plain.DEPTH,
             max_solutions=chance.choice([None, 1, 1, 1, 1, 2]),
             priority=chance.choice([1, 2, 2]),
-            num_watched=chance.choice([0, 64, 64, 64]),
+            num_shown=chance.choice([0, 64, 64, 64]),
         )
     if chance.random() < 0.25:
         distinct, most = chance.random() < 0.5, chance.choice([1, 3, 10])

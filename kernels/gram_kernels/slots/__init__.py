@@ -4,10 +4,11 @@ from torch import Tensor
 
 from gram_kernels.backend import Backend, use_triton
 from gram_kernels.slots import reference
+from gram_kernels.slots.reference import Draw, drawn
 from gram_kernels.slots.starts import Starts
-from gram_kernels.supervision_step import StepRows, native
+from gram_kernels.supervision_step import StepRows
 
-__all__ = ["Starts", "admit", "compact"]
+__all__ = ["Draw", "Starts", "admit", "compact", "drawn"]
 
 
 def compact(rows: StepRows, sources: Tensor, targets: Tensor, *, backend: Backend = "auto") -> None:
@@ -24,15 +25,20 @@ def admit(
     initial: Tensor | None,
     *,
     backend: Backend = "auto",
-    is_native: bool = False,
+    draw: Draw | None = None,
 ) -> None:
     """Start new trajectories in their rows; see ``reference``.
 
-    With ``is_native`` the native step's own code draws random initial states, as it draws the
-    noise: within rounding those of the reference.
+    Args:
+        rows: changed in place.
+        starts: the trajectories.
+        initial: see ``reference``.
+        backend: Triton or the reference.
+        draw: makes random initial states, for a step with its own way to draw noise; without it
+            they are those of the backend.
     """
-    if is_native:
-        reference.admit(rows, starts, initial, native.latents)
+    if draw is not None:
+        reference.admit(rows, starts, initial, draw)
     elif use_triton(rows.high, backend):
         from gram_kernels.slots.kernel import admit as on_device
 

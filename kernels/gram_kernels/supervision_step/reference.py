@@ -23,7 +23,7 @@ from gram_kernels.supervision_step.weights import (
 )
 from gram_kernels.swiglu import swiglu
 from gram_kernels.tokens import BLANK, FIRST_VALUE, NUM_FACTS
-from gram_kernels.verify import UnitTables, verify
+from gram_kernels.verify import UnitTables, Verification, verify
 
 
 def supervision_step(
@@ -55,11 +55,16 @@ def supervision_step(
                 u, weights.guidance, keys, transition=transition, backend=backend
             )
     facts = _read(high, rows.givens[:num_rows], weights, units, adjacency, backend)
-    is_live = torch.arange(num_rows, device=high.device) < rows.num_live
+    write_live(rows, slice(0, num_rows), high=high, low=low, facts=facts)
+
+
+def write_live(rows: StepRows, span: slice, *, high: Tensor, low: Tensor, facts: Tensor) -> None:
+    """Write what a step computed for a span of rows into those that are live, and count it."""
+    is_live = torch.arange(span.start, span.stop, device=high.device) < rows.num_live
     for table, value in ((rows.high, high), (rows.low, low), (rows.facts, facts)):
         mask = is_live.view(-1, *[1] * (table.ndim - 1))
-        table[:num_rows] = torch.where(mask, value.to(table.dtype), table[:num_rows])
-    rows.keys[2, :num_rows] += is_live
+        table[span] = torch.where(mask, value.to(table.dtype), table[span])
+    rows.keys[2, span] += is_live
 
 
 def _recur(
@@ -156,15 +161,21 @@ def _read(
     answers = torch.where(givens == BLANK, likely, givens)
     summary = high[:, 0] if weights.reads_first else high.mean(dim=1)
     halt, value = functional.linear(summary.float(), weights.readout, weights.readout_bias).T
-    value = torch.sigmoid(value)
-    is_finite = logits.isfinite().flatten(1).all(dim=1) & halt.isfinite() & value.isfinite()
     judged = verify(answers, givens, units, adjacency=adjacency, backend=backend)
-    shape = (len(high), NUM_FACTS + answers.shape[1])
-    facts = torch.empty(shape, dtype=torch.int32, device=high.device)
+    return pack_facts(logits, halt, torch.sigmoid(value), answers, judged)
+
+
+def pack_facts(
+    logits: Tensor, halt: Tensor, value: Tensor, answers: Tensor, judged: Verification
+) -> Tensor:
+    """Return (rows, NUM_FACTS + tokens) int32: the flags, the value's bits and the answer."""
+    is_finite = logits.isfinite().flatten(1).all(dim=1) & halt.isfinite() & value.isfinite()
+    shape = (len(answers), NUM_FACTS + answers.shape[1])
+    facts = torch.empty(shape, dtype=torch.int32, device=answers.device)
     facts[:, 0] = judged.is_valid
     facts[:, 1] = halt > 0
     facts[:, 2] = is_finite
     facts[:, 3] = judged.num_violations
-    facts[:, 4] = value.contiguous().view(torch.int32)
+    facts[:, 4] = value.float().contiguous().view(torch.int32)
     facts[:, NUM_FACTS:] = answers
     return facts

@@ -24,9 +24,9 @@ from gram_core.puzzles import Encoded
 from gram_core.views import view
 from gram_lab.rollouts import Recorder
 from gram_server.engine import Engine, EngineJob, Trajectory
-from gram_server.engine.fused_runner import FusedRunner
+from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import Runner, StepReport
-from gram_server.engine.slots import Arrangement, Placement
+from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.worker.loading import make_runner, resolve_device, use_device
@@ -88,7 +88,7 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
     answers = b"".join(sorted(row.tobytes() for row in report.answers))
     return {
         "batch": batch,
-        "runner": type(runner).__name__,
+        "runner": runner.backend,
         "agreement": agreement,
         # Two runs that answer alike have the same number, whatever the order of their rows.
         "answers_hash": hashlib.sha256(answers).hexdigest()[:16],
@@ -98,7 +98,7 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
         "job_ms": _job_s(runner, job) * 1e3,
         "trajectory_steps_per_s": batch / median_s,
         "replay_against_eager": _eager_s(loaded, job, num_steps) / median_s
-        if is_cuda and isinstance(runner, FusedRunner)
+        if is_cuda and runner.backend != "model"
         else None,
     }
 
@@ -106,10 +106,10 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
 def _timed(runner: Runner, job: EngineJob, num_steps: int) -> tuple[list[float], StepReport]:
     """Return the seconds of each step of a job's trajectories, and the last report."""
     starts = [
-        Placement(row, Trajectory(job=job, index=row, view=job.view(row)))
+        SlotAssignment(row, Trajectory(job=job, index=row, view=job.view(row)))
         for row in range(job.width)
     ]
-    runner.arrange(Arrangement(moves=[], starts=starts))
+    runner.update_rows(BatchUpdate(moves=[], starts=starts))
     durations = []
     for _ in range(num_steps):
         started_s = time.perf_counter()
@@ -134,7 +134,7 @@ def _job_s(runner: Runner, job: EngineJob) -> float:
 
 def _eager_s(loaded: LoadedModel, job: EngineJob, num_steps: int) -> float:
     """Return the median seconds of a step whose kernels are launched one by one."""
-    eager = FusedRunner(loaded, num_slots=job.width, captures=False)
+    eager = ModelRunner(loaded, num_slots=job.width, captures=False)
     eager.warm_up()
     return statistics.median(_timed(eager, job, num_steps)[0])
 

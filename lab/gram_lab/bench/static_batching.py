@@ -7,7 +7,7 @@ has what it asked for. Solutions are sent as soon as they are found, and all els
 from gram_server.engine import Engine
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import Plan, Scheduler
-from gram_server.engine.slots import Arrangement
+from gram_server.engine.slots import BatchUpdate
 from gram_server.metrics.engine import ModelMetrics
 
 
@@ -22,21 +22,22 @@ class StaticScheduler(Scheduler):
 class WholeBatchRunner:
     """A runner that computes the rows a batch began with for as long as one of them is live.
 
-    Trajectories begin ahead of their turn: in such a batch none can join later. It serves half as
+    Trajectories start early, as none can join such a batch later. It serves half as
     many requests again as when only those begin that are due.
     """
 
-    runs_ahead = True
+    rows_are_free = True
 
     def __init__(self, runner: Runner) -> None:
-        self.num_slots, self.num_spares, self.lag = runner.num_slots, runner.num_spares, runner.lag
+        self.num_slots, self.num_parking = runner.num_slots, runner.num_parking
+        self.pipeline_depth = runner.pipeline_depth
         self._runner = runner
         self._num_rows = 0
 
-    def arrange(self, arrangement: Arrangement) -> None:
+    def update_rows(self, update: BatchUpdate) -> None:
         """Take note of how many rows a batch begins with."""
-        self._num_rows = len(arrangement.starts) or self._num_rows
-        self._runner.arrange(arrangement)
+        self._num_rows = len(update.starts) or self._num_rows
+        self._runner.update_rows(update)
 
     def step(self, num_live: int) -> None:
         """Compute the rows of the whole batch, live or not."""

@@ -7,9 +7,9 @@ from gram_server.engine.trajectory import (
     EngineJob,
     Finished,
     FoundSolution,
-    Sight,
-    Snapshot,
+    Progress,
     Trajectory,
+    TrajectoryView,
 )
 
 __all__ = [
@@ -18,9 +18,9 @@ __all__ = [
     "EngineJob",
     "Finished",
     "FoundSolution",
+    "Progress",
     "Runner",
-    "Sight",
-    "Snapshot",
     "StepReport",
     "Trajectory",
+    "TrajectoryView",
 ]

@@ -1,6 +1,6 @@
-"""The device side of the engine: row tensors, one supervision step, one host sync.
+"""What the engine asks of the device side: rows of latent state that advance together.
 
-``Runner`` is what the engine asks for. Rows are addressed by number only; jobs are unknown here.
+Rows are addressed by number only; jobs are unknown here.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gram_core.puzzles import Tokens
-from gram_server.engine.slots import Arrangement
+from gram_server.engine.slots import BatchUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,29 +27,30 @@ class StepReport:
     num_rows: int
     """Rows computed, padding included."""
     duration_s: float = 0.0
-    """From the admission of new rows, or the last start of a step, until the results were on the
+    """From the update of the rows, or the last start of a step, until the results were on the
     host."""
 
 
 class Runner(Protocol):
-    """Rows of latent state that advance together; a model on a device, or a script in tests."""
+    """A model on a device, or a script in tests."""
 
     num_slots: int
-    num_spares: int
-    lag: int
-    """Steps that may be under way when the next is started, so that the device never waits for the
-    host; 0 where a step is computed by the host itself."""
-    runs_ahead: bool
-    """Whether more rows cost next to no time, so that trajectories may start before their turn."""
+    num_parking: int
+    """Rows behind the slots that keep the state of preempted trajectories."""
+    pipeline_depth: int
+    """Steps that may be in flight when the next is launched, so that the device never waits for the
+    host; 0 where the host computes a step itself."""
+    rows_are_free: bool
+    """Whether more rows cost next to no time, so that trajectories may start early."""
 
-    def arrange(self, arrangement: Arrangement) -> None:
+    def update_rows(self, update: BatchUpdate) -> None:
         """Copy rows as the moves say, all at once, then start new trajectories in theirs."""
         ...
 
     def step(self, num_live: int) -> None:
-        """Start one supervision step of rows ``0 .. num_live - 1``."""
+        """Launch one supervision step of rows ``0 .. num_live - 1``."""
         ...
 
     def read(self) -> StepReport:
-        """Wait for the oldest step under way and return its results: the one sync of a tick."""
+        """Wait for the oldest step in flight and return its results: the one sync of a tick."""
         ...

@@ -1,7 +1,7 @@
 """Decides which trajectories get the slots: fair shares between jobs, classes above that.
 
 Plain Python over job ids and counts: no torch, no clock of its own, no rows. A job below its fair
-share gets free slots first and, if there are none, slots that jobs above theirs give up; what is
+share gets free slots first and, if there are none, slots that jobs above theirs lose; what is
 then left goes round robin, one trajectory a turn. ``docs/operations.md`` has the rule in full.
 """
 
@@ -23,19 +23,19 @@ class Admit(NamedTuple):
     trajectory: int
 
 
-class Paused(NamedTuple):
-    """A trajectory that gave up its slot; the least one goes on first."""
+class Preempted(NamedTuple):
+    """A trajectory that lost its slot; the least one resumes first."""
 
-    stretch: int
-    """How far its job has to be before it goes on: fresh ones of a lower stretch come first."""
+    round: int
+    """Round in which it resumes."""
     trajectory: int
 
 
 class Plan(NamedTuple):
     """What one tick changes."""
 
-    yields: dict[str, int]
-    """Slots that jobs give up, to be taken back with ``requeue``."""
+    preempt: dict[str, int]
+    """Slots that jobs lose; the engine requeues the trajectories that it takes out of them."""
     admits: list[Admit]
 
 
@@ -53,17 +53,19 @@ class _Entry:
     next_fresh: int = 0
     end_fresh: int
     """Trajectories ``next_fresh .. end_fresh - 1`` have not started."""
-    stretch_of: Callable[[int], int]
-    """Returns the stretch in which a trajectory starts."""
-    paused: list[Paused] = field(default_factory=list)
+    first_round: Callable[[int], int]
+    """Returns the round in which a trajectory starts."""
+    preempted: list[Preempted] = field(default_factory=list)
     """Sorted."""
     num_live: int = 0
 
     @property
-    def first_stretch(self) -> int | None:
-        """The stretch of the trajectory that is next to get a slot; None where none waits."""
-        fresh = [self.stretch_of(self.next_fresh)] if self.next_fresh < self.end_fresh else []
-        return min([paused.stretch for paused in self.paused[:1]] + fresh, default=None)
+    def next_round(self) -> int | None:
+        """The round of the trajectory that is next to get a slot; None where none waits."""
+        rounds = [preempted.round for preempted in self.preempted[:1]]
+        if self.next_fresh < self.end_fresh:
+            rounds.append(self.first_round(self.next_fresh))
+        return min(rounds, default=None)
 
     @property
     def is_new(self) -> bool:
@@ -78,7 +80,7 @@ class _Entry:
     @property
     def num_waiting(self) -> int:
         """Trajectories without a slot."""
-        return len(self.paused) + max(0, self.end_fresh - self.next_fresh)
+        return len(self.preempted) + max(0, self.end_fresh - self.next_fresh)
 
     @property
     def demand(self) -> int:
@@ -93,8 +95,8 @@ class _Entry:
     def take(self) -> Admit:
         """Return the next trajectory, now live."""
         self.num_live += 1
-        if self.paused and self.paused[0].stretch == self.first_stretch:
-            return Admit(self.job_id, self.paused.pop(0).trajectory)
+        if self.preempted and self.preempted[0].round == self.next_round:
+            return Admit(self.job_id, self.preempted.pop(0).trajectory)
         self.next_fresh += 1
         return Admit(self.job_id, self.next_fresh - 1)
 
@@ -103,10 +105,10 @@ class Scheduler:
     """Waiting jobs, as a ring: whoever was served goes to its end."""
 
     def __init__(
-        self, *, num_slots: int, num_spares: int | None = None, ageing_s: float = AGEING_S
+        self, *, num_slots: int, num_parking: int | None = None, ageing_s: float = AGEING_S
     ) -> None:
         self._num_slots = num_slots
-        self._num_spares = num_slots if num_spares is None else num_spares
+        self._num_parking = num_slots if num_parking is None else num_parking
         self._ageing_s = ageing_s
         self._ring: dict[str, _Entry] = {}
         self._num_free = num_slots
@@ -127,9 +129,9 @@ class Scheduler:
         """Return how many trajectories of the job have not ended."""
         return self._ring[job_id].demand
 
-    def first_stretch(self, job_id: str) -> int | None:
-        """Return the least stretch of a job's waiting trajectories; None where none waits."""
-        return self._ring[job_id].first_stretch
+    def next_round(self, job_id: str) -> int | None:
+        """Return the least round of a job's waiting trajectories; None where none waits."""
+        return self._ring[job_id].next_round
 
     def add(
         self,
@@ -138,16 +140,16 @@ class Scheduler:
         width: int,
         priority: int,
         now_s: float,
-        stretch_of: Callable[[int], int] = lambda trajectory: 0,
+        first_round: Callable[[int], int] = lambda trajectory: 0,
     ) -> None:
-        """Let a job wait with ``width`` trajectories, each in the stretch that it starts in."""
+        """Let a job wait with ``width`` trajectories, each in the round that it starts in."""
         self._ring[job_id] = _Entry(
             job_id=job_id,
             width=width,
             priority=priority,
             served_s=now_s,
             end_fresh=width,
-            stretch_of=stretch_of,
+            first_round=first_round,
         )
 
     def remove(self, job_id: str) -> None:
@@ -155,24 +157,24 @@ class Scheduler:
         self._num_free += self._ring.pop(job_id).num_live
 
     def release(self, job_id: str) -> None:
-        """Take note that a live trajectory ended."""
+        """Free the slot of a trajectory that ended."""
         self._ring[job_id].num_live -= 1
         self._num_free += 1
 
-    def requeue(self, job_id: str, trajectory: int, stretch: int = 0) -> None:
-        """Let a trajectory wait that gave up its slot for a ``Plan``."""
-        insort(self._ring[job_id].paused, Paused(stretch, trajectory))
+    def requeue(self, job_id: str, trajectory: int, resume_round: int = 0) -> None:
+        """Let a trajectory wait that lost its slot to a ``Plan``."""
+        insort(self._ring[job_id].preempted, Preempted(resume_round, trajectory))
 
-    def exchange(self, job_id: str, trajectory: int, stretch: int) -> Admit:
+    def swap(self, job_id: str, trajectory: int, resume_round: int) -> Admit:
         """Let a live trajectory wait; return the one of its job that gets the slot instead."""
-        self.requeue(job_id, trajectory, stretch)
+        self.requeue(job_id, trajectory, resume_round)
         self._ring[job_id].num_live -= 1
         return self._ring[job_id].take()
 
     def discard(self, job_id: str, trajectory: int) -> None:
-        """Drop a trajectory that gave up its slot."""
+        """Drop a preempted trajectory."""
         entry = self._ring[job_id]
-        entry.paused = [paused for paused in entry.paused if paused.trajectory != trajectory]
+        entry.preempted = [each for each in entry.preempted if each.trajectory != trajectory]
 
     def limit(self, job_id: str, end: int) -> None:
         """Let no trajectory from ``end`` on start."""
@@ -185,12 +187,12 @@ class Scheduler:
         classes = self._classes(now_s)
         groups = self._claimants(classes, now_s)
         shares = self._shares(groups)
-        yields = self._yield([entry for group in classes for entry in group], shares)
+        preempt = self._preempt([entry for group in classes for entry in group], shares)
         admits = self._fill_shares(groups, shares)
         fixed = {admit.job_id for admit in admits}
         standing = [entry for entry in groups[-1] if entry.job_id not in fixed]
-        admits += self._displace(standing, yields)
-        return Plan(yields, admits + self._hand_out(classes))
+        admits += self._displace(standing, preempt)
+        return Plan(preempt, admits + self._hand_out(classes))
 
     def _classes(self, now_s: float) -> list[list[_Entry]]:
         """Return the ring by class, highest first."""
@@ -223,12 +225,12 @@ class Scheduler:
         """Choose the jobs that may have one slot each although higher classes want them all."""
         if not shut_out:
             return []
-        # Without a spare row a slot that is lent and taken back again and again costs all work.
-        has_spare = sum(len(entry.paused) for entry in self._ring.values()) < self._num_spares
+        # Without a parking row a slot that is lent and taken back again and again costs all work.
+        has_parking = sum(len(entry.preempted) for entry in self._ring.values()) < self._num_parking
         is_wanted = any(entry.is_unserved for entry in last)
         able = []
         for entry in shut_out:
-            is_due = has_spare and entry.is_unserved and now_s - entry.served_s >= self._ageing_s
+            is_due = has_parking and entry.is_unserved and now_s - entry.served_s >= self._ageing_s
             is_back = entry.num_live > 0 and is_wanted
             if is_due or (entry.is_lent and not is_back):
                 able.append(entry)
@@ -255,20 +257,20 @@ class Scheduler:
             capacity -= sum(claims)
         return shares
 
-    def _yield(self, order: Sequence[_Entry], shares: Mapping[str, int]) -> dict[str, int]:
+    def _preempt(self, order: Sequence[_Entry], shares: Mapping[str, int]) -> dict[str, int]:
         """Take as many slots from jobs above their share as jobs below theirs lack."""
         wanted = sum(max(0, shares.get(entry.job_id, 0) - entry.num_live) for entry in order)
         missing = wanted - self._num_free
-        yields: dict[str, int] = {}
+        preempt: dict[str, int] = {}
         for entry in reversed(order):
             surplus = min(missing, entry.num_live - shares.get(entry.job_id, 0))
             if surplus > 0:
-                self._give_up(entry, surplus, yields)
+                self._give_up(entry, surplus, preempt)
                 missing -= surplus
-        return yields
+        return preempt
 
-    def _give_up(self, entry: _Entry, count: int, yields: dict[str, int]) -> None:
-        yields[entry.job_id] = yields.get(entry.job_id, 0) + count
+    def _give_up(self, entry: _Entry, count: int, preempt: dict[str, int]) -> None:
+        preempt[entry.job_id] = preempt.get(entry.job_id, 0) + count
         entry.num_live -= count
         self._num_free += count
 
@@ -303,7 +305,7 @@ class Scheduler:
             del ring[entry]
             yield entry
 
-    def _displace(self, group: Sequence[_Entry], yields: dict[str, int]) -> list[Admit]:
+    def _displace(self, group: Sequence[_Entry], preempt: dict[str, int]) -> list[Admit]:
         """Give newcomers the slots of wider jobs, and lent slots, where none is above its share."""
         waiting = [entry for entry in group if entry.is_unserved]
         takers = sorted((e for e in waiting if e.is_new and not e.is_lent), key=lambda e: e.width)
@@ -315,7 +317,7 @@ class Scheduler:
         admits: list[Admit] = []
         for taker in takers:
             if holders and (taker.is_lent or holders[-1].width > taker.width):
-                self._give_up(holders.pop(), 1, yields)
+                self._give_up(holders.pop(), 1, preempt)
                 admits.append(self._take(taker))
                 self._is_ring_next = not taker.is_lent
         self._to_end(admits)
@@ -342,7 +344,7 @@ class Scheduler:
 
 
 def _beyond(group: Sequence[_Entry], capacity: int) -> list[str]:
-    """Return the jobs that must give up their slots where only so many of a class may have any.
+    """Return the jobs that must lose their slots where only so many of a class may have any.
 
     Lent slots go first, then those of whoever was served longest ago.
     """

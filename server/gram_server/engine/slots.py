@@ -21,99 +21,92 @@ class Move(NamedTuple):
     target: int
 
 
-class Placement(NamedTuple):
+class SlotAssignment(NamedTuple):
     """A trajectory that starts in a row."""
 
     row: int
     trajectory: Trajectory
 
 
-class Arrangement(NamedTuple):
+class BatchUpdate(NamedTuple):
     """What the runner must do to its rows before the next step."""
 
     moves: list[Move]
-    starts: list[Placement]
+    starts: list[SlotAssignment]
 
 
 class Slots:
-    """Rows ``0 .. num_slots - 1`` run; the spare rows behind them keep paused trajectories.
+    """Rows ``0 .. num_slots - 1`` run; parking rows behind them keep preempted trajectories.
 
-    Between two arrangements a trajectory may change rows several times, and rows may change hands.
-    Only where its state lay at the last arrangement and where it is at this one make a move. So
+    Between two updates a trajectory may change rows several times, and rows may change hands.
+    Only where its state lay at the last update and where it is at this one make a move. So
     each trajectory moves once at most, sources hold what they are read for, and no row is written
     twice.
     """
 
-    def __init__(self, *, num_slots: int, num_spares: int) -> None:
+    def __init__(self, *, num_slots: int, num_parking: int) -> None:
         self.num_slots = num_slots
-        self._rows: list[Trajectory | None] = []
-        self._free_spares = list(range(num_slots + num_spares - 1, num_slots - 1, -1))
-        self._origins: dict[Trajectory, int] = {}
-        """Where the state lay at the last arrangement, of those that have changed rows since."""
-
-    @property
-    def num_live(self) -> int:
+        self.num_live = 0
         """Rows with a trajectory."""
-        return sum(trajectory is not None for trajectory in self._rows)
+        self._rows: list[Trajectory | None] = []
+        self._free_parking = list(range(num_slots + num_parking - 1, num_slots - 1, -1))
+        self._origins: dict[Trajectory, int] = {}
+        """Where the state lay at the last update, of those that have changed rows since."""
 
     @property
-    def has_spare(self) -> bool:
-        """Whether a trajectory could pause and keep its state."""
-        return bool(self._free_spares)
+    def has_parking(self) -> bool:
+        """Whether a preempted trajectory would keep its state."""
+        return bool(self._free_parking)
 
-    def live(self) -> Iterator[Placement]:
+    def live(self) -> Iterator[SlotAssignment]:
         """Yield the live rows, lowest first."""
         for row, trajectory in enumerate(self._rows):
             if trajectory is not None:
-                yield Placement(row, trajectory)
+                yield SlotAssignment(row, trajectory)
 
-    def release(self, row: int) -> None:
-        """Free a row whose trajectory ended."""
-        self._take_out(row)
+    def release(self, row: int) -> Trajectory:
+        """Free a row; return the trajectory that was in it."""
+        trajectory = self._rows[row]
+        assert trajectory is not None
+        self._rows[row] = trajectory.row = None
+        self.num_live -= 1
+        return trajectory
 
-    def pause(self, row: int) -> bool:
-        """Free a row whose trajectory goes on later; return whether a spare row keeps its state."""
-        trajectory = self._take_out(row)
-        if self._free_spares:
-            trajectory.spare = self._free_spares.pop()
+    def preempt(self, row: int) -> bool:
+        """Free a row whose trajectory goes on later; return whether its state is kept."""
+        trajectory = self.release(row)
+        if self._free_parking:
+            trajectory.parking_row = self._free_parking.pop()
             self._origins.setdefault(trajectory, row)
-        return trajectory.spare is not None
+        return trajectory.parking_row is not None
 
     def forget(self, trajectory: Trajectory) -> None:
-        """Free the spare row of a paused trajectory."""
-        if trajectory.spare is not None:
-            self._free_spares.append(trajectory.spare)
-            trajectory.spare = None
+        """Free the parking row of a preempted trajectory."""
+        if trajectory.parking_row is not None:
+            self._free_parking.append(trajectory.parking_row)
+            trajectory.parking_row = None
 
-    def fill(self, trajectories: Iterable[Trajectory]) -> Arrangement:
+    def fill(self, trajectories: Iterable[Trajectory]) -> BatchUpdate:
         """Give trajectories rows, close the holes, and return what that asks of the runner."""
         holes = [row for row, trajectory in enumerate(self._rows) if trajectory is None]
-        starts: list[Placement] = []
+        starts: list[SlotAssignment] = []
         for trajectory in trajectories:
             row = holes.pop(0) if holes else self._append()
-            self._put(row, trajectory)
-            if trajectory.spare is None:
-                starts.append(Placement(row, trajectory))
+            self._rows[row], trajectory.row = trajectory, row
+            self.num_live += 1
+            if trajectory.parking_row is None:
+                starts.append(SlotAssignment(row, trajectory))
             else:
-                self._origins.setdefault(trajectory, trajectory.spare)
+                self._origins.setdefault(trajectory, trajectory.parking_row)
                 self.forget(trajectory)
         self._compact(holes)
-        return Arrangement(self._take_moves(), starts)
+        return BatchUpdate(self._take_moves(), starts)
 
     def _take_moves(self) -> list[Move]:
         """Return one move for every trajectory whose state is wanted elsewhere."""
         origins, self._origins = self._origins, {}
-        places = ((source, trajectory.kept_in) for trajectory, source in origins.items())
+        places = ((source, trajectory.state_row) for trajectory, source in origins.items())
         return [Move(source, row) for source, row in places if row is not None and row != source]
-
-    def _put(self, row: int, trajectory: Trajectory) -> None:
-        self._rows[row], trajectory.row = trajectory, row
-
-    def _take_out(self, row: int) -> Trajectory:
-        trajectory = self._rows[row]
-        assert trajectory is not None
-        self._rows[row] = trajectory.row = None
-        return trajectory
 
     def _append(self) -> int:
         assert len(self._rows) < self.num_slots
@@ -129,5 +122,5 @@ class Slots:
                 return
             last = self._rows.pop()
             assert last is not None
-            self._put(hole, last)
+            self._rows[hole], last.row = last, hole
             self._origins.setdefault(last, len(self._rows))

@@ -1,6 +1,6 @@
 """What goes to the device for one tick: starts, moves and the number of live rows.
 
-Two sets of pinned host tables take turns, so that a copy still under way is never overwritten: the
+Two sets of pinned host tables alternate, so that a copy still in flight is never overwritten: the
 results of a step are read before its set is filled again.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gram_core.puzzles import Task
 from gram_kernels.slots import Starts
-from gram_server.engine.slots import Move, Placement
+from gram_server.engine.slots import Move, SlotAssignment
 
 NUM_SETS = 2
 
@@ -44,24 +44,24 @@ class Staging:
 
     def __init__(self, task: Task, *, num_rows: int, device: torch.device) -> None:
         self._sets = [_allocate(task, num_rows, device) for _ in range(NUM_SETS)]
-        self._turn = 0
+        self._index = 0
 
     def next_tick(self) -> None:
         """Take the other set."""
-        self._turn = (self._turn + 1) % NUM_SETS
+        self._index = (self._index + 1) % NUM_SETS
 
     def moves(self, moves: Sequence[Move]) -> tuple[Tensor, Tensor]:
         """Return (moves,) sources and targets on the device."""
-        tables = self._sets[self._turn].moves
+        tables = self._sets[self._index].moves
         for table, numbers in zip(tables, zip(*moves, strict=True), strict=True):
             table.host[: len(moves)] = torch.tensor(numbers)
         sources, targets = (table.upload(len(moves)) for table in tables)
         return sources, targets
 
-    def starts(self, placements: Sequence[Placement]) -> Starts:
+    def starts(self, assignments: Sequence[SlotAssignment]) -> Starts:
         """Return new trajectories, each in its own view, on the device."""
-        tables = self._sets[self._turn]
-        for place, (row, trajectory) in enumerate(placements):
+        tables = self._sets[self._index]
+        for place, (row, trajectory) in enumerate(assignments):
             job, view = trajectory.job, trajectory.view
             tokens = job.tokens if view is None else view.apply(job.tokens)
             tables.rows.host[place] = row
@@ -72,7 +72,7 @@ class Staging:
                 assert job.adjacency is not None
                 graph = job.adjacency if view is None else view.apply_adjacency(job.adjacency)
                 tables.adjacency.host[place] = torch.from_numpy(graph)
-        count = len(placements)
+        count = len(assignments)
         return Starts(
             rows=tables.rows.upload(count),
             givens=tables.givens.upload(count),
@@ -83,7 +83,7 @@ class Staging:
 
     def num_live(self, num_live: int) -> Tensor:
         """Return the number of live rows, (1,) int32, on the device."""
-        table = self._sets[self._turn].num_live
+        table = self._sets[self._index].num_live
         table.host[0] = num_live
         return table.upload(1)
 

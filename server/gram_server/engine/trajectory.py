@@ -14,11 +14,11 @@ from gram_core.puzzles import Symmetry, Tokens
 
 Halt = Literal["verified", "act", "never"]
 Order = Literal["step", "trajectory"]
-"""``step``: the earliest steps first, where a job that stops at so many solutions begins its later
-trajectories later. ``trajectory``: by index alone, and no more trajectories start than the
-solutions that are missing should take."""
+"""``step``: the earliest steps first; with ``max_solutions`` later trajectories start later.
+``trajectory``: by index alone, and no more trajectories start than the missing solutions should
+take."""
 Outcome = Literal["done", "expired", "cancelled", "failed"]
-SightState = Literal["running", "solved", "halted", "exhausted"]
+ViewState = Literal["running", "solved", "halted", "exhausted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,8 @@ class EngineJob:
     """When a trajectory leaves before ``depth``: at a valid answer, at its halt head, never."""
     priority: int = 1
     """Class of the job, 0 served first."""
-    num_watched: int = 0
-    """So many of the first trajectories are told of while they are on their way."""
+    num_shown: int = 0
+    """First trajectories whose answers are reported while they run."""
     view: Callable[[int], Symmetry | None]
     """The symmetry through which a trajectory looks at the instance."""
     check: Callable[[Tokens], bool]
@@ -63,6 +63,11 @@ class EngineJob:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}: must be at least 1")
+
+    @property
+    def is_staggered(self) -> bool:
+        """Whether later trajectories start later, as the earliest solutions are enough."""
+        return self.max_solutions is not None and self.order == "step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +113,13 @@ class Finished:
     """Answers that the device verifier accepted and the plain checker did not."""
 
 
-class Sight(NamedTuple):
-    """A trajectory at one moment."""
+class TrajectoryView(NamedTuple):
+    """A trajectory after one of its steps."""
 
     trajectory: int
     step: int
     """Supervision steps it had taken."""
-    state: SightState
+    state: ViewState
     answer: Tokens
     """(length,) as the trajectory sees it."""
     view: Symmetry | None
@@ -125,21 +130,21 @@ class Sight(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """How a job stands; the next one makes it worthless."""
+class Progress:
+    """What a job has come to so far; superseded by the next one."""
 
     job_id: str
     step: int
-    """Most supervision steps that a trajectory of the job has taken, as far as was seen."""
+    """Most supervision steps that a trajectory of the job has taken."""
     live: int
     """Its trajectories with a slot."""
     solved: int
     """Its trajectories that found a valid answer."""
-    sights: tuple[Sight, ...]
-    """Of the watched trajectories that have taken a step."""
+    trajectories: tuple[TrajectoryView, ...]
+    """The shown trajectories that have taken a step."""
 
 
-EngineEvent = FoundSolution | Finished | Snapshot
+EngineEvent = FoundSolution | Finished | Progress
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -153,18 +158,13 @@ class Trajectory:
     has_solved: bool = False
     row: int | None = None
     """Row of its slot; None while it has none."""
-    spare: int | None = None
+    parking_row: int | None = None
     """Row that keeps the latent state while the trajectory has no slot."""
 
     @property
-    def kept_in(self) -> int | None:
+    def state_row(self) -> int | None:
         """The row that its latent state belongs in; None once it is lost."""
-        return self.spare if self.row is None else self.row
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether its latent state is still there."""
-        return self.row is not None or self.spare is not None
+        return self.parking_row if self.row is None else self.row
 
     @property
     def is_exhausted(self) -> bool:

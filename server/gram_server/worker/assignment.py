@@ -13,7 +13,6 @@ import numpy as np
 from gram_core import views
 from gram_core.catalog import ModelInfo
 from gram_core.puzzles import Encoded, Family, Renaming, Symmetry, Task, Tokens, family
-from gram_server import engine
 from gram_server.answers import (
     BestAttempt,
     Board,
@@ -28,7 +27,7 @@ from gram_server.answers import (
     Violation,
     identity,
 )
-from gram_server.engine import EngineJob, Finished, FoundSolution, Snapshot
+from gram_server.engine import EngineJob, Finished, FoundSolution, Progress, TrajectoryView
 from gram_server.errors import ModelUnknown
 from gram_server.job import Job
 from gram_server.tracing import Tracer
@@ -121,7 +120,7 @@ class Assignment:
             order="step" if sampling is None else "trajectory",
             distinct=sampling is None or sampling.is_distinct,
             priority=self.job.priority,
-            num_watched=options.decodes,
+            num_shown=options.decodes,
             view=self._view,
             check=lambda tokens: self.family.check(self.instance, tokens),
             canonical=lambda tokens: self.family.canonical(self.instance, tokens),
@@ -149,26 +148,26 @@ class Assignment:
             first=first,
         )
 
-    def progress(self, snapshot: Snapshot) -> ProgressEvent:
+    def progress(self, progress: Progress) -> ProgressEvent:
         """Return how the job stands."""
         return ProgressEvent(
-            step=snapshot.step,
-            live=snapshot.live,
-            solved=snapshot.solved,
-            trajectories=[self._sight(sight) for sight in snapshot.sights],
+            step=progress.step,
+            live=progress.live,
+            solved=progress.solved,
+            trajectories=[self._sight(view) for view in progress.trajectories],
         )
 
-    def _sight(self, sight: engine.Sight) -> Sight:
-        told = self.seen.get(sight.trajectory)
-        if told is not None and told.step == sight.step:
+    def _sight(self, view: TrajectoryView) -> Sight:
+        told = self.seen.get(view.trajectory)
+        if told is not None and told.step == view.step:
             # It has ended, or waits for a slot. Only a repetition after a pause could differ, and
             # it does not: the same step gives the same answer.
-            return told.model_copy(update={"state": sight.state})
-        told = self.seen[sight.trajectory] = Sight(
-            trajectory=sight.trajectory,
-            step=sight.step,
-            answer=self._decode(sight.tokens()),
-            state=sight.state,
+            return told.model_copy(update={"state": view.state})
+        told = self.seen[view.trajectory] = Sight(
+            trajectory=view.trajectory,
+            step=view.step,
+            answer=self._decode(view.tokens()),
+            state=view.state,
         )
         return told
 

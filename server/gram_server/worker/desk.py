@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gram_core.catalog import ModelInfo
 from gram_core.errors import CoreError
-from gram_server.engine import EngineEvent, Finished, FoundSolution, Snapshot
+from gram_server.engine import EngineEvent, Finished, FoundSolution, Progress
 from gram_server.errors import LinkClosed, ServerError
 from gram_server.job import (
     Event,
@@ -82,7 +82,7 @@ class Desk:
         self._held: dict[str, Assignment] = {}
         self._changed = asyncio.Event()
         self._outgoing: asyncio.Queue[EngineEvent] = asyncio.Queue()
-        self._snapshots: dict[str, Snapshot] = {}
+        self._snapshots: dict[str, Progress] = {}
         self._draining = asyncio.Event()
         self._news = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -120,7 +120,7 @@ class Desk:
     def put(self, events: Sequence[EngineEvent]) -> None:
         """Take events of the engines, to be told to the store in their order."""
         for event in events:
-            if isinstance(event, Snapshot):
+            if isinstance(event, Progress):
                 is_waiting = event.job_id in self._snapshots
                 self._snapshots[event.job_id] = event
                 if is_waiting:
@@ -205,7 +205,7 @@ class Desk:
         while True:
             event = await self._outgoing.get()
             assignment = self._held.get(event.job_id)
-            if isinstance(event, Snapshot):
+            if isinstance(event, Progress):
                 event = self._snapshots.pop(event.job_id)
                 if assignment is not None:
                     await self._show(assignment, event)
@@ -221,7 +221,7 @@ class Desk:
             else:
                 await self._finish(assignment, event, without_time(assignment, event))
 
-    async def _show(self, assignment: Assignment, snapshot: Snapshot) -> None:
+    async def _show(self, assignment: Assignment, snapshot: Progress) -> None:
         """Tell how a watched job stands."""
         event = Event(kind=EventKind.PROGRESS, data=assignment.progress(snapshot).model_dump())
         await self._store.publish(assignment.job.id, event)

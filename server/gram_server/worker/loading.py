@@ -15,8 +15,7 @@ from gram_core.step_weights import has_step_weights
 from gram_kernels.backend import has_triton
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished
-from gram_server.engine.fused_runner import FusedRunner
-from gram_server.engine.torch_runner import TorchRunner
+from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics, ModelMetrics
 from gram_server.settings import EngineConfig
@@ -36,7 +35,7 @@ class Lane:
     """A loaded model and the rows it runs on."""
 
     loaded: LoadedModel
-    runner: TorchRunner | FusedRunner
+    runner: ModelRunner
 
     @property
     def info(self) -> ModelInfo:
@@ -81,8 +80,8 @@ def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:
 
 def make_runner(
     loaded: LoadedModel, *, num_slots: int, fixed_shape: bool, is_bf16: bool = False
-) -> TorchRunner | FusedRunner:
-    """Return rows for a model: fused where it can be given as plain tensors, else torch's ops.
+) -> ModelRunner:
+    """Return rows for a model, with the fastest step that can run it on its device.
 
     Raises:
         ConfigError: bfloat16 products are asked for, and they are native code's only.
@@ -90,9 +89,7 @@ def make_runner(
     backend = _step_backend(loaded)
     if is_bf16 and backend != "native":
         raise ConfigError("precision", "bf16", f"{loaded.info.name} runs without native code here")
-    if backend is None:
-        return TorchRunner(loaded, num_slots=num_slots, fixed_shape=fixed_shape)
-    return FusedRunner(
+    return ModelRunner(
         loaded,
         num_slots=num_slots,
         fixed_shape=fixed_shape,
@@ -101,16 +98,15 @@ def make_runner(
     )
 
 
-def _step_backend(loaded: LoadedModel) -> Literal["triton", "native"] | None:
-    """Return what can run a fused step of the model on its device."""
+def _step_backend(loaded: LoadedModel) -> Literal["triton", "native", "model"]:
     if not has_step_weights(loaded.info.architecture, loaded.task.units):
-        return None
+        return "model"
     if loaded.model.z0_high.is_cuda:
-        return "triton" if has_triton() else None
+        return "triton" if has_triton() else "model"
     why_not = refusal()
     if why_not:
         logger.warning("model %s runs by torch's own ops: %s", loaded.info.id, why_not)
-        return None
+        return "model"
     return "native"
 
 

@@ -11,7 +11,7 @@ from gram_core.catalog import find_model
 from gram_core.checkpoint import load_model
 from gram_lab.bench.static_batching import StaticEngine
 from gram_server.engine import EngineJob, Finished, Runner, StepReport
-from gram_server.engine.torch_runner import TorchRunner
+from gram_server.engine.model_runner import ModelRunner
 from gram_server.metrics.engine import EngineMetrics
 
 WIDTH = 4
@@ -21,7 +21,7 @@ WIDTH = 4
 class Tape:
     """Notes how many rows each step was asked for; none finds or halts before its depth."""
 
-    runner: TorchRunner
+    runner: ModelRunner
     steps: list[int] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
@@ -39,7 +39,7 @@ class Tape:
 
 def test_a_batch_starts_when_the_one_before_has_ended() -> None:
     loaded = load_model(find_model("sudoku-4x4"))
-    tape = Tape(TorchRunner(loaded, num_slots=3 * WIDTH))
+    tape = Tape(ModelRunner(loaded, num_slots=3 * WIDTH, backend="model"))
     metrics = EngineMetrics(CollectorRegistry()).of("x")
     engine = StaticEngine(cast("Runner", tape), metrics=metrics)
     family = puzzles.family("sudoku")

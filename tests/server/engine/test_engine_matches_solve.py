@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,24 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
-from gram_core.checkpoint import LoadedModel, load_model
+from gram_core.checkpoint import LoadedModel, load_model, save_model
+from gram_core.config import preset
+from gram_core.model import Gram
 from gram_core.solve import TrajectoryResult, solve, unit_tables
 from gram_core.views import view
 from gram_kernels.supervision_step.native import refusal
 from gram_kernels.verify import verify
 from gram_server.engine import Engine, EngineJob, Finished
-from gram_server.engine.fused_runner import FusedRunner
+from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import Runner
-from gram_server.engine.torch_runner import TorchRunner
 from gram_server.metrics.engine import EngineMetrics
+from gram_server.worker.loading import make_runner
 
+ROOT = Path(__file__).parents[3]
 WIDTH = 14
 DEPTH = 8
 ROWS = 8
-NUM_MIXES = 56
+NUM_MIXES = 36
 MakeModel = Callable[[str], LoadedModel]
 TASKS = ("sudoku-4x4", "graph-coloring-5")
 
@@ -171,11 +175,12 @@ def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(
     num_found = num_unsolved = 0
     for _ in range(NUM_MIXES // len(TASKS)):
         cases = _random_cases(task, rng)
-        runner = TorchRunner(
+        runner = ModelRunner(
             loaded,
             num_slots=int(rng.integers(2, 28)),
-            num_spares=int(rng.choice([0, 2, 28])),
+            num_parking=int(rng.choice([0, 2, 28])),
             rows_per_call=ROWS,
+            backend="model",
         )
         ends = _run_mix(cases, runner, rng)
         assert len(ends) == len(cases)
@@ -188,8 +193,8 @@ def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(
                 assert end.best_attempt.tobytes() == _best_attempt(case, loaded)
                 num_unsolved += 1
     # The comparison means something only when both kinds of ends occurred.
-    assert num_found > 50
-    assert num_unsolved > 3
+    assert num_found > 25
+    assert num_unsolved > 1
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -203,25 +208,72 @@ def test_native_code_gives_the_bits_of_a_job_on_its_own_in_any_mix(
     num_found = num_shared = 0
     for number in range(NUM_MIXES // 4):
         cases = _random_cases(task, rng)
-        num_slots, num_spares = int(rng.integers(2, 28)), int(rng.choice([0, 2, 28]))
-        runner = FusedRunner(
+        num_slots, num_parking = int(rng.integers(2, 28)), int(rng.choice([0, 2, 28]))
+        runner = ModelRunner(
             loaded,
             num_slots=num_slots,
-            num_spares=num_spares,
+            num_parking=num_parking,
             backend="native",
-            lag=number % 2,
+            pipeline_depth=number % 2,
         )
         ends = _run_mix(cases, runner, rng)
         for number, case in enumerate(cases):
-            alone = FusedRunner(loaded, num_slots=WIDTH, backend="native")
+            alone = ModelRunner(loaded, num_slots=WIDTH, backend="native")
             assert _outcome(ends[str(number)]) == _outcome(_run_mix([case], alone, rng)["0"])
             num_found += len(ends[str(number)].solutions)
             # Bits differ from the plain loop's, so a close guess may fall the other way.
             found = {key[4] for key in _outcome(ends[str(number)])[0]}
             truth = {key[4] for key in _expected(case, loaded)[0]}
             num_shared += len(found & truth)
-    assert num_found > 20
+    assert num_found > 10
     assert num_shared > 0.95 * num_found
+
+
+ONLY_BY_MODEL: dict[str, dict[str, Any]] = {
+    "denoising": {
+        "guidance": "input",
+        "block_norm": "pre",
+        "recursion": "flat",
+        "positions": "units",
+        "normed_queries": True,
+    },
+    "prefix": {
+        "mixer": "attention",
+        "head_kinds": (),
+        "num_prefix_tokens": 2,
+        "initial_state": "random",
+    },
+    "gate": {"gate": "norm"},
+}
+
+
+@pytest.fixture(params=[*ONLY_BY_MODEL, "checkpoint"])
+def unfused_model(request: pytest.FixtureRequest, tmp_path: Path) -> LoadedModel:
+    """Return a model that no fused step knows; ``checkpoint`` is the newest line of training."""
+    if request.param == "checkpoint":
+        return load_model(ROOT / "lab/checkpoints/sudoku-9x9-denoising")
+    torch.manual_seed(0)
+    task = puzzles.task("sudoku-4x4")
+    config = replace(preset("tiny", task), **ONLY_BY_MODEL[request.param])
+    model = Gram(config, task.units)
+    # So that answers depend on the state that the rows keep.
+    torch.nn.init.normal_(model.decoder.weight)
+    info = save_model(tmp_path, model, name="m", task=task, depth=DEPTH, dtype=torch.float32)
+    return load_model(info)
+
+
+def test_a_model_that_no_fused_step_knows_is_served_with_the_bits_of_the_plain_loop(
+    unfused_model: LoadedModel,
+) -> None:
+    runner = make_runner(unfused_model, num_slots=12, fixed_shape=True)
+    assert runner.backend == "model"
+    runner.warm_up()
+    case = Case(task=unfused_model.task.name, seed=1, augment=True, halt="never")
+    end = _run_mix([case, replace(case, width=3)], runner, np.random.default_rng(1))["0"]
+    assert _outcome(end) == _expected(case, unfused_model)
+    if not end.solutions:
+        assert end.best_attempt is not None
+        assert end.best_attempt.tobytes() == _best_attempt(case, unfused_model)
 
 
 @pytest.mark.gpu
@@ -236,8 +288,12 @@ def test_on_a_gpu_an_engine_that_lags_gives_the_bits_of_one_that_does_not(
     for _ in range(4):
         cases = _random_cases(task, rng)
         runs = [
-            _run_mix(cases, FusedRunner(loaded, num_slots=9, num_spares=2, lag=lag), rng)
-            for lag in (0, 1)
+            _run_mix(
+                cases,
+                ModelRunner(loaded, num_slots=9, num_parking=2, pipeline_depth=pipeline_depth),
+                rng,
+            )
+            for pipeline_depth in (0, 1)
         ]
         outcomes = [[_outcome(run[str(n)]) for n in range(len(cases))] for run in runs]
         assert outcomes[0] == outcomes[1]
@@ -254,7 +310,9 @@ def test_halting_by_the_halt_head_keeps_what_the_plain_loop_would_answer_there(
     runs = [
         _run_mix(
             [case] * copies,
-            TorchRunner(guessing_model(case.task), num_slots=num_slots, rows_per_call=ROWS),
+            ModelRunner(
+                guessing_model(case.task), num_slots=num_slots, rows_per_call=ROWS, backend="model"
+            ),
             rng,
         )["0"]
         for copies, num_slots in [(1, 20), (1, 3), (3, 7)]
@@ -269,7 +327,7 @@ def test_without_a_fixed_shape_every_answer_is_still_checked_and_counted(
     rng = np.random.default_rng(3)
     case = Case(task="sudoku-4x4", seed=0, augment=True)
     loaded = guessing_model(case.task)
-    runner = TorchRunner(loaded, num_slots=13, fixed_shape=False)
+    runner = ModelRunner(loaded, num_slots=13, fixed_shape=False, backend="model")
     runner.warm_up()
     end = _run_mix([case], runner, rng)["0"]
     expected, _ = _expected(case, loaded)
@@ -280,7 +338,7 @@ def test_without_a_fixed_shape_every_answer_is_still_checked_and_counted(
 def test_a_row_that_is_not_finite_spoils_no_other(guessing_model: MakeModel) -> None:
     task = "sudoku-4x4"
     loaded = guessing_model(task)
-    runner = TorchRunner(loaded, num_slots=20, rows_per_call=ROWS)
+    runner = ModelRunner(loaded, num_slots=20, rows_per_call=ROWS, backend="model")
     metrics = EngineMetrics(CollectorRegistry()).of("test")
     engine = Engine(runner, metrics=metrics)
     case = Case(task=task, seed=1, augment=True)
@@ -289,7 +347,7 @@ def test_a_row_that_is_not_finite_spoils_no_other(guessing_model: MakeModel) -> 
     events = engine.tick(1.0)
     spoilt = [place.row for place in engine._slots.live() if place.trajectory.job.id == "spoilt"]
     with torch.inference_mode():
-        runner._high[spoilt] = float("nan")
+        runner._rows.high[spoilt] = float("nan")
     while engine.has_work:
         events += engine.tick(2.0)
     ends = {event.job_id: event for event in events if isinstance(event, Finished)}

@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
+from tests.server.engine.harness import Harness, Scripted, make_harness
+
 WIDTH = 60
 DEPTH = 6
 
 
-def fates(fate: Any, share: float, *, num_answers: int = 200) -> Any:
+def scripted(share: float, *, num_answers: int = 200) -> Any:
     """Return what trajectories do by chance, the same for the same (seed, trajectory)."""
 
     def script(seed: int, trajectory: int) -> Any:
         draw = random.Random(seed * 1000 + trajectory)
         if draw.random() >= share:
-            return fate()
-        return fate(answer=2 + draw.randrange(num_answers), step=1 + draw.randrange(DEPTH))
+            return Scripted()
+        return Scripted(answer=2 + draw.randrange(num_answers), step=1 + draw.randrange(DEPTH))
 
     return script
 
@@ -37,8 +39,8 @@ def expected(script: Any, *, count: int, seed: int, distinct: bool) -> tuple[lis
     return found, num_valid, WIDTH
 
 
-def sample(bench: Any, name: str, *, count: int, seed: int, **options: Any) -> None:
-    bench.submit(
+def sample(harness: Harness, name: str, *, count: int, seed: int, **options: Any) -> None:
+    harness.submit(
         name,
         width=WIDTH,
         depth=DEPTH,
@@ -54,61 +56,63 @@ def sample(bench: Any, name: str, *, count: int, seed: int, **options: Any) -> N
 @pytest.mark.parametrize("distinct", [True, False])
 @pytest.mark.parametrize("num_answers", [3, 200])
 def test_the_lowest_trajectories_are_taken_whatever_else_runs(
-    make_bench: Any, fate: Any, share: float, num_slots: int, distinct: bool, num_answers: int
+    share: float, num_slots: int, distinct: bool, num_answers: int
 ) -> None:
-    script = fates(fate, share, num_answers=num_answers)
-    bench = make_bench(script, num_slots=num_slots)
-    bench.submit("other", width=9, depth=4, seed=77)
+    script = scripted(share, num_answers=num_answers)
+    harness = make_harness(script, num_slots=num_slots)
+    harness.submit("other", width=9, depth=4, seed=77)
     for seed in range(4):
-        sample(bench, f"job {seed}", count=7, seed=seed, distinct=distinct)
-        bench.tick(seed)
-    bench.run()
+        sample(harness, f"job {seed}", count=7, seed=seed, distinct=distinct)
+        harness.tick(seed)
+    harness.run()
     for seed in range(4):
-        end = bench.finished[f"job {seed}"]
+        end = harness.finished[f"job {seed}"]
         found, num_valid, num_ended = expected(script, count=7, seed=seed, distinct=distinct)
         assert [(s.trajectory, int(s.tokens[0])) for s in end.solutions] == found
         assert (end.valid_trajectories, end.ended_trajectories) == (num_valid, num_ended)
-        told = [event for event in bench.found if event.job_id == f"job {seed}"]
+        told = [event for event in harness.found if event.job_id == f"job {seed}"]
         assert [(s.trajectory, int(s.tokens[0])) for s in told] == found
 
 
-def test_no_trajectory_starts_that_should_not_be_needed(make_bench: Any, fate: Any) -> None:
-    bench = make_bench(lambda seed, trajectory: fate(answer=2 + trajectory, step=3), num_slots=64)
-    sample(bench, "a", count=20, seed=0)
-    bench.run()
-    end = bench.finished["a"]
-    assert (end.supervision_steps, end.wasted_steps, bench.now_s) == (60, 0, 3.0)
+def test_no_trajectory_starts_that_should_not_be_needed() -> None:
+    harness = make_harness(
+        lambda seed, trajectory: Scripted(answer=2 + trajectory, step=3), num_slots=64
+    )
+    sample(harness, "a", count=20, seed=0)
+    harness.run()
+    end = harness.finished["a"]
+    assert (end.supervision_steps, end.wasted_steps, harness.now_s) == (60, 0, 3.0)
 
 
-def test_a_rare_answer_is_soon_looked_for_with_all_there_is(make_bench: Any, fate: Any) -> None:
-    rare = lambda seed, trajectory: fate(answer=9) if trajectory == 50 else fate()  # noqa: E731
-    bench = make_bench(rare, num_slots=64)
-    sample(bench, "a", count=1, seed=0)
-    bench.run()
+def test_a_rare_answer_is_soon_looked_for_with_all_there_is() -> None:
+    rare = lambda seed, trajectory: Scripted(answer=9) if trajectory == 50 else Scripted()  # noqa: E731
+    harness = make_harness(rare, num_slots=64)
+    sample(harness, "a", count=1, seed=0)
+    harness.run()
     # Their number doubles each time a round of them has ended.
     rounds = math.ceil(math.log2(51))
-    assert bench.now_s <= rounds * DEPTH
-    assert bench.finished["a"].ended_trajectories == 51
+    assert harness.now_s <= rounds * DEPTH
+    assert harness.finished["a"].ended_trajectories == 51
 
 
-def test_a_deadline_leaves_what_was_found_in_order(make_bench: Any, fate: Any) -> None:
+def test_a_deadline_leaves_what_was_found_in_order() -> None:
     def script(seed: int, trajectory: int) -> Any:
-        return fate(answer=2 + trajectory, step=1 if trajectory % 2 else 5)
+        return Scripted(answer=2 + trajectory, step=1 if trajectory % 2 else 5)
 
-    bench = make_bench(script, num_slots=4)
-    sample(bench, "a", count=8, seed=0, deadline_s=4.5)
-    bench.run()
-    end = bench.finished["a"]
+    harness = make_harness(script, num_slots=4)
+    sample(harness, "a", count=8, seed=0, deadline_s=4.5)
+    harness.run()
+    end = harness.finished["a"]
     assert end.outcome == "expired"
     assert [s.trajectory for s in end.solutions] == [1, 3, 5]
     assert (end.valid_trajectories, end.ended_trajectories) == (3, 3)
 
 
-def test_a_wide_job_leaves_others_their_share(make_bench: Any, fate: Any) -> None:
-    bench = make_bench(lambda seed, trajectory: fate(answer=2 + trajectory, step=3))
-    sample(bench, "wide", count=50, seed=0)
-    bench.tick(2)
-    bench.submit("narrow", width=1, depth=DEPTH)
-    bench.run()
-    assert bench.finished_s["narrow"] <= 2.0 + 3.0
-    assert bench.finished_s["wide"] > bench.finished_s["narrow"]
+def test_a_wide_job_leaves_others_their_share() -> None:
+    harness = make_harness(lambda seed, trajectory: Scripted(answer=2 + trajectory, step=3))
+    sample(harness, "wide", count=50, seed=0)
+    harness.tick(2)
+    harness.submit("narrow", width=1, depth=DEPTH)
+    harness.run()
+    assert harness.finished_s["narrow"] <= 2.0 + 3.0
+    assert harness.finished_s["wide"] > harness.finished_s["narrow"]

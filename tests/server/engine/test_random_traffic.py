@@ -6,31 +6,31 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.server.engine.harness import Scripted, make_harness
 
-@pytest.mark.parametrize("lag", [0, 1])
-def test_random_traffic_ends_every_job_once_and_leaks_no_slot(
-    make_bench: Any, fate: Any, lag: int
-) -> None:
+
+@pytest.mark.parametrize("pipeline_depth", [0, 1])
+def test_random_traffic_ends_every_job_once_and_leaks_no_slot(pipeline_depth: int) -> None:
     rng = np.random.default_rng(7)
     for _ in range(12):
         table = rng.integers(1, 12, size=(40, 40))
 
         def script(seed: int, trajectory: int, table: Any = table) -> Any:
             step = int(table[seed, trajectory])
-            return fate(
+            return Scripted(
                 answer=None if step > 9 else step, step=step, breaks=2 if step == 11 else None
             )
 
-        bench = make_bench(
+        harness = make_harness(
             script,
             num_slots=int(rng.integers(1, 9)),
-            num_spares=int(rng.integers(0, 9)),
+            num_parking=int(rng.integers(0, 9)),
             ageing_s=float(rng.integers(2, 40)),
-            runs_ahead=bool(rng.integers(0, 2)),
-            lag=lag,
+            rows_are_free=bool(rng.integers(0, 2)),
+            pipeline_depth=pipeline_depth,
         )
         for number in range(25):
-            bench.submit(
+            harness.submit(
                 f"job {number}",
                 width=int(rng.integers(1, 40)),
                 seed=number,
@@ -38,36 +38,36 @@ def test_random_traffic_ends_every_job_once_and_leaks_no_slot(
                 priority=int(rng.integers(0, 3)),
                 max_solutions=[None, 1, 3][rng.integers(0, 3)],
                 halt=["verified", "act", "never"][rng.integers(0, 3)],
-                deadline_s=bench.now_s + int(rng.integers(1, 80)) if rng.random() < 0.2 else None,
+                deadline_s=harness.now_s + int(rng.integers(1, 80)) if rng.random() < 0.2 else None,
             )
-            bench.tick(int(rng.integers(0, 12)))
+            harness.tick(int(rng.integers(0, 12)))
             if rng.random() < 0.2:
-                bench.engine.abort(f"job {rng.integers(0, number + 1)}")
-        bench.run()
-        assert len(bench.finished) == 25
-        for end in bench.finished.values():
+                harness.engine.abort(f"job {rng.integers(0, number + 1)}")
+        harness.run()
+        assert len(harness.finished) == 25
+        for end in harness.finished.values():
             assert end.valid_trajectories == sum(found.votes for found in end.solutions)
-        assert (bench.engine.live, bench.engine.waiting_trajectories) == (0, 0)
-        assert bench.metric("gram_slots_alive") == 0
-        assert not bench.runner.under_way
-        late = bench.metric("gram_wasted_slot_steps_total", reason="late")
-        assert (late > 0) is (lag > 0)
-        steps = sum(end.supervision_steps for end in bench.finished.values())
-        assert bench.metric("gram_supervision_steps_total") == steps
-        wasted = sum(end.wasted_steps for end in bench.finished.values())
+        assert (harness.engine.live, harness.engine.waiting_trajectories) == (0, 0)
+        assert harness.metric("gram_slots_alive") == 0
+        assert not harness.runner.in_flight
+        late = harness.metric("gram_wasted_slot_steps_total", reason="late")
+        assert (late > 0) is (pipeline_depth > 0)
+        steps = sum(end.supervision_steps for end in harness.finished.values())
+        assert harness.metric("gram_supervision_steps_total") == steps
+        wasted = sum(end.wasted_steps for end in harness.finished.values())
         assert wasted == sum(
-            bench.metric("gram_wasted_slot_steps_total", reason=reason)
+            harness.metric("gram_wasted_slot_steps_total", reason=reason)
             for reason in ("aborted", "preempted")
         )
 
 
-def test_results_do_not_depend_on_slots_spares_lag_or_traffic(make_bench: Any, fate: Any) -> None:
+def test_results_do_not_depend_on_slots_spares_lag_or_traffic() -> None:
     rng = np.random.default_rng(11)
     table = rng.integers(1, 14, size=(8, 150))
 
     def script(seed: int, trajectory: int) -> Any:
         step = int(table[seed, trajectory])
-        return fate(answer=2 + (step * 7 + trajectory) % 5 if step < 10 else None, step=step)
+        return Scripted(answer=2 + (step * 7 + trajectory) % 5 if step < 10 else None, step=step)
 
     jobs = [
         {
@@ -84,23 +84,23 @@ def test_results_do_not_depend_on_slots_spares_lag_or_traffic(make_bench: Any, f
         return found, end.valid_trajectories, end.best_attempt
 
     def alone(job: Any) -> Any:
-        bench = make_bench(script, num_slots=64)
-        bench.submit("a", **job)
-        bench.run()
-        return outcome(bench.finished["a"])
+        harness = make_harness(script, num_slots=64)
+        harness.submit("a", **job)
+        harness.run()
+        return outcome(harness.finished["a"])
 
     expected = [alone(job) for job in jobs]
     sizes = [(1, 0), (3, 1), (7, 7), (64, 0), (200, 5), (7, 6), (64, 1)]
-    for (num_slots, num_spares), lag in product(sizes, (0, 1)):
-        bench = make_bench(
+    for (num_slots, num_parking), pipeline_depth in product(sizes, (0, 1)):
+        harness = make_harness(
             script,
             num_slots=num_slots,
-            num_spares=num_spares,
-            runs_ahead=num_spares % 2 == 0,
-            lag=lag,
+            num_parking=num_parking,
+            rows_are_free=num_parking % 2 == 0,
+            pipeline_depth=pipeline_depth,
         )
         for number in rng.permutation(8):
-            bench.submit(str(number), **jobs[number])
-            bench.tick(int(rng.integers(0, 4)))
-        bench.run()
-        assert [outcome(bench.finished[str(number)]) for number in range(8)] == expected
+            harness.submit(str(number), **jobs[number])
+            harness.tick(int(rng.integers(0, 4)))
+        harness.run()
+        assert [outcome(harness.finished[str(number)]) for number in range(8)] == expected

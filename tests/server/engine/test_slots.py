@@ -28,16 +28,16 @@ def _trajectory(index: int) -> Trajectory:
 
 
 def test_new_trajectories_fill_holes_before_rows_are_moved() -> None:
-    slots = Slots(num_slots=4, num_spares=0)
+    slots = Slots(num_slots=4, num_parking=0)
     slots.fill([_trajectory(index) for index in range(4)])
     slots.release(1)
-    arrangement = slots.fill([_trajectory(4)])
-    assert arrangement.moves == []
-    assert [start.row for start in arrangement.starts] == [1]
+    update = slots.fill([_trajectory(4)])
+    assert update.moves == []
+    assert [start.row for start in update.starts] == [1]
 
 
 def test_holes_that_remain_are_closed_from_the_end() -> None:
-    slots = Slots(num_slots=6, num_spares=0)
+    slots = Slots(num_slots=6, num_parking=0)
     slots.fill([_trajectory(index) for index in range(6)])
     for row in (0, 2, 5):
         slots.release(row)
@@ -50,22 +50,22 @@ def test_holes_that_remain_are_closed_from_the_end() -> None:
     ]
 
 
-def test_a_paused_trajectory_goes_to_a_spare_row_and_comes_back() -> None:
-    slots = Slots(num_slots=2, num_spares=1)
+def test_a_paused_trajectory_goes_to_a_parking_row_and_comes_back() -> None:
+    slots = Slots(num_slots=2, num_parking=1)
     slots.fill([_trajectory(0), _trajectory(1)])
     paused = next(place.trajectory for place in slots.live() if place.row == 1)
-    assert slots.pause(1)
+    assert slots.preempt(1)
     assert slots.fill([_trajectory(2)]).moves == [(1, 2)]
     slots.release(0)
-    arrangement = slots.fill([paused])
-    assert (arrangement.moves, arrangement.starts) == ([(2, 0)], [])
-    assert paused.spare is None
+    update = slots.fill([paused])
+    assert (update.moves, update.starts) == ([(2, 0)], [])
+    assert paused.parking_row is None
 
 
-def test_without_a_spare_row_nothing_is_kept() -> None:
-    slots = Slots(num_slots=1, num_spares=0)
+def test_without_a_parking_row_nothing_is_kept() -> None:
+    slots = Slots(num_slots=1, num_parking=0)
     slots.fill([_trajectory(0)])
-    assert not slots.pause(0)
+    assert not slots.preempt(0)
     assert slots.num_live == 0
 
 
@@ -75,11 +75,11 @@ class Rows:
     Rows are filled with nonsense at first, as those of another job would be.
     """
 
-    def __init__(self, num_slots: int, num_spares: int) -> None:
-        self.slots = Slots(num_slots=num_slots, num_spares=num_spares)
+    def __init__(self, num_slots: int, num_parking: int) -> None:
+        self.slots = Slots(num_slots=num_slots, num_parking=num_parking)
         self.paused: list[Trajectory] = []
         self.num_started = 0
-        self._held = [-1] * (num_slots + num_spares)
+        self._held = [-1] * (num_slots + num_parking)
 
     def start(self, count: int) -> list[Trajectory]:
         first, self.num_started = self.num_started, self.num_started + count
@@ -87,7 +87,7 @@ class Rows:
 
     def pause(self, row: int) -> None:
         trajectory = next(place.trajectory for place in self.slots.live() if place.row == row)
-        if self.slots.pause(row):
+        if self.slots.preempt(row):
             self.paused.append(trajectory)
 
     def forget(self, trajectory: Trajectory) -> None:
@@ -109,15 +109,15 @@ class Rows:
         live = list(self.slots.live())
         assert [place.row for place in live] == list(range(len(live)))
         assert [self._held[place.row] for place in live] == [p.trajectory.index for p in live]
-        spares = [paused.spare for paused in self.paused]
+        spares = [paused.parking_row for paused in self.paused]
         assert [self._held[row] for row in spares if row is not None] == [
             paused.index for paused in self.paused
         ]
 
     def shape(self) -> object:
         """Everything that decides what the table does next, whoever the trajectories are."""
-        spares = tuple(paused.spare for paused in self.paused)
-        return self.slots.num_live, spares, tuple(self.slots._free_spares)
+        spares = tuple(paused.parking_row for paused in self.paused)
+        return self.slots.num_live, spares, tuple(self.slots._free_parking)
 
 
 class Tick(NamedTuple):
@@ -151,11 +151,11 @@ def _orders(things: Iterable[int], limit: int) -> Iterator[tuple[int, ...]]:
         yield from permutations(known, count)
 
 
-def _ticks(num_live: int, num_paused: int, num_slots: int, num_spares: int) -> Iterator[Tick]:
+def _ticks(num_live: int, num_paused: int, num_slots: int, num_parking: int) -> Iterator[Tick]:
     """Yield every tick that is possible now."""
     for pauses in _orders(range(num_live), num_live):
         staying = [row for row in range(num_live) if row not in pauses]
-        num_now = num_paused + min(len(pauses), num_spares - num_paused)
+        num_now = num_paused + min(len(pauses), num_parking - num_paused)
         for releases in _subsets(staying):
             free = num_slots - len(staying) + len(releases)
             for resumes in _orders(range(num_now), free):
@@ -169,20 +169,20 @@ def _subsets(things: list[int]) -> Iterator[tuple[int, ...]]:
     return chain.from_iterable(combinations(things, count) for count in range(len(things) + 1))
 
 
-@pytest.mark.parametrize("num_spares", [0, 1, 2])
+@pytest.mark.parametrize("num_parking", [0, 1, 2])
 @pytest.mark.parametrize("num_slots", [1, 2, 3])
-def test_no_arrangement_of_a_small_table_reads_a_row_for_what_is_not_there(
-    num_slots: int, num_spares: int
+def test_no_update_of_a_small_table_reads_a_row_for_what_is_not_there(
+    num_slots: int, num_parking: int
 ) -> None:
     """Try every tick in every state that a table can get into, breadth first."""
     paths: list[list[Tick]] = [[]]
-    known = {Rows(num_slots, num_spares).shape()}
+    known = {Rows(num_slots, num_parking).shape()}
     num_tried = 0
     for path in paths:
-        start = _replay(num_slots, num_spares, path)
+        start = _replay(num_slots, num_parking, path)
         num_live, num_paused = start.slots.num_live, len(start.paused)
-        for tick in _ticks(num_live, num_paused, num_slots, num_spares):
-            rows = _replay(num_slots, num_spares, [*path, tick])
+        for tick in _ticks(num_live, num_paused, num_slots, num_parking):
+            rows = _replay(num_slots, num_parking, [*path, tick])
             num_tried += 1
             if rows.shape() not in known:
                 known.add(rows.shape())
@@ -190,20 +190,20 @@ def test_no_arrangement_of_a_small_table_reads_a_row_for_what_is_not_there(
     assert num_tried >= 2**num_slots
 
 
-def _replay(num_slots: int, num_spares: int, ticks: list[Tick]) -> Rows:
-    rows = Rows(num_slots, num_spares)
+def _replay(num_slots: int, num_parking: int, ticks: list[Tick]) -> Rows:
+    rows = Rows(num_slots, num_parking)
     for tick in ticks:
         _apply(rows, tick)
     return rows
 
 
-@given(num_slots=st.integers(1, 9), num_spares=st.integers(0, 5), data=st.data())
+@given(num_slots=st.integers(1, 9), num_parking=st.integers(0, 5), data=st.data())
 def test_rows_always_hold_what_the_table_says(
-    num_slots: int, num_spares: int, data: st.DataObject
+    num_slots: int, num_parking: int, data: st.DataObject
 ) -> None:
     """Bigger tables, many ticks; what gives way in a tick may come back in the same one."""
     rng = Random(data.draw(st.integers(0, 2**32)))
-    rows = Rows(num_slots, num_spares)
+    rows = Rows(num_slots, num_parking)
     for _ in range(60):
         for place in list(rows.slots.live()):
             fate = rng.random()
@@ -222,9 +222,9 @@ def test_rows_always_hold_what_the_table_says(
 
 
 def test_a_trajectory_that_pauses_and_resumes_in_one_tick_moves_from_where_it_lay() -> None:
-    rows = Rows(num_slots=2, num_spares=2)
+    rows = Rows(num_slots=2, num_parking=2)
     rows.fill(rows.start(2))
     rows.pause(0)
     rows.pause(1)
     ahead, behind = rows.paused
-    assert rows.slots.fill([behind]).moves == [(0, ahead.spare), (1, 0)]
+    assert rows.slots.fill([behind]).moves == [(0, ahead.parking_row), (1, 0)]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gram_server.engine import Sight, Snapshot
+from gram_server.engine import Progress, TrajectoryView
 from gram_server.errors import LinkClosed
 from gram_server.job import JobState, WorkerState
 from gram_server.worker.desk import FULL_LOOK_S, MAX_HELD_JOBS, MAX_SHARING_JOBS
@@ -185,9 +185,9 @@ def test_a_lost_store_ends_the_desk(store: Any, guessing_model: Any) -> None:
     asyncio.run(scenario())
 
 
-def _look(step: int, answer: np.ndarray) -> Snapshot:
-    sight = Sight(trajectory=2, step=step, state="running", answer=answer, view=None)
-    return Snapshot(job_id="a", step=step, live=3, solved=1, sights=(sight,))
+def _look(step: int, answer: np.ndarray) -> Progress:
+    sight = TrajectoryView(trajectory=2, step=step, state="running", answer=answer, view=None)
+    return Progress(job_id="a", step=step, live=3, solved=1, trajectories=(sight,))
 
 
 def test_a_look_at_trajectories_is_told_in_the_posted_form(
@@ -196,7 +196,7 @@ def test_a_look_at_trajectories_is_told_in_the_posted_form(
     async def scenario() -> None:
         async with open_office(store, guessing_model) as office:
             await office.claim(make_job(decodes=4))
-            assert office.sent[0].job.num_watched == 4  # type: ignore[union-attr]
+            assert office.sent[0].job.num_shown == 4  # type: ignore[union-attr]
             office.desk.put([_look(5, wrong_answer)])
             await office.until(lambda: store.published)
             [(job_id, event)] = store.published

@@ -7,22 +7,19 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from gram_server.engine import Engine, EngineEvent, Finished
-from gram_server.engine.torch_runner import TorchRunner
+from gram_server.engine.model_runner import ModelRunner
 from gram_server.heartbeat import Heartbeat, read_heartbeat
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.worker.assignment import Assignment
 from gram_server.worker.engine_loop import Abort, EngineLoop, Stop, Submit
 
-TASKS = ("sudoku-4x4",)
+TASK = "sudoku-4x4"
 
 
 def _loop(guessing_model: Any, heartbeat: Heartbeat | None = None) -> EngineLoop:
     metrics = EngineMetrics(CollectorRegistry())
-    engines = {
-        name: Engine(TorchRunner(guessing_model(name), num_slots=16), metrics=metrics.of(name))
-        for name in TASKS
-    }
-    return EngineLoop(engines, heartbeat=heartbeat)
+    runner = ModelRunner(guessing_model(TASK), num_slots=16, backend="model")
+    return EngineLoop({TASK: Engine(runner, metrics=metrics.of(TASK))}, heartbeat=heartbeat)
 
 
 def _submit(job: Any, guessing_model: Any) -> Submit:

@@ -13,9 +13,7 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import CheckpointError
 from gram_kernels.supervision_step.native import product_kind, refusal
 from gram_server.engine import EngineJob, Trajectory
-from gram_server.engine.fused_runner import FusedRunner
-from gram_server.engine.slots import Arrangement, Placement
-from gram_server.engine.torch_runner import TorchRunner
+from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
@@ -88,14 +86,13 @@ def test_where_native_code_cannot_be_built_torch_serves(
 ) -> None:
     loaded = guessing_model("sudoku-4x4")
     if not refusal():
-        assert isinstance(make_runner(loaded, num_slots=2, fixed_shape=True), FusedRunner)
+        assert make_runner(loaded, num_slots=2, fixed_shape=True).backend == "native"
     monkeypatch.setattr("gram_server.worker.loading.refusal", lambda: "no C compiler is installed")
-    assert isinstance(make_runner(loaded, num_slots=2, fixed_shape=True), TorchRunner)
+    assert make_runner(loaded, num_slots=2, fixed_shape=True).backend == "model"
 
 
 def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
     runner = make_runner(loaded, num_slots=1, fixed_shape=True, is_bf16=is_bf16)
-    assert isinstance(runner, FusedRunner)
     job = EngineJob(
         id="a",
         tokens=np.array([1] * 16, np.uint8),
@@ -106,8 +103,8 @@ def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
         check=lambda tokens: True,
         canonical=lambda tokens: tokens.tobytes(),
     )
-    start = Placement(0, Trajectory(job=job, index=0, view=None))
-    runner.arrange(Arrangement(moves=[], starts=[start]))
+    start = SlotAssignment(0, Trajectory(job=job, index=0, view=None))
+    runner.update_rows(BatchUpdate(moves=[], starts=[start]))
     runner.step(1)
     runner.read()
     return runner._rows.high[0].clone()

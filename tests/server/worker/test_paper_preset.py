@@ -13,8 +13,8 @@ from gram_core.checkpoint import load_model, save_model
 from gram_core.config import preset
 from gram_core.model import Gram
 from gram_server.engine import EngineJob, Finished, Trajectory
-from gram_server.engine.slots import Arrangement, Placement
-from gram_server.engine.torch_runner import TorchRunner
+from gram_server.engine.model_runner import ModelRunner
+from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
 from gram_server.worker.loading import load_lane, warm_up
@@ -76,16 +76,16 @@ def test_a_model_of_the_papers_size_runs_in_the_engine(paper_info: ModelInfo, de
 @pytest.mark.parametrize("device", DEVICES)
 def test_its_first_answers_are_those_of_the_plain_model(paper_info: ModelInfo, device: str) -> None:
     lane = load_lane(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))
-    plain = TorchRunner(load_model(paper_info), num_slots=NUM_ROWS)
+    plain = ModelRunner(load_model(paper_info), num_slots=NUM_ROWS, backend="model")
     reports = []
     for runner in (lane.runner, plain):
         starts = [
-            Placement(row, Trajectory(job=job(depth=2), index=row, view=None))
+            SlotAssignment(row, Trajectory(job=job(depth=2), index=row, view=None))
             for row in range(NUM_ROWS)
         ]
-        runner.arrange(Arrangement(moves=[], starts=starts))
+        runner.update_rows(BatchUpdate(moves=[], starts=starts))
         runner.step(NUM_ROWS)
         reports.append(runner.read())
-    assert type(lane.runner) is not TorchRunner or device == "cpu"
+    assert lane.runner.backend == ("native" if device == "cpu" else "triton")
     assert np.mean(reports[0].answers == reports[1].answers) > 0.95
     assert np.allclose(reports[0].value, reports[1].value, atol=0.02)

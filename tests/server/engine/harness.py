@@ -1,4 +1,4 @@
-"""A scripted runner: rows remember who they are, so a wrong copy or a mixed-up row shows."""
+"""An engine on a scripted runner: rows remember who they are, so that a mixed-up row shows."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -6,18 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pytest
 from prometheus_client import CollectorRegistry
 
 from gram_server.engine import Engine, EngineJob, Finished, FoundSolution, StepReport
-from gram_server.engine.slots import Arrangement, Placement
+from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.metrics.engine import EngineMetrics
 
 WRONG = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fate:
+class Scripted:
     """What a trajectory does: the answer it finds (None: none) and when."""
 
     answer: int | None = None
@@ -28,8 +27,8 @@ class Fate:
     is_false_alarm: bool = False
 
 
-Script = Callable[[int, int], Fate]
-"""(seed, trajectory) -> fate."""
+Script = Callable[[int, int], Scripted]
+"""(seed, trajectory) -> what that trajectory does."""
 
 
 @dataclass(frozen=True)
@@ -43,76 +42,81 @@ class Row:
 class FakeRunner:
     script: Script
     num_slots: int = 4
-    num_spares: int = 4
-    runs_ahead: bool = True
-    lag: int = 0
+    num_parking: int = 4
+    rows_are_free: bool = True
+    pipeline_depth: int = 0
     rows: list[Row | None] = field(default_factory=list)
     num_reads: int = 0
-    under_way: deque[StepReport] = field(default_factory=deque)
+    change: Callable[[StepReport], StepReport] = lambda report: report
+    in_flight: deque[StepReport] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.rows = [None] * (self.num_slots + self.num_spares)
+        self.rows = [None] * (self.num_slots + self.num_parking)
 
-    def arrange(self, arrangement: Arrangement) -> None:
-        targets = [move.target for move in arrangement.moves]
-        targets += [start.row for start in arrangement.starts]
+    def update_rows(self, update: BatchUpdate) -> None:
+        targets = [move.target for move in update.moves]
+        targets += [start.row for start in update.starts]
         assert len(set(targets)) == len(targets), "two trajectories in one row"
-        sources = [self.rows[move.source] for move in arrangement.moves]
-        for move, row in zip(arrangement.moves, sources, strict=True):
+        sources = [self.rows[move.source] for move in update.moves]
+        for move, row in zip(update.moves, sources, strict=True):
             assert row is not None, "an empty row was moved"
             self.rows[move.target] = row
-        for start in arrangement.starts:
+        for start in update.starts:
             job = start.trajectory.job
             self.rows[start.row] = Row(job.seed, start.trajectory.index)
 
-    def assert_rows_hold(self, placements: Iterable[Placement]) -> None:
+    def assert_rows_hold(self, assignments: Iterable[SlotAssignment]) -> None:
         """Check that every trajectory with a slot has its own state in its row."""
-        for place, trajectory in placements:
+        for place, trajectory in assignments:
             row = self.rows[place]
             assert row is not None
             assert (row.seed, row.trajectory) == (trajectory.job.seed, trajectory.index)
-            assert trajectory.steps <= row.steps <= trajectory.steps + self.lag
+            assert trajectory.steps <= row.steps <= trajectory.steps + self.pipeline_depth
 
     def step(self, num_live: int) -> None:
         assert 0 < num_live <= self.num_slots
-        assert len(self.under_way) <= self.lag, "a step was never read"
+        assert len(self.in_flight) <= self.pipeline_depth, "a step was never read"
         for place in range(num_live):
             row = self.rows[place]
             assert row is not None
             self.rows[place] = replace(row, steps=row.steps + 1)
-        self.under_way.append(self._report(num_live))
+        self.in_flight.append(self._report(num_live))
 
     def read(self) -> StepReport:
         self.num_reads += 1
-        return self.under_way.popleft()
+        return self.change(self.in_flight.popleft())
 
     def _report(self, num_live: int) -> StepReport:
         rows = [row for row in self.rows[:num_live] if row is not None]
-        fates = [self.script(row.seed, row.trajectory) for row in rows]
+        scripted = [self.script(row.seed, row.trajectory) for row in rows]
         solved = [
-            fate.answer is not None and row.steps >= fate.step
-            for row, fate in zip(rows, fates, strict=True)
+            outcome.answer is not None and row.steps >= outcome.step
+            for row, outcome in zip(rows, scripted, strict=True)
         ]
         return StepReport(
             answers=np.array(
-                [[fate.answer if ok else WRONG] for ok, fate in zip(solved, fates, strict=True)],
+                [
+                    [outcome.answer if ok else WRONG]
+                    for ok, outcome in zip(solved, scripted, strict=True)
+                ],
                 dtype=np.uint8,
             ),
             is_valid=[
-                ok or (fate.is_false_alarm and row.steps >= fate.step)
-                for row, ok, fate in zip(rows, solved, fates, strict=True)
+                ok or (outcome.is_false_alarm and row.steps >= outcome.step)
+                for row, ok, outcome in zip(rows, solved, scripted, strict=True)
             ],
             wants_halt=[
-                fate.halts is not None and row.steps >= fate.halts
-                for row, fate in zip(rows, fates, strict=True)
+                outcome.halts is not None and row.steps >= outcome.halts
+                for row, outcome in zip(rows, scripted, strict=True)
             ],
             is_finite=[
-                fate.breaks is None or row.steps < fate.breaks
-                for row, fate in zip(rows, fates, strict=True)
+                outcome.breaks is None or row.steps < outcome.breaks
+                for row, outcome in zip(rows, scripted, strict=True)
             ],
             value=[0.5] * len(rows),
             num_violations=[
-                0 if ok else fate.num_violations for ok, fate in zip(solved, fates, strict=True)
+                0 if ok else outcome.num_violations
+                for ok, outcome in zip(solved, scripted, strict=True)
             ],
             num_rows=self.num_slots,
             duration_s=0.0,
@@ -120,7 +124,7 @@ class FakeRunner:
 
 
 @dataclass
-class Bench:
+class Harness:
     """An engine on a scripted runner, with a clock that counts ticks."""
 
     engine: Engine
@@ -156,7 +160,7 @@ class Bench:
                     assert isinstance(event, FoundSolution)
                     assert event.job_id not in self.finished, "a solution after the end"
                     self.found.append(event)
-            self.runner.assert_rows_hold(self.engine.placements())
+            self.runner.assert_rows_hold(self.engine.assignments())
 
     def run(self, limit: int = 5000) -> None:
         for _ in range(limit):
@@ -171,28 +175,17 @@ class Bench:
         return value
 
 
-MakeBench = Callable[..., Bench]
-
-
-@pytest.fixture
-def make_bench() -> MakeBench:
-    def make(
-        script: Script,
-        *,
-        ageing_s: float = 1e9,
-        num_slots: int = 4,
-        num_spares: int = 4,
-        runs_ahead: bool = True,
-        lag: int = 0,
-    ) -> Bench:
-        runner = FakeRunner(script, num_slots, num_spares, runs_ahead, lag)
-        registry = CollectorRegistry()
-        metrics = EngineMetrics(registry).of("test")
-        return Bench(Engine(runner, metrics=metrics, ageing_s=ageing_s), runner, registry)
-
-    return make
-
-
-@pytest.fixture
-def fate() -> type[Fate]:
-    return Fate
+def make_harness(
+    script: Script,
+    *,
+    ageing_s: float = 1e9,
+    num_slots: int = 4,
+    num_parking: int = 4,
+    rows_are_free: bool = True,
+    pipeline_depth: int = 0,
+) -> Harness:
+    """Return an engine on a runner that does what a script says."""
+    runner = FakeRunner(script, num_slots, num_parking, rows_are_free, pipeline_depth)
+    registry = CollectorRegistry()
+    metrics = EngineMetrics(registry).of("test")
+    return Harness(Engine(runner, metrics=metrics, ageing_s=ageing_s), runner, registry)

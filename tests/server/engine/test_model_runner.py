@@ -21,15 +21,15 @@ from gram_core.views import view
 from gram_kernels.supervision_step import StepBackend
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished, Trajectory
-from gram_server.engine.fused_runner import FusedRunner, buckets
+from gram_server.engine.bound_step import buckets
+from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import StepReport
-from gram_server.engine.slots import Arrangement, Slots
-from gram_server.engine.torch_runner import TorchRunner
+from gram_server.engine.slots import BatchUpdate, Slots
 from gram_server.metrics.engine import EngineMetrics
 
 MakeModel = Callable[[str], LoadedModel]
 NUM_SLOTS = 5
-NUM_SPARES = 3
+NUM_PARKING = 3
 
 
 def job(task_name: str, seed: int) -> EngineJob:
@@ -53,10 +53,10 @@ def job(task_name: str, seed: int) -> EngineJob:
     )
 
 
-def random_arrangements(task_name: str, num_ticks: int) -> Sequence[tuple[Arrangement, int]]:
-    """Return arrangements in which trajectories start, pause, return and leave, and live counts."""
+def random_updates(task_name: str, num_ticks: int) -> Sequence[tuple[BatchUpdate, int]]:
+    """Return updates in which trajectories start, pause, return and leave, and live counts."""
     rng = np.random.default_rng(4)
-    slots = Slots(num_slots=NUM_SLOTS, num_spares=NUM_SPARES)
+    slots = Slots(num_slots=NUM_SLOTS, num_parking=NUM_PARKING)
     jobs = [job(task_name, seed) for seed in range(3)]
     paused: list[Trajectory] = []
     ticks = []
@@ -65,8 +65,8 @@ def random_arrangements(task_name: str, num_ticks: int) -> Sequence[tuple[Arrang
             chance = rng.random()
             if chance < 0.15:
                 slots.release(placement.row)
-            elif chance < 0.3 and len(paused) < NUM_SPARES:
-                slots.pause(placement.row)
+            elif chance < 0.3 and len(paused) < NUM_PARKING:
+                slots.preempt(placement.row)
                 paused.append(placement.trajectory)
         admitted = []
         for _ in range(int(rng.integers(0, NUM_SLOTS - slots.num_live + 1))):
@@ -75,16 +75,14 @@ def random_arrangements(task_name: str, num_ticks: int) -> Sequence[tuple[Arrang
             else:
                 chosen = jobs[int(rng.integers(3))]
                 admitted.append(Trajectory(job=chosen, index=tick, view=chosen.view(tick)))
-        arrangement = slots.fill(admitted)
-        ticks.append((arrangement, slots.num_live))
+        update = slots.fill(admitted)
+        ticks.append((update, slots.num_live))
     return ticks
 
 
-def report_of(
-    runner: TorchRunner | FusedRunner, arrangement: Arrangement, num_live: int
-) -> StepReport:
-    if arrangement.moves or arrangement.starts:
-        runner.arrange(arrangement)
+def report_of(runner: ModelRunner, update: BatchUpdate, num_live: int) -> StepReport:
+    if update.moves or update.starts:
+        runner.update_rows(update)
     runner.step(num_live)
     return runner.read()
 
@@ -97,16 +95,16 @@ def test_every_report_is_that_of_the_plain_runner(
     if backend == "native" and refusal():
         pytest.skip(refusal())
     loaded = guessing_model(task)
-    sizes: Any = {"num_slots": NUM_SLOTS, "num_spares": NUM_SPARES}
-    plain = TorchRunner(loaded, **sizes)
-    fused = FusedRunner(loaded, **sizes, dtype=torch.float32, backend=backend)
+    sizes: Any = {"num_slots": NUM_SLOTS, "num_parking": NUM_PARKING}
+    plain = ModelRunner(loaded, **sizes, backend="model")
+    fused = ModelRunner(loaded, **sizes, dtype=torch.float32, backend=backend)
     fused.warm_up()
     num_moves = num_valid = 0
-    for arrangement, num_live in random_arrangements(task, 25):
+    for update, num_live in random_updates(task, 25):
         if num_live == 0:
             continue
-        expected = report_of(plain, arrangement, num_live)
-        made = report_of(fused, arrangement, num_live)
+        expected = report_of(plain, update, num_live)
+        made = report_of(fused, update, num_live)
         assert np.array_equal(made.answers, expected.answers)
         assert made.is_valid == expected.is_valid
         assert made.wants_halt == expected.wants_halt
@@ -114,7 +112,7 @@ def test_every_report_is_that_of_the_plain_runner(
         assert made.num_violations == expected.num_violations
         assert np.allclose(made.value, expected.value, atol=1e-5)
         assert made.num_rows >= num_live
-        num_moves += len(arrangement.moves)
+        num_moves += len(update.moves)
         num_valid += sum(made.is_valid)
     assert num_moves > 10
     # Guesses place too many queens.
@@ -129,16 +127,16 @@ def test_on_a_gpu_the_first_reports_are_those_of_the_plain_runner(
     task: str, captures: bool, guessing_model: MakeModel
 ) -> None:
     loaded = load_model(guessing_model(task).info, "cuda")
-    sizes: Any = {"num_slots": NUM_SLOTS, "num_spares": NUM_SPARES}
-    plain = TorchRunner(loaded, **sizes)
-    fused = FusedRunner(loaded, **sizes, backend="triton", captures=captures)
+    sizes: Any = {"num_slots": NUM_SLOTS, "num_parking": NUM_PARKING}
+    plain = ModelRunner(loaded, **sizes, backend="model")
+    fused = ModelRunner(loaded, **sizes, backend="triton", captures=captures)
     fused.warm_up()
     alike = []
-    for arrangement, num_live in random_arrangements(task, 25):
+    for update, num_live in random_updates(task, 25):
         if num_live == 0:
             continue
-        expected = report_of(plain, arrangement, num_live)
-        made = report_of(fused, arrangement, num_live)
+        expected = report_of(plain, update, num_live)
+        made = report_of(fused, update, num_live)
         alike.append(float(np.mean(made.answers == expected.answers)))
         assert made.is_finite == expected.is_finite
     # Products in float16 move a guess that stands on the edge.
@@ -146,7 +144,7 @@ def test_on_a_gpu_the_first_reports_are_those_of_the_plain_runner(
 
 
 def test_a_call_is_prepared_for_every_bucket(guessing_model: MakeModel) -> None:
-    runner = FusedRunner(guessing_model("sudoku-4x4"), num_slots=6, backend="reference")
+    runner = ModelRunner(guessing_model("sudoku-4x4"), num_slots=6, backend="reference")
     runner.warm_up()
     assert list(runner.capture_s) == buckets(6) == [1, 2, 4, 6]
     assert all(duration_s >= 0 for duration_s in runner.capture_s.values())
@@ -161,10 +159,10 @@ def test_buckets_rise_to_the_number_of_slots(num_slots: int) -> None:
     assert all(high <= 2 * low for low, high in pairwise(sizes))
 
 
-def _capturing(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, capture: Any) -> FusedRunner:
+def _capturing(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, capture: Any) -> ModelRunner:
     """Return a runner that prepares its calls as on a GPU, by another way of capturing."""
-    monkeypatch.setattr("gram_server.engine.fused_runner.captured", capture)
-    runner = FusedRunner(loaded, num_slots=NUM_SLOTS, num_spares=0, backend="reference")
+    monkeypatch.setattr("gram_server.engine.model_runner.captured", capture)
+    runner = ModelRunner(loaded, num_slots=NUM_SLOTS, num_parking=0, backend="reference")
     runner._captures = True
     return runner
 
@@ -184,14 +182,14 @@ def test_a_bucket_that_is_prepared_in_the_middle_of_work_moves_no_row(
     loaded = guessing_model(task)
     late, early = (_capturing(loaded, monkeypatch, _warmed) for _ in range(2))
     early.warm_up()
-    slots = Slots(num_slots=NUM_SLOTS, num_spares=0)
+    slots = Slots(num_slots=NUM_SLOTS, num_parking=0)
     reports: list[list[StepReport]] = [[], []]
     for tick, num_new in enumerate((2, 0, 2, 0, 1, 0)):
         chosen = job(task, tick)
         new = [Trajectory(job=chosen, index=i, view=chosen.view(i)) for i in range(num_new)]
-        arrangement = slots.fill(new)
+        update = slots.fill(new)
         for runner, told in zip((late, early), reports, strict=True):
-            told.append(report_of(runner, arrangement, slots.num_live))
+            told.append(report_of(runner, update, slots.num_live))
     for made, expected in zip(*reports, strict=True):
         assert np.array_equal(made.answers, expected.answers)
         assert made.value == expected.value
@@ -203,10 +201,12 @@ def test_an_engine_takes_the_same_steps_with_and_without_lag(
     prepares_early: bool, guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = guessing_model("sudoku-4x4")
-    monkeypatch.setattr("gram_server.engine.fused_runner.captured", _warmed)
+    monkeypatch.setattr("gram_server.engine.model_runner.captured", _warmed)
     results = []
-    for lag in (0, 1):
-        runner = FusedRunner(loaded, num_slots=NUM_SLOTS, backend="reference", lag=lag)
+    for pipeline_depth in (0, 1):
+        runner = ModelRunner(
+            loaded, num_slots=NUM_SLOTS, backend="reference", pipeline_depth=pipeline_depth
+        )
         runner._captures = True
         if prepares_early:
             runner.warm_up()
@@ -234,12 +234,12 @@ def test_a_step_that_cannot_be_captured_runs_op_by_op_and_says_so_once(
     loaded = guessing_model("sudoku-4x4")
     runner = _capturing(loaded, monkeypatch, refuse)
     runner.warm_up()
-    plain = FusedRunner(loaded, num_slots=NUM_SLOTS, num_spares=0, backend="reference")
+    plain = ModelRunner(loaded, num_slots=NUM_SLOTS, num_parking=0, backend="reference")
     chosen = job("sudoku-4x4", 1)
-    slots = Slots(num_slots=NUM_SLOTS, num_spares=0)
-    arrangement = slots.fill([Trajectory(job=chosen, index=0, view=None)])
+    slots = Slots(num_slots=NUM_SLOTS, num_parking=0)
+    update = slots.fill([Trajectory(job=chosen, index=0, view=None)])
     for _ in range(3):
-        made, expected = report_of(runner, arrangement, 1), report_of(plain, arrangement, 1)
+        made, expected = report_of(runner, update, 1), report_of(plain, update, 1)
         assert np.array_equal(made.answers, expected.answers)
     (warning,) = [record.getMessage() for record in caplog.records]
     assert loaded.info.id in warning

@@ -1,0 +1,130 @@
+"""A supervision step of one model, bound to rows of its own, in whichever way it can run.
+
+Native code computes the live rows in one call. Triton and the reference are called for a bucket of
+rows. Any other model runs by its own torch operations.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gram_core.checkpoint import LoadedModel
+from gram_core.solve import unit_tables
+from gram_core.step_weights import step_weights
+from gram_kernels.slots import Starts, admit
+from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
+from gram_kernels.supervision_step.native import latents
+from gram_server.engine.model_step import ModelStep
+
+CPU_ROWS_PER_CALL = 8
+"""Rows of one call of a model's own operations on a CPU, where small calls cost no more per row."""
+
+RunnerBackend = StepBackend | Literal["model"]
+"""``model`` stands for the model's own torch operations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundStep:
+    """Rows, the step that advances them, and how they start."""
+
+    rows: StepRows
+    advance: Step
+    buckets: list[int]
+    """The numbers of rows that the step is called for, rising."""
+    admit: Callable[[Starts], None]
+    """Starts new trajectories in their rows."""
+    can_capture: bool = False
+    """Whether a CUDA graph can hold the step."""
+    computes_live_only: bool = False
+    """Whether the step computes the live rows alone, whatever it is called for."""
+
+
+def bind_fused(
+    loaded: LoadedModel,
+    *,
+    num_slots: int,
+    num_rows: int,
+    fixed_shape: bool,
+    dtype: torch.dtype | None,
+    backend: StepBackend,
+) -> BoundStep:
+    """Allocate rows and bind a step of ``gram_kernels``; the model must have step weights."""
+    model, task = loaded.model, loaded.task
+    is_cuda = model.z0_high.is_cuda
+    rows = _allocate(loaded, num_rows)
+    weights = step_weights(model, task.units)
+    dtype = dtype or (torch.float16 if is_cuda else torch.float32)
+    step = bind(rows, weights, unit_tables(task), dtype=dtype, backend=backend)
+    start = partial(admit, rows, initial=_initial_state(loaded))
+    if backend == "native":
+        return BoundStep(
+            rows=rows,
+            advance=step,
+            buckets=[num_slots],
+            admit=partial(start, draw=latents),
+            computes_live_only=True,
+        )
+    # Libraries pick their algorithms by the number of rows, fused kernels do not.
+    is_one_size = fixed_shape and not can_fuse(weights)
+    return BoundStep(
+        rows=rows,
+        advance=step,
+        buckets=[num_slots] if is_one_size else buckets(num_slots),
+        admit=partial(start, backend=backend),
+        can_capture=is_cuda,
+    )
+
+
+def bind_model(
+    loaded: LoadedModel,
+    *,
+    num_slots: int,
+    num_rows: int,
+    fixed_shape: bool,
+    rows_per_call: int | None,
+) -> BoundStep:
+    """Allocate rows and bind the model's own operations, in calls of one size or of any."""
+    sizes, size = buckets(num_slots), None
+    if fixed_shape:
+        is_cuda = loaded.model.z0_high.is_cuda
+        size = rows_per_call or (num_slots if is_cuda else min(CPU_ROWS_PER_CALL, num_slots))
+        sizes = list(range(size, num_slots + size, size))
+    # The last call may reach beyond the slots, where it changes nothing.
+    rows = _allocate(loaded, max(num_rows, sizes[-1]))
+    step = ModelStep(rows, loaded, rows_per_call=size)
+    start = partial(admit, rows, initial=_initial_state(loaded), draw=step.draw)
+    return BoundStep(rows=rows, advance=step, buckets=sizes, admit=start)
+
+
+def buckets(num_slots: int) -> list[int]:
+    """Return the powers of two below ``num_slots``, and itself."""
+    powers = [2**power for power in range((num_slots - 1).bit_length())]
+    return [*powers, num_slots]
+
+
+def _allocate(loaded: LoadedModel, num_rows: int) -> StepRows:
+    config, task = loaded.model.config, loaded.task
+    rows = StepRows.allocate(
+        num_rows,
+        task.length,
+        config.dim,
+        has_adjacency=task.has_adjacency,
+        device=str(loaded.model.z0_high.device),
+    )
+    if not config.num_prefix_tokens:
+        return rows
+    # Only the latent state has a place for prefix tokens.
+    high, low = (rows.high.new_zeros(num_rows, config.num_tokens, config.dim) for _ in range(2))
+    return rows._replace(high=high, low=low)
+
+
+def _initial_state(loaded: LoadedModel) -> Tensor | None:
+    """Return (2, dim) h and l of a token at the start; None where each trajectory draws its own."""
+    model = loaded.model
+    if model.config.initial_state == "random":
+        return None
+    return torch.stack((model.z0_high, model.z0_low))

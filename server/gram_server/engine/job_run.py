@@ -1,0 +1,200 @@
+"""What one job has found and spent so far, and when it has what it asked for. Knows no slots."""
+
+import math
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
+
+from gram_core.puzzles import Tokens
+from gram_server.engine.slots import SlotAssignment
+from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
+from gram_server.engine.virtual_time import VirtualTime, next_time, num_started_by, virtual_time
+
+ORDER = attrgetter("time", "trajectory")
+
+
+class Find(NamedTuple):
+    """A trajectory's first valid answer; finds sort by time, then trajectory."""
+
+    time: VirtualTime
+    trajectory: int
+    key: bytes
+    tokens: Tokens
+    value: float
+    found_s: float
+
+
+class Attempt(NamedTuple):
+    """A wrong answer; the least one is the best."""
+
+    num_violations: int
+    trajectory: int
+    tokens: Tokens
+
+
+@dataclass(slots=True, kw_only=True)
+class JobRun:
+    """The running account of one job."""
+
+    job: EngineJob
+    submitted_s: float
+    admitted_s: float | None = None
+    is_aborted: bool = False
+    unfinished: dict[int, Trajectory] = field(default_factory=dict)
+    """Trajectories that have started and not ended, with a slot or preempted."""
+    finds: list[Find] = field(default_factory=list)
+    keys: set[bytes] = field(default_factory=set)
+    """Distinct solutions among the finds."""
+    stop_time: VirtualTime | None = None
+    """When the job has all it asked for; None while it has not. It only ever falls."""
+    emitted: set[bytes] = field(default_factory=set)
+    supervision_steps: int = 0
+    wasted_steps: int = 0
+    num_started: int = 0
+    num_failed: int = 0
+    ended: list[int] = field(default_factory=list)
+    """Trajectories that came to their own end."""
+    verify_mismatches: int = 0
+    best: Attempt | None = None
+
+    def add_find(
+        self, trajectory: Trajectory, tokens: Tokens, *, value: float, now_s: float
+    ) -> bool:
+        """Record a trajectory's first valid answer; return whether it is a new solution."""
+        key = self.job.canonical(tokens)
+        if not self.job.distinct:
+            key += trajectory.index.to_bytes(8)
+        is_new = key not in self.keys
+        self.keys.add(key)
+        time = virtual_time(self.job, trajectory.index, trajectory.steps)
+        self.finds.append(Find(time, trajectory.index, key, tokens, value, now_s))
+        self.stop_time = self._find_stop_time()
+        return is_new
+
+    def better_attempt(
+        self, trajectory: Trajectory, answer: Tokens, num_violations: int
+    ) -> Attempt | None:
+        """Return a wrong answer as an attempt if it is better than the best so far."""
+        if self.job.count_violations is not None:
+            num_violations = self.job.count_violations(trajectory.unview(answer))
+        candidate = (num_violations, trajectory.index)
+        if self.best is None or candidate < (self.best.num_violations, self.best.trajectory):
+            return Attempt(num_violations, trajectory.index, trajectory.unview(answer))
+        return None
+
+    def emit(self, *, has_ended: bool = False) -> list[FoundSolution]:
+        """Return solutions not yet emitted that no trajectory to come can push aside."""
+        if len(self.emitted) == len(self.keys):
+            return []
+        can_change = self.job.max_solutions is not None and not has_ended
+        watermark = self.watermark() if can_change else None
+        fresh = {
+            key: solution
+            for key, solution in self._solutions().items()
+            if key not in self.emitted
+            and (
+                watermark is None
+                or virtual_time(self.job, solution.trajectory, solution.step) < watermark
+            )
+        }
+        self.emitted.update(fresh)
+        return list(fresh.values())
+
+    def finish(self, outcome: Outcome, now_s: float) -> Finished:
+        """Return the end of the job."""
+        solutions = list(self._solutions().values())
+        if self.job.order == "step":
+            solutions.sort(key=lambda solution: -solution.votes)
+        admitted_s = now_s if self.admitted_s is None else self.admitted_s
+        return Finished(
+            job_id=self.job.id,
+            outcome=outcome,
+            solutions=tuple(solutions),
+            valid_trajectories=sum(solution.votes for solution in solutions),
+            ended_trajectories=self._num_ended(),
+            supervision_steps=self.supervision_steps,
+            wasted_steps=self.wasted_steps,
+            best_attempt=self.best.tokens if self.best and not solutions else None,
+            queue_s=admitted_s - self.submitted_s,
+            engine_s=now_s - admitted_s,
+            verify_mismatches=self.verify_mismatches,
+        )
+
+    def live(self) -> list[SlotAssignment]:
+        """Return the job's trajectories with a slot."""
+        return [
+            SlotAssignment(trajectory.row, trajectory)
+            for trajectory in self.unfinished.values()
+            if trajectory.row is not None
+        ]
+
+    def watermark(self) -> VirtualTime | None:
+        """Return the least time that a step to come can have; None when all have ended."""
+        times = [next_time(trajectory) for trajectory in self.unfinished.values()]
+        if self.num_started < self.num_needed():
+            times.append(virtual_time(self.job, self.num_started, 1))
+        return min(times, default=None)
+
+    def num_needed(self) -> int:
+        """Return how many trajectories may be needed, from the first.
+
+        By trajectory these are as many as should fill what is missing, if so many of them find a
+        solution as of those that have ended.
+        """
+        wanted = self.job.max_solutions
+        if self.stop_time is not None:
+            return num_started_by(self.job, self.stop_time)
+        if wanted is None or self.job.order == "step":
+            return self.job.width
+        num_ended, num_found = len(self.ended), len(self.keys)
+        num_more = math.ceil((wanted - num_found) * (num_ended + 1) / (num_found + 1))
+        return min(self.job.width, num_ended + num_more)
+
+    def num_startable(self) -> int:
+        """Return how many of those needed may have started by now, or are to be shown."""
+        needed = self.num_needed()
+        watermark = self.watermark() if self.job.is_staggered else None
+        if watermark is None:
+            return needed
+        return min(needed, max(num_started_by(self.job, watermark), self.job.num_shown))
+
+    def _num_ended(self) -> int:
+        if self.stop_time is None or self.job.order == "step":
+            return len(self.ended)
+        return sum(index <= self.stop_time.virtual_step for index in self.ended)
+
+    def _find_stop_time(self) -> VirtualTime | None:
+        wanted = self.job.max_solutions
+        if wanted is None or len(self.keys) < wanted:
+            return None
+        keys: set[bytes] = set()
+        for find in sorted(self.finds, key=ORDER):
+            keys.add(find.key)
+            if len(keys) == wanted:
+                return find.time
+        return None
+
+    def _solutions(self) -> dict[bytes, FoundSolution]:
+        """Return the distinct solutions by key, in the order of their first find.
+
+        Finds up to the stop time count. Several at that time may be one solution too many.
+        """
+        groups: dict[bytes, list[Find]] = {}
+        for find in sorted(self.finds, key=ORDER):
+            if self.stop_time is None or find.time <= self.stop_time:
+                groups.setdefault(find.key, []).append(find)
+        wanted = list(groups.items())[: self.job.max_solutions]
+        return {key: self._solution(finds) for key, finds in wanted}
+
+    def _solution(self, finds: list[Find]) -> FoundSolution:
+        first = finds[0]
+        admitted_s = self.submitted_s if self.admitted_s is None else self.admitted_s
+        return FoundSolution(
+            job_id=self.job.id,
+            tokens=first.tokens,
+            votes=len(finds),
+            value=first.value,
+            trajectory=first.trajectory,
+            step=first.time.step,
+            ms_since_admission=(first.found_s - admitted_s) * 1e3,
+        )

@@ -1,0 +1,190 @@
+"""A model's rows on one device: the ``Runner`` that does the arithmetic.
+
+Moves and starts of rows stay on the device, and the host waits in ``read`` only. On CUDA a fused
+step is one replay of a captured graph.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gram_core.checkpoint import LoadedModel
+from gram_kernels.slots import compact
+from gram_kernels.supervision_step import Step
+from gram_kernels.tokens import NUM_FACTS
+from gram_server.engine.bound_step import RunnerBackend, bind_fused, bind_model
+from gram_server.engine.runner import StepReport
+from gram_server.engine.slots import BatchUpdate
+from gram_server.engine.staging import Staging
+
+if TYPE_CHECKING:
+    from gram_kernels.backend import Backend
+
+WARM_UP_CALLS = 2
+"""Calls before a capture: the first ones compile kernels and set up libraries."""
+logger = logging.getLogger(__name__)
+
+
+class InFlightStep(NamedTuple):
+    """A step whose results are on their way to the host."""
+
+    facts: Tensor
+    """(live, facts and answer) in host memory."""
+    arrived: torch.cuda.Event | None
+    num_rows: int
+
+
+class ModelRunner:
+    """Static rows on one device, and one prepared call for each bucket of live rows."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        num_slots: int,
+        num_parking: int | None = None,
+        fixed_shape: bool = True,
+        dtype: torch.dtype | None = None,
+        backend: RunnerBackend = "auto",
+        captures: bool = True,
+        pipeline_depth: int | None = None,
+        rows_per_call: int | None = None,
+    ) -> None:
+        """Allocate everything a tick needs, on the model's device.
+
+        Args:
+            loaded: the model; it must have step weights unless its own operations run.
+            num_slots: rows that run.
+            num_parking: rows that keep preempted trajectories; as many as slots by default.
+            fixed_shape: let no row's bits depend on the load.
+            dtype: what fused products are computed in; by default float16 on CUDA, else float32.
+            backend: of the step.
+            captures: whether a fused step on CUDA is a captured graph, or its kernels one by one.
+            pipeline_depth: steps that may be in flight when the next is launched, 0 or 1; by
+                default 1 on CUDA.
+            rows_per_call: of the model's own operations with a fixed shape; by default 8 on a CPU,
+                else all slots.
+        """
+        self._device = loaded.model.z0_high.device
+        self._is_cuda = self.rows_are_free = self._device.type == "cuda"
+        self.num_slots = num_slots
+        self.num_parking = num_slots if num_parking is None else num_parking
+        self.pipeline_depth = int(self._is_cuda) if pipeline_depth is None else pipeline_depth
+        self.capture_s: dict[int, float] = {}
+        self.backend = backend
+        self._name = loaded.info.id
+        self._moves_backend: Backend = backend if backend in ("triton", "reference") else "auto"
+        num_rows = num_slots + self.num_parking
+        sizes = {"num_slots": num_slots, "num_rows": num_rows}
+        if backend == "model":
+            self._bound = bind_model(
+                loaded, **sizes, fixed_shape=fixed_shape, rows_per_call=rows_per_call
+            )
+        else:
+            self._bound = bind_fused(
+                loaded, **sizes, fixed_shape=fixed_shape, dtype=dtype, backend=backend
+            )
+        self._captures = captures and self._bound.can_capture
+        self._rows = self._bound.rows
+        self._staging = Staging(loaded.task, num_rows=num_rows, device=self._device)
+        self._calls: dict[int, Callable[[], None]] = {}
+        shape = (self.pipeline_depth + 1, num_slots, self._rows.facts.shape[1])
+        self._host_facts = torch.zeros(shape, dtype=torch.int32, pin_memory=self._is_cuda)
+        self._num_steps = 0
+        self._in_flight: deque[InFlightStep] = deque()
+        self._updated_s: float | None = None
+        self._launched_s: float | None = None
+
+    def warm_up(self) -> None:
+        """Prepare a call of every bucket, on rows that hold nothing yet; ``capture_s`` says how
+        long each took."""
+        for num_rows in self._bound.buckets:
+            started_s = time.perf_counter()
+            self._calls[num_rows] = self._prepared(num_rows)
+            self.capture_s[num_rows] = time.perf_counter() - started_s
+
+    def _prepared(self, num_rows: int) -> Callable[[], None]:
+        """Return a call that advances the first rows: the replay of a graph on CUDA."""
+        if self._captures:
+            # No row is live for the calls before a capture, which may come in the middle of work.
+            self._rows.num_live.zero_()
+            try:
+                return captured(self._bound.advance, num_rows, self._device)
+            except RuntimeError as error:
+                self._captures = False
+                logger.warning(
+                    "model %s: a step cannot be captured as a graph, so its kernels are started "
+                    "one by one, which is slower: %s",
+                    self._name,
+                    error,
+                )
+        return partial(self._bound.advance, num_rows)
+
+    @torch.inference_mode()
+    def update_rows(self, update: BatchUpdate) -> None:
+        """Copy rows as the moves say, then start new trajectories in theirs."""
+        self._updated_s = time.perf_counter()
+        if update.moves:
+            compact(self._rows, *self._staging.moves(update.moves), backend=self._moves_backend)
+        if update.starts:
+            self._bound.admit(self._staging.starts(update.starts))
+
+    @torch.inference_mode()
+    def step(self, num_live: int) -> None:
+        """Launch one supervision step of the live rows, and the way of its results to the host."""
+        self._launched_s = self._updated_s or time.perf_counter()
+        self._updated_s = None
+        num_rows = next(size for size in self._bound.buckets if size >= num_live)
+        if num_rows not in self._calls:
+            self._calls[num_rows] = self._prepared(num_rows)
+        self._rows.num_live.copy_(self._staging.num_live(num_live), non_blocking=True)
+        self._calls[num_rows]()
+        facts = self._host_facts[self._num_steps % len(self._host_facts), :num_live]
+        self._num_steps += 1
+        facts.copy_(self._rows.facts[:num_live], non_blocking=True)
+        arrived = None
+        if self._is_cuda:
+            arrived = torch.cuda.Event()
+            arrived.record(torch.cuda.current_stream(self._device))
+        num_computed = num_live if self._bound.computes_live_only else num_rows
+        self._in_flight.append(InFlightStep(facts, arrived, num_computed))
+        self._staging.next_tick()
+
+    def read(self) -> StepReport:
+        """Wait for the oldest step in flight and return its results: the one sync of a tick."""
+        started_s, self._launched_s = self._launched_s or time.perf_counter(), None
+        oldest = self._in_flight.popleft()
+        if oldest.arrived is not None:
+            oldest.arrived.synchronize()
+        facts = oldest.facts.numpy()
+        return StepReport(
+            answers=facts[:, NUM_FACTS:].astype(np.uint8),
+            is_valid=(facts[:, 0] != 0).tolist(),
+            wants_halt=(facts[:, 1] != 0).tolist(),
+            is_finite=(facts[:, 2] != 0).tolist(),
+            num_violations=facts[:, 3].tolist(),
+            value=np.ascontiguousarray(facts[:, 4]).view(np.float32).tolist(),
+            num_rows=oldest.num_rows,
+            duration_s=time.perf_counter() - started_s,
+        )
+
+
+def captured(step: Step, num_rows: int, device: torch.device) -> Callable[[], None]:
+    """Return the replay of a graph that holds one step."""
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP_CALLS):
+            step(num_rows)
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(num_rows)
+    return graph.replay

@@ -1,0 +1,74 @@
+"""What a supervision step means for a trajectory: pure decisions, no bookkeeping."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from gram_server.engine.runner import StepReport
+from gram_server.engine.slots import SlotAssignment
+from gram_server.engine.trajectory import Trajectory
+
+
+class FinishReason(StrEnum):
+    """How a trajectory left its slot; the label of ``trajectories_total``."""
+
+    SOLVED = "solved"
+    HALTED = "halted"
+    """Its halt head stopped it at a wrong answer."""
+    EXHAUSTED = "exhausted"
+    """It took every step without a valid answer."""
+    ABORTED = "aborted"
+    """Its job was satisfied, cancelled or out of time."""
+    FAILED = "failed"
+    """Its numbers were no longer finite."""
+    MISMATCH = "mismatch"
+    """The device verifier accepted an answer that the plain checker refused."""
+
+
+class StepOutcome(NamedTuple):
+    """Whether a trajectory answered for the first time, and why it leaves if it does."""
+
+    is_find: bool
+    reason: FinishReason | None
+
+
+CONTINUES = StepOutcome(is_find=False, reason=None)
+
+
+def classify(trajectory: Trajectory, report: StepReport, row: int) -> StepOutcome:
+    """Return the outcome for a trajectory whose last step is row ``row`` of the report."""
+    if not report.is_finite[row]:
+        return StepOutcome(is_find=False, reason=FinishReason.FAILED)
+    halt = trajectory.job.halt
+    is_halting = halt == "act" and report.wants_halt[row]
+    is_last = is_halting or trajectory.is_exhausted
+    can_answer = is_last or halt != "act"
+    if can_answer and report.is_valid[row] and not trajectory.has_solved:
+        leaves = is_last or halt == "verified"
+        return StepOutcome(is_find=True, reason=FinishReason.SOLVED if leaves else None)
+    if not is_last:
+        return CONTINUES
+    if trajectory.has_solved:
+        return StepOutcome(is_find=False, reason=FinishReason.SOLVED)
+    reason = FinishReason.HALTED if is_halting else FinishReason.EXHAUSTED
+    return StepOutcome(is_find=False, reason=reason)
+
+
+def host_verified(report: StepReport, assignments: Sequence[SlotAssignment]) -> StepReport:
+    """Return the report with ``is_valid`` only where the plain check agrees.
+
+    Only for jobs whose rules the device verifier does not all know. An answer that it lets through
+    is no mismatch there: the verifier never claimed more.
+    """
+    unsure = [
+        (row, trajectory)
+        for row, trajectory in assignments
+        if report.is_valid[row] and trajectory.job.count_violations is not None
+    ]
+    if not unsure:
+        return report
+    is_valid = list(report.is_valid)
+    for row, trajectory in unsure:
+        is_valid[row] = trajectory.job.check(trajectory.unview(report.answers[row]))
+    return replace(report, is_valid=is_valid)
