@@ -24,7 +24,7 @@ from gram_core.errors import ConfigError, CoreError
 from gram_core.flops import step_flops
 from gram_core.puzzles import Task
 from gram_lab.data.instances import read_cases
-from gram_lab.evaluate.measure import measure
+from gram_lab.evaluate.report import measure
 from gram_lab.rollouts import Running
 from gram_lab.train.budget import Budget
 from gram_lab.train.recipe import Recipe, choices

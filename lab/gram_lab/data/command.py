@@ -19,7 +19,7 @@ from gram_core.errors import ConfigError, CoreError
 from gram_core.puzzles import FIRST_VALUE, Task
 from gram_core.puzzles.maze import TOKENS
 from gram_core.puzzles.maze_grid import FREE, GOAL, START, WALL
-from gram_lab.console import ProgressBar
+from gram_lab.console import progress_bar
 from gram_lab.data.sudoku_archive import Grids, read_archive, write_archive
 from gram_lab.data.sudoku_classes import Key, class_key
 from gram_lab.data.sudoku_search import NUM_CELLS, UNITS
@@ -78,16 +78,16 @@ def _make_sudokus(options: argparse.Namespace) -> None:
 
 def _timed(rounds: Iterator[Found], options: argparse.Namespace) -> Iterator[Found]:
     """Yield rounds until they hold enough puzzles or the time is up, and show how far they are."""
-    bar, num_made = ProgressBar(), 0
+    num_made = 0
     start_s, budget_s = time.monotonic(), 60.0 * options.minutes
-    for found in rounds:
-        num_made += len(found.puzzles)
-        used = (time.monotonic() - start_s) / budget_s
-        bar.show(min(1.0, max(used, num_made / options.count)), f"{num_made} puzzles")
-        yield found
-        if num_made >= options.count or used >= 1.0:
-            break
-    bar.close()
+    with progress_bar() as show:
+        for found in rounds:
+            num_made += len(found.puzzles)
+            used = (time.monotonic() - start_s) / budget_s
+            show(min(1.0, max(used, num_made / options.count)), f"{num_made} puzzles")
+            yield found
+            if num_made >= options.count or used >= 1.0:
+                break
 
 
 def _excluded(paths: Sequence[Path]) -> set[Key]:
@@ -126,15 +126,14 @@ def _make_mazes(task: Task, options: argparse.Namespace) -> None:
     for code, mark in enumerate((WALL, FREE, START, GOAL), start=1):
         codes[TOKENS[mark]] = code
     codes[FIRST_VALUE] = 5
-    bar = ProgressBar()
     pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
     end_s = time.monotonic() + 60.0 * options.minutes
-    while len(pairs) < options.count and time.monotonic() < end_s:
-        maze = family.generate(task, rng, num_solutions=None)
-        (answer,) = family.enumerate(maze, limit=1)
-        pairs.append((codes[family.encode(maze).tokens], codes[answer]))
-        bar.show(len(pairs) / options.count, f"{len(pairs)} mazes")
-    bar.close()
+    with progress_bar() as show:
+        while len(pairs) < options.count and time.monotonic() < end_s:
+            maze = family.generate(task, rng, num_solutions=None)
+            (answer,) = family.enumerate(maze, limit=1)
+            pairs.append((codes[family.encode(maze).tokens], codes[answer]))
+            show(len(pairs) / options.count, f"{len(pairs)} mazes")
     if not pairs:
         raise ConfigError("minutes", options.minutes, "was too short to make a maze")
     inputs, labels = (np.stack(part) for part in zip(*pairs, strict=True))

@@ -4,20 +4,28 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from gram_core.errors import CoreError
-from gram_lab.evaluate.measure import measure
-from gram_lab.evaluate.measurements import (
-    cases_for,
-    data_name,
-    is_measurement,
-    loaded_model,
-    measurements,
-)
+from gram_core import puzzles
+from gram_core.catalog import ModelInfo, find_model, shipped_models
+from gram_core.checkpoint import LoadedModel, load_model
+from gram_core.errors import ConfigError, CoreError
+from gram_core.puzzles import Task
+from gram_lab.data.graphs import EdgeProbabilities
+from gram_lab.data.instances import held_out_cases, read_cases, spread
+from gram_lab.data.pools import EDGE_PROBABILITIES
+from gram_lab.evaluate import tables
 from gram_lab.evaluate.options import command_line, parser, running
+from gram_lab.evaluate.published import NUM_TEST_GRAPHS, SUDOKU_TASK
+from gram_lab.evaluate.report import measure
+from gram_lab.evaluate.table import GRID, PAPER_TABLES, Table, write_tables
+from gram_lab.evaluate.tables import TestSet
+from gram_lab.evaluate.variants import Plan
+
+WITH_MANY_SOLUTIONS = ("nqueens", "graph-coloring")
+TEXTBOOK_PROBABILITY: EdgeProbabilities = (0.5, 0.5)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,25 +34,25 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.threads:
             torch.set_num_threads(options.threads)
-        if is_measurement(options):
-            _print_measurements(options, command_line(arguments))
+        models = _models(options)
+        if options.grid or options.paper_tables or models[0].info.purpose == "generate":
+            _print_tables(options, _tables(models, options, command_line(arguments)))
         else:
-            result = evaluate(options)
-            print(json.dumps(result, indent=2) if options.json else _table(result))
+            result = evaluate(models[0], options)
+            print(json.dumps(result, indent=2) if options.json else _shown(result))
     except CoreError as error:
         print(f"gram-lab evaluate: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def evaluate(options: argparse.Namespace) -> dict[str, object]:
+def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, object]:
     """Return the reports of one evaluation as JSON values."""
-    loaded = loaded_model(options)
-    cases = cases_for(loaded, options)
+    test = _test_set(loaded.task, options)
     start_s = time.monotonic()
     reports = measure(
         loaded,
-        cases,
+        test.cases,
         width=options.width,
         depth=options.depth or loaded.info.depth,
         seed=options.seed,
@@ -54,7 +62,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, object]:
     )
     return {
         "model": loaded.info.id,
-        "data": data_name(options),
+        "data": test.data,
         "seconds": round(time.monotonic() - start_s, 1),
         "threads": torch.get_num_threads(),
         "device": options.device,
@@ -64,17 +72,105 @@ def evaluate(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def _print_measurements(options: argparse.Namespace, command: str) -> None:
+def _models(options: argparse.Namespace) -> list[LoadedModel]:
+    """Return the model that is asked for or, for the paper's tables, those of tasks, or all."""
+    if options.model:
+        chosen = [find_model(options.model)]
+    elif options.puzzle:
+        chosen = _shipped([options.puzzle])[:1] or [find_model(options.puzzle)]
+    elif not options.paper_tables:
+        raise ConfigError("puzzle", None, "name a task, such as sudoku-9x9, or pass --model")
+    else:
+        chosen = _shipped(options.tables) if options.tables else list(shipped_models())
+        if not chosen:
+            raise ConfigError("tables", options.tables, "no shipped model is for any of these")
+    return [load_model(info, options.device) for info in chosen]
+
+
+def _shipped(names: Sequence[str]) -> list[ModelInfo]:
+    return [info for info in shipped_models() if _names(info) & set(names)]
+
+
+def _names(info: ModelInfo) -> set[str]:
+    """What a shipped model may be asked for by."""
+    if info.purpose == "generate":
+        return {info.name, info.purpose}
+    return {info.name, info.task, puzzles.task(info.task).family}
+
+
+def _tables(
+    models: Sequence[LoadedModel], options: argparse.Namespace, command: str
+) -> Iterator[Table]:
+    """Yield each table as it is done."""
+    plan = Plan(
+        command=command,
+        running=running(options),
+        seeds=options.seeds or (options.seed,),
+        has_ablations=not options.no_ablations,
+        twins=tuple(load_model(find_model(each), options.device) for each in options.twin),
+    )
+    for loaded in models:
+        if options.grid:
+            test, depth = _test_set(loaded.task, options), options.depth or loaded.info.depth
+            yield tables.grid_table(loaded, test, plan, width=options.width, depth=depth)
+        elif loaded.info.purpose == "generate":
+            num_samples = options.limit or tables.NUM_SAMPLES
+            yield tables.generation_table(loaded, plan, num_samples=num_samples)
+        else:
+            has_many = loaded.task.family in WITH_MANY_SOLUTIONS
+            make = tables.sampling_table if has_many else tables.solving_table
+            has_data = len(models) == 1 or loaded.task.name == SUDOKU_TASK
+            for test in paper_sets(loaded.task, options, has_data=has_data):
+                yield make(loaded, test, plan)
+
+
+def _test_set(task: Task, options: argparse.Namespace) -> TestSet:
+    """Return the puzzles of a file, or held-out ones."""
+    probabilities = options.edge_probability or EDGE_PROBABILITIES
+    cases = read_cases(task, options.data, limit=options.limit, edge_probabilities=probabilities)
+    return TestSet("", options.data.name if options.data else "held-out, generated", cases)
+
+
+def paper_sets(task: Task, options: argparse.Namespace, *, has_data: bool) -> list[TestSet]:
+    """Return the test sets of a task as the paper's, as far as it states them.
+
+    Args:
+        task: of the puzzles.
+        options: of the command.
+        has_data: whether the file of puzzles is for this task.
+    """
+    limit = options.limit
+    if task.family == "nqueens":
+        data = "held-out boards with 1 to 3 queens, no symmetric image of a training board"
+        return [TestSet("", data, spread(held_out_cases(task), limit))]
+    if task.family != "graph-coloring":
+        path = options.data if has_data else None
+        cases = read_cases(task, path, limit=limit)
+        return [TestSet("", path.name if path else "held out or freshly made", cases)]
+    chosen = options.edge_probability
     found = []
-    for table in measurements(options, command):
-        found.append(table.to_json())
+    for low, high in [chosen] if chosen else [TEXTBOOK_PROBABILITY, EDGE_PROBABILITIES]:
+        name = f"edge probability {low:g}" + ("" if low == high else f" to {high:g}")
+        number = NUM_TEST_GRAPHS.get(task.name)
+        cases = held_out_cases(task, edge_probabilities=(low, high), num_graphs=number)
+        data = f"held-out random graphs of {name} that three colours suffice for"
+        found.append(TestSet(name, data, spread(cases, limit)))
+    return found
+
+
+def _print_tables(options: argparse.Namespace, found: Iterator[Table]) -> None:
+    shown = []
+    for table in found:
+        if options.output:
+            write_tables(options.output, GRID if options.grid else PAPER_TABLES, [table])
+        shown.append(table.to_json())
         if not options.json:
             print(table.to_markdown(), flush=True)
     if options.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(shown, indent=2))
 
 
-def _table(result: dict[str, object]) -> str:
+def _shown(result: dict[str, object]) -> str:
     reports = result["reports"]
     assert isinstance(reports, list)
     lines = [f"{result['model']} on {result['data']}, {result['seconds']} s"]

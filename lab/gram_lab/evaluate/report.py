@@ -1,14 +1,16 @@
-"""Turns rollouts into the figures people compare models by."""
+"""Solve rates of one checkpoint: who is solved, by how many trajectories, at what cost."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel
 from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
-from gram_lab.rollouts import Rollouts
+from gram_lab.evaluate.samples import first_valid, num_distinct
+from gram_lab.evaluate.variants import Plan, Variant
+from gram_lab.rollouts import EAGER, Rollouts, Running, Stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,36 @@ class Report:
         return asdict(self)
 
 
+def measure(
+    loaded: LoadedModel,
+    cases: Sequence[Case],
+    *,
+    width: int,
+    depth: int,
+    seed: int = 0,
+    augment: bool = True,
+    is_complete: bool = False,
+    running: Running = EAGER,
+) -> list[Report]:
+    """Run trajectories on every case and summarise them.
+
+    Args:
+        loaded: the checkpoint.
+        cases: instances of its task.
+        width: trajectories per instance.
+        depth: supervision steps per trajectory.
+        seed: of noise and views.
+        augment: use symmetry views.
+        is_complete: run every trajectory, also of solved instances, and count solutions.
+        running: how to compute.
+    """
+    plan = Plan(command="", running=running, seeds=(seed,))
+    stops: Stops = "valid" if is_complete else "solved"
+    variant = Variant(loaded=loaded, augment=augment)
+    (found,) = variant.run(cases, plan, width=width, depth=depth, stops=stops)
+    return summarise(loaded.task, cases, found, is_complete=is_complete)
+
+
 def summarise(
     task: Task, cases: Sequence[Case], found: Rollouts, *, is_complete: bool
 ) -> list[Report]:
@@ -50,66 +82,34 @@ def summarise(
         found: what their trajectories came to.
         is_complete: whether every trajectory ran, so that solutions may be counted.
     """
-    outcomes = [
-        _outcome(task, case, found, index, is_complete=is_complete)
-        for index, case in enumerate(cases)
-    ]
-    groups = sorted({case.group for case in cases})
-    named = {"all": outcomes} | {
-        group: [each for each, case in zip(outcomes, cases, strict=True) if case.group == group]
-        for group in (groups if len(groups) > 1 else ())
-    }
+    samples = first_valid(task, cases, found)
+    distinct = num_distinct(samples)
+    num_solutions = np.array([case.num_solutions or np.nan for case in cases])
+    group_of = np.array([case.group for case in cases])
+    groups = sorted(set(group_of.tolist()))
     width = found.num_steps.shape[1]
-    return [
-        _report(group, chosen, width=width, depth=found.depth) for group, chosen in named.items()
-    ]
 
+    def report(group: str, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Report:
+        is_valid = samples.is_valid[chosen]
+        shares = (distinct / num_solutions)[chosen & ~np.isnan(num_solutions)]
+        return Report(
+            group=group,
+            instances=len(is_valid),
+            width=width,
+            depth=found.depth,
+            solved=float(is_valid.any(axis=1).mean()),
+            single=float(is_valid[:, 0].mean()),
+            solved_by_width={
+                1 << power: float(is_valid[:, : 1 << power].any(axis=1).mean())
+                for power in range(width.bit_length())
+            },
+            distinct=float(distinct[chosen].mean()) if is_complete else None,
+            coverage=float(shares.mean()) if is_complete and len(shares) else None,
+            steps_per_puzzle=float(found.num_steps[chosen].sum(axis=1).mean()),
+            mismatches=int(samples.num_mismatches[chosen].sum()),
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    first_solver: int | None
-    is_single: bool
-    distinct: int | None
-    coverage: float | None
-    num_steps: int
-    mismatches: int
-
-
-def _outcome(task: Task, case: Case, found: Rollouts, index: int, *, is_complete: bool) -> _Outcome:
-    family = puzzles.family(task.family)
-    valid = np.flatnonzero(found.first.at[index]).tolist()
-    tokens = found.first.tokens[index]
-    confirmed = [each for each in valid if family.check(case.instance, tokens[each])]
-    keys = {family.canonical(case.instance, tokens[each]) for each in confirmed}
-    is_counted = is_complete and case.num_solutions is not None
-    return _Outcome(
-        first_solver=min(confirmed, default=None),
-        is_single=0 in confirmed,
-        distinct=len(keys) if is_complete else None,
-        coverage=len(keys) / case.num_solutions if is_counted and case.num_solutions else None,
-        num_steps=int(found.num_steps[index].sum()),
-        mismatches=len(valid) - len(confirmed),
-    )
-
-
-def _report(group: str, outcomes: Sequence[_Outcome], *, width: int, depth: int) -> Report:
-    number = len(outcomes)
-    solvers = [each.first_solver for each in outcomes if each.first_solver is not None]
-    widths = [1 << power for power in range(width.bit_length())]
-    counted = [each.distinct for each in outcomes if each.distinct is not None]
-    coverages = [each.coverage for each in outcomes if each.coverage is not None]
-    return Report(
-        group=group,
-        instances=number,
-        width=width,
-        depth=depth,
-        solved=len(solvers) / number,
-        single=sum(each.is_single for each in outcomes) / number,
-        solved_by_width={
-            each: sum(solver < each for solver in solvers) / number for each in widths
-        },
-        distinct=sum(counted) / number if counted else None,
-        coverage=sum(coverages) / len(coverages) if coverages else None,
-        steps_per_puzzle=sum(each.num_steps for each in outcomes) / number,
-        mismatches=sum(each.mismatches for each in outcomes),
-    )
+    whole = report("all", np.ones(len(cases), dtype=bool))
+    if len(groups) == 1:
+        return [whole]
+    return [whole, *(report(group, group_of == group) for group in groups)]

@@ -55,6 +55,20 @@ class Row:
     num_mismatches: int = 0
     """Answers that device verifier and plain checker judged differently; must be 0."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "name": self.name,
+            "measured": self.is_measured,
+            "mismatches": self.num_mismatches,
+            "steps_per_puzzle": self.steps,
+            "flop_per_puzzle": self.flops,
+            "figures": {
+                key: value._asdict() if isinstance(value, Figure) else value
+                for key, value in self.figures.items()
+            },
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
@@ -76,7 +90,7 @@ class Table:
             "title": self.title,
             **asdict(self.facts),
             "columns": [column._asdict() for column in self.columns],
-            "rows": [_row_json(row) for row in self.rows],
+            "rows": [row.to_json() for row in self.rows],
             "notes": list(self.notes),
         }
 
@@ -85,29 +99,14 @@ class Table:
         return section(self.to_json())
 
 
-def _row_json(row: Row) -> dict[str, object]:
-    figures = {
-        key: value._asdict() if isinstance(value, Figure) else value
-        for key, value in row.figures.items()
-    }
-    return {
-        "name": row.name,
-        "measured": row.is_measured,
-        "mismatches": row.num_mismatches,
-        "steps_per_puzzle": row.steps,
-        "flop_per_puzzle": row.flops,
-        "figures": figures,
-    }
-
-
 def section(table: Json) -> str:
     """Return the section of a page that shows a table's JSON values."""
     columns = table["columns"]
     titles = ["", *(column["title"] for column in columns), "steps", "GFLOP"]
     lines = [f"## {table['title']}", "", _facts(table), "", *table["notes"], ""]
     lines += [f"    {table['command']}", ""]
-    lines += [_line(titles), _line(["---"] * len(titles))]
-    lines += [_line(_cells(row, columns)) for row in table["rows"]]
+    rows = [titles, ["---"] * len(titles), *(_cells(row, columns) for row in table["rows"])]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -129,22 +128,16 @@ def _cells(row: Json, columns: Sequence[Json]) -> list[str]:
     return [name, *figures, _count(row["steps_per_puzzle"]), _count(gigaflops)]
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _shown(figure: Json | float | None, unit: Unit) -> str:
     if figure is None:
         return "-"
+    is_percent = unit == "percent"
+    value = figure if isinstance(figure, float | int) else figure["value"]
+    shown = f"{100 * value:.2f} %" if is_percent else f"{value:.1f}"
     if isinstance(figure, float | int):
-        return _one(figure, unit)
-    scale = 100 if unit == "percent" else 1
-    span = f"{scale * figure['low']:.1f}-{scale * figure['high']:.1f}"
-    return f"{_one(figure['value'], unit)} ({span})"
-
-
-def _one(value: float, unit: Unit) -> str:
-    return f"{100 * value:.2f} %" if unit == "percent" else f"{value:.1f}"
+        return shown
+    low, high = ((100 if is_percent else 1) * figure[bound] for bound in ("low", "high"))
+    return f"{shown} ({low:.1f}-{high:.1f})"
 
 
 def _count(value: float | None) -> str:

@@ -1,41 +1,153 @@
-"""The same weights with a part of the method taken away, to see what it is worth."""
+"""The ways to run one checkpoint that a measurement compares: whole, and with parts taken away."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.config import Guidance
+from gram_core.flops import inference_parameters, step_flops
 from gram_core.model import Gram
+from gram_lab.console import progress_bar
+from gram_lab.data.instances import Case
+from gram_lab.evaluate.intervals import Figure
+from gram_lab.evaluate.table import Facts, Row
+from gram_lab.machine import hardware
+from gram_lab.rollouts import EAGER, Recorder, Rollouts, Running, Stops
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How figures are measured, whatever the model and the puzzles."""
+
+    command: str
+    """As a reader would type it."""
+    running: Running = EAGER
+    seeds: tuple[int, ...] = (0,)
+    """Every figure is the mean over them."""
+    has_ablations: bool = True
+    twins: tuple[LoadedModel, ...] = ()
+    """Deterministic checkpoints to set beside the models of their tasks."""
+
+    def facts(self, loaded: LoadedModel, cases: Sequence[Case], data: str) -> Facts:
+        """Return what a reader needs to repeat a measurement of a model on cases."""
+        return Facts(
+            command=self.command,
+            model=loaded.info.id,
+            parameters=loaded.info.num_parameters,
+            inference_parameters=inference_parameters(loaded.model),
+            flop_per_step=step_flops(loaded.model.config, loaded.task),
+            data=data,
+            puzzles=len(cases),
+            seeds=self.seeds,
+            precision="bf16" if self.running.is_bf16 else "fp32",
+            hardware=hardware(loaded.model.z0_high.device),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A way to run a checkpoint."""
+    """One way to run one checkpoint."""
 
-    name: str
-    """What the rows of tables and the lines of plots call it."""
-    guidance: Guidance | None = None
-    """Guidance put in place of the checkpoint's own."""
+    name: str = "ours"
+    """What the rows of tables call it."""
+    loaded: LoadedModel
     augment: bool = True
     """Whether trajectories look through symmetry views."""
 
+    def run(
+        self,
+        cases: Sequence[Case],
+        plan: Plan,
+        *,
+        width: int,
+        depth: int,
+        stops: Stops = "never",
+    ) -> list[Rollouts]:
+        """Return the rollouts of every seed."""
+        family = puzzles.family(self.loaded.task.family)
+        encoded = [family.encode(case.instance) for case in cases]
+        recorder = Recorder(self.loaded.model, self.loaded.task, plan.running)
+        text = f"{self.loaded.info.name}: {self.name}"
+        with progress_bar() as show:
+            return [
+                recorder.run(
+                    encoded,
+                    width=width,
+                    depth=depth,
+                    seed=seed,
+                    augment=self.augment,
+                    stops=stops,
+                    progress=lambda share: show(share, text),
+                )
+                for seed in plan.seeds
+            ]
 
-FULL = Variant(name="ours")
-NO_NOISE = Variant(name="no noise (sigma = 0)", guidance="mean")
-NO_VIEWS = Variant(name="no views", augment=False)
+    def row(
+        self,
+        text: str,
+        figures: dict[str, Figure | float],
+        *,
+        steps: float,
+        num_mismatches: int = 0,
+    ) -> Row:
+        """Return a row of measured figures; ``steps`` is the mean number per puzzle."""
+        return Row(
+            name=f"{self.name}, {text}" if text else self.name,
+            figures=figures,
+            steps=steps,
+            flops=steps * step_flops(self.loaded.model.config, self.loaded.task),
+            num_mismatches=num_mismatches,
+        )
+
+
+class Ablation(NamedTuple):
+    """A part of the method that is taken away, the weights kept."""
+
+    name: str
+    guidance: Guidance | None = None
+    """Guidance put in place of the checkpoint's own."""
+    augment: bool = True
+
+
 ABLATIONS = (
-    NO_NOISE,
-    Variant(name="undirected noise (mu = 0)", guidance="noise"),
-    NO_VIEWS,
-    Variant(name="no noise, no views", guidance="mean", augment=False),
+    Ablation("no noise (sigma = 0)", guidance="mean"),
+    Ablation("undirected noise (mu = 0)", guidance="noise"),
+    Ablation("no views", augment=False),
+    Ablation("no noise, no views", guidance="mean", augment=False),
 )
 
 
-def applied(loaded: LoadedModel, variant: Variant) -> LoadedModel:
-    """Return the checkpoint with the variant's guidance."""
-    config = loaded.model.config
-    if variant.guidance is None or config.guidance == "none":
-        return loaded
-    model = Gram(replace(config, guidance=variant.guidance), loaded.task.units)
+def variants(loaded: LoadedModel, plan: Plan) -> list[Variant]:
+    """Return the model itself, its ablations, and its deterministic twin, as the plan wants.
+
+    What the model lacks cannot be taken away.
+    """
+    has_guidance = loaded.model.config.guidance == "learned"
+    return [
+        Variant(loaded=loaded),
+        *(
+            ablated(loaded, each)
+            for each in (ABLATIONS if plan.has_ablations else ())
+            if has_guidance or each.guidance is None
+        ),
+        *(
+            Variant(name="deterministic twin", loaded=twin)
+            for twin in plan.twins
+            if twin.task.name == loaded.task.name
+        ),
+    ]
+
+
+def ablated(loaded: LoadedModel, ablation: Ablation) -> Variant:
+    """Return the checkpoint without that part."""
+    name = f"ours, {ablation.name}"
+    if ablation.guidance is None:
+        return Variant(name=name, loaded=loaded, augment=ablation.augment)
+    config = replace(loaded.model.config, guidance=ablation.guidance)
+    model = Gram(config, loaded.task.units)
     model.load_state_dict(loaded.model.state_dict())
     model.to(loaded.model.z0_high.device).eval().requires_grad_(False)
-    return replace(loaded, model=model)
+    changed = replace(loaded, model=model)
+    return Variant(name=name, loaded=changed, augment=ablation.augment)

@@ -22,7 +22,7 @@ from gram_core.catalog import Purpose
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import PRESETS, Guidance
 from gram_core.errors import CoreError
-from gram_lab.console import ProgressBar
+from gram_lab.console import progress_bar
 from gram_lab.train.budget import Budget
 from gram_lab.train.probe import probe
 from gram_lab.train.recipe import Curriculum, Recipe, choices
@@ -112,22 +112,21 @@ class _Session:
         self._trainer, self._name, self._purpose = trainer, name, purpose
         self._task, self._output = trainer.source.task, output
         self._probed = probe_examples(trainer.source, purpose=purpose)
-        self._bar = ProgressBar()
         self._figures: dict[str, float] = {}
         self._logged_s = self._saved_s = time.monotonic()
         self._log_interval_s = LOG_INTERVAL_S
         self._logged_updates = trainer.num_updates
 
     def run(self) -> None:
-        for progress in self._trainer.run():
-            now_s = time.monotonic()
-            if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
-                self._log(progress, now_s)
-            if now_s - self._saved_s >= SAVE_INTERVAL_S:
-                self._save()
-                self._saved_s = now_s
-            self._bar.show(progress, _words(self._figures))
-        self._bar.close()
+        with progress_bar() as show:
+            for progress in self._trainer.run():
+                now_s = time.monotonic()
+                if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
+                    self._log(progress, now_s)
+                if now_s - self._saved_s >= SAVE_INTERVAL_S:
+                    self._save()
+                    self._saved_s = now_s
+                show(progress, _words(self._figures))
         self._save()
 
     def _log(self, progress: float, now_s: float) -> None:

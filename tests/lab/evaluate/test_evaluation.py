@@ -15,8 +15,7 @@ from gram_core.model import Gram
 from gram_core.solve import solve
 from gram_lab.data.instances import Case, read_cases
 from gram_lab.evaluate.command import main
-from gram_lab.evaluate.measure import measure
-from gram_lab.evaluate.report import summarise
+from gram_lab.evaluate.report import measure, summarise
 from gram_lab.rollouts import Recorder, Rollouts, Running, Stops
 
 PUZZLE = "..35.1....7148....58..73..4.....569.........7...1.72.534...8....15..483.......4.."

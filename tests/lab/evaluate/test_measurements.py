@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -11,10 +10,9 @@ from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.flops import step_flops
 from gram_lab.data.instances import read_cases
 from gram_lab.evaluate.command import main
-from gram_lab.evaluate.grid import powers, verified_at
-from gram_lab.evaluate.measure import measure
-from gram_lab.evaluate.selection import VERIFIED, WAYS
-from gram_lab.rollouts import Answers, Rollouts
+from gram_lab.evaluate.report import measure
+from gram_lab.evaluate.samples import VERIFIED, WAYS
+from gram_lab.evaluate.tables import powers
 
 
 @pytest.fixture
@@ -66,21 +64,10 @@ def test_the_grid_is_what_measuring_each_of_its_points_gives(
     assert "Widths and depths" in (tmp_path / "out/grid.md").read_text()
 
 
-def test_the_steps_of_a_grid_are_what_counting_gives() -> None:
-    at = np.array([[0, 3, 2], [1, 0, 0], [0, 0, 0]])
-    moment = answers_at(at)
-    run = Rollouts(3, np.zeros((3, 3, 3), dtype=bool), moment, moment, at)
-    assert verified_at(run, 3, 3).tolist() == [2, 1, 4]
-    assert verified_at(run, 2, 3).tolist() == [3, 1, 4]
-    assert verified_at(run, 2, 2).tolist() == [3, 1, 3]
+def test_powers_of_two_end_with_the_number_itself() -> None:
     assert powers(1) == [1]
     assert powers(20) == [1, 2, 4, 8, 16, 20]
     assert powers(16) == [1, 2, 4, 8, 16]
-
-
-def answers_at(at: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Answers:
-    nothing = np.zeros(at.shape, dtype=np.float32)
-    return Answers(at, np.zeros((*at.shape, 16), dtype=np.uint8), nothing, nothing)
 
 
 def test_a_model_that_generates_is_measured_on_the_empty_board(

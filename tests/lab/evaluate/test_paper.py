@@ -11,10 +11,10 @@ from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
 from gram_core.flops import step_flops
 from gram_core.model import Gram
-from gram_lab.evaluate.command import main
+from gram_lab.evaluate.command import main, paper_sets
+from gram_lab.evaluate.options import parser
 from gram_lab.evaluate.published import paper_step_flops, published
 from gram_lab.evaluate.table import section
-from gram_lab.evaluate.trial import Trial, puzzles_of
 
 
 def fresh(folder: Path, name: str) -> str:
@@ -143,12 +143,11 @@ def test_a_file_of_puzzles_is_for_the_task_it_holds(tmp_path: Path) -> None:
     path.write_text(
         "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79\n"
     )
-    (nine,) = puzzles_of(puzzles.task("sudoku-9x9"), Trial(data=path))
-    assert nine.data == "boards.txt"
-    assert len(nine.cases) == 1
-    (mazes,) = puzzles_of(puzzles.task("maze-6x6"), Trial(data=path, limit=2))
-    assert mazes.data != "boards.txt"
-    assert len(mazes.cases) == 2
+    options = parser().parse_args(["--paper-tables", "--data", str(path), "--limit", "2"])
+    (nine,) = paper_sets(puzzles.task("sudoku-9x9"), options, has_data=True)
+    assert (nine.data, len(nine.cases)) == ("boards.txt", 1)
+    (mazes,) = paper_sets(puzzles.task("maze-6x6"), options, has_data=False)
+    assert (mazes.data, len(mazes.cases)) == ("held out or freshly made", 2)
 
 
 def test_tables_that_no_model_is_for_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

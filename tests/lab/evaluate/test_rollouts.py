@@ -8,7 +8,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
 from gram_core.solve import rollout, solve
-from gram_lab.evaluate.variants import ABLATIONS, FULL, Variant, applied
+from gram_lab.evaluate.variants import ABLATIONS, Ablation, ablated
 from gram_lab.rollouts import Recorder, Running
 
 BOARDS = ("123434122143432.", "12343412214.4321", "1.343.12.1434321", "1234.41.21434..1")
@@ -65,17 +65,35 @@ def test_parts_are_the_trajectories_of_a_smaller_width(guesser: LoadedModel) -> 
         assert np.allclose(ours.value, theirs.value)
 
 
-@pytest.mark.parametrize("variant", [FULL, *ABLATIONS], ids=lambda variant: variant.name)
-def test_variants_keep_the_weights_and_change_the_guidance(
-    guesser: LoadedModel, variant: Variant
+@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: str(ablation.name))
+def test_ablations_keep_the_weights_and_change_the_guidance(
+    guesser: LoadedModel, ablation: Ablation
 ) -> None:
-    changed = applied(guesser, variant)
-    assert changed.model.config.guidance == (variant.guidance or "learned")
+    variant = ablated(guesser, ablation)
+    assert variant.loaded.model.config.guidance == (ablation.guidance or "learned")
     family = puzzles.family("sudoku")
     encoded = [family.encode(family.parse_text("1...............")) for _ in range(2)]
-    found = Recorder(changed.model, changed.task).run(
+    found = Recorder(variant.loaded.model, guesser.task).run(
         encoded, width=3, depth=2, seed=0, augment=variant.augment
     )
     answers = {tokens.tobytes() for tokens in found.final.tokens.reshape(-1, 16)}
-    is_deterministic = variant.guidance == "mean" and not variant.augment
+    is_deterministic = ablation.guidance == "mean" and not ablation.augment
     assert (len(answers) == 1) == is_deterministic
+
+
+def test_instances_may_have_widths_and_seeds_of_their_own_and_end_at_their_first_solution(
+    guesser: LoadedModel,
+) -> None:
+    family = puzzles.family("sudoku")
+    encoded = [family.encode(family.parse_text(board)) for board in BOARDS]
+    recorder = Recorder(guesser.model, guesser.task)
+    whole = recorder.run(encoded, width=[6, 2, 4, 5], depth=9, seed=[7, 7, 3, 9])
+    for case, (width, seed) in enumerate(((6, 7), (2, 7), (4, 3), (5, 9))):
+        alone = recorder.run([encoded[case]], width=width, depth=9, seed=seed)
+        assert np.array_equal(whole.first.at[case, :width], alone.first.at[0])
+        assert not whole.num_steps[case, width:].any()
+    short = recorder.run(encoded, width=[6, 2, 4, 5], depth=9, seed=[7, 7, 3, 9], stops="first")
+    for case, at in enumerate(whole.first.at):
+        first = at[at > 0].min(initial=9)
+        assert (short.first.at[case] == np.where(at == first, at, 0)).all() or not at.any()
+        assert short.num_steps[case].max() == first

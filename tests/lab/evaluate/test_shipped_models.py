@@ -15,8 +15,8 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.flops import step_flops
 from gram_core.puzzles import Task
 from gram_lab.data.instances import Case, held_out_cases
-from gram_lab.evaluate.generation_table import blank_case
-from gram_lab.evaluate.measure import measure
+from gram_lab.evaluate.report import measure
+from gram_lab.evaluate.tables import blank_case
 from gram_lab.rollouts import Running
 
 MAX_PUZZLES = 40

@@ -1,11 +1,12 @@
-"""Scores of samples that are written down by hand."""
+"""Scores of samples that are written down by hand, and every way of choosing one of them."""
 
 import numpy as np
 import pytest
 
 from gram_core import puzzles
 from gram_lab.data.instances import Case
-from gram_lab.evaluate import scores
+from gram_lab.evaluate import samples as scores
+from gram_lab.evaluate.samples import VERIFIED, WAYS, Candidates, accuracies
 from gram_lab.rollouts import Answers, Rollouts
 
 TASK = puzzles.task("graph-coloring-4")
@@ -38,10 +39,10 @@ def test_the_first_valid_answers_count_and_stop_their_trajectories() -> None:
     samples = scores.first_valid(TASK, CASES, ROLLOUTS)
     assert samples.is_valid.tolist() == [[True, True, True, False]]
     assert samples.num_steps.tolist() == [2 + 1 + 4 + 5]
-    assert samples.num_mismatches == 0
+    assert samples.num_mismatches.tolist() == [0]
     assert scores.sample_validity(samples).tolist() == [0.75]
     assert scores.any_valid(samples).tolist() == [1.0]
-    assert scores.coverage(TASK, CASES, samples).tolist() == [2 / 4]
+    assert scores.coverage(CASES, samples).tolist() == [2 / 4]
     assert scores.conflicts(TASK, CASES, samples).tolist() == [0.0]
 
 
@@ -49,7 +50,7 @@ def test_without_a_verifier_the_last_answers_count_and_all_steps_are_spent() -> 
     samples = scores.last_answers(TASK, CASES, ROLLOUTS)
     assert scores.sample_validity(samples).tolist() == [0.25]
     assert samples.num_steps.tolist() == [4 * 5]
-    assert scores.coverage(TASK, CASES, samples).tolist() == [1 / 4]
+    assert scores.coverage(CASES, samples).tolist() == [1 / 4]
     # The most frequent colouring gives both ends of edges 0-1 and 1-2 one colour.
     assert scores.conflicts(TASK, CASES, samples).tolist() == [2.0]
 
@@ -57,7 +58,7 @@ def test_without_a_verifier_the_last_answers_count_and_all_steps_are_spent() -> 
 def test_an_answer_that_only_the_device_accepts_is_a_mismatch() -> None:
     claimed = rollouts([WRONG], [3], [ONE])
     samples = scores.first_valid(TASK, CASES, claimed)
-    assert samples.num_mismatches == 1
+    assert samples.num_mismatches.tolist() == [1]
     assert scores.any_valid(samples).tolist() == [0.0]
 
 
@@ -76,3 +77,48 @@ def test_bounds_are_those_of_drawing_solutions_at_random() -> None:
     ]
     assert scores.uniform_coverage(cases, 20) == pytest.approx(drawn, abs=0.005)
     assert scores.best_coverage(cases, 20).tolist() == [1.0, 1.0, 0.5]
+
+
+CANDIDATES = Candidates(
+    keys=[b"a", b"b", b"b", b"c", b"d", b"d"],
+    halt=np.array([-1, -2, -3, 4, 0, 0], dtype=np.float32),
+    value=np.array([0.2, 0.1, 0.2, 0.3, 0.35, 0.1], dtype=np.float32),
+)
+
+
+@pytest.mark.parametrize(
+    ("way", "index"),
+    [("one trajectory", 0), ("value", 4), ("votes", 1), ("votes x value", 4), ("halt", 3)],
+)
+def test_each_way_chooses_by_its_own_measure(way: str, index: int) -> None:
+    assert WAYS[way](CANDIDATES) == index
+
+
+def test_accuracy_is_the_mean_over_groups_of_the_width() -> None:
+    good, renamed, bad = (2, 3, 2, 3), (3, 2, 3, 2), (2, 2, 2, 2)
+    final = answers([bad, good, renamed, bad, bad, bad, good], [5] * 7)
+    value = np.array([[0.9, 0.5, 0.5, 0.1, 0.2, 0.3, 1.0]], dtype=np.float32)
+    final = final._replace(value=value, halt=-value)
+    nothing = Rollouts.empty(1, 7, 5, 4)._replace(final=final)
+    samples = scores.last_answers(TASK, CASES, nothing)
+    assert samples.is_valid.tolist() == [[False, True, True, False, False, False, True]]
+    # Two groups of three: in the first, a renamed colouring is the same answer and wins the vote.
+    found = {name: float(share[0]) for name, share in accuracies(samples, 3).items()}
+    assert found == {
+        "one trajectory": 0.0,
+        "value": 0.0,
+        "votes": 0.5,
+        "votes x value": 0.5,
+        "halt": 0.5,
+        VERIFIED: 0.5,
+    }
+    assert accuracies(samples, 1)[VERIFIED][0] == pytest.approx(3 / 7)
+    assert accuracies(samples, 7)["value"][0] == 1.0
+
+
+def test_the_steps_until_a_puzzle_is_solved_are_what_counting_gives() -> None:
+    at = np.array([[0, 3, 2], [1, 0, 0], [0, 0, 0]])
+    run = Rollouts.empty(3, 3, 3, 16)
+    run.first.at[:] = at
+    assert scores.solved_at(run).tolist() == [2, 1, 4]
+    assert scores.solved_at(run.part(0, 2)).tolist() == [3, 1, 4]

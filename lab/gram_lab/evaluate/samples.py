@@ -1,0 +1,184 @@
+"""Samples of puzzles, checked, and the numbers per puzzle that they make; figures average them.
+
+A sample is one trajectory's answer: its first valid one, as the server returns it, or the one after
+the last step, as a model without a verifier gives it. Of the latter one answer can be chosen
+without looking at the rules. Every score is an array (puzzles,).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_core import puzzles
+from gram_core.puzzles import Task
+from gram_lab.data.instances import Case
+from gram_lab.rollouts import Answers, Rollouts
+
+Scores = NDArray[np.float64]
+
+
+class Samples(NamedTuple):
+    """Answers of all puzzles, each checked by the family's plain checker."""
+
+    answers: Answers
+    is_valid: NDArray[np.bool_]
+    """(puzzles, width)."""
+    keys: list[list[bytes]]
+    """The family's canonical form of each answer."""
+    num_steps: NDArray[np.int64]
+    """(puzzles,) supervision steps spent on all of a puzzle's samples."""
+    num_mismatches: NDArray[np.int64]
+    """(puzzles,) answers that the device verifier judges differently; must be 0."""
+
+
+SampleRule = Callable[[Task, Sequence[Case], Rollouts], Samples]
+"""Makes samples of rollouts: ``first_valid`` or ``last_answers``."""
+
+
+def first_valid(task: Task, cases: Sequence[Case], rollouts: Rollouts) -> Samples:
+    """Return what the server would: each trajectory stops at its first valid answer."""
+    is_claimed = rollouts.first.at > 0
+    num_steps = np.where(is_claimed, rollouts.first.at, rollouts.depth).sum(axis=1)
+    return _checked(task, cases, rollouts.first, is_claimed, num_steps)
+
+
+def last_answers(task: Task, cases: Sequence[Case], rollouts: Rollouts) -> Samples:
+    """Return what a model without a verifier gives: the answers after the last step."""
+    is_claimed = rollouts.is_valid[:, :, -1]
+    num_steps = np.full(len(cases), is_claimed.shape[1] * rollouts.depth)
+    return _checked(task, cases, rollouts.final, is_claimed, num_steps)
+
+
+def _checked(
+    task: Task,
+    cases: Sequence[Case],
+    answers: Answers,
+    is_claimed: NDArray[np.bool_],
+    num_steps: NDArray[np.int64],
+) -> Samples:
+    family = puzzles.family(task.family)
+    rows = list(zip(cases, answers.tokens, strict=True))
+    is_valid = np.array(
+        [[family.check(case.instance, row) for row in tokens] for case, tokens in rows]
+    )
+    keys = [[family.canonical(case.instance, row) for row in tokens] for case, tokens in rows]
+    num_mismatches = (is_valid != is_claimed).sum(axis=1)
+    return Samples(answers, is_valid, keys, num_steps, num_mismatches)
+
+
+def sample_validity(samples: Samples) -> Scores:
+    """Return the share of each puzzle's samples that are valid."""
+    return np.asarray(samples.is_valid.mean(axis=1))
+
+
+def any_valid(samples: Samples) -> Scores:
+    """Return 1 for a puzzle with at least one valid sample."""
+    return np.asarray(samples.is_valid.any(axis=1), dtype=np.float64)
+
+
+def num_distinct(samples: Samples) -> NDArray[np.int64]:
+    """Return each puzzle's distinct valid samples."""
+    rows = zip(samples.keys, samples.is_valid, strict=True)
+    return np.array([len({keys[index] for index in np.flatnonzero(valid)}) for keys, valid in rows])
+
+
+def coverage(cases: Sequence[Case], samples: Samples) -> Scores:
+    """Return each puzzle's distinct valid samples over all of its solutions."""
+    return np.asarray(num_distinct(samples) / _num_solutions(cases))
+
+
+def uniform_coverage(cases: Sequence[Case], num_samples: int) -> Scores:
+    """Return the coverage expected of a sampler that is always right and never prefers."""
+    return np.asarray(1.0 - (1.0 - 1.0 / _num_solutions(cases)) ** num_samples)
+
+
+def best_coverage(cases: Sequence[Case], num_samples: int) -> Scores:
+    """Return the coverage of samples that are all valid and never alike."""
+    return np.asarray(np.minimum(1.0, num_samples / _num_solutions(cases)))
+
+
+def _num_solutions(cases: Sequence[Case]) -> Scores:
+    """Return the numbers of solutions; NaN where one is unknown."""
+    return np.array([case.num_solutions for case in cases], dtype=np.float64)
+
+
+def conflicts(task: Task, cases: Sequence[Case], samples: Samples) -> Scores:
+    """Return the broken rules (violated edges) of each puzzle's most frequent answer."""
+    family = puzzles.family(task.family)
+    broken = []
+    for case, keys, tokens in zip(cases, samples.keys, samples.answers.tokens, strict=True):
+        # Of equally frequent answers, the one found by the earliest trajectory.
+        winner = Counter(keys).most_common(1)[0][0]
+        broken.append(len(family.violations(case.instance, tokens[keys.index(winner)])))
+    return np.array(broken, dtype=np.float64)
+
+
+def lockstep_cost(rollouts: Rollouts) -> Scores:
+    """Return the steps spent when all trajectories advance together until one is valid."""
+    width = rollouts.first.at.shape[1]
+    return np.asarray(width * np.minimum(solved_at(rollouts), rollouts.depth), dtype=np.float64)
+
+
+def solved_at(rollouts: Rollouts) -> NDArray[np.int64]:
+    """Return the step of each puzzle's first valid answer; beyond the depth where it has none."""
+    at = rollouts.first.at
+    return np.asarray(np.where(at > 0, at, rollouts.depth + 1).min(axis=1))
+
+
+class Candidates(NamedTuple):
+    """The answers of one puzzle's trajectories, to choose one from."""
+
+    keys: Sequence[bytes]
+    halt: NDArray[np.float32]
+    value: NDArray[np.float32]
+
+
+def _elected(keys: Sequence[bytes], weights: Sequence[float]) -> int:
+    """Return the earliest place of the key with the largest sum of weights."""
+    totals: defaultdict[bytes, float] = defaultdict(float)
+    for key, weight in zip(keys, weights, strict=True):
+        totals[key] += weight
+    return keys.index(max(totals, key=lambda key: totals[key]))
+
+
+WAYS: Mapping[str, Callable[[Candidates], int]] = {
+    "one trajectory": lambda found: 0,
+    "value": lambda found: int(found.value.argmax()),
+    "votes": lambda found: _elected(found.keys, [1.0] * len(found.keys)),
+    "votes x value": lambda found: _elected(found.keys, found.value.tolist()),
+    "halt": lambda found: int(found.halt.argmax()),
+}
+"""How one of a puzzle's answers is chosen without looking at the rules."""
+VERIFIED = "verified"
+"""What the rules would have chosen: no other way can be right more often."""
+
+
+def accuracies(samples: Samples, width: int) -> dict[str, Scores]:
+    """Return how often each way chooses a right answer among ``width``, per puzzle.
+
+    The trajectories are cut into as many groups of that width as they give, and averaged over.
+    """
+    num_groups = samples.is_valid.shape[1] // width
+    starts = range(0, num_groups * width, width)
+
+    def is_right(case: int, start: int, choose: Callable[[Candidates], int]) -> bool:
+        some = slice(start, start + width)
+        halt, value = samples.answers.halt[case, some], samples.answers.value[case, some]
+        chosen = choose(Candidates(samples.keys[case][some], halt, value))
+        return bool(samples.is_valid[case, start + chosen])
+
+    found: dict[str, Scores] = {
+        name: np.array(
+            [
+                np.mean([is_right(case, start, choose) for start in starts])
+                for case in range(len(samples.keys))
+            ]
+        )
+        for name, choose in WAYS.items()
+    }
+    groups = samples.is_valid[:, : num_groups * width].reshape(-1, num_groups, width)
+    found[VERIFIED] = groups.any(axis=2).mean(axis=1)
+    return found

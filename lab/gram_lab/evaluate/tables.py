@@ -1,0 +1,292 @@
+"""The tables of a model: the paper's, ours of sizes and mazes, and the grid of widths and depths.
+
+Published figures and bounds come first, then the model, its ablations and its twin.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from gram_core import puzzles
+from gram_core.checkpoint import LoadedModel
+from gram_core.errors import ConfigError
+from gram_lab.data.instances import Case
+from gram_lab.evaluate import samples as scores
+from gram_lab.evaluate.intervals import Figure, Kind, figure, wilson
+from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, GRAM_SAMPLES, published_rows
+from gram_lab.evaluate.samples import VERIFIED, WAYS, SampleRule, Samples, accuracies
+from gram_lab.evaluate.table import Column, Row, Table
+from gram_lab.evaluate.variants import Plan, Variant, variants
+from gram_lab.rollouts import Rollouts
+
+NOTES = {
+    "solving": (
+        "Share of puzzles answered right. *Verified* rows stop all trajectories of a puzzle at the "
+        "first valid answer among them, as the server does, and count the steps spent until then; "
+        "rows *by value* and *by votes* choose among the answers after the last step without "
+        "looking at the rules; rows without noise or without views run the same weights without "
+        "them. Brackets hold 95 % intervals over puzzles."
+    ),
+    "published": "Published rows are on Sudoku-Extreme.",
+    "sampling": (
+        f"{GRAM_SAMPLES} samples a puzzle, {GRAM_DEPTH} supervision steps each. *Coverage* is the "
+        "mean share of a puzzle's solutions among its samples; *valid samples* the share of single "
+        "samples that are right. A row of ours takes each trajectory's first valid answer, as the "
+        "server does; the row *no verifier* takes the answers after the last step; rows without "
+        "noise or without views run the same weights without them. The two bounds are what a "
+        "sampler without fault or preference, and one that never repeats itself, would reach on "
+        "these puzzles. Brackets hold 95 % intervals over puzzles."
+    ),
+    "graphs": (
+        "*Conflicts* are the violated edges of each graph's most frequent colouring, summed over "
+        "the graphs. The paper does not state the edge probability of its random graphs, and "
+        "coverage depends on it: 20 samples cannot cover a graph of more than 20 colourings. No "
+        "test graph is isomorphic to a training graph."
+    ),
+    "generation": (
+        "Samples from the empty board. Rows of a depth take every answer after the last step, "
+        "before any verification; the row *first valid* stops at the first valid one, as `POST "
+        "/generate` does. No symmetry views. Steps and GFLOP are per sample; brackets hold 95 % "
+        "intervals over samples."
+    ),
+    "grid": (
+        "*Verified* is right where any trajectory has a valid answer by that depth; steps are "
+        "those until then, all trajectories of a puzzle together. At the full depth *one "
+        "trajectory* takes the first answer, *value* the one that the value head expects most of, "
+        "*votes* the most frequent one, *votes x value* the one with the largest sum of values, "
+        "*halt* the one that the halt head is surest of. Brackets hold 95 % intervals over puzzles."
+    ),
+}
+
+
+class TestSet(NamedTuple):
+    """Puzzles to measure on."""
+
+    name: str
+    """What is special about them, for headings; empty where a task has only one set."""
+    data: str
+    """What they are, in words."""
+    cases: list[Case]
+
+
+SOLVED_WIDTHS = (1, 5, GRAM_SAMPLES)
+SERVED = 64
+"""Width and depth of a request as the server serves it."""
+
+
+def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
+    """Measure a model whose puzzles want one answer."""
+    cases = test.cases
+    published = published_rows(loaded.task.name, loaded.task)
+    ours, *others = variants(loaded, plan)
+    rows = list(published)
+    for variant in (ours, *others):
+        runs = variant.run(cases, plan, width=GRAM_SAMPLES, depth=GRAM_DEPTH)
+        for width in SOLVED_WIDTHS if variant is ours else (1, GRAM_SAMPLES):
+            parts = [run.part(0, width) for run in runs]
+            steps = np.mean([scores.lockstep_cost(part) for part in parts])
+            rows.append(_solved(variant, cases, parts, f"N = {width}, verified", float(steps)))
+        if variant is ours:
+            rows += _chosen(variant, cases, runs)
+    runs = ours.run(cases, plan, width=SERVED, depth=SERVED, stops="solved")
+    steps = np.mean([run.num_steps.sum(axis=1) for run in runs])
+    text = f"width {SERVED}, depth {SERVED}, verified"
+    rows.append(_solved(ours, cases, runs, text, float(steps)))
+    return Table(
+        name=loaded.info.name,
+        title=loaded.info.name,
+        columns=(Column("exact", "right"),),
+        rows=rows,
+        facts=plan.facts(loaded, cases, test.data),
+        notes=(NOTES["solving"], NOTES["published"]) if published else (NOTES["solving"],),
+    )
+
+
+def _solved(
+    variant: Variant, cases: Sequence[Case], runs: Sequence[Rollouts], text: str, steps: float
+) -> Row:
+    seeds = [scores.first_valid(variant.loaded.task, cases, run) for run in runs]
+    exact = np.mean([scores.any_valid(each) for each in seeds], axis=0)
+    return variant.row(
+        text, {"exact": figure(exact, "share")}, steps=steps, num_mismatches=_mismatches(seeds)
+    )
+
+
+def _chosen(variant: Variant, cases: Sequence[Case], runs: Sequence[Rollouts]) -> list[Row]:
+    seeds = [scores.last_answers(variant.loaded.task, cases, run) for run in runs]
+    rows = []
+    for width in SOLVED_WIDTHS:
+        found = [accuracies(each, width) for each in seeds]
+        ways = {"value": "by value", "votes": "by votes"}
+        for way, text in ways.items() if width > 1 else [("one trajectory", "no verifier")]:
+            right = figure(np.mean([each[way] for each in found], axis=0), "share")
+            steps = float(width * GRAM_DEPTH)
+            rows.append(variant.row(f"N = {width}, {text}", {"exact": right}, steps=steps))
+    return rows
+
+
+def _mismatches(seeds: Sequence[Samples]) -> int:
+    return int(sum(samples.num_mismatches.sum() for samples in seeds))
+
+
+KINDS: dict[str, Kind] = {
+    "samples": "mean",
+    "any": "share",
+    "coverage": "mean",
+    "conflicts": "total",
+}
+SAMPLE_COLUMNS = (
+    Column("samples", "valid samples"),
+    Column("any", f"any of {GRAM_SAMPLES} valid"),
+)
+COVERAGE, CONFLICTS = Column("coverage", "coverage"), Column("conflicts", "conflicts", "number")
+
+
+def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
+    """Measure a model whose puzzles have many solutions, of known number."""
+    task, cases = loaded.task, test.cases
+    name = title = loaded.info.name
+    if test.name:
+        title, name = f"{title}, {test.name}", f"{name}-{test.name.replace(' ', '-')}"
+    bounds = {
+        "bound: uniform over all solutions": scores.uniform_coverage(cases, GRAM_SAMPLES),
+        "bound: never the same twice": scores.best_coverage(cases, GRAM_SAMPLES),
+    }
+    rows = published_rows(task.name, task)
+    for text, shares in bounds.items():
+        figures: dict[str, Figure | float] = {"coverage": float(shares.mean())}
+        rows.append(Row(name=text, figures=figures, is_measured=False))
+    for number, variant in enumerate(variants(loaded, plan)):
+        runs = variant.run(cases, plan, width=GRAM_SAMPLES, depth=GRAM_DEPTH)
+        rows.append(_sampled(variant, cases, runs, scores.first_valid, ""))
+        if number == 0:
+            rows.append(_sampled(variant, cases, runs, scores.last_answers, "no verifier"))
+    is_graph = task.has_adjacency
+    return Table(
+        name=name,
+        title=title,
+        columns=(CONFLICTS, COVERAGE, *SAMPLE_COLUMNS) if is_graph else (*SAMPLE_COLUMNS, COVERAGE),
+        rows=rows,
+        facts=plan.facts(loaded, cases, test.data),
+        notes=(NOTES["sampling"], NOTES["graphs"]) if is_graph else (NOTES["sampling"],),
+    )
+
+
+def _sampled(
+    variant: Variant, cases: Sequence[Case], runs: Sequence[Rollouts], rule: SampleRule, text: str
+) -> Row:
+    task = variant.loaded.task
+    seeds = [rule(task, cases, run) for run in runs]
+    scored = {
+        "samples": [scores.sample_validity(each) for each in seeds],
+        "any": [scores.any_valid(each) for each in seeds],
+        "coverage": [scores.coverage(cases, each) for each in seeds],
+    }
+    if task.has_adjacency:
+        scored["conflicts"] = [scores.conflicts(task, cases, each) for each in seeds]
+    return variant.row(
+        text,
+        {key: figure(np.mean(each, axis=0), KINDS[key]) for key, each in scored.items()},
+        steps=float(np.mean([each.num_steps for each in seeds])),
+        num_mismatches=_mismatches(seeds),
+    )
+
+
+NUM_SAMPLES = 1000
+DEPTHS = (4, 8, GRAM_DEPTH, 32, 64)
+
+
+def generation_table(loaded: LoadedModel, plan: Plan, *, num_samples: int = NUM_SAMPLES) -> Table:
+    """Measure the boards that a model makes of an empty one: how many are valid, and distinct.
+
+    Args:
+        loaded: a model that generates.
+        plan: how to measure.
+        num_samples: boards to make for every seed and depth.
+    """
+    # The empty board looks the same through every view, so views would only rename the answers.
+    ours, *others = [
+        replace(each, augment=False) for each in variants(loaded, plan) if each.augment
+    ]
+    wanted = [(ours, scores.last_answers, depth, f"{depth} steps") for depth in DEPTHS]
+    first = f"first valid within {GRAM_DEPTH} steps"
+    wanted.append((ours, scores.first_valid, GRAM_DEPTH, first))
+    for each in others:
+        wanted.append((each, scores.last_answers, GRAM_DEPTH, f"{GRAM_DEPTH} steps"))
+    case = blank_case(loaded)
+    rows = published_rows(GENERATION, loaded.task)
+    for variant, rule, depth, text in wanted:
+        runs = variant.run([case], plan, width=num_samples, depth=depth)
+        rows.append(_generated(variant, [rule(loaded.task, [case], run) for run in runs], text))
+    return Table(
+        name=loaded.info.name,
+        title=f"{loaded.info.name}, unconditional",
+        columns=(Column("validity", "valid"), Column("uniqueness", "distinct among the valid")),
+        rows=rows,
+        facts=plan.facts(loaded, [case] * num_samples, "samples from the empty board"),
+        notes=(NOTES["generation"],),
+    )
+
+
+def blank_case(loaded: LoadedModel) -> Case:
+    """Return the empty instance of a model's task."""
+    family = puzzles.family(loaded.task.family)
+    if not isinstance(family, puzzles.Generative):
+        raise ConfigError("model", loaded.info.name, "its family has no empty instance")
+    return Case(family.blank(loaded.task), "all", None)
+
+
+def _generated(variant: Variant, seeds: Sequence[Samples], text: str) -> Row:
+    valid = np.concatenate([samples.is_valid[0] for samples in seeds])
+    boards = np.concatenate([samples.answers.tokens[0] for samples in seeds])[valid]
+    unique = len({board.tobytes() for board in boards}) / max(1, len(boards))
+    return variant.row(
+        text,
+        {"validity": wilson(float(valid.mean()), len(valid)), "uniqueness": unique},
+        steps=float(np.mean([samples.num_steps for samples in seeds]) * len(seeds) / len(valid)),
+        num_mismatches=_mismatches(seeds),
+    )
+
+
+def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, depth: int) -> Table:
+    """Measure all widths and depths up to these that are powers of two, from one recording.
+
+    A row counts the first trajectories of each puzzle up to that step. At the full depth one answer
+    is also chosen without looking at the rules, way by way.
+    """
+    rows = []
+    for variant in variants(loaded, plan):
+        runs = variant.run(test.cases, plan, width=width, depth=depth)
+        last = [scores.last_answers(variant.loaded.task, test.cases, run) for run in runs]
+        for each in powers(width):
+            for number in powers(depth):
+                rows.append(_point(variant, runs, last if number == depth else (), each, number))
+    return Table(
+        name=f"{loaded.info.name}-{width}-x-{depth}",
+        title=f"{loaded.info.name}, up to {width} x {depth}",
+        columns=tuple(Column(way, way) for way in (VERIFIED, *WAYS)),
+        rows=rows,
+        facts=plan.facts(loaded, test.cases, test.data),
+        notes=(NOTES["grid"],),
+    )
+
+
+def powers(largest: int) -> list[int]:
+    """Return the powers of two below a number, and the number."""
+    return [*(1 << power for power in range((largest - 1).bit_length())), largest]
+
+
+def _point(
+    variant: Variant, runs: Sequence[Rollouts], last: Sequence[Samples], width: int, depth: int
+) -> Row:
+    at = np.stack([scores.solved_at(run.part(0, width)) for run in runs])  # (seeds, puzzles)
+    chosen = [accuracies(each, width) for each in last]
+    shares = {way: np.mean([each[way] for each in chosen], axis=0) for way in WAYS if chosen}
+    shares[VERIFIED] = np.mean(at <= depth, axis=0, dtype=np.float64)
+    return variant.row(
+        f"{width} x {depth}",
+        {way: figure(share, "share") for way, share in shares.items()},
+        steps=width * float(np.minimum(at, depth).mean()),
+    )
