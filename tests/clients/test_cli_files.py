@@ -50,6 +50,7 @@ def gram(server: ScriptedServer, *args: str, stdin: str | None = None) -> Result
         ("batch.json", f'{{"instances": ["{PUZZLE}"]}}', [(":1", PUZZLE)]),
         ("lines.jsonl", '{"n": 4}\n\n{"n": 5}\n', [(":1", {"n": 4}), (":3", {"n": 5})]),
         ("maze.txt", " .#\nS.G\n", [("", " .#\nS.G")]),
+        ("walls.txt", "#####\n#S.G#\n#####\n", [("", "#####\n#S.G#\n#####")]),
     ],
 )
 def test_every_form_of_file_is_read(

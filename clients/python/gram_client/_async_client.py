@@ -6,7 +6,6 @@ Arguments are explained there.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from types import TracebackType
 from typing import Literal, Self, TypeVar, Unpack, overload
 
 import httpx
@@ -152,12 +151,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
 
     async def _run(self, flow: Flow[T]) -> T:

@@ -5,7 +5,7 @@ Arrays and graphs are told by what they offer: neither numpy nor networkx is imp
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from gram_client._errors import PuzzleUnusable
 
@@ -15,33 +15,23 @@ class Array(Protocol):
     """What a numpy array offers."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of its axes."""
-        ...
+    def shape(self) -> tuple[int, ...]: ...
 
-    def tolist(self) -> Any:
-        """Return plain lists."""
-        ...
+    def tolist(self) -> Any: ...
 
 
 @runtime_checkable
 class Graph(Protocol):
-    """What a networkx graph offers."""
+    """What a networkx graph offers: vertices and edges, with attributes, and its own."""
 
     @property
-    def nodes(self) -> Any:
-        """Its vertices, and their attributes by vertex."""
-        ...
+    def nodes(self) -> Any: ...
 
     @property
-    def edges(self) -> Any:
-        """Pairs of vertices."""
-        ...
+    def edges(self) -> Any: ...
 
     @property
-    def graph(self) -> Any:
-        """Attributes of the whole."""
-        ...
+    def graph(self) -> Any: ...
 
 
 Puzzle = str | Sequence[Sequence[int]] | Sequence[str] | Mapping[str, object] | Array | Graph
@@ -89,7 +79,7 @@ def _json(body: Mapping[str, object]) -> bytes:
 
 
 def _numbers(rows: Sequence[Any]) -> list[list[int]]:
-    if not _is_rows(rows):
+    if not all(isinstance(row, Iterable) for row in rows):
         raise PuzzleUnusable("a board is rows of numbers, or rows of text")
     try:
         return [[_whole(cell) for cell in row] for row in rows]
@@ -103,10 +93,6 @@ def _whole(cell: Any) -> int:
     if not isinstance(cell, str) and number != cell:
         raise ValueError(f"{cell!r}")
     return number
-
-
-def _is_rows(rows: Sequence[Any]) -> TypeGuard[Sequence[Sequence[Any]]]:
-    return all(isinstance(row, Iterable) for row in rows)
 
 
 def _coloring(graph: Graph) -> dict[str, object]:

@@ -25,7 +25,7 @@ class Model(BaseModel):
         return self.model_dump(mode="json")
 
 
-class Drawn(Model):
+class DrawableAnswer(Model):
     """Base of answers, which can be drawn once their puzzle is known."""
 
     answer: Answer
@@ -70,7 +70,7 @@ class First(Model):
     """Milliseconds since the job entered the engine."""
 
 
-class Solution(Drawn):
+class Solution(DrawableAnswer):
     """A distinct answer that passed exact verification."""
 
     votes: int
@@ -98,7 +98,7 @@ class Violation(Model):
     cells: tuple[tuple[int, ...], ...] = ()
 
 
-class BestAttempt(Drawn):
+class BestAttempt(DrawableAnswer):
     """The answer nearest to a solution where none was found."""
 
     violations: tuple[Violation, ...] = ()
@@ -171,7 +171,7 @@ class SolveResult(Model):
             answer._shape = replace(known, puzzle=self.puzzle)
 
 
-class Board(Drawn):
+class Board(DrawableAnswer):
     """A board that a trajectory made up, and that passed exact verification."""
 
     puzzle: Answer | None = None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from gram_client._models import Drawn, SolveResult
+from gram_client._models import DrawableAnswer, SolveResult
 
 NUM_SHOWN_VIOLATIONS = 5
 BLANKS = ".0*_"
@@ -35,7 +35,7 @@ def summary(result: SolveResult) -> str:
     return f"{result.status}: {result.distinct} distinct, {valid}, {cost}"
 
 
-def painted(answer: Drawn, puzzle: str, givens: str = "") -> str:
+def painted(answer: DrawableAnswer, puzzle: str, givens: str = "") -> str:
     """Return a drawing in which what was found stands out from what was given."""
     text = str(answer)
     if puzzle == "sudoku":
@@ -63,11 +63,9 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def _paint_open_cells(text: str, givens: str) -> str:
     cells = iter(givens)
-    signs = []
-    for sign in text:
-        is_open = sign.isdecimal() and next(cells, "1") in BLANKS
-        signs.append(_strong(sign) if is_open else sign)
-    return "".join(signs)
+    return "".join(
+        _strong(sign) if sign.isdecimal() and next(cells, "1") in BLANKS else sign for sign in text
+    )
 
 
 def _strong(sign: str) -> str:

@@ -15,6 +15,7 @@ from gram_client._inputs import Puzzle
 SIZES = {16, 36, 81}
 """Characters of a sudoku on one line."""
 CELLS = frozenset("0123456789.*_")
+MAZE = frozenset("#. SG\r\n")
 
 
 class Entry(NamedTuple):
@@ -79,17 +80,13 @@ def _read_file(argument: str) -> tuple[str, str]:
 
 
 def _from_text(name: str, text: str) -> Iterator[Entry]:
-    lines = [
-        (number, line.strip())
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.startswith("#")
-    ]
-    if len(lines) > 1 and all(_is_sudoku(line) for _, line in lines):
+    lines = [(number, line.strip()) for number, line in _lines(text) if line[0] != "#"]
+    if {"S", "G"} <= set(text) <= MAZE:
+        # It may begin with a space, which is a free cell, and its walls are no comments.
+        yield Entry(name, text.strip("\r\n"))
+    elif len(lines) > 1 and all(_is_sudoku(line) for _, line in lines):
         for number, line in lines:
             yield Entry(f"{name}:{number}", line.split()[0])
-    elif lines and not text.startswith("#"):
-        # A maze may begin with a space, which is a free cell.
-        yield Entry(name, text.strip("\r\n"))
     elif lines:
         yield Entry(name, lines[0][1] if len(lines) == 1 else text.strip("\r\n"))
 
@@ -124,15 +121,18 @@ def _from_json(name: str, text: str) -> Iterator[Entry]:
 
 
 def _from_json_lines(name: str, text: str, error: ValueError) -> Iterator[Entry]:
-    lines = [
-        (number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()
-    ]
     try:
-        values = [(number, json.loads(line)) for number, line in lines]
+        values = [(number, json.loads(line)) for number, line in _lines(text)]
     except ValueError:
         raise click.UsageError(f"{name}: is not JSON: {error}") from error
     for number, value in values:
         yield _entry(f"{name}:{number}", value)
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """Return the lines that are not empty, with their numbers."""
+    numbered = enumerate(text.splitlines(), start=1)
+    return [(number, line) for number, line in numbered if line.strip()]
 
 
 def _entry(source: str, value: object) -> Entry:

@@ -100,32 +100,24 @@ def exit_status(outcomes: Iterable[Outcome]) -> int:
 def report(outcomes: Sequence[Outcome], *, duration_s: float) -> str:
     """Return the table that a run of many puzzles ends with."""
     results = [one for one in outcomes if isinstance(one, SolveResult)]
-    rows: list[tuple[str, ...]] = [("", "puzzles", "share", "solutions", "steps", "median ms")]
+    num_all, num_errors = len(outcomes), len(outcomes) - len(results)
+    rows = [["", "puzzles", "share", "solutions", "steps", "median ms"]]
     for status in ("solved", "unsolved", "partial"):
         group = [one for one in results if one.status == status]
         if group or status == "solved":
-            rows.append(_row(status, group, len(outcomes)))
-    num_errors = len(outcomes) - len(results)
+            rows.append(_row(status, len(group), num_all, group))
     if num_errors:
-        rows.append(("error", str(num_errors), _share(num_errors, len(outcomes)), "", "", ""))
-    rows.append(_row("all", results, len(outcomes), num_all=len(outcomes)))
-    rate = len(outcomes) / duration_s if duration_s else 0.0
+        rows.append(["error", str(num_errors), _share(num_errors, num_all), "", "", ""])
+    rows.append(_row("all", num_all, num_all, results))
+    rate = num_all / duration_s if duration_s else 0.0
     return f"{table(rows)}\n{duration_s:.1f} s, {rate:.1f} puzzles/s"
 
 
-def _row(
-    name: str, group: Sequence[SolveResult], total: int, *, num_all: int | None = None
-) -> tuple[str, ...]:
-    count = len(group) if num_all is None else num_all
+def _row(name: str, count: int, num_all: int, group: Sequence[SolveResult]) -> list[str]:
+    solutions = sum(one.distinct for one in group)
+    steps = sum(one.usage.supervision_steps for one in group)
     median = f"{statistics.median(one.usage.engine_ms for one in group):.1f}" if group else ""
-    return (
-        name,
-        str(count),
-        _share(count, total),
-        str(sum(one.distinct for one in group)),
-        str(sum(one.usage.supervision_steps for one in group)),
-        median,
-    )
+    return [name, str(count), _share(count, num_all), str(solutions), str(steps), median]
 
 
 def _share(count: int, total: int) -> str:
