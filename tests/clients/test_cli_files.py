@@ -1,32 +1,19 @@
 """What ``gram`` reads: every form of file, many puzzles in one, and how a thousand are told of."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from gram_client.cli import main
 from gram_client.cli.puzzle_files import Entry, read_entries
 from gram_client.cli.solve_command import report
+from tests.clients.scripted import PUZZLE, RESULT, Reply, ScriptedServer, gram, problem
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.clients.conftest import Reply, ScriptedServer
-
-    MakeProblem = Callable[..., Reply]
-
-PUZZLE = "12.4341221434321"
 GRAPH = "c a path\np edge 3 2\ne 1 2\ne 2 3\n"
-
-
-def gram(server: ScriptedServer, *args: str, stdin: str | None = None) -> Result:
-    return CliRunner(env={"GRAM_BASE_URL": server.url}).invoke(main, args, input=stdin)
 
 
 @pytest.mark.parametrize(
@@ -70,18 +57,13 @@ def test_what_holds_no_puzzle_is_wrong_usage(server: ScriptedServer, text: str) 
     assert server.received == []
 
 
-def test_many_puzzles_are_json_lines_and_a_table(
-    server: ScriptedServer,
-    reply: type[Reply],
-    result: dict[str, object],
-    problem: MakeProblem,
-) -> None:
-    unsolved = {**result, "status": "unsolved", "solutions": [], "distinct": 0}
+def test_many_puzzles_are_json_lines_and_a_table(server: ScriptedServer) -> None:
+    unsolved = {**RESULT, "status": "unsolved", "solutions": [], "distinct": 0}
     refused = problem(422, "puzzle_invalid", detail="4 stands twice")
-    server.say(reply(body=result), reply(body=unsolved), refused)
+    server.say(Reply(body=RESULT), Reply(body=unsolved), refused)
     run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 3)
     lines = [json.loads(line) for line in run.stdout.splitlines()]
-    assert lines[0] == {"source": "stdin:1", **result}
+    assert lines[0] == {"source": "stdin:1", **RESULT}
     assert (lines[1]["source"], lines[1]["status"]) == ("stdin:2", "unsolved")
     assert lines[2] == {
         "source": "stdin:3",
@@ -91,11 +73,9 @@ def test_many_puzzles_are_json_lines_and_a_table(
     assert run.exit_code == 2
 
 
-def test_the_table_counts_what_became_of_the_puzzles(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
-) -> None:
-    unsolved = {**result, "status": "unsolved", "solutions": [], "distinct": 0}
-    server.say(reply(body=result), reply(body=result), reply(body=result), reply(body=unsolved))
+def test_the_table_counts_what_became_of_the_puzzles(server: ScriptedServer) -> None:
+    unsolved = {**RESULT, "status": "unsolved", "solutions": [], "distinct": 0}
+    server.say(Reply(body=RESULT), Reply(body=RESULT), Reply(body=RESULT), Reply(body=unsolved))
     run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 4)
     assert run.exit_code == 1
     table = run.stderr.splitlines()[-5:]
@@ -112,21 +92,19 @@ def test_nothing_to_count_is_no_failure() -> None:
     assert report([], duration_s=0.0).endswith("0.0 s, 0.0 puzzles/s")
 
 
-def test_boards_of_many_puzzles_are_drawn_where_asked_for(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_boards_of_many_puzzles_are_drawn_where_asked_for(server: ScriptedServer) -> None:
+    server.say(Reply(body=RESULT))
     run = gram(server, "solve", "-", "--boards", stdin=f"{PUZZLE}\n" * 2)
     assert run.stdout.count("+-----+-----+\n") == 6
     assert run.stdout.startswith("stdin:1\nsolution 1, 15 votes\n")
 
 
 def test_a_thousand_puzzles_of_a_file_show_progress_and_end_with_a_table(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object], tmp_path: Path
+    server: ScriptedServer, tmp_path: Path
 ) -> None:
     path, output = tmp_path / "puzzles.txt", tmp_path / "solved.jsonl"
     path.write_text(f"{PUZZLE}\n" * 1000, encoding="utf-8")
-    server.say(reply(body=result))
+    server.say(Reply(body=RESULT))
     run = gram(server, "solve", str(path), "--output", str(output))
     assert run.exit_code == 0
     assert run.stdout == ""
@@ -142,10 +120,8 @@ def test_a_thousand_puzzles_of_a_file_show_progress_and_end_with_a_table(
     ]
 
 
-def test_what_was_found_stands_out_on_a_terminal(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_what_was_found_stands_out_on_a_terminal(server: ScriptedServer) -> None:
+    server.say(Reply(body=RESULT))
     runner = CliRunner(env={"GRAM_BASE_URL": server.url})
     run = runner.invoke(main, ["solve", PUZZLE, "--boards"], color=True)
     # One cell was open.

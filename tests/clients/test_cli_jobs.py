@@ -1,24 +1,23 @@
 """What ``gram submit``, ``watch``, ``cancel``, ``puzzles`` and ``completion`` print, exactly."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from gram_client.cli import main
+from tests.clients.scripted import (
+    BOARD,
+    JOB,
+    PUZZLE,
+    RESULT,
+    Reply,
+    ScriptedServer,
+    gram,
+    problem,
+    stream,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.clients.conftest import Reply, ScriptedServer
-
-    MakeStream = Callable[..., Reply]
-    MakeProblem = Callable[..., Reply]
-
-PUZZLE = "12.4341221434321"
 ACCEPTED = {"id": "job-1", "puzzle": "sudoku", "model": "m", "width": 4, "depth": 8, "seed": 7}
 LOOK = {"step": 2, "live": 3, "solved": 1, "trajectories": []}
 FOUND = {
@@ -28,57 +27,34 @@ FOUND = {
     "value": 0.5,
     "first": {"trajectory": 1, "step": 2, "ms": 3.5},
 }
-BOARD = """\
-+-----+-----+
-| 1 2 | 3 4 |
-| 3 4 | 1 2 |
-+-----+-----+
-| 2 1 | 4 3 |
-| 4 3 | 2 1 |
-+-----+-----+
-"""
 
 
-def gram(server: ScriptedServer, *args: str, stdin: str | None = None) -> Result:
-    return CliRunner(env={"GRAM_BASE_URL": server.url}).invoke(main, args, input=stdin)
-
-
-def test_submit_prints_the_job(
-    server: ScriptedServer, reply: type[Reply], job: dict[str, object]
-) -> None:
-    server.say(reply(status=202, body=job))
+def test_submit_prints_the_job(server: ScriptedServer) -> None:
+    server.say(Reply(status=202, body=JOB))
     run = gram(server, "submit", PUZZLE, "--priority=high", "--key=mine", "--boards")
     assert (run.stdout, run.exit_code) == ("job-1 queued\n", 0)
     received = server.received[0]
     assert (received.path, received.params["priority"]) == ("/jobs", "high")
     assert received.headers["Idempotency-Key"] == "mine"
-    assert json.loads(gram(server, "submit", PUZZLE).stdout) == job
+    assert json.loads(gram(server, "submit", PUZZLE).stdout) == JOB
 
 
-def test_many_puzzles_are_submitted_as_one_batch(
-    server: ScriptedServer, reply: type[Reply], job: dict[str, object]
-) -> None:
-    server.say(reply(status=202, body={**job, "batch": {"size": 2, "finished": 0}}))
+def test_many_puzzles_are_submitted_as_one_batch(server: ScriptedServer) -> None:
+    server.say(Reply(status=202, body={**JOB, "batch": {"size": 2, "finished": 0}}))
     run = gram(server, "submit", "-", "--boards", stdin=f"{PUZZLE}\n{PUZZLE}\n")
     assert run.stdout == "job-1 queued, 0 of 2 puzzles done\n"
     assert json.loads(server.received[0].body) == {"instances": [PUZZLE, PUZZLE]}
 
 
-def test_watch_draws_what_happens(
-    server: ScriptedServer,
-    stream: MakeStream,
-    reply: type[Reply],
-    job: dict[str, object],
-    result: dict[str, object],
-) -> None:
+def test_watch_draws_what_happens(server: ScriptedServer) -> None:
     server.say(
         stream(
             (1, "accepted", ACCEPTED),
             (2, "progress", LOOK),
             (3, "solution", FOUND),
-            (4, "done", result),
+            (4, "done", RESULT),
         ),
-        reply(body={**job, "state": "done", "result": result}),
+        Reply(body={**JOB, "state": "done", "result": RESULT}),
     )
     run = gram(server, "watch", "job-1", "--boards")
     assert run.stdout == (
@@ -90,15 +66,9 @@ def test_watch_draws_what_happens(
     assert run.exit_code == 0
 
 
-def test_watch_prints_events_as_lines_where_nobody_looks(
-    server: ScriptedServer,
-    stream: MakeStream,
-    reply: type[Reply],
-    job: dict[str, object],
-    result: dict[str, object],
-) -> None:
-    events = stream((2, "progress", LOOK), (4, "done", {**result, "solutions": []}))
-    server.say(events, reply(body={**job, "state": "done"}))
+def test_watch_prints_events_as_lines_where_nobody_looks(server: ScriptedServer) -> None:
+    events = stream((2, "progress", LOOK), (4, "done", {**RESULT, "solutions": []}))
+    server.say(events, Reply(body={**JOB, "state": "done"}))
     run = gram(server, "watch", "job-1", "--after", "1")
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert lines[0] == {"id": 2, "event": "progress", "data": LOOK}
@@ -107,38 +77,30 @@ def test_watch_prints_events_as_lines_where_nobody_looks(
     assert server.received[0].headers["Last-Event-ID"] == "1"
 
 
-def test_watching_a_job_that_failed_exits_with_two(
-    server: ScriptedServer, stream: MakeStream
-) -> None:
+def test_watching_a_job_that_failed_exits_with_two(server: ScriptedServer) -> None:
     problem = {"status": 500, "code": "job_failed", "detail": "engine: no"}
     server.say(stream((1, "error", problem)))
     run = gram(server, "watch", "job-1")
     assert (run.stdout, run.stderr, run.exit_code) == ("", "gram: engine: no [500]\n", 2)
 
 
-def test_cancel_shows_each_job(
-    server: ScriptedServer, reply: type[Reply], job: dict[str, object]
-) -> None:
-    server.say(reply(body={**job, "state": "cancelled"}))
+def test_cancel_shows_each_job(server: ScriptedServer) -> None:
+    server.say(Reply(body={**JOB, "state": "cancelled"}))
     run = gram(server, "cancel", "job-1", "job-1", "--boards")
     assert (run.stdout, run.exit_code) == ("job-1 cancelled\njob-1 cancelled\n", 0)
     assert {received.method for received in server.received} == {"DELETE"}
 
 
 @pytest.mark.parametrize("command", [["watch", "x"], ["cancel", "x"]])
-def test_a_job_that_is_not_there_exits_with_two(
-    server: ScriptedServer, problem: MakeProblem, command: list[str]
-) -> None:
+def test_a_job_that_is_not_there_exits_with_two(server: ScriptedServer, command: list[str]) -> None:
     server.say(problem(404, "job_not_found", detail="no job x"))
     run = gram(server, *command)
     assert (run.stdout, run.stderr, run.exit_code) == ("", "gram: no job x [404]\n", 2)
 
 
-def test_lists_are_json_lines_where_nobody_looks(
-    server: ScriptedServer, reply: type[Reply]
-) -> None:
+def test_lists_are_json_lines_where_nobody_looks(server: ScriptedServer) -> None:
     known = [{"name": name, "tasks": [f"{name}-1"]} for name in ("one", "two")]
-    server.say(reply(body={"puzzles": known}))
+    server.say(Reply(body={"puzzles": known}))
     lines = gram(server, "puzzles").stdout.splitlines()
     assert [json.loads(line) for line in lines] == known
 

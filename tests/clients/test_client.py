@@ -1,32 +1,20 @@
 """What both clients send, return and raise, over real HTTP."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 import gram_client
 from gram_client import Client, SolveResult
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.clients.conftest import Caller, Reply, ScriptedServer
-
-    MakeProblem = Callable[..., Reply]
-
-PUZZLE = "12.4341221434321"
+from tests.clients.scripted import PUZZLE, RESULT, Caller, Reply, ScriptedServer, problem
 
 
-def test_a_solved_puzzle_comes_back_typed(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_a_solved_puzzle_comes_back_typed(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body=RESULT))
     answer = call("solve", PUZZLE)
     assert isinstance(answer, SolveResult)
     assert answer.is_solved
@@ -40,9 +28,9 @@ def test_a_solved_puzzle_comes_back_typed(
 
 
 def test_text_travels_as_plain_text_and_defaults_are_left_to_the_server(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
+    server: ScriptedServer, call: Caller
 ) -> None:
-    server.say(reply(body=result))
+    server.say(Reply(body=RESULT))
     call("solve", PUZZLE, seed=5)
     (received,) = server.received
     assert (received.method, received.path) == ("POST", "/solve")
@@ -60,10 +48,8 @@ def test_an_option_that_a_call_does_not_have_is_refused_before_anything_is_sent(
     assert server.received == []
 
 
-def test_every_parameter_reaches_the_query(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_every_parameter_reaches_the_query(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body=RESULT))
     options: dict[str, Any] = {
         "width": 64,
         "depth": 9,
@@ -89,43 +75,34 @@ def test_every_parameter_reaches_the_query(
     ],
 )
 def test_rows_and_bodies_travel_as_json(
-    server: ScriptedServer,
-    call: Caller,
-    reply: type[Reply],
-    result: dict[str, object],
-    puzzle: object,
-    body: object,
+    server: ScriptedServer, call: Caller, puzzle: object, body: object
 ) -> None:
-    server.say(reply(body=result))
+    server.say(Reply(body=RESULT))
     call("solve", puzzle)
     assert server.received[0].headers["Content-Type"] == "application/json"
     assert json.loads(server.received[0].body) == body
 
 
 def test_an_unsolved_puzzle_is_a_result_with_its_best_attempt(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
+    server: ScriptedServer, call: Caller
 ) -> None:
     attempt = {
         "answer": "1" * 16,
         "violations": [{"rule": "row 0", "cells": [[0, 0], [0, 1]]}],
     }
     unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
-    server.say(reply(body=result | unsolved))
+    server.say(Reply(body=RESULT | unsolved))
     answer = call("solve", PUZZLE)
     assert not answer.is_solved
     assert answer.best_attempt.violations[0].cells == ((0, 0), (0, 1))
 
 
-def test_fields_of_a_newer_server_are_ignored(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result | {"energy_joules": 3}))
+def test_fields_of_a_newer_server_are_ignored(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body=RESULT | {"energy_joules": 3}))
     assert call("solve", PUZZLE).id == "job-1"
 
 
-def test_an_invalid_puzzle_names_cells_and_rule(
-    server: ScriptedServer, call: Caller, problem: MakeProblem
-) -> None:
+def test_an_invalid_puzzle_names_cells_and_rule(server: ScriptedServer, call: Caller) -> None:
     issue = {"field": "grid", "detail": "two 5s", "rule": "row 0", "cells": [[0, 0], [0, 8]]}
     server.say(
         problem(
@@ -164,7 +141,6 @@ def test_an_invalid_puzzle_names_cells_and_rule(
 def test_a_refusal_is_raised_as_its_class_and_not_repeated(
     server: ScriptedServer,
     call: Caller,
-    problem: MakeProblem,
     status: int,
     code: str,
     kind: type[gram_client.StatusError],
@@ -179,42 +155,30 @@ def test_a_refusal_is_raised_as_its_class_and_not_repeated(
 
 
 def test_a_full_queue_is_waited_for_as_long_as_it_asks(
-    server: ScriptedServer,
-    call: Caller,
-    reply: type[Reply],
-    result: dict[str, object],
-    problem: MakeProblem,
+    server: ScriptedServer, call: Caller
 ) -> None:
-    server.say(problem(429, "queue_full", headers={"Retry-After": "3"}), reply(body=result))
+    server.say(problem(429, "queue_full", headers={"Retry-After": "3"}), Reply(body=RESULT))
     assert call("solve", PUZZLE).is_solved
     assert call.slept_s == [3.0]
 
 
-def test_a_retry_repeats_the_same_seed_and_body(
-    server: ScriptedServer,
-    call: Caller,
-    reply: type[Reply],
-    result: dict[str, object],
-    problem: MakeProblem,
-) -> None:
-    server.say(problem(503, "not_ready"), problem(500, "job_failed"), reply(body=result))
+def test_a_retry_repeats_the_same_seed_and_body(server: ScriptedServer, call: Caller) -> None:
+    server.say(problem(503, "not_ready"), problem(500, "job_failed"), Reply(body=RESULT))
     call("solve", PUZZLE)
     first, second, third = server.received
     assert first.params["seed"] == second.params["seed"] == third.params["seed"]
     assert first.body == second.body == third.body == PUZZLE.encode()
 
 
-def test_two_calls_draw_different_seeds(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_two_calls_draw_different_seeds(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body=RESULT))
     call("solve", PUZZLE)
     call("solve", PUZZLE)
     assert server.received[0].params["seed"] != server.received[1].params["seed"]
 
 
 def test_a_wait_longer_than_a_minute_is_left_to_the_caller(
-    server: ScriptedServer, call: Caller, problem: MakeProblem
+    server: ScriptedServer, call: Caller
 ) -> None:
     server.say(problem(429, "queue_full", headers={"Retry-After": "3600"}))
     with pytest.raises(gram_client.TooManyRequests) as caught:
@@ -224,7 +188,7 @@ def test_a_wait_longer_than_a_minute_is_left_to_the_caller(
 
 
 def test_an_unavailable_server_is_given_up_after_the_retries(
-    server: ScriptedServer, call: Caller, problem: MakeProblem
+    server: ScriptedServer, call: Caller
 ) -> None:
     server.say(problem(503, "not_ready", detail="the engine is starting"))
     with pytest.raises(gram_client.ServerUnavailable, match="the engine is starting"):
@@ -235,18 +199,14 @@ def test_an_unavailable_server_is_given_up_after_the_retries(
     assert call.slept_s[2] <= 1.0
 
 
-def test_a_dropped_connection_is_retried(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(is_dropped=True), reply(body=result))
+def test_a_dropped_connection_is_retried(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(is_dropped=True), Reply(body=RESULT))
     assert call("solve", PUZZLE).is_solved
     assert len(server.received) == 2
 
 
-def test_a_silent_server_times_out_without_a_retry(
-    server: ScriptedServer, call: Caller, reply: type[Reply]
-) -> None:
-    server.say(reply(is_silent=True))
+def test_a_silent_server_times_out_without_a_retry(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(is_silent=True))
     with pytest.raises(gram_client.TimedOut):
         call("solve", PUZZLE, timeout_s=0.1)
     assert len(server.received) == 1
@@ -261,26 +221,24 @@ def test_a_refused_connection_names_the_server(call: Caller, closed_port: int) -
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"id": "job-1"}', b"[1, 2", b"null"])
 def test_an_answer_that_is_not_a_result_is_refused(
-    server: ScriptedServer, call: Caller, reply: type[Reply], body: bytes
+    server: ScriptedServer, call: Caller, body: bytes
 ) -> None:
-    server.say(reply(body=body))
+    server.say(Reply(body=body))
     with pytest.raises(gram_client.ResponseInvalid) as caught:
         call("solve", PUZZLE)
     assert caught.value.body == body
 
 
 def test_a_failure_without_a_problem_document_keeps_its_status(
-    server: ScriptedServer, call: Caller, reply: type[Reply]
+    server: ScriptedServer, call: Caller
 ) -> None:
-    server.say(reply(status=502, body=b"<html>bad gateway</html>"))
+    server.say(Reply(status=502, body=b"<html>bad gateway</html>"))
     with pytest.raises(gram_client.ServerFailure, match=r"Bad Gateway \[502\]"):
         call("solve", PUZZLE, client={"max_retries": 0})
 
 
-def test_the_key_is_sent_as_a_bearer_token(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_the_key_is_sent_as_a_bearer_token(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body=RESULT))
     call("solve", PUZZLE, client={"api_key": "k-1"})
     call("solve", PUZZLE)
     assert server.received[0].headers["Authorization"] == "Bearer k-1"
@@ -318,9 +276,7 @@ def test_settings_that_no_call_could_use_are_refused(settings: dict[str, object]
         Client(**settings)  # type: ignore[arg-type]  # wrong on purpose, and one table for all
 
 
-def test_models_and_puzzles_come_back_typed(
-    server: ScriptedServer, call: Caller, reply: type[Reply]
-) -> None:
+def test_models_and_puzzles_come_back_typed(server: ScriptedServer, call: Caller) -> None:
     model = {
         "id": "sudoku-9x9@0123abcd",
         "name": "sudoku-9x9",
@@ -330,8 +286,8 @@ def test_models_and_puzzles_come_back_typed(
         "num_parameters": 190_000,
     }
     server.say(
-        reply(body={"models": [model]}),
-        reply(body={"puzzles": [{"name": "sudoku", "tasks": ["sudoku-9x9"]}]}),
+        Reply(body={"models": [model]}),
+        Reply(body={"puzzles": [{"name": "sudoku", "tasks": ["sudoku-9x9"]}]}),
     )
     assert call("models")[0].id == "sudoku-9x9@0123abcd"
     assert call("puzzles")[0].tasks == ("sudoku-9x9",)
@@ -339,9 +295,9 @@ def test_models_and_puzzles_come_back_typed(
 
 
 def test_health_reports_a_server_that_is_not_ready_instead_of_raising(
-    server: ScriptedServer, call: Caller, reply: type[Reply], problem: MakeProblem
+    server: ScriptedServer, call: Caller
 ) -> None:
-    server.say(problem(503, "not_ready", detail="the engine is starting"), reply(body={}))
+    server.say(problem(503, "not_ready", detail="the engine is starting"), Reply(body={}))
     starting = call("health")
     assert (starting.is_ready, starting.reason) == (False, "the engine is starting")
     assert call("health").is_ready

@@ -1,34 +1,15 @@
 """The console script: exact output and exit codes."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from gram_client import __version__
 from gram_client.cli import main
+from tests.clients.scripted import BOARD, PUZZLE, RESULT, Reply, ScriptedServer, gram, problem
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.clients.conftest import Reply, ScriptedServer
-
-    MakeProblem = Callable[..., Reply]
-
-PUZZLE = "12.4341221434321"
-BOARD = """\
-+-----+-----+
-| 1 2 | 3 4 |
-| 3 4 | 1 2 |
-+-----+-----+
-| 2 1 | 4 3 |
-| 4 3 | 2 1 |
-+-----+-----+
-"""
 HELP = """\
 Usage: gram [OPTIONS] COMMAND [ARGS]...
 
@@ -54,35 +35,25 @@ Commands:
 SUMMARY = "solved: 1 distinct, 15 of 16 trajectories valid, 31 ms, seed 7, sudoku-4x4@0123abcd\n"
 
 
-def gram(server: ScriptedServer, *args: str, stdin: str | None = None) -> Result:
-    return CliRunner(env={"GRAM_BASE_URL": server.url}).invoke(main, args, input=stdin)
-
-
-def test_solve_draws_the_boards(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_solve_draws_the_boards(server: ScriptedServer) -> None:
+    server.say(Reply(body=RESULT))
     run = gram(server, "solve", PUZZLE, "--boards")
     assert run.stdout == f"solution 1, 15 votes\n{BOARD}"
     assert run.stderr == SUMMARY
     assert run.exit_code == 0
 
 
-def test_json_prints_the_result_on_one_line(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_json_prints_the_result_on_one_line(server: ScriptedServer) -> None:
+    server.say(Reply(body=RESULT))
     run = gram(server, "solve", PUZZLE, "--json")
-    assert json.loads(run.stdout) == {"source": "puzzle", **result}
+    assert json.loads(run.stdout) == {"source": "puzzle", **RESULT}
     assert run.stdout.count("\n") == 1
     assert run.stderr == ""
     assert run.exit_code == 0
 
 
-def test_options_reach_the_server(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_options_reach_the_server(server: ScriptedServer) -> None:
+    server.say(Reply(body=RESULT))
     gram(server, "solve", PUZZLE, "--width=64", "--depth=4", "--max-solutions=1", "--seed=9",
          "--no-augment", "--model=mine")  # fmt: skip
     expected = {"width": "64", "depth": "4", "max_solutions": "1", "seed": "9"}
@@ -90,10 +61,8 @@ def test_options_reach_the_server(
     assert expected.items() <= server.received[0].params.items()
 
 
-def test_a_file_and_stdin_are_read(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object], tmp_path: Path
-) -> None:
-    server.say(reply(body=result))
+def test_a_file_and_stdin_are_read(server: ScriptedServer, tmp_path: Path) -> None:
+    server.say(Reply(body=RESULT))
     file = tmp_path / "board.txt"
     file.write_text(f"{PUZZLE}\n", encoding="utf-8")
     assert gram(server, "solve", str(file)).exit_code == 0
@@ -109,20 +78,14 @@ def test_a_file_and_stdin_are_read(
     ],
 )
 def test_json_puzzles_travel_as_json(
-    server: ScriptedServer,
-    reply: type[Reply],
-    result: dict[str, object],
-    text: str,
-    body: dict[str, object],
+    server: ScriptedServer, text: str, body: dict[str, object]
 ) -> None:
-    server.say(reply(body=result))
+    server.say(Reply(body=RESULT))
     assert gram(server, "solve", text).exit_code == 0
     assert json.loads(server.received[0].body) == body
 
 
-def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
-) -> None:
+def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(server: ScriptedServer) -> None:
     attempt = {
         "answer": "1234341221434322",
         "violations": [{"rule": "row 3", "cells": [[3, 2], [3, 3]]}],
@@ -134,7 +97,7 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(
         "valid_trajectories": 0,
         "best_attempt": attempt,
     }
-    server.say(reply(body=result | unsolved))
+    server.say(Reply(body=RESULT | unsolved))
     run = gram(server, "solve", PUZZLE, "--boards")
     assert run.exit_code == 1
     assert run.stdout == ""
@@ -146,20 +109,18 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(
     )
 
 
-def test_only_the_first_broken_rules_are_spelled_out(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
-) -> None:
+def test_only_the_first_broken_rules_are_spelled_out(server: ScriptedServer) -> None:
     violations = [{"rule": f"row {row}", "cells": [[row, 0]]} for row in range(7)]
     attempt = {"answer": "1" * 16, "violations": violations}
     unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
-    server.say(reply(body=result | unsolved))
+    server.say(Reply(body=RESULT | unsolved))
     lines = gram(server, "solve", PUZZLE, "--boards").stderr.splitlines()
     assert lines[1] == "best attempt, broken rules: 7"
     assert lines[-2:] == ["  row 4: (4, 0)", "  and 2 more"]
 
 
 def test_characters_of_the_wrong_number_are_left_for_the_server_to_refuse(
-    server: ScriptedServer, problem: MakeProblem
+    server: ScriptedServer,
 ) -> None:
     server.say(problem(422, "puzzle_invalid", detail="grid: has 15 cells"))
     run = gram(server, "solve", "5" + "." * 14)
@@ -168,18 +129,16 @@ def test_characters_of_the_wrong_number_are_left_for_the_server_to_refuse(
 
 
 def test_a_best_attempt_with_too_few_queens_keeps_the_size_of_the_board(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object]
+    server: ScriptedServer,
 ) -> None:
     attempt = {"answer": [[0, 1]], "violations": [{"rule": "row 3", "cells": []}]}
     unsolved = {"puzzle": "nqueens", "status": "unsolved", "solutions": [], "distinct": 0}
-    server.say(reply(body=result | unsolved | {"best_attempt": attempt}))
+    server.say(Reply(body=RESULT | unsolved | {"best_attempt": attempt}))
     run = gram(server, "solve", "--boards", '{"puzzle": "nqueens", "n": 4}')
     assert run.stderr.splitlines()[2:6] == [". Q . .", ". . . .", ". . . .", ". . . ."]
 
 
-def test_a_refused_puzzle_exits_with_two_and_says_where_it_is_wrong(
-    server: ScriptedServer, problem: MakeProblem
-) -> None:
+def test_a_refused_puzzle_exits_with_two_and_says_where_it_is_wrong(server: ScriptedServer) -> None:
     detail = "5 stands 2 times in row 0"
     issue = {"field": "grid", "detail": detail, "rule": "row 0", "cells": [[0, 0], [0, 8]]}
     server.say(problem(422, "puzzle_invalid", detail=f"grid: {detail}", errors=[issue]))
@@ -217,7 +176,7 @@ def test_wrong_usage_exits_with_two_and_reaches_no_server(
     assert server.received == []
 
 
-def test_models_and_puzzles_are_listed(server: ScriptedServer, reply: type[Reply]) -> None:
+def test_models_and_puzzles_are_listed(server: ScriptedServer) -> None:
     model = {
         "id": "sudoku-9x9@0123abcd",
         "name": "sudoku-9x9",
@@ -227,7 +186,7 @@ def test_models_and_puzzles_are_listed(server: ScriptedServer, reply: type[Reply
         "num_parameters": 190_000,
     }
     puzzle = {"name": "sudoku", "tasks": ["sudoku-4x4", "sudoku-9x9"]}
-    server.say(reply(body={"models": [model]}), reply(body={"puzzles": [puzzle]}))
+    server.say(Reply(body={"models": [model]}), Reply(body={"puzzles": [puzzle]}))
     assert gram(server, "models", "--boards").stdout == (
         "sudoku-9x9@0123abcd              sudoku-9x9           depth 16   190,000 parameters\n"
     )
@@ -256,11 +215,9 @@ def test_the_version_is_that_of_the_package() -> None:
     "posted",
     [" .#\nS.G\n", '{"puzzle": "maze", "grid": [" .#", "S.G"]}'],
 )
-def test_the_path_through_a_maze_is_drawn_on_it(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, object], posted: str
-) -> None:
+def test_the_path_through_a_maze_is_drawn_on_it(server: ScriptedServer, posted: str) -> None:
     path = {"answer": [[1, 0], [1, 1], [1, 2]], "votes": 4, "source": "model"}
-    server.say(reply(body=result | {"puzzle": "maze", "solutions": [path]}))
+    server.say(Reply(body=RESULT | {"puzzle": "maze", "solutions": [path]}))
     run = gram(server, "solve", "-", "--boards", stdin=posted)
     assert run.stdout == "solution 1, 4 votes\n .#\nS*G\n"
     assert server.received[0].body.startswith((b" .#\nS.G", b"{"))

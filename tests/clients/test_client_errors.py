@@ -21,6 +21,7 @@ from gram_client import (
 from gram_client._errors import ResponseInvalid, StatusError
 from gram_client._models import Issue, Problem
 from gram_client._problems import status_class
+from tests.clients.scripted import RESULT, Reply, problem
 
 STATUSES = (400, 401, 404, 429, 500, 503)
 
@@ -58,7 +59,7 @@ def test_every_error_survives_pickling_and_copying(kind: type[GramError], throug
 
 @pytest.mark.parametrize("name", sorted(_deprecated_errors.CLASSES))
 def test_a_class_of_one_code_is_still_raised_and_caught_but_its_name_is_deprecated(
-    server: Any, problem: Any, name: str
+    server: Any, name: str
 ) -> None:
     kind = _deprecated_errors.CLASSES[name]
     status = next(one for one in STATUSES if status_class(one) is kind.__bases__[0])
@@ -84,10 +85,8 @@ def solved_elsewhere(url: str) -> SolveResult:
         return client.solve("12..")
 
 
-def test_an_error_and_a_result_come_back_from_another_process(
-    server: Any, reply: Any, problem: Any, result: dict[str, object]
-) -> None:
-    server.say(problem(422, "puzzle_invalid", detail="two 5s"), reply(body=result))
+def test_an_error_and_a_result_come_back_from_another_process(server: Any) -> None:
+    server.say(problem(422, "puzzle_invalid", detail="two 5s"), Reply(body=RESULT))
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         with pytest.raises(gram_client.BadRequest, match="two 5s") as caught:

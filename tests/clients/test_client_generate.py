@@ -1,29 +1,14 @@
 """Made-up boards, from both clients and the console script."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 import gram_client
-from gram_client.cli import main
+from tests.clients.scripted import BOARD, BOARDS, Caller, Reply, ScriptedServer, gram
 
-if TYPE_CHECKING:
-    from tests.clients.conftest import Caller, Reply, ScriptedServer
-
-BOARD = """\
-+-----+-----+
-| 1 2 | 3 4 |
-| 3 4 | 1 2 |
-+-----+-----+
-| 2 1 | 4 3 |
-| 4 3 | 2 1 |
-+-----+-----+
-"""
-PUZZLE = """\
+REDUCED = """\
 +-----+-----+
 | . 2 | . . |
 | . . | 1 . |
@@ -37,27 +22,19 @@ SUMMARY = (
 )
 
 
-def gram(server: ScriptedServer, *args: str) -> Result:
-    return CliRunner(env={"GRAM_BASE_URL": server.url}).invoke(main, args)
-
-
-def test_boards_come_back_typed(
-    server: ScriptedServer, reply: type[Reply], boards: dict[str, object], call: Caller
-) -> None:
-    server.say(reply(body=boards))
+def test_boards_come_back_typed(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body=BOARDS))
     result = call("generate", count=1, seed=7)
     assert isinstance(result, gram_client.GenerateResult)
-    assert result.model_dump() == {**boards, "boards": tuple(result.model_dump()["boards"])}
+    assert result.model_dump() == {**BOARDS, "boards": tuple(result.model_dump()["boards"])}
     assert result.is_complete
     assert (result.boards[0].answer, result.validity) == ("1234341221434321", 0.25)
     [received] = server.received
     assert (received.method, received.path, received.body) == ("POST", "/generate", b"")
 
 
-def test_every_option_reaches_the_server(
-    server: ScriptedServer, reply: type[Reply], boards: dict[str, object], call: Caller
-) -> None:
-    server.say(reply(body=boards))
+def test_every_option_reaches_the_server(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body=BOARDS))
     options: dict[str, Any] = {
         "count": 3,
         "size": 4,
@@ -76,56 +53,44 @@ def test_every_option_reaches_the_server(
     assert server.received[0].params == {"puzzle": "sudoku", **texts}
 
 
-def test_a_repeated_attempt_repeats_the_seed(
-    server: ScriptedServer, reply: type[Reply], boards: dict[str, object], call: Caller
-) -> None:
-    server.say(reply(status=503), reply(body=boards))
+def test_a_repeated_attempt_repeats_the_seed(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(status=503), Reply(body=BOARDS))
     call("generate")
     first, second = (received.params["seed"] for received in server.received)
     assert first == second
 
 
-def test_fewer_boards_than_asked_for_are_no_error(
-    server: ScriptedServer, reply: type[Reply], boards: dict[str, object], call: Caller
-) -> None:
-    server.say(reply(body={**boards, "count": 2, "status": "exhausted"}))
+def test_fewer_boards_than_asked_for_are_no_error(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body={**BOARDS, "count": 2, "status": "exhausted"}))
     assert not call("generate", count=2).is_complete
 
 
-def test_the_boards_are_drawn(
-    server: ScriptedServer, reply: type[Reply], boards: dict[str, object]
-) -> None:
-    server.say(reply(body=boards))
+def test_the_boards_are_drawn(server: ScriptedServer) -> None:
+    server.say(Reply(body=BOARDS))
     run = gram(server, "generate", "--boards")
     assert run.stdout == f"board 1, trajectory 3\n{BOARD}"
     assert run.stderr == SUMMARY
     assert run.exit_code == 0
 
 
-def test_puzzles_are_drawn_before_their_boards(
-    server: ScriptedServer, reply: type[Reply], boards: dict[str, list[dict[str, object]]]
-) -> None:
-    board = {**boards["boards"][0], "puzzle": ".2....1...4..3..", "clues": 4}
-    server.say(reply(body={**boards, "boards": [board]}))
+def test_puzzles_are_drawn_before_their_boards(server: ScriptedServer) -> None:
+    board = {**BOARDS["boards"][0], "puzzle": ".2....1...4..3..", "clues": 4}
+    server.say(Reply(body={**BOARDS, "boards": [board]}))
     run = gram(server, "generate", "--boards", "--clues", "unique")
-    assert run.stdout == f"puzzle 1, 4 clues\n{PUZZLE}board 1, trajectory 3\n{BOARD}"
+    assert run.stdout == f"puzzle 1, 4 clues\n{REDUCED}board 1, trajectory 3\n{BOARD}"
 
 
-def test_json_is_one_line_for_each_board(
-    server: ScriptedServer, reply: type[Reply], boards: dict[str, list[dict[str, object]]]
-) -> None:
-    made = [boards["boards"][0], {**boards["boards"][0], "trajectory": 5}]
-    server.say(reply(body={**boards, "boards": made, "count": 3, "status": "exhausted"}))
+def test_json_is_one_line_for_each_board(server: ScriptedServer) -> None:
+    made = [BOARDS["boards"][0], {**BOARDS["boards"][0], "trajectory": 5}]
+    server.say(Reply(body={**BOARDS, "boards": made, "count": 3, "status": "exhausted"}))
     run = gram(server, "generate", "--json", "--count=3")
     assert [json.loads(line) for line in run.stdout.splitlines()] == made
     assert run.exit_code == 1
 
 
 @pytest.mark.parametrize(("text", "sent"), [("unique", "unique"), ("30", "30"), ("none", "none")])
-def test_clues_are_a_word_or_a_number(
-    server: ScriptedServer, reply: type[Reply], boards: dict[str, object], text: str, sent: str
-) -> None:
-    server.say(reply(body=boards))
+def test_clues_are_a_word_or_a_number(server: ScriptedServer, text: str, sent: str) -> None:
+    server.say(Reply(body=BOARDS))
     gram(server, "generate", "--clues", text, "--seed=9", "--no-distinct")
     assert server.received[0].params["clues"] == sent
     assert server.received[0].params["distinct"] == "false"

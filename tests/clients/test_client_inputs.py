@@ -12,6 +12,7 @@ import gram_client
 from gram_client import SolveResult
 from gram_client._drawing import PuzzleShape
 from gram_client._inputs import Puzzle, encode, text_or_body
+from tests.clients.scripted import RESULT
 
 ROWS = [[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]
 BOARD = """\
@@ -28,12 +29,12 @@ MakeResult = Callable[[Puzzle, str, object], SolveResult]
 
 
 @pytest.fixture
-def result_of(result: dict[str, object]) -> MakeResult:
+def result_of() -> MakeResult:
     """Make a result with one solution."""
 
     def make(puzzle: Puzzle, family: str, answer: object) -> SolveResult:
         solution = {"answer": answer, "votes": 3, "source": "model", "value": 0.5, "first": None}
-        document = {**result, "puzzle": family, "solutions": [solution]}
+        document = {**RESULT, "puzzle": family, "solutions": [solution]}
         return SolveResult.model_validate(document, context=PuzzleShape.read(text_or_body(puzzle)))
 
     return make
@@ -128,12 +129,10 @@ def test_a_sudoku_is_a_table_with_its_boxes_ruled(
     assert shown.count("border-right:2px") == side * (side // boxes[1])
 
 
-def test_a_result_without_solutions_has_no_best_and_shows_its_attempt(
-    result: dict[str, object],
-) -> None:
+def test_a_result_without_solutions_has_no_best_and_shows_its_attempt() -> None:
     attempt = {"answer": "1" * 16, "violations": []}
     unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
-    shown = SolveResult.model_validate({**result, **unsolved})
+    shown = SolveResult.model_validate({**RESULT, **unsolved})
     assert shown.best is None
     assert str(shown).startswith("unsolved: 0 distinct\nbest attempt\n+-----+")
     assert shown._repr_html_().count("<table") == 1

@@ -1,26 +1,17 @@
 """Many puzzles at once, over real HTTP: in order, within bounds, with and without errors."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import gram_client
 from gram_client import AsyncClient, Client
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.clients.conftest import Caller, Received, Reply, ScriptedServer
-
-    MakeProblem = Callable[..., Reply]
-
-PUZZLE = "12.4341221434321"
+from tests.clients.scripted import PUZZLE, RESULT, Caller, Received, Reply, ScriptedServer, problem
 
 
 class Counting:
@@ -47,19 +38,17 @@ class Counting:
 
 
 def test_results_come_in_the_order_of_the_puzzles_and_within_the_bound(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, Any]
+    server: ScriptedServer, call: Caller
 ) -> None:
-    counting = Counting(server, reply, result)
+    counting = Counting(server, Reply, RESULT)
     puzzles = [f"{number:04}" for number in range(30)]
     results = call("map", puzzles, max_concurrency=5, width=2)
     assert [one.best.answer for one in results] == puzzles
     assert 2 <= counting.most <= 5
 
 
-def test_no_more_puzzles_are_taken_than_are_being_solved(
-    server: ScriptedServer, reply: type[Reply], result: dict[str, Any]
-) -> None:
-    server.say(reply(body=result))
+def test_no_more_puzzles_are_taken_than_are_being_solved(server: ScriptedServer) -> None:
+    server.say(Reply(body=RESULT))
     taken: list[int] = []
 
     def endless() -> Iterator[str]:
@@ -85,13 +74,9 @@ def test_no_more_puzzles_are_taken_than_are_being_solved(
 
 
 def test_an_error_ends_it_or_takes_the_place_of_a_result(
-    server: ScriptedServer,
-    call: Caller,
-    reply: type[Reply],
-    result: dict[str, object],
-    problem: MakeProblem,
+    server: ScriptedServer, call: Caller
 ) -> None:
-    script = (reply(body=result), problem(422, "puzzle_invalid"), reply(body=result))
+    script = (Reply(body=RESULT), problem(422, "puzzle_invalid"), Reply(body=RESULT))
     server.say(*script)
     with pytest.raises(gram_client.BadRequest):
         call("map", [PUZZLE] * 3, max_concurrency=1)
@@ -103,13 +88,9 @@ def test_an_error_ends_it_or_takes_the_place_of_a_result(
 
 
 def test_a_bar_counts_the_puzzles(
-    server: ScriptedServer,
-    call: Caller,
-    reply: type[Reply],
-    result: dict[str, object],
-    capsys: pytest.CaptureFixture[str],
+    server: ScriptedServer, call: Caller, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.say(reply(body=result))
+    server.say(Reply(body=RESULT))
     assert len(call("map", iter([PUZZLE] * 3), progress=True)) == 3
     shown = capsys.readouterr()
     assert shown.out == ""

@@ -1,15 +1,11 @@
 """The examples of the client's README run as they stand."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.clients.conftest import Reply, ScriptedServer
+from tests.clients.scripted import BOARDS, RESULT, Reply, ScriptedServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,9 +26,6 @@ def examples(page: str) -> list[str]:
 )
 def test_an_example_runs_as_it_stands(
     server: ScriptedServer,
-    reply: type[Reply],
-    result: dict[str, object],
-    boards: dict[str, object],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     page: str,
@@ -40,7 +33,7 @@ def test_an_example_runs_as_it_stands(
     output: str,
 ) -> None:
     code = examples(page)[number].replace("http://127.0.0.1:8000", server.url)
-    server.say(reply(body=boards if ".generate(" in code else result))
+    server.say(Reply(body=BOARDS if ".generate(" in code else RESULT))
     monkeypatch.setenv("GRAM_BASE_URL", server.url)
     exec(compile(code, page, "exec"), {})
     assert capsys.readouterr().out == output

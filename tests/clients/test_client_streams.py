@@ -1,24 +1,14 @@
 """Streams of typed events over real HTTP: whole, broken, taken up again, and not understood."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 import gram_client
 from gram_client import Accepted, AsyncClient, Client, Done, Found, PartEnded, Progress
+from tests.clients.scripted import PUZZLE, RESULT, Caller, Reply, ScriptedServer, problem, stream
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.clients.conftest import Caller, Reply, ScriptedServer
-
-    MakeStream = Callable[..., Reply]
-    MakeProblem = Callable[..., Reply]
-
-PUZZLE = "12.4341221434321"
 ACCEPTED = {"id": "job-1", "puzzle": "sudoku", "model": "m", "width": 4, "depth": 8, "seed": 7}
 LOOK = {
     "step": 2,
@@ -33,15 +23,13 @@ def found(answer: str) -> dict[str, object]:
     return {"answer": answer, "votes": 1, "source": "model", "value": 0.5, "first": first}
 
 
-def test_a_solve_is_told_as_typed_events(
-    server: ScriptedServer, call: Caller, stream: MakeStream, result: dict[str, object]
-) -> None:
+def test_a_solve_is_told_as_typed_events(server: ScriptedServer, call: Caller) -> None:
     server.say(
         stream(
             (1, "accepted", ACCEPTED),
             (4, "progress", LOOK),
             (5, "solution", found("1234341221434321")),
-            (6, "done", result),
+            (6, "done", RESULT),
         )
     )
     events = call("solve_stream", PUZZLE, width=4, decodes=1)
@@ -57,12 +45,12 @@ def test_a_solve_is_told_as_typed_events(
 
 
 def test_a_broken_solve_is_asked_for_again_and_nothing_is_told_twice(
-    server: ScriptedServer, call: Caller, stream: MakeStream, result: dict[str, object]
+    server: ScriptedServer, call: Caller
 ) -> None:
     beginning = ((1, "accepted", ACCEPTED), (2, "solution", found("a" * 16)))
     server.say(
         stream(*beginning, is_cut=True),
-        stream(*beginning, (3, "solution", found("b" * 16)), (4, "done", result)),
+        stream(*beginning, (3, "solution", found("b" * 16)), (4, "done", RESULT)),
     )
     events = call("solve_stream", PUZZLE)
     assert [type(event) for event in events] == [Accepted, Found, Found, Done]
@@ -74,11 +62,11 @@ def test_a_broken_solve_is_asked_for_again_and_nothing_is_told_twice(
 
 
 def test_broken_events_of_a_job_go_on_after_the_last_one_known(
-    server: ScriptedServer, call: Caller, stream: MakeStream, result: dict[str, object]
+    server: ScriptedServer, call: Caller
 ) -> None:
     server.say(
         stream((1, "accepted", ACCEPTED), (7, "progress", LOOK), is_cut=True),
-        stream((8, "solution", found("a" * 16)), (9, "done", result)),
+        stream((8, "solution", found("a" * 16)), (9, "done", RESULT)),
     )
     events = call("jobs.events", "job-1", after=0)
     assert [event.id for event in events] == [1, 7, 8, 9]
@@ -88,24 +76,18 @@ def test_broken_events_of_a_job_go_on_after_the_last_one_known(
     assert second.headers["Last-Event-ID"] == "7"
 
 
-def test_a_follower_starts_where_it_is_told(
-    server: ScriptedServer, call: Caller, stream: MakeStream, result: dict[str, object]
-) -> None:
-    server.say(stream((9, "done", result)))
+def test_a_follower_starts_where_it_is_told(server: ScriptedServer, call: Caller) -> None:
+    server.say(stream((9, "done", RESULT)))
     assert [event.id for event in call("jobs.events", "job-1", after=8)] == [9]
     assert server.received[0].headers["Last-Event-ID"] == "8"
 
 
-def test_a_stream_with_nothing_more_to_tell_is_empty(
-    server: ScriptedServer, call: Caller, reply: type[Reply]
-) -> None:
-    server.say(reply(status=204, body=b""))
+def test_a_stream_with_nothing_more_to_tell_is_empty(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(status=204, body=b""))
     assert call("jobs.events", "job-1", after=9) == []
 
 
-def test_a_batch_tells_of_its_parts(
-    server: ScriptedServer, call: Caller, stream: MakeStream
-) -> None:
+def test_a_batch_tells_of_its_parts(server: ScriptedServer, call: Caller) -> None:
     part = {"id": "part-1", "state": "done"}
     end = {"id": "job-1", "state": "done"}
     server.say(stream((1, "accepted", ACCEPTED), (2, "progress", part), (3, "done", end)))
@@ -115,9 +97,7 @@ def test_a_batch_tells_of_its_parts(
     assert events[2].result is None
 
 
-def test_an_error_in_a_stream_is_raised_as_its_class(
-    server: ScriptedServer, call: Caller, stream: MakeStream
-) -> None:
+def test_an_error_in_a_stream_is_raised_as_its_class(server: ScriptedServer, call: Caller) -> None:
     problem = {"status": 500, "code": "job_failed", "detail": "x: rows failed", "request_id": "r"}
     server.say(stream((1, "accepted", ACCEPTED), (1, "error", problem)))
     with pytest.raises(gram_client.ServerFailure, match="rows failed") as caught:
@@ -126,34 +106,26 @@ def test_an_error_in_a_stream_is_raised_as_its_class(
     assert len(server.received) == 1
 
 
-def test_an_error_that_passes_is_waited_for(
-    server: ScriptedServer, call: Caller, stream: MakeStream, result: dict[str, object]
-) -> None:
+def test_an_error_that_passes_is_waited_for(server: ScriptedServer, call: Caller) -> None:
     problem = {"status": 503, "code": "not_ready", "retryable": True, "retry_after_s": 2}
     server.say(
-        stream((1, "accepted", ACCEPTED), (1, "error", problem)), stream((2, "done", result))
+        stream((1, "accepted", ACCEPTED), (1, "error", problem)), stream((2, "done", RESULT))
     )
     events = call("jobs.events", "job-1")
     assert [event.id for event in events] == [1, 2]
     assert call.slept_s == [2.0]
 
 
-def test_a_full_queue_is_waited_for_before_the_stream(
-    server: ScriptedServer,
-    call: Caller,
-    stream: MakeStream,
-    problem: MakeProblem,
-    result: dict[str, object],
-) -> None:
+def test_a_full_queue_is_waited_for_before_the_stream(server: ScriptedServer, call: Caller) -> None:
     server.say(
-        problem(429, "queue_full", headers={"Retry-After": "3"}), stream((1, "done", result))
+        problem(429, "queue_full", headers={"Retry-After": "3"}), stream((1, "done", RESULT))
     )
     assert len(call("solve_stream", PUZZLE)) == 1
     assert call.slept_s == [3.0]
 
 
 def test_a_stream_that_breaks_again_and_again_is_given_up(
-    server: ScriptedServer, call: Caller, stream: MakeStream
+    server: ScriptedServer, call: Caller
 ) -> None:
     server.say(stream(is_cut=True))
     with pytest.raises(gram_client.ConnectionFailed):
@@ -161,19 +133,15 @@ def test_a_stream_that_breaks_again_and_again_is_given_up(
     assert len(server.received) == 4
 
 
-def test_every_event_gives_new_patience(
-    server: ScriptedServer, call: Caller, stream: MakeStream, result: dict[str, object]
-) -> None:
+def test_every_event_gives_new_patience(server: ScriptedServer, call: Caller) -> None:
     cuts = [stream((number, "progress", LOOK), is_cut=True) for number in range(1, 6)]
-    server.say(*cuts, stream((9, "done", result)))
+    server.say(*cuts, stream((9, "done", RESULT)))
     events = call("jobs.events", "job-1", client={"max_retries": 1})
     assert [event.id for event in events] == [1, 2, 3, 4, 5, 9]
 
 
-def test_a_silent_stream_times_out(
-    server: ScriptedServer, call: Caller, reply: type[Reply]
-) -> None:
-    server.say(reply(is_silent=True))
+def test_a_silent_stream_times_out(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(is_silent=True))
     with pytest.raises(gram_client.TimedOut):
         call("solve_stream", PUZZLE, timeout_s=0.2)
 
@@ -189,32 +157,26 @@ def test_a_silent_stream_times_out(
     ],
 )
 def test_an_event_that_cannot_be_read_is_said_to_be_so(
-    server: ScriptedServer, call: Caller, stream: MakeStream, kind: str, data: object
+    server: ScriptedServer, call: Caller, kind: str, data: object
 ) -> None:
     server.say(stream((1, kind, data)))
     with pytest.raises(gram_client.ResponseInvalid, match=kind):
         call("solve_stream", PUZZLE)
 
 
-def test_what_is_no_stream_is_said_to_be_none(
-    server: ScriptedServer, call: Caller, reply: type[Reply], result: dict[str, object]
-) -> None:
-    server.say(reply(body=result))
+def test_what_is_no_stream_is_said_to_be_none(server: ScriptedServer, call: Caller) -> None:
+    server.say(Reply(body=RESULT))
     with pytest.raises(gram_client.ResponseInvalid, match="no stream"):
         call("solve_stream", PUZZLE)
 
 
-def test_events_of_a_newer_server_are_passed_over(
-    server: ScriptedServer, call: Caller, stream: MakeStream, result: dict[str, object]
-) -> None:
-    server.say(stream((1, "weather", {"sun": True}), (2, "done", result)))
+def test_events_of_a_newer_server_are_passed_over(server: ScriptedServer, call: Caller) -> None:
+    server.say(stream((1, "weather", {"sun": True}), (2, "done", RESULT)))
     assert [event.id for event in call("solve_stream", PUZZLE)] == [2]
 
 
-def test_leaving_an_iterator_closes_its_connection(
-    server: ScriptedServer, stream: MakeStream, result: dict[str, object]
-) -> None:
-    server.say(stream((1, "accepted", ACCEPTED), (2, "done", result)))
+def test_leaving_an_iterator_closes_its_connection(server: ScriptedServer) -> None:
+    server.say(stream((1, "accepted", ACCEPTED), (2, "done", RESULT)))
     with Client(server.url) as client:
         events = client.solve_stream(PUZZLE)
         assert isinstance(next(events), Accepted)

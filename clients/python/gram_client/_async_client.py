@@ -66,6 +66,7 @@ class AsyncClient:
             base_url=self.settings.base_url,
             headers=default_headers(self.settings),
             timeout=timeout_s,
+            verify=_settings.tls_context(),
         )
 
     async def solve(self, puzzle: Puzzle, **options: Unpack[SolveOptions]) -> SolveResult:

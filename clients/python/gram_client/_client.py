@@ -70,6 +70,7 @@ class Client:
             base_url=self.settings.base_url,
             headers=default_headers(self.settings),
             timeout=timeout_s,
+            verify=_settings.tls_context(),
         )
 
     def solve(self, puzzle: Puzzle, **options: Unpack[SolveOptions]) -> SolveResult:

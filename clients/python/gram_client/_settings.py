@@ -4,7 +4,9 @@ The only module of the package that reads the environment.
 """
 
 import os
+import ssl
 from dataclasses import dataclass, field
+from functools import cache
 
 import httpx
 
@@ -65,3 +67,14 @@ def resolve(
         timeout_s=timeout_s,
         max_retries=max_retries,
     )
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return what servers are checked with; all clients share it, as reading the roots is slow."""
+    return _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _tls_context(file: str | None, folder: str | None) -> ssl.SSLContext:
+    # httpx reads both variables itself.
+    return httpx.create_ssl_context()
