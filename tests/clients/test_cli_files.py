@@ -1,4 +1,4 @@
-"""What ``gram`` reads: every form of file, many puzzles in one, and how a thousand are told of."""
+"""What ``gram`` reads: every form of file, many puzzles in one, and what is said of many."""
 
 import json
 import re
@@ -99,11 +99,11 @@ def test_boards_of_many_puzzles_are_drawn_where_asked_for(server: ScriptedServer
     assert run.stdout.startswith("stdin:1\nsolution 1, 15 votes\n")
 
 
-def test_a_thousand_puzzles_of_a_file_show_progress_and_end_with_a_table(
+def test_many_puzzles_of_a_file_show_progress_and_end_with_a_table(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
     path, output = tmp_path / "puzzles.txt", tmp_path / "solved.jsonl"
-    path.write_text(f"{PUZZLE}\n" * 1000, encoding="utf-8")
+    path.write_text(f"{PUZZLE}\n" * 100, encoding="utf-8")
     server.say(Reply(body=RESULT))
     run = gram(server, "solve", str(path), "--output", str(output))
     assert run.exit_code == 0
@@ -111,12 +111,12 @@ def test_a_thousand_puzzles_of_a_file_show_progress_and_end_with_a_table(
     assert "solving" in run.stderr
     table = run.stderr.splitlines()[-4:]
     assert table[0].split() == ["puzzles", "share", "solutions", "steps", "median", "ms"]
-    assert table[1].split() == ["solved", "1000", "100.0%", "1000", "40000", "31.4"]
-    assert table[2].split() == ["all", "1000", "100.0%", "1000", "40000", "31.4"]
+    assert table[1].split() == ["solved", "100", "100.0%", "100", "4000", "31.4"]
+    assert table[2].split() == ["all", "100", "100.0%", "100", "4000", "31.4"]
     assert re.fullmatch(r"[\d.]+ s, [\d.]+ puzzles/s", table[3])
     lines = output.read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["source"] for line in lines] == [
-        f"{path}:{number}" for number in range(1, 1001)
+        f"{path}:{number}" for number in range(1, 101)
     ]
 
 

@@ -1,5 +1,7 @@
 """Boards as people see them in a terminal."""
 
+import pytest
+
 from gram_client import draw
 
 SOLVED_9X9 = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
@@ -53,8 +55,9 @@ def test_colors_stand_below_their_vertices() -> None:
     )
 
 
-def test_an_unknown_family_is_shown_as_json() -> None:
-    assert draw("maze", [[0, 0], [0, 1]]) == "[[0, 0], [0, 1]]"
+@pytest.mark.parametrize("puzzle", ["chess", "maze"])
+def test_an_unknown_family_and_a_path_without_its_maze_are_shown_as_json(puzzle: str) -> None:
+    assert draw(puzzle, [[0, 0], [0, 1]]) == "[[0, 0], [0, 1]]"
 
 
 def test_an_empty_answer_is_no_error() -> None:
@@ -67,7 +70,3 @@ def test_a_path_is_drawn_on_the_maze_that_was_posted() -> None:
     path: list[list[int]] = [[0, 0], [1, 0], [2, 0], [2, 1], [2, 2]]
     maze = ["S.#", ". #", "..G"]
     assert draw("maze", path, maze=maze) == "S.#\n* #\n**G"
-
-
-def test_a_path_without_its_maze_is_shown_as_it_came() -> None:
-    assert draw("maze", [[0, 0], [0, 1]]) == "[[0, 0], [0, 1]]"

@@ -58,8 +58,8 @@ def test_the_same_key_stands_for_the_same_work_and_another_for_other_work(
 def test_waiting_is_more_patient_than_a_client_that_expects_quick_answers(
     server: ScriptedServer, call: Caller
 ) -> None:
-    server.say(Reply(body=JOB, delay_s=1.5), Reply(body={**JOB, "state": "done"}))
-    client = {"timeout_s": 0.5}
+    server.say(Reply(body=JOB, delay_s=0.6), Reply(body={**JOB, "state": "done"}))
+    client = {"timeout_s": 0.2}
     assert call("jobs.wait", "job-1", client=client).state == "done"
     assert call("jobs.wait", "job-1", client=client, timeout_s=60).state == "done"
     assert int(server.received[0].params["wait"]) >= 2

@@ -4,13 +4,13 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, assert_type
 
 import pytest
 
 import gram_client
-from gram_client import AsyncClient, Client
+from gram_client import AsyncClient, Client, GramError, SolveResult
 from tests.clients.scripted import PUZZLE, RESULT, Caller, Received, Reply, ScriptedServer, problem
 
 
@@ -71,6 +71,20 @@ def test_no_more_puzzles_are_taken_than_are_being_solved(server: ScriptedServer)
 
     asyncio.run(take_one())
     assert len(taken) <= 4
+
+
+def test_results_are_typed_as_results_unless_errors_are_to_be_returned(
+    server: ScriptedServer,
+) -> None:
+    server.say(Reply(body=RESULT))
+    with Client(server.url) as client:
+        # mypy holds these, on all tests.
+        results = client.map([PUZZLE], width=2)
+        assert_type(results, Generator[SolveResult])
+        assert [result.is_solved for result in results] == [True]
+        outcomes = client.map([PUZZLE], on_error="return")
+        assert_type(outcomes, Generator[SolveResult | GramError])
+        assert [isinstance(outcome, SolveResult) for outcome in outcomes] == [True]
 
 
 def test_an_error_ends_it_or_takes_the_place_of_a_result(

@@ -11,8 +11,10 @@ from gram_client._errors import ResponseInvalid
 from gram_client._events import EventDecoder, RawEvent
 
 kinds = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1)
-values = st.dictionaries(st.text(), st.integers() | st.text())
-events = st.lists(st.builds(RawEvent, st.integers(0, 2**53), kinds, values.map(json.dumps)))
+values = st.dictionaries(st.text(), st.integers() | st.text(), max_size=3)
+events = st.lists(
+    st.builds(RawEvent, st.integers(0, 2**53), kinds, values.map(json.dumps)), max_size=6
+)
 
 
 @given(events, st.lists(st.integers(1, 40), min_size=1), st.sampled_from(["\n", "\r\n", "\r"]))
@@ -65,8 +67,8 @@ def test_the_time_is_linear_in_the_bytes_of_an_event(line: bytes) -> None:
         list(decoder.feed(b"\n\n"))
         return time.process_time() - start_s
 
-    small_s = min(seconds(2**19) for _ in range(5))
-    large_s = min(seconds(2**23) for _ in range(3))
+    small_s = min(seconds(2**19) for _ in range(3))
+    large_s = min(seconds(2**23) for _ in range(2))
     # 16 times the bytes: 256 times the time where it grows with the square.
     assert large_s < 0.02 + 80 * small_s
 
