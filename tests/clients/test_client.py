@@ -86,8 +86,8 @@ def test_fields_of_a_newer_server_are_ignored(server: ScriptedServer, call: Call
 
 def test_an_invalid_puzzle_names_cells_and_rule(server: ScriptedServer, call: Caller) -> None:
     issue = {"field": "grid", "detail": "two 5s", "rule": "row 0", "cells": [[0, 0], [0, 8]]}
-    more = {"detail": "the puzzle contradicts itself", "errors": [issue], "request_id": "r-1"}
-    server.say(problem(422, "puzzle_invalid", **more))
+    more: dict[str, Any] = {"errors": [issue], "request_id": "r-1"}
+    server.say(problem(422, "puzzle_invalid", detail="the puzzle contradicts itself", **more))
     with pytest.raises(gram_client.BadRequest) as caught:
         call("solve", "5" * 81)
     assert str(caught.value) == (
