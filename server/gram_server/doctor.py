@@ -22,7 +22,7 @@ from gram_server.errors import ConfigError, ServerError
 from gram_server.jobs.redis_connection import WANTED_SETTINGS, RedisConnection
 from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
-from gram_server.store_url import without_secrets
+from gram_server.store_url import redact_url
 from gram_server.tracing.export import is_wanted
 
 MIN_OPEN_FILES = 4096
@@ -197,7 +197,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
     if settings.redis.store is None:
         yield Finding("store", "ok", "in the memory of one process; --store shares a Redis")
         return
-    url = without_secrets(settings.redis.store)
+    url = redact_url(settings.redis.store)
     try:
         facts = asyncio.run(_ask_redis(settings))
     except ServerError as error:

@@ -30,7 +30,7 @@ ServerError
   LinkClosed             the process at the other end of the link went away
 """
 
-from gram_server.store_url import without_secrets
+from gram_server.store_url import redact_url
 
 
 class ServerError(Exception):
@@ -151,7 +151,7 @@ class ConfigError(ServerError):
 
     def __init__(self, field: str, value: object, reason: str) -> None:
         # A URL may hold a password, under whatever name it was set.
-        shown = without_secrets(value) if isinstance(value, str) and "://" in value else value
+        shown = redact_url(value) if isinstance(value, str) and "://" in value else value
         super().__init__(f"{field}={shown!r}: {reason}")
         self.field = field
         self.value = value

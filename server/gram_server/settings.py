@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, get_type_hints
 
 from gram_server.errors import ConfigError
-from gram_server.store_url import HIDDEN, refusal, without_secrets
+from gram_server.store_url import HIDDEN, redact_url, refusal
 
 ENV_PREFIX = "GRAM_SERVER_"
 PRECISIONS = ("auto", "bf16")
@@ -143,7 +143,7 @@ class RedisConfig:
         for name in ("lease_s", "redis_timeout_s"):
             _require_positive(self, name)
         reason = None if self.store is None else refusal(self.store)
-        _require(reason is None, "store", without_secrets(self.store or ""), reason or "")
+        _require(reason is None, "store", redact_url(self.store or ""), reason or "")
         is_plain = self.queue_name.replace("-", "").replace("_", "").isalnum()
         _require(is_plain, "queue_name", self.queue_name, "must be letters, digits, - and _")
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gram_server.settings import Settings
-from gram_server.store_url import MIN_SECRET, secrets_within, without_secrets
+from gram_server.store_url import MIN_SECRET, redact_url, secrets_within
 
 OTEL_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 OTEL_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -17,7 +17,7 @@ def shown(settings: Settings) -> dict[str, Any]:
     """Return every setting by the part it belongs to, passwords hidden."""
     values = asdict(settings)
     if settings.redis.store is not None:
-        values["redis"]["store"] = without_secrets(settings.redis.store)
+        values["redis"]["store"] = redact_url(settings.redis.store)
     return values
 
 

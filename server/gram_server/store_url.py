@@ -24,7 +24,7 @@ _HARMLESS = re.compile(
 _PARAMETER = re.compile(r"(username|password|sentinel_password)=.*", re.DOTALL)
 
 
-def without_secrets(url: str) -> str:
+def redact_url(url: str) -> str:
     """Return a URL with all that may be a secret hidden, whether or not it can be parsed."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     if not re.fullmatch(r"[a-zA-Z+]*", scheme):

@@ -15,7 +15,7 @@ from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.logs import JsonFormatter
 from gram_server.settings import RedisConfig, Settings
 from gram_server.shown_settings import secret_texts, shown
-from gram_server.store_url import hosts, without_secrets
+from gram_server.store_url import hosts, redact_url
 
 UNREADABLE = (
     "redis://:pa/SECRET@h:6379",
@@ -48,7 +48,7 @@ READABLE = (
 
 @pytest.mark.parametrize("url", [*UNREADABLE, *NO_REDIS, *READABLE])
 def test_a_secret_is_never_shown(url: str) -> None:
-    assert "SECRET" not in without_secrets(url)
+    assert "SECRET" not in redact_url(url)
 
 
 @pytest.mark.parametrize("url", READABLE)

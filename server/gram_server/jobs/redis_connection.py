@@ -25,7 +25,7 @@ from gram_server.jobs.redis_scripts import Script, script
 from gram_server.jobs.redis_trouble import LOST_CONNECTION, trouble_of
 from gram_server.settings import RedisConfig
 from gram_server.sparse_log import SparseLog
-from gram_server.store_url import ENCODE, hosts, without_secrets
+from gram_server.store_url import ENCODE, hosts, redact_url
 
 BLOCK_S = 1.0
 """How long one blocking read waits."""
@@ -238,7 +238,7 @@ def open_client(config: RedisConfig, *, num_retries: int) -> Client:
         return _open(url, config, num_retries=num_retries)
     except (ValueError, TypeError):
         # Of a parameter; the words of the error may hold any part of the URL.
-        raise ConfigError("store", without_secrets(url), f"cannot be used; {ENCODE}") from None
+        raise ConfigError("store", redact_url(url), f"cannot be used; {ENCODE}") from None
 
 
 def _open(url: str, config: RedisConfig, *, num_retries: int) -> Client:
