@@ -1,6 +1,7 @@
-"""The worker process beside the API: its socket, its heartbeat file and its command line."""
+"""The worker process beside the API: its socket, its heartbeat file and its settings."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from gram_server.heartbeat import read_heartbeat
 from gram_server.jobs.link import LinkServer
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.private_folder import PrivateFolder
-from gram_server.settings import EngineConfig, Settings
+from gram_server.settings import WORKER_SETTINGS, Settings
 from gram_server.supervisor import Patience, Supervisor
 
 STOP_S = 1.0
@@ -27,7 +28,8 @@ class ChildWorker:
         self._link = LinkServer(store, socket)
         self._stopping: asyncio.Task[None] | None = None
         self.supervisor = Supervisor(
-            worker_command(settings, link=socket, heartbeat=heartbeat),
+            worker_command(link=socket, heartbeat=heartbeat),
+            environ={**os.environ, WORKER_SETTINGS: settings.to_json()},
             read_beat=lambda: read_heartbeat(heartbeat),
             patience=Patience(
                 hang_s=settings.engine.hang_s,
@@ -70,18 +72,7 @@ class ChildWorker:
         self._folder.remove()
 
 
-def worker_command(settings: Settings, *, link: Path, heartbeat: Path) -> Sequence[str]:
-    """Return the command line of a worker with these settings."""
+def worker_command(*, link: Path, heartbeat: Path) -> Sequence[str]:
+    """Return the command line of a worker beside this process."""
     command = [sys.executable, "-m", "gram_server.cli", "worker"]
-    command += ["--link", str(link), "--heartbeat", str(heartbeat)]
-    return [*command, *_engine_flags(settings.engine), "--log-level", settings.log_level]
-
-
-def _engine_flags(engine: EngineConfig) -> list[str]:
-    flags = ["--device", engine.device]
-    flags += ["--fixed-shape" if engine.fixed_shape else "--buckets"]
-    flags += ["--drain-s", str(engine.drain_s)]
-    flags += ["--precision", engine.precision]
-    for flag, count in (("--num-slots", engine.num_slots), ("--num-threads", engine.num_threads)):
-        flags += [] if count is None else [flag, str(count)]
-    return flags + [part for model in engine.models for part in ("--model", model)]
+    return [*command, "--link", str(link), "--heartbeat", str(heartbeat)]

@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,7 +22,7 @@ from gram_server.early_stop import stop_early
 from gram_server.errors import ConfigError, ServerError, StartRefused
 from gram_server.logs import set_up_logging
 from gram_server.setting_table import all_settings
-from gram_server.settings import LOG_LEVELS, PRECISIONS, Settings
+from gram_server.settings import LOG_LEVELS, PRECISIONS, WORKER_SETTINGS, Settings
 from gram_server.version import __version__
 
 MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzles": "data"}
@@ -30,6 +30,9 @@ MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzl
 
 OPENMP_SPINS = "3000"
 """How long a CPU thread of the model waits busily for the others: some ten microseconds."""
+
+KINDS: Mapping[str, type] = {"integer": int, "number": float, "true or false": bool}
+"""How a flag is read, by the kind of its setting; any other is text."""
 
 SETTINGS = {setting.name: setting for setting in all_settings()}
 
@@ -104,41 +107,45 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
 
 
-def setting_option(*declared: str, help: str, **attributes: Any) -> Callable[[Command], Command]:
-    """Return an option that is a setting; its help says the variable and the default of that."""
-    named = [word for word in declared if not word.startswith("-")]
-    name = named[0] if named else declared[0].partition("/")[0].lstrip("-").replace("-", "_")
+def setting_option(
+    flag: str, help: str, *, name: str | None = None, choices: Sequence[str] | None = None
+) -> Callable[[Command], Command]:
+    """Return the flag of a setting, which may have another name; its kind is the setting's."""
+    name = name or flag.partition("/")[0].lstrip("-").replace("-", "_")
     setting = SETTINGS[name]
     default = f"; default: {setting.default}" if setting.default else ""
-    shown = f"{help}  [env: {setting.variable}{default}]"
-    return click.option(*declared, help=shown, **attributes)
+    return click.option(
+        flag,
+        name,
+        type=KINDS.get(setting.kind, str) if choices is None else click.Choice(choices),
+        multiple=setting.kind == "list, with commas",
+        default=None,
+        help=f"{help}  [env: {setting.variable}{default}]",
+    )
 
 
 def engine_options(command: Command) -> Command:
     """Add the flags of EngineConfig and RedisConfig, and the log level."""
     options = (
-        setting_option(
-            "--model", "models", multiple=True, help="Shipped model or checkpoint path."
-        ),
-        setting_option("--device", help="auto, cpu, cuda or cuda:N."),
-        setting_option("--num-slots", type=int, help="Trajectories that run at once, per model."),
-        setting_option("--num-threads", type=int, help="CPU threads of the model."),
+        setting_option("--model", "Shipped model or checkpoint path.", name="models"),
+        setting_option("--device", "auto, cpu, cuda or cuda:N."),
+        setting_option("--num-slots", "Trajectories that run at once, per model."),
+        setting_option("--num-threads", "CPU threads of the model."),
         setting_option(
             "--fixed-shape/--buckets",
-            default=None,
-            help="Bit-equal answers for any batch mix, or the smallest batch that fits.",
+            "Bit-equal answers for any batch mix, or the smallest batch that fits.",
         ),
         setting_option(
             "--precision",
-            type=click.Choice(PRECISIONS),
-            help="bf16 halves the work of products on a CPU with matrix units.",
+            "bf16 halves the work of products on a CPU with matrix units.",
+            choices=PRECISIONS,
         ),
-        setting_option("--drain-s", type=float, help="Seconds for live jobs when stopping."),
-        setting_option("--store", help="Redis URL of the queue; none keeps it in memory."),
-        setting_option("--queue-name", help="Queue in that Redis."),
-        setting_option("--lease-s", type=float, help="Seconds until a silent worker is given up."),
+        setting_option("--drain-s", "Seconds for live jobs when stopping."),
+        setting_option("--store", "Redis URL of the queue; none keeps it in memory."),
+        setting_option("--queue-name", "Queue in that Redis."),
+        setting_option("--lease-s", "Seconds until a silent worker is given up."),
         click.option("--print-config", is_flag=True, help="Print the settings, and exit."),
-        setting_option("--log-level", type=click.Choice(LOG_LEVELS), help="Least level of a line."),
+        setting_option("--log-level", "Least level of a line.", choices=LOG_LEVELS),
     )
     for option in reversed(options):
         command = option(command)
@@ -146,12 +153,12 @@ def engine_options(command: Command) -> Command:
 
 
 @main.command()
-@setting_option("--host", help="Address to listen on.")
-@setting_option("--port", type=int, help="Port to listen on; 0 takes a free one.")
-@setting_option("--metrics-port", type=int, help="Port of /metrics alone, without a key.")
-@setting_option("--max-trajectories", type=int, help="Bound of the queue, in trajectories.")
-@setting_option("--max-backlog-s", type=float, help="Bound of the time before a new request.")
-@setting_option("--keys", help="File of API keys; see gram-server key.")
+@setting_option("--host", "Address to listen on.")
+@setting_option("--port", "Port to listen on; 0 takes a free one.")
+@setting_option("--metrics-port", "Port of /metrics alone, without a key.")
+@setting_option("--max-trajectories", "Bound of the queue, in trajectories.")
+@setting_option("--max-backlog-s", "Bound of the time before a new request.")
+@setting_option("--keys", "File of API keys; see gram-server key.")
 @engine_options
 def serve(**flags: Any) -> None:
     """Run the HTTP server with one worker beside it, or with --store for workers elsewhere."""
@@ -164,23 +171,23 @@ def serve(**flags: Any) -> None:
 @main.command()
 @click.option("--link", type=click.Path(path_type=Path), help="Socket of an API process.")
 @click.option("--heartbeat", type=click.Path(path_type=Path), help="File to write.")
-@setting_option("--metrics-port", "worker_metrics_port", type=int, help="Port of its metrics.")
-@setting_option("--metrics-host", "worker_metrics_host", help="Address.")
+@setting_option("--metrics-port", "Port of its metrics.", name="worker_metrics_port")
+@setting_option("--metrics-host", "Address.", name="worker_metrics_host")
 @engine_options
 def worker(link: Path | None, heartbeat: Path | None, **flags: Any) -> None:
     """Run one worker on one device: solve the jobs in Redis, or of one API process."""
     from gram_server.worker import run_worker
 
-    settings = _settings(flags)
+    settings = _settings(flags, inherited=None if link is None else os.environ.get(WORKER_SETTINGS))
     if (link is None) == (settings.redis.store is None):
         raise click.UsageError("name either --store or --link")
     run_worker(settings, link=link, heartbeat=heartbeat)
 
 
 @main.command()
-@setting_option("--host", help="Address a server would listen on.")
-@setting_option("--port", type=int, help="Its port.")
-@setting_option("--keys", help="Its file of API keys.")
+@setting_option("--host", "Address a server would listen on.")
+@setting_option("--port", "Its port.")
+@setting_option("--keys", "Its file of API keys.")
 @engine_options
 def doctor(**flags: Any) -> None:
     """Say as JSON what this machine can do, and what is wrong; exit status 1 if anything is."""
@@ -261,8 +268,8 @@ def dlq() -> None:
 def store_options(command: Command) -> Command:
     """Add the flags that say which queue in which Redis."""
     for option in (
-        setting_option("--queue-name", help="Queue in that Redis."),
-        setting_option("--store", help="Redis URL of the queue."),
+        setting_option("--queue-name", "Queue in that Redis."),
+        setting_option("--store", "Redis URL of the queue."),
     ):
         command = option(command)
     return command
@@ -354,11 +361,16 @@ def _with_letters(flags: dict[str, Any], work: Callable[[Any], Awaitable[object]
     click.echo(json.dumps(asyncio.run(run()), indent=2))
 
 
-def _settings(flags: dict[str, Any]) -> Settings:
-    """Return settings from flags over the environment, and set up the log."""
+def _settings(flags: dict[str, Any], *, inherited: str | None = None) -> Settings:
+    """Return settings and set up the log.
+
+    Args:
+        flags: are taken over the environment.
+        inherited: the settings of the server that started this process; None without one.
+    """
     flags["models"] = flags["models"] or None
     is_printed = flags.pop("print_config", False)
-    settings = Settings.load(flags)
+    settings = Settings.load(flags) if inherited is None else Settings.from_json(inherited)
     if is_printed:
         echo_settings(settings)
         sys.exit(0)

@@ -5,11 +5,12 @@ here. Unknown ``GRAM_SERVER_*`` names and values that cannot be read stop the st
 """
 
 import ipaddress
+import json
 import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any, get_type_hints
 
@@ -17,6 +18,8 @@ from gram_server.errors import ConfigError
 from gram_server.store_url import HIDDEN, redact_url, refusal
 
 ENV_PREFIX = "GRAM_SERVER_"
+WORKER_SETTINGS = "GRAM_WORKER_SETTINGS"
+"""Variable by which a server gives its settings to the worker that it starts, as JSON."""
 PRECISIONS = ("auto", "bf16")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -242,6 +245,22 @@ class Settings:
             # Its value is unknown too, and may be a secret.
             raise ConfigError(name, HIDDEN, "no such setting")
         return settings
+
+    def to_json(self) -> str:
+        """Return what ``from_json`` makes the same settings of."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Settings":
+        """Return the settings of another process."""
+        parts = json.loads(text)
+        values = {"log_level": parts.pop("log_level")}
+        for part in parts.values():
+            values |= {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in part.items()
+            }
+        return cls.load(values, environ={})
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gram_server.errors import ServerError, StartFailed, StartRefused
@@ -50,10 +50,12 @@ class Supervisor:
         self,
         command: Sequence[str],
         *,
+        environ: Mapping[str, str] | None = None,
         read_beat: Callable[[], Beat | None],
         patience: Patience | None = None,
     ) -> None:
         self._command = tuple(command)
+        self._environ = environ
         self._read_beat = read_beat
         self._patience = patience or Patience()
         self._process: asyncio.subprocess.Process | None = None
@@ -176,6 +178,7 @@ class Supervisor:
         # A session of its own: a Ctrl-C in the terminal is for us to pass on, after draining.
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
+            env=self._environ,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -1,8 +1,5 @@
-from pathlib import Path
-
 import pytest
 
-from gram_server.child import worker_command
 from gram_server.errors import ConfigError
 from gram_server.settings import EngineConfig, HttpConfig, QueueConfig, Settings
 
@@ -71,14 +68,11 @@ def test_a_job_of_full_width_always_fits_an_empty_queue() -> None:
         Settings(http=HttpConfig(max_width=65), queue=QueueConfig(max_trajectories=64))
 
 
-def test_a_worker_gets_the_engine_settings_on_its_command_line() -> None:
-    engine = EngineConfig(
-        num_slots=8, device="cpu", num_threads=1, fixed_shape=False, models=("a", "b"), drain_s=3.0
+def test_a_worker_gets_the_settings_of_its_server() -> None:
+    settings = Settings(
+        http=HttpConfig(latency_buckets_ms=(0.5, 1.0), allowed_hosts=("a", "b")),
+        queue=QueueConfig(max_backlog_s=3.5),
+        engine=EngineConfig(num_slots=8, fixed_shape=False, models=("a,b", "c"), drain_s=3.0),
+        log_level="debug",
     )
-    command = worker_command(Settings(engine=engine), link=Path("l"), heartbeat=Path("h"))
-    assert list(command[3:]) == [
-        *("worker", "--link", "l", "--heartbeat", "h", "--device", "cpu"),
-        *("--buckets", "--drain-s", "3.0", "--precision", "auto"),
-        *("--num-slots", "8", "--num-threads", "1"),
-        *("--model", "a", "--model", "b", "--log-level", "info"),
-    ]
+    assert Settings.from_json(settings.to_json()) == settings

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gram_server import child, cli
-from gram_server.settings import Settings
 
 worker_command = child.worker_command
 
 
-def static_worker_command(settings: Settings, *, link: Path, heartbeat: Path) -> Sequence[str]:
+def static_worker_command(*, link: Path, heartbeat: Path) -> Sequence[str]:
     """Return the product's command line with this module in the place of its own."""
-    python, option, _, *words = worker_command(settings, link=link, heartbeat=heartbeat)
+    python, option, _, *words = worker_command(link=link, heartbeat=heartbeat)
     return [python, option, "gram_lab.bench.static_server", *words]
 
 
