@@ -100,7 +100,9 @@ def test_the_change_log_knows_the_version() -> None:
 def test_the_bill_of_materials_names_what_is_installed(tmp_path: Path) -> None:
     target = tmp_path / "bom.json"
     command = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-format", "JSON"]
-    subprocess.run([*command, "--output-file", str(target), sys.executable], check=True, timeout=280)
+    subprocess.run(
+        [*command, "--output-file", str(target), sys.executable], check=True, timeout=280
+    )
     bom = json.loads(target.read_text())
     listed = {component["name"].lower(): component["version"] for component in bom["components"]}
     for name in ("torch", "fastapi", "redis", "safetensors"):
