@@ -12,16 +12,16 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from gram_server.api import (
-    Access,
-    Context,
-    Fleet,
+    AppState,
+    AuthMiddleware,
     HeadRequests,
     KeyFile,
-    Observation,
     OriginCheck,
     RequestId,
     RootPath,
     Stopping,
+    TracingMiddleware,
+    WorkerRegistry,
     add_error_handlers,
     catalog_router,
     document_builder,
@@ -56,10 +56,10 @@ def create_app(
     if store is None and settings.redis.store is not None:
         store = _open_redis(settings)
     if store is not None:
-        return _assemble(_context(settings, store, tracer), child=None)
+        return _assemble(_state(settings, store, tracer), child=None)
     memory = MemoryStore(settings.queue)
     child = ChildWorker(settings, memory)
-    return _assemble(_context(settings, memory, tracer, child=child), child=child)
+    return _assemble(_state(settings, memory, tracer, child=child), child=child)
 
 
 def _open_redis(settings: Settings) -> JobStore:
@@ -70,22 +70,22 @@ def _open_redis(settings: Settings) -> JobStore:
     return RedisStore(RedisConnection(settings.redis), settings.queue)
 
 
-def _context(
+def _state(
     settings: Settings,
     store: JobStore,
     tracer: Tracer | None,
     *,
     child: ChildWorker | None = None,
-) -> Context:
+) -> AppState:
     buckets_s = [bound / 1e3 for bound in settings.http.latency_buckets_ms]
     metrics = ServiceMetrics(version=__version__, latency_buckets_s=buckets_s)
     if child is not None:
         metrics.watch_worker(child.supervisor.pid)
-    return Context(
+    return AppState(
         settings=settings,
         store=store,
         metrics=metrics,
-        fleet=Fleet(
+        workers=WorkerRegistry(
             store,
             is_remote=settings.redis.store is not None,
             patience_s=settings.queue.max_backlog_s,
@@ -97,17 +97,17 @@ def _context(
     )
 
 
-def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
+def _assemble(state: AppState, *, child: ChildWorker | None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(context.fleet.watch())
+        watching = asyncio.create_task(state.workers.watch())
         try:
             yield
         finally:
             watching.cancel()
             if child is not None:
                 await child.stop()
-            await context.store.close()
+            await state.store.close()
 
     app = FastAPI(
         title="gram-server",
@@ -118,22 +118,22 @@ def _assemble(context: Context, *, child: ChildWorker | None) -> FastAPI:
         # FastAPI's own pages load scripts from elsewhere: ours are among the pages.
         docs_url=None,
         redoc_url=None,
-        # Requests are traced by Observation; FastAPI's own words may quote what was posted.
+        # Requests are traced by TracingMiddleware; FastAPI's own words may quote what was posted.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
-    app.state.context, app.state.child = context, child
+    app.state.app_state, app.state.child = state, child
     for router in (solve_router, generate_router, jobs_router, catalog_router, health_router):
-        app.include_router(router(context))
+        app.include_router(router(state))
     app.include_router(page_router())
     add_error_handlers(app)
-    keys = context.settings.http.keys
+    keys = state.settings.http.keys
     app.add_middleware(HeadRequests)
-    app.add_middleware(Access, keys=None if keys is None else KeyFile(Path(keys)))
-    app.add_middleware(Stopping, lifecycle=context.lifecycle)
-    app.add_middleware(OriginCheck, config=context.settings.http)
-    app.add_middleware(Observation, tracer=context.tracer)
+    app.add_middleware(AuthMiddleware, keys=None if keys is None else KeyFile(Path(keys)))
+    app.add_middleware(Stopping, lifecycle=state.lifecycle)
+    app.add_middleware(OriginCheck, config=state.settings.http)
+    app.add_middleware(TracingMiddleware, tracer=state.tracer)
     app.add_middleware(RequestId)
-    if root_path := context.settings.http.root_path:
+    if root_path := state.settings.http.root_path:
         app.add_middleware(RootPath, path=root_path)
     builder = document_builder(app, root_path=root_path)
     app.openapi = builder  # type: ignore[method-assign]  # FastAPI's documented way

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from gram_server.api import Context
+from gram_server.api import AppState
 from gram_server.errors import ServerError
 from gram_server.job import Job
 
@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 class Drain:
     """Waits for accepted work until its time is over."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._lifecycle = context.lifecycle
-        self._limit_s = context.settings.engine.drain_s
+    def __init__(self, state: AppState) -> None:
+        self._state = state
+        self._lifecycle = state.lifecycle
+        self._limit_s = state.settings.engine.drain_s
 
     async def run(self, cause: str) -> None:
         """Return once nothing is left to do or to read, or what is left has been given up."""
@@ -40,10 +40,10 @@ class Drain:
         logger.info(
             "%s: draining %d requests and %d jobs", cause, len(inflight), len(self._lone_jobs())
         )
-        await asyncio.sleep(self._context.settings.http.drain_delay_s)
+        await asyncio.sleep(self._state.settings.http.drain_delay_s)
         end_s = time.monotonic() + self._limit_s
         self._lifecycle.is_closed = True
-        if not self._context.store.open_jobs():
+        if not self._state.store.open_jobs():
             # Whoever looks on sees the jobs end elsewhere, and can go there now.
             self._lifecycle.released.set()
         await self._wait_while(self._has_work, end_s)
@@ -55,7 +55,7 @@ class Drain:
             logger.warning("the results of %d jobs were not read", len(self._lifecycle.unread))
 
     def _has_work(self) -> bool:
-        open_jobs = self._context.store.open_jobs()
+        open_jobs = self._state.store.open_jobs()
         self._lifecycle.unread.update(
             job.id for job in open_jobs if job.owner is not None and job.batch is None
         )
@@ -81,16 +81,16 @@ class Drain:
             async with asyncio.timeout(CANCEL_S):
                 await asyncio.gather(*(self._cancel(job_id) for job_id in inflight))
         self._lifecycle.released.set()
-        await self._context.store.close()
+        await self._state.store.close()
 
     async def _cancel(self, job_id: str) -> None:
         try:
-            await self._context.store.cancel(job_id)
+            await self._state.store.cancel(job_id)
         except ServerError as error:
             logger.warning("job=%s goes on though nobody waits: %s", job_id, error)
 
     def _lone_jobs(self) -> list[Job]:
         """Return the jobs that end with this process and that no request waits for."""
         waited_for = self._lifecycle.inflight
-        open_jobs = self._context.store.open_jobs()
+        open_jobs = self._state.store.open_jobs()
         return [job for job in open_jobs if not job.num_parts and job.id not in waited_for]

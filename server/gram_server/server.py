@@ -16,7 +16,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from gram_server.api import Context, MetricsPort
+from gram_server.api import AppState, MetricsPort
 from gram_server.app import create_app
 from gram_server.child import ChildWorker
 from gram_server.descriptors import raise_limit, watch_descriptors
@@ -38,14 +38,14 @@ class DrainingServer(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        context: Context,
+        state: AppState,
         child: ChildWorker | None,
         *,
         metrics_port: int | None,
     ) -> None:
         super().__init__(config)
         self._metrics_port = metrics_port
-        self._context = context
+        self._state = state
         self._child = child
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own = copy_context()
@@ -73,7 +73,7 @@ class DrainingServer(uvicorn.Server):
     async def _start(self, child: ChildWorker) -> bool:
         """Start the worker; return whether to go on, which is not so where we were told to stop."""
         await child.start()
-        if self._context.lifecycle.is_draining:
+        if self._state.lifecycle.is_draining:
             await child.stop()
             self.should_exit = True
             return False
@@ -88,11 +88,11 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, end at the second."""
-        if self._context.lifecycle.is_draining:
+        if self._state.lifecycle.is_draining:
             if self._child is not None:
                 self._child.kill()
             os._exit(128 + sig)
-        self._context.lifecycle.is_draining = True
+        self._state.lifecycle.is_draining = True
         if self._loop is None:
             self.should_exit = True
         else:
@@ -103,7 +103,7 @@ class DrainingServer(uvicorn.Server):
         self._drain_task = asyncio.create_task(self._drain(sig))
 
     async def _drain(self, sig: int) -> None:
-        await Drain(self._context).run(signal.Signals(sig).name)
+        await Drain(self._state).run(signal.Signals(sig).name)
         if self._child is not None:
             self._child.begin_stop()
         self.should_exit = True
@@ -122,10 +122,10 @@ def serve(settings: Settings) -> None:
     metrics_port = beside[0].getsockname()[1] if beside else None
     tracer = open_tracer("gram-server")
     app = create_app(settings, tracer=tracer)
-    context = app.state.context
-    whole = app if metrics_port is None else MetricsPort(app, context, port=metrics_port)
+    state = app.state.app_state
+    whole = app if metrics_port is None else MetricsPort(app, state, port=metrics_port)
     server = DrainingServer(
-        _config(whole, settings), context, app.state.child, metrics_port=metrics_port
+        _config(whole, settings), state, app.state.child, metrics_port=metrics_port
     )
     server.run([*sockets, *beside])
     tracer.close()

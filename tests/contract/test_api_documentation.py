@@ -9,9 +9,8 @@ import gram_client
 from gram_client._problems import status_class
 from gram_server.answers import Board, GenerateResponse, SolveResponse
 from gram_server.api.errors import CATALOGUE
-from gram_server.api.parameters import Parameter, generate_parameters, solve_parameters
+from gram_server.api.queries import GenerateQuery, Query, SolveQuery, describe
 from gram_server.api.schemas import ModelInfo
-from gram_server.settings import HttpConfig, Settings
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
 
@@ -38,21 +37,22 @@ def problems() -> dict[str, tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    ("section", "parameters"),
-    [
-        ("POST /solve", solve_parameters(HttpConfig(), ["sudoku"])),
-        ("POST /generate", generate_parameters(Settings(), ["sudoku"])),
-    ],
+    ("section", "query"), [("POST /solve", SolveQuery), ("POST /generate", GenerateQuery)]
 )
-def test_every_parameter_is_listed_with_its_default(
-    section: str, parameters: tuple[Parameter, ...]
-) -> None:
+def test_every_parameter_is_listed_with_its_default(section: str, query: type[Query]) -> None:
     documented = {names(row[0])[0]: row[1] for row in rows("parameter", section)}
-    assert list(documented) == [parameter.name for parameter in parameters]
+    parameters = [known for known in describe(query) if not known.get("deprecated")]
+    assert list(documented) == [parameter["name"] for parameter in parameters]
     for parameter in parameters:
-        if parameter.default is not None:
-            default = str(parameter.default).lower()
-            assert documented[parameter.name].strip("`") == default
+        if "default" in parameter["schema"]:
+            default = str(parameter["schema"]["default"]).lower()
+            assert documented[parameter["name"]].strip("`") == default
+
+
+@pytest.mark.parametrize("query", [SolveQuery, GenerateQuery])
+def test_every_former_name_is_told(query: type[Query]) -> None:
+    for name, new_name in query.old_names.items():
+        assert f"`{name}` for `{new_name}`" in PAGE
 
 
 def test_every_problem_is_listed_with_its_status() -> None:

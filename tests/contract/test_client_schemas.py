@@ -6,13 +6,9 @@ import pytest
 from pydantic import BaseModel
 
 import gram_client
-from gram_client import _options
 from gram_client._models import Issue, ModelInfo, Problem, PuzzleInfo
 from gram_server import answers
 from gram_server.api import schemas
-from gram_server.api.parameters import CLUES, job_parameters, solve_parameters
-from gram_server.job import COUNTS, FALLBACKS, HALTS, PRIORITY_CLASSES
-from gram_server.settings import HttpConfig
 
 PAIRS = [
     (gram_client.SolveResult, answers.SolveResponse),
@@ -70,20 +66,7 @@ def test_the_client_reads_the_fields_of_a_problem_that_it_keeps() -> None:
     assert set(Problem.model_fields) <= set(schemas.ProblemDocument.model_fields)
 
 
-def test_the_choices_of_parameters_are_the_same() -> None:
-    assert get_args(_options.Halt) == HALTS
-    assert get_args(_options.Fallback) == FALLBACKS
-    assert get_args(_options.Count) == COUNTS
-    assert get_args(get_args(_options.Clues)[0]) == CLUES
-    assert get_args(_options.Priority) == PRIORITY_CLASSES
+def test_the_states_of_a_trajectory_are_the_same() -> None:
     assert get_args(gram_client.Sight.model_fields["state"].annotation) == get_args(
         answers.Sight.model_fields["state"].annotation
     )
-
-
-def test_the_client_offers_every_parameter_of_a_solve_and_of_a_job() -> None:
-    solve = {parameter.name for parameter in solve_parameters(HttpConfig(), ["sudoku"])}
-    job = {parameter.name for parameter in job_parameters(HttpConfig(), ["sudoku"])}
-    # A puzzle names its family itself, or is told by its form.
-    assert _options.StreamOptions.__optional_keys__ == solve - {"puzzle"}
-    assert _options.JobOptions.__optional_keys__ == job - {"puzzle"}

@@ -15,7 +15,7 @@ import yaml
 
 import gram_server.settings
 import gram_server.version
-from gram_server.api.access import KeyFile
+from gram_server.api.keys import KeyFile
 from tests.operate.chart import (
     CHART,
     EXAMPLES,

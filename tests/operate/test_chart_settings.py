@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from gram_server.api.access import is_public
+from gram_server.api.auth import is_public
 from gram_server.app import create_app
 from gram_server.cli import main
 from gram_server.jobs.memory_store import MemoryStore

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
 
-from gram_server.api.access import KeyFile
+from gram_server.api.keys import KeyFile
 from gram_server.cli import main
 from gram_server.job import Job, JobState, SolveOptions
 from gram_server.jobs.redis_connection import RedisConnection

@@ -36,7 +36,7 @@ def test_the_line_of_a_signal_has_no_request(log: io.StringIO) -> None:
         settings = Settings()
         app = create_app(settings, store=MemoryStore(settings.queue))
         config = uvicorn.Config(app, port=0, log_config=None)
-        server = DrainingServer(config, app.state.context, None, metrics_port=None)
+        server = DrainingServer(config, app.state.app_state, None, metrics_port=None)
         serving = asyncio.create_task(server._serve([]))
         async with asyncio.timeout(30.0):
             # It has no event of its own for this.

@@ -3,13 +3,13 @@
 from fastapi import APIRouter, HTTPException
 
 from gram_core.puzzles import families
-from gram_server.api.context import Context
 from gram_server.api.errors import CATALOGUE, ProblemType
 from gram_server.api.openapi import KEY_PROBLEMS, problems
 from gram_server.api.schemas import ModelInfo, ModelList, ProblemKind, PuzzleInfo, PuzzleList
+from gram_server.api.state import AppState
 
 
-def catalog_router(context: Context) -> APIRouter:
+def catalog_router(state: AppState) -> APIRouter:
     """Return the routes that list things."""
     router = APIRouter(tags=["catalog"])
 
@@ -26,7 +26,7 @@ def catalog_router(context: Context) -> APIRouter:
     @router.get("/models", operation_id="list_models", responses=problems(*KEY_PROBLEMS))
     async def list_models() -> ModelList:
         """List the models that workers have loaded; empty until one is ready."""
-        await context.fleet.refresh()
+        await state.workers.refresh()
         models = [
             ModelInfo(
                 id=model.id,
@@ -37,7 +37,7 @@ def catalog_router(context: Context) -> APIRouter:
                 num_parameters=model.num_parameters,
                 purpose=model.purpose,
             )
-            for model in context.fleet.models
+            for model in state.workers.models
         ]
         return ModelList(models=models)
 

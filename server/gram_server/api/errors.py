@@ -15,9 +15,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from gram_core.errors import CoreError, Issue, PuzzleInvalid
-from gram_server.api.request_id import HEADER, request_id_of
 from gram_server.errors import (
     JobInterrupted,
     LinkClosed,
@@ -29,6 +29,7 @@ from gram_server.errors import (
 )
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+REQUEST_ID_HEADER = "X-Request-ID"
 
 logger = logging.getLogger(__name__)
 
@@ -110,12 +111,17 @@ class Problem:
     def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
         """Return the problem as a response."""
         # Set here too: an unforeseen error is answered outside the middleware that sets it.
-        sent = {HEADER: request_id, **(headers or {})}
+        sent = {REQUEST_ID_HEADER: request_id, **(headers or {})}
         if self.retry_after_s is not None:
             sent["Retry-After"] = str(self.retry_after_s)
         # ASCII only: details may quote what a caller sent, unpaired surrogates included.
         content = json.dumps(self.document(request_id))
         return Response(content, self.type.status, sent, PROBLEM_MEDIA_TYPE)
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return the id of a request."""
+    return str(scope.get("state", {}).get("request_id", ""))
 
 
 def problem_of(error: Exception) -> Problem:

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gram_server.api.context import Context
 from gram_server.api.openapi import KEY_PROBLEMS, problems
 from gram_server.api.schemas import Status
+from gram_server.api.state import AppState
 from gram_server.errors import NotReady
 from gram_server.job import PRIORITY_CLASSES
 from gram_server.jobs.store import ClassStats, QueueStats
@@ -30,21 +30,21 @@ NOTHING_KNOWN = QueueStats(
 METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def health_router(context: Context) -> APIRouter:
+def health_router(state: AppState) -> APIRouter:
     """Return the routes of the probes."""
     router = APIRouter(tags=["health"])
 
     @router.get("/livez", operation_id="livez", responses=problems("not_ready"))
     async def livez() -> Status:
         """Whether the server makes progress; restart it when not."""
-        if reason := context.why_dead():
+        if reason := state.why_dead():
             raise NotReady(reason)
         return Status(status="alive")
 
     @router.get("/readyz", operation_id="readyz", responses=problems("not_ready"))
     async def readyz() -> Status:
         """Whether the server takes work; the problem's detail says why not."""
-        reasons = await why_not_ready(context)
+        reasons = await why_not_ready(state)
         if reasons:
             raise NotReady("; ".join(reasons))
         return Status(status="ready")
@@ -52,17 +52,17 @@ def health_router(context: Context) -> APIRouter:
     @router.get("/startupz", operation_id="startupz", responses=problems("not_ready"))
     async def startupz() -> Status:
         """Whether the server has been ready once."""
-        reasons = await why_not_ready(context)
-        if not context.lifecycle.was_ready:
+        reasons = await why_not_ready(state)
+        if not state.lifecycle.was_ready:
             raise NotReady("; ".join(reasons))
         return Status(status="started")
 
-    if context.settings.http.metrics_port is None:
-        _add_metrics(router, context)
+    if state.settings.http.metrics_port is None:
+        _add_metrics(router, state)
     return router
 
 
-def _add_metrics(router: APIRouter, context: Context) -> None:
+def _add_metrics(router: APIRouter, state: AppState) -> None:
     @router.get(
         "/metrics",
         operation_id="metrics",
@@ -74,18 +74,18 @@ def _add_metrics(router: APIRouter, context: Context) -> None:
     )
     async def metrics() -> Response:
         """Metrics of the server and its worker in the text format of Prometheus."""
-        return Response(await expose_metrics(context), media_type=METRICS_MEDIA_TYPE)
+        return Response(await expose_metrics(state), media_type=METRICS_MEDIA_TYPE)
 
 
 class MetricsPort:
     """Serves the metrics, and nothing else, to who comes in by a port of their own."""
 
-    def __init__(self, app: ASGIApp, context: Context, *, port: int) -> None:
+    def __init__(self, app: ASGIApp, state: AppState, *, port: int) -> None:
         """Leave what comes in by any other port to the application."""
         self._app = app
         self._port = port
         self._metrics = Starlette(
-            routes=[Route("/metrics", _metrics_of(context), methods=["GET", "OPTIONS"])]
+            routes=[Route("/metrics", _metrics_of(state), methods=["GET", "OPTIONS"])]
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,49 +94,49 @@ class MetricsPort:
         await (self._metrics if is_ours else self._app)(scope, receive, send)
 
 
-def _metrics_of(context: Context) -> Callable[[Request], Awaitable[Response]]:
+def _metrics_of(state: AppState) -> Callable[[Request], Awaitable[Response]]:
     async def metrics(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
-        return Response(await expose_metrics(context), media_type=METRICS_MEDIA_TYPE)
+        return Response(await expose_metrics(state), media_type=METRICS_MEDIA_TYPE)
 
     return metrics
 
 
-async def why_not_ready(context: Context) -> list[str]:
+async def why_not_ready(state: AppState) -> list[str]:
     """Return every reason why the server takes no work now."""
-    await context.fleet.refresh()
+    await state.workers.refresh()
     reasons = []
-    if context.lifecycle.is_draining:
+    if state.lifecycle.is_draining:
         reasons.append("draining")
-    if context.fleet.trouble is not None:
-        reasons.append(context.fleet.trouble)
-    elif (stats := context.fleet.stats) is not None and stats.refusal is not None:
+    if state.workers.last_error is not None:
+        reasons.append(state.workers.last_error)
+    elif (stats := state.workers.stats) is not None and stats.refusal is not None:
         reasons.append(stats.refusal)
-    elif not context.fleet.workers:
+    elif not state.workers.reports:
         reasons.append("no worker is connected")
-    elif not context.fleet.is_ready:
-        states = sorted({worker.state.value for worker in context.fleet.workers})
+    elif not state.workers.is_ready:
+        states = sorted({worker.state.value for worker in state.workers.reports})
         reasons.append(f"the worker is {' and '.join(states)}")
-    if reason := context.why_dead():
+    if reason := state.why_dead():
         reasons.append(reason)
-    if reason := context.why_not_started():
+    if reason := state.why_not_started():
         reasons.append(reason)
-    context.lifecycle.was_ready = context.lifecycle.was_ready or not reasons
+    state.lifecycle.was_ready = state.lifecycle.was_ready or not reasons
     return reasons
 
 
-async def expose_metrics(context: Context) -> bytes:
+async def expose_metrics(state: AppState) -> bytes:
     """Return the metrics of this process, then those that the workers reported."""
-    is_ready = not await why_not_ready(context)
-    stats = context.fleet.stats or NOTHING_KNOWN
-    state = ServiceState(
+    is_ready = not await why_not_ready(state)
+    stats = state.workers.stats or NOTHING_KNOWN
+    shown = ServiceState(
         is_ready=is_ready,
-        is_draining=context.lifecycle.is_draining,
-        inflight_requests=len(context.lifecycle.inflight),
-        engine_restarts=context.num_restarts(),
-        models=context.fleet.models,
+        is_draining=state.lifecycle.is_draining,
+        inflight_requests=len(state.lifecycle.inflight),
+        engine_restarts=state.num_restarts(),
+        models=state.workers.models,
         stats=stats,
     )
-    own = context.metrics.expose(state)
+    own = state.metrics.expose(shown)
     return own + "".join(worker.metrics_text for worker in stats.workers).encode()

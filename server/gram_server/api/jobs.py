@@ -6,21 +6,18 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gram_core.errors import UserError as CoreUserError
-from gram_core.puzzles import families
-from gram_server.api.access import is_admin, owner_of
-from gram_server.api.answer import CLIENT_CLOSED_REQUEST, count_refusal
-from gram_server.api.context import Context
-from gram_server.api.disconnect import (
+from gram_server.api.auth import is_admin, owner_of
+from gram_server.api.connection import (
+    CLIENT_CLOSED_REQUEST,
     ClientLeft,
+    EventStream,
     Released,
     followed,
+    format_event,
     run_until_released,
     run_while_connected,
 )
-from gram_server.api.enqueue import enqueue
-from gram_server.api.errors import problem_of
-from gram_server.api.job_view import document, json_response, result_of, summary
-from gram_server.api.limits import charged, give_back
+from gram_server.api.errors import problem_of, request_id_of
 from gram_server.api.openapi import (
     JOB_PROBLEMS,
     JOB_RESPONSES,
@@ -29,24 +26,27 @@ from gram_server.api.openapi import (
     batch_request_body,
     problems,
 )
-from gram_server.api.parameters import (
-    LAST_EVENT,
-    PAGE_SIZE,
-    job_parameters,
-    page_parameters,
-    read_parameters,
-    wait_parameters,
+from gram_server.api.pending import charged, count_refusal, give_back, submit
+from gram_server.api.queries import (
+    LAST_EVENT_HEADER,
+    EventHeaders,
+    JobQuery,
+    PageQuery,
+    Query,
+    WaitQuery,
+    bounded,
+    describe,
+    read_query,
 )
-from gram_server.api.request_id import request_id_of
 from gram_server.api.schemas import JobDocument, JobPage
-from gram_server.api.stream import EventStream, format_event
+from gram_server.api.serializers import document, json_response, result_of, summary
+from gram_server.api.state import AppState
 from gram_server.api.submission import KEY_HEADER, Submission, read_submission
 from gram_server.errors import (
     JobFailed,
     JobNotFound,
     LinkClosed,
     NotReady,
-    ParameterInvalid,
     ServerError,
     UserError,
 )
@@ -59,16 +59,16 @@ MAX_ID_CHARS = 64
 """No id of a job is as long."""
 
 
-def jobs_router(context: Context) -> APIRouter:
+def jobs_router(state: AppState) -> APIRouter:
     """Return the routes under ``/jobs``."""
     router = APIRouter(tags=["jobs"])
     for add in (_add_submit, _add_list, _add_get, _add_cancel, _add_events):
-        add(router, context)
+        add(router, state)
     return router
 
 
-def _add_submit(router: APIRouter, context: Context) -> None:
-    parameters = job_parameters(context.settings.http, tuple(families()))
+def _add_submit(router: APIRouter, state: AppState) -> None:
+    query = bounded(JobQuery, state.settings)
     key = {
         "name": KEY_HEADER,
         "in": "header",
@@ -84,7 +84,7 @@ def _add_submit(router: APIRouter, context: Context) -> None:
         operation_id="submit_job",
         responses=SUBMIT_RESPONSES,
         openapi_extra={
-            "parameters": [*(parameter.document() for parameter in parameters), key],
+            "parameters": [*describe(query), key],
             "requestBody": batch_request_body(),
         },
     )
@@ -96,39 +96,34 @@ def _add_submit(router: APIRouter, context: Context) -> None:
         With an `Idempotency-Key` that was used before, the answer is 200 with the earlier job.
         """
         try:
-            submission = await read_submission(context, request, parameters=parameters)
-            return await _submit(context, request, submission)
+            submission = await read_submission(state, request, query)
+            return await _submit(state, request, submission)
         except (UserError, CoreUserError, ServerError) as error:
-            count_refusal(context, error)
+            count_refusal(state, error)
             raise
 
 
-def _add_list(router: APIRouter, context: Context) -> None:
-    parameters = page_parameters()
-
+def _add_list(router: APIRouter, state: AppState) -> None:
     @router.get(
         "/jobs",
         summary="List jobs, newest first",
         operation_id="list_jobs",
         response_model=JobPage,
         responses=problems("parameter_invalid", *JOB_PROBLEMS),
-        openapi_extra={"parameters": [parameter.document() for parameter in parameters]},
+        openapi_extra={"parameters": describe(PageQuery)},
     )
     async def list_jobs(request: Request) -> Response:
         """List the jobs of the API key that are still remembered, a part at a time."""
-        values = read_parameters(request.query_params.multi_items(), parameters)
-        cursor = values.get("cursor")
-        page = await context.store.page(
-            owner_of(request.scope),
-            cursor=None if cursor is None else str(cursor),
-            limit=int(values.get("limit", PAGE_SIZE)),
+        query = read_query(PageQuery, request.query_params.multi_items())
+        page = await state.store.page(
+            owner_of(request.scope), cursor=query.cursor, limit=query.limit
         )
         jobs = [summary(record) for record in page.records]
         return json_response({"jobs": jobs, "cursor": page.cursor})
 
 
-def _add_get(router: APIRouter, context: Context) -> None:
-    parameters = wait_parameters(context.settings.http)
+def _add_get(router: APIRouter, state: AppState) -> None:
+    query_model = bounded(WaitQuery, state.settings)
 
     @router.get(
         "/jobs/{job_id}",
@@ -136,29 +131,28 @@ def _add_get(router: APIRouter, context: Context) -> None:
         operation_id="get_job",
         response_model=JobDocument,
         responses=JOB_RESPONSES,
-        openapi_extra={"parameters": [parameter.document() for parameter in parameters]},
+        openapi_extra={"parameters": describe(query_model)},
     )
     async def get_job(job_id: str, request: Request) -> Response:
         """Show where a job stands, with its result once there is one."""
-        values = read_parameters(request.query_params.multi_items(), parameters)
-        record = await _owned(context, request, job_id)
-        wait_s = int(values.get("wait", 0))
-        if wait_s and not record.state.is_final:
+        query = read_query(query_model, request.query_params.multi_items())
+        record = await _owned(state, request, job_id)
+        if query.wait and not record.state.is_final:
             waiting = run_until_released(
-                context.store.wait(job_id, timeout_s=wait_s), context.lifecycle.released
+                state.store.wait(job_id, timeout_s=query.wait), state.lifecycle.released
             )
             try:
                 record = await run_while_connected(waiting, request.receive)
             except ClientLeft:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
             except (Released, LinkClosed):
-                record = await context.store.get(job_id)
+                record = await state.store.get(job_id)
         if record.state.is_final:
-            context.lifecycle.unread.discard(job_id)
-        return json_response(document(context, record))
+            state.lifecycle.unread.discard(job_id)
+        return json_response(document(state, record))
 
 
-def _add_cancel(router: APIRouter, context: Context) -> None:
+def _add_cancel(router: APIRouter, state: AppState) -> None:
     @router.delete(
         "/jobs/{job_id}",
         summary="Cancel a job",
@@ -168,13 +162,13 @@ def _add_cancel(router: APIRouter, context: Context) -> None:
     )
     async def cancel_job(job_id: str, request: Request) -> Response:
         """End a job that is not final yet, and show it; a final one stays as it is."""
-        read_parameters(request.query_params.multi_items(), ())
-        await _owned(context, request, job_id)
-        await context.store.cancel(job_id)
-        return json_response(document(context, await context.store.get(job_id)))
+        read_query(Query, request.query_params.multi_items())
+        await _owned(state, request, job_id)
+        await state.store.cancel(job_id)
+        return json_response(document(state, await state.store.get(job_id)))
 
 
-def _add_events(router: APIRouter, context: Context) -> None:
+def _add_events(router: APIRouter, state: AppState) -> None:
     @router.get(
         "/jobs/{job_id}/events",
         summary="Follow a job",
@@ -185,36 +179,37 @@ def _add_events(router: APIRouter, context: Context) -> None:
             200: {"content": SOLVE_STREAM},
             204: {"description": "Nothing came after that event, and nothing will."},
         },
-        openapi_extra={"parameters": [LAST_EVENT.document()]},
+        openapi_extra={"parameters": describe(EventHeaders, where="header")},
     )
     async def follow_job(job_id: str, request: Request) -> Response:
         """Stream what happens to a job as server-sent events, from the start or where one left.
 
-        Events are `accepted`, `solution`, with `decodes` `progress` with what trajectories answer
-        so far, and `done` with the whole answer or `error` with a problem. Of `progress` only the
-        newest is kept. For a batch `progress` is a `PartEndedEvent` for each part that ended.
-        Leaving does not end the job.
+        Events are `accepted`, `solution`, with `show_trajectories` `progress` with what
+        trajectories answer so far, and `done` with the whole answer or `error` with a problem. Of
+        `progress` only the newest is kept. For a batch `progress` is a `PartEndedEvent` for each
+        part that ended. Leaving does not end the job.
         """
-        read_parameters(request.query_params.multi_items(), ())
-        after = _read_last_event(request)
-        record = await _owned(context, request, job_id)
-        events = _events(context, request, job_id, after)
+        read_query(Query, request.query_params.multi_items())
+        sent = [(LAST_EVENT_HEADER, text) for text in request.headers.getlist(LAST_EVENT_HEADER)]
+        after = read_query(EventHeaders, sent).last_event
+        record = await _owned(state, request, job_id)
+        events = _events(state, request, job_id, after)
         if record.state.is_final:
             first = await anext(events, None)
             if first is None:
                 return Response(status_code=204)
-            return EventStream(GREETING + first, events, heartbeat_s=_heartbeat_s(context))
-        return EventStream(GREETING, events, heartbeat_s=_heartbeat_s(context))
+            return EventStream(GREETING + first, events, heartbeat_s=_heartbeat_s(state))
+        return EventStream(GREETING, events, heartbeat_s=_heartbeat_s(state))
 
 
-async def _submit(context: Context, request: Request, submission: Submission) -> Response:
+async def _submit(state: AppState, request: Request, submission: Submission) -> Response:
     """Hand in what a request brings, unless its key stands for a job already."""
     ticket, job = submission.ticket, submission.job
-    if ticket is not None and (known := await context.store.known(ticket)):
-        return await _accepted_before(context, known)
-    async with charged(context, request.scope, submission.width):
-        job_id = await enqueue(
-            context,
+    if ticket is not None and (known := await state.store.known(ticket)):
+        return await _accepted_before(state, known)
+    async with charged(state, request.scope, submission.width):
+        job_id = await submit(
+            state,
             job,
             request_id=request_id_of(request.scope),
             parts=submission.parts,
@@ -222,17 +217,17 @@ async def _submit(context: Context, request: Request, submission: Submission) ->
         )
     if job_id != job.id:
         # Another request of that key came between.
-        await give_back(context, request.scope, submission.width)
-        return await _accepted_before(context, job_id)
+        await give_back(state, request.scope, submission.width)
+        return await _accepted_before(state, job_id)
     parts = tuple(JobRecord(job=part, state=JobState.QUEUED) for part in submission.parts)
     record = JobRecord(job=job, state=JobState.QUEUED, parts=parts)
-    return json_response(document(context, record), 202, Location=_location(job_id))
+    return json_response(document(state, record), 202, {"Location": _location(job_id)})
 
 
-async def _accepted_before(context: Context, job_id: str) -> Response:
+async def _accepted_before(state: AppState, job_id: str) -> Response:
     also_logged_with(job_id=job_id)
-    record = await context.store.get(job_id)
-    return json_response(document(context, record), 200, Location=_location(job_id))
+    record = await state.store.get(job_id)
+    return json_response(document(state, record), 200, {"Location": _location(job_id)})
 
 
 def _location(job_id: str) -> str:
@@ -240,11 +235,11 @@ def _location(job_id: str) -> str:
     return f"jobs/{job_id}"
 
 
-async def _owned(context: Context, request: Request, job_id: str) -> JobRecord:
+async def _owned(state: AppState, request: Request, job_id: str) -> JobRecord:
     """Return a job that the caller may see; any other looks as if it were not there."""
     if len(job_id) > MAX_ID_CHARS:
         raise JobNotFound(f"no job {job_id[:MAX_ID_CHARS]}…")
-    record = await context.store.get(job_id)
+    record = await state.store.get(job_id)
     owner = record.job.owner
     if owner is None or (owner != owner_of(request.scope) and not is_admin(request.scope)):
         raise JobNotFound(f"no job {job_id}")
@@ -252,24 +247,17 @@ async def _owned(context: Context, request: Request, job_id: str) -> JobRecord:
     return record
 
 
-def _read_last_event(request: Request) -> int:
-    texts = request.headers.getlist(LAST_EVENT.name)
-    if len(texts) > 1:
-        raise ParameterInvalid(f"{LAST_EVENT.name} is given more than once", field=LAST_EVENT.name)
-    return int(LAST_EVENT.read(texts[0])) if texts else 0
-
-
 async def _events(
-    context: Context, request: Request, job_id: str, after: int
+    state: AppState, request: Request, job_id: str, after: int
 ) -> AsyncGenerator[bytes]:
     last = after
     try:
-        events = context.store.events(job_id, after=after)
-        async for event in followed(events, context.lifecycle.released):
+        events = state.store.events(job_id, after=after)
+        async for event in followed(events, state.lifecycle.released):
             last = event.id
-            yield await _format(context, request, job_id, event)
+            yield await _format(state, request, job_id, event)
             if event.kind.is_final:
-                context.lifecycle.unread.discard(job_id)
+                state.lifecycle.unread.discard(job_id)
     except (Released, ServerError) as error:
         # The server stops, or lost its queue: the stream can be taken up again from here.
         told = error if isinstance(error, ServerError) else NotReady("the server is stopping")
@@ -277,16 +265,16 @@ async def _events(
         yield format_event(EventKind.ERROR, problem, number=last)
 
 
-async def _format(context: Context, request: Request, job_id: str, event: Event) -> bytes:
+async def _format(state: AppState, request: Request, job_id: str, event: Event) -> bytes:
     data = event.data
     if event.kind is EventKind.ERROR:
         failure = JobFailed(f"{data['code']}: {data['detail']}")
         data = problem_of(failure).document(request_id_of(request.scope))
     elif event.kind is EventKind.DONE and not data:
-        record = await context.store.get(job_id)
-        data = result_of(context, record) or {"id": job_id, "state": record.state.value}
+        record = await state.store.get(job_id)
+        data = result_of(state, record) or {"id": job_id, "state": record.state.value}
     return format_event(event.kind, data, number=event.id)
 
 
-def _heartbeat_s(context: Context) -> float:
-    return context.settings.http.sse_heartbeat_s
+def _heartbeat_s(state: AppState) -> float:
+    return state.settings.http.sse_heartbeat_s

@@ -1,13 +1,29 @@
-"""One entry of the file of API keys: what the server reads, and whoever makes one checks."""
+"""The file of API keys: what the server reads, and whoever makes an entry checks.
 
+It holds digests of keys, never the keys, and is read again when it changes.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+
+from gram_server.errors import ConfigError
+from gram_server.sparse_log import SparseLog
 
 SCOPES = ("solve", "jobs", "admin")
 FIELDS = ("name", "sha256", "scopes", "trajectories_per_s", "expires")
 MAX_NAME_CHARS = 100
+LOOK_S = 1.0
+"""How often the file is looked at."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +37,55 @@ class Key:
     trajectories_per_s: float | None = None
     """What the owner may ask for on average; None for no limit."""
     expires_s: float | None = None
+
+
+class KeyFile:
+    """The keys in a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file; raise ``ConfigError`` where no key in it can be used."""
+        self._path = path
+        self._log = SparseLog(logger)
+        self.faults: Sequence[str] = ()
+        """What is wrong with entries that were left out."""
+        self._keys, self._written_ns = self._read()
+        self._looked_s = time.monotonic()
+
+    def find(self, token: str) -> Key | None:
+        """Return the key that a caller holds, in a time that does not depend on how near it is."""
+        self._look()
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(key.sha256, digest):
+                found = key
+        return found
+
+    def _look(self) -> None:
+        """Read the file again if it changed; keys that cannot be read change nothing."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now_s
+        try:
+            if self._path.stat().st_mtime_ns != self._written_ns:
+                self._keys, self._written_ns = self._read()
+                logger.info("read %d API keys", len(self._keys))
+        except (OSError, ConfigError) as error:
+            self._log.say(logging.ERROR, "the API keys stay as they were: %s", error)
+
+    def _read(self) -> tuple[Sequence[Key], int]:
+        try:
+            written_ns = self._path.stat().st_mtime_ns
+            entries = list(json.loads(self._path.read_text("utf-8"))["keys"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ConfigError("keys", str(self._path), f"cannot be read: {error!r}") from error
+        keys, self.faults = _read_entries(entries)
+        for fault in self.faults:
+            self._log.say(logging.ERROR, "an API key is left out: %s", fault)
+        if entries and not keys:
+            raise ConfigError("keys", str(self._path), f"has no usable key: {self.faults[0]}")
+        return keys, written_ns
 
 
 def read_key(entry: object) -> Key:
@@ -75,3 +140,15 @@ def _moment(value: object) -> float:
     if moment.tzinfo is None:
         raise ValueError(wanted)
     return moment.timestamp()
+
+
+def _read_entries(entries: Sequence[object]) -> tuple[list[Key], list[str]]:
+    """Return the keys that can be used, and what is wrong with the others."""
+    keys, faults = [], []
+    for number, entry in enumerate(entries):
+        try:
+            keys.append(read_key(entry))
+        except ValueError as error:
+            name = entry.get("name") if isinstance(entry, Mapping) else None
+            faults.append(f"keys[{number}], {str(name)[:40]!a}: {error}")
+    return keys, faults

@@ -1,39 +1,106 @@
-"""``POST /solve``: the distinct solutions of a posted puzzle."""
+"""``POST /solve`` and ``POST /generate``: requests that wait for the answer of their job."""
+
+from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gram_core.puzzles import families
-from gram_server.api.admission import admit
-from gram_server.api.answer import respond
-from gram_server.api.context import Context
-from gram_server.api.openapi import SOLVE_RESPONSES, solve_request_body
-from gram_server.api.parameters import solve_parameters
+from gram_core.errors import UserError as CoreUserError
+from gram_server.api.connection import (
+    CLIENT_CLOSED_REQUEST,
+    ClientLeft,
+    run_while_connected,
+    wants_stream,
+)
+from gram_server.api.errors import request_id_of
+from gram_server.api.following import stream
+from gram_server.api.openapi import GENERATE_RESPONSES, SOLVE_RESPONSES, solve_request_body
+from gram_server.api.pending import charged, count_refusal, track, wait_for_end
+from gram_server.api.queries import GenerateQuery, SolveQuery, bounded, describe
+from gram_server.api.requests import ParsedRequest, parse_generate, parse_solve
+from gram_server.api.serializers import json_response
+from gram_server.api.state import AppState
+from gram_server.errors import NotReady, StoreUnavailable, UserError
 
 
-def solve_router(context: Context) -> APIRouter:
+def solve_router(state: AppState) -> APIRouter:
     """Return the route of ``POST /solve``."""
     router = APIRouter(tags=["solve"])
-    parameters = solve_parameters(context.settings.http, tuple(families()))
+    query = bounded(SolveQuery, state.settings)
 
     @router.post(
         "/solve",
         summary="Solve a puzzle",
         operation_id="solve",
         responses=SOLVE_RESPONSES,
-        openapi_extra={
-            "parameters": [parameter.document() for parameter in parameters],
-            "requestBody": solve_request_body(),
-        },
+        openapi_extra={"parameters": describe(query), "requestBody": solve_request_body()},
     )
     async def solve(request: Request) -> Response:
         """Sample `width` trajectories and return the distinct solutions, exactly verified.
 
         With `Accept: text/event-stream` the solutions come as they are found: events `accepted`,
         `solution`, then `done` with the whole answer, or `error` with a problem; and with
-        `decodes`, at most ten times a second, `progress` with what trajectories answer so far.
-        A client that disconnects stops its work.
+        `show_trajectories`, at most ten times a second, `progress` with what trajectories answer
+        so far. A client that disconnects stops its work.
         """
-        return await respond(context, request, admit(context, request, parameters=parameters))
+        return await _run_job(state, request, parse_solve(state, request, query))
 
     return router
+
+
+def generate_router(state: AppState) -> APIRouter:
+    """Return the route of ``POST /generate``."""
+    router = APIRouter(tags=["generate"])
+    query = bounded(GenerateQuery, state.settings)
+
+    @router.post(
+        "/generate",
+        summary="Make up boards",
+        operation_id="generate",
+        responses=GENERATE_RESPONSES,
+        openapi_extra={"parameters": describe(query)},
+    )
+    async def generate(request: Request) -> Response:
+        """Sample trajectories from an empty board and return `count` valid boards.
+
+        Trajectories are taken in their order, so a seed repeats the boards and their order. How
+        many trajectories ended in a valid board is told as `validity`.
+        With `Accept: text/event-stream` the boards come as they are found: events `accepted`,
+        `solution`, then `done` with the whole answer, or `error` with a problem.
+        A client that disconnects stops its work.
+        """
+        return await _run_job(state, request, parse_generate(state, request, query))
+
+    return router
+
+
+async def _run_job(
+    state: AppState, request: Request, parsing: Awaitable[ParsedRequest]
+) -> Response:
+    """Return the answer to a request as it wants it, or raise what is wrong with it.
+
+    The client may leave at any time: the job then ends within a tick.
+    """
+    try:
+        parsed = await parsing
+        state.workers.check_served(parsed.job)
+        async with charged(state, request.scope, parsed.job.options.width):
+            if wants_stream(request):
+                return await stream(state, request, parsed)
+            work = _answer(state, parsed, request_id=request_id_of(request.scope))
+            return await run_while_connected(work, request.receive)
+    except ClientLeft:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    except (UserError, CoreUserError, NotReady, StoreUnavailable) as error:
+        count_refusal(state, error)
+        raise
+
+
+async def _answer(state: AppState, parsed: ParsedRequest, *, request_id: str) -> Response:
+    async with track(state, parsed, request_id=request_id) as pending:
+        result = pending.finish(await wait_for_end(state, parsed.job))
+        total_ms = pending.duration_s * 1e3
+    usage = result["usage"]
+    parts = (("queue", usage["queue_ms"]), ("engine", usage["engine_ms"]), ("total", total_ms))
+    timing = ", ".join(f"{name};dur={duration_ms:.3f}" for name, duration_ms in parts)
+    return json_response(result, headers={"Server-Timing": timing})

@@ -3,17 +3,15 @@
 import asyncio
 import hashlib
 import re
-import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from fastapi import Request
 
 from gram_core.errors import Issue, PuzzleInvalid
-from gram_server.api.access import client_of, owner_of
-from gram_server.api.admission import SEED_BITS, check_solver, make_job, read_values
+from gram_server.api.auth import client_of, owner_of
 from gram_server.api.body import (
     MAX_INLINE_BYTES,
     PostedPuzzle,
@@ -25,8 +23,15 @@ from gram_server.api.body import (
     parse_text,
     read_bytes,
 )
-from gram_server.api.context import Context
-from gram_server.api.parameters import Parameter, Value
+from gram_server.api.queries import JobQuery
+from gram_server.api.requests import (
+    check_solver,
+    draw_seed,
+    make_job,
+    read_work_query,
+    solve_options,
+)
+from gram_server.api.state import AppState
 from gram_server.errors import BodyInvalid, ParameterInvalid
 from gram_server.job import PRIORITY_CLASSES, Job, ModelReport
 from gram_server.jobs.store import Ticket
@@ -57,33 +62,28 @@ class Posted(NamedTuple):
     is_batch: bool
 
 
-async def read_submission(
-    context: Context, request: Request, *, parameters: Sequence[Parameter]
-) -> Submission:
+async def read_submission(state: AppState, request: Request, model: type[JobQuery]) -> Submission:
     """Return what a request hands in, or raise what is wrong with it."""
-    values = read_values(context, request, parameters)
+    query = read_work_query(state, request, model)
     key = _read_key(request)
     media_type = media_type_of(request)
-    raw = await read_bytes(request, context.settings.http)
-    named = values.pop("puzzle", None)
-    puzzle = None if named is None else str(named)
-    limit = context.settings.http.max_batch
+    raw = await read_bytes(request, state.settings.http)
+    limit = state.settings.http.max_batch
     if len(raw) > MAX_INLINE_BYTES:
-        posted = await asyncio.to_thread(_parse, raw, media_type, puzzle, limit)
+        posted = await asyncio.to_thread(_parse, raw, media_type, query.puzzle, limit)
     else:
-        posted = _parse(raw, media_type, puzzle, limit)
+        posted = _parse(raw, media_type, query.puzzle, limit)
     owner = owner_of(request.scope)
     jobs = [
         replace(job, owner=owner, client=client_of(request.scope))
-        for job in await _make_jobs(context, posted.puzzles, values)
+        for job in await _make_jobs(state, posted.puzzles, query)
     ]
     ticket = None
     if key is not None:
-        fingerprint = _fingerprint(request, raw)
-        ticket = Ticket(owner=owner, key=key, fingerprint=fingerprint)
+        ticket = Ticket(owner=owner, key=key, fingerprint=_fingerprint(request, raw))
     if not posted.is_batch:
         return Submission(jobs[0], (), ticket)
-    return _batch(context, jobs, ticket)
+    return _batch(state, jobs, ticket)
 
 
 def _read_key(request: Request) -> str | None:
@@ -125,31 +125,36 @@ def _parse_part(part: object, number: int, puzzle: str | None) -> PostedPuzzle:
 
 
 async def _make_jobs(
-    context: Context, puzzles: Sequence[PostedPuzzle], values: Mapping[str, Value]
+    state: AppState, puzzles: Sequence[PostedPuzzle], query: JobQuery
 ) -> list[Job]:
-    options = {"seed": secrets.randbits(SEED_BITS), **values}
-    priority = PRIORITY_CLASSES.index(str(options.pop("priority", PRIORITY_CLASSES[1])))
-    wanted = options.pop("model", None)
+    seed, now_s = draw_seed(), state.clock()
     models: dict[str, ModelReport] = {}
     for posted in puzzles:
         if posted.task.name not in models:
-            models[posted.task.name] = await context.fleet.choose(
-                posted.task.name, wanted=None if wanted is None else str(wanted)
+            models[posted.task.name] = await state.workers.select_model(
+                posted.task.name, wanted=query.model
             )
-        check_solver(context, posted, options)
-    now_s = context.clock()
+        check_solver(state, posted, query)
+    options = {name: solve_options(query, model, seed=seed) for name, model in models.items()}
+    priority = PRIORITY_CLASSES.index(query.priority)
     return [
         replace(
-            make_job(posted, models[posted.task.name], options, now_s=now_s, wanted=wanted),
+            make_job(
+                posted,
+                models[posted.task.name],
+                options[posted.task.name],
+                now_s=now_s,
+                wanted=query.model,
+            ),
             priority=priority,
         )
         for posted in puzzles
     ]
 
 
-def _batch(context: Context, jobs: Sequence[Job], ticket: Ticket | None) -> Submission:
+def _batch(state: AppState, jobs: Sequence[Job], ticket: Ticket | None) -> Submission:
     width = sum(job.options.width for job in jobs)
-    limit = context.settings.queue.max_trajectories
+    limit = state.settings.queue.max_trajectories
     if width > limit:
         raise ParameterInvalid(
             f"{len(jobs)} instances of this width are {width} trajectories, and the queue never "

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from gram_server.api import access
-from gram_server.api.access import PUBLIC, KeyFile, is_public
+from gram_server.api.auth import PUBLIC, is_public
+from gram_server.api.keys import KeyFile
 from gram_server.app import create_app
 from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
@@ -188,7 +188,7 @@ async def test_requests_of_one_key_at_the_same_time_are_charged_once(
         headers = {**bearer("slow"), "Idempotency-Key": "order-18"}
         posts = (client.post("/jobs?width=4", content=EASY, headers=headers) for _ in range(2))
         assert sorted(one.status_code for one in await asyncio.gather(*posts)) == [200, 202]
-        spend = app.state.context.store.spend
+        spend = app.state.app_state.store.spend
         assert await spend("slow", 5, rate=1.0, burst=10.0) == 0.0
         assert await spend("slow", 1, rate=1.0, burst=10.0) == 0.0
 
@@ -206,7 +206,7 @@ async def test_what_is_refused_is_not_charged(keys: Path, make_worker: Any, path
 async def test_keys_are_exchanged_while_the_server_runs(
     keys: Path, make_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "LOOK_S", 0.0)
+    monkeypatch.setattr("gram_server.api.keys.LOOK_S", 0.0)
     async with open_app(keys, make_worker) as (_, client):
         old = entry("solver", "solve")
         new = entry("solver", "solve", token="next-token")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gram_server.api.access import client_of
-from gram_server.api.deadline_result import deadline_result
+from gram_server.api.auth import client_of
+from gram_server.api.serializers import deadline_result
 from gram_server.job import JobRecord, JobState, ModelReport
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ async def _lose_solver(service: Any) -> None:
     await service.client.get("/readyz")
 
 
-@pytest.mark.parametrize("name", ["fallback", "count"])
+@pytest.mark.parametrize("name", ["fallback", "count_solutions"])
 @pytest.mark.parametrize("path", ["/solve", "/jobs"])
 async def test_a_search_that_no_worker_can_do_is_refused(
     service: Any, path: str, name: str

@@ -17,9 +17,18 @@ import pytest
 
 from gram_core.errors import CoreError
 from gram_core.puzzles import families, task
-from gram_server.api.access import KeyFile
 from gram_server.api.body import load_json, parse_puzzle
-from gram_server.api.parameters import LAST_EVENT, job_parameters, page_parameters
+from gram_server.api.keys import KeyFile
+from gram_server.api.queries import (
+    EventHeaders,
+    GenerateQuery,
+    JobQuery,
+    PageQuery,
+    Query,
+    bounded,
+    describe,
+    read_query,
+)
 from gram_server.app import create_app
 from gram_server.errors import ServerError
 from gram_server.http_protocol import MAX_TARGET_BYTES
@@ -70,8 +79,8 @@ SHAPES: Mapping[str, str] = {
     "surrogates": "\ud800" * NUM_CHARS,
 }
 
-HTTP = HttpConfig()
-PARAMETERS = (*job_parameters(HTTP, tuple(families())), *page_parameters(), LAST_EVENT)
+QUERIES = [bounded(query, Settings()) for query in (JobQuery, GenerateQuery)]
+QUERIES += [PageQuery, EventHeaders]
 FIELDS = ("grid", "n", "queens", "vertices", "edges", "fixed", "colors", "dimacs", "puzzle")
 BASES: Mapping[str, dict[str, object]] = {
     "sudoku": {},
@@ -94,6 +103,10 @@ def body_reader(media_type: str) -> Reader:
 def field_reader(name: str, field: str, wrap: Callable[[str], object]) -> Reader:
     rules, base = families()[name], BASES[name]
     return lambda text: rules.parse({**base, field: wrap(text)})
+
+
+def parameter_reader(query: type[Query], name: str) -> Reader:
+    return lambda text: read_query(query, [(name, text)])
 
 
 def task_reader(name: str) -> Reader:
@@ -122,7 +135,13 @@ READERS: Mapping[str, Reader] = {
         for how, wrap in WRAPS.items()
     },
     **{f"a task of {name}": task_reader(name) for name in families()},
-    **{f"parameter {parameter.name}": parameter.read for parameter in PARAMETERS},
+    **{
+        f"parameter {parameter['name']} of {query.__name__}": parameter_reader(
+            query, parameter["name"]
+        )
+        for query in QUERIES
+        for parameter in describe(query)
+    },
 }
 
 

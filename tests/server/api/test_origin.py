@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gram_server.api.origin import name_of
+from gram_server.api.auth import name_of
 from gram_server.app import create_app
 from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
@@ -185,7 +185,7 @@ async def test_a_line_says_who_asked(
     lines: list[dict[str, Any]] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(json.loads(JsonFormatter().format(record)))  # type: ignore[method-assign]
-    logger = logging.getLogger("gram_server.api.observation")
+    logger = logging.getLogger("gram_server.api.middleware")
     logger.addHandler(handler)
     try:
         with caplog.at_level(logging.INFO):

@@ -80,7 +80,7 @@ async def test_a_job_sent_while_the_worker_restarts_waits_for_it(service: Any) -
 async def test_a_draining_server_is_not_ready_but_finishes_what_it_has(service: Any) -> None:
     service.worker.is_held = True
     solving = await start(service)
-    lifecycle = service.app.state.context.lifecycle
+    lifecycle = service.app.state.app_state.lifecycle
     lifecycle.is_draining = True
     assert (await service.client.get("/readyz")).json()["detail"] == "draining"
     assert (await service.client.get("/livez")).status_code == 200
@@ -93,7 +93,7 @@ async def test_a_draining_server_is_not_ready_but_finishes_what_it_has(service: 
 
 
 async def test_a_hung_engine_is_dead_and_not_ready(service: Any) -> None:
-    context = service.app.state.context
+    context = service.app.state.app_state
     object.__setattr__(context, "why_dead", lambda: "the worker made no step for 31 s")
     for path in ("/livez", "/readyz"):
         response = await service.client.get(path)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gram_server.answers import SolveResponse
+from gram_server.api.connection import KEEP_ALIVE, with_heartbeat
 from gram_server.api.schemas import ProblemDocument
-from gram_server.api.stream import KEEP_ALIVE, with_heartbeat
 
 pytestmark = pytest.mark.anyio
 

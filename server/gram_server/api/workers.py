@@ -22,7 +22,7 @@ KNOWN_S = 60.0
 """How long a model stays known that no worker has any more, while others have some."""
 
 
-class Fleet:
+class WorkerRegistry:
     """The workers, as their last reports show them."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Fleet:
         patience_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Know nothing yet.
+        """Read nothing yet.
 
         Args:
             store: where the reports are.
@@ -57,11 +57,11 @@ class Fleet:
         """What is known, by name."""
         self.stats: QueueStats | None = None
         """What the queue held when the reports were read."""
-        self.trouble: str | None = None
+        self.last_error: str | None = None
         """Why they could not be read the last time."""
 
     @property
-    def workers(self) -> Sequence[WorkerReport]:
+    def reports(self) -> Sequence[WorkerReport]:
         """The last report of every worker."""
         return () if self.stats is None else self.stats.workers
 
@@ -73,12 +73,12 @@ class Fleet:
     @property
     def is_ready(self) -> bool:
         """Whether a worker can take work."""
-        return any(worker.state is WorkerState.READY for worker in self.workers)
+        return any(worker.state is WorkerState.READY for worker in self.reports)
 
     @property
     def has_solver(self) -> bool:
         """Whether a worker has OR-tools, as far as is known."""
-        return not self.workers or any(worker.has_solver for worker in self.workers)
+        return not self.reports or any(worker.has_solver for worker in self.reports)
 
     async def refresh(self, *, max_age_s: float = 0.0) -> None:
         """Read the reports again unless they were read within ``max_age_s``, or are watched."""
@@ -96,17 +96,17 @@ class Fleet:
         try:
             self.stats = await self._store.stats()
         except StoreUnavailable as error:
-            self.trouble = str(error)
+            self.last_error = str(error)
         else:
-            self.trouble = None
-            self._learn({model.id: model for worker in self.workers for model in worker.models})
+            self.last_error = None
+            self._learn({model.id: model for worker in self.reports for model in worker.models})
         self._read_at_s = self._clock()
 
     def _learn(self, loaded: dict[str, ModelReport]) -> None:
         """Take note of what workers have, and forget what they have had no more for a while."""
         now_s, self._loaded = self._clock(), loaded
         had = {name: model for name, model in self._known.items() if name not in loaded}
-        if any(worker.state is WorkerState.STARTING for worker in self.workers):
+        if any(worker.state is WorkerState.STARTING for worker in self.reports):
             self._missed_at_s.clear()
         self._missed_at_s = {name: self._missed_at_s.get(name, now_s) for name in had}
         if loaded:
@@ -120,7 +120,7 @@ class Fleet:
 
         A worker beside this process is started again, however long that takes.
         """
-        if not self.is_remote or self.trouble is not None:
+        if not self.is_remote or self.last_error is not None:
             return
         missed_at_s = (
             self._missed_at_s.get(name, math.inf)
@@ -138,9 +138,9 @@ class Fleet:
         """Return the model of that name, or None where no worker ever reported one."""
         return self._models.get(name)
 
-    async def choose(self, task: str, *, wanted: str | None) -> ModelReport:
+    async def select_model(self, task: str, *, wanted: str | None) -> ModelReport:
         """Return the wanted model, or the first that solves the task; raise ``ModelUnknown``."""
-        await self._know()
+        await self._ensure_loaded()
         if wanted is None:
             return self._default(task)
         model = self._named(wanted)
@@ -150,14 +150,14 @@ class Fleet:
             )
         return model
 
-    async def choose_generating(
+    async def select_generating(
         self, *, puzzle: str, size: int | None, wanted: str | None
     ) -> ModelReport:
         """Return the wanted model, or the one that makes up the largest boards of the puzzle.
 
         Raises ``ModelUnknown``.
         """
-        await self._know()
+        await self._ensure_loaded()
         if wanted is not None:
             model = self._named(wanted)
             if not _is_of(model, puzzle, size):
@@ -178,13 +178,13 @@ class Fleet:
             field="puzzle",
         )
 
-    async def _know(self) -> None:
-        """Have a recent list of the models."""
+    async def _ensure_loaded(self) -> None:
+        """Read the reports unless that was done a moment ago; raise where they name no model."""
         await self.refresh(max_age_s=MAX_AGE_S)
         if not self._models:
             await self.refresh()
-        if not self._models and self.trouble is not None:
-            raise StoreUnavailable(self.trouble)
+        if not self._models and self.last_error is not None:
+            raise StoreUnavailable(self.last_error)
         if not self._models:
             raise NotReady("no worker is ready yet")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gram_server.api.fleet import KNOWN_S, Fleet
+from gram_server.api.workers import KNOWN_S, WorkerRegistry
 from gram_server.errors import ModelUnknown, NotReady
 from gram_server.job import Job, ModelReport, SolveOptions, WorkerReport, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
@@ -43,7 +43,7 @@ class Workers:
     def __init__(self, *, is_remote: bool = False) -> None:
         self.now_s = 100.0
         self.store = MemoryStore(QueueConfig())
-        self.fleet = Fleet(
+        self.registry = WorkerRegistry(
             self.store, is_remote=is_remote, patience_s=PATIENCE_S, clock=lambda: self.now_s
         )
         self.open: dict[str, Any] = {}
@@ -57,10 +57,10 @@ class Workers:
             ready = WorkerState.READY
             await side.report(WorkerReport(worker=name, state=ready, models=tuple(models[name])))
         self.now_s += 6.0
-        await self.fleet.refresh()
+        await self.registry.refresh()
 
     async def chosen(self, wanted: str | None) -> str:
-        return (await self.fleet.choose("sudoku-4x4", wanted=wanted)).id
+        return (await self.registry.select_model("sudoku-4x4", wanted=wanted)).id
 
 
 async def test_both_weights_of_a_name_can_be_asked_for_while_both_are_there() -> None:
@@ -85,7 +85,7 @@ async def test_a_model_is_waited_for_while_its_only_worker_is_started_again() ->
     await workers.have(one=[report("m")])
     await workers.have()
     workers.now_s += 10 * KNOWN_S
-    await workers.fleet.refresh()
+    await workers.registry.refresh()
     assert await workers.chosen("m@old") == "m@old"
 
 
@@ -101,7 +101,7 @@ async def test_a_model_that_no_worker_has_any_more_is_forgotten_after_a_while() 
     for wanted in ("m", "m@old"):
         with pytest.raises(ModelUnknown):
             await workers.chosen(wanted)
-    assert [model.name for model in workers.fleet.models] == ["n"]
+    assert [model.name for model in workers.registry.models] == ["n"]
 
 
 async def test_who_waits_for_a_model_that_nobody_brings_back_is_told(make_job: Any) -> None:
@@ -111,7 +111,7 @@ async def test_who_waits_for_a_model_that_nobody_brings_back_is_told(make_job: A
     await workers.have(two=[report("n"), report("m", "new")])
     workers.now_s += PATIENCE_S + 1.0
     await workers.have(two=[report("n"), report("m", "new")])
-    workers.fleet.check_served(make_job(model="m"))
-    workers.fleet.check_served(make_job(model="n"))
+    workers.registry.check_served(make_job(model="m"))
+    workers.registry.check_served(make_job(model="n"))
     with pytest.raises(NotReady):
-        workers.fleet.check_served(pinned)
+        workers.registry.check_served(pinned)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gram_server.api.fleet import Fleet
+from gram_server.api.workers import WorkerRegistry
 from gram_server.jobs.store import JobStore
 from gram_server.metrics import ServiceMetrics
 from gram_server.settings import Settings
@@ -33,13 +33,13 @@ class Lifecycle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class AppState:
     """Everything a route may need; one per application."""
 
     settings: Settings
     store: JobStore
     metrics: ServiceMetrics
-    fleet: Fleet
+    workers: WorkerRegistry
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     why_dead: Callable[[], str | None] = lambda: None
     """Says why the engine is dead: it has work and makes no progress. None while it is not."""

@@ -1,0 +1,289 @@
+"""The query parameters of each route, as models that read requests and describe themselves.
+
+Strict: an unknown name, a repeated name or a value of another form is refused, never guessed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+
+from gram_core.puzzles import Generative, families
+from gram_server.errors import ParameterInvalid
+from gram_server.job import DEFAULT_WIDTH, MAX_SEED, Count, Fallback, Priority
+from gram_server.jobs.entry import PLACE_PATTERN
+from gram_server.settings import Settings
+
+MAX_SIZE = 64
+MAX_SHOWN = 64
+"""Trajectories that can be watched while they are on their way."""
+MAX_REDUCED = 64
+"""Boards a request may have reduced: each takes the exact search about a tenth of a second."""
+MIN_TRAJECTORIES = 16
+"""Trajectories that a request for few boards may take by default."""
+MAX_NAME = 256
+
+LAST_EVENT_HEADER = "Last-Event-ID"
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
+_Query = TypeVar("_Query", bound="Query")
+Document = dict[str, Any]
+
+
+def _to_int(text: str) -> int:
+    # Python takes more for a number: a sign, spaces, underscores and digits of other scripts.
+    if not _DIGITS.fullmatch(text):
+        raise ValueError("not an integer")
+    return int(text)
+
+
+def _to_bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("neither true nor false")
+    return text == "true"
+
+
+def _to_family(text: str) -> str:
+    if text not in families():
+        raise ValueError("no puzzle family")
+    return text
+
+
+def _to_generative(text: str) -> str:
+    if text not in GENERATIVE:
+        raise ValueError("no family whose boards are generated")
+    return text
+
+
+GENERATIVE = [name for name, known in families().items() if isinstance(known, Generative)]
+
+Whole = Annotated[int, BeforeValidator(_to_int)]
+Positive = Annotated[int, BeforeValidator(_to_int), Field(ge=1)]
+Flag = Annotated[bool, BeforeValidator(_to_bool)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+Cursor = Annotated[Name, Field(pattern=f"^{PLACE_PATTERN}$")]
+FamilyName = Annotated[
+    str, BeforeValidator(_to_family), WithJsonSchema({"type": "string", "enum": [*families()]})
+]
+GenerativeName = Annotated[
+    str, BeforeValidator(_to_generative), WithJsonSchema({"type": "string", "enum": GENERATIVE})
+]
+
+
+class Query(BaseModel):
+    """Base of all, and the query of a route without parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    old_names: ClassVar[Mapping[str, str]] = {}
+    """Names that were replaced, which are taken for one version more."""
+
+
+class SolveQuery(Query):
+    """Parameters of ``POST /solve``."""
+
+    old_names = {"count": "count_solutions", "decodes": "show_trajectories"}
+
+    puzzle: FamilyName | None = None
+    """Family of a puzzle posted as text, or as JSON without `puzzle`."""
+    width: Positive = DEFAULT_WIDTH
+    """Trajectories to sample."""
+    depth: Positive | None = None
+    """Supervision steps each may take; the model's own number by default."""
+    max_solutions: Positive | None = None
+    """Stop at this many distinct solutions; explores the width by default."""
+    deadline_ms: Positive | None = None
+    """Answer with what was found by then, with status `partial`."""
+    seed: Annotated[Whole, Field(ge=0, le=MAX_SEED)] | None = None
+    """Repeats a call exactly; drawn at random and returned by default."""
+    augment: Flag = True
+    """Let each trajectory look at its own symmetric view of the puzzle."""
+    halt: Literal["verified", "halt_head", "never", "act"] = "verified"
+    """When a trajectory stops before `depth`: at a verified answer, at the halt head's word, or
+    never. `act` is the former word for `halt_head`."""
+    fallback: Fallback = "none"
+    """What answers when no trajectory does."""
+    count_solutions: Count = "none"
+    """Whether to count all solutions into `completeness.total`."""
+    model: Name | None = None
+    """Model to use, as `name` or `name@fingerprint`; the puzzle's by default."""
+    show_trajectories: Annotated[Whole, Field(ge=0, le=MAX_SHOWN)] = 0
+    """Trajectories whose answers a stream shows while they are on their way, as events `progress`;
+    without a stream it does nothing."""
+
+
+class JobQuery(SolveQuery):
+    """Parameters of ``POST /jobs``."""
+
+    priority: Priority = "normal"
+    """Class that the job waits in; a higher one is served first."""
+
+
+class GenerateQuery(Query):
+    """Parameters of ``POST /generate``."""
+
+    old_names = {"clues": "reduce_clues"}
+
+    puzzle: GenerativeName = "sudoku"
+    """Family of the boards."""
+    size: Annotated[Positive, Field(le=MAX_SIZE)] | None = None
+    """Side of the boards; the largest that a loaded model makes by default."""
+    count: Positive = 1
+    """Boards to return."""
+    distinct: Flag = True
+    """Return no board twice."""
+    reduce_clues: Literal["none", "unique"] | Annotated[Positive, Field(le=MAX_SIZE**2)] = "none"
+    """Reduce each board to a puzzle whose only solution it is: `unique` takes away every clue that
+    can be, a number stops there. At most 64 boards a request."""
+    max_trajectories: Positive | None = None
+    """Trajectories to sample at most; twice `count` and at least 16 by default. They count against
+    the bound of the queue."""
+    depth: Positive | None = None
+    """Supervision steps each may take; the model's own number by default."""
+    halt: Literal["verified", "halt_head", "act"] = "verified"
+    """When a trajectory stops before `depth`: at a valid board, or at the halt head's word, which
+    leaves the model to itself. `act` is the former word for `halt_head`."""
+    augment: Flag = False
+    """Show each board through a symmetry of its own."""
+    deadline_ms: Positive | None = None
+    """Answer with what was found by then, with status `partial`."""
+    seed: Annotated[Whole, Field(ge=0, le=MAX_SEED)] | None = None
+    """Repeats a call exactly; drawn at random and returned by default."""
+    model: Name | None = None
+    """Model to use, as `name` or `name@fingerprint`; one trained to make up boards by default."""
+
+
+class PageQuery(Query):
+    """Parameters of ``GET /jobs``."""
+
+    limit: Annotated[Positive, Field(le=200)] = 50
+    """Jobs to return at most."""
+    cursor: Cursor | None = None
+    """Where to go on: the `cursor` of the part before."""
+
+
+class WaitQuery(Query):
+    """Parameters of ``GET /jobs/{id}``."""
+
+    wait: Annotated[Whole, Field(ge=0)] = 0
+    """Seconds to wait for the end of the job before it is shown."""
+
+
+class EventHeaders(Query):
+    """Headers of ``GET /jobs/{id}/events``."""
+
+    last_event: Annotated[Whole, Field(ge=0, le=2**53)] = Field(0, alias=LAST_EVENT_HEADER)
+    """Go on after the event of this id."""
+
+
+def bounded(model: type[_Query], settings: Settings) -> type[_Query]:
+    """Return a model whose numbers have the bounds of the settings."""
+    http, max_trajectories = settings.http, settings.queue.max_trajectories
+    maxima = {
+        "width": http.max_width,
+        "depth": http.max_depth,
+        "max_solutions": http.max_width,
+        "count": http.max_width,
+        "max_trajectories": max_trajectories,
+        "deadline_ms": http.max_deadline_ms,
+        "wait": http.max_wait_s,
+    }
+    fields: dict[str, Any] = {}
+    for name in maxima.keys() & model.model_fields.keys():
+        field = model.model_fields[name]
+        annotated: Any = Annotated
+        kind = annotated[(field.annotation, *field.metadata, Field(le=maxima[name]))]
+        fields[name] = (
+            kind,
+            Field(field.default, alias=field.alias, description=field.description),
+        )
+    return create_model(model.__name__, __base__=model, **fields)
+
+
+def read_query(model: type[_Query], items: Sequence[tuple[str, str]]) -> _Query:
+    """Return the parameters of a query string; raise ``ParameterInvalid``."""
+    texts: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    for name, text in items:
+        new_name = model.old_names.get(name, name)
+        if new_name in texts:
+            raise ParameterInvalid(f"{name} is given more than once", field=name)
+        texts[new_name], spelled[new_name] = text, name
+    try:
+        return model.model_validate(texts)
+    except ValidationError as error:
+        name = str(error.errors(include_url=False, include_context=False)[0]["loc"][0])
+        known = _schemas(model)
+        if name not in known:
+            raise _unknown(name, sorted(known)) from None
+        reason = _what_is_wrong(known[name], texts[name])
+        raise ParameterInvalid(f"{spelled[name]} {reason}", field=spelled[name]) from None
+
+
+def describe(model: type[Query], *, where: str = "query") -> list[Document]:
+    """Return the parameters as OpenAPI describes them."""
+    known = {
+        name: {
+            "in": where,
+            "required": False,
+            "description": schema["description"].replace("\n", " "),
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+        }
+        for name, schema in _schemas(model).items()
+    }
+    old = [
+        {**known[new_name], "name": name, "deprecated": True, "description": f"Now `{new_name}`."}
+        for name, new_name in model.old_names.items()
+    ]
+    return [{"name": name, **parameter} for name, parameter in known.items()] + old
+
+
+def _unknown(name: str, known: Sequence[str]) -> ParameterInvalid:
+    expected = ", ".join(known)
+    return ParameterInvalid(
+        f"there is no parameter {name[:40]!a}: there are {expected}", field=name[:40]
+    )
+
+
+def _what_is_wrong(schema: Document, text: str) -> str:
+    """Return why a text is not what its description says."""
+    shown = f"{text[:40]!a}"
+    parts = schema.get("anyOf", [schema])
+    words = [word for part in parts for word in part.get("enum", ())]
+    schema = parts[-1]
+    if schema["type"] == "integer" and _DIGITS.fullmatch(text):
+        return f"must be {schema['minimum']} to {schema['maximum']}, not {int(text)}"
+    if schema["type"] == "integer":
+        return f"must be {' or '.join((*words, 'an integer'))}, not {shown}"
+    if words or schema["type"] == "boolean":
+        return f"must be one of {', '.join(words or ('true', 'false'))}, not {shown}"
+    if not 0 < len(text) <= MAX_NAME:
+        return f"must have 1 to {MAX_NAME} characters"
+    return f"is not of its form: {shown}"
+
+
+@cache
+def _schemas(model: type[Query]) -> dict[str, Document]:
+    """Return the JSON schema of each parameter, by name."""
+    properties = model.model_json_schema()["properties"] if model.model_fields else {}
+    return {name: _plain(schema) for name, schema in properties.items()}
+
+
+def _plain(schema: Document) -> Document:
+    """Return a schema without null, which no text of a query is."""
+    # pydantic does not give the bounds beyond a validator of ours their names in JSON Schema.
+    names = {"ge": "minimum", "le": "maximum"}
+    plain = {names.get(key, key): value for key, value in schema.items() if key != "title"}
+    if plain.get("default", ...) is None:
+        del plain["default"]
+    parts = [_plain(part) for part in plain.pop("anyOf", ()) if part != {"type": "null"}]
+    return {**plain, "anyOf": parts} if len(parts) > 1 else {**plain, **dict(*parts)}

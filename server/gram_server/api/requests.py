@@ -1,0 +1,182 @@
+"""From a request for work to the job that it asks for: query, body, model, seed, deadline."""
+
+import secrets
+import uuid
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+from fastapi import Request
+
+from gram_core.puzzles import Countable, Generative, family, task
+from gram_server.api.auth import client_of
+from gram_server.api.body import PostedPuzzle, read_puzzle, refuse_body
+from gram_server.api.connection import wants_stream
+from gram_server.api.queries import (
+    MAX_REDUCED,
+    MIN_TRAJECTORIES,
+    GenerateQuery,
+    Query,
+    SolveQuery,
+    read_query,
+)
+from gram_server.api.state import AppState
+from gram_server.errors import ModelUnknown, NotReady, ParameterInvalid
+from gram_server.job import Halt, Job, ModelReport, Sampling, SolveOptions
+
+_Query = TypeVar("_Query", bound=Query)
+
+SEED_BITS = 53
+"""Seeds drawn here are whole numbers to every JSON reader."""
+
+
+class ParsedRequest(NamedTuple):
+    """A job that a request asks for, and the model that will do it."""
+
+    job: Job
+    model: ModelReport
+
+
+async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]) -> ParsedRequest:
+    """Return the job of ``POST /solve``, or raise what is wrong with the request."""
+    query = read_work_query(state, request, model)
+    posted = await read_puzzle(request, puzzle=query.puzzle, http=state.settings.http)
+    chosen = await state.workers.select_model(posted.task.name, wanted=query.model)
+    check_solver(state, posted, query)
+    options = solve_options(query, chosen)
+    if not wants_stream(request):
+        # Nobody would see them.
+        options = replace(options, decodes=0)
+    job = make_job(posted, chosen, options, now_s=state.clock(), wanted=query.model)
+    return ParsedRequest(replace(job, client=client_of(request.scope)), chosen)
+
+
+async def parse_generate(
+    state: AppState, request: Request, model: type[GenerateQuery]
+) -> ParsedRequest:
+    """Return the job of ``POST /generate``, or raise what is wrong with the request."""
+    query = read_work_query(state, request, model)
+    await refuse_body(request, state.settings.http)
+    chosen = await state.workers.select_generating(
+        puzzle=query.puzzle, size=query.size, wanted=query.model
+    )
+    width = query.max_trajectories or min(
+        max(MIN_TRAJECTORIES, 2 * query.count), state.settings.queue.max_trajectories
+    )
+    clues = query.reduce_clues
+    _check_counts(query, width)
+    options = SolveOptions(
+        model=chosen.name,
+        seed=draw_seed() if query.seed is None else query.seed,
+        width=width,
+        depth=query.depth or chosen.depth,
+        max_solutions=query.count,
+        deadline_ms=query.deadline_ms,
+        augment=query.augment,
+        halt=_halt(query.halt),
+    )
+    sampling = Sampling(
+        is_distinct=query.distinct,
+        is_thinned=clues != "none",
+        num_clues=clues if isinstance(clues, int) else None,
+    )
+    job = make_job(_blank(chosen), chosen, options, now_s=state.clock(), wanted=query.model)
+    return ParsedRequest(replace(job, sampling=sampling, client=client_of(request.scope)), chosen)
+
+
+def read_work_query(state: AppState, request: Request, model: type[_Query]) -> _Query:
+    """Return the parameters of a request for work, if any is taken now."""
+    if state.lifecycle.is_closed:
+        raise NotReady("the server is stopping and takes no new work")
+    return read_query(model, request.query_params.multi_items())
+
+
+def check_solver(state: AppState, posted: PostedPuzzle, query: SolveQuery) -> None:
+    """Raise ``ParameterInvalid`` for an exact search that no worker can do."""
+    if state.workers.has_solver or isinstance(posted.family, Countable):
+        return
+    for name in ("fallback", "count_solutions"):
+        if getattr(query, name) == "exact":
+            raise ParameterInvalid(
+                f"exact search of {posted.family.name} needs OR-tools, which no worker has: "
+                "install gram-server[exact] there",
+                field=name,
+            )
+
+
+def draw_seed() -> int:
+    """Return a seed for a request that names none."""
+    return secrets.randbits(SEED_BITS)
+
+
+def solve_options(
+    query: SolveQuery, model: ModelReport, *, seed: int | None = None
+) -> SolveOptions:
+    """Return what a job is to do: the parameters, with defaults of the model and of chance."""
+    options = query.model_dump(exclude={"puzzle", "priority"})
+    options |= {
+        "model": model.name,
+        "seed": next(known for known in (query.seed, seed, draw_seed()) if known is not None),
+        "depth": query.depth or model.depth,
+        "halt": _halt(query.halt),
+        "count": options.pop("count_solutions"),
+        "decodes": options.pop("show_trajectories"),
+    }
+    return SolveOptions(**options)
+
+
+def make_job(
+    posted: PostedPuzzle,
+    model: ModelReport,
+    options: SolveOptions,
+    *,
+    now_s: float,
+    wanted: str | None,
+) -> Job:
+    """Return a new job.
+
+    Args:
+        posted: what it is about.
+        model: that it is for.
+        options: what it is to do.
+        now_s: when it was accepted.
+        wanted: the model as the caller named it; with its fingerprint, no other weights may answer.
+    """
+    deadline_ms = options.deadline_ms
+    return Job(
+        id=uuid.uuid4().hex,
+        puzzle=posted.family.name,
+        task=posted.task.name,
+        model=model.name,
+        fingerprint=model.fingerprint if wanted == model.id else None,
+        body=posted.body,
+        options=options,
+        submitted_s=now_s,
+        deadline_s=None if deadline_ms is None else now_s + deadline_ms / 1e3,
+    )
+
+
+def _halt(word: str) -> Halt:
+    # Jobs, which other versions read too, keep the former word.
+    words: dict[str, Halt] = {"verified": "verified", "never": "never"}
+    return words.get(word, "act")
+
+
+def _check_counts(query: GenerateQuery, width: int) -> None:
+    if width < query.count:
+        raise ParameterInvalid(
+            f"max_trajectories must be at least count ({query.count}), not {width}",
+            field="max_trajectories",
+        )
+    if query.reduce_clues != "none" and query.count > MAX_REDUCED:
+        raise ParameterInvalid(
+            f"count must be 1 to {MAX_REDUCED} with reduce_clues, not {query.count}", field="count"
+        )
+
+
+def _blank(model: ModelReport) -> PostedPuzzle:
+    """Return the empty instance of a model's task."""
+    known = task(model.task)
+    puzzle = family(known.family)
+    if not isinstance(puzzle, Generative):
+        raise ModelUnknown(f"{puzzle.name} has no empty board to start from", field="model")
+    return PostedPuzzle(family=puzzle, task=known, body=puzzle.dump(puzzle.blank(known)))

@@ -1,0 +1,135 @@
+"""Records of jobs as answers: of ``/jobs``, and of a deadline that no worker kept."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.responses import Response
+
+from gram_server.answers import Completeness, GenerateResponse, SolveResponse, Usage, identity
+from gram_server.api.schemas import JobSummary, Progress
+from gram_server.api.state import AppState
+from gram_server.job import PRIORITY_CLASSES, JobRecord, JobState, ModelReport
+
+Document = dict[str, Any]
+
+
+def summary(record: JobRecord) -> Document:
+    """Return where a job stands."""
+    job = record.job
+    return JobSummary(
+        id=job.id,
+        state=record.state,
+        puzzle=job.puzzle,
+        model=None if job.num_parts else job.model,
+        width=job.options.width,
+        seed=job.options.seed,
+        priority=PRIORITY_CLASSES[job.priority],
+        attempt=job.attempt,
+        submitted_at=_timestamp(job.submitted_s),
+        started_at=None if record.started_s is None else _timestamp(record.started_s),
+        finished_at=None if record.finished_s is None else _timestamp(record.finished_s),
+        batch=_progress(record),
+    ).model_dump()
+
+
+def document(state: AppState, record: JobRecord) -> Document:
+    """Return a job with what became of it, and the parts of a batch.
+
+    A result stays as its worker wrote it, also one of another version.
+    """
+    error = record.error
+    return {
+        **summary(record),
+        "result": result_of(state, record),
+        "error": None if error is None else {"code": error.code, "detail": error.detail},
+        "parts": [document(state, part) for part in record.parts],
+    }
+
+
+def result_of(state: AppState, record: JobRecord) -> Document | None:
+    """Return the answer, or what was found by a deadline that no worker kept."""
+    if record.result:
+        return dict(record.result)
+    if record.state is not JobState.EXPIRED or record.job.num_parts:
+        return None
+    model = state.workers.find(record.job.model)
+    return None if model is None else deadline_result(record, model, now_s=state.clock())
+
+
+def deadline_result(record: JobRecord, model: ModelReport, *, now_s: float) -> dict[str, Any]:
+    """Compose the answer from what is known: what was found so far, and the time spent."""
+    # What was found stays as it was told, also by a worker of another version.
+    found = list(record.solutions)
+    if record.job.sampling is None:
+        return {**_solve_response(record, model, now_s).model_dump(), "solutions": found}
+    return {**_generate_response(record, model, now_s).model_dump(), "boards": found}
+
+
+def json_response(
+    content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a document as a response."""
+    text = json.dumps(content, separators=(",", ":"))
+    return Response(text, status, headers, "application/json")
+
+
+def _progress(record: JobRecord) -> Progress | None:
+    if not record.job.num_parts:
+        return None
+    finished = sum(part.state.is_final for part in record.parts)
+    return Progress(size=record.job.num_parts, finished=finished)
+
+
+def _timestamp(moment_s: float) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds")
+
+
+def _solve_response(record: JobRecord, model: ModelReport, now_s: float) -> SolveResponse:
+    options = record.job.options
+    num_found = len(record.solutions)
+    is_search_missed = options.count == "exact" or (options.fallback == "exact" and not num_found)
+    return SolveResponse(
+        **identity(record.job, model=model.id, depth=model.depth),
+        status="partial",
+        solutions=[],
+        distinct=num_found,
+        valid_trajectories=num_found,
+        width=options.width,
+        # Each was seen once as far as anybody told: Good-Turing's estimate is then zero.
+        completeness=Completeness(estimate=0.0 if num_found else None, total=None),
+        exact_search="deadline" if is_search_missed else None,
+        best_attempt=None,
+        usage=_usage(record, now_s),
+    )
+
+
+def _generate_response(record: JobRecord, model: ModelReport, now_s: float) -> GenerateResponse:
+    job = record.job
+    return GenerateResponse(
+        **identity(job, model=model.id, depth=model.depth),
+        task=job.task,
+        status="partial",
+        boards=[],
+        count=job.options.max_solutions or 0,
+        trajectories=len(record.solutions),
+        valid_trajectories=len(record.solutions),
+        distinct=len({json.dumps(board["answer"]) for board in record.solutions}),
+        # What went wrong beside the boards is unknown.
+        validity=None,
+        uniqueness=None,
+        max_trajectories=job.options.width,
+        usage=_usage(record, now_s),
+    )
+
+
+def _usage(record: JobRecord, now_s: float) -> Usage:
+    started_s = now_s if record.started_s is None else record.started_s
+    ended_s = now_s if record.finished_s is None else record.finished_s
+    return Usage(
+        queue_ms=round(max(started_s - record.job.submitted_s, 0.0) * 1e3, 3),
+        engine_ms=round(max(ended_s - started_s, 0.0) * 1e3, 3),
+        supervision_steps=0,
+        wasted_steps=0,
+    )
