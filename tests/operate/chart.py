@@ -1,8 +1,10 @@
 """Renders the Helm chart with Helm's own engine, and reads what comes out."""
 
 import base64
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,15 @@ def example(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((CHART / f"examples/values-{name}.yaml").read_text()))
 
 
-def rendered_texts(
-    values: Mapping[str, Any], release: str = RELEASE, folder: Path = CHART
-) -> dict[str, str]:
+def rendered_texts(values: Mapping[str, Any], release: str = RELEASE) -> Mapping[str, str]:
     """Return what each template makes of values, which the chart's schema accepts."""
-    with helm_python.Chart.load(folder) as chart:
-        return chart.render(dict(values), name=release, namespace="puzzles")
+    return _rendered(json.dumps(values), release)
+
+
+@cache
+def _rendered(values: str, release: str) -> Mapping[str, str]:
+    with helm_python.Chart.load(CHART) as chart:
+        return dict(chart.render(json.loads(values), name=release, namespace="puzzles"))
 
 
 def render(values: Mapping[str, Any], release: str = RELEASE) -> list[Manifest]:

@@ -14,14 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.operate.dockerfile import Stage, copy_context
+from tests.operate.dockerfile import Stage
 
 SUITE = "bookworm"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PACKAGES = {
-    "${PYTHON_IMAGE}": ("ca-certificates", "python3-dev", "python3-pip", "python3-venv"),
-}
-"""What a base image has beyond Debian's least."""
+BASE = "${PYTHON_IMAGE}"
+PACKAGES = ("ca-certificates", "python3-dev", "python3-pip", "python3-venv")
+"""What the base image has beyond Debian's least."""
 OURS = ("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt")
 """Files of this machine without which its network cannot be used."""
 SOMEBODY = 23456
@@ -57,7 +56,8 @@ class CleanRoots:
         if name in self.environments:
             return root
         stage = self.stages[name]
-        _copy_tree(self._base(stage.base), root)
+        assert stage.base == BASE
+        _copy_tree(self._base(), root)
         environment = {"PATH": PATH}
         arguments: dict[str, str] = {}
         for word, text in stage.steps:
@@ -100,13 +100,12 @@ class CleanRoots:
             *words,
         ]
 
-    def _base(self, image: str) -> Path:
-        packages = PACKAGES[image]
-        root = self.folder / f"{SUITE}-{len(packages)}"
+    def _base(self) -> Path:
+        root = self.folder / SUITE
         if not root.exists():
             unfinished = root.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
-            include = f"--include={','.join(packages)}"
+            include = f"--include={','.join(PACKAGES)}"
             _call(["debootstrap", "--variant=minbase", include, SUITE, str(unfinished)])
             for path in OURS:
                 shutil.copy(path, f"{unfinished}{path}")
@@ -127,6 +126,13 @@ class CleanRoots:
                 copy_context(self.context, place)
             else:
                 shutil.copy2(self.context / source, place)
+
+
+def copy_context(context: Path, place: Path) -> None:
+    """Copy what .dockerignore lets through."""
+    for line in (context / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            _copy_tree(context / line[1:], place / line[1:])
 
 
 def _run(root: Path, text: str, environment: Mapping[str, str]) -> None:

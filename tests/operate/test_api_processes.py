@@ -6,13 +6,10 @@
 import asyncio
 import json
 import shutil
-import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,45 +17,10 @@ import aiohttp
 import pytest
 
 from tests.conftest import RedisServer
+from tests.operate.processes import running, wait_until_ready
 
 GRID = "1.34341221434321"
 Sample = dict[str, float]
-
-
-@contextmanager
-def process(*arguments: str) -> Iterator[list[dict[str, str]]]:
-    """Run a command of gram-server; yield its log as it grows."""
-    command = [sys.executable, "-m", "gram_server.cli", *arguments]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert running.stderr is not None
-    lines: list[dict[str, str]] = []
-
-    def follow() -> None:
-        assert running.stderr is not None
-        for line in running.stderr:
-            if line.startswith("{"):
-                lines.append(json.loads(line))
-
-    reader = threading.Thread(target=follow, daemon=True)
-    reader.start()
-    try:
-        yield lines
-    finally:
-        running.terminate()
-        running.wait(30.0)
-        reader.join(5.0)
-        running.stderr.close()
-
-
-def address(lines: list[dict[str, str]], words: str) -> str:
-    """Wait until the log says where something listens."""
-    end_s = time.monotonic() + 60.0
-    while time.monotonic() < end_s:
-        for line in list(lines):
-            if line["message"].startswith(words):
-                return line["message"].removeprefix(words)
-        time.sleep(0.05)
-    raise AssertionError(lines)
 
 
 async def scrape(session: aiohttp.ClientSession, url: str) -> Sample:
@@ -137,22 +99,21 @@ async def totals(metrics: list[str]) -> "tuple[Counter[str], dict[str, set[str]]
     return counted, labels
 
 
-def check_processes(redis_url: str, *, num_processes: int, num_jobs: int) -> "Counter[str]":
+def check_processes(
+    redis_url: str, folder: Path, *, num_processes: int, num_jobs: int
+) -> "Counter[str]":
+    queue = ("--store", redis_url)
+    model = ("--model", "sudoku-4x4", "--num-threads", "1", "--metrics-port", "0")
     with ExitStack() as stack:
-        shared = ("--store", redis_url, "--log-level", "info")
-        worker = stack.enter_context(
-            process(
-                *("worker", "--model", "sudoku-4x4", "--num-threads", "1", "--metrics-port", "0"),
-                *shared,
-            )
-        )
-        logs = [
-            stack.enter_context(process("serve", "--port", "0", *shared))
-            for _ in range(num_processes)
+        worker = stack.enter_context(running(folder / "worker", "worker", *model, *queue))
+        servers = [
+            stack.enter_context(running(folder / f"api{number}", "serve", "--port", "0", *queue))
+            for number in range(num_processes)
         ]
-        urls = [address(lines, "listening on ") for lines in logs]
-        metrics = [f"{url}/metrics" for url in urls] + [address(worker, "metrics on ")]
-        asyncio.run(until_ready(urls))
+        urls = [server.url() for server in servers]
+        metrics = [f"{url}/metrics" for url in urls] + [worker.url("metrics on ")]
+        for url in urls:
+            wait_until_ready(url)
         outcomes, found = asyncio.run(load(urls, num_jobs, metrics))
         assert found == []
         counted, labels = asyncio.run(totals(metrics))
@@ -165,25 +126,12 @@ def check_processes(redis_url: str, *, num_processes: int, num_jobs: int) -> "Co
     return counted
 
 
-async def until_ready(urls: list[str]) -> None:
-    async with aiohttp.ClientSession() as session:
-        for url in urls:
-            # The server has no word for us when it becomes ready.
-            while not await is_ready(session, url):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-
-
-async def is_ready(session: aiohttp.ClientSession, url: str) -> bool:
-    async with session.get(f"{url}/readyz") as response:
-        return response.status == 200
-
-
 @pytest.mark.redis
 @pytest.mark.slow
 def test_no_counter_of_several_api_processes_falls_and_their_totals_are_the_clients(
-    redis_url: str,
+    redis_url: str, tmp_path: Path
 ) -> None:
-    check_processes(redis_url, num_processes=2, num_jobs=300)
+    check_processes(redis_url, tmp_path, num_processes=2, num_jobs=300)
 
 
 if __name__ == "__main__":
@@ -191,7 +139,7 @@ if __name__ == "__main__":
     with TemporaryDirectory() as folder:
         server = RedisServer(Path(folder)).start()
         started_s = time.monotonic()
-        result = check_processes(server.url, num_processes=4, num_jobs=10_000)
+        result = check_processes(server.url, Path(folder), num_processes=4, num_jobs=10_000)
         server.stop()
         took_s = round(time.monotonic() - started_s, 1)
         sys.stdout.write(json.dumps({"requests": dict(result), "seconds": took_s}) + "\n")

@@ -182,7 +182,7 @@ def test_a_whole_reference_wins_over_repository_and_tag() -> None:
 def test_what_the_images_write_to_is_mounted_and_nothing_else_can_be(name: str) -> None:
     rendered = render(example(name))
     target = "cuda" if name == "gpu" else "cpu"
-    volumes = json.loads(STAGES[target].last("VOLUME") or "")
+    volumes = json.loads(STAGES[target].last("VOLUME"))
     assert set(writable(rendered, "worker")) == {"/tmp", *volumes}
     assert set(writable(rendered, "api")) == {"/tmp"}
 
@@ -246,7 +246,8 @@ def test_keys_are_given_as_the_file_that_the_server_reads(tmp_path: Path) -> Non
         assert "subPath" not in mount
 
 
-def test_files_are_those_of_the_other_ways_to_run_it() -> None:
+def test_files_are_those_of_the_other_ways_to_run_it_and_lie_in_the_chart() -> None:
+    assert not [path for path in CHART.rglob("*") if path.is_symlink()]
     trial, production = render(example("trial")), render(example("production"))
     shipped = named(trial, "ConfigMap", "gram-server-redis")["data"]["redis.conf"]
     assert shipped == (DOCKER / "redis.conf").read_text().strip()

@@ -2,12 +2,9 @@
 
 import math
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -19,7 +16,6 @@ import yaml
 
 from gram_server.api.auth import is_public
 from gram_server.app import create_app
-from gram_server.cli import main
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.server import CLOSE_MARGIN_S
 from gram_server.settings import Settings
@@ -27,13 +23,13 @@ from tests.conftest import free_port
 from tests.operate.chart import (
     CHART,
     EXAMPLES,
-    Manifest,
     container_of,
     environment,
     example,
     pod_of,
     render,
 )
+from tests.operate.processes import Running, running, wait_for
 
 OF_THE_CHART = {
     "port": "8000",
@@ -175,38 +171,11 @@ def test_probes_ask_what_the_server_answers_without_a_key(name: str) -> None:
     assert all(is_public(probe["path"]) for probe in probes)
 
 
-def test_containers_run_commands_that_there_are() -> None:
-    rendered = render(example("cpu"))
-    for component, command in (("api", "serve"), ("worker", "worker")):
-        assert container_of(rendered, component)["args"] == [command]
-        assert command in main.commands
-
-
-def clean() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name[:4] != "GRAM"}
-
-
-@contextmanager
-def running(
-    container: Manifest, environ: Mapping[str, str], log: Path
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run what a container would, as its supervisor would end it."""
-    command = [sys.executable, "-m", "gram_server.cli", *container["args"]]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env={**clean(), **environ}, stderr=output)
-        try:
-            yield process
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30.0) == 0, log.read_text()
-        finally:
-            process.kill()
-            process.wait()
-
-
 def passes(
     probe: Mapping[str, Any],
     ports: Mapping[str, int],
-    inside: tuple["subprocess.Popen[bytes]", Mapping[str, str]] | None = None,
+    inside: Running | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> bool:
     """Ask what a probe asks, at the ports or in the container that stand for the real ones."""
     if "exec" in probe:
@@ -214,9 +183,9 @@ def passes(
         assert program == "/opt/gram/bin/gram-server"
         if inside is None:
             return False
-        process, environ = inside
-        command = [sys.executable, "-m", "gram_server.cli", *words, "--pid", str(process.pid)]
-        ran = subprocess.run(command, env={**clean(), **environ}, capture_output=True)
+        pid = str(inside.process.pid)
+        command = [sys.executable, "-m", "gram_server.cli", *words, "--pid", pid]
+        ran = subprocess.run(command, env=environ, capture_output=True)
         return ran.returncode == 0
     asked = probe["httpGet"]
     try:
@@ -227,13 +196,6 @@ def passes(
         return False
     except OSError:
         return False
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    end_s = time.monotonic() + 60.0
-    while not condition():
-        assert time.monotonic() < end_s, what
-        time.sleep(0.1)
 
 
 @pytest.mark.redis
@@ -249,28 +211,29 @@ def test_probes_tell_a_release_that_starts_from_one_that_works(
     }
     rendered = render({"redis": {"url": redis_url}, "settings": settings})
     api, worker = (container_of(rendered, name) for name in ("api", "worker"))
-    own = {"http": free_port(), "metrics": free_port()}
-    local = {"GRAM_SERVER_HOST": "127.0.0.1", "GRAM_SERVER_WORKER_METRICS_HOST": "127.0.0.1"}
-    of_api = environment(rendered, "api") | local
-    of_api |= {
-        "GRAM_SERVER_PORT": str(own["http"]),
-        "GRAM_SERVER_METRICS_PORT": str(own["metrics"]),
+    local = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("GRAM")},
+        "GRAM_SERVER_HOST": "127.0.0.1",
+        "GRAM_SERVER_WORKER_METRICS_HOST": "127.0.0.1",
     }
-    theirs = {"metrics": free_port()}
+    own, theirs = {"http": free_port(), "metrics": free_port()}, {"metrics": free_port()}
+    of_api = environment(rendered, "api") | local
+    of_api["GRAM_SERVER_PORT"] = str(own["http"])
+    of_api["GRAM_SERVER_METRICS_PORT"] = str(own["metrics"])
     of_worker = environment(rendered, "worker") | local
     of_worker["GRAM_SERVER_WORKER_METRICS_PORT"] = str(theirs["metrics"])
-    with running(api, of_api, tmp_path / "api.log"):
-        wait_for(lambda: passes(api["startupProbe"], own), "the API never starts")
+    with running(tmp_path / "api.log", *api["args"], environ=of_api):
+        wait_for(lambda: passes(api["startupProbe"], own), lambda: "the API never starts")
         assert passes(api["livenessProbe"], own)
         assert not passes(api["readinessProbe"], own), "there is no worker yet"
         assert not passes(worker["startupProbe"], theirs)
-        with running(worker, of_worker, tmp_path / "worker.log") as process:
-            wait_for(lambda: passes(worker["livenessProbe"], theirs), "no metrics of the worker")
-            inside = (process, of_worker)
+        with running(tmp_path / "worker.log", *worker["args"], environ=of_worker) as inside:
+            wait_for(lambda: passes(worker["livenessProbe"], theirs), lambda: "it has no metrics")
             wait_for(
-                lambda: passes(worker["startupProbe"], theirs, inside), "the worker is never warm"
+                lambda: passes(worker["startupProbe"], theirs, inside, of_worker),
+                lambda: "the worker is never warm",
             )
             assert passes(worker["readinessProbe"], theirs)
-            wait_for(lambda: passes(api["readinessProbe"], own), "the API is never ready")
+            wait_for(lambda: passes(api["readinessProbe"], own), lambda: "the API is never ready")
             with urlopen(f"http://127.0.0.1:{own['metrics']}/metrics", timeout=5) as reply:
                 assert b"gram_queue_trajectories" in reply.read()

@@ -1,9 +1,7 @@
 """Values of the chart at their edges: what the server or Kubernetes would refuse, Helm refuses."""
 
 import copy
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import helm_python
@@ -14,10 +12,9 @@ from gram_server.app import create_app
 from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import Settings
-from tests.operate.chart import CHART, EXAMPLES, environment, example, named, render, rendered_texts
+from tests.operate.chart import CHART, environment, example, named, render
 from tests.operate.test_chart import NEWEST, check
 
-DOCKER = CHART.parents[1]
 BASE: dict[str, Any] = {"redis": {"url": "redis://r"}}
 REFUSED = (helm_python.HelmValuesError, helm_python.HelmRenderError)
 SCHEMA = yaml.safe_load((CHART / "values.schema.json").read_text())
@@ -145,26 +142,6 @@ def test_no_value_that_is_taken_away_trips_a_template() -> None:
             if "execution error at" not in str(error):
                 tripped[path] = error
     assert tripped == {}
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_the_chart_renders_where_it_is_alone(name: str, tmp_path: Path) -> None:
-    alone = tmp_path / "gram-server"
-    shutil.copytree(CHART, alone, symlinks=True)
-    assert not [path for path in alone.rglob("*") if path.is_symlink()]
-    assert rendered_texts(example(name), folder=alone) == rendered_texts(example(name))
-
-
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [
-        ("gram-server.json", "grafana/dashboards/gram-server.json"),
-        ("gram-server.rules.yml", "prometheus/gram-server.rules.yml"),
-        ("redis.conf", "redis.conf"),
-    ],
-)
-def test_files_of_the_chart_are_those_beside_it(name: str, source: str) -> None:
-    assert (CHART / "files" / name).read_text() == (DOCKER / source).read_text()
 
 
 def test_the_ingress_leads_every_route_of_the_api_to_it() -> None:

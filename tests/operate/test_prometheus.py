@@ -18,11 +18,12 @@ from prometheus_client import CollectorRegistry, start_http_server
 from gram_server.metrics.gpu import Gauge, GpuCollector
 from tests.conftest import free_port
 from tests.operate.chart import of_kind, render
-from tests.operate.test_api_processes import GRID, address, process
+from tests.operate.processes import running, wait_until_ready
 
 DOCKER = Path(__file__).parents[2] / "docker"
 RULES = DOCKER / "prometheus/gram-server.rules.yml"
 DASHBOARD = DOCKER / "grafana/dashboards/gram-server.json"
+GRID = "1.34341221434321"
 THRESHOLD = re.compile(r"\s[<>]=?\s[\d.]+")
 
 
@@ -54,8 +55,8 @@ def test_every_alert_says_what_is_wrong_and_how_bad_it_is() -> None:
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Prometheus that has scraped a working server for a while."""
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Calls a Prometheus that has scraped a working server for a while."""
     binary = shutil.which("prometheus")
     if binary is None:
         pytest.skip("there is no prometheus on this machine: install it to run this test")
@@ -70,19 +71,21 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     registry.register(GpuCollector(gauges, error=RuntimeError))
     gpu, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     options = ("serve", "--port", "0", "--model", "sudoku-4x4", "--num-threads", "1")
-    with process(*options) as lines:
-        url = address(lines, "listening on ")
+    with running(folder / "server.log", *options) as server:
+        url = server.url()
+        wait_until_ready(url)
         port = write_config(folder, [url.removeprefix("http://"), f"127.0.0.1:{gpu.server_port}"])
         command = [binary, f"--config.file={folder}/prometheus.yml"]
         command += [f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
         with (folder / "log").open("w") as log:
-            running = subprocess.Popen(command, stdout=log, stderr=log)
+            scraping = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            work(url, duration_s=12.0)
-            yield f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
+                work(url, client)
+                yield client
         finally:
-            running.terminate()
-            running.wait(20.0)
+            scraping.terminate()
+            scraping.wait(20.0)
             gpu.shutdown()
             gpu.server_close()
             thread.join(5.0)
@@ -98,36 +101,44 @@ def write_config(folder: Path, targets: list[str]) -> int:
     return free_port()
 
 
-def work(url: str, *, duration_s: float) -> None:
-    """Ask for solutions, and now and then for something impossible, until Prometheus knows."""
+def work(url: str, prometheus: httpx.Client) -> None:
+    """Ask for solutions and for something impossible until Prometheus has all that is looked at."""
+    queries = [*panel_queries(), *(THRESHOLD.sub("", rule["expr"]) for rule in rules())]
     with httpx.Client(base_url=url, timeout=30.0) as client:
-        while client.get("/readyz").status_code != 200:
-            time.sleep(0.1)
-        end_s = time.monotonic() + duration_s
-        while time.monotonic() < end_s:
+        end_s = time.monotonic() + 60.0
+        while (queries := unanswered(prometheus, queries)) and time.monotonic() < end_s:
             assert client.post("/solve?width=4", content=GRID).status_code == 200
             assert client.post("/solve", content="44" + GRID[2:]).status_code == 422
             time.sleep(0.2)
 
 
-def ask(prometheus: str, query: str) -> list[Any]:
-    reply = httpx.get(f"{prometheus}/api/v1/query", params={"query": query}).json()
+def unanswered(prometheus: httpx.Client, queries: list[str]) -> list[str]:
+    """Return the queries that still find nothing."""
+    try:
+        return [query for query in queries if not ask(prometheus, query)]
+    except httpx.TransportError:
+        # It does not listen yet.
+        return queries
+
+
+def ask(prometheus: httpx.Client, query: str) -> list[Any]:
+    reply = prometheus.get("/api/v1/query", params={"query": query}).json()
     assert reply["status"] == "success", (query, reply)
     return list(reply["data"]["result"])
 
 
 @pytest.mark.slow
-def test_every_panel_shows_something(prometheus: str) -> None:
-    assert [query for query in panel_queries() if not ask(prometheus, query)] == []
+def test_every_panel_shows_something(prometheus: httpx.Client) -> None:
+    assert unanswered(prometheus, panel_queries()) == []
 
 
 @pytest.mark.slow
 def test_every_rule_is_evaluated_on_data_and_no_alert_fires_at_a_healthy_server(
-    prometheus: str,
+    prometheus: httpx.Client,
 ) -> None:
     bare = [THRESHOLD.sub("", rule["expr"]) for rule in rules()]
-    assert [query for query in bare if not ask(prometheus, query)] == []
-    groups = httpx.get(f"{prometheus}/api/v1/rules").json()["data"]["groups"]
+    assert unanswered(prometheus, bare) == []
+    groups = prometheus.get("/api/v1/rules").json()["data"]["groups"]
     evaluated = [rule for group in groups for rule in group["rules"]]
     assert len(evaluated) == len(rules())
     assert [rule["name"] for rule in evaluated if rule["health"] != "ok"] == []
@@ -136,7 +147,7 @@ def test_every_rule_is_evaluated_on_data_and_no_alert_fires_at_a_healthy_server(
 
 
 @pytest.mark.slow
-def test_workers_in_kubernetes_scale_on_numbers_that_are_there(prometheus: str) -> None:
+def test_workers_in_kubernetes_scale_on_numbers_that_are_there(prometheus: httpx.Client) -> None:
     prometheus_of_test = {"selector": 'job="gram"'}
     scaling = {"enabled": True, "prometheus": prometheus_of_test}
     rendered = render({"redis": {"url": "redis://r"}, "worker": {"autoscaling": scaling}})

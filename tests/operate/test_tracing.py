@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
@@ -12,18 +13,8 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from tests.operate.traced import (
-    GRID,
-    SPANS,
-    Collector,
-    Running,
-    Seen,
-    collecting,
-    is_whole,
-    new_caller,
-    start,
-    wait_until_ready,
-)
+from tests.operate.processes import Running, running, wait_until_ready
+from tests.operate.traced import GRID, SPANS, Collector, Seen, collecting, is_whole, new_caller
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 
@@ -36,7 +27,6 @@ class Site:
     """Two ways to serve, side by side: through Redis, and with a worker beside the server."""
 
     collector: Collector
-    redis: str
     running: dict[str, Running]
     blind_url: str
     """Of an API process without OpenTelemetry, on the same queue."""
@@ -44,46 +34,37 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def collector() -> Iterator[tuple[Collector, str]]:
-    with collecting() as taken:
-        yield taken
-
-
-@pytest.fixture(scope="module")
-def site(
-    collector: tuple[Collector, str], redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
-    taken, endpoint = collector
+def site(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("traced")
-    traced = {
-        **os.environ,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_BSP_SCHEDULE_DELAY": "50",
-    }
     # Stands in the way of the package, as if it were not installed: FastAPI brings the API alone.
     absent = folder / "opentelemetry/sdk"
     absent.mkdir(parents=True)
     (absent / "__init__.py").write_text("raise ImportError('not installed')\n")
-    blind = {**traced, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     model = ("--model", "sudoku-4x4", "--num-threads", "1", "--log-level", "debug")
     queue = ("--store", redis_url, "--queue-name", QUEUE, "--log-level", "debug")
     commands = {
-        "api": (("serve", "--port", "0", *queue), traced),
-        "worker": (("worker", *queue, *model), traced),
-        "alone": (("serve", "--port", "0", *model), traced),
-        "blind": (("serve", "--port", "0", *queue), blind),
+        "api": ("serve", "--port", "0", *queue),
+        "worker": ("worker", *queue, *model),
+        "alone": ("serve", "--port", "0", *model),
+        "blind": ("serve", "--port", "0", *queue),
     }
-    running = {name: start(folder / name, *command) for name, command in commands.items()}
-    try:
-        urls = {name: running[name].url() for name in ("api", "alone", "blind")}
+    with collecting() as (taken, endpoint), ExitStack() as stack:
+        traced = {
+            **os.environ,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+        }
+        blind = {**traced, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+        started = {
+            name: stack.enter_context(
+                running(folder / name, *command, environ=blind if name == "blind" else traced)
+            )
+            for name, command in commands.items()
+        }
+        urls = {name: started[name].url() for name in ("api", "alone", "blind")}
         for url in urls.values():
             wait_until_ready(url)
-        yield Site(taken, redis_url, running, urls.pop("blind"), urls)
-    finally:
-        for each in running.values():
-            each.process.terminate()
-        for each in running.values():
-            each.process.wait(30.0)
+        yield Site(taken, started, urls.pop("blind"), urls)
 
 
 @pytest.mark.parametrize("way", ["api", "alone"])
@@ -229,7 +210,7 @@ def test_no_line_holds_a_puzzle_or_an_answer(site: Site) -> None:
                     client.post(f"/solve{query}", content=body, headers={"content-type": kind})
             client.post("/jobs?width=2", json={"puzzle": "sudoku", "grid": rows})
             client.get(f"/jobs/{GRID}")
-    logs = {name: running.log.read_text() for name, running in site.running.items()}
+    logs = {name: each.log.read_text() for name, each in site.running.items()}
     assert all("POST /solve 422" in logs[name] for name in site.urls)
     held = {(name, text) for name, log in logs.items() for text in CONTENT if text in log}
     assert held == set()

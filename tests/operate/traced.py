@@ -1,21 +1,17 @@
-"""Processes of ours that send their spans to a collector of the test's own."""
+"""A collector of spans of the tests' own, and a trace that began before our server."""
 
-import json
 import secrets
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from tests.operate.processes import wait_for
 
 GRID = "1.34341221434321"
 """No other text in a log looks like it."""
@@ -73,46 +69,6 @@ def _value(value: Any) -> Any:
     return getattr(value, value.WhichOneof("value"))
 
 
-def wait_for(
-    condition: Callable[[], bool], explain: Callable[[], str], *, timeout_s: float = WAIT_S
-) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s, explain()
-        time.sleep(0.02)
-
-
-@dataclass(slots=True)
-class Running:
-    """A process of ours, and the file it logs to."""
-
-    process: "subprocess.Popen[bytes]"
-    log: Path
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        texts = self.log.read_text().splitlines(keepends=True)
-        return [json.loads(text) for text in texts if text.endswith("\n")]
-
-    def line(self, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Return the only line of a kind, which may be a moment behind what it is about."""
-
-        def found() -> list[dict[str, Any]]:
-            return [line for line in self.lines if is_wanted(line)]
-
-        wait_for(lambda: bool(found()), self.log.read_text, timeout_s=START_S)
-        [line] = found()
-        return line
-
-    def access(self, request_id: str) -> dict[str, Any]:
-        """Return the line about a request that has its answer."""
-        return self.line(lambda line: line.get("request_id") == request_id and "status" in line)
-
-    def url(self) -> str:
-        words = "listening on "
-        return str(self.line(lambda line: words in line["message"])["message"]).removeprefix(words)
-
-
 @contextmanager
 def collecting() -> Iterator[tuple[Collector, str]]:
     """Take spans for as long as the context is open; yield what takes them and its address."""
@@ -137,21 +93,6 @@ def collecting() -> Iterator[tuple[Collector, str]]:
     server.shutdown()
     server.server_close()
     thread.join(5.0)
-
-
-def wait_until_ready(url: str) -> None:
-    wait_for(
-        lambda: httpx.get(f"{url}/readyz").is_success,
-        lambda: httpx.get(f"{url}/readyz").text,
-        timeout_s=START_S,
-    )
-
-
-def start(log: Path, arguments: tuple[str, ...], environ: dict[str, str]) -> Running:
-    command = [sys.executable, "-m", "gram_server.cli", *arguments]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environ)
-    return Running(process, log)
 
 
 class Caller(NamedTuple):

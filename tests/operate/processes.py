@@ -1,0 +1,75 @@
+"""Processes of gram-server, what they log, and waiting for what they come to."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+WAIT_S = 60.0
+"""Far more than anything takes on a machine that is not busy."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A process of ours, and the file it logs to."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def line(self, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the only line of a kind, which may be a moment behind what it is about."""
+
+        def found() -> list[dict[str, Any]]:
+            texts = self.log.read_text().splitlines(keepends=True)
+            # The last one may be only half written; what is no JSON, a library has said.
+            whole = [text for text in texts if text.startswith("{") and text.endswith("\n")]
+            return [line for line in map(json.loads, whole) if is_wanted(line)]
+
+        wait_for(lambda: bool(found()), self.log.read_text)
+        [line] = found()
+        return line
+
+    def access(self, request_id: str) -> dict[str, Any]:
+        """Return the line about a request that has its answer."""
+        return self.line(lambda line: line.get("request_id") == request_id and "status" in line)
+
+    def url(self, words: str = "listening on ") -> str:
+        """Return where it listens."""
+        return str(self.line(lambda line: words in line["message"])["message"]).removeprefix(words)
+
+
+@contextmanager
+def running(
+    log: Path, *arguments: str, environ: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Run a command of gram-server, and end it as its supervisor would."""
+    command = [sys.executable, "-m", "gram_server.cli", *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stderr=output, env=environ or os.environ)
+    try:
+        yield Running(process, log)
+        process.terminate()
+        assert process.wait(WAIT_S) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: Callable[[], bool], explain: Callable[[], str]) -> None:
+    end_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end_s, explain()
+        time.sleep(0.02)
+
+
+def wait_until_ready(url: str) -> None:
+    with httpx.Client(base_url=url) as client:
+        wait_for(lambda: client.get("/readyz").is_success, lambda: client.get("/readyz").text)
