@@ -77,6 +77,11 @@ def test_a_class_of_one_code_is_still_raised_and_caught_but_its_name_is_deprecat
         assert isinstance(error, getattr(gram_client, name))
 
 
+def test_a_class_that_was_renamed_has_its_old_name_too() -> None:
+    with pytest.warns(DeprecationWarning, match="use TrajectoryView"):
+        assert gram_client.Sight is gram_client.TrajectoryView
+
+
 def test_a_name_that_never_was_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="PuzzleWrong"):
         _ = gram_client.PuzzleWrong

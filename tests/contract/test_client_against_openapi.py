@@ -37,7 +37,7 @@ READ: dict[str, type[BaseModel]] = {
     "ProblemIssue": gram_client.Issue,
     "Progress": gram_client.BatchProgress,
     "PuzzleInfo": gram_client.PuzzleInfo,
-    "Sight": gram_client.Sight,
+    "Sight": gram_client.TrajectoryView,
     "Solution": gram_client.Solution,
     "SolveResponse": gram_client.SolveResult,
     "Usage": gram_client.Usage,

@@ -1,6 +1,7 @@
 """Client for gram-server: ``Client`` and ``AsyncClient``, typed results, one error tree."""
 
 import warnings
+from typing import Any
 
 from gram_client import _deprecated_errors
 from gram_client._async_client import AsyncClient, AsyncJobs
@@ -22,7 +23,7 @@ from gram_client._errors import (
     TooManyRequests,
     Unauthorized,
 )
-from gram_client._events import Accepted, AnyEvent, Done, Found, PartEnded, Progress, Sight
+from gram_client._events import Accepted, AnyEvent, Done, Found, PartEnded, Progress, TrajectoryView
 from gram_client._inputs import Puzzle
 from gram_client._models import (
     BatchProgress,
@@ -94,7 +95,6 @@ __all__ = [
     "ResponseInvalid",
     "ServerFailure",
     "ServerUnavailable",
-    "Sight",
     "Solution",
     "SolveOptions",
     "SolveResult",
@@ -102,6 +102,7 @@ __all__ = [
     "StreamOptions",
     "TimedOut",
     "TooManyRequests",
+    "TrajectoryView",
     "Unauthorized",
     "Usage",
     "Violation",
@@ -110,11 +111,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> type[StatusError]:
+def __getattr__(name: str) -> Any:
+    """Return what version 0.1 had under this name."""
     kind = _deprecated_errors.CLASSES.get(name)
-    if kind is None:
+    if kind is not None:
+        instead = f"catch {kind.__bases__[0].__name__} and look for code {kind.code!r}"
+    elif name == "Sight":
+        instead = "use TrajectoryView"
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    instead = f"catch {kind.__bases__[0].__name__} and look for code {kind.code!r}"
-    message = f"gram_client.{name} goes in version 0.3: {instead}"
-    warnings.warn(message, DeprecationWarning, stacklevel=2)
-    return kind
+    warnings.warn(f"gram_client.{name} goes in 0.3: {instead}", DeprecationWarning, stacklevel=2)
+    return kind or TrajectoryView

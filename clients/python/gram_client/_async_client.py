@@ -70,7 +70,7 @@ class AsyncClient:
         )
 
     async def solve(self, puzzle: Puzzle, **options: Unpack[SolveOptions]) -> SolveResult:
-        """Solve a puzzle; a puzzle nobody solved is a result too, see ``SolveResult.status``."""
+        """Solve a puzzle; an unsolved one is a result too, see ``SolveResult.status``."""
         return await self._run(self._calls.solve(puzzle, options))
 
     async def generate(
@@ -212,7 +212,7 @@ class AsyncJobs:
         return await self._run(self._calls.create_batch(puzzles, options))
 
     async def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Return a job as it stands."""
+        """Return the present state of a job."""
         return await self._run(self._calls.get_job(job_id, timeout_s))
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
@@ -243,5 +243,5 @@ class AsyncJobs:
         return await self._run(self._calls.list_jobs(limit, cursor, timeout_s))
 
     async def cancel_open(self) -> None:
-        """Cancel the jobs made here that nobody saw end, as far as the server can be told."""
+        """Cancel the jobs of this client that were not seen to end; errors are ignored."""
         await self._run(self._calls.cancel_open_jobs())

@@ -56,7 +56,7 @@ class Client:
             api_key: Bearer token; ``GRAM_API_KEY`` where None.
             timeout_s: Silence after which an attempt is given up.
             max_retries: Attempts after the first, for failures that a repetition can help.
-            cancel_on_exit: Cancel the jobs made here that nobody saw end, when the client closes.
+            cancel_on_exit: Cancel, on closing, the jobs of this client that were not seen to end.
             sleep: Waits between attempts.
         """
         self.settings = _settings.resolve(
@@ -74,7 +74,7 @@ class Client:
         )
 
     def solve(self, puzzle: Puzzle, **options: Unpack[SolveOptions]) -> SolveResult:
-        """Solve a puzzle; a puzzle nobody solved is a result too, see ``SolveResult.status``.
+        """Solve a puzzle; an unsolved one is a result too, see ``SolveResult.status``.
 
         Args:
             puzzle: Text, rows of numbers, a numpy array, a networkx graph, or a JSON body.
@@ -235,7 +235,7 @@ class Jobs:
         return self._run(self._calls.create_batch(puzzles, options))
 
     def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Return a job as it stands."""
+        """Return the present state of a job."""
         return self._run(self._calls.get_job(job_id, timeout_s))
 
     def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
@@ -276,5 +276,5 @@ class Jobs:
         return self._run(self._calls.list_jobs(limit, cursor, timeout_s))
 
     def cancel_open(self) -> None:
-        """Cancel the jobs made here that nobody saw end, as far as the server can be told."""
+        """Cancel the jobs of this client that were not seen to end; errors are ignored."""
         self._run(self._calls.cancel_open_jobs())

@@ -85,7 +85,9 @@ class StatusError(GramError):
         self.detail = problem.detail
         self.errors: tuple[Issue, ...] = problem.errors
         self.request_id = problem.request_id
-        self.is_retryable = is_retryable(status_code, problem.retryable)
+        by_status = status_code in (408, 429) or status_code >= 500
+        # The server knows better than its status whether trying again may help.
+        self.is_retryable = by_status if problem.retryable is None else problem.retryable
         self.status_code = status_code
         self.body = body
         self.retry_after_s = retry_after_s
@@ -127,16 +129,6 @@ class ServerUnavailable(StatusError):
     code = "unavailable"
 
 
-RETRIED_STATUSES = frozenset({408, 429})
-"""Besides every 5xx."""
-
-
-def is_retryable(status_code: int, stated: bool | None) -> bool:
-    """Say whether trying again may help: as the server states, or else by the status."""
-    by_status = status_code in RETRIED_STATUSES or status_code >= 500
-    return by_status if stated is None else stated
-
-
 def _rebuild(
     kind: type[GramError], arguments: tuple[object, ...], state: dict[str, object]
 ) -> GramError:
@@ -149,8 +141,8 @@ def _rebuild(
 
 def _sentence(problem: Problem, status_code: int) -> str:
     text = problem.detail or problem.title or "the server gave no reason"
-    # The detail usually tells every issue already.
-    untold = "; ".join(str(issue) for issue in problem.errors if issue.detail not in text)
+    # The detail usually names every issue already.
+    more = "; ".join(str(issue) for issue in problem.errors if issue.detail not in text)
     request = "" if problem.request_id is None else f", request {problem.request_id}"
-    reason = f"{text} ({untold})" if untold else text
+    reason = f"{text} ({more})" if more else text
     return f"{reason} [{status_code}{request}]"

@@ -12,8 +12,8 @@ from gram_client._errors import ResponseInvalid
 from gram_client._models import Model, Solution, SolveResult
 
 
-class Sight(Model):
-    """A trajectory on its way."""
+class TrajectoryView(Model):
+    """A running trajectory."""
 
     trajectory: int
     step: int
@@ -56,7 +56,7 @@ class Progress(Event):
     """Trajectories that are being run."""
     solved: int
     """Trajectories that have found a valid answer."""
-    trajectories: tuple[Sight, ...]
+    trajectories: tuple[TrajectoryView, ...]
 
 
 class PartEnded(Event):

@@ -1,6 +1,6 @@
 """Puzzles as people have them, turned into what travels: text, rows, arrays, graphs, bodies.
 
-Arrays and graphs are told by what they offer: neither numpy nor networkx is imported.
+Arrays and graphs are recognised by their attributes: neither numpy nor networkx is imported.
 """
 
 import json

@@ -172,10 +172,10 @@ class SolveResult(Model):
 
 
 class Board(DrawableAnswer):
-    """A board that a trajectory made up, and that passed exact verification."""
+    """A board that a trajectory generated, and that passed exact verification."""
 
     puzzle: Answer | None = None
-    """Thinned from the answer, which is its only solution; None without ``clues``."""
+    """The answer with clues removed, its only solution; None without ``clues``."""
     clues: int | None = None
     """Givens of the puzzle."""
     value: float
@@ -348,7 +348,7 @@ class ModelInfo(Model):
     """Default supervision steps."""
     num_parameters: int
     purpose: str = "solve"
-    """``generate`` where it makes up boards from an empty one."""
+    """``generate`` where it generates boards from an empty one."""
 
 
 class PuzzleList(Model):

@@ -30,7 +30,7 @@ class CommonOptions(TypedDict, total=False):
 
 
 class SolveOptions(CommonOptions, total=False):
-    """What ``solve`` takes beside the puzzle."""
+    """What ``solve`` takes besides the puzzle."""
 
     width: int
     """Trajectories to sample; 16 by default."""
@@ -45,7 +45,7 @@ class SolveOptions(CommonOptions, total=False):
 
 
 class MapOptions(SolveOptions, total=False):
-    """What ``map`` takes beside the puzzles; the options of ``solve`` are the same for all."""
+    """What ``map`` takes besides the puzzles; the options of ``solve`` are the same for all."""
 
     max_concurrency: int
     """Puzzles that are being solved at once; 8 by default."""
@@ -54,14 +54,14 @@ class MapOptions(SolveOptions, total=False):
 
 
 class StreamOptions(SolveOptions, total=False):
-    """What ``solve_stream`` takes beside the puzzle."""
+    """What ``solve_stream`` takes besides the puzzle."""
 
     decodes: int
     """Trajectories whose answers are shown while they are on their way, up to 64."""
 
 
 class JobOptions(StreamOptions, total=False):
-    """What ``jobs.create`` takes beside the puzzle."""
+    """What ``jobs.create`` takes besides the puzzle."""
 
     priority: Priority
     """Class that the job waits in: ``normal`` by default."""
@@ -71,7 +71,7 @@ class JobOptions(StreamOptions, total=False):
 
 
 class GenerateOptions(CommonOptions, total=False):
-    """What ``generate`` takes beside the name of the family."""
+    """What ``generate`` takes besides the name of the family."""
 
     count: int
     """Boards to return; 1 by default."""

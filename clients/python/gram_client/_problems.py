@@ -41,13 +41,7 @@ def status_error(response: httpx.Response) -> StatusError:
     except ValidationError:
         # A proxy's page: the status alone has to do.
         problem = Problem(detail=response.reason_phrase)
-    kind = _class_of(response.status_code, problem.code)
-    return kind(
-        problem,
-        status_code=response.status_code,
-        body=response.content,
-        retry_after_s=_retry_after_s(response),
-    )
+    return _error(problem, response.status_code, response.content, _retry_after_s(response))
 
 
 def stream_error(data: bytes) -> StatusError:
@@ -58,9 +52,7 @@ def stream_error(data: bytes) -> StatusError:
         problem = Problem(detail="the stream ended with an error that cannot be read")
     # Only the server itself writes into a stream: what it does not call retryable is not.
     problem = problem.model_copy(update={"retryable": bool(problem.retryable)})
-    status = problem.status or 500
-    kind = _class_of(status, problem.code)
-    return kind(problem, status_code=status, body=data, retry_after_s=problem.retry_after_s)
+    return _error(problem, problem.status or 500, data, problem.retry_after_s)
 
 
 def no_answer(error: httpx.RequestError, settings: Settings) -> NoAnswer:
@@ -72,9 +64,12 @@ def no_answer(error: httpx.RequestError, settings: Settings) -> NoAnswer:
     return ConnectionFailed(f"no connection to {settings.shown_url}: {reason}")
 
 
-def _class_of(status_code: int, code: str | None) -> type[StatusError]:
-    deprecated = _deprecated_errors.BY_CODE.get(code or "")
-    return deprecated or status_class(status_code)
+def _error(
+    problem: Problem, status_code: int, body: bytes, retry_after_s: float | None
+) -> StatusError:
+    deprecated = _deprecated_errors.BY_CODE.get(problem.code or "")
+    kind = deprecated or status_class(status_code)
+    return kind(problem, status_code=status_code, body=body, retry_after_s=retry_after_s)
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:

@@ -29,7 +29,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     timeout_s: float | None = None
-    """Silence after which an attempt is given up, beside ``hold_s``; the client's where None."""
+    """Silence after which an attempt is given up, after ``hold_s``; the client's where None."""
     hold_s: float = 0.0
     """Seconds that the server is asked to hold its answer back; patience begins after them."""
     shape: PuzzleShape = field(default_factory=PuzzleShape)

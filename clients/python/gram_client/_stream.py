@@ -1,7 +1,7 @@
-"""One stream of events without I/O: what was told so far, and how to go on where it broke.
+"""One stream of events without I/O: what it has yielded so far, and how to resume it.
 
 A job's events are asked for from the last one known. A solve is asked for again: its seed makes
-that the same work with the same answers, of which those already told are left out.
+that the same work with the same answers, of which those already yielded are left out.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ class EventStreamState:
         self._is_replayed = is_replayed
         self._decoder = EventDecoder()
         self._shape = request.shape
-        self._told: set[str] = set()
+        self._seen: set[str] = set()
         self._last_id = 0
         self._attempt = 0
         self._failure: StatusError | None = None
@@ -123,14 +123,14 @@ class EventStreamState:
         return event
 
     def _is_new(self, event: AnyEvent) -> bool:
-        """Say whether an event was not told before; take note of it."""
+        """Say whether an event was not yielded before, and remember it."""
         if self._is_replayed or isinstance(event, Progress | PartEnded | Done):
             return True
         identity = "accepted"
         if isinstance(event, Found):
             identity = event.solution.model_dump_json(include={"answer"})
-        is_new = identity not in self._told
-        self._told.add(identity)
+        is_new = identity not in self._seen
+        self._seen.add(identity)
         return is_new
 
 

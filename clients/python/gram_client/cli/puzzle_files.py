@@ -1,4 +1,4 @@
-"""Puzzles out of files, stdin and arguments; told by what is in them, many in one where they are.
+"""Puzzles out of files, stdin and arguments; recognised by content, any number in one file.
 
 Text of many lines is many puzzles where each line is one by itself: .txt and .sdm files. .sdk is a
 board with notes around it, .col a DIMACS graph; JSON is one object, a list or an object a line.
@@ -46,7 +46,7 @@ def read_entries(arguments: Sequence[str]) -> list[Entry]:
 
 
 def givens_of(puzzle: Puzzle) -> str:
-    """Return the cells of a sudoku in their order, as far as they can be told."""
+    """Return the cells of a sudoku in their order; empty for other puzzles."""
     grid = puzzle.get("grid", "") if isinstance(puzzle, dict) else puzzle
     if isinstance(grid, str):
         return "".join(sign for sign in grid if sign in CELLS)
