@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from gram_server.sparse_log import SparseLog
 SCOPES = ("solve", "jobs", "admin")
 FIELDS = ("name", "sha256", "scopes", "trajectories_per_s", "expires")
 MAX_NAME_CHARS = 100
+MIN_RATE, MAX_RATE = 1e-6, 1e9
+"""Trajectories per second that a key may have: no store can reckon with others."""
 LOOK_S = 1.0
 """How often the file is looked at."""
 
@@ -126,8 +127,11 @@ def _scopes(value: object) -> frozenset[str]:
 
 def _rate(value: object) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < float(str(value)) < math.inf:
-        raise ValueError("trajectories_per_s is a number above 0; without it there is no limit")
+    if not is_number or not MIN_RATE <= float(str(value)) <= MAX_RATE:
+        raise ValueError(
+            f"trajectories_per_s is a number from {MIN_RATE:g} to {MAX_RATE:g}; without it there "
+            "is no limit"
+        )
     return float(str(value))
 
 
