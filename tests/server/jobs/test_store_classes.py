@@ -1,6 +1,7 @@
 """Higher classes go first, and yet nobody waits for ever: asked of every store."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ class Load:
         self._bench = bench
         self._make_job = make_job
         self._num_made = 0
+        self.models: tuple[str, ...] | None = None
+        """What the worker has; None for all."""
 
     async def submit(self, name: str, priority: int) -> None:
         job = self._make_job(name, width=1, priority=priority, submitted_s=self._bench.clock())
@@ -33,7 +36,7 @@ class Load:
         for _ in range(count):
             self._num_made += 1
             await self.submit(f"busy {self._num_made}", priority)
-            [job] = await worker.claim(max_jobs=1)
+            [job] = await worker.claim(max_jobs=1, models=self.models)
             served.append(job.id.partition(" ")[0])
             await worker.complete(job.id, RESULT)
             await self._bench.store.wait(job.id, timeout_s=5.0)
@@ -55,6 +58,19 @@ async def test_under_constant_load_a_lower_class_is_served_once_it_has_waited(
     assert "patient" not in await load.serve(worker, above, 2 * LENT_PART)
     await bench.advance(AGEING_S + 1.0)
     assert "patient" in await load.serve(worker, above, LENT_PART)
+
+
+async def test_a_class_is_lent_its_part_whatever_waits_for_a_model_that_the_worker_lacks(
+    bench: Any, load: Load, make_job: MakeJob
+) -> None:
+    worker = await bench.worker()
+    stranger = make_job("stranger", width=1, priority=LOW, submitted_s=bench.clock())
+    await bench.store.submit(replace(stranger, model="missing"))
+    await bench.advance(1.0)
+    await load.submit("patient", NORMAL)
+    await bench.advance(AGEING_S + 1.0)
+    load.models = (stranger.model,)
+    assert "patient" in await load.serve(worker, HIGH, LENT_PART)
 
 
 async def test_who_has_waited_takes_no_more_than_its_part(bench: Any, load: Load) -> None:

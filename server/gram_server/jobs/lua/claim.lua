@@ -141,13 +141,16 @@ local function serve(class)
   take_from(key('queue:' .. class))
 end
 
--- Returns the class in which somebody has waited for longest, where that is long; else nil.
-local function aged_class()
-  local aged, since = nil, now - AGEING_S
+-- Returns the classes in which somebody has waited for long, those who wait for longest first.
+local function aged_classes()
+  local aged, since = {}, {}
   for class = 0, CLASSES - 1 do
     local oldest = redis.call('ZRANGE', key('waiting:' .. class), 0, 0, 'WITHSCORES')
-    if oldest[2] and tonumber(oldest[2]) <= since then aged, since = class, tonumber(oldest[2]) end
+    if oldest[2] and tonumber(oldest[2]) <= now - AGEING_S then
+      aged[#aged + 1], since[class] = class, tonumber(oldest[2])
+    end
   end
+  table.sort(aged, function(one, other) return since[one] < since[other] end)
   return aged
 end
 
@@ -155,11 +158,14 @@ end
 local function lend()
   local turns = redis.call('HINCRBY', key('totals'), 'turns', room)
   for _ = 1, math.floor(turns / LENT_PART) - math.floor((turns - room) / LENT_PART) do
-    local class, rest = aged_class(), room - 1
-    if not class then return end
+    local num_taken, rest = #taken, room - 1
     room = 1
-    serve(class)
+    for _, class in ipairs(aged_classes()) do
+      -- Who waits there may want a model that this worker lacks: then the next class has the turn.
+      if #taken == num_taken then serve(class) end
+    end
     room = room + rest
+    if #taken == num_taken then return end
   end
 end
 
