@@ -126,10 +126,11 @@ class Ledger:
         started_s: float,
         max_width: int | None = None,
         models: Collection[str] | None = None,
+        down_to: int | None = None,
     ) -> list[Entry]:
         """Give a worker the jobs that are next: at most ``max_jobs``, until the width is full."""
         width = math.inf if max_width is None else max_width
-        entries = self._next(worker, max_jobs, width, models, now_s)
+        entries = self._next(worker, max_jobs, width, models, now_s, down_to=down_to)
         for entry in entries:
             del self._queues[entry.job.priority][entry.job.id]
             entry.state, entry.worker, entry.started_s = JobState.RUNNING, worker, started_s
@@ -209,11 +210,14 @@ class Ledger:
         max_width: float,
         models: Collection[str] | None,
         now_s: float,
+        *,
+        down_to: int | None,
     ) -> list[Entry]:
         entries: list[Entry] = []
         width = 0
         is_busy: bool | None = None
-        lines = [self._waiting(queue, models) for queue in self._queues]
+        queues = self._queues if down_to is None else self._queues[: down_to + 1]
+        lines = [self._waiting(queue, models) for queue in queues]
         heads = [next(line, None) for line in lines]
         while len(entries) < max_jobs and width < max_width:
             entry = self._turns.choose(heads, now_s)

@@ -157,9 +157,11 @@ class LinkStore:
         max_width: int | None = None,
         can_wait: bool = True,
         models: Collection[str] | None = None,
+        down_to: int | None = None,
     ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
         room: Data = {"max_jobs": max_jobs, "max_width": max_width, "can_wait": can_wait}
+        room["down_to"] = down_to
         room["models"] = None if models is None else list(models)
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()

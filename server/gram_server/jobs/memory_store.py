@@ -166,6 +166,7 @@ class MemoryStore:
         max_width: int | None,
         can_wait: bool,
         models: Collection[str] | None,
+        down_to: int | None,
     ) -> list[Job]:
         while True:
             arrival = self._arrival
@@ -177,6 +178,7 @@ class MemoryStore:
                 started_s=self._wall(),
                 max_width=max_width,
                 models=models,
+                down_to=down_to,
             )
             if entries or not can_wait:
                 return [entry.job for entry in entries]
@@ -303,9 +305,10 @@ class MemoryWorker:
         max_width: int | None = None,
         can_wait: bool = True,
         models: Collection[str] | None = None,
+        down_to: int | None = None,
     ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
-        return await self._store._claim(self._name, max_jobs, max_width, can_wait, models)
+        return await self._store._claim(self._name, max_jobs, max_width, can_wait, models, down_to)
 
     async def publish(self, job_id: str, event: Event) -> None:
         """Add an event to the job's; ignored once the job is final."""

@@ -19,7 +19,15 @@ from collections.abc import (
 )
 
 from gram_server.errors import JobUnreadable, StoreRefused, StoreUnavailable
-from gram_server.job import Event, EventKind, Job, JobState, WorkerReport, outcome_of
+from gram_server.job import (
+    PRIORITY_CLASSES,
+    Event,
+    EventKind,
+    Job,
+    JobState,
+    WorkerReport,
+    outcome_of,
+)
 from gram_server.jobs.chores import Chore, end_tasks, jittered
 from gram_server.jobs.codec import dump_report, to_bytes
 from gram_server.jobs.redis_connection import Argument, RedisConnection
@@ -71,10 +79,12 @@ class RedisWorker:
         max_width: int | None = None,
         can_wait: bool = True,
         models: Collection[str] | None = None,
+        down_to: int | None = None,
     ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
         width = "inf" if max_width is None else max_width
-        room = (max_jobs, width, self._lease_s, *(models or ()))
+        lowest = len(PRIORITY_CLASSES) - 1 if down_to is None else down_to
+        room = (max_jobs, width, self._lease_s, lowest, *(models or ()))
         while True:
             taking = asyncio.create_task(self._take(room))
             try:

@@ -166,6 +166,7 @@ class WorkerStore(Protocol):
         max_width: int | None = None,
         can_wait: bool = True,
         models: Collection[str] | None = None,
+        down_to: int | None = None,
     ) -> list[Job]:
         """Wait until a job is there, then take up to ``max_jobs``; safe to cancel.
 
@@ -175,6 +176,7 @@ class WorkerStore(Protocol):
             can_wait: whether to wait; otherwise the list may be empty.
             models: what is loaded, by name and by name@fingerprint: jobs of other models stay for
                 workers that have them. None takes any.
+            down_to: the lowest priority class to take from. None takes from all.
         """
         ...
 

@@ -29,16 +29,10 @@ from gram_server.worker.assignment import Assignment, ExactFindings
 from gram_server.worker.boards import Thinned, board, boards_result, is_out_of_time, thinned
 from gram_server.worker.engine_loop import Abort, Message, Submit
 from gram_server.worker.exact import find_exactly, needs_exact, thin, without_time
+from gram_server.worker.intake import Intake
 from gram_server.worker.job_trace import JobTrace
 from gram_server.worker.search_pool import SearchDropped, SearchPool
 
-MAX_HELD_JOBS = 256
-"""Jobs a worker holds at once, but for those that only wait for exact searches, whose number
-``search_pool`` bounds; what else waits stays with the store, for any worker."""
-MAX_SHARING_JOBS = 32
-"""Jobs that may share the slots of a worker without room: more wait for whoever has room first."""
-FULL_LOOK_S = 0.02
-"""How often a worker without room looks for a job, which it leaves to others until then."""
 BUSY_REPORT_S = 1.0
 IDLE_REPORT_S = 5.0
 NOTHING = ExactFindings()
@@ -77,7 +71,6 @@ class Desk:
         self._send = send
         self._report = report
         self._drain_s = drain_s
-        self._room = room
         self._tracer = tracer or Tracer()
         self._held: dict[str, Assignment] = {}
         self._changed = asyncio.Event()
@@ -89,6 +82,9 @@ class Desk:
         self._searches = SearchPool()
         self._searching: set[Assignment] = set()
         """Jobs that the engine has ended, and that only wait for exact searches."""
+        self._intake = Intake(
+            store, self._models, room, held=self._held, aside=self._searching, news=self._changed
+        )
         self._beside: set[asyncio.Task[None]] = set()
         self._lines: dict[str, asyncio.Queue[FoundSolution | Finished]] = {}
 
@@ -138,32 +134,8 @@ class Desk:
 
     async def _claim_jobs(self) -> None:
         while True:
-            for job in await self._claim():
+            for job in await self._intake.claim():
                 self._accept(job)
-
-    async def _claim(self) -> list[Job]:
-        """Take what there is room for; without room wait, then take one job to share the slots."""
-        max_jobs, room = MAX_HELD_JOBS - self._num_in_engine, self._room()
-        if max_jobs > 0 and (room is None or room > 0):
-            return await self._store.claim(
-                max_jobs=max_jobs, max_width=room, models=self._models.keys()
-            )
-        self._changed.clear()
-        # Not ``wait_for``: before Python 3.12 it loses a cancellation that comes with the change.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(None if room is None else FULL_LOOK_S):
-                await self._changed.wait()
-        if self._is_full() and self._num_in_engine < MAX_SHARING_JOBS:
-            return await self._store.claim(max_jobs=1, can_wait=False, models=self._models.keys())
-        return []
-
-    @property
-    def _num_in_engine(self) -> int:
-        return len(self._held) - len(self._searching)
-
-    def _is_full(self) -> bool:
-        room = self._room()
-        return room is not None and room <= 0
 
     def _accept(self, job: Job) -> None:
         """Begin with a job, at once: who cancels it after its claim must find it begun."""

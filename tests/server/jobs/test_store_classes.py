@@ -73,6 +73,20 @@ async def test_a_class_is_lent_its_part_whatever_waits_for_a_model_that_the_work
     assert "patient" in await load.serve(worker, HIGH, LENT_PART)
 
 
+async def test_a_worker_may_ask_for_jobs_down_to_a_class(
+    bench: Any, load: Load, make_job: MakeJob
+) -> None:
+    worker = await bench.worker()
+    for name, priority in (("low", LOW), ("normal", NORMAL), ("high", HIGH)):
+        await load.submit(name, priority)
+    # As old as that one could be lent a turn.
+    await bench.advance(AGEING_S + 1.0)
+    found = await worker.claim(max_jobs=8, can_wait=False, down_to=NORMAL)
+    assert [job.id for job in found] == ["high", "normal"]
+    assert await worker.claim(max_jobs=8, can_wait=False, down_to=NORMAL) == []
+    assert [job.id for job in await worker.claim(max_jobs=8)] == ["low"]
+
+
 async def test_who_has_waited_takes_no_more_than_its_part(bench: Any, load: Load) -> None:
     worker = await bench.worker()
     for number in range(30):

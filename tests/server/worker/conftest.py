@@ -41,6 +41,7 @@ class FakeStore:
         max_width: int | None = None,
         can_wait: bool = True,
         models: Collection[str] | None = None,
+        down_to: int | None = None,
     ) -> list[Job]:
         self.claims.append((max_jobs, max_width, can_wait))
         self.models = models

@@ -1,7 +1,7 @@
 """A desk with a scripted store and no engine, as tests of the worker use it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,13 +38,14 @@ async def open_office(
     *,
     drain_s: float = 5.0,
     room: Callable[[], int | None] = lambda: None,
+    tasks: Sequence[str] = ("sudoku-4x4",),
 ) -> AsyncIterator[Office]:
     sent: list[Message] = []
 
     def report(state: WorkerState) -> WorkerReport:
         return WorkerReport(worker="w", state=state)
 
-    models = [guessing_model("sudoku-4x4").info]
+    models = [guessing_model(task).info for task in tasks]
     desk = Desk(store, models, send=sent.append, report=report, drain_s=drain_s, room=room)
     office = Office(desk, store, sent)
     office.running = asyncio.create_task(desk.run())

@@ -7,9 +7,11 @@ import pytest
 
 from gram_server.engine import Progress, TrajectoryView
 from gram_server.errors import LinkClosed
-from gram_server.job import JobState, WorkerState
-from gram_server.worker.desk import FULL_LOOK_S, MAX_HELD_JOBS, MAX_SHARING_JOBS
+from gram_server.job import Job, JobState, WorkerState
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.settings import QueueConfig
 from gram_server.worker.engine_loop import Abort, Submit
+from gram_server.worker.intake import FULL_LOOK_S, MAX_HELD_JOBS, MAX_SHARING_JOBS
 from tests.server.worker.office import open_office
 
 SOLVED = "1234341221434321"
@@ -242,16 +244,33 @@ def test_a_worker_with_room_takes_what_fills_it_and_one_without_leaves_jobs_to_o
     asyncio.run(scenario())
 
 
-def test_only_so_many_jobs_share_the_slots_of_a_full_worker(
-    store: Any, make_job: Any, guessing_model: Any
+@pytest.mark.parametrize(("room", "limit"), [(0, MAX_SHARING_JOBS), (None, MAX_HELD_JOBS)])
+def test_any_number_of_low_jobs_keeps_no_higher_one_and_none_of_another_model_from_the_engine(
+    make_job: Any, guessing_model: Any, room: int | None, limit: int
 ) -> None:
+    def other(job: Job) -> Job:
+        puzzle = {"puzzle": "sudoku", "grid": "." * 36}
+        return replace(job, model="sudoku-6x6", task="sudoku-6x6", body=puzzle)
+
     async def scenario() -> None:
-        for number in range(MAX_SHARING_JOBS + 5):
-            store.jobs.put_nowait(make_job(f"j{number}"))
-        async with open_office(store, guessing_model, room=lambda: 0) as office:
-            await office.until(lambda: len(office.sent) == MAX_SHARING_JOBS)
+        store = MemoryStore(QueueConfig())
+        for number in range(limit + 5):
+            await store.submit(replace(make_job(f"low {number}", width=1), priority=2))
+        async with open_office(
+            store.connect("w"),
+            guessing_model,
+            room=lambda: room,
+            tasks=("sudoku-4x4", "sudoku-6x6"),
+        ) as office:
+            await office.until(lambda: len(office.sent) == limit)
+            await store.submit(make_job("normal", width=1))
+            await store.submit(replace(make_job("high", width=1), priority=0))
+            await store.submit(replace(other(make_job("other", width=1)), priority=2))
+            await office.until(lambda: len(office.sent) == limit + 3)
             await asyncio.sleep(5 * FULL_LOOK_S)
-            assert len(office.sent) == MAX_SHARING_JOBS
+            begun = {message.job.id for message in office.sent[limit:]}
+            assert begun == {"normal", "high", "other"}
+        await store.close()
 
     asyncio.run(scenario())
 

@@ -388,7 +388,7 @@ async def test_an_answer_that_was_never_heard_leaves_no_job_behind(
     worker = world.open("w1")
     await world.store.submit(make_job(submitted_s=time.time()))
     # The script ran, and its worker knows nothing of it.
-    await worker.line.run("claim", "w1", 1, "inf", LEASE_S)
+    await worker.line.run("claim", "w1", 1, "inf", LEASE_S, 2)
     assert await world.facts() == (JobState.RUNNING, 0)
     await wait_beside(world, worker, LEASE_S + 1.0)
     assert await world.facts() == (JobState.QUEUED, 0)

@@ -1,18 +1,18 @@
 -- Gives a worker the jobs that are next: ARGV worker, how many it has room for, for how many
--- trajectories ('inf' for any): no job more once their widths fill that, seconds of the lease, and
--- the models that it has, by name and by name@fingerprint; none for any.
+-- trajectories ('inf' for any): no job more once their widths fill that, seconds of the lease,
+-- the lowest class to take from, and the models that it has, by name and by name@fingerprint; none for any.
 -- Returns {time, last ids of the streams where there is no job, jobs}, each job as {id, claim, payload,
 -- attempt, submitted, deadline}. Without jobs and last ids there is more to look at.
 
 local MAX_ASIDE = 200
 -- As turns.py has them.
 local LENT_PART, AGEING_S = 8, 10
-local worker, room, lease = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
+local worker, room, lease, lowest = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local width = ARGV[4] == 'inf' and math.huge or tonumber(ARGV[4])
 local lone = key('lone:' .. worker)
 local taken, num_aside = {}, 0
-local has_any, has = #ARGV < 6, {}
-for index = 6, #ARGV do has[ARGV[index]] = true end
+local has_any, has = #ARGV < 7, {}
+for index = 7, #ARGV do has[ARGV[index]] = true end
 
 local function route_of(job) return job.route or job.model end
 
@@ -144,7 +144,7 @@ end
 -- Returns the classes in which somebody has waited for long, those who wait for longest first.
 local function aged_classes()
   local aged, since = {}, {}
-  for class = 0, CLASSES - 1 do
+  for class = 0, lowest do
     local oldest = redis.call('ZRANGE', key('waiting:' .. class), 0, 0, 'WITHSCORES')
     if oldest[2] and tonumber(oldest[2]) <= now - AGEING_S then
       aged[#aged + 1], since[class] = class, tonumber(oldest[2])
@@ -170,7 +170,7 @@ local function lend()
 end
 
 if room > 0 and not is_idle then lend() end
-for class = 0, CLASSES - 1 do serve(class) end
+for class = 0, lowest do serve(class) end
 -- Only who got nothing waits for what comes after.
 if #taken > 0 or num_aside >= MAX_ASIDE then return {seconds(now), {}, taken} end
 local last = {}
