@@ -1,4 +1,4 @@
-"""Which jobs a worker takes from the store: what its slots have room for, and a few that share them.
+"""Which jobs a worker takes from the store: what it has slots for, and a few that share them.
 
 A worker leaves what others may have room for, and lets no number of jobs that it holds shut out
 what the engine would serve before them, or beside them on another model.

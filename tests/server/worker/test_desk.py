@@ -268,7 +268,8 @@ def test_any_number_of_low_jobs_keeps_no_higher_one_and_none_of_another_model_fr
             await store.submit(replace(other(make_job("other", width=1)), priority=2))
             await office.until(lambda: len(office.sent) == limit + 3)
             await asyncio.sleep(5 * FULL_LOOK_S)
-            begun = {message.job.id for message in office.sent[limit:]}
+            later = office.sent[limit:]
+            begun = {message.job.id for message in later if isinstance(message, Submit)}
             assert begun == {"normal", "high", "other"}
         await store.close()
 
