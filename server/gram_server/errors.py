@@ -1,7 +1,9 @@
-"""Everything the server can say no with; how that looks over HTTP is decided in api/errors.py.
+"""Everything the server can say no with, and what is the same of it over HTTP each time.
 
 ServerError
   UserError              the caller can fix it
+    PathNotFound
+    MethodNotAllowed
     ParameterInvalid     a query parameter or header
     BodyInvalid          the request body cannot be read
     BodyTooLarge
@@ -37,6 +39,15 @@ class ServerError(Exception):
     """Root of everything this package raises on purpose."""
 
     code = "internal"
+    """Stable name of the cause, for programs."""
+    status = 500
+    """Of an HTTP answer."""
+    title = "The server failed"
+    """What stays the same each time it happens."""
+    is_retryable = False
+    """Whether the same request may succeed later."""
+    retry_after_s: int | None = None
+    """When to come back, where that is known."""
 
 
 class UserError(ServerError):
@@ -50,46 +61,78 @@ class UserError(ServerError):
         self.field = field
 
 
+class PathNotFound(UserError):
+    """No route goes by the path."""
+
+    code = "not_found"
+    status = 404
+    title = "There is nothing at this path"
+
+
+class MethodNotAllowed(UserError):
+    """The route at the path takes other methods."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "The path does not take this method"
+
+
 class ParameterInvalid(UserError):
     """A query parameter or header is unknown or has a value that cannot be used."""
 
     code = "parameter_invalid"
+    status = 422
+    title = "A query parameter cannot be used"
 
 
 class BodyInvalid(UserError):
     """The request body cannot be read at all: not JSON, not text, empty."""
 
     code = "body_invalid"
+    status = 400
+    title = "The request body cannot be read"
 
 
 class BodyTooLarge(UserError):
     """The request body is larger than the configured limit."""
 
     code = "body_too_large"
+    status = 413
+    title = "The request body is too large"
 
 
 class BodySlow(UserError):
     """The request body did not arrive within the time it has."""
 
     code = "body_slow"
+    status = 408
+    title = "The request body came too slowly"
 
 
 class MediaTypeUnsupported(UserError):
     """The request body has a content type that no puzzle is read from."""
 
     code = "media_type_unsupported"
+    status = 415
+    title = "The content type is not supported"
 
 
 class ModelUnknown(UserError):
     """No model of that name is loaded, or none for the puzzle that was posted."""
 
     code = "model_unknown"
+    status = 422
+    title = "No loaded model fits the request"
 
 
 class QueueFull(UserError):
     """The queue has as much to do as it may; ``retry_after_s`` says when to come back."""
 
     code = "queue_full"
+    status = 429
+    title = "The queue is full"
+    is_retryable = True
+    retry_after_s: int
 
     def __init__(self, detail: str, *, retry_after_s: int) -> None:
         super().__init__(detail)
@@ -100,48 +143,63 @@ class RateLimited(QueueFull):
     """A key has asked for more trajectories than it may for now."""
 
     code = "rate_limited"
+    title = "The API key asks for too much"
 
 
 class KeyMissing(UserError):
     """The path needs an API key, and none came with the request."""
 
     code = "key_missing"
+    status = 401
+    title = "The request needs an API key"
 
 
 class KeyInvalid(UserError):
     """The API key is not one of the known ones, or its time is over."""
 
     code = "key_invalid"
+    status = 401
+    title = "The API key is not known or no longer valid"
 
 
 class ScopeMissing(UserError):
     """The API key is good, but not for this."""
 
     code = "scope_missing"
+    status = 403
+    title = "The API key does not allow this"
 
 
 class OriginRefused(UserError):
     """A browser sent it for a page of another site, or to a name that is not the server's."""
 
     code = "origin_refused"
+    status = 403
+    title = "The server does not take this from a browser"
 
 
 class JobNotFound(UserError):
     """No job has that id, or its record was dropped."""
 
     code = "job_not_found"
+    status = 404
+    title = "There is no such job"
 
 
 class JobGone(UserError):
     """A job of that idempotency key was there, and its record was dropped."""
 
     code = "job_gone"
+    status = 410
+    title = "The job has been forgotten"
 
 
 class KeyConflict(UserError):
     """An idempotency key was used before, for another request."""
 
     code = "idempotency_conflict"
+    status = 409
+    title = "The idempotency key is taken"
 
 
 class ConfigError(ServerError):
@@ -173,6 +231,9 @@ class NotReady(ServerError):
     """The server cannot take work yet, or takes no more."""
 
     code = "not_ready"
+    status = 503
+    title = "The server takes no work now"
+    is_retryable = True
 
     def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
         super().__init__(detail)
@@ -183,6 +244,9 @@ class StoreUnavailable(ServerError):
     """Redis cannot be reached, or takes nothing now; accepted jobs are safe there."""
 
     code = "store_unavailable"
+    status = 503
+    title = "The queue cannot be reached"
+    is_retryable = True
     retry_after_s = 2
 
 
@@ -200,6 +264,7 @@ class JobFailed(ServerError):
     """An accepted job could not be finished through no fault of the caller."""
 
     code = "job_failed"
+    title = "The job could not be finished"
 
     def __init__(self, detail: str, *, code: str = "job_failed") -> None:
         super().__init__(detail)

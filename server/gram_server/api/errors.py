@@ -7,24 +7,22 @@ Every refusal and failure is an RFC 9457 ``application/problem+json`` document w
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
 from gram_core.errors import CoreError, Issue, PuzzleInvalid
 from gram_server.errors import (
-    JobInterrupted,
     LinkClosed,
+    MethodNotAllowed,
     NotReady,
-    QueueFull,
+    PathNotFound,
     ServerError,
-    StoreUnavailable,
     UserError,
 )
 
@@ -49,34 +47,22 @@ class ProblemType:
         return f"/problems/{self.code}"
 
 
+def _kinds(root: type[ServerError]) -> Iterator[ProblemType]:
+    if "title" in vars(root):
+        yield ProblemType(root.code, root.status, root.title, root.is_retryable)
+    for kind in root.__subclasses__():
+        yield from _kinds(kind)
+
+
 CATALOGUE: Mapping[str, ProblemType] = MappingProxyType(
     {
-        problem.code: problem
-        for problem in (
-            ProblemType("body_invalid", 400, "The request body cannot be read"),
-            ProblemType("key_missing", 401, "The request needs an API key"),
-            ProblemType("key_invalid", 401, "The API key is not known or no longer valid"),
-            ProblemType("scope_missing", 403, "The API key does not allow this"),
-            ProblemType("origin_refused", 403, "The server does not take this from a browser"),
-            ProblemType("not_found", 404, "There is nothing at this path"),
-            ProblemType("job_not_found", 404, "There is no such job"),
-            ProblemType("body_slow", 408, "The request body came too slowly"),
-            ProblemType("idempotency_conflict", 409, "The idempotency key is taken"),
-            ProblemType("job_gone", 410, "The job has been forgotten"),
-            ProblemType("method_not_allowed", 405, "The path does not take this method"),
-            ProblemType("body_too_large", 413, "The request body is too large"),
-            ProblemType("media_type_unsupported", 415, "The content type is not supported"),
-            ProblemType("parameter_invalid", 422, "A query parameter cannot be used"),
+        kind.code: kind
+        for kind in (
+            *_kinds(ServerError),
+            # gram_core knows no HTTP.
             ProblemType("puzzle_invalid", 422, "The puzzle is malformed or contradicts itself"),
             ProblemType("unknown_puzzle", 422, "There is no puzzle family of this name"),
             ProblemType("unknown_task", 422, "The puzzle family has no such size"),
-            ProblemType("model_unknown", 422, "No loaded model fits the request"),
-            ProblemType("queue_full", 429, "The queue is full", is_retryable=True),
-            ProblemType("rate_limited", 429, "The API key asks for too much", is_retryable=True),
-            ProblemType("internal", 500, "The server failed"),
-            ProblemType("job_failed", 500, "The job could not be finished"),
-            ProblemType("store_unavailable", 503, "The queue cannot be reached", is_retryable=True),
-            ProblemType("not_ready", 503, "The server takes no work now", is_retryable=True),
         )
     }
 )
@@ -129,19 +115,21 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, LinkClosed):
         error = NotReady("the server is stopping")
     kind = CATALOGUE.get(getattr(error, "code", ""), CATALOGUE["internal"])
-    if isinstance(error, PuzzleInvalid):
-        return Problem(type=kind, detail=str(error), issues=error.issues)
-    if isinstance(error, QueueFull | NotReady | JobInterrupted | StoreUnavailable):
-        return Problem(type=kind, detail=str(error), retry_after_s=error.retry_after_s)
-    if isinstance(error, UserError):
-        issues = () if error.field is None else (Issue(error.field, error.detail),)
-        return Problem(type=kind, detail=error.detail, issues=issues)
-    if isinstance(error, CoreError) and kind.status < 500:
-        return Problem(type=kind, detail=str(error), issues=(Issue("puzzle", str(error)),))
     if kind.code == "internal":
         # What went wrong inside is for the log, not for the caller.
         return Problem(type=kind, detail="the server failed; the log has the request id")
-    return Problem(type=kind, detail=str(error))
+    retry_after_s = getattr(error, "retry_after_s", None)
+    return Problem(
+        type=kind, detail=str(error), issues=_issues_of(error), retry_after_s=retry_after_s
+    )
+
+
+def _issues_of(error: Exception) -> tuple[Issue, ...]:
+    if isinstance(error, PuzzleInvalid):
+        return error.issues
+    if isinstance(error, UserError):
+        return () if error.field is None else (Issue(error.field, error.detail),)
+    return (Issue("puzzle", str(error)),) if isinstance(error, CoreError) else ()
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -149,7 +137,6 @@ def add_error_handlers(app: FastAPI) -> None:
     for kind in (ServerError, CoreError, Exception):
         app.add_exception_handler(kind, _handle_error)
     app.add_exception_handler(HTTPException, _handle_http)
-    app.add_exception_handler(RequestValidationError, _handle_validation)
 
 
 async def _handle_error(request: Request, error: Exception) -> Response:
@@ -163,9 +150,9 @@ async def _handle_error(request: Request, error: Exception) -> Response:
 
 async def _handle_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "internal")
+    kind = {404: PathNotFound, 405: MethodNotAllowed}.get(error.status_code, ServerError)
     problem = Problem(
-        type=CATALOGUE[code],
+        type=CATALOGUE[kind.code],
         detail=f"{request.method} {request.scope['path'][:80]}: {str(error.detail).lower()}",
     )
     headers = dict(error.headers or {})
@@ -184,18 +171,6 @@ def _methods_of(request: Request, known: str) -> Sequence[str]:
         if re.fullmatch(pattern, request.scope["path"]):
             methods.update(method.upper() for method in operations)
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
-
-
-async def _handle_validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    issues = tuple(
-        Issue(".".join(str(part) for part in item["loc"]), str(item["msg"]))
-        for item in error.errors()
-    )
-    problem = Problem(
-        type=CATALOGUE["parameter_invalid"], detail="a parameter cannot be used", issues=issues
-    )
-    return problem.response(request_id_of(request.scope))
 
 
 def _issue_document(issue: Issue) -> dict[str, object]:
