@@ -83,6 +83,8 @@ class SolveOptions:
     """What answers when no trajectory did."""
     count: Count = "none"
     """How ``completeness.total`` is found."""
+    best_attempt: bool = True
+    """Whether the nearest answer is shown where none was found."""
     decodes: int = 0
     """So many trajectories are shown while they are on their way; changes no answer."""
 

@@ -42,6 +42,8 @@ class SolveOptions(CommonOptions, total=False):
     """``exact`` answers by exact search where no trajectory did; ``none`` by default."""
     count: Count
     """``exact`` fills ``completeness.total``; ``none`` by default."""
+    best_attempt: bool
+    """Show the nearest answer where none was found: true by default."""
 
 
 class MapOptions(SolveOptions, total=False):

@@ -114,6 +114,8 @@ class SolveQuery(Query):
     """What answers when no trajectory does."""
     count_solutions: Count = "none"
     """Whether to count all solutions into `completeness.total`."""
+    best_attempt: Flag = True
+    """Show the nearest answer, with the rules that it breaks, where none was found."""
     model: Name | None = None
     """Model to use, as `name` or `name@fingerprint`; the puzzle's by default."""
     show_trajectories: Annotated[Whole, Field(ge=0, le=MAX_SHOWN)] = 0

@@ -215,7 +215,7 @@ class Assignment:
         )
 
     def _best_attempt(self, tokens: Tokens | None) -> BestAttempt | None:
-        if tokens is None:
+        if tokens is None or not self.job.options.best_attempt:
             return None
         violations = self.family.violations(self.instance, tokens.astype(np.uint8))
         return BestAttempt(

@@ -68,6 +68,9 @@ def test_an_unsolved_result_shows_the_best_attempt_and_what_it_breaks(
     assert result.best_attempt.answer == "1" * 16
     rules = {violation.rule for violation in result.best_attempt.violations}
     assert {"row 0", "column 3", "given"} <= rules
+    unshown = _take(make_job(best_attempt=False), guessing_model)
+    end = make_end(best_attempt=wrong_answer)
+    assert unshown.result(end, ExactFindings()).best_attempt is None
 
 
 def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(
