@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import RedisServer
-from tests.operate.processes import running, wait_until_ready
+from tests.processes import running, wait_until_ready
 
 GRID = "1.34341221434321"
 Sample = dict[str, float]

@@ -29,7 +29,7 @@ from tests.operate.chart import (
     pod_of,
     render,
 )
-from tests.operate.processes import Running, running, wait_for
+from tests.processes import Running, running, wait_for
 
 OF_THE_CHART = {
     "port": "8000",

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from gram_server.metrics.gpu import Gauge, GpuCollector
 from tests.conftest import free_port
 from tests.operate.chart import of_kind, render
-from tests.operate.processes import running, wait_until_ready
+from tests.processes import running, wait_until_ready
 
 DOCKER = Path(__file__).parents[2] / "docker"
 RULES = DOCKER / "prometheus/gram-server.rules.yml"

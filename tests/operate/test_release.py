@@ -1,13 +1,11 @@
 """What is shipped: wheel and sdist with the weights inside, one version."""
 
-import json
 import os
 import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
-import time
 import venv
 import zipfile
 from pathlib import Path
@@ -16,6 +14,7 @@ import httpx
 import pytest
 
 import gram_server.version
+from tests.processes import running, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 EASY = "1.34341221434321"
@@ -62,31 +61,17 @@ def test_an_installed_wheel_serves_from_a_folder_that_is_not_ours(
     subprocess.run([*install, "--target", str(libraries), str(wheel)], check=True, timeout=240)
     # The dependencies are those of the tests; an editable gram-server among them is not found.
     (libraries / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    python = [str(home / "bin/python"), "-m", "gram_server.cli"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    options = ["serve", "--port", "0", "--model", "sudoku-4x4", "--num-threads", "1"]
+    python = home / "bin/python"
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     code = f"import gram_server; assert {str(home)!r} in gram_server.__file__"
-    subprocess.run([python[0], "-c", code], check=True, cwd=tmp_path, env=environment)
-    server = subprocess.Popen(
-        [*python, *options], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert solve(server) == "1234341221434321"
-    finally:
-        server.terminate()
-        server.communicate(timeout=120)
-
-
-def solve(server: "subprocess.Popen[str]") -> str:
-    """Ask a server for a puzzle as soon as it is ready."""
-    assert server.stderr is not None
-    lines = (json.loads(line) for line in server.stderr if line.startswith("{"))
-    messages = (str(line["message"]) for line in lines)
-    url = next(text for text in messages if text.startswith("listening on ")).split()[-1]
-    while httpx.get(f"{url}/readyz").status_code == 503:
-        time.sleep(0.1)
-    answer = httpx.post(f"{url}/solve?width=4", content=EASY).json()
-    return str(answer["solutions"][0]["answer"])
+    subprocess.run([python, "-c", code], check=True, cwd=tmp_path, env=environ)
+    options = ("serve", "--port", "0", "--model", "sudoku-4x4", "--num-threads", "1")
+    log = tmp_path / "log"
+    with running(log, *options, environ=environ, python=python, folder=tmp_path) as server:
+        url = server.url()
+        wait_until_ready(url)
+        answer = httpx.post(f"{url}/solve?width=4", content=EASY, timeout=60.0).json()
+    assert [found["answer"] for found in answer["solutions"]] == ["1234341221434321"]
 
 
 def test_the_change_log_knows_the_version() -> None:

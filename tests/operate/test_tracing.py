@@ -13,8 +13,8 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from tests.operate.processes import Running, running, wait_until_ready
 from tests.operate.traced import GRID, SPANS, Collector, Seen, collecting, is_whole, new_caller
+from tests.processes import Running, running, wait_until_ready
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 

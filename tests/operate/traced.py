@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from tests.operate.processes import wait_for
+from tests.processes import wait_for
 
 GRID = "1.34341221434321"
 """No other text in a log looks like it."""

@@ -1,15 +1,11 @@
 """The page in Debian's Chromium, against a real server with the shipped weights."""
 
 import shutil
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 import torch
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -19,8 +15,8 @@ from gram_core.checkpoint import save_model
 from gram_core.config import preset
 from gram_core.model import Gram
 from gram_core.puzzles import BLANK, FIRST_VALUE
+from tests.processes import running, wait_until_ready
 
-START_S = 240.0
 WAIT_MS = 60_000
 MODELS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8")
 
@@ -43,22 +39,18 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def serve(chromium: str) -> Iterator[Serve]:
+def serve(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Start a server with flags of its own, and return its address once it is ready."""
-    processes: list[subprocess.Popen[str]] = []
+    with ExitStack() as stack:
 
-    def start(*flags: str) -> str:
-        command = [sys.executable, "-m", "gram_server.cli", "serve", "--port", "0"]
-        command += ["--num-threads", "1", *flags]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        processes.append(process)
-        return _address(process)
+        def start(*flags: str) -> str:
+            log = tmp_path_factory.mktemp("page") / "log"
+            serving = running(log, "serve", "--port", "0", "--num-threads", "1", *flags)
+            url = stack.enter_context(serving).url()
+            wait_until_ready(url)
+            return url
 
-    yield start
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.wait(20.0)
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -111,26 +103,3 @@ def page(context: BrowserContext, url: str) -> Iterator[Page]:
     yield page
     assert errors == []
     assert [address for address in requested if not address.startswith(f"{url}/")] == []
-
-
-def _address(process: "subprocess.Popen[str]") -> str:
-    """Wait until a server listens and is ready."""
-    address: list[str] = []
-    is_listening = threading.Event()
-
-    def read() -> None:
-        assert process.stderr is not None
-        with process.stderr as log:
-            for line in log:
-                if "listening on http" in line:
-                    address.append("http" + line.split("listening on http")[1].split('"')[0])
-                    is_listening.set()
-
-    threading.Thread(target=read, daemon=True).start()
-    assert is_listening.wait(START_S)
-    end_s = time.monotonic() + START_S
-    while httpx.get(f"{address[0]}/readyz").status_code != 200:
-        assert process.poll() is None
-        assert time.monotonic() < end_s
-        time.sleep(0.1)
-    return address[0].strip()

@@ -1,16 +1,11 @@
 """The interface at ``/docs`` in a browser, which may load nothing from anywhere else."""
 
-from collections.abc import Callable
-
 from playwright.sync_api import Browser, ConsoleMessage, Request
 
 WAIT_MS = 60_000
 
 
-def test_the_docs_show_every_route_and_ask_nobody_else(
-    browser: Browser, serve: Callable[..., str]
-) -> None:
-    url = serve("--model", "sudoku-4x4")
+def test_the_docs_show_every_route_and_ask_nobody_else(browser: Browser, url: str) -> None:
     page = browser.new_page()
     asked: list[str] = []
     said: list[str] = []
