@@ -219,7 +219,7 @@ def _paper(task: Task) -> GramConfig:
         guidance_dim=512,
         num_low_blocks=2,
         num_high_blocks=2,
-        num_inner_steps=6 if task.family == "sudoku" else 4,
+        num_inner_steps=task.paper_inner_steps,
         num_transitions=3,
         num_supervision_steps=16,
         mixer="attention",

@@ -1,31 +1,23 @@
 """The puzzle families: rules, instances and symmetries, without any model.
 
-``families`` lists them; each is one object with the interface of ``base.Family``.
+``families`` lists those that come with the package, and those that other packages bring by an
+entry point of the group ``gram.puzzles``; each is one object of a class derived from ``Family``.
 """
 
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from gram_core.errors import UnknownPuzzle, UnknownTask
-from gram_core.puzzles.base import (
-    Answer,
-    Countable,
-    Encoded,
-    Family,
-    Generative,
-    Instance,
-    Renaming,
-    Symmetry,
-    Task,
-    Tokens,
-    Violation,
-)
-from gram_core.puzzles.body import shown
+from gram_core.errors import ConfigError, UnknownPuzzle, UnknownTask
+from gram_core.puzzles.base import Countable, Family, Generative, Instance, Renaming
+from gram_core.puzzles.body import printable
 from gram_core.puzzles.graph_coloring import GraphColoring
 from gram_core.puzzles.maze import Maze
 from gram_core.puzzles.nqueens import NQueens
 from gram_core.puzzles.sudoku import Sudoku
+from gram_core.puzzles.task import Answer, Encoded, Symmetry, Task, Tokens, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 __all__ = [
@@ -54,29 +46,48 @@ __all__ = [
 AnyFamily: TypeAlias = Family[Any]
 """A family whose kind of instance the caller does not look into."""
 
-_FAMILIES: Mapping[str, AnyFamily] = MappingProxyType(
-    {family.name: family for family in (Sudoku(), NQueens(), GraphColoring(), Maze())}
-)
+_GROUP = "gram.puzzles"
+"""Group of the entry points by which other packages bring families: each names a class."""
 
 
+@cache
 def families() -> Mapping[str, AnyFamily]:
-    """Return every family by its name."""
-    return _FAMILIES
+    """Return every family by its name; the first call loads those of other packages.
+
+    Raises:
+        ConfigError: an entry point cannot be loaded, is no family, or takes a name that is taken.
+    """
+    found: dict[str, AnyFamily] = {
+        family.name: family for family in (Sudoku(), NQueens(), GraphColoring(), Maze())
+    }
+    for point in sorted(entry_points(group=_GROUP), key=lambda point: point.name):
+        try:
+            brought = point.load()()
+        except Exception as error:
+            raise ConfigError(_GROUP, point.value, f"cannot be loaded: {error}") from error
+        if not isinstance(brought, Family):
+            raise ConfigError(_GROUP, point.value, "is no class derived from Family")
+        if brought.name in found:
+            raise ConfigError(_GROUP, point.value, f"{brought.name} is taken")
+        found[brought.name] = brought
+    return MappingProxyType(found)
 
 
 def family(name: str) -> AnyFamily:
     """Return the family of that name."""
-    if name not in _FAMILIES:
-        raise UnknownPuzzle(f"no puzzle is named {shown(name)}: there are {', '.join(_FAMILIES)}")
-    return _FAMILIES[name]
+    known = families()
+    if name not in known:
+        raise UnknownPuzzle(f"no puzzle is named {printable(name)}: there are {', '.join(known)}")
+    return known[name]
 
 
 def task(name: str) -> Task:
     """Return the task of that name, whichever family it is of."""
-    for candidate in _FAMILIES.values():
-        # Families are named by the start of their tasks' names.
-        if name.startswith(f"{candidate.name}-"):
-            return candidate.task(name)
-    raise UnknownTask(
-        f"no task is named {shown(name)}: a task is one of {', '.join(_FAMILIES)} with its size"
-    )
+    known = families()
+    # A task's name begins with its family's, which may begin with another family's.
+    names = [puzzle for puzzle in known if name.startswith(f"{puzzle}-")]
+    if not names:
+        raise UnknownTask(
+            f"no task is named {printable(name)}: a task is one of {', '.join(known)} with its size"
+        )
+    return known[max(names, key=len)].task(name)

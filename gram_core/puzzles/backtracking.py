@@ -4,7 +4,9 @@ Families state their rules as exclusions between variables; the search knows no 
 ``generate``, where thousands of small searches must start in no time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -12,8 +14,84 @@ Exclusions = Sequence[Sequence[Sequence[tuple[int, int]]]]
 """``exclusions[variable][value]``: pairs (other variable, mask of the values it loses)."""
 
 
+MAX_NODES = 20_000
+"""Assignments tried for one instance while it is made."""
+
+
 class SearchTooLong(Exception):
     """The search visited more nodes than it was allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A board's variables: each takes one of so many values, and every choice excludes others."""
+
+    num_values: int
+    exclusions: Exclusions
+
+    def domains(self, givens: Mapping[int, int]) -> list[int]:
+        """Return the mask of values that givens, value by variable, leave to each variable."""
+        domains = [(1 << self.num_values) - 1] * len(self.exclusions)
+        for variable, value in givens.items():
+            domains[variable] &= 1 << value
+            for other, mask in self.exclusions[variable][value]:
+                domains[other] &= ~mask
+        return domains
+
+    def solutions(
+        self, givens: Mapping[int, int], *, max_nodes: int = 1_000_000
+    ) -> Iterator[list[int]]:
+        """Yield the assignments that complete the givens."""
+        domains = self.domains(givens)
+        if not all(domains):
+            return iter(())
+        return solutions(domains, self.exclusions, max_nodes=max_nodes)
+
+    def random_solution(self, rng: np.random.Generator) -> list[int] | None:
+        """Return a random assignment; None when this attempt found none."""
+        found = solutions(self.domains({}), self.exclusions, rng=rng, max_nodes=MAX_NODES)
+        try:
+            return next(found, None)
+        except SearchTooLong:
+            return None
+
+
+def reduce_givens(
+    rules: Rules,
+    givens: dict[int, int],
+    order: Iterable[int],
+    *,
+    num_solutions: int = 1,
+    num_kept: int | None = None,
+) -> int:
+    """Take givens away in place while at most num_solutions remain; return how many there are.
+
+    Every variable is tried once. That makes a puzzle with one solution minimal: a given that was
+    needed beside more others is needed beside fewer.
+
+    Args:
+        rules: of the board.
+        givens: value by variable; they have one solution.
+        order: variables in the order in which they are tried.
+        num_solutions: solutions that may be left.
+        num_kept: givens to stop at; there may be more left where fewer do not suffice.
+    """
+    reached = 1
+    for variable in order:
+        if len(givens) == num_kept:
+            break
+        value = givens.pop(variable)
+        try:
+            left = rules.solutions(givens, max_nodes=MAX_NODES)
+            found = sum(1 for _ in islice(left, num_solutions + 1))
+        except SearchTooLong:
+            # An undecided board counts as one with too many solutions: the given stays.
+            found = num_solutions + 1
+        if found > num_solutions:
+            givens[variable] = value
+        else:
+            reached = found
+    return reached
 
 
 def count_solutions(
@@ -25,12 +103,8 @@ def count_solutions(
     max_nodes: int = 1_000_000,
 ) -> int:
     """Return the number of solutions, counting no further than limit."""
-    found = 0
-    for _ in solutions(domains, exclusions, interchangeable=interchangeable, max_nodes=max_nodes):
-        found += 1
-        if found >= limit:
-            break
-    return found
+    found = solutions(domains, exclusions, interchangeable=interchangeable, max_nodes=max_nodes)
+    return sum(1 for _ in islice(found, limit))
 
 
 def solutions(

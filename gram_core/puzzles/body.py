@@ -23,8 +23,30 @@ def check_fields(body: object, *, puzzle: str, allowed: Collection[str]) -> Mapp
         refuse("puzzle", f'must be "{puzzle}", not {describe(body["puzzle"])}')
     known = {"puzzle", *allowed}
     detail = f"is not a field of {puzzle}: {', '.join(sorted(known))}"
-    raise_issues(Issue(shown(key) or '""', detail) for key in body if key not in known)
+    raise_issues(Issue(printable(key) or '""', detail) for key in body if key not in known)
     return body
+
+
+def object_schema(
+    puzzle: str,
+    title: str,
+    description: str,
+    properties: Mapping[str, object],
+    *,
+    required: Sequence[str] = (),
+    example: Mapping[str, object],
+) -> dict[str, object]:
+    """Return the JSON Schema of a body: the fields of a family beside ``puzzle``, and no others."""
+    name = {"const": puzzle, "default": puzzle, "title": "Puzzle", "type": "string"}
+    schema: dict[str, object] = {
+        "title": title,
+        "description": description,
+        "type": "object",
+        "properties": {"puzzle": name, **properties},
+        "additionalProperties": False,
+        "examples": [{"puzzle": puzzle, **example}],
+    }
+    return {**schema, "required": list(required)} if required else schema
 
 
 def read_integer(value: object, field: str, *, low: int, high: int) -> int:
@@ -117,11 +139,11 @@ def describe(value: object) -> str:
     if isinstance(value, float):
         return f"the number {value!r}"
     if isinstance(value, str):
-        return f'the string "{shown(value)}"'
+        return f'the string "{printable(value)}"'
     return _describe_container(value)
 
 
-def shown(value: object) -> str:
+def printable(value: object) -> str:
     """Return the start of a string in characters that any encoder takes."""
     if not isinstance(value, str):
         return describe(value)

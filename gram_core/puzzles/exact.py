@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gram_core.errors import ExactTimeout, ExactUnavailable
-from gram_core.puzzles.base import Task, Tokens
+from gram_core.puzzles.task import Task, Tokens
 from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
 if TYPE_CHECKING:

@@ -8,15 +8,20 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from gram_core.puzzles.base import Task, Tokens, Violation
+from gram_core.puzzles.task import Task, Tokens, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
-Position = Callable[[int], tuple[int, ...]]
+PositionToCell = Callable[[int], tuple[int, ...]]
 """Turns a position in the token sequence into the cell that the user knows."""
 
 
 def find_violations(
-    answer: Tokens, givens: Tokens, *, task: Task, units: Iterable[Unit], cell: Position
+    answer: Tokens,
+    givens: Tokens,
+    *,
+    task: Task,
+    units: Iterable[Unit],
+    position_to_cell: PositionToCell,
 ) -> list[Violation]:
     """Return the broken rules of answer tokens, shape (length,), against the givens."""
     lowest = BLANK if task.allows_blank else FIRST_VALUE
@@ -26,7 +31,7 @@ def find_violations(
     found = [("blank", unfilled.tolist()), ("given", changed.tolist())]
     values = answer.tolist()
     found += [(unit.name, cells) for unit in units for cells in broken_cells(unit, values)]
-    return [Violation(rule, tuple(map(cell, cells))) for rule, cells in found if cells]
+    return [Violation(rule, tuple(map(position_to_cell, cells))) for rule, cells in found if cells]
 
 
 def broken_cells(unit: Unit, answer: Sequence[int]) -> list[Sequence[int]]:

@@ -136,7 +136,7 @@ def thin(request: Data) -> Data:
         raise TypeError(f"boards of {request['puzzle']} cannot be thinned")
     board = np.frombuffer(bytes.fromhex(request["board"]), np.uint8)
     rng = np.random.Generator(np.random.Philox(key=np.array(request["key"], np.uint64)))
-    instance = rules.thin(rules.task(request["task"]), board, rng, num_clues=request["num_clues"])
+    instance = rules.reduce(rules.task(request["task"]), board, rng, num_clues=request["num_clues"])
     answers = [rules.encode(instance).tokens.tobytes().hex()]
     return {"ended": "complete", "answers": answers, "total": None}
 

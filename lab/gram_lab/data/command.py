@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from gram_core import puzzles
 from gram_core.errors import ConfigError, CoreError
 from gram_core.puzzles import FIRST_VALUE, Task
-from gram_core.puzzles.maze import TOKENS
-from gram_core.puzzles.maze_grid import FREE, GOAL, START, WALL
+from gram_core.puzzles.maze.family import TOKENS
+from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL
 from gram_lab.console import progress_bar
 from gram_lab.data.sudoku_archive import Grids, read_archive, write_archive
 from gram_lab.data.sudoku_classes import Key, class_key

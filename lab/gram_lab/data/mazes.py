@@ -13,10 +13,10 @@ import numpy as np
 from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_core.puzzles import Encoded, Task, Tokens
-from gram_core.puzzles.maze import TOKENS, with_path
-from gram_core.puzzles.maze_carving import carve
-from gram_core.puzzles.maze_grid import FREE, GOAL, START, WALL
-from gram_core.puzzles.maze_paths import descent, first_path, num_paths, random_path
+from gram_core.puzzles.maze.family import TOKENS, with_path
+from gram_core.puzzles.maze.generate import generate
+from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL
+from gram_core.puzzles.maze.paths import descent, first_path, num_paths, random_path
 from gram_lab.data.examples import Examples
 
 _TOKENS_OF_CODES = np.array(
@@ -61,7 +61,7 @@ class CarvedMazes(_Mazes):
     """Mazes that nobody has seen before, of scattered walls and with a far goal."""
 
     def _draw_one(self, rng: np.random.Generator) -> Tokens:
-        maze = carve(self.task.rows, self.task.columns, rng, num_solutions=None)
+        maze = generate(self.task.rows, self.task.columns, rng, num_solutions=None)
         return self._family.encode(maze).tokens
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core.puzzles import BLANK, Tokens
-from gram_core.puzzles.sudoku_digging import dig, solutions_of
-from gram_core.puzzles.sudoku_grid import BOX_SHAPES
+from gram_core.puzzles.sudoku.generate import generate, solutions_of
+from gram_core.puzzles.sudoku.grid import BOX_SHAPES
 
 SIZE = 6
 MAX_SOLUTIONS = 64
@@ -38,7 +38,7 @@ class Board(NamedTuple):
 def boards(rng: np.random.Generator) -> Iterator[Board]:
     """Yield boards without end: of each minimal one, itself, an easier one and open ones."""
     while True:
-        minimal = np.array(dig(SIZE, rng, num_solutions=1), dtype=np.uint8)
+        minimal = np.array(generate(SIZE, rng, num_solutions=1), dtype=np.uint8)
         (solution,) = solutions_of(minimal.tolist(), SIZE, limit=1)
         yield _board(minimal, [solution])
         easier = _easier(minimal, np.array(solution, dtype=np.uint8), rng)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.puzzles.sudoku_digging import dig
+from gram_core.puzzles.sudoku.generate import generate
 from gram_lab.data.sudoku_archive import Grids
 from gram_lab.data.sudoku_classes import Key, class_key
 from gram_lab.data.sudoku_search import (
@@ -133,7 +133,7 @@ class Vicinity:
 
 
 def _dug(rng: np.random.Generator) -> Digits:
-    return np.array([dig(9, rng, num_solutions=1) for _ in range(_NUM_DUG)], dtype=np.uint8)
+    return np.array([generate(9, rng, num_solutions=1) for _ in range(_NUM_DUG)], dtype=np.uint8)
 
 
 def _with_one_less(boards: Digits, rng: np.random.Generator) -> Digits:

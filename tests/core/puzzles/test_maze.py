@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gram_core.errors import PuzzleInvalid, UnknownTask
 from gram_core.puzzles import BLANK, FIRST_VALUE, Tokens, family, task
-from gram_core.puzzles.maze_grid import MazeGrid
-from gram_core.puzzles.maze_paths import (
+from gram_core.puzzles.maze import MazeGrid
+from gram_core.puzzles.maze.paths import (
     all_paths,
     descent,
     first_path,

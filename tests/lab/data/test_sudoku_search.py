@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import BLANK, family, task
-from gram_core.puzzles.sudoku_digging import dig, full_board
+from gram_core.puzzles.sudoku.generate import full_board, generate
 from gram_lab.data.sudoku_archive import Grids, read_archive, write_archive
 from gram_lab.data.sudoku_classes import Key, class_key
 from gram_lab.data.sudoku_search import candidates, fill, mean_guesses, need_givens, search
@@ -34,7 +34,7 @@ def exact(board: Digits, limit: int) -> set[bytes]:
 def boards(seed: int, count: int) -> Digits:
     """Return boards with few to many solutions, some of them contradictory."""
     rng = np.random.default_rng(seed)
-    made = np.array([dig(9, rng, num_solutions=1) for _ in range(count)], dtype=np.uint8)
+    made = np.array([generate(9, rng, num_solutions=1) for _ in range(count)], dtype=np.uint8)
     for number, board in enumerate(made):
         givens = rng.permutation(np.flatnonzero(board))
         board[givens[: number % 3]] = 0
@@ -118,7 +118,7 @@ def test_needless_givens_are_told_from_needed_ones() -> None:
 
 def test_opened_boards_become_minimal_ones_with_one_solution() -> None:
     rng = np.random.default_rng(3)
-    opened = np.array([dig(9, rng, num_solutions=1) for _ in range(3)], dtype=np.uint8)
+    opened = np.array([generate(9, rng, num_solutions=1) for _ in range(3)], dtype=np.uint8)
     for board in opened:
         board[rng.choice(np.flatnonzero(board), 2, replace=False)] = 0
     made = minimal(closed(opened, rng), rng)

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from gram_core.errors import Issue
 from gram_core.puzzles.body import describe, raise_issues, read_list, read_text, refuse
-from gram_core.puzzles.maze_paths import Passages, distances
+from gram_core.puzzles.maze.paths import Passages, distances
 
 MAX_SIDE = 64
 """Most rows, and most columns, that are read."""

@@ -1,49 +1,67 @@
 """Sudoku: 9x9, 6x6 with boxes of 2 rows and 3 columns, and 4x4.
 
 Holds the rules, symmetries and instances of the family; how boards are written is in
-``sudoku_grid``.
+``grid``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.errors import UnknownTask
-from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens, Violation
-from gram_core.puzzles.body import check_fields, refuse, shown
-from gram_core.puzzles.sudoku_digging import dig
-from gram_core.puzzles.sudoku_grid import (
+from gram_core.puzzles.base import Family
+from gram_core.puzzles.body import check_fields, object_schema, refuse
+from gram_core.puzzles.sudoku import generate
+from gram_core.puzzles.sudoku.grid import (
     BOX_SHAPES,
     SudokuGrid,
     box_of,
+    draw_grid,
     format_grid,
     read_grid,
 )
-from gram_core.puzzles.sudoku_thinning import thin
-from gram_core.puzzles.violations import find_violations
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
-_SIZES = {f"sudoku-{size}x{size}": size for size in sorted(BOX_SHAPES, reverse=True)}
+_TASKS = tuple(f"sudoku-{size}x{size}" for size in sorted(BOX_SHAPES, reverse=True))
+_EXAMPLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 
 
-class Sudoku:
+class Sudoku(Family[SudokuGrid]):
     """The sudoku family; digit d is value d - 1, token d + 1."""
 
     name = "sudoku"
+    task_sizes = re.compile(r"([1-9])x[1-9]")
+    task_hint = f"there are {', '.join(_TASKS)}"
 
     def tasks(self) -> Sequence[str]:
         """Return the names of the three sizes, largest first."""
-        return tuple(_SIZES)
+        return _TASKS
 
-    def task(self, name: str) -> Task:
-        """Return the task of that name."""
-        if name not in _SIZES:
-            raise UnknownTask(
-                f"no sudoku task is named {shown(name)}: there are {', '.join(_SIZES)}"
-            )
-        return _task(_SIZES[name])
+    def make_task(self, *sizes: int) -> Task | None:
+        """Return the task of a board's side."""
+        return _task(sizes[0]) if sizes[0] in BOX_SHAPES else None
+
+    def schema(self) -> dict[str, object]:
+        """Return the JSON Schema of the posted forms."""
+        rows = {"items": {"type": "string"}, "type": "array"}
+        numbers = {"items": {"items": {"type": "integer"}, "type": "array"}, "type": "array"}
+        grid = {
+            "title": "Grid",
+            "description": "81, 36 or 16 cells in rows: digits, and `.`, `0`, `*` or `_` for a "
+            "blank.",
+            "anyOf": [{"type": "string"}, rows, numbers],
+        }
+        return object_schema(
+            self.name,
+            "SudokuBody",
+            "A sudoku: 9x9, 6x6 or 4x4.",
+            {"grid": grid},
+            required=["grid"],
+            example={"grid": _EXAMPLE},
+        )
 
     def parse(self, body: Mapping[str, object]) -> SudokuGrid:
         """Read ``{"grid": ...}`` in any of its forms."""
@@ -51,10 +69,6 @@ class Sudoku:
         if "grid" not in fields:
             refuse("grid", "is missing: 81, 36 or 16 cells as a string or as lists of integers")
         return read_grid(fields["grid"])
-
-    def parse_text(self, text: str) -> SudokuGrid:
-        """Read the cells from plain text, drawn boards included."""
-        return self.parse({"grid": text})
 
     def task_of(self, instance: SudokuGrid) -> Task:
         """Return the task of the board's size."""
@@ -79,29 +93,15 @@ class Sudoku:
         digits = [max(token - BLANK, 0) for token in tokens.tolist()]
         return format_grid(instance.size, digits, instance.form)
 
-    def units(self, instance: SudokuGrid) -> Sequence[Unit]:
-        """Return rows, columns and boxes."""
-        return _task(instance.size).units
+    def render(self, instance: SudokuGrid, tokens: Tokens) -> str:
+        """Return the board with its boxes ruled off."""
+        return draw_grid(instance.size, [max(token - BLANK, 0) for token in tokens.tolist()])
 
     def check(self, instance: SudokuGrid, tokens: Tokens) -> bool:
         """Say whether the tokens solve the grid."""
         digits = [token - BLANK for token in tokens.tolist()]
         kept = all(given in (0, digit) for given, digit in zip(instance.cells, digits, strict=True))
         return kept and _is_complete(digits, instance.size)
-
-    def violations(self, instance: SudokuGrid, tokens: Tokens) -> list[Violation]:
-        """Return repeated digits by row, column and box, changed givens and blanks."""
-        return find_violations(
-            tokens,
-            self.encode(instance).tokens,
-            task=_task(instance.size),
-            units=self.units(instance),
-            cell=lambda position: divmod(position, instance.size),
-        )
-
-    def canonical(self, instance: SudokuGrid, tokens: Tokens) -> bytes:
-        """Return the digits themselves: two sudoku solutions are one only when equal."""
-        return tokens.astype(np.uint8).tobytes()
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw a relabelling of digits, moves of bands, stacks and lines, and a transposition."""
@@ -120,40 +120,20 @@ class Sudoku:
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
     ) -> SudokuGrid:
         """Empty cells of a random full board as long as the number of solutions allows."""
-        cells = dig(task.size, rng, num_solutions=num_solutions)
+        cells = generate.generate(task.size, rng, num_solutions=num_solutions)
         return SudokuGrid(size=task.size, cells=tuple(cells))
 
     def blank(self, task: Task) -> SudokuGrid:
         """Return the board without a digit."""
         return SudokuGrid(size=task.size, cells=(0,) * task.length)
 
-    def thin(
+    def reduce(
         self, task: Task, answer: Tokens, rng: np.random.Generator, *, num_clues: int | None = None
     ) -> SudokuGrid:
         """Return a grid whose only solution is the full board ``answer``."""
         digits = [token - BLANK for token in answer.tolist()]
-        cells = thin(digits, task.size, rng, num_clues=num_clues)
+        cells = generate.reduce(digits, task.size, rng, num_clues=num_clues)
         return SudokuGrid(size=task.size, cells=tuple(cells))
-
-    def enumerate(
-        self,
-        instance: SudokuGrid,
-        *,
-        limit: int,
-        max_time_s: float | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Iterator[Tokens]:
-        """Yield up to limit solutions exactly."""
-        from gram_core.puzzles.exact import enumerate_answers
-
-        return enumerate_answers(
-            self.encode(instance).tokens,
-            _task(instance.size),
-            self.units(instance),
-            limit=limit,
-            max_time_s=max_time_s,
-            should_stop=should_stop,
-        )
 
 
 @cache
@@ -167,6 +147,7 @@ def _task(size: int) -> Task:
         rows=size,
         columns=size,
         units=_units(size),
+        paper_inner_steps=6,
     )
 
 

@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from gram_core.errors import GenerateFailed
-from gram_core.puzzles.maze_grid import FREE, GOAL, START, WALL, MazeGrid, make_maze, passages
-from gram_core.puzzles.maze_paths import descent, distances, num_paths, random_path
+from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL, MazeGrid, make_maze, passages
+from gram_core.puzzles.maze.paths import descent, distances, num_paths, random_path
 
 WALL_SHARES = (0.3, 0.45)
 """Bounds of a maze's share of walls, drawn anew for each."""
@@ -22,7 +22,7 @@ _MAX_BOARDS = 20_000
 _MAX_TRIES = 50
 
 
-def carve(
+def generate(
     rows: int, columns: int, rng: np.random.Generator, *, num_solutions: int | None
 ) -> MazeGrid:
     """Return a maze with exactly that many shortest paths (None: any number)."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
     describe,
+    printable,
     raise_issues,
     read_integer,
     read_list,
     read_pairs,
     refuse,
-    shown,
 )
-from gram_core.puzzles.dimacs import Graph, read_dimacs
+from gram_core.puzzles.graph_coloring.dimacs import Graph, read_dimacs
 
 MAX_VERTICES = 256
 """Largest graph that is read."""
@@ -104,7 +104,7 @@ def _read_fixed(value: object, vertices: int, colors: int) -> dict[int, int]:
         refuse("fixed", f"has {len(value)} entries; the graph has {vertices} vertices")
     fixed = {}
     for key, color in value.items():
-        field = f"fixed[{shown(key)}]"
+        field = f"fixed[{printable(key)}]"
         if not isinstance(key, str) or not _VERTEX.fullmatch(key) or int(key) >= vertices:
             refuse(field, f"is not a vertex: they are 0 to {vertices - 1}")
         fixed[int(key)] = read_integer(color, field, low=0, high=colors - 1)

@@ -1,55 +1,79 @@
 """Graph colouring: give every vertex one of k colours so that the ends of every edge differ.
 
 Holds the rules, symmetries and instances of the family; how graphs are written is in
-``coloring_graph``.
+``graph``.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from gram_core.errors import UnknownTask
-from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens, Violation
-from gram_core.puzzles.body import check_fields, shown
-from gram_core.puzzles.coloring_graph import (
+from gram_core.puzzles.base import Family
+from gram_core.puzzles.body import check_fields, object_schema
+from gram_core.puzzles.graph_coloring.generate import generate
+from gram_core.puzzles.graph_coloring.graph import (
     DEFAULT_COLORS,
     MAX_COLORS,
     MAX_VERTICES,
     ColoringGraph,
     read_graph,
 )
-from gram_core.puzzles.coloring_planting import plant
-from gram_core.puzzles.violations import find_violations
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
-_NAME = re.compile(r"graph-coloring-([1-9][0-9]{0,2})(?:-([1-9][0-9]?))?")
 _FIELDS = ("vertices", "edges", "colors", "fixed", "dimacs")
 
 
-class GraphColoring:
+class GraphColoring(Family[ColoringGraph]):
     """The colouring family: one token a vertex; colour c is value c, token c + 2."""
 
     name = "graph-coloring"
+    task_sizes = re.compile(r"([1-9][0-9]{0,2})(?:-([1-9][0-9]?))?")
+    task_hint = (
+        "graph-coloring-8 has 8 vertices and 3 colours, graph-coloring-8-4 has 4; "
+        f"there are at most {MAX_VERTICES} vertices and {MAX_COLORS} colours"
+    )
 
     def tasks(self) -> Sequence[str]:
         """Return the sizes that weights are usually made for."""
         return ("graph-coloring-8", "graph-coloring-10")
 
-    def task(self, name: str) -> Task:
-        """Return the task of that name: ``graph-coloring-<n>``, or ``-<n>-<k>`` when k is not 3."""
-        match = _NAME.fullmatch(name)
-        vertices = int(match[1]) if match else 0
-        colors = int(match[2]) if match and match[2] else DEFAULT_COLORS
-        if 1 <= vertices <= MAX_VERTICES and colors <= MAX_COLORS:
-            task = _task(vertices, colors)
-            if task.name == name:
-                return task
-        raise UnknownTask(
-            f"no colouring task is named {shown(name)}: graph-coloring-8 has 8 vertices and "
-            f"3 colours, graph-coloring-8-4 has 4; "
-            f"there are at most {MAX_VERTICES} vertices and {MAX_COLORS} colours"
+    def make_task(self, *sizes: int) -> Task | None:
+        """Return the task of so many vertices, and colours when they are not 3."""
+        vertices, colors = sizes if len(sizes) == 2 else (*sizes, DEFAULT_COLORS)
+        is_bounded = vertices <= MAX_VERTICES and colors <= MAX_COLORS
+        return _task(vertices, colors) if is_bounded else None
+
+    def schema(self) -> dict[str, object]:
+        """Return the JSON Schema of a graph in lists; the DIMACS text is posted as it is."""
+        number = {"type": "integer"}
+        edge = {"items": number, "type": "array", "minItems": 2, "maxItems": 2}
+        fixed = {
+            "title": "Fixed",
+            "description": "Colour, from 0, of vertices that have one already.",
+            "additionalProperties": number,
+            "type": "object",
+            "default": {},
+        }
+        return object_schema(
+            self.name,
+            "GraphColoringBody",
+            "A graph whose vertices are to be coloured, neighbours differently.",
+            {
+                "vertices": {"title": "Vertices", **number},
+                "edges": {"title": "Edges", "items": edge, "type": "array"},
+                "colors": {"title": "Colors", "default": DEFAULT_COLORS, **number},
+                "fixed": fixed,
+            },
+            required=["vertices", "edges"],
+            example={
+                "vertices": 8,
+                "edges": [[0, 1], [1, 2], [2, 0]],
+                "colors": 3,
+                "fixed": {"0": 1},
+            },
         )
 
     def parse(self, body: Mapping[str, object]) -> ColoringGraph:
@@ -103,6 +127,14 @@ class GraphColoring:
         """Return the colour of each vertex; null for one without colour."""
         return [token - FIRST_VALUE if token >= FIRST_VALUE else None for token in tokens.tolist()]
 
+    def render(self, instance: ColoringGraph, tokens: Tokens) -> str:
+        """Return the vertices and, beneath each, its colour."""
+        colors = self.decode(instance, tokens)
+        cells = ["." if color is None else str(color) for color in colors]
+        width = max(len(cell) for cell in [str(len(cells)), *cells])
+        vertices = " ".join(str(vertex).rjust(width) for vertex in range(len(cells)))
+        return f"vertex {vertices}\ncolor  {' '.join(cell.rjust(width) for cell in cells)}"
+
     def units(self, instance: ColoringGraph) -> Sequence[Unit]:
         """Return one unit an edge."""
         return [
@@ -118,15 +150,9 @@ class GraphColoring:
         kept = all(colors[vertex] == color for vertex, color in instance.fixed)
         return kept and all(colors[one] != colors[other] for one, other in instance.edges)
 
-    def violations(self, instance: ColoringGraph, tokens: Tokens) -> list[Violation]:
-        """Return clashing edges, changed fixed colours and vertices without colour."""
-        return find_violations(
-            tokens,
-            self.encode(instance).tokens,
-            task=self.task_of(instance),
-            units=self.units(instance),
-            cell=lambda position: (position,),
-        )
+    def cell(self, instance: ColoringGraph, position: int) -> tuple[int, ...]:
+        """Return the vertex."""
+        return (position,)
 
     def canonical(self, instance: ColoringGraph, tokens: Tokens) -> bytes:
         """Return the colours named by first appearance: a renaming of colours changes nothing."""
@@ -155,32 +181,13 @@ class GraphColoring:
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
     ) -> ColoringGraph:
         """Join vertices of different hidden colours until few enough colourings remain."""
-        edges = plant(task.size, task.num_values, rng, num_solutions=num_solutions)
+        edges = generate(task.size, task.num_values, rng, num_solutions=num_solutions)
         return ColoringGraph(vertices=task.size, edges=tuple(sorted(edges)), colors=task.num_values)
 
-    def enumerate(
-        self,
-        instance: ColoringGraph,
-        *,
-        limit: int,
-        max_time_s: float | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Iterator[Tokens]:
-        """Yield up to limit colourings exactly, none a renaming of another."""
-        from gram_core.puzzles.exact import enumerate_answers
-
+    def interchangeable(self, instance: ColoringGraph) -> Sequence[int]:
+        """Return the colours that no vertex is fixed to."""
         pinned = {color for _, color in instance.fixed}
-        return enumerate_answers(
-            self.encode(instance).tokens,
-            self.task_of(instance),
-            self.units(instance),
-            limit=limit,
-            max_time_s=max_time_s,
-            should_stop=should_stop,
-            interchangeable=[
-                color + FIRST_VALUE for color in range(instance.colors) if color not in pinned
-            ],
-        )
+        return [color + FIRST_VALUE for color in range(instance.colors) if color not in pinned]
 
 
 @lru_cache(maxsize=64)
@@ -194,6 +201,5 @@ def _task(vertices: int, colors: int) -> Task:
         num_values=colors,
         rows=1,
         columns=vertices,
-        units=(),
         has_adjacency=True,
     )

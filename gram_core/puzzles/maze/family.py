@@ -1,6 +1,6 @@
 """Mazes: find a shortest path from the start to the goal over free cells.
 
-Holds the rules, symmetries and instances of the family; how mazes are written is in ``maze_grid``.
+Holds the rules, symmetries and instances of the family; how mazes are written is in ``grid``.
 No unit says that a path is shortest, so ``check`` judges every answer (``Task.has_other_rules``).
 """
 
@@ -12,11 +12,11 @@ from itertools import islice
 
 import numpy as np
 
-from gram_core.errors import ExactTimeout, UnknownTask
-from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens, Violation
-from gram_core.puzzles.body import check_fields, shown
-from gram_core.puzzles.maze_carving import carve
-from gram_core.puzzles.maze_grid import (
+from gram_core.errors import ExactTimeout
+from gram_core.puzzles.base import Family
+from gram_core.puzzles.body import check_fields, object_schema
+from gram_core.puzzles.maze.generate import generate
+from gram_core.puzzles.maze.grid import (
     FREE,
     GOAL,
     MAX_SIDE,
@@ -27,45 +27,54 @@ from gram_core.puzzles.maze_grid import (
     make_maze,
     read_maze,
 )
-from gram_core.puzzles.maze_paths import all_paths, descent, neighbours, num_paths
+from gram_core.puzzles.maze.paths import all_paths, descent, neighbours, num_paths
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation
 from gram_core.puzzles.violations import find_violations
-from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Unit
+from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD
 
 PATH = FIRST_VALUE
 """Token of a cell on the path; BLANK is a free cell beside it."""
 TOKENS = {FREE: BLANK, WALL: PATH + 1, START: PATH + 2, GOAL: PATH + 3}
 
 _CHARACTERS = {token: character for character, token in TOKENS.items()}
-_NAME = re.compile(r"maze-([1-9][0-9]?)x([1-9][0-9]?)")
 
 
-class Maze:
+class Maze(Family[MazeGrid]):
     """The maze family: walls, start and goal are given, a free cell is BLANK, the path is 2."""
 
     name = "maze"
+    task_sizes = re.compile(r"([1-9][0-9]?)x([1-9][0-9]?)")
+    task_hint = f"maze-30x20 has 30 rows and 20 columns; there are at most {MAX_SIDE} of each"
 
     def tasks(self) -> Sequence[str]:
         """Return the size that weights are usually made for."""
         return ("maze-30x30",)
 
-    def task(self, name: str) -> Task:
-        """Return the task of that name: ``maze-<rows>x<columns>``."""
-        match = _NAME.fullmatch(name)
-        rows, columns = (int(match[1]), int(match[2])) if match else (0, 0)
-        if not (rows * columns >= 2 and max(rows, columns) <= MAX_SIDE):
-            raise UnknownTask(
-                f"no maze task is named {shown(name)}: maze-30x20 has 30 rows and 20 columns; "
-                f"there are at most {MAX_SIDE} of each"
-            )
-        return _task(rows, columns)
+    def make_task(self, *sizes: int) -> Task | None:
+        """Return the task of so many rows and columns; a start and a goal need two cells."""
+        rows, columns = sizes
+        return _task(rows, columns) if rows * columns > 1 and max(sizes) <= MAX_SIDE else None
+
+    def schema(self) -> dict[str, object]:
+        """Return the JSON Schema of the posted forms."""
+        grid = {
+            "title": "Grid",
+            "description": "Rows of `S` (start), `G` (goal), `#` (wall) and `.` or a space (free).",
+            "anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}],
+        }
+        return object_schema(
+            self.name,
+            "MazeBody",
+            "A maze whose shortest path from start to goal is wanted; the answer is the path's "
+            "cells.",
+            {"grid": grid},
+            required=["grid"],
+            example={"grid": ["S.#", "..#", "#.G"]},
+        )
 
     def parse(self, body: Mapping[str, object]) -> MazeGrid:
         """Read ``{"grid": [...]}``, or one string of lines in its place."""
         return read_maze(check_fields(body, puzzle=self.name, allowed=("grid",)))
-
-    def parse_text(self, text: str) -> MazeGrid:
-        """Read a maze drawn in lines of ``S``, ``G``, ``#`` and ``.`` or space."""
-        return self.parse({"grid": text})
 
     def task_of(self, instance: MazeGrid) -> Task:
         """Return the task of the maze's size."""
@@ -95,9 +104,11 @@ class Maze:
         ends = [] if walked[-1] == instance.goal else [instance.goal]
         return [list(instance.cell(position)) for position in [*walked, *rest, *ends]]
 
-    def units(self, instance: MazeGrid) -> Sequence[Unit]:
-        """Return nothing: no group of cells has a rule of its own."""
-        return ()
+    def render(self, instance: MazeGrid, tokens: Tokens) -> str:
+        """Return the maze with the path marked ``*``."""
+        marks = np.where(tokens == PATH, "*", list(instance.cells)).tolist()
+        starts = range(0, len(marks), instance.columns)
+        return "\n".join("".join(marks[start : start + instance.columns]) for start in starts)
 
     def check(self, instance: MazeGrid, tokens: Tokens) -> bool:
         """Say whether the marked cells are a path from start to goal, and none is shorter."""
@@ -125,13 +136,9 @@ class Maze:
             givens,
             task=_task(instance.rows, instance.columns),
             units=(),
-            cell=instance.cell,
+            position_to_cell=instance.cell,
         )
         return found + _broken_path(instance, set(np.flatnonzero(tokens == PATH).tolist()))
-
-    def canonical(self, instance: MazeGrid, tokens: Tokens) -> bytes:
-        """Return the board itself: every shortest path is a solution of its own."""
-        return tokens.astype(np.uint8).tobytes()
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw a rotation or reflection that keeps the board's shape; start and goal may swap."""
@@ -150,7 +157,7 @@ class Maze:
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
     ) -> MazeGrid:
         """Scatter walls until the goal is far; then wall off paths until so many are left."""
-        return carve(task.rows, task.columns, rng, num_solutions=num_solutions)
+        return generate(task.rows, task.columns, rng, num_solutions=num_solutions)
 
     def enumerate(
         self,
@@ -193,7 +200,6 @@ def _task(rows: int, columns: int) -> Task:
         num_values=len(TOKENS),
         rows=rows,
         columns=columns,
-        units=(),
         allows_blank=True,
         has_other_rules=True,
     )

@@ -9,14 +9,13 @@ from itertools import combinations
 import numpy as np
 
 from gram_core.errors import GenerateFailed
-from gram_core.puzzles.backtracking import SearchTooLong, count_solutions
-from gram_core.puzzles.coloring_graph import Edge
+from gram_core.puzzles.backtracking import MAX_NODES, SearchTooLong, count_solutions
+from gram_core.puzzles.graph_coloring.graph import Edge
 
 _MAX_GRAPHS = 200
-_MAX_NODES = 20_000
 
 
-def plant(
+def generate(
     vertices: int, colors: int, rng: np.random.Generator, *, num_solutions: int | None
 ) -> list[Edge]:
     """Return edges that exactly that many colourings fit (None: at least one).
@@ -50,7 +49,7 @@ def count(edges: Sequence[Edge], vertices: int, colors: int, *, limit: int) -> i
         exclusions,
         limit=limit,
         interchangeable=everything,
-        max_nodes=_MAX_NODES,
+        max_nodes=MAX_NODES,
     )
 
 

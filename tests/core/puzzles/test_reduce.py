@@ -1,12 +1,11 @@
-"""Boards thinned to puzzles, against enumeration by the exact solver."""
+"""Boards reduced to puzzles, against enumeration by the exact solver."""
 
 import numpy as np
 import pytest
 
 from gram_core.puzzles import FIRST_VALUE, Generative, Tokens, families, task
-from gram_core.puzzles.sudoku import Sudoku
-from gram_core.puzzles.sudoku_digging import full_board
-from gram_core.puzzles.sudoku_grid import SudokuGrid
+from gram_core.puzzles.sudoku import Sudoku, SudokuGrid
+from gram_core.puzzles.sudoku.generate import full_board
 
 SUDOKU = Sudoku()
 
@@ -16,10 +15,10 @@ def board(size: int, seed: int) -> Tokens:
     return np.array(digits, dtype=np.uint8) + FIRST_VALUE - 1
 
 
-def thinned(size: int, seed: int, num_clues: int | None = None) -> SudokuGrid:
+def reduced(size: int, seed: int, num_clues: int | None = None) -> SudokuGrid:
     rng = np.random.default_rng(seed)
     which = task(f"sudoku-{size}x{size}")
-    return SUDOKU.thin(which, board(size, seed), rng, num_clues=num_clues)
+    return SUDOKU.reduce(which, board(size, seed), rng, num_clues=num_clues)
 
 
 def num_solutions(cells: list[int], size: int) -> int:
@@ -29,7 +28,7 @@ def num_solutions(cells: list[int], size: int) -> int:
 
 @pytest.mark.parametrize(("size", "seed"), [(4, 0), (4, 1), (4, 2), (6, 0), (6, 1), (9, 0)])
 def test_the_board_is_the_only_solution_and_no_clue_can_be_spared(size: int, seed: int) -> None:
-    grid = thinned(size, seed)
+    grid = reduced(size, seed)
     [solution] = SUDOKU.enumerate(grid, limit=2)
     assert np.array_equal(solution, board(size, seed))
     clues = [place for place, digit in enumerate(grid.cells) if digit]
@@ -41,20 +40,20 @@ def test_the_board_is_the_only_solution_and_no_clue_can_be_spared(size: int, see
 
 @pytest.mark.parametrize("num_clues", [30, 45, 81])
 def test_it_stops_at_a_number_of_clues(num_clues: int) -> None:
-    grid = thinned(9, 3, num_clues)
+    grid = reduced(9, 3, num_clues)
     assert sum(digit > 0 for digit in grid.cells) == num_clues
     assert num_solutions(list(grid.cells), 9) == 1
 
 
 def test_a_number_out_of_reach_leaves_as_few_as_there_can_be() -> None:
-    assert thinned(9, 3, 5) == thinned(9, 3)
+    assert reduced(9, 3, 5) == reduced(9, 3)
 
 
 def test_the_same_draws_give_the_same_puzzle_and_others_another() -> None:
-    assert thinned(9, 4) == thinned(9, 4)
+    assert reduced(9, 4) == reduced(9, 4)
     which = task("sudoku-9x9")
     rng = np.random.default_rng(5)
-    assert SUDOKU.thin(which, board(9, 4), rng) != thinned(9, 4)
+    assert SUDOKU.reduce(which, board(9, 4), rng) != reduced(9, 4)
 
 
 @pytest.mark.parametrize("name", SUDOKU.tasks())

@@ -1,33 +1,32 @@
 """N-Queens: complete a board of any size so that no queen attacks another.
 
 Holds the rules, symmetries and instances of the family; how boards are written is in
-``nqueens_board``.
+``board``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 
-from gram_core.errors import UnknownTask
-from gram_core.puzzles.base import Encoded, Symmetry, Task, Tokens, Violation
-from gram_core.puzzles.body import check_fields, shown
-from gram_core.puzzles.nqueens_board import (
+from gram_core.puzzles.base import Family
+from gram_core.puzzles.body import check_fields, object_schema
+from gram_core.puzzles.nqueens.board import (
     MAX_SIZE,
+    Form,
     QueensBoard,
     Square,
     format_board,
     lines_of,
     read_board,
 )
-from gram_core.puzzles.nqueens_placing import place
-from gram_core.puzzles.violations import find_violations
+from gram_core.puzzles.nqueens.generate import generate
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 _QUEEN = FIRST_VALUE
-_NAME = re.compile(r"nqueens-([1-9][0-9]{0,2})")
 _CONSTRAINTS = {
     "row": Constraint.EXACTLY_ONE,
     "column": Constraint.EXACTLY_ONE,
@@ -36,31 +35,59 @@ _CONSTRAINTS = {
 }
 
 
-class NQueens:
+class NQueens(Family[QueensBoard]):
     """The queens family: an answer's token is a queen or BLANK; a given BLANK is unknown."""
 
     name = "nqueens"
+    task_sizes = re.compile(r"([1-9][0-9]{0,2})")
+    task_hint = f"there are nqueens-1 to nqueens-{MAX_SIZE}"
 
     def tasks(self) -> Sequence[str]:
         """Return the sizes that weights are usually made for."""
         return ("nqueens-8", "nqueens-10")
 
-    def task(self, name: str) -> Task:
-        """Return the task of that name: ``nqueens-<n>``."""
-        match = _NAME.fullmatch(name)
-        if match is None or int(match[1]) > MAX_SIZE:
-            raise UnknownTask(
-                f"no queens task is named {shown(name)}: there are nqueens-1 to nqueens-{MAX_SIZE}"
-            )
-        return _task(int(match[1]))
+    def make_task(self, *sizes: int) -> Task | None:
+        """Return the task of a board's side."""
+        return _task(sizes[0]) if sizes[0] <= MAX_SIZE else None
+
+    def schema(self) -> dict[str, object]:
+        """Return the JSON Schema of the posted forms."""
+        cell = {"items": {"type": "integer"}, "type": "array", "minItems": 1, "maxItems": 2}
+        properties = {
+            "n": {
+                "title": "N",
+                "description": "Side of the board; not needed beside `grid`.",
+                "anyOf": [{"type": "integer"}, {"type": "null"}],
+                "default": None,
+            },
+            "queens": {
+                "title": "Queens",
+                "description": "(row, column) of the placed queens.",
+                "anyOf": [{"items": cell, "type": "array"}, {"type": "null"}],
+                "default": None,
+            },
+            "grid": {
+                "title": "Grid",
+                "description": "Rows of `Q` and `.` instead of `n` and `queens`.",
+                "anyOf": [
+                    {"type": "string"},
+                    {"items": {"type": "string"}, "type": "array"},
+                    {"type": "null"},
+                ],
+                "default": None,
+            },
+        }
+        return object_schema(
+            self.name,
+            "NQueensBody",
+            "A board of queens, some of them placed.",
+            properties,
+            example={"n": 8, "queens": [[0, 3]]},
+        )
 
     def parse(self, body: Mapping[str, object]) -> QueensBoard:
         """Read ``{"n": ..., "queens": ...}`` or ``{"grid": ...}``."""
         return read_board(check_fields(body, puzzle=self.name, allowed=("n", "queens", "grid")))
-
-    def parse_text(self, text: str) -> QueensBoard:
-        """Read a board drawn in lines of ``Q`` and ``.``."""
-        return self.parse({"grid": text})
 
     def task_of(self, instance: QueensBoard) -> Task:
         """Return the task of the board's size."""
@@ -87,9 +114,10 @@ class NQueens:
         """Return the queens in the form that was posted."""
         return format_board(instance.size, _queens(tokens, instance.size), instance.form)
 
-    def units(self, instance: QueensBoard) -> Sequence[Unit]:
-        """Return rows, columns, diagonals and antidiagonals, those of one square too."""
-        return _task(instance.size).units
+    def render(self, instance: QueensBoard, tokens: Tokens) -> str:
+        """Return the board with its queens."""
+        lines = str(format_board(instance.size, _queens(tokens, instance.size), Form.TEXT))
+        return "\n".join(" ".join(line) for line in lines.splitlines())
 
     def check(self, instance: QueensBoard, tokens: Tokens) -> bool:
         """Say whether n queens stand, the given among them, and no two attack each other."""
@@ -98,20 +126,6 @@ class NQueens:
         queens = _queens(tokens, instance.size)
         kept = set(instance.queens) <= set(queens)
         return kept and len(queens) == instance.size and not _has_attack(queens)
-
-    def violations(self, instance: QueensBoard, tokens: Tokens) -> list[Violation]:
-        """Return attacks and missing queens by line, removed givens and illegal tokens."""
-        return find_violations(
-            tokens,
-            self.encode(instance).tokens,
-            task=_task(instance.size),
-            units=self.units(instance),
-            cell=lambda position: divmod(position, instance.size),
-        )
-
-    def canonical(self, instance: QueensBoard, tokens: Tokens) -> bytes:
-        """Return the board itself: a rotated board is another solution."""
-        return tokens.astype(np.uint8).tobytes()
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw one of the eight rotations and reflections of the board."""
@@ -126,28 +140,8 @@ class NQueens:
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
     ) -> QueensBoard:
         """Remove queens from a random full board as long as the number of solutions allows."""
-        queens = place(task.size, rng, num_solutions=num_solutions)
+        queens = generate(task.size, rng, num_solutions=num_solutions)
         return QueensBoard(size=task.size, queens=tuple(sorted(queens)))
-
-    def enumerate(
-        self,
-        instance: QueensBoard,
-        *,
-        limit: int,
-        max_time_s: float | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Iterator[Tokens]:
-        """Yield up to limit solutions exactly."""
-        from gram_core.puzzles.exact import enumerate_answers
-
-        return enumerate_answers(
-            self.encode(instance).tokens,
-            _task(instance.size),
-            self.units(instance),
-            limit=limit,
-            max_time_s=max_time_s,
-            should_stop=should_stop,
-        )
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,127 @@
+"""The family of docs/adding-a-puzzle.md, from the text of the page to a solved puzzle."""
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gram_core import puzzles
+from gram_core.checkpoint import save_model
+from gram_core.config import preset
+from gram_core.errors import ConfigError, GenerateFailed, PuzzleInvalid
+from gram_core.model import Gram
+
+PAGE = Path(__file__).parents[3] / "docs" / "adding-a-puzzle.md"
+
+
+def block(title: str) -> str:
+    """Return a block of code of the page."""
+    found = re.search(
+        rf'^```\w+ title="{re.escape(title)}"\n(.*?)^```', PAGE.read_text(), re.M | re.S
+    )
+    assert found is not None, title
+    return found[1]
+
+
+def install(folder: Path, module: str, points: dict[str, str]) -> None:
+    """Lay a package out as an installer would."""
+    (folder / "gram_latin.py").write_text(module)
+    info = folder / "gram_latin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gram-latin\nVersion: 1.0\n")
+    lines = [f"{name} = {value}" for name, value in points.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[gram.puzzles]", *lines, ""]))
+
+
+@pytest.fixture(autouse=True)
+def no_families_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let families be looked up anew, in a folder of the test's own too."""
+    monkeypatch.syspath_prepend(tmp_path)
+    puzzles.families.cache_clear()
+    yield
+    puzzles.families.cache_clear()
+    sys.modules.pop("gram_latin", None)
+
+
+@pytest.fixture
+def latin(tmp_path: Path) -> puzzles.AnyFamily:
+    """Return the family of the page, brought by its entry point."""
+    points = tomllib.loads(block("pyproject.toml"))["project"]["entry-points"]["gram.puzzles"]
+    install(tmp_path, block("gram_latin.py"), points)
+    return puzzles.family("latin")
+
+
+@pytest.mark.usefixtures("latin")
+def test_the_program_of_the_page_solves_a_puzzle_with_a_model_that_guesses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    task = puzzles.task("latin-4x4")
+    model = Gram(preset("tiny", task), task.units)
+    save_model(tmp_path / "weights", model, name="latin", task=task, depth=8, dtype=torch.float32)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(block("solve.py"), "solve.py", "exec"), names)
+    solved = names["solved"]
+    assert isinstance(solved, list)
+    # Chance does not find every trajectory the answer, and what is let through is the answer.
+    assert 0 < len(solved) < 64
+    assert all(np.array_equal(tokens, names["exact"]) for tokens in solved)
+    assert capsys.readouterr().out == "1 2 3 4\n2 1 4 3\n3 4 1 2\n4 3 2 1\n"
+
+
+@pytest.mark.parametrize(("name", "num_solutions"), [("latin-4x4", 1), ("latin-3x3", 2)])
+def test_rules_units_and_exact_solver_agree(
+    latin: puzzles.AnyFamily, name: str, num_solutions: int
+) -> None:
+    task, rng = latin.task(name), np.random.default_rng(3)
+    square = latin.generate(task, rng, num_solutions=num_solutions)
+    assert latin.parse(latin.dump(square)) == square
+    assert latin.instance_of(task, latin.encode(square)) == square
+    solutions = list(latin.enumerate(square, limit=9))
+    assert len(solutions) == num_solutions
+    symmetry = latin.symmetry(task, rng)
+    for solution in solutions:
+        assert latin.check(square, solution)
+        assert latin.violations(square, solution) == []
+        damaged = solution.copy()
+        damaged[0] = damaged[1]
+        assert not latin.check(square, damaged)
+        assert "row 0" in {broken.rule for broken in latin.violations(square, damaged)}
+        view = latin.instance_of(
+            task, puzzles.Encoded(tokens=symmetry.apply(latin.encode(square).tokens))
+        )
+        assert latin.check(view, symmetry.apply(solution))
+
+
+def test_what_cannot_be_is_refused(latin: puzzles.AnyFamily) -> None:
+    with pytest.raises(PuzzleInvalid, match="a value stands twice in row 0") as caught:
+        latin.parse({"grid": [[1, 1], [0, 0]]})
+    assert caught.value.issues[0].cells == ((0, 0), (0, 1))
+    with pytest.raises(PuzzleInvalid):
+        latin.parse({"grid": [[1], [0, 0]]})
+    with pytest.raises(GenerateFailed):
+        latin.generate(latin.task("latin-2x2"), np.random.default_rng(0), num_solutions=3)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("gram_latin:Missing", "cannot be loaded"),
+        ("gram_core.puzzles.sudoku:SudokuGrid", "cannot be loaded"),
+        ("builtins:dict", "is no class derived from Family"),
+        ("gram_core.puzzles.sudoku:Sudoku", "sudoku is taken"),
+    ],
+)
+def test_an_entry_point_that_brings_no_new_family_is_named(
+    tmp_path: Path, value: str, why: str
+) -> None:
+    install(tmp_path, "", {"broken": value})
+    with pytest.raises(ConfigError, match=re.escape(value)) as caught:
+        puzzles.families()
+    assert why in str(caught.value)
