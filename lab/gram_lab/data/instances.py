@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError, PuzzleInvalid
-from gram_core.puzzles import BLANK, FIRST_VALUE, Encoded, Task, Tokens
+from gram_core.puzzles import Encoded, Task, Tokens
 from gram_lab.data.graphs import EdgeProbabilities, coloring_classes
 from gram_lab.data.mazes import read_mazes
 from gram_lab.data.pools import EDGE_PROBABILITIES, make_pool
@@ -57,7 +57,7 @@ def read_cases(
     elif path.suffix == ".tsv":
         cases = _from_tsv(path)
     elif path.suffix == ".npz":
-        cases = _mazes(task, path) if task.family == "maze" else _from_archive(path)
+        cases = _from_archive(task, path)
     else:
         cases = _from_lines(task, path)
     return spread(cases, limit)
@@ -88,10 +88,12 @@ def held_out_cases(
     if pool.adjacency is not None:
         # Without givens, colourings come in classes of renamed colours.
         return [
-            Case(_graph(task, graph), "all", len(coloring_classes(graph, task.num_values)))
-            for graph in pool.adjacency
+            Case(
+                _instance(task, givens, graph), "all", len(coloring_classes(graph, task.num_values))
+            )
+            for givens, graph in zip(pool.givens, pool.adjacency, strict=True)
         ]
-    instances = [_board(task, row) for row in pool.givens]
+    instances = [_instance(task, row) for row in pool.givens]
     numbers = pool.num_solutions.tolist()
     return [Case(board, "all", number) for board, number in zip(instances, numbers, strict=True)]
 
@@ -131,23 +133,17 @@ def _from_lines(task: Task, path: Path) -> list[Case]:
     return [Case(_parsed(family, line, path), "all", None) for line in lines if line.strip()]
 
 
-def _from_archive(path: Path) -> list[Case]:
+def _from_archive(task: Task, path: Path) -> list[Case]:
+    if task.family == "maze":
+        return [Case(_instance(task, row), "all", None) for row in read_mazes(path, task)]
     archive = np.load(path)
     examples = read_packed(archive["solution"], archive["given"])
-    return [Case(_sudoku(row), "all", 1) for row in examples.givens]
+    return [Case(_instance(task, row), "all", 1) for row in examples.givens]
 
 
-def _mazes(task: Task, path: Path) -> list[Case]:
-    family = puzzles.family(task.family)
-    return [
-        Case(family.instance_of(task, Encoded(tokens=row)), "all", None)
-        for row in read_mazes(path, task)
-    ]
-
-
-def _sudoku(givens: Tokens) -> object:
-    text = "".join("." if token == BLANK else str(token - BLANK) for token in givens.tolist())
-    return puzzles.family("sudoku").parse_text(text)
+def _instance(task: Task, givens: Tokens, adjacency: NDArray[np.bool_] | None = None) -> object:
+    encoded = Encoded(tokens=givens, adjacency=adjacency)
+    return puzzles.family(task.family).instance_of(task, encoded)
 
 
 def _generated(task: Task, count: int) -> list[Case]:
@@ -158,19 +154,3 @@ def _generated(task: Task, count: int) -> list[Case]:
     return [
         Case(family.generate(task, rng, num_solutions=number), "all", number) for _ in range(count)
     ]
-
-
-def _board(task: Task, givens: Tokens) -> object:
-    if task.family == "sudoku":
-        return _sudoku(givens)
-    cells = np.flatnonzero(givens == FIRST_VALUE)
-    queens = [[int(cell) // task.size, int(cell) % task.size] for cell in cells]
-    return puzzles.family(task.family).parse(
-        {"puzzle": task.family, "n": task.size, "queens": queens}
-    )
-
-
-def _graph(task: Task, adjacency: NDArray[np.bool_]) -> object:
-    edges = np.argwhere(np.triu(adjacency)).tolist()
-    body = {"vertices": task.size, "edges": edges, "colors": task.num_values}
-    return puzzles.family(task.family).parse({"puzzle": task.family, **body})

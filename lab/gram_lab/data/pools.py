@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.errors import ConfigError
-from gram_core.puzzles import BLANK, FIRST_VALUE, Task, Tokens
+from gram_core.puzzles import BLANK, FIRST_VALUE, Encoded, Task, Tokens
 from gram_lab.data.examples import Examples, augmented, pack_targets
 from gram_lab.data.graphs import Drawn, EdgeProbabilities, random_graphs
 from gram_lab.data.sudoku_boards import boards, pattern_key
@@ -95,7 +94,7 @@ def make_pool(
         return _coloring_pool(
             task, split, rng, edge_probabilities=edge_probabilities, num_graphs=num_graphs
         )
-    raise ConfigError("task", task.name, "its instances are not generated: pass files")
+    return _generated_pool(task, split, rng)
 
 
 def is_held_out(key: bytes) -> bool:
@@ -257,6 +256,30 @@ def _coloring_pool(
     givens = np.full((len(found), task.size), BLANK, dtype=np.uint8)
     adjacencies = np.stack([drawn.adjacency for drawn in found.values()])
     return _pack([drawn.colorings for drawn in found.values()], givens, adjacencies, rng)
+
+
+NUM_GENERATED = 600
+"""Instances made for the pool of a family that is none of the above."""
+
+
+def _generated_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
+    """Instances with one solution, as the family itself makes them."""
+    rules = puzzles.family(task.family)
+    found: dict[bytes, tuple[Encoded, Tokens]] = {}
+    for _ in range(NUM_GENERATED):
+        instance = rules.generate(task, rng)
+        encoded = rules.encode(instance)
+        graph = encoded.adjacency
+        key = encoded.tokens.tobytes() + (b"" if graph is None else graph.tobytes())
+        if is_held_out(key) == (split == "held_out") and key not in found:
+            found[key] = encoded, next(rules.enumerate(instance, limit=1))
+    graphs = [each.adjacency for each, _ in found.values() if each.adjacency is not None]
+    return _pack(
+        [solution[None] for _, solution in found.values()],
+        np.stack([each.tokens for each, _ in found.values()]),
+        np.stack(graphs) if graphs else None,
+        rng,
+    )
 
 
 def _position_symmetries(task: Task) -> NDArray[np.int64]:
