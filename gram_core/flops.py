@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gram_core.config import ADJACENCY, UNRESTRICTED, GramConfig
 from gram_core.model import Gram
 from gram_core.puzzles import FIRST_VALUE, Task, Unit
-from gram_core.relations import group_tables, grouped_kinds, lines
+from gram_core.relations import group_tables, grouped_kinds, row_and_column_units
 
 
 def step_flops(config: GramConfig, task: Task) -> int:
@@ -64,7 +64,7 @@ def _groups(config: GramConfig, kinds: Sequence[str], units: Sequence[Unit]) -> 
     """Heads within groups, which are padded to the largest one."""
     if not grouped_kinds(kinds):
         return 0
-    groups = units or lines(config.rows, config.columns)
+    groups = units or row_and_column_units(config.rows, config.columns)
     num_groups, size = group_tables(kinds, groups, config.length).members.shape
     return _scores(num_groups, size, config)
 

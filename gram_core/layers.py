@@ -13,9 +13,14 @@ from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, Gate, GramConfig
-from gram_core.near import NearAttention
 from gram_core.puzzles import Unit
-from gram_core.relations import gather_tables, group_tables, grouped_kinds, lines
+from gram_core.relations import gather_tables, group_tables, grouped_kinds, row_and_column_units
+from gram_kernels.relational_attention.neighbourhood import (
+    OFFSETS,
+    neighbourhood_attention,
+    outside_cells,
+)
+from gram_kernels.relational_attention.reference import attend, rotate
 
 NORM_EPSILON = 1e-5
 
@@ -99,7 +104,9 @@ class Attention(nn.Module):
         self.qkv = linear(config.dim, 3 * config.dim)
         self.out = linear(config.dim, config.dim)
         if self.num_grouped:
-            self._add_tables(config, head_kinds, units or lines(config.rows, config.columns))
+            self._add_tables(
+                config, head_kinds, units or row_and_column_units(config.rows, config.columns)
+            )
         if self.num_near:
             self.near = NearAttention(config, self.num_near)
         self.register_buffer(
@@ -174,22 +181,31 @@ class Attention(nn.Module):
         if not self.has_positions:
             return qkv
         qk, v = qkv[:, :, :2], qkv[:, :, 2:]
-        first, second = qk.chunk(2, dim=-1)
-        turned = torch.cat((-second, first), dim=-1)
         cos, sin = self.cos[:, None, None], self.sin[:, None, None]
-        return torch.cat(((qk * cos + turned * sin).to(v.dtype), v), dim=2)
+        return torch.cat((rotate(qk, cos, sin).to(v.dtype), v), dim=2)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Tensor:
-    """Return softmax(q k^T / sqrt(head_dim)) v over the last two dimensions.
+class NearAttention(nn.Module):
+    """Heads that see the neighbourhood of their cell, and know in which direction each cell lies.
 
-    Written out because sequences are 4 to 100 tokens long: on CPU the fused kernel of torch takes
-    two to five times as long backwards at these sizes.
+    The direction has learned vectors of its own, one added to the key and one to the value.
     """
-    scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)).float()
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    return torch.matmul(torch.softmax(scores, dim=-1).to(v.dtype), v)
+
+    is_outside: Tensor
+
+    def __init__(self, config: GramConfig, num_heads: int) -> None:
+        super().__init__()
+        shape = (len(OFFSETS), num_heads, config.head_dim)
+        self.key_direction = nn.Parameter(torch.randn(shape) * config.head_dim**-0.5)
+        self.value_direction = nn.Parameter(torch.randn(shape) * config.head_dim**-0.5)
+        is_outside = outside_cells(config.rows, config.columns)
+        self.register_buffer("is_outside", is_outside, persistent=False)
+
+    def forward(self, qkv: Tensor) -> Tensor:
+        """Map (batch, cells, 3, heads, head_dim) to (batch, cells, heads, head_dim)."""
+        return neighbourhood_attention(
+            qkv, self.key_direction, self.value_direction, self.is_outside
+        )
 
 
 class _RowGather(torch.autograd.Function):

@@ -13,9 +13,6 @@ from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, GramConfig
 from gram_core.errors import ConfigError
 from gram_core.puzzles import Constraint, Unit
 
-OFFSETS = ((0, 0), (1, 0), (0, -1), (0, 1), (-1, 0))
-"""(row, column) steps to the cells that a ``near`` head sees: itself, down, left, right, up."""
-
 
 class GroupTables(NamedTuple):
     """Gather tables of the heads that stay within static groups (rows, boxes, diagonals)."""
@@ -35,7 +32,7 @@ def grouped_kinds(head_kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(kind for kind in head_kinds if kind not in (ADJACENCY, NEAR, UNRESTRICTED))
 
 
-def lines(rows: int, columns: int) -> tuple[Unit, ...]:
+def row_and_column_units(rows: int, columns: int) -> tuple[Unit, ...]:
     """Return rows and columns of a board as groups, for puzzles that have no such units."""
     cells = torch.arange(rows * columns).view(rows, columns)
     # The constraint says nothing here: attention reads kind and cells only.
@@ -44,29 +41,6 @@ def lines(rows: int, columns: int) -> tuple[Unit, ...]:
         for kind, board in (("row", cells), ("column", cells.T))
         for number, line in enumerate(board)
     )
-
-
-def neighbourhood_mask(rows: int, columns: int) -> Tensor:
-    """Return (rows, columns, 5) bool: whether the cell at each of ``OFFSETS`` is on the board."""
-    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    return torch.stack(
-        [
-            (row + down >= 0)
-            & (row + down < rows)
-            & (column + right >= 0)
-            & (column + right < columns)
-            for down, right in OFFSETS
-        ],
-        dim=-1,
-    )
-
-
-def near_cells(rows: int, columns: int) -> Tensor:
-    """Return (5, cells) int64: the cell at each of ``OFFSETS``, -1 beyond the border."""
-    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    cells = torch.stack([(row + down) * columns + column + right for down, right in OFFSETS])
-    is_outside = ~neighbourhood_mask(rows, columns).movedim(-1, 0)
-    return cells.masked_fill(is_outside, -1).flatten(1)
 
 
 def group_tables(head_kinds: Sequence[str], units: Sequence[Unit], length: int) -> GroupTables:
@@ -88,7 +62,7 @@ def group_tables(head_kinds: Sequence[str], units: Sequence[Unit], length: int) 
 
 def cell_groups(config: GramConfig, units: Sequence[Unit]) -> Tensor:
     """Return (length, grouped heads) int64: the group of each cell that every head stays within."""
-    groups = units or lines(config.rows, config.columns)
+    groups = units or row_and_column_units(config.rows, config.columns)
     tables = group_tables(config.head_kinds, groups, config.length)
     return tables.places // tables.members.shape[1]
 

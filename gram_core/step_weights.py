@@ -21,8 +21,9 @@ from gram_core.layers import (
 )
 from gram_core.model import Gram
 from gram_core.puzzles import Unit
-from gram_core.relations import group_tables, grouped_kinds, lines, near_cells
+from gram_core.relations import group_tables, grouped_kinds, row_and_column_units
 from gram_kernels.relational_attention import HeadTables
+from gram_kernels.relational_attention.neighbourhood import outside_cells
 from gram_kernels.relational_attention.tables import EDGE_GROUP, NEAR_GROUP
 from gram_kernels.stochastic_update import GuidanceWeights
 from gram_kernels.supervision_step import StackWeights, StepWeights, TokenStackWeights
@@ -64,17 +65,17 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
         reads_first=config.readout == "first",
         epsilon=NORM_EPSILON,
         norms_tokens=config.mixer_norm == "tokens",
-        neighbours=near_cells(config.rows, config.columns) if NEAR in kinds else None,
+        is_outside=outside_cells(config.rows, config.columns) if NEAR in kinds else None,
         first_near=len(grouped_kinds(kinds)),
     )
 
 
 def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:
-    """Return what each head sees, and the turns of those with positions."""
+    """Return what each head sees, and the angles of those with positions."""
     kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
     groups = torch.zeros(config.num_heads, config.length, dtype=torch.int32)
     if grouped_kinds(kinds):
-        lined = units or lines(config.rows, config.columns)
+        lined = units or row_and_column_units(config.rows, config.columns)
         tables = group_tables(kinds, lined, config.length)
         for group, head in enumerate(tables.heads.tolist()):
             groups[head, tables.members[group][tables.is_member[group]]] = group
@@ -88,8 +89,8 @@ def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:
     has_positions = config.rotary != "none"
     return HeadTables(
         groups=groups,
-        turns=torch.stack((still, torch.stack((cos, sin)))),
-        first_turned=config.num_heads - num_free if has_positions else config.num_heads,
+        rotary=torch.stack((still, torch.stack((cos, sin)))),
+        first_rotary_head=config.num_heads - num_free if has_positions else config.num_heads,
     )
 
 

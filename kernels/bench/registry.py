@@ -84,8 +84,10 @@ def head_tables(shape: Shape, device: str) -> HeadTables:
     head_dim = shape.dim // shape.heads
     angles = torch.randn(shape.tokens, head_dim // 2).repeat(1, 2)
     still = torch.stack((torch.ones_like(angles), torch.zeros_like(angles)))
-    turns = torch.stack((still, torch.stack((angles.cos(), angles.sin()))))
-    return HeadTables(groups=groups.int(), turns=turns, first_turned=shape.heads - 1).to(device)
+    rotary = torch.stack((still, torch.stack((angles.cos(), angles.sin()))))
+    return HeadTables(groups=groups.int(), rotary=rotary, first_rotary_head=shape.heads - 1).to(
+        device
+    )
 
 
 def row_keys(device: str, rows: int) -> philox.NoiseKey:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.config import GramConfig, Rotary, preset
-from gram_core.layers import Attention
+from gram_core.layers import Attention, NearAttention
 from gram_core.model import Gram
-from gram_core.near import NearAttention
-from gram_core.relations import OFFSETS, lines
+from gram_core.relations import row_and_column_units
+from gram_kernels.relational_attention.neighbourhood import OFFSETS
 
 BOARDS = [(4, 5), (1, 6), (7, 1), (3, 3)]
 
@@ -35,7 +35,7 @@ def direction_table(rows: int, columns: int) -> Tensor:
 
 def dense(near: NearAttention, qkv: Tensor) -> Tensor:
     """Attend over all cells at once, with the neighbourhood as a mask."""
-    table = direction_table(near.rows, near.columns)
+    table = direction_table(*near.is_outside.shape[:2])
     is_near = table >= 0
     q, k, v = qkv.unbind(2)  # (batch, cells, heads, channels)
     keys = k[:, None] + near.key_direction[table.clamp(min=0)]  # (batch, from, to, heads, channels)
@@ -113,7 +113,7 @@ def test_heads_on_lines_of_the_layout_know_the_order_of_their_cells() -> None:
 
 
 def test_lines_cover_the_board_twice() -> None:
-    groups = lines(3, 4)
+    groups = row_and_column_units(3, 4)
     assert [unit.name for unit in groups][:4] == ["row 0", "row 1", "row 2", "column 0"]
     assert groups[1].cells == (4, 5, 6, 7)
     assert groups[4].cells == (1, 5, 9)

@@ -21,8 +21,8 @@ def random_tables(tokens: int, heads: int, head_dim: int, rng: torch.Generator) 
     groups[-1] = 0
     angles = torch.randn(tokens, head_dim // 2, generator=rng).repeat(1, 2)
     still = torch.stack((torch.ones_like(angles), torch.zeros_like(angles)))
-    turns = torch.stack((still, torch.stack((angles.cos(), angles.sin()))))
-    return HeadTables(groups=groups.int(), turns=turns, first_turned=heads - 1)
+    rotary = torch.stack((still, torch.stack((angles.cos(), angles.sin()))))
+    return HeadTables(groups=groups.int(), rotary=rotary, first_rotary_head=heads - 1)
 
 
 @pytest.mark.parametrize("has_edges", [False, True])
@@ -47,8 +47,8 @@ def test_the_kernel_agrees_with_the_reference_in_float64(
         guarded(qkv),
         HeadTables(
             groups=guarded(tables.groups),
-            turns=guarded(tables.turns),
-            first_turned=tables.first_turned,
+            rotary=guarded(tables.rotary),
+            first_rotary_head=tables.first_rotary_head,
         ),
         adjacency=None if adjacency is None else guarded(adjacency),
         backend="triton",
@@ -60,8 +60,8 @@ def test_a_token_without_neighbours_sees_itself(device: str, rng: torch.Generato
     qkv = torch.randn(1, 5, 3, 1, 16, generator=rng)
     tables = HeadTables(
         groups=torch.full((1, 5), EDGE_GROUP, dtype=torch.int32),
-        turns=torch.ones(2, 2, 5, 16),
-        first_turned=1,
+        rotary=torch.ones(2, 2, 5, 16),
+        first_rotary_head=1,
     )
     adjacency = torch.zeros(1, 5, 5, dtype=torch.bool)
     for backend, place in (("reference", "cpu"), ("triton", device)):

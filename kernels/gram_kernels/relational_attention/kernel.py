@@ -16,7 +16,7 @@ QUERIES = 32
 
 
 @triton.jit
-def turn(x, cos, sin, M: tl.constexpr, N: tl.constexpr):
+def rotate(x, cos, sin, M: tl.constexpr, N: tl.constexpr):
     """Return x cos + (-second half, first half) sin for x (M, N)."""
     halves = tl.permute(tl.reshape(x, [M, 2, N // 2]), [0, 2, 1])
     first, second = tl.split(halves)
@@ -69,7 +69,7 @@ def attend(
     qkv,
     k,
     v,
-    turns,
+    rotary,
     groups,
     adjacency,
     queries,
@@ -88,9 +88,9 @@ def attend(
     stride = 3 * HEADS * HEAD_DIM
     q = tl.load(qkv + queries[:, None] * stride + channels[None, :], mask=is_inside, other=0.0)
     places = queries[:, None] * HEAD_DIM + channels[None, :]
-    cos = tl.load(turns + places, mask=is_inside, other=0.0)
-    sin = tl.load(turns + TOKENS * HEAD_DIM + places, mask=is_inside, other=0.0)
-    q = (turn(q.to(tl.float32), cos, sin, Q, H) * SCALE).to(qkv.dtype.element_ty)
+    cos = tl.load(rotary + places, mask=is_inside, other=0.0)
+    sin = tl.load(rotary + TOKENS * HEAD_DIM + places, mask=is_inside, other=0.0)
+    q = (rotate(q.to(tl.float32), cos, sin, Q, H) * SCALE).to(qkv.dtype.element_ty)
     scores = tl.dot(q, tl.trans(k), input_precision="ieee")
     is_seen = seen(groups, adjacency, queries, tl.arange(0, S), TOKENS, HAS_EDGES)
     weights = softmax_rows(tl.where(is_seen, scores, float("-inf")))
@@ -104,9 +104,9 @@ def relational_attention_kernel(
     out,
     qkv,
     groups,
-    turns,
+    rotary,
     adjacency,
-    first_turned,
+    first_rotary_head,
     TOKENS: tl.constexpr,
     HEADS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
@@ -126,18 +126,18 @@ def relational_attention_kernel(
     offsets = tokens[:, None] * (3 * HEADS * HEAD_DIM) + channels[None, :]
     k = tl.load(qkv + HEADS * HEAD_DIM + offsets, mask=is_inside, other=0.0)
     v = tl.load(qkv + 2 * HEADS * HEAD_DIM + offsets, mask=is_inside, other=0.0)
-    turns += (head >= first_turned).to(tl.int32) * (2 * TOKENS * HEAD_DIM)
+    rotary += (head >= first_rotary_head).to(tl.int32) * (2 * TOKENS * HEAD_DIM)
     places = tokens[:, None] * HEAD_DIM + channels[None, :]
-    cos = tl.load(turns + places, mask=is_inside, other=0.0)
-    sin = tl.load(turns + TOKENS * HEAD_DIM + places, mask=is_inside, other=0.0)
-    k = turn(k.to(tl.float32), cos, sin, S, H).to(qkv.dtype.element_ty)
+    cos = tl.load(rotary + places, mask=is_inside, other=0.0)
+    sin = tl.load(rotary + TOKENS * HEAD_DIM + places, mask=is_inside, other=0.0)
+    k = rotate(k.to(tl.float32), cos, sin, S, H).to(qkv.dtype.element_ty)
     for start in range(0, TOKENS, Q):
         attend(
             out + row * TOKENS * (HEADS * HEAD_DIM) + head * HEAD_DIM,
             qkv,
             k,
             v,
-            turns,
+            rotary,
             groups + head * TOKENS,
             adjacency + row * TOKENS * TOKENS,
             start + tl.arange(0, Q),
@@ -165,9 +165,9 @@ def relational_attention(
         out,
         qkv.contiguous(),
         tables.groups,
-        tables.turns,
+        tables.rotary,
         tables.groups if adjacency is None else adjacency.contiguous(),
-        tables.first_turned,
+        tables.first_rotary_head,
         TOKENS=tokens,
         HEADS=heads,
         HEAD_DIM=head_dim,

@@ -21,16 +21,16 @@ class HeadTables:
     groups: Tensor
     """(heads, tokens) int32: a token sees those of its group, or its neighbours and itself where
     the group is ``EDGE_GROUP``."""
-    turns: Tensor
+    rotary: Tensor
     """(2, 2, tokens, head_dim) float32: cosines and sines of a head without positions (1 and 0),
     then of one with them."""
-    first_turned: int
+    first_rotary_head: int
     """First head whose queries and keys are turned by their position."""
 
     def to(self, device: torch.device | str) -> "HeadTables":
         """Return the tables on a device."""
         return HeadTables(
             groups=self.groups.to(device),
-            turns=self.turns.to(device),
-            first_turned=self.first_turned,
+            rotary=self.rotary.to(device),
+            first_rotary_head=self.first_rotary_head,
         )

@@ -43,7 +43,7 @@ class Step(Protocol):
 def can_fuse(weights: StepWeights) -> bool:
     """Return whether the whole step can be one kernel: the latent state fits one multiprocessor."""
     tokens = weights.heads.groups.shape[1]
-    if isinstance(weights.low, TokenStackWeights) or weights.neighbours is not None:
+    if isinstance(weights.low, TokenStackWeights) or weights.is_outside is not None:
         return False
     return weights.dim <= _MAX_FUSED_DIM and tokens <= _MAX_FUSED_TOKENS
 

@@ -35,14 +35,14 @@ PROGRAMS_PER_MULTIPROCESSOR = 2
 @triton.jit
 def apply_block(
     x, heads, mixed, graph,
-    qkv, out, gate_up, down, groups, turns,
-    rows, first_turned, epsilon,
+    qkv, out, gate_up, down, groups, rotary,
+    rows, first_rotary_head, epsilon,
     TOKENS: tl.constexpr, DIM: tl.constexpr, HEADS: tl.constexpr, SCALE: tl.constexpr,
     HAS_EDGES: tl.constexpr, M: tl.constexpr, N: tl.constexpr, Q: tl.constexpr, S: tl.constexpr,
     D: tl.constexpr, H: tl.constexpr, F: tl.constexpr,
 ):
     """Apply one block to the rows of all trajectories of a program, in place in x."""
-    project_heads(x, heads, qkv, turns, rows, first_turned, TOKENS, SCALE, HEADS, M, D, H)
+    project_heads(x, heads, qkv, rotary, rows, first_rotary_head, TOKENS, SCALE, HEADS, M, D, H)
     tl.debug_barrier()
     for task in range(rows // TOKENS * HEADS):
         head, place = task % HEADS, task // HEADS
@@ -62,8 +62,8 @@ def apply_block(
 @triton.jit
 def transition_kernel(
     high, low, givens, adjacency, num_live, x, heads, mixed,
-    qkv, out, gate_up, down, embedding, groups, turns,
-    num_rows, first_turned, epsilon,
+    qkv, out, gate_up, down, embedding, groups, rotary,
+    num_rows, first_rotary_head, epsilon,
     TOKENS: tl.constexpr, DIM: tl.constexpr, HEADS: tl.constexpr, SCALE: tl.constexpr,
     NUM_LOW: tl.constexpr, NUM_LOW_BLOCKS: tl.constexpr, NUM_HIGH: tl.constexpr,
     FLAT: tl.constexpr, HAS_EDGES: tl.constexpr,
@@ -97,8 +97,8 @@ def transition_kernel(
             apply_block(
                 x, heads, mixed, graph,
                 qkv + weight * (3 * HEADS * H * D), out + weight * (HEADS * D * H),
-                gate_up + weight * (2 * F * D), down + weight * (D * F), groups, turns,
-                rows, first_turned, epsilon,
+                gate_up + weight * (2 * F * D), down + weight * (D * F), groups, rotary,
+                rows, first_rotary_head, epsilon,
                 TOKENS, DIM, HEADS, SCALE, HAS_EDGES, M, N, Q, S, D, H, F,
             )
         leave(x, above, rows, DIM, M, D)
@@ -173,7 +173,7 @@ class FusedStep:
         self._transition = (
             *(rows.high, rows.low, rows.givens, adjacency, rows.num_live, *scratch),
             *(packed.qkv, packed.out, packed.gate_up, packed.down),
-            *(packed.embedding, packed.groups, packed.turns),
+            *(packed.embedding, packed.groups, packed.rotary),
         )
         self._conclusion = (
             *(rows.high, rows.givens, rows.keys, adjacency, rows.facts, rows.num_live),
@@ -181,7 +181,7 @@ class FusedStep:
             *(packed.decoder, packed.readout, packed.readout_bias),
             *(units.cells, units.constraints, rows.keys.shape[1], len(units.cells)),
         )
-        self._turn = (weights.heads.first_turned, weights.epsilon)
+        self._rotary = (weights.heads.first_rotary_head, weights.epsilon)
         self._sigma = _sigma(weights)
         shared = {
             "TOKENS": tokens,
@@ -199,7 +199,7 @@ class FusedStep:
         num_programs = triton.cdiv(num_rows, self._tile.trajectories)
         for transition in range(self._num_transitions):
             transition_kernel[(min(num_programs, self._max_programs),)](
-                *self._transition, num_rows, *self._turn, **self._transition_sizes
+                *self._transition, num_rows, *self._rotary, **self._transition_sizes
             )
             is_last = transition == self._num_transitions - 1
             conclusion_kernel[(num_rows,)](

@@ -37,7 +37,7 @@ class PackedWeights(NamedTuple):
     """(vocabulary, D) float32."""
     groups: Tensor
     """(heads, tokens) int32."""
-    turns: Tensor
+    rotary: Tensor
     """(2, 2, tokens, H) float32."""
 
 
@@ -64,7 +64,7 @@ def pack(weights: StepWeights) -> PackedWeights:
         readout_bias=weights.readout_bias,
         embedding=_pad(weights.embedding, {1: dim}),
         groups=weights.heads.groups.contiguous(),
-        turns=_pad_halves(weights.heads.turns, 3).contiguous(),
+        rotary=_pad_halves(weights.heads.rotary, 3).contiguous(),
     )
 
 

@@ -13,8 +13,8 @@ from gram_kernels.add_rms_norm import add_rms_norm
 from gram_kernels.backend import Backend
 from gram_kernels.philox import NoiseKey
 from gram_kernels.relational_attention import relational_attention
+from gram_kernels.relational_attention.neighbourhood import neighbourhood_attention
 from gram_kernels.stochastic_update import stochastic_update
-from gram_kernels.supervision_step.near import near_attention
 from gram_kernels.supervision_step.weights import (
     Stack,
     StepRows,
@@ -122,10 +122,10 @@ def _attend(
     backend: Backend,
 ) -> Tensor:
     """Return (batch, tokens, dim) of (batch, tokens, 3, heads, head_dim)."""
-    if weights.neighbours is None:
+    if weights.is_outside is None:
         return relational_attention(qkv, weights.heads, adjacency=adjacency, backend=backend)
     near = slice(weights.first_near, weights.first_near + directions.shape[2])
-    mixed = near_attention(qkv[:, :, :, near], directions, weights.neighbours)
+    mixed = neighbourhood_attention(qkv[:, :, :, near], *directions, weights.is_outside)
     if directions.shape[2] == weights.num_heads:
         return mixed.flatten(2)
     others = relational_attention(qkv, weights.heads, adjacency=adjacency, backend=backend)

@@ -82,8 +82,9 @@ class StepWeights:
     """Of the RMS norms."""
     norms_tokens: bool = False
     """Whether the norm after a SwiGLU over the tokens runs along them, or along the channels."""
-    neighbours: Tensor | None = None
-    """(places, tokens) int64: the cells that heads for near cells see, -1 beyond the border."""
+    is_outside: Tensor | None = None
+    """(rows, columns, places) bool: which places of a cell's neighbourhood are beyond the border;
+    None where no head looks at neighbours."""
     first_near: int = 0
     """First of the heads for near cells, which stand together."""
 
@@ -104,7 +105,7 @@ class StepWeights:
             decoder=self.decoder.to(device, dtype),
             readout=self.readout.to(device),
             readout_bias=self.readout_bias.to(device),
-            neighbours=None if self.neighbours is None else self.neighbours.to(device),
+            is_outside=None if self.is_outside is None else self.is_outside.to(device),
         )
 
 

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from gram_kernels.add_rms_norm.kernel import rms_scale
-from gram_kernels.relational_attention.kernel import seen, softmax_rows, turn
+from gram_kernels.relational_attention.kernel import rotate, seen, softmax_rows
 from gram_kernels.swiglu.kernel import silu
 
 
@@ -86,9 +86,9 @@ def project_heads(
     x,
     qkv,
     weight,
-    turns,
+    rotary,
     num_rows,
-    first_turned,
+    first_rotary_head,
     TOKENS: tl.constexpr,
     SCALE: tl.constexpr,
     HEADS: tl.constexpr,
@@ -103,11 +103,11 @@ def project_heads(
         tile = tl.load(x + rows[:, None] * D + channels[None, :])
         angles = (rows % TOKENS)[:, None] * H + places[None, :]
         for part in range(3 * HEADS):
-            is_turned = (part < 2 * HEADS) & (part % HEADS >= first_turned)
-            table = turns + tl.where(is_turned, 2 * TOKENS * H, 0)
+            is_rotary = (part < 2 * HEADS) & (part % HEADS >= first_rotary_head)
+            table = rotary + tl.where(is_rotary, 2 * TOKENS * H, 0)
             zero = tl.zeros([M, H], dtype=tl.float32)
             made = multiply(tile, load_weight(weight + part * H * D, places, channels, D), zero)
-            made = turn(made, tl.load(table + angles), tl.load(table + TOKENS * H + angles), M, H)
+            made = rotate(made, tl.load(table + angles), tl.load(table + TOKENS * H + angles), M, H)
             made *= tl.where(part < HEADS, SCALE, 1.0)
             offsets = rows[:, None] * (3 * HEADS * H) + part * H + places[None, :]
             tl.store(qkv + offsets, made.to(x.dtype.element_ty))

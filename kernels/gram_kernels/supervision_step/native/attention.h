@@ -12,14 +12,14 @@ static void gather(const Model *m, const Scratch *s, const float *qkv, int64_t l
                    const int32_t *members, int64_t size) {
     const int64_t width = m->head_dim, half = width / 2;
     const float scale = 1.0f / sqrtf((float)width);
-    const int is_turned = head >= m->first_turned;
+    const int is_rotary = head >= m->first_rotary_head;
     for (int64_t place = 0; place < size; place++) {
         const int64_t cell = members[place];
         const float *q = qkv + cell * ld + head * width, *k = q + m->dim, *v = k + m->dim;
         float *query = s->queries + place * width;
         float *key = s->keys + place / PANEL * PANEL * width + place % PANEL;
         for (int64_t c = 0; c < width; c++) query[c] = q[c] * scale, key[c * PANEL] = k[c];
-        if (is_turned) {
+        if (is_rotary) {
             const float *cosine = m->cosines + cell * width, *sine = m->sines + cell * width;
             for (int64_t c = 0; c < half; c++) {
                 float q0 = query[c], q1 = query[c + half];

@@ -40,7 +40,7 @@ typedef struct {
     const float *readout;   /* (2, dim): halt, value */
     const float *readout_bias;
     /* Groups of cells that attend to each other, in the order of the heads. */
-    int64_t num_groups, first_turned;
+    int64_t num_groups, first_rotary_head;
     const int32_t *group_heads, *group_starts, *group_is_masked, *members;
     const float *cosines, *sines; /* (tokens, head_dim) */
     /* Heads that see fixed places around a cell. */

@@ -5,6 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from gram_kernels.relational_attention.neighbourhood import neighbour_cells
 from gram_kernels.supervision_step.native import packing
 from gram_kernels.supervision_step.native.library import library
 from gram_kernels.supervision_step.native.structures import Block, Keeper, Model, Rows, Weight
@@ -136,13 +137,14 @@ class NativeStep:
         model.num_groups = len(lists[0])
         for name, numbers in zip(names, lists, strict=True):
             setattr(model, name, self._keeper.address(numbers, torch.int32))
-        if weights.neighbours is not None:
+        if weights.is_outside is not None:
             assert not isinstance(weights.low, TokenStackWeights)
-            model.num_places = len(weights.neighbours)
+            neighbours = neighbour_cells(weights.is_outside)
+            model.num_places = len(neighbours)
             model.first_near, model.num_near = weights.first_near, weights.low.num_near
-            model.neighbours = self._keeper.address(weights.neighbours, torch.int32)
-        model.first_turned = weights.heads.first_turned
-        cosines, sines = weights.heads.turns[1]
+            model.neighbours = self._keeper.address(neighbours, torch.int32)
+        model.first_rotary_head = weights.heads.first_rotary_head
+        cosines, sines = weights.heads.rotary[1]
         model.cosines = self._keeper.address(cosines, torch.float32)
         model.sines = self._keeper.address(sines, torch.float32)
 

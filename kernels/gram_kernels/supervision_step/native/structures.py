@@ -41,7 +41,7 @@ class Model(ctypes.Structure):
         *((name, Weight) for name in ("guidance_gate_up", "mean_down", "deviation_down")),
         ("decoder", Weight),
         *((name, _POINTER) for name in ("embedding", "readout", "readout_bias")),
-        *((name, _INT) for name in ("num_groups", "first_turned")),
+        *((name, _INT) for name in ("num_groups", "first_rotary_head")),
         *((name, _POINTER) for name in ("group_heads", "group_starts", "group_is_masked")),
         *((name, _POINTER) for name in ("members", "cosines", "sines")),
         *((name, _INT) for name in ("num_places", "first_near", "num_near")),

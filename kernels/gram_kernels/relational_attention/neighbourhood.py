@@ -1,0 +1,72 @@
+"""Attention of each cell to itself and the four cells beside it on the board, in plain PyTorch.
+
+Written as five shifted boards: no gather, so the backward is five shifts too.
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+OFFSETS: Final = ((0, 0), (1, 0), (0, -1), (0, 1), (-1, 0))
+"""(row, column) steps to the cells that a head sees: itself, down, left, right, up."""
+
+
+def neighbourhood_attention(
+    qkv: Tensor, to_keys: Tensor, to_values: Tensor, is_outside: Tensor
+) -> Tensor:
+    """Return (batch, cells, heads, head_dim).
+
+    Args:
+        qkv: (batch, cells, 3, heads, head_dim).
+        to_keys: (5, heads, head_dim), added to a key that comes from each of ``OFFSETS``, so that
+            a cell knows where its neighbours lie.
+        to_values: the same for values.
+        is_outside: (rows, columns, 5), see ``outside_cells``.
+    """
+    batch, cells, _, num_heads, head_dim = qkv.shape
+    board = qkv.view(batch, *is_outside.shape[:2], 3, num_heads, head_dim)
+    q, k, v = board.unbind(3)  # (batch, rows, columns, heads, head_dim)
+    keys = [part + to_keys[place] for place, part in enumerate(_shifted(k))]
+    # One score for each of the five cells: (batch, rows, columns, 5, heads).
+    scores = torch.stack([(q * key).sum(dim=-1) for key in keys], dim=3)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * head_dim**-0.5
+    scores = scores.masked_fill(is_outside[..., None], float("-inf"))
+    weights = torch.softmax(scores, dim=3).to(v.dtype)[..., None]
+    mixed = torch.zeros_like(v)
+    for place, part in enumerate(_shifted(v)):
+        mixed = mixed + weights[:, :, :, place] * (part + to_values[place])
+    return mixed.view(batch, cells, num_heads, head_dim)
+
+
+def _shifted(board: Tensor) -> list[Tensor]:
+    """Return, for each of ``OFFSETS``, the board on which every cell holds what lies there.
+
+    Args:
+        board: (batch, rows, columns, heads, head_dim); beyond the border lie zeros.
+    """
+    rows, columns = board.shape[1:3]
+    padded = functional.pad(board, (0, 0, 0, 0, 1, 1, 1, 1))
+    return [
+        padded[:, 1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
+        for down, right in OFFSETS
+    ]
+
+
+def outside_cells(rows: int, columns: int) -> Tensor:
+    """Return (rows, columns, 5) bool: whether the cell at each of ``OFFSETS`` is on no board."""
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    places = [(row + down, column + right) for down, right in OFFSETS]
+    return torch.stack(
+        [(r < 0) | (r >= rows) | (c < 0) | (c >= columns) for r, c in places], dim=-1
+    )
+
+
+def neighbour_cells(is_outside: Tensor) -> Tensor:
+    """Return (5, cells) int64: the cell at each of ``OFFSETS``, -1 beyond the border."""
+    rows, columns = is_outside.shape[:2]
+    cells = torch.arange(rows * columns, device=is_outside.device)
+    steps = torch.tensor([down * columns + right for down, right in OFFSETS], device=cells.device)
+    is_none = is_outside.flatten(0, 1).T
+    return (cells + steps[:, None]).masked_fill(is_none, -1)
