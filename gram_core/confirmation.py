@@ -11,18 +11,18 @@ from torch import Tensor
 from gram_core import puzzles
 from gram_core.puzzles import Encoded, Task, Tokens
 
-Check = Callable[[int, Tokens], bool]
+AnswerChecker = Callable[[int, Tokens], bool]
 """Whether the answer of a row, (length,) tokens as the row sees them, is a solution."""
 
 
-def row_check(task: Task, givens: Iterable[Tokens]) -> Check:
+def answer_checker(task: Task, givens: Iterable[Tokens]) -> AnswerChecker:
     """Return the check of rows that see these givens, (length,) each."""
     family = puzzles.family(task.family)
     instances = [family.instance_of(task, Encoded(tokens=tokens)) for tokens in givens]
     return lambda row, tokens: family.check(instances[row], tokens)
 
 
-def confirmed(is_valid: Tensor, answers: Tensor, check: Check) -> Tensor:
+def confirmed(is_valid: Tensor, answers: Tensor, check: AnswerChecker) -> Tensor:
     """Return (rows,) bool: what the verifier let through and the check accepts.
 
     Waits for the device: the check runs on the host, for the rows in question only.

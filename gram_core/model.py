@@ -105,7 +105,7 @@ class Gram(nn.Module):
         ).view(len(seed), 2, shape[1], shape[2])
         return LatentState(draws[:, 0], draws[:, 1])
 
-    def recur(
+    def transition(
         self, state: LatentState, embedding: Tensor, adjacency: Tensor | None = None
     ) -> LatentState:
         """Return (u, l): K inner steps and the high-level update, before any noise."""
@@ -123,7 +123,7 @@ class Gram(nn.Module):
             low = self.low(low + context, adjacency)
         return LatentState(self.high(high + low, adjacency), low)
 
-    def guide(self, u: Tensor, noise: NoiseKey, transition: int) -> Tensor:
+    def sample(self, u: Tensor, noise: NoiseKey, transition: int) -> Tensor:
         """Return h = u + eps, eps from the prior; deterministic when the config says so."""
         if self.config.guidance in ("none", "input"):
             return u
@@ -135,7 +135,7 @@ class Gram(nn.Module):
         )
         return u + prior.mean + prior.deviation * draw.view(u.shape)
 
-    def read(self, state: LatentState) -> StepOutput:
+    def readout(self, state: LatentState) -> StepOutput:
         """Decode h and read the halt and value heads."""
         high = state.high
         summary = high[:, 0] if self.config.readout == "first" else high.mean(dim=1)
@@ -168,9 +168,9 @@ class Gram(nn.Module):
             if self.config.guidance == "input":
                 assert is_unknown is not None
                 context = self.inject(embedding, self._draw(noise, transition), is_unknown)
-            u, low = self.recur(state, context, adjacency)
-            state = LatentState(self.guide(u, noise, transition), low)
-        return self.read(state)
+            u, low = self.transition(state, context, adjacency)
+            state = LatentState(self.sample(u, noise, transition), low)
+        return self.readout(state)
 
     def _draw(self, noise: NoiseKey, transition: int) -> Tensor:
         """Return the standard normals of guidance ``input``, (batch, length, values)."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
-from gram_core.confirmation import confirmed, row_check
+from gram_core.confirmation import answer_checker, confirmed
 from gram_core.model import Gram, answer
 from gram_core.puzzles import BLANK, Encoded, Symmetry, Task, Tokens
 from gram_core.state import StepOutput
@@ -123,7 +123,7 @@ def _solve_batch(
     answers = torch.zeros_like(givens)
     values = torch.zeros(len(indices), device=device)
     solved_at = torch.zeros(len(indices), dtype=torch.int64, device=device)
-    check = row_check(task, (each.tokens for each in seen)) if task.has_other_rules else None
+    check = answer_checker(task, (each.tokens for each in seen)) if task.has_other_rules else None
     steps = rollout(
         loaded.model,
         givens,

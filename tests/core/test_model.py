@@ -140,7 +140,7 @@ def test_flat_recursion_is_one_stack_applied_k_plus_one_times() -> None:
     expected = high
     for _ in range(4):
         expected = model.low(expected + embedding)
-    found = model.recur(LatentState(high, high), embedding)
+    found = model.transition(LatentState(high, high), embedding)
     torch.testing.assert_close(found.high, expected)
     assert not hasattr(model, "high")
 

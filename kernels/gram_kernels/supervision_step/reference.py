@@ -48,13 +48,13 @@ def supervision_step(
     keys = NoiseKey(*rows.keys[:, :num_rows])
     embedding = weights.embedding[rows.givens[:num_rows].long()]
     for transition in range(weights.num_transitions):
-        u, low = _recur(high, low, embedding, weights, adjacency, backend)
+        u, low = _transition(high, low, embedding, weights, adjacency, backend)
         high = u
         if weights.guidance is not None:
             high = stochastic_update(
                 u, weights.guidance, keys, transition=transition, backend=backend
             )
-    facts = _read(high, rows.givens[:num_rows], weights, units, adjacency, backend)
+    facts = _readout(high, rows.givens[:num_rows], weights, units, adjacency, backend)
     write_live(rows, slice(0, num_rows), high=high, low=low, facts=facts)
 
 
@@ -67,7 +67,7 @@ def write_live(rows: StepRows, span: slice, *, high: Tensor, low: Tensor, facts:
     rows.keys[2, span] += is_live
 
 
-def _recur(
+def _transition(
     high: Tensor,
     low: Tensor,
     embedding: Tensor,
@@ -146,7 +146,7 @@ def _mix_tokens(
     return normed.transpose(1, 2).contiguous() if weights.norms_tokens else normed
 
 
-def _read(
+def _readout(
     high: Tensor,
     givens: Tensor,
     weights: StepWeights,

@@ -135,7 +135,7 @@ def denoising_step(
     """
     is_unknown = givens == BLANK
     context = model.inject(model.encode(givens), values, is_unknown)
-    state, _ = model.recur(LatentState(high, high), context)
+    state, _ = model.transition(LatentState(high, high), context)
     logits = model.decoder(state)[..., FIRST_VALUE:].float()
     one_hot = _one_hot(targets, logits.shape[-1])
     if loss_kind == "squared":

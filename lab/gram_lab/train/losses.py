@@ -83,11 +83,11 @@ def step_loss(
     last = model.config.num_transitions - 1
     for transition, draw in enumerate(draws):
         with torch.set_grad_enabled(torch.is_grad_enabled() and transition == last):
-            u, low = model.recur(state, embedding, rows.adjacency)
+            u, low = model.transition(state, embedding, rows.adjacency)
         high, charged = _guide(model, u, rows, draw)
         divergence = divergence + charged
         state = LatentState(high if transition == last else high.detach(), low)
-    output = model.read(state)
+    output = model.readout(state)
     per_row, num_unknown = _reconstruction(output.logits.float(), rows, weights)
     is_posterior = (~rows.is_prior).float()
     total = per_row + weights.beta * divergence * is_posterior

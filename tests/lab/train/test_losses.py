@@ -98,7 +98,7 @@ def test_the_kl_of_every_transition_is_charged_to_posterior_rows(transitions: in
     total = torch.zeros(4)
     embedding, target = model.encode(rows.givens), model.encode(rows.targets[:, 0])
     for draw in draws:
-        u, low = model.recur(LatentState(high, low), embedding)
+        u, low = model.transition(LatentState(high, low), embedding)
         prior, posterior = model.prior(u), model.posterior(u + target)
         total = total + kl_divergence(posterior, prior)
         chosen: Gaussian = prior.select(rows.is_prior, posterior)
@@ -117,7 +117,7 @@ def test_earlier_transitions_train_the_heads_on_a_detached_state() -> None:
     high, low = state
     total = torch.zeros(4)
     for transition, draw in enumerate(draws):
-        u, low = model.recur(LatentState(high, low), embedding)
+        u, low = model.transition(LatentState(high, low), embedding)
         if transition == 0:
             u, low = u.detach(), low.detach()
         prior, posterior = model.prior(u), model.posterior(u + target)
