@@ -125,7 +125,8 @@ def _attend(
     if weights.is_outside is None:
         return relational_attention(qkv, weights.heads, adjacency=adjacency, backend=backend)
     near = slice(weights.first_near, weights.first_near + directions.shape[2])
-    mixed = neighbourhood_attention(qkv[:, :, :, near], *directions, weights.is_outside)
+    to_keys, to_values = directions
+    mixed = neighbourhood_attention(qkv[:, :, :, near], to_keys, to_values, weights.is_outside)
     if directions.shape[2] == weights.num_heads:
         return mixed.flatten(2)
     others = relational_attention(qkv, weights.heads, adjacency=adjacency, backend=backend)
