@@ -1,13 +1,14 @@
 """What the OpenAPI document says beyond the routes' signatures: bodies, problems and examples."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from gram_core.puzzles import families
 from gram_server import answers
 from gram_server.api import schemas
 from gram_server.api.errors import CATALOGUE, PROBLEM_MEDIA_TYPE
@@ -17,7 +18,6 @@ Document = dict[str, Any]
 KEY_PROBLEMS = ("key_missing", "key_invalid", "scope_missing", "origin_refused")
 JOB_PROBLEMS = (*KEY_PROBLEMS, "store_unavailable", "internal")
 
-PUZZLE_BODIES: tuple[type[BaseModel], ...] = get_args(schemas.PuzzleBody)
 OTHERS: tuple[type[BaseModel], ...] = (
     schemas.BatchBody,
     answers.AcceptedEvent,
@@ -132,16 +132,25 @@ SOLVE_RESPONSES: dict[int | str, Document] = {
 
 def solve_request_body() -> Document:
     """Return the request body of ``POST /solve``: JSON by family, or plain text."""
-    names = [body.__name__ for body in PUZZLE_BODIES]
     text = {"schema": {"type": "string", "minLength": 1}, "example": TEXT_EXAMPLE}
-    one_of = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     return {
         "required": True,
         "description": "A puzzle as JSON; or as text: the cells of a sudoku, rows of queens, a "
         "graph in DIMACS form, or a drawn maze. Text is told from JSON by its first character, "
         "whatever the content type.",
-        "content": {"application/json": {"schema": {"oneOf": one_of}}, "text/plain": text},
+        "content": {"application/json": {"schema": {"oneOf": _references()}}, "text/plain": text},
     }
+
+
+def _references() -> list[Document]:
+    """Return references to the schemas of the families' bodies."""
+    return [{"$ref": f"#/components/schemas/{title}"} for title in _body_schemas()]
+
+
+def _body_schemas() -> dict[str, Document]:
+    """Return the schema of each family's body by its title."""
+    schemas_of_all = [family.schema() for family in families().values()]
+    return {str(schema["title"]): schema for schema in schemas_of_all}
 
 
 def batch_request_body() -> Document:
@@ -174,10 +183,13 @@ def document_builder(app: FastAPI, *, root_path: str = "") -> Callable[[], Docum
 def _complete(document: Document) -> Document:
     """Add the request bodies' schemas, and give problems their media type."""
     _, bodies = models_json_schema(
-        [(body, "validation") for body in (*PUZZLE_BODIES, *OTHERS)],
+        [(body, "validation") for body in OTHERS],
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"].update(bodies["$defs"])
+    document["components"]["schemas"].update(_body_schemas())
+    instances = document["components"]["schemas"]["BatchBody"]["properties"]["instances"]
+    instances["items"]["anyOf"] = [{"type": "string"}, *_references()]
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     # A server without a file of keys asks for none.
     document["security"] = [{}, {"key": []}]

@@ -1,90 +1,14 @@
 """Bodies that are posted, and answers of the API alone, as pydantic models.
 
-The puzzle families read the bodies themselves: those models are for the OpenAPI document.
+The puzzle families read the bodies of puzzles, and say their schemas, themselves.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from gram_server.answers import Cell, Schema, SolveResponse
 from gram_server.job import JobState, Priority
-
-
-class SudokuBody(Schema):
-    """A sudoku: 9x9, 6x6 or 4x4."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "puzzle": "sudoku",
-                    "grid": "53..7....6..195....98....6.8...6...34..8.3..1"
-                    "7...2...6.6....28....419..5....8..79",
-                }
-            ]
-        }
-    )
-
-    puzzle: Literal["sudoku"] = "sudoku"
-    grid: str | list[str] | list[list[int]]
-    """81, 36 or 16 cells in rows: digits, and `.`, `0`, `*` or `_` for a blank."""
-
-
-class NQueensBody(Schema):
-    """A board of queens, some of them placed."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"puzzle": "nqueens", "n": 8, "queens": [[0, 3]]}]}
-    )
-
-    puzzle: Literal["nqueens"] = "nqueens"
-    n: int | None = None
-    """Side of the board; not needed beside `grid`."""
-    queens: list[Cell] | None = None
-    """(row, column) of the placed queens."""
-    grid: str | list[str] | None = None
-    """Rows of `Q` and `.` instead of `n` and `queens`."""
-
-
-class GraphColoringBody(Schema):
-    """A graph whose vertices are to be coloured, neighbours differently."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "puzzle": "graph-coloring",
-                    "vertices": 8,
-                    "edges": [[0, 1], [1, 2], [2, 0]],
-                    "colors": 3,
-                    "fixed": {"0": 1},
-                }
-            ]
-        }
-    )
-
-    puzzle: Literal["graph-coloring"] = "graph-coloring"
-    vertices: int
-    edges: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
-    colors: int = 3
-    fixed: dict[str, int] = Field({})
-    """Colour, from 0, of vertices that have one already."""
-
-
-class MazeBody(Schema):
-    """A maze whose shortest path from start to goal is wanted; the answer is the path's cells."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"puzzle": "maze", "grid": ["S.#", "..#", "#.G"]}]}
-    )
-
-    puzzle: Literal["maze"] = "maze"
-    grid: str | list[str]
-    """Rows of `S` (start), `G` (goal), `#` (wall) and `.` or a space (free)."""
-
-
-PuzzleBody = SudokuBody | NQueensBody | GraphColoringBody | MazeBody
 
 
 class BatchBody(Schema):
@@ -103,7 +27,7 @@ class BatchBody(Schema):
         }
     )
 
-    instances: list[str | PuzzleBody]
+    instances: list[str | dict[str, object]]
     """Puzzles as `POST /solve` takes them: JSON objects, or text."""
 
 

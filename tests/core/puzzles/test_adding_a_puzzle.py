@@ -5,6 +5,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError, GenerateFailed, PuzzleInvalid
 from gram_lab.card import main
 from gram_lab.data import pools
+from gram_server.api.openapi import solve_request_body
 
 PAGE = Path(__file__).parents[3] / "docs" / "adding-a-puzzle.md"
 
@@ -96,6 +98,14 @@ def test_rules_units_and_exact_solver_agree(
             task, puzzles.Encoded(tokens=symmetry.apply(latin.encode(square).tokens))
         )
         assert latin.check(view, symmetry.apply(solution))
+
+
+def test_the_api_says_what_bodies_the_family_reads(latin: puzzles.AnyFamily) -> None:
+    schema = latin.schema()
+    bodies = solve_request_body()["content"]["application/json"]["schema"]["oneOf"]
+    assert {"$ref": f"#/components/schemas/{schema['title']}"} in bodies
+    [example] = cast("list[dict[str, object]]", schema["examples"])
+    assert latin.dump(latin.parse(example)) == example
 
 
 def test_what_cannot_be_is_refused(latin: puzzles.AnyFamily) -> None:
