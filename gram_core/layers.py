@@ -15,12 +15,9 @@ from torch.nn import functional
 from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, Gate, GramConfig
 from gram_core.puzzles import Unit
 from gram_core.relations import gather_tables, group_tables, grouped_kinds, row_and_column_units
-from gram_kernels.relational_attention.neighbourhood import (
-    OFFSETS,
-    neighbourhood_attention,
-    outside_cells,
-)
+from gram_kernels.relational_attention.neighbourhood import neighbourhood_attention
 from gram_kernels.relational_attention.reference import attend, rotate
+from gram_kernels.relational_attention.tables import OFFSETS, outside_cells
 
 NORM_EPSILON = 1e-5
 

@@ -23,8 +23,7 @@ from gram_core.model import Gram
 from gram_core.puzzles import Unit
 from gram_core.relations import group_tables, grouped_kinds, row_and_column_units
 from gram_kernels.relational_attention import HeadTables
-from gram_kernels.relational_attention.neighbourhood import outside_cells
-from gram_kernels.relational_attention.tables import EDGE_GROUP, NEAR_GROUP
+from gram_kernels.relational_attention.tables import EDGE_GROUP, NEAR_GROUP, outside_cells
 from gram_kernels.stochastic_update import GuidanceWeights
 from gram_kernels.supervision_step import StackWeights, StepWeights, TokenStackWeights
 

@@ -3,14 +3,11 @@
 Written as five shifted boards: no gather, so the backward is five shifts too.
 """
 
-from typing import Final
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-OFFSETS: Final = ((0, 0), (1, 0), (0, -1), (0, 1), (-1, 0))
-"""(row, column) steps to the cells that a head sees: itself, down, left, right, up."""
+from gram_kernels.relational_attention.tables import OFFSETS
 
 
 def neighbourhood_attention(
@@ -23,7 +20,7 @@ def neighbourhood_attention(
         to_keys: (5, heads, head_dim), added to a key that comes from each of ``OFFSETS``, so that
             a cell knows where its neighbours lie.
         to_values: the same for values.
-        is_outside: (rows, columns, 5), see ``outside_cells``.
+        is_outside: (rows, columns, 5), see ``tables.outside_cells``.
     """
     batch, cells, _, num_heads, head_dim = qkv.shape
     board = qkv.view(batch, *is_outside.shape[:2], 3, num_heads, head_dim)
@@ -52,21 +49,3 @@ def _shifted(board: Tensor) -> list[Tensor]:
         padded[:, 1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
         for down, right in OFFSETS
     ]
-
-
-def outside_cells(rows: int, columns: int) -> Tensor:
-    """Return (rows, columns, 5) bool: whether the cell at each of ``OFFSETS`` is on no board."""
-    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    places = [(row + down, column + right) for down, right in OFFSETS]
-    return torch.stack(
-        [(r < 0) | (r >= rows) | (c < 0) | (c >= columns) for r, c in places], dim=-1
-    )
-
-
-def neighbour_cells(is_outside: Tensor) -> Tensor:
-    """Return (5, cells) int64: the cell at each of ``OFFSETS``, -1 beyond the border."""
-    rows, columns = is_outside.shape[:2]
-    cells = torch.arange(rows * columns, device=is_outside.device)
-    steps = torch.tensor([down * columns + right for down, right in OFFSETS], device=cells.device)
-    is_none = is_outside.flatten(0, 1).T
-    return (cells + steps[:, None]).masked_fill(is_none, -1)

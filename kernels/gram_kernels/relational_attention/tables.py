@@ -1,6 +1,7 @@
-"""What each head may look at, and how its queries and keys are turned."""
+"""What each head may look at, and how its queries and keys are turned by position."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ EDGE_GROUP = -1
 NEAR_GROUP = -2
 """Group of every cell in a head that sees fixed places around a cell: no relation of groups, and
 left to who knows the places."""
+OFFSETS: Final = ((0, 0), (1, 0), (0, -1), (0, 1), (-1, 0))
+"""(row, column) steps to the cells that a head sees: itself, down, left, right, up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +37,21 @@ class HeadTables:
             rotary=self.rotary.to(device),
             first_rotary_head=self.first_rotary_head,
         )
+
+
+def outside_cells(rows: int, columns: int) -> Tensor:
+    """Return (rows, columns, 5) bool: whether the cell at each of ``OFFSETS`` is on no board."""
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    places = [(row + down, column + right) for down, right in OFFSETS]
+    return torch.stack(
+        [(r < 0) | (r >= rows) | (c < 0) | (c >= columns) for r, c in places], dim=-1
+    )
+
+
+def neighbour_cells(is_outside: Tensor) -> Tensor:
+    """Return (5, cells) int64: the cell at each of ``OFFSETS``, -1 beyond the border."""
+    rows, columns = is_outside.shape[:2]
+    cells = torch.arange(rows * columns, device=is_outside.device)
+    steps = torch.tensor([down * columns + right for down, right in OFFSETS], device=cells.device)
+    is_none = is_outside.flatten(0, 1).T
+    return (cells + steps[:, None]).masked_fill(is_none, -1)
