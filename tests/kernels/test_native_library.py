@@ -16,24 +16,43 @@ from gram_kernels.supervision_step.native import refusal
 MODULE = "gram_kernels.supervision_step.native.library"
 
 
+needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+
+
 @pytest.fixture
-def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the module, with a home folder of its own; it may have been built before."""
     assert isinstance(refusal(), str)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     return sys.modules[MODULE]
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
-def test_it_is_built_once_and_kept(building: ModuleType, tmp_path: Path) -> None:
-    assert building.library.__wrapped__().refusal == ""
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the library as the compiler leaves it."""
+    assert isinstance(refusal(), str)
+    made = tmp_path_factory.mktemp("native") / "step.so"
+    sys.modules[MODULE]._build(shutil.which("cc"), made)
+    return made
+
+
+@pytest.fixture
+def building(compiling: ModuleType, built: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the module with a compiler that takes no time."""
+    monkeypatch.setattr(compiling, "_build", lambda compiler, made: shutil.copy(built, made))
+    return compiling
+
+
+@needs_compiler
+def test_it_is_built_once_and_kept(compiling: ModuleType, tmp_path: Path) -> None:
+    assert compiling.library.__wrapped__().refusal == ""
     (made,) = (tmp_path / ".cache/gram-server").iterdir()
     before = made.stat().st_mtime_ns
-    assert building.library.__wrapped__().functions is not None
+    assert compiling.library.__wrapped__().functions is not None
     assert made.stat().st_mtime_ns == before
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@needs_compiler
 def test_a_folder_that_others_may_write_to_is_not_used(
     building: ModuleType, tmp_path: Path
 ) -> None:
@@ -44,7 +63,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@needs_compiler
 @pytest.mark.parametrize("damage", ["empty", "cut off", "garbage", "one byte", "older form"])
 def test_a_damaged_library_is_built_again_once(
     building: ModuleType, tmp_path: Path, damage: str
@@ -72,7 +91,7 @@ def test_a_damaged_library_is_built_again_once(
     assert made.stat().st_mtime_ns == before
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@needs_compiler
 def test_a_folder_that_no_code_is_loaded_from_is_passed_over_by_name(
     building: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +116,7 @@ def test_a_folder_that_no_code_is_loaded_from_is_passed_over_by_name(
     assert str(tmp_path / ".cache/gram-server") in said
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@needs_compiler
 def test_a_real_noexec_mount_is_passed_over(tmp_path: Path) -> None:
     unshare = ("unshare", "--mount", "--", "sh", "-c")
     mount = f"mount -t tmpfs -o noexec tmpfs {tmp_path}"
@@ -115,7 +134,7 @@ def test_a_real_noexec_mount_is_passed_over(tmp_path: Path) -> None:
     assert ran.stdout == "''\n"
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@needs_compiler
 def test_what_a_killed_build_left_is_removed(building: ModuleType, tmp_path: Path) -> None:
     folder = tmp_path / ".cache/gram-server"
     old, new = folder / "build-old", folder / "build-new"
@@ -129,14 +148,14 @@ def test_what_a_killed_build_left_is_removed(building: ModuleType, tmp_path: Pat
 
 
 def test_without_a_compiler_it_says_so(
-    building: ModuleType, monkeypatch: pytest.MonkeyPatch
+    compiling: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert "no C compiler is installed" in building.library.__wrapped__().refusal
+    assert "no C compiler is installed" in compiling.library.__wrapped__().refusal
 
 
 def test_a_compiler_that_fails_is_quoted(
-    building: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compiling: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler = tmp_path / "broken-cc"
     compiler.write_text(
@@ -144,6 +163,6 @@ def test_a_compiler_that_fails_is_quoted(
     )
     compiler.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda name: str(compiler))
-    said = building.library.__wrapped__().refusal
+    said = compiling.library.__wrapped__().refusal
     assert str(compiler) in said
     assert "no such unit" in said
