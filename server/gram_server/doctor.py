@@ -222,11 +222,14 @@ class RedisFacts(NamedTuple):
 
 
 async def _ask_redis(settings: Settings) -> RedisFacts:
-    """Do what a server and its workers do: run scripts that read the time and write keys."""
+    """Do what a server and its workers do: run scripts and functions of the queue."""
     connection = RedisConnection(settings.redis)
     try:
         place = f"{connection.keys.prefix}doctor"
         version = await connection.execute("EVAL", PROBE, 1, place)
+        if version:
+            # Loads the library of functions where it is not there.
+            await connection.run("known", "doctor", "")
         readable = await connection.read_settings()
     finally:
         await connection.close()

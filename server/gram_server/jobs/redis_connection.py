@@ -17,12 +17,12 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from gram_server.errors import ConfigError, StoreRefused, StoreUnavailable
 from gram_server.jobs.redis_keys import Keys
-from gram_server.jobs.redis_scripts import Script, script
-from gram_server.jobs.redis_trouble import LOST_CONNECTION, trouble_of
+from gram_server.jobs.redis_library import BOUNDED, library
+from gram_server.jobs.redis_trouble import LOST_CONNECTION, kind_of, trouble_of
 from gram_server.settings import RedisConfig
 from gram_server.sparse_log import SparseLog
 from gram_server.store_url import ENCODE, hosts, redact_url
@@ -56,13 +56,13 @@ logger = logging.getLogger(__name__)
 
 
 class RedisConnection:
-    """Runs the scripts of one queue."""
+    """Runs the functions of one queue."""
 
     def __init__(self, config: RedisConfig, *, clock: "Clock | None" = None) -> None:
         self._config = config
         self.keys = Keys(config.queue_name)
         self.clock = clock or Clock()
-        # Every script but the one that claims may run twice: a lost answer is asked for again.
+        # Every function but the one that claims may run twice: a lost answer is asked for again.
         self._commands = open_client(config, num_retries=1)
         self._blocking = open_client(config, num_retries=0)
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -79,7 +79,7 @@ class RedisConnection:
         return time.monotonic() < self._down_until_s
 
     async def run(self, name: str, *arguments: Argument, is_repeatable: bool = True) -> Any:
-        """Run a script and return what it returns."""
+        """Run a function and return what it returns."""
         client = self._commands if is_repeatable else self._blocking
         async with self._room:
             return await self._guard(
@@ -92,6 +92,11 @@ class RedisConnection:
             return await self._guard(
                 lambda: self._commands.execute_command(*command), self._config.redis_timeout_s
             )
+
+    async def probe(self) -> str:
+        """Return the kind of error with which Redis takes nothing new, such as OOM; or ''."""
+        async with self._room:
+            return str(await self._guard(self._try_to_write, self._config.redis_timeout_s))
 
     async def read_new(self, last: dict[str, str], *, count: int = 1000) -> dict[str, list[Any]]:
         """Wait a while for entries after the last ids; return them by stream."""
@@ -130,15 +135,45 @@ class RedisConnection:
                 await _close(each)
 
     async def _run(self, client: Client, name: str, arguments: tuple[Argument, ...]) -> Any:
-        rest = (1, self.keys.prefix, self.clock.argument(), *arguments)
+        function = library().function(name)
+        start = (1, self.keys.prefix)
+        rest = (self.clock.argument(), *arguments)
         for _ in range(MAX_COLLISIONS):
             try:
-                return await _evaluate(client, script(name), rest)
+                return await self._call(client, "FCALL", function, *start, *rest)
+            except ResponseError as error:
+                if "Function not found" not in str(error):
+                    raise
+                # It is new to this Redis, or was lost with its data.
+                try:
+                    await self._call(client, "FUNCTION LOAD", "REPLACE", library().text)
+                except OutOfMemoryError:
+                    if name in BOUNDED:
+                        raise
+                    script = library().script
+                    return await self._call(client, "EVAL", script, *start, name, *rest)
             except AttributeError:
                 # While it learns of the shards, the client of a cluster may close a connection
                 # that another call is just opening; nothing was sent.
                 await asyncio.sleep(COLLISION_S)
         raise RedisConnectionError("the client could not open a connection")
+
+    async def _call(self, client: Client, *command: Argument) -> Any:
+        """Run a command where the keys are: all of them lie on one node of a cluster."""
+        if isinstance(client, RedisCluster):
+            await client.initialize()
+            node = client.get_node_from_key(self.keys.prefix)
+            return await client.execute_command(*command, target_nodes=node)
+        return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def _try_to_write(self) -> str:
+        try:
+            await self._call(self._commands, "SET", f"{self.keys.prefix}probe", 1, "PX", 1000)
+        except LOST_CONNECTION:
+            raise
+        except RedisError as error:
+            return kind_of(error)
+        return ""
 
     async def _guard(self, work: Callable[[], Awaitable[Any]], timeout_s: float) -> Any:
         """Return what the work returns; raise ``StoreUnavailable`` for every failure."""
@@ -198,7 +233,7 @@ class Clock:
     """The time of the queue: that of Redis, so that no two hosts have to agree."""
 
     def argument(self) -> str:
-        """Return what the scripts are told; 0 lets them look themselves."""
+        """Return what the functions are told; 0 lets them look themselves."""
         return "0"
 
     def offset_s(self, redis_s: float, heard_s: float | None = None) -> float:
@@ -222,13 +257,6 @@ def _sentinels(client: Client) -> list[Redis]:
     """Return the clients that ask who is master, which no closing of the master's closes."""
     pool = getattr(client, "connection_pool", None)
     return list(pool.sentinel_manager.sentinels) if isinstance(pool, SentinelConnectionPool) else []
-
-
-async def _evaluate(client: Client, wanted: Script, arguments: tuple[Argument, ...]) -> Any:
-    try:
-        return await client.execute_command("EVALSHA", wanted.digest, *arguments)
-    except NoScriptError:
-        return await client.execute_command("EVAL", wanted.text, *arguments)
 
 
 def open_client(config: RedisConfig, *, num_retries: int) -> Client:

@@ -129,7 +129,7 @@ class RedisStore:
     async def known(self, ticket: Ticket) -> str | None:
         """Return the id of the job that a ticket stands for; None where it is new."""
         arguments = (f"{ticket.owner}:{ticket.key}", ticket.fingerprint)
-        verdict, job_id = await self._connection.run("ticket", *arguments)
+        verdict, job_id = await self._connection.run("known", *arguments)
         if verdict in (b"conflict", b"gone"):
             raise self._refusal(verdict.decode(), job_id.decode(), 0, 0.0)
         return job_id.decode() or None
@@ -222,13 +222,13 @@ class RedisStore:
 
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
         """Take from what an owner may ask for, and return 0.0, or return the seconds to wait."""
-        return float(await self._connection.run("spend", owner, amount, rate, burst))
+        return float(await self._connection.run("take_tokens", owner, amount, rate, burst))
 
     async def stats(self) -> QueueStats:
         """Return what the queue holds now."""
         self._start()
         reply = await self._connection.run("stats")
-        kind = (await self._connection.run("probe")).decode()
+        kind = await self._connection.probe()
         _, reserved, running, redelivered, dead, rate, classes, reports, *rest = reply
         counts, backlog, (finished_jobs, finished_bytes, forgotten_early) = rest
         return QueueStats(
@@ -290,7 +290,7 @@ class RedisStore:
 
     async def _glance(self, job_id: str, after: int) -> Glance:
         self._raise_if_closed()
-        reply = await self._connection.run("glance", job_id, after)
+        reply = await self._connection.run("status", job_id, after)
         if not reply:
             raise JobNotFound(f"no job {job_id}")
         now, state, deadline, events = reply

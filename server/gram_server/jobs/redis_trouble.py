@@ -61,7 +61,7 @@ class Trouble(NamedTuple):
 
 def trouble_of(error: Exception) -> Trouble:
     """Return what an error of the client library means."""
-    kind = _kind_of(error)
+    kind = kind_of(error)
     is_lost = isinstance(error, LOST_CONNECTION)
     if kind in _CAUSES:
         text = f"{_CAUSES[kind]} ({kind})"
@@ -74,7 +74,7 @@ def trouble_of(error: Exception) -> Trouble:
     return Trouble(text, f"{text}: {error}", "refused", is_lost, is_lasting)
 
 
-def _kind_of(error: Exception) -> str:
+def kind_of(error: Exception) -> str:
     """Return the first word of an error, such as OOM or READONLY."""
     text = str(error)
     if known := _BY_CLASS.get(type(error).__name__):

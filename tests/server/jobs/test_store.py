@@ -328,6 +328,7 @@ async def test_a_running_job_that_stays_silent_expires_with_what_it_told(
 
 
 async def test_stats_show_what_waits_by_class_and_its_age(bench: Any, make_job: MakeJob) -> None:
+    bench.clock.stop()
     await bench.store.submit(make_job("a", width=8, priority=0))
     await bench.advance(5.0)
     await bench.store.submit(make_job("b", width=2, priority=0, submitted_s=bench.clock()))

@@ -1,4 +1,8 @@
 -- What is kept of jobs that have ended, for how long, and how much of it.
+--
+-- In the hash `kept` each owner's number of jobs and their bytes, and in a sorted set of each owner when
+-- what is to be forgotten, as 'jobs:bytes:id'; a batch with its parts is one of these. What has ended of
+-- open batches is in the totals, and in the batch. Jobs without an owner are those of ''.
 
 local KEYS_OF_JOB = {'job:', 'events:', 'answers:', 'parts:'}
 
@@ -13,31 +17,14 @@ local function drop_keys(id)
   for _, name in ipairs(KEYS_OF_JOB) do redis.call('DEL', key(name .. id)) end
 end
 
--- What a job takes, about: its record and its events.
-local function bytes_of(id)
-  return redis.call('MEMORY', 'USAGE', job_key(id), 'SAMPLES', 0)
-    + (redis.call('MEMORY', 'USAGE', key('events:' .. id), 'SAMPLES', 0) or 0)
-end
-
--- What is kept of ended jobs: each owner's number and bytes in one hash, and in a sorted set of each
--- when what is to be forgotten, as 'jobs:bytes:id'; a batch with its parts is one of these. What
--- has ended of open batches is in the totals, and in the batch. Jobs without an owner are those of ''.
-local KEPT = key('kept')
-
 local function ended_key(owner) return key('ended:' .. owner) end
 
--- Returns whether the owner has just these.
-local function tally(owner, jobs, bytes)
+-- Adds to what is kept of an owner; returns whether that is all that is kept of it.
+local function add_to_kept(owner, jobs, bytes)
   redis.call('HINCRBY', KEPT, 'bytes:' .. owner, bytes)
   local sum = redis.call('HINCRBY', KEPT, 'jobs:' .. owner, jobs)
   if sum <= 0 then redis.call('HDEL', KEPT, 'jobs:' .. owner, 'bytes:' .. owner) end
   return sum == jobs
-end
-
--- Lets the sums outlive what they are about, should nobody be there to keep them right.
-local function prolong(owner, keep_s)
-  redis.call('EXPIRE', KEPT, LIST_KEPT_S + math.ceil(keep_s))
-  redis.call('EXPIRE', ended_key(owner), LIST_KEPT_S + math.ceil(keep_s))
 end
 
 -- Keeps a job that has ended, or a batch with its parts, for its time.
@@ -45,7 +32,11 @@ local function keep(job, jobs, bytes)
   local owner = job.owner or ''
   forget_later(job, job.id)
   redis.call('ZADD', ended_key(owner), seconds(now + job.keep), jobs .. ':' .. bytes .. ':' .. job.id)
-  if tally(owner, jobs, bytes) then prolong(owner, job.keep) end
+  if add_to_kept(owner, jobs, bytes) then
+    -- The sums outlive what they are about, should nobody be there to keep them right.
+    redis.call('EXPIRE', KEPT, LIST_KEPT_S + math.ceil(job.keep))
+    redis.call('EXPIRE', ended_key(owner), LIST_KEPT_S + math.ceil(job.keep))
+  end
 end
 
 -- Takes an ended job out of what is to be forgotten.
@@ -57,7 +48,7 @@ local function stop_keeping(job)
     local jobs, bytes, id = string.match(entry, '^(%d+):(%d+):(.*)$')
     if id == job.id then
       redis.call('ZREM', ended, entry)
-      tally(owner, -jobs, -bytes)
+      add_to_kept(owner, -jobs, -bytes)
     end
   end
 end
@@ -83,7 +74,7 @@ local function keep_batch(batch)
   for _, id in ipairs(redis.call('LRANGE', key('parts:' .. batch.id), 0, -1)) do
     forget_later(batch, id)
   end
-  keep(batch, jobs + 1, bytes + bytes_of(batch.id))
+  keep(batch, jobs + 1, bytes + bytes_of(batch))
 end
 
 -- Takes the jobs whose time is over out of the sums.
@@ -98,19 +89,14 @@ local function sweep()
         jobs, bytes = jobs + of_jobs, bytes + of_bytes
         redis.call('ZREM', ended_key(owner), entry)
       end
-      if jobs > 0 then tally(owner, -jobs, -bytes) end
-      if redis.call('EXISTS', ended_key(owner)) == 0 then
-        redis.call('HDEL', KEPT, 'jobs:' .. owner, 'bytes:' .. owner)
-      end
-      prolong(owner, 0)
+      if jobs > 0 then add_to_kept(owner, -jobs, -bytes) end
     end
   end
 end
 
 -- Returns number and bytes of the ended jobs, and the owners who have most of each.
-local function read_kept()
-  local totals = redis.call('HMGET', key('totals'), 'open_jobs', 'open_bytes')
-  local sums = {jobs = tonumber(totals[1] or 0), bytes = tonumber(totals[2] or 0)}
+local function read_kept(open_jobs, open_bytes)
+  local sums = {jobs = tonumber(open_jobs or 0), bytes = tonumber(open_bytes or 0)}
   local most, owners = {jobs = 0, bytes = 0}, {}
   local fields = redis.call('HGETALL', KEPT)
   for index = 1, #fields, 2 do
@@ -127,7 +113,7 @@ local function forget_next(owner)
   local entry = redis.call('ZPOPMIN', ended_key(owner))[1]
   if not entry then return 0 end
   local jobs, bytes, id = string.match(entry, '^(%d+):(%d+):(.*)$')
-  tally(owner, -jobs, -bytes)
+  add_to_kept(owner, -jobs, -bytes)
   for _, part in ipairs(redis.call('LRANGE', key('parts:' .. id), 0, -1)) do drop_keys(part) end
   drop_keys(id)
   return tonumber(jobs)
@@ -135,10 +121,11 @@ end
 
 -- Forgets ended jobs early until they are within bounds. Returns nothing, or what they still are:
 -- where the ended parts of open batches fill the bounds.
-local function make_room(max_jobs, max_bytes)
+local function make_room(limits, open_jobs, open_bytes)
   while true do
-    local sums, owners = read_kept()
-    local what = sums.jobs > max_jobs and 'jobs' or sums.bytes > max_bytes and 'bytes'
+    local sums, owners = read_kept(open_jobs, open_bytes)
+    local what = sums.jobs > limits.max_finished_jobs and 'jobs'
+      or sums.bytes > limits.max_finished_bytes and 'bytes'
     if not what then return nil end
     local dropped = owners[what] and forget_next(owners[what]) or 0
     if dropped == 0 then return sums.jobs, sums.bytes end

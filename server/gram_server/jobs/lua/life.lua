@@ -1,0 +1,247 @@
+-- A job's life: how it is queued, what happens to it, how it ends or comes back.
+
+-- The streams in which every worker looks for jobs.
+local function streams()
+  local names = {}
+  for class = 0, CLASSES - 1 do
+    names[#names + 1] = LAST_CHANCE .. class
+    names[#names + 1] = key('back:' .. class)
+    names[#names + 1] = key('queue:' .. class)
+  end
+  return names
+end
+
+local function all_streams()
+  local names = streams()
+  for _, name in ipairs(redis.call('SMEMBERS', ASIDES)) do names[#names + 1] = name end
+  return names
+end
+
+-- Runs a command on a consumer group, and makes the group where the stream was lost or is new.
+local function on_group(stream, ...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err then
+    if not string.find(reply.err, 'NOGROUP') then error(reply) end
+    redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+    reply = redis.call(...)
+  end
+  return reply
+end
+
+-- Returns the record of a job that has just ended, where it is small: whoever waits for it need not ask.
+local function record_for_notice(job)
+  if job.parts or bytes_of(job) > JOB_BYTES + NOTICE_BYTES or tonumber(job.events) > NOTICE_EVENTS then
+    return ''
+  end
+  local text = cjson.encode({seconds(now), redis.call('HGETALL', job_key(job.id)),
+    redis.call('XRANGE', key('events:' .. job.id), '-', '+')})
+  return #text <= NOTICE_BYTES and text or ''
+end
+
+-- Tells those who wait for a job that something happened to it.
+local function notify(job, is_end)
+  redis.call('XADD', key('notes'), 'MAXLEN', '~', NOTES_KEPT, '*', 'job', job.id,
+    'end', is_end and 1 or 0, 'record', is_end and record_for_notice(job) or '')
+  redis.call('EXPIRE', key('notes'), NOTES_KEPT_S)
+end
+
+-- Adds an event to a job, whose fields in `...` are written with it.
+local function add_event(job, kind, data, ...)
+  job.events = (job.events or 0) + 1
+  add_bytes(job, EVENT_BYTES + #data)
+  redis.call('HSET', job_key(job.id), 'events', job.events, 'bytes', job.bytes, ...)
+  redis.call('XADD', key('events:' .. job.id), job.events .. '-0', 'kind', kind, 'data', data)
+  -- Nobody can wait for a job that is only now accepted.
+  if kind ~= 'accepted' then notify(job, kind == 'done' or kind == 'error') end
+end
+
+-- Adds a job to a stream and to those that wait; returns its entry.
+local function enqueue(job, stream)
+  redis.call('ZADD', key('waiting:' .. job.priority), job.submitted, job.id)
+  count('trajectories:' .. job.priority, job.width)
+  return redis.call('XADD', stream, '*', 'job', job.id)
+end
+
+-- Corrects times by how far the caller's clock is behind: what counts is when a job came, and what time it has.
+local function correct_times(job, skew)
+  job.submitted = seconds(job.submitted + skew)
+  if job.deadline then job.deadline = seconds(job.deadline + skew) end
+end
+
+-- Puts a job into the list of its owner's jobs.
+local function add_to_list(job)
+  local list = key('list:' .. job.owner)
+  redis.call('ZADD', list, 0, job.place)
+  redis.call('EXPIRE', list, LIST_KEPT_S + math.ceil(job.keep))
+  -- Two in for one out keeps the list in bounds without a walk through it.
+  for _, old in ipairs(redis.call('ZRANGE', list, 0, 1)) do
+    if old ~= job.place and redis.call('EXISTS', job_key(string.match(old, '-(.*)$'))) == 0 then
+      redis.call('ZREM', list, old)
+    end
+  end
+end
+
+-- Writes a job that is not there yet: `stream` and `entry` say where it is queued, if it is.
+local function write_job(job, stream, entry)
+  job.bytes = JOB_BYTES + #job.job
+  local fields = {'job', job.job, 'state', 'queued'}
+  local function add(name, value)
+    if value then fields[#fields + 1], fields[#fields + 2] = name, value end
+  end
+  for _, name in ipairs({'priority', 'model', 'width', 'weight', 'submitted', 'attempt', 'keep',
+      'deadline', 'batch', 'route'}) do
+    add(name, job[name])
+  end
+  add('stream', stream)
+  add('entry', entry)
+  add('parts', job.size)
+  add('open', job.size)
+  local is_listed = job.place and not job.batch
+  if is_listed then
+    add('owner', job.owner)
+    add('place', job.place)
+    add_to_list(job)
+  end
+  redis.call('ZADD', key('open'), job.submitted, job.id)
+  if job.deadline and not job.size then redis.call('ZADD', key('deadlines'), job.deadline, job.id) end
+  add_event(job, 'accepted', job.accepted, unpack(fields))
+end
+
+-- Writes a job that workers may claim, and queues it.
+local function accept(job)
+  local stream = key('queue:' .. job.priority)
+  write_job(job, stream, enqueue(job, stream))
+  count_job(job, 'accepted')
+  add_to_backlog(job.model, job.priority, job.weight, 1)
+end
+
+local function leave_queue(job)
+  redis.call('ZREM', key('waiting:' .. job.priority), job.id)
+  count('trajectories:' .. job.priority, -job.width)
+end
+
+local function leave_worker(job)
+  redis.call('ZREM', LEASES, job.id)
+  count('running', -1)
+end
+
+local function drop_entry(stream, entry)
+  redis.pcall('XACK', stream, GROUP, entry)
+  redis.call('XDEL', stream, entry)
+end
+
+-- Writes how a job ended, and says so in its events.
+local function write_end(job, state, result, problem)
+  local fields = {'state', state, 'finished', seconds(now), 'worker', ''}
+  for name, text in pairs({result = result, error = problem}) do
+    fields[#fields + 1], fields[#fields + 2] = name, text
+    add_bytes(job, #text)
+  end
+  redis.call('ZREM', key('open'), job.id)
+  local is_done = state == 'done' or state == 'expired'
+  add_event(job, is_done and 'done' or 'error', is_done and '' or problem or '', unpack(fields))
+end
+
+-- Tells an open batch that a part has ended, which may be its end.
+local function end_part(batch, part, state)
+  add_event(batch, 'progress', cjson.encode({id = part.id, state = state}))
+  if redis.call('HINCRBY', job_key(batch.id), 'open', -1) > 0 then return end
+  write_end(batch, 'done')
+  keep_batch(batch)
+end
+
+-- What a job counts as that nobody gave a result to.
+local function outcome_without(job, state)
+  if state ~= 'expired' then return state end
+  return redis.call('EXISTS', key('answers:' .. job.id)) == 1 and 'partial' or 'deadline'
+end
+
+-- Makes an open job final: the one place where that happens.
+local function finish(job, state, result, problem, outcome)
+  if job.parts then return write_end(job, state, result, problem) end
+  if job.state == 'queued' then leave_queue(job) else leave_worker(job) end
+  end_in_backlog(job, job.state == 'running' and state ~= 'cancelled')
+  drop_entry(job.stream, job.entry)
+  write_end(job, state, result, problem)
+  if job.deadline then redis.call('ZREM', key('deadlines'), job.id) end
+  count_job(job, outcome or outcome_without(job, state))
+  count('reserved', -job.width)
+  add_rate(job.width)
+  local batch = job.batch and read_job(job.batch)
+  if not batch then return keep(job, 1, bytes_of(job)) end
+  count_kept(job.batch, 1, bytes_of(job))
+  if is_open(batch) then end_part(batch, job, state) end
+end
+
+-- Tells the worker that had a job that its claim is worth nothing any more.
+local function notify_worker(job)
+  if not job.worker then return end
+  local name = key('cancelled:' .. job.worker)
+  redis.call('XADD', name, 'MAXLEN', '~', 1000, '*', 'job', job.id, 'claim', claim_of(job))
+  redis.call('EXPIRE', name, 3600)
+end
+
+-- Makes an open job final whose worker did not say so, and tells the worker; a batch with its parts.
+local function stop(job, state)
+  finish(job, state)
+  notify_worker(job)
+  if not job.parts then return end
+  for _, id in ipairs(redis.call('LRANGE', key('parts:' .. job.id), 0, -1)) do
+    local part = read_job(id)
+    if part and is_open(part) then stop(part, state) end
+  end
+  keep_batch(job)
+end
+
+-- Lets a batch that has ended wait for a part again.
+local function reopen(batch)
+  if is_open(batch) then return end
+  stop_keeping(batch)
+  local name = job_key(batch.id)
+  local jobs, bytes = kept_of(batch.id)
+  count('open_jobs', jobs)
+  count('open_bytes', bytes)
+  redis.call('HSET', name, 'state', 'running')
+  redis.call('HDEL', name, 'finished')
+  redis.call('XDEL', key('events:' .. batch.id), batch.events .. '-0')
+  redis.call('ZADD', key('open'), batch.submitted, batch.id)
+  local ids = redis.call('LRANGE', key('parts:' .. batch.id), 0, -1)
+  ids[#ids + 1] = batch.id
+  for _, id in ipairs(ids) do
+    for _, part in ipairs(KEYS_OF_JOB) do redis.call('PERSIST', key(part .. id)) end
+  end
+end
+
+-- Queues a job again, before those of its class that nobody has had yet.
+local function enqueue_again(job, is_last)
+  is_last = is_last or is_last_chance(job.stream)
+  local stream = is_last and LAST_CHANCE .. job.priority or key('back:' .. job.priority)
+  local entry = enqueue(job, stream)
+  redis.call('HSET', job_key(job.id), 'state', 'queued', 'stream', stream, 'entry', entry)
+  redis.call('HDEL', job_key(job.id), 'worker', 'started')
+end
+
+local function give_back(job, is_last)
+  drop_entry(job.stream, job.entry)
+  leave_worker(job)
+  enqueue_again(job, is_last)
+end
+
+-- Takes back a job whose worker was lost: for another worker, or to the dead letters.
+local function lose(job, max_attempts)
+  local attempt = redis.call('HINCRBY', job_key(job.id), 'attempt', 1)
+  if attempt <= max_attempts then
+    count('redelivered', 1)
+    redis.call('HSET', job_key(job.id), 'late', claim_of(job))
+    give_back(job, attempt == max_attempts)
+    return
+  end
+  local problem = {code = 'worker_lost',
+    detail = attempt .. ' workers were lost while they held the job'}
+  local payload = redis.call('HGET', job_key(job.id), 'job')
+  redis.call('XADD', key('dead'), 'MAXLEN', '~', LETTERS_KEPT, '*', 'job', payload,
+    'id', job.id, 'reason', problem.code, 'detail', problem.detail, 'worker', job.worker or '')
+  redis.call('EXPIRE', key('dead'), LETTERS_KEPT_S)
+  count('dead', 1)
+  finish(job, 'failed', nil, cjson.encode(problem))
+end
