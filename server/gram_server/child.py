@@ -12,7 +12,7 @@ from gram_server.jobs.link import LinkServer
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.private_folder import PrivateFolder
 from gram_server.settings import WORKER_SETTINGS, Settings
-from gram_server.supervisor import Patience, Supervisor
+from gram_server.supervisor import RestartPolicy, Supervisor
 
 STOP_S = 1.0
 """What a worker that has nothing left to do may take to end before it is killed."""
@@ -31,7 +31,7 @@ class ChildWorker:
             worker_command(link=socket, heartbeat=heartbeat),
             environ={**os.environ, WORKER_SETTINGS: settings.to_json()},
             read_beat=lambda: read_heartbeat(heartbeat),
-            patience=Patience(
+            policy=RestartPolicy(
                 hang_s=settings.engine.hang_s,
                 stop_s=STOP_S,
                 max_failed_starts=settings.engine.max_failed_starts,

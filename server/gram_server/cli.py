@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,8 +21,8 @@ from gram_core.errors import CoreError
 from gram_server.early_stop import stop_early
 from gram_server.errors import ConfigError, ServerError, StartRefused
 from gram_server.logs import set_up_logging
-from gram_server.setting_table import all_settings
-from gram_server.settings import LOG_LEVELS, PRECISIONS, WORKER_SETTINGS, Settings
+from gram_server.options import engine_options, setting_option, store_options
+from gram_server.settings import WORKER_SETTINGS, Settings
 from gram_server.version import __version__
 
 MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzles": "data"}
@@ -31,15 +31,8 @@ MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzl
 OPENMP_SPINS = "3000"
 """How long a CPU thread of the model waits busily for the others: some ten microseconds."""
 
-KINDS: Mapping[str, type] = {"integer": int, "number": float, "true or false": bool}
-"""How a flag is read, by the kind of its setting; any other is text."""
-
-SETTINGS = {setting.name: setting for setting in all_settings()}
-
 LOGGING = "gram_server.is_logging"
 """Whether a command has set up the log, in the context that its parts share."""
-
-Command = Callable[..., Any]
 
 logger = logging.getLogger("gram_server")
 
@@ -105,51 +98,6 @@ def main() -> None:
     # takes hundreds of times longer where other work has a processor; this many cost next to
     # nothing where none has.
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
-
-
-def setting_option(
-    flag: str, help: str, *, name: str | None = None, choices: Sequence[str] | None = None
-) -> Callable[[Command], Command]:
-    """Return the flag of a setting, which may have another name; its kind is the setting's."""
-    name = name or flag.partition("/")[0].lstrip("-").replace("-", "_")
-    setting = SETTINGS[name]
-    default = f"; default: {setting.default}" if setting.default else ""
-    return click.option(
-        flag,
-        name,
-        type=KINDS.get(setting.kind, str) if choices is None else click.Choice(choices),
-        multiple=setting.kind == "list, with commas",
-        default=None,
-        help=f"{help}  [env: {setting.variable}{default}]",
-    )
-
-
-def engine_options(command: Command) -> Command:
-    """Add the flags of EngineConfig and RedisConfig, and the log level."""
-    options = (
-        setting_option("--model", "Shipped model or checkpoint path.", name="models"),
-        setting_option("--device", "auto, cpu, cuda or cuda:N."),
-        setting_option("--num-slots", "Trajectories that run at once, per model."),
-        setting_option("--num-threads", "CPU threads of the model."),
-        setting_option(
-            "--fixed-shape/--buckets",
-            "Bit-equal answers for any batch mix, or the smallest batch that fits.",
-        ),
-        setting_option(
-            "--precision",
-            "bf16 halves the work of products on a CPU with matrix units.",
-            choices=PRECISIONS,
-        ),
-        setting_option("--drain-s", "Seconds for live jobs when stopping."),
-        setting_option("--store", "Redis URL of the queue; none keeps it in memory."),
-        setting_option("--queue-name", "Queue in that Redis."),
-        setting_option("--lease-s", "Seconds until a silent worker is given up."),
-        click.option("--print-config", is_flag=True, help="Print the settings, and exit."),
-        setting_option("--log-level", "Least level of a line.", choices=LOG_LEVELS),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @main.command()
@@ -263,16 +211,6 @@ for _name, _now in MOVED.items():
 @main.group()
 def dlq() -> None:
     """Look after the dead letters: jobs that cost too many workers."""
-
-
-def store_options(command: Command) -> Command:
-    """Add the flags that say which queue in which Redis."""
-    for option in (
-        setting_option("--queue-name", "Queue in that Redis."),
-        setting_option("--store", "Redis URL of the queue."),
-    ):
-        command = option(command)
-    return command
 
 
 @dlq.command("list")

@@ -10,7 +10,7 @@ import resource
 import sys
 from collections.abc import Callable
 
-LOOK_S = 1.0
+POLL_S = 1.0
 RESERVE = 32
 """So few are left when the log says so."""
 
@@ -41,11 +41,11 @@ def num_left() -> int:
     return limit - lowest
 
 
-async def watch_descriptors(look: Callable[[], int] = num_left) -> None:
+async def watch_descriptors(count_left: Callable[[], int] = num_left) -> None:
     """Log when few descriptors are left, and when there are enough again, until cancelled."""
     is_short = False
     while True:
-        left = look()
+        left = count_left()
         if left < RESERVE and not is_short:
             is_short = True
             logger.error(
@@ -56,4 +56,4 @@ async def watch_descriptors(look: Callable[[], int] = num_left) -> None:
         elif left > 2 * RESERVE and is_short:
             is_short = False
             logger.info("there are enough file descriptors again")
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(POLL_S)

@@ -23,7 +23,7 @@ class Refused(Exception):
     """The connection was answered and closed: nothing more of it is read."""
 
 
-class PatientProtocol(HttpToolsProtocol):
+class LimitedProtocol(HttpToolsProtocol):
     """A connection that waits for headers only so long, and for only so many."""
 
     header_timeout_s = 10.0
@@ -116,6 +116,6 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def patient_protocol(header_timeout_s: float) -> type[asyncio.Protocol]:
+def limited_protocol(header_timeout_s: float) -> type[asyncio.Protocol]:
     """Return the class of connections that wait that long for the headers of a request."""
-    return type("Connection", (PatientProtocol,), {"header_timeout_s": header_timeout_s})
+    return type("Connection", (LimitedProtocol,), {"header_timeout_s": header_timeout_s})

@@ -27,7 +27,7 @@ MAX_COUNTED = 10_000
 NICENESS = 12
 """How far a search steps back: further than the engine, which others wait for."""
 
-LOOK_S = 0.02
+POLL_S = 0.02
 """How often a search that waits for the solver looks whether it has to stop."""
 
 Data = dict[str, Any]
@@ -62,24 +62,24 @@ def main() -> None:
 
 
 def answer(
-    request: Data, is_told: Callable[[], bool], *, is_warm: threading.Event | None = None
+    request: Data, is_cancelled: Callable[[], bool], *, is_warm: threading.Event | None = None
 ) -> Data:
     """Return the reply to a request, whatever becomes of it.
 
     Args:
         request: what to search for, and for how long at most.
-        is_told: says that nobody waits any more.
+        is_cancelled: says that the search is to stop.
         is_warm: set once the solver is imported, for searches that need it to wait for.
     """
     try:
-        if is_warm is not None and not _can_begin(request, is_told, is_warm):
+        if is_warm is not None and not _can_begin(request, is_cancelled, is_warm):
             return {"ended": "time", "answers": [], "total": None}
-        return thin(request) if request["kind"] == "thin" else search(request, is_told)
+        return thin(request) if request["kind"] == "thin" else search(request, is_cancelled)
     except Exception:
         return {"ended": "failed", "answers": [], "total": None, "why": traceback.format_exc()}
 
 
-def search(request: Data, is_told: Callable[[], bool]) -> Data:
+def search(request: Data, is_cancelled: Callable[[], bool]) -> Data:
     """Return checked solutions, the number of all where asked, and how the search ended."""
     rules, wants_total = family(request["puzzle"]), request["wants_total"]
     instance = rules.parse(request["body"])
@@ -92,7 +92,7 @@ def search(request: Data, is_told: Callable[[], bool]) -> Data:
     found: list[Tokens] = []
     ended = "complete"
     try:
-        for tokens in _enough(rules, instance, request, limit=limit, is_told=is_told):
+        for tokens in _solutions(rules, instance, request, limit=limit, is_cancelled=is_cancelled):
             if not rules.check(instance, tokens):
                 raise ArithmeticError("the exact solver gave a wrong answer")
             found.append(tokens)
@@ -106,13 +106,13 @@ def search(request: Data, is_told: Callable[[], bool]) -> Data:
     return {"ended": ended, "answers": answers, "total": total}
 
 
-def _enough(
+def _solutions(
     rules: AnyFamily,
     instance: object,
     request: Data,
     *,
     limit: int,
-    is_told: Callable[[], bool],
+    is_cancelled: Callable[[], bool],
 ) -> Iterator[Tokens]:
     """Yield solutions; past the time only those that are returned, and none to be counted."""
     max_time_s, num_answers = request["max_time_s"], request["num_answers"]
@@ -120,7 +120,7 @@ def _enough(
     until_cpu_s = time.process_time() + request["max_cpu_s"]
 
     def should_stop() -> bool:
-        return is_told() or time.monotonic() >= until_s or time.process_time() >= until_cpu_s
+        return is_cancelled() or time.monotonic() >= until_s or time.process_time() >= until_cpu_s
 
     found = rules.enumerate(instance, limit=limit, max_time_s=max_time_s, should_stop=should_stop)
     for number, tokens in enumerate(found):
@@ -141,13 +141,13 @@ def thin(request: Data) -> Data:
     return {"ended": "complete", "answers": answers, "total": None}
 
 
-def _can_begin(request: Data, is_told: Callable[[], bool], is_warm: threading.Event) -> bool:
+def _can_begin(request: Data, is_cancelled: Callable[[], bool], is_warm: threading.Event) -> bool:
     """Wait for the solver where it is needed; say whether there is still reason to search."""
     if request["kind"] == "thin" or isinstance(family(request["puzzle"]), Countable):
         return True
     until_s = time.monotonic() + request["max_time_s"]
-    while not is_warm.wait(LOOK_S):
-        if is_told() or time.monotonic() >= until_s:
+    while not is_warm.wait(POLL_S):
+        if is_cancelled() or time.monotonic() >= until_s:
             return False
     return True
 

@@ -21,7 +21,7 @@ from gram_server.app import create_app
 from gram_server.child import ChildWorker
 from gram_server.descriptors import raise_limit, watch_descriptors
 from gram_server.drain import Drain
-from gram_server.http_protocol import patient_protocol
+from gram_server.http_protocol import limited_protocol
 from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
 from gram_server.tracing import open_tracer
@@ -140,7 +140,7 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         lifespan="on",
         # Any number of seconds will do, whatever the annotation says.
         timeout_keep_alive=settings.http.keep_alive_s,  # type: ignore[arg-type]
-        http=patient_protocol(settings.http.header_timeout_s),
+        http=limited_protocol(settings.http.header_timeout_s),
         proxy_headers=bool(settings.http.trusted_proxies),
         forwarded_allow_ips=list(settings.http.trusted_proxies),
         log_config=None,

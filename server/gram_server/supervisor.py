@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long the supervisor waits for what."""
+class RestartPolicy:
+    """How long the supervisor waits for what, and how often it tries."""
 
     hang_s: float = 30.0
     """Without a tick while trajectories are live, before the worker is killed."""
@@ -52,12 +52,12 @@ class Supervisor:
         *,
         environ: Mapping[str, str] | None = None,
         read_beat: Callable[[], Beat | None],
-        patience: Patience | None = None,
+        policy: RestartPolicy | None = None,
     ) -> None:
         self._command = tuple(command)
         self._environ = environ
         self._read_beat = read_beat
-        self._patience = patience or Patience()
+        self._policy = policy or RestartPolicy()
         self._process: asyncio.subprocess.Process | None = None
         self._listeners: list[asyncio.Task[None]] = []
         self._keeper: asyncio.Task[None] | None = None
@@ -66,7 +66,7 @@ class Supervisor:
         self._is_stopped = False
         self._was_ready = False
         self._refusal: str | None = None
-        self._last_words = ""
+        self._last_reason = ""
         self._why_failed = ""
         self._num_failed_starts = 0
         self.num_restarts = 0
@@ -91,7 +91,7 @@ class Supervisor:
         failed = asyncio.create_task(self.has_failed.wait())
         await asyncio.wait(
             (checked, failed, self._keeper),
-            timeout=self._patience.check_s,
+            timeout=self._policy.check_s,
             return_when=asyncio.FIRST_COMPLETED,
         )
         for task in (checked, failed):
@@ -109,13 +109,13 @@ class Supervisor:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(self._patience.stop_s):
+            async with asyncio.timeout(self._policy.stop_s):
                 await self._process.wait()
         except TimeoutError:
             logger.warning("worker pid=%d does not stop: killed", self._process.pid)
             self._process.kill()
             await self._process.wait()
-        await self._hear_out()
+        await self._read_rest()
 
     def pid(self) -> int:
         """Return the id of the worker process; 0 while there is none."""
@@ -132,7 +132,7 @@ class Supervisor:
         # The file may still hold the last words of a worker that is gone.
         if beat is None or self._process is None or beat.pid != self._process.pid:
             return None
-        if beat.num_live == 0 or beat.age_s <= self._patience.hang_s:
+        if beat.num_live == 0 or beat.age_s <= self._policy.hang_s:
             return None
         return f"the worker made no step for {beat.age_s:.0f} s with {beat.num_live} live"
 
@@ -144,7 +144,7 @@ class Supervisor:
         return f"the worker ended {times} before it was ready: {self._why_failed}"
 
     async def _keep(self) -> None:
-        backoff_s = self._patience.min_backoff_s
+        backoff_s = self._policy.min_backoff_s
         while True:
             started_s = time.monotonic()
             await self._watch()
@@ -152,10 +152,10 @@ class Supervisor:
             if self.failure is not None:
                 self.has_failed.set()
                 return
-            if time.monotonic() - started_s > self._patience.healthy_s:
-                backoff_s = self._patience.min_backoff_s
+            if time.monotonic() - started_s > self._policy.healthy_s:
+                backoff_s = self._policy.min_backoff_s
             await asyncio.sleep(backoff_s)
-            backoff_s = min(2 * backoff_s, self._patience.max_backoff_s)
+            backoff_s = min(2 * backoff_s, self._policy.max_backoff_s)
             self.num_restarts += 1
             await self._spawn()
 
@@ -164,13 +164,13 @@ class Supervisor:
         if self._is_ready:
             return None
         self._num_failed_starts += 1
-        self._why_failed = self._last_words
+        self._why_failed = self._last_reason
         if self._was_ready:
             # There may be jobs, which would be lost with us: go on.
             return None
         if self._refusal is not None:
             return StartRefused(self._refusal)
-        if self._num_failed_starts >= self._patience.max_failed_starts:
+        if self._num_failed_starts >= self._policy.max_failed_starts:
             return StartFailed(str(self.why_not_started()))
         return None
 
@@ -185,7 +185,7 @@ class Supervisor:
             limit=MAX_LINE_BYTES,
             start_new_session=True,
         )
-        self._is_ready, self._refusal, self._last_words = False, None, ""
+        self._is_ready, self._refusal, self._last_reason = False, None, ""
         self._listeners = [
             asyncio.create_task(self._listen(self._process)),
             asyncio.create_task(_pass_on_log(self._process)),
@@ -198,7 +198,7 @@ class Supervisor:
             report = read_start_report(line)
             if report is None:
                 continue
-            self._last_words = report.reason
+            self._last_reason = report.reason
             match report.stage:
                 case Stage.CHECKED:
                     logger.info("worker pid=%d started", process.pid)
@@ -209,21 +209,21 @@ class Supervisor:
                 case Stage.REFUSED:
                     self._refusal = report.reason
 
-    async def _hear_out(self) -> None:
+    async def _read_rest(self) -> None:
         """Take what a worker that has ended still said."""
         if self._listeners:
-            await asyncio.wait(self._listeners, timeout=self._patience.watch_s)
+            await asyncio.wait(self._listeners, timeout=self._policy.watch_s)
 
     async def _watch(self) -> None:
         """Return when the worker has died; kill it if it hangs."""
         assert self._process is not None
         pid, ended = self._process.pid, asyncio.ensure_future(self._process.wait())
-        while not (await asyncio.wait((ended,), timeout=self._patience.watch_s))[0]:
+        while not (await asyncio.wait((ended,), timeout=self._policy.watch_s))[0]:
             if reason := self.why_hung():
                 logger.error("worker pid=%d killed: %s", pid, reason)
                 self._process.kill()
-        await self._hear_out()
-        self._last_words = self._last_words or f"status {ended.result()}"
+        await self._read_rest()
+        self._last_reason = self._last_reason or f"status {ended.result()}"
         if self._refusal is None:
             logger.error("worker pid=%d ended with status %d", pid, ended.result())
 

@@ -13,7 +13,7 @@ from gram_server.http_protocol import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
     MAX_TARGET_BYTES,
-    patient_protocol,
+    limited_protocol,
 )
 
 TIMEOUT_S = 0.5
@@ -32,7 +32,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture(scope="module")
 def address() -> Iterator[tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=patient_protocol(TIMEOUT_S), log_config=None, lifespan="off")
+    config = uvicorn.Config(app, http=limited_protocol(TIMEOUT_S), log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()

@@ -12,11 +12,11 @@ import pytest
 
 from gram_server.errors import StartFailed, StartRefused
 from gram_server.heartbeat import Beat
-from gram_server.supervisor import Patience, Supervisor
+from gram_server.supervisor import RestartPolicy, Supervisor
 
 pytestmark = pytest.mark.anyio
 
-QUICK = Patience(
+QUICK = RestartPolicy(
     hang_s=0.2,
     stop_s=0.5,
     check_s=0.05,
@@ -38,10 +38,10 @@ def supervise(
     program: str,
     path: Path,
     read_beat: Callable[[], Beat | None] = lambda: None,
-    **patience: Any,
+    **policy: Any,
 ) -> Supervisor:
     command = [sys.executable, "-c", program, str(path)]
-    return Supervisor(command, read_beat=read_beat, patience=replace(QUICK, **patience))
+    return Supervisor(command, read_beat=read_beat, policy=replace(QUICK, **policy))
 
 
 def says(*stages: str, then: str, reason: str = "") -> str:
