@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,23 @@ def test_an_option_that_a_call_does_not_have_is_refused_before_anything_is_sent(
     assert server.received == []
 
 
+@pytest.mark.parametrize(
+    ("method", "old", "value"),
+    [("solve", "count", "exact"), ("solve_stream", "decodes", 1), ("generate", "clues", "unique")],
+)
+def test_a_former_name_of_an_option_is_sent_and_its_user_is_told(
+    server: ScriptedServer, call: Caller, method: str, old: str, value: Any
+) -> None:
+    server.say(problem(422, "parameter_invalid"))
+    with (
+        pytest.warns(DeprecationWarning, match=f"option {old} goes") as told,
+        pytest.raises(gram_client.BadRequest),
+    ):
+        call(method, PUZZLE, **{old: value})
+    assert server.received[0].params[old] == str(value)
+    assert Path(told[0].filename).name == "scripted.py"
+
+
 def test_every_parameter_reaches_the_query(server: ScriptedServer, call: Caller) -> None:
     server.say(Reply(body=RESULT))
     options: dict[str, Any] = {
@@ -57,9 +75,9 @@ def test_every_parameter_reaches_the_query(server: ScriptedServer, call: Caller)
         "deadline_ms": 250,
         "seed": 3,
         "augment": False,
-        "halt": "act",
+        "halt": "halt_head",
         "fallback": "exact",
-        "count": "exact",
+        "count_solutions": "exact",
         "model": "mine",
     }
     call("solve", PUZZLE, **options)

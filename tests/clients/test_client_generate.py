@@ -39,10 +39,10 @@ def test_every_option_reaches_the_server(server: ScriptedServer, call: Caller) -
         "count": 3,
         "size": 4,
         "distinct": False,
-        "clues": "unique",
+        "reduce_clues": "unique",
         "max_trajectories": 50,
         "depth": 9,
-        "halt": "act",
+        "halt": "halt_head",
         "augment": True,
         "deadline_ms": 800,
         "seed": 5,
@@ -76,7 +76,7 @@ def test_the_boards_are_drawn(server: ScriptedServer) -> None:
 def test_puzzles_are_drawn_before_their_boards(server: ScriptedServer) -> None:
     board = {**BOARDS["boards"][0], "puzzle": ".2....1...4..3..", "clues": 4}
     server.say(Reply(body={**BOARDS, "boards": [board]}))
-    run = gram(server, "generate", "--boards", "--clues", "unique")
+    run = gram(server, "generate", "--boards", "--reduce-clues", "unique")
     assert run.stdout == f"puzzle 1, 4 clues\n{REDUCED}board 1, trajectory 3\n{BOARD}"
 
 
@@ -92,7 +92,7 @@ def test_json_is_one_line_for_each_board(server: ScriptedServer) -> None:
 def test_clues_are_a_word_or_a_number(server: ScriptedServer, text: str, sent: str) -> None:
     server.say(Reply(body=BOARDS))
     gram(server, "generate", "--clues", text, "--seed=9", "--no-distinct")
-    assert server.received[0].params["clues"] == sent
+    assert server.received[0].params["reduce_clues"] == sent
     assert server.received[0].params["distinct"] == "false"
 
 

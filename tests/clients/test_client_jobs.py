@@ -11,12 +11,17 @@ from tests.clients.scripted import JOB, PUZZLE, RESULT, Caller, Reply, ScriptedS
 
 def test_a_job_is_handed_in_with_its_options(server: ScriptedServer, call: Caller) -> None:
     server.say(Reply(status=202, body=JOB))
-    made = call("jobs.create", PUZZLE, width=4, priority="high", decodes=2, seed=5)
+    made = call("jobs.create", PUZZLE, width=4, priority="high", show_trajectories=2, seed=5)
     assert isinstance(made, Job)
     assert (made.id, made.state, made.is_final, made.is_solved) == ("job-1", "queued", False, False)
     (received,) = server.received
     assert (received.method, received.path) == ("POST", "/jobs")
-    assert received.params == {"width": "4", "priority": "high", "decodes": "2", "seed": "5"}
+    assert received.params == {
+        "width": "4",
+        "priority": "high",
+        "show_trajectories": "2",
+        "seed": "5",
+    }
     assert received.body == PUZZLE.encode()
 
 

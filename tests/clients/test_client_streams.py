@@ -32,7 +32,7 @@ def test_a_solve_is_told_as_typed_events(server: ScriptedServer, call: Caller) -
             (6, "done", RESULT),
         )
     )
-    events = call("solve_stream", PUZZLE, width=4, decodes=1)
+    events = call("solve_stream", PUZZLE, width=4, show_trajectories=1)
     assert [type(event) for event in events] == [Accepted, Progress, Found, Done]
     assert [event.id for event in events] == [1, 4, 5, 6]
     assert (events[0].job_id, events[0].seed) == ("job-1", 7)
@@ -41,7 +41,7 @@ def test_a_solve_is_told_as_typed_events(server: ScriptedServer, call: Caller) -
     assert events[3].result.is_solved
     (received,) = server.received
     assert received.headers["Accept"] == "text/event-stream"
-    assert {"width": "4", "decodes": "1"}.items() <= received.params.items()
+    assert {"width": "4", "show_trajectories": "1"}.items() <= received.params.items()
 
 
 def test_a_broken_solve_is_asked_for_again_and_nothing_is_told_twice(

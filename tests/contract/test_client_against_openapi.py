@@ -13,7 +13,7 @@ from gram_client._calls import Calls
 from gram_client._events import EVENT_KINDS
 from gram_client._models import Problem
 from gram_client._problems import status_class
-from gram_client._requests import LOCAL_OPTIONS, Request
+from gram_client._requests import LOCAL_OPTIONS, OLD_NAMES, Request
 from gram_client._settings import Settings as ClientSettings
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
@@ -129,23 +129,14 @@ def test_the_options_of_a_call_are_the_parameters_of_its_operation(
 ) -> None:
     operation = DOCUMENT["paths"][path][method.lower()]
     described = [known for known in operation["parameters"] if known["in"] == "query"]
-    # A former name says what it is now; either may be sent.
-    names = {
-        known["name"]: re.findall("`(.+)`", known["description"])[0]
-        for known in described
-        if known.get("deprecated")
-    }
-    parameters = {
-        known["name"]: known["schema"] for known in described if not known.get("deprecated")
-    }
-    # A puzzle names its family itself, or is told by its form.
-    del parameters["puzzle"]
-    hints = {names.get(name, name): hint for name, hint in get_type_hints(options).items()}
+    # A puzzle names its family itself, or is recognised by its form.
+    parameters = {known["name"]: known for known in described if known["name"] != "puzzle"}
+    hints = get_type_hints(options)
     assert set(hints) - LOCAL_OPTIONS == set(parameters)
-    for name, schema in parameters.items():
-        # The former word for `halt_head` is the only one beside those of the client, or it is its.
-        assert words_in(schema) - words_of(hints[name]) <= {"act", "halt_head"}
-        assert words_of(hints[name]) <= words_in(schema)
+    for name, parameter in parameters.items():
+        assert words_of(hints[name]) == words_in(parameter["schema"])
+        if parameter.get("deprecated"):
+            assert f"`{OLD_NAMES[name]}`" in parameter["description"]
 
 
 def test_every_call_of_the_client_is_an_operation_with_its_parameters() -> None:
@@ -165,7 +156,7 @@ def test_every_call_of_the_client_is_an_operation_with_its_parameters() -> None:
     )
     requests = [next(flow) for flow in flows]
     requests += [
-        calls.solve_stream("1", {"decodes": 1}).request(),
+        calls.solve_stream("1", {"show_trajectories": 1}).request(),
         calls.job_events("x", 3, None).request(),
     ]
     known = {(method, path): operation for method, path, operation in operations()}

@@ -70,9 +70,9 @@ def test_every_parameter_is_one_that_the_server_knows(base_url: str) -> None:
             deadline_ms=5000,
             seed=7,
             augment=False,
-            halt="act",
+            halt="halt_head",
             fallback="exact",
-            count="exact",
+            count_solutions="exact",
             model="sudoku-4x4",
         )
     assert (result.width, result.depth, result.seed) == (3, 5, 7)

@@ -47,7 +47,7 @@ class Accepted(Event):
 
 
 class Progress(Event):
-    """How the trajectories of a job with ``decodes`` stand."""
+    """The state of the trajectories of a job with ``show_trajectories``."""
 
     kind: ClassVar[str] = "progress"
     step: int

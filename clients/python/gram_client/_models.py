@@ -88,7 +88,7 @@ class Completeness(Model):
     estimate: float | None = None
     """Good-Turing's estimate: 1 - solutions seen once / valid trajectories."""
     total: int | None = None
-    """Exact number of solutions, where ``count="exact"`` asked for it."""
+    """Exact number of solutions, where ``count_solutions="exact"`` asked for it."""
 
 
 class Violation(Model):
@@ -129,8 +129,8 @@ class SolveResult(Model):
     depth: int
     completeness: Completeness
     exact_search: str | None = None
-    """How the search for ``fallback`` or ``count`` ended: ``complete``, ``limit``, ``time``,
-    ``deadline``, ``busy``, ``unavailable`` or ``failed``; None where there was none to do."""
+    """How the search for ``fallback`` or ``count_solutions`` ended: ``complete``, ``limit``,
+    ``time``, ``deadline``, ``busy``, ``unavailable`` or ``failed``; None where there was none."""
     best_attempt: BestAttempt | None = None
     usage: Usage
     seed: int
@@ -175,7 +175,7 @@ class Board(DrawableAnswer):
     """A board that a trajectory generated, and that passed exact verification."""
 
     puzzle: Answer | None = None
-    """The answer with clues removed, its only solution; None without ``clues``."""
+    """The answer with clues removed, its only solution; None without ``reduce_clues``."""
     clues: int | None = None
     """Givens of the puzzle."""
     value: float

@@ -2,12 +2,13 @@
 
 from typing import Literal, TypedDict
 
-Halt = Literal["verified", "act", "never"]
+Halt = Literal["verified", "halt_head", "never", "act"]
+"""``act`` is the word of version 0.1 for ``halt_head``, and goes in 0.3."""
 Fallback = Literal["none", "exact"]
 Count = Literal["none", "exact"]
 Clues = Literal["none", "unique"] | int
 """``unique`` takes away every clue that can be; a number stops there."""
-GenerateHalt = Literal["verified", "act"]
+GenerateHalt = Literal["verified", "halt_head", "act"]
 Priority = Literal["high", "normal", "low"]
 
 
@@ -37,13 +38,16 @@ class SolveOptions(CommonOptions, total=False):
     max_solutions: int | None
     """Stop at this many distinct solutions; None explores the whole width."""
     halt: Halt
-    """When a trajectory leaves before ``depth``: ``verified`` by default."""
+    """When a trajectory stops before ``depth``: at a ``verified`` answer (the default), at the word
+    of its ``halt_head``, or ``never``."""
     fallback: Fallback
     """``exact`` answers by exact search where no trajectory did; ``none`` by default."""
-    count: Count
+    count_solutions: Count
     """``exact`` fills ``completeness.total``; ``none`` by default."""
     best_attempt: bool
     """Show the nearest answer where none was found: true by default."""
+    count: Count
+    """The name of version 0.1 for ``count_solutions``; it goes in 0.3."""
 
 
 class MapOptions(SolveOptions, total=False):
@@ -58,8 +62,10 @@ class MapOptions(SolveOptions, total=False):
 class StreamOptions(SolveOptions, total=False):
     """What ``solve_stream`` takes besides the puzzle."""
 
+    show_trajectories: int
+    """Trajectories whose answers are shown while they run, up to 64."""
     decodes: int
-    """Trajectories whose answers are shown while they are on their way, up to 64."""
+    """The name of version 0.1 for ``show_trajectories``; it goes in 0.3."""
 
 
 class JobOptions(StreamOptions, total=False):
@@ -81,10 +87,12 @@ class GenerateOptions(CommonOptions, total=False):
     """Side of the boards; the largest that a loaded model makes where None."""
     distinct: bool
     """Return no board twice: true by default."""
-    clues: Clues
+    reduce_clues: Clues
     """``unique``, or a number of clues to stop at, reduces each board to a puzzle whose only
     solution it is; ``none`` by default."""
+    clues: Clues
+    """The name of version 0.1 for ``reduce_clues``; it goes in 0.3."""
     max_trajectories: int | None
     """Trajectories to sample at most."""
     halt: GenerateHalt
-    """When a trajectory leaves before ``depth``: ``verified`` by default."""
+    """When a trajectory stops before ``depth``: as in ``SolveOptions``."""

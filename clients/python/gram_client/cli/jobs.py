@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from gram_client._client import Client
 from gram_client._events import Accepted, AnyEvent, Found, PartEnded, Progress
 from gram_client._models import Job
+from gram_client._options import Priority
 from gram_client.cli.display import painted, summary
 from gram_client.cli.options import solving, wants_json, with_client
 from gram_client.cli.puzzle_files import Entry, puzzle_arguments
@@ -20,8 +21,13 @@ from gram_client.cli.puzzle_files import Entry, puzzle_arguments
 )
 @puzzle_arguments
 @solving
-@click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal")
-@click.option("--decodes", type=int, help="Trajectories to be watched on their way.")
+@click.option("--priority", type=click.Choice(get_args(Priority)), help="Class to wait in.")
+@click.option(
+    *("--show-trajectories", "--decodes"),
+    "show_trajectories",
+    type=int,
+    help="Trajectories to watch while they run; --decodes is the former name.",
+)
 @click.option("--key", "idempotency_key", help="The same key stands for the same job.")
 @with_client
 def submit(

@@ -5,12 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from gram_client._client import Client
 from gram_client._errors import GramError, StatusError
+from gram_client._options import Count, Fallback, Halt
 from gram_client._settings import DEFAULT_TIMEOUT_S
 from gram_client.cli.display import place
 from gram_client.cli.local import local_server
@@ -53,15 +54,20 @@ def wants_json(is_json: bool | None) -> bool:
 def solving(command: Command) -> Command:
     """Add what a puzzle may be solved with."""
     options = (
-        click.option("--width", default=16, show_default=True, help="Trajectories to sample."),
+        click.option("--width", type=int, help="Trajectories to sample.  [default: 16]"),
         click.option("--depth", type=int, help="Supervision steps a trajectory may take."),
         click.option("--max-solutions", type=int, help="Stop at this many distinct solutions."),
         click.option("--deadline-ms", type=int, help="Return what there is after this time."),
         click.option("--seed", type=int, help="Repeat an earlier call."),
-        click.option("--augment/--no-augment", default=True, help="A symmetry view for each."),
-        click.option("--halt", type=click.Choice(["verified", "act", "never"]), default="verified"),
-        click.option("--fallback", type=click.Choice(["none", "exact"]), default="none"),
-        click.option("--count", type=click.Choice(["none", "exact"]), default="none"),
+        click.option("--augment/--no-augment", default=None, help="A symmetry view for each."),
+        click.option("--halt", type=click.Choice(get_args(Halt)), help="What ends a trajectory."),
+        click.option("--fallback", type=click.Choice(get_args(Fallback)), help="Search exactly."),
+        click.option(
+            *("--count-solutions", "--count"),
+            "count_solutions",
+            type=click.Choice(get_args(Count)),
+            help="Count all solutions; --count is the former name.",
+        ),
         click.option("--model", help="Name of the model."),
     )
     for option in reversed(options):
