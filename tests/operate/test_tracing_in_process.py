@@ -25,10 +25,10 @@ from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import QueueStats
 from gram_server.settings import EngineConfig, QueueConfig, Settings
 from gram_server.tracing import Tracer, read_trace
-from gram_server.worker.choice import wanted_models
-from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import EngineLoop, Stop
-from gram_server.worker.loading import Lane, load_lane, throwaway_metrics
+from gram_server.worker.job_runner import JobRunner
+from gram_server.worker.loading import ServedModel, load_served_model, throwaway_metrics
+from gram_server.worker.start import wanted_models
 
 GRID = "1.34341221434321"
 MODEL = "sudoku-4x4"
@@ -54,9 +54,9 @@ class Recorder:
 
 
 @pytest.fixture(scope="module")
-def lane() -> Lane:
+def served() -> ServedModel:
     [info] = wanted_models([MODEL])
-    return load_lane(info, EngineConfig(num_slots=4, device="cpu"))
+    return load_served_model(info, EngineConfig(num_slots=4, device="cpu"))
 
 
 @dataclass(slots=True)
@@ -65,15 +65,15 @@ class Whole:
 
     client: httpx.AsyncClient
     store: MemoryStore
-    desk: Desk
+    runner: JobRunner
     report: Callable[[WorkerState], WorkerReport]
 
 
 @asynccontextmanager
-async def open_whole(lane: Lane, tracer: Tracer) -> AsyncIterator[Whole]:
-    store, info = MemoryStore(QueueConfig(max_trajectories=1024)), lane.info
+async def open_whole(served: ServedModel, tracer: Tracer) -> AsyncIterator[Whole]:
+    store, info = MemoryStore(QueueConfig(max_trajectories=1024)), served.info
     metrics = throwaway_metrics().of(info.name)
-    engine = EngineLoop({info.name: lane.engine(metrics)}, heartbeat=None)
+    engine = EngineLoop({info.name: served.engine(metrics)}, heartbeat=None)
     model = ModelReport(
         name=info.name,
         task=info.task,
@@ -85,7 +85,7 @@ async def open_whole(lane: Lane, tracer: Tracer) -> AsyncIterator[Whole]:
     def report(state: WorkerState) -> WorkerReport:
         return WorkerReport(worker="any", state=state, models=(model,))
 
-    desk = Desk(
+    runner = JobRunner(
         store.connect("second"),
         [info],
         send=engine.send,
@@ -96,7 +96,7 @@ async def open_whole(lane: Lane, tracer: Tracer) -> AsyncIterator[Whole]:
     loop = asyncio.get_running_loop()
 
     def emit(events: list[EngineEvent]) -> None:
-        loop.call_soon_threadsafe(desk.put, events)
+        loop.call_soon_threadsafe(runner.on_events, events)
 
     thread = threading.Thread(target=engine.run, args=(emit,))
     thread.start()
@@ -104,7 +104,7 @@ async def open_whole(lane: Lane, tracer: Tracer) -> AsyncIterator[Whole]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         try:
-            yield Whole(client, store, desk, report)
+            yield Whole(client, store, runner, report)
         finally:
             engine.send(Stop())
             thread.join(20.0)
@@ -112,10 +112,10 @@ async def open_whole(lane: Lane, tracer: Tracer) -> AsyncIterator[Whole]:
 
 async def solve(whole: Whole, query: str = "width=4", **headers: str) -> httpx.Response:
     """Ask for a solution, with the worker at work as long as it takes."""
-    working = asyncio.create_task(whole.desk.run())
+    working = asyncio.create_task(whole.runner.run())
     await until_ready(whole)
     response = await whole.client.post(f"/solve?{query}", content=GRID, headers=headers)
-    whole.desk.drain()
+    whole.runner.drain()
     await working
     return response
 
@@ -135,9 +135,9 @@ async def until(whole: Whole, condition: Callable[[QueueStats], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-def test_one_connected_trace_through_the_store_in_memory(lane: Lane) -> None:
+def test_one_connected_trace_through_the_store_in_memory(served: ServedModel) -> None:
     async def scenario(recorder: Recorder) -> httpx.Response:
-        async with open_whole(lane, recorder.tracer()) as whole:
+        async with open_whole(served, recorder.tracer()) as whole:
             return await solve(whole, traceparent=PARENT, tracestate="vendor=a1")
 
     recorder = Recorder()
@@ -156,9 +156,11 @@ def test_one_connected_trace_through_the_store_in_memory(lane: Lane) -> None:
     assert {span.name for span in recorder.spans} >= {"queue", "engine", "steps", "store result"}
 
 
-def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(lane: Lane) -> None:
+def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(
+    served: ServedModel,
+) -> None:
     async def scenario(recorder: Recorder) -> httpx.Response:
-        async with open_whole(lane, recorder.tracer()) as whole:
+        async with open_whole(served, recorder.tracer()) as whole:
             accept = {"accept": "text/event-stream"}
             return await solve(whole, "width=4&count=exact", traceparent=PARENT, **accept)
 
@@ -172,16 +174,16 @@ def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(lane: 
 
 
 def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
-    lane: Lane, monkeypatch: pytest.MonkeyPatch
+    served: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def choke(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("gram_server.worker.desk.find_exactly", choke)
+    monkeypatch.setattr("gram_server.worker.job_results.find_exactly", choke)
     recorder = Recorder()
 
     async def run() -> httpx.Response:
-        async with open_whole(lane, recorder.tracer()) as whole:
+        async with open_whole(served, recorder.tracer()) as whole:
             return await solve(whole, "width=4&count=exact", traceparent=PARENT)
 
     assert asyncio.run(run()).json()["status"] == "solved"
@@ -192,9 +194,9 @@ def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
     assert solved.status.status_code is not otel.StatusCode.ERROR
 
 
-def test_a_job_that_lost_its_worker_stays_in_its_trace(lane: Lane) -> None:
+def test_a_job_that_lost_its_worker_stays_in_its_trace(served: ServedModel) -> None:
     async def scenario(recorder: Recorder) -> None:
-        async with open_whole(lane, recorder.tracer()) as whole:
+        async with open_whole(served, recorder.tracer()) as whole:
             first = whole.store.connect("first")
             await first.report(whole.report(WorkerState.READY))
             headers = {"traceparent": PARENT}
@@ -202,9 +204,9 @@ def test_a_job_that_lost_its_worker_stays_in_its_trace(lane: Lane) -> None:
             [job] = await first.claim(max_jobs=1)
             assert job.attempt == 0
             await first.close()
-            working = asyncio.create_task(whole.desk.run())
+            working = asyncio.create_task(whole.runner.run())
             assert (await asking).status_code == 200
-            whole.desk.drain()
+            whole.runner.drain()
             await working
 
     recorder = Recorder()
@@ -219,10 +221,10 @@ def test_a_job_that_lost_its_worker_stays_in_its_trace(lane: Lane) -> None:
     assert solved.attributes["gram.attempt"] == 1
 
 
-def test_what_was_handed_back_and_what_was_refused_end_too(lane: Lane) -> None:
+def test_what_was_handed_back_and_what_was_refused_end_too(served: ServedModel) -> None:
     async def scenario(recorder: Recorder) -> None:
-        async with open_whole(lane, recorder.tracer()) as whole:
-            working = asyncio.create_task(whole.desk.run())
+        async with open_whole(served, recorder.tracer()) as whole:
+            working = asyncio.create_task(whole.runner.run())
             await until_ready(whole)
             wrong = {"puzzle": "sudoku", "grid": "11" + GRID[2:]}
             refused = make_job(body=wrong)
@@ -230,8 +232,8 @@ def test_what_was_handed_back_and_what_was_refused_end_too(lane: Lane) -> None:
             await whole.store.wait(refused.id, timeout_s=60.0)
             await whole.store.submit(make_job(width=512, halt="never"))
             await until(whole, lambda stats: stats.num_running == 1)
-            whole.desk.drain()
-            whole.desk.drain()
+            whole.runner.drain()
+            whole.runner.drain()
             await working
 
     recorder = Recorder()
@@ -254,9 +256,9 @@ def make_job(*, model: str = MODEL, body: Any = None, **options: Any) -> Job:
     )
 
 
-def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(lane: Lane) -> None:
+def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(served: ServedModel) -> None:
     async def scenario(recorder: Recorder) -> int:
-        async with open_whole(lane, recorder.tracer()) as whole:
+        async with open_whole(served, recorder.tracer()) as whole:
             first = whole.store.connect("first")
             await first.report(whole.report(WorkerState.READY))
             await whole.store.submit(make_job(width=1024))
@@ -273,10 +275,10 @@ def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(lane: Lane)
 
 
 def test_a_tracer_that_samples_nothing_records_nothing_and_still_passes_the_trace_on(
-    lane: Lane,
+    served: ServedModel,
 ) -> None:
     async def scenario(recorder: Recorder) -> list[Job]:
-        async with open_whole(lane, recorder.tracer()) as whole:
+        async with open_whole(served, recorder.tracer()) as whole:
             first = whole.store.connect("first")
             await first.report(whole.report(WorkerState.READY))
             headers = {"traceparent": PARENT}
@@ -294,9 +296,9 @@ def test_a_tracer_that_samples_nothing_records_nothing_and_still_passes_the_trac
     assert not context.trace_flags.sampled
 
 
-def test_probes_are_not_traced(lane: Lane) -> None:
+def test_probes_are_not_traced(served: ServedModel) -> None:
     async def scenario(recorder: Recorder) -> None:
-        async with open_whole(lane, recorder.tracer()) as whole:
+        async with open_whole(served, recorder.tracer()) as whole:
             for path in ("/livez", "/readyz", "/startupz", "/metrics", "/models", "/nowhere/7"):
                 await whole.client.get(path)
 

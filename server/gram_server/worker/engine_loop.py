@@ -1,6 +1,6 @@
 """The worker's main thread: feeds the engines and ticks them; blocks when there is nothing to do.
 
-Speaks to the desk's thread through a queue of messages and a callback. Knows no store.
+Speaks to the store's thread through a queue of messages and a callback. Knows no store.
 """
 
 import logging
@@ -59,11 +59,11 @@ class EngineLoop:
         self._engines = engines
         self._heartbeat = heartbeat
         self._num_ticks = 0
-        # Read by the desk's thread: plain numbers, never the engines themselves.
+        # Read by the store's thread: plain numbers, never the engines themselves.
         self.num_live = 0
         self.num_waiting = 0
         self._loads = {model: Load(0, 0) for model in engines}
-        # Trajectories by model, ever: put into the inbox by the desk, taken out by the loop.
+        # Trajectories by model, ever: put into the inbox, and taken out of it.
         self._sent = dict.fromkeys(engines, 0)
         self._taken = dict.fromkeys(engines, 0)
         self._is_stopped = False
@@ -75,7 +75,7 @@ class EngineLoop:
         return max(load.demand + sent[model] - load.taken for model, load in loads.items())
 
     def send(self, message: Message) -> None:
-        """Put a message into the inbox, from the desk's thread."""
+        """Put a message into the inbox, from the store's thread."""
         if isinstance(message, Submit):
             self._sent[message.model] += message.job.width
         self.inbox.put(message)

@@ -1,4 +1,4 @@
-"""The exact side of a job: a fallback answer, the number of all solutions, a thinned board.
+"""The exact side of a job: a fallback answer, the number of all solutions, reduced clues.
 
 Says what to search for and reads what was found; the searches run in processes of their own.
 """
@@ -11,29 +11,29 @@ from gram_core.puzzles import Tokens
 from gram_server.engine import Finished, FoundSolution
 from gram_server.errors import JobFailed
 from gram_server.search_process import Data
-from gram_server.worker.assignment import Assignment, ExactFindings
+from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
 from gram_server.worker.search_pool import SearchPool
 
 _STREAM = 0x7468696E
-"""Keeps the draws of thinning apart from other uses of the same seed."""
+"""Keeps the draws of a reduction apart from other uses of the same seed."""
 
 logger = logging.getLogger(__name__)
 
 
-def needs_exact(assignment: Assignment, end: Finished) -> bool:
+def needs_exact(claimed: ClaimedJob, end: Finished) -> bool:
     """Say whether there is time and reason for an exact search."""
-    return end.outcome == "done" and _wants_exact(assignment, end)
+    return end.outcome == "done" and _wants_exact(claimed, end)
 
 
-def without_time(assignment: Assignment, end: Finished) -> ExactFindings:
+def without_time(claimed: ClaimedJob, end: Finished) -> ExactFindings:
     """Return the findings of a job that ended before its exact search, if it wanted any."""
-    is_late = end.outcome == "expired" and _wants_exact(assignment, end)
+    is_late = end.outcome == "expired" and _wants_exact(claimed, end)
     return ExactFindings(ended="deadline" if is_late else None)
 
 
-async def find_exactly(pool: SearchPool, assignment: Assignment, end: Finished) -> ExactFindings:
+async def find_exactly(pool: SearchPool, claimed: ClaimedJob, end: Finished) -> ExactFindings:
     """Search within the job's deadline; raise ``SearchDropped`` where nobody waits any more."""
-    job, options = assignment.job, assignment.job.options
+    job, options = claimed.job, claimed.job.options
     wants_answer = options.fallback == "exact" and not end.solutions
     request: Data = {
         "kind": "search",
@@ -42,7 +42,7 @@ async def find_exactly(pool: SearchPool, assignment: Assignment, end: Finished) 
         "num_answers": (options.max_solutions or 1) if wants_answer else 0,
         "wants_total": options.count == "exact",
     }
-    reply = await _ask(pool, assignment, request)
+    reply = await _ask(pool, claimed, request)
     if reply["ended"] in ("unavailable", "failed"):
         logger.warning("job=%s: exact search %s", job.id, reply.get("why", reply["ended"]))
     return ExactFindings(
@@ -50,13 +50,15 @@ async def find_exactly(pool: SearchPool, assignment: Assignment, end: Finished) 
     )
 
 
-async def thin(pool: SearchPool, assignment: Assignment, found: FoundSolution) -> Tokens | None:
+async def reduce_clues(
+    pool: SearchPool, claimed: ClaimedJob, found: FoundSolution
+) -> Tokens | None:
     """Return a puzzle whose only solution is the board, or None where no time is left for it.
 
     The same seed and trajectory give the same puzzle. Raises ``SearchDropped`` where nobody waits
     any more, and ``JobFailed`` where the search broke.
     """
-    job = assignment.job
+    job = claimed.job
     request: Data = {
         "kind": "thin",
         "puzzle": job.puzzle,
@@ -65,20 +67,20 @@ async def thin(pool: SearchPool, assignment: Assignment, found: FoundSolution) -
         "key": [job.options.seed, (_STREAM << 32) | found.trajectory],
         "num_clues": None if job.sampling is None else job.sampling.num_clues,
     }
-    reply = await _ask(pool, assignment, request)
+    reply = await _ask(pool, claimed, request)
     if reply["ended"] == "failed":
         raise JobFailed(f"a board is not thinned: {reply['why']}")
     return _tokens(reply["answers"][0]) if reply["answers"] else None
 
 
-def _wants_exact(assignment: Assignment, end: Finished) -> bool:
-    options = assignment.job.options
+def _wants_exact(claimed: ClaimedJob, end: Finished) -> bool:
+    options = claimed.job.options
     return options.count == "exact" or (options.fallback == "exact" and not end.solutions)
 
 
-async def _ask(pool: SearchPool, assignment: Assignment, request: Data) -> Data:
-    job = assignment.job
-    return await pool.run(request, owner=assignment, client=job.client, deadline_s=job.deadline_s)
+async def _ask(pool: SearchPool, claimed: ClaimedJob, request: Data) -> Data:
+    job = claimed.job
+    return await pool.run(request, owner=claimed, client=job.client, deadline_s=job.deadline_s)
 
 
 def _tokens(answer: str) -> Tokens:

@@ -6,23 +6,23 @@ what the engine would serve before them, or beside them on another model.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from gram_core.catalog import ModelInfo
 from gram_server.job import PRIORITY_CLASSES, Job
 from gram_server.jobs.store import WorkerStore
-from gram_server.worker.assignment import Assignment
+from gram_server.worker.claimed_job import ClaimedJob
 
 MAX_HELD_JOBS = 256
 """Jobs a worker holds at once, but for those that only wait for exact searches, whose number
 ``search_pool`` bounds, and for those that this many of another model or of lower classes must not
 shut out; what else waits stays with the store, for any worker."""
 MAX_SHARING_JOBS = 32
-"""Jobs of a model that may share the slots of a worker without room, those of lower classes left
-out: more wait for whoever has room first."""
-FULL_LOOK_S = 0.02
-"""How often a worker without room looks for a job, which it leaves to others until then."""
+"""Jobs of a model that may share the slots of a full worker, those of lower classes left
+out: more wait for whoever has free slots first."""
+FULL_POLL_S = 0.02
+"""How often a full worker looks for a job, which it leaves to others until then."""
 
 
 class Intake:
@@ -32,48 +32,45 @@ class Intake:
         self,
         store: WorkerStore,
         models: Mapping[str, ModelInfo],
-        room: Callable[[], int | None],
+        free_slots: Callable[[], int | None],
         *,
-        held: Mapping[str, Assignment],
-        aside: Set[Assignment],
-        news: asyncio.Event,
+        held: Mapping[str, ClaimedJob],
+        changed: asyncio.Event,
     ) -> None:
-        """Look at what a worker holds whenever there is news of it.
+        """Look at what a worker holds whenever that has changed.
 
         Args:
             store: the worker's side of the store.
             models: what is loaded, by name and by name@fingerprint.
-            room: for how many trajectories there are slots; None where no other worker could take
-                what this one leaves.
+            free_slots: for how many trajectories there are slots; None where no other worker could
+                take what this one leaves.
             held: the jobs of the worker.
-            aside: those of them that the engine has ended.
-            news: set when one of them has ended.
+            changed: set when one of them has left the engine.
         """
         self._store = store
         self._models = models
-        self._room = room
+        self._free_slots = free_slots
         self._held = held
-        self._aside = aside
-        self._news = news
+        self._changed = changed
 
     async def claim(self) -> list[Job]:
-        """Take what there is room for; without room wait, then take one job to share the slots."""
-        room = self._room()
+        """Claim what there are slots for; when full wait, then claim one job to share the slots."""
+        free_slots = self._free_slots()
         if not self._is_full():
             return await self._store.claim(
                 max_jobs=MAX_HELD_JOBS - self._num_in_engine,
-                max_width=room,
+                max_width=free_slots,
                 models=self._models.keys(),
             )
-        self._news.clear()
+        self._changed.clear()
         # Not ``wait_for``: before Python 3.12 it loses a cancellation that comes with the change.
         with suppress(TimeoutError):
-            async with asyncio.timeout(FULL_LOOK_S):
-                await self._news.wait()
-        return await self._claim_beyond(MAX_HELD_JOBS if room is None else MAX_SHARING_JOBS)
+            async with asyncio.timeout(FULL_POLL_S):
+                await self._changed.wait()
+        return await self._claim_beyond(MAX_HELD_JOBS if free_slots is None else MAX_SHARING_JOBS)
 
     async def _claim_beyond(self, limit: int) -> list[Job]:
-        """Take a job of a model and class with fewer than ``limit`` jobs, where there is no room.
+        """Claim a job of a model and class with fewer than ``limit`` jobs, when full.
 
         Those of lower classes do not count, for the engine lets them wait.
         """
@@ -94,16 +91,16 @@ class Intake:
     def _models_below(self, limit: int, lowest: int) -> list[str]:
         """Return the models that have fewer than ``limit`` jobs down to a class in the engine."""
         held = Counter(
-            assignment.model.name
-            for assignment in self._held.values()
-            if assignment.job.priority <= lowest and assignment not in self._aside
+            claimed.model.name
+            for claimed in self._held.values()
+            if claimed.job.priority <= lowest and not claimed.has_left_engine
         )
         return [name for name, model in self._models.items() if held[model.name] < limit]
 
     @property
     def _num_in_engine(self) -> int:
-        return len(self._held) - len(self._aside)
+        return sum(not claimed.has_left_engine for claimed in self._held.values())
 
     def _is_full(self) -> bool:
-        room = self._room()
-        return self._num_in_engine >= MAX_HELD_JOBS or (room is not None and room <= 0)
+        free_slots = self._free_slots()
+        return self._num_in_engine >= MAX_HELD_JOBS or (free_slots is not None and free_slots <= 0)

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class ServedModel:
     """A loaded model and the rows it runs on."""
 
     loaded: LoadedModel
@@ -66,7 +66,7 @@ def resolve_slots(config: EngineConfig) -> int:
     return config.num_slots or NUM_SLOTS[resolve_device(config.device).partition(":")[0]]
 
 
-def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:
+def load_served_model(info: ModelInfo, config: EngineConfig) -> ServedModel:
     """Load a model onto its device and allocate its rows."""
     loaded = load_model(info, resolve_device(config.device))
     runner = make_runner(
@@ -75,7 +75,7 @@ def load_lane(info: ModelInfo, config: EngineConfig) -> Lane:
         fixed_shape=config.fixed_shape,
         is_bf16=config.precision == "bf16",
     )
-    return Lane(loaded=loaded, runner=runner)
+    return ServedModel(loaded=loaded, runner=runner)
 
 
 def make_runner(
@@ -110,32 +110,32 @@ def _step_backend(loaded: LoadedModel) -> Literal["triton", "native", "model"]:
     return "native"
 
 
-def warm_up(lane: Lane, metrics: ModelMetrics) -> None:
+def warm_up(served: ServedModel, metrics: ModelMetrics) -> None:
     """Run every call size once, then a puzzle from end to end.
 
     Raises:
         RuntimeError: the model yields no finite numbers here.
     """
-    lane.runner.warm_up()
-    engine = lane.engine(metrics)
-    engine.submit(_known_job(lane), time.monotonic())
+    served.runner.warm_up()
+    engine = served.engine(metrics)
+    engine.submit(_known_job(served), time.monotonic())
     while engine.has_work:
         for event in engine.tick(time.monotonic()):
             if isinstance(event, Finished):
-                _judge(lane.info, event)
+                _judge(served.info, event)
 
 
-def _known_job(lane: Lane) -> EngineJob:
+def _known_job(served: ServedModel) -> EngineJob:
     """Return a job on an instance that has a solution."""
-    family = puzzles.family(lane.loaded.task.family)
-    instance = _known_instance(lane)
+    family = puzzles.family(served.loaded.task.family)
+    instance = _known_instance(served)
     encoded = family.encode(instance)
     return EngineJob(
         id="warm-up",
         tokens=encoded.tokens,
         adjacency=encoded.adjacency,
         width=WARM_UP_WIDTH,
-        depth=lane.info.depth,
+        depth=served.info.depth,
         max_solutions=1,
         seed=WARM_UP_SEED,
         view=lambda trajectory: None,
@@ -144,10 +144,10 @@ def _known_job(lane: Lane) -> EngineJob:
     )
 
 
-def _known_instance(lane: Lane) -> object:
-    task = lane.loaded.task
+def _known_instance(served: ServedModel) -> object:
+    task = served.loaded.task
     family = puzzles.family(task.family)
-    if lane.info.purpose == "generate" and isinstance(family, puzzles.Generative):
+    if served.info.purpose == "generate" and isinstance(family, puzzles.Generative):
         return family.blank(task)
     rng = np.random.default_rng(WARM_UP_SEED)
     return family.generate(task, rng, num_solutions=None)

@@ -27,12 +27,11 @@ from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
 from gram_server.start_report import Stage, StartReport
 from gram_server.tracing import Tracer
-from gram_server.worker.choice import wanted_models
-from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import EngineLoop, Stop
+from gram_server.worker.job_runner import JobRunner
 from gram_server.worker.loading import (
-    Lane,
-    load_lane,
+    ServedModel,
+    load_served_model,
     resolve_device,
     resolve_slots,
     throwaway_metrics,
@@ -40,6 +39,7 @@ from gram_server.worker.loading import (
     warm_up,
 )
 from gram_server.worker.metrics_server import serve_metrics
+from gram_server.worker.start import wanted_models
 from gram_server.worker.start_errors import check_device, explained
 from gram_server.worker.watchdog import Watchdog
 
@@ -86,26 +86,25 @@ class WorkerProcess:
         self._name = name
         self._tracer = tracer
         written = None if heartbeat is None else Heartbeat(heartbeat)
-        self._is_alone = is_supervised
         self._heartbeat = written if is_supervised else Watchdog(config.hang_s, written)
         self._is_supervised = is_supervised
         self._registry = CollectorRegistry()
         self._metrics = EngineMetrics(self._registry)
         if not is_supervised:
-            # Of a supervised one the server tells.
+            # The server exports those of a supervised one.
             ProcessCollector(registry=self._registry)
         self._phases: dict[str, float] = {}
-        self._lanes: list[Lane] = []
+        self._models: list[ServedModel] = []
         self._loop: EngineLoop | None = None
-        self._desk: Desk | None = None
-        self._desk_loop: asyncio.AbstractEventLoop | None = None
+        self._job_runner: JobRunner | None = None
+        self._store_loop: asyncio.AbstractEventLoop | None = None
         self._loaded: Future[EngineLoop] = Future()
         self._num_signals = 0
         self._has_solver = has_solver()
         self._failure: BaseException | None = None
 
     def note_phase(self, phase: str, duration_s: float) -> None:
-        """Take note of how long a phase of the start took."""
+        """Record how long a phase of the start took."""
         self._phases[phase] = round(duration_s, 3)
         self._metrics.startup_phase.labels(phase).observe(duration_s)
 
@@ -124,7 +123,7 @@ class WorkerProcess:
         store_thread = threading.Thread(target=self._run_store_thread, name="store", daemon=True)
         store_thread.start()
         if self._is_supervised:
-            # Of the threads this one, and those that it starts.
+            # Affects this thread, and the threads that it starts later.
             os.nice(ENGINE_NICENESS)
         try:
             loop = self._load()
@@ -145,8 +144,8 @@ class WorkerProcess:
             torch.set_num_threads(self._config.num_threads)
         use_device(self._config.device)
         with self._phase("load"):
-            self._lanes = [
-                load_lane(info, self._config) for info in wanted_models(self._config.models)
+            self._models = [
+                load_served_model(info, self._config) for info in wanted_models(self._config.models)
             ]
         if self._is_supervised:
             StartReport(Stage.CHECKED).send()
@@ -154,10 +153,11 @@ class WorkerProcess:
             watch_gpu(self._registry, str(torch.cuda.get_device_properties(device).uuid))
         with self._phase("warm_up"):
             unseen = throwaway_metrics()
-            for lane in self._lanes:
-                warm_up(lane, unseen.of(lane.info.name))
+            for served in self._models:
+                warm_up(served, unseen.of(served.info.name))
         engines = {
-            lane.info.name: lane.engine(self._metrics.of(lane.info.name)) for lane in self._lanes
+            served.info.name: served.engine(self._metrics.of(served.info.name))
+            for served in self._models
         }
         gc.collect()
         gc.freeze()
@@ -192,49 +192,49 @@ class WorkerProcess:
         try:
             await store.report(self._report(WorkerState.STARTING))
             self._loop = await asyncio.wrap_future(self._loaded)
-            self._desk_loop = asyncio.get_running_loop()
-            self._desk = Desk(
+            self._store_loop = asyncio.get_running_loop()
+            self._job_runner = JobRunner(
                 store,
-                [lane.info for lane in self._lanes],
+                [served.info for served in self._models],
                 send=self._loop.send,
                 report=self._report,
-                room=self._room,
+                free_slots=self._free_slots,
                 drain_s=self._config.drain_s,
                 tracer=self._tracer,
             )
             for _ in range(self._num_signals):
-                self._desk.drain()
+                self._job_runner.drain()
             if self._is_supervised:
                 StartReport(Stage.READY).send()
-            await self._desk.run()
+            await self._job_runner.run()
         finally:
             await store.close()
 
     def _emit(self, events: list[EngineEvent]) -> None:
-        """Pass events of the engines to the desk, from the main thread."""
-        self._call_desk(lambda desk: desk.put(events))
+        """Pass events of the engines to the store's thread, from the main thread."""
+        self._call_job_runner(lambda jobs: jobs.on_events(events))
 
     def _on_signal(self) -> None:
         """Drain at the first signal, hurry at the second; end at once while nothing is held."""
         self._num_signals += 1
-        if self._desk is None:
+        if self._job_runner is None:
             logger.info("stopped before it was ready")
             # An exception could be lost here: an import that is interrupted may swallow it.
             os._exit(0)
-        self._call_desk(lambda desk: desk.drain())
+        self._call_job_runner(lambda jobs: jobs.drain())
 
-    def _call_desk(self, call: Callable[[Desk], None]) -> None:
-        desk, loop = self._desk, self._desk_loop
-        if desk is None or loop is None:
+    def _call_job_runner(self, call: Callable[[JobRunner], None]) -> None:
+        jobs, loop = self._job_runner, self._store_loop
+        if jobs is None or loop is None:
             return
         try:
-            loop.call_soon_threadsafe(call, desk)
+            loop.call_soon_threadsafe(call, jobs)
         except RuntimeError:
-            logger.debug("the desk has closed")
+            logger.debug("the store's loop has closed")
 
-    def _room(self) -> int | None:
+    def _free_slots(self) -> int | None:
         """Return for how many trajectories there are slots; None where nobody else wants them."""
-        if self._is_alone or self._loop is None:
+        if self._is_supervised or self._loop is None:
             return None
         return resolve_slots(self._config) - self._loop.demand
 
@@ -243,9 +243,9 @@ class WorkerProcess:
             worker=self._name,
             state=state,
             device=resolve_device(self._config.device),
-            models=tuple(_model_report(lane) for lane in self._lanes),
+            models=tuple(_model_report(served) for served in self._models),
             phases=dict(self._phases),
-            num_slots=resolve_slots(self._config) * len(self._lanes),
+            num_slots=resolve_slots(self._config) * len(self._models),
             has_solver=self._has_solver,
             live_trajectories=self._loop.num_live if self._loop else 0,
             waiting_trajectories=self._loop.num_waiting if self._loop else 0,
@@ -253,8 +253,8 @@ class WorkerProcess:
         )
 
 
-def _model_report(lane: Lane) -> ModelReport:
-    info = lane.info
+def _model_report(served: ServedModel) -> ModelReport:
+    info = served.info
     return ModelReport(
         name=info.name,
         task=info.task,

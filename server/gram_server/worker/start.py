@@ -1,4 +1,4 @@
-"""Starts a worker from the command line's words. Imports no model code until it runs."""
+"""Starts a worker. Imports neither torch nor model code until it runs."""
 
 import logging
 import os
@@ -6,8 +6,10 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from gram_core.catalog import ModelInfo, find_model, shipped_models
 from gram_core.errors import CoreError
 from gram_server.errors import ConfigError, StartRefused
 from gram_server.jobs.link import LinkStore
@@ -15,7 +17,6 @@ from gram_server.jobs.store import WorkerStore
 from gram_server.settings import Settings
 from gram_server.start_report import Stage, StartReport
 from gram_server.tracing import open_tracer
-from gram_server.worker.choice import wanted_models
 
 REFUSED_STATUS = 2
 
@@ -77,6 +78,17 @@ def _work(settings: Settings, *, link: Path | None, heartbeat: Path | None) -> N
     finally:
         tracer.close()
     logger.info("worker %s stopped", name)
+
+
+def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
+    """Return the named models, or every shipped one; raise when there is nothing to serve."""
+    infos = tuple(find_model(name) for name in names) if names else shipped_models()
+    if not infos:
+        raise ConfigError("models", names, "no model is shipped here: name a checkpoint")
+    for info in infos:
+        if sum(other.name == info.name for other in infos) > 1:
+            raise ConfigError("models", names, f"two models are named {info.name}")
+    return infos
 
 
 async def _open_redis(settings: Settings, name: str) -> WorkerStore:

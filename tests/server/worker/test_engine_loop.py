@@ -10,22 +10,23 @@ from gram_server.engine import Engine, EngineEvent, Finished
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.heartbeat import Heartbeat, read_heartbeat
 from gram_server.metrics.engine import EngineMetrics
-from gram_server.worker.assignment import Assignment
+from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Abort, EngineLoop, Stop, Submit
+from tests.server.worker.harness import MakeJob, MakeModel
 
 TASK = "sudoku-4x4"
 
 
-def _loop(guessing_model: Any, heartbeat: Heartbeat | None = None) -> EngineLoop:
+def _loop(guessing_model: MakeModel, heartbeat: Heartbeat | None = None) -> EngineLoop:
     metrics = EngineMetrics(CollectorRegistry())
     runner = ModelRunner(guessing_model(TASK), num_slots=16, backend="model")
     return EngineLoop({TASK: Engine(runner, metrics=metrics.of(TASK))}, heartbeat=heartbeat)
 
 
-def _submit(job: Any, guessing_model: Any) -> Submit:
+def _submit(job: Any, guessing_model: MakeModel) -> Submit:
     info = guessing_model("sudoku-4x4").info
-    assignment = Assignment.take(job, {info.name: info}, now_s=1_000.0)
-    return Submit(info.name, assignment.engine_job(clock_offset_s=0.0))
+    claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.0)
+    return Submit(info.name, claimed.engine_job(clock_offset_s=0.0))
 
 
 def _run(loop: EngineLoop, events: list[EngineEvent]) -> threading.Thread:
@@ -41,7 +42,9 @@ def _wait(condition: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-def test_a_job_is_solved_and_the_loop_stops_when_told(make_job: Any, guessing_model: Any) -> None:
+def test_a_job_is_solved_and_the_loop_stops_when_told(
+    make_job: MakeJob, guessing_model: MakeModel
+) -> None:
     loop, events = _loop(guessing_model), list[EngineEvent]()
     thread = _run(loop, events)
     loop.inbox.put(_submit(make_job(width=16, augment=False), guessing_model))
@@ -55,7 +58,7 @@ def test_a_job_is_solved_and_the_loop_stops_when_told(make_job: Any, guessing_mo
 
 
 def test_demand_counts_what_was_sent_from_the_moment_it_was(
-    make_job: Any, guessing_model: Any
+    make_job: MakeJob, guessing_model: MakeModel
 ) -> None:
     loop, events = _loop(guessing_model), list[EngineEvent]()
     assert loop.demand == 0
@@ -71,7 +74,7 @@ def test_demand_counts_what_was_sent_from_the_moment_it_was(
     assert not thread.is_alive()
 
 
-def test_an_abort_ends_a_running_job(make_job: Any, guessing_model: Any) -> None:
+def test_an_abort_ends_a_running_job(make_job: MakeJob, guessing_model: MakeModel) -> None:
     loop, events = _loop(guessing_model), list[EngineEvent]()
     thread = _run(loop, events)
     loop.inbox.put(_submit(make_job(width=500, depth=1000, halt="never"), guessing_model))
@@ -85,7 +88,9 @@ def test_an_abort_ends_a_running_job(make_job: Any, guessing_model: Any) -> None
     assert end.outcome == "cancelled"
 
 
-def test_a_job_that_is_sent_twice_ends_nothing(make_job: Any, guessing_model: Any) -> None:
+def test_a_job_that_is_sent_twice_ends_nothing(
+    make_job: MakeJob, guessing_model: MakeModel
+) -> None:
     loop, events = _loop(guessing_model), list[EngineEvent]()
     for _ in range(2):
         loop.send(_submit(make_job(width=500, depth=1000, halt="never"), guessing_model))
@@ -100,7 +105,7 @@ def test_a_job_that_is_sent_twice_ends_nothing(make_job: Any, guessing_model: An
     assert sum(isinstance(event, Finished) for event in events) == 2
 
 
-def test_the_loop_sleeps_while_there_is_nothing_to_do(guessing_model: Any) -> None:
+def test_the_loop_sleeps_while_there_is_nothing_to_do(guessing_model: MakeModel) -> None:
     loop = _loop(guessing_model)
     thread = _run(loop, [])
     started_s = time.process_time()
@@ -112,7 +117,7 @@ def test_the_loop_sleeps_while_there_is_nothing_to_do(guessing_model: Any) -> No
 
 
 def test_the_heartbeat_shows_ticks_and_work_that_is_left(
-    make_job: Any, guessing_model: Any, tmp_path: Path
+    make_job: MakeJob, guessing_model: MakeModel, tmp_path: Path
 ) -> None:
     heartbeat = Heartbeat(tmp_path / "beat")
     loop, events = _loop(guessing_model, heartbeat), list[EngineEvent]()

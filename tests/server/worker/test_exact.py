@@ -7,19 +7,21 @@ import pytest
 
 from gram_core.puzzles import Tokens, family
 from gram_server import search_process
+from gram_server.engine import FoundSolution
 from gram_server.search_process import Data
-from gram_server.worker.assignment import Assignment, ExactFindings
+from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
 from gram_server.worker.exact import find_exactly, needs_exact, without_time
 from gram_server.worker.search_pool import SearchPool
+from tests.server.worker.harness import MakeEnd, MakeJob, MakeModel
 
 SOLVED = "1234341221434321"
 AMBIGUOUS = "12343412........"
 EMPTY = "................"
 
 
-def _take(job: Any, guessing_model: Any) -> Assignment:
+def _take(job: Any, guessing_model: MakeModel) -> ClaimedJob:
     info = guessing_model("sudoku-4x4").info
-    return Assignment.take(job, {info.name: info}, now_s=1_000.5)
+    return ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
 
 
 class InlinePool(SearchPool):
@@ -33,8 +35,8 @@ class InlinePool(SearchPool):
         )
 
 
-def _find(assignment: Assignment, end: Any) -> ExactFindings:
-    return asyncio.run(find_exactly(InlinePool(), assignment, end))
+def _find(claimed: ClaimedJob, end: Any) -> ExactFindings:
+    return asyncio.run(find_exactly(InlinePool(), claimed, end))
 
 
 @pytest.mark.parametrize(
@@ -49,16 +51,16 @@ def _find(assignment: Assignment, end: Any) -> ExactFindings:
     ],
 )
 def test_the_exact_solver_is_asked_only_for_what_is_wanted_and_missing(
-    make_job: Any,
-    make_end: Any,
-    guessing_model: Any,
+    make_job: MakeJob,
+    make_end: MakeEnd,
+    guessing_model: MakeModel,
     options: dict[str, str],
     outcome: str,
     grids: Any,
     needed: bool,
 ) -> None:
-    assignment = _take(make_job(**options), guessing_model)
-    assert needs_exact(assignment, make_end(outcome, grids=grids)) is needed
+    claimed = _take(make_job(**options), guessing_model)
+    assert needs_exact(claimed, make_end(outcome, grids=grids)) is needed
 
 
 @pytest.mark.parametrize(
@@ -70,19 +72,19 @@ def test_the_exact_solver_is_asked_only_for_what_is_wanted_and_missing(
     ],
 )
 def test_a_search_that_the_deadline_left_no_time_for_is_told_of(
-    make_job: Any,
-    make_end: Any,
-    guessing_model: Any,
+    make_job: MakeJob,
+    make_end: MakeEnd,
+    guessing_model: MakeModel,
     options: dict[str, str],
     outcome: str,
     ended: str | None,
 ) -> None:
-    assignment = _take(make_job(**options), guessing_model)
-    assert without_time(assignment, make_end(outcome)).ended == ended
+    claimed = _take(make_job(**options), guessing_model)
+    assert without_time(claimed, make_end(outcome)).ended == ended
 
 
 def test_the_fallback_gives_one_checked_solution(
-    make_job: Any, make_end: Any, guessing_model: Any, solved: Any
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
 ) -> None:
     exact = _find(_take(make_job(fallback="exact"), guessing_model), make_end())
     assert [tokens.tolist() for tokens in exact.solutions] == [solved.tokens.tolist()]
@@ -90,13 +92,15 @@ def test_the_fallback_gives_one_checked_solution(
 
 
 def test_the_fallback_gives_as_many_solutions_as_were_asked_for(
-    make_job: Any, make_end: Any, guessing_model: Any
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
 ) -> None:
     job = make_job(grid=AMBIGUOUS, fallback="exact", max_solutions=2)
     assert len(_find(_take(job, guessing_model), make_end()).solutions) == 2
 
 
-def test_all_solutions_are_counted(make_job: Any, make_end: Any, guessing_model: Any) -> None:
+def test_all_solutions_are_counted(
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
+) -> None:
     job = make_job(grid=EMPTY, count="exact")
     exact = _find(_take(job, guessing_model), make_end(grids=[(SOLVED, 1)]))
     assert (exact.total, exact.solutions, exact.ended) == (288, (), "complete")

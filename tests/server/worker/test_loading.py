@@ -17,24 +17,25 @@ from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
-from gram_server.worker.choice import wanted_models
 from gram_server.worker.loading import (
     WARM_UP_WIDTH,
-    Lane,
-    load_lane,
+    ServedModel,
+    load_served_model,
     make_runner,
     resolve_slots,
     warm_up,
 )
 from gram_server.worker.process import WorkerProcess
+from gram_server.worker.start import wanted_models
+from tests.server.worker.harness import MakeModel
 
 
-def test_models_are_found_by_path(guessing_model: Any) -> None:
+def test_models_are_found_by_path(guessing_model: MakeModel) -> None:
     info = guessing_model("sudoku-4x4").info
     assert wanted_models([str(info.path)]) == (info,)
 
 
-def test_two_models_of_one_name_are_refused(guessing_model: Any) -> None:
+def test_two_models_of_one_name_are_refused(guessing_model: MakeModel) -> None:
     path = str(guessing_model("sudoku-4x4").info.path)
     with pytest.raises(ConfigError, match="two models are named sudoku-4x4"):
         wanted_models([path, path])
@@ -62,27 +63,27 @@ def test_a_model_that_does_not_exist_is_refused() -> None:
 @pytest.mark.parametrize("fixed_shape", [True, False])
 @pytest.mark.parametrize("task", ["sudoku-4x4", "graph-coloring-5"])
 def test_a_warm_up_solves_a_puzzle_from_end_to_end(
-    guessing_model: Any, task: str, fixed_shape: bool
+    guessing_model: MakeModel, task: str, fixed_shape: bool
 ) -> None:
     config = EngineConfig(num_slots=12, device="cpu", fixed_shape=fixed_shape)
-    lane = load_lane(guessing_model(task).info, config)
+    served = load_served_model(guessing_model(task).info, config)
     registry = CollectorRegistry()
-    warm_up(lane, EngineMetrics(registry).of(task))
+    warm_up(served, EngineMetrics(registry).of(task))
     ended = registry.get_sample_value("gram_steps_per_trajectory_count", {"model": task})
     assert ended is not None
     assert 1 <= ended <= WARM_UP_WIDTH
 
 
-def test_a_model_without_finite_numbers_never_becomes_ready(guessing_model: Any) -> None:
+def test_a_model_without_finite_numbers_never_becomes_ready(guessing_model: MakeModel) -> None:
     loaded = load_model(guessing_model("sudoku-4x4").info)
     loaded.model.decoder.weight.fill_(float("nan"))
-    lane = Lane(loaded=loaded, runner=make_runner(loaded, num_slots=4, fixed_shape=True))
+    served = ServedModel(loaded=loaded, runner=make_runner(loaded, num_slots=4, fixed_shape=True))
     with pytest.raises(RuntimeError, match="no finite numbers"):
-        warm_up(lane, EngineMetrics(CollectorRegistry()).of("x"))
+        warm_up(served, EngineMetrics(CollectorRegistry()).of("x"))
 
 
 def test_where_native_code_cannot_be_built_torch_serves(
-    guessing_model: Any, monkeypatch: pytest.MonkeyPatch
+    guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = guessing_model("sudoku-4x4")
     if not refusal():
@@ -120,11 +121,13 @@ def test_bf16_rounds_activations_where_there_are_matrix_units() -> None:
 
 
 def test_bf16_is_refused_where_no_native_code_runs(
-    guessing_model: Any, monkeypatch: pytest.MonkeyPatch
+    guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gram_server.worker.loading.refusal", lambda: "no C compiler is installed")
     with pytest.raises(ConfigError, match="precision='bf16'"):
-        load_lane(guessing_model("sudoku-4x4").info, EngineConfig(device="cpu", precision="bf16"))
+        load_served_model(
+            guessing_model("sudoku-4x4").info, EngineConfig(device="cpu", precision="bf16")
+        )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def test_a_worker_makes_its_gpu_the_current_one_before_it_loads_a_model(
         calls.append("load")
         raise RuntimeError("loaded")
 
-    monkeypatch.setattr("gram_server.worker.process.load_lane", load)
+    monkeypatch.setattr("gram_server.worker.process.load_served_model", load)
     worker = WorkerProcess(
         EngineConfig(device=name, models=("sudoku-4x4",)),
         open_store=lambda: pytest.fail("no store is needed"),
@@ -171,7 +174,7 @@ def test_a_worker_that_cannot_load_leaves_no_thread_behind(
         is_open.wait()
         raise RuntimeError("no such weights")
 
-    monkeypatch.setattr("gram_server.worker.process.load_lane", load)
+    monkeypatch.setattr("gram_server.worker.process.load_served_model", load)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr("os.nice", lambda _: None)
     config = EngineConfig(device="cpu", models=("sudoku-4x4",))

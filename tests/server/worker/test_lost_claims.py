@@ -1,6 +1,6 @@
 """A worker that was silent for longer than its lease, and comes back: timers are fired by hand.
 
-Real Redis and a real desk; the test plays the engine, and decides what overtakes what.
+Real Redis and a real runner; the test plays the engine, and decides what overtakes what.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import QueueConfig, RedisConfig
-from gram_server.worker.desk import Desk
 from gram_server.worker.engine_loop import Abort, Message, Submit
+from gram_server.worker.job_runner import JobRunner
+from tests.server.worker.harness import MakeEnd, MakeJob, MakeModel
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -72,7 +73,7 @@ class QuietWorker(RedisWorker):
 class Worker:
     side: QuietWorker
     line: Line
-    desk: Desk | None = None
+    runner: JobRunner | None = None
     sent: list[Message] = field(default_factory=list)
     running: "asyncio.Task[None] | None" = None
 
@@ -81,8 +82,8 @@ class Worker:
         return [type(message) for message in self.sent]
 
     def put(self, end: Finished) -> None:
-        assert self.desk is not None
-        self.desk.put([end])
+        assert self.runner is not None
+        self.runner.on_events([end])
 
     async def until_sent(self, *kinds: type[Message]) -> None:
         await until(lambda: self.kinds == list(kinds))
@@ -102,19 +103,19 @@ class World:
     info: Any
     workers: list[Worker] = field(default_factory=list)
 
-    def open(self, name: str, *, lease_s: float = LEASE_S, has_desk: bool = False) -> Worker:
+    def open(self, name: str, *, lease_s: float = LEASE_S, has_runner: bool = False) -> Worker:
         line = Line(RedisConfig(store=self.url, redis_timeout_s=PATIENCE_S), self.clock)
         worker = Worker(QuietWorker(line, name=name, lease_s=lease_s, max_attempts=3), line)
         self.workers.append(worker)
-        if has_desk:
-            worker.desk = Desk(
+        if has_runner:
+            worker.runner = JobRunner(
                 worker.side,
                 [self.info],
                 send=worker.sent.append,
                 report=lambda state: WorkerReport(worker=name, state=WorkerState(state)),
                 drain_s=1.0,
             )
-            worker.running = asyncio.create_task(worker.desk.run())
+            worker.running = asyncio.create_task(worker.runner.run())
         return worker
 
     def pass_by(self, duration_s: float) -> None:
@@ -139,7 +140,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def world(redis_url: str, guessing_model: Any) -> AsyncIterator[World]:
+async def world(redis_url: str, guessing_model: MakeModel) -> AsyncIterator[World]:
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
     clock = Clock()
@@ -159,9 +160,9 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def started(world: World, make_job: Any) -> Worker:
+async def started(world: World, make_job: MakeJob) -> Worker:
     """Return a worker that works on the job a."""
-    worker = world.open("w1", has_desk=True)
+    worker = world.open("w1", has_runner=True)
     await world.store.submit(make_job(submitted_s=time.time()))
     await worker.until_sent(Submit)
     return worker
@@ -175,7 +176,7 @@ async def ends_as(world: World, attempt: int) -> None:
 
 
 async def test_a_worker_that_wakes_up_keeps_what_nobody_took(
-    world: World, make_job: Any, make_end: Any
+    world: World, make_job: MakeJob, make_end: MakeEnd
 ) -> None:
     worker = await started(world, make_job)
     world.pass_by(SILENCE_S)
@@ -189,7 +190,7 @@ async def test_a_worker_that_wakes_up_keeps_what_nobody_took(
 
 
 async def test_a_job_that_comes_back_before_its_loss_is_known_goes_on_as_it_is(
-    world: World, make_job: Any, make_end: Any
+    world: World, make_job: MakeJob, make_end: MakeEnd
 ) -> None:
     worker = await started(world, make_job)
     await world.take_back(world.open("w2"))
@@ -210,13 +211,13 @@ async def until_running(world: World) -> None:
 
 @pytest.mark.parametrize("comes_back_first", [True, False])
 async def test_a_job_that_comes_back_while_its_lost_run_ends_is_begun_anew(
-    world: World, make_job: Any, make_end: Any, comes_back_first: bool
+    world: World, make_job: MakeJob, make_end: MakeEnd, comes_back_first: bool
 ) -> None:
     worker = await started(world, make_job)
     [claim] = worker.side._held.values()
     worker.side._give_up("a", claim)
     await worker.until_sent(Submit, Abort)
-    # Its desk waits for jobs, and has it at once.
+    # Its runner waits for jobs, and has it at once.
     await worker.line.run("hand_back", "lost", 3, "a", claim)
     if comes_back_first:
         await until(lambda: worker.side._held)
@@ -231,7 +232,7 @@ async def test_a_job_that_comes_back_while_its_lost_run_ends_is_begun_anew(
 
 
 async def test_a_claim_that_overtakes_the_word_of_its_loss_stands(
-    world: World, make_job: Any, make_end: Any
+    world: World, make_job: MakeJob, make_end: MakeEnd
 ) -> None:
     worker = await started(world, make_job)
     [old] = worker.side._held.values()
@@ -246,7 +247,7 @@ async def test_a_claim_that_overtakes_the_word_of_its_loss_stands(
 
 
 async def test_a_claim_between_the_renewal_and_its_answer_stands(
-    world: World, make_job: Any
+    world: World, make_job: MakeJob
 ) -> None:
     worker, other = world.open("w1"), world.open("w2")
     await world.store.submit(make_job(submitted_s=time.time()))
@@ -267,7 +268,7 @@ async def test_a_claim_between_the_renewal_and_its_answer_stands(
 
 
 async def test_an_older_cancellation_does_not_stop_a_newer_claim(
-    world: World, make_job: Any
+    world: World, make_job: MakeJob
 ) -> None:
     worker, other = world.open("w1"), world.open("w2")
     await world.store.submit(make_job(submitted_s=time.time()))
@@ -282,7 +283,7 @@ async def test_an_older_cancellation_does_not_stop_a_newer_claim(
 
 
 async def test_a_job_cancelled_in_the_moment_of_its_claim_is_not_begun(
-    world: World, make_job: Any, make_end: Any
+    world: World, make_job: MakeJob, make_end: MakeEnd
 ) -> None:
     worker = world.open("w1")
 
@@ -298,7 +299,7 @@ async def test_a_job_cancelled_in_the_moment_of_its_claim_is_not_begun(
 
 @pytest.mark.parametrize("is_taken", [True, False])
 async def test_a_result_of_a_worker_that_was_given_up_is_not_thrown_away(
-    world: World, make_job: Any, is_taken: bool
+    world: World, make_job: MakeJob, is_taken: bool
 ) -> None:
     worker, other = world.open("w1"), world.open("w2")
     await world.store.submit(make_job(submitted_s=time.time()))
@@ -317,7 +318,7 @@ async def test_a_result_of_a_worker_that_was_given_up_is_not_thrown_away(
 
 
 async def test_only_a_whole_result_of_a_worker_that_was_given_up_counts(
-    world: World, make_job: Any
+    world: World, make_job: MakeJob
 ) -> None:
     worker, other = world.open("w1"), world.open("w2")
     await world.store.submit(make_job(submitted_s=time.time()))
@@ -337,7 +338,7 @@ async def wait_beside(world: World, other: Worker, duration_s: float) -> None:
 
 
 async def test_the_lease_is_that_of_the_claim_and_not_of_who_looks(
-    world: World, make_job: Any
+    world: World, make_job: MakeJob
 ) -> None:
     holder, looker = world.open("w1", lease_s=15.0), world.open("w2", lease_s=2.0)
     await world.store.submit(make_job(submitted_s=time.time()))
@@ -352,7 +353,7 @@ async def test_the_lease_is_that_of_the_claim_and_not_of_who_looks(
 
 
 async def test_a_short_lease_runs_out_for_one_with_a_long_lease_too(
-    world: World, make_job: Any
+    world: World, make_job: MakeJob
 ) -> None:
     holder, looker = world.open("w1", lease_s=2.0), world.open("w2", lease_s=15.0)
     await world.store.submit(make_job(submitted_s=time.time()))
@@ -365,7 +366,7 @@ async def test_a_short_lease_runs_out_for_one_with_a_long_lease_too(
 
 @pytest.mark.parametrize("holder_looks_first", [True, False])
 async def test_leases_that_ran_out_while_nobody_could_renew_run_once_more(
-    world: World, make_job: Any, holder_looks_first: bool
+    world: World, make_job: MakeJob, holder_looks_first: bool
 ) -> None:
     holder, looker = world.open("w1"), world.open("w2")
     await world.store.submit(make_job(submitted_s=time.time()))
@@ -383,7 +384,7 @@ async def test_leases_that_ran_out_while_nobody_could_renew_run_once_more(
 
 
 async def test_an_answer_that_was_never_heard_leaves_no_job_behind(
-    world: World, make_job: Any
+    world: World, make_job: MakeJob
 ) -> None:
     worker = world.open("w1")
     await world.store.submit(make_job(submitted_s=time.time()))

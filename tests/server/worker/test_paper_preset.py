@@ -17,7 +17,7 @@ from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
-from gram_server.worker.loading import load_lane, warm_up
+from gram_server.worker.loading import load_served_model, warm_up
 
 TASK = "sudoku-4x4"
 NUM_ROWS = 4
@@ -59,11 +59,11 @@ def job(depth: int) -> EngineJob:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_model_of_the_papers_size_runs_in_the_engine(paper_info: ModelInfo, device: str) -> None:
-    lane = load_lane(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))
-    assert lane.loaded.model.config.dim == 512
+    served = load_served_model(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))
+    assert served.loaded.model.config.dim == 512
     metrics = EngineMetrics(CollectorRegistry()).of("paper")
-    warm_up(lane, metrics)
-    engine = lane.engine(metrics)
+    warm_up(served, metrics)
+    engine = served.engine(metrics)
     engine.submit(job(depth=2), 0.0)
     events: list[Any] = []
     while engine.has_work:
@@ -75,10 +75,10 @@ def test_a_model_of_the_papers_size_runs_in_the_engine(paper_info: ModelInfo, de
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_its_first_answers_are_those_of_the_plain_model(paper_info: ModelInfo, device: str) -> None:
-    lane = load_lane(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))
+    served = load_served_model(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))
     plain = ModelRunner(load_model(paper_info), num_slots=NUM_ROWS, backend="model")
     reports = []
-    for runner in (lane.runner, plain):
+    for runner in (served.runner, plain):
         starts = [
             SlotAssignment(row, Trajectory(job=job(depth=2), index=row, view=None))
             for row in range(NUM_ROWS)
@@ -86,6 +86,6 @@ def test_its_first_answers_are_those_of_the_plain_model(paper_info: ModelInfo, d
         runner.update_rows(BatchUpdate(moves=[], starts=starts))
         runner.step(NUM_ROWS)
         reports.append(runner.read())
-    assert lane.runner.backend == ("native" if device == "cpu" else "triton")
+    assert served.runner.backend == ("native" if device == "cpu" else "triton")
     assert np.mean(reports[0].answers == reports[1].answers) > 0.95
     assert np.allclose(reports[0].value, reports[1].value, atol=0.02)

@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import psutil
 import pytest
@@ -15,6 +14,8 @@ import pytest
 from gram_server.search_process import Data
 from gram_server.worker import search_pool, searcher
 from gram_server.worker.search_pool import SearchDropped, SearchPool
+
+pytestmark = pytest.mark.anyio
 
 LIMIT_S = 240.0
 
@@ -29,17 +30,16 @@ HARD = _request("1" + "." * 80, num_answers=10**9)
 """Has more solutions than anybody lists."""
 
 
-def _run(scenario: Callable[[SearchPool], Coroutine[Any, Any, None]]) -> None:
-    async def with_pool() -> None:
-        pool = SearchPool()
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                await scenario(pool)
-        finally:
-            await pool.close()
-        assert not _processes()
-
-    asyncio.run(with_pool())
+@pytest.fixture
+async def pool() -> AsyncIterator[SearchPool]:
+    """A pool whose processes end with the test, which has a limit of time."""
+    made = SearchPool()
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            yield made
+    finally:
+        await made.close()
+    assert not _processes()
 
 
 def _ask(
@@ -71,164 +71,141 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_pool, "MAX_SEARCH_S", 3600.0)
 
 
-def test_searches_that_nobody_waits_for_stop_and_their_processes_go_on(
+async def test_searches_that_nobody_waits_for_stop_and_their_processes_go_on(
+    pool: SearchPool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(searcher, "STOP_S", LIMIT_S)
     monkeypatch.setattr(search_pool, "SHORT_CPU_S", 3600.0)
 
-    async def scenario(pool: SearchPool) -> None:
-        assert (await _ask(pool, TINY))["total"] == 288
-        owners = [object() for _ in range(12)]
-        tasks = [
-            asyncio.create_task(pool.run(HARD, owner=owner, client="a", deadline_s=None))
-            for owner in owners
-        ]
-        await _until(lambda: pool.num_running == 2)
-        before = {process.pid for process in _processes()}
-        for owner in owners:
-            pool.drop(owner)
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(end, SearchDropped) for end in ends)
-        await _until(lambda: not pool.num_running)
-        assert (await _ask(pool, TINY))["total"] == 288
-        assert {process.pid for process in _processes()} == before
-
-    _run(scenario)
+    assert (await _ask(pool, TINY))["total"] == 288
+    owners = [object() for _ in range(12)]
+    tasks = [
+        asyncio.create_task(pool.run(HARD, owner=owner, client="a", deadline_s=None))
+        for owner in owners
+    ]
+    await _until(lambda: pool.num_running == 2)
+    before = {process.pid for process in _processes()}
+    for owner in owners:
+        pool.drop(owner)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(end, SearchDropped) for end in ends)
+    await _until(lambda: not pool.num_running)
+    assert (await _ask(pool, TINY))["total"] == 288
+    assert {process.pid for process in _processes()} == before
 
 
-def test_a_caller_that_is_cancelled_stops_its_search() -> None:
-    async def scenario(pool: SearchPool) -> None:
-        task = _ask(pool, HARD)
-        await _until(lambda: pool.num_running)
-        task.cancel()
-        await _until(lambda: not pool.num_running)
-
-    _run(scenario)
+async def test_a_caller_that_is_cancelled_stops_its_search(pool: SearchPool) -> None:
+    task = _ask(pool, HARD)
+    await _until(lambda: pool.num_running)
+    task.cancel()
+    await _until(lambda: not pool.num_running)
 
 
-def test_a_short_search_waits_for_no_long_ones_and_every_client_gets_its_turn() -> None:
-    async def scenario(pool: SearchPool) -> None:
-        hogs = [_ask(pool, HARD, client="hog") for _ in range(12)]
-        await _until(lambda: pool.num_running >= 2)
-        for client in ("another", "hog"):
-            reply = await _ask(pool, TINY, client=client)
-            assert (reply["ended"], reply["total"]) == ("complete", 288)
-        assert not any(hog.done() for hog in hogs)
-
-    _run(scenario)
-
-
-def test_a_search_hands_over_what_it_found_until_its_deadline() -> None:
-    async def scenario(pool: SearchPool) -> None:
-        await _ask(pool, TINY)
-        wanted = _request("1" + "." * 80, num_answers=2)
-        # Long enough for this machine to find two, and too short to find 10,000.
-        for patience_s in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0):
-            reply = await _ask(pool, wanted, deadline_s=time.time() + patience_s)
-            if len(reply["answers"]) == 2:
-                break
-        assert (reply["ended"], reply["total"], len(reply["answers"])) == ("deadline", None, 2)
-
-    _run(scenario)
+async def test_a_short_search_waits_for_no_long_ones_and_every_client_gets_its_turn(
+    pool: SearchPool,
+) -> None:
+    hogs = [_ask(pool, HARD, client="hog") for _ in range(12)]
+    await _until(lambda: pool.num_running >= 2)
+    for client in ("another", "hog"):
+        reply = await _ask(pool, TINY, client=client)
+        assert (reply["ended"], reply["total"]) == ("complete", 288)
+    assert not any(hog.done() for hog in hogs)
 
 
-def test_a_search_waits_for_its_turn_no_longer_than_to_its_deadline() -> None:
-    async def scenario(pool: SearchPool) -> None:
-        for _ in range(12):
-            _ask(pool, HARD)
-        reply = await _ask(pool, HARD, client="b", deadline_s=time.time() + 0.1)
-        assert (reply["ended"], reply["answers"]) == ("deadline", [])
+async def test_a_search_hands_over_what_it_found_until_its_deadline(pool: SearchPool) -> None:
+    await _ask(pool, TINY)
+    wanted = _request("1" + "." * 80, num_answers=2)
+    # Long enough for this machine to find two, and too short to find 10,000.
+    for patience_s in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0):
+        reply = await _ask(pool, wanted, deadline_s=time.time() + patience_s)
+        if len(reply["answers"]) == 2:
+            break
+    assert (reply["ended"], reply["total"], len(reply["answers"])) == ("deadline", None, 2)
 
-    _run(scenario)
+
+async def test_a_search_waits_for_its_turn_no_longer_than_to_its_deadline(pool: SearchPool) -> None:
+    for _ in range(12):
+        _ask(pool, HARD)
+    reply = await _ask(pool, HARD, client="b", deadline_s=time.time() + 0.1)
+    assert (reply["ended"], reply["answers"]) == ("deadline", [])
 
 
-def test_a_search_without_a_deadline_waits_so_long_and_no_longer(
+async def test_a_search_without_a_deadline_waits_so_long_and_no_longer(
+    pool: SearchPool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(search_pool, "MAX_WAIT_S", 0.2)
 
-    async def scenario(pool: SearchPool) -> None:
-        assert (await _ask(pool, HARD))["ended"] == "busy"
-
-    _run(scenario)
+    assert (await _ask(pool, HARD))["ended"] == "busy"
 
 
-def test_where_too_many_wait_the_client_with_most_is_turned_away(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def few_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_pool, "MAX_WAITING", 4)
 
-    async def scenario(pool: SearchPool) -> None:
-        hogs = [_ask(pool, HARD, client="hog") for _ in range(7)]
-        other = _ask(pool, TINY, client="other")
-        assert (await other)["total"] == 288
-        turned_away = [hog.result()["ended"] for hog in hogs if hog.done()]
-        assert turned_away
-        assert set(turned_away) == {"busy"}
 
-    _run(scenario)
-
-
-def test_a_search_whose_process_is_killed_begins_again() -> None:
-    async def scenario(pool: SearchPool) -> None:
-        await _ask(pool, TINY)
-        [first] = _processes()
-        first.suspend()
-        task = _ask(pool, TINY)
-        await _until(lambda: pool.num_running)
-        first.kill()
-        assert (await task)["total"] == 288
-        [second] = _processes()
-        assert second.pid != first.pid
-
-    _run(scenario)
+@pytest.mark.usefixtures("few_may_wait")
+async def test_where_too_many_wait_the_client_with_most_is_turned_away(pool: SearchPool) -> None:
+    hogs = [_ask(pool, HARD, client="hog") for _ in range(7)]
+    other = _ask(pool, TINY, client="other")
+    assert (await other)["total"] == 288
+    turned_away = [hog.result()["ended"] for hog in hogs if hog.done()]
+    assert turned_away
+    assert set(turned_away) == {"busy"}
 
 
-def test_a_search_that_ends_every_process_fails_and_no_other_with_it(
+async def test_a_search_whose_process_is_killed_begins_again(pool: SearchPool) -> None:
+    await _ask(pool, TINY)
+    [first] = _processes()
+    first.suspend()
+    task = _ask(pool, TINY)
+    await _until(lambda: pool.num_running)
+    first.kill()
+    assert (await task)["total"] == 288
+    [second] = _processes()
+    assert second.pid != first.pid
+
+
+async def test_a_search_that_ends_every_process_fails_and_no_other_with_it(
+    pool: SearchPool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def scenario(pool: SearchPool) -> None:
-        await _ask(pool, TINY)
-        task = _ask(pool, HARD)
-        while not task.done():
-            for process in _processes():
-                if pool.num_running:
-                    process.kill()
-            await asyncio.sleep(0.2)
-        assert task.result()["ended"] == "failed"
-        assert "status" in task.result()["why"]
-        assert (await _ask(pool, TINY))["total"] == 288
-
-    _run(scenario)
+    await _ask(pool, TINY)
+    task = _ask(pool, HARD)
+    while not task.done():
+        for process in _processes():
+            if pool.num_running:
+                process.kill()
+        await asyncio.sleep(0.2)
+    assert task.result()["ended"] == "failed"
+    assert "status" in task.result()["why"]
+    assert (await _ask(pool, TINY))["total"] == 288
 
 
-def test_a_search_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_search_that_does_not_stop_is_killed(
+    pool: SearchPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(searcher, "STOP_S", 0.1)
 
-    async def scenario(pool: SearchPool) -> None:
-        await _ask(pool, TINY)
-        [process] = _processes()
-        process.suspend()
-        task = _ask(pool, HARD)
-        await _until(lambda: pool.num_running)
-        task.cancel()
-        await _until(lambda: not pool.num_running)
-        assert not process.is_running()
-        assert (await _ask(pool, TINY))["total"] == 288
-
-    _run(scenario)
+    await _ask(pool, TINY)
+    [process] = _processes()
+    process.suspend()
+    task = _ask(pool, HARD)
+    await _until(lambda: pool.num_running)
+    task.cancel()
+    await _until(lambda: not pool.num_running)
+    assert not process.is_running()
+    assert (await _ask(pool, TINY))["total"] == 288
 
 
-def test_a_process_that_cannot_be_started_fails_the_search(
+async def test_a_process_that_cannot_be_started_fails_the_search(
+    pool: SearchPool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
 
-    async def scenario(pool: SearchPool) -> None:
-        assert (await _ask(pool, TINY))["ended"] == "failed"
-
-    _run(scenario)
+    assert (await _ask(pool, TINY))["ended"] == "failed"
 
 
 SCRIPT = """

@@ -1,8 +1,9 @@
-"""One claimed job between the store's words and the engine's: parsed in, composed out.
+"""One claimed job: read from the store's form into the engine's, and its answers back again.
 
-Knows both vocabularies and the puzzle families; runs nothing.
+Knows both forms and the puzzle families; runs nothing.
 """
 
+from asyncio import Queue
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class ExactFindings:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Assignment:
+class ClaimedJob:
     """A job that this worker holds."""
 
     job: Job
@@ -61,26 +62,37 @@ class Assignment:
     """Nobody waits for the job any more, or another worker has it."""
     again: Job | None = None
     """The job as it was claimed anew before the run of this claim had ended."""
+    has_left_engine: bool = False
+    """Whether it only waits for exact searches."""
+    next_progress: Progress | None = None
+    """What the store is to be told next of its progress."""
+    reductions: Queue[FoundSolution | Finished] | None = None
+    """Generated boards whose clues are still to be reduced, then the end of the job."""
     boards: list[Board] = field(default_factory=list)
-    """What a job that makes up boards has told so far."""
-    seen: dict[int, Sight] = field(default_factory=dict)
-    """How each watched trajectory was last told of."""
+    """Generated boards that were published."""
+    shown: dict[int, Sight] = field(default_factory=dict)
+    """The last published state of each shown trajectory."""
 
     @property
-    def is_thinned(self) -> bool:
+    def must_restart(self) -> bool:
+        """Whether its run is worthless, but it was claimed anew."""
+        return self.is_cancelled and self.again is not None
+
+    @property
+    def reduces_clues(self) -> bool:
         """Whether each board of the job becomes a puzzle."""
         return self.job.sampling is not None and self.job.sampling.is_thinned
 
     @classmethod
-    def take(
+    def parse(
         cls,
         job: Job,
         models: Mapping[str, ModelInfo],
         *,
         now_s: float,
         trace: JobTrace | None = None,
-    ) -> "Assignment":
-        """Read a claimed job; raise a domain error when it cannot be worked on here."""
+    ) -> "ClaimedJob":
+        """Read a claimed job; raise a domain error when it cannot run here."""
         model = models.get(job.route)
         if model is None:
             raise ModelUnknown(f"this worker has not loaded the model {job.route}")
@@ -158,18 +170,18 @@ class Assignment:
         )
 
     def _sight(self, view: TrajectoryView) -> Sight:
-        told = self.seen.get(view.trajectory)
-        if told is not None and told.step == view.step:
-            # It has ended, or waits for a slot. Only a repetition after a pause could differ, and
-            # it does not: the same step gives the same answer.
-            return told.model_copy(update={"state": view.state})
-        told = self.seen[view.trajectory] = Sight(
+        last = self.shown.get(view.trajectory)
+        if last is not None and last.step == view.step:
+            # It has ended, or waits for a slot. Only a repetition after a preemption could differ,
+            # and it does not: the same step gives the same answer.
+            return last.model_copy(update={"state": view.state})
+        last = self.shown[view.trajectory] = Sight(
             trajectory=view.trajectory,
             step=view.step,
             answer=self._decode(view.tokens()),
             state=view.state,
         )
-        return told
+        return last
 
     def exact_solution(self, tokens: Tokens) -> Solution:
         """Return a solution that the exact search found."""
@@ -187,7 +199,7 @@ class Assignment:
         """Return tokens in the form that was posted, which the models of answers check."""
         return self.family.decode(self.instance, tokens)
 
-    def result(self, end: Finished, exact: ExactFindings) -> SolveResponse:
+    def response(self, end: Finished, exact: ExactFindings) -> SolveResponse:
         """Return the whole response."""
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]

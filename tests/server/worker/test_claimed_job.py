@@ -9,23 +9,24 @@ from gram_core.puzzles import FIRST_VALUE, family
 from gram_server.answers import Solution
 from gram_server.engine import FoundSolution
 from gram_server.errors import ModelUnknown
-from gram_server.worker.assignment import Assignment, ExactFindings
+from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
+from tests.server.worker.harness import MakeEnd, MakeJob, MakeModel
 
 SOLVED = "1234341221434321"
 OTHER = "1234341243212143"
 AMBIGUOUS = "12343412........"
 
 
-def _take(job: Any, guessing_model: Any) -> Assignment:
+def _take(job: Any, guessing_model: MakeModel) -> ClaimedJob:
     info = guessing_model("sudoku-4x4").info
-    return Assignment.take(job, {info.name: info}, now_s=1_000.5)
+    return ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
 
 
 def test_a_result_has_exactly_the_shape_that_the_interface_promises(
-    make_job: Any, make_end: Any, guessing_model: Any
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
 ) -> None:
-    assignment = _take(make_job(width=8), guessing_model)
-    result = assignment.result(make_end(grids=[(SOLVED, 3)]), ExactFindings())
+    claimed = _take(make_job(width=8), guessing_model)
+    result = claimed.response(make_end(grids=[(SOLVED, 3)]), ExactFindings())
     assert result.model_dump() == {
         "id": "a",
         "puzzle": "sudoku",
@@ -58,10 +59,10 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
 
 
 def test_an_unsolved_result_shows_the_best_attempt_and_what_it_breaks(
-    make_job: Any, make_end: Any, guessing_model: Any, wrong_answer: Any
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, wrong_answer: Any
 ) -> None:
-    assignment = _take(make_job(), guessing_model)
-    result = assignment.result(make_end(best_attempt=wrong_answer), ExactFindings())
+    claimed = _take(make_job(), guessing_model)
+    result = claimed.response(make_end(best_attempt=wrong_answer), ExactFindings())
     assert result.status == "unsolved"
     assert (result.completeness.estimate, result.completeness.total) == (None, None)
     assert result.best_attempt is not None
@@ -70,14 +71,14 @@ def test_an_unsolved_result_shows_the_best_attempt_and_what_it_breaks(
     assert {"row 0", "column 3", "given"} <= rules
     unshown = _take(make_job(best_attempt=False), guessing_model)
     end = make_end(best_attempt=wrong_answer)
-    assert unshown.result(end, ExactFindings()).best_attempt is None
+    assert unshown.response(end, ExactFindings()).best_attempt is None
 
 
 def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(
-    make_job: Any, make_end: Any, guessing_model: Any
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
 ) -> None:
-    assignment = _take(make_job(), guessing_model)
-    result = assignment.result(make_end("expired", grids=[(SOLVED, 1)]), ExactFindings())
+    claimed = _take(make_job(), guessing_model)
+    result = claimed.response(make_end("expired", grids=[(SOLVED, 1)]), ExactFindings())
     assert (result.status, result.distinct) == ("partial", 1)
 
 
@@ -85,19 +86,23 @@ def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(
     ("votes", "estimate"), [([4], 1.0), ([1], 0.0), ([2, 1, 1], 0.5), ([3, 1], 0.75)]
 )
 def test_completeness_is_good_turing(
-    make_job: Any, make_end: Any, guessing_model: Any, votes: list[int], estimate: float
+    make_job: MakeJob,
+    make_end: MakeEnd,
+    guessing_model: MakeModel,
+    votes: list[int],
+    estimate: float,
 ) -> None:
-    assignment = _take(make_job(grid=AMBIGUOUS), guessing_model)
+    claimed = _take(make_job(grid=AMBIGUOUS), guessing_model)
     end = make_end(grids=[(SOLVED, count) for count in votes])
-    result = assignment.result(end, ExactFindings())
+    result = claimed.response(end, ExactFindings())
     assert (result.completeness.estimate, result.completeness.total) == (estimate, None)
 
 
 def test_exact_findings_complete_a_result(
-    make_job: Any, make_end: Any, guessing_model: Any, solved: Any
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
 ) -> None:
-    assignment = _take(make_job(), guessing_model)
-    result = assignment.result(make_end(), ExactFindings(solutions=(solved.tokens,), total=1))
+    claimed = _take(make_job(), guessing_model)
+    result = claimed.response(make_end(), ExactFindings(solutions=(solved.tokens,), total=1))
     assert result.status == "solved"
     assert result.solutions == [
         Solution(answer=SOLVED, votes=0, source="exact", value=None, first=None)
@@ -105,7 +110,9 @@ def test_exact_findings_complete_a_result(
     assert (result.completeness.estimate, result.completeness.total) == (None, 1)
 
 
-def test_the_engine_gets_the_job_on_its_own_clock(make_job: Any, guessing_model: Any) -> None:
+def test_the_engine_gets_the_job_on_its_own_clock(
+    make_job: MakeJob, guessing_model: MakeModel
+) -> None:
     job = make_job(width=9, depth=3, max_solutions=2, deadline_s=1_010.0, halt="act")
     engine_job = _take(job, guessing_model).engine_job(clock_offset_s=-900.0)
     assert engine_job.deadline_s == 110.0
@@ -113,7 +120,9 @@ def test_the_engine_gets_the_job_on_its_own_clock(make_job: Any, guessing_model:
     assert (engine_job.halt, engine_job.seed, engine_job.priority) == ("act", 7, 1)
 
 
-def test_views_are_used_only_when_the_job_wants_them(make_job: Any, guessing_model: Any) -> None:
+def test_views_are_used_only_when_the_job_wants_them(
+    make_job: MakeJob, guessing_model: MakeModel
+) -> None:
     viewed = _take(make_job(), guessing_model).engine_job(clock_offset_s=0.0)
     plain = _take(make_job(augment=False), guessing_model).engine_job(clock_offset_s=0.0)
     assert viewed.view(0) is None
@@ -121,12 +130,16 @@ def test_views_are_used_only_when_the_job_wants_them(make_job: Any, guessing_mod
     assert plain.view(1) is None
 
 
-def test_a_job_for_a_model_that_is_not_here_is_refused(make_job: Any, guessing_model: Any) -> None:
+def test_a_job_for_a_model_that_is_not_here_is_refused(
+    make_job: MakeJob, guessing_model: MakeModel
+) -> None:
     with pytest.raises(ModelUnknown):
         _take(make_job(model="other"), guessing_model)
 
 
-def test_a_body_that_cannot_be_read_is_refused(make_job: Any, guessing_model: Any) -> None:
+def test_a_body_that_cannot_be_read_is_refused(
+    make_job: MakeJob, guessing_model: MakeModel
+) -> None:
     job = make_job()
     body = {**job.body, "grid": "11.............."}
     object.__setattr__(job, "body", body)
@@ -135,7 +148,7 @@ def test_a_body_that_cannot_be_read_is_refused(make_job: Any, guessing_model: An
 
 
 def test_a_streamed_colouring_is_that_of_the_answer_whichever_trajectory_came_first(
-    make_job: Any, make_end: Any, guessing_model: Any, solved: FoundSolution
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
 ) -> None:
     """The answer has the colouring of the least rank, the stream the first one that was seen."""
     graph: Any = {"vertices": 5, "edges": [[0, 1], [1, 2]], "colors": 3, "fixed": {"0": 2}}
@@ -147,14 +160,12 @@ def test_a_streamed_colouring_is_that_of_the_answer_whichever_trajectory_came_fi
         body=puzzle.dump(puzzle.parse(graph)),
     )
     info = guessing_model("graph-coloring-5").info
-    assignment = Assignment.take(job, {info.name: info}, now_s=1_000.5)
+    claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
     seen, least = (
         replace(solved, tokens=np.array(colors, np.uint8) + FIRST_VALUE)
         for colors in ([2, 0, 1, 1, 0], [2, 1, 0, 0, 1])
     )
-    result = assignment.result(
-        make_end(solutions=(least,)), ExactFindings(solutions=(seen.tokens,))
-    )
+    result = claimed.response(make_end(solutions=(least,)), ExactFindings(solutions=(seen.tokens,)))
     answers = [solution.answer for solution in result.solutions]
-    assert answers == [assignment.solution(seen).answer] * 2
+    assert answers == [claimed.solution(seen).answer] * 2
     assert answers[0] == [2, 0, 1, 1, 0]

@@ -1,0 +1,199 @@
+"""What becomes of a job's engine events: solutions, exact searches, reduced boards, its end.
+
+Everything goes to the store in the order of the engine. Knows no claims and no engine.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+
+from pydantic import BaseModel
+
+from gram_core.errors import CoreError
+from gram_core.puzzles import Tokens
+from gram_server.engine import EngineEvent, Finished, FoundSolution, Progress
+from gram_server.errors import ServerError
+from gram_server.job import Event, EventKind, Job, JobState, outcome_of
+from gram_server.jobs.store import Outcome, WorkerStore
+from gram_server.tracing import SpanKind
+from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
+from gram_server.worker.engine_loop import Abort, Message
+from gram_server.worker.exact import find_exactly, needs_exact, reduce_clues, without_time
+from gram_server.worker.generation import board, generate_response, is_out_of_time
+from gram_server.worker.job_trace import JobTrace
+from gram_server.worker.search_pool import SearchDropped, SearchPool
+
+NOTHING = ExactFindings()
+
+logger = logging.getLogger(__name__)
+
+
+class JobResults:
+    """Writes what the engines find to the store, with the exact searches that this takes."""
+
+    def __init__(
+        self,
+        store: WorkerStore,
+        *,
+        send: Callable[[Message], None],
+        left_engine: Callable[[], None],
+        release: Callable[[ClaimedJob], None],
+    ) -> None:
+        """Start no search process yet.
+
+        Args:
+            store: the worker's side of the store.
+            send: puts a message into the engine loop's inbox.
+            left_engine: called when a job only waits for exact searches from then on.
+            release: called when a job has ended.
+        """
+        self._store = store
+        self._send = send
+        self._left_engine = left_engine
+        self._release = release
+        self._searches = SearchPool()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End all searches."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._searches.close()
+
+    def refuse(self, job: Job, trace: JobTrace, error: CoreError | ServerError) -> None:
+        """Fail a job that cannot be worked on here."""
+        self._start(self._refuse(job, trace, error))
+
+    def drop_search(self, claimed: ClaimedJob) -> None:
+        """Give up the search of a job that nobody waits for."""
+        self._searches.drop(claimed)
+
+    async def handle(self, claimed: ClaimedJob, event: EngineEvent) -> None:
+        """Store what an event says, or begin with the searches that come first."""
+        if isinstance(event, Progress):
+            await self._publish_progress(claimed)
+        elif claimed.reduces_clues:
+            self._enqueue_reduction(claimed, event)
+        elif isinstance(event, FoundSolution):
+            await self._publish_solution(claimed, event)
+        elif needs_exact(claimed, event) and not claimed.is_cancelled:
+            self._leave_engine(claimed)
+            self._start(self._search(claimed, event))
+        else:
+            await self._finish(claimed, event, without_time(claimed, event))
+
+    async def _refuse(self, job: Job, trace: JobTrace, error: CoreError | ServerError) -> None:
+        with trace.logged():
+            # The words of the rules may quote the puzzle.
+            reason = error.code if isinstance(error, CoreError) else str(error)
+            logger.warning("job=%s refused: %s", job.id, reason)
+            await self._store.fail(job.id, code=error.code, detail=str(error))
+        trace.end(error.code, is_failure=True)
+
+    async def _publish_progress(self, claimed: ClaimedJob) -> None:
+        progress, claimed.next_progress = claimed.next_progress, None
+        if progress is not None:
+            await self._publish(claimed, EventKind.PROGRESS, claimed.progress(progress))
+
+    async def _publish_solution(self, claimed: ClaimedJob, found: FoundSolution) -> None:
+        if claimed.job.sampling is None:
+            await self._publish(claimed, EventKind.SOLUTION, claimed.solution(found))
+        else:
+            await self._publish_board(claimed, found, None)
+
+    async def _publish_board(
+        self, claimed: ClaimedJob, found: FoundSolution, puzzle: Tokens | None
+    ) -> None:
+        claimed.boards.append(board(claimed, found, puzzle))
+        await self._publish(claimed, EventKind.SOLUTION, claimed.boards[-1])
+
+    async def _publish(self, claimed: ClaimedJob, kind: EventKind, data: BaseModel) -> None:
+        await self._store.publish(claimed.job.id, Event(kind=kind, data=data.model_dump()))
+
+    def _leave_engine(self, claimed: ClaimedJob) -> None:
+        """Leave the place of a job that the engine has ended to another."""
+        claimed.has_left_engine = True
+        self._left_engine()
+
+    async def _search(self, claimed: ClaimedJob, end: Finished) -> None:
+        """Search exactly, then finish the job."""
+        try:
+            with claimed.trace.step("exact search"):
+                exact = await find_exactly(self._searches, claimed, end)
+        except SearchDropped:
+            await self._finish(claimed, replace(end, outcome="cancelled"))
+            return
+        except Exception:
+            # Whatever failed in the search, the engine's own findings are still good.
+            with claimed.trace.logged():
+                logger.exception("job=%s: the exact search broke", claimed.job.id)
+            exact = ExactFindings(ended="failed")
+        for tokens in exact.solutions:
+            await self._publish(claimed, EventKind.SOLUTION, claimed.exact_solution(tokens))
+        await self._finish(claimed, end, exact)
+
+    def _enqueue_reduction(self, claimed: ClaimedJob, event: FoundSolution | Finished) -> None:
+        """Let the boards of a job be reduced one after the other, and its end wait for them."""
+        if claimed.reductions is None:
+            claimed.reductions = asyncio.Queue()
+            self._start(self._reduce_in_order(claimed, claimed.reductions))
+        if isinstance(event, Finished):
+            self._leave_engine(claimed)
+        claimed.reductions.put_nowait(event)
+
+    async def _reduce_in_order(
+        self, claimed: ClaimedJob, events: "asyncio.Queue[FoundSolution | Finished]"
+    ) -> None:
+        job_id = claimed.job.id
+        try:
+            while isinstance(event := await events.get(), FoundSolution):
+                if not is_out_of_time(claimed):
+                    await self._reduce(claimed, event)
+            await self._finish(claimed, event)
+        except Exception:
+            with claimed.trace.logged():
+                logger.exception("job=%s: clues cannot be reduced", job_id)
+            claimed.trace.end("thinning_failed", is_failure=True)
+            self._send(Abort(job_id))
+            await self._store.fail(job_id, code="thinning_failed", detail="a board is not thinned")
+            self._release(claimed)
+
+    async def _reduce(self, claimed: ClaimedJob, found: FoundSolution) -> None:
+        with suppress(SearchDropped):
+            puzzle = await reduce_clues(self._searches, claimed, found)
+            if puzzle is not None:
+                await self._publish_board(claimed, found, puzzle)
+
+    async def _finish(
+        self, claimed: ClaimedJob, end: Finished, exact: ExactFindings = NOTHING
+    ) -> None:
+        """Store the end of a job; a cancelled one ends without a word."""
+        claimed.trace.engine_ended(end)
+        if claimed.must_restart or end.outcome == "cancelled":
+            claimed.trace.end("cancelled")
+        elif end.outcome == "failed":
+            detail = "every trajectory left the range of finite numbers"
+            with claimed.trace.step("store result", SpanKind.CLIENT):
+                await self._store.fail(claimed.job.id, code="engine_failure", detail=detail)
+            claimed.trace.end("engine_failure", is_failure=True)
+        else:
+            await self._complete(claimed, end, exact)
+        self._release(claimed)
+
+    async def _complete(self, claimed: ClaimedJob, end: Finished, exact: ExactFindings) -> None:
+        is_solving = claimed.job.sampling is None
+        answer = claimed.response(end, exact) if is_solving else generate_response(claimed, end)
+        outcome: Outcome = JobState.EXPIRED if answer.status == "partial" else JobState.DONE
+        result = answer.model_dump()
+        with claimed.trace.step("store result", SpanKind.CLIENT):
+            await self._store.complete(claimed.job.id, result, outcome=outcome)
+        claimed.trace.end(outcome_of(outcome, result))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        """Run work beside the rest, and end it with the rest."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,206 @@
+"""Claims jobs from the store, hands them to the engines, and answers for every one of them.
+
+Asynchronous, in a thread of its own; never touches an engine, only its loop's inbox.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from gram_core.catalog import ModelInfo
+from gram_core.errors import CoreError
+from gram_server.engine import EngineEvent, Progress
+from gram_server.errors import LinkClosed, ServerError
+from gram_server.job import Job, WorkerReport, WorkerState
+from gram_server.jobs.store import WorkerStore
+from gram_server.tracing import Tracer
+from gram_server.worker.claimed_job import ClaimedJob
+from gram_server.worker.engine_loop import Abort, Message, Submit
+from gram_server.worker.intake import Intake
+from gram_server.worker.job_results import JobResults
+from gram_server.worker.job_trace import JobTrace
+
+BUSY_REPORT_S = 1.0
+IDLE_REPORT_S = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class JobRunner:
+    """Holds the claimed jobs until their end is stored or they are handed back."""
+
+    def __init__(
+        self,
+        store: WorkerStore,
+        models: Sequence[ModelInfo],
+        *,
+        send: Callable[[Message], None],
+        report: Callable[[WorkerState], WorkerReport],
+        drain_s: float,
+        free_slots: Callable[[], int | None] = lambda: None,
+        tracer: Tracer | None = None,
+    ) -> None:
+        """Prepare; must be called in the event loop.
+
+        Args:
+            store: the worker's side of the store.
+            models: the models whose jobs can be worked on.
+            send: puts a message into the engine loop's inbox.
+            report: makes a report of the worker in a state.
+            drain_s: how long live jobs may go on after ``drain``.
+            free_slots: says for how many trajectories there are slots; None where no other worker
+                could take what this one leaves.
+            tracer: begins the spans of jobs; None records none.
+        """
+        self._store = store
+        self._models = {name: model for model in models for name in (model.name, model.id)}
+        self._send = send
+        self._report = report
+        self._drain_s = drain_s
+        self._tracer = tracer or Tracer()
+        self._held: dict[str, ClaimedJob] = {}
+        self._changed = asyncio.Event()
+        """A job left the engine or the worker, or the worker is to drain."""
+        self._intake = Intake(
+            store, self._models, free_slots, held=self._held, changed=self._changed
+        )
+        self._results = JobResults(
+            store, send=send, left_engine=self._changed.set, release=self._release
+        )
+        self._events: asyncio.Queue[EngineEvent] = asyncio.Queue()
+        self._report_due = asyncio.Event()
+        self._draining = asyncio.Event()
+        self._stop_now = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until drained; raise ``LinkClosed`` when the store goes away first."""
+        claims = asyncio.create_task(self._claim_jobs())
+        drained = asyncio.create_task(self._wait_until_drained(claims))
+        loops = (self._follow_cancellations(), self._handle_events(), self._send_reports())
+        tasks = [drained, *map(asyncio.create_task, loops)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            if not drained.done():
+                raise LinkClosed("the store is gone")
+            await self._hand_back()
+        finally:
+            for task in (claims, *tasks):
+                task.cancel()
+            await asyncio.gather(claims, *tasks, return_exceptions=True)
+            await self._results.close()
+            for claimed in self._held.values():
+                claimed.trace.end("store_lost", is_failure=True)
+
+    def on_events(self, events: Sequence[EngineEvent]) -> None:
+        """Take events of the engines, to be passed to the store in their order."""
+        for event in events:
+            if isinstance(event, Progress):
+                claimed = self._held.get(event.job_id)
+                if claimed is None:
+                    continue
+                is_waiting = claimed.next_progress is not None
+                claimed.next_progress = event
+                if is_waiting:
+                    # The store is slow: the newest progress takes the place of the one before.
+                    continue
+            self._events.put_nowait(event)
+
+    def drain(self) -> None:
+        """Claim no more and end when what is held is done; asked twice, end at once."""
+        if self._draining.is_set():
+            self._stop_now.set()
+        self._draining.set()
+        self._report_due.set()
+        self._changed.set()
+
+    async def _claim_jobs(self) -> None:
+        while True:
+            for job in await self._intake.claim():
+                self._accept(job)
+
+    def _accept(self, job: Job) -> None:
+        """Begin with a job, at once: who cancels it after its claim must find it begun."""
+        if job.id in self._held:
+            # It was lost and came back. Its run may still have a result, and is the only one here.
+            self._held[job.id].again = job
+            return
+        now_s = time.time()
+        trace = JobTrace(self._tracer, job, claimed_s=now_s)
+        try:
+            claimed = ClaimedJob.parse(job, self._models, now_s=now_s, trace=trace)
+        except (CoreError, ServerError) as error:
+            self._results.refuse(job, trace, error)
+            return
+        if not self._held:
+            self._report_due.set()
+        self._held[job.id] = claimed
+        offset_s = time.monotonic() - time.time()
+        self._send(Submit(job.model, claimed.engine_job(clock_offset_s=offset_s)))
+
+    def _release(self, claimed: ClaimedJob) -> None:
+        """Let go of a job that ended here; where it was claimed anew meanwhile, begin again."""
+        self._held.pop(claimed.job.id, None)
+        self._changed.set()
+        if claimed.must_restart and claimed.again is not None:
+            self._accept(claimed.again)
+
+    async def _follow_cancellations(self) -> None:
+        async for job_id in self._store.cancellations():
+            claimed = self._held.get(job_id)
+            if claimed is not None:
+                claimed.is_cancelled, claimed.again = True, None
+                self._results.drop_search(claimed)
+                self._send(Abort(job_id))
+
+    async def _handle_events(self) -> None:
+        while True:
+            event = await self._events.get()
+            claimed = self._held.get(event.job_id)
+            if claimed is not None:
+                await self._results.handle(claimed, event)
+
+    async def _send_reports(self) -> None:
+        while True:
+            state = WorkerState.DRAINING if self._draining.is_set() else WorkerState.READY
+            await self._store.report(self._report(state))
+            interval_s = BUSY_REPORT_S if self._held else IDLE_REPORT_S
+            if self._draining.is_set():
+                await asyncio.sleep(interval_s)
+                continue
+            # The first job after a pause, and the order to drain, are reported at once.
+            self._report_due.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(interval_s):
+                    await self._report_due.wait()
+
+    async def _wait_until_drained(self, claims: "asyncio.Task[None]") -> None:
+        """Return once told to drain and out of work, time or patience."""
+        drain = asyncio.create_task(self._draining.wait())
+        await asyncio.wait([drain, claims], return_when=asyncio.FIRST_COMPLETED)
+        if not self._draining.is_set():
+            drain.cancel()
+            await claims
+        claims.cancel()
+        await asyncio.gather(claims, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_s):
+                await self._wait_until_idle()
+
+    async def _wait_until_idle(self) -> None:
+        """Wait for the end of every job; a second order to drain ends the wait."""
+        while self._held and not self._stop_now.is_set():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _hand_back(self) -> None:
+        """Return what is still held, so that another worker starts on it at once."""
+        if self._held:
+            logger.warning("handing back %d jobs", len(self._held))
+            await self._store.hand_back(list(self._held))
+        for claimed in self._held.values():
+            claimed.trace.end("handed_back")
+        self._held.clear()

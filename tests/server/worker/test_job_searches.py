@@ -1,0 +1,74 @@
+"""What a runner does with jobs that wait for an exact search."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from gram_server.job import JobState
+from gram_server.worker.intake import MAX_SHARING_JOBS
+from gram_server.worker.searcher import Searcher
+from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob, MakeModel, open_harness
+
+pytestmark = pytest.mark.anyio
+
+SOLVED = "1234341221434321"
+
+
+@pytest.fixture
+def endless_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start(self: Searcher) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Searcher, "start", start)
+
+
+@pytest.mark.usefixtures("endless_search")
+async def test_a_search_ends_with_its_job(
+    store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
+) -> None:
+    async with open_harness(store, guessing_model, drain_s=3600.0) as harness:
+        await harness.claim(make_job(count="exact"))
+        harness.runner.on_events([make_end(grids=[(SOLVED, 2)])])
+        harness.runner.drain()
+        await asyncio.sleep(0.05)
+        assert not harness.running.done()
+        store.cancelled.put_nowait("a")
+        await asyncio.wait_for(harness.running, 60.0)
+        assert (store.completed, store.failed, store.handed_back) == ({}, {}, [])
+
+
+@pytest.mark.usefixtures("endless_search")
+@pytest.mark.parametrize("options", [{"count": "exact"}, {"fallback": "exact"}])
+async def test_at_the_deadline_a_search_leaves_what_the_model_found(
+    store: FakeStore,
+    make_job: MakeJob,
+    make_end: MakeEnd,
+    guessing_model: MakeModel,
+    wrong_answer: np.ndarray,
+    options: dict[str, str],
+) -> None:
+    grids = [(SOLVED, 2)] if "count" in options else []
+
+    async with open_harness(store, guessing_model) as harness:
+        await harness.claim(make_job(deadline_s=time.time() + 0.2, **options))
+        harness.runner.on_events([make_end(grids=grids, best_attempt=wrong_answer)])
+        await harness.until(lambda: store.completed)
+    result, outcome = store.completed["a"]
+    assert (outcome, result["status"]) == (JobState.EXPIRED, "partial")
+    assert (result["exact_search"], result["completeness"]["total"]) == ("deadline", None)
+    assert [solution["votes"] for solution in result["solutions"]] == [2] * len(grids)
+    assert (result["best_attempt"] is None) == bool(grids)
+    assert result["usage"]["supervision_steps"] == 40
+
+
+@pytest.mark.usefixtures("endless_search")
+async def test_jobs_that_wait_for_searches_hold_no_place_of_the_worker(
+    store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
+) -> None:
+    async with open_harness(store, guessing_model, free_slots=lambda: 0) as harness:
+        for number in range(MAX_SHARING_JOBS + 5):
+            await harness.claim(make_job(f"j{number}", count="exact"))
+            harness.runner.on_events([make_end(job_id=f"j{number}")])
+        assert store.completed == {}
