@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gram_server.errors import ServerError
 from gram_server.heartbeat import read_heartbeat
-from gram_server.jobs.link import LinkServer
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.worker_rpc import WorkerRpcServer
 from gram_server.private_folder import PrivateFolder
 from gram_server.settings import WORKER_SETTINGS, Settings
 from gram_server.supervisor import RestartPolicy, Supervisor
@@ -25,7 +25,7 @@ class ChildWorker:
         # Only this user may enter: whoever reaches the socket can read and answer every job.
         self._folder = PrivateFolder.open()
         socket, heartbeat = self._folder.path / "link.sock", self._folder.path / "heartbeat"
-        self._link = LinkServer(store, socket)
+        self._link = WorkerRpcServer(store, socket)
         self._stopping: asyncio.Task[None] | None = None
         self.supervisor = Supervisor(
             worker_command(link=socket, heartbeat=heartbeat),

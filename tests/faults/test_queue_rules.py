@@ -10,7 +10,7 @@ import pytest
 
 from gram_server.errors import KeyConflict
 from gram_server.job import JobState
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -21,12 +21,12 @@ async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
     queue: Any, open_queue: Any
 ) -> None:
     fingerprint = hashlib.sha256(b"body").hexdigest()
-    ticket = Ticket(owner="me", key="k", fingerprint=fingerprint)
+    ticket = IdempotencyKey(owner="me", key="k", fingerprint=fingerprint)
     stores = [queue.store, *[(await open_queue(queue.url)).store for _ in range(3)]]
     submits = (stores[n % 4].submit(queue.job(), ticket=ticket) for n in range(100))
     assert len(set(await asyncio.gather(*submits))) == 1
     assert (await queue.store.stats()).reserved_trajectories == 1
-    changed = Ticket(owner="me", key="k", fingerprint="other")
+    changed = IdempotencyKey(owner="me", key="k", fingerprint="other")
     with pytest.raises(KeyConflict):
         await queue.store.submit(queue.job(), ticket=changed)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gram_server.job import Event, EventKind, Job, JobState
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig
 from tests.stress.store_checks import Checks
 from tests.stress.store_model import Limits, QueueModel
@@ -96,7 +96,7 @@ class _Play:
         ticket = None
         if job.owner is not None and self._chance.random() < 0.5:
             key, print_of = self._chance.choice("abcd"), self._chance.choice("xxy")
-            ticket = Ticket(owner=job.owner, key=key, fingerprint=print_of)
+            ticket = IdempotencyKey(owner=job.owner, key=key, fingerprint=print_of)
         told = None if ticket is None else (ticket.owner, ticket.key, ticket.fingerprint)
         number = self._model.next_number
         known = [

@@ -14,9 +14,9 @@ from unittest.mock import patch
 from redis.asyncio import Redis
 
 from gram_server.jobs import dead_letters, redis_connection
-from gram_server.jobs.chores import Chore
 from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.periodic import PeriodicTask
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_keys import Keys
 from gram_server.jobs.redis_store import RedisStore
@@ -219,7 +219,7 @@ class RedisSide:
 class _QuietWorker(RedisWorker):
     """A worker whose chores are done by hand."""
 
-    def _chores(self) -> list[Chore]:
+    def _periodic_tasks(self) -> list[PeriodicTask]:
         return []
 
 

@@ -31,7 +31,7 @@ from gram_server.errors import (
     StoreUnavailable,
 )
 from gram_server.job import PRIORITY_CLASSES, Job, JobRecord, JobState, ModelReport, outcome_of
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 from gram_server.logs import also_logged_with
 from gram_server.metrics import Outcome
 from gram_server.tracing import Attributes, Span, SpanKind, headers_of
@@ -159,7 +159,7 @@ async def submit(
     *,
     request_id: str,
     parts: Sequence[Job] = (),
-    ticket: Ticket | None = None,
+    ticket: IdempotencyKey | None = None,
 ) -> str:
     """Submit a job, or the parts of a batch, and return its id, as ``JobStore.submit`` does."""
     attributes = _attributes(state, job)

@@ -21,7 +21,7 @@ from pydantic import (
 from gram_core.puzzles import Generative, families
 from gram_server.errors import ParameterInvalid
 from gram_server.job import DEFAULT_WIDTH, MAX_SEED, Count, Fallback, Priority
-from gram_server.jobs.entry import PLACE_PATTERN
+from gram_server.jobs.queued_job import SORT_KEY_PATTERN
 from gram_server.settings import Settings
 
 MAX_SIZE = 64
@@ -71,7 +71,7 @@ Whole = Annotated[int, BeforeValidator(_to_int)]
 Positive = Annotated[int, BeforeValidator(_to_int), Field(ge=1)]
 Flag = Annotated[bool, BeforeValidator(_to_bool)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-Cursor = Annotated[Name, Field(pattern=f"^{PLACE_PATTERN}$")]
+Cursor = Annotated[Name, Field(pattern=f"^{SORT_KEY_PATTERN}$")]
 FamilyName = Annotated[
     str, BeforeValidator(_to_family), WithJsonSchema({"type": "string", "enum": [*families()]})
 ]

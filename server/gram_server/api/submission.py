@@ -34,7 +34,7 @@ from gram_server.api.requests import (
 from gram_server.api.state import AppState
 from gram_server.errors import BodyInvalid, ParameterInvalid
 from gram_server.job import PRIORITY_CLASSES, Job, ModelReport
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 
 KEY_HEADER = "Idempotency-Key"
 
@@ -47,7 +47,7 @@ class Submission(NamedTuple):
     job: Job
     parts: tuple[Job, ...]
     """Of a batch; none for a single job."""
-    ticket: Ticket | None
+    ticket: IdempotencyKey | None
 
     @property
     def width(self) -> int:
@@ -80,7 +80,7 @@ async def read_submission(state: AppState, request: Request, model: type[JobQuer
     ]
     ticket = None
     if key is not None:
-        ticket = Ticket(owner=owner, key=key, fingerprint=_fingerprint(request, raw))
+        ticket = IdempotencyKey(owner=owner, key=key, fingerprint=_fingerprint(request, raw))
     if not posted.is_batch:
         return Submission(jobs[0], (), ticket)
     return _batch(state, jobs, ticket)
@@ -152,7 +152,7 @@ async def _make_jobs(
     ]
 
 
-def _batch(state: AppState, jobs: Sequence[Job], ticket: Ticket | None) -> Submission:
+def _batch(state: AppState, jobs: Sequence[Job], ticket: IdempotencyKey | None) -> Submission:
     width = sum(job.options.width for job in jobs)
     limit = state.settings.queue.max_trajectories
     if width > limit:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gram_server.job import PRIORITY_CLASSES, Job
 
-CROWD = 8
+MIN_BACKLOG_JOBS = 8
 """Fewer unfinished jobs of a model are no backlog, and too few to measure a pace by."""
 NUM_RECENT = 64
 """The pace is that of about so many jobs, the last ones."""
@@ -41,20 +41,20 @@ class Backlog:
         """Take note of a job that was accepted."""
         line = self._lines[job.model]
         line.num_jobs += 1
-        line.weights[job.priority] += weight_of(job)
+        line.weights[job.priority] += min_trajectories(job)
 
     def end(self, job: Job, now_s: float, *, is_served: bool) -> None:
         """Take note of the end of a job, of which the pace follows if it was served."""
         line = self._lines[job.model]
         line.num_jobs -= 1
-        line.weights[job.priority] -= weight_of(job)
+        line.weights[job.priority] -= min_trajectories(job)
         if is_served and line.since_s is not None:
             kept = 1 - 1 / NUM_RECENT
             line.busy_s = line.busy_s * kept + now_s - line.since_s
-            line.done = line.done * kept + weight_of(job)
+            line.done = line.done * kept + min_trajectories(job)
         if is_served:
             line.since_s = now_s
-        if line.num_jobs < CROWD:
+        if line.num_jobs < MIN_BACKLOG_JOBS:
             line.since_s = None
 
     def expected_s(self, model: str, priority: int = len(PRIORITY_CLASSES) - 1) -> float:
@@ -68,7 +68,7 @@ class Backlog:
             0.0 where there are too few for any to wait, or nothing is known of their pace.
         """
         line = self._lines.get(model)
-        if line is None or line.num_jobs < CROWD or not line.done:
+        if line is None or line.num_jobs < MIN_BACKLOG_JOBS or not line.done:
             return 0.0
         return sum(line.weights[: priority + 1]) * line.busy_s / line.done
 
@@ -77,6 +77,6 @@ class Backlog:
         return {model: self.expected_s(model) for model in self._lines}
 
 
-def weight_of(job: Job) -> int:
+def min_trajectories(job: Job) -> int:
     """Return how many trajectories a job has to run at least."""
     return min(job.options.width, job.options.max_solutions or job.options.width)

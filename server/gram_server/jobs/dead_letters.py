@@ -7,8 +7,8 @@ from typing import Any
 
 from gram_server.errors import JobNotFound, NotReplayed
 from gram_server.jobs.codec import from_bytes, load_job, to_bytes
-from gram_server.jobs.entry import place
-from gram_server.jobs.ledger import too_full
+from gram_server.jobs.queue_state import too_full
+from gram_server.jobs.queued_job import sort_key
 from gram_server.jobs.redis_connection import Clock, RedisConnection
 from gram_server.jobs.redis_records import dump_submitted
 from gram_server.settings import Settings
@@ -53,7 +53,7 @@ class DeadLetters:
         data = dump_submitted(again, self._config)
         if job.owner is not None:
             # Its place in the list of its owner's jobs stays the same.
-            data |= {"owner": job.owner, "place": place(job)}
+            data |= {"owner": job.owner, "place": sort_key(job)}
         clock = self._connection.clock
         request = {"job": data, "max": self._config.max_trajectories, "skew": clock.is_shared}
         reply = await self._connection.run("replay", letter["letter"], to_bytes(request))

@@ -19,10 +19,10 @@ from gram_server.job import (
     JobState,
     WorkerReport,
 )
-from gram_server.jobs.entry import Entry
-from gram_server.jobs.ledger import Ledger
-from gram_server.jobs.shares import Shares
-from gram_server.jobs.store import Outcome, Page, QueueStats, Ticket
+from gram_server.jobs.queue_state import QueueState
+from gram_server.jobs.queued_job import QueuedJob
+from gram_server.jobs.store import IdempotencyKey, Outcome, Page, QueueStats
+from gram_server.jobs.token_buckets import TokenBuckets
 from gram_server.settings import QueueConfig
 
 EXPIRY_GRACE_S = 1.0
@@ -45,8 +45,8 @@ class MemoryStore:
         # The time of day may be set at any moment: it is noted, and decides nothing but a deadline.
         self._wall = clock or time.time
         self._clock = clock or time.monotonic
-        self._ledger = Ledger(config)
-        self._shares = Shares()
+        self._state = QueueState(config)
+        self._shares = TokenBuckets()
         self._workers: dict[str, MemoryWorker] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._changes: dict[str, asyncio.Event] = {}
@@ -54,30 +54,30 @@ class MemoryStore:
         self._is_closed = False
 
     async def submit(
-        self, job: Job, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
+        self, job: Job, *, parts: Sequence[Job] = (), ticket: IdempotencyKey | None = None
     ) -> str:
         """Queue a job, or the parts of a batch, and return its id."""
         if self._is_closed:
             raise LinkClosed("the store is closed")
         now_s = self._clock()
-        if ticket is not None and (known := self._ledger.find_ticket(ticket, now_s)):
+        if ticket is not None and (known := self._state.find_ticket(ticket, now_s)):
             return known
-        for entry in self._ledger.add(job, now_s, parts=parts, ticket=ticket):
+        for entry in self._state.add(job, now_s, parts=parts, ticket=ticket):
             self._set_timer(entry)
         self._announce_arrival()
         return job.id
 
-    async def known(self, ticket: Ticket) -> str | None:
+    async def known(self, ticket: IdempotencyKey) -> str | None:
         """Return the id of the job that a ticket stands for; None where it is new."""
-        return self._ledger.find_ticket(ticket, self._clock())
+        return self._state.find_ticket(ticket, self._clock())
 
     async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
         """Return a part of the owner's jobs, newest first."""
-        return self._ledger.page(owner, cursor=cursor, limit=limit)
+        return self._state.page(owner, cursor=cursor, limit=limit)
 
     async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
         """Replay events with an id above ``after``, then follow; end after a final event."""
-        entry = self._ledger.entry(job_id)
+        entry = self._state.entry(job_id)
         position = max(after, 0)
         while True:
             for event in entry.events_after(position):
@@ -91,7 +91,7 @@ class MemoryStore:
 
     async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
         """Return the record as soon as it is final, or as it stands after the timeout."""
-        entry = self._ledger.entry(job_id)
+        entry = self._state.entry(job_id)
         try:
             async with asyncio.timeout(timeout_s):
                 while not entry.state.is_final:
@@ -103,15 +103,15 @@ class MemoryStore:
 
     async def get(self, job_id: str) -> JobRecord:
         """Return the record; raise ``JobNotFound``."""
-        return self._ledger.entry(job_id).record
+        return self._state.entry(job_id).record
 
     async def cancel(self, job_id: str) -> None:
         """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
-        self._stop(self._ledger.entry(job_id), JobState.CANCELLED)
+        self._stop(self._state.entry(job_id), JobState.CANCELLED)
 
     async def withdraw(self, job_id: str) -> None:
         """Cancel a job that nobody waits for, if it came."""
-        if entry := self._ledger.find(job_id):
+        if entry := self._state.find(job_id):
             self._stop(entry, JobState.CANCELLED)
 
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
@@ -123,33 +123,33 @@ class MemoryStore:
         now_s = self._clock()
         reports = (worker.last_report for worker in self._workers.values())
         return QueueStats(
-            classes=self._ledger.class_stats(now_s),
-            num_running=self._ledger.num_running,
-            reserved_trajectories=self._ledger.reserved_trajectories,
+            classes=self._state.class_stats(now_s),
+            num_running=self._state.num_running,
+            reserved_trajectories=self._state.reserved_trajectories,
             max_trajectories=self._config.max_trajectories,
-            service_rate=self._ledger.service_rate(now_s),
-            backlog_s=self._ledger.backlog_s(),
-            redelivered=self._ledger.redelivered,
-            finished_jobs=self._ledger.finished.num_jobs,
-            finished_bytes=self._ledger.finished.num_bytes,
-            forgotten_early=self._ledger.finished.forgotten_early,
-            counts=dict(self._ledger.counts),
+            service_rate=self._state.service_rate(now_s),
+            backlog_s=self._state.backlog_s(),
+            redelivered=self._state.redelivered,
+            finished_jobs=self._state.finished.num_jobs,
+            finished_bytes=self._state.finished.num_bytes,
+            forgotten_early=self._state.finished.forgotten_early,
+            counts=dict(self._state.counts),
             workers=tuple(report for report in reports if report is not None),
         )
 
     def open_jobs(self) -> Sequence[Job]:
         """Return the unfinished jobs: nobody else keeps them."""
-        return [entry.job for entry in self._ledger.unfinished()]
+        return [entry.job for entry in self._state.unfinished()]
 
     async def close(self) -> None:
         """Let go of everything; waiting callers see ``LinkClosed``, and workers a cancellation."""
         self._is_closed = True
         for timer in self._timers.values():
             timer.cancel()
-        for entry in self._ledger.unfinished():
+        for entry in self._state.unfinished():
             self._announce(entry)
             if worker := self._workers.get(entry.worker or ""):
-                worker.tell_cancelled(entry.job.id)
+                worker.notify_cancelled(entry.job.id)
         self._announce_arrival()
 
     def connect(self, worker: str) -> "MemoryWorker":
@@ -171,7 +171,7 @@ class MemoryStore:
         while True:
             arrival = self._arrival
             self._raise_if_closed()
-            entries = self._ledger.take(
+            entries = self._state.take(
                 worker,
                 max_jobs,
                 self._clock(),
@@ -191,13 +191,13 @@ class MemoryStore:
 
     def _finish(
         self,
-        entry: Entry,
+        entry: QueuedJob,
         state: JobState,
         *,
         result: dict[str, object] | None = None,
         error: JobError | None = None,
     ) -> None:
-        changed = self._ledger.finish(
+        changed = self._state.finish(
             entry, state, self._clock(), finished_s=self._wall(), result=result, error=error
         )
         if changed:
@@ -210,24 +210,24 @@ class MemoryStore:
             )
             if timer := self._timers.pop(entry.job.id, None):
                 timer.cancel()
-        for told in changed:
-            self._announce(told)
-        if changed and self._ledger.has_last_chance(entry):
+        for one in changed:
+            self._announce(one)
+        if changed and self._state.has_last_chance(entry):
             # Its worker may have the next of them.
             self._announce_arrival()
 
-    def _stop(self, entry: Entry, state: JobState) -> None:
+    def _stop(self, entry: QueuedJob, state: JobState) -> None:
         """Finish a job, with the parts of a batch, and tell the worker that may still hold it."""
         worker = self._workers.get(entry.worker or "")
         self._finish(entry, state)
         for part in entry.parts:
             self._stop(part, state)
         if worker is not None:
-            worker.tell_cancelled(entry.job.id)
+            worker.notify_cancelled(entry.job.id)
 
     def _hand_back(self, worker: str, job_ids: Sequence[str]) -> None:
         entries = [self._held(worker, job_id) for job_id in job_ids]
-        self._ledger.put_back([entry for entry in entries if entry is not None], is_lost=False)
+        self._state.put_back([entry for entry in entries if entry is not None], is_lost=False)
         self._announce_arrival()
 
     def _lose(self, worker: str) -> None:
@@ -237,7 +237,7 @@ class MemoryStore:
             # There is nobody left to take them.
             return
         again = []
-        for entry in self._ledger.held_by(worker):
+        for entry in self._state.held_by(worker):
             ids = entry.job.log_ids
             logger.warning("job=%s lost its worker=%s", entry.job.id, worker, extra=ids)
             entry.job = replace(entry.job, attempt=entry.job.attempt + 1)
@@ -247,36 +247,38 @@ class MemoryStore:
                 self._finish(entry, JobState.FAILED, error=error)
             else:
                 again.append(entry)
-        self._ledger.put_back(again, is_lost=True)
+        self._state.put_back(again, is_lost=True)
         self._announce_arrival()
 
-    def _held(self, worker: str, job_id: str) -> Entry | None:
+    def _held(self, worker: str, job_id: str) -> QueuedJob | None:
         """Return the entry of a job if this worker still holds it: late words change nothing."""
-        entry = self._ledger.find(job_id)
+        entry = self._state.find(job_id)
         return entry if entry is not None and entry.worker == worker else None
 
-    def _set_timer(self, entry: Entry) -> None:
+    def _set_timer(self, entry: QueuedJob) -> None:
         if entry.job.deadline_s is not None:
             left_s = max(entry.job.deadline_s - self._wall(), 0.0)
             self._call_later(left_s, entry, self._expire)
 
-    def _call_later(self, delay_s: float, entry: Entry, call: Callable[[Entry], None]) -> None:
+    def _call_later(
+        self, delay_s: float, entry: QueuedJob, call: Callable[[QueuedJob], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._timers[entry.job.id] = loop.call_later(delay_s, call, entry)
 
-    def _expire(self, entry: Entry) -> None:
+    def _expire(self, entry: QueuedJob) -> None:
         if entry.state is JobState.RUNNING:
             self._call_later(EXPIRY_GRACE_S, entry, self._expire_at_once)
         else:
             self._expire_at_once(entry)
 
-    def _expire_at_once(self, entry: Entry) -> None:
+    def _expire_at_once(self, entry: QueuedJob) -> None:
         self._stop(entry, JobState.EXPIRED)
 
-    def _change_of(self, entry: Entry) -> asyncio.Event:
+    def _change_of(self, entry: QueuedJob) -> asyncio.Event:
         return self._changes.setdefault(entry.job.id, asyncio.Event())
 
-    def _announce(self, entry: Entry) -> None:
+    def _announce(self, entry: QueuedJob) -> None:
         if changed := self._changes.pop(entry.job.id, None):
             changed.set()
 
@@ -345,6 +347,6 @@ class MemoryWorker:
         self._cancelled.put_nowait(None)
         self._store._lose(self._name)
 
-    def tell_cancelled(self, job_id: str) -> None:
+    def notify_cancelled(self, job_id: str) -> None:
         """Let the worker know that nobody waits for a job it holds."""
         self._cancelled.put_nowait(job_id)

@@ -34,10 +34,10 @@ DOWN_S = 0.25
 CONNECT_S = 1.0
 MAX_CONNECTIONS = 16
 
-TRIPPED = (AttributeError, RuntimeError, EOFError)
+CLIENT_BUGS = (AttributeError, RuntimeError, EOFError)
 """What the client library raises where a connection dies under it at the wrong moment."""
 ERROR_KINDS = ("unreachable", "refused", "not_tried", "tripped")
-"""``not_tried``: Redis could not be reached a moment before; ``tripped``: see ``TRIPPED``."""
+"""``not_tried``: Redis could not be reached a moment before; ``tripped``: see ``CLIENT_BUGS``."""
 MAX_COLLISIONS = 10
 COLLISION_S = 0.02
 
@@ -184,7 +184,7 @@ class RedisConnection:
             reply = await self._answer(asyncio.ensure_future(work()), timeout_s)
         except (*LOST_CONNECTION, RedisError) as error:
             raise self._failure(error) from error
-        except TRIPPED as error:
+        except CLIENT_BUGS as error:
             self.num_errors["tripped"] += 1
             self._log.say(logging.ERROR, "the client of Redis tripped", exc_info=error)
             raise StoreUnavailable("Redis cannot be reached") from error

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
-from gram_server.jobs.backlog import weight_of
+from gram_server.jobs.backlog import min_trajectories
 from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, to_bytes
 from gram_server.jobs.counts import JobCount
-from gram_server.jobs.entry import accepted_event, place
+from gram_server.jobs.queued_job import accepted_event, sort_key
 from gram_server.settings import QueueConfig
 
 Fields = Mapping[str, bytes]
@@ -24,7 +24,7 @@ def dump_submitted(job: Job, config: QueueConfig) -> Data:
         "model": job.model,
         "priority": job.priority,
         "width": job.options.width,
-        "weight": weight_of(job),
+        "weight": min_trajectories(job),
         "attempt": job.attempt,
         "submitted": job.submitted_s,
         "keep": config.keep_finished_s if job.owner is None else config.keep_jobs_s,
@@ -36,7 +36,7 @@ def dump_submitted(job: Job, config: QueueConfig) -> Data:
     if job.batch is not None:
         data["batch"] = job.batch
     elif job.owner is not None:
-        data |= {"owner": job.owner, "place": place(job)}
+        data |= {"owner": job.owner, "place": sort_key(job)}
     if job.fingerprint is not None:
         data["route"] = job.route
     return data
@@ -78,7 +78,7 @@ def load_events(entries: Sequence[Any]) -> Iterator[Event]:
         yield Event(kind=kind, data=data, id=int(number.partition(b"-")[0]))
 
 
-def load_told(text: bytes) -> list[Any]:
+def load_notice(text: bytes) -> list[Any]:
     """Return what a note says of a job that has ended as the script ``record`` would."""
     now, fields, events = json.loads(text)
     entries = [(number.encode(), [part.encode() for part in flat]) for number, flat in events]

@@ -20,21 +20,21 @@ from gram_server.errors import (
     StoreUnavailable,
 )
 from gram_server.job import Event, EventKind, Job, JobRecord, JobState
-from gram_server.jobs.chores import Chore, end_tasks
 from gram_server.jobs.codec import from_bytes, load_report, to_bytes
-from gram_server.jobs.entry import CANCELLED
-from gram_server.jobs.ledger import too_crowded, too_full, too_late
+from gram_server.jobs.periodic import PeriodicTask, end_tasks
+from gram_server.jobs.queue_state import too_crowded, too_full, too_late
+from gram_server.jobs.queued_job import CANCELLED
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_records import (
     dump_submitted,
     load_counts,
     load_events,
     load_fields,
+    load_notice,
     load_record,
-    load_told,
 )
-from gram_server.jobs.store import ClassStats, Page, QueueStats, Ticket
-from gram_server.jobs.watches import Told, Watch, Watches
+from gram_server.jobs.store import ClassStats, IdempotencyKey, Page, QueueStats
+from gram_server.jobs.waiters import CompletionNotice, Waiter, Waiters
 from gram_server.settings import QueueConfig
 from gram_server.sparse_log import SparseLog
 
@@ -43,11 +43,11 @@ REFUSALS = {
     "READONLY": "Redis is a replica, which takes no jobs (READONLY)",
 }
 """What the kinds of error mean with which Redis takes nothing new."""
-LOOK_S = 1.0
+POLL_S = 1.0
 """How often one who waits looks by itself."""
-LOOKS_PER_S = 500
+POLLS_PER_S = 500
 """All of them together look at most this often: with many, each looks more rarely."""
-OUTAGE_LOOK_S = 0.3
+OUTAGE_POLL_S = 0.3
 HOUSEKEEPING_S = 1.0
 GRACE_S = 1.0
 """How long past its deadline a running job may take; the scripts have the same number."""
@@ -55,16 +55,16 @@ MAX_OUTAGE_S = 60.0
 """How long one who waits bears with a Redis that is gone."""
 
 MAX_WITHDRAWN = 500
-MAX_REMEMBERED = 10_000
-"""Jobs that Redis is to be told of when it is back; most of them never came to it."""
 """Jobs given up in one call."""
+MAX_REMEMBERED = 10_000
+"""Given up jobs that Redis hears of when it is back; most of them never came to it."""
 
 _T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
 
 
-class Glance(NamedTuple):
+class JobStatus(NamedTuple):
     """How a job stands."""
 
     state: JobState
@@ -79,7 +79,7 @@ class RedisStore:
     def __init__(self, connection: RedisConnection, config: QueueConfig) -> None:
         self._connection = connection
         self._config = config
-        self._watches = Watches()
+        self._waiters = Waiters()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
         # A dict keeps the order in which they were given up.
@@ -87,7 +87,7 @@ class RedisStore:
         self._log = SparseLog(logger)
 
     async def submit(
-        self, job: Job, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
+        self, job: Job, *, parts: Sequence[Job] = (), ticket: IdempotencyKey | None = None
     ) -> str:
         """Queue a job, or the parts of a batch, and return its id."""
         self._start()
@@ -111,9 +111,9 @@ class RedisStore:
                 "keep": self._config.keep_keys_s,
                 "max": self._config.max_keys,
             }
-        # Who takes that watch over first looks after LOOK_S, which must not be too late.
-        if job.deadline_s is None or job.deadline_s - time.time() > LOOK_S:
-            self._watches.begin(job.id)
+        # The waiter first polls after POLL_S, so only where the deadline is later.
+        if job.deadline_s is None or job.deadline_s - time.time() > POLL_S:
+            self._waiters.preregister(job.id)
         accepted_id = None
         try:
             verdict, subject, rate = await self._connection.run("submit", to_bytes(request))
@@ -122,11 +122,11 @@ class RedisStore:
                 return accepted_id
         finally:
             if accepted_id != job.id:
-                self._watches.drop(job.id)
+                self._waiters.drop(job.id)
         width = sum(part.options.width for part in parts or (job,))
         raise self._refusal(verdict.decode(), subject.decode(), width, float(rate))
 
-    async def known(self, ticket: Ticket) -> str | None:
+    async def known(self, ticket: IdempotencyKey) -> str | None:
         """Return the id of the job that a ticket stands for; None where it is new."""
         arguments = (f"{ticket.owner}:{ticket.key}", ticket.fingerprint)
         verdict, job_id = await self._connection.run("known", *arguments)
@@ -145,41 +145,43 @@ class RedisStore:
         """Replay events with an id above ``after``, then follow; end after a final event."""
         self._start()
         position = max(after, 0)
-        with self._watches.open(job_id) as watch:
-            glance = await self._look(job_id, position, watch)
+        with self._waiters.open(job_id) as waiter:
+            status = await self._poll(job_id, position, waiter)
             while True:
-                for event in glance.events:
+                for event in status.events:
                     yield await self._whole(job_id, event)
                     position = event.id
-                if glance.state.is_final:
+                if status.state.is_final:
                     return
-                await self._pause(watch, glance, until_s=None)
-                glance = await self._look(job_id, position, watch)
+                await self._pause(waiter, status, until_s=None)
+                status = await self._poll(job_id, position, waiter)
 
     async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
         """Return the record as soon as it is final, or as it stands after the timeout."""
         self._start()
         now_s = asyncio.get_running_loop().time()
         until_s = None if timeout_s is None else now_s + timeout_s
-        with self._watches.open(job_id, is_for_end=True) as watch:
-            if watch.is_early:
-                await watch.wait(LOOK_S if timeout_s is None else min(LOOK_S, timeout_s))
+        with self._waiters.open(job_id, is_for_end=True) as waiter:
+            if waiter.is_preregistered:
+                await waiter.wait(POLL_S if timeout_s is None else min(POLL_S, timeout_s))
             while True:
-                if watch.told is not None:
+                if waiter.notice is not None:
                     self._raise_if_closed()
-                    return self._read(job_id, load_told(watch.told.record), watch.told.heard_s)
-                watch.expect()
-                found = await self._patiently(lambda: self._look_for_end(job_id))
+                    return self._read(
+                        job_id, load_notice(waiter.notice.record), waiter.notice.heard_s
+                    )
+                waiter.expect()
+                found = await self._retry_while_waiting(lambda: self._poll_end(job_id))
                 if isinstance(found, JobRecord):
                     return found
-                if not await self._pause(watch, found, until_s=until_s):
-                    return await self._patiently(lambda: self.get(job_id))
+                if not await self._pause(waiter, found, until_s=until_s):
+                    return await self._retry_while_waiting(lambda: self.get(job_id))
 
     async def get(self, job_id: str) -> JobRecord:
         """Return the record; raise ``JobNotFound``."""
         return self._read(job_id, await self._connection.run("record", job_id))
 
-    async def _look_for_end(self, job_id: str) -> JobRecord | Glance:
+    async def _poll_end(self, job_id: str) -> JobRecord | JobStatus:
         """Return the record of a job that has ended; of any other how it stands."""
         self._raise_if_closed()
         reply = await self._connection.run("record", job_id, "end")
@@ -187,7 +189,7 @@ class RedisStore:
             return self._read(job_id, reply)
         now, state, deadline = reply
         left_s = float(deadline) - float(now) if deadline else None
-        return Glance(state=JobState(state.decode()), left_s=left_s, events=[])
+        return JobStatus(state=JobState(state.decode()), left_s=left_s, events=[])
 
     def _read(self, job_id: str, reply: Any, heard_s: float | None = None) -> JobRecord:
         """Return a record out of a reply, which came just now if not said otherwise."""
@@ -215,7 +217,7 @@ class RedisStore:
         if len(self._withdrawn) > MAX_REMEMBERED:
             del self._withdrawn[next(iter(self._withdrawn))]
         try:
-            await self._tell_withdrawn()
+            await self._send_withdrawn()
         except StoreUnavailable as error:
             text = "jobs that nobody waits for go on for now: %s"
             self._log.say(logging.WARNING, text, error)
@@ -259,9 +261,9 @@ class RedisStore:
     async def close(self) -> None:
         """Let go of everything; waiting callers see ``LinkClosed``."""
         self._is_closed = True
-        self._watches.wake_all()
+        self._waiters.wake_all()
         with suppress(StoreUnavailable):
-            await self._tell_withdrawn()
+            await self._send_withdrawn()
         await end_tasks(self._tasks)
         await self._connection.close()
 
@@ -271,8 +273,8 @@ class RedisStore:
         if not self._tasks:
             self._tasks = [
                 asyncio.create_task(self._read_notes()),
-                asyncio.create_task(Chore(HOUSEKEEPING_S, self._expire).run()),
-                asyncio.create_task(Chore(HOUSEKEEPING_S, self._tell_withdrawn).run()),
+                asyncio.create_task(PeriodicTask(HOUSEKEEPING_S, self._expire).run()),
+                asyncio.create_task(PeriodicTask(HOUSEKEEPING_S, self._send_withdrawn).run()),
             ]
 
     def _refusal(self, verdict: str, subject: str, width: int, rate: float) -> Exception:
@@ -288,24 +290,24 @@ class RedisStore:
             return too_crowded(int(subject), int(rate))
         return too_full(int(subject), width, self._config, rate=rate)
 
-    async def _glance(self, job_id: str, after: int) -> Glance:
+    async def _read_status(self, job_id: str, after: int) -> JobStatus:
         self._raise_if_closed()
         reply = await self._connection.run("status", job_id, after)
         if not reply:
             raise JobNotFound(f"no job {job_id}")
         now, state, deadline, events = reply
-        return Glance(
+        return JobStatus(
             state=JobState(state.decode()),
             left_s=float(deadline) - float(now) if deadline else None,
             events=list(load_events(events)),
         )
 
-    async def _look(self, job_id: str, after: int, watch: Watch) -> Glance:
+    async def _poll(self, job_id: str, after: int, waiter: Waiter) -> JobStatus:
         """Look at a job, with patience."""
-        watch.expect()
-        return await self._patiently(lambda: self._glance(job_id, after))
+        waiter.expect()
+        return await self._retry_while_waiting(lambda: self._read_status(job_id, after))
 
-    async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+    async def _retry_while_waiting(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask until Redis answers: who waits for a job bears with an outage for a while."""
         loop = asyncio.get_running_loop()
         give_up_s = loop.time() + MAX_OUTAGE_S
@@ -316,32 +318,32 @@ class RedisStore:
                 self._raise_if_closed()
                 if loop.time() > give_up_s:
                     raise
-            await asyncio.sleep(OUTAGE_LOOK_S)
+            await asyncio.sleep(OUTAGE_POLL_S)
 
-    async def _pause(self, watch: Watch, glance: Glance, *, until_s: float | None) -> bool:
+    async def _pause(self, waiter: Waiter, status: JobStatus, *, until_s: float | None) -> bool:
         """Wait for news, a deadline or the next look; return whether there is time left."""
-        pause_s = max(LOOK_S, self._watches.num_open / LOOKS_PER_S)
-        if glance.left_s is not None:
-            grace_s = GRACE_S if glance.state is JobState.RUNNING else 0.0
-            left_s = glance.left_s + grace_s
+        pause_s = max(POLL_S, self._waiters.num_open / POLLS_PER_S)
+        if status.left_s is not None:
+            grace_s = GRACE_S if status.state is JobState.RUNNING else 0.0
+            left_s = status.left_s + grace_s
             if left_s <= 0:
                 with suppress(StoreUnavailable):
                     await self._expire()
-                left_s = LOOK_S / 10
+                left_s = POLL_S / 10
             pause_s = min(pause_s, left_s)
         if until_s is not None:
             left_s = until_s - asyncio.get_running_loop().time()
             if left_s <= 0:
                 return False
             pause_s = min(pause_s, left_s)
-        await watch.wait(pause_s)
+        await waiter.wait(pause_s)
         return True
 
     async def _whole(self, job_id: str, event: Event) -> Event:
         """Return an event with its data; that of the last one stands in the record."""
         if not event.kind.is_final or event.data:
             return event
-        record = await self._patiently(lambda: self.get(job_id))
+        record = await self._retry_while_waiting(lambda: self.get(job_id))
         if event.kind is EventKind.ERROR:
             error = record.error or CANCELLED
             data: dict[str, Any] = {"code": error.code, "detail": error.detail}
@@ -360,22 +362,22 @@ class RedisStore:
                         "XREVRANGE", notes, "+", "-", "COUNT", 1
                     )
                     last = newest[0][0].decode() if newest else "0-0"
-                    self._watches.wake_all()
+                    self._waiters.wake_all()
                 found = await self._connection.read_new({notes: last})
             except StoreUnavailable:
-                await asyncio.sleep(LOOK_S / 4)
+                await asyncio.sleep(POLL_S / 4)
                 continue
             for number, fields in found.get(notes, ()):
                 last = number.decode()
                 is_end = fields[b"end"] == b"1"
                 record = fields.get(b"record")
-                told = Told(record, time.time()) if record else None
-                self._watches.wake(fields[b"job"].decode(), is_end=is_end, told=told)
+                notice = CompletionNotice(record, time.time()) if record else None
+                self._waiters.wake(fields[b"job"].decode(), is_end=is_end, notice=notice)
 
     async def _expire(self) -> None:
         await self._connection.run("expire")
 
-    async def _tell_withdrawn(self) -> None:
+    async def _send_withdrawn(self) -> None:
         while job_ids := list(self._withdrawn)[:MAX_WITHDRAWN]:
             await self._connection.run("withdraw", *job_ids)
             for job_id in job_ids:

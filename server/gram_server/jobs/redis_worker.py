@@ -28,8 +28,8 @@ from gram_server.job import (
     WorkerReport,
     outcome_of,
 )
-from gram_server.jobs.chores import Chore, end_tasks, jittered
 from gram_server.jobs.codec import dump_report, to_bytes
+from gram_server.jobs.periodic import PeriodicTask, end_tasks, jittered
 from gram_server.jobs.redis_connection import Argument, RedisConnection
 from gram_server.jobs.redis_records import load_claimed
 from gram_server.jobs.store import Outcome
@@ -38,11 +38,11 @@ REPORT_KEPT_S = 15.0
 """How long a report stands for its worker."""
 RECONCILE_S = 10.0
 RETRY_S = 0.5
-FAREWELL_S = 3.0
+SHUTDOWN_S = 3.0
 """How long a worker that leaves tries to say so; after that its leases run out."""
 MAX_REFUSALS = 3
 """How often a worker says again what Redis refuses for what it is."""
-MAX_LOOK_S = 0.5
+MAX_RECLAIM_S = 0.5
 """How often, at the least, a worker looks for jobs of others that fell silent."""
 NUM_ENDED = 256
 """How many claims are remembered that ended before they were heard of."""
@@ -69,7 +69,7 @@ class RedisWorker:
         self._last_report: WorkerReport | None = None
         self._has_lost_an_answer = False
         self._beside: set[asyncio.Task[None]] = set()
-        self._tasks = [asyncio.create_task(chore.run()) for chore in self._chores()]
+        self._tasks = [asyncio.create_task(one.run()) for one in self._periodic_tasks()]
         self._tasks.append(asyncio.create_task(self._read_cancellations()))
 
     async def claim(
@@ -115,7 +115,7 @@ class RedisWorker:
             if event.is_passing:
                 await self._connection.run("publish", *arguments)
             else:
-                await self._insist("publish", *arguments)
+                await self._retry_forever("publish", *arguments)
         except StoreUnavailable as error:
             level = logging.DEBUG if event.is_passing else logging.ERROR
             logger.log(level, "job=%s an event is lost: %s", job_id, error)
@@ -162,7 +162,7 @@ class RedisWorker:
         await end_tasks(self._tasks)
         await asyncio.gather(*self._beside)
         await self._give_back(dict(self._held), "lost")
-        await self._try("leave", self._name)
+        await self._retry_until_shutdown("leave", self._name)
         await self._connection.close()
 
     async def _take(self, room: tuple[Argument, ...]) -> list[Job]:
@@ -232,7 +232,9 @@ class RedisWorker:
         for job_id in claims:
             self._held.pop(job_id, None)
         if claims:
-            await self._try("hand_back", how, self._max_attempts, *_flat(claims.items()))
+            await self._retry_until_shutdown(
+                "hand_back", how, self._max_attempts, *_flat(claims.items())
+            )
 
     def _claims_of(self, job_ids: Iterable[str]) -> Mapping[str, str]:
         return {job_id: self._held[job_id] for job_id in job_ids if job_id in self._held}
@@ -242,7 +244,7 @@ class RedisWorker:
         # Once more where it was lost and came back while Redis was being told.
         while (claim := self._held.get(job_id)) is not None:
             try:
-                await self._insist("complete", job_id, claim, state, *words)
+                await self._retry_forever("complete", job_id, claim, state, *words)
             except StoreRefused as error:
                 logger.error("job=%s is not %s: %s", job_id, state, error)
                 return False
@@ -251,7 +253,7 @@ class RedisWorker:
                 logger.info("job=%s state=%s", job_id, state)
         return True
 
-    async def _insist(self, script: str, *arguments: Argument) -> None:
+    async def _retry_forever(self, script: str, *arguments: Argument) -> None:
         """Run a script, however long it takes until Redis is there.
 
         Raises:
@@ -269,24 +271,24 @@ class RedisWorker:
             else:
                 return
 
-    async def _try(self, script: str, *arguments: Argument) -> None:
+    async def _retry_until_shutdown(self, script: str, *arguments: Argument) -> None:
         """Run a script, or give up after a while."""
         try:
-            async with asyncio.timeout(FAREWELL_S):
-                await self._insist(script, *arguments)
+            async with asyncio.timeout(SHUTDOWN_S):
+                await self._retry_forever(script, *arguments)
         except TimeoutError:
             logger.warning("%s left without a word: its leases will run out", self._name)
         except StoreRefused as error:
             logger.error("%s: its leases will run out: %s", self._name, error)
 
-    def _chores(self) -> list[Chore]:
+    def _periodic_tasks(self) -> list[PeriodicTask]:
         """Return what keeps the leases, and everyone's share of putting the queue right."""
         return [
-            Chore(self._lease_s / 3, self._renew),
-            Chore(min(self._lease_s / 6, MAX_LOOK_S), self._reclaim),
-            Chore(1.0, self._expire),
-            Chore(RECONCILE_S, self._reconcile),
-            Chore(REPORT_KEPT_S / 3, self._repeat_report),
+            PeriodicTask(self._lease_s / 3, self._renew),
+            PeriodicTask(min(self._lease_s / 6, MAX_RECLAIM_S), self._reclaim),
+            PeriodicTask(1.0, self._expire),
+            PeriodicTask(RECONCILE_S, self._reconcile),
+            PeriodicTask(REPORT_KEPT_S / 3, self._repeat_report),
         ]
 
     async def _renew(self) -> None:

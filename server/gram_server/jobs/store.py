@@ -65,7 +65,7 @@ class QueueStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class IdempotencyKey:
     """A caller's promise that two requests of one key are the same request."""
 
     owner: str
@@ -87,7 +87,7 @@ class JobStore(Protocol):
     """The API's side: hand in jobs, follow them, give them up."""
 
     async def submit(
-        self, job: Job, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
+        self, job: Job, *, parts: Sequence[Job] = (), ticket: IdempotencyKey | None = None
     ) -> str:
         """Queue a job, or the parts of a batch, and return its id.
 
@@ -98,7 +98,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def known(self, ticket: Ticket) -> str | None:
+    async def known(self, ticket: IdempotencyKey) -> str | None:
         """Return the id of the job that a ticket stands for; None where it is new.
 
         Raises ``KeyConflict`` and ``JobGone`` as ``submit`` does.

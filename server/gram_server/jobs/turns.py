@@ -5,7 +5,7 @@ The engine has the same rule for slots; neither knows the other.
 
 from collections.abc import Sequence
 
-from gram_server.jobs.entry import Entry
+from gram_server.jobs.queued_job import QueuedJob
 
 AGEING_S = 10.0
 LENT_PART = 8
@@ -18,7 +18,7 @@ class Turns:
     def __init__(self) -> None:
         self._num_taken = 0
 
-    def choose(self, heads: Sequence[Entry | None], now_s: float) -> Entry | None:
+    def choose(self, heads: Sequence[QueuedJob | None], now_s: float) -> QueuedJob | None:
         """Return which of the first jobs of the classes, highest first, is next, if any."""
         waiting = [head for head in heads if head is not None]
         if not waiting:

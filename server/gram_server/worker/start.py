@@ -12,8 +12,8 @@ from pathlib import Path
 from gram_core.catalog import ModelInfo, find_model, shipped_models
 from gram_core.errors import CoreError
 from gram_server.errors import ConfigError, StartRefused
-from gram_server.jobs.link import LinkStore
 from gram_server.jobs.store import WorkerStore
+from gram_server.jobs.worker_rpc import WorkerRpcClient
 from gram_server.settings import Settings
 from gram_server.start_report import Stage, StartReport
 from gram_server.tracing import open_tracer
@@ -60,7 +60,7 @@ def _work(settings: Settings, *, link: Path | None, heartbeat: Path | None) -> N
 
     async def open_store() -> WorkerStore:
         if link is not None:
-            return await LinkStore.connect(link, worker=name)
+            return await WorkerRpcClient.connect(link, worker=name)
         return await _open_redis(settings, name)
 
     tracer = open_tracer("gram-worker", instance=name)

@@ -10,7 +10,7 @@ import pytest
 from gram_server.app import create_app
 from gram_server.errors import JobNotFound
 from gram_server.jobs.memory_store import MemoryStore
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig, Settings
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ async def test_an_answer_waits_for_a_reader_longer_than_the_store_does(make_work
     async def forgotten(job_id: str) -> None:
         while True:
             # What is too old is dropped when somebody comes.
-            await store.known(Ticket(owner="", key="k", fingerprint="f"))
+            await store.known(IdempotencyKey(owner="", key="k", fingerprint="f"))
             try:
                 await store.get(job_id)
             except JobNotFound:

@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from gram_server.job import Job, SolveOptions
 from gram_server.jobs import redis_connection
 from gram_server.jobs.dead_letters import DeadLetters
-from gram_server.jobs.link import LinkServer, LinkStore
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.jobs.store import JobStore, WorkerStore
+from gram_server.jobs.worker_rpc import WorkerRpcClient, WorkerRpcServer
 from gram_server.settings import HttpConfig, QueueConfig, RedisConfig, Settings
 
 NOW_S = 1_000.0
@@ -104,11 +104,11 @@ async def _memory(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Benc
 async def _link(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Bench]:
     clock = Clock()
     store = MemoryStore(config, clock=clock)
-    server = LinkServer(store, path / "link.sock")
+    server = WorkerRpcServer(store, path / "link.sock")
     await server.start()
 
     async def connect(name: str) -> WorkerStore:
-        return await LinkStore.connect(path / "link.sock", worker=name)
+        return await WorkerRpcClient.connect(path / "link.sock", worker=name)
 
     bench = Bench(store=store, clock=clock, connect=connect)
     yield bench

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from gram_server.errors import StoreUnavailable
 from gram_server.job import Event, EventKind, Job, JobState
 from gram_server.jobs import redis_worker
-from gram_server.jobs.chores import Chore
+from gram_server.jobs.periodic import PeriodicTask
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
@@ -112,7 +112,7 @@ async def test_a_chore_that_breaks_once_is_done_again() -> None:
             raise ValueError("a reply that nobody foresaw")
         done.set()
 
-    running = asyncio.create_task(Chore(0.001, work).run())
+    running = asyncio.create_task(PeriodicTask(0.001, work).run())
     async with asyncio.timeout(10.0):
         await done.wait()
     running.cancel()

@@ -8,7 +8,7 @@ import pytest
 
 from gram_server.errors import QueueFull
 from gram_server.job import Job
-from gram_server.jobs.backlog import CROWD, NUM_RECENT
+from gram_server.jobs.backlog import MIN_BACKLOG_JOBS, NUM_RECENT
 
 pytestmark = pytest.mark.anyio
 
@@ -84,9 +84,9 @@ async def test_too_few_jobs_are_no_backlog(bench: Any, make_job: MakeJob) -> Non
     await fill(bench, make_job, 40)
     worker = await bench.worker()
     await worker.claim(max_jobs=40)
-    await end_some(bench, worker, 40 - CROWD)
-    assert await backlog_s(bench) == pytest.approx(CROWD * PACE_S, rel=0.1)
-    await end_some(bench, worker, 1, first=40 - CROWD)
+    await end_some(bench, worker, 40 - MIN_BACKLOG_JOBS)
+    assert await backlog_s(bench) == pytest.approx(MIN_BACKLOG_JOBS * PACE_S, rel=0.1)
+    await end_some(bench, worker, 1, first=40 - MIN_BACKLOG_JOBS)
     assert await backlog_s(bench) == 0.0
     await bench.store.submit(make_job("in time", width=1))
 

@@ -9,7 +9,7 @@ import pytest
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
 from gram_server.job import Event, EventKind, Job, JobState
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 
 pytestmark = pytest.mark.anyio
 
@@ -17,8 +17,8 @@ MakeJob = Callable[..., Job]
 RESULT: dict[str, object] = {"status": "solved"}
 
 
-def ticket(key: str = "k", *, fingerprint: str = "f", owner: str = "me") -> Ticket:
-    return Ticket(owner=owner, key=key, fingerprint=fingerprint)
+def ticket(key: str = "k", *, fingerprint: str = "f", owner: str = "me") -> IdempotencyKey:
+    return IdempotencyKey(owner=owner, key=key, fingerprint=fingerprint)
 
 
 def batch_of(make_job: MakeJob, size: int, *, width: int = 1) -> tuple[Job, list[Job]]:

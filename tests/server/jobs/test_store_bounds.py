@@ -9,7 +9,7 @@ import pytest
 
 from gram_server.errors import JobNotFound, KeyConflict, QueueFull
 from gram_server.job import Job
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig
 
 pytestmark = pytest.mark.anyio
@@ -115,8 +115,8 @@ async def test_ended_parts_of_open_batches_are_not_forgotten_and_nothing_more_is
 async def test_only_the_newest_keys_of_an_owner_are_remembered(
     bench: Any, make_job: MakeJob
 ) -> None:
-    def ticket(key: str, owner: str = "me", fingerprint: str = "f") -> Ticket:
-        return Ticket(owner=owner, key=key, fingerprint=fingerprint)
+    def ticket(key: str, owner: str = "me", fingerprint: str = "f") -> IdempotencyKey:
+        return IdempotencyKey(owner=owner, key=key, fingerprint=fingerprint)
 
     await bench.store.submit(make_job("other", width=1), ticket=ticket("k", "you"))
     for number in range(MAX_KEYS + 2):

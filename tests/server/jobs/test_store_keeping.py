@@ -12,7 +12,7 @@ import pytest
 
 from gram_server.errors import JobNotFound, NotReplayed, QueueFull
 from gram_server.job import Event, EventKind, Job
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 
 pytestmark = pytest.mark.anyio
 
@@ -100,7 +100,7 @@ class History:
         job = self._new_job(owner=owner, **changes)
         ticket = None
         if owner and self._chance.random() < 0.3:
-            ticket = Ticket(owner=owner, key=f"key of {job.id}", fingerprint="f")
+            ticket = IdempotencyKey(owner=owner, key=f"key of {job.id}", fingerprint="f")
         with suppress(QueueFull):
             await self._bench.store.submit(job, ticket=ticket)
             self._accepted(job)

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from gram_server.engine import Finished
 from gram_server.job import Job, JobState, WorkerReport, WorkerState
 from gram_server.jobs import redis_connection
-from gram_server.jobs.chores import Chore
+from gram_server.jobs.periodic import PeriodicTask
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
@@ -65,7 +65,7 @@ class Line(RedisConnection):
 class QuietWorker(RedisWorker):
     """A side whose timers the test fires."""
 
-    def _chores(self) -> list[Chore]:
+    def _periodic_tasks(self) -> list[PeriodicTask]:
         return []
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from gram_server.heartbeat import read_heartbeat
 from gram_server.job import JobState, WorkerReport, WorkerState
-from gram_server.jobs.link import LinkServer
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.worker_rpc import WorkerRpcServer
 from gram_server.settings import QueueConfig
 from gram_server.start_report import Stage, read_start_report
 from tests.server.worker.harness import MakeJob, MakeModel
@@ -30,7 +30,7 @@ SOLVED = "1234341221434321"
 @dataclass(slots=True)
 class Site:
     store: MemoryStore
-    link: LinkServer
+    link: WorkerRpcServer
     process: asyncio.subprocess.Process
     heartbeat: Path
 
@@ -61,7 +61,7 @@ class Site:
 @asynccontextmanager
 async def _site(path: Path, model: Path, *flags: str) -> AsyncIterator[Site]:
     store = MemoryStore(QueueConfig())
-    link = LinkServer(store, path / "s")
+    link = WorkerRpcServer(store, path / "s")
     await link.start()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gram_server.cli", "worker", "--link", str(path / "s")),

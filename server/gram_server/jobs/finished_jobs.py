@@ -19,7 +19,7 @@ from gram_server.jobs.codec import (
     load_job,
     to_bytes,
 )
-from gram_server.jobs.entry import Entry, final_event, place
+from gram_server.jobs.queued_job import QueuedJob, final_event, sort_key
 from gram_server.settings import QueueConfig
 
 OVERHEAD_BYTES = 1024
@@ -30,7 +30,7 @@ class Kept(NamedTuple):
     """One job, with what must be known of it without reading it."""
 
     id: str
-    place: str
+    sort_key: str
     owner: str | None
     until_s: float
     parts: tuple[str, ...]
@@ -44,7 +44,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _OwnerJobs:
     """What is kept of one owner."""
 
     order: dict[str, None] = field(default_factory=dict)
@@ -53,14 +53,14 @@ class _Shelf:
     num_bytes: int = 0
 
 
-class Archive:
+class FinishedJobs:
     """What has ended, oldest first."""
 
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
         self._kept: dict[str, Kept] = {}
         # Answers that a request waited for belong to nobody.
-        self._shelves: defaultdict[str | None, _Shelf] = defaultdict(_Shelf)
+        self._owners: defaultdict[str | None, _OwnerJobs] = defaultdict(_OwnerJobs)
         self.num_bytes = 0
         self.forgotten_early = 0
         """Jobs that had to go before their time, ever."""
@@ -70,20 +70,20 @@ class Archive:
         """Jobs that are kept, parts of batches included."""
         return len(self._kept)
 
-    def put(self, entry: Entry, now_s: float) -> None:
+    def put(self, entry: QueuedJob, now_s: float) -> None:
         """Keep an entry that will not change any more."""
         job = entry.job
         config = self._config
         keep_s = config.keep_finished_s if job.owner is None else config.keep_jobs_s
         parts = tuple(part.job.id for part in entry.parts)
         text = to_bytes(_dump(entry))
-        kept = Kept(job.id, place(job), job.owner, now_s + keep_s, parts, text)
+        kept = Kept(job.id, sort_key(job), job.owner, now_s + keep_s, parts, text)
         self._kept[job.id] = kept
         self._count(kept, 1)
         if job.batch is None:
-            self._shelves[job.owner].order[job.id] = None
+            self._owners[job.owner].order[job.id] = None
 
-    def find(self, job_id: str, *, has_parts: bool = True) -> Entry | None:
+    def find(self, job_id: str, *, has_parts: bool = True) -> QueuedJob | None:
         """Return the entry of a job, or None; that of a batch also without its parts."""
         kept = self._kept.get(job_id)
         return None if kept is None else self._load(kept, has_parts=has_parts)
@@ -92,18 +92,18 @@ class Archive:
         """Return whether the entry of a job is kept."""
         return job_id in self._kept
 
-    def places_of(self, owner: str) -> list[str]:
+    def sort_keys_of(self, owner: str) -> list[str]:
         """Return the places of an owner's jobs, without the parts of batches."""
-        shelf = self._shelves.get(owner, _Shelf())
-        return [self._kept[job_id].place for job_id in shelf.order]
+        owned = self._owners.get(owner, _OwnerJobs())
+        return [self._kept[job_id].sort_key for job_id in owned.order]
 
     def forget(self, now_s: float) -> None:
         """Drop what has been kept for long enough."""
-        for owner, shelf in list(self._shelves.items()):
-            while shelf.order and self._kept[next(iter(shelf.order))].until_s <= now_s:
-                self._drop_oldest(shelf)
-            if not shelf.num_jobs:
-                del self._shelves[owner]
+        for owner, owned in list(self._owners.items()):
+            while owned.order and self._kept[next(iter(owned.order))].until_s <= now_s:
+                self._drop_oldest(owned)
+            if not owned.num_jobs:
+                del self._owners[owner]
 
     def make_room(self) -> bool:
         """Drop what is too much; return whether the bounds are kept now.
@@ -113,31 +113,31 @@ class Archive:
         while (is_crowded := self.num_jobs > self._config.max_finished_jobs) or (
             self.num_bytes > self._config.max_finished_bytes
         ):
-            shelves = [shelf for shelf in self._shelves.values() if shelf.order]
-            if not shelves:
+            owners = [owned for owned in self._owners.values() if owned.order]
+            if not owners:
                 return False
-            largest = max(shelves, key=lambda one: one.num_jobs if is_crowded else one.num_bytes)
+            largest = max(owners, key=lambda one: one.num_jobs if is_crowded else one.num_bytes)
             self.forgotten_early += self._drop_oldest(largest)
         return True
 
-    def _drop_oldest(self, shelf: _Shelf) -> int:
+    def _drop_oldest(self, owned: _OwnerJobs) -> int:
         """Drop the oldest job of an owner, with the parts of a batch; return how many."""
-        first = next(iter(shelf.order))
-        del shelf.order[first]
+        first = next(iter(owned.order))
+        del owned.order[first]
         dropped = [first, *self._kept[first].parts]
         for job_id in dropped:
             self._count(self._kept.pop(job_id), -1)
         return len(dropped)
 
     def _count(self, kept: Kept, by: int) -> None:
-        shelf = self._shelves[kept.owner]
-        shelf.num_jobs += by
-        shelf.num_bytes += by * kept.num_bytes
+        owned = self._owners[kept.owner]
+        owned.num_jobs += by
+        owned.num_bytes += by * kept.num_bytes
         self.num_bytes += by * kept.num_bytes
 
-    def _load(self, kept: Kept, *, has_parts: bool) -> Entry:
+    def _load(self, kept: Kept, *, has_parts: bool) -> QueuedJob:
         data = from_bytes(kept.text)
-        entry = Entry(
+        entry = QueuedJob(
             job=load_job(data["job"]),
             state=JobState(data["state"]),
             result=data["result"],
@@ -152,7 +152,7 @@ class Archive:
         return entry
 
 
-def _dump(entry: Entry) -> Data:
+def _dump(entry: QueuedJob) -> Data:
     error = entry.error
     return {
         "job": dump_job(entry.job),

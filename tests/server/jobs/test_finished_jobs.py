@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gram_server.job import Event, EventKind, Job, JobError, JobState
-from gram_server.jobs.archive import Archive
-from gram_server.jobs.entry import Entry, accepted_event, final_event
+from gram_server.jobs.finished_jobs import FinishedJobs
+from gram_server.jobs.queued_job import QueuedJob, accepted_event, final_event
 from gram_server.settings import QueueConfig
 
 MakeJob = Callable[..., Job]
@@ -22,8 +22,8 @@ ENDS: tuple[dict[str, Any], ...] = (
 )
 
 
-def ended(job: Job, end: dict[str, Any]) -> Entry:
-    entry = Entry(job, started_s=3.5, finished_s=7.0, **end)
+def ended(job: Job, end: dict[str, Any]) -> QueuedJob:
+    entry = QueuedJob(job, started_s=3.5, finished_s=7.0, **end)
     entry.append(accepted_event(job))
     for number in range(3):
         look = {"trajectories": [{"trajectory": number}]}
@@ -38,7 +38,7 @@ def ended(job: Job, end: dict[str, Any]) -> Entry:
 def test_an_entry_comes_back_as_it_was(
     make_job: MakeJob, end: dict[str, Any], owner: str | None
 ) -> None:
-    archive = Archive(QueueConfig())
+    archive = FinishedJobs(QueueConfig())
     entry = ended(replace(make_job(deadline_s=2_000.0), owner=owner), end)
     archive.put(entry, 7.0)
     assert archive.has("a")
@@ -49,7 +49,7 @@ def test_an_entry_comes_back_as_it_was(
 
 
 def test_a_batch_comes_back_with_its_parts(make_job: MakeJob) -> None:
-    archive = Archive(QueueConfig())
+    archive = FinishedJobs(QueueConfig())
     batch = ended(replace(make_job("batch"), owner="me", num_parts=2), ENDS[0])
     batch.parts = tuple(
         ended(replace(make_job(name), owner="me", batch="batch"), ENDS[number])
@@ -61,19 +61,19 @@ def test_a_batch_comes_back_with_its_parts(make_job: MakeJob) -> None:
     bare = archive.find("batch", has_parts=False)
     assert bare is not None
     assert (bare.record.state, bare.parts) == (JobState.DONE, ())
-    assert [place.partition("-")[2] for place in archive.places_of("me")] == ["batch"]
+    assert [place.partition("-")[2] for place in archive.sort_keys_of("me")] == ["batch"]
 
 
-def owned(job: Job, owner: str | None = "me", **changes: Any) -> Entry:
+def owned(job: Job, owner: str | None = "me", **changes: Any) -> QueuedJob:
     return ended(replace(job, owner=owner, **changes), ENDS[0])
 
 
-def names_left(archive: Archive, *names: str) -> list[str]:
+def names_left(archive: FinishedJobs, *names: str) -> list[str]:
     return [name for name in names if archive.has(name)]
 
 
 def test_what_is_needed_or_young_is_not_forgotten(make_job: MakeJob) -> None:
-    archive = Archive(QueueConfig(keep_finished_s=10.0, keep_jobs_s=100.0))
+    archive = FinishedJobs(QueueConfig(keep_finished_s=10.0, keep_jobs_s=100.0))
     part = owned(make_job("part"), batch="batch")
     batch = owned(make_job("batch"), num_parts=1)
     batch.parts = (part,)
@@ -95,7 +95,7 @@ def test_what_is_needed_or_young_is_not_forgotten(make_job: MakeJob) -> None:
 
 
 def test_beyond_the_bound_the_oldest_of_the_owner_with_most_goes(make_job: MakeJob) -> None:
-    archive = Archive(QueueConfig(max_finished_jobs=4))
+    archive = FinishedJobs(QueueConfig(max_finished_jobs=4))
     archive.put(owned(make_job("other"), owner="you"), 0.0)
     for number in range(5):
         archive.put(owned(make_job(f"j{number}")), number)
@@ -105,7 +105,7 @@ def test_beyond_the_bound_the_oldest_of_the_owner_with_most_goes(make_job: MakeJ
 
 
 def test_the_bound_in_bytes_is_kept_too(make_job: MakeJob) -> None:
-    archive = Archive(QueueConfig(max_finished_bytes=20_000))
+    archive = FinishedJobs(QueueConfig(max_finished_bytes=20_000))
     for number in range(3):
         entry = owned(make_job(f"j{number}"))
         entry.result = {"status": "solved", "solutions": ["x" * 8_000]}
@@ -118,7 +118,7 @@ def test_the_bound_in_bytes_is_kept_too(make_job: MakeJob) -> None:
 def test_parts_of_an_unfinished_batch_leave_no_room_and_are_not_forgotten(
     make_job: MakeJob,
 ) -> None:
-    archive = Archive(QueueConfig(max_finished_jobs=2))
+    archive = FinishedJobs(QueueConfig(max_finished_jobs=2))
     parts = tuple(owned(make_job(f"p{number}"), batch="batch") for number in range(3))
     for part in parts:
         archive.put(part, 0.0)

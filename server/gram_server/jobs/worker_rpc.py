@@ -1,8 +1,8 @@
 """The store of the API process, reached from a worker process over a Unix socket.
 
-``LinkServer`` runs beside the store and gives each connection a worker's side of it; ``LinkStore``
-is that side in the worker. Frames are a length and a JSON object. A connection that ends, however
-it ends, gives back the jobs it held.
+``WorkerRpcServer`` runs beside the store and gives each connection a worker's side of it;
+``WorkerRpcClient`` is that side in the worker. Frames are a length and a JSON object. A connection
+that ends, however it ends, gives back the jobs it held.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ MAX_FRAME_BYTES = 64 << 20
 logger = logging.getLogger(__name__)
 
 
-class LinkServer:
+class WorkerRpcServer:
     """Lets worker processes at a store that lives in this one."""
 
     def __init__(self, store: MemoryStore, path: Path) -> None:
@@ -131,7 +131,7 @@ class _Session:
             self._writer.write(_frame({"call": "cancel", "job": job_id}))
 
 
-class LinkStore:
+class WorkerRpcClient:
     """A worker's side of the store, in the worker's process."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -144,7 +144,7 @@ class LinkStore:
         self._receiver = asyncio.create_task(self._receive())
 
     @classmethod
-    async def connect(cls, path: Path, *, worker: str) -> "LinkStore":
+    async def connect(cls, path: Path, *, worker: str) -> "WorkerRpcClient":
         """Reach the store that listens on the socket, under the worker's name."""
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(_frame({"call": "hello", "worker": worker}))

@@ -10,8 +10,8 @@ import pytest
 
 from gram_server.errors import LinkClosed
 from gram_server.job import Job, JobState
-from gram_server.jobs.link import LinkServer, LinkStore
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.worker_rpc import WorkerRpcClient, WorkerRpcServer
 from gram_server.settings import QueueConfig
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ MakeJob = Callable[..., Job]
 async def served(tmp_path: Path) -> AsyncIterator[tuple[MemoryStore, Path]]:
     store = MemoryStore(QueueConfig())
     path = tmp_path / "link.sock"
-    server = LinkServer(store, path)
+    server = WorkerRpcServer(store, path)
     await server.start()
     yield store, path
     await server.close()
@@ -63,7 +63,7 @@ async def test_a_stranger_is_cut_off_and_does_no_harm(
     async with asyncio.timeout(5.0):
         assert await reader.read() == b""
     writer.close()
-    worker = await LinkStore.connect(path, worker="good")
+    worker = await WorkerRpcClient.connect(path, worker="good")
     await store.submit(make_job())
     assert [job.id for job in await worker.claim(max_jobs=1)] == ["a"]
     await worker.close()
@@ -73,11 +73,11 @@ async def test_a_vanished_worker_gives_its_jobs_back(
     served: tuple[MemoryStore, Path], make_job: MakeJob
 ) -> None:
     store, path = served
-    worker = await LinkStore.connect(path, worker="w1")
+    worker = await WorkerRpcClient.connect(path, worker="w1")
     await store.submit(make_job())
     await worker.claim(max_jobs=1)
     worker._writer.transport.abort()
-    other = await LinkStore.connect(path, worker="w2")
+    other = await WorkerRpcClient.connect(path, worker="w2")
     async with asyncio.timeout(5.0):
         [job] = await other.claim(max_jobs=1)
     assert (job.id, job.attempt) == ("a", 1)
@@ -89,9 +89,9 @@ async def test_the_end_of_the_server_ends_every_call_of_a_worker(
     tmp_path: Path, make_job: MakeJob
 ) -> None:
     store = MemoryStore(QueueConfig())
-    server = LinkServer(store, tmp_path / "link.sock")
+    server = WorkerRpcServer(store, tmp_path / "link.sock")
     await server.start()
-    worker = await LinkStore.connect(tmp_path / "link.sock", worker="w")
+    worker = await WorkerRpcClient.connect(tmp_path / "link.sock", worker="w")
     claim = asyncio.create_task(worker.claim(max_jobs=1))
     heard = asyncio.create_task(_all(worker.cancellations()))
     await asyncio.sleep(0.01)
@@ -110,7 +110,7 @@ async def test_what_was_written_before_closing_arrives(
     served: tuple[MemoryStore, Path], make_job: MakeJob
 ) -> None:
     store, path = served
-    worker = await LinkStore.connect(path, worker="w")
+    worker = await WorkerRpcClient.connect(path, worker="w")
     await store.submit(make_job())
     await worker.claim(max_jobs=1)
     result: dict[str, object] = {"status": "solved", "padding": "x" * 5_000_000}
@@ -129,7 +129,7 @@ async def test_a_job_of_another_version_is_refused_and_the_link_lives(
     served: tuple[MemoryStore, Path], make_job: MakeJob
 ) -> None:
     store, path = served
-    worker = await LinkStore.connect(path, worker="w")
+    worker = await WorkerRpcClient.connect(path, worker="w")
     strange = make_job("strange")
     # What a newer version could write, and no constructor of this one lets through.
     object.__setattr__(strange.options, "halt", "when it rains")
@@ -147,7 +147,7 @@ async def test_a_job_of_another_version_is_refused_and_the_link_lives(
 
 async def test_a_broken_receiver_ends_the_link(served: tuple[MemoryStore, Path]) -> None:
     _, path = served
-    worker = await LinkStore.connect(path, worker="w")
+    worker = await WorkerRpcClient.connect(path, worker="w")
     claim = asyncio.create_task(worker.claim(max_jobs=1))
     worker._reader.feed_data(frame(b'{"call": "jobs"}'))
     async with asyncio.timeout(5.0):

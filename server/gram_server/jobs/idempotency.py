@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from gram_server.errors import KeyConflict
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig
 
 
@@ -13,14 +13,14 @@ class _Known(NamedTuple):
     until_s: float
 
 
-class Tickets:
+class IdempotencyKeys:
     """What each owner has handed in with a key: oldest first, and not more than its bound."""
 
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
         self._known: dict[str, dict[str, _Known]] = {}
 
-    def find(self, ticket: Ticket) -> str | None:
+    def find(self, ticket: IdempotencyKey) -> str | None:
         """Return the id of the job that a ticket stands for, or None; raise ``KeyConflict``."""
         known = self._known.get(ticket.owner, {}).get(ticket.key)
         if known is None:
@@ -29,7 +29,7 @@ class Tickets:
             raise KeyConflict("the key stands for another request", field="Idempotency-Key")
         return known.job_id
 
-    def add(self, ticket: Ticket, job_id: str, now_s: float) -> None:
+    def add(self, ticket: IdempotencyKey, job_id: str, now_s: float) -> None:
         """Let a ticket stand for a job."""
         keys = self._known.setdefault(ticket.owner, {})
         if len(keys) >= self._config.max_keys:

@@ -37,7 +37,7 @@ class ServiceRate:
 
 
 @dataclass(slots=True)
-class Entry:
+class QueuedJob:
     """A job and everything that happened to it."""
 
     job: Job
@@ -48,10 +48,10 @@ class Entry:
     events: list[Event] = field(default_factory=list)
     """By id, which leaves out what has passed."""
     queued_s: float = 0.0
-    """When it was accepted, by the clock that ``Ledger`` goes by."""
+    """When it was accepted, by the clock that ``QueueState`` goes by."""
     started_s: float | None = None
     finished_s: float | None = None
-    parts: tuple["Entry", ...] = ()
+    parts: tuple["QueuedJob", ...] = ()
     """Of a batch."""
     num_open: int = 0
     """Parts that are not final."""
@@ -106,7 +106,7 @@ class Entry:
         )
 
 
-def final_event(entry: Entry) -> Event:
+def final_event(entry: QueuedJob) -> Event:
     """Return the event that ends a final entry."""
     if entry.state in (JobState.DONE, JobState.EXPIRED):
         return Event(kind=EventKind.DONE, data=entry.result or {})
@@ -128,16 +128,16 @@ def accepted_event(job: Job) -> Event:
     return Event(kind=EventKind.ACCEPTED, data=data)
 
 
-PLACE_PATTERN = "[0-9]{15}-[0-9a-f]{32}"
-"""What ``place`` makes of a job that came by HTTP."""
+SORT_KEY_PATTERN = "[0-9]{15}-[0-9a-f]{32}"
+"""What ``sort_key`` makes of a job that came by HTTP."""
 
 
-def place(job: Job) -> str:
+def sort_key(job: Job) -> str:
     """Return the job's place in its owner's list: later jobs have greater ones."""
     return f"{round(job.submitted_s * 1e3):015d}-{job.id}"
 
 
-def part_event(part: Entry) -> Event:
+def part_event(part: QueuedJob) -> Event:
     """Return what the events of a batch say of a part that is final."""
     data = {"id": part.job.id, "state": part.state.value}
     return Event(kind=EventKind.PROGRESS, data=data)

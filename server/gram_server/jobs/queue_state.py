@@ -13,38 +13,38 @@ from itertools import chain
 
 from gram_server.errors import JobGone, JobNotFound, QueueFull
 from gram_server.job import PRIORITY_CLASSES, Job, JobError, JobState, outcome_of
-from gram_server.jobs.archive import Archive
 from gram_server.jobs.backlog import Backlog
 from gram_server.jobs.counts import ACCEPTED, JobCount
-from gram_server.jobs.entry import (
-    Entry,
+from gram_server.jobs.finished_jobs import FinishedJobs
+from gram_server.jobs.idempotency import IdempotencyKeys
+from gram_server.jobs.queued_job import (
+    QueuedJob,
     ServiceRate,
     accepted_event,
     final_event,
     part_event,
-    place,
+    sort_key,
 )
-from gram_server.jobs.store import ClassStats, Page, Ticket
-from gram_server.jobs.tickets import Tickets
+from gram_server.jobs.store import ClassStats, IdempotencyKey, Page
 from gram_server.jobs.turns import Turns
 from gram_server.settings import QueueConfig
 
 MAX_RETRY_AFTER_S = 60
 
 
-class Ledger:
+class QueueState:
     """Jobs by id, the queue by priority class, and the trajectories both have reserved."""
 
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
-        self._unfinished: dict[str, Entry] = {}
-        self.finished = Archive(config)
+        self._unfinished: dict[str, QueuedJob] = {}
+        self.finished = FinishedJobs(config)
         # A dict keeps its order and forgets from the middle at once: a queue with cancellation.
         self._queues: tuple[dict[str, None], ...] = tuple({} for _ in PRIORITY_CLASSES)
         self._rate = ServiceRate()
         self._backlog = Backlog()
         self._turns = Turns()
-        self._tickets = Tickets(config)
+        self._tickets = IdempotencyKeys(config)
         self.reserved_trajectories = 0
         self.redelivered = 0
         self.counts: Counter[JobCount] = Counter()
@@ -55,21 +55,21 @@ class Ledger:
         """Jobs that a worker holds."""
         return sum(entry.worker is not None for entry in self._unfinished.values())
 
-    def find(self, job_id: str) -> Entry | None:
+    def find(self, job_id: str) -> QueuedJob | None:
         """Return the entry of a job, or None."""
         return self._unfinished.get(job_id) or self.finished.find(job_id)
 
-    def entry(self, job_id: str) -> Entry:
+    def entry(self, job_id: str) -> QueuedJob:
         """Return the entry of a job; raise ``JobNotFound``."""
         if entry := self.find(job_id):
             return entry
         raise JobNotFound(f"no job {job_id}")
 
-    def unfinished(self) -> list[Entry]:
+    def unfinished(self) -> list[QueuedJob]:
         """Return the entries that are not final."""
         return list(self._unfinished.values())
 
-    def find_ticket(self, ticket: Ticket, now_s: float) -> str | None:
+    def find_ticket(self, ticket: IdempotencyKey, now_s: float) -> str | None:
         """Return the id of the job that a ticket stands for, or None."""
         self._forget(now_s)
         job_id = self._tickets.find(ticket)
@@ -80,8 +80,13 @@ class Ledger:
         return job_id
 
     def add(
-        self, job: Job, now_s: float, *, parts: Sequence[Job] = (), ticket: Ticket | None = None
-    ) -> list[Entry]:
+        self,
+        job: Job,
+        now_s: float,
+        *,
+        parts: Sequence[Job] = (),
+        ticket: IdempotencyKey | None = None,
+    ) -> list[QueuedJob]:
         """Queue a job, or raise ``QueueFull``; checking and reserving are one step."""
         self._forget(now_s)
         queued = parts or (job,)
@@ -103,11 +108,11 @@ class Ledger:
     def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
         """Return a part of the owner's jobs, newest first."""
         open_ones = (
-            place(entry.job)
+            sort_key(entry.job)
             for entry in self._unfinished.values()
             if entry.job.owner == owner and entry.job.batch is None
         )
-        known = chain(open_ones, self.finished.places_of(owner))
+        known = chain(open_ones, self.finished.sort_keys_of(owner))
         places = nlargest(limit + 1, (at for at in known if cursor is None or at < cursor))
         more = places[limit - 1] if len(places) > limit else None
         ids = [at.partition("-")[2] for at in places[:limit]]
@@ -127,7 +132,7 @@ class Ledger:
         max_width: int | None = None,
         models: Collection[str] | None = None,
         down_to: int | None = None,
-    ) -> list[Entry]:
+    ) -> list[QueuedJob]:
         """Give a worker the jobs that are next: at most ``max_jobs``, until the width is full."""
         width = math.inf if max_width is None else max_width
         entries = self._next(worker, max_jobs, width, models, now_s, down_to=down_to)
@@ -138,20 +143,20 @@ class Ledger:
                 batch.state, batch.started_s = JobState.RUNNING, batch.started_s or started_s
         return entries
 
-    def held_by(self, worker: str) -> list[Entry]:
+    def held_by(self, worker: str) -> list[QueuedJob]:
         """Return the entries of the jobs that a worker holds."""
         return [entry for entry in self._unfinished.values() if entry.worker == worker]
 
     def finish(
         self,
-        entry: Entry,
+        entry: QueuedJob,
         state: JobState,
         now_s: float,
         *,
         finished_s: float,
         result: Mapping[str, object] | None = None,
         error: JobError | None = None,
-    ) -> list[Entry]:
+    ) -> list[QueuedJob]:
         """Make an entry final and say so in its events; the first call wins.
 
         Returns the entries that have news: none, the entry, or its batch too.
@@ -170,9 +175,9 @@ class Ledger:
         self.reserved_trajectories -= entry.job.options.width
         self._rate.add(entry.job.options.width, now_s)
         self._backlog.end(entry.job, now_s, is_served=is_served)
-        return [entry, *self._tell_batch(entry, now_s, finished_s)]
+        return [entry, *self._end_part(entry, now_s, finished_s)]
 
-    def put_back(self, entries: Sequence[Entry], *, is_lost: bool) -> None:
+    def put_back(self, entries: Sequence[QueuedJob], *, is_lost: bool) -> None:
         """Return held jobs to the front of the queue, in their order."""
         self.redelivered += len(entries) if is_lost else 0
         for entry in entries:
@@ -195,7 +200,7 @@ class Ledger:
         """Return what waits in each priority class."""
         return tuple(self._stats_of(queue, now_s) for queue in self._queues)
 
-    def has_last_chance(self, entry: Entry) -> bool:
+    def has_last_chance(self, entry: QueuedJob) -> bool:
         """Whether the job fails with the next worker that is lost.
 
         A worker holds one such job at most, so that a job that kills its workers takes none with
@@ -212,8 +217,8 @@ class Ledger:
         now_s: float,
         *,
         down_to: int | None,
-    ) -> list[Entry]:
-        entries: list[Entry] = []
+    ) -> list[QueuedJob]:
+        entries: list[QueuedJob] = []
         width = 0
         is_busy: bool | None = None
         queues = self._queues if down_to is None else self._queues[: down_to + 1]
@@ -238,7 +243,7 @@ class Ledger:
 
     def _waiting(
         self, queue: Mapping[str, None], models: Collection[str] | None
-    ) -> Iterator[Entry]:
+    ) -> Iterator[QueuedJob]:
         for job_id in queue:
             entry = self._unfinished[job_id]
             if models is None or entry.job.route in models:
@@ -254,12 +259,12 @@ class Ledger:
         if reserved + width > self._config.max_trajectories:
             raise too_full(reserved, width, self._config, rate=self.service_rate(now_s))
 
-    def _open(self, job: Job, now_s: float) -> Entry:
-        entry = self._unfinished[job.id] = Entry(job, queued_s=now_s)
+    def _open(self, job: Job, now_s: float) -> QueuedJob:
+        entry = self._unfinished[job.id] = QueuedJob(job, queued_s=now_s)
         entry.append(accepted_event(job))
         return entry
 
-    def _queue(self, job: Job, now_s: float) -> Entry:
+    def _queue(self, job: Job, now_s: float) -> QueuedJob:
         self._count(job, ACCEPTED)
         self._backlog.add(job)
         self._queues[job.priority][job.id] = None
@@ -268,7 +273,7 @@ class Ledger:
     def _count(self, job: Job, what: str) -> None:
         self.counts[JobCount(what, job.model, job.priority)] += 1
 
-    def _tell_batch(self, part: Entry, now_s: float, finished_s: float) -> list[Entry]:
+    def _end_part(self, part: QueuedJob, now_s: float, finished_s: float) -> list[QueuedJob]:
         batch = self._unfinished.get(part.job.batch or "")
         if batch is None:
             return []

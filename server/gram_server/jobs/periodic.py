@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
+class PeriodicTask:
     """Something to be done again and again."""
 
     every_s: float
@@ -31,10 +31,10 @@ class Chore:
             try:
                 await self.work()
             except StoreUnavailable:
-                logger.debug("a chore waits for Redis")
+                logger.debug("a periodic task waits for Redis")
             except Exception as error:
                 # The next time may go well, and nobody else does it.
-                self._log.say(logging.ERROR, "a chore broke: %r", error, exc_info=error)
+                self._log.say(logging.ERROR, "a periodic task broke: %r", error, exc_info=error)
 
 
 async def end_tasks(tasks: Iterable["asyncio.Task[None]"]) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from gram_server.errors import QueueFull
 from gram_server.job import Event, EventKind, Job, JobRecord, JobState
-from gram_server.jobs import redis_store, watches
+from gram_server.jobs import redis_store, waiters
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
-from gram_server.jobs.watches import Watches
+from gram_server.jobs.waiters import Waiters
 from gram_server.settings import QueueConfig, RedisConfig
 
 pytestmark = pytest.mark.anyio
@@ -31,38 +31,38 @@ def facts(record: JobRecord) -> tuple[dict[str, object], list[float]]:
     return said, times
 
 
-async def wait_s(every: Watches, job_id: str, *, timeout_s: float) -> float:
+async def wait_s(every: Waiters, job_id: str, *, timeout_s: float) -> float:
     started_s = time.monotonic()
-    with every.open(job_id, is_for_end=True) as watch:
-        await watch.wait(timeout_s)
+    with every.open(job_id, is_for_end=True) as waiter:
+        await waiter.wait(timeout_s)
     return time.monotonic() - started_s
 
 
 async def test_an_end_between_submission_and_waiting_is_not_missed() -> None:
-    every = Watches()
-    every.begin("a")
+    every = Waiters()
+    every.preregister("a")
     every.wake("a", is_end=False)
     assert await wait_s(every, "a", timeout_s=0.01) >= 0.01
-    every.begin("a")
+    every.preregister("a")
     every.wake("a", is_end=True)
     assert await wait_s(every, "a", timeout_s=LONG_S) < LONG_S / 2
-    # The second one who waits has no such watch, and looks first.
-    with every.open("a", is_for_end=True) as watch:
-        assert not watch.is_early
+    # The second one who waits has no such waiter, and looks first.
+    with every.open("a", is_for_end=True) as waiter:
+        assert not waiter.is_preregistered
 
 
 async def test_an_early_watch_is_kept_for_the_latest_jobs_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watches, "MAX_EARLY", 2)
-    every = Watches()
+    monkeypatch.setattr(waiters, "MAX_PREREGISTERED", 2)
+    every = Waiters()
     for job_id in "abc":
-        every.begin(job_id)
+        every.preregister(job_id)
     every.drop("b")
     found = {}
     for job_id in "abc":
-        with every.open(job_id, is_for_end=True) as watch:
-            found[job_id] = watch.is_early
+        with every.open(job_id, is_for_end=True) as waiter:
+            found[job_id] = waiter.is_preregistered
     assert found == {"a": False, "b": False, "c": True}
     assert every.num_open == 0
 
@@ -72,7 +72,7 @@ async def test_who_submits_and_waits_need_not_ask_redis(
     redis_url: str, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without a note, no end would be seen within the test.
-    monkeypatch.setattr(redis_store, "LOOK_S", LONG_S)
+    monkeypatch.setattr(redis_store, "POLL_S", LONG_S)
     config = RedisConfig(store=redis_url, queue_name="watched")
     connection = RedisConnection(config)
     scripts: Counter[str] = Counter()

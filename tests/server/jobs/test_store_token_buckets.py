@@ -8,7 +8,7 @@ import pytest
 
 from gram_server.errors import JobGone, KeyConflict
 from gram_server.job import Job
-from gram_server.jobs.store import Ticket
+from gram_server.jobs.store import IdempotencyKey
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ async def test_what_is_given_back_can_be_spent_again_and_no_more(bench: Any) -> 
 
 
 async def test_a_ticket_is_known_once_its_job_is_there(bench: Any, make_job: MakeJob) -> None:
-    ticket = Ticket(owner="a", key="order:17", fingerprint="f")
+    ticket = IdempotencyKey(owner="a", key="order:17", fingerprint="f")
     assert await bench.store.known(ticket) is None
     job = replace(make_job("j"), owner="a")
     await bench.store.submit(job, ticket=ticket)
