@@ -1,8 +1,6 @@
 """The family of docs/adding-a-puzzle.md, from the text of the page to a solved puzzle."""
 
 import re
-import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -15,44 +13,19 @@ from gram_core.errors import ConfigError, GenerateFailed, PuzzleInvalid
 from gram_lab.card import main
 from gram_lab.data import pools
 from gram_server.api.openapi import solve_request_body
-
-PAGE = Path(__file__).parents[3] / "docs" / "adding-a-puzzle.md"
-
-
-def block(title: str) -> str:
-    """Return a block of code of the page."""
-    found = re.search(
-        rf'^```\w+ title="{re.escape(title)}"\n(.*?)^```', PAGE.read_text(), re.M | re.S
-    )
-    assert found is not None, title
-    return found[1]
-
-
-def install(folder: Path, module: str, points: dict[str, str]) -> None:
-    """Lay a package out as an installer would."""
-    (folder / "gram_latin.py").write_text(module)
-    info = folder / "gram_latin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gram-latin\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in points.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[gram.puzzles]", *lines, ""]))
+from tests.brought_family import block, install, looked_up_anew
 
 
 @pytest.fixture(autouse=True)
 def no_families_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let families be looked up anew, in a folder of the test's own too."""
-    monkeypatch.syspath_prepend(tmp_path)
-    puzzles.families.cache_clear()
-    yield
-    puzzles.families.cache_clear()
-    sys.modules.pop("gram_latin", None)
+    with looked_up_anew(tmp_path, monkeypatch):
+        yield
 
 
 @pytest.fixture
 def latin(tmp_path: Path) -> puzzles.AnyFamily:
     """Return the family of the page, brought by its entry point."""
-    points = tomllib.loads(block("pyproject.toml"))["project"]["entry-points"]["gram.puzzles"]
-    install(tmp_path, block("gram_latin.py"), points)
+    install(tmp_path)
     return puzzles.family("latin")
 
 
@@ -130,7 +103,7 @@ def test_what_cannot_be_is_refused(latin: puzzles.AnyFamily) -> None:
 def test_an_entry_point_that_brings_no_new_family_is_named(
     tmp_path: Path, value: str, why: str
 ) -> None:
-    install(tmp_path, "", {"broken": value})
+    install(tmp_path, {"broken": value})
     with pytest.raises(ConfigError, match=re.escape(value)) as caught:
         puzzles.families()
     assert why in str(caught.value)
