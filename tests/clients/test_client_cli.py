@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from gram_client import __version__
+from gram_client import GenerateOptions, JobOptions, SolveOptions, __version__
 from gram_client.cli import main
 from tests.clients.scripted import BOARD, PUZZLE, RESULT, Reply, ScriptedServer, gram, problem
 
@@ -200,6 +201,17 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert run.stdout.startswith(f"Usage: gram {command} ")
     examples = run.stdout.partition("Examples:\n")[2]
     assert f"gram {command}" in examples
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("solve", SolveOptions), ("submit", JobOptions), ("generate", GenerateOptions)],
+)
+def test_every_option_of_a_call_has_a_flag(command: str, options: Any) -> None:
+    given = {name for one in main.commands[command].params for name in one.opts}
+    flags = {f"--{name.replace('_', '-')}" for name in options.__optional_keys__}
+    # The flag of a key is --key.
+    assert flags - given == {"--idempotency-key"} & flags
 
 
 def test_the_help_lists_every_command() -> None:

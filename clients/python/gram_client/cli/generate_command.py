@@ -1,14 +1,14 @@
 """``gram generate``: boards that a model generates, and puzzles made of them."""
 
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from gram_client._client import Client
 from gram_client._drawing import draw
 from gram_client._models import GenerateResult
-from gram_client._options import GenerateHalt
-from gram_client.cli.options import wants_json, with_client
+from gram_client._options import GenerateOptions
+from gram_client.cli.options import flags_of, wants_json, with_client
 
 EXAMPLES = """\b
 Examples:
@@ -19,22 +19,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("puzzle", default="sudoku")
-@click.option("--count", type=int, help="Boards to generate.  [default: 1]")
-@click.option("--size", type=int, help="Side of the boards.")
-@click.option("--distinct/--no-distinct", default=None, help="Return no board twice.")
-@click.option(
-    *("--reduce-clues", "--clues"),
-    "reduce_clues",
-    callback=lambda context, parameter, text: _clues(text),
-    help="Reduce to puzzles: none, unique, or a number to stop at; --clues is the former name.",
-)
-@click.option("--max-trajectories", type=int, help="Trajectories to sample at most.")
-@click.option("--depth", type=int, help="Supervision steps a trajectory may take.")
-@click.option("--halt", type=click.Choice(get_args(GenerateHalt)), help="What ends a trajectory.")
-@click.option("--augment/--no-augment", default=None, help="Each board through a symmetry.")
-@click.option("--deadline-ms", type=int, help="Return what there is after this time.")
-@click.option("--seed", type=int, help="Repeat an earlier call.")
-@click.option("--model", help="Name of the model.")
+@flags_of(GenerateOptions)
 @with_client
 def generate(*, puzzle: str, client: Client, is_json: bool | None, **options: Any) -> None:
     """Generate boards of PUZZLE (sudoku), or puzzles made of them.
@@ -44,12 +29,6 @@ def generate(*, puzzle: str, client: Client, is_json: bool | None, **options: An
     result = client.generate(puzzle, **options)
     _show(result, is_json=wants_json(is_json))
     raise SystemExit(0 if result.is_complete else 1)
-
-
-def _clues(text: str | None) -> str | None:
-    if text in (None, "none", "unique") or text.isdecimal():
-        return text
-    raise click.BadParameter("must be none, unique or a number")
 
 
 def _show(result: GenerateResult, *, is_json: bool) -> None:

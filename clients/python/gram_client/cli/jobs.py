@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from gram_client._client import Client
 from gram_client._events import Accepted, AnyEvent, Found, PartEnded, Progress
 from gram_client._models import Job
-from gram_client._options import Priority
+from gram_client._options import JobOptions
 from gram_client.cli.display import painted, summary
-from gram_client.cli.options import solving, wants_json, with_client
+from gram_client.cli.options import flags_of, wants_json, with_client
 from gram_client.cli.puzzle_files import Entry, puzzle_arguments
 
 
@@ -20,14 +20,7 @@ from gram_client.cli.puzzle_files import Entry, puzzle_arguments
     "  gram watch $(gram submit hard.txt --width 256 | jq -r .id)"
 )
 @puzzle_arguments
-@solving
-@click.option("--priority", type=click.Choice(get_args(Priority)), help="Class to wait in.")
-@click.option(
-    *("--show-trajectories", "--decodes"),
-    "show_trajectories",
-    type=int,
-    help="Trajectories to watch while they run; --decodes is the former name.",
-)
+@flags_of(JobOptions)
 @click.option("--key", "idempotency_key", help="The same key stands for the same job.")
 @with_client
 def submit(

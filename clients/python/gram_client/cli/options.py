@@ -5,18 +5,41 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
 from gram_client._client import Client
 from gram_client._errors import GramError, StatusError
-from gram_client._options import Count, Fallback, Halt
+from gram_client._options import Clues
+from gram_client._requests import OLD_NAMES
 from gram_client._settings import DEFAULT_TIMEOUT_S
 from gram_client.cli.display import place
 from gram_client.cli.local import local_server
 
 Command = Callable[..., Any]
+
+HELP = {
+    "width": "Trajectories to sample.  [default: 16]",
+    "count": "Boards to generate.  [default: 1]",
+    "size": "Side of the boards.",
+    "distinct": "Return no board twice.",
+    "reduce_clues": "Reduce to puzzles: none, unique, or a number to stop at.",
+    "max_trajectories": "Trajectories to sample at most.",
+    "depth": "Supervision steps a trajectory may take.",
+    "max_solutions": "Stop at this many distinct solutions.",
+    "deadline_ms": "Return what there is after this time.",
+    "seed": "Repeat an earlier call.",
+    "augment": "Show each trajectory a symmetry.",
+    "halt": "What ends a trajectory.",
+    "fallback": "What answers where no trajectory does.",
+    "count_solutions": "Count all solutions.",
+    "best_attempt": "Show the nearest answer where there is no solution.",
+    "model": "Name of the model.",
+    "priority": "Class to wait in.",
+    "show_trajectories": "Trajectories to watch while they run.",
+}
+"""What the flag of each option does, in the order of flags."""
 
 
 def with_client(command: Command) -> Command:
@@ -51,28 +74,24 @@ def wants_json(is_json: bool | None) -> bool:
     return not sys.stdout.isatty() if is_json is None else is_json
 
 
-def solving(command: Command) -> Command:
-    """Add what a puzzle may be solved with."""
-    options = (
-        click.option("--width", type=int, help="Trajectories to sample.  [default: 16]"),
-        click.option("--depth", type=int, help="Supervision steps a trajectory may take."),
-        click.option("--max-solutions", type=int, help="Stop at this many distinct solutions."),
-        click.option("--deadline-ms", type=int, help="Return what there is after this time."),
-        click.option("--seed", type=int, help="Repeat an earlier call."),
-        click.option("--augment/--no-augment", default=None, help="A symmetry view for each."),
-        click.option("--halt", type=click.Choice(get_args(Halt)), help="What ends a trajectory."),
-        click.option("--fallback", type=click.Choice(get_args(Fallback)), help="Search exactly."),
-        click.option(
-            *("--count-solutions", "--count"),
-            "count_solutions",
-            type=click.Choice(get_args(Count)),
-            help="Count all solutions; --count is the former name.",
-        ),
-        click.option("--model", help="Name of the model."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def flags_of(kind: type) -> Callable[[Command], Command]:
+    """Add a flag for each option of a call; what is not given is left to the server."""
+    hints = get_type_hints(kind)
+    # count is an option of generate, and the former name of another one of solve.
+    names = [name for name in HELP if name in hints and OLD_NAMES.get(name) not in hints]
+
+    def add(command: Command) -> Command:
+        for name in reversed(names):
+            flags = [_flag(name), *(_flag(old) for old, new in OLD_NAMES.items() if new == name)]
+            if hints[name] is bool:
+                flags = [f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags]
+            option = click.option(
+                *flags, name, type=_type_of(hints[name]), default=None, help=HELP[name]
+            )
+            command = option(command)
+        return command
+
+    return add
 
 
 def say(error: GramError, *, source: str = "") -> None:
@@ -82,6 +101,27 @@ def say(error: GramError, *, source: str = "") -> None:
     for issue in error.errors if isinstance(error, StatusError) else ():
         if issue.rule and issue.cells:
             click.echo(place(issue.rule, issue.cells), err=True)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _type_of(hint: Any) -> Any:
+    """Return the type that click reads a flag as."""
+    if hint is Clues:
+        return clues
+    if get_origin(hint) is Literal:
+        return click.Choice(get_args(hint))
+    kinds = {bool: bool, int: int, int | None: int}
+    return kinds.get(hint, str)
+
+
+def clues(text: str) -> str:
+    """Return what the server reads as words or a number."""
+    if text in ("none", "unique") or text.isdecimal():
+        return text
+    raise click.BadParameter("must be none, unique or a number")
 
 
 @contextmanager

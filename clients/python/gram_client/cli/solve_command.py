@@ -12,8 +12,9 @@ from gram_client._client import Client
 from gram_client._errors import GramError
 from gram_client._map import DEFAULT_CONCURRENCY
 from gram_client._models import SolveResult
+from gram_client._options import SolveOptions
 from gram_client.cli.display import show_result, table
-from gram_client.cli.options import say, solving, wants_json, with_client
+from gram_client.cli.options import flags_of, say, wants_json, with_client
 from gram_client.cli.puzzle_files import Entry, givens_of, puzzle_arguments
 
 Outcome = SolveResult | GramError
@@ -30,7 +31,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @puzzle_arguments
-@solving
+@flags_of(SolveOptions)
 @click.option("--concurrency", default=DEFAULT_CONCURRENCY, help="Puzzles under way at once.")
 @click.option("--output", type=click.File("w", encoding="utf-8"), help="File for JSON lines.")
 @click.option("--local", is_flag=True, help="Without a server, where gram-server is installed.")
