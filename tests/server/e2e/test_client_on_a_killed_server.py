@@ -10,7 +10,13 @@ import pytest
 from gram_client import Accepted, AnyEvent, AsyncClient, Client, Done, Found, Progress
 
 EMPTY = "." * 16
-OPTIONS: dict[str, Any] = {"width": 4, "depth": 400, "halt": "never", "seed": 3, "show_trajectories": 1}
+OPTIONS: dict[str, Any] = {
+    "width": 4,
+    "depth": 400,
+    "halt": "never",
+    "seed": 3,
+    "show_trajectories": 1,
+}
 
 
 def kill_and_start_again(start_server: Any, server: Any) -> None:
