@@ -5,9 +5,9 @@ and the README files of packages. A hook of mkdocs.
 import os
 import posixpath
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from gram_lab.cli import COMMANDS
+from gram_lab.cli import COMMANDS, main
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig, Settings
@@ -97,11 +97,12 @@ def option_pages() -> Iterator[str]:
 
 
 def _help_of(*words: str) -> str:
-    command = [sys.executable, "-m", "gram_lab", *words, "--help"]
-    environment = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(
-        command, env=environment, check=True, capture_output=True, text=True
-    ).stdout
+    """Return what a command of the lab prints, without a process that loads torch for each."""
+    printed = StringIO()
+    os.environ["COLUMNS"] = "100"
+    with redirect_stdout(printed), suppress(SystemExit):
+        main([*words, "--help"])
+    return printed.getvalue()
 
 
 def _operation(method: str, path: str, operation: Json) -> Iterator[str]:
