@@ -10,7 +10,8 @@ from gram_server.engine.givens import GivensGuard
 from gram_server.engine.job_run import JobRun
 from gram_server.engine.progress import ProgressReporter
 from gram_server.engine.runner import Runner, StepReport
-from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
+from gram_server.engine.scheduled_job import Admit
+from gram_server.engine.scheduler import AGEING_S, Scheduler
 from gram_server.engine.slots import SlotAssignment, Slots
 from gram_server.engine.step_outcome import CONTINUES, FinishReason, classify, host_verified
 from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Trajectory
@@ -88,7 +89,7 @@ class Engine:
         """Launch one supervision step of every live trajectory, and harvest the oldest results.
 
         With a pipeline that step is computed while the host deals with the one before. A trajectory
-        that turns out to have ended takes a step too many then, which nobody looks at.
+        that turns out to have ended takes one step too many then, whose result is ignored.
         """
         events = self._expire(now_s)
         self._admit(now_s)

@@ -1,7 +1,7 @@
 """The last look at an answer before it is shown: does it keep the givens of its own job?
 
 No trajectory can lose them unless rows were mixed up. Then the answer may be about another caller's
-puzzle, so nobody sees it, and the operator hears of it.
+puzzle, so it is hidden, counted, and logged once.
 """
 
 import logging

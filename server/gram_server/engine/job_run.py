@@ -138,8 +138,8 @@ class JobRun:
     def num_needed(self) -> int:
         """Return how many trajectories may be needed, from the first.
 
-        By trajectory these are as many as should fill what is missing, if so many of them find a
-        solution as of those that have ended.
+        In the order of trajectories these are as many as should yield the missing solutions, if
+        they find them at the rate of those that have ended.
         """
         wanted = self.job.max_solutions
         if self.stop_time is not None:

@@ -1,7 +1,7 @@
 """Reports what trajectories answer while they run, now and then, for jobs that ask.
 
-A job that does not ask costs nothing. Answers stay in the view of their trajectory until somebody
-reads them. Knows no slots.
+A job that does not ask costs nothing. Answers stay in the view of their trajectory until they
+are read. Knows no slots.
 """
 
 from dataclasses import dataclass, field

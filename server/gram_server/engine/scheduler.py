@@ -2,33 +2,18 @@
 
 Plain Python over job ids and counts: no torch, no clock of its own, no rows. A job below its fair
 share gets free slots first and, if there are none, slots that jobs above theirs lose; what is
-then left goes round robin, one trajectory a turn. ``docs/operations.md`` has the rule in full.
+then left goes round robin, one trajectory at a time. ``docs/operations.md`` has the rule in full.
 """
 
-from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from gram_server.engine.scheduled_job import Admit, ScheduledJob, beyond, fair_level
 
 AGEING_S = 10.0
 """Seconds without a slot after which a job that higher classes shut out is lent one."""
 LENT_PART = 8
-"""At most one slot in so many is lent, but always one."""
-
-
-class Admit(NamedTuple):
-    """A trajectory that gets a slot."""
-
-    job_id: str
-    trajectory: int
-
-
-class Preempted(NamedTuple):
-    """A trajectory that lost its slot; the least one resumes first."""
-
-    round: int
-    """Round in which it resumes."""
-    trajectory: int
+"""At most one slot in this many is lent, but always one."""
 
 
 class Plan(NamedTuple):
@@ -37,68 +22,6 @@ class Plan(NamedTuple):
     preempt: dict[str, int]
     """Slots that jobs lose; the engine requeues the trajectories that it takes out of them."""
     admits: list[Admit]
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Entry:
-    """A job's place in the scheduler."""
-
-    job_id: str
-    width: int
-    priority: int
-    served_s: float
-    """When it last had a slot, or was submitted."""
-    is_lent: bool = False
-    """Whether it may have one slot although higher classes want them all."""
-    next_fresh: int = 0
-    end_fresh: int
-    """Trajectories ``next_fresh .. end_fresh - 1`` have not started."""
-    first_round: Callable[[int], int]
-    """Returns the round in which a trajectory starts."""
-    preempted: list[Preempted] = field(default_factory=list)
-    """Sorted."""
-    num_live: int = 0
-
-    @property
-    def next_round(self) -> int | None:
-        """The round of the trajectory that is next to get a slot; None where none waits."""
-        rounds = [preempted.round for preempted in self.preempted[:1]]
-        if self.next_fresh < self.end_fresh:
-            rounds.append(self.first_round(self.next_fresh))
-        return min(rounds, default=None)
-
-    @property
-    def is_new(self) -> bool:
-        """Whether it never had a slot."""
-        return self.next_fresh == 0
-
-    @property
-    def is_unserved(self) -> bool:
-        """Whether it has no slot and wants one."""
-        return not self.num_live and self.num_waiting > 0
-
-    @property
-    def num_waiting(self) -> int:
-        """Trajectories without a slot."""
-        return len(self.preempted) + max(0, self.end_fresh - self.next_fresh)
-
-    @property
-    def demand(self) -> int:
-        """Trajectories with or without a slot."""
-        return self.num_live + self.num_waiting
-
-    @property
-    def claim(self) -> int:
-        """The slots that its fair share is reckoned from."""
-        return min(self.demand, 1) if self.is_lent else self.demand
-
-    def take(self) -> Admit:
-        """Return the next trajectory, now live."""
-        self.num_live += 1
-        if self.preempted and self.preempted[0].round == self.next_round:
-            return Admit(self.job_id, self.preempted.pop(0).trajectory)
-        self.next_fresh += 1
-        return Admit(self.job_id, self.next_fresh - 1)
 
 
 class Scheduler:
@@ -110,7 +33,7 @@ class Scheduler:
         self._num_slots = num_slots
         self._num_parking = num_slots if num_parking is None else num_parking
         self._ageing_s = ageing_s
-        self._ring: dict[str, _Entry] = {}
+        self._ring: dict[str, ScheduledJob] = {}
         self._num_free = num_slots
         self._is_ring_next = False
         """Where jobs outnumber slots: whether the next slot goes to whoever waited longest."""
@@ -143,7 +66,7 @@ class Scheduler:
         first_round: Callable[[int], int] = lambda trajectory: 0,
     ) -> None:
         """Let a job wait with ``width`` trajectories, each in the round that it starts in."""
-        self._ring[job_id] = _Entry(
+        self._ring[job_id] = ScheduledJob(
             job_id=job_id,
             width=width,
             priority=priority,
@@ -163,7 +86,7 @@ class Scheduler:
 
     def requeue(self, job_id: str, trajectory: int, resume_round: int = 0) -> None:
         """Let a trajectory wait that lost its slot to a ``Plan``."""
-        insort(self._ring[job_id].preempted, Preempted(resume_round, trajectory))
+        self._ring[job_id].requeue(trajectory, resume_round)
 
     def swap(self, job_id: str, trajectory: int, resume_round: int) -> Admit:
         """Let a live trajectory wait; return the one of its job that gets the slot instead."""
@@ -173,8 +96,7 @@ class Scheduler:
 
     def discard(self, job_id: str, trajectory: int) -> None:
         """Drop a preempted trajectory."""
-        entry = self._ring[job_id]
-        entry.preempted = [each for each in entry.preempted if each.trajectory != trajectory]
+        self._ring[job_id].discard(trajectory)
 
     def limit(self, job_id: str, end: int) -> None:
         """Let no trajectory from ``end`` on start."""
@@ -194,21 +116,23 @@ class Scheduler:
         admits += self._displace(standing, preempt)
         return Plan(preempt, admits + self._hand_out(classes))
 
-    def _classes(self, now_s: float) -> list[list[_Entry]]:
+    def _classes(self, now_s: float) -> list[list[ScheduledJob]]:
         """Return the ring by class, highest first."""
-        groups: dict[int, list[_Entry]] = {}
+        groups: dict[int, list[ScheduledJob]] = {}
         for entry in self._ring.values():
             if entry.num_live:
                 entry.served_s = now_s
             groups.setdefault(entry.priority, []).append(entry)
         return [groups[priority] for priority in sorted(groups)]
 
-    def _claimants(self, classes: Sequence[list[_Entry]], now_s: float) -> list[list[_Entry]]:
+    def _claimants(
+        self, classes: Sequence[list[ScheduledJob]], now_s: float
+    ) -> list[list[ScheduledJob]]:
         """Return the classes that the slots suffice for, the last one perhaps in part.
 
         What is lent to jobs of the classes behind them is shared out with the last one.
         """
-        capacity, groups = self._num_slots, list[list[_Entry]]()
+        capacity, groups = self._num_slots, list[list[ScheduledJob]]()
         for group in classes:
             if capacity > 0:
                 groups.append(group)
@@ -220,8 +144,8 @@ class Scheduler:
         return [*groups[:-1], self._lend(shut_out, groups[-1], now_s) + groups[-1]]
 
     def _lend(
-        self, shut_out: Sequence[_Entry], last: Sequence[_Entry], now_s: float
-    ) -> list[_Entry]:
+        self, shut_out: Sequence[ScheduledJob], last: Sequence[ScheduledJob], now_s: float
+    ) -> list[ScheduledJob]:
         """Choose the jobs that may have one slot each although higher classes want them all."""
         if not shut_out:
             return []
@@ -241,10 +165,10 @@ class Scheduler:
             entry.is_lent = True
         return lent
 
-    def _shares(self, groups: Sequence[Sequence[_Entry]]) -> dict[str, int]:
+    def _shares(self, groups: Sequence[Sequence[ScheduledJob]]) -> dict[str, int]:
         """Return the fair share of each job that has one: what it may hold while others want slots.
 
-        Where a class has more jobs than slots its jobs may hold one each, by turns.
+        Where a class has more jobs than slots its jobs may hold one each, in rotation.
         """
         capacity = self._num_slots
         shares: dict[str, int] = {}
@@ -253,11 +177,11 @@ class Scheduler:
             level = fair_level(claims, capacity)
             shares |= {entry.job_id: min(entry.claim, max(1, level)) for entry in group}
             if not level:
-                shares |= dict.fromkeys(_beyond(group, capacity), 0)
+                shares |= dict.fromkeys(beyond(group, capacity), 0)
             capacity -= sum(claims)
         return shares
 
-    def _preempt(self, order: Sequence[_Entry], shares: Mapping[str, int]) -> dict[str, int]:
+    def _preempt(self, order: Sequence[ScheduledJob], shares: Mapping[str, int]) -> dict[str, int]:
         """Take as many slots from jobs above their share as jobs below theirs lack."""
         wanted = sum(max(0, shares.get(entry.job_id, 0) - entry.num_live) for entry in order)
         missing = wanted - self._num_free
@@ -269,26 +193,26 @@ class Scheduler:
                 missing -= surplus
         return preempt
 
-    def _give_up(self, entry: _Entry, count: int, preempt: dict[str, int]) -> None:
+    def _give_up(self, entry: ScheduledJob, count: int, preempt: dict[str, int]) -> None:
         preempt[entry.job_id] = preempt.get(entry.job_id, 0) + count
         entry.num_live -= count
         self._num_free += count
 
     def _fill_shares(
-        self, groups: Sequence[Sequence[_Entry]], shares: Mapping[str, int]
+        self, groups: Sequence[Sequence[ScheduledJob]], shares: Mapping[str, int]
     ) -> list[Admit]:
         """Admit trajectories of jobs below their share."""
         admits: list[Admit] = []
         for group in groups:
             below = [entry for entry in group if entry.num_live < shares[entry.job_id]]
             lacking = sum(shares[entry.job_id] - entry.num_live for entry in below)
-            for entry in below if lacking <= self._num_free else self._by_turns(below):
+            for entry in below if lacking <= self._num_free else self._in_rotation(below):
                 count = min(self._num_free, shares[entry.job_id] - entry.num_live)
                 admits.extend(self._take(entry) for _ in range(count))
         self._to_end(admits)
         return admits
 
-    def _by_turns(self, waiting: Sequence[_Entry]) -> Iterator[_Entry]:
+    def _in_rotation(self, waiting: Sequence[ScheduledJob]) -> Iterator[ScheduledJob]:
         """Yield jobs while slots are free: the narrowest new one, the next of the ring, and so on.
 
         So a small newcomer overtakes any number of wide jobs, and no stream of newcomers keeps the
@@ -305,7 +229,7 @@ class Scheduler:
             del ring[entry]
             yield entry
 
-    def _displace(self, group: Sequence[_Entry], preempt: dict[str, int]) -> list[Admit]:
+    def _displace(self, group: Sequence[ScheduledJob], preempt: dict[str, int]) -> list[Admit]:
         """Give newcomers the slots of wider jobs, and lent slots, where none is above its share."""
         waiting = [entry for entry in group if entry.is_unserved]
         takers = sorted((e for e in waiting if e.is_new and not e.is_lent), key=lambda e: e.width)
@@ -323,17 +247,17 @@ class Scheduler:
         self._to_end(admits)
         return admits
 
-    def _hand_out(self, classes: Sequence[Sequence[_Entry]]) -> list[Admit]:
-        """Give slots that are still free away in turns, one trajectory a turn."""
+    def _hand_out(self, classes: Sequence[Sequence[ScheduledJob]]) -> list[Admit]:
+        """Give out slots that are still free, one trajectory of each job in rotation."""
         admits: list[Admit] = []
         for group in classes:
-            turns = sorted(group, key=lambda entry: entry.num_live)
-            while (turns := [entry for entry in turns if entry.num_waiting]) and self._num_free:
-                admits.extend(self._take(entry) for entry in turns[: self._num_free])
+            ring = sorted(group, key=lambda entry: entry.num_live)
+            while (ring := [entry for entry in ring if entry.num_waiting]) and self._num_free:
+                admits.extend(self._take(entry) for entry in ring[: self._num_free])
         self._to_end(admits)
         return admits
 
-    def _take(self, entry: _Entry) -> Admit:
+    def _take(self, entry: ScheduledJob) -> Admit:
         self._num_free -= 1
         return entry.take()
 
@@ -341,24 +265,3 @@ class Scheduler:
         """Move jobs that were served behind those that were not."""
         for job_id in dict.fromkeys(admit.job_id for admit in served):
             self._ring[job_id] = self._ring.pop(job_id)
-
-
-def _beyond(group: Sequence[_Entry], capacity: int) -> list[str]:
-    """Return the jobs that must lose their slots where only so many of a class may have any.
-
-    Lent slots go first, then those of whoever was served longest ago.
-    """
-    holders = [entry for entry in group if entry.num_live]
-    holders.sort(key=lambda entry: not entry.is_lent)
-    return [entry.job_id for entry in holders[: max(0, len(holders) - capacity)]]
-
-
-def fair_level(demands: Sequence[int], capacity: int) -> int:
-    """Return the largest share L for which min(demand, L), summed over all, fits the capacity."""
-    remaining = capacity
-    for place, demand in enumerate(sorted(demands)):
-        num_left = len(demands) - place
-        if demand * num_left > remaining:
-            return remaining // num_left
-        remaining -= demand
-    return max(demands, default=0)

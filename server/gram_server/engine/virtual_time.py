@@ -1,4 +1,4 @@
-"""When a trajectory's step has its turn, whatever the clock says.
+"""The order in which the steps of a job's trajectories count, whatever the clock says.
 
 Solutions are ranked by virtual time, so order of arrival never decides an answer: a job gives the
 same solutions however its trajectories were scheduled.

@@ -65,7 +65,7 @@ class ClaimedJob:
     has_left_engine: bool = False
     """Whether it only waits for exact searches."""
     next_progress: Progress | None = None
-    """What the store is to be told next of its progress."""
+    """The newest progress, not yet published."""
     reductions: Queue[FoundSolution | Finished] | None = None
     """Generated boards whose clues are still to be reduced, then the end of the job."""
     boards: list[Board] = field(default_factory=list)

@@ -193,7 +193,7 @@ class JobResults:
         claimed.trace.end(outcome_of(outcome, result))
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        """Run work beside the rest, and end it with the rest."""
+        """Run work in the background until ``close``."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,6 +1,6 @@
 """What a worker does for one job, as spans of the trace that the job carries.
 
-The engine knows nothing of it: its part is told by what it reports at the end of the job.
+The engine knows nothing of it: its part is reconstructed from its report at the end of the job.
 """
 
 import time

@@ -49,7 +49,7 @@ SWITCH_INTERVAL_S = 0.0005
 """How long one thread may keep the interpreter while the other waits; the default is 5 ms."""
 
 ENGINE_NICENESS = 10
-"""How far an engine steps back behind the API process beside it, which must answer at once."""
+"""Niceness of a supervised engine: the API process on the same host must answer at once."""
 
 STORE_STOP_S = 5.0
 """How long a worker whose models cannot be loaded waits for its store to be closed."""
@@ -215,7 +215,7 @@ class WorkerProcess:
         self._call_job_runner(lambda jobs: jobs.on_events(events))
 
     def _on_signal(self) -> None:
-        """Drain at the first signal, hurry at the second; end at once while nothing is held."""
+        """Drain at the first signal, hand back at the second; before it is ready end at once."""
         self._num_signals += 1
         if self._job_runner is None:
             logger.info("stopped before it was ready")

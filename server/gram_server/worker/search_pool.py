@@ -21,7 +21,7 @@ SHORT_CPU_S = 0.15
 MAX_SEARCH_S = 10.0
 """How long a search may run at a time, on the clock."""
 MIN_SEARCH_S = 0.01
-"""Less before the deadline is nothing."""
+"""With less time before the deadline no search begins."""
 MAX_WAITING = 1024
 """Searches that wait in a lane; of more, the last of the client with most is turned away."""
 MAX_WAIT_S = 300.0

@@ -97,12 +97,12 @@ def explained(error: Exception, device: str) -> Exception:
 def _words(error: BaseException) -> str:
     """Return what an error and those that led to it say."""
     parts = []
-    told: BaseException | None = error
-    while told is not None:
-        parts.append(f"{type(told).__name__}: {told}")
-        if isinstance(told, subprocess.CalledProcessError):
-            parts += [_text(told.stderr), _text(told.output)]
-        told = told.__cause__ or told.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        parts.append(f"{type(cause).__name__}: {cause}")
+        if isinstance(cause, subprocess.CalledProcessError):
+            parts += [_text(cause.stderr), _text(cause.output)]
+        cause = cause.__cause__ or cause.__context__
     return "\n".join(parts)
 
 

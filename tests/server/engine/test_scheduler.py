@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gram_server.engine.scheduler import Admit, Plan, Scheduler, fair_level
+from gram_server.engine.scheduled_job import Admit, fair_level
+from gram_server.engine.scheduler import Plan, Scheduler
 
 
 def _counts(plan: Plan) -> Counter[str]:
