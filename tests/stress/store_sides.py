@@ -217,14 +217,14 @@ class RedisSide:
 
 
 class _QuietWorker(RedisWorker):
-    """A worker whose chores are done by hand."""
+    """A worker whose periodic tasks are done by hand."""
 
     def _periodic_tasks(self) -> list[PeriodicTask]:
         return []
 
 
 class _RedisClock(redis_connection.Clock):
-    """The time that the scripts are told."""
+    """The time that the functions are told."""
 
     is_shared = False
 

@@ -56,7 +56,6 @@ class MemoryStore:
     async def submit(
         self, job: Job, *, parts: Sequence[Job] = (), ticket: IdempotencyKey | None = None
     ) -> str:
-        """Queue a job, or the parts of a batch, and return its id."""
         if self._is_closed:
             raise LinkClosed("the store is closed")
         now_s = self._clock()
@@ -68,15 +67,12 @@ class MemoryStore:
         return job.id
 
     async def known(self, ticket: IdempotencyKey) -> str | None:
-        """Return the id of the job that a ticket stands for; None where it is new."""
         return self._state.find_ticket(ticket, self._clock())
 
     async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
-        """Return a part of the owner's jobs, newest first."""
         return self._state.page(owner, cursor=cursor, limit=limit)
 
     async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
-        """Replay events with an id above ``after``, then follow; end after a final event."""
         entry = self._state.entry(job_id)
         position = max(after, 0)
         while True:
@@ -90,7 +86,6 @@ class MemoryStore:
                 await self._change_of(entry).wait()
 
     async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
-        """Return the record as soon as it is final, or as it stands after the timeout."""
         entry = self._state.entry(job_id)
         try:
             async with asyncio.timeout(timeout_s):
@@ -102,24 +97,19 @@ class MemoryStore:
         return entry.record
 
     async def get(self, job_id: str) -> JobRecord:
-        """Return the record; raise ``JobNotFound``."""
         return self._state.entry(job_id).record
 
     async def cancel(self, job_id: str) -> None:
-        """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
         self._stop(self._state.entry(job_id), JobState.CANCELLED)
 
     async def withdraw(self, job_id: str) -> None:
-        """Cancel a job that nobody waits for, if it came."""
         if entry := self._state.find(job_id):
             self._stop(entry, JobState.CANCELLED)
 
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
-        """Take from what an owner may ask for, and return 0.0, or return the seconds to wait."""
         return self._shares.spend(owner, amount, rate=rate, burst=burst, now_s=self._clock())
 
     async def stats(self) -> QueueStats:
-        """Return what the queue holds now."""
         now_s = self._clock()
         reports = (worker.last_report for worker in self._workers.values())
         return QueueStats(
@@ -138,11 +128,9 @@ class MemoryStore:
         )
 
     def open_jobs(self) -> Sequence[Job]:
-        """Return the unfinished jobs: nobody else keeps them."""
         return [entry.job for entry in self._state.unfinished()]
 
     async def close(self) -> None:
-        """Let go of everything; waiting callers see ``LinkClosed``, and workers a cancellation."""
         self._is_closed = True
         for timer in self._timers.values():
             timer.cancel()
@@ -158,36 +146,6 @@ class MemoryStore:
             raise ValueError(f"a worker named {worker} is connected")
         self._workers[worker] = MemoryWorker(self, worker)
         return self._workers[worker]
-
-    async def _claim(
-        self,
-        worker: str,
-        max_jobs: int,
-        max_width: int | None,
-        can_wait: bool,
-        models: Collection[str] | None,
-        down_to: int | None,
-    ) -> list[Job]:
-        while True:
-            arrival = self._arrival
-            self._raise_if_closed()
-            entries = self._state.take(
-                worker,
-                max_jobs,
-                self._clock(),
-                started_s=self._wall(),
-                max_width=max_width,
-                models=models,
-                down_to=down_to,
-            )
-            if entries or not can_wait:
-                return [entry.job for entry in entries]
-            await arrival.wait()
-
-    def _publish(self, worker: str, job_id: str, event: Event) -> None:
-        entry = self._held(worker, job_id)
-        if entry is not None and entry.append(event):
-            self._announce(entry)
 
     def _finish(
         self,
@@ -309,41 +267,50 @@ class MemoryWorker:
         models: Collection[str] | None = None,
         down_to: int | None = None,
     ) -> list[Job]:
-        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
-        return await self._store._claim(self._name, max_jobs, max_width, can_wait, models, down_to)
+        store = self._store
+        while True:
+            arrival = store._arrival
+            store._raise_if_closed()
+            entries = store._state.take(
+                self._name,
+                max_jobs,
+                store._clock(),
+                started_s=store._wall(),
+                max_width=max_width,
+                models=models,
+                down_to=down_to,
+            )
+            if entries or not can_wait:
+                return [entry.job for entry in entries]
+            await arrival.wait()
 
     async def publish(self, job_id: str, event: Event) -> None:
-        """Add an event to the job's; ignored once the job is final."""
-        self._store._publish(self._name, job_id, event)
+        entry = self._store._held(self._name, job_id)
+        if entry is not None and entry.append(event):
+            self._store._announce(entry)
 
     async def complete(
         self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
     ) -> None:
-        """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
         if entry := self._store._held(self._name, job_id):
             self._store._finish(entry, outcome, result=result)
 
     async def fail(self, job_id: str, *, code: str, detail: str) -> None:
-        """Finish the job as failed."""
         if entry := self._store._held(self._name, job_id):
             error = JobError(code=code, detail=detail)
             self._store._finish(entry, JobState.FAILED, error=error)
 
     async def hand_back(self, job_ids: Sequence[str]) -> None:
-        """Return claimed jobs to the front of the queue, their attempt count unchanged."""
         self._store._hand_back(self._name, job_ids)
 
     async def cancellations(self) -> AsyncIterator[str]:
-        """Yield ids of claimed jobs that nobody waits for any more."""
         while (job_id := await self._cancelled.get()) is not None:
             yield job_id
 
     async def report(self, report: WorkerReport) -> None:
-        """Tell how the worker stands."""
         self.last_report = report
 
     async def close(self) -> None:
-        """Let go; jobs still claimed go to another worker."""
         self._cancelled.put_nowait(None)
         self._store._lose(self._name)
 

@@ -1,4 +1,4 @@
-"""The names of everything in Redis that Python touches by itself; the scripts make theirs alike.
+"""The names of everything in Redis that Python touches by itself; the functions make theirs alike.
 
 All carry one hash tag, so that a cluster keeps them together, and the version of their form.
 """

@@ -7,16 +7,42 @@ from typing import Any
 
 from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
 from gram_server.jobs.backlog import min_trajectories
-from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, to_bytes
+from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, load_report, to_bytes
 from gram_server.jobs.counts import JobCount
 from gram_server.jobs.queued_job import accepted_event, sort_key
+from gram_server.jobs.store import ClassStats, IdempotencyKey, QueueStats
 from gram_server.settings import QueueConfig
 
 Fields = Mapping[str, bytes]
 
 
+def dump_submission(
+    job: Job, parts: Sequence[Job], ticket: IdempotencyKey | None, config: QueueConfig
+) -> Data:
+    """Return what the function ``submit`` wants: a job, or a batch with its parts."""
+    request: Data = {
+        "jobs": [dump_submitted(part, config) for part in parts or (job,)],
+        "max": config.max_trajectories,
+        "max_finished_jobs": config.max_finished_jobs,
+        "max_finished_bytes": config.max_finished_bytes,
+    }
+    if job.owner is None:
+        request["max_backlog"] = config.max_backlog_s
+    if parts:
+        request["batch"] = dump_submitted(job, config)
+    if ticket is not None:
+        request["ticket"] = {
+            "owner": ticket.owner,
+            "key": f"{ticket.owner}:{ticket.key}",
+            "fingerprint": ticket.fingerprint,
+            "keep": config.keep_keys_s,
+            "max": config.max_keys,
+        }
+    return request
+
+
 def dump_submitted(job: Job, config: QueueConfig) -> Data:
-    """Return a job as the script that queues it wants it."""
+    """Return a job as the function that queues it wants it."""
     data: Data = {
         "id": job.id,
         "job": to_bytes(dump_job(job)).decode(),
@@ -79,14 +105,45 @@ def load_events(entries: Sequence[Any]) -> Iterator[Event]:
 
 
 def load_notice(text: bytes) -> list[Any]:
-    """Return what a note says of a job that has ended as the script ``record`` would."""
+    """Return what a note says of a job that has ended as the function ``record`` would."""
     now, fields, events = json.loads(text)
     entries = [(number.encode(), [part.encode() for part in flat]) for number, flat in events]
     return [now, [part.encode() for part in fields], entries, []]
 
 
-def load_counts(flat: Sequence[bytes]) -> dict[JobCount, int]:
-    """Return what was counted of jobs, by the names that the scripts give it."""
+def load_stats(
+    reply: Sequence[Any],
+    *,
+    max_trajectories: int,
+    store_errors: Mapping[str, int],
+    refusal: str | None,
+) -> QueueStats:
+    """Return what the queue holds, from what the function ``stats`` returns."""
+    _, reserved, running, redelivered, dead, rate, classes, reports, *rest = reply
+    counts, backlog, (finished_jobs, finished_bytes, forgotten_early) = rest
+    return QueueStats(
+        classes=tuple(
+            ClassStats(num_jobs=jobs, num_trajectories=width, oldest_age_s=float(age))
+            for jobs, width, age in classes
+        ),
+        num_running=running,
+        reserved_trajectories=reserved,
+        max_trajectories=max_trajectories,
+        service_rate=float(rate),
+        backlog_s={model: float(value) for model, value in load_fields(backlog).items()},
+        redelivered=redelivered,
+        dead_letters=dead,
+        finished_jobs=finished_jobs,
+        finished_bytes=finished_bytes,
+        forgotten_early=forgotten_early,
+        store_errors=store_errors,
+        counts=_load_counts(counts),
+        refusal=refusal,
+        workers=tuple(load_report(from_bytes(report)) for report in reports),
+    )
+
+
+def _load_counts(flat: Sequence[bytes]) -> dict[JobCount, int]:
     counts = {}
     for name, value in load_fields(flat).items():
         what, priority, model = name.split(":", 2)

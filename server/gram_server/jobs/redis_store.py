@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from gram_server.errors import (
@@ -20,20 +21,20 @@ from gram_server.errors import (
     StoreUnavailable,
 )
 from gram_server.job import Event, EventKind, Job, JobRecord, JobState
-from gram_server.jobs.codec import from_bytes, load_report, to_bytes
+from gram_server.jobs.codec import to_bytes
 from gram_server.jobs.periodic import PeriodicTask, end_tasks
 from gram_server.jobs.queue_state import too_crowded, too_full, too_late
 from gram_server.jobs.queued_job import CANCELLED
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_records import (
-    dump_submitted,
-    load_counts,
+    dump_submission,
     load_events,
     load_fields,
     load_notice,
     load_record,
+    load_stats,
 )
-from gram_server.jobs.store import ClassStats, IdempotencyKey, Page, QueueStats
+from gram_server.jobs.store import IdempotencyKey, Page, QueueStats
 from gram_server.jobs.waiters import CompletionNotice, Waiter, Waiters
 from gram_server.settings import QueueConfig
 from gram_server.sparse_log import SparseLog
@@ -50,7 +51,7 @@ POLLS_PER_S = 500
 OUTAGE_POLL_S = 0.3
 HOUSEKEEPING_S = 1.0
 GRACE_S = 1.0
-"""How long past its deadline a running job may take; the scripts have the same number."""
+"""How long past its deadline a running job may take; the functions have the same number."""
 MAX_OUTAGE_S = 60.0
 """How long one who waits bears with a Redis that is gone."""
 
@@ -89,28 +90,9 @@ class RedisStore:
     async def submit(
         self, job: Job, *, parts: Sequence[Job] = (), ticket: IdempotencyKey | None = None
     ) -> str:
-        """Queue a job, or the parts of a batch, and return its id."""
         self._start()
-        queued = [dump_submitted(part, self._config) for part in parts or (job,)]
-        request: dict[str, object] = {
-            "jobs": queued,
-            "max": self._config.max_trajectories,
-            "max_finished_jobs": self._config.max_finished_jobs,
-            "max_finished_bytes": self._config.max_finished_bytes,
-            "skew": self._connection.clock.is_shared,
-        }
-        if job.owner is None:
-            request["max_backlog"] = self._config.max_backlog_s
-        if parts:
-            request["batch"] = dump_submitted(job, self._config)
-        if ticket is not None:
-            request["ticket"] = {
-                "owner": ticket.owner,
-                "key": f"{ticket.owner}:{ticket.key}",
-                "fingerprint": ticket.fingerprint,
-                "keep": self._config.keep_keys_s,
-                "max": self._config.max_keys,
-            }
+        request = dump_submission(job, parts, ticket, self._config)
+        request["skew"] = self._connection.clock.is_shared
         # The waiter first polls after POLL_S, so only where the deadline is later.
         if job.deadline_s is None or job.deadline_s - time.time() > POLL_S:
             self._waiters.preregister(job.id)
@@ -127,7 +109,6 @@ class RedisStore:
         raise self._refusal(verdict.decode(), subject.decode(), width, float(rate))
 
     async def known(self, ticket: IdempotencyKey) -> str | None:
-        """Return the id of the job that a ticket stands for; None where it is new."""
         arguments = (f"{ticket.owner}:{ticket.key}", ticket.fingerprint)
         verdict, job_id = await self._connection.run("known", *arguments)
         if verdict in (b"conflict", b"gone"):
@@ -135,29 +116,27 @@ class RedisStore:
         return job_id.decode() or None
 
     async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
-        """Return a part of the owner's jobs, newest first."""
         reply = await self._connection.run("page", owner, cursor or "", limit)
         offset_s = self._connection.clock.offset_s(float(reply[0]))
         records = (load_record(load_fields(flat), (), offset_s) for flat in reply[2])
         return Page(records=tuple(records), cursor=reply[1].decode() or None)
 
     async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
-        """Replay events with an id above ``after``, then follow; end after a final event."""
         self._start()
         position = max(after, 0)
         with self._waiters.open(job_id) as waiter:
-            status = await self._poll(job_id, position, waiter)
             while True:
+                waiter.expect()
+                ask = partial(self._read_status, job_id, position)
+                status = await self._retry_while_waiting(ask)
                 for event in status.events:
                     yield await self._whole(job_id, event)
                     position = event.id
                 if status.state.is_final:
                     return
                 await self._pause(waiter, status, until_s=None)
-                status = await self._poll(job_id, position, waiter)
 
     async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
-        """Return the record as soon as it is final, or as it stands after the timeout."""
         self._start()
         now_s = asyncio.get_running_loop().time()
         until_s = None if timeout_s is None else now_s + timeout_s
@@ -178,7 +157,6 @@ class RedisStore:
                     return await self._retry_while_waiting(lambda: self.get(job_id))
 
     async def get(self, job_id: str) -> JobRecord:
-        """Return the record; raise ``JobNotFound``."""
         return self._read(job_id, await self._connection.run("record", job_id))
 
     async def _poll_end(self, job_id: str) -> JobRecord | JobStatus:
@@ -187,9 +165,7 @@ class RedisStore:
         reply = await self._connection.run("record", job_id, "end")
         if len(reply) != len(("time", "state", "deadline")):
             return self._read(job_id, reply)
-        now, state, deadline = reply
-        left_s = float(deadline) - float(now) if deadline else None
-        return JobStatus(state=JobState(state.decode()), left_s=left_s, events=[])
+        return _load_status(*reply)
 
     def _read(self, job_id: str, reply: Any, heard_s: float | None = None) -> JobRecord:
         """Return a record out of a reply, which came just now if not said otherwise."""
@@ -207,12 +183,11 @@ class RedisStore:
         return replace(record, parts=tuple(parts))
 
     async def cancel(self, job_id: str) -> None:
-        """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
         if not await self._connection.run("cancel", job_id):
             raise JobNotFound(f"no job {job_id}")
 
     async def withdraw(self, job_id: str) -> None:
-        """Cancel a job that nobody waits for; Redis is told until it hears."""
+        # Redis is told again until it hears.
         self._withdrawn[job_id] = None
         if len(self._withdrawn) > MAX_REMEMBERED:
             del self._withdrawn[next(iter(self._withdrawn))]
@@ -223,43 +198,23 @@ class RedisStore:
             self._log.say(logging.WARNING, text, error)
 
     async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
-        """Take from what an owner may ask for, and return 0.0, or return the seconds to wait."""
         return float(await self._connection.run("take_tokens", owner, amount, rate, burst))
 
     async def stats(self) -> QueueStats:
-        """Return what the queue holds now."""
         self._start()
         reply = await self._connection.run("stats")
         kind = await self._connection.probe()
-        _, reserved, running, redelivered, dead, rate, classes, reports, *rest = reply
-        counts, backlog, (finished_jobs, finished_bytes, forgotten_early) = rest
-        return QueueStats(
-            classes=tuple(
-                ClassStats(num_jobs=jobs, num_trajectories=width, oldest_age_s=float(age))
-                for jobs, width, age in classes
-            ),
-            num_running=running,
-            reserved_trajectories=reserved,
+        return load_stats(
+            reply,
             max_trajectories=self._config.max_trajectories,
-            service_rate=float(rate),
-            backlog_s={model: float(value) for model, value in load_fields(backlog).items()},
-            redelivered=redelivered,
-            dead_letters=dead,
-            finished_jobs=finished_jobs,
-            finished_bytes=finished_bytes,
-            forgotten_early=forgotten_early,
             store_errors=dict(self._connection.num_errors),
-            counts=load_counts(counts),
             refusal=REFUSALS.get(kind, f"Redis takes nothing new: {kind}") if kind else None,
-            workers=tuple(load_report(from_bytes(report)) for report in reports),
         )
 
     def open_jobs(self) -> Sequence[Job]:
-        """Return none: Redis keeps them."""
         return ()
 
     async def close(self) -> None:
-        """Let go of everything; waiting callers see ``LinkClosed``."""
         self._is_closed = True
         self._waiters.wake_all()
         with suppress(StoreUnavailable):
@@ -295,17 +250,7 @@ class RedisStore:
         reply = await self._connection.run("status", job_id, after)
         if not reply:
             raise JobNotFound(f"no job {job_id}")
-        now, state, deadline, events = reply
-        return JobStatus(
-            state=JobState(state.decode()),
-            left_s=float(deadline) - float(now) if deadline else None,
-            events=list(load_events(events)),
-        )
-
-    async def _poll(self, job_id: str, after: int, waiter: Waiter) -> JobStatus:
-        """Look at a job, with patience."""
-        waiter.expect()
-        return await self._retry_while_waiting(lambda: self._read_status(job_id, after))
+        return _load_status(*reply)
 
     async def _retry_while_waiting(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask until Redis answers: who waits for a job bears with an outage for a while."""
@@ -386,3 +331,10 @@ class RedisStore:
     def _raise_if_closed(self) -> None:
         if self._is_closed:
             raise LinkClosed("the store is closed")
+
+
+def _load_status(
+    now: bytes, state: bytes, deadline: bytes, events: Sequence[Any] = ()
+) -> JobStatus:
+    left_s = float(deadline) - float(now) if deadline else None
+    return JobStatus(JobState(state.decode()), left_s, list(load_events(events)))

@@ -81,7 +81,6 @@ class RedisWorker:
         models: Collection[str] | None = None,
         down_to: int | None = None,
     ) -> list[Job]:
-        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
         width = "inf" if max_width is None else max_width
         lowest = len(PRIORITY_CLASSES) - 1 if down_to is None else down_to
         room = (max_jobs, width, self._lease_s, lowest, *(models or ()))
@@ -103,7 +102,6 @@ class RedisWorker:
             await self._wait_for_entries()
 
     async def publish(self, job_id: str, event: Event) -> None:
-        """Add an event to the job's; ignored once the job is final."""
         if (claim := self._held.get(job_id)) is None:
             return
         answer = b""
@@ -123,24 +121,21 @@ class RedisWorker:
     async def complete(
         self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
     ) -> None:
-        """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
         ended = outcome_of(outcome, result)
         if not await self._end(job_id, outcome, to_bytes(result), "", ended):
             await self.fail(job_id, code="result_refused", detail="Redis refuses the result")
 
     async def fail(self, job_id: str, *, code: str, detail: str) -> None:
-        """Finish the job as failed."""
         error = to_bytes({"code": code, "detail": detail})
         if not await self._end(job_id, JobState.FAILED, "", error, "failed"):
             # The lease runs out, and others try.
             self._held.pop(job_id, None)
 
     async def hand_back(self, job_ids: Sequence[str]) -> None:
-        """Return claimed jobs to the front of the queue, their attempt count unchanged."""
         await self._give_back(self._claims_of(job_ids), "kept")
 
     async def cancellations(self) -> AsyncIterator[str]:
-        """Yield ids of claimed jobs that nobody waits for any more, or that another has now."""
+        # Also of those that another worker has now.
         while (ended := await self._cancelled.get()) is not None:
             job_id, _ = ended
             # What has been claimed again since is no longer what was given up.
@@ -148,7 +143,6 @@ class RedisWorker:
                 yield job_id
 
     async def report(self, report: WorkerReport) -> None:
-        """Tell how the worker stands."""
         self._last_report = report
         text = to_bytes(dump_report(report))
         try:
@@ -157,7 +151,6 @@ class RedisWorker:
             logger.debug("nobody heard the report of %s", self._name)
 
     async def close(self) -> None:
-        """Let go; jobs still claimed go to another worker."""
         self._cancelled.put_nowait(None)
         await end_tasks(self._tasks)
         await asyncio.gather(*self._beside)
@@ -254,7 +247,7 @@ class RedisWorker:
         return True
 
     async def _retry_forever(self, script: str, *arguments: Argument) -> None:
-        """Run a script, however long it takes until Redis is there.
+        """Run a function, however long it takes until Redis is there.
 
         Raises:
             StoreRefused: it was there, and refused that for what it is.
@@ -272,7 +265,7 @@ class RedisWorker:
                 return
 
     async def _retry_until_shutdown(self, script: str, *arguments: Argument) -> None:
-        """Run a script, or give up after a while."""
+        """Run a function, or give up after a while."""
         try:
             async with asyncio.timeout(SHUTDOWN_S):
                 await self._retry_forever(script, *arguments)

@@ -159,7 +159,6 @@ class WorkerRpcClient:
         models: Collection[str] | None = None,
         down_to: int | None = None,
     ) -> list[Job]:
-        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel."""
         room: Data = {"max_jobs": max_jobs, "max_width": max_width, "can_wait": can_wait}
         room["down_to"] = down_to
         room["models"] = None if models is None else list(models)
@@ -176,35 +175,28 @@ class WorkerRpcClient:
             self._claims.pop(number, None)
 
     async def publish(self, job_id: str, event: Event) -> None:
-        """Add an event to the job's; ignored once the job is final."""
         await self._send({"call": "publish", "job": job_id, "event": dump_event(event)})
 
     async def complete(
         self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
     ) -> None:
-        """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
         frame = {"call": "complete", "job": job_id, "result": result, "outcome": outcome}
         await self._send(frame)
 
     async def fail(self, job_id: str, *, code: str, detail: str) -> None:
-        """Finish the job as failed."""
         await self._send({"call": "fail", "job": job_id, "code": code, "detail": detail})
 
     async def hand_back(self, job_ids: Sequence[str]) -> None:
-        """Return claimed jobs to the front of the queue, their attempt count unchanged."""
         await self._send({"call": "hand_back", "jobs": list(job_ids)})
 
     async def cancellations(self) -> AsyncIterator[str]:
-        """Yield ids of claimed jobs that nobody waits for any more."""
         while (job_id := await self._cancelled.get()) is not None:
             yield job_id
 
     async def report(self, report: WorkerReport) -> None:
-        """Tell how the worker stands."""
         await self._send({"call": "report", "report": dump_report(report)})
 
     async def close(self) -> None:
-        """Flush what was written and let go; jobs still claimed go to another worker."""
         self._receiver.cancel()
         self._end()
         self._writer.close()

@@ -45,7 +45,7 @@ class Clock:
 
 
 class RedisClock(redis_connection.Clock):
-    """The time that the scripts are told, instead of that of Redis."""
+    """The time that the functions are told, instead of that of Redis."""
 
     is_shared = False
 

@@ -102,7 +102,7 @@ async def test_a_job_of_another_version_is_refused_and_the_rest_goes_on(
     assert (await queue.store.get("a")).state is JobState.DONE
 
 
-async def test_a_chore_that_breaks_once_is_done_again() -> None:
+async def test_a_periodic_task_that_breaks_once_is_done_again() -> None:
     done = asyncio.Event()
     tries = []
 

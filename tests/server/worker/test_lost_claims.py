@@ -33,7 +33,7 @@ RESULT: dict[str, object] = {"status": "solved"}
 
 
 class Clock(redis_connection.Clock):
-    """The time that the scripts are told, to be put forward."""
+    """The time that the functions are told, to be put forward."""
 
     is_shared = False
 
@@ -48,12 +48,12 @@ class Clock(redis_connection.Clock):
 
 
 class Line(RedisConnection):
-    """A connection on which the answer to a script can be held up."""
+    """A connection on which the answer to a function can be held up."""
 
     def __init__(self, config: RedisConfig, clock: Clock) -> None:
         super().__init__(config, clock=clock)
         self.after: dict[str, Callable[[], Awaitable[object]]] = {}
-        """What happens between a script and its answer, once."""
+        """What happens between a function and its answer, once."""
 
     async def run(self, name: str, *arguments: Any, is_repeatable: bool = True) -> Any:
         reply = await super().run(name, *arguments, is_repeatable=is_repeatable)
