@@ -3,15 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from redis.asyncio import Redis
 
-from gram_server.job import Job, SolveOptions
+from gram_server.job import Event, EventKind, Job, SolveOptions
 from gram_server.jobs import redis_connection
 from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.memory_store import MemoryStore
@@ -23,6 +23,29 @@ from gram_server.jobs.worker_rpc import WorkerRpcClient, WorkerRpcServer
 from gram_server.settings import HttpConfig, QueueConfig, RedisConfig, Settings
 
 NOW_S = 1_000.0
+RESULT: dict[str, object] = {"status": "solved"}
+Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+Open = Callable[
+    [str, QueueConfig, Path, pytest.FixtureRequest], AbstractAsyncContextManager["Harness"]
+]
+
+
+class MakeJob(Protocol):
+    """Makes a job, of 16 trajectories if not said otherwise."""
+
+    def __call__(
+        self,
+        job_id: str = "a",
+        *,
+        width: int = 16,
+        priority: int = 1,
+        submitted_s: float = NOW_S,
+        deadline_s: float | None = None,
+    ) -> Job: ...
+
+
+def solution(answer: str) -> Event:
+    return Event(kind=EventKind.SOLUTION, data={"answer": answer})
 
 
 class Clock:
@@ -64,7 +87,7 @@ async def _nothing(duration_s: float) -> None:
 
 
 @dataclass(slots=True, kw_only=True)
-class Bench:
+class Harness:
     """A store with its clock, and a way to open a worker's side."""
 
     store: JobStore
@@ -72,16 +95,26 @@ class Bench:
     connect: Callable[[str], Awaitable[WorkerStore]]
     age: Callable[[float], Awaitable[None]] = _nothing
     """Makes what the store keeps for a while older."""
-    letters: DeadLetters | None = None
+    dead_letters: DeadLetters | None = None
     """Where the store has any."""
     redis: "Redis | None" = None
     """A client of the test's own."""
     workers: list[WorkerStore] = field(default_factory=list)
 
+    @property
+    def letters(self) -> DeadLetters:
+        """What only Redis has."""
+        assert self.dead_letters is not None
+        return self.dead_letters
+
     async def worker(self, name: str = "w1") -> WorkerStore:
         worker = await self.connect(name)
         self.workers.append(worker)
         return worker
+
+    async def kinds_and_ids(self, job_id: str, *, after: int = 0) -> list[tuple[str, int]]:
+        """Follow a job to its end; return what its events were."""
+        return [(event.kind, event.id) async for event in self.store.events(job_id, after=after)]
 
     async def advance(self, duration_s: float) -> None:
         self.clock.put_forward(duration_s)
@@ -89,19 +122,19 @@ class Bench:
 
 
 @asynccontextmanager
-async def _memory(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Bench]:
+async def _memory(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Harness]:
     clock = Clock()
     store = MemoryStore(config, clock=clock)
 
     async def connect(name: str) -> WorkerStore:
         return store.connect(name)
 
-    yield Bench(store=store, clock=clock, connect=connect)
+    yield Harness(store=store, clock=clock, connect=connect)
     await store.close()
 
 
 @asynccontextmanager
-async def _link(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Bench]:
+async def _link(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Harness]:
     clock = Clock()
     store = MemoryStore(config, clock=clock)
     server = WorkerRpcServer(store, path / "link.sock")
@@ -110,16 +143,16 @@ async def _link(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Bench]
     async def connect(name: str) -> WorkerStore:
         return await WorkerRpcClient.connect(path / "link.sock", worker=name)
 
-    bench = Bench(store=store, clock=clock, connect=connect)
-    yield bench
-    for worker in bench.workers:
+    harness = Harness(store=store, clock=clock, connect=connect)
+    yield harness
+    for worker in harness.workers:
         await worker.close()
     await server.close()
     await store.close()
 
 
 @asynccontextmanager
-async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator[Bench]:
+async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator[Harness]:
     url = request.getfixturevalue("redis_url")
     clock = Clock()
     settings = RedisConfig(store=url, lease_s=LEASE_S, redis_timeout_s=10.0)
@@ -146,9 +179,11 @@ async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator
     http = HttpConfig(max_width=config.max_trajectories)
     everything = Settings(http=http, redis=settings, queue=config)
     letters = DeadLetters(everything, clock=RedisClock(clock))
-    bench = Bench(store=store, clock=clock, connect=connect, age=age, letters=letters, redis=own)
-    yield bench
-    for worker in bench.workers:
+    harness = Harness(
+        store=store, clock=clock, connect=connect, age=age, dead_letters=letters, redis=own
+    )
+    yield harness
+    for worker in harness.workers:
         await worker.close()
     await letters.close()
     await store.close()
@@ -171,7 +206,7 @@ def anyio_backend() -> str:
         pytest.param("redis", marks=pytest.mark.redis),
     ]
 )
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     """A store that holds 64 trajectories, allows two lost workers and forgets after a minute."""
     config = QueueConfig(max_trajectories=64, max_attempts=2, keep_finished_s=60.0)
     async with STORES[request.param](config, tmp_path, request) as opened:
@@ -179,7 +214,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-def open_bench() -> Callable[..., Any]:
+def open_harness() -> Open:
     """Open a store by name with a configuration of the test's own."""
 
     def open_(name: str, config: QueueConfig, path: Path, request: pytest.FixtureRequest) -> Any:
@@ -189,7 +224,7 @@ def open_bench() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def make_job() -> Callable[..., Job]:
+def make_job() -> MakeJob:
     def make(
         job_id: str = "a",
         *,
@@ -214,11 +249,11 @@ def make_job() -> Callable[..., Job]:
 
 
 @pytest.fixture
-def eventually() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
+def eventually() -> Eventually:
     """Wait until something is so; words over a socket take a moment to arrive."""
 
     async def wait(condition: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(20.0):
             # What is waited for may happen in another process.
             while not await condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)

@@ -1,6 +1,5 @@
 """What comes out of the archive is what went in."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +9,7 @@ from gram_server.job import Event, EventKind, Job, JobError, JobState
 from gram_server.jobs.finished_jobs import FinishedJobs
 from gram_server.jobs.queued_job import QueuedJob, accepted_event, final_event
 from gram_server.settings import QueueConfig
-
-MakeJob = Callable[..., Job]
+from tests.server.jobs.conftest import MakeJob
 
 ENDS: tuple[dict[str, Any], ...] = (
     {"state": JobState.DONE, "result": {"status": "solved", "solutions": [{"answer": "12"}]}},

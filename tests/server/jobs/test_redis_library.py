@@ -1,22 +1,21 @@
 """The functions of the queue in Redis: loaded where they are missing, side by side with others'."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
 from gram_server.errors import StoreUnavailable
-from gram_server.job import Job, JobState
+from gram_server.job import JobState
 from gram_server.jobs import redis_connection, redis_library
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_library import Library, library
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import QueueConfig, RedisConfig
+from tests.server.jobs.conftest import MakeJob
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
-MakeJob = Callable[..., Job]
 OTHER = "0123456789ab"
 
 

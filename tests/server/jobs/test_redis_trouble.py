@@ -2,21 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from gram_server.errors import StoreUnavailable
-from gram_server.job import Job
 from gram_server.jobs import redis_store
 from gram_server.jobs.redis_connection import DOWN_S, RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.settings import QueueConfig, RedisConfig
+from tests.server.jobs.conftest import MakeJob
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
-MakeJob = Callable[..., Job]
 NUM_TRIES = 20
 
 

@@ -2,25 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from gram_server.errors import StoreUnavailable
-from gram_server.job import Event, EventKind, Job, JobState
+from gram_server.job import Event, EventKind, JobState
 from gram_server.jobs import redis_worker
 from gram_server.jobs.periodic import PeriodicTask
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import QueueConfig, RedisConfig
+from tests.server.jobs.conftest import RESULT, MakeJob
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
-
-MakeJob = Callable[..., Job]
-RESULT: dict[str, object] = {"status": "solved"}
 
 
 class Queue:

@@ -1,65 +1,55 @@
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from gram_server.errors import JobNotFound, LinkClosed, QueueFull
 from gram_server.job import (
-    Event,
     EventKind,
-    Job,
+    JobError,
     JobState,
     ModelReport,
     WorkerReport,
     WorkerState,
 )
+from tests.server.jobs.conftest import RESULT, Eventually, Harness, MakeJob, solution
 
 pytestmark = pytest.mark.anyio
 
-MakeJob = Callable[..., Job]
-Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
-RESULT: dict[str, object] = {"status": "solved"}
 
-
-def solution(answer: str) -> Event:
-    return Event(kind=EventKind.SOLUTION, data={"answer": answer})
-
-
-async def kinds_and_ids(bench: Any, job_id: str, *, after: int = 0) -> list[tuple[str, int]]:
-    return [(event.kind, event.id) async for event in bench.store.events(job_id, after=after)]
-
-
-async def test_a_claimed_job_is_the_job_that_was_submitted(bench: Any, make_job: MakeJob) -> None:
-    worker = await bench.worker()
+async def test_a_claimed_job_is_the_job_that_was_submitted(
+    harness: Harness, make_job: MakeJob
+) -> None:
+    worker = await harness.worker()
     job = make_job(deadline_s=5_000.0)
-    await bench.store.submit(job)
+    await harness.store.submit(job)
     assert await worker.claim(max_jobs=8) == [job]
-    assert (await bench.store.get("a")).state is JobState.RUNNING
+    assert (await harness.store.get("a")).state is JobState.RUNNING
 
 
-async def test_a_claim_waits_for_the_first_job(bench: Any, make_job: MakeJob) -> None:
-    worker = await bench.worker()
+async def test_a_claim_waits_for_the_first_job(harness: Harness, make_job: MakeJob) -> None:
+    worker = await harness.worker()
     claim = asyncio.create_task(worker.claim(max_jobs=1))
     await asyncio.sleep(0.01)
     assert not claim.done()
-    await bench.store.submit(make_job())
+    await harness.store.submit(make_job())
     assert [job.id for job in await claim] == ["a"]
 
 
-async def test_jobs_are_claimed_by_class_then_in_order(bench: Any, make_job: MakeJob) -> None:
+async def test_jobs_are_claimed_by_class_then_in_order(harness: Harness, make_job: MakeJob) -> None:
     for job_id, priority in (("low", 2), ("first", 1), ("second", 1), ("high", 0)):
-        await bench.store.submit(make_job(job_id, width=1, priority=priority))
-    worker = await bench.worker()
+        await harness.store.submit(make_job(job_id, width=1, priority=priority))
+    worker = await harness.worker()
     assert [job.id for job in await worker.claim(max_jobs=3)] == ["high", "first", "second"]
     assert [job.id for job in await worker.claim(max_jobs=3)] == ["low"]
 
 
-async def test_one_job_goes_to_one_of_two_waiting_workers(bench: Any, make_job: MakeJob) -> None:
+async def test_one_job_goes_to_one_of_two_waiting_workers(
+    harness: Harness, make_job: MakeJob
+) -> None:
     claims = [
-        asyncio.create_task((await bench.worker(name)).claim(max_jobs=4)) for name in ("w1", "w2")
+        asyncio.create_task((await harness.worker(name)).claim(max_jobs=4)) for name in ("w1", "w2")
     ]
-    await bench.store.submit(make_job())
+    await harness.store.submit(make_job())
     done, pending = await asyncio.wait(claims, timeout=0.1, return_when=asyncio.ALL_COMPLETED)
     assert [len(task.result()) for task in done] == [1]
     for task in pending:
@@ -67,13 +57,13 @@ async def test_one_job_goes_to_one_of_two_waiting_workers(bench: Any, make_job: 
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def test_a_cancelled_claim_loses_no_job(bench: Any, make_job: MakeJob) -> None:
-    worker = await bench.worker()
+async def test_a_cancelled_claim_loses_no_job(harness: Harness, make_job: MakeJob) -> None:
+    worker = await harness.worker()
     for round_ in range(20):
         claim = asyncio.create_task(worker.claim(max_jobs=1))
         for _ in range(round_ % 5):
             await asyncio.sleep(0)
-        await bench.store.submit(make_job(f"j{round_}", width=1))
+        await harness.store.submit(make_job(f"j{round_}", width=1))
         for _ in range(round_ % 7):
             await asyncio.sleep(0)
         claim.cancel()
@@ -82,27 +72,10 @@ async def test_a_cancelled_claim_loses_no_job(bench: Any, make_job: MakeJob) -> 
         assert [job.id for job in jobs] == [f"j{round_}"]
 
 
-async def test_events_are_numbered_replayed_and_end_with_the_result(
-    bench: Any, make_job: MakeJob
-) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job())
-    await worker.claim(max_jobs=1)
-    follower = asyncio.create_task(kinds_and_ids(bench, "a"))
-    await worker.publish("a", solution("x"))
-    await worker.publish("a", solution("y"))
-    await worker.complete("a", RESULT)
-    expected = [("accepted", 1), ("solution", 2), ("solution", 3), ("done", 4)]
-    assert await follower == expected
-    assert await kinds_and_ids(bench, "a") == expected
-    assert await kinds_and_ids(bench, "a", after=2) == expected[2:]
-    assert await kinds_and_ids(bench, "a", after=99) == []
-
-
-async def test_wait_returns_the_final_record(bench: Any, make_job: MakeJob) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job())
-    waiter = asyncio.create_task(bench.store.wait("a", timeout_s=None))
+async def test_wait_returns_the_final_record(harness: Harness, make_job: MakeJob) -> None:
+    worker = await harness.worker()
+    await harness.store.submit(make_job())
+    waiter = asyncio.create_task(harness.store.wait("a", timeout_s=None))
     await worker.claim(max_jobs=1)
     await worker.publish("a", solution("x"))
     await worker.complete("a", RESULT)
@@ -112,85 +85,85 @@ async def test_wait_returns_the_final_record(bench: Any, make_job: MakeJob) -> N
 
 
 async def test_wait_returns_the_record_as_it_stands_after_the_timeout(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    await bench.store.submit(make_job())
-    record = await bench.store.wait("a", timeout_s=0.01)
+    await harness.store.submit(make_job())
+    record = await harness.store.wait("a", timeout_s=0.01)
     assert (record.state, record.result) == (JobState.QUEUED, None)
 
 
 async def test_the_first_final_state_wins(
-    bench: Any, make_job: MakeJob, eventually: Eventually
+    harness: Harness, make_job: MakeJob, eventually: Eventually
 ) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job("a"))
-    await bench.store.submit(make_job("b"))
+    worker = await harness.worker()
+    await harness.store.submit(make_job("a"))
+    await harness.store.submit(make_job("b"))
     await worker.claim(max_jobs=2)
     await worker.complete("a", RESULT)
     await worker.fail("a", code="late", detail="late")
     await worker.publish("a", solution("late"))
     await worker.complete("b", RESULT)
-    await bench.store.wait("b", timeout_s=5.0)
-    assert (await bench.store.get("a")).state is JobState.DONE
-    assert await kinds_and_ids(bench, "a") == [("accepted", 1), ("done", 2)]
+    await harness.store.wait("b", timeout_s=5.0)
+    assert (await harness.store.get("a")).state is JobState.DONE
+    assert await harness.kinds_and_ids("a") == [("accepted", 1), ("done", 2)]
 
 
-async def test_a_failed_job_says_why(bench: Any, make_job: MakeJob) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job())
+async def test_a_failed_job_says_why(harness: Harness, make_job: MakeJob) -> None:
+    worker = await harness.worker()
+    await harness.store.submit(make_job())
     await worker.claim(max_jobs=1)
     await worker.fail("a", code="bad_row", detail="every trajectory failed")
-    record = await bench.store.wait("a", timeout_s=5.0)
+    record = await harness.store.wait("a", timeout_s=5.0)
     assert record.state is JobState.FAILED
-    assert (record.error.code, record.error.detail) == ("bad_row", "every trajectory failed")
-    events = [event async for event in bench.store.events("a")]
+    assert record.error == JobError(code="bad_row", detail="every trajectory failed")
+    events = [event async for event in harness.store.events("a")]
     assert events[-1].kind is EventKind.ERROR
     assert events[-1].data == {"code": "bad_row", "detail": "every trajectory failed"}
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    await bench.store.submit(make_job("a", width=60))
+    await harness.store.submit(make_job("a", width=60))
     with pytest.raises(QueueFull) as refused:
-        await bench.store.submit(make_job("b", width=5))
+        await harness.store.submit(make_job("b", width=5))
     assert refused.value.retry_after_s >= 1
-    await bench.store.submit(make_job("c", width=4))
-    assert (await bench.store.stats()).reserved_trajectories == 64
+    await harness.store.submit(make_job("c", width=4))
+    assert (await harness.store.stats()).reserved_trajectories == 64
     with pytest.raises(JobNotFound):
-        await bench.store.get("b")
+        await harness.store.get("b")
 
 
 async def test_retry_after_follows_the_depth_and_the_service_rate(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job("a", width=40))
+    worker = await harness.worker()
+    await harness.store.submit(make_job("a", width=40))
     await worker.claim(max_jobs=1)
     await worker.complete("a", RESULT)
-    await bench.store.wait("a", timeout_s=5.0)
-    await bench.advance(20.0)
-    assert (await bench.store.stats()).service_rate == pytest.approx(2.0, rel=0.1)
-    await bench.store.submit(make_job("b", width=64))
+    await harness.store.wait("a", timeout_s=5.0)
+    await harness.advance(20.0)
+    assert (await harness.store.stats()).service_rate == pytest.approx(2.0, rel=0.1)
+    await harness.store.submit(make_job("b", width=64))
     with pytest.raises(QueueFull) as refused:
-        await bench.store.submit(make_job("c", width=30))
+        await harness.store.submit(make_job("c", width=30))
     assert refused.value.retry_after_s in (15, 16)
 
 
-async def test_parallel_submits_never_pass_the_bound(bench: Any, make_job: MakeJob) -> None:
-    submits = (bench.store.submit(make_job(f"j{i}", width=3)) for i in range(100))
+async def test_parallel_submits_never_pass_the_bound(harness: Harness, make_job: MakeJob) -> None:
+    submits = (harness.store.submit(make_job(f"j{i}", width=3)) for i in range(100))
     results = await asyncio.gather(*submits, return_exceptions=True)
     assert sum(isinstance(result, str) for result in results) == 21
     assert all(isinstance(result, str | QueueFull) for result in results)
-    assert (await bench.store.stats()).reserved_trajectories == 63
+    assert (await harness.store.stats()).reserved_trajectories == 63
 
 
 @pytest.mark.parametrize("end", ["complete", "fail", "cancel", "cancel queued"])
 async def test_every_end_gives_the_trajectories_back(
-    bench: Any, make_job: MakeJob, end: str
+    harness: Harness, make_job: MakeJob, end: str
 ) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job(width=64))
+    worker = await harness.worker()
+    await harness.store.submit(make_job(width=64))
     if end != "cancel queued":
         await worker.claim(max_jobs=1)
     if end == "complete":
@@ -198,141 +171,113 @@ async def test_every_end_gives_the_trajectories_back(
     elif end == "fail":
         await worker.fail("a", code="x", detail="y")
     else:
-        await bench.store.cancel("a")
-    await bench.store.wait("a", timeout_s=5.0)
-    stats = await bench.store.stats()
+        await harness.store.cancel("a")
+    await harness.store.wait("a", timeout_s=5.0)
+    stats = await harness.store.stats()
     assert (stats.reserved_trajectories, stats.num_running) == (0, 0)
-    await bench.store.submit(make_job("b", width=64))
+    await harness.store.submit(make_job("b", width=64))
 
 
 async def test_cancelling_a_queued_job_takes_it_out_of_the_queue(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    await bench.store.submit(make_job("a"))
-    await bench.store.submit(make_job("b"))
-    await bench.store.cancel("a")
-    assert (await bench.store.get("a")).state is JobState.CANCELLED
-    assert await kinds_and_ids(bench, "a") == [("accepted", 1), ("error", 2)]
-    worker = await bench.worker()
+    await harness.store.submit(make_job("a"))
+    await harness.store.submit(make_job("b"))
+    await harness.store.cancel("a")
+    assert (await harness.store.get("a")).state is JobState.CANCELLED
+    assert await harness.kinds_and_ids("a") == [("accepted", 1), ("error", 2)]
+    worker = await harness.worker()
     assert [job.id for job in await worker.claim(max_jobs=8)] == ["b"]
 
 
-async def test_cancelling_a_running_job_tells_its_worker(bench: Any, make_job: MakeJob) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job())
+async def test_cancelling_a_running_job_tells_its_worker(
+    harness: Harness, make_job: MakeJob
+) -> None:
+    worker = await harness.worker()
+    await harness.store.submit(make_job())
     await worker.claim(max_jobs=1)
-    await bench.store.cancel("a")
+    await harness.store.cancel("a")
     assert await anext(worker.cancellations()) == "a"
-    assert (await bench.store.get("a")).state is JobState.CANCELLED
-    await bench.store.cancel("a")
+    assert (await harness.store.get("a")).state is JobState.CANCELLED
+    await harness.store.cancel("a")
     with pytest.raises(JobNotFound):
-        await bench.store.cancel("nothing")
+        await harness.store.cancel("nothing")
 
 
 async def test_handed_back_jobs_are_next_and_keep_their_attempt(
-    bench: Any, make_job: MakeJob, eventually: Eventually
+    harness: Harness, make_job: MakeJob, eventually: Eventually
 ) -> None:
-    worker = await bench.worker()
+    worker = await harness.worker()
     for job_id in ("a", "b", "c"):
-        await bench.store.submit(make_job(job_id, width=1))
+        await harness.store.submit(make_job(job_id, width=1))
     await worker.claim(max_jobs=2)
     await worker.hand_back(["a", "b"])
 
     async def are_back() -> bool:
-        return bool((await bench.store.stats()).num_running == 0)
+        return bool((await harness.store.stats()).num_running == 0)
 
     await eventually(are_back)
-    other = await bench.worker("w2")
+    other = await harness.worker("w2")
     jobs = await other.claim(max_jobs=3)
     assert [(job.id, job.attempt) for job in jobs] == [("a", 0), ("b", 0), ("c", 0)]
 
 
-async def test_jobs_of_a_lost_worker_go_to_another(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job())
-    lost = await bench.worker()
-    await lost.claim(max_jobs=1)
-    await lost.publish("a", solution("x"))
-    await lost.close()
-    other = await bench.worker("w2")
-    [job] = await other.claim(max_jobs=1)
-    assert (job.id, job.attempt) == ("a", 1)
-    await other.publish("a", solution("x"))
-    await other.publish("a", solution("y"))
-    await other.complete("a", RESULT)
-    assert (await bench.store.wait("a", timeout_s=5.0)).state is JobState.DONE
-    events = [event async for event in bench.store.events("a")]
-    answers = [event.data["answer"] for event in events if event.kind is EventKind.SOLUTION]
-    assert answers == ["x", "y"]
-    assert (await bench.store.stats()).redelivered == 1
-
-
-async def test_a_job_that_loses_too_many_workers_fails(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job())
-    for attempt in range(3):
-        worker = await bench.worker(f"w{attempt}")
-        [job] = await worker.claim(max_jobs=1)
-        assert job.attempt == attempt
-        await worker.close()
-    record = await bench.store.wait("a", timeout_s=5.0)
-    assert record.state is JobState.FAILED
-    assert record.error.code == "worker_lost"
-    assert (await bench.store.stats()).reserved_trajectories == 0
-
-
 async def test_a_late_word_of_a_worker_that_lost_the_job_changes_nothing(
-    bench: Any, make_job: MakeJob, eventually: Eventually
+    harness: Harness, make_job: MakeJob, eventually: Eventually
 ) -> None:
-    first = await bench.worker("w1")
-    await bench.store.submit(make_job())
+    first = await harness.worker("w1")
+    await harness.store.submit(make_job())
     await first.claim(max_jobs=1)
     await first.hand_back(["a"])
-    second = await bench.worker("w2")
+    second = await harness.worker("w2")
     await second.claim(max_jobs=1)
     await first.complete("a", {"status": "stale"})
     await asyncio.sleep(0.02)
-    assert (await bench.store.get("a")).state is JobState.RUNNING
+    assert (await harness.store.get("a")).state is JobState.RUNNING
     await second.complete("a", RESULT)
-    assert (await bench.store.wait("a", timeout_s=5.0)).result == RESULT
+    assert (await harness.store.wait("a", timeout_s=5.0)).result == RESULT
 
 
-async def test_a_queued_job_expires_at_its_deadline(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job(deadline_s=bench.clock() + 0.02))
-    record = await bench.store.wait("a", timeout_s=5.0)
+async def test_a_queued_job_expires_at_its_deadline(harness: Harness, make_job: MakeJob) -> None:
+    await harness.store.submit(make_job(deadline_s=harness.clock() + 0.02))
+    record = await harness.store.wait("a", timeout_s=5.0)
     assert (record.state, record.result) == (JobState.EXPIRED, None)
-    assert await kinds_and_ids(bench, "a") == [("accepted", 1), ("done", 2)]
+    assert await harness.kinds_and_ids("a") == [("accepted", 1), ("done", 2)]
 
 
 async def test_a_running_job_may_hand_in_what_it_found_just_after_its_deadline(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job(deadline_s=bench.clock() + 0.5))
+    worker = await harness.worker()
+    await harness.store.submit(make_job(deadline_s=harness.clock() + 0.5))
     await worker.claim(max_jobs=1)
-    assert (await bench.store.wait("a", timeout_s=0.7)).state is JobState.RUNNING
+    assert (await harness.store.wait("a", timeout_s=0.7)).state is JobState.RUNNING
     await worker.complete("a", {"status": "partial"}, outcome=JobState.EXPIRED)
-    record = await bench.store.wait("a", timeout_s=5.0)
+    record = await harness.store.wait("a", timeout_s=5.0)
     assert (record.state, record.result) == (JobState.EXPIRED, {"status": "partial"})
 
 
 async def test_a_running_job_that_stays_silent_expires_with_what_it_told(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    worker = await bench.worker()
-    await bench.store.submit(make_job(deadline_s=bench.clock() + 0.5))
+    worker = await harness.worker()
+    await harness.store.submit(make_job(deadline_s=harness.clock() + 0.5))
     await worker.claim(max_jobs=1)
     await worker.publish("a", solution("x"))
-    record = await bench.store.wait("a", timeout_s=5.0)
+    record = await harness.store.wait("a", timeout_s=5.0)
     assert (record.state, record.result) == (JobState.EXPIRED, None)
     assert record.solutions == ({"answer": "x"},)
     assert await anext(worker.cancellations()) == "a"
 
 
-async def test_stats_show_what_waits_by_class_and_its_age(bench: Any, make_job: MakeJob) -> None:
-    bench.clock.stop()
-    await bench.store.submit(make_job("a", width=8, priority=0))
-    await bench.advance(5.0)
-    await bench.store.submit(make_job("b", width=2, priority=0, submitted_s=bench.clock()))
-    stats = await bench.store.stats()
+async def test_stats_show_what_waits_by_class_and_its_age(
+    harness: Harness, make_job: MakeJob
+) -> None:
+    harness.clock.stop()
+    await harness.store.submit(make_job("a", width=8, priority=0))
+    await harness.advance(5.0)
+    await harness.store.submit(make_job("b", width=2, priority=0, submitted_s=harness.clock()))
+    stats = await harness.store.stats()
     high = stats.classes[0]
     assert (high.num_jobs, high.num_trajectories) == (2, 10)
     assert high.oldest_age_s == pytest.approx(5.0, abs=0.5)
@@ -341,9 +286,9 @@ async def test_stats_show_what_waits_by_class_and_its_age(bench: Any, make_job: 
 
 
 async def test_reports_of_connected_workers_are_in_the_stats(
-    bench: Any, eventually: Eventually
+    harness: Harness, eventually: Eventually
 ) -> None:
-    worker = await bench.worker()
+    worker = await harness.worker()
     model = ModelReport(name="m", task="t", fingerprint="ab12cd34", depth=16, num_parameters=9)
     report = WorkerReport(
         worker="w1",
@@ -355,35 +300,37 @@ async def test_reports_of_connected_workers_are_in_the_stats(
     await worker.report(report)
 
     async def is_known() -> bool:
-        return bool((await bench.store.stats()).workers)
+        return bool((await harness.store.stats()).workers)
 
     async def is_unknown() -> bool:
         return not await is_known()
 
     await eventually(is_known)
-    assert (await bench.store.stats()).workers == (report,)
+    assert (await harness.store.stats()).workers == (report,)
     await worker.close()
     await eventually(is_unknown)
 
 
-async def test_finished_jobs_are_forgotten_after_a_while(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job("a"))
-    await bench.store.cancel("a")
-    await bench.advance(59.0)
-    await bench.store.submit(make_job("b"))
-    assert (await bench.store.get("a")).state is JobState.CANCELLED
-    await bench.advance(2.0)
-    await bench.store.submit(make_job("c"))
+async def test_finished_jobs_are_forgotten_after_a_while(
+    harness: Harness, make_job: MakeJob
+) -> None:
+    await harness.store.submit(make_job("a"))
+    await harness.store.cancel("a")
+    await harness.advance(59.0)
+    await harness.store.submit(make_job("b"))
+    assert (await harness.store.get("a")).state is JobState.CANCELLED
+    await harness.advance(2.0)
+    await harness.store.submit(make_job("c"))
     with pytest.raises(JobNotFound):
-        await bench.store.get("a")
+        await harness.store.get("a")
 
 
-async def test_closing_the_store_wakes_everyone(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job())
-    waiter = asyncio.create_task(bench.store.wait("a", timeout_s=None))
-    follower = asyncio.create_task(kinds_and_ids(bench, "a"))
+async def test_closing_the_store_wakes_everyone(harness: Harness, make_job: MakeJob) -> None:
+    await harness.store.submit(make_job())
+    waiter = asyncio.create_task(harness.store.wait("a", timeout_s=None))
+    follower = asyncio.create_task(harness.kinds_and_ids("a"))
     await asyncio.sleep(0.01)
-    await bench.store.close()
+    await harness.store.close()
     with pytest.raises(LinkClosed):
         await waiter
     with pytest.raises(LinkClosed):

@@ -1,20 +1,16 @@
 """Batches, idempotency keys and lists, asked of every store."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, QueueFull
 from gram_server.job import Event, EventKind, Job, JobState
 from gram_server.jobs.store import IdempotencyKey
+from tests.server.jobs.conftest import RESULT, Harness, MakeJob
 
 pytestmark = pytest.mark.anyio
-
-MakeJob = Callable[..., Job]
-RESULT: dict[str, object] = {"status": "solved"}
 
 
 def ticket(key: str = "k", *, fingerprint: str = "f", owner: str = "me") -> IdempotencyKey:
@@ -29,20 +25,20 @@ def batch_of(make_job: MakeJob, size: int, *, width: int = 1) -> tuple[Job, list
     return batch, parts
 
 
-async def test_a_batch_is_done_when_its_last_part_is(bench: Any, make_job: MakeJob) -> None:
+async def test_a_batch_is_done_when_its_last_part_is(harness: Harness, make_job: MakeJob) -> None:
     batch, parts = batch_of(make_job, 3)
-    assert await bench.store.submit(batch, parts=parts) == "batch"
-    assert (await bench.store.get("batch")).state is JobState.QUEUED
-    worker = await bench.worker()
+    assert await harness.store.submit(batch, parts=parts) == "batch"
+    assert (await harness.store.get("batch")).state is JobState.QUEUED
+    worker = await harness.worker()
     jobs = await worker.claim(max_jobs=8)
     assert [job.id for job in jobs] == ["part0", "part1", "part2"]
-    assert (await bench.store.get("batch")).state is JobState.RUNNING
+    assert (await harness.store.get("batch")).state is JobState.RUNNING
     await worker.complete("part2", {"n": 2})
     await worker.fail("part0", code="bad", detail="so")
-    await bench.store.wait("part0", timeout_s=5.0)
-    assert (await bench.store.get("batch")).state is JobState.RUNNING
+    await harness.store.wait("part0", timeout_s=5.0)
+    assert (await harness.store.get("batch")).state is JobState.RUNNING
     await worker.complete("part1", {"n": 1})
-    record = await bench.store.wait("batch", timeout_s=5.0)
+    record = await harness.store.wait("batch", timeout_s=5.0)
     assert record.state is JobState.DONE
     assert [part.job.id for part in record.parts] == ["part0", "part1", "part2"]
     assert [part.state for part in record.parts] == ["failed", "done", "done"]
@@ -50,170 +46,178 @@ async def test_a_batch_is_done_when_its_last_part_is(bench: Any, make_job: MakeJ
 
 
 async def test_the_events_of_a_batch_name_each_part_that_ended(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     batch, parts = batch_of(make_job, 2)
-    await bench.store.submit(batch, parts=parts)
-    worker = await bench.worker()
+    await harness.store.submit(batch, parts=parts)
+    worker = await harness.worker()
     await worker.claim(max_jobs=2)
     await worker.complete("part1", RESULT)
     await worker.complete("part0", RESULT)
-    events = [event async for event in bench.store.events("batch")]
+    events = [event async for event in harness.store.events("batch")]
     assert [event.kind for event in events] == ["accepted", "progress", "progress", "done"]
     assert [event.data.get("id") for event in events[1:3]] == ["part1", "part0"]
 
 
-async def test_a_batch_is_accepted_whole_or_refused_whole(bench: Any, make_job: MakeJob) -> None:
+async def test_a_batch_is_accepted_whole_or_refused_whole(
+    harness: Harness, make_job: MakeJob
+) -> None:
     batch, parts = batch_of(make_job, 9, width=8)
     with pytest.raises(QueueFull):
-        await bench.store.submit(batch, parts=parts)
-    stats = await bench.store.stats()
+        await harness.store.submit(batch, parts=parts)
+    stats = await harness.store.stats()
     assert (stats.reserved_trajectories, stats.classes[1].num_jobs) == (0, 0)
     with pytest.raises(JobNotFound):
-        await bench.store.get("batch")
-    await bench.store.submit(batch, parts=parts[:8])
-    assert (await bench.store.stats()).reserved_trajectories == 64
+        await harness.store.get("batch")
+    await harness.store.submit(batch, parts=parts[:8])
+    assert (await harness.store.stats()).reserved_trajectories == 64
 
 
 async def test_cancelling_a_batch_cancels_the_parts_that_are_left(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     batch, parts = batch_of(make_job, 3)
-    await bench.store.submit(batch, parts=parts)
-    worker = await bench.worker()
+    await harness.store.submit(batch, parts=parts)
+    worker = await harness.worker()
     await worker.claim(max_jobs=2)
     await worker.complete("part0", RESULT)
-    await bench.store.wait("part0", timeout_s=5.0)
-    await bench.store.cancel("batch")
-    record = await bench.store.get("batch")
+    await harness.store.wait("part0", timeout_s=5.0)
+    await harness.store.cancel("batch")
+    record = await harness.store.get("batch")
     assert record.state is JobState.CANCELLED
     assert [part.state for part in record.parts] == ["done", "cancelled", "cancelled"]
     assert await anext(worker.cancellations()) == "part1"
-    stats = await bench.store.stats()
+    stats = await harness.store.stats()
     assert (stats.reserved_trajectories, stats.num_running) == (0, 0)
 
 
 async def test_a_batch_shows_what_a_part_had_found_by_its_deadline(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     batch, parts = batch_of(make_job, 1)
-    parts = [replace(part, deadline_s=bench.clock() + 1.5) for part in parts]
-    await bench.store.submit(batch, parts=parts)
-    worker = await bench.worker()
+    parts = [replace(part, deadline_s=harness.clock() + 1.5) for part in parts]
+    await harness.store.submit(batch, parts=parts)
+    worker = await harness.worker()
     await worker.claim(max_jobs=1)
     await worker.publish("part0", Event(kind=EventKind.SOLUTION, data={"answer": "found"}))
     # Its worker says nothing more.
-    await bench.store.wait("batch", timeout_s=20.0)
-    [part] = (await bench.store.get("batch")).parts
+    await harness.store.wait("batch", timeout_s=20.0)
+    [part] = (await harness.store.get("batch")).parts
     assert (part.state, part.solutions) == (JobState.EXPIRED, ({"answer": "found"},))
 
 
-async def test_parts_are_kept_as_long_as_their_batch(bench: Any, make_job: MakeJob) -> None:
+async def test_parts_are_kept_as_long_as_their_batch(harness: Harness, make_job: MakeJob) -> None:
     batch, parts = batch_of(make_job, 2)
-    await bench.store.submit(batch, parts=parts)
-    worker = await bench.worker()
+    await harness.store.submit(batch, parts=parts)
+    worker = await harness.worker()
     await worker.claim(max_jobs=2)
     await worker.complete("part0", RESULT)
-    await bench.store.wait("part0", timeout_s=5.0)
-    await bench.advance(3_000.0)
-    await bench.advance(3_000.0)
-    await bench.store.submit(make_job("other", width=1))
+    await harness.store.wait("part0", timeout_s=5.0)
+    await harness.advance(3_000.0)
+    await harness.advance(3_000.0)
+    await harness.store.submit(make_job("other", width=1))
     await worker.complete("part1", RESULT)
-    record = await bench.store.wait("batch", timeout_s=5.0)
+    record = await harness.store.wait("batch", timeout_s=5.0)
     assert [part.state for part in record.parts] == ["done", "done"]
-    await bench.advance(3_700.0)
-    await bench.store.submit(make_job("another", width=1))
+    await harness.advance(3_700.0)
+    await harness.store.submit(make_job("another", width=1))
     for job_id in ("batch", "part0", "part1"):
         with pytest.raises(JobNotFound):
-            await bench.store.get(job_id)
+            await harness.store.get(job_id)
 
 
 async def test_an_early_part_is_kept_for_the_hour_of_its_batch(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     batch, parts = batch_of(make_job, 2)
-    await bench.store.submit(batch, parts=parts)
-    worker = await bench.worker()
+    await harness.store.submit(batch, parts=parts)
+    worker = await harness.worker()
     await worker.claim(max_jobs=2)
     await worker.complete("part0", RESULT)
-    await bench.store.wait("part0", timeout_s=5.0)
-    await bench.advance(4_000.0)
+    await harness.store.wait("part0", timeout_s=5.0)
+    await harness.advance(4_000.0)
     await worker.complete("part1", RESULT)
-    await bench.store.wait("batch", timeout_s=5.0)
+    await harness.store.wait("batch", timeout_s=5.0)
     for passed_s in (0.0, 3_500.0):
-        await bench.advance(passed_s)
-        await bench.store.submit(make_job(f"other after {passed_s}", width=1))
-        record = await bench.store.get("batch")
+        await harness.advance(passed_s)
+        await harness.store.submit(make_job(f"other after {passed_s}", width=1))
+        record = await harness.store.get("batch")
         assert [part.job.id for part in record.parts] == ["part0", "part1"]
-        assert (await bench.store.get("part0")).result == RESULT
+        assert (await harness.store.get("part0")).result == RESULT
 
 
 async def test_parts_that_ended_before_their_batch_was_cancelled_are_forgotten_with_it(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     batch, parts = batch_of(make_job, 3)
-    await bench.store.submit(batch, parts=parts)
-    worker = await bench.worker()
+    await harness.store.submit(batch, parts=parts)
+    worker = await harness.worker()
     await worker.claim(max_jobs=1)
     await worker.complete("part0", RESULT)
-    await bench.store.wait("part0", timeout_s=5.0)
-    await bench.advance(1_000.0)
-    await bench.store.cancel("batch")
-    await bench.advance(3_500.0)
-    assert len((await bench.store.get("batch")).parts) == 3
-    await bench.advance(200.0)
-    await bench.store.submit(make_job("other", width=1))
+    await harness.store.wait("part0", timeout_s=5.0)
+    await harness.advance(1_000.0)
+    await harness.store.cancel("batch")
+    await harness.advance(3_500.0)
+    assert len((await harness.store.get("batch")).parts) == 3
+    await harness.advance(200.0)
+    await harness.store.submit(make_job("other", width=1))
     for job_id in ("batch", "part0", "part1", "part2"):
         with pytest.raises(JobNotFound):
-            await bench.store.get(job_id)
+            await harness.store.get(job_id)
 
 
-async def test_one_ticket_stands_for_one_job(bench: Any, make_job: MakeJob) -> None:
-    submits = (bench.store.submit(make_job(f"j{n}", width=1), ticket=ticket()) for n in range(100))
+async def test_one_ticket_stands_for_one_job(harness: Harness, make_job: MakeJob) -> None:
+    submits = (
+        harness.store.submit(make_job(f"j{n}", width=1), ticket=ticket()) for n in range(100)
+    )
     ids = await asyncio.gather(*submits)
     assert len(set(ids)) == 1
-    assert (await bench.store.stats()).reserved_trajectories == 1
+    assert (await harness.store.stats()).reserved_trajectories == 1
 
 
-async def test_a_ticket_for_another_request_is_refused(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job("a", width=1), ticket=ticket())
+async def test_a_ticket_for_another_request_is_refused(harness: Harness, make_job: MakeJob) -> None:
+    await harness.store.submit(make_job("a", width=1), ticket=ticket())
     with pytest.raises(KeyConflict):
-        await bench.store.submit(make_job("b", width=1), ticket=ticket(fingerprint="other"))
-    await bench.store.submit(make_job("c", width=1), ticket=ticket("k2", fingerprint="other"))
-    await bench.store.submit(make_job("d", width=1), ticket=ticket(owner="you"))
-    assert (await bench.store.stats()).reserved_trajectories == 3
+        await harness.store.submit(make_job("b", width=1), ticket=ticket(fingerprint="other"))
+    await harness.store.submit(make_job("c", width=1), ticket=ticket("k2", fingerprint="other"))
+    await harness.store.submit(make_job("d", width=1), ticket=ticket(owner="you"))
+    assert (await harness.store.stats()).reserved_trajectories == 3
 
 
 async def test_a_ticket_outlives_its_job_and_is_forgotten_after_a_day(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    await bench.store.submit(make_job("a"), ticket=ticket())
-    await bench.store.cancel("a")
-    await bench.advance(61.0)
+    await harness.store.submit(make_job("a"), ticket=ticket())
+    await harness.store.cancel("a")
+    await harness.advance(61.0)
     with pytest.raises(JobGone):
-        await bench.store.submit(make_job("b"), ticket=ticket())
-    await bench.advance(86_400.0)
-    assert await bench.store.submit(make_job("c"), ticket=ticket()) == "c"
+        await harness.store.submit(make_job("b"), ticket=ticket())
+    await harness.advance(86_400.0)
+    assert await harness.store.submit(make_job("c"), ticket=ticket()) == "c"
 
 
-async def test_a_refused_job_does_not_use_up_its_ticket(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job("big", width=64))
+async def test_a_refused_job_does_not_use_up_its_ticket(
+    harness: Harness, make_job: MakeJob
+) -> None:
+    await harness.store.submit(make_job("big", width=64))
     with pytest.raises(QueueFull):
-        await bench.store.submit(make_job("a"), ticket=ticket())
-    await bench.store.cancel("big")
-    assert await bench.store.submit(make_job("b"), ticket=ticket()) == "b"
+        await harness.store.submit(make_job("a"), ticket=ticket())
+    await harness.store.cancel("big")
+    assert await harness.store.submit(make_job("b"), ticket=ticket()) == "b"
 
 
-async def test_an_owner_turns_the_pages_of_its_own_jobs(bench: Any, make_job: MakeJob) -> None:
+async def test_an_owner_turns_the_pages_of_its_own_jobs(
+    harness: Harness, make_job: MakeJob
+) -> None:
     for number in range(5):
-        at_s = bench.clock() + number
+        at_s = harness.clock() + number
         job = make_job(f"j{number}", width=1, submitted_s=at_s)
-        await bench.store.submit(replace(job, owner="me"))
-    await bench.store.submit(replace(make_job("theirs", width=1), owner="you"))
-    await bench.store.submit(make_job("nobodys", width=1))
+        await harness.store.submit(replace(job, owner="me"))
+    await harness.store.submit(replace(make_job("theirs", width=1), owner="you"))
+    await harness.store.submit(make_job("nobodys", width=1))
     found, cursor = [], None
     while True:
-        page = await bench.store.page("me", cursor=cursor, limit=2)
+        page = await harness.store.page("me", cursor=cursor, limit=2)
         found.append([record.job.id for record in page.records])
         cursor = page.cursor
         if cursor is None:
@@ -222,26 +226,26 @@ async def test_an_owner_turns_the_pages_of_its_own_jobs(bench: Any, make_job: Ma
 
 
 async def test_a_page_shows_a_batch_once_and_nothing_forgotten(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     batch, parts = batch_of(make_job, 2)
-    await bench.store.submit(replace(make_job("old", width=1), owner="me"))
-    await bench.store.cancel("old")
-    await bench.advance(3_601.0)
-    await bench.store.submit(batch, parts=parts)
-    page = await bench.store.page("me", cursor=None, limit=10)
+    await harness.store.submit(replace(make_job("old", width=1), owner="me"))
+    await harness.store.cancel("old")
+    await harness.advance(3_601.0)
+    await harness.store.submit(batch, parts=parts)
+    page = await harness.store.page("me", cursor=None, limit=10)
     assert [record.job.id for record in page.records] == ["batch"]
     assert page.cursor is None
 
 
-async def test_owned_jobs_are_kept_longer_than_answers(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job("answer", width=1))
-    await bench.store.submit(replace(make_job("job", width=1), owner="me"))
+async def test_owned_jobs_are_kept_longer_than_answers(harness: Harness, make_job: MakeJob) -> None:
+    await harness.store.submit(make_job("answer", width=1))
+    await harness.store.submit(replace(make_job("job", width=1), owner="me"))
     for job_id in ("answer", "job"):
-        await bench.store.cancel(job_id)
-    await bench.advance(61.0)
-    await bench.store.submit(make_job("other", width=1))
+        await harness.store.cancel(job_id)
+    await harness.advance(61.0)
+    await harness.store.submit(make_job("other", width=1))
     with pytest.raises(JobNotFound):
-        await bench.store.get("answer")
-    events = [event async for event in bench.store.events("job")]
+        await harness.store.get("answer")
+    events = [event async for event in harness.store.events("job")]
     assert events[-1].kind is EventKind.ERROR

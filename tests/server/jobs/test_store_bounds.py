@@ -1,6 +1,6 @@
 """What has ended is bounded by number and bytes, asked of every store."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,121 +11,125 @@ from gram_server.errors import JobNotFound, KeyConflict, QueueFull
 from gram_server.job import Job
 from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig
+from tests.server.jobs.conftest import Harness, MakeJob, Open
 
 pytestmark = pytest.mark.anyio
 
-MakeJob = Callable[..., Job]
 MAX_JOBS = 20
 MAX_BYTES = 200_000
 MAX_KEYS = 3
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-async def bench(
-    request: pytest.FixtureRequest, tmp_path: Path, open_bench: Any
-) -> AsyncIterator[Any]:
+async def harness(
+    request: pytest.FixtureRequest, tmp_path: Path, open_harness: Open
+) -> AsyncIterator[Harness]:
     config = QueueConfig(
         max_trajectories=100,
         max_finished_jobs=MAX_JOBS,
         max_finished_bytes=MAX_BYTES,
         max_keys=MAX_KEYS,
     )
-    async with open_bench(request.param, config, tmp_path, request) as opened:
+    async with open_harness(request.param, config, tmp_path, request) as opened:
         opened.clock.stop()
         yield opened
 
 
-async def submit(bench: Any, job: Job, **changes: Any) -> str:
-    await bench.advance(0.01)
-    return str(await bench.store.submit(replace(job, owner="me", **changes)))
+async def submit(harness: Harness, job: Job, **changes: Any) -> str:
+    await harness.advance(0.01)
+    return str(await harness.store.submit(replace(job, owner="me", **changes)))
 
 
-async def submit_batch(bench: Any, make_job: MakeJob, name: str, size: int) -> None:
+async def submit_batch(harness: Harness, make_job: MakeJob, name: str, size: int) -> None:
     parts = [replace(make_job(f"{name}-{n}", width=1), batch=name, owner="me") for n in range(size)]
     batch = replace(make_job(name, width=1), num_parts=size, owner="me")
-    await bench.advance(0.01)
-    await bench.store.submit(batch, parts=parts)
+    await harness.advance(0.01)
+    await harness.store.submit(batch, parts=parts)
 
 
-async def left(bench: Any, *names: str) -> list[str]:
+async def left(harness: Harness, *names: str) -> list[str]:
     found = []
     for name in names:
         try:
-            await bench.store.get(name)
+            await harness.store.get(name)
         except JobNotFound:
             continue
         found.append(name)
     return found
 
 
-async def test_abandoned_batches_do_not_grow_what_is_kept(bench: Any, make_job: MakeJob) -> None:
+async def test_abandoned_batches_do_not_grow_what_is_kept(
+    harness: Harness, make_job: MakeJob
+) -> None:
     for number in range(30):
-        await submit_batch(bench, make_job, f"b{number}", 9)
-        await bench.store.cancel(f"b{number}")
+        await submit_batch(harness, make_job, f"b{number}", 9)
+        await harness.store.cancel(f"b{number}")
         # Bounds are looked after when something is accepted.
-        assert (await bench.store.stats()).finished_jobs <= MAX_JOBS + 10
-    await submit(bench, make_job("last", width=1))
-    stats = await bench.store.stats()
+        assert (await harness.store.stats()).finished_jobs <= MAX_JOBS + 10
+    await submit(harness, make_job("last", width=1))
+    stats = await harness.store.stats()
     assert (stats.finished_jobs, stats.forgotten_early) == (20, 280)
     assert 1_000 < stats.finished_bytes < MAX_BYTES
-    assert await left(bench, "b0", "b0-0", "b27", "b27-8", "b28", "b29") == ["b28", "b29"]
-    assert len((await bench.store.get("b28")).parts) == 9
+    assert await left(harness, "b0", "b0-0", "b27", "b27-8", "b28", "b29") == ["b28", "b29"]
+    assert len((await harness.store.get("b28")).parts) == 9
 
 
-async def test_large_results_are_bounded_by_their_bytes(bench: Any, make_job: MakeJob) -> None:
-    worker = await bench.worker()
+async def test_large_results_are_bounded_by_their_bytes(
+    harness: Harness, make_job: MakeJob
+) -> None:
+    worker = await harness.worker()
     for number in range(9):
-        await submit(bench, make_job(f"j{number}", width=1))
+        await submit(harness, make_job(f"j{number}", width=1))
         await worker.claim(max_jobs=1)
         await worker.complete(f"j{number}", {"status": "solved", "solutions": ["x" * 50_000]})
-        assert (await bench.store.stats()).finished_bytes < MAX_BYTES + 60_000
-    await submit(bench, make_job("last", width=1))
-    assert await left(bench, *(f"j{number}" for number in range(9))) == ["j6", "j7", "j8"]
+        assert (await harness.store.stats()).finished_bytes < MAX_BYTES + 60_000
+    await submit(harness, make_job("last", width=1))
+    assert await left(harness, *(f"j{number}" for number in range(9))) == ["j6", "j7", "j8"]
 
 
 async def test_one_owner_drives_out_its_own_jobs_and_nobody_elses(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    await bench.store.submit(replace(make_job("other", width=1), owner="you"))
-    await bench.store.cancel("other")
+    await harness.store.submit(replace(make_job("other", width=1), owner="you"))
+    await harness.store.cancel("other")
     for number in range(2 * MAX_JOBS):
-        await submit(bench, make_job(f"j{number}", width=1))
-        await bench.store.cancel(f"j{number}")
-    await submit(bench, make_job("last", width=1))
-    assert await left(bench, "other", "j0", "j20", "j21", "j39") == ["other", "j21", "j39"]
-    page = await bench.store.page("me", cursor=None, limit=50)
+        await submit(harness, make_job(f"j{number}", width=1))
+        await harness.store.cancel(f"j{number}")
+    await submit(harness, make_job("last", width=1))
+    assert await left(harness, "other", "j0", "j20", "j21", "j39") == ["other", "j21", "j39"]
+    page = await harness.store.page("me", cursor=None, limit=50)
     assert len(page.records) == MAX_JOBS
 
 
 async def test_ended_parts_of_open_batches_are_not_forgotten_and_nothing_more_is_taken(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    await submit_batch(bench, make_job, "open", MAX_JOBS + 2)
+    await submit_batch(harness, make_job, "open", MAX_JOBS + 2)
     for number in range(MAX_JOBS + 1):
-        await bench.store.cancel(f"open-{number}")
+        await harness.store.cancel(f"open-{number}")
     with pytest.raises(QueueFull, match="parts of unfinished batches") as refused:
-        await submit(bench, make_job("more", width=1))
+        await submit(harness, make_job("more", width=1))
     assert refused.value.retry_after_s >= 1
-    assert len((await bench.store.get("open")).parts) == MAX_JOBS + 2
-    await bench.store.cancel("open")
-    await submit(bench, make_job("more", width=1))
-    assert await left(bench, "open", "open-0", "more") == ["more"]
+    assert len((await harness.store.get("open")).parts) == MAX_JOBS + 2
+    await harness.store.cancel("open")
+    await submit(harness, make_job("more", width=1))
+    assert await left(harness, "open", "open-0", "more") == ["more"]
 
 
 async def test_only_the_newest_keys_of_an_owner_are_remembered(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     def ticket(key: str, owner: str = "me", fingerprint: str = "f") -> IdempotencyKey:
         return IdempotencyKey(owner=owner, key=key, fingerprint=fingerprint)
 
-    await bench.store.submit(make_job("other", width=1), ticket=ticket("k", "you"))
+    await harness.store.submit(make_job("other", width=1), ticket=ticket("k", "you"))
     for number in range(MAX_KEYS + 2):
-        await bench.advance(0.01)
+        await harness.advance(0.01)
         job = make_job(f"j{number}", width=1)
-        await bench.store.submit(job, ticket=ticket(f"k{number}"))
+        await harness.store.submit(job, ticket=ticket(f"k{number}"))
     again = make_job("again", width=1)
-    assert await bench.store.submit(again, ticket=ticket("k", "you")) == "other"
-    assert await bench.store.submit(again, ticket=ticket("k2")) == "j2"
+    assert await harness.store.submit(again, ticket=ticket("k", "you")) == "other"
+    assert await harness.store.submit(again, ticket=ticket("k2")) == "j2"
     with pytest.raises(KeyConflict):
-        await bench.store.submit(again, ticket=ticket("k4", fingerprint="g"))
-    assert await bench.store.submit(again, ticket=ticket("k0")) == "again"
+        await harness.store.submit(again, ticket=ticket("k4", fingerprint="g"))
+    assert await harness.store.submit(again, ticket=ticket("k0")) == "again"

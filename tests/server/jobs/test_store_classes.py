@@ -1,34 +1,31 @@
 """Higher classes go first, and yet nobody waits for ever: asked of every store."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gram_server.job import Job
 from gram_server.jobs.turns import AGEING_S, LENT_PART
+from tests.server.jobs.conftest import RESULT, Harness, MakeJob
 
 pytestmark = pytest.mark.anyio
 
-MakeJob = Callable[..., Job]
 HIGH, NORMAL, LOW = range(3)
-RESULT: dict[str, object] = {"status": "solved"}
 
 
 class Load:
     """Work of a class that never runs out, for one worker that takes one job after the other."""
 
-    def __init__(self, bench: Any, make_job: MakeJob) -> None:
-        self._bench = bench
+    def __init__(self, harness: Harness, make_job: MakeJob) -> None:
+        self._harness = harness
         self._make_job = make_job
         self._num_made = 0
         self.models: tuple[str, ...] | None = None
         """What the worker has; None for all."""
 
     async def submit(self, name: str, priority: int) -> None:
-        job = self._make_job(name, width=1, priority=priority, submitted_s=self._bench.clock())
-        await self._bench.store.submit(job)
+        job = self._make_job(name, width=1, priority=priority, submitted_s=self._harness.clock())
+        await self._harness.store.submit(job)
 
     async def serve(self, worker: Any, priority: int, count: int) -> list[str]:
         """Let another job come for each that is taken; return who was served."""
@@ -39,70 +36,70 @@ class Load:
             [job] = await worker.claim(max_jobs=1, models=self.models)
             served.append(job.id.partition(" ")[0])
             await worker.complete(job.id, RESULT)
-            await self._bench.store.wait(job.id, timeout_s=5.0)
+            await self._harness.store.wait(job.id, timeout_s=5.0)
         return served
 
 
 @pytest.fixture
-def load(bench: Any, make_job: MakeJob) -> Load:
-    bench.clock.stop()
-    return Load(bench, make_job)
+def load(harness: Harness, make_job: MakeJob) -> Load:
+    harness.clock.stop()
+    return Load(harness, make_job)
 
 
 @pytest.mark.parametrize(("above", "below"), [(HIGH, LOW), (HIGH, NORMAL), (NORMAL, LOW)])
 async def test_under_constant_load_a_lower_class_is_served_once_it_has_waited(
-    bench: Any, load: Load, above: int, below: int
+    harness: Harness, load: Load, above: int, below: int
 ) -> None:
-    worker = await bench.worker()
+    worker = await harness.worker()
     await load.submit("patient", below)
     assert "patient" not in await load.serve(worker, above, 2 * LENT_PART)
-    await bench.advance(AGEING_S + 1.0)
+    await harness.advance(AGEING_S + 1.0)
     assert "patient" in await load.serve(worker, above, LENT_PART)
 
 
 async def test_a_class_is_lent_its_part_whatever_waits_for_a_model_that_the_worker_lacks(
-    bench: Any, load: Load, make_job: MakeJob
+    harness: Harness, load: Load, make_job: MakeJob
 ) -> None:
-    worker = await bench.worker()
-    stranger = make_job("stranger", width=1, priority=LOW, submitted_s=bench.clock())
-    await bench.store.submit(replace(stranger, model="missing"))
-    await bench.advance(1.0)
+    worker = await harness.worker()
+    stranger = make_job("stranger", width=1, priority=LOW, submitted_s=harness.clock())
+    await harness.store.submit(replace(stranger, model="missing"))
+    await harness.advance(1.0)
     await load.submit("patient", NORMAL)
-    await bench.advance(AGEING_S + 1.0)
+    await harness.advance(AGEING_S + 1.0)
     load.models = (stranger.model,)
     assert "patient" in await load.serve(worker, HIGH, LENT_PART)
 
 
 async def test_a_worker_may_ask_for_jobs_down_to_a_class(
-    bench: Any, load: Load, make_job: MakeJob
+    harness: Harness, load: Load, make_job: MakeJob
 ) -> None:
-    worker = await bench.worker()
+    worker = await harness.worker()
     for name, priority in (("low", LOW), ("normal", NORMAL), ("high", HIGH)):
         await load.submit(name, priority)
     # As old as that one could be lent a turn.
-    await bench.advance(AGEING_S + 1.0)
+    await harness.advance(AGEING_S + 1.0)
     found = await worker.claim(max_jobs=8, can_wait=False, down_to=NORMAL)
     assert [job.id for job in found] == ["high", "normal"]
     assert await worker.claim(max_jobs=8, can_wait=False, down_to=NORMAL) == []
     assert [job.id for job in await worker.claim(max_jobs=8)] == ["low"]
 
 
-async def test_who_has_waited_takes_no_more_than_its_part(bench: Any, load: Load) -> None:
-    worker = await bench.worker()
+async def test_who_has_waited_takes_no_more_than_its_part(harness: Harness, load: Load) -> None:
+    worker = await harness.worker()
     for number in range(30):
         await load.submit(f"patient {number}", LOW)
-    await bench.advance(60.0)
+    await harness.advance(60.0)
     served = await load.serve(worker, HIGH, 4 * LENT_PART)
     assert served.count("patient") == 4
     first = served.index("patient")
     assert served[first + 1 : first + LENT_PART] == ["busy"] * (LENT_PART - 1)
 
 
-async def test_a_worker_with_much_room_lends_the_same_part(bench: Any, load: Load) -> None:
-    worker = await bench.worker()
+async def test_a_worker_with_much_room_lends_the_same_part(harness: Harness, load: Load) -> None:
+    worker = await harness.worker()
     for number in range(20):
         await load.submit(f"patient {number}", LOW)
-    await bench.advance(60.0)
+    await harness.advance(60.0)
     for number in range(30):
         await load.submit(f"busy {number}", HIGH)
     jobs = await worker.claim(max_jobs=2 * LENT_PART)
@@ -110,15 +107,29 @@ async def test_a_worker_with_much_room_lends_the_same_part(bench: Any, load: Loa
 
 
 async def test_the_last_attempt_of_a_low_job_does_not_go_before_a_high_one(
-    bench: Any, load: Load
+    harness: Harness, load: Load
 ) -> None:
     await load.submit("deadly", LOW)
     for number in range(2):
-        lost = await bench.worker(f"lost{number}")
+        lost = await harness.worker(f"lost{number}")
         assert len(await lost.claim(max_jobs=1)) == 1
         await lost.close()
     for name, priority in (("low", LOW), ("high", HIGH)):
         await load.submit(name, priority)
-    worker = await bench.worker()
+    worker = await harness.worker()
     order = [(await worker.claim(max_jobs=1))[0].id for _ in range(3)]
     assert order == ["high", "deadly", "low"]
+
+
+async def test_a_worker_takes_no_job_more_than_its_room_is_filled_by(
+    harness: Harness, make_job: MakeJob
+) -> None:
+    for number, width in enumerate((8, 16, 8, 1)):
+        await harness.store.submit(make_job(f"j{number}", width=width))
+    worker, other = await harness.worker(), await harness.worker("w2")
+    assert [job.id for job in await worker.claim(max_jobs=8, max_width=9)] == ["j0", "j1"]
+    assert [job.id for job in await other.claim(max_jobs=1, max_width=99)] == ["j2"]
+    assert [job.id for job in await worker.claim(max_jobs=8, max_width=1)] == ["j3"]
+    assert await worker.claim(max_jobs=8, max_width=1, can_wait=False) == []
+    stats = await harness.store.stats()
+    assert (stats.num_running, stats.reserved_trajectories) == (4, 33)

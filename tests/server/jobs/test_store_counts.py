@@ -1,51 +1,49 @@
 """Every job that was accepted is counted once, and once more by how it ended."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from gram_server.errors import QueueFull
-from gram_server.job import Event, EventKind, Job, JobState, outcome_of
+from gram_server.job import Event, EventKind, JobState, outcome_of
+from tests.server.jobs.conftest import Harness, MakeJob
 
 pytestmark = pytest.mark.anyio
 
-MakeJob = Callable[..., Job]
 SOLUTION = Event(kind=EventKind.SOLUTION, data={"answer": "x"})
 
 
-async def counts(bench: Any) -> Counter[str]:
+async def counts(harness: Harness) -> Counter[str]:
     found: Counter[str] = Counter()
-    for (what, model, priority), value in (await bench.store.stats()).counts.items():
+    for (what, model, priority), value in (await harness.store.stats()).counts.items():
         assert (model, priority) == ("sudoku-4x4", 1)
         found[what] += value
     return found
 
 
-async def test_jobs_are_counted_by_how_they_ended(bench: Any, make_job: MakeJob) -> None:
-    soon_s = bench.clock() + 1.0
+async def test_jobs_are_counted_by_how_they_ended(harness: Harness, make_job: MakeJob) -> None:
+    soon_s = harness.clock() + 1.0
     for name in ("solved", "unsolved", "partial", "failed", "cancelled", "told"):
         deadline_s = soon_s if name == "told" else None
-        await bench.store.submit(make_job(name, width=1, deadline_s=deadline_s))
-    worker = await bench.worker()
+        await harness.store.submit(make_job(name, width=1, deadline_s=deadline_s))
+    worker = await harness.worker()
     await worker.claim(max_jobs=8)
-    await bench.store.submit(make_job("late", width=1, deadline_s=soon_s))
+    await harness.store.submit(make_job("late", width=1, deadline_s=soon_s))
     await worker.complete("solved", {"status": "solved", "solutions": [{}]})
     await worker.complete("unsolved", {"status": "unsolved", "solutions": []})
-    partial = {"status": "partial", "solutions": [{}]}
+    partial: dict[str, object] = {"status": "partial", "solutions": [{}]}
     await worker.complete("partial", partial, outcome=JobState.EXPIRED)
     await worker.fail("failed", code="bad", detail="so")
     await worker.publish("told", SOLUTION)
-    await bench.store.wait("solved", timeout_s=5.0)
+    await harness.store.wait("solved", timeout_s=5.0)
     # The first end is the one that counts.
     for late in ("cancelled", "cancelled", "solved"):
-        await bench.store.cancel(late)
+        await harness.store.cancel(late)
     await worker.complete("cancelled", {"status": "solved"})
     for name in ("solved", "unsolved", "partial", "failed", "late", "told"):
-        assert (await bench.store.wait(name, timeout_s=10.0)).state.is_final
-    assert await counts(bench) == {
+        assert (await harness.store.wait(name, timeout_s=10.0)).state.is_final
+    assert await counts(harness) == {
         "accepted": 7,
         "solved": 1,
         "unsolved": 1,
@@ -57,31 +55,33 @@ async def test_jobs_are_counted_by_how_they_ended(bench: Any, make_job: MakeJob)
 
 
 async def test_the_parts_of_a_batch_count_and_the_batch_does_not(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     batch = replace(make_job("batch", width=1), num_parts=3, owner="me")
     parts = [replace(make_job(f"part{n}", width=1), batch="batch") for n in range(3)]
-    await bench.store.submit(batch, parts=parts)
-    worker = await bench.worker()
+    await harness.store.submit(batch, parts=parts)
+    worker = await harness.worker()
     await worker.claim(max_jobs=1)
     await worker.complete("part0", {"status": "solved"})
-    await bench.store.wait("part0", timeout_s=5.0)
-    await bench.store.cancel("batch")
-    assert await counts(bench) == {"accepted": 3, "solved": 1, "cancelled": 2}
+    await harness.store.wait("part0", timeout_s=5.0)
+    await harness.store.cancel("batch")
+    assert await counts(harness) == {"accepted": 3, "solved": 1, "cancelled": 2}
 
 
-async def test_refused_jobs_and_second_tries_do_not_count(bench: Any, make_job: MakeJob) -> None:
-    await bench.store.submit(make_job(width=64))
+async def test_refused_jobs_and_second_tries_do_not_count(
+    harness: Harness, make_job: MakeJob
+) -> None:
+    await harness.store.submit(make_job(width=64))
     with pytest.raises(QueueFull):
-        await bench.store.submit(make_job("b"))
-    lost = await bench.worker("w1")
+        await harness.store.submit(make_job("b"))
+    lost = await harness.worker("w1")
     await lost.claim(max_jobs=1)
     await lost.close()
-    other = await bench.worker("w2")
+    other = await harness.worker("w2")
     await other.claim(max_jobs=1)
     await other.complete("a", {"status": "solved"})
-    await bench.store.wait("a", timeout_s=5.0)
-    assert await counts(bench) == {"accepted": 1, "solved": 1}
+    await harness.store.wait("a", timeout_s=5.0)
+    assert await counts(harness) == {"accepted": 1, "solved": 1}
 
 
 @pytest.mark.parametrize(

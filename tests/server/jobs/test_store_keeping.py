@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable  # noqa: TC003
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -13,15 +13,14 @@ import pytest
 from gram_server.errors import JobNotFound, NotReplayed, QueueFull
 from gram_server.job import Event, EventKind, Job
 from gram_server.jobs.store import IdempotencyKey
+from tests.server.jobs.conftest import Eventually, Harness, MakeJob
 
 pytestmark = pytest.mark.anyio
 
-MakeJob = Callable[..., Job]
-Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 RESULT: dict[str, object] = {"status": "solved", "solutions": [1]}
 SOLUTION = Event(kind=EventKind.SOLUTION, data={"answer": "x"})
 KEEP_ANSWER_S, KEEP_JOB_S = 60.0, 3_600.0
-"""As the configuration of ``bench`` has them."""
+"""As the configuration of ``harness`` has them."""
 LASTING = re.compile(
     r"^\{gram\}:1:((queue|back):\d|last(:.+)?|asides?(:.+)?|totals|counts|backlog)$"
 )
@@ -31,8 +30,8 @@ LASTING = re.compile(
 class History:
     """Does things to a store in a random order, and knows for how long what must be there."""
 
-    def __init__(self, bench: Any, make_job: MakeJob, seed: int) -> None:
-        self._bench = bench
+    def __init__(self, harness: Harness, make_job: MakeJob, seed: int) -> None:
+        self._harness = harness
         self._make_job = make_job
         self._chance = random.Random(seed)
         self._workers: list[tuple[Any, list[str]]] = []
@@ -54,7 +53,7 @@ class History:
             self._expire,
             self._pass_time,
         ]
-        steps += [self._replay] * 2 if self._bench.letters else []
+        steps += [self._replay] * 2 if self._harness.dead_letters else []
         for step in self._chance.choices(steps, k=num_steps):
             await step()
             await self._note_ends()
@@ -65,19 +64,19 @@ class History:
             await worker.close()
         for job_id in self.batch_of:
             if job_id not in self.ended_s:
-                await self._bench.store.cancel(job_id)
+                await self._harness.store.cancel(job_id)
         await self._note_ends()
 
     async def check(self) -> None:
         """Everything is there that was promised, and nothing whose time was over long ago."""
         for job_id, until_s in {one: self.until_s(one) for one in self.batch_of}.items():
-            if until_s > self._bench.clock():
-                record = await self._bench.store.get(job_id)
+            if until_s > self._harness.clock():
+                record = await self._harness.store.get(job_id)
                 size = record.job.num_parts
                 assert len(record.parts) == size, f"{job_id} lost parts"
-            elif until_s < self._bench.clock() - 1.0:
+            elif until_s < self._harness.clock() - 1.0:
                 with pytest.raises(JobNotFound):
-                    await self._bench.store.get(job_id)
+                    await self._harness.store.get(job_id)
                 del self.batch_of[job_id], self.ended_s[job_id]
 
     def until_s(self, job_id: str) -> float:
@@ -86,7 +85,7 @@ class History:
 
     def _new_job(self, **changes: Any) -> Job:
         self._num_made += 1
-        job = self._make_job(f"j{self._num_made:03d}", width=1, submitted_s=self._bench.clock())
+        job = self._make_job(f"j{self._num_made:03d}", width=1, submitted_s=self._harness.clock())
         return replace(job, priority=self._chance.randrange(3), **changes)
 
     def _accepted(self, *jobs: Job) -> None:
@@ -102,7 +101,7 @@ class History:
         if owner and self._chance.random() < 0.3:
             ticket = IdempotencyKey(owner=owner, key=f"key of {job.id}", fingerprint="f")
         with suppress(QueueFull):
-            await self._bench.store.submit(job, ticket=ticket)
+            await self._harness.store.submit(job, ticket=ticket)
             self._accepted(job)
         return job
 
@@ -111,13 +110,13 @@ class History:
         batch = self._new_job(owner=owner, num_parts=self._chance.randrange(1, 5))
         parts = [self._new_job(owner=owner, batch=batch.id) for _ in range(batch.num_parts)]
         with suppress(QueueFull):
-            await self._bench.store.submit(batch, parts=parts)
+            await self._harness.store.submit(batch, parts=parts)
             self._accepted(batch, *parts)
 
     async def _worker(self) -> tuple[Any, list[str]]:
         if len(self._workers) < 2:
             self._num_made += 1
-            self._workers.append((await self._bench.worker(f"w{self._num_made}"), []))
+            self._workers.append((await self._harness.worker(f"w{self._num_made}"), []))
         return self._chance.choice(self._workers)
 
     async def _claim(self) -> None:
@@ -162,22 +161,22 @@ class History:
     async def _cancel(self) -> None:
         known = [job_id for job_id in self.batch_of if job_id not in self.ended_s]
         if known:
-            await self._bench.store.cancel(self._chance.choice(known))
+            await self._harness.store.cancel(self._chance.choice(known))
 
     async def _expire(self) -> None:
-        job = await self._submit(deadline_s=self._bench.clock() + 0.001)
+        job = await self._submit(deadline_s=self._harness.clock() + 0.001)
         if self._chance.random() < 0.5:
             await self._claim()
-        await self._bench.advance(2.0)
+        await self._harness.advance(2.0)
         if job.id in self.batch_of:
-            await self._bench.store.wait(job.id, timeout_s=20.0)
+            await self._harness.store.wait(job.id, timeout_s=20.0)
 
     async def _replay(self) -> None:
-        for letter in await self._bench.letters.list(3):
+        for letter in await self._harness.letters.list(3):
             try:
-                await self._bench.letters.replay(letter["id"])
+                await self._harness.letters.replay(letter["id"])
             except NotReplayed:
-                await self._bench.letters.purge(letter["id"])
+                await self._harness.letters.purge(letter["id"])
                 continue
             job_id = letter["id"]
             self.num_replayed += 1
@@ -190,52 +189,52 @@ class History:
         await self.check()
 
     async def pass_time(self, duration_s: float) -> None:
-        await self._bench.advance(duration_s)
+        await self._harness.advance(duration_s)
         # The store in memory forgets when it is given something.
         job = await self._submit()
         if job.id in self.batch_of:
-            await self._bench.store.cancel(job.id)
+            await self._harness.store.cancel(job.id)
         await self._note_ends()
 
     async def _note_ends(self) -> None:
         for job_id in self.batch_of:
             if job_id not in self.ended_s:
-                record = await self._bench.store.get(job_id)
+                record = await self._harness.store.get(job_id)
                 if record.state.is_final:
-                    self.ended_s[job_id] = self._bench.clock()
+                    self.ended_s[job_id] = self._harness.clock()
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_everything_is_kept_for_its_time_and_nothing_for_ever(
-    bench: Any, make_job: MakeJob, eventually: Eventually, seed: int
+    harness: Harness, make_job: MakeJob, eventually: Eventually, seed: int
 ) -> None:
-    bench.clock.stop()
-    history = History(bench, make_job, seed)
+    harness.clock.stop()
+    history = History(harness, make_job, seed)
     await history.run(70)
-    assert history.num_replayed > 0 or bench.letters is None
+    assert history.num_replayed > 0 or harness.dead_letters is None
     await history.drain()
     await history.check()
 
     async def are_all_counted() -> bool:
-        return bool((await bench.store.stats()).finished_jobs == len(history.batch_of))
+        return bool((await harness.store.stats()).finished_jobs == len(history.batch_of))
 
     await eventually(are_all_counted)
-    await check_keys(bench)
+    await check_keys(harness)
     await history.pass_time(KEEP_JOB_S + 10.0)
     await history.check()
     assert len(history.batch_of) == 1
     await eventually(are_all_counted)
-    await bench.advance(40 * 86_400.0)
-    await check_keys(bench, has_ended=True)
+    await harness.advance(40 * 86_400.0)
+    await check_keys(harness, has_ended=True)
 
 
-async def check_keys(bench: Any, *, has_ended: bool = False) -> None:
+async def check_keys(harness: Harness, *, has_ended: bool = False) -> None:
     """No key of Redis stays for ever that is not meant to; nor any other when all has ended."""
-    if bench.redis is None:
+    if harness.redis is None:
         return
-    for raw in await bench.redis.keys("*"):
+    async for raw in harness.redis.scan_iter():
         name = raw.decode()
         if not LASTING.match(name):
-            assert await bench.redis.ttl(name) >= 0, f"{name} stays for ever"
+            assert await harness.redis.ttl(name) >= 0, f"{name} stays for ever"
             # What those who are still connected say of themselves.
             assert not has_ended or name.split(":")[2] in ("fleet", "report", "notes"), name

@@ -1,7 +1,6 @@
 """A worker is given jobs of the models that it has, and of no others."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +8,10 @@ import pytest
 
 from gram_server.job import Job, JobState
 from gram_server.jobs import redis_connection
-
-MakeJob = Callable[..., Job]
+from gram_server.jobs.redis_worker import RedisWorker
+from tests.server.jobs.conftest import RESULT, Harness, MakeJob
 
 pytestmark = pytest.mark.anyio
-RESULT: dict[str, object] = {"status": "solved"}
 OLD, NEW = "m@0123abcd", "m@4567cdef"
 
 
@@ -29,10 +27,12 @@ async def names(worker: Any, *models: str, max_jobs: int = 8) -> list[str]:
     return [job.id for job in claimed]
 
 
-async def test_workers_with_different_models_share_one_queue(bench: Any, make_job: MakeJob) -> None:
+async def test_workers_with_different_models_share_one_queue(
+    harness: Harness, make_job: MakeJob
+) -> None:
     for number in range(12):
-        await bench.store.submit(job_for(make_job, f"j{number}", "abc"[number % 3]))
-    first, second = await bench.worker("w1"), await bench.worker("w2")
+        await harness.store.submit(job_for(make_job, f"j{number}", "abc"[number % 3]))
+    first, second = await harness.worker("w1"), await harness.worker("w2")
     assert await names(first, "a", max_jobs=3) == ["j0", "j3", "j6"]
     found = await names(second, "b", "c", max_jobs=100)
     # What the first worker may have come across is served first, each model's in its order.
@@ -50,38 +50,38 @@ async def test_workers_with_different_models_share_one_queue(bench: Any, make_jo
     ]
     assert await names(second, "b", "c") == []
     assert await names(first, "a") == ["j9"]
-    stats = await bench.store.stats()
+    stats = await harness.store.stats()
     assert (stats.num_running, stats.classes[1].num_jobs) == (12, 0)
 
 
 async def test_a_job_without_a_worker_that_has_its_model_waits_and_holds_up_nobody(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     for number in range(40):
-        await bench.store.submit(job_for(make_job, f"x{number}", "unknown", priority=0))
-    await bench.store.submit(job_for(make_job, "a", "m"))
-    worker = await bench.worker()
+        await harness.store.submit(job_for(make_job, f"x{number}", "unknown", priority=0))
+    await harness.store.submit(job_for(make_job, "a", "m"))
+    worker = await harness.worker()
     assert await names(worker, "m", OLD, max_jobs=1) == ["a"]
-    record = await bench.store.get("x0")
+    record = await harness.store.get("x0")
     assert (record.state, record.job.attempt) == (JobState.QUEUED, 0)
-    stats = await bench.store.stats()
+    stats = await harness.store.stats()
     assert (stats.classes[0].num_jobs, stats.classes[0].num_trajectories) == (40, 40)
-    late = await bench.worker("w2")
+    late = await harness.worker("w2")
     assert len(await names(late, "unknown", max_jobs=100)) == 40
 
 
 async def test_a_job_that_was_passed_over_wakes_the_worker_that_has_its_model(
-    bench: Any, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Who is not waked would look for itself only then.
     monkeypatch.setattr(redis_connection, "BLOCK_S", 30.0)
-    owner, other = await bench.worker("w1"), await bench.worker("w2")
+    owner, other = await harness.worker("w1"), await harness.worker("w2")
     waiting = [
         asyncio.create_task(worker.claim(max_jobs=1, models=[model]))
         for worker, model in ((owner, "m"), (other, "n"))
     ]
     await asyncio.sleep(0.05)
-    await bench.store.submit(job_for(make_job, "a", "m"))
+    await harness.store.submit(job_for(make_job, "a", "m"))
     async with asyncio.timeout(10.0):
         [job] = await waiting[0]
     assert job.id == "a"
@@ -91,78 +91,78 @@ async def test_a_job_that_was_passed_over_wakes_the_worker_that_has_its_model(
 
 
 async def test_a_pinned_job_goes_to_the_weights_it_names_only(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     for job_id, model in (("old", OLD), ("any", "m"), ("new", NEW)):
-        await bench.store.submit(job_for(make_job, job_id, model))
-    worker = await bench.worker()
+        await harness.store.submit(job_for(make_job, job_id, model))
+    worker = await harness.worker()
     assert await names(worker, "m", NEW) == ["any", "new"]
-    assert (await bench.store.get("old")).state is JobState.QUEUED
-    with_old = await bench.worker("w2")
+    assert (await harness.store.get("old")).state is JobState.QUEUED
+    with_old = await harness.worker("w2")
     [job] = await with_old.claim(max_jobs=8, models=["m", OLD])
     assert (job.id, job.model, job.fingerprint, job.attempt) == ("old", "m", "0123abcd", 0)
 
 
 async def test_a_job_that_was_passed_over_can_be_cancelled_and_expires(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
-    await bench.store.submit(job_for(make_job, "a", "x"))
-    await bench.store.submit(job_for(make_job, "b", "x", deadline_s=bench.clock() + 0.3))
-    worker = await bench.worker()
+    await harness.store.submit(job_for(make_job, "a", "x"))
+    await harness.store.submit(job_for(make_job, "b", "x", deadline_s=harness.clock() + 0.3))
+    worker = await harness.worker()
     assert await names(worker, "m") == []
-    await bench.store.cancel("a")
-    assert (await bench.store.wait("b", timeout_s=10.0)).state is JobState.EXPIRED
+    await harness.store.cancel("a")
+    assert (await harness.store.wait("b", timeout_s=10.0)).state is JobState.EXPIRED
     assert await names(worker, "x") == []
-    assert (await bench.store.stats()).reserved_trajectories == 0
+    assert (await harness.store.stats()).reserved_trajectories == 0
 
 
 @pytest.mark.parametrize(("many", "one"), [("m", "n"), ("n", "m")])
 async def test_models_take_turns_though_one_has_more_jobs_than_can_be_served(
-    bench: Any, make_job: MakeJob, many: str, one: str
+    harness: Harness, make_job: MakeJob, many: str, one: str
 ) -> None:
     for number in range(20):
-        await bench.store.submit(job_for(make_job, f"many{number}", many))
-    await bench.store.submit(job_for(make_job, "one", one))
-    other = await bench.worker("w2")
+        await harness.store.submit(job_for(make_job, f"many{number}", many))
+    await harness.store.submit(job_for(make_job, "one", one))
+    other = await harness.worker("w2")
     assert await names(other, "o") == []
-    worker = await bench.worker()
+    worker = await harness.worker()
     found: list[str] = []
     for number in range(30):
         found += await names(worker, "m", "n", max_jobs=1)
         await worker.complete(found[-1], RESULT)
-        await bench.store.submit(job_for(make_job, f"again{number}", many))
+        await harness.store.submit(job_for(make_job, f"again{number}", many))
         assert await names(other, "o") == []
     assert "one" in found
 
 
 async def test_a_last_chance_waits_for_a_worker_that_has_its_model(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob
 ) -> None:
     for job_id in ("a", "b"):
-        await bench.store.submit(job_for(make_job, job_id, "m"))
+        await harness.store.submit(job_for(make_job, job_id, "m"))
     for number in range(2):
-        lost = await bench.worker(f"lost{number}")
+        lost = await harness.worker(f"lost{number}")
         assert len(await names(lost, "m")) == 2
         await lost.close()
-    other = await bench.worker("w0")
+    other = await harness.worker("w0")
     assert await names(other, "n") == []
-    worker = await bench.worker("w1")
+    worker = await harness.worker("w1")
     [first] = await names(worker, "m")
     assert await names(worker, "m") == []
     await worker.complete(first, RESULT)
-    assert (await bench.store.wait(first, timeout_s=10.0)).state is JobState.DONE
+    assert (await harness.store.wait(first, timeout_s=10.0)).state is JobState.DONE
     [second] = await names(worker, "m")
     assert {first, second} == {"a", "b"}
 
 
 async def test_who_passes_jobs_over_does_not_come_back_to_them(
-    bench: Any, make_job: MakeJob
+    harness: Harness, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not hasattr(bench.store, "_connection"):
+    worker = await harness.worker()
+    if not isinstance(worker, RedisWorker):
         pytest.skip("only Redis is asked again and again")
     for number in range(30):
-        await bench.store.submit(job_for(make_job, f"j{number}", "x"))
-    worker = await bench.worker()
+        await harness.store.submit(job_for(make_job, f"j{number}", "x"))
     num_claims = 0
     run = worker._connection.run
 
@@ -171,7 +171,7 @@ async def test_who_passes_jobs_over_does_not_come_back_to_them(
         num_claims += name == "claim"
         return await run(name, *arguments, **options)
 
-    worker._connection.run = counted
+    monkeypatch.setattr(worker._connection, "run", counted)
     claim = asyncio.create_task(worker.claim(max_jobs=8, models=["m"]))
     await asyncio.sleep(2.5)
     claim.cancel()

@@ -3,24 +3,23 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from gram_server.errors import QueueFull
-from gram_server.job import Event, EventKind, Job, JobRecord, JobState
+from gram_server.job import Event, EventKind, JobRecord, JobState
 from gram_server.jobs import redis_store, waiters
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.jobs.waiters import Waiters
 from gram_server.settings import QueueConfig, RedisConfig
+from tests.server.jobs.conftest import MakeJob
 
 pytestmark = pytest.mark.anyio
 
-MakeJob = Callable[..., Job]
 LONG_S = 30.0
 
 

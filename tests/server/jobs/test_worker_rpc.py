@@ -2,21 +2,20 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gram_server.errors import LinkClosed
-from gram_server.job import Job, JobState
+from gram_server.job import JobState
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.worker_rpc import WorkerRpcClient, WorkerRpcServer
 from gram_server.settings import QueueConfig
+from tests.server.jobs.conftest import MakeJob
 
 pytestmark = pytest.mark.anyio
-
-MakeJob = Callable[..., Job]
 
 
 @pytest.fixture
