@@ -1,4 +1,4 @@
-"""What is answered: to a solved puzzle, to made-up boards, and to whoever follows a job.
+"""What is answered: to a solved puzzle, to generated boards, and to whoever follows a job.
 
 A worker and the API build their answers from these models, and the OpenAPI document shows them.
 """
@@ -142,7 +142,7 @@ class SolveResponse(Schema):
 
 
 class Board(Schema):
-    """A board that a trajectory made up, and that passed exact verification."""
+    """A board that a trajectory generated, and that passed exact verification."""
 
     answer: Answer
     puzzle: Answer | None

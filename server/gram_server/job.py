@@ -103,7 +103,7 @@ class SolveOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """What makes a job one of ``POST /generate``: boards made up from an empty instance.
+    """What makes a job one of ``POST /generate``: boards generated from an empty instance.
 
     ``SolveOptions.max_solutions`` boards are taken, lowest trajectories first.
     """
@@ -111,14 +111,14 @@ class Sampling:
     is_distinct: bool = True
     """Whether a board that was found before counts for nothing."""
     is_thinned: bool = False
-    """Whether each board is thinned to a puzzle whose only solution it is."""
+    """Whether each board is reduced to a puzzle whose only solution it is."""
     num_clues: int | None = None
-    """Givens to stop the thinning at; None takes away as many as can be."""
+    """Givens to stop the reduction at; None takes away as many as can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One request for a puzzle to be solved, or for boards to be made up."""
+    """One request for a puzzle to be solved, or for boards to be generated."""
 
     id: str
     puzzle: str
@@ -149,7 +149,7 @@ class Job:
     num_parts: int = 0
     """Jobs of a batch, which is a job that no worker claims; 0 for any other."""
     sampling: Sampling | None = None
-    """Set when boards are to be made up; ``body`` is then an empty instance."""
+    """Set when boards are to be generated; ``body`` is then an empty instance."""
     request_id: str | None = None
     """Of the request that handed the job in."""
     traceparent: str | None = None

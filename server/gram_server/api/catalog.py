@@ -27,16 +27,9 @@ def catalog_router(state: AppState) -> APIRouter:
     async def list_models() -> ModelList:
         """List the models that workers have loaded; empty until one is ready."""
         await state.workers.refresh()
+        fields = ModelInfo.model_fields
         models = [
-            ModelInfo(
-                id=model.id,
-                name=model.name,
-                task=model.task,
-                fingerprint=model.fingerprint,
-                depth=model.depth,
-                num_parameters=model.num_parameters,
-                purpose=model.purpose,
-            )
+            ModelInfo.model_validate({name: getattr(model, name) for name in fields})
             for model in state.workers.models
         ]
         return ModelList(models=models)

@@ -17,6 +17,11 @@ Document = dict[str, Any]
 
 KEY_PROBLEMS = ("key_missing", "key_invalid", "scope_missing", "origin_refused")
 JOB_PROBLEMS = (*KEY_PROBLEMS, "store_unavailable", "internal")
+WORK_PROBLEMS = (
+    *("body_invalid", "body_too_large", "body_slow", "parameter_invalid", "model_unknown"),
+    *("queue_full", "rate_limited", "not_ready", *JOB_PROBLEMS),
+)
+PUZZLE_PROBLEMS = ("media_type_unsupported", "puzzle_invalid", "unknown_puzzle", "unknown_task")
 
 OTHERS: tuple[type[BaseModel], ...] = (
     schemas.BatchBody,
@@ -81,26 +86,24 @@ _TIMING: Document = {
     }
 }
 
+_LOCATION: Document = {
+    "Location": {"description": "Its path.", "schema": {"type": "string"}},
+}
+
 SUBMIT_RESPONSES: dict[int | str, Document] = {
     202: {
         "model": schemas.JobDocument,
         "description": "The job, which was accepted.",
-        "headers": {"Location": {"description": "Its path.", "schema": {"type": "string"}}},
+        "headers": _LOCATION,
     },
     200: {
         "model": schemas.JobDocument,
         "description": "The job that was accepted earlier under the same key.",
-        "headers": {"Location": {"description": "Its path.", "schema": {"type": "string"}}},
+        "headers": _LOCATION,
     },
-    **problems(
-        *("body_invalid", "body_too_large", "body_slow", "media_type_unsupported"),
-        *("parameter_invalid", "puzzle_invalid", "unknown_puzzle", "unknown_task"),
-        *("model_unknown", "queue_full", "rate_limited", "not_ready"),
-        *("idempotency_conflict", "job_gone", *JOB_PROBLEMS),
-    ),
+    **problems(*WORK_PROBLEMS, *PUZZLE_PROBLEMS, "idempotency_conflict", "job_gone"),
 }
 JOB_RESPONSES = problems("job_not_found", "parameter_invalid", *JOB_PROBLEMS)
-
 GENERATE_RESPONSES: dict[int | str, Document] = {
     200: {
         "model": answers.GenerateResponse,
@@ -108,12 +111,8 @@ GENERATE_RESPONSES: dict[int | str, Document] = {
         "content": GENERATE_STREAM,
         "headers": _TIMING,
     },
-    **problems(
-        *("body_invalid", "body_too_large", "body_slow", "parameter_invalid", "model_unknown"),
-        *("queue_full", "rate_limited", "job_failed", "not_ready", *JOB_PROBLEMS),
-    ),
+    **problems(*WORK_PROBLEMS, "job_failed"),
 }
-
 SOLVE_RESPONSES: dict[int | str, Document] = {
     200: {
         "model": answers.SolveResponse,
@@ -121,12 +120,7 @@ SOLVE_RESPONSES: dict[int | str, Document] = {
         "content": SOLVE_STREAM,
         "headers": _TIMING,
     },
-    **problems(
-        *("body_invalid", "body_too_large", "media_type_unsupported"),
-        *("parameter_invalid", "puzzle_invalid", "unknown_puzzle", "unknown_task"),
-        *("model_unknown", "queue_full", "rate_limited", "job_failed", "not_ready"),
-        *("body_slow", *JOB_PROBLEMS),
-    ),
+    **problems(*WORK_PROBLEMS, *PUZZLE_PROBLEMS, "job_failed"),
 }
 
 

@@ -161,7 +161,7 @@ class GenerateQuery(Query):
     seed: Annotated[Whole, Field(ge=0, le=MAX_SEED)] | None = None
     """Repeats a call exactly; drawn at random and returned by default."""
     model: Name | None = None
-    """Model to use, as `name` or `name@fingerprint`; one trained to make up boards by default."""
+    """Model to use, as `name` or `name@fingerprint`; one trained to generate by default."""
 
 
 class PageQuery(Query):

@@ -43,11 +43,12 @@ async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]
     chosen = await state.workers.select_model(posted.task.name, wanted=query.model)
     check_solver(state, posted, query)
     options = solve_options(query, chosen)
-    if not wants_stream(request):
+    if options.decodes and not wants_stream(request):
         # Nobody would see them.
         options = replace(options, decodes=0)
-    job = make_job(posted, chosen, options, now_s=state.clock(), wanted=query.model)
-    return ParsedRequest(replace(job, client=client_of(request.scope)), chosen)
+    client, now_s = client_of(request.scope), state.clock()
+    job = make_job(posted, chosen, options, now_s=now_s, wanted=query.model, client=client)
+    return ParsedRequest(job, chosen)
 
 
 async def parse_generate(
@@ -79,8 +80,9 @@ async def parse_generate(
         is_thinned=clues != "none",
         num_clues=clues if isinstance(clues, int) else None,
     )
-    job = make_job(_blank(chosen), chosen, options, now_s=state.clock(), wanted=query.model)
-    return ParsedRequest(replace(job, sampling=sampling, client=client_of(request.scope)), chosen)
+    client, now_s = client_of(request.scope), state.clock()
+    job = make_job(_blank(chosen), chosen, options, now_s=now_s, wanted=query.model, client=client)
+    return ParsedRequest(replace(job, sampling=sampling), chosen)
 
 
 def read_work_query(state: AppState, request: Request, model: type[_Query]) -> _Query:
@@ -112,7 +114,7 @@ def solve_options(
     query: SolveQuery, model: ModelReport, *, seed: int | None = None
 ) -> SolveOptions:
     """Return what a job is to do: the parameters, with defaults of the model and of chance."""
-    options = query.model_dump(exclude={"puzzle", "priority"})
+    options = {name: value for name, value in query if name not in ("puzzle", "priority")}
     options |= {
         "model": model.name,
         "seed": next(known for known in (query.seed, seed, draw_seed()) if known is not None),
@@ -131,6 +133,7 @@ def make_job(
     *,
     now_s: float,
     wanted: str | None,
+    client: str,
 ) -> Job:
     """Return a new job.
 
@@ -140,6 +143,7 @@ def make_job(
         options: what it is to do.
         now_s: when it was accepted.
         wanted: the model as the caller named it; with its fingerprint, no other weights may answer.
+        client: who asks.
     """
     deadline_ms = options.deadline_ms
     return Job(
@@ -149,6 +153,7 @@ def make_job(
         model=model.name,
         fingerprint=model.fingerprint if wanted == model.id else None,
         body=posted.body,
+        client=client,
         options=options,
         submitted_s=now_s,
         deadline_s=None if deadline_ms is None else now_s + deadline_ms / 1e3,

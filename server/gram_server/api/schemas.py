@@ -123,7 +123,7 @@ class ModelInfo(Schema):
     """Supervision steps by default."""
     num_parameters: int
     purpose: Literal["solve", "generate"]
-    """`generate`: makes up boards from an empty one."""
+    """`generate`: fills empty boards."""
 
 
 class ModelList(Schema):

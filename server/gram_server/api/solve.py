@@ -55,7 +55,7 @@ def generate_router(state: AppState) -> APIRouter:
 
     @router.post(
         "/generate",
-        summary="Make up boards",
+        summary="Generate boards",
         operation_id="generate",
         responses=GENERATE_RESPONSES,
         openapi_extra={"parameters": describe(query)},

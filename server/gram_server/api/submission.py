@@ -74,10 +74,7 @@ async def read_submission(state: AppState, request: Request, model: type[JobQuer
     else:
         posted = _parse(raw, media_type, query.puzzle, limit)
     owner = owner_of(request.scope)
-    jobs = [
-        replace(job, owner=owner, client=client_of(request.scope))
-        for job in await _make_jobs(state, posted.puzzles, query)
-    ]
+    jobs = await _make_jobs(state, request, posted.puzzles, query)
     ticket = None
     if key is not None:
         ticket = IdempotencyKey(owner=owner, key=key, fingerprint=_fingerprint(request, raw))
@@ -125,7 +122,7 @@ def _parse_part(part: object, number: int, puzzle: str | None) -> PostedPuzzle:
 
 
 async def _make_jobs(
-    state: AppState, puzzles: Sequence[PostedPuzzle], query: JobQuery
+    state: AppState, request: Request, puzzles: Sequence[PostedPuzzle], query: JobQuery
 ) -> list[Job]:
     seed, now_s = draw_seed(), state.clock()
     models: dict[str, ModelReport] = {}
@@ -145,7 +142,9 @@ async def _make_jobs(
                 options[posted.task.name],
                 now_s=now_s,
                 wanted=query.model,
+                client=client_of(request.scope),
             ),
+            owner=owner_of(request.scope),
             priority=priority,
         )
         for posted in puzzles

@@ -153,7 +153,7 @@ class WorkerRegistry:
     async def select_generating(
         self, *, puzzle: str, size: int | None, wanted: str | None
     ) -> ModelReport:
-        """Return the wanted model, or the one that makes up the largest boards of the puzzle.
+        """Return the wanted model, or the one that generates the largest boards of the puzzle.
 
         Raises ``ModelUnknown``.
         """
