@@ -35,6 +35,14 @@ MODEL = "sudoku-4x4"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
 @dataclass(slots=True)
 class Recorder:
     exporter: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
@@ -135,13 +143,11 @@ async def until(whole: Whole, condition: Callable[[QueueStats], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-def test_one_connected_trace_through_the_store_in_memory(served: ServedModel) -> None:
-    async def scenario(recorder: Recorder) -> httpx.Response:
-        async with open_whole(served, recorder.tracer()) as whole:
-            return await solve(whole, traceparent=PARENT, tracestate="vendor=a1")
-
+async def test_one_connected_trace_through_the_store_in_memory(served: ServedModel) -> None:
     recorder = Recorder()
-    assert asyncio.run(scenario(recorder)).json()["status"] == "solved"
+    async with open_whole(served, recorder.tracer()) as whole:
+        result = await solve(whole, traceparent=PARENT, tracestate="vendor=a1")
+    assert result.json()["status"] == "solved"
     known = {span.context.span_id for span in recorder.spans if span.context}
     outside = [span for span in recorder.spans if span.parent and span.parent.span_id not in known]
     assert [span.name for span in outside] == ["POST /solve"]
@@ -156,16 +162,14 @@ def test_one_connected_trace_through_the_store_in_memory(served: ServedModel) ->
     assert {span.name for span in recorder.spans} >= {"queue", "engine", "steps", "store result"}
 
 
-def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(
+async def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(
     served: ServedModel,
 ) -> None:
-    async def scenario(recorder: Recorder) -> httpx.Response:
-        async with open_whole(served, recorder.tracer()) as whole:
-            accept = {"accept": "text/event-stream"}
-            return await solve(whole, "width=4&count=exact", traceparent=PARENT, **accept)
-
     recorder = Recorder()
-    assert "event: done" in asyncio.run(scenario(recorder)).text
+    async with open_whole(served, recorder.tracer()) as whole:
+        accept = {"accept": "text/event-stream"}
+        result = await solve(whole, "width=4&count=exact", traceparent=PARENT, **accept)
+    assert "event: done" in result.text
     [solved], [search] = recorder.named("solve"), recorder.named("exact search")
     assert search.parent == solved.context
     assert {span.context.trace_id for span in recorder.spans if span.context} == {
@@ -173,7 +177,7 @@ def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(
     }
 
 
-def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
+async def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
     served: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def choke(*_: object) -> None:
@@ -182,11 +186,9 @@ def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
     monkeypatch.setattr("gram_server.worker.job_results.find_exactly", choke)
     recorder = Recorder()
 
-    async def run() -> httpx.Response:
-        async with open_whole(served, recorder.tracer()) as whole:
-            return await solve(whole, "width=4&count=exact", traceparent=PARENT)
-
-    assert asyncio.run(run()).json()["status"] == "solved"
+    async with open_whole(served, recorder.tracer()) as whole:
+        result = await solve(whole, "width=4&count=exact", traceparent=PARENT)
+    assert result.json()["status"] == "solved"
     [solved], [search] = recorder.named("solve"), recorder.named("exact search")
     assert search.status.status_code is otel.StatusCode.ERROR
     assert search.attributes is not None
@@ -194,23 +196,20 @@ def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
     assert solved.status.status_code is not otel.StatusCode.ERROR
 
 
-def test_a_job_that_lost_its_worker_stays_in_its_trace(served: ServedModel) -> None:
-    async def scenario(recorder: Recorder) -> None:
-        async with open_whole(served, recorder.tracer()) as whole:
-            first = whole.store.connect("first")
-            await first.report(whole.report(WorkerState.READY))
-            headers = {"traceparent": PARENT}
-            asking = asyncio.create_task(whole.client.post("/solve", content=GRID, headers=headers))
-            [job] = await first.claim(max_jobs=1)
-            assert job.attempt == 0
-            await first.close()
-            working = asyncio.create_task(whole.runner.run())
-            assert (await asking).status_code == 200
-            whole.runner.drain()
-            await working
-
+async def test_a_job_that_lost_its_worker_stays_in_its_trace(served: ServedModel) -> None:
     recorder = Recorder()
-    asyncio.run(scenario(recorder))
+    async with open_whole(served, recorder.tracer()) as whole:
+        first = whole.store.connect("first")
+        await first.report(whole.report(WorkerState.READY))
+        headers = {"traceparent": PARENT}
+        asking = asyncio.create_task(whole.client.post("/solve", content=GRID, headers=headers))
+        [job] = await first.claim(max_jobs=1)
+        assert job.attempt == 0
+        await first.close()
+        working = asyncio.create_task(whole.runner.run())
+        assert (await asking).status_code == 200
+        whole.runner.drain()
+        await working
     [solved] = recorder.named("solve")
     [enqueued] = recorder.named("enqueue")
     assert solved.parent is not None
@@ -221,23 +220,20 @@ def test_a_job_that_lost_its_worker_stays_in_its_trace(served: ServedModel) -> N
     assert solved.attributes["gram.attempt"] == 1
 
 
-def test_what_was_handed_back_and_what_was_refused_end_too(served: ServedModel) -> None:
-    async def scenario(recorder: Recorder) -> None:
-        async with open_whole(served, recorder.tracer()) as whole:
-            working = asyncio.create_task(whole.runner.run())
-            await until_ready(whole)
-            wrong = {"puzzle": "sudoku", "grid": "11" + GRID[2:]}
-            refused = make_job(body=wrong)
-            await whole.store.submit(refused)
-            await whole.store.wait(refused.id, timeout_s=60.0)
-            await whole.store.submit(make_job(width=512, halt="never"))
-            await until(whole, lambda stats: stats.num_running == 1)
-            whole.runner.drain()
-            whole.runner.drain()
-            await working
-
+async def test_what_was_handed_back_and_what_was_refused_end_too(served: ServedModel) -> None:
     recorder = Recorder()
-    asyncio.run(scenario(recorder))
+    async with open_whole(served, recorder.tracer()) as whole:
+        working = asyncio.create_task(whole.runner.run())
+        await until_ready(whole)
+        wrong = {"puzzle": "sudoku", "grid": "11" + GRID[2:]}
+        refused = make_job(body=wrong)
+        await whole.store.submit(refused)
+        await whole.store.wait(refused.id, timeout_s=60.0)
+        await whole.store.submit(make_job(width=512, halt="never"))
+        await until(whole, lambda stats: stats.num_running == 1)
+        whole.runner.drain()
+        whole.runner.drain()
+        await working
     ends = [(span.attributes or {})["gram.outcome"] for span in recorder.named("solve")]
     assert ends == ["puzzle_invalid", "handed_back"]
     failed = [span.name for span in recorder.spans if span.status.status_code.name == "ERROR"]
@@ -256,16 +252,16 @@ def make_job(*, model: str = MODEL, body: Any = None, **options: Any) -> Job:
     )
 
 
-def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(served: ServedModel) -> None:
-    async def scenario(recorder: Recorder) -> int:
-        async with open_whole(served, recorder.tracer()) as whole:
-            first = whole.store.connect("first")
-            await first.report(whole.report(WorkerState.READY))
-            await whole.store.submit(make_job(width=1024))
-            return (await whole.client.post("/solve", content=GRID)).status_code
-
+async def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(
+    served: ServedModel,
+) -> None:
     recorder = Recorder()
-    assert asyncio.run(scenario(recorder)) == 429
+    async with open_whole(served, recorder.tracer()) as whole:
+        first = whole.store.connect("first")
+        await first.report(whole.report(WorkerState.READY))
+        await whole.store.submit(make_job(width=1024))
+        result = (await whole.client.post("/solve", content=GRID)).status_code
+    assert result == 429
     [enqueued], [request] = recorder.named("enqueue"), recorder.named("POST /solve")
     assert (enqueued.attributes or {})["error.type"] == QueueFull.code
     assert enqueued.status.description is None
@@ -274,36 +270,29 @@ def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(served: Ser
     assert request.status.is_unset
 
 
-def test_a_tracer_that_samples_nothing_records_nothing_and_still_passes_the_trace_on(
+async def test_a_tracer_that_samples_nothing_records_nothing_and_still_passes_the_trace_on(
     served: ServedModel,
 ) -> None:
-    async def scenario(recorder: Recorder) -> list[Job]:
-        async with open_whole(served, recorder.tracer()) as whole:
-            first = whole.store.connect("first")
-            await first.report(whole.report(WorkerState.READY))
-            headers = {"traceparent": PARENT}
-            asking = asyncio.create_task(whole.client.post("/solve", content=GRID, headers=headers))
-            jobs = await first.claim(max_jobs=1)
-            asking.cancel()
-            await asyncio.wait((asking,))
-            return jobs
-
     recorder = Recorder(sampler=sampling.ALWAYS_OFF)
-    [job] = asyncio.run(scenario(recorder))
+    async with open_whole(served, recorder.tracer()) as whole:
+        first = whole.store.connect("first")
+        await first.report(whole.report(WorkerState.READY))
+        headers = {"traceparent": PARENT}
+        asking = asyncio.create_task(whole.client.post("/solve", content=GRID, headers=headers))
+        [job] = await first.claim(max_jobs=1)
+        asking.cancel()
+        await asyncio.wait((asking,))
     assert recorder.spans == ()
     context = otel.get_current_span(read_trace(job.traceparent)).get_span_context()
     assert otel.format_trace_id(context.trace_id) == PARENT.split("-")[1]
     assert not context.trace_flags.sampled
 
 
-def test_probes_are_not_traced(served: ServedModel) -> None:
-    async def scenario(recorder: Recorder) -> None:
-        async with open_whole(served, recorder.tracer()) as whole:
-            for path in ("/livez", "/readyz", "/startupz", "/metrics", "/models", "/nowhere/7"):
-                await whole.client.get(path)
-
+async def test_probes_are_not_traced(served: ServedModel) -> None:
     recorder = Recorder()
-    asyncio.run(scenario(recorder))
+    async with open_whole(served, recorder.tracer()) as whole:
+        for path in ("/livez", "/readyz", "/startupz", "/metrics", "/models", "/nowhere/7"):
+            await whole.client.get(path)
     # A path that is no route gives no name: there is no end to such paths.
     assert [span.name for span in recorder.spans] == ["GET /models", "GET"]
 
