@@ -38,8 +38,8 @@ REPORT_KEPT_S = 15.0
 """How long a report stands for its worker."""
 RECONCILE_S = 10.0
 RETRY_S = 0.5
-SHUTDOWN_S = 3.0
-"""How long a worker that leaves tries to say so; after that its leases run out."""
+SHUTDOWN_S = 2.0
+"""How long a worker that leaves tries to say so, in all; after that its leases run out."""
 MAX_REFUSALS = 3
 """How often a worker says again what Redis refuses for what it is."""
 MAX_RECLAIM_S = 0.5
@@ -68,6 +68,8 @@ class RedisWorker:
         self._last: dict[str, str] = {}
         self._last_report: WorkerReport | None = None
         self._has_lost_an_answer = False
+        self._is_unheard = False
+        """Whether Redis was not there when this was last to be said to it before leaving."""
         self._beside: set[asyncio.Task[None]] = set()
         self._tasks = [asyncio.create_task(one.run()) for one in self._periodic_tasks()]
         self._tasks.append(asyncio.create_task(self._read_cancellations()))
@@ -153,10 +155,20 @@ class RedisWorker:
     async def close(self) -> None:
         self._cancelled.put_nowait(None)
         await end_tasks(self._tasks)
-        await asyncio.gather(*self._beside)
-        await self._give_back(dict(self._held), "lost")
-        await self._retry_until_shutdown("leave", self._name)
+        if self._is_unheard:
+            await end_tasks(self._beside)
+        else:
+            await self._say_goodbye()
         await self._connection.close()
+
+    async def _say_goodbye(self) -> None:
+        try:
+            async with asyncio.timeout(SHUTDOWN_S):
+                await asyncio.gather(*self._beside)
+                await self._give_back(dict(self._held), "lost")
+                await self._retry_until_shutdown("leave", self._name)
+        except TimeoutError:
+            self._note_unheard()
 
     async def _take(self, room: tuple[Argument, ...]) -> list[Job]:
         if self._has_lost_an_answer:
@@ -270,9 +282,15 @@ class RedisWorker:
             async with asyncio.timeout(SHUTDOWN_S):
                 await self._retry_forever(script, *arguments)
         except TimeoutError:
-            logger.warning("%s left without a word: its leases will run out", self._name)
+            self._note_unheard()
         except StoreRefused as error:
             logger.error("%s: its leases will run out: %s", self._name, error)
+        else:
+            self._is_unheard = False
+
+    def _note_unheard(self) -> None:
+        self._is_unheard = True
+        logger.warning("%s left without a word: its leases will run out", self._name)
 
     def _periodic_tasks(self) -> list[PeriodicTask]:
         """Return what keeps the leases, and everyone's share of putting the queue right."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -62,6 +63,29 @@ async def test_what_redis_refuses_for_good_stops_no_other_word(
         await queue.worker.complete("b", RESULT)
     assert (await queue.store.get("b")).state is JobState.DONE
     assert not queue.worker._held
+
+
+@pytest.mark.parametrize("has_handed_back", [False, True])
+async def test_a_worker_that_leaves_without_redis_takes_its_time_once(
+    queue: Queue, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, has_handed_back: bool
+) -> None:
+    monkeypatch.setattr(redis_worker, "SHUTDOWN_S", 2.0)
+    for job_id in ("a", "b"):
+        await queue.store.submit(make_job(job_id))
+    await queue.worker.claim(max_jobs=2)
+
+    async def run(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("Redis is gone")
+
+    monkeypatch.setattr(queue.worker._connection, "run", run)
+    # Such as the refusal of a job of another version.
+    queue.worker._run_beside(queue.worker.fail("a", code="unreadable", detail="another version"))
+    started_s = time.monotonic()
+    async with asyncio.timeout(20.0):
+        if has_handed_back:
+            await queue.worker.hand_back(["b"])
+        await queue.worker.close()
+    assert 2.0 <= time.monotonic() - started_s < 3.9
 
 
 async def test_a_result_that_redis_refuses_makes_the_job_fail(
