@@ -10,6 +10,8 @@ LOST_CONNECTION = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutErro
 REFUSED = ("ERR", "ResponseError", "WRONGTYPE", "DataError")
 """Kinds of errors that come again with the same call, whatever becomes of Redis."""
 
+_QUOTED = ", with args beginning with"
+"""Behind it Redis repeats what it was told, which may be a password or a puzzle."""
 _BY_CLASS = {
     "BusyLoadingError": "LOADING",
     "NoPermissionError": "NOPERM",
@@ -71,7 +73,9 @@ def trouble_of(error: Exception) -> Trouble:
         return Trouble(text, f"{text}: {str(error) or repr(error)}", "unreachable", is_lost)
     is_lasting = kind in REFUSED
     text = f"Redis {'refuses this' if is_lasting else 'takes nothing now'}: {kind}"
-    return Trouble(text, f"{text}: {error}", "refused", is_lost, is_lasting)
+    return Trouble(
+        text, f"{text}: {str(error).partition(_QUOTED)[0]}", "refused", is_lost, is_lasting
+    )
 
 
 def kind_of(error: Exception) -> str:

@@ -74,6 +74,14 @@ async def test_a_password_that_was_changed(
     assert "old" not in caplog.text
 
 
+async def test_what_redis_repeats_of_a_command_that_it_lacks_is_not_told(
+    start_redis: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = start_redis("--rename-command", "AUTH", "").url.replace("//", "//:hunter22@")
+    assert await refusals(url, make_job) == {"Redis refuses this: ResponseError"}
+    assert lines(caplog) == ["Redis refuses this: ResponseError: unknown command 'AUTH'"]
+
+
 async def test_a_user_without_the_right(
     admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
 ) -> None:
