@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 from redis import Redis
 
+from gram_server import doctor
+from gram_server.cgroup import Limits
 from gram_server.cli import main
 from gram_server.doctor import Finding, examine, is_fit
 from gram_server.settings import EngineConfig, HttpConfig, RedisConfig, Settings
@@ -49,6 +52,18 @@ def test_what_stands_in_the_way_is_named(parts: dict[str, Any], check: str) -> N
     found = findings(**parts)
     assert found[check].health == "failed"
     assert not is_fit(list(found.values()))
+
+
+def test_the_limits_of_a_container_are_those_that_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(doctor, "read_limits", lambda: Limits(1.5, 1 << 29))
+    found = findings()
+    assert found["processors"].health == "warning"
+    assert found["processors"].detail.startswith("8 usable, 1.5 by the container's limit")
+    assert found["memory"].health == "warning"
+    assert ", 0.5 by the container's limit" in found["memory"].detail
+    found = findings(engine=EngineConfig(num_threads=2))
+    assert found["processors"].health == "ok"
 
 
 @pytest.mark.redis
