@@ -43,16 +43,35 @@ class BoundStep:
     """Whether the step computes the live rows alone, whatever it is called for."""
 
 
-def bind_fused(
+def bind_step(
     loaded: LoadedModel,
     *,
+    backend: RunnerBackend,
+    num_slots: int,
+    num_rows: int,
+    fixed_shape: bool,
+    dtype: torch.dtype | None,
+    rows_per_call: int | None,
+) -> BoundStep:
+    """Allocate rows on the model's device and bind a step to them; see ``ModelRunner``."""
+    if backend == "model":
+        size = None
+        if fixed_shape:
+            is_cuda = loaded.model.z0_high.is_cuda
+            size = rows_per_call or (num_slots if is_cuda else min(CPU_ROWS_PER_CALL, num_slots))
+        return _bind_model(loaded, num_slots, num_rows, size)
+    return _bind_fused(loaded, num_slots, num_rows, fixed_shape, dtype, backend)
+
+
+def _bind_fused(
+    loaded: LoadedModel,
     num_slots: int,
     num_rows: int,
     fixed_shape: bool,
     dtype: torch.dtype | None,
     backend: StepBackend,
 ) -> BoundStep:
-    """Allocate rows and bind a step of ``gram_kernels``; the model must have step weights."""
+    """Bind a step of ``gram_kernels``; the model must have step weights."""
     model, task = loaded.model, loaded.task
     is_cuda = model.z0_high.is_cuda
     rows = _allocate(loaded, num_rows)
@@ -79,20 +98,9 @@ def bind_fused(
     )
 
 
-def bind_model(
-    loaded: LoadedModel,
-    *,
-    num_slots: int,
-    num_rows: int,
-    fixed_shape: bool,
-    rows_per_call: int | None,
-) -> BoundStep:
-    """Allocate rows and bind the model's own operations, in calls of one size or of any."""
-    sizes, size = buckets(num_slots), None
-    if fixed_shape:
-        is_cuda = loaded.model.z0_high.is_cuda
-        size = rows_per_call or (num_slots if is_cuda else min(CPU_ROWS_PER_CALL, num_slots))
-        sizes = list(range(size, num_slots + size, size))
+def _bind_model(loaded: LoadedModel, num_slots: int, num_rows: int, size: int | None) -> BoundStep:
+    """Bind the model's own operations, in calls of one size or of any."""
+    sizes = list(range(size, num_slots + size, size)) if size else buckets(num_slots)
     # The last call may reach beyond the slots, where it changes nothing.
     rows = _allocate(loaded, max(num_rows, sizes[-1]))
     step = ModelStep(rows, loaded, rows_per_call=size)

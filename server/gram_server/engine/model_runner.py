@@ -19,7 +19,7 @@ from gram_core.checkpoint import LoadedModel
 from gram_kernels.slots import compact
 from gram_kernels.supervision_step import Step
 from gram_kernels.tokens import NUM_FACTS
-from gram_server.engine.bound_step import RunnerBackend, bind_fused, bind_model
+from gram_server.engine.bound_step import RunnerBackend, bind_step
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import BatchUpdate
 from gram_server.engine.staging import Staging
@@ -82,15 +82,15 @@ class ModelRunner:
         self._name = loaded.info.id
         self._moves_backend: Backend = backend if backend in ("triton", "reference") else "auto"
         num_rows = num_slots + self.num_parking
-        sizes = {"num_slots": num_slots, "num_rows": num_rows}
-        if backend == "model":
-            self._bound = bind_model(
-                loaded, **sizes, fixed_shape=fixed_shape, rows_per_call=rows_per_call
-            )
-        else:
-            self._bound = bind_fused(
-                loaded, **sizes, fixed_shape=fixed_shape, dtype=dtype, backend=backend
-            )
+        self._bound = bind_step(
+            loaded,
+            backend=backend,
+            num_slots=num_slots,
+            num_rows=num_rows,
+            fixed_shape=fixed_shape,
+            dtype=dtype,
+            rows_per_call=rows_per_call,
+        )
         self._captures = captures and self._bound.can_capture
         self._rows = self._bound.rows
         self._staging = Staging(loaded.task, num_rows=num_rows, device=self._device)

@@ -46,7 +46,7 @@ class JobRunner:
 
         Args:
             store: the worker's side of the store.
-            models: the models whose jobs can be worked on.
+            models: the loaded models.
             send: puts a message into the engine loop's inbox.
             report: makes a report of the worker in a state.
             drain_s: how long live jobs may go on after ``drain``.

@@ -237,12 +237,7 @@ ONLY_BY_MODEL: dict[str, dict[str, Any]] = {
         "positions": "units",
         "normed_queries": True,
     },
-    "prefix": {
-        "mixer": "attention",
-        "head_kinds": (),
-        "num_prefix_tokens": 2,
-        "initial_state": "random",
-    },
+    "prefix": {"mixer": "attention", "head_kinds": (), "num_prefix_tokens": 2},
     "gate": {"gate": "norm"},
 }
 
