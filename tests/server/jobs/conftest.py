@@ -169,11 +169,16 @@ async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator
         )
 
     async def age(duration_s: float) -> None:
-        async for key in own.scan_iter():
-            left_ms = await own.pttl(key)
-            if left_ms >= 0:
-                await own.pexpire(key, max(1, int(left_ms - duration_s * 1e3)))
-        await asyncio.sleep(0.01)
+        names = [name async for name in own.scan_iter(count=1000)]
+        async with own.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.pttl(name)
+            for name, left_ms in zip(names, await pipeline.execute(), strict=True):
+                if left_ms >= 0:
+                    pipeline.pexpire(name, max(1, int(left_ms - duration_s * 1e3)))
+            await pipeline.execute()
+        # What has a millisecond left is gone then.
+        await asyncio.sleep(0.002)
 
     store = RedisStore(connection(), config)
     http = HttpConfig(max_width=config.max_trajectories)
