@@ -136,7 +136,7 @@ class _Play:
     def _spend(self) -> None:
         owner, amount = self._chance.choice(OWNERS), self._chance.randrange(1, 40)
         expected = self._model.spend(owner, amount, 0.02, 20.0)
-        got = self._side.do(self._store.spend(owner, amount, rate=0.02, burst=20.0))
+        got = self._side.do(self._store.take_tokens(owner, amount, rate=0.02, burst=20.0))
         if abs(got - expected) > 0.01:
             self._checks.differ(f"{owner} is to wait {got} s", f"{expected} s")
 

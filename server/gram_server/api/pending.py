@@ -244,4 +244,4 @@ async def _take_tokens(state: AppState, scope: Scope, width: int) -> float:
     if key is None or key.trajectories_per_s is None:
         return 0.0
     rate = key.trajectories_per_s
-    return await state.store.spend(key.name, width, rate=rate, burst=rate * BURST_S)
+    return await state.store.take_tokens(key.name, width, rate=rate, burst=rate * BURST_S)

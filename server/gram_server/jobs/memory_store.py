@@ -46,7 +46,7 @@ class MemoryStore:
         self._wall = clock or time.time
         self._clock = clock or time.monotonic
         self._state = QueueState(config)
-        self._shares = TokenBuckets()
+        self._buckets = TokenBuckets()
         self._workers: dict[str, MemoryWorker] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._changes: dict[str, asyncio.Event] = {}
@@ -106,8 +106,8 @@ class MemoryStore:
         if entry := self._state.find(job_id):
             self._stop(entry, JobState.CANCELLED)
 
-    async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
-        return self._shares.spend(owner, amount, rate=rate, burst=burst, now_s=self._clock())
+    async def take_tokens(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
+        return self._buckets.take(owner, amount, rate=rate, burst=burst, now_s=self._clock())
 
     async def stats(self) -> QueueStats:
         now_s = self._clock()

@@ -197,7 +197,7 @@ class RedisStore:
             text = "jobs that nobody waits for go on for now: %s"
             self._log.say(logging.WARNING, text, error)
 
-    async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
+    async def take_tokens(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
         return float(await self._connection.run("take_tokens", owner, amount, rate, burst))
 
     async def stats(self) -> QueueStats:

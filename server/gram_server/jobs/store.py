@@ -135,11 +135,11 @@ class JobStore(Protocol):
         """
         ...
 
-    async def spend(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
+    async def take_tokens(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
         """Take from what an owner may ask for, and return 0.0, or return the seconds to wait.
 
-        The share grows by ``rate`` a second up to ``burst``, and may go below nothing once. A
-        negative amount is given back.
+        The bucket fills by ``rate`` a second up to ``burst``, and may go negative once. A negative
+        amount is given back.
         """
         ...
 

@@ -17,7 +17,7 @@ class TokenBuckets:
     def __init__(self) -> None:
         self._buckets: dict[str, TokenBucket] = {}
 
-    def spend(self, owner: str, amount: int, *, rate: float, burst: float, now_s: float) -> float:
+    def take(self, owner: str, amount: int, *, rate: float, burst: float, now_s: float) -> float:
         """Take from a bucket, or give back, and return 0.0; or return the seconds to wait."""
         bucket = self._buckets.setdefault(owner, TokenBucket(burst, now_s))
         bucket.left = min(burst, bucket.left + max(0.0, now_s - bucket.at_s) * rate)

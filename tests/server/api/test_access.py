@@ -188,9 +188,9 @@ async def test_requests_of_one_key_at_the_same_time_are_charged_once(
         headers = {**bearer("slow"), "Idempotency-Key": "order-18"}
         posts = (client.post("/jobs?width=4", content=EASY, headers=headers) for _ in range(2))
         assert sorted(one.status_code for one in await asyncio.gather(*posts)) == [200, 202]
-        spend = app.state.app_state.store.spend
-        assert await spend("slow", 5, rate=1.0, burst=10.0) == 0.0
-        assert await spend("slow", 1, rate=1.0, burst=10.0) == 0.0
+        take_tokens = app.state.app_state.store.take_tokens
+        assert await take_tokens("slow", 5, rate=1.0, burst=10.0) == 0.0
+        assert await take_tokens("slow", 1, rate=1.0, burst=10.0) == 0.0
 
 
 @pytest.mark.parametrize("path", ["/solve", "/jobs"])

@@ -10,23 +10,23 @@ from tests.server.jobs.conftest import Harness, MakeJob
 
 pytestmark = pytest.mark.anyio
 
-SHARE = {"rate": 1.0, "burst": 10.0}
+BUCKET = {"rate": 1.0, "burst": 10.0}
 
 
-async def test_a_share_is_spent_and_grows_again(harness: Harness) -> None:
-    assert await harness.store.spend("a", 15, **SHARE) == 0.0
-    assert await harness.store.spend("a", 1, **SHARE) > 0.0
-    assert await harness.store.spend("b", 1, **SHARE) == 0.0
+async def test_a_bucket_is_emptied_and_fills_again(harness: Harness) -> None:
+    assert await harness.store.take_tokens("a", 15, **BUCKET) == 0.0
+    assert await harness.store.take_tokens("a", 1, **BUCKET) > 0.0
+    assert await harness.store.take_tokens("b", 1, **BUCKET) == 0.0
     await harness.advance(6.0)
-    assert await harness.store.spend("a", 1, **SHARE) == 0.0
+    assert await harness.store.take_tokens("a", 1, **BUCKET) == 0.0
 
 
-async def test_what_is_given_back_can_be_spent_again_and_no_more(harness: Harness) -> None:
-    assert await harness.store.spend("a", 25, **SHARE) == 0.0
-    assert await harness.store.spend("a", -25, **SHARE) == 0.0
-    assert await harness.store.spend("a", -1000, **SHARE) == 0.0
-    assert await harness.store.spend("a", 15, **SHARE) == 0.0
-    assert await harness.store.spend("a", 1, **SHARE) > 0.0
+async def test_what_is_given_back_can_be_taken_again_and_no_more(harness: Harness) -> None:
+    assert await harness.store.take_tokens("a", 25, **BUCKET) == 0.0
+    assert await harness.store.take_tokens("a", -25, **BUCKET) == 0.0
+    assert await harness.store.take_tokens("a", -1000, **BUCKET) == 0.0
+    assert await harness.store.take_tokens("a", 15, **BUCKET) == 0.0
+    assert await harness.store.take_tokens("a", 1, **BUCKET) > 0.0
 
 
 async def test_a_ticket_is_known_once_its_job_is_there(harness: Harness, make_job: MakeJob) -> None:
