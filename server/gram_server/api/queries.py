@@ -187,6 +187,7 @@ class EventHeaders(Query):
     """Go on after the event of this id."""
 
 
+@cache
 def bounded(model: type[_Query], settings: Settings) -> type[_Query]:
     """Return a model whose numbers have the bounds of the settings."""
     http, max_trajectories = settings.http, settings.queue.max_trajectories
