@@ -84,7 +84,8 @@ class Completeness(Schema):
     estimate: float | None
     """Good-Turing: 1 - solutions seen once / valid trajectories; null without any."""
     total: int | None
-    """Exact number of solutions, however large, where `count=exact` asked and could find it."""
+    """Exact number of solutions, however large, where `count_solutions=exact` asked for it and it
+    could be found."""
 
 
 class Violation(Schema):
@@ -221,7 +222,7 @@ class Sight(Schema):
 
 
 class ProgressEvent(Schema):
-    """Data of the event `progress` of a job with `decodes`: how its trajectories stand."""
+    """Data of the event `progress` of a job with `show_trajectories`: how they stand."""
 
     step: int
     """Most supervision steps that any of them has taken."""
@@ -230,7 +231,7 @@ class ProgressEvent(Schema):
     solved: int
     """Trajectories that have found a valid answer."""
     trajectories: list[Sight]
-    """The first `decodes` of them, as far as they have started."""
+    """The first `show_trajectories` of them, as far as they have started."""
 
 
 def identity(job: Job, *, model: str, depth: int) -> dict[str, Any]:

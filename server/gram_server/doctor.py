@@ -73,7 +73,7 @@ def _packages(settings: Settings) -> Iterator[Finding]:
     for name, purpose in (
         ("torch", "without it this can be an API process only"),
         ("triton", "needed for fused kernels on a GPU"),
-        ("ortools", "needed for fallback=exact and count=exact: the extra exact"),
+        ("ortools", "needed for fallback=exact and count_solutions=exact: the extra exact"),
         ("uvloop", "serves more requests with it"),
     ):
         try:

@@ -91,7 +91,7 @@ class App {
     const { family, instance, options } = this.setup;
     this.ran = options;
     const query = new URLSearchParams(parametersOf(options));
-    query.set("decodes", String(Math.min(options.width, MAX_SHOWN)));
+    query.set("show_trajectories", String(Math.min(options.width, MAX_SHOWN)));
     this.say(`Solving with ${options.width} trajectories`);
     showResults();
     this.update();
