@@ -26,7 +26,7 @@ from gram_core.puzzles import Task
 from gram_lab.data.instances import read_cases
 from gram_lab.evaluate.report import measure
 from gram_lab.rollouts import Running
-from gram_lab.train.budget import Budget
+from gram_lab.train.progress import Budget
 from gram_lab.train.recipe import Recipe, choices
 from gram_lab.train.sources import training_source
 from gram_lab.train.trainer import Execution, Trainer
@@ -85,8 +85,8 @@ def run(
     start_s = time.process_time()
     for progress in trainer.run():
         if progress <= 1.0 - LAST_SHARE:
-            trainer.tally.take()
-    figures = trainer.tally.take()
+            trainer.metrics.take()
+    figures = trainer.metrics.take()
     return {
         "updates": trainer.num_updates,
         "cpu_ms_per_update": round(1e3 * (time.process_time() - start_s) / num_updates, 1),

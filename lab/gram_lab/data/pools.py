@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.puzzles import BLANK, FIRST_VALUE, Encoded, Task, Tokens
+from gram_core.puzzles import BLANK, FIRST_VALUE, PAD, Encoded, Task, Tokens
 from gram_lab.data.examples import Examples, augmented, pack_targets
 from gram_lab.data.graphs import Drawn, EdgeProbabilities, random_graphs
 from gram_lab.data.sudoku_boards import boards, pattern_key
@@ -103,12 +103,14 @@ def is_held_out(key: bytes) -> bool:
 
 
 def with_empty_board(pool: Pool, solutions: Tokens) -> Pool:
-    """Return the pool and, last, the board without givens."""
-    length, max_targets = pool.givens.shape[1], pool.targets.shape[1]
-    rng = np.random.default_rng(0)
+    """Return the pool and, last, the board without givens, with room for all of its solutions."""
+    _, max_targets, length = pool.targets.shape
+    missing = max(0, len(solutions) - max_targets)
+    targets = np.pad(pool.targets, ((0, 0), (0, missing), (0, 0)), constant_values=PAD)
+    packed = pack_targets(solutions, targets.shape[1], np.random.default_rng(0))
     return Pool(
         givens=np.concatenate((pool.givens, np.full((1, length), BLANK, np.uint8))),
-        targets=np.concatenate((pool.targets, pack_targets(solutions, max_targets, rng)[None])),
+        targets=np.concatenate((targets, packed[None])),
         num_solutions=np.append(pool.num_solutions, len(solutions)),
         adjacency=pool.adjacency,
     )

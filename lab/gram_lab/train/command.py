@@ -23,18 +23,18 @@ from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import PRESETS, Guidance
 from gram_core.errors import CoreError
 from gram_lab.console import progress_bar
-from gram_lab.train.budget import Budget
-from gram_lab.train.probe import probe
+from gram_lab.train.progress import Budget
 from gram_lab.train.recipe import Curriculum, Recipe, choices
 from gram_lab.train.resume import load_run, save_run
-from gram_lab.train.sources import probe_examples, training_source
+from gram_lab.train.sources import training_source
 from gram_lab.train.trainer import Execution, Trainer
+from gram_lab.train.validation import validate, validation_examples
 
 LOG_INTERVAL_S = 20.0
-PROBE_SHARE = 0.1
-"""At most this share of the time goes into probes: those of large boards come less often."""
+VALIDATION_SHARE = 0.1
+"""At most this share of the time goes into validation: that of large boards comes less often."""
 SAVE_INTERVAL_S = 180.0
-PROBE_WIDTH: Mapping[Curriculum, int] = MappingProxyType({"rollouts": 8, "denoising": 1})
+VALIDATION_WIDTH: Mapping[Curriculum, int] = MappingProxyType({"rollouts": 8, "denoising": 1})
 """The denoising curriculum is judged by single trajectories of many steps."""
 LOG_FILE = "log.jsonl"
 RUN_FOLDER = "run"
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str], *, finish: Callable[[Trained], None]) -> int:
 def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
     """Train until the budget is used."""
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
-    purpose = _purpose(options.puzzle)
+    purpose: Purpose = "generate" if options.puzzle.endswith(GENERATE_SUFFIX) else "solve"
     task = puzzles.task(options.puzzle.removesuffix(GENERATE_SUFFIX))
     chosen, config = choices(
         task,
@@ -82,7 +82,9 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
         config,
         training_source(task, options.data, chosen, purpose=purpose),
         chosen,
-        budget=_budget(options),
+        budget=Budget(
+            updates=options.updates, minutes=options.minutes if options.updates is None else None
+        ),
         execution=_execution(options),
         seed=options.seed,
     )
@@ -96,7 +98,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
         folder=options.output,
         loaded=load_model(options.output),
         command="gram-lab train " + " ".join(arguments),
-        minutes=trainer.clock.used_s / 60.0,
+        minutes=trainer.budget.used_s / 60.0,
         num_updates=trainer.num_updates,
         hardware=f"{torch.get_num_threads()} threads of {platform.processor() or 'CPU'}"
         if options.device == "cpu"
@@ -111,7 +113,7 @@ class _Session:
     def __init__(self, trainer: Trainer, name: str, purpose: Purpose, output: Path) -> None:
         self._trainer, self._name, self._purpose = trainer, name, purpose
         self._task, self._output = trainer.source.task, output
-        self._probed = probe_examples(trainer.source, purpose=purpose)
+        self._examples = validation_examples(trainer.source, purpose=purpose)
         self._figures: dict[str, float] = {}
         self._logged_s = self._saved_s = time.monotonic()
         self._log_interval_s = LOG_INTERVAL_S
@@ -131,11 +133,11 @@ class _Session:
 
     def _log(self, progress: float, now_s: float) -> None:
         trainer = self._trainer
-        found = probe(
+        found = validate(
             trainer.ema.averaged,
             self._task,
-            self._probed,
-            width=PROBE_WIDTH[trainer.recipe.curriculum],
+            self._examples,
+            width=VALIDATION_WIDTH[trainer.recipe.curriculum],
             depth=trainer.recipe.num_steps(progress),
         )
         updates = max(1, trainer.num_updates - self._logged_updates)
@@ -143,13 +145,13 @@ class _Session:
             "progress": progress,
             "updates": trainer.num_updates,
             "update_ms": 1e3 * (now_s - self._logged_s) / updates,
-            **trainer.tally.take(),
+            **trainer.metrics.take(),
             **{f"probe_{name}": value for name, value in found._asdict().items()},
         }
         with (self._output / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(self._figures) + "\n")
         self._logged_s, self._logged_updates = time.monotonic(), trainer.num_updates
-        self._log_interval_s = max(LOG_INTERVAL_S, (self._logged_s - now_s) / PROBE_SHARE)
+        self._log_interval_s = max(LOG_INTERVAL_S, (self._logged_s - now_s) / VALIDATION_SHARE)
 
     def _save(self) -> None:
         trainer = self._trainer
@@ -174,22 +176,11 @@ def _words(figures: dict[str, float]) -> str:
     )
 
 
-def _purpose(name: str) -> Purpose:
-    return "generate" if name.endswith(GENERATE_SUFFIX) else "solve"
-
-
-def _budget(options: argparse.Namespace) -> Budget:
-    if options.updates is not None:
-        return Budget(updates=options.updates)
-    return Budget(minutes=options.minutes)
-
-
 def _execution(options: argparse.Namespace) -> Execution:
     is_cpu = options.device == "cpu"
-    is_bf16 = options.precision == "bf16"
+    is_bf16, is_compiled = options.precision == "bf16", options.compile == "on"
     if options.precision == "auto":
         is_bf16 = not is_cpu or _is_bf16_faster()
-    is_compiled = options.compile == "on"
     if options.compile == "auto":
         is_compiled = not is_cpu or shutil.which("c++") is not None
     return Execution(device=options.device, is_bf16=is_bf16, is_compiled=is_compiled)
@@ -211,29 +202,23 @@ def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-lab train", description=__doc__)
-    parser.add_argument(
-        "puzzle", help="task to train for, such as nqueens-8, or sudoku-9x9-generate"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--data", type=Path, help="folder of training files (sudoku-9x9)")
-    parser.add_argument("--preset", choices=PRESETS, default="small")
+    add = parser.add_argument
+    add("puzzle", help="task to train for, such as nqueens-8, or sudoku-9x9-generate")
+    add("--output", type=Path, required=True, help="folder of the checkpoint")
+    add("--data", type=Path, help="folder of training files (sudoku-9x9)")
+    add("--preset", choices=PRESETS, default="small")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, default=25.0, help="time budget (default 25)")
     budget.add_argument("--updates", type=int, help="number of updates instead of minutes")
-    parser.add_argument("--resume", type=Path, help="--output folder of a run to go on with")
-    parser.add_argument("--init", type=Path, help="checkpoint whose weights to begin with")
-    parser.add_argument("--guidance", choices=get_args(Guidance))
-    parser.add_argument("--mixer", choices=("relational", "attention", "token"))
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="another value for a field of the recipe or of the architecture, such as dim=96",
-    )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    parser.add_argument("--compile", choices=("auto", "on", "off"), default="auto")
-    parser.add_argument("--seed", type=int, default=0)
+    add("--resume", type=Path, help="--output folder of a run to go on with")
+    add("--init", type=Path, help="checkpoint whose weights to begin with")
+    add("--guidance", choices=get_args(Guidance))
+    add("--mixer", choices=("relational", "attention", "token"))
+    text = "another value for a field of the recipe or of the architecture, such as dim=96"
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help=text)
+    add("--device", default="cpu")
+    add("--threads", type=int)
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    add("--compile", choices=("auto", "on", "off"), default="auto")
+    add("--seed", type=int, default=0)
     return parser

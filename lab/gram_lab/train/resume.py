@@ -25,7 +25,7 @@ def save_run(folder: Path, trainer: Trainer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     counters = {
         "num_updates": trainer.num_updates,
-        "used_s": trainer.clock.used_s,
+        "used_s": trainer.budget.used_s,
         "rng": trainer.rng.bit_generator.state,
     }
     _replace(folder / TENSORS_FILE, lambda path: save_file(_tensors(trainer), path))
@@ -54,7 +54,7 @@ def load_run(folder: Path, trainer: Trainer) -> None:
     trainer.generator.set_state(tensors["generator"])
     trainer.rng.bit_generator.state = counters["rng"]
     trainer.num_updates = counters["num_updates"]
-    trainer.clock.resume(counters["used_s"])
+    trainer.budget.resume(counters["used_s"])
 
 
 def _tensors(trainer: Trainer) -> dict[str, Tensor]:

@@ -6,23 +6,16 @@ import numpy as np
 
 from gram_core.catalog import Purpose
 from gram_core.errors import ConfigError
-from gram_core.puzzles import PAD, Task
-from gram_lab.data.examples import Examples, Source
+from gram_core.puzzles import Task
+from gram_lab.data.examples import Source
 from gram_lab.data.mazes import CarvedMazes, MazeFiles
-from gram_lab.data.pools import (
-    Pool,
-    PooledSource,
-    make_pool,
-    queens_solutions,
-    with_empty_board,
-)
+from gram_lab.data.pools import PooledSource, make_pool, queens_solutions, with_empty_board
 from gram_lab.data.sudoku_files import SudokuFiles
 from gram_lab.train.empty_boards import EmptyBoards
 from gram_lab.train.recipe import Recipe
 
 EMPTY_BOARD_SHARE = 0.1
 """Share of queens examples that start from the empty board."""
-NUM_PROBED = 24
 
 
 def training_source(
@@ -46,29 +39,7 @@ def training_source(
     if task.family != "nqueens":
         return PooledSource(task, pool)
     solutions = queens_solutions(task.size)
-    pool = with_empty_board(_widened(pool, len(solutions)), solutions)
+    pool = with_empty_board(pool, solutions)
     weights = np.full(len(pool.givens), (1 - EMPTY_BOARD_SHARE) / (len(pool.givens) - 1))
     weights[-1] = EMPTY_BOARD_SHARE
     return PooledSource(task, pool, weights)
-
-
-def probe_examples(source: Source, *, purpose: Purpose = "solve") -> Examples:
-    """Return a few instances to watch a run by: held-out ones where they are generated."""
-    task = source.task
-    if task.name == "sudoku-9x9" or task.family == "maze" or purpose == "generate":
-        return source.draw(NUM_PROBED, 1.0, np.random.default_rng(5))
-    pool = make_pool(task, "held_out")
-    rows = np.random.default_rng(5).permutation(len(pool.givens))[:NUM_PROBED]
-    return Examples(
-        givens=pool.givens[rows],
-        targets=pool.targets[rows],
-        adjacency=None if pool.adjacency is None else pool.adjacency[rows],
-    )
-
-
-def _widened(pool: Pool, max_targets: int) -> Pool:
-    """Return the pool with room for more targets."""
-    count, present, length = pool.targets.shape
-    targets = np.full((count, max(present, max_targets), length), PAD, dtype=np.uint8)
-    targets[:, :present] = pool.targets
-    return pool._replace(targets=targets)

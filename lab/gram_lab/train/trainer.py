@@ -21,13 +21,12 @@ from gram_core.model import Gram
 from gram_core.state import LatentState
 from gram_lab.data.examples import Source
 from gram_lab.train import denoising
-from gram_lab.train.budget import Budget, Clock
 from gram_lab.train.denoising import Episodes
 from gram_lab.train.losses import Rows, StepLoss, Weights, heads_loss, step_loss
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
+from gram_lab.train.progress import Budget, RunningMetrics
 from gram_lab.train.recipe import Recipe
 from gram_lab.train.rollout import Ended, Rollout
-from gram_lab.train.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +62,8 @@ class Trainer:
         self.generator = torch.Generator(execution.device).manual_seed(seed)
         self.rollout = self._rows()
         self.num_updates = 0
-        self.clock = Clock(budget)
-        self.tally = Tally()
+        self.budget = budget
+        self.metrics = RunningMetrics()
         self._step: StepFunction = _compiled(step_loss, execution)
         self._denoising_step: denoising.StepFunction = _compiled(
             denoising.denoising_step, execution
@@ -110,10 +109,10 @@ class Trainer:
 
     def run(self) -> Iterator[float]:
         """Train, yielding the used share of the budget after every update."""
-        progress = self.clock.progress(self.num_updates)
+        progress = self.budget.progress(self.num_updates)
         while progress < 1.0:
             self.update(progress)
-            progress = self.clock.progress(self.num_updates)
+            progress = self.budget.progress(self.num_updates)
             yield progress
 
     def update(self, progress: float) -> None:
@@ -135,7 +134,7 @@ class Trainer:
             result.state, result.logits, result.summary, num_steps=num_steps, progress=progress
         )
         self._fit_heads(ended)
-        self.tally.add(result, ended)
+        self.metrics.add(result, ended)
 
     def _denoise(self, episodes: Episodes, progress: float) -> None:
         """Run the steps of one update and leave their gradients, summed over all of them."""
@@ -159,7 +158,7 @@ class Trainer:
         mean = torch.stack(losses).mean()
         _backward(mean)
         num_ended = episodes.advance(high.detach().float(), progress)
-        self.tally.add_denoising(mean.detach(), num_ended)
+        self.metrics.add_denoising(mean.detach(), num_ended)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.execution.device, torch.bfloat16, enabled=self.execution.is_bf16)

@@ -12,7 +12,8 @@ from gram_core.puzzles import Encoded, Tokens
 from gram_lab.data.instances import read_cases
 from gram_lab.data.mazes import CarvedMazes, MazeFiles
 from gram_lab.train.recipe import recipe
-from gram_lab.train.sources import probe_examples, training_source
+from gram_lab.train.sources import training_source
+from gram_lab.train.validation import validation_examples
 
 CODES = {"#": 1, ".": 2, "S": 3, "G": 4}
 TASK = puzzles.task("maze-4x4")
@@ -52,9 +53,9 @@ def test_the_first_target_is_the_least_shortest_path_of_the_view(folder: Path) -
     assert num_several > 0
 
 
-def test_mazes_are_a_training_source_with_a_probe(folder: Path) -> None:
+def test_mazes_are_a_training_source_with_examples_to_validate_by(folder: Path) -> None:
     source = MazeFiles(folder, TASK)
-    assert probe_examples(source).givens.shape == (24, 16)
+    assert validation_examples(source).givens.shape == (24, 16)
     cases = read_cases(TASK, folder / "some_train.npz", limit=5)
     assert len(cases) == 5
     assert all(case.num_solutions is None for case in cases)

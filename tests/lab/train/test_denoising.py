@@ -15,12 +15,12 @@ from gram_core.model import Gram
 from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_core.solve import rollout
 from gram_lab.data.examples import Examples, augmented
-from gram_lab.train.budget import Budget
 from gram_lab.train.denoising import Episodes, corrupted, denoising_step
-from gram_lab.train.probe import probe
+from gram_lab.train.progress import Budget
 from gram_lab.train.recipe import Denoising, DenoisingLoss, Noise, Recipe, choices
 from gram_lab.train.resume import load_run, save_run
 from gram_lab.train.trainer import Execution, Trainer
+from gram_lab.train.validation import validate
 
 TASK = puzzles.task("sudoku-4x4")
 SETTINGS = ("curriculum=denoising", "num_inner_steps=3", "num_rows=32", "hard_share=0")
@@ -176,7 +176,7 @@ def test_single_trajectories_of_pure_noise_learn_to_solve(source: Boards) -> Non
     examples = source.draw(24, 1.0, np.random.default_rng(5))
 
     def solved(model: Gram) -> float:
-        return probe(model, TASK, examples, width=2, depth=16).valid
+        return validate(model, TASK, examples, width=2, depth=16).valid
 
     before = solved(run.ema.averaged)
     for _ in run.run():

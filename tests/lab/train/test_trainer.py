@@ -13,13 +13,13 @@ from gram_core.config import preset
 from gram_core.errors import CheckpointError, ConfigError
 from gram_core.puzzles import PAD
 from gram_lab.data.pools import Pool, PooledSource, make_pool, queens_solutions
-from gram_lab.train.budget import Budget
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
-from gram_lab.train.probe import probe
+from gram_lab.train.progress import Budget
 from gram_lab.train.recipe import Depths, Recipe
 from gram_lab.train.resume import load_run, save_run
 from gram_lab.train.rollout import Rollout
 from gram_lab.train.trainer import Execution, Trainer
+from gram_lab.train.validation import validate
 
 RECIPE = Recipe(
     num_rows=8, aim="nearest", prior_share=0.5, depths=(Depths(until=1.0, num_steps=3),)
@@ -133,11 +133,11 @@ def test_the_prior_learns_from_posterior_rows_alone() -> None:
     config = replace(preset("tiny", task), num_transitions=3)
     run = Trainer(config, source, recipe, budget=Budget(updates=200), execution=Execution(), seed=0)
     examples = source.draw(40, 1.0, np.random.default_rng(3))
-    chance = probe(run.ema.averaged, task, examples, width=4, depth=4).valid
+    chance = validate(run.ema.averaged, task, examples, width=4, depth=4).valid
     for progress in run.run():
         if progress == 0.75:
-            run.tally.take()
-    learned = probe(run.ema.averaged, task, examples, width=4, depth=4).valid
+            run.metrics.take()
+    learned = validate(run.ema.averaged, task, examples, width=4, depth=4).valid
     assert chance < 0.05
     assert learned > 0.5
-    assert run.tally.take()["posterior_solved"] > 0.95
+    assert run.metrics.take()["posterior_solved"] > 0.95

@@ -1,16 +1,45 @@
-"""Running figures of a training run, averaged between two lines of its log."""
+"""How far a run is, and how it does: its budget, and figures between two lines of its log."""
 
+import time
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from gram_core.errors import ConfigError
 from gram_lab.train.losses import StepLoss
 from gram_lab.train.rollout import Ended
 
 
+class Budget:
+    """A number of minutes, over interruptions too, or of updates."""
+
+    def __init__(self, *, minutes: float | None = None, updates: int | None = None) -> None:
+        """Refuse none and both."""
+        if (minutes is None) == (updates is None):
+            raise ConfigError("minutes", minutes, "set exactly one of minutes and updates")
+        self._minutes, self._updates = minutes, updates
+        self.resume(0.0)
+
+    def resume(self, used_s: float) -> None:
+        """Count from here, with that many seconds already used."""
+        self._start_s = time.monotonic() - used_s
+
+    @property
+    def used_s(self) -> float:
+        """Seconds of training so far."""
+        return time.monotonic() - self._start_s
+
+    def progress(self, num_updates: int) -> float:
+        """Return the used share in 0..1."""
+        if self._updates is not None:
+            return min(1.0, num_updates / self._updates)
+        assert self._minutes is not None
+        return min(1.0, self.used_s / (60.0 * self._minutes))
+
+
 @dataclass(slots=True)
-class Tally:
+class RunningMetrics:
     """Collects; ``take`` averages and starts anew."""
 
     _losses: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)

@@ -4,15 +4,32 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gram_core.catalog import Purpose
 from gram_core.model import Gram
 from gram_core.puzzles import Encoded, Task
-from gram_lab.data.examples import Examples
+from gram_lab.data.examples import Examples, Source
+from gram_lab.data.pools import make_pool
 from gram_lab.rollouts import Recorder, Running
 
+NUM_EXAMPLES = 24
 SEED = 7
 
 
-class ProbeResult(NamedTuple):
+def validation_examples(source: Source, *, purpose: Purpose = "solve") -> Examples:
+    """Return a few instances to watch a run by: held-out ones where they are generated."""
+    task = source.task
+    if task.name == "sudoku-9x9" or task.family == "maze" or purpose == "generate":
+        return source.draw(NUM_EXAMPLES, 1.0, np.random.default_rng(5))
+    pool = make_pool(task, "held_out")
+    rows = np.random.default_rng(5).permutation(len(pool.givens))[:NUM_EXAMPLES]
+    return Examples(
+        givens=pool.givens[rows],
+        targets=pool.targets[rows],
+        adjacency=None if pool.adjacency is None else pool.adjacency[rows],
+    )
+
+
+class Validity(NamedTuple):
     """Rates over trajectories and instances."""
 
     valid: float
@@ -23,7 +40,7 @@ class ProbeResult(NamedTuple):
     """Mean number of distinct valid answers per instance."""
 
 
-def probe(model: Gram, task: Task, examples: Examples, *, width: int, depth: int) -> ProbeResult:
+def validate(model: Gram, task: Task, examples: Examples, *, width: int, depth: int) -> Validity:
     """Run ``width`` trajectories on every instance, without symmetry views.
 
     Args:
@@ -47,7 +64,7 @@ def probe(model: Gram, task: Task, examples: Examples, *, width: int, depth: int
         len({row.tobytes() for row in rows[solved]})
         for rows, solved in zip(found.tokens, is_solved, strict=True)
     ]
-    return ProbeResult(
+    return Validity(
         valid=float(is_solved.mean()),
         solved=float(is_solved.any(axis=1).mean()),
         distinct=float(np.mean(distinct)),
