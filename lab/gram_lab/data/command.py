@@ -20,8 +20,8 @@ from gram_core.puzzles import FIRST_VALUE, Task
 from gram_core.puzzles.maze.family import TOKENS
 from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL
 from gram_lab.console import progress_bar
-from gram_lab.data.sudoku_archive import Grids, read_archive, write_archive
 from gram_lab.data.sudoku_classes import Key, class_key
+from gram_lab.data.sudoku_files import Grids, read_archive, write_archive
 from gram_lab.data.sudoku_search import NUM_CELLS, UNITS
 from gram_lab.data.sudoku_vicinity import NUM_VIEWS, Found, Vicinity
 
@@ -144,23 +144,15 @@ def _make_mazes(task: Task, options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-lab data", description=__doc__)
-    parser.add_argument("task", help="sudoku-9x9 (very hard ones) or maze-ROWSxCOLUMNS")
-    parser.add_argument("--output", type=Path, required=True, help="npz archive to write")
-    parser.add_argument("--count", type=int, default=1000, help="puzzles wanted (default 1000)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="time budget (default 10)")
-    parser.add_argument("--seeds", type=Path, help="npz archive of hard sudokus to search around")
-    parser.add_argument(
-        "--exclude",
-        type=Path,
-        nargs="*",
-        default=(),
-        help="archives or tables whose solutions no sudoku may share, up to symmetry",
-    )
-    parser.add_argument(
-        "--min-guesses",
-        type=float,
-        default=MIN_GUESSES,
-        help=f"of a sudoku, on average over {NUM_VIEWS} views (default {MIN_GUESSES:.0f})",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of all choices (default 0)")
+    add = parser.add_argument
+    add("task", help="sudoku-9x9 (very hard ones) or maze-ROWSxCOLUMNS")
+    add("--output", type=Path, required=True, help="npz archive to write")
+    add("--count", type=int, default=1000, help="puzzles wanted (default 1000)")
+    add("--minutes", type=float, default=10.0, help="time budget (default 10)")
+    add("--seeds", type=Path, help="npz archive of hard sudokus to search around")
+    text = "archives or tables whose solutions no sudoku may share, up to symmetry"
+    add("--exclude", type=Path, nargs="*", default=(), help=text)
+    text = f"of a sudoku, on average over {NUM_VIEWS} views (default {MIN_GUESSES:.0f})"
+    add("--min-guesses", type=float, default=MIN_GUESSES, help=text)
+    add("--seed", type=int, default=0, help="of all choices (default 0)")
     return parser

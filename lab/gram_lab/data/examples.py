@@ -1,6 +1,6 @@
 """Training examples as arrays, and what every source of them offers."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +27,6 @@ class Source(Protocol):
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
         """Draw fresh examples; ``progress`` in 0..1 is the share of the budget used."""
-        ...
-
-
-@runtime_checkable
-class FollowingSource(Source, Protocol):
-    """A source whose targets depend on what the trajectory has answered so far."""
-
-    followed_steps: frozenset[int]
-    """Supervision steps, from 1, after which a trajectory's target is set anew."""
-
-    def follow(self, scores: NDArray[np.float32]) -> Tokens:
-        """Return targets (rows, length) for log-probabilities (rows, length, values)."""
         ...
 
 

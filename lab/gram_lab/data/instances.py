@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError, PuzzleInvalid
-from gram_core.puzzles import Encoded, Task, Tokens
+from gram_core.puzzles import BLANK, Encoded, Task, Tokens
 from gram_lab.data.graphs import EdgeProbabilities, coloring_classes
 from gram_lab.data.mazes import read_mazes
 from gram_lab.data.pools import EDGE_PROBABILITIES, make_pool
-from gram_lab.data.sudoku_files import read_packed
+from gram_lab.data.sudoku_files import read_archive
 
 
 class Case(NamedTuple):
@@ -136,9 +136,8 @@ def _from_lines(task: Task, path: Path) -> list[Case]:
 def _from_archive(task: Task, path: Path) -> list[Case]:
     if task.family == "maze":
         return [Case(_instance(task, row), "all", None) for row in read_mazes(path, task)]
-    archive = np.load(path)
-    examples = read_packed(archive["solution"], archive["given"])
-    return [Case(_instance(task, row), "all", 1) for row in examples.givens]
+    boards = read_archive(path).puzzles + np.uint8(BLANK)
+    return [Case(_instance(task, row), "all", 1) for row in boards]
 
 
 def _instance(task: Task, givens: Tokens, adjacency: NDArray[np.bool_] | None = None) -> object:

@@ -7,7 +7,7 @@ a key that all images share.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import combinations, islice
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.puzzles import BLANK, FIRST_VALUE, PAD, Encoded, Task, Tokens
+from gram_core.puzzles.sudoku.generate import solutions_of
 from gram_lab.data.examples import Examples, augmented, pack_targets
 from gram_lab.data.graphs import Drawn, EdgeProbabilities, random_graphs
 from gram_lab.data.sudoku_boards import boards, pattern_key
@@ -144,29 +145,17 @@ def _queens_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
     solutions = queens_solutions(size)
     squares = [np.flatnonzero(solution == FIRST_VALUE) for solution in solutions]
     kept = {
-        tuple(sorted(int(cell) for cell in chosen))
+        chosen
         for cells in squares
         for number in range(1, min(MAX_KEPT_QUEENS, size - 3) + 1)
-        for chosen in _subsets(cells, number)
+        for chosen in combinations(cells.tolist(), number)
     }
-    boards = np.array(sorted(kept, key=lambda cells: (len(cells), cells)), dtype=object)
-    givens = np.full((len(boards), task.length), BLANK, dtype=np.uint8)
-    for row, cells in zip(givens, boards, strict=True):
-        row[list(cells)] = FIRST_VALUE
+    givens = np.full((len(kept), task.length), BLANK, dtype=np.uint8)
+    for row, chosen in zip(givens, sorted(kept, key=lambda each: (len(each), each)), strict=True):
+        row[list(chosen)] = FIRST_VALUE
     views = _position_symmetries(task)
-    chosen = [_orbit_key(row, views) for row in givens]
-    givens = givens[_on_side(chosen, split)]
+    givens = givens[_on_side([_orbit_key(row, views) for row in givens], split)]
     return _pack([_compatible(row, solutions) for row in givens], givens, None, rng)
-
-
-def _subsets(cells: NDArray[np.int64], number: int) -> list[tuple[int, ...]]:
-    if number == 0:
-        return [()]
-    return [
-        (int(cell), *rest)
-        for place, cell in enumerate(cells)
-        for rest in _subsets(cells[place + 1 :], number - 1)
-    ]
 
 
 NUM_SMALL_SUDOKU = 20_000
@@ -186,13 +175,9 @@ def _small_sudoku_pool(task: Task, split: Split, rng: np.random.Generator) -> Po
     keys = [_orbit_key(row, views, is_relabelled=True) for row in rows]
     rows = rows[_on_side(keys, split)]
     compatible = [_compatible(row, solutions) for row in rows]
-    few = np.array([len(found) <= MAX_SMALL_SOLUTIONS for found in compatible])
-    return _pack(
-        [found for found, is_few in zip(compatible, few, strict=True) if is_few],
-        rows[few],
-        None,
-        rng,
-    )
+    is_few = np.array([len(found) <= MAX_SMALL_SOLUTIONS for found in compatible])
+    few = [found for found in compatible if len(found) <= MAX_SMALL_SOLUTIONS]
+    return _pack(few, rows[is_few], None, rng)
 
 
 NUM_MIDDLE_SUDOKU: Mapping[Split, int] = MappingProxyType({"train": 12_000, "held_out": 600})
@@ -208,24 +193,9 @@ def _middle_sudoku_pool(split: Split, rng: np.random.Generator) -> Pool:
 
 
 def _small_sudoku_solutions() -> Tokens:
-    """All 288 completed 4x4 boards as tokens."""
-    boards = [np.zeros(0, dtype=np.uint8)]
-    for cell in range(16):
-        row, column = divmod(cell, 4)
-        peers = [
-            other
-            for other in range(cell)
-            if other // 4 == row
-            or other % 4 == column
-            or (other // 8 == row // 2 and other % 4 // 2 == column // 2)
-        ]
-        boards = [
-            np.append(board, np.uint8(digit))
-            for board in boards
-            for digit in range(4)
-            if digit not in board[peers]
-        ]
-    return (np.stack(boards) + FIRST_VALUE).astype(np.uint8)
+    """All 288 completed 4x4 boards as tokens, in ascending order."""
+    boards = sorted(solutions_of([0] * 16, 4, limit=300))
+    return np.array(boards, dtype=np.uint8) + np.uint8(BLANK)
 
 
 NUM_GRAPHS = 9_000

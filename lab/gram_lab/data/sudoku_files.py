@@ -1,11 +1,13 @@
-"""Sudoku training puzzles from files, as easy or hard as a recipe wants them.
+"""9x9 sudokus in npz archives, and training puzzles of them, as easy or hard as a recipe wants.
 
-Files are npz archives with ``solution`` (n, 41), two digits a byte, high nibble first, and
-``given`` (n, 11), a bit-packed mask; graded archives add ``ser10``, ten times the rating.
+Arrays are ``solution`` (n, 41) uint8, two digits a byte, high nibble first, 81 digits and a pad;
+``given`` (n, 11), a bit-packed mask; in graded archives ``ser10``, ten times the rating; and
+``guesses`` (n,) float32 where puzzles were made here.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -15,7 +17,51 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_core.puzzles import BLANK
 from gram_lab.data.examples import Examples, augmented
-from gram_lab.data.sudoku_archive import unpack
+
+NUM_CELLS = 81
+
+Digits = NDArray[np.uint8]
+"""(count, 81); 0 for a blank."""
+
+
+class Grids(NamedTuple):
+    """Puzzles with their one solution."""
+
+    puzzles: Digits
+    solutions: Digits
+
+
+class Packed(NamedTuple):
+    """Puzzles as they lie in archives."""
+
+    solution: NDArray[np.uint8]
+    given: NDArray[np.uint8]
+
+    def rows(self, chosen: NDArray[np.int64]) -> "Packed":
+        """Return some of them."""
+        return Packed(self.solution[chosen], self.given[chosen])
+
+    def unpacked(self) -> Grids:
+        """Return their digits."""
+        digits = np.stack((self.solution >> 4, self.solution & 15), axis=2)
+        digits = digits.reshape(len(self.solution), 2 * self.solution.shape[1])[:, :NUM_CELLS]
+        is_given = np.unpackbits(self.given, axis=1)[:, :NUM_CELLS].astype(bool)
+        return Grids(np.where(is_given, digits, np.uint8(0)), digits)
+
+
+def read_archive(path: Path) -> Grids:
+    """Return the puzzles of a file."""
+    archive = np.load(path)
+    return Packed(archive["solution"], archive["given"]).unpacked()
+
+
+def write_archive(path: Path, grids: Grids, *, guesses: NDArray[np.float32]) -> None:
+    """Write puzzles and how many guesses each of them takes."""
+    digits = np.pad(grids.solutions, ((0, 0), (0, 1)))
+    packed = digits[:, 0::2] << 4 | digits[:, 1::2]
+    given = np.packbits(grids.puzzles > 0, axis=1)
+    np.savez(path, solution=packed, given=given, guesses=guesses)
+
 
 MAX_OPEN_GIVENS = 24
 """Most givens of a board that is opened up to have many solutions."""
@@ -45,12 +91,13 @@ class SudokuFiles:
         ratings = np.concatenate([np.zeros(0), *(archive["ser10"] for archive in graded)])
         order = np.argsort(ratings, kind="stable")
         self._num_graded = int(np.searchsorted(ratings[order], 10 * max_rating + 0.5))
-        self._graded, self._hard = _joined(graded, order), _joined(hard, None)
-        self._hard_share = hard_share if len(self._hard) else 0.0
+        self._graded, self._hard = _joined(graded).rows(order), _joined(hard)
+        self._num_hard = len(self._hard.solution)
+        self._hard_share = hard_share if self._num_hard else 0.0
         self._open_share = open_share
         if not self._num_graded:
             self._hard_share = 1.0
-            if not len(self._hard):
+            if not self._num_hard:
                 wanted = f"no train_hard*.npz, and no train_graded_*.npz up to SER {max_rating}"
                 raise ConfigError("data", str(folder), f"holds {wanted}")
 
@@ -58,11 +105,12 @@ class SudokuFiles:
         """Draw puzzles with their one solution."""
         is_hard = rng.random(count) < self._hard_share
         num_hard = int(is_hard.sum())
-        hard = self._hard.read(rng.integers(max(1, len(self._hard)), size=num_hard))
-        graded = self._graded.read(rng.integers(max(1, self._num_graded), size=count - num_hard))
+        hard = self._hard.rows(rng.integers(max(1, self._num_hard), size=num_hard))
+        chosen = rng.integers(max(1, self._num_graded), size=count - num_hard)
+        grids = [packed.unpacked() for packed in (hard, self._graded.rows(chosen))]
         examples = Examples(
-            givens=np.concatenate((hard.givens, graded.givens)),
-            targets=np.concatenate((hard.targets, graded.targets)),
+            givens=np.concatenate([each.puzzles for each in grids]) + np.uint8(BLANK),
+            targets=np.concatenate([each.solutions for each in grids])[:, None] + np.uint8(BLANK),
         )
         for row in np.flatnonzero(rng.random(count) < self._open_share):
             is_kept = rng.permutation(self.task.length) < rng.integers(MAX_OPEN_GIVENS + 1)
@@ -70,32 +118,8 @@ class SudokuFiles:
         return augmented(examples, puzzles.family("sudoku"), self.task, rng)
 
 
-class _Packed:
-    """Puzzles as they lie in the archives."""
-
-    def __init__(self, solutions: NDArray[np.uint8], givens: NDArray[np.uint8]) -> None:
-        self._solutions = solutions
-        self._givens = givens
-
-    def __len__(self) -> int:
-        return len(self._solutions)
-
-    def read(self, rows: NDArray[np.int64]) -> Examples:
-        return read_packed(self._solutions[rows], self._givens[rows])
-
-
-def _joined(archives: Sequence[NpzFile], order: NDArray[np.int64] | None) -> _Packed:
-    """Return the puzzles of all archives, in that order of rows."""
-    solutions = [np.zeros((0, 41), np.uint8), *(archive["solution"] for archive in archives)]
-    givens = [np.zeros((0, 11), np.uint8), *(archive["given"] for archive in archives)]
-    rows = slice(None) if order is None else order
-    return _Packed(np.concatenate(solutions)[rows], np.concatenate(givens)[rows])
-
-
-def read_packed(solutions: NDArray[np.uint8], givens: NDArray[np.uint8]) -> Examples:
-    """Return the puzzles of packed arrays, (n, 41) digits and (n, 11) masks, as tokens."""
-    grids = unpack(solutions, givens)
-    return Examples(
-        givens=grids.puzzles + np.uint8(BLANK),
-        targets=(grids.solutions + np.uint8(BLANK))[:, None],
-    )
+def _joined(archives: Sequence[NpzFile]) -> Packed:
+    """Return the puzzles of all archives."""
+    solution = [np.zeros((0, 41), np.uint8), *(archive["solution"] for archive in archives)]
+    given = [np.zeros((0, 11), np.uint8), *(archive["given"] for archive in archives)]
+    return Packed(np.concatenate(solution), np.concatenate(given))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core.puzzles.sudoku.generate import generate
-from gram_lab.data.sudoku_archive import Grids
 from gram_lab.data.sudoku_classes import Key, class_key
+from gram_lab.data.sudoku_files import Grids
 from gram_lab.data.sudoku_search import (
     Digits,
     candidates,

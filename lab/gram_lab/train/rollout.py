@@ -14,7 +14,8 @@ from torch import Tensor
 from gram_core.model import Gram
 from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_core.state import LatentState
-from gram_lab.data.examples import FollowingSource, Source
+from gram_lab.data.examples import Source
+from gram_lab.train.empty_boards import EmptyBoards
 from gram_lab.train.losses import Learns, Rows
 
 Flags = NDArray[np.bool_]
@@ -144,7 +145,7 @@ class Rollout:
 
     def _follow(self, logits: Tensor) -> None:
         """Set the targets that depend on the trajectories' own answers."""
-        if not isinstance(self._source, FollowingSource):
+        if not isinstance(self._source, EmptyBoards):
             return
         chosen = np.flatnonzero(np.isin(self.step + 1, list(self._source.followed_steps)))
         if not len(chosen):

@@ -10,8 +10,7 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_lab.data.command import main
 from gram_lab.data.mazes import MazeFiles
-from gram_lab.data.sudoku_archive import Grids, read_archive, write_archive
-from gram_lab.data.sudoku_files import SudokuFiles
+from gram_lab.data.sudoku_files import Grids, SudokuFiles, read_archive, write_archive
 from gram_lab.data.sudoku_search import candidates, search
 
 HARD = "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4.."

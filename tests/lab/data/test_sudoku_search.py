@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import BLANK, family, task
 from gram_core.puzzles.sudoku.generate import full_board, generate
-from gram_lab.data.sudoku_archive import Grids, read_archive, write_archive
 from gram_lab.data.sudoku_classes import Key, class_key
+from gram_lab.data.sudoku_files import Grids, read_archive, write_archive
 from gram_lab.data.sudoku_search import candidates, fill, mean_guesses, need_givens, search
 from gram_lab.data.sudoku_vicinity import Vicinity, closed, minimal
 
