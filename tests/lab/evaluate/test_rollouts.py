@@ -9,22 +9,27 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
 from gram_core.solve import rollout, solve
 from gram_lab.evaluate.variants import ABLATIONS, Ablation, ablated
-from gram_lab.rollouts import Recorder, Running
+from gram_lab.rollouts import Recorder, Running, Stops
 
 BOARDS = ("123434122143432.", "12343412214.4321", "1.343.12.1434321", "1234.41.21434..1")
 
 
-def test_recorded_trajectories_are_those_of_the_plain_loop(guesser: LoadedModel) -> None:
+@pytest.mark.parametrize("stops", ["never", "valid"])
+def test_recorded_trajectories_are_those_of_the_plain_loop(
+    guesser: LoadedModel, stops: Stops
+) -> None:
     family = puzzles.family("sudoku")
     instances = [family.parse_text(board) for board in BOARDS]
     recorder = Recorder(guesser.model, guesser.task, Running(num_rows=7))
     encoded = [family.encode(each) for each in instances]
-    found = recorder.run(encoded, width=5, depth=6, seed=3)
+    found = recorder.run(encoded, width=5, depth=6, seed=3, stops=stops)
     assert found.is_valid.shape == (4, 5, 6)
     for index, instance in enumerate(instances):
         expected = solve(guesser, instance, width=5, depth=6, seed=3 + index, batch=5)
         for trajectory, result in enumerate(expected):
             assert found.first.at[index, trajectory] == (result.solved_at or 0)
+            steps = result.solved_at if stops == "valid" else None
+            assert found.num_steps[index, trajectory] == (steps or 6)
             moment = found.final if result.solved_at is None else found.first
             assert np.array_equal(moment.tokens[index, trajectory], result.tokens)
             assert moment.value[index, trajectory] == pytest.approx(result.value, rel=1e-5)
