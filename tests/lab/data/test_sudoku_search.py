@@ -174,8 +174,7 @@ def test_excluded_classes_are_left_out() -> None:
         excluded=Everything(),
         boards_a_round=64,
     )
-    rounds = search_around.rounds()
-    assert [len(next(rounds).puzzles) for _ in range(2)] == [0, 0]
+    assert not len(next(search_around.rounds()).puzzles)
 
 
 def test_archives_give_back_what_was_written(tmp_path: Path) -> None:
