@@ -98,6 +98,18 @@ JOB: dict[str, Any] = {
 }
 
 
+UNSOLVED: dict[str, Any] = {**RESULT, "status": "unsolved", "solutions": [], "distinct": 0}
+
+MODEL: dict[str, Any] = {
+    "id": "sudoku-9x9@0123abcd",
+    "name": "sudoku-9x9",
+    "task": "sudoku-9x9",
+    "fingerprint": "0123abcd",
+    "depth": 16,
+    "num_parameters": 190_000,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     status: int = 200

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gram_client.cli import main
 from gram_client.cli.puzzle_files import Entry, read_entries
 from gram_client.cli.solve_command import report
-from tests.clients.scripted import PUZZLE, RESULT, Reply, ScriptedServer, gram, problem
+from tests.clients.scripted import PUZZLE, RESULT, UNSOLVED, Reply, ScriptedServer, gram, problem
 
 GRAPH = "c a path\np edge 3 2\ne 1 2\ne 2 3\n"
 
@@ -58,9 +58,8 @@ def test_what_holds_no_puzzle_is_wrong_usage(server: ScriptedServer, text: str) 
 
 
 def test_many_puzzles_are_json_lines_and_a_table(server: ScriptedServer) -> None:
-    unsolved = {**RESULT, "status": "unsolved", "solutions": [], "distinct": 0}
     refused = problem(422, "puzzle_invalid", detail="4 stands twice")
-    server.say(Reply(body=RESULT), Reply(body=unsolved), refused)
+    server.say(Reply(body=RESULT), Reply(body=UNSOLVED), refused)
     run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 3)
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert lines[0] == {"source": "stdin:1", **RESULT}
@@ -74,8 +73,7 @@ def test_many_puzzles_are_json_lines_and_a_table(server: ScriptedServer) -> None
 
 
 def test_the_table_counts_what_became_of_the_puzzles(server: ScriptedServer) -> None:
-    unsolved = {**RESULT, "status": "unsolved", "solutions": [], "distinct": 0}
-    server.say(Reply(body=RESULT), Reply(body=RESULT), Reply(body=RESULT), Reply(body=unsolved))
+    server.say(Reply(body=RESULT), Reply(body=RESULT), Reply(body=RESULT), Reply(body=UNSOLVED))
     run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 4)
     assert run.exit_code == 1
     table = run.stderr.splitlines()[-5:]

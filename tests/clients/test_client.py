@@ -11,7 +11,16 @@ import pytest
 
 import gram_client
 from gram_client import Client, SolveResult
-from tests.clients.scripted import PUZZLE, RESULT, Caller, Reply, ScriptedServer, problem
+from tests.clients.scripted import (
+    MODEL,
+    PUZZLE,
+    RESULT,
+    UNSOLVED,
+    Caller,
+    Reply,
+    ScriptedServer,
+    problem,
+)
 
 
 def test_a_solved_puzzle_comes_back_typed(server: ScriptedServer, call: Caller) -> None:
@@ -90,8 +99,7 @@ def test_an_unsolved_puzzle_is_a_result_with_its_best_attempt(
 ) -> None:
     violations = [{"rule": "row 0", "cells": [[0, 0], [0, 1]]}]
     attempt = {"answer": "1" * 16, "violations": violations}
-    unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
-    server.say(Reply(body=RESULT | unsolved))
+    server.say(Reply(body=UNSOLVED | {"best_attempt": attempt}))
     answer = call("solve", PUZZLE)
     assert not answer.is_solved
     assert answer.best_attempt.violations[0].cells == ((0, 0), (0, 1))
@@ -255,16 +263,8 @@ def test_address_and_key_come_from_the_environment_where_not_given(
 
 
 def test_models_and_puzzles_come_back_typed(server: ScriptedServer, call: Caller) -> None:
-    model = {
-        "id": "sudoku-9x9@0123abcd",
-        "name": "sudoku-9x9",
-        "task": "sudoku-9x9",
-        "fingerprint": "0123abcd",
-        "depth": 16,
-        "num_parameters": 190_000,
-    }
     server.say(
-        Reply(body={"models": [model]}),
+        Reply(body={"models": [MODEL]}),
         Reply(body={"puzzles": [{"name": "sudoku", "tasks": ["sudoku-9x9"]}]}),
     )
     assert call("models")[0].id == "sudoku-9x9@0123abcd"

@@ -9,7 +9,17 @@ from click.testing import CliRunner
 
 from gram_client import GenerateOptions, JobOptions, SolveOptions, __version__
 from gram_client.cli import main
-from tests.clients.scripted import BOARD, PUZZLE, RESULT, Reply, ScriptedServer, gram, problem
+from tests.clients.scripted import (
+    BOARD,
+    MODEL,
+    PUZZLE,
+    RESULT,
+    UNSOLVED,
+    Reply,
+    ScriptedServer,
+    gram,
+    problem,
+)
 
 HELP = """\
 Usage: gram [OPTIONS] COMMAND [ARGS]...
@@ -91,14 +101,7 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(server: Scrip
         "answer": "1234341221434322",
         "violations": [{"rule": "row 3", "cells": [[3, 2], [3, 3]]}],
     }
-    unsolved = {
-        "status": "unsolved",
-        "solutions": [],
-        "distinct": 0,
-        "valid_trajectories": 0,
-        "best_attempt": attempt,
-    }
-    server.say(Reply(body=RESULT | unsolved))
+    server.say(Reply(body=UNSOLVED | {"best_attempt": attempt, "valid_trajectories": 0}))
     run = gram(server, "solve", PUZZLE, "--boards")
     assert run.exit_code == 1
     assert run.stdout == ""
@@ -113,8 +116,7 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(server: Scrip
 def test_only_the_first_broken_rules_are_spelled_out(server: ScriptedServer) -> None:
     violations = [{"rule": f"row {row}", "cells": [[row, 0]]} for row in range(7)]
     attempt = {"answer": "1" * 16, "violations": violations}
-    unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
-    server.say(Reply(body=RESULT | unsolved))
+    server.say(Reply(body=UNSOLVED | {"best_attempt": attempt}))
     lines = gram(server, "solve", PUZZLE, "--boards").stderr.splitlines()
     assert lines[1] == "best attempt, broken rules: 7"
     assert lines[-2:] == ["  row 4: (4, 0)", "  and 2 more"]
@@ -133,8 +135,7 @@ def test_a_best_attempt_with_too_few_queens_keeps_the_size_of_the_board(
     server: ScriptedServer,
 ) -> None:
     attempt = {"answer": [[0, 1]], "violations": [{"rule": "row 3", "cells": []}]}
-    unsolved = {"puzzle": "nqueens", "status": "unsolved", "solutions": [], "distinct": 0}
-    server.say(Reply(body=RESULT | unsolved | {"best_attempt": attempt}))
+    server.say(Reply(body=UNSOLVED | {"puzzle": "nqueens", "best_attempt": attempt}))
     run = gram(server, "solve", "--boards", '{"puzzle": "nqueens", "n": 4}')
     assert run.stderr.splitlines()[2:6] == [". Q . .", ". . . .", ". . . .", ". . . ."]
 
@@ -178,16 +179,8 @@ def test_wrong_usage_exits_with_two_and_reaches_no_server(
 
 
 def test_models_and_puzzles_are_listed(server: ScriptedServer) -> None:
-    model = {
-        "id": "sudoku-9x9@0123abcd",
-        "name": "sudoku-9x9",
-        "task": "sudoku-9x9",
-        "fingerprint": "0123abcd",
-        "depth": 16,
-        "num_parameters": 190_000,
-    }
     puzzle = {"name": "sudoku", "tasks": ["sudoku-4x4", "sudoku-9x9"]}
-    server.say(Reply(body={"models": [model]}), Reply(body={"puzzles": [puzzle]}))
+    server.say(Reply(body={"models": [MODEL]}), Reply(body={"puzzles": [puzzle]}))
     assert gram(server, "models", "--boards").stdout == (
         "sudoku-9x9@0123abcd              sudoku-9x9           depth 16   190,000 parameters\n"
     )

@@ -12,7 +12,7 @@ import gram_client
 from gram_client import SolveResult
 from gram_client._drawing import PuzzleShape
 from gram_client._inputs import Puzzle, encode, text_or_body
-from tests.clients.scripted import RESULT
+from tests.clients.scripted import RESULT, UNSOLVED
 
 ROWS = [[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]
 BOARD = """\
@@ -131,8 +131,7 @@ def test_a_sudoku_is_a_table_with_its_boxes_ruled(
 
 def test_a_result_without_solutions_has_no_best_and_shows_its_attempt() -> None:
     attempt = {"answer": "1" * 16, "violations": []}
-    unsolved = {"status": "unsolved", "solutions": [], "distinct": 0, "best_attempt": attempt}
-    shown = SolveResult.model_validate({**RESULT, **unsolved})
+    shown = SolveResult.model_validate({**UNSOLVED, "best_attempt": attempt})
     assert shown.best is None
     assert str(shown).startswith("unsolved: 0 distinct\nbest attempt\n+-----+")
     assert shown._repr_html_().count("<table") == 1

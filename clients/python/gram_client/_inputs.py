@@ -67,7 +67,6 @@ def encode(puzzle: Puzzle) -> tuple[str, bytes]:
 
 
 def encode_batch(puzzles: Iterable[Puzzle]) -> bytes:
-    """Return the bytes of a batch."""
     return _json({"instances": [text_or_body(puzzle) for puzzle in puzzles]})
 
 

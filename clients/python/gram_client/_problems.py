@@ -35,7 +35,6 @@ def status_class(status_code: int) -> type[StatusError]:
 
 
 def status_error(response: httpx.Response) -> StatusError:
-    """Return the error that an answer without success is."""
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
@@ -45,7 +44,6 @@ def status_error(response: httpx.Response) -> StatusError:
 
 
 def stream_error(data: bytes) -> StatusError:
-    """Return the error that a problem in a stream is."""
     try:
         problem = Problem.model_validate_json(data)
     except ValidationError:
@@ -56,7 +54,6 @@ def stream_error(data: bytes) -> StatusError:
 
 
 def no_answer(error: httpx.RequestError, settings: Settings) -> NoAnswer:
-    """Return our error for one of httpx."""
     reason = str(error) or type(error).__name__
     # Not reaching the server in time is a failed connection: trying again may help.
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):

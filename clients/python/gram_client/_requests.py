@@ -32,14 +32,13 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     timeout_s: float | None = None
-    """Silence after which an attempt is given up, after ``hold_s``; the client's where None."""
+    """Silence beyond ``hold_s`` after which an attempt is given up; the client's where None."""
     hold_s: float = 0.0
-    """Seconds that the server is asked to hold its answer back; patience begins after them."""
+    """Seconds that the server is asked to hold its answer back."""
     shape: PuzzleShape = field(default_factory=PuzzleShape)
     """What drawing the answer needs to know of the puzzle."""
 
     def build(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-        """Return the request as httpx sends it."""
         timeout_s = http.timeout.read if self.timeout_s is None else self.timeout_s
         return http.build_request(
             self.method,
@@ -52,7 +51,6 @@ class Request:
 
 
 def default_headers(settings: Settings) -> dict[str, str]:
-    """Return the headers that every call carries."""
     headers = {"User-Agent": f"gram-client/{__version__}"}
     if settings.api_key is not None:
         headers["Authorization"] = f"Bearer {settings.api_key}"
@@ -60,7 +58,6 @@ def default_headers(settings: Settings) -> dict[str, str]:
 
 
 def job_path(job_id: str) -> str:
-    """Return the path of a job."""
     if not (isinstance(job_id, str) and job_id):
         raise ConfigInvalid(f"job_id={job_id!r}: must be the id of a job")
     return f"/jobs/{quote(job_id, safe='')}"
