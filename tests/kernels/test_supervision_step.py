@@ -23,7 +23,7 @@ from gram_kernels.tokens import NUM_FACTS
 from gram_kernels.verify import verify
 
 Guard = Callable[[Tensor], Tensor]
-NUM_ROWS = 4
+NUM_ROWS = 3
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "sudoku": ("sudoku-4x4", {}),
     "odd sizes": ("sudoku-6x6", {"dim": 48, "ffn_dim": 40, "guidance_dim": 20}),
@@ -79,7 +79,7 @@ def random_rows(model: Gram, task: puzzles.Task, guard: Guard) -> StepRows:
     givens = np.stack([each.tokens for each in encoded]).astype(np.int32)
     graphs = [each.adjacency for each in encoded if each.adjacency is not None]
     shape = (NUM_ROWS, task.length, config.dim)
-    keys = [[2**40 + 5, -3, 2**63 - 1, 0], [0, 5, 2**40 + 7, 1], [0, 2, 77, 2**33 + 15]]
+    keys = [[2**40 + 5, -3, 2**63 - 1], [0, 5, 2**40 + 7], [0, 2, 2**33 + 15]]
     rows = StepRows(
         high=torch.randn(shape),
         low=torch.randn(shape),
@@ -165,7 +165,7 @@ def test_the_fused_kernel_agrees_with_the_reference(name: str, guarded: Guard) -
         assert torch.equal(made.facts[:, NUM_FACTS:], expected.facts[:, NUM_FACTS:])
 
 
-@pytest.mark.parametrize("name", ["sudoku", "odd sizes", "edges"])
+@pytest.mark.parametrize("name", ["odd sizes", "edges"])
 def test_half_precision_stays_near_the_truth(name: str, guarded: Guard) -> None:
     model, task = random_model(name)
     expected = random_rows(model, task, torch.clone)
@@ -191,9 +191,8 @@ def test_rows_that_are_not_live_stay_as_they_are(guarded: Guard) -> None:
             backend=backend,
         )
         step(3)
-        for table, kept in zip(rows, before, strict=True):
-            if table is not None and kept is not None and len(table) == NUM_ROWS:
-                assert torch.equal(table[2:], kept[2:])
+        for name in ("high", "low", "givens", "facts"):
+            assert torch.equal(getattr(rows, name)[2:], getattr(before, name)[2:])
         assert torch.equal(rows.keys[:, 2:], before.keys[:, 2:])
         assert not torch.equal(rows.high[:2], before.high[:2])
 
@@ -202,7 +201,7 @@ def test_a_trajectory_gets_the_same_bits_in_any_batch_and_order(guarded: Guard) 
     model, task = random_model("sudoku")
     units, weights = unit_tables(task), step_weights(model, task.units)
     rows = random_rows(model, task, guarded)
-    order = torch.tensor([2, 0, 3, 1], device=rows.high.device)
+    order = torch.tensor([2, 0, 1], device=rows.high.device)
     shuffled = rows._replace(
         high=guarded(rows.high[order]),
         low=guarded(rows.low[order]),
@@ -230,8 +229,8 @@ def test_numbers_that_are_not_finite_are_said_and_kept_to_their_row(guarded: Gua
     rows.high[1] = float("nan")
     for batch in (rows, sound):
         bind(batch, weights, units, dtype=torch.float16, backend="triton")(NUM_ROWS)
-    assert rows.facts[:, 2].tolist() == [1, 0, 1, 1]
-    kept = torch.tensor([0, 2, 3], device=rows.high.device)
+    assert rows.facts[:, 2].tolist() == [1, 0, 1]
+    kept = torch.tensor([0, 2], device=rows.high.device)
     assert torch.equal(rows.high[kept], sound.high[kept])
 
 
@@ -321,15 +320,15 @@ def copied_at(rows: StepRows, chosen: Tensor) -> StepRows:
 def test_natively_rows_that_are_not_live_or_not_finite_touch_no_other() -> None:
     model, task = random_model("sudoku")
     weights, units = step_weights(model, task.units), unit_tables(task)
-    sound = random_rows(model, task, torch.clone)
+    sound = many_rows(model, task, 4)
     spoilt = copied(sound, torch.clone)
     spoilt.high[1] = float("nan")
     spoilt.num_live.fill_(3)
     before = copied(spoilt, torch.clone)
     for rows in (sound, spoilt):
         step = NativeStep(rows, weights, units)
-        step(NUM_ROWS)
-        step(NUM_ROWS)
+        step(4)
+        step(4)
     assert spoilt.facts[:3, 2].tolist() == [1, 0, 1]
     for row in (0, 2):
         assert torch.equal(spoilt.high[row], sound.high[row])
