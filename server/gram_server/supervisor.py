@@ -218,8 +218,11 @@ class Supervisor:
         """Return when the worker has died; kill it if it hangs."""
         assert self._process is not None
         pid, ended = self._process.pid, asyncio.ensure_future(self._process.wait())
+        reason: str | None = None
         while not (await asyncio.wait((ended,), timeout=self._policy.watch_s))[0]:
-            if reason := self.why_hung():
+            # Seen twice: where both processes were frozen, the worker may just have gone on.
+            was_hung, reason = reason is not None, self.why_hung()
+            if was_hung and reason is not None:
                 logger.error("worker pid=%d killed: %s", pid, reason)
                 self._process.kill()
         await self._read_rest()

@@ -99,6 +99,26 @@ async def test_a_worker_that_hangs_is_killed_and_started_again(tmp_path: Path) -
     await supervisor.stop()
 
 
+async def test_a_worker_that_goes_on_after_both_were_frozen_is_not_hung(tmp_path: Path) -> None:
+    path = tmp_path / "pids"
+    ages_s, num_looks = [100.0], 0
+
+    def read_beat() -> Beat | None:
+        nonlocal num_looks
+        if not (known := pids(path)):
+            return None
+        num_looks += 1
+        age_s = ages_s.pop() if ages_s else 0.0
+        return Beat(pid=known[0], num_ticks=5, num_live=3, age_s=age_s)
+
+    supervisor = supervise(SLEEPER, path, read_beat)
+    await supervisor.start()
+    await until(lambda: num_looks > 5 or len(pids(path)) > 1)
+    assert len(pids(path)) == 1
+    assert is_running(pids(path)[0])
+    await supervisor.stop()
+
+
 @pytest.mark.parametrize(("num_live", "age_s"), [(0, 100.0), (3, 0.1)])
 async def test_idle_and_busy_are_not_hung(tmp_path: Path, num_live: int, age_s: float) -> None:
     path = tmp_path / "pids"
