@@ -16,7 +16,8 @@ import gram_kernels
 import gram_server
 
 EASY = ".234341221434321"
-MAX_FILES = 64
+MAX_FILES = 70
+"""Including what happens to run beside it: signs of life, and reports of the worker."""
 PACKAGES = [Path(module.__path__[0]) for module in (gram_core, gram_kernels, gram_server)]
 
 # Every Python process of the server runs it first.
