@@ -131,7 +131,7 @@ def check_processes(
 def test_no_counter_of_several_api_processes_falls_and_their_totals_are_the_clients(
     redis_url: str, tmp_path: Path
 ) -> None:
-    check_processes(redis_url, tmp_path, num_processes=2, num_jobs=300)
+    check_processes(redis_url, tmp_path, num_processes=2, num_jobs=150)
 
 
 if __name__ == "__main__":
