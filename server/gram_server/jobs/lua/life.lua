@@ -73,13 +73,19 @@ local function add_to_list(job)
   local list = key('list:' .. job.owner)
   redis.call('ZADD', list, 0, job.place)
   redis.call('EXPIRE', list, LIST_KEPT_S + math.ceil(job.keep))
-  -- Two in for one out keeps the list in bounds without a walk through it.
-  for _, old in ipairs(redis.call('ZRANGE', list, 0, 1)) do
-    if old ~= job.place and redis.call('EXISTS', job_key(string.match(old, '-(.*)$'))) == 0 then
-      redis.call('ZREM', list, old)
+  -- Looking at the two oldest each time keeps the list in bounds without a walk through it.
+  local oldest, names = redis.call('ZRANGE', list, 0, 1), {}
+  for index, place in ipairs(oldest) do names[index] = job_key(string.match(place, '-(.*)$')) end
+  if redis.call('EXISTS', unpack(names)) == #names then return end
+  for index, place in ipairs(oldest) do
+    if place ~= job.place and redis.call('EXISTS', names[index]) == 0 then
+      redis.call('ZREM', list, place)
     end
   end
 end
+
+local WRITTEN = {'priority', 'model', 'width', 'weight', 'submitted', 'attempt', 'keep', 'deadline', 'batch',
+  'route'}
 
 -- Writes a job that is not there yet: `stream` and `entry` say where it is queued, if it is.
 local function write_job(job, stream, entry)
@@ -88,10 +94,7 @@ local function write_job(job, stream, entry)
   local function add(name, value)
     if value then fields[#fields + 1], fields[#fields + 2] = name, value end
   end
-  for _, name in ipairs({'priority', 'model', 'width', 'weight', 'submitted', 'attempt', 'keep',
-      'deadline', 'batch', 'route'}) do
-    add(name, job[name])
-  end
+  for _, name in ipairs(WRITTEN) do add(name, job[name]) end
   add('stream', stream)
   add('entry', entry)
   add('parts', job.size)
@@ -100,11 +103,11 @@ local function write_job(job, stream, entry)
   if is_listed then
     add('owner', job.owner)
     add('place', job.place)
-    add_to_list(job)
   end
   redis.call('ZADD', key('open'), job.submitted, job.id)
   if job.deadline and not job.size then redis.call('ZADD', key('deadlines'), job.deadline, job.id) end
   add_event(job, 'accepted', job.accepted, unpack(fields))
+  if is_listed then add_to_list(job) end
 end
 
 -- Writes a job that workers may claim, and queues it.
