@@ -6,9 +6,8 @@ Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzz
 from collections import deque
 from dataclasses import replace
 
-from gram_server.engine.givens import GivensGuard
 from gram_server.engine.job_run import JobRun
-from gram_server.engine.progress import ProgressReporter
+from gram_server.engine.progress import GivensGuard, ProgressReporter
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduled_job import Admit
 from gram_server.engine.scheduler import AGEING_S, Scheduler

@@ -1,13 +1,15 @@
-"""Reports what trajectories answer while they run, now and then, for jobs that ask.
+"""What may be shown of answers, and what is reported of trajectories while they run.
 
-A job that does not ask costs nothing. Answers stay in the view of their trajectory until they
+A job that asks for no progress costs nothing. Answers stay in the view of their trajectory until they
 are read. Knows no slots.
 """
 
+import logging
 from dataclasses import dataclass, field
 
-from gram_core.puzzles import Tokens
-from gram_server.engine.givens import GivensGuard
+import numpy as np
+
+from gram_core.puzzles import BLANK, Tokens
 from gram_server.engine.job_run import JobRun
 from gram_server.engine.step_outcome import FinishReason
 from gram_server.engine.trajectory import (
@@ -17,6 +19,9 @@ from gram_server.engine.trajectory import (
     TrajectoryView,
     ViewState,
 )
+from gram_server.metrics.engine import ModelMetrics
+
+logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.1
 """A job is reported at most this often, and once more at its end."""
@@ -30,6 +35,29 @@ STATES: dict[FinishReason | None, ViewState] = {
     FinishReason.EXHAUSTED: "exhausted",
 }
 """Every other reason is a halt: the trajectory stopped before its depth without a solution."""
+
+
+class GivensGuard:
+    """The last look at an answer before it is shown: does it keep the givens of its own job?
+
+    No trajectory can lose them unless rows were mixed up. Then the answer may be about another
+    caller's puzzle, so it is hidden, counted, and logged once.
+    """
+
+    def __init__(self, metrics: ModelMetrics) -> None:
+        self._metrics = metrics
+
+    def may_show(self, job: EngineJob, answer: Tokens) -> bool:
+        """Say whether an answer, (length,) as the user sees it, keeps the givens; count if not."""
+        if not np.any((job.tokens != BLANK) & (answer != job.tokens)):
+            return True
+        if self._metrics.count_foreign_answer():
+            logger.error(
+                "job %s: an answer does not keep the job's givens, so rows were mixed up; it is "
+                "shown to nobody, and more of them are counted in gram_foreign_answers_total only",
+                job.id,
+            )
+        return False
 
 
 @dataclass(slots=True, eq=False)
