@@ -1,7 +1,7 @@
 """What may be shown of answers, and what is reported of trajectories while they run.
 
-A job that asks for no progress costs nothing. Answers stay in the view of their trajectory until they
-are read. Knows no slots.
+A job that asks for no progress costs nothing. Answers stay in the view of their trajectory until
+they are read. Knows no slots.
 """
 
 import logging
