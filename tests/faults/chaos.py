@@ -221,7 +221,7 @@ async def leftovers(site: Site) -> dict[str, Any]:
         return {
             "entries": sum([await redis.xlen(stream) for stream in streams]),
             "reserved": counters.get("reserved", 0),
-            "running": counters.get("running", 0),
+            "running": await redis.zcard("{gram}:1:leases"),
             "redelivered": counters.get("redelivered", 0),
             "ended_in_several_ways_or_none": abs(await count_odd_ends(redis)),
         }

@@ -120,7 +120,7 @@ register('stats', 'no-writes', function()
     end
   end
   local kept = read_kept(totals.open_jobs, totals.open_bytes)
-  return {seconds(now), total('reserved'), total('running'), total('redelivered'), total('dead'),
+  return {seconds(now), total('reserved'), redis.call('ZCARD', LEASES), total('redelivered'), total('dead'),
     seconds(read_rate()), classes, reports, redis.call('HGETALL', key('counts')), backlog,
     {kept.jobs, kept.bytes, total('forgotten')}}
 end)

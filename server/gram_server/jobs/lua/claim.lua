@@ -24,7 +24,6 @@ end
 
 local function hold(job)
   leave_queue(job)
-  count('running', 1)
   redis.call('HSET', job_key(job.id), 'state', 'running', 'worker', worker, 'started', seconds(now),
     'lease', lease)
   redis.call('ZADD', LEASES, now + lease, job.id)

@@ -123,10 +123,7 @@ local function leave_queue(job)
   count('trajectories:' .. job.priority, -job.width)
 end
 
-local function leave_worker(job)
-  redis.call('ZREM', LEASES, job.id)
-  count('running', -1)
-end
+local function leave_worker(job) redis.call('ZREM', LEASES, job.id) end
 
 local function drop_entry(stream, entry)
   redis.pcall('XACK', stream, GROUP, entry)
