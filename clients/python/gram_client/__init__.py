@@ -32,14 +32,11 @@ from gram_client._models import (
     Completeness,
     First,
     GenerateResult,
-    Health,
     Issue,
     Job,
     JobFailure,
     JobPage,
     JobSummary,
-    ModelInfo,
-    PuzzleInfo,
     Solution,
     SolveResult,
     Usage,
@@ -52,6 +49,7 @@ from gram_client._options import (
     SolveOptions,
     StreamOptions,
 )
+from gram_client._server_models import Health, ModelInfo, PuzzleInfo
 from gram_client._version import __version__
 
 __all__ = [

@@ -18,11 +18,8 @@ from gram_client._inputs import Puzzle
 from gram_client._map import Window
 from gram_client._models import (
     GenerateResult,
-    Health,
     Job,
     JobPage,
-    ModelInfo,
-    PuzzleInfo,
     SolveResult,
 )
 from gram_client._options import (
@@ -33,6 +30,7 @@ from gram_client._options import (
     StreamOptions,
 )
 from gram_client._requests import Request, default_headers
+from gram_client._server_models import Health, ModelInfo, PuzzleInfo
 from gram_client._stream import EventStreamState
 
 T = TypeVar("T")

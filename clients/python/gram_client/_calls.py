@@ -18,13 +18,8 @@ from gram_client._errors import GramError, NoAnswer, ResponseInvalid, StatusErro
 from gram_client._inputs import Puzzle, encode, encode_batch, text_or_body
 from gram_client._models import (
     GenerateResult,
-    Health,
     Job,
     JobPage,
-    ModelInfo,
-    ModelList,
-    PuzzleInfo,
-    PuzzleList,
     SolveResult,
 )
 from gram_client._options import (
@@ -45,6 +40,7 @@ from gram_client._requests import (
     seed_of,
 )
 from gram_client._retry import Retry
+from gram_client._server_models import Health, ModelInfo, ModelList, PuzzleInfo, PuzzleList
 from gram_client._settings import Settings, header_value
 from gram_client._stream import EventStreamState
 

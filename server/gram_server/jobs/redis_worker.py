@@ -8,15 +8,8 @@ again itself, so each word names the claim that it is about.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import (
-    AsyncIterator,
-    Collection,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
+from functools import partial
 
 from gram_server.errors import JobUnreadable, StoreRefused, StoreUnavailable
 from gram_server.job import (
@@ -101,14 +94,15 @@ class RedisWorker:
             # Some may have been cancelled since.
             if (jobs := [job for job in jobs if job.id in self._held]) or not can_wait:
                 return jobs
-            await self._wait_for_entries()
+            try:
+                await self._connection.read_new(self._last, count=1)
+            except StoreUnavailable:
+                await asyncio.sleep(jittered(RETRY_S))
 
     async def publish(self, job_id: str, event: Event) -> None:
         if (claim := self._held.get(job_id)) is None:
             return
-        answer = b""
-        if event.kind is EventKind.SOLUTION:
-            answer = to_bytes(event.identity)
+        answer = to_bytes(event.identity) if event.kind is EventKind.SOLUTION else b""
         data = to_bytes(event.data)
         arguments = (job_id, claim, event.kind, data, answer, int(event.is_passing))
         try:
@@ -172,7 +166,9 @@ class RedisWorker:
 
     async def _take(self, room: tuple[Argument, ...]) -> list[Job]:
         if self._has_lost_an_answer:
-            await self._return_unknown()
+            # Jobs whose handing out was never heard of here.
+            await self._return_all_but_held(await self._connection.run("held", self._name))
+            self._has_lost_an_answer = False
         last: list[bytes] = []
         taken: list[list[bytes]] = []
         while not last and not taken:
@@ -182,7 +178,7 @@ class RedisWorker:
             numbers = (number.decode() for number in last)
             self._last = dict(zip(self._connection.keys.streams, numbers, strict=True))
         offset_s = self._connection.clock.offset_s(float(now))
-        return [job for fields in taken if (job := self._hold(fields, offset_s)) is not None]
+        return [job for fields in taken if (job := self._hold(fields, offset_s))]
 
     def _hold(self, fields: Sequence[bytes], offset_s: float) -> Job | None:
         """Take note of a claim; return its job if there is something to begin."""
@@ -200,17 +196,6 @@ class RedisWorker:
             logger.warning("job=%s refused: %s", job_id, error)
             self._run_beside(self.fail(job_id, code=JobUnreadable.code, detail=str(error)))
             return None
-
-    async def _wait_for_entries(self) -> None:
-        try:
-            await self._connection.read_new(self._last, count=1)
-        except StoreUnavailable:
-            await asyncio.sleep(jittered(RETRY_S))
-
-    async def _return_unknown(self) -> None:
-        """Give back jobs whose handing out was never heard of here."""
-        await self._return_all_but_held(await self._connection.run("held", self._name))
-        self._has_lost_an_answer = False
 
     async def _return_all_but_held(self, claims: Sequence[bytes]) -> None:
         known = self._held.items()
@@ -233,15 +218,14 @@ class RedisWorker:
         else:
             await self.hand_back([job.id for job in jobs])
 
-    async def _give_back(self, claims: Mapping[str, str], how: str) -> None:
+    async def _give_back(self, claims: dict[str, str], how: str) -> None:
         for job_id in claims:
             self._held.pop(job_id, None)
         if claims:
-            await self._retry_until_shutdown(
-                "hand_back", how, self._max_attempts, *_flat(claims.items())
-            )
+            words = _flat(claims.items())
+            await self._retry_until_shutdown("hand_back", how, self._max_attempts, *words)
 
-    def _claims_of(self, job_ids: Iterable[str]) -> Mapping[str, str]:
+    def _claims_of(self, job_ids: Iterable[str]) -> dict[str, str]:
         return {job_id: self._held[job_id] for job_id in job_ids if job_id in self._held}
 
     async def _end(self, job_id: str, state: JobState, *words: Argument) -> bool:
@@ -297,7 +281,7 @@ class RedisWorker:
         return [
             PeriodicTask(self._lease_s / 3, self._renew),
             PeriodicTask(min(self._lease_s / 6, MAX_RECLAIM_S), self._reclaim),
-            PeriodicTask(1.0, self._expire),
+            PeriodicTask(1.0, partial(self._connection.run, "expire")),
             PeriodicTask(RECONCILE_S, self._reconcile),
             PeriodicTask(REPORT_KEPT_S / 3, self._repeat_report),
         ]
@@ -316,9 +300,6 @@ class RedisWorker:
             logger.warning("took back %d jobs of workers that fell silent", count)
         # Those that we know of are renewed; of the others we never heard.
         await self._return_all_but_held(own)
-
-    async def _expire(self) -> None:
-        await self._connection.run("expire")
 
     async def _reconcile(self) -> None:
         start = 0
