@@ -1,4 +1,4 @@
-"""Which checkpoints exist: what a model directory says of itself, read without torch.
+"""Finds checkpoints and reads their metadata without torch.
 
 A model directory holds ``config.json``, ``model.safetensors`` and, when shipped, ``CARD.md``.
 """
@@ -18,12 +18,12 @@ WEIGHTS_FILE: Final = "model.safetensors"
 SHIPPED_WEIGHTS: Final = Path(__file__).parent / "weights"
 
 Purpose = Literal["solve", "generate"]
-"""``generate``: trained to make up answers to the empty instance of its task."""
+"""``generate``: trained to produce complete answers from its task's empty instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """What a checkpoint is for; enough for an API process."""
+    """Metadata of a checkpoint; all that an API process needs."""
 
     name: str
     task: str
@@ -31,7 +31,7 @@ class ModelInfo:
     fingerprint: str
     """First 12 hex digits of the SHA-256 of the weights file."""
     depth: int
-    """Supervision steps a trajectory may take when the caller does not say."""
+    """Default limit on supervision steps per trajectory."""
     num_parameters: int
     architecture: GramConfig
     path: Path
@@ -39,7 +39,7 @@ class ModelInfo:
 
     @property
     def id(self) -> str:
-        """Name and fingerprint, as responses carry it."""
+        """``name@fingerprint``, the model id in responses."""
         return f"{self.name}@{self.fingerprint}"
 
 
@@ -58,7 +58,7 @@ def find_model(name_or_path: str) -> ModelInfo:
 
 
 def read_model(path: Path) -> ModelInfo:
-    """Read a model directory's config; raise ``CheckpointError`` saying what to do about it."""
+    """Read a model directory's config; raise ``CheckpointError`` with a remedy."""
     config_path = path / CONFIG_FILE
     try:
         values = json.loads(config_path.read_text(encoding="utf-8"))

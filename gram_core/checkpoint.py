@@ -36,16 +36,9 @@ def save_model(
     dtype: torch.dtype,
     purpose: Purpose = "solve",
 ) -> ModelInfo:
-    """Write a model directory and return what it says of itself.
+    """Write a model directory, replacing one that exists, and return its metadata.
 
-    Args:
-        path: directory to create or overwrite.
-        model: the weights.
-        name: name people will use, mostly the task's.
-        task: what the checkpoint is for.
-        depth: supervision steps a trajectory may take by default.
-        dtype: floating type on disk, such as ``torch.bfloat16``.
-        purpose: whether it was trained on instances, or on the empty one to make up answers.
+    ``depth`` is the default limit on supervision steps, ``dtype`` the floating type on disk.
     """
     path.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().to(dtype) for key, value in model.state_dict().items()}

@@ -1,7 +1,7 @@
 """The architecture of a GRAM as data, and the named presets.
 
-One config describes every relative the paper compares (its letters stand beside the fields). Knows
-no torch: an API process may read it.
+One config describes every model variant of the paper, whose symbols are given in parentheses.
+Imports no torch, so API processes may read it.
 """
 
 from dataclasses import asdict, dataclass, fields, replace
@@ -26,7 +26,7 @@ UNRESTRICTED = "any"
 ADJACENCY = "edge"
 """Kind of a relational head that follows the instance's own graph."""
 NEAR = "near"
-"""Kind of a relational head that attends to the cell and the four beside it on the board."""
+"""Kind of a relational head that attends to a cell and its four neighbours on the board."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +65,24 @@ class GramConfig:
     mixer_norm: MixerNorm = "channels"
     """What the norm after mixer ``token`` runs along; ``tokens`` as in TRM's code."""
     block_norm: BlockNorm = "post"
-    """``pre``: parts of a block read a normed copy, and only the last pass of a transition is
-    normed; e_x is added once, before the first pass. Needs recursion ``flat``."""
+    """``pre``: mixer and MLP read a normed copy, and h is normed only after the last pass of a
+    transition; e_x is added once, before the first pass. Needs recursion ``flat``."""
     normed_queries: bool = False
     """RMS-norm queries and keys of every attention head."""
     positions: Positions = "none"
-    """``units``: a learned vector for every row, column or box of the restricted heads is part of
-    e_x in its cells."""
+    """``units``: e_x of a cell includes a learned vector for each row, column or box of the
+    restricted heads that contains it."""
     rotary: Rotary = "2d"
-    """Positions of unrestricted heads; a restricted head knows its cells by their unit."""
+    """Positions of unrestricted heads, and of row and column heads in tasks without units."""
     rotary_base: float = 10000.0
     guidance: Guidance = "learned"
-    """``noise`` is mu = 0, ``mean`` is sigma = 0, ``none`` the deterministic twin. ``input`` leaves
-    h alone: in the input, every unknown cell holds standard normals in place of a one-hot value
+    """``noise`` is mu = 0, ``mean`` is sigma = 0, ``none`` is deterministic. ``input`` adds no
+    noise to h: in the input, every unknown cell holds standard normals in place of a one-hot value
     (arXiv 2609.01449)."""
     sigma_min: float = 1e-3
     sigma_max: float = 1.0
     sigma_init: float = 0.1
-    """Standard deviation before training; bounds of the sigmoid that makes sigma."""
+    """Initial sigma, and the bounds of the sigmoid that yields sigma."""
     initial_state: InitialState = "fixed"
     """z_0: one stored draw, or fresh noise for every trajectory."""
     recursion: Recursion = "hierarchical"
@@ -95,7 +95,6 @@ class GramConfig:
     """What the halt and value heads read: the first token of h, or the mean over tokens."""
 
     def __post_init__(self) -> None:
-        """Refuse what no model can be built from."""
         for name in ("vocabulary", "length", "dim", "num_heads", "ffn_dim", "guidance_dim"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
         for name in ("num_inner_steps", "num_transitions", "num_supervision_steps"):
@@ -247,10 +246,10 @@ def _small(task: Task) -> GramConfig:
 
 
 def _head_kinds(task: Task) -> tuple[str, ...]:
-    """One head for each kind of unit, and unrestricted ones up to a multiple of four.
+    """Return one head per kind of unit, and unrestricted ones up to a multiple of four.
 
-    A board without units has heads for neighbours alone: nothing in them knows how large it is, so
-    weights of one size begin another.
+    A board without units has neighbour heads only: they do not depend on its size, so weights of
+    one size can initialise another.
     """
     if not task.units and not task.has_adjacency:
         return (NEAR,) * 4

@@ -1,5 +1,5 @@
-"""The plain check as judge of what the device verifier let through, for tasks whose units are not
-all of their rules (``Task.has_other_rules``).
+"""Applies a family's own ``check`` to answers that the device verifier accepted, for tasks with
+rules besides their units (``Task.has_other_rules``).
 """
 
 from collections.abc import Callable, Iterable
@@ -12,25 +12,21 @@ from gram_core import puzzles
 from gram_core.puzzles import Encoded, Task, Tokens
 
 AnswerChecker = Callable[[int, Tokens], bool]
-"""Whether the answer of a row, (length,) tokens as the row sees them, is a solution."""
+"""(row, (length,) tokens in the row's view) -> whether the answer is a solution."""
 
 
 def answer_checker(task: Task, givens: Iterable[Tokens]) -> AnswerChecker:
-    """Return the check of rows that see these givens, (length,) each."""
+    """Return the checker of rows with these givens, (length,) each, in the row's view."""
     family = puzzles.family(task.family)
     instances = [family.instance_of(task, Encoded(tokens=tokens)) for tokens in givens]
     return lambda row, tokens: family.check(instances[row], tokens)
 
 
 def confirmed(is_valid: Tensor, answers: Tensor, check: AnswerChecker) -> Tensor:
-    """Return (rows,) bool: what the verifier let through and the check accepts.
+    """Return (rows,) bool: which rows both the verifier and ``check`` accept.
 
-    Waits for the device: the check runs on the host, for the rows in question only.
-
-    Args:
-        is_valid: (rows,) bool, the verifier's verdicts.
-        answers: (rows, length) tokens.
-        check: the plain check.
+    Waits for the device: ``check`` runs on the host, for the rows of ``is_valid`` (rows,) only.
+    ``answers`` are (rows, length) tokens.
     """
     rows = is_valid.nonzero()[:, 0].tolist()
     tokens = answers[rows].cpu().numpy().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Everything the core can say no with, and the issues that say where.
+"""Errors of the core, and the issues that locate them in a puzzle.
 
 CoreError
   UserError               the caller can fix it
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 
 class CoreError(Exception):
-    """Root of everything that gram_core raises on purpose."""
+    """Root of all errors that gram_core raises on purpose."""
 
     code = "core_error"
     """Stable name of the cause, for programs."""
@@ -97,6 +97,6 @@ class ExactUnavailable(CoreError):
 
 
 class ExactTimeout(CoreError):
-    """The exact solver ran out of time: what it yielded so far is not everything."""
+    """The exact solver ran out of time: the solutions yielded so far may be incomplete."""
 
     code = "exact_timeout"

@@ -1,8 +1,7 @@
-"""What a supervision step costs: floating-point operations of its matrix products, by config.
+"""Floating-point operations of a supervision step's matrix products, computed from the config.
 
-A multiplication with its addition counts as two, as in the paper's arithmetic and in torch's own
-counter. Element-wise work is not counted: norms, activations, noise, and what heads of neighbours
-do with their five cells.
+A multiply-add counts as two, as in the paper and in torch's counter. Element-wise work is not
+counted: norms, activations, noise, and the five-cell attention of neighbour heads.
 """
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ def step_flops(config: GramConfig, task: Task) -> int:
 
 
 def inference_parameters(model: Gram) -> int:
-    """Count the parameters that inference reads: all but the posterior and idle heads."""
+    """Count the parameters that inference reads: all but the posterior and unused heads."""
     unused = ["posterior."]
     if model.config.guidance == "noise":
         unused.append("prior.mean.")
@@ -61,7 +60,7 @@ def _attention(config: GramConfig, units: Sequence[Unit]) -> int:
 
 
 def _groups(config: GramConfig, kinds: Sequence[str], units: Sequence[Unit]) -> int:
-    """Heads within groups, which are padded to the largest one."""
+    """Attention of heads within groups, which are padded to the largest group."""
     if not grouped_kinds(kinds):
         return 0
     groups = units or row_and_column_units(config.rows, config.columns)
@@ -70,7 +69,7 @@ def _groups(config: GramConfig, kinds: Sequence[str], units: Sequence[Unit]) -> 
 
 
 def _scores(num: int, tokens: int, config: GramConfig) -> int:
-    """Scores and weighted sums of that many attentions over so many tokens."""
+    """Scores and weighted sums of ``num`` attentions over ``tokens`` tokens."""
     return num * 2 * 2 * tokens**2 * config.head_dim
 
 

@@ -22,7 +22,7 @@ class Gaussian(NamedTuple):
     deviation: Tensor
 
     def detach(self) -> "Gaussian":
-        """Return the same distribution outside the graph."""
+        """Return the same distribution, detached from the autograd graph."""
         return Gaussian(self.mean.detach(), self.deviation.detach())
 
     def select(self, is_first: Tensor, other: "Gaussian") -> "Gaussian":

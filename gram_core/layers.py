@@ -71,11 +71,11 @@ class TokenMixing(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention in which each head keeps to its own relation.
+    """Multi-head self-attention in which each head attends within its own relation.
 
-    A head's kind is the kind of unit it stays within, ``near`` for the cells beside its own,
-    ``edge`` for the instance's own graph, or ``any``. Plain attention is the same class with every
-    head ``any``. The heads stand in that order, whatever the order of their kinds.
+    A head's kind is a kind of unit, ``near`` (a cell and its four neighbours), ``edge`` (the
+    instance's graph) or ``any``; plain attention has only ``any``. Heads are concatenated in that
+    order, whatever the order of ``head_kinds``.
     """
 
     own_cell: Tensor
@@ -114,7 +114,7 @@ class Attention(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
         self.has_positions = config.rotary != "none"
         self.has_normed_queries = config.normed_queries
-        # Cells of a unit are alike, but those of a line of the layout have an order.
+        # The cells of a unit have no order; those of a row or column of the layout do.
         self.has_ordered_groups = self.has_positions and not units
 
     def _add_tables(
@@ -174,7 +174,7 @@ class Attention(nn.Module):
         return attend(q, k, v, mask=mask).transpose(1, 2)
 
     def _rotate(self, qkv: Tensor) -> Tensor:
-        """Turn queries and keys by their position; values stay."""
+        """Apply rotary positions to queries and keys."""
         if not self.has_positions:
             return qkv
         qk, v = qkv[:, :, :2], qkv[:, :, 2:]
@@ -183,9 +183,9 @@ class Attention(nn.Module):
 
 
 class NearAttention(nn.Module):
-    """Heads that see the neighbourhood of their cell, and know in which direction each cell lies.
+    """Heads that attend to a cell and its four neighbours (``OFFSETS``).
 
-    The direction has learned vectors of its own, one added to the key and one to the value.
+    Each direction has two learned vectors, one added to the key and one to the value.
     """
 
     is_outside: Tensor
@@ -212,13 +212,12 @@ class _RowGather(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None
     ) -> Tensor:
-        """Gather rows of (batch, rows, channels)."""
         ctx.save_for_backward(inverse, *([] if mask is None else [mask]))
         return x.index_select(1, index)
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        """Gather the gradient back; rows that only padding reads get none."""
+        """Gather the gradient; rows that only padding reads get zero."""
         # torch's annotation lacks the attribute that its documentation names.
         inverse, *masks = ctx.saved_tensors  # type: ignore[attr-defined]
         gathered = gradient.index_select(1, inverse)
@@ -232,7 +231,7 @@ def gather_rows(x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) 
 
     Args:
         x: (batch, rows, channels).
-        index: row to read for each result row; each row is read once, but for padding.
+        index: row to read for each result row; each row is read once, except by padding.
         inverse: result row that holds each row of x.
         mask: (rows, 1) zero for rows of x that no result holds, or None.
     """
@@ -245,8 +244,8 @@ def gather_rows(x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) 
 def rotary_table(config: GramConfig) -> tuple[Tensor, Tensor]:
     """Return cosines and sines, each (tokens, head_dim).
 
-    1-D: all channel pairs turn with the token's index. 2-D: half of them with the row, half with
-    the column. Prefix tokens stand at position 0.
+    1-D: all channel pairs rotate by the token's index. 2-D: half of them by the row, half by the
+    column. Prefix tokens have position 0.
     """
     half = config.head_dim // 2
     cells = torch.arange(config.length)

@@ -28,7 +28,7 @@ HALT_BIAS = -5.0
 class Gram(nn.Module):
     """The model and, by configuration, its deterministic relatives.
 
-    Rows of a batch never see each other. All tensors are float32; tokens are int64.
+    Rows of a batch are independent. All tensors are float32; tokens are int64.
     """
 
     z0_high: Tensor
@@ -80,7 +80,7 @@ class Gram(nn.Module):
         return torch.cat((prefix, embedded), dim=1)
 
     def inject(self, embedding: Tensor, values: Tensor, is_unknown: Tensor) -> Tensor:
-        """Return e_x in which every unknown cell also holds what ``values`` say of it.
+        """Return e_x with the embedding of ``values`` added in every unknown cell.
 
         Args:
             embedding: (batch, length, dim) from ``encode``.
@@ -159,7 +159,7 @@ class Gram(nn.Module):
         Args:
             state: latent state, each part (batch, tokens, dim).
             embedding: e_x from ``encode``.
-            noise: names each row's noise.
+            noise: keys of the rows' noise.
             adjacency: (batch, length, length) bool; for graph tasks.
             is_unknown: (batch, length) bool cells without a given value; for guidance ``input``.
         """
@@ -187,7 +187,7 @@ class Gram(nn.Module):
 def answer(logits: Tensor, givens: Tensor, *, allows_blank: bool) -> Tensor:
     """Return the most likely legal answer, (batch, length) int64 tokens.
 
-    Given cells keep their value: training charges nothing for them, so their logits mean nothing.
+    Given cells keep their value: the training loss excludes them, so their logits mean nothing.
 
     Args:
         logits: (batch, length, vocabulary) from the decoder.

@@ -1,4 +1,4 @@
-"""Which cells each attention head may look at, as index tables made from a task's units.
+"""The cells that each attention head may attend to, as index tables made from a task's units.
 
 Only tables: the attention that reads them is in ``layers``.
 """
@@ -35,7 +35,7 @@ def grouped_kinds(head_kinds: Sequence[str]) -> tuple[str, ...]:
 def row_and_column_units(rows: int, columns: int) -> tuple[Unit, ...]:
     """Return rows and columns of a board as groups, for puzzles that have no such units."""
     cells = torch.arange(rows * columns).view(rows, columns)
-    # The constraint says nothing here: attention reads kind and cells only.
+    # The constraint is unused: attention reads kind and cells only.
     return tuple(
         Unit(f"{kind} {number}", kind, Constraint.AT_MOST_ONE, tuple(line.tolist()))
         for kind, board in (("row", cells), ("column", cells.T))
@@ -61,14 +61,14 @@ def group_tables(head_kinds: Sequence[str], units: Sequence[Unit], length: int) 
 
 
 def cell_groups(config: GramConfig, units: Sequence[Unit]) -> Tensor:
-    """Return (length, grouped heads) int64: the group of each cell that every head stays within."""
+    """Return (length, grouped heads) int64: the group of each cell in each head."""
     groups = units or row_and_column_units(config.rows, config.columns)
     tables = group_tables(config.head_kinds, groups, config.length)
     return tables.places // tables.members.shape[1]
 
 
 def _partition(kind: str, units: Sequence[Unit], length: int) -> list[Unit]:
-    """Return the units of a kind, with single cells that no unit names as groups of their own."""
+    """Return the units of a kind, and a group of one for each cell that no unit contains."""
     chosen = [unit for unit in units if unit.kind == kind]
     cells = sorted(cell for unit in chosen for cell in unit.cells)
     if not chosen or len(set(cells)) != len(cells):

@@ -1,7 +1,7 @@
-"""One instance in a plain loop: the truth that the engine is tested against.
+"""Solves one instance in a plain loop: the reference that the engine is tested against.
 
 Runs every trajectory to the full depth in batches of one fixed shape, so that each row's
-arithmetic is the same wherever else that shape is used. Nothing leaves early; nothing is shared.
+arithmetic is the same wherever else that shape is used.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ from gram_kernels.verify import UnitTables, verify
 
 
 class TrajectoryResult(NamedTuple):
-    """What one trajectory came to."""
+    """Outcome of one trajectory."""
 
     tokens: Tokens
-    """(length,) its first valid answer, or its last one, as the instance was posted."""
+    """(length,) its first valid answer, else its last, in the posted instance's coordinates."""
     solved_at: int | None
     """Supervision step, counted from 1, of the first valid answer."""
     value: float
@@ -51,7 +51,7 @@ def solve(
         width: number of trajectories.
         depth: supervision steps of each.
         seed: of all noise and all views.
-        augment: let every trajectory but the first look through its own symmetry.
+        augment: give every trajectory but the first its own symmetry view.
         batch: rows computed at once; the last batch is filled up.
     """
     family = puzzles.family(loaded.task.family)
@@ -83,15 +83,10 @@ def rollout(
     depth: int,
     adjacency: Tensor | None = None,
 ) -> Iterator[StepOutput]:
-    """Yield the output of each supervision step of prior-guided trajectories.
+    """Yield the output of each of ``depth`` supervision steps of prior-guided trajectories.
 
-    Args:
-        model: in evaluation mode.
-        givens: (batch, length) int64 tokens.
-        seed: (batch,) int64.
-        trajectory: (batch,) int64.
-        depth: number of steps.
-        adjacency: (batch, length, length) bool for graph tasks.
+    The model is in evaluation mode; givens (batch, length), seed (batch,) and trajectory (batch,)
+    are int64, adjacency of graph tasks (batch, length, length) bool.
     """
     embedding = model.encode(givens)
     state = model.initial_state(seed, trajectory)

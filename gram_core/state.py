@@ -12,12 +12,12 @@ class LatentState(NamedTuple):
     low: Tensor
 
     def detach(self) -> "LatentState":
-        """Return the same values outside the graph."""
+        """Return the same values, detached from the autograd graph."""
         return LatentState(self.high.detach(), self.low.detach())
 
 
 class StepOutput(NamedTuple):
-    """What one supervision step yields."""
+    """Output of one supervision step."""
 
     state: LatentState
     logits: Tensor

@@ -1,7 +1,7 @@
 """A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
 
-Models with prefix tokens, another gate or norm, or noise in their input have no such form: their
-own ``supervision_step`` runs.
+Models with prefix tokens, another gate or norm, or noise in their input have no such form: they
+run ``Gram.supervision_step``.
 """
 
 import math
@@ -29,8 +29,8 @@ from gram_kernels.supervision_step import StackWeights, StepWeights, TokenStackW
 
 
 def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
-    """Return whether a model of this architecture for these units can be given as plain tensors."""
-    # Cells of a line of the layout have an order, and are turned by it; those of a unit have none.
+    """Return whether ``step_weights`` supports this architecture with these units."""
+    # Row and column heads of the layout use rotary positions, which the kernels lack for groups.
     has_ordered_groups = (
         bool(grouped_kinds(config.head_kinds)) and not units and config.rotary != "none"
     )
@@ -70,7 +70,7 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
 
 
 def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:
-    """Return what each head sees, and the angles of those with positions."""
+    """Return the relation of each head, and the rotary tables of those with positions."""
     kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
     groups = torch.zeros(config.num_heads, config.length, dtype=torch.int32)
     if grouped_kinds(kinds):
@@ -107,7 +107,7 @@ def _stack(stack: Stack) -> StackWeights | TokenStackWeights:
 
 
 def _directions(block: Block) -> Tensor:
-    """Return what a block's heads for near cells add, as ``StackWeights`` has it."""
+    """Return one block's part of ``StackWeights.directions``."""
     mixer = block.mixer
     assert isinstance(mixer, Attention)
     if not mixer.num_near:
@@ -117,7 +117,7 @@ def _directions(block: Block) -> Tensor:
 
 
 def _mixer(block: Block) -> tuple[Tensor, Tensor]:
-    """Return what a mixer multiplies activations with, first and last."""
+    """Return the first and the last weight of a mixer."""
     mixer = block.mixer
     if isinstance(mixer, TokenMixing):
         return mixer.mlp.gate_up.weight, mixer.mlp.down.weight

@@ -1,4 +1,4 @@
-"""The symmetry view each trajectory looks through. Knows no torch."""
+"""The symmetry under which each trajectory sees its instance. Knows no torch."""
 
 import numpy as np
 

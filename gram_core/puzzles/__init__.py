@@ -1,7 +1,7 @@
 """The puzzle families: rules, instances and symmetries, without any model.
 
-``families`` lists those that come with the package, and those that other packages bring by an
-entry point of the group ``gram.puzzles``; each is one object of a class derived from ``Family``.
+``families`` lists the families of this package and those that other packages register under the
+entry-point group ``gram.puzzles``; each is one object of a class derived from ``Family``.
 """
 
 from collections.abc import Mapping
@@ -44,10 +44,10 @@ __all__ = [
 ]
 
 AnyFamily: TypeAlias = Family[Any]
-"""A family whose kind of instance the caller does not look into."""
+"""A family whose instances are opaque to the caller."""
 
 _GROUP = "gram.puzzles"
-"""Group of the entry points by which other packages bring families: each names a class."""
+"""Entry-point group in which other packages register families, one class each."""
 
 
 @cache
@@ -55,7 +55,7 @@ def families() -> Mapping[str, AnyFamily]:
     """Return every family by its name; the first call loads those of other packages.
 
     Raises:
-        ConfigError: an entry point cannot be loaded, is no family, or takes a name that is taken.
+        ConfigError: an entry point cannot be loaded, is no family, or repeats a name.
     """
     found: dict[str, AnyFamily] = {
         family.name: family for family in (Sudoku(), NQueens(), GraphColoring(), Maze())
@@ -82,7 +82,7 @@ def family(name: str) -> AnyFamily:
 
 
 def task(name: str) -> Task:
-    """Return the task of that name, whichever family it is of."""
+    """Return the task of that name, of any family."""
     known = families()
     # A task's name begins with its family's, which may begin with another family's.
     names = [puzzle for puzzle in known if name.startswith(f"{puzzle}-")]

@@ -1,7 +1,7 @@
 """Backtracking search over small domains held as bit masks: counts and samples solutions.
 
-Families state their rules as exclusions between variables; the search knows no puzzle. It serves
-``generate``, where thousands of small searches must start in no time.
+Families state their rules as exclusions between variables; the search knows no puzzle. It is used
+by ``generate``, whose thousands of small searches need a cheap start.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ Exclusions = Sequence[Sequence[Sequence[tuple[int, int]]]]
 
 
 MAX_NODES = 20_000
-"""Assignments tried for one instance while it is made."""
+"""Limit on assignments tried per search in generation."""
 
 
 class SearchTooLong(Exception):
@@ -24,13 +24,13 @@ class SearchTooLong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A board's variables: each takes one of so many values, and every choice excludes others."""
+    """A board's rules: values per variable, and what each choice excludes."""
 
     num_values: int
     exclusions: Exclusions
 
     def domains(self, givens: Mapping[int, int]) -> list[int]:
-        """Return the mask of values that givens, value by variable, leave to each variable."""
+        """Return each variable's mask of values that ``givens`` (variable -> value) allow."""
         domains = [(1 << self.num_values) - 1] * len(self.exclusions)
         for variable, value in givens.items():
             domains[variable] &= 1 << value
@@ -48,7 +48,7 @@ class Rules:
         return solutions(domains, self.exclusions, max_nodes=max_nodes)
 
     def random_solution(self, rng: np.random.Generator) -> list[int] | None:
-        """Return a random assignment; None when this attempt found none."""
+        """Return a random assignment, or None if ``MAX_NODES`` tries found none."""
         found = solutions(self.domains({}), self.exclusions, rng=rng, max_nodes=MAX_NODES)
         try:
             return next(found, None)
@@ -64,17 +64,11 @@ def reduce_givens(
     num_solutions: int = 1,
     num_kept: int | None = None,
 ) -> int:
-    """Take givens away in place while at most num_solutions remain; return how many there are.
+    """Remove givens in place while at most ``num_solutions`` exist; return how many then exist.
 
-    Every variable is tried once. That makes a puzzle with one solution minimal: a given that was
-    needed beside more others is needed beside fewer.
-
-    Args:
-        rules: of the board.
-        givens: value by variable; they have one solution.
-        order: variables in the order in which they are tried.
-        num_solutions: solutions that may be left.
-        num_kept: givens to stop at; there may be more left where fewer do not suffice.
+    ``givens`` (variable -> value) must have one solution. Trying every variable of ``order`` once
+    makes a puzzle with one solution minimal: a given that was needed among more givens is needed
+    among fewer. Stops at ``num_kept`` givens, which may be out of reach.
     """
     reached = 1
     for variable in order:
@@ -102,7 +96,7 @@ def count_solutions(
     interchangeable: int = 0,
     max_nodes: int = 1_000_000,
 ) -> int:
-    """Return the number of solutions, counting no further than limit."""
+    """Return the number of solutions, at most ``limit``."""
     found = solutions(domains, exclusions, interchangeable=interchangeable, max_nodes=max_nodes)
     return sum(1 for _ in islice(found, limit))
 
@@ -169,12 +163,12 @@ def _choices(
 ) -> list[int]:
     mask = node.domains[variable]
     fresh = mask & interchangeable & ~node.used
-    # Values nobody has taken yet are alike, so the lowest stands for all of them.
+    # Unused interchangeable values are equivalent: only the lowest is tried.
     mask &= ~fresh | (fresh & -fresh)
     values = [value for value in range(mask.bit_length()) if mask >> value & 1]
     if rng is not None:
         rng.shuffle(values)
-    # The stack takes from its end.
+    # The stack pops from its end.
     return values[::-1]
 
 

@@ -1,7 +1,7 @@
-"""The class that every puzzle family is: what it must say, and what follows from its units.
+"""The base class of puzzle families: what a family must define, and what follows from its units.
 
-Knows rules only: no model, no torch. A family is one folder beside this module, or a package of
-somebody else; see docs/adding-a-puzzle.md.
+Knows rules only: no model, no torch. A family is a folder next to this module, or another
+package; see docs/adding-a-puzzle.md.
 """
 
 import json
@@ -32,7 +32,7 @@ class Family(ABC, Generic[Instance]):
     task_sizes: re.Pattern[str]
     """What follows the family's name in a task's name; its groups are the numbers in it."""
     task_hint: str
-    """Which tasks there are, for people who named another."""
+    """Names the existing tasks, in the error for an unknown one."""
 
     @abstractmethod
     def tasks(self) -> Sequence[str]:
@@ -40,9 +40,9 @@ class Family(ABC, Generic[Instance]):
 
     @abstractmethod
     def make_task(self, *sizes: int) -> Task | None:
-        """Return the task of the numbers in a task's name, always the same; None if there is none.
+        """Return the task of the numbers in a task's name, or None; equal for equal numbers.
 
-        The name of the task decides: one that would be written otherwise is unknown.
+        ``task`` rejects a name that differs from the name of the task returned here.
         """
 
     def task(self, name: str) -> Task:
@@ -79,7 +79,7 @@ class Family(ABC, Generic[Instance]):
 
     @abstractmethod
     def instance_of(self, task: Task, encoded: Encoded) -> Instance:
-        """Return the instance of such tokens, in the family's default form."""
+        """Return the instance of encoded tokens, in the family's default form."""
 
     @abstractmethod
     def decode(self, instance: Instance, tokens: Tokens) -> Answer:
@@ -98,7 +98,7 @@ class Family(ABC, Generic[Instance]):
         """Say whether answer tokens solve the instance; plain code that never reads the units."""
 
     def cell(self, instance: Instance, position: int) -> tuple[int, ...]:
-        """Return the cell, as the user knows it, of a position in the tokens."""
+        """Return the user's coordinates of a position in the tokens."""
         return divmod(position, self.task_of(instance).columns)
 
     def violations(self, instance: Instance, tokens: Tokens) -> list[Violation]:
@@ -139,8 +139,8 @@ class Family(ABC, Generic[Instance]):
     ) -> Iterator[Tokens]:
         """Yield up to ``limit`` distinct solutions exactly (CP-SAT; needs the extra ``exact``).
 
-        When ``max_time_s`` or ``should_stop``, which another thread may ask, ends the search early,
-        ``ExactTimeout`` follows the solutions found.
+        If ``max_time_s`` or ``should_stop`` (called in another thread) ends the search early,
+        ``ExactTimeout`` is raised after the solutions found.
         """
         from gram_core.puzzles.exact import enumerate_answers
 
@@ -157,16 +157,16 @@ class Family(ABC, Generic[Instance]):
 
 @runtime_checkable
 class Countable(Protocol):
-    """What a family also offers when it counts and lists its solutions without CP-SAT."""
+    """Optional interface: the family counts and lists its solutions without CP-SAT."""
 
     def count(self, instance: Any) -> int:
-        """Return the number of solutions, however many, without listing them."""
+        """Return the number of solutions without listing them."""
         ...
 
 
 @runtime_checkable
 class Renaming(Protocol):
-    """What a family also offers where several answers count as one solution."""
+    """Optional interface: several answers of the family may count as one solution."""
 
     def representative(self, instance: Any, solution: Tokens) -> Tokens:
         """Return the one answer that stands for all that count as the same solution."""
@@ -175,21 +175,17 @@ class Renaming(Protocol):
 
 @runtime_checkable
 class Generative(Protocol):
-    """What a family also offers when its answers can be generated from an empty instance."""
+    """Optional interface: answers can be generated from an empty instance."""
 
     def blank(self, task: Task) -> Any:
-        """Return the instance of a task that gives nothing."""
+        """Return the task's instance without givens."""
         ...
 
     def reduce(
         self, task: Task, answer: Tokens, rng: np.random.Generator, *, num_clues: int | None = None
     ) -> Any:
-        """Return an instance whose only solution is the answer.
+        """Return an instance whose only solution is ``answer``, (length,) valid tokens.
 
-        Args:
-            task: of the answer.
-            answer: (length,) complete and right.
-            rng: decides the order in which givens are taken away.
-            num_clues: givens to stop at; None takes away as many as can be.
+        Stops removing givens at ``num_clues``; None removes as many as possible.
         """
         ...

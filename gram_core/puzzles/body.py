@@ -1,4 +1,4 @@
-"""Readers for untrusted JSON bodies: whatever comes in, only ``PuzzleInvalid`` comes out.
+"""Readers for untrusted JSON bodies: the only error they raise is ``PuzzleInvalid``.
 
 Knows JSON values and issues, and no puzzle.
 """
@@ -10,7 +10,7 @@ from typing import NoReturn, TypeGuard
 from gram_core.errors import Issue, PuzzleInvalid
 
 MAX_ISSUES = 32
-"""Issues shown at once: enough for people, and a bound on what a hostile body makes us say."""
+"""Issues reported at once; bounds the response to a hostile body."""
 
 _MAX_SHOWN_INTEGER = 10**12
 
@@ -36,7 +36,7 @@ def object_schema(
     required: Sequence[str] = (),
     example: Mapping[str, object],
 ) -> dict[str, object]:
-    """Return the JSON Schema of a body: the fields of a family beside ``puzzle``, and no others."""
+    """Return the JSON Schema of a body: ``puzzle``, the family's fields, and no others."""
     name = {"const": puzzle, "default": puzzle, "title": "Puzzle", "type": "string"}
     schema: dict[str, object] = {
         "title": title,
@@ -78,7 +78,7 @@ def read_pairs(values: Sequence[object], field: str, *, below: int) -> list[tupl
 
 
 def _is_pair(value: object, below: int) -> TypeGuard[list[int]]:
-    # Of a large graph there are tens of thousands: names of fields are for what is refused.
+    # A large graph has tens of thousands of pairs: only refused ones get a field name.
     return (
         type(value) is list
         and len(value) == 2
@@ -121,7 +121,7 @@ def refuse(
 def raise_issues(issues: Iterable[Issue]) -> None:
     """Raise ``PuzzleInvalid`` when there are issues, with the first ``MAX_ISSUES`` of them.
 
-    No more than those are taken: whoever finds them as they are taken looks no further.
+    The iterator is not consumed further, so a lazy search stops there.
     """
     if found := list(islice(issues, MAX_ISSUES)):
         raise PuzzleInvalid(found)
@@ -144,7 +144,7 @@ def describe(value: object) -> str:
 
 
 def printable(value: object) -> str:
-    """Return the start of a string in characters that any encoder takes."""
+    """Return the first 40 characters of a string, escaped to ASCII."""
     if not isinstance(value, str):
         return describe(value)
     start = value[:40].encode("ascii", "backslashreplace").decode("ascii")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 STOP_LOOK_S = 0.02
-"""How often a running search looks whether it has to stop."""
+"""Interval at which a running search polls ``should_stop``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def enumerate_answers(
         task: Shapes and vocabulary.
         units: Every rule of the instance.
         limit: Answers after which the search stops.
-        max_time_s: Time after which the search stops; ``ExactTimeout`` follows what was found.
-        should_stop: Ends the search in the same way once it says so; another thread asks it.
+        max_time_s: Time limit; ``ExactTimeout`` is raised after the answers found.
+        should_stop: Polled in another thread; ends the search the same way when true.
         interchangeable: Tokens that may be renamed into one another; no given holds any of them,
             and of the answers that differ only by such a renaming one is yielded.
     """
@@ -118,12 +118,12 @@ def _search(
     if limit < 1:
         return
     cp_model = _cp_model()
-    # The solver's booleans stand in the order of their creation: cell by cell, one true in each.
+    # The solver's booleans are in order of creation: cell by cell, one true per cell.
     tokens = np.array([token for options in program.choices for token in options], dtype=np.uint8)
     found: list[Tokens] = []
 
     class Collector(cp_model.CpSolverSolutionCallback):  # type: ignore[misc, name-defined]
-        """Keeps each answer as the solver meets it."""
+        """Keeps the answers that the solver finds."""
 
         def on_solution_callback(self) -> None:
             is_true = np.array(list(self.response_proto.solution), dtype=np.bool_)
@@ -148,7 +148,7 @@ def _search(
 
 @contextmanager
 def _stopped_by(should_stop: Callable[[], bool] | None, solver: Any) -> Iterator[None]:
-    """Let another thread end the solver's search, which hears nothing while it runs."""
+    """Poll ``should_stop`` in a thread, because a running search blocks this one."""
     if should_stop is None:
         yield
         return
@@ -157,7 +157,7 @@ def _stopped_by(should_stop: Callable[[], bool] | None, solver: Any) -> Iterator
     def watch() -> None:
         while not is_over.wait(STOP_LOOK_S):
             if should_stop():
-                # Again and again: the search may not have begun yet.
+                # Repeated, because the search may not have begun yet.
                 solver.stop_search()
 
     watcher = Thread(target=watch, name="stop-search", daemon=True)

@@ -1,4 +1,4 @@
-"""What the model and the verifier know of a puzzle: shapes, tokens, symmetries, violations.
+"""A puzzle as the model and the verifier see it: shapes, tokens, symmetries, violations.
 
 Knows no family and no torch.
 """
@@ -86,7 +86,7 @@ class Symmetry:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken rule of an answer, for people to look at."""
+    """One broken rule of an answer, for display."""
 
     rule: str
     """The unit's name (``row 4``), ``given`` where a given value was changed, or ``blank`` where a

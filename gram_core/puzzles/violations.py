@@ -12,7 +12,7 @@ from gram_core.puzzles.task import Task, Tokens, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
 PositionToCell = Callable[[int], tuple[int, ...]]
-"""Turns a position in the token sequence into the cell that the user knows."""
+"""Maps a position in the token sequence to the user's coordinates."""
 
 
 def find_violations(
@@ -46,7 +46,7 @@ def broken_cells(unit: Unit, answer: Sequence[int]) -> list[Sequence[int]]:
 
 
 def _repeated(unit: Unit, answer: Sequence[int]) -> list[Sequence[int]]:
-    # Blanks are reported once for the answer, not once for every unit that they lie in.
+    # Blanks are reported once for the answer, not once for every unit with them.
     holders: dict[int, list[int]] = defaultdict(list)
     for cell in unit.cells:
         if answer[cell] >= FIRST_VALUE:

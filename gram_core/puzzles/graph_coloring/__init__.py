@@ -1,4 +1,4 @@
-"""Graph colouring: rules, graphs as people write them, and graphs of our own."""
+"""Graph colouring: rules, input formats and generation."""
 
 from gram_core.puzzles.graph_coloring.family import GraphColoring
 from gram_core.puzzles.graph_coloring.graph import ColoringGraph

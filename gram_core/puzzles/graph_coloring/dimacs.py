@@ -12,7 +12,7 @@ from gram_core.puzzles.body import read_text, refuse
 _FIELD = "dimacs"
 _MAX_TEXT = 1_000_000
 _SKIPPED = frozenset("cndvx")
-"""Comments, and values and places of vertices, which colouring does not use."""
+"""Line types that colouring ignores: comments, values and coordinates of vertices."""
 
 
 class Graph(NamedTuple):
@@ -22,7 +22,7 @@ class Graph(NamedTuple):
     edges: list[tuple[int, int]]
     """Pairs with the smaller vertex first."""
     names: Mapping[str, int] = MappingProxyType({})
-    """The vertices by how a text names them."""
+    """Vertex by its name in the text."""
 
 
 def read_dimacs(value: object, *, max_vertices: int) -> Graph:
@@ -30,7 +30,7 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
     text = read_text(value, _FIELD, max_length=_MAX_TEXT)
     graph: Graph | None = None
     for number, line in enumerate(text.splitlines(), start=1):
-        # An empty line takes no more time than it must: a text may have a million of them.
+        # Empty lines must be cheap: a text may have a million of them.
         words = line.split() if line else ()
         if not words or words[0] in _SKIPPED:
             continue
@@ -50,7 +50,7 @@ def _read_problem(words: list[str], line: int, graph: Graph | None, max_vertices
         refuse(_FIELD, f"line {line} is a second problem line")
     if len(words) != 4 or words[1] not in ("edge", "edges", "col"):
         refuse(_FIELD, f"line {line} is not of the form: p edge VERTICES EDGES")
-    # The number of edges is not held to: files differ in whether they count both directions.
+    # The number of edges is not checked: files differ in whether they count both directions.
     vertices = _read_number(words[2], line, low=1, high=max_vertices)
     return Graph(vertices, [], {str(vertex + 1): vertex for vertex in range(vertices)})
 

@@ -1,7 +1,6 @@
 """Graph colouring: give every vertex one of k colours so that the ends of every edge differ.
 
-Holds the rules, symmetries and instances of the family; how graphs are written is in
-``graph``.
+Holds the rules, symmetries and instances of the family; input formats are in ``graph``.
 """
 
 import re
@@ -37,17 +36,17 @@ class GraphColoring(Family[ColoringGraph]):
     )
 
     def tasks(self) -> Sequence[str]:
-        """Return the sizes that weights are usually made for."""
+        """Return the sizes that have shipped weights."""
         return ("graph-coloring-8", "graph-coloring-10")
 
     def make_task(self, *sizes: int) -> Task | None:
-        """Return the task of so many vertices, and colours when they are not 3."""
+        """Return the task of (vertices,) or (vertices, colours)."""
         vertices, colors = sizes if len(sizes) == 2 else (*sizes, DEFAULT_COLORS)
         is_bounded = vertices <= MAX_VERTICES and colors <= MAX_COLORS
         return _task(vertices, colors) if is_bounded else None
 
     def schema(self) -> dict[str, object]:
-        """Return the JSON Schema of a graph in lists; the DIMACS text is posted as it is."""
+        """Return the JSON Schema of the list form; DIMACS text is posted as plain text."""
         number = {"type": "integer"}
         edge = {"items": number, "type": "array", "minItems": 2, "maxItems": 2}
         fixed = {
@@ -85,11 +84,11 @@ class GraphColoring(Family[ColoringGraph]):
         return self.parse({"dimacs": text})
 
     def task_of(self, instance: ColoringGraph) -> Task:
-        """Return the task of that many vertices and colours."""
+        """Return the task of the graph's vertices and colours."""
         return _task(instance.vertices, instance.colors)
 
     def dump(self, instance: ColoringGraph) -> dict[str, object]:
-        """Return the canonical body: edges in order, and only what is fixed."""
+        """Return the canonical body, with sorted edges."""
         return {
             "puzzle": self.name,
             "vertices": instance.vertices,
@@ -109,7 +108,7 @@ class GraphColoring(Family[ColoringGraph]):
         return Encoded(tokens=tokens, adjacency=adjacency)
 
     def instance_of(self, task: Task, encoded: Encoded) -> ColoringGraph:
-        """Return the graph of such tokens and relation."""
+        """Return the graph of encoded tokens and adjacency."""
         tokens, adjacency = encoded.tokens.tolist(), encoded.adjacency
         assert adjacency is not None
         return ColoringGraph(
@@ -155,12 +154,12 @@ class GraphColoring(Family[ColoringGraph]):
         return (position,)
 
     def canonical(self, instance: ColoringGraph, tokens: Tokens) -> bytes:
-        """Return the colours named by first appearance: a renaming of colours changes nothing."""
+        """Return the colours numbered by first appearance, so that renaming has no effect."""
         names: dict[int, int] = {}
         return bytes(names.setdefault(token, len(names)) for token in tokens.tolist())
 
     def representative(self, instance: ColoringGraph, solution: Tokens) -> Tokens:
-        """Return the colouring with its colours named by first appearance, fixed ones as fixed."""
+        """Return the colouring with colours numbered by first appearance, fixed ones kept."""
         names = {color + FIRST_VALUE: color + FIRST_VALUE for _, color in instance.fixed}
         tokens = range(FIRST_VALUE, FIRST_VALUE + instance.colors)
         unused = iter([token for token in tokens if token not in names])

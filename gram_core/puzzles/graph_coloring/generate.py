@@ -18,7 +18,7 @@ _MAX_GRAPHS = 200
 def generate(
     vertices: int, colors: int, rng: np.random.Generator, *, num_solutions: int | None
 ) -> list[Edge]:
-    """Return edges that exactly that many colourings fit (None: at least one).
+    """Return edges with exactly ``num_solutions`` colourings (None: at least one).
 
     Colourings that differ by a renaming of colours count once.
     """
@@ -35,7 +35,7 @@ def generate(
 
 
 def count(edges: Sequence[Edge], vertices: int, colors: int, *, limit: int) -> int:
-    """Return the number of colourings up to renaming, counting no further than limit."""
+    """Return the number of colourings up to renaming, at most ``limit``."""
     neighbours: list[list[int]] = [[] for _ in range(vertices)]
     for one, other in edges:
         neighbours[one].append(other)
@@ -67,7 +67,7 @@ def _compatible_edges(vertices: int, colors: int, rng: np.random.Generator) -> l
 def _choose(
     edges: Sequence[Edge], vertices: int, colors: int, num_solutions: int
 ) -> list[Edge] | None:
-    """Return edges with exactly num_solutions colourings; None when these do not lead there."""
+    """Return edges with exactly ``num_solutions`` colourings; None if that is not reached."""
     chosen: list[Edge] = []
     left = list(edges)
     while True:
@@ -80,14 +80,14 @@ def _choose(
         if fewest == 0:
             # Even without edges there are not enough colourings.
             return None
-        # The last edge of the prefix ruled out too many colourings at once: go on without it.
+        # The last edge of the prefix excluded too many colourings at once: skip it.
         chosen, left = taken[:-1], left[fewest:]
 
 
 def _shortest_prefix(
     chosen: Sequence[Edge], left: Sequence[Edge], vertices: int, colors: int, most: int
 ) -> int | None:
-    """Return how many more edges leave at most that many colourings; None when all do not."""
+    """Return how many of ``left`` leave at most ``most`` colourings; None if all leave more."""
 
     def is_enough(number: int) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Graphs to colour as people write them: the instance, its JSON and DIMACS forms, and clashes.
+"""Graphs to colour as posted: the instance, its JSON and DIMACS forms, and clashes.
 
 Knows vertices, edges and colours; does not know tokens, units or solving.
 """
@@ -48,7 +48,7 @@ class ColoringGraph:
 
 
 def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
-    """Read a graph from checked fields; refuse it saying where it is wrong."""
+    """Read a graph from checked fields; raise ``PuzzleInvalid`` with the place of each error."""
     graph = _read_drawn(fields) if "dimacs" in fields else _read_listed(fields)
     colors = read_integer(fields.get("colors", DEFAULT_COLORS), "colors", low=1, high=MAX_COLORS)
     fixed = _read_fixed(fields.get("fixed", {}), graph.vertices, colors)

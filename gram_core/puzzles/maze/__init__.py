@@ -1,4 +1,4 @@
-"""Mazes: rules, boards as people draw them, shortest paths, and boards of our own."""
+"""Mazes: rules, input formats, shortest paths and generation."""
 
 from gram_core.puzzles.maze.family import Maze
 from gram_core.puzzles.maze.grid import MazeGrid

@@ -1,6 +1,6 @@
 """Mazes: find a shortest path from the start to the goal over free cells.
 
-Holds the rules, symmetries and instances of the family; how mazes are written is in ``grid``.
+Holds the rules, symmetries and instances of the family; input formats are in ``grid``.
 No unit says that a path is shortest, so ``check`` judges every answer (``Task.has_other_rules``).
 """
 
@@ -33,7 +33,7 @@ from gram_core.puzzles.violations import find_violations
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD
 
 PATH = FIRST_VALUE
-"""Token of a cell on the path; BLANK is a free cell beside it."""
+"""Token of a cell on the path; BLANK is a free cell off it."""
 TOKENS = {FREE: BLANK, WALL: PATH + 1, START: PATH + 2, GOAL: PATH + 3}
 
 _CHARACTERS = {token: character for character, token in TOKENS.items()}
@@ -47,11 +47,11 @@ class Maze(Family[MazeGrid]):
     task_hint = f"maze-30x20 has 30 rows and 20 columns; there are at most {MAX_SIDE} of each"
 
     def tasks(self) -> Sequence[str]:
-        """Return the size that weights are usually made for."""
+        """Return the size that has shipped weights."""
         return ("maze-30x30",)
 
     def make_task(self, *sizes: int) -> Task | None:
-        """Return the task of so many rows and columns; a start and a goal need two cells."""
+        """Return the task of (rows, columns); a start and a goal need two cells."""
         rows, columns = sizes
         return _task(rows, columns) if rows * columns > 1 and max(sizes) <= MAX_SIDE else None
 
@@ -89,14 +89,14 @@ class Maze(Family[MazeGrid]):
         return Encoded(tokens=np.array([TOKENS[cell] for cell in instance.cells], dtype=np.uint8))
 
     def instance_of(self, task: Task, encoded: Encoded) -> MazeGrid:
-        """Return the maze of such tokens."""
+        """Return the maze of encoded tokens."""
         cells = "".join(_CHARACTERS[token] for token in encoded.tokens.tolist())
         return make_maze(cells, task.columns)
 
     def decode(self, instance: MazeGrid, tokens: Tokens) -> list[list[int]]:
         """Return the path as [row, column] from start to goal.
 
-        Of a wrong answer, the cells that cannot be walked to in order follow row by row.
+        For a wrong answer, the marked cells that the walk does not reach follow, row by row.
         """
         marked = set(np.flatnonzero(tokens == PATH).tolist())
         walked = _walk(instance, marked)
@@ -120,13 +120,13 @@ class Maze(Family[MazeGrid]):
             return False
         marked = set(np.flatnonzero(is_marked).tolist())
         walked = _walk(instance, marked)
-        # So many marks, all of them walked over, leave no room for a detour.
+        # The walk uses as many marks as a shortest path has, so there is no detour.
         return walked[-1] == instance.goal and len(walked) == instance.num_moves + 1
 
     def violations(self, instance: MazeGrid, tokens: Tokens) -> list[Violation]:
         """Return changed and illegal cells, gaps, branches, closed loops, and a path too long.
 
-        A shortest path never passes beside itself, so each of its cells has exactly two marked
+        A shortest path never touches itself, so each of its cells has exactly two marked
         neighbours and each end one; a cell with fewer is at a ``gap``, with more at a ``branch``.
         """
         givens = self.encode(instance).tokens
@@ -156,7 +156,7 @@ class Maze(Family[MazeGrid]):
     def generate(
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
     ) -> MazeGrid:
-        """Scatter walls until the goal is far; then wall off paths until so many are left."""
+        """Scatter walls until the goal is far; add walls until ``num_solutions`` paths remain."""
         return generate(task.rows, task.columns, rng, num_solutions=num_solutions)
 
     def enumerate(
@@ -167,7 +167,7 @@ class Maze(Family[MazeGrid]):
         max_time_s: float | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Iterator[Tokens]:
-        """Yield up to limit shortest paths; each takes no longer than the one before."""
+        """Yield up to ``limit`` shortest paths; the time per path does not grow."""
         until_s = None if max_time_s is None else time.monotonic() + max_time_s
         towards = descent(instance.passages, instance.goal)
         givens = self.encode(instance).tokens
@@ -178,7 +178,7 @@ class Maze(Family[MazeGrid]):
             yield with_path(givens, path)
 
     def count(self, instance: MazeGrid) -> int:
-        """Return the number of shortest paths, from cell to cell and never path by path."""
+        """Return the number of shortest paths, by dynamic programming over the cells."""
         towards = descent(instance.passages, instance.goal)
         return num_paths(towards, instance.start)[instance.start]
 
@@ -206,7 +206,7 @@ def _task(rows: int, columns: int) -> Task:
 
 
 def _walk(maze: MazeGrid, marked: set[int]) -> list[int]:
-    """Return the positions walked from the start over marked cells, as far as one can.
+    """Return the positions of a greedy walk from the start over marked cells.
 
     Where a walk could branch it takes the first cell not yet walked; the goal is taken at once.
     """
@@ -225,7 +225,6 @@ def _walk(maze: MazeGrid, marked: set[int]) -> list[int]:
 
 
 def _broken_path(maze: MazeGrid, marked: set[int]) -> list[Violation]:
-    """Return what keeps the marked cells from being a shortest path."""
     ends = {maze.start, maze.goal}
     passages = maze.passages
     steps = marked | ends

@@ -1,7 +1,7 @@
-"""Mazes with a far goal, of scattered walls, as in the Maze-Hard collection.
+"""Mazes of scattered walls with a distant goal, as in the Maze-Hard collection.
 
-That collection's mazes are 30x30 boards with 28 to 45 % of walls at independent places and a
-shortest path of at least 109 moves; other sizes ask for the same share of their cells.
+Its mazes are 30x30 boards with 28 to 45 % walls, placed independently, and a shortest path of at
+least 109 moves; other sizes require the same ratio of moves to cells.
 """
 
 import math
@@ -13,11 +13,11 @@ from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL, MazeGrid, make_
 from gram_core.puzzles.maze.paths import descent, distances, num_paths, random_path
 
 WALL_SHARES = (0.3, 0.45)
-"""Bounds of a maze's share of walls, drawn anew for each."""
+"""Bounds of the share of walls, drawn for each maze."""
 MOVES_PER_CELL = 109 / 900
 
 _PLENTY = 24
-"""Far goals with which a board is always taken."""
+"""Number of far goals from which a board is always accepted."""
 _MAX_BOARDS = 20_000
 _MAX_TRIES = 50
 
@@ -42,11 +42,11 @@ def _scatter(rows: int, columns: int, rng: np.random.Generator) -> list[str]:
         cells: list[str] = np.where(is_wall, WALL, FREE).tolist()
         anywhere = int(rng.integers(len(cells)))
         cells[anywhere] = FREE
-        # One board in a thousand has a far pair at random places; looking from a far end finds
-        # ten times as many.
+        # A random pair of cells is far apart on one board in a thousand; starting from a farthest
+        # cell finds ten times as many.
         start = _farthest(cells, columns, anywhere)[-1]
         far = [at for at in _farthest(cells, columns, start, least) if at != start]
-        # Places drawn at random would meet a board as often as it has far pairs.
+        # Accept in proportion to the far goals, as drawing pairs at random would.
         if len(far) > rng.random() * _PLENTY:
             cells[start], cells[far[rng.integers(len(far))]] = START, GOAL
             return cells
@@ -54,14 +54,14 @@ def _scatter(rows: int, columns: int, rng: np.random.Generator) -> list[str]:
 
 
 def _farthest(cells: list[str], columns: int, source: int, least: int = 0) -> list[int]:
-    """Return the positions that are at least so many moves away, nearest first."""
+    """Return the positions at least ``least`` moves from ``source``, nearest first."""
     away = distances(passages("".join(cells), columns), source)
     found = [(moves, at) for at, moves in enumerate(away) if moves is not None and moves >= least]
     return [at for _, at in sorted(found)]
 
 
 def _wall_off(cells: list[str], columns: int, rng: np.random.Generator, num_solutions: int) -> bool:
-    """Wall off cells in place until so many shortest paths are left; say whether that came out."""
+    """Add walls in place until ``num_solutions`` shortest paths remain; return whether they do."""
     start, goal = cells.index(START), cells.index(GOAL)
     towards = descent(passages("".join(cells), columns), goal)
     numbers = num_paths(towards, start)

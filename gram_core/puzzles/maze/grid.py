@@ -1,4 +1,4 @@
-"""Mazes as people write them: the instance, its grid and text forms, and what no maze may lack.
+"""Mazes as posted: the instance, its grid and text forms, and their validation.
 
 Knows rows and columns; does not know tokens or symmetries.
 """
@@ -24,7 +24,7 @@ Cell = tuple[int, int]
 
 
 class Form(StrEnum):
-    """How a maze was posted, and how it is written again."""
+    """How a maze was posted, and is dumped."""
 
     GRID = "grid"
     """Strings, one a row."""
@@ -43,7 +43,6 @@ class MazeGrid:
     num_moves: int
     """Length of a shortest path: moves from start to goal."""
     form: Form = Form.GRID
-    """How it was posted."""
 
     @property
     def start(self) -> int:
@@ -57,7 +56,7 @@ class MazeGrid:
 
     @property
     def passages(self) -> Passages:
-        """The cells that are no walls, as a path search wants them."""
+        """The open cells, for path search."""
         return passages(self.cells, self.columns)
 
     def cell(self, position: int) -> Cell:
@@ -71,7 +70,7 @@ def passages(cells: str, columns: int) -> Passages:
 
 
 def make_maze(cells: str, columns: int, form: Form = Form.GRID) -> MazeGrid:
-    """Return the maze of characters that hold one start and one goal, or refuse it."""
+    """Return the maze of ``cells``, which hold one start and one goal, or refuse it."""
     start, goal = cells.index(START), cells.index(GOAL)
     num_moves = distances(passages(cells, columns), goal)[start]
     if num_moves is None:
@@ -93,7 +92,7 @@ def make_maze(cells: str, columns: int, form: Form = Form.GRID) -> MazeGrid:
 
 
 def read_maze(fields: Mapping[str, object]) -> MazeGrid:
-    """Read ``grid``; refuse it saying where it is wrong."""
+    """Read ``grid``; raise ``PuzzleInvalid`` with the place of each error."""
     if "grid" not in fields:
         refuse("grid", "is missing: strings of S, G, # for a wall and . where free, one a row")
     value = fields["grid"]

@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Passages(NamedTuple):
-    """Which cells of a board one may stand on."""
+    """The open cells of a board."""
 
     is_open: Sequence[bool]
     """By position."""
@@ -19,7 +19,7 @@ class Passages(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """Every shortest path at once: from a cell, all the moves that lead nearer to the goal."""
+    """All shortest paths to a goal: from each cell, the moves that reduce the distance."""
 
     moves: dict[int, tuple[int, ...]]
     """Next positions, in the order down, left, right, up; for cells that reach the goal."""
@@ -27,7 +27,7 @@ class Descent(NamedTuple):
 
 
 def neighbours(passages: Passages, position: int) -> Iterator[int]:
-    """Yield the open cells beside a position, in the order down, left, right, up."""
+    """Yield the open neighbours of a position, in the order down, left, right, up."""
     is_open, columns = passages
     column = position % columns
     if position + columns < len(is_open) and is_open[position + columns]:
@@ -41,7 +41,7 @@ def neighbours(passages: Passages, position: int) -> Iterator[int]:
 
 
 def distances(passages: Passages, source: int) -> list[int | None]:
-    """Return the moves from each cell to the source; None where no way leads there."""
+    """Return the moves from each cell to the source; None if it is unreachable."""
     found: list[int | None] = [None] * len(passages.is_open)
     found[source] = 0
     waiting = deque([(source, 0)])
@@ -68,7 +68,7 @@ def descent(passages: Passages, goal: int) -> Descent:
 
 
 def first_path(towards: Descent, start: int) -> list[int]:
-    """Return the shortest path, ends included, that is first by the order of its moves."""
+    """Return the shortest path, ends included, that is first in the order of moves."""
     path = [start]
     while path[-1] != towards.goal:
         path.append(towards.moves[path[-1]][0])
@@ -82,18 +82,18 @@ def all_paths(towards: Descent, start: int) -> Iterator[list[int]]:
         path = stack.pop()
         if path[-1] == towards.goal:
             yield path
-        # The stack takes from its end.
+        # The stack pops from its end.
         stack += [[*path, beside] for beside in reversed(towards.moves[path[-1]])]
 
 
 def num_paths(towards: Descent, start: int) -> dict[int, int]:
-    """Return the number of shortest paths to the goal from each cell on one from the start."""
+    """Return the number of shortest paths to the goal, by cell on one from the start."""
     order, seen = [start], {start}
     for position in order:
         fresh = [beside for beside in towards.moves[position] if beside not in seen]
         seen.update(fresh)
         order += fresh
-    # Breadth first from the start ends nearest to the goal.
+    # In breadth-first order the last cells are nearest to the goal.
     numbers: dict[int, int] = {towards.goal: 1}
     for position in reversed(order):
         if position != towards.goal:
@@ -104,7 +104,7 @@ def num_paths(towards: Descent, start: int) -> dict[int, int]:
 def random_path(
     towards: Descent, numbers: dict[int, int], start: int, rng: np.random.Generator
 ) -> list[int]:
-    """Draw a shortest path, ends included, each with the same chance."""
+    """Draw a shortest path, ends included, uniformly."""
     path = [start]
     while path[-1] != towards.goal:
         options = towards.moves[path[-1]]

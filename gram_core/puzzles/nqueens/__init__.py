@@ -1,4 +1,4 @@
-"""N-Queens: rules, boards as people write them, and boards of our own."""
+"""N-Queens: rules, input formats and generation."""
 
 from gram_core.puzzles.nqueens.board import QueensBoard
 from gram_core.puzzles.nqueens.family import NQueens

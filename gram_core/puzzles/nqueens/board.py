@@ -1,4 +1,4 @@
-"""Queens boards as people write them: the instance, its list and text forms, and attacks.
+"""Queens boards as posted: the instance, its list and text forms, and attacks.
 
 Knows rows and columns; does not know tokens, units or solving.
 """
@@ -30,7 +30,7 @@ Square = tuple[int, int]
 
 
 class Form(StrEnum):
-    """How a board was posted, and how its answer goes back."""
+    """How a board was posted, and its answer is returned."""
 
     QUEENS = "queens"
     """A list of [row, column]."""
@@ -42,18 +42,17 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueensBoard:
-    """A board on which some queens already stand."""
+    """A board with some queens placed."""
 
     size: int
     """Rows, columns and queens."""
     queens: tuple[Square, ...] = ()
-    """(row, column) of the queens that stand, in order."""
+    """(row, column) of the placed queens, in order."""
     form: Form = Form.QUEENS
-    """How it was posted."""
 
 
 def read_board(fields: Mapping[str, object]) -> QueensBoard:
-    """Read ``n`` with ``queens``, or ``grid``; refuse them saying where they are wrong."""
+    """Read ``n`` with ``queens``, or ``grid``; raise ``PuzzleInvalid`` with the errors."""
     size = read_integer(fields["n"], "n", low=1, high=MAX_SIZE) if "n" in fields else None
     if "grid" in fields:
         if "queens" in fields:
@@ -150,7 +149,7 @@ def _bad_square(rows: Sequence[str], square: Square) -> list[Issue]:
 
 def _attacks(board: QueensBoard) -> Iterator[Issue]:
     on_line: dict[tuple[str, int], list[Square]] = defaultdict(list)
-    # A few times as many queens as there may be say well enough what is wrong.
+    # Bounds the work on boards with far too many queens.
     for row, column in board.queens[: 4 * board.size]:
         for line in lines_of(board.size, row, column):
             on_line[line].append((row, column))

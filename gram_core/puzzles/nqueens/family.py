@@ -1,7 +1,6 @@
 """N-Queens: complete a board of any size so that no queen attacks another.
 
-Holds the rules, symmetries and instances of the family; how boards are written is in
-``board``.
+Holds the rules, symmetries and instances of the family; input formats are in ``board``.
 """
 
 import re
@@ -43,7 +42,7 @@ class NQueens(Family[QueensBoard]):
     task_hint = f"there are nqueens-1 to nqueens-{MAX_SIZE}"
 
     def tasks(self) -> Sequence[str]:
-        """Return the sizes that weights are usually made for."""
+        """Return the sizes that have shipped weights."""
         return ("nqueens-8", "nqueens-10")
 
     def make_task(self, *sizes: int) -> Task | None:
@@ -100,14 +99,14 @@ class NQueens(Family[QueensBoard]):
         return {"puzzle": self.name, "n": instance.size, field: board}
 
     def encode(self, instance: QueensBoard) -> Encoded:
-        """Return the standing queens as 2 and every other square as BLANK, unknown."""
+        """Return placed queens as token 2 and every other square as BLANK."""
         board = np.full((instance.size, instance.size), BLANK, dtype=np.uint8)
         for square in instance.queens:
             board[square] = _QUEEN
         return Encoded(tokens=board.reshape(-1))
 
     def instance_of(self, task: Task, encoded: Encoded) -> QueensBoard:
-        """Return the board of such tokens."""
+        """Return the board of encoded tokens."""
         return QueensBoard(size=task.size, queens=tuple(_queens(encoded.tokens, task.size)))
 
     def decode(self, instance: QueensBoard, tokens: Tokens) -> object:
@@ -115,12 +114,12 @@ class NQueens(Family[QueensBoard]):
         return format_board(instance.size, _queens(tokens, instance.size), instance.form)
 
     def render(self, instance: QueensBoard, tokens: Tokens) -> str:
-        """Return the board with its queens."""
+        """Return the board as lines of ``Q`` and ``.``."""
         lines = str(format_board(instance.size, _queens(tokens, instance.size), Form.TEXT))
         return "\n".join(" ".join(line) for line in lines.splitlines())
 
     def check(self, instance: QueensBoard, tokens: Tokens) -> bool:
-        """Say whether n queens stand, the given among them, and no two attack each other."""
+        """Say whether there are n queens, the given among them, and no two attack each other."""
         if not np.isin(tokens, (BLANK, _QUEEN)).all():
             return False
         queens = _queens(tokens, instance.size)
@@ -139,7 +138,7 @@ class NQueens(Family[QueensBoard]):
     def generate(
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
     ) -> QueensBoard:
-        """Remove queens from a random full board as long as the number of solutions allows."""
+        """Remove queens from a random full board until ``num_solutions`` is reached."""
         queens = generate(task.size, rng, num_solutions=num_solutions)
         return QueensBoard(size=task.size, queens=tuple(sorted(queens)))
 
@@ -179,7 +178,7 @@ def _queens(tokens: Tokens, size: int) -> list[Square]:
 
 
 def _has_attack(queens: Iterable[Square]) -> bool:
-    """Say whether two queens share a row, a column or a diagonal, pair by pair."""
+    """Compare all pairs, so that ``check`` does not depend on the units."""
     return any(
         row == other_row
         or column == other_column

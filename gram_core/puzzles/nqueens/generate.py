@@ -1,4 +1,4 @@
-"""Queens instances with a known number of solutions, made by taking queens off full boards.
+"""Queens instances with a known number of solutions, made by removing queens from full boards.
 
 Knows rows and columns; the search itself is in ``backtracking``.
 """
@@ -15,7 +15,7 @@ _MAX_BOARDS = 200
 
 
 def generate(size: int, rng: np.random.Generator, *, num_solutions: int | None) -> list[Square]:
-    """Return queens that exactly that many solutions complete (None: at least one)."""
+    """Return queens with exactly ``num_solutions`` completions (None: at least one)."""
     rules = _rules(size)
     for _ in range(_MAX_BOARDS):
         columns = rules.random_solution(rng)

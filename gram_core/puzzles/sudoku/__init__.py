@@ -1,4 +1,4 @@
-"""Sudoku: rules, boards as people write them, and boards of our own."""
+"""Sudoku: rules, input formats and generation."""
 
 from gram_core.puzzles.sudoku.family import Sudoku
 from gram_core.puzzles.sudoku.grid import SudokuGrid

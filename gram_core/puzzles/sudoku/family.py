@@ -1,7 +1,6 @@
 """Sudoku: 9x9, 6x6 with boxes of 2 rows and 3 columns, and 4x4.
 
-Holds the rules, symmetries and instances of the family; how boards are written is in
-``grid``.
+Holds the rules, symmetries and instances of the family; input formats are in ``grid``.
 """
 
 import re
@@ -84,7 +83,7 @@ class Sudoku(Family[SudokuGrid]):
         return Encoded(tokens=np.asarray(instance.cells, dtype=np.uint8) + BLANK)
 
     def instance_of(self, task: Task, encoded: Encoded) -> SudokuGrid:
-        """Return the grid of such tokens."""
+        """Return the grid of encoded tokens."""
         digits = (encoded.tokens - BLANK).tolist()
         return SudokuGrid(size=task.size, cells=tuple(digits))
 
@@ -94,7 +93,7 @@ class Sudoku(Family[SudokuGrid]):
         return format_grid(instance.size, digits, instance.form)
 
     def render(self, instance: SudokuGrid, tokens: Tokens) -> str:
-        """Return the board with its boxes ruled off."""
+        """Return the board with lines between its boxes."""
         return draw_grid(instance.size, [max(token - BLANK, 0) for token in tokens.tolist()])
 
     def check(self, instance: SudokuGrid, tokens: Tokens) -> bool:
@@ -104,12 +103,12 @@ class Sudoku(Family[SudokuGrid]):
         return kept and _is_complete(digits, instance.size)
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
-        """Draw a relabelling of digits, moves of bands, stacks and lines, and a transposition."""
+        """Draw permutations of digits, bands, stacks and lines, and a transposition."""
         box_rows, box_columns = BOX_SHAPES[task.size]
         rows = _shuffled_lines(task.size, box_rows, rng)
         columns = _shuffled_lines(task.size, box_columns, rng)
         positions = rows[:, None] * task.size + columns[None, :]
-        # Transposing a 6x6 board would turn its boxes on their sides.
+        # Transposing a 6x6 board would change the shape of its boxes.
         if box_rows == box_columns and rng.random() < 0.5:
             positions = positions.T
         digits = rng.permutation(task.size) + FIRST_VALUE
@@ -119,7 +118,7 @@ class Sudoku(Family[SudokuGrid]):
     def generate(
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
     ) -> SudokuGrid:
-        """Empty cells of a random full board as long as the number of solutions allows."""
+        """Empty cells of a random full board until ``num_solutions`` is reached."""
         cells = generate.generate(task.size, rng, num_solutions=num_solutions)
         return SudokuGrid(size=task.size, cells=tuple(cells))
 
@@ -183,6 +182,6 @@ def _is_complete(digits: Sequence[int], size: int) -> bool:
 
 
 def _shuffled_lines(size: int, width: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return lines 0 to size - 1 with their bands in random order, and shuffled within each."""
+    """Return lines 0 .. size - 1 with bands in random order, and shuffled within each."""
     bands = rng.permutation(size // width)
     return np.concatenate([band * width + rng.permutation(width) for band in bands])

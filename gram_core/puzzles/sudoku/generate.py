@@ -35,7 +35,7 @@ def reduce(
 ) -> list[int]:
     """Return digits, 0 for a blank, that leave a full board as the only solution.
 
-    Without ``num_clues`` no digit can be spared; a number that is out of reach leaves as few.
+    The clues are minimal, or ``num_clues`` of them where that is more.
     """
     givens = _givens(board)
     reduce_givens(_rules(size), givens, rng.permutation(size**2).tolist(), num_kept=num_clues)

@@ -1,4 +1,4 @@
-"""Sudoku boards as people write them: the instance, its text and list forms, and clashes.
+"""Sudoku boards as posted: the instance, its text and list forms, and clashes.
 
 Knows grids of digits; does not know tokens, units or solving.
 """
@@ -22,7 +22,7 @@ _BAD = -1
 
 
 class Form(StrEnum):
-    """How a grid was posted, and how its answer goes back."""
+    """How a grid was posted, and its answer is returned."""
 
     STRING = "string"
     """All cells in one string."""
@@ -41,7 +41,6 @@ class SudokuGrid:
     cells: tuple[int, ...]
     """Digits row by row, 0 where blank."""
     form: Form = Form.STRING
-    """How it was posted."""
 
 
 def box_of(size: int, row: int, column: int) -> int:
@@ -51,7 +50,7 @@ def box_of(size: int, row: int, column: int) -> int:
 
 
 def read_grid(value: object) -> SudokuGrid:
-    """Read any of the posted forms, or refuse it saying where it is wrong."""
+    """Read any of the posted forms; raise ``PuzzleInvalid`` with the errors."""
     if isinstance(value, str):
         grid = _read_string(value)
     elif isinstance(value, list | tuple):
@@ -72,7 +71,7 @@ def format_grid(size: int, cells: Sequence[int], form: Form) -> str | list[str] 
 
 
 def draw_grid(size: int, cells: Sequence[int]) -> str:
-    """Return digits, 0 for a blank, as lines of text with the boxes ruled off."""
+    """Return digits, 0 for a blank, as lines of text with lines between the boxes."""
     box_rows, box_columns = BOX_SHAPES[size]
     rule = "+" + "+".join(["-" * (2 * box_columns + 1)] * (size // box_columns)) + "+"
     lines = [rule]
@@ -92,9 +91,9 @@ def _read_string(text: str) -> SudokuGrid:
 
 
 def _cell_characters(text: str) -> str:
-    """Return the characters that stand for cells, without the ruling of a drawn board.
+    """Return the characters of cells, without the lines of a drawn board.
 
-    A dash counts as ruling only in a line of nothing else, for elsewhere it might mean a blank.
+    A dash is ignored only in lines without cells; elsewhere it might mean a blank.
     """
     lines = [line for line in text.splitlines() if line.strip(" \t|+-")]
     return "".join("".join(lines).replace("|", "").split())
