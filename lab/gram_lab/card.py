@@ -20,17 +20,15 @@ CARD_FILE = "CARD.md"
 NUM_CASES = 100
 MIN_CASES = 8
 MAX_FLOP = 3e12
-"""Of all trajectories in their full length: a minute or two of one core; large boards are fewer."""
+"""FLOP of all trajectories at full depth, one or two minutes of a core; limits the cases."""
 WIDTH = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit status."""
     return command.main(arguments, finish=write_card)
 
 
 def write_card(trained: Trained) -> None:
-    """Evaluate a fresh checkpoint on held-out instances and write its card."""
     loaded, info = trained.loaded, trained.loaded.info
     own, paper = step_flops(loaded.model.config, loaded.task), paper_step_flops(loaded.task)
     lines = [

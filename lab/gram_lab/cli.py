@@ -1,4 +1,4 @@
-"""The console script ``gram-lab``: hands its words to one of the commands.
+"""The console script ``gram-lab``: dispatches to one of the commands.
 
 Each command reads its own options and is imported when it is asked for, so that training and
 evaluating need torch, numpy and safetensors only.
@@ -21,7 +21,6 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     module, _ = COMMANDS[options.command]
     status: int = import_module(module).main(options.arguments)

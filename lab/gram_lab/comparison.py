@@ -35,7 +35,7 @@ BACKWARD_SHARE = 2.0
 """FLOP of a backward pass over those of its forward pass."""
 NUM_CASES = 120
 LAST_SHARE = 0.1
-"""Part of a run, at its end, whose training loss is averaged."""
+"""Share of a run, at its end, whose training loss is averaged."""
 UNCHANGED = "recipe as it is"
 
 Line = Mapping[str, Any]
@@ -44,9 +44,7 @@ Line = Mapping[str, Any]
 def variants(named: Sequence[str], common: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the settings of the recipe and of each variant, by name; all have the common ones.
 
-    Args:
-        named: such as ``"D 96: dim=96 ffn_dim=192"``.
-        common: settings of the recipe that is varied.
+    A variant in ``named`` is such as ``"D 96: dim=96 ffn_dim=192"``.
     """
     found: dict[str, tuple[str, ...]] = {UNCHANGED: tuple(common)}
     for text in named:
@@ -70,7 +68,6 @@ def update_flops(config: GramConfig, recipe: Recipe, task: Task) -> float:
 def run(
     task: Task, settings: Sequence[str], *, flops: float, seed: int, options: argparse.Namespace
 ) -> dict[str, object]:
-    """Train one variant for its share of updates and return what it ended with."""
     chosen, config = choices(task, settings=settings)
     per_update = update_flops(config, chosen, task)
     num_updates = max(1, round(flops / per_update))
@@ -97,7 +94,7 @@ def run(
 
 
 def _measured(trainer: Trainer, task: Task, options: argparse.Namespace) -> dict[str, object]:
-    """Return what the averaged weights solve of the held-out instances."""
+    """Return solve rates of the averaged weights on held-out instances."""
     with TemporaryDirectory() as folder:
         save_model(
             Path(folder),
@@ -119,7 +116,7 @@ def _measured(trainer: Trainer, task: Task, options: argparse.Namespace) -> dict
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run every variant that the output does not hold yet; 2 with one sentence on an error."""
+    """Run every variant missing from the output; 2 with one sentence on an error."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     try:

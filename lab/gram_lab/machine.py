@@ -9,7 +9,6 @@ CPU_FILE = Path("/proc/cpuinfo")
 
 
 def processor() -> str:
-    """Return the name of the processor."""
     lines = CPU_FILE.read_text(encoding="utf-8").splitlines() if CPU_FILE.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())

@@ -1,8 +1,8 @@
-"""Trajectories of a checkpoint, recorded: the one loop that training, evaluation and benches run.
+"""Records trajectories of a checkpoint: the one loop of training, evaluation and benches.
 
-Where nothing stops early, what verification, votes or values would have chosen can be worked out
-afterwards; where only the first valid answer counts, stopping there is cheaper. Offline only: the
-server's engine is another thing, with jobs, fairness and deadlines.
+Where nothing stops early, choices by verification, votes or values can be computed afterwards;
+where only the first valid answer counts, stopping there is cheaper. The server's engine is
+separate: it adds jobs, fairness and deadlines.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ from gram_kernels.verify import verify
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """How trajectories are computed; their figures are the same but for rounding."""
+    """How trajectories are computed; figures differ by rounding only."""
 
     num_rows: int = 256
     """Rows of a batch."""
@@ -44,12 +44,12 @@ earlier one has ``solved`` its instance; where the ``first`` of any has."""
 
 
 class Answers(NamedTuple):
-    """What all trajectories answer at one moment of each."""
+    """Answers of all trajectories, each at one step."""
 
     at: NDArray[np.int64]
-    """(cases, width) supervision step of the moment, from 1; 0 where it never came."""
+    """(cases, width) supervision step, from 1; 0 where there was none."""
     tokens: Tokens
-    """(cases, width, length), as posted; zeros where the moment never came."""
+    """(cases, width, length), as posted; zeros where there was none."""
     halt: NDArray[np.float32]
     """(cases, width) logit of halting."""
     value: NDArray[np.float32]
@@ -57,20 +57,18 @@ class Answers(NamedTuple):
 
     @classmethod
     def empty(cls, num_cases: int, width: int, length: int) -> "Answers":
-        """Return answers that are still to come."""
         shape = (num_cases, width)
         halt, value = np.zeros((2, *shape), np.float32)
         return cls(np.zeros(shape, np.int64), np.zeros((*shape, length), np.uint8), halt, value)
 
     def part(self, some: slice) -> "Answers":
-        """Return the same for some trajectories of each case."""
         return Answers(
             self.at[:, some], self.tokens[:, some], self.halt[:, some], self.value[:, some]
         )
 
 
 class Rollouts(NamedTuple):
-    """What the trajectories of each case came to."""
+    """Results of the trajectories of each case."""
 
     depth: int
     is_valid: NDArray[np.bool_]
@@ -84,13 +82,11 @@ class Rollouts(NamedTuple):
 
     @classmethod
     def empty(cls, num_cases: int, width: int, depth: int, length: int) -> "Rollouts":
-        """Return rollouts that are still to be made."""
         first, final = (Answers.empty(num_cases, width, length) for _ in range(2))
         is_valid = np.zeros((num_cases, width, depth), bool)
         return cls(depth, is_valid, first, final, np.zeros((num_cases, width), np.int64))
 
     def part(self, start: int, stop: int) -> "Rollouts":
-        """Return the same for trajectories start to stop - 1 of each case."""
         some = slice(start, stop)
         return Rollouts(
             self.depth,
@@ -126,14 +122,9 @@ class Recorder:
     ) -> Rollouts:
         """Run trajectories of every instance for at most ``depth`` steps.
 
-        Args:
-            encoded: the instances.
-            width: trajectories of each instance, or of all of them.
-            depth: supervision steps of each trajectory.
-            seed: of the noise and views of each instance, or of the first, and counting on.
-            augment: let every trajectory but the first look through its own symmetry.
-            stops: when a trajectory stops before that depth.
-            progress: is given the share done.
+        ``width`` and ``seed`` are given per instance, or one for all; a single seed counts up from
+        the first instance. With ``augment`` every trajectory but the first has its own symmetry
+        view. ``progress`` receives the share done.
         """
         count = len(encoded)
         widths = [width] * count if isinstance(width, int) else list(width)
@@ -147,9 +138,9 @@ class Recorder:
 
 
 class _Rows:
-    """A full batch, each row at a step of its own; one that leaves takes the next trajectory.
+    """A batch of rows at different steps; a finished row takes the next trajectory.
 
-    Of one shape throughout, so that one compiled step fits all.
+    Its shape is constant, so that one compiled step fits all.
     """
 
     def __init__(
@@ -167,7 +158,7 @@ class _Rows:
         self._depth, self._augment, self._stops = depth, augment, stops
         task, config, device = recorder.task, recorder.model.config, recorder.device
         num_rows = min(recorder.running.num_rows, sum(widths))
-        # Only what ``check`` needs where the units are not all rules.
+        # ``check`` needs them only where the units are not all rules.
         self._instances = [
             recorder.family.instance_of(task, each)
             for each in (encoded if task.has_other_rules else ())
@@ -200,7 +191,7 @@ class _Rows:
         return len(self._waiting)
 
     def refill(self) -> bool:
-        """Let free rows take the next trajectories; say whether any row is live."""
+        """Let free rows take the next trajectories; return whether any row is live."""
         chosen: list[int] = []
         for row, item in enumerate(self._work):
             if item is not None and self._is_needless(item):
@@ -218,7 +209,7 @@ class _Rows:
         case, trajectory = item
         if self._stops == "first":
             return case in self._solved
-        # Those earlier than the one that solved it go on, so that shares by width are exact.
+        # Trajectories before the solving one go on, so that shares by width are exact.
         return self._stops == "solved" and self._solved.get(case, trajectory) < trajectory
 
     def _start(self, chosen: list[int]) -> None:
@@ -246,7 +237,6 @@ class _Rows:
         self._embedding[rows] = recorder.model.encode(givens.long())
 
     def step(self) -> None:
-        """Advance all rows, and record the answers that are wanted."""
         recorder, task = self._recorder, self._recorder.task
         output = recorder.advance(
             self._state, self._embedding, self._key, self._adjacency, self._givens == BLANK
@@ -263,7 +253,7 @@ class _Rows:
             self._keep(wanted, tokens, output)
 
     def _record(self, is_valid: list[bool], steps: list[int]) -> list[tuple[int, Answers]]:
-        """Record what every row came to; return the rows whose answers are wanted, and where."""
+        """Record every row; return the rows whose answers to keep, and where."""
         found = self.found
         wanted: list[tuple[int, Answers]] = []
         for row, item in enumerate(self._work):
@@ -283,7 +273,7 @@ class _Rows:
     def _keep(
         self, wanted: Sequence[tuple[int, Answers]], tokens: torch.Tensor, output: StepOutput
     ) -> None:
-        """Copy the answers of some rows, as posted, to where they are wanted."""
+        """Copy the answers of some rows, as posted, to their places."""
         rows = [row for row, _ in wanted]
         answers = tokens[rows].cpu().numpy().astype(np.uint8)
         halts, values = (each[rows].float().tolist() for each in (output.halt, output.value))

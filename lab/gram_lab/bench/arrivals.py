@@ -19,7 +19,7 @@ def arrival_moments(
         duration_s: of the whole load.
         burstiness: squared coefficient of variation of the gaps: 1 is Poisson, 4 comes in bursts,
             0 is even.
-        ramp_s: seconds over which the rate rises from nothing.
+        ramp_s: seconds over which the rate rises from zero.
         seed: of the gaps.
     """
     rng = np.random.default_rng(seed)
@@ -27,7 +27,7 @@ def arrival_moments(
     moments: list[float] = []
     num_expected = 0.0
     while True:
-        # Even steps of expected arrivals, warped by the ramp.
+        # Gaps in expected arrivals, mapped to time by the ramp.
         num_expected += rng.gamma(1.0 / burstiness, burstiness) if burstiness else 1.0
         if num_expected < num_in_ramp:
             moment_s = math.sqrt(2 * ramp_s * num_expected / rate)

@@ -21,14 +21,14 @@ BATCH_TIMEOUT_S = 0.01
 
 
 def load(models: Sequence[str], *, num_threads: int) -> "PlainSolver":
-    """Return a solver, in the one process that needs torch."""
+    """Import torch only in the process that runs the solver."""
     from gram_lab.bench.plain_solver import PlainSolver
 
     return PlainSolver(models, num_threads=num_threads)
 
 
 def naive(models: Sequence[str], *, port: int, num_threads: int) -> None:
-    """Serve what one writes first: a route that runs the model, one request after the other."""
+    """Serve one route that runs the model on one request at a time."""
     solver, app, turn = load(models, num_threads=num_threads), FastAPI(), asyncio.Lock()
 
     @app.get("/health")
@@ -38,7 +38,7 @@ def naive(models: Sequence[str], *, port: int, num_threads: int) -> None:
     @app.post("/solve")
     async def solve(request: Request) -> Json:
         body = await request.json()
-        # More than one at a time only makes them wait for each other's processors.
+        # Concurrent solves would only compete for the same cores.
         async with turn:
             return (await asyncio.to_thread(solver.solve, [body]))[0]
 
@@ -57,28 +57,22 @@ class PuzzleApi(litserve.LitAPI):  # type: ignore[misc]  # it ships no types
         self._solver = load(self._names, num_threads=self._num_threads)
 
     def decode_request(self, request: Json) -> Json:
-        """Return the request as it is."""
         return request
 
     def batch(self, inputs: list[Json]) -> list[Json]:
-        """Return the requests of a batch."""
         return inputs
 
     def predict(self, x: list[Json]) -> list[Json]:
-        """Solve them together."""
         return self._solver.solve(x)
 
     def unbatch(self, output: list[Json]) -> list[Json]:
-        """Return the answers one by one."""
         return output
 
     def encode_response(self, output: Json) -> Json:
-        """Return the answer as it is."""
         return output
 
 
 def main() -> None:
-    """Serve until told to stop."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("server", choices=("naive", "litserve"))
     parser.add_argument("--port", type=int, required=True)

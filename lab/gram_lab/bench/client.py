@@ -1,7 +1,7 @@
-"""Offers a load and notes how each request was answered, from the moment it was scheduled.
+"""Sends a load and records each request's latencies from its scheduled moment.
 
-One client for every kind of server: it takes a stream of events where one comes, else the whole
-answer. A request that waits for a connection is late all the same.
+One client for all servers: it reads a stream of events or a whole answer. Waiting for a
+connection counts as latency.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import aiohttp
 from gram_lab.bench.questions import Question
 
 Form = Literal["query", "body"]
-"""Where the options go: ``query`` as gram-server wants them, ``body`` beside the puzzle."""
+"""Where options are sent: ``query`` (gram-server), or ``body``, with the puzzle."""
 End = Literal["solved", "unsolved", "refused", "failed", "late"]
 REFUSED = (429, 503)
 EVENT_STREAM = "text/event-stream"
@@ -31,7 +31,7 @@ class Target:
     url: str
     form: Form = "query"
     timeout_s: float = 60.0
-    """After which the client gives a request up."""
+    """Time after which the client gives up."""
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -44,16 +44,16 @@ class Record:
     scheduled_s: float
     sent_s: float
     first_s: float | None
-    """When the first solution was here."""
+    """When the first solution arrived."""
     end_s: float
     status: int
-    """Of HTTP; 0 where no answer came."""
+    """HTTP status; 0 without an answer."""
     end: End
     retry_after_s: float | None = None
 
 
 class Load(NamedTuple):
-    """What came of a load."""
+    """Results of a load."""
 
     records: list[Record]
     wall_s: float
@@ -69,11 +69,11 @@ class _Answer(NamedTuple):
 
 
 async def offer(target: Target, questions: Sequence[Question], moments: Sequence[float]) -> Load:
-    """Ask the questions in turn, one at each moment, and wait for every answer."""
+    """Send question i at ``moments[i]``; wait for every answer."""
     timeout = aiohttp.ClientTimeout(total=target.timeout_s)
-    # Shorter than any server's, which would otherwise hang up just as it is asked.
+    # Below every server's keep-alive, so that no reused connection is closed.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2.0)
-    # A collection in the middle would be measured as a slow server.
+    # A collection during the load would look like a slow server.
     gc.collect()
     gc.freeze()
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -135,7 +135,6 @@ async def _answer(session: aiohttp.ClientSession, target: Target, question: Ques
 
 
 async def _follow(response: aiohttp.ClientResponse) -> _Answer:
-    """Read a stream to its end, and note when the first solution came."""
     first_s: float | None = None
     last = ""
     async for line in response.content:
@@ -151,7 +150,7 @@ def _found(first_s: float | None) -> _Answer:
 
 
 async def scrape(url: str, headers: Sequence[tuple[str, str]] = ()) -> dict[str, float]:
-    """Return every sample of the server's metrics by its text; nothing where it has none."""
+    """Return the server's metrics by their text; empty where it has none."""
     async with aiohttp.ClientSession() as session:
         try:
             async with session.get(f"{url}/metrics", headers=dict(headers)) as response:

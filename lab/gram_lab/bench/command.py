@@ -26,7 +26,6 @@ class Measurement(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="gram-lab bench", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="MEASUREMENT")
     for each in _measurements():
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measurements() -> Iterator[Measurement]:
-    """Yield what can be measured with what is installed."""
+    """Yield the measurements whose dependencies are installed."""
     purpose = "trajectory-steps per second by batch"
     yield Measurement("engine", purpose, EngineOptions, measure_engine)
     if find_spec("aiohttp") is None:

@@ -18,7 +18,7 @@ MIX = "sudoku-9x9:1-64=1,nqueens-8:1-64=1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOptions(LoadOptions):
-    """Who is compared, on what."""
+    """Servers to compare, and their load."""
 
     mix: str = MIX
     models: tuple[str, ...] = ("sudoku-9x9", "nqueens-8")
@@ -28,7 +28,6 @@ class CompareOptions(LoadOptions):
 
 
 def measure_compare(options: CompareOptions) -> Json:
-    """Run every contender in turn; return every summary and how ours compares."""
     options.output.mkdir(parents=True, exist_ok=True)
     drawn = draw_questions(
         read_mix(options.mix), options.num_questions, seed=options.seed, data=options.data
@@ -78,7 +77,6 @@ def _measured(name: str, options: CompareOptions, questions: Sequence[Question])
 
 
 def _page(result: Json) -> str:
-    """Return the comparison as a Markdown page."""
     machine, plan = result["environment"], result["plan"]
     lines = [
         "# The same weights, served in several ways",

@@ -33,14 +33,14 @@ from gram_server.worker.loading import make_runner, resolve_device, use_device
 
 Json = dict[str, object]
 NUM_JOBS = 5
-"""Whole jobs that are timed for a median; one more goes before them."""
+"""Jobs timed for a median, after one to warm up."""
 MIN_AGREEMENT = 0.98
-"""Share of cells that two ways to compute one step must decode alike; float16 moves few of them."""
+"""Least share of cells that two implementations of a step decode alike; float16 changes few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """What to time."""
+    """Model and batches to time."""
 
     model: str = "sudoku-9x9"
     batches: tuple[int, ...] = (1, 8, 64)
@@ -50,13 +50,11 @@ class EngineOptions:
     output: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse counts that cannot be run."""
         if min((*self.batches, self.num_steps)) < 1:
             raise ConfigError("batches", self.batches, "must be at least 1, as num_steps must")
 
 
 def measure_engine(options: EngineOptions) -> Json:
-    """Time every batch; return every raw number."""
     if options.num_threads is not None:
         torch.set_num_threads(options.num_threads)
     device = resolve_device(options.device)
@@ -90,7 +88,7 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
         "batch": batch,
         "runner": runner.backend,
         "agreement": agreement,
-        # Two runs that answer alike have the same number, whatever the order of their rows.
+        # Equal for runs with the same answers, in any order of rows.
         "answers_hash": hashlib.sha256(answers).hexdigest()[:16],
         "kernels_per_step": _num_kernels(runner, batch) if is_cuda else None,
         "median_step_ms": median_s * 1e3,
@@ -104,7 +102,7 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
 
 
 def _timed(runner: Runner, job: EngineJob, num_steps: int) -> tuple[list[float], StepReport]:
-    """Return the seconds of each step of a job's trajectories, and the last report."""
+    """Return the seconds of each step, and the last report."""
     starts = [
         SlotAssignment(row, Trajectory(job=job, index=row, view=job.view(row)))
         for row in range(job.width)
@@ -120,7 +118,7 @@ def _timed(runner: Runner, job: EngineJob, num_steps: int) -> tuple[list[float],
 
 
 def _job_s(runner: Runner, job: EngineJob) -> float:
-    """Return the median seconds of a whole job in the engine, from its submission to its end."""
+    """Return the median seconds of a whole job, from submission to end."""
     engine = Engine(runner, metrics=EngineMetrics(CollectorRegistry()).of("bench"))
     durations = []
     for _ in range(1 + NUM_JOBS):
@@ -140,7 +138,6 @@ def _eager_s(loaded: LoadedModel, job: EngineJob, num_steps: int) -> float:
 
 
 def _num_kernels(runner: Runner, batch: int) -> int:
-    """Return how many kernels a step launches."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         runner.step(batch)
         runner.read()
@@ -163,7 +160,7 @@ def _agreement(loaded: LoadedModel, job: EngineJob, report: StepReport) -> float
 
 
 def _job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:
-    """Return a job whose trajectories take every step, each in its own view of one instance."""
+    """Return a job without early stops; each trajectory has its own view of one instance."""
     task = loaded.task
     family = puzzles.family(task.family)
     instance = family.generate(task, np.random.default_rng(0), num_solutions=None)

@@ -37,28 +37,27 @@ class LoadOptions:
     burstiness: float = 1.0
     """Squared coefficient of variation of the gaps: 1 is Poisson, 4 comes in bursts, 0 is even."""
     ramp_s: float = 0.0
-    """Seconds over which the rate rises from nothing."""
+    """Seconds over which the rate rises from zero."""
     seed: int = 0
     min_requests: int = 100
-    """A low rate is offered for longer, until there are that many."""
+    """Low rates are offered for longer, to reach this many."""
     lowest_rate: float = 0.1
-    """A search gives up below it."""
+    """Rate below which a search gives up."""
     rates: tuple[float, ...] = ()
     """Rates to offer; none searches for the highest that meets the objective."""
     repeats: int = 1
-    """Runs of every rate, with other arrivals each."""
+    """Runs of every rate, each with other arrivals."""
     slo_ms: float = 2000.0
     """Promised time to the first solution."""
     slo_share: float = 0.99
-    """Of the requests that must have one by then."""
+    """Share of requests that must meet it."""
     num_questions: int = 200
     data: Path | None = None
     """Puzzles of the first task of the mix."""
     timeout_s: float = 60.0
-    """After which the client gives a request up."""
+    """Time after which the client gives up."""
 
     def __post_init__(self) -> None:
-        """Refuse a load that cannot be offered, and a promise that nobody can keep."""
         for name in ("rate", "duration_s", "slo_ms"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, getattr(self, name), "must be above 0")
@@ -71,7 +70,7 @@ class LoadOptions:
 
 
 class LoadRun:
-    """Offers loads to one server and keeps what came of them."""
+    """Offers loads to one server and keeps the results."""
 
     def __init__(self, target: Target, questions: Sequence[Question], plan: LoadOptions) -> None:
         self._target, self._questions, self._plan = target, questions, plan
@@ -81,11 +80,9 @@ class LoadRun:
         self.summaries: dict[str, Summary] = {}
 
     async def warm_up(self) -> None:
-        """Ask a few questions that do not count."""
         await offer(self._target, self._questions[:WARM_UP_REQUESTS], [0.0] * WARM_UP_REQUESTS)
 
     async def probe(self, rate: float, *, name: str | None = None, seed: int = 0) -> Summary:
-        """Offer one rate and keep the result under a name."""
         plan = self._plan
         duration_s = max(plan.duration_s, plan.min_requests / rate)
         moments = arrival_moments(
@@ -98,7 +95,7 @@ class LoadRun:
         return await self._offer(moments, rate, duration_s, name or f"{rate:.4g}/s")
 
     async def replay(self, speed: float) -> Summary:
-        """Ask the questions at the moments that their trace names, ``speed`` times as fast."""
+        """Send each question of a trace at its moment divided by ``speed``."""
         moments = [(question.at_s or 0.0) / speed for question in self._questions]
         duration_s = max(moments[-1], 1e-3)
         return await self._offer(moments, len(moments) / duration_s, duration_s, "trace")
@@ -131,10 +128,10 @@ class LoadRun:
         return best_rate(tried)
 
     async def overload(self, best: float, multiples: Sequence[float]) -> Json:
-        """Offer saturation, the highest rate that met the objective, then multiples of it.
+        """Offer ``best``, the saturation rate, then multiples of it.
 
-        What a pressed server solves per second would be no measure of it: refused are mostly the
-        hard kinds, and what is left is another load.
+        Throughput beyond saturation is no measure: refusals hit mostly hard kinds, which changes
+        the mix.
         """
         runs: dict[str, Summary] = {"1": await self.probe(best, name="saturation", seed=1)}
         for number, multiple in enumerate(multiples, start=2):
@@ -152,7 +149,6 @@ class LoadRun:
         }
 
     def write(self, folder: Path, stem: str) -> None:
-        """Write every request as a JSON line."""
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{stem}.jsonl").open("w", encoding="utf-8") as file:
             for name, load in self.loads.items():
@@ -161,7 +157,6 @@ class LoadRun:
 
 
 def environment() -> Json:
-    """Return what a reader must know about the machine."""
     return {
         "processor": processor(),
         "num_cores": psutil.cpu_count(),
@@ -173,7 +168,7 @@ def environment() -> Json:
 
 
 def run_client(main: Callable[[], Awaitable[_T]]) -> _T:
-    """Run a client; servers that were started for it end with it."""
+    """Run a client; SIGTERM ends it, and with it the servers started for it."""
 
     async def wrapped() -> _T:
         return await main()

@@ -1,4 +1,4 @@
-"""The same weights without an engine: requests side by side in one batch, to its common end."""
+"""The same weights without an engine: requests share one batch until all are done."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,9 +23,7 @@ class _Task(NamedTuple):
 
 
 class PlainSolver:
-    """Models and a loop, as generous as a batch can be: it ends as soon as every request in it has
-    its first solution.
-    """
+    """Solves batches in a plain loop; a batch ends once each request has its first solution."""
 
     def __init__(self, models: Sequence[str], *, num_threads: int) -> None:
         torch.set_num_threads(num_threads)
@@ -39,7 +37,6 @@ class PlainSolver:
             self.solve([{**family.dump(known), "width": 8, "seed": 1}])
 
     def solve(self, requests: Sequence[Mapping[str, Any]]) -> list[Json]:
-        """Return an answer for each request."""
         bodies = [
             {name: value for name, value in request.items() if name not in OPTIONS}
             for request in requests
@@ -83,7 +80,7 @@ class PlainSolver:
 def solvable(
     questions: Sequence[Question], models: Sequence[str], *, num_threads: int
 ) -> list[Question]:
-    """Return questions that the plain loop solves, so that only time decides, in their order."""
+    """Return, in order, the questions that the plain loop solves, so that only time decides."""
     solver = PlainSolver(models, num_threads=num_threads)
     asked = [{**each.body, "width": each.width, "seed": each.seed} for each in questions]
     return [

@@ -1,4 +1,4 @@
-"""What is asked: a weighted mix of tasks and widths, and files that keep a load to replay it.
+"""Questions of a load: a weighted mix of tasks and widths, and files to replay it.
 
 A file has one JSON object a line: ``task``, ``body``, ``width``, ``seed``, and in a trace ``at_s``.
 """
@@ -21,14 +21,14 @@ SEED_BITS = 53
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One request: a puzzle and how hard to try."""
+    """One request: a puzzle, its width and its seed."""
 
     task: str
     body: dict[str, Any] = field(hash=False)
     width: int
     seed: int
     at_s: float | None = None
-    """When a trace asks it; None where the arrivals decide."""
+    """Its moment in a trace, else None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Share:
 def read_mix(text: str) -> tuple[Share, ...]:
     """Read ``sudoku-9x9:16=3,nqueens-8:1-64=1``: task, width or powers of two in a range, weight.
 
-    A width range stands for the powers of two in it; a weight that is left out is 1.
+    The default weight is 1.
     """
     return tuple(_read_share(part) for part in text.split(","))
 
@@ -67,14 +67,10 @@ def _read_share(part: str) -> Share:
 def draw_questions(
     mix: Sequence[Share], count: int, *, seed: int, data: Path | None = None
 ) -> list[Question]:
-    """Return that many questions, tasks and widths by weight, each with its own puzzle and seed.
+    """Return ``count`` questions, each with its own puzzle and seed.
 
-    Args:
-        mix: what to draw from.
-        count: how many.
-        seed: decides every choice.
-        data: puzzles for the first task, as for ``gram-lab evaluate``; by default held-out or
-            freshly made ones, as for the other tasks.
+    ``data`` holds puzzles for the first task of the mix, as for ``gram-lab evaluate``; all other
+    puzzles are held-out or freshly generated ones.
     """
     rng = np.random.default_rng(seed)
     weights = np.array([share.weight for share in mix])
@@ -103,13 +99,11 @@ def _bodies(task_name: str, count: int, data: Path | None) -> list[dict[str, Any
 
 
 def write_questions(path: Path, questions: Sequence[Question]) -> None:
-    """Keep questions in a file."""
     lines = (json.dumps(asdict(question)) for question in questions)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Read the questions of a file."""
     lines = path.read_text(encoding="utf-8").splitlines()
     try:
         questions = [Question(**json.loads(line)) for line in lines if line.strip()]
@@ -121,6 +115,5 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def describe(questions: Sequence[Question]) -> dict[str, object]:
-    """Return what a load consists of."""
     kinds = Counter(f"{question.task}, width {question.width}" for question in questions)
     return {"count": len(questions), "kinds": dict(sorted(kinds.items()))}

@@ -18,12 +18,9 @@ def best_rate(tried: Mapping[float, bool]) -> float | None:
 
 
 def rates_to_try(tried: Mapping[float, bool], *, start: float, lowest: float) -> Iterator[float]:
-    """Yield rates until the best one is known.
+    """Yield rates from ``start`` until the best one is known or is below ``lowest``.
 
-    Args:
-        tried: whether a rate met the objective; must hold each rate before the next is asked for.
-        start: first rate.
-        lowest: rate below which the search gives up.
+    ``tried`` must hold each rate, whether it met the objective, before the next is asked for.
     """
     rate = start
     while lowest <= rate <= MAX_RATE:

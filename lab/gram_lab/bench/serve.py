@@ -27,25 +27,24 @@ from gram_lab.bench.summary import Summary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions(LoadOptions):
-    """Which server is asked, and what."""
+    """A server and its load."""
 
     url: str = "http://127.0.0.1:8000"
     key: str | None = None
     mix: str = "sudoku-9x9:16"
     """As sudoku-9x9:1-64=2,nqueens-8:16=1."""
     trace: Path | None = None
-    """Questions to ask instead, with at_s where they are a trace."""
+    """File of questions to ask instead; a trace has at_s."""
     replay: float | None = None
-    """Ask them when they say, that many times as fast."""
+    """Speed at which to replay the trace."""
     keep_questions: Path | None = None
     """File to write the questions to."""
     overload: tuple[float, ...] = ()
-    """Multiples of the highest rate, to offer after that."""
+    """Multiples of the highest rate to offer afterwards."""
     output: Path | None = None
 
 
 def measure_serve(options: ServeOptions) -> Json:
-    """Offer the load, or replay the questions' trace; return every summary."""
     questions = _questions(options)
     headers = (("Authorization", f"Bearer {options.key}"),) if options.key else ()
     target = Target(url=options.url, timeout_s=options.timeout_s, headers=headers)
@@ -79,7 +78,6 @@ def measure_serve(options: ServeOptions) -> Json:
 
 
 def _questions(options: ServeOptions) -> list[Question]:
-    """Draw or read what is asked, and keep it where that is wanted."""
     if options.trace is not None:
         return read_questions(options.trace)
     found = draw_questions(
@@ -91,7 +89,7 @@ def _questions(options: ServeOptions) -> list[Question]:
 
 
 def _requests(samples: Mapping[str, float]) -> Counter[str]:
-    """Return how many requests the server's own counters know, by how they ended."""
+    """Return the server's own counts of requests by outcome."""
     counted = Counter[str]()
     for name, value in samples.items():
         if name.startswith("gram_requests_total{"):

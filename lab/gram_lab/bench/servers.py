@@ -1,4 +1,4 @@
-"""The servers of the same weights that are compared: started, waited for, ended with children."""
+"""Starts the compared servers, waits until they are ready, and stops them and their children."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ class Contender:
 
     name: str
     arguments: tuple[str, ...]
-    """What follows ``python``; the port and the rest come after."""
+    """Follow ``python``; the port and other flags are appended."""
     health: str = "/health"
     form: Form = "body"
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -84,11 +84,11 @@ def running(
     command = [sys.executable, *contender.arguments, "--port", str(port)]
     command += ["--num-threads", str(num_threads)]
     command += [part for model in models for part in ("--model", model)]
-    # All of them wait for their threads alike: see the command line's own setting.
+    # All servers spin alike; gram-server's command line sets the same value.
     environment = {**os.environ, "GOMP_SPINCOUNT": "3000", **contender.environment}
     started_s = time.perf_counter()
     signals: list[int] = []
-    # A signal between the start and the try would leave the server alone.
+    # A signal between the start and the try would leave the server running.
     previous = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -103,7 +103,7 @@ def running(
         target = Target(url=url, form=contender.form, timeout_s=timeout_s)
         yield Started(target, process.pid, time.perf_counter() - started_s)
     finally:
-        # A second signal must not interrupt this.
+        # A second signal must not interrupt the cleanup.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _end(process)
         signal.signal(signal.SIGTERM, previous)
@@ -122,7 +122,7 @@ def _wait_ready(process: "subprocess.Popen[bytes]", url: str, name: str) -> None
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask for an end, then end the whole group, which is the server's own."""
+    """Terminate the server, then kill its process group."""
     with suppress(subprocess.TimeoutExpired):
         process.terminate()
         process.wait(STOP_S)

@@ -1,4 +1,4 @@
-"""``gram-lab bench start`` and ``bench soak``: how a server comes up, and how it holds out."""
+"""``gram-lab bench start`` and ``bench soak``: start-up time, and stability under load."""
 
 import statistics
 import tempfile
@@ -19,18 +19,18 @@ from gram_lab.bench.questions import Question, describe, draw_questions, read_mi
 from gram_lab.bench.servers import CONTENDERS, OURS, Started, running
 
 SETTLING_SHARE = 0.1
-"""Of the windows, at the start: caches fill and pools grow in them."""
+"""First windows left out, while caches fill and pools grow."""
 TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoakOptions:
-    """How long, and how hard."""
+    """Duration and load of a soak."""
 
     minutes: float = 60.0
     window_s: float = 60.0
     load: float = 0.7
-    """Of what the server can do at most."""
+    """Share of the server's capacity."""
     press: float = 300.0
     """Rate that saturates it, in requests per second."""
     mix: str = MIX
@@ -45,17 +45,16 @@ class SoakOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartOptions:
-    """How often, and what."""
+    """Number of starts, and models."""
 
     num_runs: int = 3
     num_threads: int = 2
     models: tuple[str, ...] = ()
-    """None for every one shipped."""
+    """All shipped ones if empty."""
     output: Path | None = None
 
 
 def measure_start(options: StartOptions) -> Json:
-    """Start a server several times; return how long it took, by phase, and its memory."""
     runs = []
     for _ in range(options.num_runs):
         with _ours(options) as started:
@@ -72,12 +71,12 @@ def measure_start(options: StartOptions) -> Json:
 
 
 def measure_soak(options: SoakOptions) -> Json:
-    """Offer a share of what a server can do, window after window."""
+    """Offer a share of the server's measured capacity, window after window."""
     drawn = draw_questions(
         read_mix(options.mix), options.num_questions, seed=options.seed, data=options.data
     )
     questions = solvable(drawn, options.models, num_threads=options.num_threads)
-    # What a pressed server refuses are mostly the hard kinds: what it does then is another load.
+    # A long backlog: refusals hit mostly hard kinds, which would change the mix.
     with _ours(options, environment={"GRAM_SERVER_MAX_BACKLOG_S": "600"}) as started:
         return run_client(partial(_soak, started, options, questions))
 
@@ -93,7 +92,7 @@ async def _soak(started: Started, options: SoakOptions, questions: Sequence[Ques
     for number in range(max(1, round(options.minutes * 60.0 / options.window_s))):
         summary = await run.probe(capacity * options.load, name=f"window {number}", seed=number)
         windows.append({**asdict(summary), "memory_mb": _memory_mb(started.pid)})
-        # What an hour of requests takes in the client is no concern of the server's.
+        # Keeps the client's memory constant over an hour.
         run.loads.clear()
     return {
         "environment": environment(),
@@ -106,7 +105,7 @@ async def _soak(started: Started, options: SoakOptions, questions: Sequence[Ques
 
 
 def verdict(windows: Sequence[Json]) -> Json:
-    """Compare the end of a soak with its beginning, the settling left out."""
+    """Compare the last third of a soak with the first after settling."""
     settled = windows[round(len(windows) * SETTLING_SHARE) :]
     third = max(1, len(settled) // 3)
     first, last = settled[:third], settled[-third:]

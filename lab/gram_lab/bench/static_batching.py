@@ -1,7 +1,7 @@
 """The engine with static batching: a batch starts when the one before it has ended.
 
 Rows that are done are computed on to the batch's end, which comes as soon as each of its requests
-has what it asked for. Solutions are sent as soon as they are found, and all else is the product.
+has what it asked for. Solutions are sent as soon as found; everything else is the product's code.
 """
 
 from gram_server.engine import Engine
@@ -22,8 +22,8 @@ class StaticScheduler(Scheduler):
 class WholeBatchRunner:
     """A runner that computes the rows a batch began with for as long as one of them is live.
 
-    Trajectories start early, as none can join such a batch later. It serves half as
-    many requests again as when only those begin that are due.
+    Trajectories start early, as none can join such a batch later: 1.5 times the requests of
+    starting only those that are due.
     """
 
     rows_are_free = True
@@ -35,16 +35,13 @@ class WholeBatchRunner:
         self._num_rows = 0
 
     def update_rows(self, update: BatchUpdate) -> None:
-        """Take note of how many rows a batch begins with."""
         self._num_rows = len(update.starts) or self._num_rows
         self._runner.update_rows(update)
 
     def step(self, num_live: int) -> None:
-        """Compute the rows of the whole batch, live or not."""
         self._runner.step(max(num_live, self._num_rows))
 
     def read(self) -> StepReport:
-        """Return the report, whose first rows are the live ones."""
         return self._runner.read()
 
 

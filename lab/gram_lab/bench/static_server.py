@@ -1,4 +1,4 @@
-"""The command line of ``gram-server``, its workers with the engine that batches statically.
+"""The command line of ``gram-server``, with workers that batch statically.
 
 python -m gram_lab.bench.static_server serve --port N --model NAME
 """
@@ -13,20 +13,19 @@ worker_command = child.worker_command
 
 
 def static_worker_command(*, link: Path, heartbeat: Path) -> Sequence[str]:
-    """Return the product's command line with this module in the place of its own."""
+    """Return the product's command line with this module in place of its own."""
     python, option, _, *words = worker_command(link=link, heartbeat=heartbeat)
     return [python, option, "gram_lab.bench.static_server", *words]
 
 
 def main() -> None:
-    """Run the command line."""
     child.worker_command = static_worker_command
     if sys.argv[1:2] == ["worker"]:
         # The API process needs no torch.
         from gram_lab.bench.static_batching import StaticEngine
         from gram_server.worker import loading
 
-        # In the place of the product's.
+        # Replaces the product's engine.
         loading.Engine = StaticEngine  # type: ignore[assignment, attr-defined]
     cli.main()
 

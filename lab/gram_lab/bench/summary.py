@@ -14,15 +14,15 @@ from gram_lab.bench.client import Load, Record
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 Milliseconds = dict[str, float | None]
-"""Quantiles; None where too many requests never got there."""
+"""Quantiles; None where too many requests have no such time."""
 
 
 class Objective(NamedTuple):
-    """What users were promised."""
+    """A service-level objective."""
 
     first_solution_s: float
     share: float = 0.99
-    """Of all requests, refused ones included, that must have a solution by then."""
+    """Share of all requests, also refused ones, that must meet it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Summary:
     throughput: float
     """Solved requests per second, until the last answer."""
     goodput: float
-    """Requests per second that met the objective, of the time in which they were offered."""
+    """Requests per second of the offered load that met the objective."""
     share_within: float
     """Of all requests."""
     meets: bool
@@ -52,7 +52,6 @@ class Summary:
 
 
 def summarise(load: Load, *, rate: float, duration_s: float, objective: Objective) -> Summary:
-    """Return the numbers of a load that was offered for that long."""
     records = load.records
     accepted = [record for record in records if record.end != "refused"]
     refused = [record for record in records if record.end == "refused"]

@@ -26,11 +26,10 @@ from gram_lab.data.sudoku_search import NUM_CELLS, UNITS
 from gram_lab.data.sudoku_vicinity import NUM_VIEWS, Found, Vicinity
 
 MIN_GUESSES = 100.0
-"""Guesses of the easier ones among very hard puzzles (docs/data.md)."""
+"""Guesses of the easier very hard puzzles (docs/data.md)."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     options = _parser().parse_args(arguments)
     try:
         make(options)
@@ -41,7 +40,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def make(options: argparse.Namespace) -> None:
-    """Make puzzles until there are enough or the time is up, write them, and say how they are."""
     task = puzzles.task(options.task)
     if task.name == "sudoku-9x9":
         _make_sudokus(options)
@@ -77,7 +75,7 @@ def _make_sudokus(options: argparse.Namespace) -> None:
 
 
 def _timed(rounds: Iterator[Found], options: argparse.Namespace) -> Iterator[Found]:
-    """Yield rounds until they hold enough puzzles or the time is up, and show how far they are."""
+    """Yield rounds until the puzzles or the time are used up; show progress."""
     num_made = 0
     start_s, budget_s = time.monotonic(), 60.0 * options.minutes
     with progress_bar() as show:
@@ -112,7 +110,6 @@ def _solutions(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def _is_complete(grid: NDArray[np.uint8]) -> bool:
-    """Say whether digits are a complete board."""
     if grid.shape != (NUM_CELLS,):
         return False
     return bool((np.sort(grid[UNITS], axis=1) == np.arange(1, 10)).all())
@@ -122,7 +119,7 @@ def _make_mazes(task: Task, options: argparse.Namespace) -> None:
     family = puzzles.family(task.family)
     rng = np.random.default_rng(options.seed)
     codes = np.zeros(task.vocabulary, dtype=np.uint8)
-    # As in the Maze-Hard archives; a path that is marked has a code of its own.
+    # As in the Maze-Hard archives, where path cells have their own code.
     for code, mark in enumerate((WALL, FREE, START, GOAL), start=1):
         codes[TOKENS[mark]] = code
     codes[FIRST_VALUE] = 5

@@ -14,7 +14,7 @@ class Examples(NamedTuple):
     givens: Tokens
     """(count, length)."""
     targets: Tokens
-    """(count, max_targets, length); unused places hold PAD."""
+    """(count, max_targets, length), padded with PAD."""
     adjacency: NDArray[np.bool_] | None = None
     """(count, length, length) for graph tasks."""
 
@@ -49,7 +49,7 @@ def augmented(
 
 
 def pack_targets(solutions: Tokens, max_targets: int, rng: np.random.Generator) -> Tokens:
-    """Return (max_targets, length): solutions in random order, cut or filled up with PAD."""
+    """Return (max_targets, length): solutions in random order, cut or padded with PAD."""
     chosen = rng.permutation(len(solutions))[:max_targets]
     packed = np.full((max_targets, solutions.shape[1]), PAD, dtype=np.uint8)
     packed[: len(chosen)] = solutions[chosen]

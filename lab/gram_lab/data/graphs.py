@@ -1,7 +1,6 @@
 """Random graphs that can be coloured, each with all of its colourings.
 
-Knows nothing of splits and pools: whoever draws says which graphs are wanted, by a key that
-isomorphic graphs share.
+Knows no splits or pools: callers select graphs by a key that isomorphic graphs share.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from gram_core.puzzles import FIRST_VALUE, Task, Tokens
 
 EdgeProbabilities = tuple[float, float]
-"""Bounds between which each graph's edge probability is drawn."""
+"""Bounds of each graph's edge probability."""
 
 
 class Drawn(NamedTuple):
@@ -33,7 +32,7 @@ def random_graphs(
     edge_probabilities: EdgeProbabilities,
     is_wanted: Callable[[bytes], bool],
 ) -> Iterator[Drawn | None]:
-    """Yield Erdos-Renyi graphs without end; None for one that is unwanted or has no colouring."""
+    """Yield Erdos-Renyi graphs endlessly; None for one that is unwanted or has no colouring."""
     size = task.size
     low, high = edge_probabilities
     while True:
@@ -68,7 +67,7 @@ def _named(classes: Tokens, num_colors: int) -> Tokens:
     names = np.array(list(permutations(range(num_colors))), dtype=np.uint8)
     every = names[:, classes].reshape(-1, classes.shape[1])
     places = num_colors ** np.arange(classes.shape[1])[::-1]
-    # Classes that leave a colour unused come out of several permutations alike.
+    # Permutations of an unused colour give duplicates.
     _, first = np.unique(every.astype(np.int64) @ places, return_index=True)
     tokens: Tokens = every[first] + np.uint8(FIRST_VALUE)
     return tokens

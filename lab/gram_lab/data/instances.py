@@ -22,13 +22,13 @@ class Case(NamedTuple):
 
     instance: object
     group: str
-    """Where it comes from or how hard it is; reports are split by it."""
+    """Source or difficulty; reports are split by it."""
     num_solutions: int | None
     """All solutions, as ``canonical`` counts them; None where unknown."""
 
 
 SMALL_SUDOKU = 6
-"""Side of the largest boards that training makes itself, keeping a part of them out."""
+"""Largest board side that training generates itself, with a held-out part."""
 NUM_GENERATED = 200
 RATING_BOUNDS = (1.7, 4.5, 7.0)
 
@@ -42,12 +42,9 @@ def read_cases(
 ) -> list[Case]:
     """Return the cases of a file or, without one, held-out or freshly made instances.
 
-    Args:
-        task: what they must be instances of.
-        path: ``.tsv`` with a ``puzzle`` column, ``.npz`` as for training, else one puzzle a line,
-            in the family's text form or as a JSON body.
-        limit: at most that many, spread evenly over the file.
-        edge_probabilities: of held-out random graphs.
+    The file is a ``.tsv`` with a ``puzzle`` column, an ``.npz`` as for training, else one puzzle
+    a line, in the family's text form or as a JSON body. At most ``limit`` cases are taken, spread
+    evenly over the file; ``edge_probabilities`` are those of held-out random graphs.
     """
     is_made = task.family == "maze" or (task.family == "sudoku" and task.size > SMALL_SUDOKU)
     if path is None and is_made:
@@ -79,10 +76,7 @@ def held_out_cases(
 ) -> list[Case]:
     """Return the generated instances that training keeps out, with their numbers of solutions.
 
-    Args:
-        task: one whose solutions are cheap to enumerate.
-        edge_probabilities: of random graphs.
-        num_graphs: number of graphs; None takes what the pool of the task gives.
+    For tasks whose solutions are cheap to enumerate; without ``num_graphs`` the pool's default.
     """
     pool = make_pool(task, "held_out", edge_probabilities=edge_probabilities, num_graphs=num_graphs)
     if pool.adjacency is not None:

@@ -1,8 +1,8 @@
-"""Mazes to train on, carved anew or from files, with the path that comes first in their view.
+"""Training mazes, generated or from files, each with the first shortest path in move order.
 
 Files are npz archives with ``inputs`` (n, rows * columns): 1 wall, 2 free, 3 start, 4 goal. Most
-mazes have thousands of shortest paths; a target drawn among them would teach an average, and the
-paths that the archives carry are first by the order of their moves only before a view turns them.
+mazes have thousands of shortest paths, so a random target would teach an average. The archives'
+paths are first in move order only until a symmetry view changes the directions.
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +36,6 @@ class _Mazes(ABC):
         self._family = puzzles.family(task.family)
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
-        """Draw mazes with their targets."""
         givens = np.stack([self._draw_one(rng) for _ in range(count)])
         targets = np.stack([self._targets(row, rng) for row in givens])
         return Examples(givens=givens, targets=targets)
@@ -58,7 +57,7 @@ class _Mazes(ABC):
 
 
 class CarvedMazes(_Mazes):
-    """Mazes that nobody has seen before, of scattered walls and with a far goal."""
+    """Fresh mazes of scattered walls with a distant goal."""
 
     def _draw_one(self, rng: np.random.Generator) -> Tokens:
         maze = generate(self.task.rows, self.task.columns, rng, num_solutions=None)

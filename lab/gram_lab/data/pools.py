@@ -27,7 +27,7 @@ HELD_OUT_SHARE = 0.15
 SAMPLED_VIEWS = 600
 """Random symmetries drawn to collect all position symmetries of a small board."""
 EDGE_PROBABILITIES: EdgeProbabilities = (0.3, 0.7)
-"""Of the random graphs that are trained on."""
+"""Of random training graphs."""
 
 
 class Pool(NamedTuple):
@@ -52,7 +52,6 @@ class PooledSource:
         self._weights = weights
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
-        """Draw instances with their solutions in random order."""
         pool = self._pool
         rows = rng.choice(len(pool.givens), size=count, p=self._weights)
         present = np.minimum(pool.num_solutions[rows], self.max_targets)
@@ -77,12 +76,7 @@ def make_pool(
 ) -> Pool:
     """Return the instances of one split of a task; the same for the same arguments.
 
-    Args:
-        task: of the instances.
-        split: which side.
-        seed: of all draws.
-        edge_probabilities: of random graphs.
-        num_graphs: number of graphs; None takes what ``NUM_GRAPHS`` draws give.
+    Without ``num_graphs``, ``NUM_GRAPHS`` random graphs are drawn.
     """
     rng = np.random.default_rng(seed)
     if task.family == "nqueens":
@@ -99,7 +93,6 @@ def make_pool(
 
 
 def is_held_out(key: bytes) -> bool:
-    """Say on which side of the split an instance with this key lies."""
     return hashlib.sha256(key).digest()[0] < 256 * HELD_OUT_SHARE
 
 
@@ -199,7 +192,7 @@ def _small_sudoku_solutions() -> Tokens:
 
 
 NUM_GRAPHS = 9_000
-"""Graphs drawn for a pool; those of the split that can be coloured stay."""
+"""Graphs drawn for a pool, before filtering by split and colourability."""
 MAX_COLORINGS = 512
 
 
@@ -231,11 +224,11 @@ def _coloring_pool(
 
 
 NUM_GENERATED = 600
-"""Instances made for the pool of a family that is none of the above."""
+"""Pool size of any other family."""
 
 
 def _generated_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
-    """Instances with one solution, as the family itself makes them."""
+    """Instances with one solution, from the family's own generator."""
     rules = puzzles.family(task.family)
     found: dict[bytes, tuple[Encoded, Tokens]] = {}
     for _ in range(NUM_GENERATED):

@@ -1,7 +1,6 @@
 """6x6 sudoku boards with all of their solutions: minimal ones, easier ones, and open ones.
 
-Boards are dug out of random full ones. Knows nothing of pools and splits, but for the key that a
-split may go by.
+Boards are dug out of random full ones. Knows no pools or splits, but gives a key to split by.
 """
 
 from collections.abc import Iterator
@@ -20,9 +19,9 @@ SIZE = 6
 MAX_SOLUTIONS = 64
 """Open boards with more solutions are left out."""
 MAX_ADDED = 8
-"""Givens that an easier board has beyond a minimal one."""
+"""Givens added to a minimal board for an easier one."""
 MAX_REMOVED = 3
-"""Givens that an open board lacks of a minimal one."""
+"""Givens removed from a minimal board for an open one."""
 OPEN_PER_MINIMAL = 3
 
 
@@ -36,7 +35,7 @@ class Board(NamedTuple):
 
 
 def boards(rng: np.random.Generator) -> Iterator[Board]:
-    """Yield boards without end: of each minimal one, itself, an easier one and open ones."""
+    """Yield endlessly each minimal board, an easier one and open ones of it."""
     while True:
         minimal = np.array(generate(SIZE, rng, num_solutions=1), dtype=np.uint8)
         (solution,) = solutions_of(minimal.tolist(), SIZE, limit=1)

@@ -1,8 +1,8 @@
 """A key that all symmetric images of a complete 9x9 sudoku share.
 
 Two lines of a board, read as a permutation of the digits, keep the lengths of its cycles under
-every symmetry; the key gathers them by bands. Boards that are no images of each other may share a
-key, though rarely: who keeps puzzles apart by it loses a few too many, never one too few.
+every symmetry; the key gathers them by bands. Unrelated boards rarely share a key: a split by
+key drops a few puzzles too many, never too few.
 """
 
 from collections.abc import Sequence

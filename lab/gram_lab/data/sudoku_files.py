@@ -1,8 +1,8 @@
-"""9x9 sudokus in npz archives, and training puzzles of them, as easy or hard as a recipe wants.
+"""9x9 sudokus in npz archives, and training puzzles of them by difficulty.
 
 Arrays are ``solution`` (n, 41) uint8, two digits a byte, high nibble first, 81 digits and a pad;
 ``given`` (n, 11), a bit-packed mask; in graded archives ``ser10``, ten times the rating; and
-``guesses`` (n,) float32 where puzzles were made here.
+``guesses`` (n,) float32 where this package generated the puzzles.
 """
 
 from collections.abc import Sequence
@@ -32,17 +32,15 @@ class Grids(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Puzzles as they lie in archives."""
+    """Puzzles in the packed form of archives."""
 
     solution: NDArray[np.uint8]
     given: NDArray[np.uint8]
 
     def rows(self, chosen: NDArray[np.int64]) -> "Packed":
-        """Return some of them."""
         return Packed(self.solution[chosen], self.given[chosen])
 
     def unpacked(self) -> Grids:
-        """Return their digits."""
         digits = np.stack((self.solution >> 4, self.solution & 15), axis=2)
         digits = digits.reshape(len(self.solution), 2 * self.solution.shape[1])[:, :NUM_CELLS]
         is_given = np.unpackbits(self.given, axis=1)[:, :NUM_CELLS].astype(bool)
@@ -50,13 +48,11 @@ class Packed(NamedTuple):
 
 
 def read_archive(path: Path) -> Grids:
-    """Return the puzzles of a file."""
     archive = np.load(path)
     return Packed(archive["solution"], archive["given"]).unpacked()
 
 
 def write_archive(path: Path, grids: Grids, *, guesses: NDArray[np.float32]) -> None:
-    """Write puzzles and how many guesses each of them takes."""
     digits = np.pad(grids.solutions, ((0, 0), (0, 1)))
     packed = digits[:, 0::2] << 4 | digits[:, 1::2]
     given = np.packbits(grids.puzzles > 0, axis=1)
@@ -102,7 +98,6 @@ class SudokuFiles:
                 raise ConfigError("data", str(folder), f"holds {wanted}")
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
-        """Draw puzzles with their one solution."""
         is_hard = rng.random(count) < self._hard_share
         num_hard = int(is_hard.sum())
         hard = self._hard.rows(rng.integers(max(1, self._num_hard), size=num_hard))
@@ -119,7 +114,6 @@ class SudokuFiles:
 
 
 def _joined(archives: Sequence[NpzFile]) -> Packed:
-    """Return the puzzles of all archives."""
     solution = [np.zeros((0, 41), np.uint8), *(archive["solution"] for archive in archives)]
     given = [np.zeros((0, 11), np.uint8), *(archive["given"] for archive in archives)]
     return Packed(np.concatenate(solution), np.concatenate(given))

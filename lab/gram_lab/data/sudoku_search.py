@@ -60,12 +60,9 @@ def candidates(digits: Digits) -> Masks:
 
 
 def search(masks: Masks, *, limit: int, keeps_solutions: bool = False) -> Findings:
-    """Search boards until each has more than ``limit`` solutions or no more.
+    """Search each board until it has more than ``limit`` solutions or is exhausted.
 
-    Args:
-        masks: (81, boards) candidates.
-        limit: solutions after which a board is left alone.
-        keeps_solutions: remember the solutions, not only their number.
+    ``masks`` are the candidates, (81, boards).
     """
     num_boards = masks.shape[1]
     found = Findings(np.zeros(num_boards, np.int64), np.zeros(num_boards, np.int64))
@@ -104,7 +101,6 @@ def fill(masks: Masks) -> tuple[Masks, NDArray[np.bool_]]:
 
 
 def _singles(masks: Masks) -> tuple[Masks, NDArray[np.bool_]]:
-    """Apply naked and hidden singles once."""
     is_single = np.bitwise_count(masks) == 1
     once, several = _seen(masks)
     taken, clashing = _seen(np.where(is_single, masks, np.uint16(0)))
@@ -113,14 +109,14 @@ def _singles(masks: Masks) -> tuple[Masks, NDArray[np.bool_]]:
     excluded = _over_units(taken)
     wanted = _over_units(hidden) & masks
     after = np.where(is_single, masks, masks & ~excluded)
-    # Two values that have no other place than the same cell contradict each other.
+    # Two values whose only place is the same cell contradict each other.
     is_wanted = wanted != 0
     after = np.where(is_wanted, np.where(np.bitwise_count(wanted) == 1, after & wanted, 0), after)
     return after.astype(np.uint16), is_sound & (after != 0).all(axis=0)
 
 
 def _seen(masks: Masks) -> tuple[Masks, Masks]:
-    """Return (27, boards): values that one, and that two cells of a unit may hold at least."""
+    """Return (27, boards) twice: values that at least one, and two, cells of a unit may hold."""
     once = masks[UNITS[:, 0]]
     several = np.zeros_like(once)
     for place in range(1, 9):
@@ -131,14 +127,14 @@ def _seen(masks: Masks) -> tuple[Masks, Masks]:
 
 
 def _over_units(of_units: Masks) -> Masks:
-    """Return (81, boards): what the three units of each cell say together."""
+    """Return (81, boards): the union over the three units of each cell."""
     rows, columns, boxes = _UNITS_OF_CELLS.T
     together: Masks = of_units[rows] | of_units[columns] | of_units[boxes]
     return together
 
 
 def _pop(stack: list[tuple[Masks, NDArray[np.int64]]]) -> tuple[Masks, NDArray[np.int64]]:
-    """Take boards off the end of the stack, as many as there is room for."""
+    """Take boards off the end of the stack, as many as fit."""
     taken: list[tuple[Masks, NDArray[np.int64]]] = []
     room = _BOARDS_AT_ONCE
     while stack and room > 0:
@@ -179,17 +175,14 @@ def _digits(masks: Masks) -> Digits:
 def need_givens(
     digits: Digits, solutions: Digits, boards: NDArray[np.int64], cells: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Say of givens which of them their board cannot lose without a second solution.
+    """Return which of the givens their board needs to have one solution only.
 
-    Args:
-        digits: (boards, 81), each with one solution.
-        solutions: (boards, 81) those solutions.
-        boards: (givens,) board of each given in question.
-        cells: (givens,) cell of each.
+    ``digits`` and their ``solutions`` are (boards, 81); ``boards`` and ``cells``, (givens,), name
+    each given in question.
     """
     masks = candidates(digits)[:, boards]
     given = solutions[boards, cells].astype(np.uint16) - np.uint16(1)
-    # Another solution would hold another digit in the place of the given.
+    # Another solution would have another digit in this cell.
     masks[cells, np.arange(len(boards))] = _EVERYTHING & ~(np.uint16(1) << given)
     return np.asarray(search(masks, limit=0).num_solutions > 0)
 
@@ -197,9 +190,8 @@ def need_givens(
 def mean_guesses(digits: Digits, views: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Return the guesses that the whole search of each board takes, averaged over views.
 
-    Args:
-        digits: (boards, 81).
-        views: cell permutations that keep the rules: the choice among equal cells depends on them.
+    ``digits`` are (boards, 81). Views are cell permutations that keep the rules: the choice among
+    equal cells depends on them.
     """
     seen = np.concatenate([digits[:, positions] for positions in views])
     found = search(candidates(seen), limit=2).num_guesses

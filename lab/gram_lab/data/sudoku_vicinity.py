@@ -1,7 +1,7 @@
-"""Very hard 9x9 sudokus, found near hard ones: a given goes, others come elsewhere.
+"""Very hard 9x9 sudokus, found near hard ones by replacing a given.
 
-Givens are added until one solution is left, and those that it does not need are taken away. What
-takes enough guesses is kept, and searched around in turn.
+Givens are added until one solution is left, and needless ones are removed. Puzzles that take
+enough guesses become the next parents.
 """
 
 from collections.abc import Collection, Iterator
@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 class Vicinity:
-    """A search for puzzles that take at least so many guesses."""
+    """A search for puzzles that take at least ``min_guesses``."""
 
     def __init__(
         self,
@@ -54,13 +54,9 @@ class Vicinity:
     ) -> None:
         """Rate the first parents.
 
-        Args:
-            seeds: (count, 81) puzzles to start from; without any, random minimal ones are dug.
-            rng: of all choices.
-            views: cell permutations that keep the rules, ``NUM_VIEWS`` of them.
-            min_guesses: least mean number of guesses of a puzzle that is worth telling.
-            excluded: classes of complete boards that no puzzle may have as its solution.
-            boards_a_round: boards that are opened and closed at once.
+        ``seeds`` (count, 81) are puzzles to start from; without any, random minimal ones are dug.
+        ``views`` are ``NUM_VIEWS`` cell permutations that keep the rules. No puzzle may have a
+        solution in the ``excluded`` classes.
         """
         self._rng, self._views, self._min_guesses = rng, views, min_guesses
         self._excluded, self._boards_a_round = excluded, boards_a_round
@@ -72,11 +68,11 @@ class Vicinity:
 
     @property
     def bar(self) -> float:
-        """Guesses that a puzzle must take to become a parent: it rises up to what is wanted."""
+        """Guesses that a puzzle must take to become a parent; rises to ``min_guesses``."""
         return min(self._min_guesses, float(np.median(self._ratings)))
 
     def rounds(self) -> Iterator[Found]:
-        """Yield what every round finds, without end; often nothing."""
+        """Yield each round's finds endlessly; often none."""
         while True:
             found = self._survivors(self._children())
             self._adopt(found)
@@ -84,9 +80,9 @@ class Vicinity:
             yield Found(found.puzzles[is_hard], found.solutions[is_hard], found.guesses[is_hard])
 
     def _children(self) -> Grids:
-        """Return new minimal puzzles beside drawn parents."""
+        """Return new minimal puzzles near drawn parents."""
         grids = closed(_with_one_less(self._drawn_parents(), self._rng), self._rng)
-        # Givens too many make a board easier, but one in ten guesses is left of a hard one.
+        # Extra givens make boards easier, but hard ones keep a tenth of their guesses.
         guesses = mean_guesses(grids.puzzles, self._views[:1])
         is_kept = guesses >= 0.1 * self.bar
         return minimal(Grids(grids.puzzles[is_kept], grids.solutions[is_kept]), self._rng)
@@ -112,7 +108,7 @@ class Vicinity:
         return np.array(is_new, dtype=bool)
 
     def _look_hard(self, children: Grids) -> NDArray[np.bool_]:
-        # One view varies by some 40 %, so half the guesses are enough to be looked at again.
+        # One view varies by some 40 %, so half the guesses qualify for a second look.
         return mean_guesses(children.puzzles, self._views[:1]) >= 0.5 * self.bar
 
     def _are_allowed(self, children: Grids) -> NDArray[np.bool_]:
@@ -121,13 +117,13 @@ class Vicinity:
         return np.array(is_allowed, dtype=bool)
 
     def _adopt(self, found: Found) -> None:
-        """Make hard puzzles parents, in the place of the easiest where there are enough."""
+        """Make hard puzzles parents; when full, they replace the easiest."""
         is_hard = found.guesses >= self.bar
         parents = np.concatenate((self._parents, found.puzzles[is_hard]))
         ratings = np.concatenate((self._ratings, found.guesses[is_hard]))
         kept = np.argsort(-ratings, kind="stable")[:_PARENTS]
         if ratings.min(initial=self._min_guesses) >= self._min_guesses:
-            # Where all are hard enough, the youngest stay, so that the search moves on.
+            # When all are hard enough, the newest stay, so that the search moves on.
             kept = np.arange(len(ratings))[-_PARENTS:]
         self._parents, self._ratings = parents[kept], ratings[kept]
 
@@ -144,7 +140,7 @@ def _with_one_less(boards: Digits, rng: np.random.Generator) -> Digits:
 
 
 def closed(opened: Digits, rng: np.random.Generator) -> Grids:
-    """Return boards with added givens, each with one solution, one of those that it had."""
+    """Return boards with givens added until one of their solutions is left."""
     boards = opened.copy()
     targets = np.zeros_like(boards)
     waiting = np.arange(len(boards))
@@ -156,7 +152,7 @@ def closed(opened: Digits, rng: np.random.Generator) -> Grids:
                 targets[board] = solutions[rng.integers(len(solutions))]
             others = (solutions != targets[board]).sum(axis=0)
             if others.any():
-                # A given that most of the other solutions found lack.
+                # The given that excludes most of the other solutions found.
                 cell = int(rng.choice(np.flatnonzero(others == others.max())))
                 boards[board, cell] = targets[board, cell]
                 still.append(board)
@@ -165,12 +161,12 @@ def closed(opened: Digits, rng: np.random.Generator) -> Grids:
 
 
 def minimal(grids: Grids, rng: np.random.Generator) -> Grids:
-    """Return boards without givens that their one solution does not need."""
+    """Return boards without the givens that uniqueness does not need."""
     boards, solutions = grids.puzzles.copy(), grids.solutions
     owners, cells = np.nonzero(boards)
     while len(owners):
         is_needless = ~need_givens(boards, solutions, owners, cells)
-        # What is needed stays needed when others go, so only the rest is looked at again.
+        # Removing a given makes no other needless, so only the rest is tested again.
         owners, cells = owners[is_needless], cells[is_needless]
         order = rng.permutation(len(owners))
         owners, cells = owners[order], cells[order]

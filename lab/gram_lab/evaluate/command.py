@@ -29,7 +29,6 @@ TEXTBOOK_PROBABILITY: EdgeProbabilities = (0.5, 0.5)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     options = parser().parse_args(arguments)
     try:
         if options.threads:
@@ -47,7 +46,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, object]:
-    """Return the reports of one evaluation as JSON values."""
     test = _test_set(loaded.task, options)
     start_s = time.monotonic()
     reports = measure(
@@ -73,7 +71,7 @@ def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, obje
 
 
 def _models(options: argparse.Namespace) -> list[LoadedModel]:
-    """Return the model that is asked for or, for the paper's tables, those of tasks, or all."""
+    """Return the requested model or, for the paper's tables, those of tasks, or all."""
     if options.model:
         chosen = [find_model(options.model)]
     elif options.puzzle:
@@ -92,7 +90,6 @@ def _shipped(names: Sequence[str]) -> list[ModelInfo]:
 
 
 def _names(info: ModelInfo) -> set[str]:
-    """What a shipped model may be asked for by."""
     if info.purpose == "generate":
         return {info.name, info.purpose}
     return {info.name, info.task, puzzles.task(info.task).family}
@@ -101,7 +98,6 @@ def _names(info: ModelInfo) -> set[str]:
 def _tables(
     models: Sequence[LoadedModel], options: argparse.Namespace, command: str
 ) -> Iterator[Table]:
-    """Yield each table as it is done."""
     plan = Plan(
         command=command,
         running=running(options),
@@ -125,19 +121,15 @@ def _tables(
 
 
 def _test_set(task: Task, options: argparse.Namespace) -> TestSet:
-    """Return the puzzles of a file, or held-out ones."""
     probabilities = options.edge_probability or EDGE_PROBABILITIES
     cases = read_cases(task, options.data, limit=options.limit, edge_probabilities=probabilities)
     return TestSet("", options.data.name if options.data else "held-out, generated", cases)
 
 
 def paper_sets(task: Task, options: argparse.Namespace, *, has_data: bool) -> list[TestSet]:
-    """Return the test sets of a task as the paper's, as far as it states them.
+    """Return the paper's test sets of a task, as far as it states them.
 
-    Args:
-        task: of the puzzles.
-        options: of the command.
-        has_data: whether the file of puzzles is for this task.
+    ``has_data``: whether the file of puzzles is for this task.
     """
     limit = options.limit
     if task.family == "nqueens":

@@ -21,7 +21,7 @@ class Figure(NamedTuple):
 
 
 def figure(per_puzzle: NDArray[np.float64], kind: Kind) -> Figure:
-    """Return the figure that one number per puzzle makes.
+    """Return the figure of one number per puzzle.
 
     Args:
         per_puzzle: (puzzles,) already averaged over seeds.
@@ -34,7 +34,7 @@ def figure(per_puzzle: NDArray[np.float64], kind: Kind) -> Figure:
 
 
 def wilson(share: float, number: int) -> Figure:
-    """Return a share of that many puzzles with Wilson's interval."""
+    """Return the share with Wilson's interval for ``number`` puzzles."""
     spread = Z_95**2 / number
     centre = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)

@@ -9,7 +9,6 @@ from gram_lab.rollouts import Running
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="gram-lab evaluate", description="How well a checkpoint does, as a table or JSON."
     )
@@ -45,7 +44,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
-    """Add what only the measurements read."""
     add = parser.add_argument_group("how to measure").add_argument
     text = "tasks or families of --paper-tables, separated by commas"
     add("--tables", type=lambda names: tuple(names.split(",")), help=text)
@@ -68,13 +66,12 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
 
 
 def running(options: argparse.Namespace) -> Running:
-    """Return how the options want figures computed."""
     is_bf16 = options.precision == "bf16"
     return Running(num_rows=options.rows, is_bf16=is_bf16, is_compiled=options.compile)
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """Return the command as a reader would type it: files by name, wherever they lie here."""
+    """Return the command with absolute paths cut to file names."""
     portable = (Path(each).name if Path(each).is_absolute() else each for each in arguments)
     return " ".join(["gram-lab evaluate", *portable])
 

@@ -41,13 +41,13 @@ NUM_TEST_GRAPHS: Mapping[str, int] = MappingProxyType(
 
 
 def published(name: str) -> list[Published]:
-    """Return what was published on a task, or on generation; nothing on most tasks."""
+    """Return what was published on a task, or on generation; empty for most."""
     text = files("gram_lab.evaluate").joinpath("published.json").read_text(encoding="utf-8")
     return [Published(**row) for row in json.loads(text).get(name, ())]
 
 
 def published_rows(name: str, task: Task) -> list[Row]:
-    """Return one row a published method, with FLOP where the paper's own model is meant."""
+    """Return one row per published method, with FLOP for the paper's own model."""
     flops = paper_step_flops(task)
     return [
         Row(
@@ -67,7 +67,7 @@ def paper_step_flops(task: Task) -> int:
 
 
 def _paper_shape(task: Task) -> Task:
-    """Return the token shapes of the paper: a graph is one token a pair of vertices."""
+    """Return the paper's token shapes: a graph is one token per pair of vertices."""
     if task.family != "graph-coloring":
         return task
     length = task.size * (task.size - 1) // 2 + task.size

@@ -1,4 +1,4 @@
-"""Solve rates of one checkpoint: who is solved, by how many trajectories, at what cost."""
+"""Solve rates of one checkpoint by width, and their cost."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ class Report:
     solved: float
     """Share of instances with a verified answer among ``width`` trajectories."""
     single: float
-    """Share solved by the first trajectory, the one that sees the board as posted."""
+    """Share solved by the first trajectory, which sees the board as posted."""
     solved_by_width: dict[int, float]
     """Share solved by the first 1, 2, 4 ... trajectories."""
     distinct: float | None
@@ -37,7 +37,6 @@ class Report:
     """Answers that the device verifier and the independent check judge differently; must be 0."""
 
     def to_json(self) -> dict[str, object]:
-        """Return plain JSON values."""
         return asdict(self)
 
 
@@ -54,15 +53,8 @@ def measure(
 ) -> list[Report]:
     """Run trajectories on every case and summarise them.
 
-    Args:
-        loaded: the checkpoint.
-        cases: instances of its task.
-        width: trajectories per instance.
-        depth: supervision steps per trajectory.
-        seed: of noise and views.
-        augment: use symmetry views.
-        is_complete: run every trajectory, also of solved instances, and count solutions.
-        running: how to compute.
+    With ``is_complete`` every trajectory runs, also of solved instances, and solutions are
+    counted.
     """
     plan = Plan(command="", running=running, seeds=(seed,))
     stops: Stops = "valid" if is_complete else "solved"
@@ -76,11 +68,7 @@ def summarise(
 ) -> list[Report]:
     """Return one report over all cases and, where there are several groups, one each.
 
-    Args:
-        task: of the cases.
-        cases: in the order of the rollouts.
-        found: what their trajectories came to.
-        is_complete: whether every trajectory ran, so that solutions may be counted.
+    ``is_complete``: every trajectory ran, so solutions may be counted.
     """
     samples = first_valid(task, cases, found)
     distinct = num_distinct(samples)

@@ -1,8 +1,8 @@
-"""Samples of puzzles, checked, and the numbers per puzzle that they make; figures average them.
+"""Checked samples of puzzles, and scores per puzzle, which figures average.
 
-A sample is one trajectory's answer: its first valid one, as the server returns it, or the one after
-the last step, as a model without a verifier gives it. Of the latter one answer can be chosen
-without looking at the rules. Every score is an array (puzzles,).
+A sample is one trajectory's answer: its first valid one, as the server returns it, or the last, as
+a model without a verifier gives it. Of the last ones, one can be chosen without looking at the
+rules. Every score is an array (puzzles,).
 """
 
 from collections import Counter, defaultdict
@@ -39,14 +39,14 @@ SampleRule = Callable[[Task, Sequence[Case], Rollouts], Samples]
 
 
 def first_valid(task: Task, cases: Sequence[Case], rollouts: Rollouts) -> Samples:
-    """Return what the server would: each trajectory stops at its first valid answer."""
+    """Return samples as the server's: each trajectory stops at its first valid answer."""
     is_claimed = rollouts.first.at > 0
     num_steps = np.where(is_claimed, rollouts.first.at, rollouts.depth).sum(axis=1)
     return _checked(task, cases, rollouts.first, is_claimed, num_steps)
 
 
 def last_answers(task: Task, cases: Sequence[Case], rollouts: Rollouts) -> Samples:
-    """Return what a model without a verifier gives: the answers after the last step."""
+    """Return samples as of a model without a verifier: the answers after the last step."""
     is_claimed = rollouts.is_valid[:, :, -1]
     num_steps = np.full(len(cases), is_claimed.shape[1] * rollouts.depth)
     return _checked(task, cases, rollouts.final, is_claimed, num_steps)
@@ -70,12 +70,10 @@ def _checked(
 
 
 def sample_validity(samples: Samples) -> Scores:
-    """Return the share of each puzzle's samples that are valid."""
     return np.asarray(samples.is_valid.mean(axis=1))
 
 
 def any_valid(samples: Samples) -> Scores:
-    """Return 1 for a puzzle with at least one valid sample."""
     return np.asarray(samples.is_valid.any(axis=1), dtype=np.float64)
 
 
@@ -91,12 +89,12 @@ def coverage(cases: Sequence[Case], samples: Samples) -> Scores:
 
 
 def uniform_coverage(cases: Sequence[Case], num_samples: int) -> Scores:
-    """Return the coverage expected of a sampler that is always right and never prefers."""
+    """Return the expected coverage of samples drawn uniformly from the solutions."""
     return np.asarray(1.0 - (1.0 - 1.0 / _num_solutions(cases)) ** num_samples)
 
 
 def best_coverage(cases: Sequence[Case], num_samples: int) -> Scores:
-    """Return the coverage of samples that are all valid and never alike."""
+    """Return the coverage of valid samples, all distinct."""
     return np.asarray(np.minimum(1.0, num_samples / _num_solutions(cases)))
 
 
@@ -123,7 +121,7 @@ def lockstep_cost(rollouts: Rollouts) -> Scores:
 
 
 def solved_at(rollouts: Rollouts) -> NDArray[np.int64]:
-    """Return the step of each puzzle's first valid answer; beyond the depth where it has none."""
+    """Return the step of each puzzle's first valid answer, else a step beyond the depth."""
     at = rollouts.first.at
     return np.asarray(np.where(at > 0, at, rollouts.depth + 1).min(axis=1))
 
@@ -137,7 +135,7 @@ class Candidates(NamedTuple):
 
 
 def _elected(keys: Sequence[bytes], weights: Sequence[float]) -> int:
-    """Return the earliest place of the key with the largest sum of weights."""
+    """Return the earliest index of the key with the largest sum of weights."""
     totals: defaultdict[bytes, float] = defaultdict(float)
     for key, weight in zip(keys, weights, strict=True):
         totals[key] += weight
@@ -153,13 +151,13 @@ WAYS: Mapping[str, Callable[[Candidates], int]] = {
 }
 """How one of a puzzle's answers is chosen without looking at the rules."""
 VERIFIED = "verified"
-"""What the rules would have chosen: no other way can be right more often."""
+"""Chooses by the rules: the upper bound of the others."""
 
 
 def accuracies(samples: Samples, width: int) -> dict[str, Scores]:
-    """Return how often each way chooses a right answer among ``width``, per puzzle.
+    """Return per puzzle how often each way chooses a right answer among ``width``.
 
-    The trajectories are cut into as many groups of that width as they give, and averaged over.
+    Averaged over as many groups of ``width`` trajectories as there are.
     """
     num_groups = samples.is_valid.shape[1] // width
     starts = range(0, num_groups * width, width)

@@ -1,4 +1,4 @@
-"""A table of figures with what each cost, as JSON, and the Markdown pages of such tables."""
+"""A table of figures and their cost, as JSON, and the Markdown pages of such tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,6 @@ class Row:
     """Answers that device verifier and plain checker judged differently; must be 0."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
         return {
             "name": self.name,
             "measured": self.is_measured,
@@ -75,16 +74,15 @@ class Table:
     """Rows under one heading."""
 
     name: str
-    """Of its files."""
+    """Base name of its files."""
     title: str
     columns: tuple[Column, ...]
     rows: list[Row]
     facts: Facts
     notes: tuple[str, ...] = ()
-    """Sentences that say how to read it."""
+    """Sentences on how to read it."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
         return {
             "table": self.name,
             "title": self.title,
@@ -95,12 +93,10 @@ class Table:
         }
 
     def to_markdown(self) -> str:
-        """Return the section of a page."""
         return section(self.to_json())
 
 
 def section(table: Json) -> str:
-    """Return the section of a page that shows a table's JSON values."""
     columns = table["columns"]
     titles = ["", *(column["title"] for column in columns), "steps", "GFLOP"]
     lines = [f"## {table['title']}", "", _facts(table), "", *table["notes"], ""]
@@ -150,7 +146,7 @@ class Page(NamedTuple):
     """A kind of table and the page that shows its tables."""
 
     name: str
-    """Of the Markdown file, and of the folder of JSON files beside it."""
+    """Of the Markdown file and of the folder of JSON files."""
     opening: str
 
 
@@ -171,7 +167,7 @@ GRID = Page(
 
 
 def write_tables(folder: Path, page: Page, tables: Sequence[Table]) -> None:
-    """Write the tables' JSON and make the page anew from all tables of its kind."""
+    """Write the tables' JSON and rebuild the page from all tables of its kind."""
     (folder / page.name).mkdir(parents=True, exist_ok=True)
     for table in tables:
         text = json.dumps(table.to_json(), indent=1) + "\n"

@@ -1,6 +1,6 @@
 """The tables of a model: the paper's, ours of sizes and mazes, and the grid of widths and depths.
 
-Published figures and bounds come first, then the model, its ablations and its twin.
+Published figures and bounds come first, then the model, its ablations and deterministic twin.
 """
 
 from collections.abc import Sequence
@@ -65,15 +65,15 @@ class TestSet(NamedTuple):
     """Puzzles to measure on."""
 
     name: str
-    """What is special about them, for headings; empty where a task has only one set."""
+    """For headings; empty where a task has only one set."""
     data: str
-    """What they are, in words."""
+    """Description for readers."""
     cases: list[Case]
 
 
 SOLVED_WIDTHS = (1, 5, GRAM_SAMPLES)
 SERVED = 64
-"""Width and depth of a request as the server serves it."""
+"""Width and depth of the measured server request."""
 
 
 def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
@@ -199,12 +199,9 @@ DEPTHS = (4, 8, GRAM_DEPTH, 32, 64)
 
 
 def generation_table(loaded: LoadedModel, plan: Plan, *, num_samples: int = NUM_SAMPLES) -> Table:
-    """Measure the boards that a model makes of an empty one: how many are valid, and distinct.
+    """Measure the boards generated from an empty one: how many are valid, and distinct.
 
-    Args:
-        loaded: a model that generates.
-        plan: how to measure.
-        num_samples: boards to make for every seed and depth.
+    ``num_samples`` boards are made for every seed and depth.
     """
     # The empty board looks the same through every view, so views would only rename the answers.
     ours, *others = [
@@ -231,7 +228,6 @@ def generation_table(loaded: LoadedModel, plan: Plan, *, num_samples: int = NUM_
 
 
 def blank_case(loaded: LoadedModel) -> Case:
-    """Return the empty instance of a model's task."""
     family = puzzles.family(loaded.task.family)
     if not isinstance(family, puzzles.Generative):
         raise ConfigError("model", loaded.info.name, "its family has no empty instance")
@@ -253,8 +249,7 @@ def _generated(variant: Variant, seeds: Sequence[Samples], text: str) -> Row:
 def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, depth: int) -> Table:
     """Measure all widths and depths up to these that are powers of two, from one recording.
 
-    A row counts the first trajectories of each puzzle up to that step. At the full depth one answer
-    is also chosen without looking at the rules, way by way.
+    At the full depth, one answer is also chosen by each way that does not look at the rules.
     """
     rows = []
     for variant in variants(loaded, plan):

@@ -1,4 +1,4 @@
-"""The ways to run one checkpoint that a measurement compares: whole, and with parts taken away."""
+"""The variants of a checkpoint that a measurement compares: whole, and with parts removed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from gram_lab.rollouts import EAGER, Recorder, Rollouts, Running, Stops
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How figures are measured, whatever the model and the puzzles."""
+    """How figures are measured, for any model and puzzles."""
 
     command: str
     """As a reader would type it."""
@@ -28,10 +28,9 @@ class Plan:
     """Every figure is the mean over them."""
     has_ablations: bool = True
     twins: tuple[LoadedModel, ...] = ()
-    """Deterministic checkpoints to set beside the models of their tasks."""
+    """Deterministic checkpoints to compare with the models of their tasks."""
 
     def facts(self, loaded: LoadedModel, cases: Sequence[Case], data: str) -> Facts:
-        """Return what a reader needs to repeat a measurement of a model on cases."""
         return Facts(
             command=self.command,
             model=loaded.info.id,
@@ -54,7 +53,7 @@ class Variant:
     """What the rows of tables call it."""
     loaded: LoadedModel
     augment: bool = True
-    """Whether trajectories look through symmetry views."""
+    """Whether trajectories use symmetry views."""
 
     def run(
         self,
@@ -65,7 +64,6 @@ class Variant:
         depth: int,
         stops: Stops = "never",
     ) -> list[Rollouts]:
-        """Return the rollouts of every seed."""
         family = puzzles.family(self.loaded.task.family)
         encoded = [family.encode(case.instance) for case in cases]
         recorder = Recorder(self.loaded.model, self.loaded.task, plan.running)
@@ -103,7 +101,7 @@ class Variant:
 
 
 class Ablation(NamedTuple):
-    """A part of the method that is taken away, the weights kept."""
+    """A part of the method to remove while keeping the weights."""
 
     name: str
     guidance: Guidance | None = None
@@ -120,10 +118,7 @@ ABLATIONS = (
 
 
 def variants(loaded: LoadedModel, plan: Plan) -> list[Variant]:
-    """Return the model itself, its ablations, and its deterministic twin, as the plan wants.
-
-    What the model lacks cannot be taken away.
-    """
+    """Return the model, its ablations that apply, and its deterministic twin, as planned."""
     has_guidance = loaded.model.config.guidance == "learned"
     return [
         Variant(loaded=loaded),
@@ -141,7 +136,6 @@ def variants(loaded: LoadedModel, plan: Plan) -> list[Variant]:
 
 
 def ablated(loaded: LoadedModel, ablation: Ablation) -> Variant:
-    """Return the checkpoint without that part."""
     name = f"ours, {ablation.name}"
     if ablation.guidance is None:
         return Variant(name=name, loaded=loaded, augment=ablation.augment)

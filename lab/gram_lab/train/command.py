@@ -32,22 +32,22 @@ from gram_lab.train.validation import validate, validation_examples
 
 LOG_INTERVAL_S = 20.0
 VALIDATION_SHARE = 0.1
-"""At most this share of the time goes into validation: that of large boards comes less often."""
+"""At most this share of the time goes into validation: large boards are validated less often."""
 SAVE_INTERVAL_S = 180.0
 VALIDATION_WIDTH: Mapping[Curriculum, int] = MappingProxyType({"rollouts": 8, "denoising": 1})
-"""The denoising curriculum is judged by single trajectories of many steps."""
+"""The denoising curriculum is validated by single long trajectories."""
 LOG_FILE = "log.jsonl"
 RUN_FOLDER = "run"
 GENERATE_SUFFIX = "-generate"
 
 
 class Trained(NamedTuple):
-    """A checkpoint that has just been trained, and how."""
+    """A freshly trained checkpoint, and its training command."""
 
     folder: Path
     loaded: LoadedModel
     command: str
-    """As it was called."""
+    """The command line."""
     minutes: float
     num_updates: int
     hardware: str
@@ -55,7 +55,6 @@ class Trained(NamedTuple):
 
 
 def main(arguments: Sequence[str], *, finish: Callable[[Trained], None]) -> int:
-    """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     options = _parser().parse_args(arguments)
     try:
         finish(train(options, arguments))
@@ -66,7 +65,6 @@ def main(arguments: Sequence[str], *, finish: Callable[[Trained], None]) -> int:
 
 
 def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
-    """Train until the budget is used."""
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     purpose: Purpose = "generate" if options.puzzle.endswith(GENERATE_SUFFIX) else "solve"
     task = puzzles.task(options.puzzle.removesuffix(GENERATE_SUFFIX))
@@ -108,7 +106,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
 
 
 class _Session:
-    """The run as people see it: progress, log, checkpoints."""
+    """Progress, log and checkpoints of a run."""
 
     def __init__(self, trainer: Trainer, name: str, purpose: Purpose, output: Path) -> None:
         self._trainer, self._name, self._purpose = trainer, name, purpose

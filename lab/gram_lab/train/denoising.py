@@ -1,9 +1,9 @@
-"""The denoising curriculum: episodes in which the target shines through noise in the input.
+"""The denoising curriculum: episodes whose input is the target mixed with noise.
 
 Unknown cells of the input hold x_k = a(t_k) y + b(t_k) eps, with y the one-hot target, fresh eps at
 every supervision step, a = sin(pi t / 2), b = cos(pi t / 2) and t rising from 0.01 to 0.99 over an
 episode of K steps. Memory h is carried on, and the gradient goes through a few steps. At inference
-only pure noise is left (arXiv 2609.01449). Rows are persistent and out of step with each other.
+only pure noise is left (arXiv 2609.01449). Rows are persistent and at different steps.
 """
 
 import math
@@ -26,7 +26,7 @@ TIME_SPAN = 0.98
 
 
 class Episodes:
-    """A batch of episodes under training: puzzles, memories, and how far each one is."""
+    """A batch of episodes under training: puzzles, memories, and steps taken."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Episodes:
         num_rows: int,
         rng: np.random.Generator,
     ) -> None:
-        """Fill every row, at a random place of its episode."""
+        """Fill every row, at a random step of its episode."""
         self._source, self._settings, self._rng = source, settings, rng
         self._device = model.z0_high.device
         length = source.task.length
@@ -50,13 +50,13 @@ class Episodes:
         self.step = self._rounded(rng.integers(self.num_steps))
 
     def times(self, ahead: int) -> Tensor:
-        """Return t, (rows,), of the step that is so many steps ahead."""
+        """Return t, (rows,), of the step ``ahead`` steps from now."""
         share = (self.step + ahead) / np.maximum(1, self.num_steps - 1)
         times = MIN_TIME + TIME_SPAN * np.minimum(share, 1.0)
         return torch.as_tensor(times, dtype=torch.float32, device=self._device)
 
     def advance(self, high: Tensor, progress: float) -> int:
-        """Take in the memories after one update; replace and count the episodes that are over."""
+        """Store the memories after one update; replace and count the ended episodes."""
         self.high = high
         self.step += self._settings.num_backward_steps
         is_over = np.flatnonzero(self.step >= self.num_steps)
@@ -64,7 +64,7 @@ class Episodes:
         return len(is_over)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return everything that a resumed run needs, by name."""
+        """Return the state for ``restore``, by name."""
         return {
             "givens": self.givens,
             "targets": self.targets,
@@ -74,7 +74,6 @@ class Episodes:
         }
 
     def restore(self, found: dict[str, Tensor]) -> None:
-        """Take back what ``tensors`` returned."""
         for name in ("givens", "targets", "high"):
             setattr(self, name, found[name].to(self._device))
         self.step = found["step"].cpu().numpy().copy()
@@ -97,13 +96,13 @@ class Episodes:
     def _rounded(
         self, steps: np.ndarray[tuple[int], np.dtype[np.int64]]
     ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Return whole updates' worth of steps."""
+        """Round steps to whole updates."""
         size = self._settings.num_backward_steps
         return steps // size * size
 
 
 class DenoisingStep(NamedTuple):
-    """What one supervision step of a batch yields."""
+    """Results of one supervision step of a batch."""
 
     high: Tensor
     loss: Tensor
@@ -123,15 +122,10 @@ def denoising_step(
     values: Tensor,
     loss_kind: DenoisingLoss,
 ) -> DenoisingStep:
-    """Run one supervision step and return its loss.
+    """Run one supervision step of a model in training mode and return its loss.
 
-    Args:
-        model: in training mode.
-        high: memories, (batch, length, dim).
-        givens: (batch, length) tokens.
-        targets: (batch, length) tokens of one solution.
-        values: (batch, length, values) what unknown cells hold.
-        loss_kind: against the one-hot target.
+    Shapes: ``high`` (batch, length, dim), tokens in ``givens`` and ``targets`` (batch, length),
+    ``values`` of unknown cells (batch, length, values).
     """
     is_unknown = givens == BLANK
     context = model.inject(model.encode(givens), values, is_unknown)
@@ -164,15 +158,9 @@ def corrupted(
     num_values: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return what unknown cells hold in the step that is so many steps ahead.
+    """Return what unknown cells hold ``ahead`` steps from now.
 
-    Args:
-        episodes: the batch.
-        answer: what the step before answered, for noise ``fed-back``; None before the first.
-        ahead: steps since the last update.
-        settings: of the curriculum.
-        num_values: values a cell can take.
-        generator: of all noise.
+    ``answer`` is that of the previous step, for noise ``fed-back``; None before the first.
     """
     device = episodes.high.device
     shape = (*episodes.targets.shape, num_values)

@@ -108,7 +108,7 @@ class Completion:
         return None
 
     def _assigned(self, board: _Board, cell: int, value: int) -> _Board | None:
-        """Return the board with the value and all that follows from it, None on a clash."""
+        """Return the board with the value and its consequences, None on a clash."""
         if not board.domains[cell] >> value & 1:
             return None
         domains, values = board.copy()
@@ -138,11 +138,10 @@ def _tokens(board: _Board) -> Tokens:
 
 
 class EmptyBoards:
-    """Unconditional examples, aimed at valid boards near what a trajectory has drawn itself.
+    """Unconditional examples, aimed at valid boards near a trajectory's own draws.
 
-    The paper trains with a posterior that sees one drawn board. Here the decodes of a trajectory,
-    made of a random z_0 and noise alone, draw its board: the target is the valid board nearest to
-    them.
+    The paper's posterior sees one drawn board. Here a trajectory's decodes, from a random z_0 and
+    noise alone, determine it: the target is the nearest valid board.
     """
 
     max_targets = 1
@@ -154,7 +153,7 @@ class EmptyBoards:
         self._completion = Completion(task)
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
-        """Return empty boards without targets; they learn from their second step on."""
+        """Return empty boards without targets; rows learn from their second step on."""
         shape = (count, self.task.length)
         return Examples(
             givens=np.full(shape, BLANK, dtype=np.uint8),

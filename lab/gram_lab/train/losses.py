@@ -45,7 +45,7 @@ class Weights(NamedTuple):
     beta: float
     label_smoothing: float
     aim: Aim
-    """Which compatible solution prior rows are charged for."""
+    """Which compatible solution is the target of prior rows."""
     num_siblings: int
     """Neighbouring rows that hold the same puzzle."""
     learns: Learns
@@ -53,7 +53,7 @@ class Weights(NamedTuple):
 
 
 class StepLoss(NamedTuple):
-    """The objective and what the log shows of it."""
+    """The objective and its logged figures."""
 
     loss: Tensor
     state: LatentState
@@ -71,12 +71,8 @@ def step_loss(
 ) -> StepLoss:
     """Run one supervision step and return its objective.
 
-    Args:
-        model: in training mode.
-        state: detached latent state, each part (batch, tokens, dim).
-        rows: the puzzles.
-        draws: (transitions, batch, tokens, dim) standard normals.
-        weights: scalars of the objective.
+    ``model`` is in training mode. The parts of the detached ``state`` are (batch, tokens, dim);
+    ``draws`` are standard normals, (transitions, batch, tokens, dim).
     """
     embedding = model.encode(rows.givens)
     divergence = torch.zeros(len(rows.givens), device=embedding.device)

@@ -13,7 +13,7 @@ MUON_MOMENTUM = 0.95
 
 
 def optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
-    """Return AdamW for everything, or Muon for the weights of the stacks and AdamW beside it."""
+    """Return AdamW for everything, or Muon for the weights of the stacks and AdamW for the rest."""
     matrices = [
         parameter
         for name, parameter in model.named_parameters()

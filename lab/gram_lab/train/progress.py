@@ -1,4 +1,4 @@
-"""How far a run is, and how it does: its budget, and figures between two lines of its log."""
+"""The budget of a run, and the figures between two lines of its log."""
 
 import time
 from dataclasses import dataclass, field
@@ -12,22 +12,21 @@ from gram_lab.train.rollout import Ended
 
 
 class Budget:
-    """A number of minutes, over interruptions too, or of updates."""
+    """A budget of minutes, summed over interruptions, or of updates."""
 
     def __init__(self, *, minutes: float | None = None, updates: int | None = None) -> None:
-        """Refuse none and both."""
+        """Take exactly one of the two."""
         if (minutes is None) == (updates is None):
             raise ConfigError("minutes", minutes, "set exactly one of minutes and updates")
         self._minutes, self._updates = minutes, updates
         self.resume(0.0)
 
     def resume(self, used_s: float) -> None:
-        """Count from here, with that many seconds already used."""
+        """Restart the clock, with that many seconds already used."""
         self._start_s = time.monotonic() - used_s
 
     @property
     def used_s(self) -> float:
-        """Seconds of training so far."""
         return time.monotonic() - self._start_s
 
     def progress(self, num_updates: int) -> float:
@@ -40,18 +39,18 @@ class Budget:
 
 @dataclass(slots=True)
 class RunningMetrics:
-    """Collects; ``take`` averages and starts anew."""
+    """Collects figures; ``take`` averages and resets."""
 
     _losses: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     _counts: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     def add(self, result: StepLoss, ended: Ended) -> None:
-        """Take in one update, without waiting for the device."""
+        """Add one update, without waiting for the device."""
         self._losses.append((result.loss.detach(), result.cross_entropy, result.divergence))
         self._counts.append(ended[:4])
 
     def add_denoising(self, loss: Tensor, num_ended: int) -> None:
-        """Take in one update of the denoising curriculum, which has neither KL nor prior rows."""
+        """Add one update of the denoising curriculum, which has neither KL nor prior rows."""
         self._losses.append((loss, loss, torch.zeros_like(loss)))
         self._counts.append((0, 0, num_ended, 0))
 

@@ -1,4 +1,4 @@
-"""What a training run is made of, per task: sizes, objective, optimiser, curriculum."""
+"""Training recipes per task: sizes, objective, optimiser, curriculum."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,6 @@ class Denoising:
     max_steps: int = 160
 
     def __post_init__(self) -> None:
-        """Refuse episodes that cannot be."""
         if not 1 <= self.num_backward_steps <= self.min_steps <= self.max_steps:
             raise ConfigError(
                 "denoising", self, "needs 1 <= num_backward_steps <= min_steps <= max_steps"
@@ -52,8 +51,8 @@ class Recipe:
     """Every choice of a run that is not the architecture."""
 
     curriculum: Curriculum = "rollouts"
-    """``rollouts``: the model's own trajectories, a loss on each step; ``denoising``: episodes in
-    which the target shines through noise in the input more and more."""
+    """``rollouts``: the model's own trajectories, a loss on each step; ``denoising``: episodes
+    whose input mixes the target with less and less noise."""
     denoising: Denoising = Denoising()
     num_rows: int = 64
     """Trajectories in one update."""
@@ -74,7 +73,7 @@ class Recipe:
     """Share of trajectories guided by the prior, as at inference."""
     label_smoothing: float = 0.0
     aim: Aim = "drawn"
-    """Which compatible solution prior rows are charged for."""
+    """Which compatible solution is the target of prior rows."""
     num_siblings: int = 1
     """Trajectories of one puzzle that run side by side."""
     learns: Learns = "all"
@@ -95,14 +94,12 @@ class Recipe:
     """Changes to the preset architecture."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
         if self.num_rows % self.num_siblings:
             raise ConfigError("num_rows", self.num_rows, "must be a multiple of num_siblings")
         if self.depths[-1].until < 1.0:
             raise ConfigError("depths", self.depths, "must reach until=1.0")
 
     def num_steps(self, progress: float) -> int:
-        """Return the supervision steps of a trajectory at this share of the budget."""
         return next(stage.num_steps for stage in self.depths if progress <= stage.until)
 
 
@@ -126,7 +123,7 @@ def recipe(
             prior_share=1.0,
             depths=(Depths(until=1.0, num_steps=8),),
             default_depth=128,
-            # One solution: wide noise only drowns the state (sigma grows to 0.9 when it may).
+            # One solution: wide noise only hides the state (sigma grows to 0.9 if allowed).
             overrides={"sigma_max": 0.1, "sigma_init": 0.03},
         )
     if task.family == "maze":
@@ -175,7 +172,7 @@ def _mazes(task: Task) -> Recipe:
             "ffn_dim": 128,
             "sigma_max": 0.1,
             "sigma_init": 0.03,
-            # A cell hears of another from as far away as there are passes in a step.
+            # The passes of a step bound how far information travels.
             "num_inner_steps": 7,
         },
     )
@@ -186,7 +183,7 @@ def _several_solutions(task: Task) -> Recipe:
         "initial_state": "random",
         "dim": 64,
         "ffn_dim": 128,
-        # The floor keeps the KL from exploding where the prior grows sure of itself.
+        # The floor keeps the KL finite as the prior's variance shrinks.
         "sigma_min": 0.01,
         "sigma_max": 0.5,
     }
@@ -223,7 +220,7 @@ def choices(
 
     Args:
         task: what to train for.
-        purpose: to solve instances, or to make up answers to the empty one.
+        purpose: to solve instances, or to generate from the empty one.
         preset_name: architecture; the recipe's overrides belong to ``small``.
         settings: ``name=value`` for fields of either, values as JSON or plain words.
         guidance: another guidance; ``none`` is the deterministic twin.

@@ -33,7 +33,7 @@ def save_run(folder: Path, trainer: Trainer) -> None:
 
 
 def load_run(folder: Path, trainer: Trainer) -> None:
-    """Put a trainer of the same architecture and recipe where the saved run stopped."""
+    """Restore a saved run into a trainer of the same architecture and recipe."""
     try:
         tensors = load_file(folder / TENSORS_FILE)
         counters = json.loads((folder / COUNTERS_FILE).read_text())

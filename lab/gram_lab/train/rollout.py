@@ -1,4 +1,4 @@
-"""The running trajectories of a training batch: who is at which step, and what they ended with.
+"""The running trajectories of a training batch: their steps and final results.
 
 Rows start staggered, so that every update sees all supervision steps; a row whose trajectory has
 ended, or has just found a solution, takes a fresh puzzle. Knows no gradient.
@@ -22,7 +22,7 @@ Flags = NDArray[np.bool_]
 
 
 class Ended(NamedTuple):
-    """What the trajectories that ended in one update amount to."""
+    """Results of the trajectories that ended in one update."""
 
     num_prior: int
     num_prior_solved: int
@@ -75,7 +75,7 @@ class Rollout:
         return torch.zeros(shape, dtype=torch.int64, device=self.device)
 
     def start(self, num_steps: int, progress: float) -> None:
-        """Give every row a puzzle and a staggered place in its trajectory."""
+        """Give every row a puzzle and a staggered step of its trajectory."""
         groups = np.arange(len(self.step)) // self._num_siblings
         self._grow(num_steps)
         self._refill(np.ones(len(self.step), dtype=bool), progress)
@@ -90,7 +90,7 @@ class Rollout:
         num_steps: int,
         progress: float,
     ) -> Ended:
-        """Take in one supervision step; end, score and replace the rows that are through."""
+        """Apply one supervision step; score and replace the rows that have ended."""
         self._grow(num_steps)
         self._follow(logits)
         is_exact, accuracy = self._score(logits)
@@ -107,7 +107,7 @@ class Rollout:
         return ended
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return everything that a resumed run needs, by name."""
+        """Return the state for ``restore``, by name."""
         found = {
             "high": self.state.high,
             "low": self.state.low,
@@ -123,7 +123,6 @@ class Rollout:
         return found
 
     def restore(self, found: dict[str, Tensor]) -> None:
-        """Take back what ``tensors`` returned."""
         on_device = {name: tensor.to(self.device) for name, tensor in found.items()}
         self.state = LatentState(on_device["high"], on_device["low"])
         self.rows = Rows(

@@ -1,4 +1,4 @@
-"""Finds the training source of a task: generated instances, or files the user has."""
+"""Finds the training source of a task: generated instances or files."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """The training loop: one optimiser step after another, until the budget is used.
 
-Measures prior rollouts from the first update, because posterior accuracy says nothing about what
-the model does at inference. Needs only torch, numpy and safetensors.
+Measures prior rollouts from the first update, because posterior accuracy says nothing about
+inference. Needs only torch, numpy and safetensors.
 """
 
 import copy
@@ -31,7 +31,7 @@ from gram_lab.train.rollout import Ended, Rollout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How the arithmetic is run; changes speed, not meaning."""
+    """How arithmetic is run; changes speed only."""
 
     device: str = "cpu"
     is_bf16: bool = False
@@ -52,7 +52,6 @@ class Trainer:
         execution: Execution,
         seed: int,
     ) -> None:
-        """Make fresh weights and a full batch."""
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.source, self.recipe, self.execution = source, recipe, execution
@@ -70,7 +69,6 @@ class Trainer:
         )
 
     def _rows(self) -> Rollout | Episodes:
-        """Return a full batch."""
         recipe = self.recipe
         if recipe.curriculum == "denoising":
             return Episodes(
@@ -93,7 +91,7 @@ class Trainer:
         return rollout
 
     def start_from(self, checkpoint: Path) -> None:
-        """Take over the weights of a checkpoint with the same parameters.
+        """Load the weights of a checkpoint with the same parameters.
 
         Raises:
             CheckpointError: it cannot be read, or is for another architecture.
@@ -125,7 +123,7 @@ class Trainer:
         self.num_updates += 1
 
     def _roll_out(self, rollout: Rollout, progress: float) -> None:
-        """Run one supervision step and leave its gradients."""
+        """Run one supervision step and its backward pass."""
         num_steps = self.recipe.num_steps(progress)
         result = self._forward(rollout)
         # Before the rollout refills its rows in place, which the graph still holds.
@@ -137,7 +135,7 @@ class Trainer:
         self.metrics.add(result, ended)
 
     def _denoise(self, episodes: Episodes, progress: float) -> None:
-        """Run the steps of one update and leave their gradients, summed over all of them."""
+        """Run the steps of one update and their backward passes, summing gradients."""
         settings = self.recipe.denoising
         high, answer = episodes.high, None
         losses = []

@@ -1,4 +1,4 @@
-"""Prior rollouts on instances kept out of training: what a run is judged by while it goes."""
+"""Prior rollouts on held-out instances, to monitor a run."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ SEED = 7
 
 
 def validation_examples(source: Source, *, purpose: Purpose = "solve") -> Examples:
-    """Return a few instances to watch a run by: held-out ones where they are generated."""
+    """Return a few instances to monitor a run: held-out ones where they are generated."""
     task = source.task
     if task.name == "sudoku-9x9" or task.family == "maze" or purpose == "generate":
         return source.draw(NUM_EXAMPLES, 1.0, np.random.default_rng(5))
@@ -41,15 +41,7 @@ class Validity(NamedTuple):
 
 
 def validate(model: Gram, task: Task, examples: Examples, *, width: int, depth: int) -> Validity:
-    """Run ``width`` trajectories on every instance, without symmetry views.
-
-    Args:
-        model: weights to judge.
-        task: what they are for.
-        examples: the instances; targets are not looked at.
-        width: trajectories per instance.
-        depth: supervision steps.
-    """
+    """Run ``width`` trajectories on every instance, without symmetry views or targets."""
     graphs = examples.adjacency
     encoded = [
         Encoded(tokens=tokens, adjacency=None if graphs is None else graphs[index])
