@@ -1,4 +1,4 @@
-"""A supervision step of one model, bound to rows of its own, in whichever way it can run.
+"""A supervision step of one model, bound to rows of its own.
 
 Native code computes the live rows in one call. Triton and the reference are called for a bucket of
 rows. Any other model runs by its own torch operations.
@@ -40,7 +40,7 @@ class BoundStep:
     can_capture: bool = False
     """Whether a CUDA graph can hold the step."""
     computes_live_only: bool = False
-    """Whether the step computes the live rows alone, whatever it is called for."""
+    """Whether the step computes only the live rows, however many rows it is called for."""
 
 
 def bind_step(
@@ -99,7 +99,7 @@ def _bind_fused(
 
 
 def _bind_model(loaded: LoadedModel, num_slots: int, num_rows: int, size: int | None) -> BoundStep:
-    """Bind the model's own operations, in calls of one size or of any."""
+    """``size`` is the number of rows per call; None allows any."""
     sizes = list(range(size, num_slots + size, size)) if size else buckets(num_slots)
     # The last call may reach beyond the slots, where it changes nothing.
     rows = _allocate(loaded, max(num_rows, sizes[-1]))

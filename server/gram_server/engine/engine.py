@@ -23,7 +23,7 @@ its results are read some have left, and some sit in other rows."""
 
 
 class Engine:
-    """Continuous batching of trajectories: any of them joins and leaves at any tick."""
+    """Continuous batching of trajectories: each may join and leave at any tick."""
 
     def __init__(
         self, runner: Runner, *, metrics: ModelMetrics, ageing_s: float = AGEING_S
@@ -43,12 +43,10 @@ class Engine:
 
     @property
     def has_work(self) -> bool:
-        """Whether a tick would do anything."""
         return bool(self._runs)
 
     @property
     def num_jobs(self) -> int:
-        """Jobs that have not finished."""
         return len(self._runs)
 
     @property
@@ -58,15 +56,13 @@ class Engine:
 
     @property
     def waiting_trajectories(self) -> int:
-        """Trajectories without a slot."""
         return self._scheduler.num_waiting
 
     def assignments(self) -> list[SlotAssignment]:
-        """Return the trajectories with a slot, by row."""
         return list(self._slots.live())
 
     def submit(self, job: EngineJob, now_s: float) -> None:
-        """Let a job wait for slots; its id must be new."""
+        """Queue a job for slots; its id must be new."""
         if job.id in self._runs:
             raise ValueError(f"job {job.id} is already here")
         run = self._runs[job.id] = JobRun(job=job, submitted_s=now_s)
@@ -80,15 +76,15 @@ class Engine:
         self._limit_starts(run)
 
     def abort(self, job_id: str) -> None:
-        """Give a job up before the next step; a job that is not here has already finished."""
+        """Cancel a job before the next step; ignore one that has already finished."""
         if job_id in self._runs:
             self._runs[job_id].is_aborted = True
 
     def tick(self, now_s: float) -> list[EngineEvent]:
         """Launch one supervision step of every live trajectory, and harvest the oldest results.
 
-        With a pipeline that step is computed while the host deals with the one before. A trajectory
-        that turns out to have ended takes one step too many then, whose result is ignored.
+        With a pipeline the device computes that step while the host handles the one before. So a
+        trajectory that has ended takes one step too many, whose result is ignored.
         """
         events = self._expire(now_s)
         self._admit(now_s)
@@ -98,7 +94,6 @@ class Engine:
         return events
 
     def _expire(self, now_s: float) -> list[EngineEvent]:
-        """Finish jobs that were given up or are out of time."""
         events: list[EngineEvent] = []
         for run in list(self._runs.values()):
             deadline_s = run.job.deadline_s
@@ -109,7 +104,6 @@ class Engine:
         return events
 
     def _admit(self, now_s: float) -> None:
-        """Give slots to waiting trajectories, by the scheduler's plan."""
         if not self._runner.rows_are_free:
             for run in self._runs.values():
                 if run.unfinished:
@@ -125,26 +119,22 @@ class Engine:
             self._runner.update_rows(update)
 
     def _limit_starts(self, run: JobRun) -> None:
-        """Tell the scheduler how many of a job's trajectories may have started by now.
-
-        They start early only where their rows are free.
-        """
+        """Trajectories start early only where rows are free."""
         free = self._runner.rows_are_free
         self._scheduler.limit(run.job.id, run.num_needed() if free else run.num_startable())
 
     def _preempt_youngest(self, run: JobRun, count: int) -> None:
-        """Take slots from a job, where the least work would be lost."""
         youngest = sorted(run.live(), key=lambda each: (each.trajectory.steps, -each.row))
         for row, trajectory in youngest[:count]:
             if not self._slots.preempt(row):
                 self._waste(run, trajectory, "preempted")
-                # Another one, so that a step that is in flight counts for neither.
+                # A new object, so that a step in flight counts for neither.
                 trajectory = run.unfinished[trajectory.index] = replace(trajectory, steps=0)
             resume_round = round_of(run.job, next_time(trajectory))
             self._scheduler.requeue(run.job.id, trajectory.index, resume_round)
 
     def _swap_within_job(self, run: JobRun) -> list[Admit]:
-        """Give slots of trajectories that are ahead to those of their job that are behind."""
+        """Give slots of a job's leading trajectories to those of the job that lag behind."""
         job, admits = run.job, list[Admit]()
         if not job.is_staggered or self._scheduler.next_round(job.id) is None:
             return admits
@@ -158,7 +148,6 @@ class Engine:
         return admits
 
     def _admitted(self, admit: Admit, now_s: float) -> Trajectory:
-        """Return the trajectory that a plan admits: a preempted one, or a new one."""
         run, index = self._runs[admit.job_id], admit.trajectory
         run.admitted_s = now_s if run.admitted_s is None else run.admitted_s
         if index not in run.unfinished:
@@ -167,13 +156,12 @@ class Engine:
         return run.unfinished[index]
 
     def _launch(self) -> None:
-        """Start one supervision step of every live trajectory."""
         if self._slots.num_live:
             self._runner.step(self._slots.num_live)
             self._in_flight.append(list(self._slots.live()))
 
     def _harvest(self, now_s: float) -> list[EngineEvent]:
-        """Deal with the results that are due: where no trajectory is live, with all of them."""
+        """Read the results that are due; all of them once no trajectory is live."""
         events: list[EngineEvent] = []
         depth = self._runner.pipeline_depth
         while self._in_flight and (len(self._in_flight) > depth or not self._slots.num_live):
@@ -182,8 +170,7 @@ class Engine:
         return events
 
     def _take_results(self, batch: Batch, report: StepReport, now_s: float) -> list[EngineEvent]:
-        """Advance the trajectories of a step; return what jobs found and which are done."""
-        # The others ended, or lost their state.
+        # The others have ended or lost their state.
         useful = [each for each in batch if each.trajectory.state_row is not None]
         report = host_verified(report, useful)
         self._last_step = batch, report
@@ -206,7 +193,7 @@ class Engine:
     def _advance(
         self, run: JobRun, trajectory: Trajectory, report: StepReport, row: int, now_s: float
     ) -> bool:
-        """Count one trajectory's step; return whether its job must be settled."""
+        """Return whether the job must be settled."""
         trajectory.steps += 1
         run.supervision_steps += 1
         outcome = classify(trajectory, report, row)
@@ -216,7 +203,7 @@ class Engine:
         if trajectory.index < run.job.num_shown:
             self._reporter.note(trajectory, report.answers[row], reason)
         if outcome is CONTINUES:
-            # A satisfied job drops those that have just become too late to matter.
+            # A satisfied job drops trajectories that can no longer matter.
             return run.stop_time is not None
         if reason in (FinishReason.HALTED, FinishReason.EXHAUSTED):
             self._consider(run, trajectory, report, row)
@@ -229,7 +216,7 @@ class Engine:
     def _record(
         self, run: JobRun, trajectory: Trajectory, report: StepReport, row: int, now_s: float
     ) -> bool:
-        """Record a trajectory's first valid answer; return false if the plain checker objects."""
+        """Return false if the plain checker rejects the answer."""
         tokens = trajectory.unview(report.answers[row])
         if not run.job.check(tokens):
             self._guard.may_show(run.job, tokens)
@@ -242,7 +229,7 @@ class Engine:
         return True
 
     def _settle(self, run: JobRun, now_s: float) -> list[EngineEvent]:
-        """Drop what the job needs no more; return its new solutions, and its end if it is one."""
+        """Drop trajectories no longer needed; return new solutions, and the end if it has come."""
         job = run.job
         if run.stop_time is not None:
             for trajectory in list(run.unfinished.values()):
@@ -254,7 +241,6 @@ class Engine:
         return list(run.emit())
 
     def _finish(self, run: JobRun, outcome: Outcome, now_s: float) -> list[EngineEvent]:
-        """Drop what is left of a job and return its last solutions and its end."""
         last_progress = self._reporter.report(run, now_s)
         self._reporter.forget(run.job.id)
         self._keep_attempts(run)
@@ -278,7 +264,7 @@ class Engine:
                 self._consider(run, trajectory, report, row)
 
     def _consider(self, run: JobRun, trajectory: Trajectory, report: StepReport, row: int) -> None:
-        """Keep a wrong answer if it is the best of its job so far, and the job's own."""
+        """Keep a wrong answer that is the job's best so far and keeps its givens."""
         attempt = run.better_attempt(trajectory, report.answers[row], report.num_violations[row])
         if attempt is not None and self._guard.may_show(run.job, attempt.tokens):
             run.best = attempt
@@ -288,7 +274,7 @@ class Engine:
         self._leave(run, trajectory, FinishReason.ABORTED)
 
     def _leave(self, run: JobRun, trajectory: Trajectory, reason: FinishReason) -> None:
-        """Let a trajectory go, which may have been preempted while its last step was in flight."""
+        """Drop a trajectory, which may have been preempted while its last step was in flight."""
         job_id = run.job.id
         del run.unfinished[trajectory.index]
         if trajectory.row is not None:

@@ -1,4 +1,4 @@
-"""What one job has found and spent so far, and when it has what it asked for. Knows no slots."""
+"""What one job has found and spent so far, and whether that is enough. Knows no slots."""
 
 import math
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Find(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A wrong answer; the least one is the best."""
+    """A wrong answer; the smallest is the best."""
 
     num_violations: int
     trajectory: int
@@ -46,21 +46,21 @@ class JobRun:
     keys: set[bytes] = field(default_factory=set)
     """Distinct solutions among the finds."""
     stop_time: VirtualTime | None = None
-    """When the job has all it asked for; None while it has not. It only ever falls."""
+    """Earliest time by which the job has all it asked for, or None; it only decreases."""
     emitted: set[bytes] = field(default_factory=set)
     supervision_steps: int = 0
     wasted_steps: int = 0
     num_started: int = 0
     num_failed: int = 0
     ended: list[int] = field(default_factory=list)
-    """Trajectories that came to their own end."""
+    """Trajectories that ended by themselves."""
     verify_mismatches: int = 0
     best: Attempt | None = None
 
     def add_find(
         self, trajectory: Trajectory, tokens: Tokens, *, value: float, now_s: float
     ) -> bool:
-        """Record a trajectory's first valid answer; return whether it is a new solution."""
+        """Return whether the answer is a new solution."""
         key = self.job.canonical(tokens)
         if not self.job.distinct:
             key += trajectory.index.to_bytes(8)
@@ -74,7 +74,6 @@ class JobRun:
     def better_attempt(
         self, trajectory: Trajectory, answer: Tokens, num_violations: int
     ) -> Attempt | None:
-        """Return a wrong answer as an attempt if it is better than the best so far."""
         if self.job.count_violations is not None:
             num_violations = self.job.count_violations(trajectory.unview(answer))
         candidate = (num_violations, trajectory.index)
@@ -83,7 +82,7 @@ class JobRun:
         return None
 
     def emit(self, *, has_ended: bool = False) -> list[FoundSolution]:
-        """Return solutions not yet emitted that no trajectory to come can push aside."""
+        """Return new solutions that no later step can displace."""
         if len(self.emitted) == len(self.keys):
             return []
         can_change = self.job.max_solutions is not None and not has_ended
@@ -101,7 +100,6 @@ class JobRun:
         return list(fresh.values())
 
     def finish(self, outcome: Outcome, now_s: float) -> Finished:
-        """Return the end of the job."""
         solutions = list(self._solutions().values())
         if self.job.order == "step":
             solutions.sort(key=lambda solution: -solution.votes)
@@ -121,7 +119,6 @@ class JobRun:
         )
 
     def live(self) -> list[SlotAssignment]:
-        """Return the job's trajectories with a slot."""
         return [
             SlotAssignment(trajectory.row, trajectory)
             for trajectory in self.unfinished.values()
@@ -129,17 +126,17 @@ class JobRun:
         ]
 
     def watermark(self) -> VirtualTime | None:
-        """Return the least time that a step to come can have; None when all have ended."""
+        """Return the earliest time of any step still to come; None when all have ended."""
         times = [next_time(trajectory) for trajectory in self.unfinished.values()]
         if self.num_started < self.num_needed():
             times.append(virtual_time(self.job, self.num_started, 1))
         return min(times, default=None)
 
     def num_needed(self) -> int:
-        """Return how many trajectories may be needed, from the first.
+        """Return how many trajectories, from the first, may be needed.
 
-        In the order of trajectories these are as many as should yield the missing solutions, if
-        they find them at the rate of those that have ended.
+        In the order of trajectories these are as many as should yield the missing solutions at the
+        rate of those that have ended.
         """
         wanted = self.job.max_solutions
         if self.stop_time is not None:

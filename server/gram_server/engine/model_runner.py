@@ -42,7 +42,7 @@ class InFlightStep(NamedTuple):
 
 
 class ModelRunner:
-    """Static rows on one device, and one prepared call for each bucket of live rows."""
+    """Static rows on one device, and a prepared call for each bucket of live rows."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class ModelRunner:
     def _prepared(self, num_rows: int) -> Callable[[], None]:
         """Return a call that advances the first rows: the replay of a graph on CUDA."""
         if self._captures:
-            # No row is live for the calls before a capture, which may come in the middle of work.
+            # Live rows must not change: a capture may come while rows are in use.
             self._rows.num_live.zero_()
             try:
                 return captured(self._bound.advance, num_rows, self._device)
@@ -129,7 +129,6 @@ class ModelRunner:
 
     @torch.inference_mode()
     def update_rows(self, update: BatchUpdate) -> None:
-        """Copy rows as the moves say, then start new trajectories in theirs."""
         self._updated_s = time.perf_counter()
         if update.moves:
             compact(self._rows, *self._staging.moves(update.moves), backend=self._moves_backend)
@@ -138,7 +137,7 @@ class ModelRunner:
 
     @torch.inference_mode()
     def step(self, num_live: int) -> None:
-        """Launch one supervision step of the live rows, and the way of its results to the host."""
+        """Launch one step of the live rows and the copy of its results to the host."""
         self._launched_s = self._updated_s or time.perf_counter()
         self._updated_s = None
         num_rows = next(size for size in self._bound.buckets if size >= num_live)
@@ -158,7 +157,6 @@ class ModelRunner:
         self._staging.next_tick()
 
     def read(self) -> StepReport:
-        """Wait for the oldest step in flight and return its results: the one sync of a tick."""
         started_s, self._launched_s = self._launched_s or time.perf_counter(), None
         oldest = self._in_flight.popleft()
         if oldest.arrived is not None:
@@ -177,7 +175,6 @@ class ModelRunner:
 
 
 def captured(step: Step, num_rows: int, device: torch.device) -> Callable[[], None]:
-    """Return the replay of a graph that holds one step."""
     side = torch.cuda.Stream(device)
     side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):

@@ -23,7 +23,7 @@ class ModelStep:
     """Advances rows in calls of one size, so that no row's bits depend on how many are live."""
 
     def __init__(self, rows: StepRows, loaded: LoadedModel, *, rows_per_call: int | None) -> None:
-        """Bind the rows; without ``rows_per_call`` one call computes whatever rows it is told."""
+        """Without ``rows_per_call`` one call computes all rows that it is given."""
         self._rows = rows
         self._model = loaded.model
         self._allows_blank = loaded.task.allows_blank
@@ -32,7 +32,7 @@ class ModelStep:
 
     @torch.inference_mode()
     def __call__(self, num_rows: int) -> None:
-        """Advance the live ones of the first rows."""
+        """Advance the live rows among the first ``num_rows``."""
         size = self._rows_per_call or num_rows
         for first in range(0, num_rows, size):
             self._advance(slice(first, first + size))

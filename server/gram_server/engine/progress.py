@@ -1,4 +1,4 @@
-"""What may be shown of answers, and what is reported of trajectories while they run.
+"""Which answers may be shown, and what is reported of running trajectories.
 
 A job that asks for no progress costs nothing. Answers stay in the view of their trajectory until
 they are read. Knows no slots.
@@ -26,19 +26,18 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 0.1
 """A job is reported at most this often, and once more at its end."""
 MAX_ANSWERS_PER_S = 320
-"""Answers that are reported of all jobs together: with many shown, each job is reported less
-often."""
+"""Limit over all jobs: with many answers shown, each job is reported less often."""
 
 STATES: dict[FinishReason | None, ViewState] = {
     None: "running",
     FinishReason.SOLVED: "solved",
     FinishReason.EXHAUSTED: "exhausted",
 }
-"""Every other reason is a halt: the trajectory stopped before its depth without a solution."""
+"""Every other reason is a halt: the trajectory stopped early without a solution."""
 
 
 class GivensGuard:
-    """The last look at an answer before it is shown: does it keep the givens of its own job?
+    """Checks that an answer keeps the givens of its own job before it is shown.
 
     No trajectory can lose them unless rows were mixed up. Then the answer may be about another
     caller's puzzle, so it is hidden, counted, and logged once.
@@ -62,7 +61,7 @@ class GivensGuard:
 
 @dataclass(slots=True, eq=False)
 class _ShownJob:
-    """What is known of one job since its last report."""
+    """State of one job since its last report."""
 
     views: dict[int, TrajectoryView] = field(default_factory=dict)
     checked: set[tuple[int, int]] = field(default_factory=set)
@@ -73,7 +72,7 @@ class _ShownJob:
 
 
 class ProgressReporter:
-    """Keeps the latest answers of the shown trajectories, and says when to report them."""
+    """Keeps the latest answers of the shown trajectories, and schedules their reports."""
 
     def __init__(self, guard: GivensGuard) -> None:
         self._guard = guard
@@ -85,7 +84,7 @@ class ProgressReporter:
         shown = self._jobs.setdefault(trajectory.job.id, _ShownJob())
         known = shown.views.get(trajectory.index)
         if known is not None and known.state == "solved":
-            # It goes on past its solution, which is what there is to see.
+            # The trajectory runs on past its solution, which is the answer to show.
             return
         state = "solved" if trajectory.has_solved else STATES.get(reason, "halted")
         view = TrajectoryView(trajectory.index, trajectory.steps, state, answer, trajectory.view)
@@ -94,14 +93,12 @@ class ProgressReporter:
         shown.has_changed = True
 
     def due(self, now_s: float) -> list[str]:
-        """Return the jobs whose time for a report has come."""
         interval_s = max(INTERVAL_S, self._num_views / MAX_ANSWERS_PER_S)
         return [
             job_id for job_id, shown in self._jobs.items() if now_s - shown.reported_s >= interval_s
         ]
 
     def report(self, run: JobRun, now_s: float) -> list[Progress]:
-        """Return the progress of a job, if there is anything new to show."""
         shown = self._jobs.get(run.job.id)
         if shown is None or not shown.has_changed:
             return []
@@ -122,12 +119,10 @@ class ProgressReporter:
         ]
 
     def forget(self, job_id: str) -> None:
-        """Drop a job that ended."""
         shown = self._jobs.pop(job_id, None)
         self._num_views -= 0 if shown is None else len(shown.views)
 
     def _hide_foreign(self, job: EngineJob, shown: _ShownJob) -> None:
-        """Drop the views that are not about the job."""
         for index, view in list(shown.views.items()):
             if (index, view.step) in shown.checked:
                 continue

@@ -1,4 +1,4 @@
-"""What the engine asks of the device side: rows of latent state that advance together.
+"""What the engine needs of the device: rows of latent state that advance together.
 
 Rows are addressed by number only; jobs are unknown here.
 """
@@ -13,7 +13,7 @@ from gram_server.engine.slots import BatchUpdate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """What one supervision step did to the live rows, on the host."""
+    """Results of one supervision step for the live rows, on the host."""
 
     answers: Tokens
     """(live, length) in each trajectory's own view."""
@@ -32,7 +32,7 @@ class StepReport:
 
 
 class Runner(Protocol):
-    """A model on a device, or a script in tests."""
+    """A model on a device, or scripted results in tests."""
 
     num_slots: int
     num_parking: int

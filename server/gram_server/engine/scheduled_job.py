@@ -1,4 +1,4 @@
-"""One job as the scheduler sees it, and the arithmetic of fair shares. Knows no other jobs."""
+"""Scheduling state of one job, and the arithmetic of fair shares. Knows no other jobs."""
 
 from bisect import insort
 from collections.abc import Callable, Sequence
@@ -51,7 +51,6 @@ class ScheduledJob:
 
     @property
     def is_new(self) -> bool:
-        """Whether it never had a slot."""
         return self.next_fresh == 0
 
     @property
@@ -61,7 +60,6 @@ class ScheduledJob:
 
     @property
     def num_waiting(self) -> int:
-        """Trajectories without a slot."""
         return len(self.preempted) + max(0, self.end_fresh - self.next_fresh)
 
     @property
@@ -71,11 +69,11 @@ class ScheduledJob:
 
     @property
     def claim(self) -> int:
-        """The slots that its fair share is reckoned from."""
+        """The demand from which its fair share is computed."""
         return min(self.demand, 1) if self.is_lent else self.demand
 
     def take(self) -> Admit:
-        """Return the next trajectory, now live."""
+        """Return the next trajectory and count it as live."""
         self.num_live += 1
         if self.preempted and self.preempted[0].round == self.next_round:
             return Admit(self.job_id, self.preempted.pop(0).trajectory)
@@ -83,18 +81,16 @@ class ScheduledJob:
         return Admit(self.job_id, self.next_fresh - 1)
 
     def requeue(self, trajectory: int, resume_round: int) -> None:
-        """Let a trajectory wait that had a slot."""
         insort(self.preempted, Preempted(resume_round, trajectory))
 
     def discard(self, trajectory: int) -> None:
-        """Drop a preempted trajectory."""
         self.preempted = [each for each in self.preempted if each.trajectory != trajectory]
 
 
 def beyond(group: Sequence[ScheduledJob], capacity: int) -> list[str]:
-    """Return the jobs that must lose their slots where only ``capacity`` of a class may have any.
+    """Return the jobs that must lose slots where a class may have only ``capacity``.
 
-    Lent slots go first, then those of whoever was served longest ago.
+    Lent slots go first, then those of the jobs served longest ago.
     """
     holders = [entry for entry in group if entry.num_live]
     holders.sort(key=lambda entry: not entry.is_lent)

@@ -1,8 +1,8 @@
 """Decides which trajectories get the slots: fair shares between jobs, classes above that.
 
-Plain Python over job ids and counts: no torch, no clock of its own, no rows. A job below its fair
-share gets free slots first and, if there are none, slots that jobs above theirs lose; what is
-then left goes round robin, one trajectory at a time. ``docs/operations.md`` has the rule in full.
+Plain Python over job ids and counts: no torch, no clock, no rows. A job below its fair share gets
+free slots first and, if there are none, slots of jobs above theirs; the rest goes round robin, one
+trajectory at a time. ``docs/operations.md`` has the rule in full.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ class Plan(NamedTuple):
     """What one tick changes."""
 
     preempt: dict[str, int]
-    """Slots that jobs lose; the engine requeues the trajectories that it takes out of them."""
+    """Slots that jobs lose; the engine requeues the preempted trajectories."""
     admits: list[Admit]
 
 
 class Scheduler:
-    """Waiting jobs, as a ring: whoever was served goes to its end."""
+    """Waiting jobs in a ring: a job that is served moves to its end."""
 
     def __init__(
         self, *, num_slots: int, num_parking: int | None = None, ageing_s: float = AGEING_S
@@ -36,16 +36,14 @@ class Scheduler:
         self._ring: dict[str, ScheduledJob] = {}
         self._num_free = num_slots
         self._is_ring_next = False
-        """Where jobs outnumber slots: whether the next slot goes to whoever waited longest."""
+        """Where jobs outnumber slots: whether the next slot goes to the job that waited longest."""
 
     @property
     def num_live(self) -> int:
-        """Trajectories with a slot."""
         return self._num_slots - self._num_free
 
     @property
     def num_waiting(self) -> int:
-        """Trajectories without a slot."""
         return sum(entry.num_waiting for entry in self._ring.values())
 
     def outstanding(self, job_id: str) -> int:
@@ -65,7 +63,6 @@ class Scheduler:
         now_s: float,
         first_round: Callable[[int], int] = lambda trajectory: 0,
     ) -> None:
-        """Let a job wait with ``width`` trajectories, each in the round that it starts in."""
         self._ring[job_id] = ScheduledJob(
             job_id=job_id,
             width=width,
@@ -76,7 +73,6 @@ class Scheduler:
         )
 
     def remove(self, job_id: str) -> None:
-        """Forget a job."""
         self._num_free += self._ring.pop(job_id).num_live
 
     def release(self, job_id: str) -> None:
@@ -85,11 +81,11 @@ class Scheduler:
         self._num_free += 1
 
     def requeue(self, job_id: str, trajectory: int, resume_round: int = 0) -> None:
-        """Let a trajectory wait that lost its slot to a ``Plan``."""
+        """Queue a trajectory that lost its slot to a ``Plan``."""
         self._ring[job_id].requeue(trajectory, resume_round)
 
     def swap(self, job_id: str, trajectory: int, resume_round: int) -> Admit:
-        """Let a live trajectory wait; return the one of its job that gets the slot instead."""
+        """Queue a live trajectory; return the one of its job that gets the slot instead."""
         self.requeue(job_id, trajectory, resume_round)
         self._ring[job_id].num_live -= 1
         return self._ring[job_id].take()
@@ -99,11 +95,11 @@ class Scheduler:
         self._ring[job_id].discard(trajectory)
 
     def limit(self, job_id: str, end: int) -> None:
-        """Let no trajectory from ``end`` on start."""
+        """Let only trajectories below ``end`` start."""
         self._ring[job_id].end_fresh = end
 
     def plan(self, now_s: float) -> Plan:
-        """Decide who gives up and who gets slots; the counts here follow at once."""
+        """Decide which jobs lose and get slots; the counts here change at once."""
         if not self.num_waiting:
             return Plan({}, [])
         classes = self._classes(now_s)
@@ -128,9 +124,9 @@ class Scheduler:
     def _claimants(
         self, classes: Sequence[list[ScheduledJob]], now_s: float
     ) -> list[list[ScheduledJob]]:
-        """Return the classes that the slots suffice for, the last one perhaps in part.
+        """Return the classes that get slots; the last one may get only some.
 
-        What is lent to jobs of the classes behind them is shared out with the last one.
+        Jobs of lower classes that are lent a slot join the last one.
         """
         capacity, groups = self._num_slots, list[list[ScheduledJob]]()
         for group in classes:
@@ -149,7 +145,7 @@ class Scheduler:
         """Choose the jobs that may have one slot each although higher classes want them all."""
         if not shut_out:
             return []
-        # Without a parking row a slot that is lent and taken back again and again costs all work.
+        # Without a parking row, lending and taking back a slot loses all its work.
         has_parking = sum(len(entry.preempted) for entry in self._ring.values()) < self._num_parking
         is_wanted = any(entry.is_unserved for entry in last)
         able = []
@@ -166,9 +162,9 @@ class Scheduler:
         return lent
 
     def _shares(self, groups: Sequence[Sequence[ScheduledJob]]) -> dict[str, int]:
-        """Return the fair share of each job that has one: what it may hold while others want slots.
+        """Return the fair share of each claimant: what it may hold while others want slots.
 
-        Where a class has more jobs than slots its jobs may hold one each, in rotation.
+        Where a class has more jobs than slots, its jobs may hold one each, in rotation.
         """
         capacity = self._num_slots
         shares: dict[str, int] = {}
@@ -213,10 +209,10 @@ class Scheduler:
         return admits
 
     def _in_rotation(self, waiting: Sequence[ScheduledJob]) -> Iterator[ScheduledJob]:
-        """Yield jobs while slots are free: the narrowest new one, the next of the ring, and so on.
+        """Yield jobs while slots are free: in turn the narrowest new one and the next of the ring.
 
-        So a small newcomer overtakes any number of wide jobs, and no stream of newcomers keeps the
-        slots from the others.
+        So a small new job overtakes any number of wide ones, and a stream of new jobs cannot starve
+        the others.
         """
         ring = dict.fromkeys(waiting)
         fresh = [entry for entry in reversed(ring) if entry.is_new]
@@ -230,7 +226,7 @@ class Scheduler:
             yield entry
 
     def _displace(self, group: Sequence[ScheduledJob], preempt: dict[str, int]) -> list[Admit]:
-        """Give newcomers the slots of wider jobs, and lent slots, where none is above its share."""
+        """Give new jobs the slots of wider jobs, and lent slots, where none is above its share."""
         waiting = [entry for entry in group if entry.is_unserved]
         takers = sorted((e for e in waiting if e.is_new and not e.is_lent), key=lambda e: e.width)
         takers += [entry for entry in waiting if entry.is_lent]

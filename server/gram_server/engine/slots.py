@@ -1,7 +1,7 @@
-"""Which trajectory sits in which row of the running batch, and which rows must be copied where.
+"""Which trajectory is in which row of the running batch, and which rows must be copied.
 
 Host-side table only: the tensors belong to the runner. Live rows are kept a prefix: new
-trajectories fill holes, and what holes remain are filled from the end.
+trajectories fill holes, and remaining holes are filled from the end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,9 @@ from gram_server.engine.trajectory import Trajectory
 
 
 class Move(NamedTuple):
-    """A row whose latent state is wanted in another row.
+    """A copy of one row's latent state to another row.
 
-    The moves of one tick happen at once: every source is read before any target is written. So a
+    The moves of one tick are simultaneous: every source is read before any target is written. So a
     source is where the state lay before the tick, never where the same tick puts it.
     """
 
@@ -22,7 +22,7 @@ class Move(NamedTuple):
 
 
 class SlotAssignment(NamedTuple):
-    """A trajectory that starts in a row."""
+    """A trajectory and its row."""
 
     row: int
     trajectory: Trajectory
@@ -38,10 +38,9 @@ class BatchUpdate(NamedTuple):
 class Slots:
     """Rows ``0 .. num_slots - 1`` run; parking rows behind them keep preempted trajectories.
 
-    Between two updates a trajectory may change rows several times, and rows may change hands.
-    Only where its state lay at the last update and where it is at this one make a move. So
-    each trajectory moves once at most, sources hold what they are read for, and no row is written
-    twice.
+    Between two updates a trajectory may change rows several times. One move leads from where its
+    state lay at the last update to where it is at this one. So each trajectory moves at most once,
+    and no row is written twice.
     """
 
     def __init__(self, *, num_slots: int, num_parking: int) -> None:
@@ -51,7 +50,7 @@ class Slots:
         self._rows: list[Trajectory | None] = []
         self._free_parking = list(range(num_slots + num_parking - 1, num_slots - 1, -1))
         self._origins: dict[Trajectory, int] = {}
-        """Where the state lay at the last update, of those that have changed rows since."""
+        """Row of the state at the last update, for trajectories that have changed rows since."""
 
     @property
     def has_parking(self) -> bool:
@@ -65,7 +64,6 @@ class Slots:
                 yield SlotAssignment(row, trajectory)
 
     def release(self, row: int) -> Trajectory:
-        """Free a row; return the trajectory that was in it."""
         trajectory = self._rows[row]
         assert trajectory is not None
         self._rows[row] = trajectory.row = None
@@ -73,7 +71,7 @@ class Slots:
         return trajectory
 
     def preempt(self, row: int) -> bool:
-        """Free a row whose trajectory goes on later; return whether its state is kept."""
+        """Free the row of a trajectory that resumes later; return whether its state is kept."""
         trajectory = self.release(row)
         if self._free_parking:
             trajectory.parking_row = self._free_parking.pop()
@@ -87,7 +85,7 @@ class Slots:
             trajectory.parking_row = None
 
     def fill(self, trajectories: Iterable[Trajectory]) -> BatchUpdate:
-        """Give trajectories rows, close the holes, and return what that asks of the runner."""
+        """Assign rows to trajectories, close the holes, and return the runner's update."""
         holes = [row for row, trajectory in enumerate(self._rows) if trajectory is None]
         starts: list[SlotAssignment] = []
         for trajectory in trajectories:
@@ -103,7 +101,6 @@ class Slots:
         return BatchUpdate(self._take_moves(), starts)
 
     def _take_moves(self) -> list[Move]:
-        """Return one move for every trajectory whose state is wanted elsewhere."""
         origins, self._origins = self._origins, {}
         places = ((source, trajectory.state_row) for trajectory, source in origins.items())
         return [Move(source, row) for source, row in places if row is not None and row != source]
@@ -114,7 +111,7 @@ class Slots:
         return len(self._rows) - 1
 
     def _compact(self, holes: list[int]) -> None:
-        """Move the last live rows into the lowest holes and shorten the table."""
+        """Move the last live rows into the lowest holes."""
         for hole in holes:
             while self._rows and self._rows[-1] is None:
                 self._rows.pop()

@@ -40,14 +40,14 @@ class _Set(NamedTuple):
 
 
 class Staging:
-    """Host tables for as many starts and moves as there are rows, and their device copies."""
+    """Tables for as many starts and moves as there are rows, on the host and the device."""
 
     def __init__(self, task: Task, *, num_rows: int, device: torch.device) -> None:
         self._sets = [_allocate(task, num_rows, device) for _ in range(NUM_SETS)]
         self._index = 0
 
     def next_tick(self) -> None:
-        """Take the other set."""
+        """Switch to the other set of tables."""
         self._index = (self._index + 1) % NUM_SETS
 
     def moves(self, moves: Sequence[Move]) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ class FinishReason(StrEnum):
 
 
 class StepOutcome(NamedTuple):
-    """Whether a trajectory answered for the first time, and why it leaves if it does."""
+    """Whether a trajectory answered for the first time, and why it leaves, if it does."""
 
     is_find: bool
     reason: FinishReason | None
@@ -58,8 +58,8 @@ def classify(trajectory: Trajectory, report: StepReport, row: int) -> StepOutcom
 def host_verified(report: StepReport, assignments: Sequence[SlotAssignment]) -> StepReport:
     """Return the report with ``is_valid`` only where the plain check agrees.
 
-    Only for jobs whose rules the device verifier does not all know. An answer that it lets through
-    is no mismatch there: the verifier never claimed more.
+    Only for jobs with rules that the device verifier does not check. A wrong answer that it accepts
+    is no mismatch there.
     """
     unsure = [
         (row, trajectory)

@@ -1,4 +1,4 @@
-"""What goes into the engine and what comes out of it.
+"""The engine's inputs and outputs.
 
 Plain data. The rules of a puzzle arrive as callables of the job; nothing here knows a puzzle.
 """
@@ -35,7 +35,7 @@ class EngineJob:
     max_solutions: int | None = None
     """Distinct solutions after which the rest of the job is dropped."""
     order: Order = "step"
-    """Which trajectories' solutions come first, and so which are enough for ``max_solutions``."""
+    """Which solutions come first, and so which are enough for ``max_solutions``."""
     distinct: bool = True
     """Whether a solution that was found before counts as the same one."""
     deadline_s: float | None = None
@@ -50,15 +50,14 @@ class EngineJob:
     view: Callable[[int], Symmetry | None]
     """The symmetry through which a trajectory looks at the instance."""
     check: Callable[[Tokens], bool]
-    """The plain checker: the last word on every solution."""
+    """The plain checker, which decides on every solution."""
     canonical: Callable[[Tokens], bytes]
     """A key that two answers share exactly when they count as one solution."""
     count_violations: Callable[[Tokens], int] | None = None
-    """Number of broken rules of an answer, where the device verifier does not know all of them:
-    then ``check`` judges every answer that the verifier lets through. None where it does."""
+    """Number of broken rules of an answer, where the device verifier does not check all rules: then
+    ``check`` decides on every answer that the verifier accepts. None where it checks all."""
 
     def __post_init__(self) -> None:
-        """Refuse counts that no job can have."""
         for name in ("width", "depth", "max_solutions"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -66,7 +65,7 @@ class EngineJob:
 
     @property
     def is_staggered(self) -> bool:
-        """Whether later trajectories start later, as the earliest solutions are enough."""
+        """Whether later trajectories start later, because the earliest solutions are enough."""
         return self.max_solutions is not None and self.order == "step"
 
 
@@ -95,12 +94,11 @@ class Finished:
     job_id: str
     outcome: Outcome
     solutions: tuple[FoundSolution, ...]
-    """Most votes first, then by the step and trajectory that found them; in the job's order where
-    that is by trajectory."""
+    """Most votes first, then by step and trajectory; by trajectory where the job's order is."""
     valid_trajectories: int
     """Trajectories that found one of the solutions: their votes together."""
     ended_trajectories: int
-    """Trajectories that came to their own end, of those that count."""
+    """Trajectories that ended by themselves, of those that count."""
     supervision_steps: int
     """Steps taken for the job, the wasted ones included."""
     wasted_steps: int
@@ -131,7 +129,7 @@ class TrajectoryView(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a job has come to so far; superseded by the next one."""
+    """State of a running job; superseded by the next one."""
 
     job_id: str
     step: int
@@ -163,12 +161,11 @@ class Trajectory:
 
     @property
     def state_row(self) -> int | None:
-        """The row that its latent state belongs in; None once it is lost."""
+        """Row of its latent state; None once the state is lost."""
         return self.parking_row if self.row is None else self.row
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether every allowed step is taken."""
         return self.steps >= self.job.depth
 
     def unview(self, answer: Tokens) -> Tokens:

@@ -1,4 +1,4 @@
-"""The order in which the steps of a job's trajectories count, whatever the clock says.
+"""The order in which the steps of a job's trajectories count, independent of the clock.
 
 Solutions are ranked by virtual time, so order of arrival never decides an answer: a job gives the
 same solutions however its trajectories were scheduled.
@@ -11,11 +11,12 @@ from gram_server.engine.trajectory import EngineJob, Trajectory
 
 FIRST_DELAY = 8
 """Virtual steps by which trajectory 1 of a staggered job starts after trajectory 0; the delay
-doubles whenever the number of trajectories has.
+doubles whenever the number of trajectories has doubled.
 
-One virtual step is one step of every trajectory that has started, and the earliest one wins. So an
-easy job costs little more than one trajectory, a hard one is tried from more and more starts while
-the first ones go on, and either way the answer is the same on a busy engine and on an idle one."""
+One virtual step is one step of every trajectory that has started; the earliest solution wins. So
+an easy job costs little more than one trajectory, a hard one gets more and more starts, and the
+answer is the same on a busy engine and on an idle one.
+"""
 
 
 class VirtualTime(NamedTuple):
@@ -39,19 +40,18 @@ def start_delay(index: int) -> int:
 
 
 def next_time(trajectory: Trajectory) -> VirtualTime:
-    """Return the virtual time of the step that a trajectory takes next."""
     return virtual_time(trajectory.job, trajectory.index, trajectory.steps + 1)
 
 
 def round_of(job: EngineJob, time: VirtualTime) -> int:
-    """Return the round that a virtual time is in; rounds end with virtual step 8, 16, 32, 64, ...
+    """Return the round of a virtual time; rounds end with virtual step 8, 16, 32, 64, ...
 
-    New trajectories start where one ends. A job with too few slots for all that have started takes
-    them through one round after the other, so that none runs far ahead of the others.
+    New trajectories start where a round ends. A job with too few slots for all that have started
+    runs them through one round after the other, so that none gets far ahead.
     """
     return ((time.virtual_step - 1) // FIRST_DELAY).bit_length() if job.is_staggered else 0
 
 
 def num_started_by(job: EngineJob, time: VirtualTime) -> int:
-    """Return how many trajectories of the job have their first step up to a virtual time."""
+    """Return how many trajectories of the job have started by a virtual time."""
     return bisect_right(range(job.width), time, key=lambda index: virtual_time(job, index, 1))
