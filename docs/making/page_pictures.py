@@ -2,7 +2,7 @@
 
     python docs/making/page_pictures.py http://localhost:8000
 
-Needs Chromium, and the font Inter to look as they do in the repository.
+Needs Chromium, and the font Inter to reproduce those of the repository.
 """
 
 import shutil
@@ -19,7 +19,7 @@ NUM_VERIFIED = 11
 
 
 class Picture(NamedTuple):
-    """One picture: what is solved, on which screen, and whether the run is still on its way."""
+    """One picture: the puzzle, the screen, and whether to take it during the run."""
 
     name: str
     screen: tuple[int, int]
@@ -40,7 +40,7 @@ PICTURES = (
 
 
 def take(browser: Browser, url: str, picture: Picture) -> None:
-    """Solve what the picture shows, and keep the screen."""
+    """Solve the puzzle of a picture, and save the screen."""
     columns, rows = picture.screen
     context = browser.new_context(
         viewport={"width": columns, "height": rows},
@@ -63,7 +63,7 @@ def take(browser: Browser, url: str, picture: Picture) -> None:
 
 
 def wait(page: Page, *, is_live: bool) -> None:
-    """Wait for the end, or until some trajectories are verified and others think on."""
+    """Wait for the end or, live, until some trajectories are verified and others still run."""
     if is_live:
         page.locator(".tile.solved:not(.solution)").nth(NUM_VERIFIED - 1).wait_for()
     else:

@@ -1,4 +1,4 @@
-"""Pages of the site that are made and not written: the HTTP operations from the OpenAPI document,
+"""Generated pages of the site: the HTTP operations from the OpenAPI document,
 and the README files of packages. A hook of mkdocs.
 """
 
@@ -32,7 +32,7 @@ Json = Mapping[str, Any]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made."""
+    """Add the generated pages."""
     made = {name: (ROOT / source).read_text("utf-8") for name, source in READMES.items()}
     made["reference/http.md"] = http_page(openapi())
     for name, text in made.items():
@@ -41,7 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links that leave the folder to their pages; source files are named, not linked."""
+    """Point links that leave the folder to their pages; links to source files become text."""
     if page.file.src_uri == "reference/commands.md":
         markdown += "".join(option_pages())
     up = "../" * page.file.src_uri.count("/")
@@ -52,12 +52,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     folder = posixpath.dirname(page.file.src_uri)
 
     def linked(match: re.Match[str]) -> str:
-        """Return a link that stays among the files of the site, and the words of any other."""
+        """Return a link to a file of the site, or the text of any other."""
         path = match[2].partition("#")[0]
         place = posixpath.normpath(posixpath.join(folder, path))
         return match[0] if files.get_file_from_path(place) else match[1]
 
-    # What a README links to lies beside it, and not beside its page.
+    # A README's links are relative to the README, not to its page.
     away = r"(?!https?:|#)" if page.file.src_uri in READMES else r"(?:\.\./)+"
     return re.sub(rf"!?\[([^\]]*)\]\(({away}[^)]*)\)", linked, markdown)
 
@@ -86,7 +86,7 @@ def http_page(document: Json) -> str:
 
 
 def option_pages() -> Iterator[str]:
-    """Yield the help of the lab's commands, as they print it."""
+    """Yield the help of the lab's commands, as printed."""
     yield "\n## gram-lab\n"
     for name in COMMANDS:
         text = _help_of(name)
@@ -97,7 +97,7 @@ def option_pages() -> Iterator[str]:
 
 
 def _help_of(*words: str) -> str:
-    """Return what a command of the lab prints, without a process that loads torch for each."""
+    """Return the help that a lab command prints, without a process that loads torch for each."""
     printed = StringIO()
     os.environ["COLUMNS"] = "100"
     with redirect_stdout(printed), suppress(SystemExit):
@@ -145,7 +145,6 @@ def _schema(name: str, schema: Json) -> Iterator[str]:
 
 
 def _type(schema: Json) -> str:
-    """Return a schema in a few words."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[1]
         return f"[{name}](#{name.lower()})"
@@ -167,5 +166,4 @@ def _type(schema: Json) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text that fits into a cell of a table."""
     return re.sub(r"\s*\n\s*", " ", text).replace("|", "\\|")

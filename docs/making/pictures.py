@@ -30,7 +30,7 @@ GIVEN, WRONG, VALID, OTHER = "#1a56b0", "#c62828", "#2e7d32", "#9aa0a6"
 
 
 class Run(NamedTuple):
-    """What trajectories answered at every step."""
+    """Answers of trajectories at every step."""
 
     answers: torch.Tensor
     """(steps, trajectories, cells) tokens."""
@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
 
 @torch.inference_mode()
 def trajectories(loaded: LoadedModel, instance: object, *, width: int, depth: int) -> Run:
-    """Run trajectories without views, and note what each answers at every step."""
+    """Run trajectories without views, and record their answers at every step."""
     task = loaded.task
     encoded = puzzles.family(task.family).encode(instance)
     givens = torch.as_tensor(encoded.tokens).long().expand(width, -1).contiguous()
@@ -120,7 +120,7 @@ def clashes(digits: np.ndarray) -> np.ndarray:
 
 
 def chosen(run: Run) -> list[int]:
-    """Return the quickest trajectory, two between, and one that is stuck where there is one."""
+    """Return the quickest trajectory, two between, and a stuck one if there is any."""
     ends = {index: first_valid(run, index) for index in range(run.num_violations.shape[1])}
     solved = sorted((step, index) for index, step in ends.items() if step is not None)
     stuck = [index for index, step in ends.items() if step is None]
@@ -155,7 +155,7 @@ def draw_violations(run: Run, path: Path) -> None:
 
 
 def draw_solutions(loaded: LoadedModel, path: Path) -> None:
-    """Draw how many of the 92 boards of eight queens are found with the trajectories."""
+    """Draw how many of the 92 eight-queens boards are found against the trajectories."""
     family = puzzles.family("nqueens")
     instance = family.parse({"n": 8})
     found: set[bytes] = set()

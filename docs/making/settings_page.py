@@ -1,4 +1,4 @@
-"""The page of all settings, made of their declarations and of the command line.
+"""Generates the page of all settings from their declarations and the command line.
 
 python docs/making/settings_page.py
 """
@@ -35,7 +35,7 @@ standard `OTEL_*` names ([Running it for others](../operations.md#logs-and-trace
 
 
 def flags() -> dict[str, str]:
-    """Return the flag of each setting that has one, with the command where that is only one."""
+    """Return the flag of each setting that has one, with its command if only one has it."""
     found: dict[str, dict[str, str]] = {}
     for command in COMMANDS:
         for option in main.commands[command].params:
@@ -50,7 +50,7 @@ def flags() -> dict[str, str]:
 
 
 def meanings(config: type) -> dict[str, str]:
-    """Return the text beneath each field of a class."""
+    """Return the docstring of each field of a class."""
     (declared,) = ast.parse(inspect.getsource(config)).body
     assert isinstance(declared, ast.ClassDef)
     found: dict[str, str] = {}

@@ -27,20 +27,20 @@ COLUMNS = 96
 
 
 def main(path: Path) -> None:
-    """Run the commands and write what they showed."""
+    """Run the commands and write their output as a picture."""
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
     with local_server() as url:
         for command in COMMANDS:
             console.print(Text(f"$ {command}", style="bold"))
             console.print(Text.from_ansi(shown(command, url)))
     svg = console.export_svg(title="gram")
-    # The picture must not ask anybody for a font.
+    # The picture must not load fonts from the network.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     path.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", encoding="utf-8")
 
 
 def shown(command: str, url: str) -> str:
-    """Return what a command shows on a terminal."""
+    """Return a command's output on a terminal."""
     master, slave = pty.openpty()
     gram = f"{sys.executable} -m gram_client.cli"
     process = subprocess.Popen(
@@ -52,7 +52,7 @@ def shown(command: str, url: str) -> str:
     )
     os.close(slave)
     chunks: list[bytes] = []
-    # A terminal whose other end is gone cannot be read.
+    # Reading fails once the other end has closed.
     with os.fdopen(master, "rb", buffering=0) as terminal, suppress(OSError):
         while chunk := terminal.read(4096):
             chunks.append(chunk)

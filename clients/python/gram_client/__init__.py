@@ -110,7 +110,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return what version 0.1 had under this name."""
+    """Return the object that had this name in version 0.1."""
     kind = _deprecated_errors.CLASSES.get(name)
     if kind is not None:
         instead = f"catch {kind.__bases__[0].__name__} and look for code {kind.code!r}"

@@ -1,6 +1,6 @@
-"""The asynchronous client: the same calls as the synchronous one, awaited.
+"""The asynchronous client: the calls of the synchronous one, awaited.
 
-Arguments are explained there.
+Its docstrings explain the arguments.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ T = TypeVar("T")
 class AsyncClient:
     """Talks to one server over one pool of connections; belongs to one event loop.
 
-    Takes what ``Client`` takes, and has its calls, to be awaited.
+    Takes the arguments of ``Client`` and has its calls, awaited.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class AsyncClient:
         cancel_on_exit: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Open no connection yet."""
+        """The first call opens a connection."""
         self.settings = _settings.resolve(
             base_url, api_key, timeout_s=timeout_s, max_retries=max_retries
         )
@@ -80,10 +80,10 @@ class AsyncClient:
     def solve_stream(
         self, puzzle: Puzzle, **options: Unpack[StreamOptions]
     ) -> AsyncGenerator[AnyEvent]:
-        """Solve a puzzle, and yield what happens: accepted, solutions as they are found, done.
+        """Solve a puzzle, and yield its events: accepted, solutions as they are found, done.
 
-        Where the connection breaks, the same work is asked for again and goes on from there.
-        Leaving the iterator ends the work.
+        After a broken connection the same work is requested again and continued. Leaving the
+        iterator ends the work.
         """
         return self._follow(self._calls.solve_stream(puzzle, options))
 
@@ -110,8 +110,8 @@ class AsyncClient:
     ) -> AsyncGenerator[SolveResult | GramError]:
         """Solve many puzzles, and yield their results in the order of the puzzles.
 
-        No more puzzles are taken than are being solved, so that their number has no bound. Who
-        leaves the iterator gives up those under way.
+        Puzzles are taken only as they are solved, so there may be endlessly many. Leaving the
+        iterator cancels those under way.
         """
         window: Window[asyncio.Task[SolveResult | GramError]] = Window(options)
 
@@ -136,11 +136,11 @@ class AsyncClient:
         return await self._run(self._calls.models(timeout_s))
 
     async def health(self, *, timeout_s: float | None = None) -> Health:
-        """Say whether the server takes work now; asks once and does not retry."""
+        """Return whether the server takes work now; asks once and does not retry."""
         return await self._run(self._calls.health(timeout_s))
 
     async def aclose(self) -> None:
-        """Close the connections, after cancelling jobs where that was asked for."""
+        """Close the connections, after cancelling open jobs where ``cancel_on_exit`` is set."""
         try:
             if self._cancel_on_exit:
                 await self.jobs.cancel_open()
@@ -154,7 +154,6 @@ class AsyncClient:
         await self.aclose()
 
     async def _run(self, flow: Flow[T]) -> T:
-        """Carry out what a call yields, and return its result."""
         reply: Reply = None
         while True:
             try:
@@ -174,7 +173,6 @@ class AsyncClient:
             return error
 
     async def _follow(self, stream: EventStreamState) -> AsyncGenerator[AnyEvent]:
-        """Yield the events of a stream, over as many connections as it takes."""
         while not stream.has_ended:
             failure: httpx.RequestError | None = None
             try:
@@ -194,7 +192,7 @@ class AsyncClient:
 
 
 class AsyncJobs:
-    """What a client does under ``/jobs``, as ``Jobs`` does it: work that goes on without it."""
+    """The calls under ``/jobs``, as in ``Jobs``: work that continues without the client."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._run = client._run
@@ -202,31 +200,31 @@ class AsyncJobs:
         self._calls = client._calls
 
     async def create(self, puzzle: Puzzle, **options: Unpack[JobOptions]) -> Job:
-        """Hand in a puzzle, and return its job at once."""
+        """Submit a puzzle, and return its job at once."""
         return await self._run(self._calls.create_job(puzzle, options))
 
     async def create_batch(self, puzzles: Iterable[Puzzle], **options: Unpack[JobOptions]) -> Job:
-        """Hand in many puzzles as one job, accepted whole or refused whole."""
+        """Submit many puzzles as one job, accepted or refused as a whole."""
         return await self._run(self._calls.create_batch(puzzles, options))
 
     async def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Return the present state of a job."""
+        """Return the current state of a job."""
         return await self._run(self._calls.get_job(job_id, timeout_s))
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Return a job once it is final; raise ``TimedOut`` where that takes longer."""
+        """Return a job once it is final; raise ``TimedOut`` after ``timeout_s``."""
         return await self._run(self._calls.wait_for_job(job_id, timeout_s))
 
     async def cancel(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """End a job that is not final yet, and return it; a final one stays as it is."""
+        """Cancel a job that is not final yet, and return it; a final one is unchanged."""
         return await self._run(self._calls.cancel_job(job_id, timeout_s))
 
     def events(
         self, job_id: str, *, after: int = 0, timeout_s: float | None = None
     ) -> AsyncGenerator[AnyEvent]:
-        """Yield what happens to a job, from the start or after an event that is known.
+        """Yield the events of a job, from the start or after a known event.
 
-        A connection that breaks is taken up where it was. Leaving the iterator ends nothing.
+        A broken connection is resumed. Leaving the iterator does not end the job.
         """
         return self._follow(self._calls.job_events(job_id, after, timeout_s))
 
@@ -237,9 +235,9 @@ class AsyncJobs:
         cursor: str | None = None,
         timeout_s: float | None = None,
     ) -> JobPage:
-        """Return a part of the jobs of the API key, newest first; ``cursor`` turns the page."""
+        """Return a page of the jobs of the API key, newest first, from ``cursor`` on."""
         return await self._run(self._calls.list_jobs(limit, cursor, timeout_s))
 
     async def cancel_open(self) -> None:
-        """Cancel the jobs of this client that were not seen to end; errors are ignored."""
+        """Cancel this client's jobs that were not seen to end; errors are ignored."""
         await self._run(self._calls.cancel_open_jobs())

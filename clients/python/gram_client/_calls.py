@@ -1,7 +1,7 @@
 """Every call without I/O, written once for both clients.
 
-A call is a generator. It yields the requests to send and the pauses to make, is sent the answers,
-and returns its result. The clients only carry out what it yields.
+A call is a generator: it yields the requests to send and the pauses to make, receives the
+responses, and returns its result.
 """
 
 import time
@@ -45,7 +45,7 @@ from gram_client._settings import Settings, header_value
 from gram_client._stream import EventStreamState
 
 LONG_POLL_S = 20
-"""How long the server is asked to wait for the end of a job, again and again."""
+"""Seconds that one request waits for the end of a job."""
 
 T = TypeVar("T")
 Read = TypeVar("Read", bound=BaseModel)
@@ -59,7 +59,7 @@ class Sleep:
 
 
 Reply = httpx.Response | httpx.RequestError | None
-"""What came of a request; None after a pause."""
+"""The response to a request; None after a pause."""
 Flow = Generator[Request | Sleep, Reply, T]
 OnError = Literal["raise", "return"]
 
@@ -164,11 +164,10 @@ class Calls:
             try:
                 yield from self.cancel_job(job_id)
             except GramError:
-                # The client is closing: the job ends by itself, if the server still has it.
+                # The client is closing: the job, if the server still has it, ends by itself.
                 self._open_jobs.discard(job_id)
 
     def _create(self, content_type: str, content: bytes, options: JobOptions) -> Flow[Job]:
-        """Hand in a job under a key that makes it safe to repeat."""
         given = options.get("idempotency_key")
         key = uuid.uuid4().hex if given is None else header_value("idempotency_key", given)
         params = {"seed": seed_of(key), **query(options, JobOptions.__optional_keys__)}
@@ -188,7 +187,7 @@ class Calls:
         return job
 
     def _send(self, request: Request) -> Flow[httpx.Response]:
-        """Return a successful answer, after as many attempts as help; raise everything else."""
+        """Return a successful response, retrying where that may help; raise everything else."""
         attempt = 0
         while True:
             answer = yield from self._attempt(request)
@@ -222,7 +221,7 @@ def _solve_request(puzzle: Puzzle, options: SolveOptions, known: frozenset[str])
 
 
 def _read(kind: type[Read], response: httpx.Response, shape: PuzzleShape | None = None) -> Read:
-    """Return the answer's JSON as an instance of ``kind``, which can draw boards of a shape."""
+    """Parse a response as ``kind``, whose answers can draw boards of a shape."""
     try:
         return kind.model_validate_json(response.content, context=shape)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The synchronous client: carries out what ``_calls`` asks for."""
+"""The synchronous client: performs the requests and pauses of ``_calls``."""
 
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -47,13 +47,13 @@ class Client:
         cancel_on_exit: bool = False,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Open no connection yet.
+        """The first call opens a connection.
 
         Args:
             base_url: The server; ``GRAM_BASE_URL`` or http://127.0.0.1:8000 where None.
             api_key: Bearer token; ``GRAM_API_KEY`` where None.
             timeout_s: Silence after which an attempt is given up.
-            max_retries: Attempts after the first, for failures that a repetition can help.
+            max_retries: Attempts after the first, for failures that may be temporary.
             cancel_on_exit: Cancel, on closing, the jobs of this client that were not seen to end.
             sleep: Waits between attempts.
         """
@@ -92,10 +92,10 @@ class Client:
         return self._run(self._calls.generate(puzzle, options))
 
     def solve_stream(self, puzzle: Puzzle, **options: Unpack[StreamOptions]) -> Generator[AnyEvent]:
-        """Solve a puzzle, and yield what happens: accepted, solutions as they are found, done.
+        """Solve a puzzle, and yield its events: accepted, solutions as they are found, done.
 
-        Where the connection breaks, the same work is asked for again and goes on from there.
-        Leaving the iterator ends the work.
+        After a broken connection the same work is requested again and continued. Leaving the
+        iterator ends the work.
 
         Args:
             puzzle: As in ``solve``.
@@ -126,8 +126,8 @@ class Client:
     ) -> Generator[SolveResult | GramError]:
         """Solve many puzzles, and yield their results in the order of the puzzles.
 
-        No more puzzles are taken than are being solved, so that their number has no bound. Who
-        leaves the iterator waits for those under way.
+        Puzzles are taken only as they are solved, so there may be endlessly many. Leaving the
+        iterator waits for those under way.
 
         Args:
             puzzles: As in ``solve``, any number.
@@ -156,11 +156,11 @@ class Client:
         return self._run(self._calls.models(timeout_s))
 
     def health(self, *, timeout_s: float | None = None) -> Health:
-        """Say whether the server takes work now; asks once and does not retry."""
+        """Return whether the server takes work now; asks once and does not retry."""
         return self._run(self._calls.health(timeout_s))
 
     def close(self) -> None:
-        """Close the connections, after cancelling jobs where that was asked for."""
+        """Close the connections, after cancelling open jobs where ``cancel_on_exit`` is set."""
         try:
             if self._cancel_on_exit:
                 self.jobs.cancel_open()
@@ -174,7 +174,6 @@ class Client:
         self.close()
 
     def _run(self, flow: Flow[T]) -> T:
-        """Carry out what a call yields, and return its result."""
         reply: Reply = None
         while True:
             try:
@@ -194,7 +193,6 @@ class Client:
             return error
 
     def _follow(self, stream: EventStreamState) -> Generator[AnyEvent]:
-        """Yield the events of a stream, over as many connections as it takes."""
         while not stream.has_ended:
             failure: httpx.RequestError | None = None
             try:
@@ -212,7 +210,7 @@ class Client:
 
 
 class Jobs:
-    """What a client does under ``/jobs``: work that goes on without it."""
+    """The calls under ``/jobs``: work that continues without the client."""
 
     def __init__(self, client: Client) -> None:
         self._run = client._run
@@ -220,7 +218,7 @@ class Jobs:
         self._calls = client._calls
 
     def create(self, puzzle: Puzzle, **options: Unpack[JobOptions]) -> Job:
-        """Hand in a puzzle, and return its job at once.
+        """Submit a puzzle, and return its job at once.
 
         Args:
             puzzle: As in ``solve``.
@@ -229,15 +227,15 @@ class Jobs:
         return self._run(self._calls.create_job(puzzle, options))
 
     def create_batch(self, puzzles: Iterable[Puzzle], **options: Unpack[JobOptions]) -> Job:
-        """Hand in many puzzles as one job, accepted whole or refused whole."""
+        """Submit many puzzles as one job, accepted or refused as a whole."""
         return self._run(self._calls.create_batch(puzzles, options))
 
     def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Return the present state of a job."""
+        """Return the current state of a job."""
         return self._run(self._calls.get_job(job_id, timeout_s))
 
     def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Return a job once it is final; raise ``TimedOut`` where that takes longer.
+        """Return a job once it is final; raise ``TimedOut`` after ``timeout_s``.
 
         Args:
             job_id: The job.
@@ -246,19 +244,19 @@ class Jobs:
         return self._run(self._calls.wait_for_job(job_id, timeout_s))
 
     def cancel(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """End a job that is not final yet, and return it; a final one stays as it is."""
+        """Cancel a job that is not final yet, and return it; a final one is unchanged."""
         return self._run(self._calls.cancel_job(job_id, timeout_s))
 
     def events(
         self, job_id: str, *, after: int = 0, timeout_s: float | None = None
     ) -> Generator[AnyEvent]:
-        """Yield what happens to a job, from the start or after an event that is known.
+        """Yield the events of a job, from the start or after a known event.
 
-        A connection that breaks is taken up where it was. Leaving the iterator ends nothing.
+        A broken connection is resumed. Leaving the iterator does not end the job.
 
         Args:
             job_id: The job.
-            after: Id of the last event that is known.
+            after: Id of the last known event.
             timeout_s: Replaces the client's for this call; the server is never silent for long.
         """
         return self._follow(self._calls.job_events(job_id, after, timeout_s))
@@ -270,9 +268,9 @@ class Jobs:
         cursor: str | None = None,
         timeout_s: float | None = None,
     ) -> JobPage:
-        """Return a part of the jobs of the API key, newest first; ``cursor`` turns the page."""
+        """Return a page of the jobs of the API key, newest first, from ``cursor`` on."""
         return self._run(self._calls.list_jobs(limit, cursor, timeout_s))
 
     def cancel_open(self) -> None:
-        """Cancel the jobs of this client that were not seen to end; errors are ignored."""
+        """Cancel this client's jobs that were not seen to end; errors are ignored."""
         self._run(self._calls.cancel_open_jobs())

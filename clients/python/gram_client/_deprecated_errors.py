@@ -1,6 +1,6 @@
-"""The error classes of version 0.1, one for each code of a problem; they go in version 0.3.
+"""The error classes of version 0.1, one per problem code, to be removed in version 0.3.
 
-Errors are still raised as these, so that code which catches them works for one version more.
+Errors are still raised as these, so that code which catches them keeps working until then.
 """
 
 from gram_client._errors import (

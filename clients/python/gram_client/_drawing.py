@@ -1,4 +1,4 @@
-"""Boards as text for terminals, in plain ASCII: how answers look, not what makes them right."""
+"""Boards as ASCII text for terminals. Knows the format of answers, not their rules."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from html import escape
 from typing import Self
 
 Answer = str | list[str] | list[int] | list[int | None] | list[list[int]] | list[list[list[int]]]
-"""An answer in the form the puzzle was posted in; None marks what is still open."""
+"""An answer in the form the puzzle was posted in; None marks an open cell."""
 Grid = list[list[int]] | list[list[str]]
 """A board by rows."""
 Rows = list[list[str]]
@@ -17,23 +17,23 @@ CELL = "width:1.6em;height:1.6em;text-align:center;border:1px solid #999"
 FREE = ". "
 """Characters of a free cell of a maze."""
 PATH = "*"
-"""What marks a cell on the path through a maze."""
+"""Marks a cell on the path through a maze."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PuzzleShape:
-    """What drawing an answer needs to know of its puzzle."""
+    """What drawing an answer needs of its puzzle."""
 
     puzzle: str = ""
     """Name of the family."""
     size: int | None = None
-    """Side of a queens board, which an attempt with too few queens does not tell."""
+    """Side of a queens board, unknown from an attempt with too few queens."""
     maze: tuple[str, ...] = ()
     """Rows of the maze, on which the path is drawn."""
 
     @classmethod
     def read(cls, body: object) -> Self:
-        """Return what a posted puzzle, text or JSON, says of itself."""
+        """Return the shape of a posted puzzle, text or JSON."""
         fields: Mapping[str, object] = body if isinstance(body, Mapping) else {"grid": body}
         size, board = fields.get("n"), fields.get("grid")
         rows = board.splitlines() if isinstance(board, str) else board
@@ -50,7 +50,7 @@ def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence
     Args:
         puzzle: Name of the family.
         answer: A solution's answer, or a best attempt's.
-        size: Side of a queens board, which a best attempt with too few queens does not tell.
+        size: Side of a queens board, unknown from a best attempt with too few queens.
         maze: Rows of the posted maze, on which the path is drawn.
     """
     rows = _rows(answer)

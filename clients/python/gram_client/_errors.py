@@ -6,7 +6,7 @@ GramError
   NoAnswer               the server did not answer
     ConnectionFailed
     TimedOut
-  ResponseInvalid        what answered does not speak this API
+  ResponseInvalid        the response does not follow this API
   StatusError            the server answered with a problem; ``code`` says with which
     BadRequest           400 and every other 4xx: the caller can fix it
       Unauthorized       401, 403
@@ -22,7 +22,7 @@ from gram_client._models import Issue, Problem
 
 
 class GramError(Exception):
-    """Root of everything this package raises on purpose; every error can be pickled and copied."""
+    """Root of this package's errors; every error can be pickled and copied."""
 
     code = "client_error"
 
@@ -37,7 +37,7 @@ class ConfigInvalid(GramError):
 
 
 class PuzzleUnusable(GramError):
-    """A puzzle of a form that cannot be sent; nothing was."""
+    """A puzzle of a form that cannot be sent; nothing was sent."""
 
     code = "puzzle_unusable"
 
@@ -49,7 +49,7 @@ class NoAnswer(GramError):
 
 
 class ConnectionFailed(NoAnswer):
-    """No connection, or it broke before the answer was complete."""
+    """No connection, or one that broke before the answer was complete."""
 
     code = "connection_failed"
 
@@ -61,7 +61,7 @@ class TimedOut(NoAnswer):
 
 
 class ResponseInvalid(GramError):
-    """What answered does not speak this API; ``body`` is what it said."""
+    """The response does not follow this API; ``body`` holds it."""
 
     code = "response_invalid"
 
@@ -86,7 +86,7 @@ class StatusError(GramError):
         self.errors: tuple[Issue, ...] = problem.errors
         self.request_id = problem.request_id
         by_status = status_code in (408, 429) or status_code >= 500
-        # The server knows better than its status whether trying again may help.
+        # The problem document overrides what the status says about retries.
         self.is_retryable = by_status if problem.retryable is None else problem.retryable
         self.status_code = status_code
         self.body = body
@@ -106,13 +106,13 @@ class Unauthorized(BadRequest):
 
 
 class NotFound(BadRequest):
-    """Nothing is there, or no longer."""
+    """The resource does not exist, or no longer."""
 
     code = "nothing_there"
 
 
 class TooManyRequests(BadRequest):
-    """Right, but too much for now; ``retry_after_s`` says when to come back."""
+    """The server is too busy for the request; ``retry_after_s`` says when to retry."""
 
     code = "too_many_requests"
 
@@ -124,7 +124,7 @@ class ServerFailure(StatusError):
 
 
 class ServerUnavailable(StatusError):
-    """The server takes no work now; ``retry_after_s`` says when to come back."""
+    """The server takes no work now; ``retry_after_s`` says when to retry."""
 
     code = "unavailable"
 
@@ -132,7 +132,7 @@ class ServerUnavailable(StatusError):
 def _rebuild(
     kind: type[GramError], arguments: tuple[object, ...], state: dict[str, object]
 ) -> GramError:
-    """Return an error without its constructor, whose arguments it does not keep."""
+    """Return an error without calling its constructor, whose arguments are not kept."""
     error = kind.__new__(kind, *arguments)
     error.args = arguments
     error.__dict__.update(state)

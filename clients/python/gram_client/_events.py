@@ -1,4 +1,4 @@
-"""What happens to a job, as typed events, and the bytes of server-sent events they come in.
+"""Typed events of a job, and the server-sent events that carry them.
 
 Knows no HTTP and no job.
 """
@@ -24,13 +24,13 @@ class TrajectoryView(Model):
 
 
 class Event(Model):
-    """Something that happened to a job."""
+    """An event of a job."""
 
     id: int
     """Grows with every event of a stream; there may be gaps."""
 
     kind: ClassVar[str]
-    """What the stream calls it."""
+    """Its name in the stream."""
 
 
 class Accepted(Event):
@@ -94,14 +94,14 @@ class RawEvent(NamedTuple):
 
 
 MAX_EVENT_BYTES: Final = 64 * 2**20
-"""Of one event; a stream that sends more is given up."""
+"""Longest event; more is an error."""
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _MAX_ID_DIGITS: Final = 18
 
 
 class EventDecoder:
-    """Reads server-sent events from bytes, wherever those are cut, in time linear in their number.
+    """Reads server-sent events from chunks of bytes, in linear time.
 
     Lines end in LF, CR or CRLF (HTML standard, section 9.2.6). An id that is no number counts as 0,
     one with a NUL as none.
@@ -155,7 +155,7 @@ class EventDecoder:
         elif name == "event" or (name == "id" and "\0" not in value):
             self._fields[name] = value
         else:
-            # A comment, or a field of no use here: it need not count against the event.
+            # A comment, or an ignored field, does not count against the limit.
             self._num_bytes -= len(line)
 
     def _close(self) -> Iterator[RawEvent]:

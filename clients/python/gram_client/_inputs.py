@@ -1,4 +1,4 @@
-"""Puzzles as people have them, turned into what travels: text, rows, arrays, graphs, bodies.
+"""Converts puzzles to what is sent: text, rows, arrays, graphs, bodies.
 
 Arrays and graphs are recognised by their attributes: neither numpy nor networkx is imported.
 """
@@ -12,7 +12,7 @@ from gram_client._errors import PuzzleUnusable
 
 @runtime_checkable
 class Array(Protocol):
-    """What a numpy array offers."""
+    """The used part of a numpy array."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -22,7 +22,7 @@ class Array(Protocol):
 
 @runtime_checkable
 class Graph(Protocol):
-    """What a networkx graph offers: vertices and edges, with attributes, and its own."""
+    """The used part of a networkx graph: attributes of vertices, edges and itself."""
 
     @property
     def nodes(self) -> Any: ...
@@ -61,7 +61,7 @@ def encode(puzzle: Puzzle) -> tuple[str, bytes]:
     """Return the media type and the bytes of a puzzle."""
     body = text_or_body(puzzle)
     if isinstance(body, str):
-        # What is not text goes out as it came in, for the server to refuse.
+        # Bytes that are no text are sent unchanged, for the server to refuse.
         return "text/plain; charset=utf-8", body.encode(errors="surrogateescape")
     return "application/json", _json(body)
 
@@ -87,7 +87,7 @@ def _numbers(rows: Sequence[Any]) -> list[list[int]]:
 
 
 def _whole(cell: Any) -> int:
-    """Return a cell as a whole number: what spreadsheets hold are floats and digits as text."""
+    """Return a cell as an integer: spreadsheets hold floats and digits as text."""
     number = int(cell)
     if not isinstance(cell, str) and number != cell:
         raise ValueError(f"{cell!r}")

@@ -1,4 +1,4 @@
-"""What ``map`` needs besides a client: a bound on works under way, and a progress bar."""
+"""The parts of ``map``: a bound on concurrent work, and a progress bar."""
 
 import sys
 from collections import deque
@@ -17,7 +17,7 @@ Work = TypeVar("Work")
 
 
 class Window(Generic[Work]):
-    """Keeps a bounded number of works under way, and gives them back in their order."""
+    """Bounds concurrent work, and returns it in order."""
 
     def __init__(self, options: MapOptions) -> None:
         self.size = options.get("max_concurrency", DEFAULT_CONCURRENCY)

@@ -1,4 +1,4 @@
-"""What the server says, as frozen pydantic models; unknown fields are ignored, so that an older
+"""The server's responses as frozen pydantic models; unknown fields are ignored, so that an older
 client reads a newer server. Knows no HTTP.
 """
 

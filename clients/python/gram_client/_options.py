@@ -1,4 +1,4 @@
-"""The words of the interface: what may be asked for, by call. Knows no HTTP."""
+"""The options of each call. Knows no HTTP."""
 
 from typing import Literal, TypedDict
 

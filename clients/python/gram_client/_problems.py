@@ -1,4 +1,4 @@
-"""Refusals of the server, and failures to reach it, as errors of this package."""
+"""Maps problem responses and connection failures to the errors of this package."""
 
 import httpx
 from pydantic import ValidationError
@@ -30,7 +30,6 @@ _CLASSES: dict[int, type[StatusError]] = {
 
 
 def status_class(status_code: int) -> type[StatusError]:
-    """Return the class of every error with this status."""
     return _CLASSES.get(status_code, BadRequest if status_code < 500 else ServerFailure)
 
 
@@ -38,7 +37,7 @@ def status_error(response: httpx.Response) -> StatusError:
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
-        # A proxy's page: the status alone has to do.
+        # A proxy's page: only the status is usable.
         problem = Problem(detail=response.reason_phrase)
     return _error(problem, response.status_code, response.content, _retry_after_s(response))
 
@@ -48,14 +47,14 @@ def stream_error(data: bytes) -> StatusError:
         problem = Problem.model_validate_json(data)
     except ValidationError:
         problem = Problem(detail="the stream ended with an error that cannot be read")
-    # Only the server itself writes into a stream: what it does not call retryable is not.
+    # Only the server writes into a stream, so what it does not call retryable is not.
     problem = problem.model_copy(update={"retryable": bool(problem.retryable)})
     return _error(problem, problem.status or 500, data, problem.retry_after_s)
 
 
 def no_answer(error: httpx.RequestError, settings: Settings) -> NoAnswer:
     reason = str(error) or type(error).__name__
-    # Not reaching the server in time is a failed connection: trying again may help.
+    # A connect timeout is a failed connection: a retry may help.
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return TimedOut(f"no answer from {settings.shown_url} in time: {reason}")
     return ConnectionFailed(f"no connection to {settings.shown_url}: {reason}")

@@ -1,4 +1,4 @@
-"""What the clients send: a request as data, and the parts that several calls put into theirs."""
+"""A request as data, and the parts that several calls share."""
 
 import hashlib
 import secrets
@@ -18,13 +18,13 @@ from gram_client._version import __version__
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 LOCAL_OPTIONS = frozenset({"timeout_s", "idempotency_key", "max_concurrency", "progress"})
-"""Options of calls that do not travel in the query."""
+"""Options of calls that are not sent in the query."""
 OLD_NAMES = {"count": "count_solutions", "decodes": "show_trajectories", "clues": "reduce_clues"}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call, ready to be sent any number of times."""
+    """One call, which can be sent repeatedly."""
 
     method: str
     path: str
@@ -34,9 +34,9 @@ class Request:
     timeout_s: float | None = None
     """Silence beyond ``hold_s`` after which an attempt is given up; the client's where None."""
     hold_s: float = 0.0
-    """Seconds that the server is asked to hold its answer back."""
+    """Seconds that the server may delay its response."""
     shape: PuzzleShape = field(default_factory=PuzzleShape)
-    """What drawing the answer needs to know of the puzzle."""
+    """What drawing the answer needs of the puzzle."""
 
     def build(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         timeout_s = http.timeout.read if self.timeout_s is None else self.timeout_s
@@ -64,7 +64,7 @@ def job_path(job_id: str) -> str:
 
 
 def query(options: Mapping[str, object], known: frozenset[str]) -> dict[str, str]:
-    """Return the query of a call; refuse options that it does not have."""
+    """Return the query of a call; refuse unknown options."""
     unknown = options.keys() - known
     if unknown:
         raise TypeError(f"unexpected options: {', '.join(sorted(unknown))}")
@@ -91,7 +91,7 @@ def seed_of(key: str) -> str:
 
 
 def _caller_depth() -> int:
-    """Return how far up the stack, seen from the caller of this, the code outside of us is."""
+    """Return the stack depth, seen from the caller, of the first frame outside the package."""
     depth, frame = 0, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("gram_client."):
         depth, frame = depth + 1, frame.f_back

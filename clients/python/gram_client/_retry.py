@@ -1,4 +1,4 @@
-"""When to try a call again, and after how long. Knows no clock and does not sleep itself.
+"""When to retry a call, and after how long. Knows no clock and does not sleep.
 
 Safe for every call of this package: reads change nothing, and a solve carries a seed, so that a
 second attempt is the same work with the same answer.
@@ -12,13 +12,13 @@ from gram_client._errors import ConnectionFailed, NoAnswer, StatusError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """Capped exponential backoff with jitter; ``Retry-After`` goes before it."""
+    """Capped exponential backoff with jitter; ``Retry-After`` takes precedence."""
 
     max_retries: int
     base_s: float = 0.25
     max_backoff_s: float = 8.0
     max_retry_after_s: float = 60.0
-    """A server that asks for more is not waited for."""
+    """A longer ``Retry-After`` ends the retries."""
     rng: random.Random = field(default_factory=random.Random)
 
     def delay_s(self, error: NoAnswer | StatusError, *, attempt: int) -> float | None:
@@ -36,7 +36,7 @@ class Retry:
         return asked_s if asked_s <= self.max_retry_after_s else None
 
     def _backoff_s(self, attempt: int) -> float:
-        # Full jitter above a half: clients that failed together do not come back together.
+        # Jitter over the upper half: clients that failed together do not retry together.
         ceiling_s = min(self.max_backoff_s, self.base_s * 2.0**attempt)
         return ceiling_s * self.rng.uniform(0.5, 1.0)
 
@@ -44,5 +44,5 @@ class Retry:
 def _can_help(error: NoAnswer | StatusError) -> bool:
     if isinstance(error, StatusError):
         return error.is_retryable
-    # A call that timed out is not repeated: the caller's patience is used up.
+    # A timeout is not retried: the caller's time is used up.
     return isinstance(error, ConnectionFailed)

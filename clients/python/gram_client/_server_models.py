@@ -1,4 +1,4 @@
-"""What the server says of itself: its puzzles, its models, whether it is ready."""
+"""Models of the server's own state: its puzzles, its models, its readiness."""
 
 from gram_client._models import Model
 

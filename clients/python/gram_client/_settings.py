@@ -1,4 +1,4 @@
-"""Where the server is and how patient a client is: argument, environment, default, in this order.
+"""Server address and timeouts: argument, environment, default, in this order.
 
 The only module of the package that reads the environment.
 """
@@ -32,7 +32,6 @@ class Settings:
     max_retries: int = DEFAULT_MAX_RETRIES
 
     def __post_init__(self) -> None:
-        """Refuse what no call could use."""
         shown = str(self.base_url).rpartition("@")[2]
         try:
             url = httpx.URL(self.base_url)
@@ -50,7 +49,7 @@ class Settings:
 
 
 def header_value(name: str, value: str) -> str:
-    """Return a value that a header can carry; refuse others without showing them."""
+    """Return a value that a header can carry; refuse others without printing them."""
     is_text = isinstance(value, str) and value.isascii() and value.isprintable()
     if not is_text or not value or value != value.strip():
         raise ConfigInvalid(f"{name}: must be printable ASCII without spaces at its ends")
@@ -60,7 +59,7 @@ def header_value(name: str, value: str) -> str:
 def resolve(
     base_url: str | None, api_key: str | None, *, timeout_s: float, max_retries: int
 ) -> Settings:
-    """Fill what was not given from ``GRAM_BASE_URL`` and ``GRAM_API_KEY``, then the defaults."""
+    """Fill missing values from ``GRAM_BASE_URL`` and ``GRAM_API_KEY``, then the defaults."""
     return Settings(
         base_url=base_url or os.environ.get("GRAM_BASE_URL") or DEFAULT_BASE_URL,
         api_key=api_key or os.environ.get("GRAM_API_KEY") or None,
@@ -70,7 +69,7 @@ def resolve(
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return what servers are checked with; all clients share it, as reading the roots is slow."""
+    """Return the TLS context that all clients share, as reading the roots is slow."""
     return _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 

@@ -1,4 +1,4 @@
-"""One stream of events without I/O: what it has yielded so far, and how to resume it.
+"""State of one event stream, without I/O, and how to resume it.
 
 A job's events are asked for from the last one known. A solve is asked for again: its seed makes
 that the same work with the same answers, of which those already yielded are left out.
@@ -33,18 +33,18 @@ _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class EventStreamState:
-    """The state of one stream, over as many connections as it takes."""
+    """The state of one stream, over several connections."""
 
     def __init__(
         self, request: Request, settings: Settings, retry: Retry, *, is_replayed: bool
     ) -> None:
-        """Begin.
+        """Start a stream.
 
         Args:
             request: Asks for the stream.
             settings: Where the server is.
             retry: When to connect again.
-            is_replayed: Whether the server remembers events, and goes on after the last one known.
+            is_replayed: Whether the server remembers events, and resumes after the last known one.
         """
         self._request = request
         self._settings = settings
@@ -56,12 +56,11 @@ class EventStreamState:
         self._last_id = 0
         self._attempt = 0
         self._failure: StatusError | None = None
-        """What the answer, or the stream itself, said went wrong."""
+        """The problem of the response, or of the stream."""
         self.has_ended = False
-        """Nothing more will come."""
+        """Whether no event will follow."""
 
     def request(self) -> Request:
-        """Return the request of the next connection."""
         self._decoder, self._failure = EventDecoder(), None
         if not (self._is_replayed and self._last_id):
             return self._request
@@ -69,7 +68,7 @@ class EventStreamState:
         return replace(self._request, headers=headers)
 
     def open(self, response: httpx.Response) -> None:
-        """Look at how a connection answered; raise where it is no stream."""
+        """Check how a connection answered; raise where it is no stream."""
         if not response.is_success:
             self._failure = status_error(response)
         elif response.status_code == httpx.codes.NO_CONTENT:
@@ -82,7 +81,7 @@ class EventStreamState:
             )
 
     def feed(self, chunk: bytes) -> Iterator[AnyEvent]:
-        """Yield the events that are complete and new with these bytes."""
+        """Yield the events that these bytes complete and that are new."""
         if self._failure is not None:
             return
         for raw in self._decoder.feed(chunk):
@@ -96,7 +95,7 @@ class EventStreamState:
                 yield event
 
     def closed_early(self, error: httpx.RequestError | None) -> float:
-        """Return the seconds to wait before connecting again; raise where that cannot help."""
+        """Return the seconds to wait before reconnecting; raise where that cannot help."""
         reason: NoAnswer | StatusError
         if self._failure is not None:
             reason = self._failure
@@ -123,7 +122,7 @@ class EventStreamState:
         return event
 
     def _is_new(self, event: AnyEvent) -> bool:
-        """Say whether an event was not yielded before, and remember it."""
+        """Return whether an event was not yielded before, and remember it."""
         if self._is_replayed or isinstance(event, Progress | PartEnded | Done):
             return True
         identity = "accepted"
@@ -135,7 +134,7 @@ class EventStreamState:
 
 
 def _parse(raw: RawEvent, shape: PuzzleShape) -> AnyEvent | None:
-    """Return the typed event; None for one of a newer server."""
+    """Return the typed event; None for an event type of a newer server."""
     if raw.kind not in EVENT_KINDS:
         return None
     data = _OBJECT.validate_json(raw.data)

@@ -1,7 +1,7 @@
-"""The console script ``gram``: answers on stdout, talk on stderr, exit 0, 1 or 2.
+"""The console script ``gram``: answers on stdout, messages on stderr, exit 0, 1 or 2.
 
-0: there is a solution of every puzzle; 1: there is none of one; 2: a call could not be made or was
-refused. Boards on a terminal, JSON lines where the output goes elsewhere.
+0: every puzzle has a solution; 1: one has none; 2: a call could not be made or was refused.
+Boards on a terminal, JSON lines elsewhere.
 """
 
 from gram_client.cli.group import main

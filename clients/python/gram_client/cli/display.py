@@ -1,4 +1,4 @@
-"""Answers as people see them on a terminal: boards, colours, tables."""
+"""Answers on a terminal: boards, colours, tables."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ BLANKS = ".0*_"
 
 
 def show_result(result: SolveResult, givens: str = "") -> None:
-    """Draw every solution, and where there is none the best attempt."""
+    """Draw every solution or, without any, the best attempt."""
     click.echo(summary(result), err=True)
     for number, solution in enumerate(result.solutions, start=1):
         how = "exact search" if solution.source == "exact" else f"{solution.votes} votes"
@@ -29,14 +29,14 @@ def show_result(result: SolveResult, givens: str = "") -> None:
 
 
 def summary(result: SolveResult) -> str:
-    """Return how it went, in a line."""
+    """Return the outcome in one line."""
     cost = f"{result.usage.engine_ms:.0f} ms, seed {result.seed}, {result.model}"
     valid = f"{result.valid_trajectories} of {result.width} trajectories valid"
     return f"{result.status}: {result.distinct} distinct, {valid}, {cost}"
 
 
 def painted(answer: DrawableAnswer, puzzle: str, givens: str = "") -> str:
-    """Return a drawing in which what was found stands out from what was given."""
+    """Return a drawing in which found cells stand out from givens."""
     text = str(answer)
     if puzzle == "sudoku":
         return _paint_open_cells(text, givens)
@@ -51,7 +51,7 @@ def place(rule: str, cells: Sequence[tuple[int, ...]]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows in columns, the first to the left, the others to the right."""
+    """Return rows in columns, the first left-aligned, the others right-aligned."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     lines = []
     for row in rows:

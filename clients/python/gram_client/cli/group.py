@@ -1,4 +1,4 @@
-"""The group of commands, those that list what the server has, and completion in a shell."""
+"""The group of commands, the listing commands, and shell completion."""
 
 import click
 from click.shell_completion import get_completion_class

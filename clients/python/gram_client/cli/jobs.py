@@ -1,4 +1,4 @@
-"""``gram submit``, ``watch`` and ``cancel``: jobs that go on without their client."""
+"""``gram submit``, ``watch`` and ``cancel``: jobs that continue without their client."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""A server of one's own for the length of a command, where gram-server is installed."""
+"""A local server for the duration of a command, where gram-server is installed."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ LISTENING = "listening on "
 
 @contextmanager
 def local_server() -> Iterator[str]:
-    """Run a server with the shipped models; yield its address once it takes work."""
+    """Run a server with the shipped models; yield its address once it is ready."""
     if find_spec("gram_server") is None:
         raise click.UsageError("--local needs gram-server: pip install gram-server")
     click.echo("starting the shipped models", err=True)
@@ -38,7 +38,7 @@ def local_server() -> Iterator[str]:
 
 
 def _read_log(process: "subprocess.Popen[str]", found: "SimpleQueue[str]") -> None:
-    """Read the server's log to its end, so that it never waits for a reader."""
+    """Read the server's log to its end, so that its pipe never fills."""
     assert process.stderr is not None
     with process.stderr:
         for line in process.stderr:

@@ -1,4 +1,4 @@
-"""Flags that commands share, the client that they ask for, and errors in a line."""
+"""Shared flags, the client made from them, and one-line errors."""
 
 import functools
 import os
@@ -43,7 +43,7 @@ HELP = {
 
 
 def with_client(command: Command) -> Command:
-    """Add what every command takes, and give it a client and whether it is to write JSON."""
+    """Add the common flags, and pass a client and whether to write JSON."""
 
     @click.option(
         "--json/--boards",
@@ -70,14 +70,14 @@ def with_client(command: Command) -> Command:
 
 
 def wants_json(is_json: bool | None) -> bool:
-    """Return the choice, or the default of where the output goes."""
+    """Return the choice; by default whether stdout is no terminal."""
     return not sys.stdout.isatty() if is_json is None else is_json
 
 
 def flags_of(kind: type) -> Callable[[Command], Command]:
-    """Add a flag for each option of a call; what is not given is left to the server."""
+    """Add a flag for each option of a call; the server has the defaults."""
     hints = get_type_hints(kind)
-    # count is an option of generate, and the former name of another one of solve.
+    # ``count`` is an option of generate, and the old name of count_solutions in solve.
     names = [name for name in HELP if name in hints and OLD_NAMES.get(name) not in hints]
 
     def add(command: Command) -> Command:
@@ -95,7 +95,7 @@ def flags_of(kind: type) -> Callable[[Command], Command]:
 
 
 def say(error: GramError, *, source: str = "") -> None:
-    """Say on stderr what went wrong, and where."""
+    """Print an error, and where it occurred, on stderr."""
     where = f"{source}: " if source else ""
     click.echo(f"gram: {where}{error}", err=True)
     for issue in error.errors if isinstance(error, StatusError) else ():
@@ -108,7 +108,6 @@ def _flag(name: str) -> str:
 
 
 def _type_of(hint: Any) -> Any:
-    """Return the type that click reads a flag as."""
     if hint is Clues:
         return clues
     if get_origin(hint) is Literal:
@@ -118,7 +117,7 @@ def _type_of(hint: Any) -> Any:
 
 
 def clues(text: str) -> str:
-    """Return what the server reads as words or a number."""
+    """Return words or a number as the server reads them."""
     if text in ("none", "unique") or text.isdecimal():
         return text
     raise click.BadParameter("must be none, unique or a number")
@@ -126,13 +125,13 @@ def clues(text: str) -> str:
 
 @contextmanager
 def _reported() -> Iterator[None]:
-    """Say in a line what a call failed with, and exit with status 2."""
+    """Print a failed call in one line, and exit with status 2."""
     try:
         yield
     except GramError as error:
         say(error)
         raise SystemExit(2) from error
     except BrokenPipeError as error:
-        # Whoever read the output has seen enough.
+        # The reader has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from error

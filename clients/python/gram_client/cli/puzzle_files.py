@@ -1,7 +1,7 @@
-"""Puzzles out of files, stdin and arguments; recognised by content, any number in one file.
+"""Puzzles from files, stdin and arguments; recognised by content, any number in one file.
 
-Text of many lines is many puzzles where each line is one by itself: .txt and .sdm files. .sdk is a
-board with notes around it, .col a DIMACS graph; JSON is one object, a list or an object a line.
+In .txt and .sdm files each line is a puzzle. .sdk is a board with notes around it, .col a DIMACS
+graph; JSON is one object, a list or one object per line.
 """
 
 import json
@@ -19,7 +19,7 @@ MAZE = frozenset("#. SG\r\n")
 
 
 class Entry(NamedTuple):
-    """A puzzle, and where it stands."""
+    """A puzzle and its source."""
 
     source: str
     puzzle: Puzzle
@@ -38,7 +38,7 @@ def puzzle_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_entries(arguments: Sequence[str]) -> list[Entry]:
-    """Return every puzzle that the arguments name or are."""
+    """Return every puzzle in the arguments or the files they name."""
     entries = [entry for argument in arguments for entry in _read(argument)]
     if not entries:
         raise click.UsageError("there is no puzzle in there")
@@ -46,7 +46,7 @@ def read_entries(arguments: Sequence[str]) -> list[Entry]:
 
 
 def givens_of(puzzle: Puzzle) -> str:
-    """Return the cells of a sudoku in their order; empty for other puzzles."""
+    """Return the cells of a sudoku in order; empty for other puzzles."""
     grid = puzzle.get("grid", "") if isinstance(puzzle, dict) else puzzle
     if isinstance(grid, str):
         return "".join(sign for sign in grid if sign in CELLS)
@@ -65,7 +65,7 @@ def _read(argument: str) -> Iterator[Entry]:
 
 
 def _is_puzzle(argument: str) -> bool:
-    # No file of that name is looked for: the characters of a board are hardly ever one.
+    # Not looked up as a file: board characters are hardly ever a file name.
     is_board = len(argument) >= 8 and set(argument) <= CELLS | set(" \n")
     return is_board or "\n" in argument or argument.lstrip().startswith(("{", "["))
 
@@ -82,7 +82,7 @@ def _read_file(argument: str) -> tuple[str, str]:
 def _from_text(name: str, text: str) -> Iterator[Entry]:
     lines = [(number, line.strip()) for number, line in _lines(text) if line[0] != "#"]
     if {"S", "G"} <= set(text) <= MAZE:
-        # It may begin with a space, which is a free cell, and its walls are no comments.
+        # A leading space is a free cell, and walls are no comments.
         yield Entry(name, text.strip("\r\n"))
     elif len(lines) > 1 and all(_is_sudoku(line) for _, line in lines):
         for number, line in lines:
@@ -92,7 +92,7 @@ def _from_text(name: str, text: str) -> Iterator[Entry]:
 
 
 def _is_sudoku(line: str) -> bool:
-    """Say whether a line begins with a whole board; what follows may be a rating or a name."""
+    """Return whether a line begins with a whole board; a rating or a name may follow."""
     board = line.split()[0]
     return len(board) in SIZES and set(board) <= CELLS
 
@@ -130,7 +130,6 @@ def _from_json_lines(name: str, text: str, error: ValueError) -> Iterator[Entry]
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
-    """Return the lines that are not empty, with their numbers."""
     numbered = enumerate(text.splitlines(), start=1)
     return [(number, line) for number, line in numbered if line.strip()]
 
@@ -144,7 +143,7 @@ def _entry(source: str, value: object) -> Entry:
 
 
 def _is_grid(value: Sequence[object]) -> bool:
-    """Say whether a list is one board: rows of numbers."""
+    """Return whether a list is one board: rows of numbers."""
     return bool(value) and all(
         isinstance(row, list) and all(isinstance(cell, int) for cell in row) for row in value
     )

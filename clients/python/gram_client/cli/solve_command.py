@@ -1,4 +1,4 @@
-"""``gram solve``: one puzzle and its boards, or many and a table."""
+"""``gram solve``: boards of one puzzle, or a table of many."""
 
 import json
 import statistics
@@ -76,7 +76,7 @@ def _solve_many(
     outcomes: list[Outcome] = []
     many = [entry.puzzle for entry in entries]
     results = client.map(many, progress=True, on_error="return", **options)
-    # On a terminal thousands of boards help nobody: the table says how it went.
+    # Thousands of boards would flood a terminal: the table sums them up.
     has_lines = output is not None or wants_json(is_json)
     for entry, outcome in zip(entries, results, strict=True):
         outcomes.append(outcome)
@@ -93,13 +93,13 @@ def _solve_many(
 
 
 def exit_status(outcomes: Iterable[Outcome]) -> int:
-    """Return the worst of what happened: 2 for an error, 1 for an unsolved puzzle, else 0."""
+    """Return the worst outcome: 2 for an error, 1 for an unsolved puzzle, else 0."""
     statuses = (2 if isinstance(one, GramError) else int(not one.is_solved) for one in outcomes)
     return max(statuses, default=0)
 
 
 def report(outcomes: Sequence[Outcome], *, duration_s: float) -> str:
-    """Return the table that a run of many puzzles ends with."""
+    """Return the closing table of a run of many puzzles."""
     results = [one for one in outcomes if isinstance(one, SolveResult)]
     num_all, num_errors = len(outcomes), len(outcomes) - len(results)
     rows = [["", "puzzles", "share", "solutions", "steps", "median ms"]]
