@@ -1,10 +1,9 @@
-"""The console script ``gram-server``: can be stopped from its first moment on."""
+"""The console script ``gram-server``: handles SIGTERM before the slow imports."""
 
 from gram_server.early_stop import stop_early
 
 
 def main() -> None:
-    """Run the command line."""
     stop_early()
     from gram_server.cli import main as run
 

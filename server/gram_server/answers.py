@@ -1,6 +1,6 @@
-"""What is answered: to a solved puzzle, to generated boards, and to whoever follows a job.
+"""Response models of ``POST /solve``, ``POST /generate`` and the event streams of jobs.
 
-A worker and the API build their answers from these models, and the OpenAPI document shows them.
+Workers and the API build their answers from them; the OpenAPI document shows them.
 """
 
 from typing import Annotated, Any, Literal
@@ -235,13 +235,7 @@ class ProgressEvent(Schema):
 
 
 def identity(job: Job, *, model: str, depth: int) -> dict[str, Any]:
-    """Return the fields of an answer that say what was asked.
-
-    Args:
-        job: that is answered.
-        model: name and fingerprint of the model.
-        depth: of the model, where the job names none.
-    """
+    """Return the fields that repeat the request; ``depth`` is used if the job sets none."""
     options = job.options
     fields = {"id": job.id, "puzzle": job.puzzle, "seed": options.seed, "model": model}
     return {**fields, "depth": options.depth or depth}

@@ -1,7 +1,7 @@
-"""Puts the API process together: routes, middleware, and what starts and stops with it.
+"""Assembles the API process: routes, middleware and lifespan.
 
-In the default mode the store is in memory and one worker process runs beside the API; with Redis
-the workers are elsewhere. Imports no torch: the model lives in the worker.
+By default the store is in memory and the API has one child worker; with Redis, workers run
+elsewhere. Imports no torch: the model runs in the worker.
 """
 
 import asyncio
@@ -48,10 +48,9 @@ returns the distinct solutions, each verified exactly. Problems are `application
 def create_app(
     settings: Settings, *, store: JobStore | None = None, tracer: Tracer | None = None
 ) -> FastAPI:
-    """Return the application.
+    """Build the application on ``store``, else on the store of the settings.
 
-    Without a store it opens that of the settings, or keeps one in memory, with a worker that is to
-    be started.
+    An in-memory store comes with ``app.state.child``, a worker that the caller starts.
     """
     if store is None and settings.redis.store is not None:
         store = _open_redis(settings)
@@ -63,7 +62,7 @@ def create_app(
 
 
 def _open_redis(settings: Settings) -> JobStore:
-    # Not needed in the default mode, and not loaded there.
+    # Imported only when Redis is used.
     from gram_server.jobs.redis_connection import RedisConnection
     from gram_server.jobs.redis_store import RedisStore
 
@@ -115,10 +114,10 @@ def _assemble(state: AppState, *, child: ChildWorker | None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        # FastAPI's own pages load scripts from elsewhere: ours are among the pages.
+        # FastAPI's own pages load scripts from a CDN; page_router serves ours.
         docs_url=None,
         redoc_url=None,
-        # Requests are traced by TracingMiddleware; FastAPI's own words may quote what was posted.
+        # TracingMiddleware traces requests; FastAPI's telemetry may quote request bodies.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.app_state, app.state.child = state, child

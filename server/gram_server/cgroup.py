@@ -1,4 +1,4 @@
-"""What the control groups of this process, such as a container's, leave to it; versions 1 and 2."""
+"""Reads the CPU and memory limits of this process from control groups, versions 1 and 2."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,18 +8,17 @@ ROOT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
 UNLIMITED_BYTES = 1 << 60
-"""Version 1 has a huge number where version 2 says ``max``."""
+"""Version 1 has a huge number where version 2 has ``max``."""
 
 
 class Limits(NamedTuple):
-    """The narrowest limits of a group and those around it; None where there is none."""
+    """The tightest limits of a group and its ancestors; None for no limit."""
 
     processors: float | None
     memory_bytes: int | None
 
 
 def read_limits(*, root: Path = ROOT, membership: Path = MEMBERSHIP) -> Limits:
-    """Return the limits of the groups that this process is in."""
     shares, sizes = [], []
     for folder in _folders(root, membership):
         shares += [share for share in (_share(folder),) if share is not None]
@@ -28,7 +27,7 @@ def read_limits(*, root: Path = ROOT, membership: Path = MEMBERSHIP) -> Limits:
 
 
 def _folders(root: Path, membership: Path) -> Iterator[Path]:
-    """Yield the folder of each group, then those around it, up to its controller's root."""
+    """Yield the folder of each group and of its ancestors, up to the controller's root."""
     try:
         lines = membership.read_text("utf-8").splitlines()
     except OSError:
@@ -37,12 +36,12 @@ def _folders(root: Path, membership: Path) -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         for base in (root / controllers, *(root / name for name in controllers.split(","))):
             inner = base / path.lstrip("/")
-            # In a container the path may be that of the host, and the base already the group.
+            # In a container the path may be the host's while the base is already the group.
             yield from (each for each in (inner, *inner.parents) if each.is_relative_to(base))
 
 
 def _share(folder: Path) -> float | None:
-    """Return how many processors a group may use."""
+    """Return the limit in processors."""
     two, quota, period = (
         _read(folder / name) for name in ("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")
     )
@@ -54,7 +53,7 @@ def _share(folder: Path) -> float | None:
 
 
 def _size(folder: Path) -> int | None:
-    """Return how much memory a group may use."""
+    """Return the limit in bytes."""
     text = _read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes")
     return int(text) if text.isdecimal() and int(text) < UNLIMITED_BYTES else None
 

@@ -1,4 +1,4 @@
-"""The worker process beside the API: its socket, its heartbeat file and its settings."""
+"""The child worker of an API process: its socket, heartbeat file and settings."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ from gram_server.settings import WORKER_SETTINGS, Settings
 from gram_server.supervisor import RestartPolicy, Supervisor
 
 STOP_S = 1.0
-"""What a worker that has nothing left to do may take to end before it is killed."""
+"""Seconds an idle worker may take to exit before it is killed."""
 
 
 class ChildWorker:
     """Runs one worker process and serves the store to it."""
 
     def __init__(self, settings: Settings, store: MemoryStore) -> None:
-        # Only this user may enter: whoever reaches the socket can read and answer every job.
+        # Only this user may enter: a process on the socket can read and answer every job.
         self._folder = PrivateFolder.open()
         socket, heartbeat = self._folder.path / "link.sock", self._folder.path / "heartbeat"
         self._link = WorkerRpcServer(store, socket)
@@ -39,7 +39,7 @@ class ChildWorker:
         )
 
     async def start(self) -> None:
-        """Listen for the worker, then start it; raise where it cannot run like this."""
+        """Listen for the worker, then start it; raises ``ServerError`` if it cannot run."""
         await self._link.start()
         try:
             await self.supervisor.start()
@@ -48,13 +48,12 @@ class ChildWorker:
             raise
 
     def begin_stop(self) -> "asyncio.Task[None]":
-        """Tell the worker to end, which takes a moment, and clean up."""
+        """Start to stop the worker and to clean up, without waiting."""
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop())
         return self._stopping
 
     async def stop(self) -> None:
-        """End the worker, which has nothing left to do, and clean up."""
         await self.begin_stop()
 
     async def _stop(self) -> None:
@@ -63,16 +62,13 @@ class ChildWorker:
         self.clean_up()
 
     def kill(self) -> None:
-        """End the worker at once and clean up."""
         self.supervisor.kill()
         self.clean_up()
 
     def clean_up(self) -> None:
-        """Remove the socket and the heartbeat file."""
         self._folder.remove()
 
 
 def worker_command(*, link: Path, heartbeat: Path) -> Sequence[str]:
-    """Return the command line of a worker beside this process."""
     command = [sys.executable, "-m", "gram_server.cli", "worker"]
     return [*command, "--link", str(link), "--heartbeat", str(heartbeat)]

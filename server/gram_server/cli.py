@@ -1,6 +1,7 @@
-"""The command line ``gram-server``: verbs only; each imports what it needs when it runs.
+"""The command line ``gram-server``; each command imports what it needs when it runs.
 
-JSON on standard output, talk on standard error; exit status 0, 1 for a failure, 2 for wrong usage.
+JSON on standard output, messages on standard error; exit status 0, 1 for a failure, 2 for wrong
+usage.
 """
 
 import asyncio
@@ -26,29 +27,28 @@ from gram_server.settings import WORKER_SETTINGS, Settings
 from gram_server.version import __version__
 
 MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzles": "data"}
-"""Commands of before, and what ``gram-lab`` calls them; they say so for one version."""
+"""Former commands and their ``gram-lab`` names; kept for one version."""
 
 OPENMP_SPINS = "3000"
-"""How long a CPU thread of the model waits busily for the others: some ten microseconds."""
+"""Spins of an OpenMP thread before it sleeps: about ten microseconds."""
 
 LOGGING = "gram_server.is_logging"
-"""Whether a command has set up the log, in the context that its parts share."""
+"""Key in click's ``meta``: whether a command has set up the log."""
 
 logger = logging.getLogger("gram_server")
 
 
 class Group(click.Group):
-    """A group whose errors are one sentence, without a traceback."""
+    """Prints expected errors as one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
         with _one_sentence():
             return super().invoke(ctx)
 
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Let an error that somebody can mend end the command with a sentence and its status."""
+    """Turn expected errors into one line and an exit status."""
     try:
         yield
     except (ConfigError, StartRefused) as error:
@@ -58,7 +58,7 @@ def _one_sentence() -> Iterator[None]:
 
 
 def _fail(error: Exception, *, status: int) -> NoReturn:
-    """End with one line, which is JSON where the log is."""
+    """Exit after one line, which is JSON once the log is set up."""
     if click.get_current_context().meta.get(LOGGING):
         logger.error("%s", error)
     else:
@@ -67,7 +67,6 @@ def _fail(error: Exception, *, status: int) -> NoReturn:
 
 
 def _print_config(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Print the settings of the environment and end."""
     if value and not ctx.resilient_parsing:
         with _one_sentence():
             echo_settings(Settings.load())
@@ -94,9 +93,8 @@ def echo_settings(settings: Settings) -> None:
 def main() -> None:
     """Solve puzzles with a generative recursive reasoning model."""
     stop_early()
-    # Read when torch is loaded. By default its threads spin so long for each other that a step
-    # takes hundreds of times longer where other work has a processor; this many cost next to
-    # nothing where none has.
+    # Read when torch is loaded. By default its threads spin so long that a step takes hundreds of
+    # times longer on a busy machine; this limit costs almost nothing on an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
 
 
@@ -192,7 +190,7 @@ def models() -> None:
 
 
 def _moved(name: str, now: str) -> click.Command:
-    """Return a command that says where it went."""
+    """Return a hidden command that names its replacement."""
 
     def say() -> None:
         click.echo(f"gram-server {name} is now gram-lab {now}: pip install gram-lab", err=True)
@@ -272,7 +270,6 @@ def key(name: str, scopes: tuple[str, ...], **limits: Any) -> None:
 
 
 def _check_entry(entry: Mapping[str, object]) -> None:
-    """Refuse an entry that a server would."""
     from gram_server.api.keys import read_key
 
     try:
@@ -282,7 +279,7 @@ def _check_entry(entry: Mapping[str, object]) -> None:
 
 
 def _with_letters(flags: dict[str, Any], work: Callable[[Any], Awaitable[object]]) -> None:
-    """Do something with the dead letters and print what comes of it as JSON."""
+    """Run ``work`` on the dead letters and print its result as JSON."""
     from gram_server.jobs.dead_letters import DeadLetters
 
     settings = Settings.load(flags)
@@ -303,8 +300,8 @@ def _settings(flags: dict[str, Any], *, inherited: str | None = None) -> Setting
     """Return settings and set up the log.
 
     Args:
-        flags: are taken over the environment.
-        inherited: the settings of the server that started this process; None without one.
+        flags: override the environment.
+        inherited: settings of the server that started this process, as JSON; None without one.
     """
     flags["models"] = flags["models"] or None
     is_printed = flags.pop("print_config", False)

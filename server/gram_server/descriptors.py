@@ -1,6 +1,6 @@
-"""The file descriptors of a server: as many as it may have, and a word when they run out.
+"""Raises the limit of file descriptors, and logs when few are left.
 
-Every connection takes one. Without one the event loop closes new connections unheard.
+Every connection takes one; without one, the event loop closes new connections silently.
 """
 
 import asyncio
@@ -12,13 +12,12 @@ from collections.abc import Callable
 
 POLL_S = 1.0
 RESERVE = 32
-"""So few are left when the log says so."""
+"""Descriptors left below which an error is logged."""
 
 logger = logging.getLogger(__name__)
 
 
 def raise_limit() -> None:
-    """Take as many descriptors as the system allows us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
@@ -28,12 +27,12 @@ def raise_limit() -> None:
 
 
 def num_left() -> int:
-    """Return how many descriptors are left at least; costs next to nothing."""
+    """Return a cheap lower bound of the descriptors left."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return sys.maxsize
     try:
-        # The system gives out the lowest that is free.
+        # dup returns the lowest free descriptor.
         lowest = os.dup(2)
     except OSError:
         return 0
@@ -42,7 +41,7 @@ def num_left() -> int:
 
 
 async def watch_descriptors(count_left: Callable[[], int] = num_left) -> None:
-    """Log when few descriptors are left, and when there are enough again, until cancelled."""
+    """Log when descriptors run short and when they suffice again, until cancelled."""
     is_short = False
     while True:
         left = count_left()

@@ -1,6 +1,6 @@
-"""``gram-server doctor``: what this machine can do, and what stands in the way.
+"""``gram-server doctor``: checks what this machine can run.
 
-Works where torch is missing too: such a process can still be the API.
+Works without torch too: such an installation can still run the API.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ redis.call('SET', KEYS[1], '1', 'PX', 1000)
 redis.call('DEL', KEYS[1])
 return redis.REDIS_VERSION or ''
 """
-"""Needs what the scripts of the queue need; Redis before 7.0 does not tell a script its version."""
+"""Uses what the queue's scripts use; Redis before 7.0 does not tell scripts its version."""
 
 Health = Literal["ok", "warning", "failed"]
 
 
 class Finding(NamedTuple):
-    """What one look found."""
+    """Result of one check."""
 
     check: str
     health: Health
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything; nothing that is found is raised."""
+    """Run every check; a failed check is a finding, not an exception."""
     looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         _packages,
         _processors,
@@ -64,7 +64,6 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def is_fit(findings: list[Finding]) -> bool:
-    """Whether nothing stands in the way."""
     return all(finding.health != "failed" for finding in findings)
 
 
@@ -150,7 +149,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:
-    # A server takes as many as it may.
+    # A server raises its soft limit to the hard one.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     is_enough = hard >= MIN_OPEN_FILES or hard == resource.RLIM_INFINITY
     health: Health = "ok" if is_enough else "warning"
@@ -170,7 +169,7 @@ def _listening(settings: Settings) -> Iterator[Finding]:
             each.close()
         yield Finding("address", "ok", f"{authority(host, port)} is free")
     except ConfigError as error:
-        # It may be the server itself that has the port.
+        # A running server may hold the port.
         is_taken = getattr(error.__cause__, "errno", None) == errno.EADDRINUSE
         yield Finding("address", "warning" if is_taken else "failed", str(error))
     if is_open_to_others(host) and settings.http.keys is None:
@@ -213,22 +212,22 @@ def _store(settings: Settings) -> Iterator[Finding]:
 
 
 class RedisFacts(NamedTuple):
-    """What Redis says of itself."""
+    """Version and settings of the Redis server."""
 
     version: str | None
-    """None is older than 7.0."""
+    """None before 7.0."""
     settings: Mapping[str, str]
-    """Without those that the user may not read."""
+    """Only those that the user may read."""
 
 
 async def _ask_redis(settings: Settings) -> RedisFacts:
-    """Do what a server and its workers do: run scripts and functions of the queue."""
+    """Run a script and a function of the queue, as a server and its workers do."""
     connection = RedisConnection(settings.redis)
     try:
         place = f"{connection.keys.prefix}doctor"
         version = await connection.execute("EVAL", PROBE, 1, place)
         if version:
-            # Loads the library of functions where it is not there.
+            # Loads the function library if it is missing.
             await connection.run("known", "doctor", "")
         readable = await connection.read_settings()
     finally:
@@ -241,7 +240,7 @@ def _traces(settings: Settings) -> Iterator[Finding]:
         if not is_wanted(os.environ):
             yield Finding("traces", "ok", "not asked for by OTEL_EXPORTER_OTLP_ENDPOINT")
             return
-        # Needs the rest of the extra, and brings it.
+        # This package depends on the rest of the extra.
         exporter = "opentelemetry-exporter-otlp-proto-http"
         yield Finding("traces", "ok", f"sent by {exporter} {version(exporter)}")
     except PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""Ends what an API process has accepted, within one time limit, and says what is lost.
+"""Drains an API process within a time limit, and logs the jobs that are lost.
 
-Accepted work is every request that waits for its answer, as a whole or as a stream, and every job
-that would be lost with the process because nobody else keeps it.
+Accepted work is every request without its full answer, and every job that is lost with the process
+because only its own store keeps it.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from gram_server.errors import ServerError
 from gram_server.job import Job
 
 POLL_S = 0.02
-"""How often a draining server looks whether it is done."""
+"""Seconds between checks for remaining work."""
 
 READ_S = 5.0
-"""How long the results of jobs that ended during the drain are kept for whoever asks for them."""
+"""Seconds that results of jobs that ended during the drain stay readable."""
 
 CANCEL_S = 0.5
-"""What the store may take to cancel the jobs of requests that are given up."""
+"""Seconds that the store may take to cancel the jobs of abandoned requests."""
 
 logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """Waits for accepted work until its time is over."""
+    """Waits for accepted work up to the time limit."""
 
     def __init__(self, state: AppState) -> None:
         self._state = state
@@ -35,7 +35,7 @@ class Drain:
         self._limit_s = state.settings.engine.drain_s
 
     async def run(self, cause: str) -> None:
-        """Return once nothing is left to do or to read, or what is left has been given up."""
+        """Return once all work is done and read, or the rest is cancelled."""
         inflight = self._lifecycle.inflight
         logger.info(
             "%s: draining %d requests and %d jobs", cause, len(inflight), len(self._lone_jobs())
@@ -44,7 +44,7 @@ class Drain:
         end_s = time.monotonic() + self._limit_s
         self._lifecycle.is_closed = True
         if not self._state.store.open_jobs():
-            # Whoever looks on sees the jobs end elsewhere, and can go there now.
+            # The jobs end in other processes, where clients can follow them.
             self._lifecycle.released.set()
         await self._wait_while(self._has_work, end_s)
         if self._has_work():
@@ -65,12 +65,12 @@ class Drain:
         return bool(self._lifecycle.unread)
 
     async def _wait_while(self, condition: Callable[[], bool], end_s: float) -> None:
-        # Work ends in many places; a look now and then is simpler than a word from each.
+        # Work ends in many places: polling is simpler than a notification from each.
         while condition() and time.monotonic() < end_s:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
 
     async def _give_up(self) -> None:
-        """Cancel what is left where it is worked on, and answer whoever waits for it."""
+        """Cancel unfinished jobs and answer the requests that wait for them."""
         inflight, lost = list(self._lifecycle.inflight), len(self._lone_jobs())
         if inflight:
             logger.warning("%d requests are given up after %g s", len(inflight), self._limit_s)
@@ -90,7 +90,7 @@ class Drain:
             logger.warning("job=%s goes on though nobody waits: %s", job_id, error)
 
     def _lone_jobs(self) -> list[Job]:
-        """Return the jobs that end with this process and that no request waits for."""
+        """Return the jobs in this process's store that no request waits for."""
         waited_for = self._lifecycle.inflight
         open_jobs = self._state.store.open_jobs()
         return [job for job in open_jobs if not job.num_parts and job.id not in waited_for]

@@ -1,7 +1,7 @@
-"""What SIGTERM does until a command has its own way of stopping: it ends the process at once.
+"""Ends the process at once on SIGTERM, until a command installs its own handler.
 
 The kernel gives process 1 of a container no default action, so a signal without a handler is lost.
-Imports nothing that takes time.
+Imports only fast modules.
 """
 
 import os
@@ -10,11 +10,11 @@ import sys
 from types import FrameType
 
 SERVICES = ("serve", "worker")
-"""Commands that have not begun with anything yet, so that ending them is no failure."""
+"""Commands that exit with status 0 when stopped during their start."""
 
 
 def stop_early() -> None:
-    """End at SIGTERM from now on, and a service at Ctrl-C too, until others handle them."""
+    """Exit on SIGTERM, and a service also on Ctrl-C, until other handlers are set."""
     signal.signal(signal.SIGTERM, _end)
     if _is_service():
         signal.signal(signal.SIGINT, _end)

@@ -1,4 +1,4 @@
-"""Everything the server can say no with, and what is the same of it over HTTP each time.
+"""Every error that the server raises, with its fixed HTTP status, code and title.
 
 ServerError
   UserError              the caller can fix it
@@ -11,25 +11,25 @@ ServerError
     MediaTypeUnsupported
     ModelUnknown         no model of that name, or none for the puzzle
     KeyMissing           no API key came with the request
-    KeyInvalid           one that is not known, or has expired
-    ScopeMissing         one that does not allow what was asked
-    OriginRefused        a page of another site, or a name that is not the server's
+        KeyInvalid           the key is unknown or expired
+        ScopeMissing         the key does not allow the request
+        OriginRefused        a page of another site, or a foreign host name
     QueueFull            try again later
-    RateLimited          the key's share is used up: try again later
+        RateLimited          the key's rate is used up: try again later
     JobNotFound
-    JobGone            it was there, and its record was dropped
-    KeyConflict        an idempotency key came with another request
+        JobGone            its record was dropped
+        KeyConflict        an idempotency key was used for another request
   ConfigError            the operator can fix it
-  StartRefused           a worker cannot run like this: the operator can fix it
-  StartFailed            it ended before it was ready
+    StartRefused           a worker cannot run with these settings: the operator can fix it
+    StartFailed            a worker ended before it was ready
   NotReady               starting or draining: try again later
-  StoreUnavailable       Redis cannot be reached or takes nothing: try again later
-    StoreRefused         Redis refuses a call of ours, and will again
+    StoreUnavailable       Redis cannot be reached or accepts nothing: try again later
+        StoreRefused         Redis rejects the call itself
   NotReplayed            a dead letter that cannot be queued again
   JobFailed              we must fix it
-  JobUnreadable          a job of another version, which asks for what is not known here
+    JobUnreadable          a job of another version with unknown options
   JobInterrupted         the server stopped first: try again
-  LinkClosed             the process at the other end of the link went away
+    LinkClosed             the process at the other end of the worker link is gone
 """
 
 from gram_server.store_url import redact_url
@@ -41,13 +41,13 @@ class ServerError(Exception):
     code = "internal"
     """Stable name of the cause, for programs."""
     status = 500
-    """Of an HTTP answer."""
+    """HTTP status."""
     title = "The server failed"
-    """What stays the same each time it happens."""
+    """Fixed summary of the problem."""
     is_retryable = False
     """Whether the same request may succeed later."""
     retry_after_s: int | None = None
-    """When to come back, where that is known."""
+    """Seconds until a retry can help, if known."""
 
 
 class UserError(ServerError):
@@ -62,7 +62,7 @@ class UserError(ServerError):
 
 
 class PathNotFound(UserError):
-    """No route goes by the path."""
+    """No route matches the path."""
 
     code = "not_found"
     status = 404
@@ -70,7 +70,7 @@ class PathNotFound(UserError):
 
 
 class MethodNotAllowed(UserError):
-    """The route at the path takes other methods."""
+    """The route does not accept the method."""
 
     code = "method_not_allowed"
     status = 405
@@ -102,7 +102,7 @@ class BodyTooLarge(UserError):
 
 
 class BodySlow(UserError):
-    """The request body did not arrive within the time it has."""
+    """The request body did not arrive within ``body_timeout_s``."""
 
     code = "body_slow"
     status = 408
@@ -126,7 +126,7 @@ class ModelUnknown(UserError):
 
 
 class QueueFull(UserError):
-    """The queue has as much to do as it may; ``retry_after_s`` says when to come back."""
+    """The queue is at its bound; ``retry_after_s`` says when to retry."""
 
     code = "queue_full"
     status = 429
@@ -140,7 +140,7 @@ class QueueFull(UserError):
 
 
 class RateLimited(QueueFull):
-    """A key has asked for more trajectories than it may for now."""
+    """The key has used up its rate of trajectories."""
 
     code = "rate_limited"
     title = "The API key asks for too much"
@@ -155,7 +155,7 @@ class KeyMissing(UserError):
 
 
 class KeyInvalid(UserError):
-    """The API key is not one of the known ones, or its time is over."""
+    """The API key is unknown or expired."""
 
     code = "key_invalid"
     status = 401
@@ -163,7 +163,7 @@ class KeyInvalid(UserError):
 
 
 class ScopeMissing(UserError):
-    """The API key is good, but not for this."""
+    """The API key is valid but lacks the scope."""
 
     code = "scope_missing"
     status = 403
@@ -171,7 +171,7 @@ class ScopeMissing(UserError):
 
 
 class OriginRefused(UserError):
-    """A browser sent it for a page of another site, or to a name that is not the server's."""
+    """A browser sent it for a page of another site, or to a foreign host name."""
 
     code = "origin_refused"
     status = 403
@@ -187,7 +187,7 @@ class JobNotFound(UserError):
 
 
 class JobGone(UserError):
-    """A job of that idempotency key was there, and its record was dropped."""
+    """The job of the idempotency key was accepted, and its record was dropped."""
 
     code = "job_gone"
     status = 410
@@ -208,7 +208,7 @@ class ConfigError(ServerError):
     code = "config_invalid"
 
     def __init__(self, field: str, value: object, reason: str) -> None:
-        # A URL may hold a password, under whatever name it was set.
+        # A URL in any setting may hold a password.
         shown = redact_url(value) if isinstance(value, str) and "://" in value else value
         super().__init__(f"{field}={shown!r}: {reason}")
         self.field = field
@@ -228,7 +228,7 @@ class StartFailed(ServerError):
 
 
 class NotReady(ServerError):
-    """The server cannot take work yet, or takes no more."""
+    """The server takes no work yet, or no more."""
 
     code = "not_ready"
     status = 503
@@ -241,7 +241,7 @@ class NotReady(ServerError):
 
 
 class StoreUnavailable(ServerError):
-    """Redis cannot be reached, or takes nothing now; accepted jobs are safe there."""
+    """Redis cannot be reached or accepts nothing now; accepted jobs are safe there."""
 
     code = "store_unavailable"
     status = 503
@@ -251,7 +251,7 @@ class StoreUnavailable(ServerError):
 
 
 class StoreRefused(StoreUnavailable):
-    """Redis refuses a call for what it is: it will refuse the same again."""
+    """Redis rejects the call itself: a retry would fail too."""
 
 
 class NotReplayed(ServerError):
@@ -261,7 +261,7 @@ class NotReplayed(ServerError):
 
 
 class JobFailed(ServerError):
-    """An accepted job could not be finished through no fault of the caller."""
+    """An accepted job failed through no fault of the caller."""
 
     code = "job_failed"
     title = "The job could not be finished"
@@ -272,7 +272,7 @@ class JobFailed(ServerError):
 
 
 class JobUnreadable(ServerError):
-    """A job that a process of another version wrote asks for what is not known here."""
+    """A job written by another version has unknown options."""
 
     code = "job_unreadable"
 
@@ -285,6 +285,6 @@ class JobInterrupted(ServerError):
 
 
 class LinkClosed(ServerError):
-    """The process at the other end of the link went away."""
+    """The process at the other end of the worker link is gone."""
 
     code = "link_closed"

@@ -17,6 +17,6 @@ def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ModuleNotFoundError:
-        # There is none for Windows.
+        # uvloop does not support Windows.
         return None
     return uvloop.new_event_loop

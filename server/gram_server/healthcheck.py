@@ -1,7 +1,7 @@
-"""``gram-server healthcheck``: asks the server or worker of this container whether it is well.
+"""``gram-server healthcheck``: checks the server or worker of this container.
 
-Which of both it is, and where it listens, stands in its own command line, which is found among the
-processes: an image has one health check, whatever it is told to run.
+Role and address come from the command line of the running process, so that an image needs only one
+health check.
 """
 
 import json
@@ -22,7 +22,7 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Running(NamedTuple):
-    """A process of ours."""
+    """A running server or worker."""
 
     pid: int
     role: str
@@ -30,7 +30,7 @@ class Running(NamedTuple):
 
 
 class Health(NamedTuple):
-    """What was found."""
+    """Result of the check."""
 
     is_well: bool
     detail: str
@@ -39,7 +39,7 @@ class Health(NamedTuple):
 def find_running(pid: int | None = None, *, folder: Path = Path("/proc")) -> Running | None:
     """Return the server or worker of this container, or of a process id; None where there is none.
 
-    A worker that a server started for itself is the server's own business.
+    Skips a child worker of a server, unless asked for by id.
     """
     found = sorted(_processes(folder))
     chosen = (each for each in found if pid in (None, each.pid))
@@ -53,7 +53,7 @@ def _processes(folder: Path) -> Iterator[Running]:
         try:
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
         except OSError:
-            # It has ended, or is another user's.
+            # The process ended or is another user's.
             continue
         command = _after_program(words)
         if command and command[0] in ROLES:
@@ -61,7 +61,7 @@ def _processes(folder: Path) -> Iterator[Running]:
 
 
 def _after_program(words: Sequence[str]) -> Sequence[str]:
-    """Return the words behind ``gram-server``, run by its script or as a module, not by an init."""
+    """Return the arguments of ``gram-server``, run as a script or module, not through an init."""
     for index, word in enumerate(words[:3]):
         is_script = Path(word).name == "gram-server"
         is_module = word == "gram_server.cli" and words[index - 1] == "-m"
@@ -72,7 +72,7 @@ def _after_program(words: Sequence[str]) -> Sequence[str]:
 
 
 def ask_server(settings: Settings, *, timeout_s: float) -> Health:
-    """Ask an API process whether it makes progress, and one with a worker whether that is ready."""
+    """Query ``/livez``, and ``/startupz`` too if the server has a child worker."""
     http = settings.http
     if not http.port:
         return Health(False, "its port is drawn at the start: name one with --port")
@@ -88,7 +88,7 @@ def ask_server(settings: Settings, *, timeout_s: float) -> Health:
 
 
 def ask_worker(settings: Settings, heartbeat: Path | None, *, timeout_s: float) -> Health:
-    """Ask a worker whether its models are loaded, by its metrics or else by its sign of life."""
+    """Check that a worker's models are loaded, by its metrics, else check its heartbeat."""
     engine = settings.engine
     if engine.worker_metrics_port:
         host = LOOPBACK.get(engine.worker_metrics_host, engine.worker_metrics_host)
@@ -107,7 +107,7 @@ def ask_worker(settings: Settings, heartbeat: Path | None, *, timeout_s: float) 
 
 
 def _get(url: str, timeout_s: float) -> tuple[int, str]:
-    """Return status and text of an answer; status 0 where there is none, with the reason."""
+    """Return status and text of an answer; status 0 and the reason if there is none."""
     try:
         with urlopen(url, timeout=timeout_s) as reply:
             return reply.status, reply.read().decode()
@@ -119,7 +119,7 @@ def _get(url: str, timeout_s: float) -> tuple[int, str]:
 
 
 def _reason(text: str) -> str:
-    """Return the detail of a problem, or the text as it is."""
+    """Return the detail of a problem document, else the start of the text."""
     try:
         problem: Any = json.loads(text)
         return str(problem["detail"])

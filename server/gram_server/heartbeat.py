@@ -1,6 +1,6 @@
-"""A worker's sign of life in shared memory: a small mapped file that others read at any time.
+"""A worker's heartbeat: a small memory-mapped file that other processes read.
 
-Readable while the worker is busy, holds its interpreter lock or hangs. Knows no stores.
+Readable while the worker is busy, holds its GIL or hangs.
 """
 
 import mmap
@@ -15,13 +15,13 @@ _LAYOUT = struct.Struct("<4Q")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """What a heartbeat says."""
+    """Content of a heartbeat."""
 
     pid: int
     num_ticks: int
     """Ticks since the worker started."""
     num_live: int
-    """Trajectories that the worker has to get on with, with or without a slot."""
+    """Unfinished trajectories, with or without a slot."""
     age_s: float
     """Seconds since it was written."""
 
@@ -30,7 +30,7 @@ class Heartbeat:
     """The worker's side: writes the file."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file, or take it over from a worker that is gone."""
+        """Create the file, or reuse that of an earlier worker."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             os.ftruncate(descriptor, _LAYOUT.size)
@@ -40,11 +40,10 @@ class Heartbeat:
         self.beat(num_ticks=0, num_live=0)
 
     def beat(self, *, num_ticks: int, num_live: int) -> None:
-        """Write a sign of life."""
         _LAYOUT.pack_into(self._memory, 0, os.getpid(), num_ticks, num_live, time.monotonic_ns())
 
     def close(self) -> None:
-        """Let go of the file; it stays."""
+        """Unmap the file without deleting it."""
         self._memory.close()
 
 
@@ -59,6 +58,6 @@ def read_heartbeat(path: Path) -> Beat | None:
     pid, num_ticks, num_live, written_ns = _LAYOUT.unpack(content)
     if not pid:
         return None
-    # The monotonic clock is one for all processes of a machine.
+    # All processes of a machine share the monotonic clock.
     age_s = max(0.0, (time.monotonic_ns() - written_ns) / 1e9)
     return Beat(pid=pid, num_ticks=num_ticks, num_live=num_live, age_s=age_s)

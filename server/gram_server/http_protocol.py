@@ -1,6 +1,6 @@
-"""HTTP connections that give up on a client whose headers never end: too slow, or too many.
+"""HTTP connections with limits on the time, number and size of request headers.
 
-uvicorn waits for the first request of a connection for as long as the client likes.
+uvicorn waits without limit for the first request of a connection.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADER_BYTES = 64 << 10
 MAX_HEADERS = 100
-"""Each is looked through for every header that is read."""
+"""Each lookup of a header scans all of them."""
 MAX_TARGET_BYTES = 8 << 10
 """Of path and query."""
 
@@ -20,56 +20,50 @@ _TOO_LARGE = b"431 Request Header Fields Too Large"
 
 
 class Refused(Exception):
-    """The connection was answered and closed: nothing more of it is read."""
+    """The connection was answered and closed: parsing stops."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """A connection that waits for headers only so long, and for only so many."""
+    """A connection with limits on its request headers."""
 
     header_timeout_s = 10.0
     _timer: asyncio.TimerHandle | None = None
     _num_bytes = 0
     _num_headers = 0
     _num_unread = 0
-    """Bytes since the parser last had something to tell: a part of one header without end."""
+    """Bytes since the last parser callback: part of an unfinished header."""
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for the headers of the first request."""
         super().connection_made(transport)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, as long as there is an end to it."""
         self._num_unread += len(data)
         super().data_received(data)
         if self._num_unread > MAX_HEADER_BYTES:
             self._answer(_TOO_LARGE)
 
     def send_400_response(self, msg: str) -> None:
-        """Say that a request cannot be read, unless another word was said of it."""
+        """Answer 400, unless the connection was already answered."""
         if not self.transport.is_closing():
             super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
-        """Wait for the rest of the headers."""
         self._start_timer()
         self._num_bytes = self._num_headers = self._num_unread = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the path."""
         self._count(url)
         if self._num_bytes > MAX_TARGET_BYTES:
             self._refuse(_TOO_LONG)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
         self._count(name + value)
         self._num_headers += 1
         if self._num_headers > MAX_HEADERS:
@@ -77,13 +71,11 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin with the request."""
         self._stop_timer()
         self._num_unread = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
         self._num_unread = 0
         super().on_body(body)
 
@@ -104,7 +96,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes) -> NoReturn:
         self._answer(status)
-        # The parser would go on with the rest of what came, up to the application.
+        # Otherwise the parser would pass the rest on to the application.
         raise Refused
 
     def _answer(self, status: bytes) -> None:
@@ -117,5 +109,4 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def limited_protocol(header_timeout_s: float) -> type[asyncio.Protocol]:
-    """Return the class of connections that wait that long for the headers of a request."""
     return type("Connection", (LimitedProtocol,), {"header_timeout_s": header_timeout_s})

@@ -1,4 +1,4 @@
-"""A job and everything said about it between the API process and a worker.
+"""Jobs, events and reports that the API process and workers exchange.
 
 Plain data that travels as JSON (jobs/codec.py). Knows no HTTP, store, engine or puzzle rules.
 """
@@ -40,12 +40,11 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to the job."""
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 class EventKind(StrEnum):
-    """What an event tells; ``done`` and ``error`` are the last of a job."""
+    """Kinds of job events; ``done`` and ``error`` are the last of a job."""
 
     ACCEPTED = "accepted"
     PROGRESS = "progress"
@@ -55,13 +54,12 @@ class EventKind(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether no event follows this one."""
         return self in (EventKind.DONE, EventKind.ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolveOptions:
-    """How trajectories are to be run; every value is resolved, defaults included."""
+    """How trajectories are run, with all defaults resolved."""
 
     model: str
     """Name of the model, as in ``WorkerReport.models``."""
@@ -74,22 +72,22 @@ class SolveOptions:
     max_solutions: int | None = None
     """Stop the job at this many distinct solutions; None explores the whole width."""
     deadline_ms: int | None = None
-    """What the caller asked for; ``Job.deadline_s`` is the moment that follows from it."""
+    """As requested; ``Job.deadline_s`` is the resulting time."""
     augment: bool = True
-    """Whether each trajectory looks at its own symmetry view of the puzzle."""
+    """Whether each trajectory sees the puzzle through its own symmetry."""
     halt: Halt = "verified"
-    """When a trajectory leaves before ``depth``."""
+    """When a trajectory stops before ``depth``."""
     fallback: Fallback = "none"
-    """What answers when no trajectory did."""
+    """Solver for a puzzle that no trajectory solved."""
     count: Count = "none"
     """How ``completeness.total`` is found."""
     best_attempt: bool = True
-    """Whether the nearest answer is shown where none was found."""
+    """Whether to return the nearest answer if none is valid."""
     decodes: int = 0
-    """So many trajectories are shown while they are on their way; changes no answer."""
+    """Trajectories shown while they run; changes no answer."""
 
     def __post_init__(self) -> None:
-        """Refuse what no caller may send: the API checks first and says it more kindly."""
+        """Check values again; the API checks first, with better messages."""
         _require(self.width >= 1, "width", self.width, "must be at least 1")
         _require(0 <= self.seed <= MAX_SEED, "seed", self.seed, "must be 0 .. 2**63 - 1")
         _require(self.decodes >= 0, "decodes", self.decodes, "must be at least 0")
@@ -103,17 +101,17 @@ class SolveOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """What makes a job one of ``POST /generate``: boards generated from an empty instance.
+    """Options of a ``POST /generate`` job: boards are generated from an empty instance.
 
     ``SolveOptions.max_solutions`` boards are taken, lowest trajectories first.
     """
 
     is_distinct: bool = True
-    """Whether a board that was found before counts for nothing."""
+    """Whether duplicate boards are dropped."""
     is_thinned: bool = False
     """Whether each board is reduced to a puzzle whose only solution it is."""
     num_clues: int | None = None
-    """Givens to stop the reduction at; None takes away as many as can be."""
+    """Givens at which the reduction stops; None removes as many as possible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,32 +126,32 @@ class Job:
     model: str
     """Name of the model (without fingerprint)."""
     fingerprint: str | None = None
-    """Of the only weights that may answer; None where the model's name is enough."""
+    """Fingerprint of the required weights; None if the model's name is enough."""
     body: Mapping[str, object]
     """Canonical JSON body: ``family.parse(body)`` is the instance."""
     options: SolveOptions
     submitted_s: float
     """``time.time()`` at acceptance."""
     deadline_s: float | None = None
-    """``time.time()`` after which nobody waits any more."""
+    """``time.time()`` at which the job expires."""
     priority: int = 1
     """Position in PRIORITY_CLASSES."""
     attempt: int = 0
-    """How often a worker was lost while it held the job."""
+    """Workers lost while they held the job."""
     client: str = ""
-    """Who asks: the name of an API key, or an address. Clients take turns at the exact searches."""
+    """Name of an API key, or an address. Exact searches alternate between clients."""
     owner: str | None = None
-    """Who may look the job up later; None when the request itself waits for the answer."""
+    """Who may read the job later; None when its request waits for the answer."""
     batch: str | None = None
     """Id of the batch that the job is a part of."""
     num_parts: int = 0
-    """Jobs of a batch, which is a job that no worker claims; 0 for any other."""
+    """Jobs of a batch, which no worker claims itself; 0 for any other job."""
     sampling: Sampling | None = None
     """Set when boards are to be generated; ``body`` is then an empty instance."""
     request_id: str | None = None
-    """Of the request that handed the job in."""
+    """Id of the request that submitted the job."""
     traceparent: str | None = None
-    """Of the span that its worker goes on from, as W3C Trace Context has it."""
+    """W3C Trace Context of the parent of the worker's span."""
     tracestate: str | None = None
 
     @property
@@ -163,7 +161,7 @@ class Job:
 
     @property
     def log_ids(self) -> dict[str, str]:
-        """What lines about the job carry."""
+        """Ids for log lines about the job."""
         trace_id = None if self.traceparent is None else self.traceparent[3:35]
         ids = {"job_id": self.id, "request_id": self.request_id, "trace_id": trace_id}
         return {name: value for name, value in ids.items() if value is not None}
@@ -176,16 +174,16 @@ class Event:
     kind: EventKind
     data: Mapping[str, object]
     id: int = 0
-    """Place in the job's events, from 1. The store numbers them; 0 until then."""
+    """Position in the job's events, from 1; 0 until the store numbers it."""
 
     @property
     def is_passing(self) -> bool:
-        """Whether the next event of its kind makes it worthless: a look at trajectories."""
+        """Whether the next event of its kind supersedes it: trajectory progress."""
         return self.kind is EventKind.PROGRESS and "trajectories" in self.data
 
     @property
     def identity(self) -> Mapping[str, object]:
-        """What all tellings of one solution share; a made-up board names its trajectory."""
+        """Fields that identify one solution among repeated events."""
         return {name: self.data[name] for name in ("answer", "trajectory") if name in self.data}
 
 
@@ -199,7 +197,7 @@ class JobError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """A job with what has become of it so far."""
+    """A job with its state and results so far."""
 
     job: Job
     state: JobState
@@ -219,7 +217,7 @@ class JobRecord:
 
 
 class WorkerState(StrEnum):
-    """Where a worker stands."""
+    """State of a worker."""
 
     STARTING = "starting"
     READY = "ready"
@@ -246,7 +244,7 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """What a worker says about itself, sent on change and every few seconds."""
+    """A worker's report, sent on change and every few seconds."""
 
     worker: str
     """Name of the worker, such as ``host-pid``."""
@@ -257,7 +255,7 @@ class WorkerReport:
     """Seconds each phase of the start took: ``import``, ``load``, ``warm_up``."""
     num_slots: int = 0
     has_solver: bool = True
-    """Whether it can search exactly where a family needs OR-tools for it."""
+    """Whether it has OR-tools, which some families need for exact search."""
     live_trajectories: int = 0
     waiting_trajectories: int = 0
     metrics_text: str = ""
@@ -265,7 +263,7 @@ class WorkerReport:
 
 
 JobOutcome = Literal["solved", "unsolved", "partial", "deadline", "cancelled", "failed"]
-"""How a job ended: ``partial`` and ``deadline`` were cut short, with something found or nothing."""
+"""How a job ended; ``partial`` and ``deadline`` were cut short, with and without solutions."""
 
 _OUTCOMES: Mapping[str, JobOutcome] = {
     "solved": "solved",

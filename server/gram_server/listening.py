@@ -1,4 +1,4 @@
-"""Sockets to listen on, opened in one way by everything that listens, and how addresses read."""
+"""Opens the sockets of every listener, and formats addresses."""
 
 import errno
 import ipaddress
@@ -11,7 +11,7 @@ Address = tuple[Any, ...]
 Resolved = tuple[int, Address]
 
 ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""The system lacks the family of an address that a name also stands for."""
+"""The system lacks the address family of one of a name's addresses."""
 
 
 def bind(host: str, port: int, *, setting: str) -> list[socket.socket]:
@@ -20,7 +20,7 @@ def bind(host: str, port: int, *, setting: str) -> list[socket.socket]:
     Args:
         host: a name or an address; ``::`` is every address of both families where there are two.
         port: 0 takes a free one, the same for every address.
-        setting: what the error is about where the address cannot be had.
+        setting: name of the setting in the error.
     """
     bound: list[socket.socket] = []
     try:
@@ -40,12 +40,11 @@ def bind(host: str, port: int, *, setting: str) -> list[socket.socket]:
 
 
 def authority(host: str, port: int) -> str:
-    """Return host and port as a URL has them, an IPv6 address in brackets."""
+    """Return ``host:port`` for a URL, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_open_to_others(host: str) -> bool:
-    """Whether other hosts can reach an address of the host."""
     try:
         addresses = [str(address[0]) for _, address in _resolve(host, 0)]
     except (OSError, UnicodeError):

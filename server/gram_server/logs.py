@@ -1,7 +1,7 @@
 """Log lines as JSON objects on standard error, for each request and each change of state.
 
 Every line carries the ids of the request and the job that it is about. Puzzles and answers are
-never logged. Knows the logging module and nothing of the server.
+never logged. Knows nothing of the server.
 """
 
 import json
@@ -15,9 +15,9 @@ from contextvars import ContextVar
 from types import TracebackType
 
 IDS = ("request_id", "job_id", "trace_id", "span_id", "client", "key")
-"""Fields that say what a line is about, and on whose behalf: address, and name of the API key."""
+"""Ids of a line's subject, and of the caller: address, and name of the API key."""
 FACTS = ("method", "route", "status", "duration_ms")
-"""Fields of the line about a request that has its answer."""
+"""Fields of the line about an answered request."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +25,14 @@ _bound: ContextVar[dict[str, str] | None] = ContextVar("bound", default=None)
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON object, without any of the texts that are to be hidden."""
+    """Formats a record as one JSON object, with the hidden texts replaced."""
 
     def __init__(self, hidden: Iterable[str] = ()) -> None:
         super().__init__()
-        # The longest first, as one may be a part of another.
+        # Longest first, as one may contain another.
         self._hidden = sorted(hidden, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "time": f"{seconds}.{int(record.msecs):03d}Z",
@@ -55,7 +54,7 @@ class JsonFormatter(logging.Formatter):
 
 @contextmanager
 def logged_with(**ids: str | None) -> Iterator[None]:
-    """Put ids on every line that is logged inside, by this task and those that it starts."""
+    """Add ids to every line logged inside, by this task and those that it starts."""
     token = _bound.set({**(_bound.get() or {}), **_known(ids)})
     try:
         yield
@@ -64,27 +63,27 @@ def logged_with(**ids: str | None) -> Iterator[None]:
 
 
 def also_logged_with(**ids: str | None) -> None:
-    """Add ids to the lines that the innermost ``logged_with`` is still to see."""
+    """Add ids to further lines of the innermost ``logged_with``."""
     bound = _bound.get()
     if bound is not None:
         bound.update(_known(ids))
 
 
 def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
-    """Send the log to standard error; the libraries speak only when something is wrong.
+    """Log to standard error, with warnings and errors only from libraries.
 
-    What ends a thread or the process is logged too, and so are warnings.
+    Uncaught exceptions and Python warnings are logged too.
 
     Args:
-        level: from which on lines are written.
-        hidden: texts that are replaced wherever a line holds them.
+        level: lowest level that is written.
+        hidden: texts that are replaced in every line.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(hidden))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in ("uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # It repeats what a stranger wrote in a header.
+    # Its warnings quote request headers.
     logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught

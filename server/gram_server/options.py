@@ -1,4 +1,4 @@
-"""Flags of the command line that are settings: kind, variable and default are the setting's."""
+"""Command-line flags of settings; type, variable and default come from the setting."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from gram_server.setting_table import all_settings
 from gram_server.settings import LOG_LEVELS, PRECISIONS
 
 KINDS: Mapping[str, type] = {"integer": int, "number": float, "true or false": bool}
-"""How a flag is read, by the kind of its setting; any other is text."""
+"""Type of a flag, by the kind of its setting; any other is text."""
 
 SETTINGS = {setting.name: setting for setting in all_settings()}
 
@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 def setting_option(
     flag: str, help: str, *, name: str | None = None, choices: Sequence[str] | None = None
 ) -> Callable[[Command], Command]:
-    """Return the flag of a setting, which may have another name; its kind is the setting's."""
+    """Return a click option for a setting, whose name may differ from the flag's."""
     name = name or flag.partition("/")[0].lstrip("-").replace("-", "_")
     setting = SETTINGS[name]
     default = f"; default: {setting.default}" if setting.default else ""
@@ -62,7 +62,6 @@ def engine_options(command: Command) -> Command:
 
 
 def store_options(command: Command) -> Command:
-    """Add the flags that say which queue in which Redis."""
     for option in (
         setting_option("--queue-name", "Queue in that Redis."),
         setting_option("--store", "Redis URL of the queue."),

@@ -1,6 +1,6 @@
-"""A folder for the socket and the heartbeat of one server, which nobody else may enter.
+"""A private folder for the socket and the heartbeat of one server.
 
-Removed at the end; what a killed server left behind is removed by the next one.
+Removed at exit; the next server removes what a killed one left.
 """
 
 import fcntl
@@ -14,13 +14,13 @@ from gram_server.errors import ConfigError
 
 PREFIX = "gram-"
 LOCK = "lock"
-"""Held for as long as the server lives; the system lets go of it however that ends."""
+"""Locked while the server lives; the kernel releases it on any exit."""
 
 MAX_SOCKET_PATH = 100
-"""Bytes that the path of a Unix socket may have: 107 on Linux, 103 elsewhere."""
+"""Bytes of a Unix socket's path; systems allow 107 on Linux, 103 elsewhere."""
 
 SHORT_PLACES = ("/tmp", "/var/tmp", "/dev/shm")
-"""Where the folder goes when the path of the usual place is too long for a socket."""
+"""Used when the path of the default temporary folder is too long for a socket."""
 
 
 class PrivateFolder:
@@ -45,7 +45,6 @@ class PrivateFolder:
         raise ConfigError("TMPDIR", tempfile.gettempdir(), reason)
 
     def remove(self) -> None:
-        """Remove the folder and what is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock >= 0:
             os.close(self._lock)
@@ -60,7 +59,7 @@ def _places() -> Iterator[Path]:
 
 
 def _lock(folder: Path) -> int:
-    """Lock a folder before others can see that it has a lock, and return what holds it."""
+    """Lock a folder before its lock file is visible; return the descriptor."""
     made = folder / f"{LOCK}.new"
     descriptor = os.open(made, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,12 +68,12 @@ def _lock(folder: Path) -> int:
 
 
 def _sweep(place: Path) -> None:
-    """Remove our own folders whose lock nobody holds."""
+    """Remove this user's folders whose lock is free."""
     for folder in place.glob(f"{PREFIX}*"):
         try:
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
-            # Not a server's, not ours, or not finished.
+            # Not a server's, another user's, or unfinished.
             continue
         try:
             if os.fstat(descriptor).st_uid == os.geteuid():

@@ -1,7 +1,7 @@
-"""The process in which exact searches run, one at a time, until its worker ends.
+"""The process that runs exact searches, one at a time, until its worker ends.
 
-Reads requests as lines of JSON and answers each with one. Apart from the engine's process, so that
-no search holds the engine's interpreter, and any search can be killed. Imports no model code.
+Reads requests and writes replies as lines of JSON. It is separate so that no search holds the
+engine's GIL, and any search can be killed. Imports no model code.
 """
 
 import json
@@ -23,12 +23,12 @@ from gram_core.errors import ExactTimeout, ExactUnavailable
 from gram_core.puzzles import AnyFamily, Countable, Generative, Tokens, family
 
 MAX_COUNTED = 10_000
-"""Solutions that are counted one by one; of more than that the number is not found."""
+"""Most solutions that are counted by enumeration."""
 NICENESS = 12
-"""How far a search steps back: further than the engine, which others wait for."""
+"""Higher than the engine's, so that searches yield to it."""
 
 POLL_S = 0.02
-"""How often a search that waits for the solver looks whether it has to stop."""
+"""Seconds between checks for a stop while a search waits for the solver."""
 
 Data = dict[str, Any]
 """A decoded JSON object."""
@@ -41,18 +41,18 @@ class _Work:
 
 
 def main() -> None:
-    """Answer requests until the worker's end of the pipe is gone."""
+    """Answer requests until the worker closes the pipe."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        # They are for the worker, which ends its searches itself.
+        # The worker handles them and ends its searches itself.
         signal.signal(number, signal.SIG_IGN)
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # Whatever a solver prints must not come between the replies.
+    # A solver's own output must not mix with the replies.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     inbox: SimpleQueue[_Work] = SimpleQueue()
     is_warm = threading.Event()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, inbox), daemon=True).start()
     threading.Thread(target=_warm_up, args=(is_warm,), daemon=True).start()
-    # Of this thread alone, and those that it starts.
+    # Affects this thread and threads that it starts later.
     os.nice(NICENESS)
     _reply(replies, {"is_ready": True})
     while True:
@@ -64,12 +64,12 @@ def main() -> None:
 def answer(
     request: Data, is_cancelled: Callable[[], bool], *, is_warm: threading.Event | None = None
 ) -> Data:
-    """Return the reply to a request, whatever becomes of it.
+    """Return the reply to a request, also when the search fails.
 
     Args:
-        request: what to search for, and for how long at most.
-        is_cancelled: says that the search is to stop.
-        is_warm: set once the solver is imported, for searches that need it to wait for.
+        request: what to search for, with its limits.
+        is_cancelled: polled during the search.
+        is_warm: set once the solver is imported; searches that need the solver wait for it.
     """
     try:
         if is_warm is not None and not _can_begin(request, is_cancelled, is_warm):
@@ -80,7 +80,7 @@ def answer(
 
 
 def search(request: Data, is_cancelled: Callable[[], bool]) -> Data:
-    """Return checked solutions, the number of all where asked, and how the search ended."""
+    """Return verified solutions, their total if requested, and how the search ended."""
     rules, wants_total = family(request["puzzle"]), request["wants_total"]
     instance = rules.parse(request["body"])
     total: int | None = None
@@ -114,7 +114,7 @@ def _solutions(
     limit: int,
     is_cancelled: Callable[[], bool],
 ) -> Iterator[Tokens]:
-    """Yield solutions; past the time only those that are returned, and none to be counted."""
+    """Yield solutions; after the time limit, only the first ``num_answers``."""
     max_time_s, num_answers = request["max_time_s"], request["num_answers"]
     until_s = time.monotonic() + max_time_s
     until_cpu_s = time.process_time() + request["max_cpu_s"]
@@ -130,7 +130,7 @@ def _solutions(
 
 
 def thin(request: Data) -> Data:
-    """Return a puzzle whose only solution is a board; the same key gives the same puzzle."""
+    """Return a puzzle whose only solution is the board; the same key gives the same puzzle."""
     rules = family(request["puzzle"])
     if not isinstance(rules, Generative):
         raise TypeError(f"boards of {request['puzzle']} cannot be thinned")
@@ -142,7 +142,7 @@ def thin(request: Data) -> Data:
 
 
 def _can_begin(request: Data, is_cancelled: Callable[[], bool], is_warm: threading.Event) -> bool:
-    """Wait for the solver where it is needed; say whether there is still reason to search."""
+    """Wait for the solver if needed; return False when cancelled or out of time."""
     if request["kind"] == "thin" or isinstance(family(request["puzzle"]), Countable):
         return True
     until_s = time.monotonic() + request["max_time_s"]
@@ -153,7 +153,7 @@ def _can_begin(request: Data, is_cancelled: Callable[[], bool], is_warm: threadi
 
 
 def _warm_up(is_warm: threading.Event) -> None:
-    """Import the solver, where there is one, which takes a second."""
+    """Import the solver, if installed; takes about a second."""
     try:
         with suppress(ImportError):
             import ortools.sat.python.cp_model  # noqa: F401
@@ -170,7 +170,7 @@ def _receive(requests: BinaryIO, inbox: "SimpleQueue[_Work]") -> None:
             inbox.put(work)
         elif work is not None and work.request["number"] == request["number"]:
             work.stop.set()
-    # The worker is gone, and with it everybody who waits.
+    # The worker is gone: nobody waits for replies.
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
-"""Runs the API process under uvicorn, and ends it without losing a request.
+"""Runs the API process under uvicorn, and stops it without losing a request.
 
-The first SIGTERM or SIGINT drains: not ready at once, then no new work, and the process ends with
-status 0 when accepted work is done or given up. The second ends it at once.
+The first SIGTERM or SIGINT drains: the server is not ready at once, then takes no new work, and
+exits with status 0 when accepted work is done or cancelled. The second exits at once.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from gram_server.settings import Settings
 from gram_server.tracing import open_tracer
 
 CLOSE_MARGIN_S = 1
-"""What open connections may take to end once every answer was made."""
+"""Seconds that open connections may take to close after the drain."""
 
 logger = logging.getLogger(__name__)
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn with our way of stopping."""
+    """A uvicorn server that drains before it stops."""
 
     def __init__(
         self,
@@ -53,12 +53,11 @@ class DrainingServer(uvicorn.Server):
         self._watch_task: asyncio.Task[None] | None = None
         self._descriptors_task: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
-        """Why it ended by itself."""
+        """Why the server stopped by itself."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, and say where."""
         self._loop = asyncio.get_running_loop()
-        # What is here now stays; looking through it again would hold up whoever asks just then.
+        # These objects stay: later collections skip them, so that requests wait less.
         gc.collect()
         gc.freeze()
         if self._child is not None and not await self._start(self._child):
@@ -71,7 +70,7 @@ class DrainingServer(uvicorn.Server):
             logger.info("%s on http://%s", what, authority(host, port))
 
     async def _start(self, child: ChildWorker) -> bool:
-        """Start the worker; return whether to go on, which is not so where we were told to stop."""
+        """Start the worker; return False if a stop was requested meanwhile."""
         await child.start()
         if self._state.lifecycle.is_draining:
             await child.stop()
@@ -81,13 +80,12 @@ class DrainingServer(uvicorn.Server):
         return True
 
     async def _watch(self, child: ChildWorker) -> None:
-        """End when no worker can be had."""
+        """Stop the server when its supervisor gives up."""
         await child.supervisor.has_failed.wait()
         self.failure = child.supervisor.failure
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, end at the second."""
         if self._state.lifecycle.is_draining:
             if self._child is not None:
                 self._child.kill()
@@ -96,7 +94,7 @@ class DrainingServer(uvicorn.Server):
         if self._loop is None:
             self.should_exit = True
         else:
-            # Not in the context of the request that the signal came upon: its ids are not ours.
+            # Not in the context of the interrupted request, whose ids would be logged.
             self._loop.call_soon_threadsafe(self._start_drain, sig, context=self._own)
 
     def _start_drain(self, sig: int) -> None:
@@ -110,7 +108,6 @@ class DrainingServer(uvicorn.Server):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until told to stop."""
     http = settings.http
     raise_limit()
     sockets = bind(http.host, http.port, setting="port")
@@ -138,7 +135,7 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="on",
-        # Any number of seconds will do, whatever the annotation says.
+        # uvicorn accepts a float despite its annotation.
         timeout_keep_alive=settings.http.keep_alive_s,  # type: ignore[arg-type]
         http=limited_protocol(settings.http.header_timeout_s),
         proxy_headers=bool(settings.http.trusted_proxies),

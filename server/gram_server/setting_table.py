@@ -1,6 +1,6 @@
-"""What each setting is called and what it is by default, read from its declaration.
+"""Names, kinds and defaults of all settings, read from their declarations.
 
-The help of the command line and the page of all settings are made of it.
+Source of the command line's help and of the settings page.
 """
 
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ class Setting(NamedTuple):
 
     @property
     def variable(self) -> str:
-        """Its name in the environment."""
+        """Its environment variable."""
         return f"{ENV_PREFIX}{self.name.upper()}"
 
 
 def all_settings() -> list[Setting]:
-    """Return every setting, in the order in which they are declared."""
+    """Return every setting, in order of declaration."""
     return list(_settings_of(Settings, ""))
 
 

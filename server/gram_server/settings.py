@@ -19,7 +19,7 @@ from gram_server.store_url import HIDDEN, redact_url, refusal
 
 ENV_PREFIX = "GRAM_SERVER_"
 WORKER_SETTINGS = "GRAM_WORKER_SETTINGS"
-"""Variable by which a server gives its settings to the worker that it starts, as JSON."""
+"""Variable that passes a server's settings to its child worker, as JSON."""
 PRECISIONS = ("auto", "bf16")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -75,7 +75,6 @@ class HttpConfig:
     """Bounds of the latency histograms; empty takes the standard ones."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work, by name."""
         for name, port in (("port", self.port), ("metrics_port", self.metrics_port or 0)):
             _require(0 <= port <= 65535, name, port, "must be 0 .. 65535")
         is_taken = self.port != 0 and self.metrics_port == self.port
@@ -122,7 +121,6 @@ class QueueConfig:
     """Idempotency keys that are remembered of each owner; beyond it the oldest go early."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work, by name."""
         for config_field in fields(self):
             _require_positive(self, config_field.name)
 
@@ -142,7 +140,6 @@ class RedisConfig:
     """Seconds that Redis may take to answer."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work, by name."""
         for name in ("lease_s", "redis_timeout_s"):
             _require_positive(self, name)
         reason = None if self.store is None else refusal(self.store)
@@ -183,7 +180,6 @@ class EngineConfig:
     """Workers beside an API process that may end before one was ever ready; then it ends."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work, by name."""
         _require_positive(self, "hang_s")
         _require_positive(self, "max_failed_starts")
         is_named = bool(self.worker_metrics_host)
@@ -212,7 +208,6 @@ class Settings:
     """``debug``, ``info``, ``warning`` or ``error``."""
 
     def __post_init__(self) -> None:
-        """Refuse parts that do not fit together."""
         _require(self.log_level in LOG_LEVELS, "log_level", self.log_level, "unknown level")
         _require(
             self.http.max_width <= self.queue.max_trajectories,
@@ -242,17 +237,16 @@ class Settings:
             log_level=str(values.pop("log_level", cls().log_level)).lower(),
         )
         for name in values:
-            # Its value is unknown too, and may be a secret.
+            # Its value may be a secret.
             raise ConfigError(name, HIDDEN, "no such setting")
         return settings
 
     def to_json(self) -> str:
-        """Return what ``from_json`` makes the same settings of."""
+        """Return JSON that ``from_json`` reads back."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Settings":
-        """Return the settings of another process."""
         parts = json.loads(text)
         values = {"log_level": parts.pop("log_level")}
         for part in parts.values():
@@ -278,7 +272,7 @@ def _take(config: type, values: dict[str, object]) -> dict[str, Any]:
 
 
 def _convert(name: str, value: object, hint: object) -> object:
-    """Return a flag as it is, and text from the environment as the field's type wants it."""
+    """Return flags unchanged, and text converted to the field's type."""
     if not isinstance(value, str):
         return value
     convert = _CONVERTERS.get(str(hint), str)

@@ -1,4 +1,4 @@
-"""The settings as they may be shown: everything that is in force, and no secret."""
+"""The settings without secrets, and the secrets to hide in logs."""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ OTEL_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDP
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """Return every setting by the part it belongs to, passwords hidden."""
+    """Return the settings by part, with passwords hidden."""
     values = asdict(settings)
     if settings.redis.store is not None:
         values["redis"]["store"] = redact_url(settings.redis.store)
@@ -22,14 +22,14 @@ def shown(settings: Settings) -> dict[str, Any]:
 
 
 def secret_texts(settings: Settings, environ: Mapping[str, str] | None = None) -> set[str]:
-    """Return what no line of a log may hold: passwords of URLs, and headers of traces."""
+    """Return the texts to hide in logs: passwords in URLs, and headers of OTLP requests."""
     environ = os.environ if environ is None else environ
     texts = secrets_within(settings.redis.store or "")
     for name in OTEL_ENDPOINTS:
         texts |= secrets_within(environ.get(name, ""))
     for name in OTEL_HEADERS:
         for header in environ.get(name, "").split(","):
-            # Name and value are divided by =, or where it is written wrongly by another sign.
+            # The separator is =; a : is a common mistake.
             value = header.replace(":", "=", 1).partition("=")[2].strip()
             texts |= {header.strip(), value, unquote(value)}
     return {text for text in texts if len(text) >= MIN_SECRET}

@@ -1,7 +1,4 @@
-"""A log for what may happen again and again: said at once, and then now and then with how often.
-
-Knows the logging module and nothing of the server.
-"""
+"""Rate-limits repeated log lines, and counts the suppressed ones."""
 
 import logging
 import time
@@ -9,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 EVERY_S = 60.0
-"""How often the same is said."""
+"""Least seconds between equal lines."""
 MAX_TEXTS = 100
-"""Different lines that are known; beyond it the oldest is forgotten."""
+"""Lines that are remembered; beyond it the oldest is dropped."""
 
 
 @dataclass(slots=True)
@@ -21,7 +18,7 @@ class _Said:
 
 
 class SparseLog:
-    """Writes each line at most once a minute, with how often it was due since then."""
+    """Writes each line at most once a minute, with the number suppressed since then."""
 
     def __init__(
         self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic
@@ -33,7 +30,7 @@ class SparseLog:
     def say(
         self, level: int, text: str, *arguments: object, exc_info: BaseException | None = None
     ) -> bool:
-        """Write a line, unless the same was written a moment ago; return whether it was."""
+        """Write a line, unless it was written recently; return whether it was written."""
         line = text % arguments
         now_s = self._clock()
         said = self._said.pop(line, None)
@@ -53,5 +50,5 @@ class SparseLog:
         return True
 
     def forget(self, text: str, *arguments: object) -> None:
-        """Write a line at once when it is next due: what it says was over."""
+        """Let the next such line through at once: its condition has ended."""
         self._said.pop(text % arguments, None)

@@ -1,4 +1,4 @@
-"""What a worker says of its start to the process that started it: lines of JSON on its output."""
+"""Start-up reports of a worker to its parent process: lines of JSON on standard output."""
 
 import json
 import os
@@ -11,32 +11,32 @@ OUTPUT = 1
 
 
 class Stage(StrEnum):
-    """How far a start has come."""
+    """Stage of a worker's start."""
 
     CHECKED = "checked"
     """The settings can work here, and every model is loaded."""
     READY = "ready"
     REFUSED = "refused"
-    """The settings cannot work here: another start would end the same way."""
+    """The settings cannot work here: a retry would fail too."""
     FAILED = "failed"
-    """The start ended early, and another may do better."""
+    """The start failed; a retry may succeed."""
 
 
 class StartReport(NamedTuple):
-    """One word of a worker on its start."""
+    """One report of a worker."""
 
     stage: Stage
     reason: str = ""
 
     def send(self) -> None:
-        """Write it for the process that reads our output, if that still lives."""
+        """Write it to the parent process, if that still lives."""
         line = json.dumps({"start": self.stage, "reason": self.reason}) + "\n"
         with suppress(OSError):
             os.write(OUTPUT, line.encode())
 
 
 def read_start_report(line: bytes) -> StartReport | None:
-    """Return what a line of a worker's output says; None where a library wrote it."""
+    """Return the report in a line of a worker's output; None for a library's output."""
     try:
         values = json.loads(line)
         return StartReport(Stage(values["start"]), str(values["reason"]))

@@ -1,7 +1,6 @@
-"""The URL of Redis: whether it can be used, and how it may be shown.
+"""Validates and redacts Redis URLs.
 
-What is shown does not depend on how the URL parses: where a password is not percent-encoded, no
-parser says where it ends.
+Redaction relies on no parser: none finds the end of a password that is not percent-encoded.
 """
 
 import re
@@ -16,7 +15,7 @@ MIN_SECRET = 4
 
 _HOST = r"(?:[\w.-]+|\[[\w:.%]+\])(?::\d+)?"
 _PLACE = re.compile(rf"(?:{_HOST}(?:,{_HOST})*,?)?(?:/[^@?#]*)?")
-"""Hosts and a path, and nothing that a piece of a password could be."""
+"""Hosts and a path that cannot be a piece of a password."""
 _HARMLESS = re.compile(
     r"(?:db|protocol|ssl_\w+|socket_\w+|timeout)=(?:[\d.]*|true|false|yes|no|none|optional|required)"
     r"|ssl_(?:ca_certs|ca_path|certfile|keyfile)=[\w./~+-]*"
@@ -25,14 +24,14 @@ _PARAMETER = re.compile(r"(username|password|sentinel_password)=.*", re.DOTALL)
 
 
 def redact_url(url: str) -> str:
-    """Return a URL with all that may be a secret hidden, whether or not it can be parsed."""
+    """Return a URL with every possible secret hidden, even if it cannot be parsed."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     if not re.fullmatch(r"[a-zA-Z+]*", scheme):
         return HIDDEN
     start = f"{scheme}{separator}"
     account, at, place = rest.rpartition("@")
     where, mark, query = place.partition("?")
-    # An @ behind a ? ends a password, or is within a parameter: what follows may be secret too.
+    # An @ after a ? may end a password or be in a parameter: the rest may be secret.
     if "?" in account or not _PLACE.fullmatch(where):
         return f"{start}{HIDDEN}"
     shown = "&".join(_shown_parameter(part) for part in query.split("&")) if query else ""
@@ -47,7 +46,7 @@ def _shown_parameter(part: str) -> str:
 
 
 def refusal(url: str) -> str | None:
-    """Say why a URL cannot be used, without a piece of it; None where it can."""
+    """Return why a URL cannot be used, without quoting it; None if it can."""
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES:
         return f"is no Redis URL: it begins with {', '.join(f'{name}://' for name in SCHEMES)}"
@@ -84,7 +83,7 @@ def hosts(url: str, default_port: int) -> list[tuple[str, int]]:
 
 
 def secrets_within(url: str) -> set[str]:
-    """Return the texts that must not be shown wherever else they turn up."""
+    """Return the secrets in a URL, to hide them elsewhere."""
     account, _, place = url.partition("://")[2].rpartition("@")
     query = place.partition("?")[2]
     values = [value for name, value in parse_qsl(query) if "password" in name]

@@ -1,7 +1,6 @@
-"""Keeps one worker process running: starts it again when it dies, kills it when it hangs.
+"""Keeps one worker process running: restarts it when it dies, kills it when it hangs.
 
-Gives up where no worker ever gets ready. Knows processes, heartbeats and what a worker says of its
-start; not jobs, which the link gives back to the queue by itself.
+Gives up if no worker ever gets ready. Knows nothing of jobs: the link requeues them itself.
 """
 
 import asyncio
@@ -17,23 +16,23 @@ from gram_server.heartbeat import Beat
 from gram_server.start_report import Stage, read_start_report
 
 MAX_LINE_BYTES = 16 << 20
-"""Of what a worker says: tracebacks are one line each."""
+"""Longest line of a worker's output: a traceback is one line."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
-    """How long the supervisor waits for what, and how often it tries."""
+    """Time limits and retries of the supervisor."""
 
     hang_s: float = 30.0
     """Without a tick while trajectories are live, before the worker is killed."""
     stop_s: float = 35.0
-    """For a worker that was told to stop, before it is killed."""
+    """After a request to stop, before the worker is killed."""
     check_s: float = 30.0
-    """For the first worker to say that its settings can work, before others hear of the server."""
+    """For the first worker to check its settings, before the server listens."""
     watch_s: float = 1.0
-    """Between two looks at the heartbeat."""
+    """Between checks of the heartbeat."""
     min_backoff_s: float = 0.1
     max_backoff_s: float = 10.0
     """Between the death of a worker and the next start: doubles while starts keep failing."""
@@ -75,9 +74,9 @@ class Supervisor:
         self.has_failed = asyncio.Event()
 
     async def start(self) -> None:
-        """Start the worker, and keep it running until ``stop``; return once it seems to work.
+        """Start the worker, keep it running until ``stop``, return once its settings are checked.
 
-        Where ``stop`` comes first, or while the process is being made, no worker is left running.
+        If ``stop`` is called before or during the start, no worker is left running.
 
         Raises:
             StartRefused: it cannot run with these settings.
@@ -100,7 +99,7 @@ class Supervisor:
             raise self.failure
 
     async def stop(self) -> None:
-        """Tell the worker to finish and wait for it; kill it when it takes too long."""
+        """Terminate the worker and wait for it; kill it after ``stop_s``."""
         self._is_stopped = True
         if self._keeper is not None:
             self._keeper.cancel()
@@ -122,14 +121,13 @@ class Supervisor:
         return 0 if self._process is None else self._process.pid
 
     def kill(self) -> None:
-        """End the worker at once."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
     def why_hung(self) -> str | None:
-        """Say that the worker has work and makes no progress, or None."""
+        """Return a reason if the worker has work and makes no progress."""
         beat = self._read_beat()
-        # The file may still hold the last words of a worker that is gone.
+        # The file may still hold the beat of an earlier worker.
         if beat is None or self._process is None or beat.pid != self._process.pid:
             return None
         if beat.num_live == 0 or beat.age_s <= self._policy.hang_s:
@@ -137,7 +135,7 @@ class Supervisor:
         return f"the worker made no step for {beat.age_s:.0f} s with {beat.num_live} live"
 
     def why_not_started(self) -> str | None:
-        """Say why the last start failed, until one succeeds."""
+        """Return why the last start failed, until one succeeds."""
         if not self._num_failed_starts:
             return None
         times = "once" if self._num_failed_starts == 1 else f"{self._num_failed_starts} times"
@@ -160,13 +158,13 @@ class Supervisor:
             await self._spawn()
 
     def _judge_start(self) -> ServerError | None:
-        """Count a worker that ended before it was ready; return why there is to be no other."""
+        """Count a failed start; return an error if there must be no other."""
         if self._is_ready:
             return None
         self._num_failed_starts += 1
         self._why_failed = self._last_reason
         if self._was_ready:
-            # There may be jobs, which would be lost with us: go on.
+            # Jobs in memory would be lost with this process: retry.
             return None
         if self._refusal is not None:
             return StartRefused(self._refusal)
@@ -175,7 +173,7 @@ class Supervisor:
         return None
 
     async def _spawn(self) -> None:
-        # A session of its own: a Ctrl-C in the terminal is for us to pass on, after draining.
+        # Its own session: Ctrl-C must not reach it before this process has drained.
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._environ,
@@ -192,7 +190,7 @@ class Supervisor:
         ]
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Take note of what the worker says of its start, until it ends."""
+        """Read the worker's start reports until it ends."""
         assert process.stdout is not None
         while line := await process.stdout.readline():
             report = read_start_report(line)
@@ -210,7 +208,7 @@ class Supervisor:
                     self._refusal = report.reason
 
     async def _read_rest(self) -> None:
-        """Take what a worker that has ended still said."""
+        """Read the remaining output of a worker that has ended."""
         if self._listeners:
             await asyncio.wait(self._listeners, timeout=self._policy.watch_s)
 
@@ -220,7 +218,7 @@ class Supervisor:
         pid, ended = self._process.pid, asyncio.ensure_future(self._process.wait())
         reason: str | None = None
         while not (await asyncio.wait((ended,), timeout=self._policy.watch_s))[0]:
-            # Seen twice: where both processes were frozen, the worker may just have gone on.
+            # Seen twice: after both processes were frozen, the worker may only just have resumed.
             was_hung, reason = reason is not None, self.why_hung()
             if was_hung and reason is not None:
                 logger.error("worker pid=%d killed: %s", pid, reason)
@@ -232,7 +230,7 @@ class Supervisor:
 
 
 async def _pass_on_log(process: asyncio.subprocess.Process) -> None:
-    """Write the log of a worker to ours; what is no line of a log, a library has said."""
+    """Copy a worker's log lines to ours; log other output, a library's, as warnings."""
     assert process.stderr is not None
     while line := await process.stderr.readline():
         text = line.decode(errors="replace").rstrip()

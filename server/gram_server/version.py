@@ -1,3 +1,3 @@
-"""The version: everything else that names one reads it here."""
+"""The only definition of the version."""
 
 __version__ = "0.1.0"
