@@ -1,4 +1,4 @@
-"""One claimed job: read from the store's form into the engine's, and its answers back again.
+"""One claimed job: conversion from the store's form to the engine's, and of its answers back.
 
 Knows both forms and the puzzle families; runs nothing.
 """
@@ -59,9 +59,9 @@ class ClaimedJob:
     """``time.time()``."""
     trace: JobTrace
     is_cancelled: bool = False
-    """Nobody waits for the job any more, or another worker has it."""
+    """The job was cancelled, or another worker has it."""
     again: Job | None = None
-    """The job as it was claimed anew before the run of this claim had ended."""
+    """The job as claimed again before the run of this claim had ended."""
     has_left_engine: bool = False
     """Whether it only waits for exact searches."""
     next_progress: Progress | None = None
@@ -75,12 +75,12 @@ class ClaimedJob:
 
     @property
     def must_restart(self) -> bool:
-        """Whether its run is worthless, but it was claimed anew."""
+        """Whether its run was cancelled and the job has been claimed again."""
         return self.is_cancelled and self.again is not None
 
     @property
     def reduces_clues(self) -> bool:
-        """Whether each board of the job becomes a puzzle."""
+        """Whether the job turns its boards into puzzles."""
         return self.job.sampling is not None and self.job.sampling.is_thinned
 
     @classmethod
@@ -92,7 +92,7 @@ class ClaimedJob:
         now_s: float,
         trace: JobTrace | None = None,
     ) -> "ClaimedJob":
-        """Read a claimed job; raise a domain error when it cannot run here."""
+        """Raise a domain error when the job cannot run here."""
         model = models.get(job.route)
         if model is None:
             raise ModelUnknown(f"this worker has not loaded the model {job.route}")
@@ -113,11 +113,7 @@ class ClaimedJob:
         )
 
     def engine_job(self, *, clock_offset_s: float) -> EngineJob:
-        """Return the job as the engine wants it.
-
-        Args:
-            clock_offset_s: the engine's clock minus ``time.time()``.
-        """
+        """Convert the job; ``clock_offset_s`` is the engine's clock minus ``time.time()``."""
         options, deadline_s, sampling = self.job.options, self.job.deadline_s, self.job.sampling
         return EngineJob(
             id=self.job.id,
@@ -148,7 +144,6 @@ class ClaimedJob:
         return views.view(self.family, self.task, self.job.options.seed, trajectory)
 
     def solution(self, found: FoundSolution) -> Solution:
-        """Return a solution that a trajectory found."""
         first = First(
             trajectory=found.trajectory, step=found.step, ms=round(found.ms_since_admission, 3)
         )
@@ -161,7 +156,6 @@ class ClaimedJob:
         )
 
     def progress(self, progress: Progress) -> ProgressEvent:
-        """Return how the job stands."""
         return ProgressEvent(
             step=progress.step,
             live=progress.live,
@@ -172,8 +166,8 @@ class ClaimedJob:
     def _sight(self, view: TrajectoryView) -> Sight:
         last = self.shown.get(view.trajectory)
         if last is not None and last.step == view.step:
-            # It has ended, or waits for a slot. Only a repetition after a preemption could differ,
-            # and it does not: the same step gives the same answer.
+            # It has ended or waits for a slot. A repetition after a preemption changes nothing: the
+            # same step gives the same answer.
             return last.model_copy(update={"state": view.state})
         last = self.shown[view.trajectory] = Sight(
             trajectory=view.trajectory,
@@ -184,13 +178,12 @@ class ClaimedJob:
         return last
 
     def exact_solution(self, tokens: Tokens) -> Solution:
-        """Return a solution that the exact search found."""
         return Solution(
             answer=self._answer(tokens), votes=0, source="exact", value=None, first=None
         )
 
     def _answer(self, solution: Tokens) -> Any:
-        """Return a solution's answer: the same one whichever trajectory found it first."""
+        """Return the same answer whichever trajectory found it first."""
         if isinstance(self.family, Renaming):
             solution = self.family.representative(self.instance, solution)
         return self._decode(solution)
@@ -200,7 +193,6 @@ class ClaimedJob:
         return self.family.decode(self.instance, tokens)
 
     def response(self, end: Finished, exact: ExactFindings) -> SolveResponse:
-        """Return the whole response."""
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
         return SolveResponse(
@@ -217,7 +209,6 @@ class ClaimedJob:
         )
 
     def usage(self, end: Finished) -> Usage:
-        """Return what the job cost."""
         queue_s = max(0.0, self.claimed_s - self.job.submitted_s) + end.queue_s
         return Usage(
             queue_ms=round(queue_s * 1e3, 3),
@@ -240,7 +231,7 @@ class ClaimedJob:
 
 
 def good_turing(end: Finished) -> float | None:
-    """Return the share of all solutions that were probably seen; None without a valid answer."""
+    """Return the Good-Turing estimate of the share of solutions seen; None without any."""
     if not end.valid_trajectories:
         return None
     num_seen_once = Counter(found.votes for found in end.solutions)[1]

@@ -1,6 +1,6 @@
-"""The worker's main thread: feeds the engines and ticks them; blocks when there is nothing to do.
+"""The worker's main thread: feeds the engines and ticks them; blocks while they have no work.
 
-Speaks to the store's thread through a queue of messages and a callback. Knows no store.
+Talks to the store's thread through a queue of messages and a callback. Knows no store.
 """
 
 import logging
@@ -27,26 +27,26 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """A job that nobody waits for any more."""
+    """Cancel a job."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The end of the loop, whatever is live."""
+    """End the loop, even with live trajectories."""
 
 
 Message = Submit | Abort | Stop
 
 
 class Load(NamedTuple):
-    """What an engine has to do."""
+    """Work of one engine."""
 
     demand: int
     """Trajectories that have or want a slot."""
     taken: int
-    """Trajectories taken out of the inbox until then."""
+    """Trajectories taken out of the inbox by then."""
 
 
 class EngineLoop:
@@ -63,14 +63,14 @@ class EngineLoop:
         self.num_live = 0
         self.num_waiting = 0
         self._loads = {model: Load(0, 0) for model in engines}
-        # Trajectories by model, ever: put into the inbox, and taken out of it.
+        # Total trajectories by model, put into the inbox and taken out of it.
         self._sent = dict.fromkeys(engines, 0)
         self._taken = dict.fromkeys(engines, 0)
         self._is_stopped = False
 
     @property
     def demand(self) -> int:
-        """Trajectories that have or want a slot, of the model where they are most."""
+        """Most trajectories with or waiting for a slot, over all models."""
         sent, loads = self._sent, self._loads
         return max(load.demand + sent[model] - load.taken for model, load in loads.items())
 
@@ -81,7 +81,7 @@ class EngineLoop:
         self.inbox.put(message)
 
     def run(self, emit: Callable[[list[EngineEvent]], None]) -> None:
-        """Work until told to stop; ``emit`` must not block."""
+        """Run until ``Stop``; ``emit`` must not block."""
         while True:
             self._take_messages()
             if self._is_stopped:
@@ -96,7 +96,7 @@ class EngineLoop:
                         emit(events)
 
     def _take_messages(self) -> None:
-        """Take what is there; wait for something when no engine has work."""
+        """Take all messages; block for one when no engine has work."""
         has_work = any(engine.has_work for engine in self._engines.values())
         try:
             self._take(self.inbox.get(block=not has_work))
@@ -120,15 +120,15 @@ class EngineLoop:
         try:
             engine.submit(job, time.monotonic())
         except ValueError:
-            # It goes on as it is: one job sent twice must not end all the others.
+            # The first run continues: one job sent twice must not end all the others.
             logger.exception("job=%s is not taken again", job.id)
 
     def _beat(self) -> None:
-        """Say how things stand; before a tick too, so that a hang in the first one is seen."""
+        """Publish the load; before a tick too, so that a hang in the first one is seen."""
         engines = self._engines.values()
         self.num_live = sum(engine.live for engine in engines)
         self.num_waiting = sum(engine.waiting_trajectories for engine in engines)
-        # Exchanged as a whole, so that what was sent is never counted twice or not at all.
+        # Replaced as a whole: no trajectory may count twice or not at all.
         self._loads = {
             model: Load(engine.live + engine.waiting_trajectories, self._taken[model])
             for model, engine in self._engines.items()

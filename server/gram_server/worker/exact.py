@@ -1,6 +1,6 @@
-"""The exact side of a job: a fallback answer, the number of all solutions, reduced clues.
+"""Exact search for a job: a fallback answer, the number of all solutions, reduced clues.
 
-Says what to search for and reads what was found; the searches run in processes of their own.
+Builds the requests and reads the replies; the searches run in processes of their own.
 """
 
 import logging
@@ -15,24 +15,23 @@ from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
 from gram_server.worker.search_pool import SearchPool
 
 _STREAM = 0x7468696E
-"""Keeps the draws of a reduction apart from other uses of the same seed."""
+"""Separates the random draws of a reduction from other uses of the same seed."""
 
 logger = logging.getLogger(__name__)
 
 
 def needs_exact(claimed: ClaimedJob, end: Finished) -> bool:
-    """Say whether there is time and reason for an exact search."""
     return end.outcome == "done" and _wants_exact(claimed, end)
 
 
 def without_time(claimed: ClaimedJob, end: Finished) -> ExactFindings:
-    """Return the findings of a job that ended before its exact search, if it wanted any."""
+    """Return empty findings, marked ``deadline`` if a wanted search ran out of time."""
     is_late = end.outcome == "expired" and _wants_exact(claimed, end)
     return ExactFindings(ended="deadline" if is_late else None)
 
 
 async def find_exactly(pool: SearchPool, claimed: ClaimedJob, end: Finished) -> ExactFindings:
-    """Search within the job's deadline; raise ``SearchDropped`` where nobody waits any more."""
+    """Search within the job's deadline; raise ``SearchDropped`` if the job is cancelled."""
     job, options = claimed.job, claimed.job.options
     wants_answer = options.fallback == "exact" and not end.solutions
     request: Data = {
@@ -53,10 +52,10 @@ async def find_exactly(pool: SearchPool, claimed: ClaimedJob, end: Finished) -> 
 async def reduce_clues(
     pool: SearchPool, claimed: ClaimedJob, found: FoundSolution
 ) -> Tokens | None:
-    """Return a puzzle whose only solution is the board, or None where no time is left for it.
+    """Return a puzzle whose only solution is the board, or None if time runs out.
 
-    The same seed and trajectory give the same puzzle. Raises ``SearchDropped`` where nobody waits
-    any more, and ``JobFailed`` where the search broke.
+    The same seed and trajectory give the same puzzle. Raises ``SearchDropped`` if the job is
+    cancelled, and ``JobFailed`` if the search fails.
     """
     job = claimed.job
     request: Data = {

@@ -1,4 +1,4 @@
-"""A queue that serves clients in turns, however much one of them asks for. Knows no clock."""
+"""A queue that serves clients in rotation, however many items one adds. Knows no clock."""
 
 from collections import deque
 from typing import Generic, TypeVar
@@ -7,35 +7,33 @@ _T = TypeVar("_T")
 
 
 class FairQueue(Generic[_T]):
-    """Items by client: each client with any is served one, then waits for all others."""
+    """Items by client; clients are served one item each, in rotation."""
 
     def __init__(self, *, max_items: int) -> None:
         self._max_items = max_items
-        # Clients in the order of their turns; none without items.
+        # Clients in the order of service; none without items.
         self._items: dict[str, deque[_T]] = {}
 
     def __len__(self) -> int:
-        """Return how many items wait."""
         return sum(map(len, self._items.values()))
 
     def push(self, client: str, item: _T) -> _T | None:
-        """Add an item; return one for which there is no room: the last of whoever has most."""
+        """Add an item; if full, drop and return the last item of the client with the most."""
         self._items.setdefault(client, deque()).append(item)
         if len(self) <= self._max_items:
             return None
-        # The client itself where it has as many as any other.
+        # On a tie, the client that pushed.
         most = max(self._items, key=lambda name: (len(self._items[name]), name == client))
         last = self._items[most][-1]
         self.remove(most, last)
         return last
 
     def push_first(self, client: str, item: _T) -> None:
-        """Put back what was taken, to be the next that is taken."""
+        """Put an item back, as the next to be taken."""
         self._items = {client: self._items.pop(client, deque()), **self._items}
         self._items[client].appendleft(item)
 
     def pop(self) -> _T | None:
-        """Take the next item of the client whose turn it is, or return None."""
         if not self._items:
             return None
         client = next(iter(self._items))
@@ -46,7 +44,6 @@ class FairQueue(Generic[_T]):
         return item
 
     def remove(self, client: str, item: _T) -> None:
-        """Forget an item, where it still waits."""
         items = self._items.get(client)
         if items is None or item not in items:
             return

@@ -1,4 +1,4 @@
-"""What a job of ``POST /generate`` answers with: boards, and the puzzles that are made of them."""
+"""Answers of ``POST /generate``: boards, and the puzzles made of them."""
 
 import time
 from typing import Any
@@ -10,13 +10,11 @@ from gram_server.worker.claimed_job import ClaimedJob
 
 
 def is_out_of_time(claimed: ClaimedJob) -> bool:
-    """Say whether nobody waits for more boards."""
     deadline_s = claimed.job.deadline_s
     return claimed.is_cancelled or (deadline_s is not None and time.time() >= deadline_s)
 
 
 def board(claimed: ClaimedJob, found: FoundSolution, puzzle: Tokens | None) -> Board:
-    """Return a board that a trajectory generated, and the puzzle that was made of it."""
     return Board(
         answer=_decode(claimed, found.tokens),
         puzzle=None if puzzle is None else _decode(claimed, puzzle),
@@ -29,7 +27,6 @@ def board(claimed: ClaimedJob, found: FoundSolution, puzzle: Tokens | None) -> B
 
 
 def generate_response(claimed: ClaimedJob, end: Finished) -> GenerateResponse:
-    """Return the whole response of ``POST /generate``."""
     job, boards, num_valid = claimed.job, claimed.boards, end.valid_trajectories
     keys = {claimed.family.canonical(claimed.instance, found.tokens) for found in end.solutions}
     count = job.options.max_solutions or 0
@@ -51,7 +48,6 @@ def generate_response(claimed: ClaimedJob, end: Finished) -> GenerateResponse:
 
 
 def _decode(claimed: ClaimedJob, tokens: Tokens) -> Any:
-    """Return tokens in the form that was posted, which the models of answers check."""
     return claimed.family.decode(claimed.instance, tokens)
 
 

@@ -1,7 +1,7 @@
-"""Which jobs a worker takes from the store: what it has slots for, and a few that share them.
+"""Which jobs a worker takes from the store: those that it has slots for, and a few more.
 
-A worker leaves what others may have room for, and lets no number of jobs that it holds shut out
-what the engine would serve before them, or beside them on another model.
+A worker leaves jobs to others that may have slots for them. The jobs that it holds never shut out
+jobs of higher classes or of other models.
 """
 
 import asyncio
@@ -15,14 +15,13 @@ from gram_server.jobs.store import WorkerStore
 from gram_server.worker.claimed_job import ClaimedJob
 
 MAX_HELD_JOBS = 256
-"""Jobs a worker holds at once, but for those that only wait for exact searches, whose number
-``search_pool`` bounds, and for those that this many of another model or of lower classes must not
-shut out; what else waits stays with the store, for any worker."""
+"""Jobs a worker holds at once; for a full worker, jobs per model, lower classes not counted. Jobs
+that only wait for exact searches do not count: ``search_pool`` bounds them."""
 MAX_SHARING_JOBS = 32
-"""Jobs of a model that may share the slots of a full worker, those of lower classes left
-out: more wait for whoever has free slots first."""
+"""Jobs of a model that may share the slots of a full worker, lower classes not counted; more wait
+for a worker with free slots."""
 FULL_POLL_S = 0.02
-"""How often a full worker looks for a job, which it leaves to others until then."""
+"""Seconds for which a full worker leaves a job to others before it looks for one."""
 
 
 class Intake:
@@ -37,13 +36,13 @@ class Intake:
         held: Mapping[str, ClaimedJob],
         changed: asyncio.Event,
     ) -> None:
-        """Look at what a worker holds whenever that has changed.
+        """Keep a live view of the worker's jobs.
 
         Args:
             store: the worker's side of the store.
-            models: what is loaded, by name and by name@fingerprint.
-            free_slots: for how many trajectories there are slots; None where no other worker could
-                take what this one leaves.
+            models: the loaded models, by name and by name@fingerprint.
+            free_slots: number of free slots; None where no other worker could take what this one
+                leaves.
             held: the jobs of the worker.
             changed: set when one of them has left the engine.
         """
@@ -54,7 +53,7 @@ class Intake:
         self._changed = changed
 
     async def claim(self) -> list[Job]:
-        """Claim what there are slots for; when full wait, then claim one job to share the slots."""
+        """Claim what there are slots for; when full, wait, then claim one job to share them."""
         free_slots = self._free_slots()
         if not self._is_full():
             return await self._store.claim(
@@ -70,9 +69,9 @@ class Intake:
         return await self._claim_beyond(MAX_HELD_JOBS if free_slots is None else MAX_SHARING_JOBS)
 
     async def _claim_beyond(self, limit: int) -> list[Job]:
-        """Claim a job of a model and class with fewer than ``limit`` jobs, when full.
+        """When full, claim a job of a model and class that has fewer than ``limit`` jobs.
 
-        Those of lower classes do not count, for the engine lets them wait.
+        Jobs of lower classes do not count: the engine lets them wait.
         """
         tried: list[str] = []
         for lowest in reversed(range(len(PRIORITY_CLASSES))):

@@ -1,6 +1,6 @@
-"""What becomes of a job's engine events: solutions, exact searches, reduced boards, its end.
+"""Handles a job's engine events: solutions, exact searches, reduced boards, its end.
 
-Everything goes to the store in the order of the engine. Knows no claims and no engine.
+Writes to the store in the order of the engine's events. Knows no claims and no engine.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class JobResults:
-    """Writes what the engines find to the store, with the exact searches that this takes."""
+    """Writes what the engines find to the store, after the exact searches that it needs."""
 
     def __init__(
         self,
@@ -57,22 +57,19 @@ class JobResults:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """End all searches."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._searches.close()
 
     def refuse(self, job: Job, trace: JobTrace, error: CoreError | ServerError) -> None:
-        """Fail a job that cannot be worked on here."""
         self._start(self._refuse(job, trace, error))
 
     def drop_search(self, claimed: ClaimedJob) -> None:
-        """Give up the search of a job that nobody waits for."""
         self._searches.drop(claimed)
 
     async def handle(self, claimed: ClaimedJob, event: EngineEvent) -> None:
-        """Store what an event says, or begin with the searches that come first."""
+        """Store an event, or start the searches that come before it."""
         if isinstance(event, Progress):
             await self._publish_progress(claimed)
         elif claimed.reduces_clues:
@@ -87,7 +84,7 @@ class JobResults:
 
     async def _refuse(self, job: Job, trace: JobTrace, error: CoreError | ServerError) -> None:
         with trace.logged():
-            # The words of the rules may quote the puzzle.
+            # A rule's message may quote the puzzle.
             reason = error.code if isinstance(error, CoreError) else str(error)
             logger.warning("job=%s refused: %s", job.id, reason)
             await self._store.fail(job.id, code=error.code, detail=str(error))
@@ -114,12 +111,10 @@ class JobResults:
         await self._store.publish(claimed.job.id, Event(kind=kind, data=data.model_dump()))
 
     def _leave_engine(self, claimed: ClaimedJob) -> None:
-        """Leave the place of a job that the engine has ended to another."""
         claimed.has_left_engine = True
         self._left_engine()
 
     async def _search(self, claimed: ClaimedJob, end: Finished) -> None:
-        """Search exactly, then finish the job."""
         try:
             with claimed.trace.step("exact search"):
                 exact = await find_exactly(self._searches, claimed, end)
@@ -127,7 +122,7 @@ class JobResults:
             await self._finish(claimed, replace(end, outcome="cancelled"))
             return
         except Exception:
-            # Whatever failed in the search, the engine's own findings are still good.
+            # The engine's own findings are still good.
             with claimed.trace.logged():
                 logger.exception("job=%s: the exact search broke", claimed.job.id)
             exact = ExactFindings(ended="failed")
@@ -136,7 +131,7 @@ class JobResults:
         await self._finish(claimed, end, exact)
 
     def _enqueue_reduction(self, claimed: ClaimedJob, event: FoundSolution | Finished) -> None:
-        """Let the boards of a job be reduced one after the other, and its end wait for them."""
+        """Reduce a job's boards one after the other; its end waits for them."""
         if claimed.reductions is None:
             claimed.reductions = asyncio.Queue()
             self._start(self._reduce_in_order(claimed, claimed.reductions))
@@ -170,7 +165,7 @@ class JobResults:
     async def _finish(
         self, claimed: ClaimedJob, end: Finished, exact: ExactFindings = NOTHING
     ) -> None:
-        """Store the end of a job; a cancelled one ends without a word."""
+        """Store the end of a job, unless it was cancelled."""
         claimed.trace.engine_ended(end)
         if claimed.must_restart or end.outcome == "cancelled":
             claimed.trace.end("cancelled")

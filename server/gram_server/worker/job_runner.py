@@ -1,4 +1,4 @@
-"""Claims jobs from the store, hands them to the engines, and answers for every one of them.
+"""Claims jobs from the store, hands them to the engines, and stores an end for every one.
 
 Asynchronous, in a thread of its own; never touches an engine, only its loop's inbox.
 """
@@ -42,7 +42,7 @@ class JobRunner:
         free_slots: Callable[[], int | None] = lambda: None,
         tracer: Tracer | None = None,
     ) -> None:
-        """Prepare; must be called in the event loop.
+        """Must be called in the event loop.
 
         Args:
             store: the worker's side of the store.
@@ -50,8 +50,8 @@ class JobRunner:
             send: puts a message into the engine loop's inbox.
             report: makes a report of the worker in a state.
             drain_s: how long live jobs may go on after ``drain``.
-            free_slots: says for how many trajectories there are slots; None where no other worker
-                could take what this one leaves.
+            free_slots: number of free slots; None where no other worker could take what this one
+                leaves.
             tracer: begins the spans of jobs; None records none.
         """
         self._store = store
@@ -96,7 +96,6 @@ class JobRunner:
                 claimed.trace.end("store_lost", is_failure=True)
 
     def on_events(self, events: Sequence[EngineEvent]) -> None:
-        """Take events of the engines, to be passed to the store in their order."""
         for event in events:
             if isinstance(event, Progress):
                 claimed = self._held.get(event.job_id)
@@ -105,12 +104,12 @@ class JobRunner:
                 is_waiting = claimed.next_progress is not None
                 claimed.next_progress = event
                 if is_waiting:
-                    # The store is slow: the newest progress takes the place of the one before.
+                    # The store is slow: the newest progress replaces the one before.
                     continue
             self._events.put_nowait(event)
 
     def drain(self) -> None:
-        """Claim no more and end when what is held is done; asked twice, end at once."""
+        """Claim no more and end when held jobs are done; called twice, end at once."""
         if self._draining.is_set():
             self._stop_now.set()
         self._draining.set()
@@ -123,9 +122,9 @@ class JobRunner:
                 self._accept(job)
 
     def _accept(self, job: Job) -> None:
-        """Begin with a job, at once: who cancels it after its claim must find it begun."""
+        """Start a job synchronously: a cancellation after its claim must find it started."""
         if job.id in self._held:
-            # It was lost and came back. Its run may still have a result, and is the only one here.
+            # It was lost and claimed again. The run here goes on and may still have a result.
             self._held[job.id].again = job
             return
         now_s = time.time()
@@ -142,7 +141,7 @@ class JobRunner:
         self._send(Submit(job.model, claimed.engine_job(clock_offset_s=offset_s)))
 
     def _release(self, claimed: ClaimedJob) -> None:
-        """Let go of a job that ended here; where it was claimed anew meanwhile, begin again."""
+        """Drop a job that ended; start it again if it was claimed again meanwhile."""
         self._held.pop(claimed.job.id, None)
         self._changed.set()
         if claimed.must_restart and claimed.again is not None:
@@ -171,14 +170,14 @@ class JobRunner:
             if self._draining.is_set():
                 await asyncio.sleep(interval_s)
                 continue
-            # The first job after a pause, and the order to drain, are reported at once.
+            # The first job after a pause and the start of draining are reported at once.
             self._report_due.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(interval_s):
                     await self._report_due.wait()
 
     async def _wait_until_drained(self, claims: "asyncio.Task[None]") -> None:
-        """Return once told to drain and out of work, time or patience."""
+        """Return after ``drain``, once no job is left, time is up or a second call came."""
         drain = asyncio.create_task(self._draining.wait())
         await asyncio.wait([drain, claims], return_when=asyncio.FIRST_COMPLETED)
         if not self._draining.is_set():
@@ -191,13 +190,13 @@ class JobRunner:
                 await self._wait_until_idle()
 
     async def _wait_until_idle(self) -> None:
-        """Wait for the end of every job; a second order to drain ends the wait."""
+        """Wait for the end of every job; a second ``drain`` ends the wait."""
         while self._held and not self._stop_now.is_set():
             self._changed.clear()
             await self._changed.wait()
 
     async def _hand_back(self) -> None:
-        """Return what is still held, so that another worker starts on it at once."""
+        """Return held jobs, so that another worker starts them at once."""
         if self._held:
             logger.warning("handing back %d jobs", len(self._held))
             await self._store.hand_back(list(self._held))

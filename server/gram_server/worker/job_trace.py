@@ -1,6 +1,6 @@
-"""What a worker does for one job, as spans of the trace that the job carries.
+"""Spans of a worker's work for one job, in the trace that the job carries.
 
-The engine knows nothing of it: its part is reconstructed from its report at the end of the job.
+The engine knows nothing of it: its spans are reconstructed from its report at the job's end.
 """
 
 import time
@@ -24,10 +24,10 @@ from gram_server.tracing import (
 
 
 class JobTrace:
-    """The wait of a job in the queue, and the work on it, from its claim to its end."""
+    """Spans of a job's wait in the queue, and of the work from its claim to its end."""
 
     def __init__(self, tracer: Tracer, job: Job, *, claimed_s: float) -> None:
-        """Begin; ``claimed_s`` is when the job left the queue, on the clock of ``time.time()``."""
+        """``claimed_s`` is when the job left the queue, on the clock of ``time.time()``."""
         self._tracer = tracer
         self._job = job
         self._claimed_s = claimed_s
@@ -42,23 +42,22 @@ class JobTrace:
             attributes=_attributes(job),
         )
         if job.attempt:
-            # Its span was lost with the worker; the trace and the job are the same.
+            # The lost worker's span is missing; the trace and the job are the same.
             self._span.add_event("redelivered", attributes={"gram.attempt": job.attempt})
 
     @contextmanager
     def logged(self) -> Iterator[None]:
-        """Put the ids of the job and of its span on what is logged inside."""
+        """Add the ids of the job and its span to log lines inside."""
         with logged_with(**{**self._job.log_ids, **log_ids(self._span)}):
             yield
 
     @contextmanager
     def step(self, name: str, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[None]:
-        """Do a part of the work inside a span of its own."""
         with self.logged(), self._tracer.span(name, parent=below(self._span), kind=kind):
             yield
 
     def engine_ended(self, end: Finished) -> None:
-        """Tell the engine's part: waiting for a slot, then steps until the end."""
+        """Record the engine's spans: the wait for a slot, then the steps."""
         if not self._span.is_recording():
             return
         admitted_s = self._claimed_s + end.queue_s
@@ -75,7 +74,7 @@ class JobTrace:
         engine.end(to_ns(ended_s))
 
     def end(self, outcome: str, *, is_failure: bool = False) -> None:
-        """End the work on the job; ``outcome`` says how, or why it failed."""
+        """``outcome`` says how the job ended, or why it failed."""
         self._span.set_attribute("gram.outcome", outcome)
         if is_failure:
             fail(self._span, outcome)

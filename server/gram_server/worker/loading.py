@@ -1,4 +1,4 @@
-"""From the names in the settings to engines that have proved themselves: load, build, warm up."""
+"""Turns model names of the settings into tested engines: load, build, warm up."""
 
 import logging
 import time
@@ -21,9 +21,9 @@ from gram_server.metrics.engine import EngineMetrics, ModelMetrics
 from gram_server.settings import EngineConfig
 
 NUM_SLOTS = {"cpu": 16, "cuda": 64}
-"""Slots of a model unless the settings say otherwise, by the type of its device. On the CPU a step
-takes as long as its rows are many: at 64 of them everybody waits two to three times as long for a
-first solution at the same load, for a tenth more steps a second."""
+"""Slots of a model unless the settings say otherwise, by the type of its device. The time of a step
+on the CPU grows with its rows: 64 slots give a tenth more steps per second, but a first solution
+takes two to three times as long at the same load."""
 WARM_UP_WIDTH = 8
 WARM_UP_SEED = 1
 
@@ -39,16 +39,14 @@ class ServedModel:
 
     @property
     def info(self) -> ModelInfo:
-        """What the checkpoint says of itself."""
         return self.loaded.info
 
     def engine(self, metrics: ModelMetrics) -> Engine:
-        """Return a new engine on the rows; one at a time may use them."""
+        """Return a new engine on the rows, which only one engine may use at a time."""
         return Engine(self.runner, metrics=metrics)
 
 
 def resolve_device(name: str) -> str:
-    """Return the device that ``auto`` means here."""
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -62,12 +60,10 @@ def use_device(name: str) -> None:
 
 
 def resolve_slots(config: EngineConfig) -> int:
-    """Return for how many trajectories of a model a worker with these settings has slots."""
     return config.num_slots or NUM_SLOTS[resolve_device(config.device).partition(":")[0]]
 
 
 def load_served_model(info: ModelInfo, config: EngineConfig) -> ServedModel:
-    """Load a model onto its device and allocate its rows."""
     loaded = load_model(info, resolve_device(config.device))
     runner = make_runner(
         loaded,
@@ -84,7 +80,7 @@ def make_runner(
     """Return rows for a model, with the fastest step that can run it on its device.
 
     Raises:
-        ConfigError: bfloat16 products are asked for, and they are native code's only.
+        ConfigError: bfloat16 products were asked for, which only native code has.
     """
     backend = _step_backend(loaded)
     if is_bf16 and backend != "native":
@@ -126,7 +122,6 @@ def warm_up(served: ServedModel, metrics: ModelMetrics) -> None:
 
 
 def _known_job(served: ServedModel) -> EngineJob:
-    """Return a job on an instance that has a solution."""
     family = puzzles.family(served.loaded.task.family)
     instance = _known_instance(served)
     encoded = family.encode(instance)
@@ -163,7 +158,7 @@ def _judge(info: ModelInfo, end: Finished) -> None:
 
 
 def throwaway_metrics() -> EngineMetrics:
-    """Return metrics that nobody scrapes, so that a warm-up counts for nothing."""
+    """Return metrics that are never scraped, for the warm-up."""
     from prometheus_client import CollectorRegistry
 
     return EngineMetrics(CollectorRegistry())

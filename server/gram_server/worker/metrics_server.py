@@ -1,4 +1,4 @@
-"""The metrics of a worker over HTTP, at every address of a host; knows no engine."""
+"""A worker's metrics over HTTP, at every address of a host; knows no engine."""
 
 import logging
 import socket
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class _SilentHandler(WSGIRequestHandler):
-    """Leaves no line for a scrape."""
+    """Does not log requests."""
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing."""
@@ -34,7 +34,7 @@ def _server_on(bound: socket.socket, registry: CollectorRegistry) -> ThreadingWS
     server = ThreadingWSGIServer((host, port), _SilentHandler, bind_and_activate=False)
     server.socket.close()
     server.socket = bound
-    # What its own way of binding would set, after asking the name service.
+    # ``server_bind`` would set these after a look-up in DNS.
     server.server_name, server.server_port = host, port
     server.setup_environ()
     server.set_app(make_wsgi_app(registry))

@@ -46,19 +46,19 @@ from gram_server.worker.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long one thread may keep the interpreter while the other waits; the default is 5 ms."""
+"""How long one thread may keep the interpreter while the other waits; 5 ms by default."""
 
 ENGINE_NICENESS = 10
 """Niceness of a supervised engine: the API process on the same host must answer at once."""
 
 STORE_STOP_S = 5.0
-"""How long a worker whose models cannot be loaded waits for its store to be closed."""
+"""How long a worker whose models cannot be loaded waits for its store to close."""
 
 OpenStore = Callable[[], Awaitable[WorkerStore]]
 
 
 class WorkerProcess:
-    """Owns both threads; ``run`` returns when everything is finished or handed back."""
+    """Owns both threads; ``run`` returns when every job is finished or handed back."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class WorkerProcess:
         is_supervised: bool = True,
         tracer: Tracer | None = None,
     ) -> None:
-        """Prepare; nothing runs yet.
+        """Nothing runs yet.
 
         Args:
             config: how the engines run.
             open_store: opens the worker's side of the store, in the store's thread.
-            name: what the worker is called in its reports.
-            heartbeat: file to keep a sign of life in.
+            name: the worker's name in its reports.
+            heartbeat: file to write heartbeats to.
             is_supervised: whether an API process that has no other worker reads that file and ends
                 a worker that hangs.
             tracer: begins the spans of jobs; None records none.
@@ -91,7 +91,7 @@ class WorkerProcess:
         self._registry = CollectorRegistry()
         self._metrics = EngineMetrics(self._registry)
         if not is_supervised:
-            # The server exports those of a supervised one.
+            # The server exports those of a supervised worker.
             ProcessCollector(registry=self._registry)
         self._phases: dict[str, float] = {}
         self._models: list[ServedModel] = []
@@ -104,12 +104,11 @@ class WorkerProcess:
         self._failure: BaseException | None = None
 
     def note_phase(self, phase: str, duration_s: float) -> None:
-        """Record how long a phase of the start took."""
         self._phases[phase] = round(duration_s, 3)
         self._metrics.startup_phase.labels(phase).observe(duration_s)
 
     def run(self) -> None:
-        """Load, then work until SIGTERM; raise what ended the work early."""
+        """Load, then work until SIGTERM; raise the error that ended the work early."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._on_signal())
@@ -139,7 +138,7 @@ class WorkerProcess:
             raise self._failure
 
     def _load(self) -> EngineLoop:
-        """Bring up every model, and leave the garbage collector little to look at."""
+        """Load every model, then freeze its objects for the garbage collector."""
         if self._config.num_threads is not None:
             torch.set_num_threads(self._config.num_threads)
         use_device(self._config.device)
@@ -211,15 +210,15 @@ class WorkerProcess:
             await store.close()
 
     def _emit(self, events: list[EngineEvent]) -> None:
-        """Pass events of the engines to the store's thread, from the main thread."""
+        """Pass engine events from the main thread to the store's thread."""
         self._call_job_runner(lambda jobs: jobs.on_events(events))
 
     def _on_signal(self) -> None:
-        """Drain at the first signal, hand back at the second; before it is ready end at once."""
+        """Drain at the first signal, hand back at the second; before loading is done, exit."""
         self._num_signals += 1
         if self._job_runner is None:
             logger.info("stopped before it was ready")
-            # An exception could be lost here: an import that is interrupted may swallow it.
+            # An exception could be lost here: an interrupted import may swallow it.
             os._exit(0)
         self._call_job_runner(lambda jobs: jobs.drain())
 
@@ -233,7 +232,7 @@ class WorkerProcess:
             logger.debug("the store's loop has closed")
 
     def _free_slots(self) -> int | None:
-        """Return for how many trajectories there are slots; None where nobody else wants them."""
+        """Return the number of free slots; None where no other worker shares the queue."""
         if self._is_supervised or self._loop is None:
             return None
         return resolve_slots(self._config) - self._loop.demand

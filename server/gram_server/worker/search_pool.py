@@ -1,4 +1,4 @@
-"""Exact searches of a worker: who is next, for how long, and on which of few processes.
+"""Schedules the exact searches of a worker on a few processes.
 
 Every client gets its turn, and a short search never waits for the long ones. Knows no jobs.
 """
@@ -15,29 +15,28 @@ from gram_server.worker.searcher import Searcher, SearcherLost
 
 Lane = Literal["short", "long"]
 LANES: tuple[tuple[Lane, ...], ...] = (("short",), ("long", "short"))
-"""What each process takes, and what first: a long search never has them all."""
+"""Lanes that each process serves, in order; one process never takes long searches."""
 SHORT_CPU_S = 0.15
-"""Processor time that a search gets first; if it is not through, it begins again as a long one."""
+"""CPU time of a first try; a search that needs more starts again as a long one."""
 MAX_SEARCH_S = 10.0
-"""How long a search may run at a time, on the clock."""
+"""Wall-clock limit of one run of a search."""
 MIN_SEARCH_S = 0.01
-"""With less time before the deadline no search begins."""
+"""No search starts with less time before its deadline."""
 MAX_WAITING = 1024
-"""Searches that wait in a lane; of more, the last of the client with most is turned away."""
+"""Searches waiting in a lane; beyond, the last one of the client with the most is refused."""
 MAX_WAIT_S = 300.0
-"""How long a search without a deadline may take in all, the wait for its turn included."""
+"""Limit for a search without a deadline, including its wait."""
 MAX_LOST = 3
-"""Processes that may end during a search, one of each lane by chance."""
+"""Processes lost during a search after which it fails; one per lane may be chance."""
 DEADLINE_GRACE_S = 0.1
-"""What a search may take past its deadline to hand over what it found."""
+"""Time past its deadline for a search to hand over what it found."""
 
 
 class SearchDropped(Exception):
-    """Nobody waits for the search any more."""
+    """The search was cancelled."""
 
 
 def without_search(ended: str) -> Data:
-    """Return the reply to a search that found nothing, for that reason."""
     return {"ended": ended, "answers": [], "total": None}
 
 
@@ -54,13 +53,12 @@ class _Search:
     """Processes that ended during the search."""
 
     def budget_s(self) -> float:
-        """Return for how long the search may run now."""
         if self.deadline_s is None:
             return MAX_SEARCH_S
         return min(MAX_SEARCH_S, self.deadline_s - time.time())
 
     def ended(self, how: str) -> Data:
-        """Return what was found so far as the reply to a search that ended so."""
+        """Return a reply with what was found so far."""
         return {**self.found, "ended": how}
 
 
@@ -80,7 +78,6 @@ class SearchPool:
 
     @property
     def num_running(self) -> int:
-        """Searches that have a process."""
         return len(self._searchers) - len(self._idle)
 
     async def run(
@@ -111,13 +108,12 @@ class SearchPool:
             del self._open[owner]
 
     def drop(self, owner: object) -> None:
-        """Give up the owner's search, wherever it is."""
+        """Cancel the owner's search, waiting or running."""
         search = self._open.get(owner)
         if search is not None and not search.reply.done():
             search.reply.set_exception(SearchDropped())
 
     async def close(self) -> None:
-        """End all searches and their processes."""
         self._is_closed = True
         for task in list(self._tasks):
             task.cancel()
@@ -131,7 +127,7 @@ class SearchPool:
         self._dispatch()
 
     def _dispatch(self) -> None:
-        """Let idle processes begin what waits, those first that have been started."""
+        """Give waiting searches to idle processes, started ones first."""
         for entry in sorted(self._idle, key=lambda entry: not entry[0].is_started):
             searcher, lanes = entry
             search = next(filter(None, map(self._next, lanes)), None)
@@ -171,7 +167,7 @@ class SearchPool:
             self._take(search, reply)
 
     def _take(self, search: _Search, reply: Data) -> None:
-        """Hand over a reply, or let a search that needs longer begin again."""
+        """Deliver a reply, or requeue a search that needs longer."""
         search.found = reply
         if reply["ended"] != "time":
             search.reply.set_result(reply)
@@ -184,7 +180,7 @@ class SearchPool:
             search.reply.set_result(reply)
 
     def _try_again(self, search: _Search, error: SearcherLost) -> None:
-        """Let a search whose process ended begin again; in the end the fault may be its own."""
+        """Requeue a search whose process ended; after ``MAX_LOST`` the search may be at fault."""
         search.num_lost += 1
         if search.reply.done():
             return

@@ -1,4 +1,4 @@
-"""A process for exact searches as its worker sees it: asked, stopped, killed, started again."""
+"""The worker's handle on a process for exact searches: start, ask, stop, kill."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ MAX_REPLY_BYTES = 64 << 20
 STOP_S = 1.0
 """How long a search may take to stop before its process is killed."""
 OVERRUN_S = 30.0
-"""What a search may take beyond its time before it is stopped from here."""
+"""Time beyond its limit after which a search is stopped from here."""
 START_S = 60.0
 """How long a process may take to start."""
 
@@ -34,11 +34,10 @@ class Searcher:
 
     @property
     def is_started(self) -> bool:
-        """Whether the process is there already."""
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Have a process that is ready; raise ``SearcherLost``."""
+        """Ensure a process that is ready; raise ``SearcherLost``."""
         if self.is_started:
             return
         try:
@@ -58,11 +57,11 @@ class Searcher:
         logger.info("search process pid=%d started", self._process.pid)
 
     async def ask(self, request: Data, left: "asyncio.Future[Data]") -> Data | None:
-        """Return the reply, or None as soon as nobody waits for it; raise ``SearcherLost``.
+        """Return the reply, or None once the caller has left; raise ``SearcherLost``.
 
         Args:
             request: what to search for, with its ``max_time_s``.
-            left: done where nobody waits any more.
+            left: done once the caller has left.
         """
         number = next(self._numbers)
         self._write({**request, "number": number})
@@ -82,7 +81,6 @@ class Searcher:
         return None if left.done() else answer
 
     async def kill(self) -> None:
-        """End the process, whatever it does."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
@@ -90,7 +88,7 @@ class Searcher:
     def _write(self, data: Data) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        # A process that is gone is found out by its missing reply. The loops differ in the error.
+        # A dead process is noticed by its missing reply. Event loops raise different errors here.
         with suppress(OSError, RuntimeError):
             self._process.stdin.write(json.dumps(data).encode() + b"\n")
 

@@ -24,20 +24,20 @@ logger = logging.getLogger(__name__)
 
 
 def run_worker(settings: Settings, *, link: Path | None, heartbeat: Path | None) -> None:
-    """Work for a store until SIGTERM; raise when it has to end early.
+    """Work for a store until SIGTERM; raise if the work ends early.
 
     Args:
-        settings: of which the parts of the engine, the queue and Redis are read.
-        link: Unix socket of the API process, which is then told why; None works for the store of
-            the settings.
-        heartbeat: file to keep a sign of life in.
+        settings: the engine, queue and Redis parts are read.
+        link: Unix socket of the API process, which then reports errors; None uses the store of the
+            settings.
+        heartbeat: file to write heartbeats to.
     """
     try:
         _work(settings, link=link, heartbeat=heartbeat)
     except (ConfigError, StartRefused) as error:
         if link is None:
             raise
-        # One line of it is enough, and that is the server's.
+        # The server prints the error; a second line would repeat it.
         StartReport(Stage.REFUSED, str(error)).send()
         sys.exit(REFUSED_STATUS)
     except Exception as error:
@@ -55,7 +55,7 @@ def _work(settings: Settings, *, link: Path | None, heartbeat: Path | None) -> N
     # Torch takes most of this phase; the API process never pays for it.
     from gram_server.worker.process import WorkerProcess
 
-    # No other worker ever has the name: a process id may come back on the same host.
+    # The name must be unique for ever: a process id may be reused on the same host.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
     async def open_store() -> WorkerStore:

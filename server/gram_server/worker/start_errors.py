@@ -1,4 +1,4 @@
-"""Says in one sentence why a worker cannot start, and whether another start could do better."""
+"""Says in one sentence why a worker cannot start, and whether a retry may succeed."""
 
 import errno
 import re
@@ -12,12 +12,12 @@ from gram_server.errors import ConfigError, ServerError, StartFailed, StartRefus
 
 
 class Cause(NamedTuple):
-    """One way of failing, by what torch, Triton or the system say."""
+    """One cause of failure, recognised by the message of torch, Triton or the system."""
 
     pattern: str
     sentence: str
     is_lasting: bool = True
-    """Whether every start would end like this."""
+    """Whether every start would fail like this."""
 
 
 CAUSES = (
@@ -76,7 +76,7 @@ CAUSES = (
 
 
 def explained(error: Exception, device: str) -> Exception:
-    """Return an error whose words are one sentence; an unforeseen one as it is."""
+    """Return an error with a one-sentence message; an unknown error unchanged."""
     if isinstance(error, ServerError):
         return error
     if isinstance(error, CoreError):
@@ -95,7 +95,7 @@ def explained(error: Exception, device: str) -> Exception:
 
 
 def _words(error: BaseException) -> str:
-    """Return what an error and those that led to it say."""
+    """Return the messages of an error and its causes."""
     parts = []
     cause: BaseException | None = error
     while cause is not None:
@@ -111,14 +111,14 @@ def _text(output: object) -> str:
 
 
 def check_device(name: str) -> None:
-    """Raise what is wrong with the name of a device; a GPU is made ready on the way."""
+    """Raise if the device cannot be used; initialize CUDA for a GPU."""
     kind, _, index = name.partition(":")
     if name in ("auto", "cpu"):
         return
     if kind != "cuda" or (":" in name and not index.isdecimal()):
         raise ConfigError("device", name, "must be auto, cpu, cuda or cuda:N")
     try:
-        # Says why there is none, where a count would only be 0.
+        # Raises the reason, where ``device_count`` would only return 0.
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
         raise explained(error, name) from error

@@ -1,7 +1,7 @@
-"""Ends a worker that hangs: it has work, and made no step for too long.
+"""Ends a worker that hangs: it has work, but made no step for too long.
 
-For workers that nobody supervises by their heartbeat. The alarm is a thread of the C library's own,
-which needs no interpreter lock: it goes off also while a call into a kernel never returns.
+For workers whose heartbeat nothing supervises. The alarm is a C thread that needs no interpreter
+lock, so it also fires while a call into a kernel never returns.
 """
 
 import faulthandler
@@ -10,11 +10,11 @@ import time
 from gram_server.heartbeat import Heartbeat
 
 NUM_ALARMS = 10
-"""How often the alarm is set anew within the time it waits: setting it starts a thread."""
+"""How often the alarm is renewed within its time: each renewal starts a thread."""
 
 
 class Watchdog:
-    """Takes the beats of an engine loop, passes them on, and bites when they stop."""
+    """Passes on the beats of an engine loop, and ends the process when they stop."""
 
     def __init__(self, hang_s: float, heartbeat: Heartbeat | None = None) -> None:
         self._hang_s = hang_s
@@ -22,7 +22,6 @@ class Watchdog:
         self._set_at_s: float | None = None
 
     def beat(self, *, num_ticks: int, num_live: int) -> None:
-        """Note a sign of life."""
         if self._heartbeat is not None:
             self._heartbeat.beat(num_ticks=num_ticks, num_live=num_live)
         if not num_live:
@@ -35,7 +34,7 @@ class Watchdog:
             self._set_at_s = now_s
 
     def close(self) -> None:
-        """Watch no more until the next beat with work."""
+        """Stop watching until the next beat with work."""
         if self._set_at_s is not None:
             faulthandler.cancel_dump_traceback_later()
             self._set_at_s = None
