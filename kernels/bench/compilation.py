@@ -42,7 +42,7 @@ ALIGNMENT = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """One kernel with everything that decides its machine code."""
+    """One kernel with everything that determines its machine code."""
 
     kernel: Any
     signature: tuple[tuple[str, str], ...]
@@ -53,7 +53,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What one kernel takes on one architecture."""
+    """Resources that one kernel uses on one architecture."""
 
     op: str
     case: str
@@ -64,11 +64,10 @@ class Resources:
     max_shared_bytes: int
     registers: int
     stack_bytes: int
-    """Registers spilled, and arrays that could not be kept in them."""
+    """Spilled registers, and arrays that do not fit in registers."""
 
 
 def main() -> int:
-    """Print one JSON line for each kernel and architecture; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--op", choices=sorted(OPS))
     parser.add_argument(
@@ -99,7 +98,6 @@ def _compile_op(job: tuple[launch.Capability, str]) -> list[Resources]:
 
 
 def recorded_launches(case: Case, arch: launch.Capability) -> list[Launch]:
-    """Return what the case would launch on an architecture."""
     launch.DEFAULT_CAPABILITY = arch
     launch.capability.cache_clear()
     launches: list[Launch] = []
@@ -152,7 +150,6 @@ def _type(value: Any) -> str:
 
 
 def compiled(op: str, case: str, launched: Launch, arch: launch.Capability) -> Resources:
-    """Compile a launch and return what it takes."""
     source = ASTSource(
         fn=launched.kernel,
         signature=dict(launched.signature),

@@ -1,7 +1,7 @@
 """One entry for each op: the shapes it is measured and compiled at, on fresh random inputs.
 
-A case prepares its inputs once; running it is one call of the op. Work is counted by hand: floating
-point operations that the formula needs, and bytes that must at least move.
+A case prepares its inputs once; running it is one call of the op. Work is counted by hand: the
+formula's floating-point operations, and the least number of bytes moved.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class Op:
     """A folder of ``gram_kernels``, its test, and the shapes that matter."""
 
     tests: tuple[str, ...]
-    """Under ``tests/kernels``; a red one silences the measurement."""
+    """Files under ``tests/kernels``; if one fails, the op is not measured."""
     cases: tuple[Case, ...]
 
 
@@ -71,12 +71,11 @@ SHAPES = (SUDOKU, QUEENS, PAPER)
 
 
 def random_tensor(device: str, dtype: torch.dtype, *shape: int) -> Tensor:
-    """Return standard normals scaled by the root of the last dimension's size."""
     return (torch.randn(shape, device=device) * shape[-1] ** -0.5).to(dtype)
 
 
 def head_tables(shape: Shape, device: str) -> HeadTables:
-    """Return heads that keep to rows, columns and blocks of cells, and a free one at the end."""
+    """Return heads within rows, columns and blocks of cells, and an unrestricted one last."""
     cells = torch.arange(shape.tokens)
     row, column = cells // shape.side, cells % shape.side
     groups = torch.stack([row, column, row // 3 * 3 + column // 3, cells * 0])
@@ -91,12 +90,10 @@ def head_tables(shape: Shape, device: str) -> HeadTables:
 
 
 def row_keys(device: str, rows: int) -> philox.NoiseKey:
-    """Return noise keys of distinct trajectories."""
     return philox.NoiseKey(*(torch.arange(rows, device=device) + start for start in (2**40, 0, 3)))
 
 
 def guidance_weights(shape: Shape, device: str, dtype: torch.dtype) -> GuidanceWeights:
-    """Return random guidance heads."""
     return GuidanceWeights(
         gate_up=random_tensor(device, dtype, 4 * shape.guidance_dim, shape.dim),
         down=random_tensor(device, dtype, 2, shape.dim, shape.guidance_dim),
@@ -107,7 +104,6 @@ def guidance_weights(shape: Shape, device: str, dtype: torch.dtype) -> GuidanceW
 
 
 def board_tables(shape: Shape, device: str) -> UnitTables:
-    """Return the rows and columns of a Latin square as units."""
     lines = torch.arange(shape.tokens).view(shape.side, -1)
     units = [
         Unit("line", "line", Constraint.PERMUTATION, tuple(line.tolist()))
@@ -203,7 +199,6 @@ def _verify_graph(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> P
 
 
 def step_weights(shape: Shape, device: str, dtype: torch.dtype) -> StepWeights:
-    """Return a random model with one block in each stack."""
     dim = shape.dim
 
     def stack() -> StackWeights:
@@ -234,7 +229,7 @@ def step_weights(shape: Shape, device: str, dtype: torch.dtype) -> StepWeights:
 
 
 def step_flop(shape: Shape) -> float:
-    """Return the floating point operations of one trajectory's step, full attention counted."""
+    """Return the FLOP of one trajectory's step, with full attention."""
     dim = shape.dim
     block = 8 * dim**2 + 6 * dim * shape.ffn_dim + 4 * shape.tokens * dim
     heads = 12 * dim * shape.guidance_dim + 2 * dim * (shape.side + 2)
@@ -242,7 +237,6 @@ def step_flop(shape: Shape) -> float:
 
 
 def step_rows(shape: Shape, device: str, rows: int, *, has_edges: bool) -> StepRows:
-    """Return rows in the middle of their way, all live."""
     batch = StepRows.allocate(rows, shape.tokens, shape.dim, has_adjacency=has_edges, device=device)
     batch.high.normal_()
     batch.low.normal_()

@@ -25,7 +25,7 @@ Json = dict[str, object]
 
 
 def main() -> int:
-    """Measure; return 1 if an op was silenced by its tests."""
+    """Return 1 if an op was not measured because its tests fail."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--op", choices=sorted(OPS), action="append")
     parser.add_argument("--budget-s", type=float, default=0.3, help="seconds for each figure")
@@ -58,7 +58,6 @@ def main() -> int:
 
 
 def environment(device: str) -> Json:
-    """Return what the numbers depend on."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
@@ -86,7 +85,6 @@ def _is_green(name: str) -> bool:
 
 
 def _measured(name: str, case: Case, device: str, rows: int, *, budget_s: float) -> list[Json]:
-    """Return one result for each backend that runs here, timed as calls from the host."""
     dtype = torch.float16 if device == "cuda" else torch.float32
     prepared = case.prepare(device, dtype, rows)
     backends: list[Backend] = ["reference"]

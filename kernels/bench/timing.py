@@ -11,7 +11,7 @@ MATMUL_SIZE = {"cuda": 8192, "cpu": 512}
 
 
 def median_s(call: Callable[[], object], device: str, *, budget_s: float) -> float:
-    """Return the median seconds of a call within a budget, after calls that warm it up."""
+    """Return the median seconds of at least 3 calls within a budget, after warm-up."""
     for _ in range(2):
         call()
     durations: list[float] = []
@@ -35,7 +35,7 @@ def _timed_s(call: Callable[[], object], device: str) -> float:
 
 
 def ceilings(device: str, *, budget_s: float = 1.0) -> dict[str, float]:
-    """Return what a large copy and a large product reach here: TB/s and TFLOP/s."""
+    """Return the throughput of a large copy (TB/s) and a large product (TFLOP/s)."""
     source = torch.empty(COPY_BYTES[device] // 4, device=device).normal_()
     target = torch.empty_like(source)
     copy_s = median_s(lambda: target.copy_(source), device, budget_s=budget_s)
@@ -50,7 +50,7 @@ def ceilings(device: str, *, budget_s: float = 1.0) -> dict[str, float]:
 
 
 def num_kernels(call: Callable[[], object], device: str) -> int | None:
-    """Return how many kernels a call launches; None where there is no device to ask."""
+    """Return how many kernels a call launches; None on CPU."""
     if device == "cpu":
         return None
     call()

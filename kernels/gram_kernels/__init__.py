@@ -1,3 +1,3 @@
-"""Ops that the model and the engine share: a reference in PyTorch each, on CPU and CUDA alike."""
+"""Ops that the model and the engine share, each with a reference in PyTorch."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""The one decision between Triton and the plain reference.
+"""Chooses between Triton and the PyTorch reference.
 
 Every op takes ``backend``: ``auto`` is Triton for CUDA tensors where Triton is installed, and the
-reference for everything else. Nothing is probed before an op is called.
+reference for everything else. Triton is looked up when an op is called.
 """
 
 from functools import cache
@@ -15,12 +15,10 @@ Backend = Literal["auto", "triton", "reference"]
 
 @cache
 def has_triton() -> bool:
-    """Return whether Triton can be imported."""
     return find_spec("triton") is not None
 
 
 def use_triton(x: Tensor, backend: Backend) -> bool:
-    """Return whether an op on ``x`` goes to its Triton kernel."""
     if backend == "auto":
         return x.is_cuda and has_triton()
     return backend == "triton"

@@ -1,4 +1,4 @@
-"""What a launch must know of the device: its architecture, and how large tiles may be there."""
+"""Device properties that launches depend on: architecture and shared memory."""
 
 from functools import cache
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import torch
 Capability = tuple[int, int]
 
 DEFAULT_CAPABILITY: Capability = (9, 0)
-"""Taken where there is no GPU: the interpreter runs any configuration."""
+"""Used without a GPU: the interpreter runs any configuration."""
 
 SHARED_MEMORY_BYTES: dict[Capability, int] = {
     (8, 0): 166_912,
@@ -18,14 +18,14 @@ SHARED_MEMORY_BYTES: dict[Capability, int] = {
     (10, 0): 232_448,
     (12, 0): 101_376,
 }
-"""What one program may use on the architectures that the kernels are compiled for in the tests."""
+"""Limit for one program, on the architectures that the tests compile for."""
 
 OPTIONS = {"enable_fp_fusion": True}
-"""Said at every launch: the default changes between versions of Triton, and bits with it."""
+"""Set at every launch: the default differs between versions of Triton, and changes bits."""
 
 
 class Tile(NamedTuple):
-    """One way to launch a kernel."""
+    """Tile sizes and launch options of a kernel."""
 
     rows: int
     """Rows of activations that a program works on at once."""
@@ -37,7 +37,6 @@ class Tile(NamedTuple):
 
 @cache
 def capability(device: torch.device) -> Capability:
-    """Return the compute capability of a device."""
     if device.type != "cuda":
         return DEFAULT_CAPABILITY
     return torch.cuda.get_device_capability(device)
@@ -45,12 +44,11 @@ def capability(device: torch.device) -> Capability:
 
 @cache
 def num_multiprocessors(device: torch.device) -> int:
-    """Return how many programs run side by side at least; 1 where there is no GPU."""
     if device.type != "cuda":
         return 1
     return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def padded(size: int, *, least: int = 16) -> int:
-    """Return the power of two that a tile needs for ``size`` elements."""
+    """Return the least power of two that holds ``size`` elements, at least ``least``."""
     return max(least, 1 << max(0, size - 1).bit_length())

@@ -21,7 +21,7 @@ NUM_FACTS: Final = 5
 
 
 class Constraint(StrEnum):
-    """What the cells of one unit owe each other."""
+    """The rule that the cells of one unit obey."""
 
     PERMUTATION = "permutation"
     """Every value exactly once."""
@@ -34,7 +34,7 @@ class Constraint(StrEnum):
 
 
 CONSTRAINTS: Final = tuple(Constraint)
-"""The constraints by the id that verifiers know them by."""
+"""Constraints in the order of their ids in the verifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Unit:
     """A group of cells under one constraint."""
 
     name: str
-    """What people call it: ``row 4``, ``edge 0-3``."""
+    """Name for display: ``row 4``, ``edge 0-3``."""
     kind: str
-    """The sort of unit, which a head of relational attention may follow: ``row``, ``edge``."""
+    """Kind of unit, such as ``row``; a relational attention head may be restricted to it."""
     constraint: Constraint
     cells: tuple[int, ...]
     """Positions in the token sequence."""

@@ -1,4 +1,4 @@
-"""Residual add and RMS norm in Triton: each program owns whole rows, so no sum is shared."""
+"""Residual add and RMS norm in Triton: each program owns whole rows, so no sum crosses programs."""
 
 import torch
 import triton
@@ -20,7 +20,7 @@ def rms_scale(total, epsilon, DIM: tl.constexpr):
 def add_rms_norm_kernel(
     out, x, residual, num_rows, epsilon, DIM: tl.constexpr, M: tl.constexpr, N: tl.constexpr
 ):
-    """Normalise M rows of DIM columns, N of them loaded."""
+    """Normalise M rows of DIM columns, padded to N."""
     rows = tl.program_id(0) * M + tl.arange(0, M)
     columns = tl.arange(0, N)
     is_inside = (rows < num_rows)[:, None] & (columns < DIM)[None, :]
@@ -32,7 +32,6 @@ def add_rms_norm_kernel(
 
 
 def add_rms_norm(x: Tensor, residual: Tensor, *, epsilon: float) -> Tensor:
-    """Return the normalised sum of two (..., dim) tensors, in their dtype."""
     dim = x.shape[-1]
     out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     num_rows = out.numel() // dim

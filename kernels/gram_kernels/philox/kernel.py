@@ -63,7 +63,7 @@ def sine_of_turns(x):
 
 @triton.jit
 def normal_pair(word_0, word_1):
-    """Return the two normals that Box-Muller makes of two words."""
+    """Return the two Box-Muller normals of two words."""
     uniform_0 = ((word_0 >> 8).to(tl.float32) + 0.5) * (1.0 / 16777216.0)
     uniform_1 = ((word_1 >> 8).to(tl.float32) + 0.5) * (1.0 / 16777216.0)
     radius = tl.sqrt(-2.0 * tl.log(uniform_0))
@@ -124,7 +124,6 @@ def normals_kernel(out, seeds, trajectories, steps, purpose, count, B: tl.conste
 def integers(
     seed: Tensor, trajectory: Tensor, step: Tensor, *, transition: int, stream: int, count: int
 ) -> Tensor:
-    """Return ``count`` random 32-bit integers per row as int64, shape (rows, count)."""
     out = torch.empty(len(seed), count, dtype=torch.int64, device=seed.device)
     _launch(integers_kernel, out, seed, trajectory, step, purpose_word(transition, stream))
     return out
@@ -133,7 +132,6 @@ def integers(
 def normals(
     seed: Tensor, trajectory: Tensor, step: Tensor, *, transition: int, stream: int, count: int
 ) -> Tensor:
-    """Return ``count`` standard normals per row as float32, shape (rows, count)."""
     out = torch.empty(len(seed), count, device=seed.device)
     _launch(normals_kernel, out, seed, trajectory, step, purpose_word(transition, stream))
     return out

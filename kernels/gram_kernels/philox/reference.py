@@ -1,4 +1,4 @@
-"""Philox 4x32-10: the counter-based noise every trajectory is made of.
+"""Philox 4x32-10: the counter-based noise of every trajectory.
 
 A draw is a pure function of (seed, trajectory, step, transition, stream, element); nothing is kept
 between calls. Integers are exact on every device. Salmon et al., "Parallel random numbers: as easy
@@ -13,7 +13,7 @@ from torch import Tensor
 
 NUM_ROUNDS: Final = 10
 LANES: Final = 4
-"""32-bit words that one evaluation yields."""
+"""32-bit words per evaluation."""
 
 _MULTIPLIER_0: Final = 0xD2511F53
 _MULTIPLIER_1: Final = 0xCD9E8D57
@@ -32,7 +32,7 @@ _STREAM_SHIFT: Final = 24
 
 
 class NoiseKey(NamedTuple):
-    """Names each row's noise: (seed, trajectory, step), each (batch,) int64."""
+    """Key of each row's noise: (seed, trajectory, step), each (batch,) int64."""
 
     seed: Tensor
     trajectory: Tensor
@@ -56,7 +56,7 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
 
 
 def purpose_word(transition: int, stream: int) -> int:
-    """Return the counter word that keeps streams and transitions apart."""
+    """Return the counter word of a transition and a stream."""
     return (stream << _STREAM_SHIFT) | transition
 
 
@@ -74,7 +74,7 @@ def integers(
         trajectory: (rows,) index of the trajectory within its job.
         step: (rows,) supervision step.
         transition: transition within the step.
-        stream: ``GUIDANCE_STREAM`` or ``LATENT_STREAM``.
+        stream: one of the ``*_STREAM`` constants.
         count: integers per row.
     """
     num_blocks = -(-count // LANES)

@@ -1,4 +1,4 @@
-"""Attention over short sequences in which each head keeps to its own relation."""
+"""Attention over short sequences in which each head attends within its own relation."""
 
 from torch import Tensor
 

@@ -12,7 +12,7 @@ from gram_kernels.launch import OPTIONS, padded
 from gram_kernels.relational_attention.tables import MAX_TOKENS, HeadTables
 
 QUERIES = 32
-"""Rows of scores at once: more do not fit the registers beside keys and values of 128 tokens."""
+"""Rows of scores at once: with keys and values of 128 tokens, more would spill registers."""
 
 
 @triton.jit
@@ -26,18 +26,17 @@ def rotate(x, cos, sin, M: tl.constexpr, N: tl.constexpr):
 
 @triton.jit
 def softmax_rows(scores):
-    """Return the softmax of float32 rows."""
     weights = tl.exp(scores - tl.max(scores, axis=1)[:, None])
     return weights / tl.sum(weights, axis=1)[:, None]
 
 
 @triton.jit
 def seen(groups, adjacency, queries, tokens, TOKENS: tl.constexpr, HAS_EDGES: tl.constexpr):
-    """Return (queries, tokens): what each query of a head sees; padding sees only itself.
+    """Return (queries, tokens): which tokens each query sees; padding sees only itself.
 
     ``groups`` points at the head's row, ``adjacency`` at the trajectory's matrix.
     """
-    # Padded tokens get groups of their own, so that no row of scores is all masked.
+    # Each padded token has its own group, so that no row of scores is fully masked.
     group = tl.load(groups + tokens, mask=tokens < TOKENS, other=0)
     group = tl.where(tokens < TOKENS, group, -2 - tokens)
     own = tl.load(groups + queries, mask=queries < TOKENS, other=0)
@@ -54,9 +53,9 @@ def seen(groups, adjacency, queries, tokens, TOKENS: tl.constexpr, HAS_EDGES: tl
 
 @triton.jit
 def padded_channels(HEAD_DIM: tl.constexpr, H: tl.constexpr):
-    """Return the channel of each of H places, and whether it is one.
+    """Return the channel of each of H padded positions, and whether it is a real one.
 
-    The halves are padded apart, so that turning stays an exchange of halves.
+    The halves are padded separately, so that rotation still swaps halves.
     """
     places = tl.arange(0, H)
     in_half = places % (H // 2)
@@ -82,7 +81,7 @@ def attend(
     H: tl.constexpr,
     Q: tl.constexpr,
 ):
-    """Write what Q queries of a head mix; pointers are the head's and the trajectory's."""
+    """Write the results of Q queries; pointers are offset to the head and the trajectory."""
     channels, is_channel = padded_channels(HEAD_DIM, H)
     is_inside = (queries < TOKENS)[:, None] & is_channel[None, :]
     stride = 3 * HEADS * HEAD_DIM
@@ -155,7 +154,6 @@ def relational_attention_kernel(
 def relational_attention(
     qkv: Tensor, tables: HeadTables, *, adjacency: Tensor | None = None
 ) -> Tensor:
-    """Return (batch, tokens, heads * head_dim) of qkv (batch, tokens, 3, heads, head_dim)."""
     batch, tokens, _, heads, head_dim = qkv.shape
     assert tokens <= MAX_TOKENS, tokens
     out = torch.empty(batch, tokens, heads * head_dim, dtype=qkv.dtype, device=qkv.device)

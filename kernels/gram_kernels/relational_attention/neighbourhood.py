@@ -1,4 +1,4 @@
-"""Attention of each cell to itself and the four cells beside it on the board, in plain PyTorch.
+"""Attention of each cell to itself and its four neighbours on the board, in plain PyTorch.
 
 Written as five shifted boards: no gather, so the backward is five shifts too.
 """
@@ -17,8 +17,7 @@ def neighbourhood_attention(
 
     Args:
         qkv: (batch, cells, 3, heads, head_dim).
-        to_keys: (5, heads, head_dim), added to a key that comes from each of ``OFFSETS``, so that
-            a cell knows where its neighbours lie.
+        to_keys: (5, heads, head_dim), added to the keys at each of ``OFFSETS``: encodes direction.
         to_values: the same for values.
         is_outside: (rows, columns, 5), see ``tables.outside_cells``.
     """
@@ -38,10 +37,9 @@ def neighbourhood_attention(
 
 
 def _shifted(board: Tensor) -> list[Tensor]:
-    """Return, for each of ``OFFSETS``, the board on which every cell holds what lies there.
+    """Return the board shifted by each of ``OFFSETS``, with zeros beyond the border.
 
-    Args:
-        board: (batch, rows, columns, heads, head_dim); beyond the border lie zeros.
+    The shape stays (batch, rows, columns, heads, head_dim).
     """
     rows, columns = board.shape[1:3]
     padded = functional.pad(board, (0, 0, 0, 0, 1, 1, 1, 1))

@@ -1,6 +1,6 @@
 """Relational attention in plain PyTorch: masked softmax over all tokens.
 
-Per head: q and k turned by their position, softmax(q k^T / sqrt(head_dim) + mask) v.
+Per head: q and k rotated by position, softmax(q k^T / sqrt(head_dim) + mask) v.
 """
 
 import torch
@@ -40,13 +40,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Te
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Return x, (..., head_dim), with its channel pairs turned by the angles of their position."""
+    """Return x, (..., head_dim), with each channel pair rotated by its position's angle."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-second, first), dim=-1) * sin
 
 
 def _mask(tables: HeadTables, adjacency: Tensor | None) -> Tensor:
-    """Return (1 or batch, heads, tokens, tokens): what each token sees."""
+    """Return (1 or batch, heads, tokens, tokens): which tokens each token sees."""
     groups = tables.groups
     is_seen = (groups[:, :, None] == groups[:, None, :])[None]
     if adjacency is None:

@@ -1,4 +1,4 @@
-"""What each head may look at, and how its queries and keys are turned by position."""
+"""The relation of each attention head, and the rotary tables."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 
 MAX_TOKENS = 128
-"""Longer sequences do not fit the kernel: a head's whole scores are on chip at once."""
+"""Limit of the kernel, which holds all scores of a head on chip."""
 EDGE_GROUP = -1
 """Group of every cell in a head that follows the instance's own graph."""
 NEAR_GROUP = -2
-"""Group of every cell in a head that sees fixed places around a cell: no relation of groups, and
-left to who knows the places."""
+"""Group of every cell in a neighbourhood head, which the caller handles separately."""
 OFFSETS: Final = ((0, 0), (1, 0), (0, -1), (0, 1), (-1, 0))
-"""(row, column) steps to the cells that a head sees: itself, down, left, right, up."""
+"""(row, column) steps of a neighbourhood head: itself, down, left, right, up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +27,9 @@ class HeadTables:
     """(2, 2, tokens, head_dim) float32: cosines and sines of a head without positions (1 and 0),
     then of one with them."""
     first_rotary_head: int
-    """First head whose queries and keys are turned by their position."""
+    """First head whose queries and keys are rotated by position."""
 
     def to(self, device: torch.device | str) -> "HeadTables":
-        """Return the tables on a device."""
         return HeadTables(
             groups=self.groups.to(device),
             rotary=self.rotary.to(device),
@@ -40,7 +38,7 @@ class HeadTables:
 
 
 def outside_cells(rows: int, columns: int) -> Tensor:
-    """Return (rows, columns, 5) bool: whether the cell at each of ``OFFSETS`` is on no board."""
+    """Return (rows, columns, 5) bool: whether the cell at each of ``OFFSETS`` is off the board."""
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     places = [(row + down, column + right) for down, right in OFFSETS]
     return torch.stack(

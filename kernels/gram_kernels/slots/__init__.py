@@ -27,15 +27,14 @@ def admit(
     backend: Backend = "auto",
     draw: Draw | None = None,
 ) -> None:
-    """Start new trajectories in their rows; see ``reference``.
+    """Start new trajectories in their rows.
 
     Args:
         rows: changed in place.
         starts: the trajectories.
         initial: see ``reference``.
         backend: Triton or the reference.
-        draw: makes random initial states, for a step with its own way to draw noise; without it
-            they are those of the backend.
+        draw: source of random initial states, for a step with its own noise; None: the backend's.
     """
     if draw is not None:
         reference.admit(rows, starts, initial, draw)

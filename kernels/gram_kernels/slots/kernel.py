@@ -54,7 +54,7 @@ def admit_kernel(
     HAS_EDGES: tl.constexpr,
     Q: tl.constexpr,
 ):
-    """Write one start; DIM is a multiple of 4."""
+    """Start one trajectory; DIM is a multiple of 4."""
     start = tl.program_id(0).to(tl.int64)
     row = tl.load(rows + start)
     seed, trajectory = tl.load(seeds + start), tl.load(trajectories + start)
@@ -90,7 +90,6 @@ def admit_kernel(
 
 
 def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:
-    """Copy rows to other rows, every source read before any target is written."""
     num_moves = len(sources)
     if num_moves == 0:
         return
@@ -114,7 +113,6 @@ def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:
 
 
 def admit(rows: StepRows, starts: Starts, initial: Tensor | None) -> None:
-    """Start new trajectories in their rows, at step 0."""
     tokens, dim = rows.high.shape[1:]
     assert dim % 4 == 0, dim
     if len(starts.rows) == 0:

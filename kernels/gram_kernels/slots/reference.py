@@ -17,7 +17,7 @@ def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:
     """Copy rows to other rows, every source read before any target is written.
 
     Args:
-        rows: changed in place; facts stay, they belong to the step before.
+        rows: changed in place, except the facts, which belong to the previous step.
         sources: (moves,) int64.
         targets: (moves,) int64, no row twice.
     """
@@ -45,7 +45,7 @@ def admit(rows: StepRows, starts: Starts, initial: Tensor | None, draw: Draw = d
     Args:
         rows: changed in place.
         starts: the trajectories.
-        initial: (2, dim) h and l of every token at the start; None draws both anew for each
+        initial: (2, dim) h and l of every token at the start; None draws both for each
             trajectory.
         draw: makes the normals of (seeds, trajectories, count of each).
     """

@@ -1,4 +1,4 @@
-"""What a new trajectory brings with it, for several of them."""
+"""The initial data of new trajectories."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ class Starts(NamedTuple):
     """New trajectories, each part (starts, ...)."""
 
     rows: Tensor
-    """(starts,) int64: where each goes; no row twice."""
+    """(starts,) int64: row of each; no row twice."""
     givens: Tensor
     """(starts, tokens) int32."""
     seeds: Tensor

@@ -1,6 +1,6 @@
-"""The sampled high-level update in Triton: the hidden layers, then down, noise and add in one.
+"""The sampled high-level update in Triton: hidden layers, then down-projection, noise and add.
 
-The second kernel multiplies both hidden layers down and draws its tile's noise in registers; four
+The second kernel projects both hidden layers and draws its tile's noise in registers; four
 elements share one Philox evaluation.
 """
 
@@ -74,7 +74,7 @@ def stochastic_update_kernel(
     N: tl.constexpr,
     K: tl.constexpr,
 ):
-    """Make an (M, N) tile of h; ``num_rows`` counts tokens of all trajectories."""
+    """Write an (M, N) tile of h; ``num_rows`` counts tokens of all trajectories."""
     rows = tl.program_id(0) * M + tl.arange(0, M)
     columns = tl.program_id(1) * N + tl.arange(0, N)
     is_inside = (rows < num_rows)[:, None] & (columns < DIM)[None, :]
@@ -104,7 +104,6 @@ def stochastic_update_kernel(
 def stochastic_update(
     u: Tensor, weights: GuidanceWeights, keys: NoiseKey, *, transition: int
 ) -> Tensor:
-    """Return h = u + mu(u) + sigma(u) eps as float32, (batch, tokens, dim)."""
     batch, tokens, dim = u.shape
     assert dim % 4 == 0, dim
     out = torch.empty(u.shape, device=u.device)

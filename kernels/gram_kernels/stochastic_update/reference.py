@@ -1,6 +1,6 @@
 """The sampled high-level update in plain PyTorch.
 
-h = u + mu(u) + sigma(u) * eps, eps the noise of the row's key.
+h = u + mu(u) + sigma(u) * eps, where eps is the noise of the row's key.
 There is no norm after it: the blocks that read h end in one.
 """
 
@@ -21,7 +21,7 @@ def stochastic_update(
     Args:
         u: (batch, tokens, dim), in the dtype of the weights.
         weights: the guidance heads.
-        keys: names each row's noise.
+        keys: of each row's noise.
         transition: transition within the supervision step.
     """
     wide = torch.promote_types(u.dtype, torch.float32)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuidanceWeights:
-    """Two SwiGLUs over u: the mean, and the number whose sigmoid makes the deviation."""
+    """Two SwiGLUs over u: the mean, and the logit of the deviation."""
 
     gate_up: Tensor
     """(4 hidden, dim): gate of the mean, of the deviation, up of the mean, of the deviation."""
@@ -22,7 +22,6 @@ class GuidanceWeights:
     """Without noise h is u + mu(u)."""
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "GuidanceWeights":
-        """Return the weights on a device, in a dtype."""
         return replace(
             self, gate_up=self.gate_up.to(device, dtype), down=self.down.to(device, dtype)
         )

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 StepBackend = Backend | Literal["native"]
-"""``native`` is C for processors; see ``native.refusal`` for whether it can be had."""
+"""``native`` is C for the CPU; ``native.refusal`` says whether it is available."""
 
 _MAX_FUSED_DIM = 128
 _MAX_FUSED_TOKENS = 128
@@ -36,7 +36,7 @@ class Step(Protocol):
     """A supervision step of fixed rows."""
 
     def __call__(self, num_rows: int) -> None:
-        """Advance the live ones of the first rows; no value goes to the host."""
+        """Advance the live rows among the first ``num_rows``; no value goes to the host."""
         ...
 
 
@@ -56,14 +56,9 @@ def bind(
     dtype: torch.dtype = torch.float16,
     backend: StepBackend = "auto",
 ) -> Step:
-    """Return the step of rows: one kernel where it can be, else a sequence of ops.
+    """Return the step of rows: fused if ``can_fuse``, else a sequence of ops.
 
-    Args:
-        rows: on the device of the step.
-        weights: of the model.
-        units: of the task.
-        dtype: what products are computed in; sums are always float32.
-        backend: Triton, the reference, or native code.
+    It runs on the device of ``rows``. Products are computed in ``dtype``, sums always in float32.
     """
     if backend == "native":
         from gram_kernels.supervision_step.native import NativeStep

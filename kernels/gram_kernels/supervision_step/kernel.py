@@ -1,9 +1,9 @@
 """A whole supervision step in two Triton kernels for each transition.
 
-The first recurs, the second samples and reads; one kernel for both would spill registers.
-Activations live in a scratch area that only the program itself touches, small enough for the
-caches; weights stream from L2. Phases that mix tokens go trajectory by trajectory, the others over
-the rows of all of them, and a barrier stands between phases. See the README beside this file.
+The first runs the blocks, the second samples and reads out; one kernel for both would spill
+registers. Activations stay in the program's own scratch, small enough for the caches; weights
+stream from L2. Phases that mix tokens take one trajectory at a time, the others the rows of all,
+with barriers between phases.
 """
 
 import torch
@@ -30,7 +30,7 @@ FACTS = tl.constexpr(NUM_FACTS)
 PROGRAMS_PER_MULTIPROCESSOR = 2
 
 
-# Arguments stand by kind, one kind a line: tensors of the rows, weights, tables, numbers, sizes.
+# Arguments are grouped by line: tensors of the rows, weights and tables, numbers, sizes.
 # fmt: off
 @triton.jit
 def apply_block(
@@ -70,7 +70,7 @@ def transition_kernel(
     P: tl.constexpr, R: tl.constexpr, M: tl.constexpr, N: tl.constexpr, Q: tl.constexpr,
     S: tl.constexpr, D: tl.constexpr, H: tl.constexpr, F: tl.constexpr,
 ):
-    """Write u over h, and the new l, for P trajectories at a time until none is left.
+    """Write u over h, and the new l, for P trajectories at a time.
 
     ``NUM_LOW_BLOCKS`` counts the applications of low blocks in one transition.
     """
@@ -150,7 +150,6 @@ class FusedStep:
     """Both kernels bound to rows, packed weights and their scratch."""
 
     def __init__(self, rows: StepRows, weights: StepWeights, units: UnitTables) -> None:
-        """Pack the weights and allocate scratch for as many programs as run side by side."""
         device = rows.high.device
         tokens, dim = rows.high.shape[1:]
         self._tile = step_tile(capability(device))
@@ -195,7 +194,6 @@ class FusedStep:
         self._conclusion_sizes = shared | _conclusion_sizes(weights, units, self._tile)
 
     def __call__(self, num_rows: int) -> None:
-        """Advance the live ones of the first rows."""
         num_programs = triton.cdiv(num_rows, self._tile.trajectories)
         for transition in range(self._num_transitions):
             transition_kernel[(min(num_programs, self._max_programs),)](
@@ -219,7 +217,7 @@ def _sigma(weights: StepWeights) -> tuple[float, float, float]:
 
 
 def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | float | bool]:
-    """Return what the first kernel knows when it is compiled."""
+    """Return the compile-time arguments of ``transition_kernel``."""
     head_dim = weights.dim // weights.num_heads
     is_flat = weights.high is None
     num_low = len(weights.low.down)
@@ -248,7 +246,7 @@ def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | f
 def _conclusion_sizes(
     weights: StepWeights, units: UnitTables, tile: StepTile
 ) -> dict[str, int | float | bool]:
-    """Return what the second kernel knows when it is compiled."""
+    """Return the compile-time arguments of ``conclusion_kernel``."""
     guidance = weights.guidance
     guidance_dim = padded(guidance.down.shape[2] if guidance else 1)
     return {

@@ -1,7 +1,7 @@
 """The weights of a step as the fused kernel reads them: every dimension padded with zeros.
 
 Padding makes all tiles full, so the kernel's inner loops need no masks. The halves of a head's
-channels are padded apart, because turning by position exchanges them.
+channels are padded separately, because rotation swaps them.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from gram_kernels.supervision_step.weights import StackWeights, StepWeights, Tok
 
 
 class PackedWeights(NamedTuple):
-    """Contiguous, padded tensors; the blocks of the low stack come before those of the high."""
+    """Contiguous, padded tensors; blocks of the low stack come first."""
 
     qkv: Tensor
     """(blocks, 3, heads, H, D)."""
@@ -42,7 +42,6 @@ class PackedWeights(NamedTuple):
 
 
 def pack(weights: StepWeights) -> PackedWeights:
-    """Return the weights padded, in their own dtype and on their own device."""
     heads, dim = weights.num_heads, padded(weights.dim)
     head_dim = weights.dim // heads
     assert not isinstance(weights.low, TokenStackWeights)

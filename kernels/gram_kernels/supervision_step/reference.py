@@ -1,8 +1,8 @@
 """A supervision step as a sequence of the other ops.
 
-With their references it is the truth that the fused kernel is tested against; with their kernels,
-and torch for the large products, it is how models run that are too wide to be fused. No value ever
-goes to the host, so a CUDA graph can hold it.
+With reference ops it is what the fused kernel is tested against; with Triton ops, and torch for
+the large products, it runs models that are too wide to fuse. No value goes to the host, so a CUDA
+graph can capture it.
 """
 
 import torch
@@ -34,14 +34,10 @@ def supervision_step(
     num_rows: int,
     backend: Backend = "reference",
 ) -> None:
-    """Advance the live ones of the first rows by T transitions, decode, verify and count the step.
+    """Advance live rows in place by T transitions, decode, verify and count the step.
 
-    Args:
-        rows: changed in place.
-        weights: in the dtype to compute in.
-        units: of the task.
-        num_rows: rows to compute; those that are not live are thrown away.
-        backend: of the ops.
+    Computes the first ``num_rows`` in the dtype of ``weights``; results of rows that are not live
+    are discarded.
     """
     high, low = rows.high[:num_rows], rows.low[:num_rows]
     adjacency = None if rows.adjacency is None else rows.adjacency[:num_rows]
@@ -59,7 +55,7 @@ def supervision_step(
 
 
 def write_live(rows: StepRows, span: slice, *, high: Tensor, low: Tensor, facts: Tensor) -> None:
-    """Write what a step computed for a span of rows into those that are live, and count it."""
+    """Write a step's results for a span of rows into the live ones, and count the step."""
     is_live = torch.arange(span.start, span.stop, device=high.device) < rows.num_live
     for table, value in ((rows.high, high), (rows.low, low), (rows.facts, facts)):
         mask = is_live.view(-1, *[1] * (table.ndim - 1))
@@ -138,7 +134,7 @@ def _attend(
 def _mix_tokens(
     x: Tensor, gate_up: Tensor, down: Tensor, weights: StepWeights, backend: Backend
 ) -> Tensor:
-    """Return norm(x + the SwiGLU of x over the tokens), each channel alike."""
+    """Return norm(x + SwiGLU over the tokens of x), the same for each channel."""
     turned = x.transpose(1, 2).contiguous()  # (batch, dim, tokens)
     mixed = functional.linear(swiglu(turned, gate_up, backend=backend), down)
     if not weights.norms_tokens:
@@ -155,7 +151,6 @@ def _readout(
     adjacency: Tensor | None,
     backend: Backend,
 ) -> Tensor:
-    """Return the facts of each row."""
     logits = functional.linear(high.to(weights.decoder.dtype), weights.decoder).float()
     lowest = BLANK if units.allows_blank else FIRST_VALUE
     likely = (logits[..., lowest:].argmax(dim=-1) + lowest).int()

@@ -1,6 +1,6 @@
-"""How the fused step is cut into tiles on each architecture; the compilation tests hold it to it.
+"""Tile sizes of the fused step on each architecture; the compilation tests check that they fit.
 
-A row's arithmetic does not depend on the cut: every product runs over whole inner dimensions in
+A row's arithmetic does not depend on them: every product runs over whole inner dimensions in
 order, and every sum over a row stays within a row.
 """
 
@@ -10,28 +10,25 @@ from gram_kernels.launch import Capability
 
 
 class StepTile(NamedTuple):
-    """One way to cut a step."""
+    """Tile sizes of one step."""
 
     trajectories: int
     """Trajectories that one program advances together."""
     rows: int
-    """Rows of all of them that phases without attention work on at once."""
+    """Rows (tokens of all of them) per tile, in phases without attention."""
     queries: int
-    """Rows of scores at once."""
+    """Rows of scores per tile."""
     hidden: int
-    """Columns of a SwiGLU's hidden layer at once."""
+    """Columns of a SwiGLU's hidden layer per tile."""
     num_warps: int
     num_stages: int
     readout_rows: int
-    """Rows of one trajectory that the second kernel works on at once."""
+    """Rows of one trajectory per tile, in the second kernel."""
     readout_warps: int
 
 
 def step_tile(arch: Capability) -> StepTile:
-    """Return the cut for an architecture.
-
-    Hopper's tensor cores take 64 rows at least; larger tiles spill on the others.
-    """
+    """Hopper's tensor cores take 64 rows at least; larger tiles spill on the others."""
     is_hopper = arch == (9, 0)
     return StepTile(
         trajectories=1,

@@ -1,4 +1,4 @@
-"""What a supervision step reads and writes, as plain tensors: weights, and the rows of a batch."""
+"""The tensors that a supervision step reads and writes: weights, and the rows of a batch."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -23,16 +23,14 @@ class StackWeights(NamedTuple):
     down: Tensor
     """(blocks, dim, ffn_dim)."""
     directions: Tensor
-    """(blocks, 2, places, near heads, head_dim): what heads for near cells add to a key and to a
+    """(blocks, 2, places, near heads, head_dim): what neighbourhood heads add to a key and to a
     value from each place; most models have no such heads."""
 
     @property
     def num_near(self) -> int:
-        """Heads for near cells."""
         return self.directions.shape[3]
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "StackWeights":
-        """Return the weights on a device, in a dtype."""
         return StackWeights(*(weight.to(device, dtype) for weight in self))
 
 
@@ -49,7 +47,6 @@ class TokenStackWeights(NamedTuple):
     """(blocks, dim, ffn_dim)."""
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "TokenStackWeights":
-        """Return the weights on a device, in a dtype."""
         return TokenStackWeights(*(weight.to(device, dtype) for weight in self))
 
 
@@ -84,17 +81,16 @@ class StepWeights:
     """Whether the norm after a SwiGLU over the tokens runs along them, or along the channels."""
     is_outside: Tensor | None = None
     """(rows, columns, places) bool: which places of a cell's neighbourhood are beyond the border;
-    None where no head looks at neighbours."""
+    None without neighbourhood heads."""
     first_near: int = 0
-    """First of the heads for near cells, which stand together."""
+    """First of the neighbourhood heads, which are contiguous."""
 
     @property
     def dim(self) -> int:
-        """Width of the latent vectors."""
         return self.embedding.shape[1]
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "StepWeights":
-        """Return the weights on a device; what multiplies activations in a dtype."""
+        """Move all tensors to a device, and those that multiply activations to a dtype."""
         return replace(
             self,
             low=self.low.to(device, dtype),
@@ -123,15 +119,14 @@ class StepRows(NamedTuple):
     adjacency: Tensor | None
     """(rows, tokens, tokens) bool."""
     facts: Tensor
-    """(rows, NUM_FACTS + tokens) int32: what the step found, and its answer."""
+    """(rows, NUM_FACTS + tokens) int32: the step's facts (see ``NUM_FACTS``) and its answer."""
     num_live: Tensor
-    """(1,) int32: rows from there on stay as they are."""
+    """(1,) int32: the step leaves later rows unchanged."""
 
     @classmethod
     def allocate(
         cls, num_rows: int, tokens: int, dim: int, *, has_adjacency: bool, device: str
     ) -> "StepRows":
-        """Return rows that hold nothing yet."""
         graph = (num_rows, tokens, tokens)
         return cls(
             high=torch.zeros(num_rows, tokens, dim, device=device),

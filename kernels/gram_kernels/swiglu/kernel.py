@@ -1,7 +1,8 @@
 """The gated hidden layer in Triton: one GEMM with the gate in its epilogue.
 
-A program reads the same columns of Wg and Wu, so neither product is ever written. One tile shape
-whatever the number of rows, and no split of the inner dimension: a row's bits never change.
+A program reads the same columns of Wg and Wu, so neither product is written to memory. The tile
+shape does not depend on the number of rows, and the inner dimension is not split: a row's bits
+never change.
 """
 
 import torch
@@ -16,7 +17,6 @@ BLOCK_K = 64
 
 @triton.jit
 def silu(x):
-    """Return x sigmoid(x)."""
     return x * tl.sigmoid(x)
 
 
@@ -32,7 +32,7 @@ def swiglu_kernel(
     N: tl.constexpr,
     K: tl.constexpr,
 ):
-    """Make an (M, N) tile of the hidden layer."""
+    """Write an (M, N) tile of the hidden layer."""
     rows = tl.program_id(0) * M + tl.arange(0, M)
     hidden = tl.program_id(1) * N + tl.arange(0, N)
     channels = tl.arange(0, K)
@@ -58,7 +58,6 @@ def swiglu_kernel(
 
 
 def swiglu(x: Tensor, gate_up: Tensor) -> Tensor:
-    """Return the hidden layer, (..., hidden), of x (..., dim) and gate_up (2 hidden, dim)."""
     hidden, dim = gate_up.shape[0] // 2, gate_up.shape[1]
     out = torch.empty(*x.shape[:-1], hidden, dtype=x.dtype, device=x.device)
     num_rows = x.numel() // dim
@@ -84,7 +83,7 @@ def swiglu(x: Tensor, gate_up: Tensor) -> Tensor:
 
 
 def _tile(x: Tensor) -> Tile:
-    """Return tiles that fit the device without spills; narrower ones for float32."""
+    """Return tiles that fit the device without spills."""
     arch = capability(x.device)
     if x.dtype == torch.float32:
         return Tile(rows=32, columns=32, num_warps=4, num_stages=2)

@@ -17,7 +17,7 @@ def verify(
     adjacency: Tensor | None = None,
     backend: Backend = "auto",
 ) -> Verification:
-    """Judge answers, (rows, length) tokens, against givens and units; see ``reference``."""
+    """Verify answers, (rows, length) tokens, against givens and units; see ``reference``."""
     implementation = reference.verify
     if use_triton(answers, backend):
         from gram_kernels.verify.kernel import verify as implementation

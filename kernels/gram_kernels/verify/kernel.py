@@ -1,6 +1,6 @@
 """Verification in Triton: one program for each answer.
 
-The units are tables, so one kernel judges every puzzle. Integer arithmetic only.
+The units are tables, so one kernel verifies every puzzle. Integer arithmetic only.
 """
 
 import torch
@@ -53,7 +53,7 @@ def broken_units(
 
 @triton.jit
 def equal_neighbours(answers, adjacency, LENGTH: tl.constexpr, S: tl.constexpr):
-    """Return how many edges join equal tokens; both pointers are the trajectory's."""
+    """Return how many edges join equal tokens; pointers are offset to the trajectory."""
     cells = tl.arange(0, S)
     is_cell = cells < LENGTH
     one = tl.load(answers + cells, mask=is_cell, other=0)
@@ -116,7 +116,6 @@ def verify_kernel(
     U: tl.constexpr,
     C: tl.constexpr,
 ):
-    """Count the violations of one row's answer."""
     row = tl.program_id(0).to(tl.int64)
     total = count_violations(
         answers + row * LENGTH,
@@ -140,7 +139,6 @@ def verify_kernel(
 def verify(
     answers: Tensor, givens: Tensor, tables: UnitTables, *, adjacency: Tensor | None = None
 ) -> Verification:
-    """Judge answers, (rows, length) tokens, against givens of the same shape and the units."""
     rows, length = answers.shape
     num_violations = torch.empty(rows, dtype=torch.int32, device=answers.device)
     if rows:

@@ -14,7 +14,7 @@ from gram_kernels.verify.tables import UnitTables, Verification
 def verify(
     answers: Tensor, givens: Tensor, tables: UnitTables, *, adjacency: Tensor | None = None
 ) -> Verification:
-    """Judge answers, (rows, length) tokens, against givens of the same shape and the units.
+    """Verify answers, (rows, length) tokens, against givens of the same shape and the units.
 
     Args:
         answers: answer tokens, any integers.

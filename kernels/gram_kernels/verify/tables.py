@@ -11,7 +11,7 @@ from gram_kernels.tokens import CONSTRAINTS, Unit
 
 
 class Verification(NamedTuple):
-    """What a verifier says of each answer."""
+    """The verdict on each answer."""
 
     is_valid: Tensor
     """(rows,) bool."""
@@ -35,7 +35,7 @@ class UnitTables:
     def build(
         cls, units: Sequence[Unit], *, length: int, num_values: int, allows_blank: bool
     ) -> "UnitTables":
-        """Return the tables of units, on the CPU; there may be none."""
+        """Return tables on the CPU; ``units`` may be empty."""
         size = max((len(unit.cells) for unit in units), default=0)
         rows = [[*unit.cells, *[length] * (size - len(unit.cells))] for unit in units]
         ids = [CONSTRAINTS.index(unit.constraint) for unit in units]
@@ -47,7 +47,6 @@ class UnitTables:
         )
 
     def to(self, device: torch.device | str) -> "UnitTables":
-        """Return the tables on a device."""
         return UnitTables(
             cells=self.cells.to(device),
             constraints=self.constraints.to(device),

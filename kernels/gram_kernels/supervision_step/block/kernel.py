@@ -1,6 +1,6 @@
 """Phases of the fused step that move activations through a block.
 
-Every pointer is the program's own: scratch, the first trajectory of it, a block's weights. Weights
+Pointers are offset to the program's scratch, its first trajectory or a block's weights. Weights
 are padded to full tiles, so only tokens and the unpadded latent state need masks.
 """
 
@@ -26,7 +26,7 @@ def multiply(x, weight, total):
 
 @triton.jit
 def gated_mlp(x, gate_up, down, M: tl.constexpr, D: tl.constexpr, F: tl.constexpr, N: tl.constexpr):
-    """Return the float32 SwiGLU of x (M, D); its hidden layer exists N columns at a time."""
+    """Return the float32 SwiGLU of x (M, D); its hidden layer is computed N columns at a time."""
     channels = tl.arange(0, D)
     total = tl.zeros([M, D], dtype=tl.float32)
     for start in range(0, F, N):
@@ -54,10 +54,10 @@ def enter_stack(
     M: tl.constexpr,
     D: tl.constexpr,
 ):
-    """Write what a stack starts from: l + (h + e) for f_L, h + l for f_H, h + e when flat.
+    """Write a stack's input: l + (h + e) for f_L, h + l for f_H, h + e when flat.
 
     ``num_fresh`` and ``num_high`` are ``num_rows`` or 0: whether this is the transition's first
-    stack, which takes up the state of the step before, and whether it is f_H.
+    stack, which loads the previous state, and whether it is f_H.
     """
     channels = tl.arange(0, D)
     for start in range(0, num_rows, M):
@@ -96,7 +96,7 @@ def project_heads(
     D: tl.constexpr,
     H: tl.constexpr,
 ):
-    """Write queries, keys and values of all heads, turned, queries scaled; M rows at a time."""
+    """Write rotated queries and keys, and values, of all heads; queries are also scaled."""
     channels, places = tl.arange(0, D), tl.arange(0, H)
     for start in range(0, num_rows, M):
         rows = start + tl.arange(0, M)
@@ -126,7 +126,7 @@ def attend_head(
     Q: tl.constexpr,
     H: tl.constexpr,
 ):
-    """Write what one head of one trajectory mixes; all pointers are the head's."""
+    """Write the results of one head of one trajectory; pointers are offset to the head."""
     tokens, places = tl.arange(0, S), tl.arange(0, H)
     is_token = (tokens < TOKENS)[:, None]
     offsets = tokens[:, None] * (3 * HEADS * H) + places[None, :]
@@ -161,7 +161,7 @@ def finish_block(
     H: tl.constexpr,
     F: tl.constexpr,
 ):
-    """Project the mixed heads, add and norm, then SwiGLU, add and norm, M rows at a time."""
+    """Project the heads, add and norm, then SwiGLU, add and norm, M rows at a time."""
     channels, places = tl.arange(0, D), tl.arange(0, H)
     for start in range(0, num_rows, M):
         rows = start + tl.arange(0, M)
@@ -179,7 +179,7 @@ def finish_block(
 
 @triton.jit
 def leave(x, high, num_rows, DIM: tl.constexpr, M: tl.constexpr, D: tl.constexpr):
-    """Write u, the end of the last block, over h."""
+    """Write u, the output of the last block, over h."""
     channels = tl.arange(0, D)
     for start in range(0, num_rows, M):
         rows = start + tl.arange(0, M)

@@ -1,4 +1,4 @@
-"""The supervision step for processors, in C that the machine's own compiler builds on first use."""
+"""The supervision step for CPUs, in C that the machine's compiler builds on first use."""
 
 from gram_kernels.supervision_step.native.library import (
     latents,

@@ -1,7 +1,7 @@
-"""Keeps built libraries: whole or not at all, where nobody else can write and code may be loaded.
+"""Caches built libraries, written atomically, where no other user can write and code may run.
 
-A library ends with the digest of what comes before, which loaders do not look at: one that was cut
-off, by a full disk or a crash, is built again instead of being loaded, which could end the process.
+A library ends with a digest of its content, which loaders ignore: one truncated by a full disk or
+a crash is built again, because loading it could end the process.
 """
 
 import hashlib
@@ -18,19 +18,19 @@ from typing import TypeVar
 MARK = b"\nsha256="
 SCRATCH = "build-"
 MAX_BUILD_S = 600.0
-"""A scratch folder that is older was left behind."""
+"""Age after which a scratch folder is stale."""
 
 OTHER_PLACES = ("/var/tmp", "/dev/shm")
-"""Tried after the folder for temporary files, for one process alone."""
+"""Tried after the temporary folder; libraries there serve one process only."""
 
 _T = TypeVar("_T")
 
 
 def load_kept(name: str, build: Callable[[Path], None], load: Callable[[Path], _T]) -> _T:
-    """Return what ``load`` makes of the library of that name, which is built where it is not kept.
+    """Return ``load`` of the library of that name, which is built if it is not cached.
 
     Raises:
-        OSError: no place will do; says why of each.
+        OSError: no folder is usable; gives the reason for each.
     """
     refusals = []
     for place in (_home_place(), *map(_temporary_place, _temporary_bases())):
@@ -44,20 +44,19 @@ def load_kept(name: str, build: Callable[[Path], None], load: Callable[[Path], _
 
 
 def _whole(target: Path, build: Callable[[Path], None]) -> Path:
-    """Return the library, built if it is not there as it was written."""
     if not _is_whole(target):
         _sweep(target.parent)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=SCRATCH) as scratch:
             made = Path(scratch) / target.name
             build(made)
             _seal(made)
-            # Processes that build it at once do no harm.
+            # Concurrent builds do no harm.
             made.replace(target)
     return target
 
 
 def _seal(made: Path) -> None:
-    """Add the digest, and have it all on the disk before it gets its name."""
+    """Append the digest and sync to disk, before the file gets its final name."""
     digest = hashlib.sha256(made.read_bytes()).hexdigest()
     with made.open("ab") as file:
         file.write(MARK + digest.encode())
@@ -74,7 +73,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what builds that were killed left behind."""
+    """Remove the scratch folders of killed builds."""
     for left in folder.glob(f"{SCRATCH}*"):
         if time.time() - left.stat().st_mtime > MAX_BUILD_S:
             shutil.rmtree(left, ignore_errors=True)
@@ -87,7 +86,7 @@ def _raise_if_noexec(folder: Path) -> None:
 
 @contextmanager
 def _home_place() -> Iterator[Path]:
-    """Yield the user's cache folder, if nobody else can write to it: code is loaded from there."""
+    """Yield the user's cache folder, if no other user can write to it: code is loaded from it."""
     try:
         folder = Path.home() / ".cache" / "gram-server"
     except RuntimeError as error:
@@ -110,6 +109,6 @@ def _temporary_bases() -> tuple[str, ...]:
 
 @contextmanager
 def _temporary_place(base: str) -> Iterator[Path]:
-    """Yield a folder of this process alone; what was loaded from it outlives it."""
+    """Yield a folder of this process only; code loaded from it outlives the folder."""
     with tempfile.TemporaryDirectory(dir=base, prefix="gram-server-") as folder:
         yield Path(folder)

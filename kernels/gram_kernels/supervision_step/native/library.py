@@ -1,7 +1,7 @@
 """Builds the C of this folder with the machine's compiler, once, and loads it.
 
-The built library is kept under a name that says what it was built from and for which processor.
-Where there is no compiler, it fails, or no place will do, ``library`` says why.
+The library is cached under a hash of its sources, compiler, options and processor.
+Without a compiler, a successful build or a usable folder, ``Library.refusal`` gives the reason.
 """
 
 import ctypes
@@ -29,11 +29,11 @@ VOCABULARY = (
     f"-DFIRST_VALUE={FIRST_VALUE}",
     *(f"-D{constraint.name}={number}" for number, constraint in enumerate(CONSTRAINTS)),
 )
-"""What C knows of ``tokens``."""
+"""Constants of ``tokens`` for the C code."""
 FOLDER = Path(__file__).parent
 LIMIT_S = 120.0
 CHUNK = 256
-"""Normals that ``gram_normals`` writes at once."""
+"""``gram_normals`` writes multiples of this many normals."""
 
 
 class Library(NamedTuple):
@@ -45,12 +45,11 @@ class Library(NamedTuple):
 
 
 def refusal() -> str:
-    """Return why the step cannot run natively here; empty where it can."""
+    """Return why the step cannot run natively here, or an empty string."""
     return library().refusal
 
 
 def product_kind() -> Literal["none", "vector", "matrix"]:
-    """Return what computes the products here: nothing, vector units or matrix units."""
     loaded = library()
     if loaded.functions is None:
         return "none"
@@ -59,7 +58,6 @@ def product_kind() -> Literal["none", "vector", "matrix"]:
 
 @cache
 def library() -> Library:
-    """Build the library if need be and load it."""
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         return Library(None, f"no C compiler is installed ({', '.join(COMPILERS)})")
@@ -117,7 +115,6 @@ def _load(path: Path) -> Library:
 
 
 def _name(compiler: str) -> str:
-    """Return a name that says what the library is built from, by what and for which processor."""
     sources = sorted([*FOLDER.glob("*.c"), *FOLDER.glob("*.h")])
     version = subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, timeout=LIMIT_S, check=True
@@ -138,7 +135,7 @@ def _build(compiler: str, made: Path) -> None:
 
 
 def _processor() -> str:
-    """Return what the code is generated for: another machine may share the cache folder."""
+    """Return a description of the CPU: machines with other CPUs may share the cache folder."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:

@@ -1,7 +1,7 @@
 """A model's weights in the layouts that the C code reads.
 
-A weight's columns come in panels of 32. Products of the matrix unit need weights that bfloat16
-holds exactly, as it does those of every checkpoint that is stored in it.
+A weight's columns are in panels of 32. Products of the matrix unit need weights that are exact in
+bfloat16, as in every checkpoint stored in that type.
 """
 
 import torch
@@ -18,7 +18,6 @@ _GATE_COLUMNS = PANEL // 2
 
 
 def is_exact_in_bfloat16(weights: StepWeights) -> bool:
-    """Return whether every weight that multiplies activations is a bfloat16 number."""
     return all(
         torch.equal(tensor.bfloat16().float(), tensor.float()) for tensor in factors(weights)
     )
@@ -39,7 +38,7 @@ def pack(weight: Tensor, keeper: Keeper, *, is_narrow: bool) -> Weight:
     if not is_narrow:
         panels = columns.unflatten(0, (-1, PANEL)).transpose(1, 2)
         return Weight(num_out, num_in, keeper.address(panels, torch.float32), None)
-    # (panels, tile of 16 columns, column, depth, pair, one of two) as tiles of pairs of rows.
+    # (panels, tile of 16 columns, column, depth, pair, one of two) -> tiles of pairs of rows.
     tiles = columns.unflatten(1, (-1, 16, 2)).unflatten(0, (-1, 2, 16)).permute(0, 3, 1, 4, 2, 5)
     return Weight(num_out, num_in, None, keeper.address(tiles, torch.bfloat16))
 
@@ -53,7 +52,6 @@ def interleaved(gate: Tensor, up: Tensor) -> Tensor:
 
 
 def padded(weight: Tensor, *, rows: int, columns: int = 1) -> Tensor:
-    """Return a weight with zeros up to multiples of the two sizes."""
     missing = [-size % step for size, step in zip(weight.shape, (rows, columns), strict=True)]
     return functional.pad(weight, (0, missing[1], 0, missing[0]))
 

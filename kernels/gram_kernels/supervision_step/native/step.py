@@ -16,7 +16,7 @@ from gram_kernels.verify import UnitTables
 ROWS_PER_PASS: Final = 3
 """Trajectories that share one pass over the weights: three of 81 tokens fill 15 tiles of 16."""
 MAX_SHARED_TOKENS: Final = 128
-"""Longer sequences pass one by one: more of them would not stay in the cache."""
+"""Longer sequences are computed one by one: several would not stay in the cache."""
 
 
 class NativeStep:
@@ -51,7 +51,6 @@ class NativeStep:
         self._memory = torch.zeros(0, dtype=torch.uint8)
 
     def __call__(self, num_rows: int) -> None:
-        """Advance the live ones of the first rows."""
         num_live = min(num_rows, int(self._tensors.num_live))
         if num_live == 0:
             return
@@ -153,7 +152,7 @@ class NativeStep:
 
 
 def _rows(rows: StepRows) -> Rows:
-    """Return the addresses of rows; they must lie in memory as they are."""
+    """Return the addresses of rows, which must be contiguous and on the CPU."""
     for tensor in (rows.high, rows.low, rows.givens, rows.keys, rows.facts):
         assert tensor.is_contiguous()
         assert not tensor.is_cuda

@@ -17,7 +17,7 @@ class Weight(ctypes.Structure):
 
 
 class Block(ctypes.Structure):
-    """The weights of one block; those of the mixer it does not have are empty."""
+    """The weights of one block; those of the other mixer are empty."""
 
     _fields_ = (
         *((name, Weight) for name in ("qkv", "out", "token_gate_up", "token_down")),
@@ -67,7 +67,7 @@ class Keeper:
         self._tensors: list[Tensor] = []
 
     def address(self, tensor: Tensor, dtype: torch.dtype) -> int:
-        """Return where a contiguous copy in a dtype lies."""
+        """Return the address of a contiguous CPU copy in a dtype."""
         kept = tensor.detach().to("cpu", dtype).contiguous()
         self._tensors.append(kept)
         return kept.data_ptr()

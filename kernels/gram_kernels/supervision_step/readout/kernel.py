@@ -1,4 +1,4 @@
-"""Phases of the fused step that sample the high-level update and read it."""
+"""Phases of the fused step that sample the high-level update and decode it."""
 
 import triton
 import triton.language as tl
@@ -33,14 +33,14 @@ def guide(
     D: tl.constexpr,
     G: tl.constexpr,
 ):
-    """Write h = u + mu(u) + sigma(u) eps over u; ``high`` and ``keys`` are the trajectory's."""
+    """Write h = u + mu(u) + sigma(u) eps over u of one trajectory."""
     channels = tl.arange(0, D)
     for start in range(0, TOKENS, M):
         rows = start + tl.arange(0, M)
         is_inside = (rows < TOKENS)[:, None] & (channels < DIM)[None, :]
         place = high + rows[:, None] * DIM + channels[None, :]
         h = tl.load(place, mask=is_inside, other=0.0)
-        # The blocks ended in this dtype, so nothing is lost.
+        # Exact: the blocks' output had this dtype.
         u = h.to(gate_up.dtype.element_ty)
         if HAS_GUIDANCE:
             h += gated_mlp(u, gate_up, down, M, D, G, N)
