@@ -1,12 +1,12 @@
-/* Attention within groups of cells, or to the cells near by, one trajectory at a time. */
+/* Attention within groups of cells, or to neighbours, one trajectory at a time. */
 #ifndef GRAM_ATTENTION_H
 #define GRAM_ATTENTION_H
 
 #include "products.h"
 
-#define MAX_PLACES 32 /* that a head for near cells sees, rounded up to whole vectors */
+#define MAX_PLACES 32 /* limit for neighbourhood heads, rounded up to whole vectors */
 
-/* Copy one head's queries, keys and values of a group, turned by their position where it has one.
+/* Copy one head's queries, keys and values of a group; rotary heads rotate queries and keys.
  * Queries are scaled; keys go into panels (panel, channel, 32), values into (panel, cell, 32). */
 static void gather(const Model *m, const Scratch *s, const float *qkv, int64_t ld, int64_t head,
                    const int32_t *members, int64_t size) {
@@ -55,7 +55,7 @@ static void softmax(float *row, int64_t size, int64_t padded) {
     for (int64_t j = 0; j < padded; j += WIDTH) store(row + j, load(row + j) * inverse);
 }
 
-/* Mix one group's cells: (size, head_dim) results go to their cells of ``mixed``. */
+/* Attend within one group; (size, head_dim) results go to its cells of ``mixed``. */
 static void attend_group(const Model *m, const Scratch *s, const float *qkv, int64_t ld,
                          int64_t group, const uint8_t *adjacency, float *mixed, int64_t ld_mixed) {
     const int32_t *members = m->members + m->group_starts[group];
@@ -97,7 +97,7 @@ static void add_share(float *out, float weight, const float *v, const float *d, 
     for (; c < width; c++) out[c] += weight * (v[c] + d[c]);
 }
 
-/* Mix the cells at fixed places around each cell, for the heads that see them. */
+/* Attend to the places around each cell, in the neighbourhood heads. */
 static void attend_near(const Model *m, const Block *b, const float *qkv, int64_t ld, float *mixed,
                         int64_t ld_mixed) {
     const int64_t width = m->head_dim, places = m->num_places, padded = up_to(places, WIDTH);

@@ -1,16 +1,16 @@
-/* What a step reads and writes. ``library.py`` holds the same structures, field for field.
- * It also compiles NUM_FACTS, BLANK, FIRST_VALUE and the ids of constraints in, from tokens.py. */
+/* What a step reads and writes. ``structures.py`` has the same structures, field for field.
+ * ``library.py`` defines NUM_FACTS, BLANK, FIRST_VALUE and the constraint ids, from tokens.py. */
 #ifndef GRAM_MODEL_H
 #define GRAM_MODEL_H
 
 #include <stdint.h>
 
-#define PANEL 32     /* columns of a packed weight that belong together */
+#define PANEL 32     /* columns per panel of a packed weight */
 #define TILE 16      /* rows of a tile of the matrix unit */
 
 static inline int64_t up_to(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
 
-/* A weight (num_out, num_in), its columns in panels; exactly one of the two forms is there. */
+/* A weight (num_out, num_in), its columns in panels; exactly one of the two forms is set. */
 typedef struct {
     int64_t num_out, num_in;
     const float *wide;      /* (panels, num_in, PANEL) */
@@ -43,7 +43,7 @@ typedef struct {
     int64_t num_groups, first_rotary_head;
     const int32_t *group_heads, *group_starts, *group_is_masked, *members;
     const float *cosines, *sines; /* (tokens, head_dim) */
-    /* Heads that see fixed places around a cell. */
+    /* Neighbourhood heads: each sees fixed places around a cell. */
     int64_t num_places, first_near, num_near;
     const int32_t *neighbours; /* (places, tokens), -1 where there is no cell */
     int64_t num_units, unit_size;
@@ -56,7 +56,7 @@ typedef struct {
     int64_t *keys;            /* (3, rows): seed, trajectory, steps taken */
     const uint8_t *adjacency; /* (rows, tokens, tokens) or NULL */
     int32_t *facts;           /* (rows, NUM_FACTS + tokens) */
-    int64_t num_rows;         /* rows there are: the stride of the keys */
+    int64_t num_rows;         /* allocated rows: the stride of the keys */
 } Rows;
 
 /* One thread's memory, all of it zero before its first use. */

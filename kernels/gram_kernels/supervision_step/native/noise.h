@@ -22,7 +22,7 @@ static inline void philox(uint32_t block, uint32_t step, uint32_t purpose, uint3
     words[0] = c0, words[stride] = c1, words[2 * stride] = c2, words[3 * stride] = c3;
 }
 
-/* Two normals of two words each, by Box and Muller. */
+/* Two vectors of Box-Muller normals from two vectors of words. */
 static inline void pair(const uint32_t *first, const uint32_t *second, float *out_cos,
                         float *out_sin) {
     vi a, b;
@@ -42,7 +42,7 @@ static inline void pair(const uint32_t *first, const uint32_t *second, float *ou
     store(out_sin, radius * sine);
 }
 
-/* Write ``count`` standard normals, rounded up to whole chunks, of a row's key and transition. */
+/* Write ``count`` standard normals, rounded up to whole chunks, for a row's key and transition. */
 static void normals(float *out, int64_t count, uint64_t seed, uint32_t trajectory, uint32_t step,
                     uint32_t purpose) {
     uint32_t words[4][CHUNK];

@@ -1,6 +1,6 @@
 /* Products of activations (rows, num_in) with packed weights, 32 columns at a time.
  *
- * A row's sums run over num_in in one fixed order whatever the other rows are, so its bits depend on
+ * A row's sums run over num_in in a fixed order, independent of other rows, so its bits depend on
  * nothing else. The narrow form goes through the matrix unit (AMX): an activation is split into two
  * bfloat16 numbers that together hold 16 bits of it, the weights are bfloat16, sums are float32. */
 #ifndef GRAM_PRODUCTS_H
@@ -148,7 +148,7 @@ static void narrow_panel(const Scratch *s, int64_t rows, const uint16_t *b, int6
 #define HAS_MATRIX_UNIT 0
 #endif
 
-/* Make a's rows ready for products with weights of the form of ``weight``. */
+/* Split a's rows if ``weight`` is narrow. */
 static void prepare(const Model *m, const Scratch *s, const Weight *weight, const float *a,
                     int64_t lda, int64_t rows) {
 #if HAS_MATRIX_UNIT

@@ -35,7 +35,7 @@ static void add_norm(const Model *m, float *x, const float *y, int64_t rows, int
     }
 }
 
-/* out (columns, ld_out) = in (rows, ld_in) turned over; what pads a row of out is zero. */
+/* out (columns, ld_out) = in (rows, ld_in) transposed; the padding of out's rows is zero. */
 static void transpose(const float *in, int64_t ld_in, int64_t rows, int64_t columns, float *out,
                       int64_t ld_out) {
     for (int64_t first = 0; first < columns; first += 16)
@@ -87,7 +87,7 @@ static void mix(const Model *m, const Scratch *s, const Block *b, const Rows *ro
     add_norm(m, s->x, s->y, height, m->dim, padded);
 }
 
-/* x passes through blocks. */
+/* Apply blocks to x. */
 static void stack(const Model *m, const Scratch *s, const Block *blocks, int64_t num_blocks,
                   const Rows *rows, int64_t first, int64_t count) {
     const int64_t padded = up_to(m->dim, PANEL), height = count * m->tokens;
@@ -100,7 +100,7 @@ static void stack(const Model *m, const Scratch *s, const Block *blocks, int64_t
     }
 }
 
-/* x = a + b, rows of dim into padded rows; either may be the embedding of the givens. */
+/* x = a + b, rows of dim into padded rows; b is the embedding of the givens, if any. */
 static void add_into(const Model *m, float *x, const float *a, const float *b,
                      const int32_t *givens, int64_t height) {
     const int64_t padded = up_to(m->dim, PANEL);
@@ -193,7 +193,7 @@ static void read_heads(const Model *m, const Scratch *s, const float *high, floa
     *value = 1.0f / (1.0f + expf(-sums[1]));
 }
 
-/* Decode h, judge the answer and write the row's facts. */
+/* Decode h, verify the answer and write the row's facts. */
 static void conclude(const Model *m, const Scratch *s, const Rows *rows, int64_t first,
                      int64_t count) {
     const int64_t cells = m->tokens * m->dim, padded = up_to(m->dim, PANEL);
@@ -228,7 +228,7 @@ static void conclude(const Model *m, const Scratch *s, const Rows *rows, int64_t
     }
 }
 
-/* Lay a thread's memory out; with memory NULL, only count it. Returns bytes. */
+/* Assign a thread's buffers within memory; with NULL, only count. Returns bytes. */
 static int64_t lay_out(const Model *m, Scratch *s, char *memory) {
     const int64_t rows = up_to(m->max_rows * m->tokens, 2 * TILE), cells = up_to(m->tokens, PANEL);
     const int64_t padded = up_to(m->dim, PANEL), width = up_to(m->head_dim, PANEL);
@@ -256,7 +256,7 @@ static int64_t lay_out(const Model *m, Scratch *s, char *memory) {
         *floats[i] = (float *)(memory + used);
         used += up_to(4 * sizes[i], 64);
     }
-    /* 32 more: rows that lie a multiple of 4 kB apart would compete for the same cache lines. */
+    /* 32 more: rows a multiple of 4 kB apart would compete for the same cache lines. */
     s->stride = deepest + 32;
     for (int part = 0; part < 2; part++) {
         s->parts[part] = (uint16_t *)(memory + used);
@@ -301,7 +301,7 @@ int64_t gram_memory(const Model *model) {
     return lay_out(model, &scratch, NULL);
 }
 
-/* Whether products may be narrow here; asks the system for the matrix unit. */
+/* Whether the matrix unit can be used; requests it from the system. */
 int gram_has_matrix_unit(void) {
 #if HAS_MATRIX_UNIT && defined(__linux__)
     const long request_permission = 0x1023, tile_data = 18;

@@ -1,5 +1,5 @@
-/* Vectors of floats, and what is done with them: sums, exponentials, logarithms, turns.
- * Written in the vector extensions of GCC and Clang, so the same text serves every processor. */
+/* Vectors of floats and their functions: sums, exponentials, logarithms, sines and cosines.
+ * Uses the vector extensions of GCC and Clang, so the same source serves every processor. */
 #ifndef GRAM_VECTORS_H
 #define GRAM_VECTORS_H
 
@@ -45,7 +45,7 @@ static inline float largest(vf v) {
     return lanes[0];
 }
 
-/* The nearest integers, and their bits in the low end of the sum with 1.5 * 2^23. */
+/* The nearest integers; ``bits`` holds them in its low bits, by adding 1.5 * 2^23. */
 static inline vf nearest(vf x, vi *bits) {
     const vf shift = splat(12582912.0f);
     vf shifted = x + shift;
@@ -53,7 +53,7 @@ static inline vf nearest(vf x, vi *bits) {
     return shifted - shift;
 }
 
-/* e^x within two ulps; 0 below -87, NaN of NaN. */
+/* e^x within two ulps; 0 below -87, NaN for NaN. */
 static inline vf exponential(vf x) {
     vi is_tiny = x < splat(-87.0f);
     x = choose(x > splat(88.0f), splat(88.0f), x);
