@@ -1,4 +1,4 @@
-"""The HTTP interface: reads requests, speaks to the job store, and writes answers and problems."""
+"""The HTTP interface to the job store."""
 
 from gram_server.api.auth import AuthMiddleware, OriginCheck
 from gram_server.api.catalog import catalog_router

@@ -1,9 +1,9 @@
-"""Who may ask: pages and names that are trusted, API keys, and what each path needs of a key.
+"""API keys, scopes and origin checks; denies what it does not know.
 
-Denies what it does not know. A server on a loopback address without keys trusts whoever reaches
-it, and that is every page that is open on the machine: a page may post to any address, and read the
-answers of one whose name it made resolve to this machine (DNS rebinding). Programs send neither an
-origin nor a strange name. Pure ASGI, so that a disconnect stays visible behind it.
+A loopback server without keys would trust every page that is open on the machine: a page can post
+to any address, and read the answers of a name that it made resolve to this machine (DNS rebinding).
+Programs send neither an origin nor a foreign host name. Pure ASGI, so that a disconnect stays
+visible behind it.
 """
 
 import ipaddress
@@ -21,11 +21,11 @@ from gram_server.logs import also_logged_with
 from gram_server.settings import HttpConfig
 
 ANY = ""
-"""What a path needs that every key opens."""
+"""Scope of paths that every key may use."""
 PUBLIC = ("/livez", "/readyz", "/startupz", "/problems", "/page")
 """Paths, with all below them, that need no key."""
 INDEX = "/"
-"""The page, which needs no key to be seen; nothing else begins with it alone."""
+"""The page, which needs no key; matched exactly."""
 NEEDED: Mapping[str, str] = {
     "/solve": "solve",
     "/generate": "solve",
@@ -42,14 +42,13 @@ MAX_HOST_CHARS = 255
 
 
 class AuthMiddleware:
-    """Lets a request pass, or refuses it, before anything else looks at it."""
+    """Checks the API key of a request before anything else handles it."""
 
     def __init__(self, app: ASGIApp, keys: KeyFile | None) -> None:
         self._app = app
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its key."""
         if scope["type"] == "http" and self._keys is not None and not is_public(scope["path"]):
             try:
                 key = scope.setdefault("state", {})["key"] = _authorize(self._keys, scope)
@@ -63,7 +62,7 @@ class AuthMiddleware:
 
 
 class OriginCheck:
-    """Lets pass what a program sends, and what a page of this server does."""
+    """Refuses browsers' requests from other origins and to foreign host names."""
 
     def __init__(self, app: ASGIApp, config: HttpConfig) -> None:
         self._app = app
@@ -72,7 +71,6 @@ class OriginCheck:
         self._is_open = config.keys is None and is_local(config.host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
         if scope["type"] == "http":
             try:
                 self._check(scope)
@@ -105,7 +103,7 @@ class OriginCheck:
         return self._is_open and server is not None and is_local(server[0])
 
     def _are_our_names(self, hosts: Sequence[str]) -> bool:
-        """Whether there is one name, and it is ours; the probes of some balancers send none."""
+        """Whether the one host is ours; the probes of some balancers send none."""
         if not any(hosts):
             return True
         if len(hosts) > 1 or len(hosts[0]) > MAX_HOST_CHARS:
@@ -117,7 +115,7 @@ class OriginCheck:
         origin = headers.get("origin", "").lower()
         if self._origins & {"*", origin}:
             return True
-        # What a browser says itself holds behind a proxy that gives us another name, too.
+        # The browser's own verdict also holds behind a proxy that changes the host.
         if site := headers.get("sec-fetch-site"):
             return site in ("same-origin", "none")
         return not origin or origin.partition("://")[2] == host
@@ -130,32 +128,30 @@ def key_of(scope: Scope) -> Key | None:
 
 
 def owner_of(scope: Scope) -> str:
-    """Return whose jobs a request is about; '' for all without keys."""
+    """Return the owner of the jobs of a request; '' for all without keys."""
     key = key_of(scope)
     return "" if key is None else key.name
 
 
 def client_of(scope: Scope) -> str:
-    """Return who shares what is shared in turns: the holder of a key, or else an address."""
+    """Return the client for fair sharing: the name of a key, else an address."""
     host, _ = scope.get("client") or ("", 0)
     return owner_of(scope) or str(host)
 
 
 def is_admin(scope: Scope) -> bool:
-    """Whether a request may see everybody's jobs."""
+    """Whether a request may see all jobs."""
     key = key_of(scope)
     return key is not None and "admin" in key.scopes
 
 
 def is_public(path: str) -> bool:
-    """Whether a path needs no key."""
     return path == INDEX or any(
         path == public or path.startswith(f"{public}/") for public in PUBLIC
     )
 
 
 def scope_for(path: str) -> str:
-    """Return the scope that a path needs."""
     return NEEDED.get("/" + path.lstrip("/").partition("/")[0], "admin")
 
 
@@ -191,14 +187,14 @@ def name_of(host: str) -> str:
 
 
 def is_safe(name: str) -> bool:
-    """Whether no stranger can make a name resolve to us: an address, or one without a dot."""
+    """Whether DNS rebinding cannot use a name: an address, or a name without a dot."""
     is_local_name = name.endswith(".localhost") or "." not in name
     return bool(name) and (is_local_name or _address(name) is not None)
 
 
 @lru_cache(maxsize=64)
 def is_local(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether only this machine reaches a listener on the host."""
     address = _address(host)
     return host == "localhost" if address is None else address.is_loopback
 

@@ -1,7 +1,7 @@
-"""From the bytes of a request body to a puzzle instance, whatever content type came with it.
+"""Reads the body of a request as a puzzle instance, whatever its content type.
 
-``curl -d`` says that a body is a form and ``curl --data-binary`` often says nothing better, so text
-is told from JSON by its first character. Knows no rules: the families read and refuse.
+``curl -d`` declares a body as a form and ``curl --data-binary`` often does no better, so the first
+character distinguishes JSON from text. The families parse and validate.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ SNIFFED_MEDIA_TYPES = (
 )
 
 MAX_INLINE_BYTES = 4 << 10
-"""Larger bodies are parsed in a thread, so that the event loop goes on."""
+"""Larger bodies are parsed in a thread, to keep the event loop free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostedPuzzle:
-    """A puzzle that its family has read."""
+    """A puzzle that its family has parsed."""
 
     family: AnyFamily
     task: Task
@@ -46,7 +46,7 @@ class PostedPuzzle:
 
 
 async def read_puzzle(request: Request, *, puzzle: str | None, http: HttpConfig) -> PostedPuzzle:
-    """Read the body of a request; ``puzzle`` is the family named beside it."""
+    """Read the body of a request; ``puzzle`` is the family in the query."""
     media_type = media_type_of(request)
     raw = await read_bytes(request, http)
     if len(raw) > MAX_INLINE_BYTES:
@@ -55,13 +55,12 @@ async def read_puzzle(request: Request, *, puzzle: str | None, http: HttpConfig)
 
 
 async def refuse_body(request: Request, http: HttpConfig) -> None:
-    """Read the body of a request that has none to the end."""
+    """Read a request to its end; raise ``BodyInvalid`` if it has a body."""
     if (await read_bytes(request, http)).strip():
         raise BodyInvalid("the request takes no body", field="body")
 
 
 def parse_puzzle(raw: bytes, *, media_type: str, puzzle: str | None) -> PostedPuzzle:
-    """Return the puzzle in a body."""
     text = decode(raw)
     if not text.strip():
         raise BodyInvalid("the body is empty: post a puzzle", field="body")
@@ -102,7 +101,7 @@ async def read_bytes(request: Request, http: HttpConfig) -> bytes:
 async def _read_within(request: Request, max_bytes: int) -> bytes:
     too_large = BodyTooLarge(f"the body is larger than {max_bytes} bytes")
     declared = request.headers.get("content-length", "")
-    # A number of twenty digits is no length, and one of five thousand is none that Python reads.
+    # int() refuses numbers of thousands of digits.
     if declared.isdecimal() and (len(declared) >= 20 or int(declared) > max_bytes):
         raise too_large
     chunks, size = [], 0
@@ -115,7 +114,6 @@ async def _read_within(request: Request, max_bytes: int) -> bytes:
 
 
 def decode(raw: bytes) -> str:
-    """Return the text of a body."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -125,7 +123,7 @@ def decode(raw: bytes) -> str:
 
 
 def parse_object(body: object, puzzle: str | None) -> PostedPuzzle:
-    """Return the puzzle in a JSON value; ``puzzle`` is the family named beside it."""
+    """Return the puzzle in a JSON value; ``puzzle`` is the family in the query."""
     if not isinstance(body, dict):
         raise BodyInvalid("the JSON body must be an object with a field puzzle", field="body")
     named = body.get("puzzle", puzzle)
@@ -141,7 +139,7 @@ def parse_object(body: object, puzzle: str | None) -> PostedPuzzle:
 
 
 def load_json(text: str) -> object:
-    """Return a JSON value; refuses what JSON does not have, and fields named twice."""
+    """Parse JSON; refuses NaN, infinities and duplicate fields."""
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except RecursionError as error:
@@ -176,7 +174,7 @@ def parse_text(text: str, puzzle: str | None) -> PostedPuzzle:
 
 
 def _summary(refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> PuzzleInvalid:
-    """Return the refusal that tells most: a broken rule means that the form was understood."""
+    """Return the most specific refusal: a broken rule means that the form was understood."""
     for _, error in refusals:
         if any(issue.rule for issue in error.issues):
             return error

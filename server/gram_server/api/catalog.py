@@ -1,4 +1,4 @@
-"""What there is: puzzle families, loaded models, and the kinds of problem."""
+"""Routes that list puzzle families, loaded models and kinds of problem."""
 
 from fastapi import APIRouter, HTTPException
 
@@ -10,7 +10,6 @@ from gram_server.api.state import AppState
 
 
 def catalog_router(state: AppState) -> APIRouter:
-    """Return the routes that list things."""
     router = APIRouter(tags=["catalog"])
 
     @router.get("/puzzles", operation_id="list_puzzles", responses=problems(*KEY_PROBLEMS))

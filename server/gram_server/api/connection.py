@@ -1,4 +1,4 @@
-"""The connection of a request: events that are sent over it, and a client that leaves it."""
+"""Server-sent events, and cancellation when a client disconnects."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "text/event-stream"
 CLIENT_CLOSED_REQUEST = 499
-"""Status of an answer that nobody reads."""
+"""Status in the log when the client left."""
 KEEP_ALIVE = b": keep-alive\n\n"
 
 
@@ -20,15 +20,15 @@ _T = TypeVar("_T")
 
 
 class ClientLeft(Exception):
-    """The client closed the connection: nobody waits for the answer."""
+    """The client closed the connection."""
 
 
 class Released(Exception):
-    """Whoever looks on is to go: the server stops."""
+    """The server is stopping: clients that follow a job must disconnect."""
 
 
 class EventStream(Response):
-    """Sends events one by one, a comment when nothing happens, and stops when the client leaves."""
+    """Sends events, and comments to keep alive, until the client leaves."""
 
     media_type = MEDIA_TYPE
 
@@ -40,11 +40,10 @@ class EventStream(Response):
         self._heartbeat_s = heartbeat_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream."""
         try:
             await run_while_connected(self._send_all(send), receive)
         except ClientLeft:
-            # The work was cancelled with the stream: there is nobody to tell.
+            # The work was cancelled with the stream.
             return
 
     async def _send_all(self, send: Send) -> None:
@@ -58,12 +57,10 @@ class EventStream(Response):
 
 
 def wants_stream(request: Request) -> bool:
-    """Say whether a request asks for a stream of events."""
     return MEDIA_TYPE in request.headers.get("accept", "")
 
 
 def format_event(kind: str, data: Mapping[str, object], *, number: int) -> bytes:
-    """Return one event in the form of server-sent events."""
     return f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n".encode()
 
 
@@ -95,7 +92,7 @@ async def run_while_connected(work: Coroutine[None, None, _T], receive: Receive)
 
 
 async def run_until_released(work: Coroutine[None, None, _T], released: asyncio.Event) -> _T:
-    """Return what work returns; cancel it and raise ``Released`` when that is set first."""
+    """Return what work returns; cancel it and raise ``Released`` if that is set first."""
     return await _race(work, _until_set(released), Released)
 
 

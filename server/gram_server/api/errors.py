@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """One kind of problem: what stays the same each time it happens."""
+    """The fixed fields of one kind of problem."""
 
     code: str
     status: int
@@ -59,7 +59,7 @@ CATALOGUE: Mapping[str, ProblemType] = MappingProxyType(
         kind.code: kind
         for kind in (
             *_kinds(ServerError),
-            # gram_core knows no HTTP.
+            # gram_core's errors have no HTTP status.
             ProblemType("puzzle_invalid", 422, "The puzzle is malformed or contradicts itself"),
             ProblemType("unknown_puzzle", 422, "There is no puzzle family of this name"),
             ProblemType("unknown_task", 422, "The puzzle family has no such size"),
@@ -70,7 +70,7 @@ CATALOGUE: Mapping[str, ProblemType] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One problem that happened to one request."""
+    """A problem of one request."""
 
     type: ProblemType
     detail: str
@@ -78,7 +78,6 @@ class Problem:
     retry_after_s: int | None = None
 
     def document(self, request_id: str) -> dict[str, object]:
-        """Return the problem document."""
         document: dict[str, object] = {
             "type": self.type.uri,
             "title": self.type.title,
@@ -95,8 +94,7 @@ class Problem:
         return document
 
     def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
-        """Return the problem as a response."""
-        # Set here too: an unforeseen error is answered outside the middleware that sets it.
+        # Set here too: unexpected errors are answered outside the RequestId middleware.
         sent = {REQUEST_ID_HEADER: request_id, **(headers or {})}
         if self.retry_after_s is not None:
             sent["Retry-After"] = str(self.retry_after_s)
@@ -106,17 +104,15 @@ class Problem:
 
 
 def request_id_of(scope: Scope) -> str:
-    """Return the id of a request."""
     return str(scope.get("state", {}).get("request_id", ""))
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the problem that an error is to its caller."""
     if isinstance(error, LinkClosed):
         error = NotReady("the server is stopping")
     kind = CATALOGUE.get(getattr(error, "code", ""), CATALOGUE["internal"])
     if kind.code == "internal":
-        # What went wrong inside is for the log, not for the caller.
+        # Internal details are logged, and hidden from the caller.
         return Problem(type=kind, detail="the server failed; the log has the request id")
     retry_after_s = getattr(error, "retry_after_s", None)
     return Problem(
@@ -133,7 +129,6 @@ def _issues_of(error: Exception) -> tuple[Issue, ...]:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make every error of the application a problem document."""
     for kind in (ServerError, CoreError, Exception):
         app.add_exception_handler(kind, _handle_error)
     app.add_exception_handler(HTTPException, _handle_http)
@@ -164,7 +159,7 @@ async def _handle_http(request: Request, error: Exception) -> Response:
 
 
 def _methods_of(request: Request, known: str) -> Sequence[str]:
-    """Return every method that the path takes: the framework knows those of one route only."""
+    """Return every method of the path: the framework knows those of one route only."""
     methods = {"OPTIONS", *known.replace(",", " ").split()}
     for template, operations in request.app.openapi()["paths"].items():
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))

@@ -1,4 +1,4 @@
-"""An answer as a stream of server-sent events, of a job that its request waits for."""
+"""Streams the answer to a waiting request as server-sent events."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -19,9 +19,8 @@ Ending = asyncio.Future[JobRecord]
 
 
 async def stream(state: AppState, request: Request, parsed: ParsedRequest) -> EventStream:
-    """Return the answer to a request event by event."""
     events = _events(state, parsed, request_id=request_id_of(request.scope))
-    # The job is in the queue, or refused, before the answer starts.
+    # A refusal raises here, before the response starts.
     first = await anext(events)
     return EventStream(first, events, heartbeat_s=state.settings.http.sse_heartbeat_s)
 
@@ -44,7 +43,7 @@ async def _events(
         yield format_event(EventKind.DONE, result, number=last)
     except ServerError as error:
         if not last:
-            # Not accepted: a refusal, which comes before the stream.
+            # Refused before the stream started.
             raise
         problem = problem_of(error).document(request_id)
         yield format_event(EventKind.ERROR, problem, number=last)
@@ -52,10 +51,9 @@ async def _events(
 
 @asynccontextmanager
 async def _ending_of(state: AppState, job: Job) -> AsyncIterator[Ending]:
-    """Wait for the end of a job beside what goes on inside; leaving gives the wait up.
+    """Wait for the end of a job in the background; leaving cancels the wait.
 
-    The future has the record of the job, however long it is before somebody wants it: the store
-    may have forgotten the job by then.
+    The future keeps the record even after the store has dropped the job.
     """
     ending = asyncio.create_task(wait_for_end(state, job))
     try:
@@ -66,14 +64,14 @@ async def _ending_of(state: AppState, job: Job) -> AsyncIterator[Ending]:
 
 async def _follow(state: AppState, job: Job, ending: Ending) -> AsyncGenerator[Event]:
     """Yield the events of a job until it ends, or until the wait for its end fails."""
-    # Both stores return a generator, which holds on to the job until it is closed.
+    # Both stores return a generator that holds the job until it is closed.
     async with aclosing(cast("AsyncGenerator[Event]", state.store.events(job.id))) as events:
         while True:
             coming = asyncio.ensure_future(anext(events, None))
             try:
                 event = await _first(coming, ending)
             except JobNotFound:
-                # It ended and was forgotten while the reader took its time.
+                # It ended and was dropped while the client read slowly.
                 return
             finally:
                 await give_up(coming)
@@ -86,5 +84,5 @@ async def _first(coming: asyncio.Future[Event | None], ending: Ending) -> Event 
     await asyncio.wait((coming, ending), return_when=asyncio.FIRST_COMPLETED)
     if not coming.done() and ending.exception() is not None:
         ending.result()
-    # The job has ended well: its last events are there.
+    # The job ended without an error: its last events are available.
     return await coming

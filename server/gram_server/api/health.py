@@ -31,7 +31,6 @@ METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def health_router(state: AppState) -> APIRouter:
-    """Return the routes of the probes."""
     router = APIRouter(tags=["health"])
 
     @router.get("/livez", operation_id="livez", responses=problems("not_ready"))
@@ -78,10 +77,9 @@ def _add_metrics(router: APIRouter, state: AppState) -> None:
 
 
 class MetricsPort:
-    """Serves the metrics, and nothing else, to who comes in by a port of their own."""
+    """Serves the metrics, and nothing else, on a port of their own."""
 
     def __init__(self, app: ASGIApp, state: AppState, *, port: int) -> None:
-        """Leave what comes in by any other port to the application."""
         self._app = app
         self._port = port
         self._metrics = Starlette(
@@ -89,7 +87,6 @@ class MetricsPort:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
         is_ours = scope["type"] != "lifespan" and scope["server"][1] == self._port
         await (self._metrics if is_ours else self._app)(scope, receive, send)
 
@@ -104,7 +101,6 @@ def _metrics_of(state: AppState) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def why_not_ready(state: AppState) -> list[str]:
-    """Return every reason why the server takes no work now."""
     await state.workers.refresh()
     reasons = []
     if state.lifecycle.is_draining:
@@ -127,7 +123,7 @@ async def why_not_ready(state: AppState) -> list[str]:
 
 
 async def expose_metrics(state: AppState) -> bytes:
-    """Return the metrics of this process, then those that the workers reported."""
+    """Return the metrics of this process, then those that workers reported."""
     is_ready = not await why_not_ready(state)
     stats = state.workers.stats or NOTHING_KNOWN
     shown = ServiceState(

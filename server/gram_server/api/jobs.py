@@ -1,4 +1,4 @@
-"""The routes under ``/jobs``: work that goes on without its client, to be asked for later."""
+"""The routes under ``/jobs``: jobs that go on without a connected client."""
 
 from collections.abc import AsyncGenerator
 
@@ -54,13 +54,12 @@ from gram_server.job import Event, EventKind, JobRecord, JobState
 from gram_server.logs import also_logged_with
 
 GREETING = b"retry: 1000\n\n"
-"""Opens a stream at once, though the first event may be long in coming."""
+"""Opens a stream at once, before the first event."""
 MAX_ID_CHARS = 64
-"""No id of a job is as long."""
+"""Longer than any id of a job."""
 
 
 def jobs_router(state: AppState) -> APIRouter:
-    """Return the routes under ``/jobs``."""
     router = APIRouter(tags=["jobs"])
     for add in (_add_submit, _add_list, _add_get, _add_cancel, _add_events):
         add(router, state)
@@ -203,7 +202,7 @@ def _add_events(router: APIRouter, state: AppState) -> None:
 
 
 async def _submit(state: AppState, request: Request, submission: Submission) -> Response:
-    """Hand in what a request brings, unless its key stands for a job already."""
+    """Submit the work of a request, unless its idempotency key already has a job."""
     ticket, job = submission.ticket, submission.job
     if ticket is not None and (known := await state.store.known(ticket)):
         return await _accepted_before(state, known)
@@ -216,7 +215,7 @@ async def _submit(state: AppState, request: Request, submission: Submission) -> 
             ticket=ticket,
         )
     if job_id != job.id:
-        # Another request of that key came between.
+        # A concurrent request with this key was first.
         await give_back(state, request.scope, submission.width)
         return await _accepted_before(state, job_id)
     parts = tuple(JobRecord(job=part, state=JobState.QUEUED) for part in submission.parts)
@@ -231,12 +230,12 @@ async def _accepted_before(state: AppState, job_id: str) -> Response:
 
 
 def _location(job_id: str) -> str:
-    """Return where a job is, from ``/jobs``: a proxy may have put that anywhere."""
+    """Return a path relative to ``/jobs``: a proxy may add a prefix."""
     return f"jobs/{job_id}"
 
 
 async def _owned(state: AppState, request: Request, job_id: str) -> JobRecord:
-    """Return a job that the caller may see; any other looks as if it were not there."""
+    """Return a job that the caller may see; raise ``JobNotFound`` for any other."""
     if len(job_id) > MAX_ID_CHARS:
         raise JobNotFound(f"no job {job_id[:MAX_ID_CHARS]}…")
     record = await state.store.get(job_id)
@@ -259,7 +258,7 @@ async def _events(
             if event.kind.is_final:
                 state.lifecycle.unread.discard(job_id)
     except (Released, ServerError) as error:
-        # The server stops, or lost its queue: the stream can be taken up again from here.
+        # The server stops, or lost its queue: the client can resume after ``last``.
         told = error if isinstance(error, ServerError) else NotReady("the server is stopping")
         problem = problem_of(told).document(request_id_of(request.scope))
         yield format_event(EventKind.ERROR, problem, number=last)

@@ -1,4 +1,4 @@
-"""The file of API keys: what the server reads, and whoever makes an entry checks.
+"""Reads and validates the file of API keys.
 
 It holds digests of keys, never the keys, and is read again when it changes.
 """
@@ -20,9 +20,9 @@ SCOPES = ("solve", "jobs", "admin")
 FIELDS = ("name", "sha256", "scopes", "trajectories_per_s", "expires")
 MAX_NAME_CHARS = 100
 MIN_RATE, MAX_RATE = 1e-6, 1e9
-"""Trajectories per second that a key may have: no store can reckon with others."""
+"""Bounds of a key's trajectories per second, for the arithmetic of every store."""
 LOOK_S = 1.0
-"""How often the file is looked at."""
+"""Least seconds between checks of the file."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ class Key:
     """An API key, as the server knows it."""
 
     name: str
-    """Whose jobs are whose; two keys may share it, while one replaces the other."""
+    """Owner of jobs; two keys may share it while one replaces the other."""
     sha256: str
     scopes: frozenset[str]
     trajectories_per_s: float | None = None
-    """What the owner may ask for on average; None for no limit."""
+    """Rate limit of the owner, on average; None for no limit."""
     expires_s: float | None = None
 
 
@@ -53,7 +53,7 @@ class KeyFile:
         self._looked_s = time.monotonic()
 
     def find(self, token: str) -> Key | None:
-        """Return the key that a caller holds, in a time that does not depend on how near it is."""
+        """Return the key of a token, compared in constant time."""
         self._look()
         digest = hashlib.sha256(token.encode()).hexdigest()
         found = None
@@ -63,7 +63,7 @@ class KeyFile:
         return found
 
     def _look(self) -> None:
-        """Read the file again if it changed; keys that cannot be read change nothing."""
+        """Read the file again if it changed; an unreadable file changes nothing."""
         now_s = time.monotonic()
         if now_s - self._looked_s < LOOK_S:
             return

@@ -1,7 +1,6 @@
-"""What every request passes through: its path, its id, its trace and log line, HEAD, and a stop.
+"""Middleware for the path prefix, request ids, traces, log lines, HEAD and shutdown.
 
-Pure ASGI: each sees every message and holds back none, so that a disconnect stays visible behind
-it.
+Pure ASGI without buffers, so that a disconnect stays visible behind it.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from gram_server.tracing import Attributes, Context, Span, SpanKind, Tracer, fai
 PARENT_HEADER = "traceparent"
 STATE_HEADER = "tracestate"
 QUIET = ("/livez", "/readyz", "/startupz", "/metrics")
-"""Paths that machines ask for every few seconds: not traced, and logged at debug alone."""
+"""Paths that are polled every few seconds: not traced, and logged at debug level."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNANSWERED = 500
 MAX_CLIENT_CHARS = 64
@@ -33,14 +32,13 @@ logger = logging.getLogger(__name__)
 
 
 class RootPath:
-    """Lets every other part see the paths that the server has by itself."""
+    """Removes the path prefix of a proxy from requests."""
 
     def __init__(self, app: ASGIApp, path: str) -> None:
         self._app = app
         self._path = path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
         if scope["type"] == "http":
             path = scope["path"]
             if path == self._path or path.startswith(f"{self._path}/"):
@@ -49,13 +47,12 @@ class RootPath:
 
 
 class RequestId:
-    """Takes the caller's request id where it has a plain form, else draws one."""
+    """Uses the caller's request id if it is well-formed, else draws one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its id, and put the id on the response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -71,7 +68,7 @@ class RequestId:
 
 
 class TracingMiddleware:
-    """Takes note of what is asked and how it is answered, never of what is in it."""
+    """Traces and logs requests, never their content."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self._app = app
@@ -79,7 +76,6 @@ class TracingMiddleware:
         self._silent = Tracer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on inside a span."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -105,14 +101,13 @@ class TracingMiddleware:
 
 
 class Stopping:
-    """Sends clients of a stopping server elsewhere, with a problem where they have no answer."""
+    """Closes connections of a stopping server, with a problem if unanswered."""
 
     def __init__(self, app: ASGIApp, lifecycle: Lifecycle) -> None:
         self._app = app
         self._lifecycle = lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -131,20 +126,19 @@ class Stopping:
         except asyncio.CancelledError:
             if not self._lifecycle.is_closed:
                 raise
-            # The server ends what is open too long after its drain.
+            # uvicorn cancels what is still open after the drain.
             if not has_started:
                 problem = problem_of(NotReady("the server stopped before the request was done"))
                 await problem.response(request_id_of(scope))(scope, receive, send_closing)
 
 
 class HeadRequests:
-    """Passes HEAD on as GET, and lets go of the answer when its headers are sent."""
+    """Handles HEAD as GET, and stops after the headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
@@ -166,7 +160,7 @@ class HeadRequests:
 
 
 class _Answered(Exception):
-    """The headers are sent: the rest of the work is for nobody."""
+    """The headers are sent: stop the handler."""
 
 
 def _choose_id(offered: str | None) -> str:
@@ -176,25 +170,25 @@ def _choose_id(offered: str | None) -> str:
 
 
 def _parent(headers: Headers) -> Context:
-    """Return where a request stands in its caller's trace; what is malformed counts for nothing."""
+    """Return the caller's trace context; malformed headers are ignored."""
     parents = headers.getlist(PARENT_HEADER)
     parent = parents[0] if len(parents) == 1 else None
     return read_trace(parent, ",".join(headers.getlist(STATE_HEADER)))
 
 
 def _client(scope: Scope) -> str | None:
-    """Return the address of who asks, as far as the proxies before us are believed."""
+    """Return the client's address, which uvicorn takes from trusted proxies."""
     client = scope.get("client")
     return None if client is None else str(client[0])[:MAX_CLIENT_CHARS]
 
 
 def _method(scope: Scope) -> str:
-    """Return the method, of which there are only so many."""
+    """Return the method, with one name for all unknown methods."""
     return scope["method"] if scope["method"] in METHODS else "_OTHER"
 
 
 def _route(scope: Scope) -> str:
-    """Return the template of the path; empty where there is none."""
+    """Return the template of the path, '' if no route matched."""
     return str(getattr(scope.get("route"), "path", ""))
 
 

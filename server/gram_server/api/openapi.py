@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the routes' signatures: bodies, problems and examples."""
+"""The OpenAPI document beyond the routes' signatures: bodies, problems and examples."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ OTHERS: tuple[type[BaseModel], ...] = (
     answers.ProgressEvent,
     schemas.PartEndedEvent,
 )
-"""Models that no route names: of a body, and of the data of events."""
+"""Models that no route declares: of a body, and of the data of events."""
 
 TEXT_EXAMPLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 
@@ -125,7 +125,6 @@ SOLVE_RESPONSES: dict[int | str, Document] = {
 
 
 def solve_request_body() -> Document:
-    """Return the request body of ``POST /solve``: JSON by family, or plain text."""
     text = {"schema": {"type": "string", "minLength": 1}, "example": TEXT_EXAMPLE}
     return {
         "required": True,
@@ -137,18 +136,15 @@ def solve_request_body() -> Document:
 
 
 def _references() -> list[Document]:
-    """Return references to the schemas of the families' bodies."""
     return [{"$ref": f"#/components/schemas/{title}"} for title in _body_schemas()]
 
 
 def _body_schemas() -> dict[str, Document]:
-    """Return the schema of each family's body by its title."""
     schemas_of_all = [family.schema() for family in families().values()]
     return {str(schema["title"]): schema for schema in schemas_of_all}
 
 
 def batch_request_body() -> Document:
-    """Return the request body of ``POST /jobs``: that of ``POST /solve``, or a batch."""
     body = solve_request_body()
     body["content"]["application/json"]["schema"]["oneOf"].append(
         {"$ref": "#/components/schemas/BatchBody"}
@@ -157,7 +153,7 @@ def batch_request_body() -> Document:
 
 
 def document_builder(app: FastAPI, *, root_path: str = "") -> Callable[[], Document]:
-    """Return the function that makes the application's OpenAPI document, once."""
+    """Return a function that builds the OpenAPI document once."""
 
     def build() -> Document:
         if app.openapi_schema is None:
@@ -185,7 +181,7 @@ def _complete(document: Document) -> Document:
     instances = document["components"]["schemas"]["BatchBody"]["properties"]["instances"]
     instances["items"]["anyOf"] = [{"type": "string"}, *_references()]
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    # A server without a file of keys asks for none.
+    # A server without a key file needs no key.
     document["security"] = [{}, {"key": []}]
     for operations in document["paths"].values():
         for operation in operations.values():

@@ -1,7 +1,4 @@
-"""The pages at ``/`` and ``/docs``: files, read once, under a policy that lets nothing else load.
-
-Knows files and their tags; what people do on the page goes through the routes of everybody.
-"""
+"""Serves the pages at ``/`` and ``/docs``: files read once, under a strict content policy."""
 
 import hashlib
 from collections.abc import Mapping
@@ -31,7 +28,7 @@ POLICY = "; ".join(
     )
 )
 HEADERS = {
-    # Kept by browsers, and asked for again each time: an upgrade shows at once.
+    # Browsers revalidate their copies each time: an upgrade shows at once.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -49,10 +46,7 @@ class PageFile(NamedTuple):
 
 
 def page_router() -> APIRouter:
-    """Return the routes of the page at ``/`` and of the interface at ``/docs``.
-
-    Each names its files by references relative to where it is: a proxy may put it anywhere.
-    """
+    """Return the routes of both pages; their links are relative, as a proxy may add a prefix."""
     router = APIRouter(include_in_schema=False)
     _add_files(router, "/", "/page", _read_files("page"))
     _add_files(router, "/docs", "/docs", _read_files("api_docs"))

@@ -1,7 +1,6 @@
-"""Takes a job from its request to the queue, and waits with the request for the answer.
+"""Submits the job of a request, and waits for its answer.
 
-How it ended is counted exactly once. A request that goes away without an answer, for whatever
-reason, gives its job up.
+Each outcome is counted exactly once. A request that ends without an answer withdraws its job.
 """
 
 import asyncio
@@ -37,13 +36,13 @@ from gram_server.metrics import Outcome
 from gram_server.tracing import Attributes, Span, SpanKind, headers_of
 
 CHECK_S = 1.0
-"""How often a waiting request checks whether a worker for its job is left."""
+"""Seconds between checks that a worker for the job is left."""
 BURST_S = 10.0
-"""A key that rested may ask for the share of this many seconds at once."""
+"""Burst of an idle key, in seconds of its rate."""
 MAX_WAIT_S = 86400.0
-"""Longest wait that an answer speaks of."""
+"""Upper bound of ``retry_after_s``."""
 NOT_DONE = (QueueFull, KeyConflict, JobGone, NotReady, JobInterrupted, StoreUnavailable)
-"""Refusals after which nothing was done for the key."""
+"""Refusals after which tokens are refunded."""
 
 Result = Mapping[str, Any]
 """The body of a 200 answer."""
@@ -53,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class PendingRequest:
-    """An accepted job whose request waits for its answer."""
+    """An accepted job whose request waits for the answer."""
 
     state: AppState
     job: Job
@@ -107,7 +106,7 @@ class PendingRequest:
 async def track(
     state: AppState, parsed: ParsedRequest, *, request_id: str
 ) -> AsyncIterator[PendingRequest]:
-    """Submit a job and wait with it inside; leaving without an answer cancels it."""
+    """Submit a job; leaving without an outcome withdraws it."""
     job, model = parsed
     try:
         await submit(state, job, request_id=request_id)
@@ -132,7 +131,7 @@ async def track(
 async def wait_for_end(state: AppState, job: Job) -> JobRecord:
     """Return the record of a job once it is final; raise ``NotReady`` where no worker is left."""
     if not state.workers.is_remote:
-        # The worker is a process of ours, which is started again.
+        # A child worker is restarted.
         return await state.store.wait(job.id, timeout_s=None)
     waiting = asyncio.ensure_future(state.store.wait(job.id, timeout_s=None))
     try:
@@ -144,12 +143,12 @@ async def wait_for_end(state: AppState, job: Job) -> JobRecord:
 
 
 async def give_up(work: asyncio.Future[Any]) -> None:
-    """End work whose result nobody wants any more."""
+    """Cancel work, or drop its result."""
     if not work.done():
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
     elif not work.cancelled():
-        # Nobody else may want to know how it failed.
+        # Retrieved here, as asyncio warns of exceptions that nobody retrieves.
         work.exception()
 
 
@@ -169,7 +168,7 @@ async def submit(
         try:
             job_id = await state.store.submit(job, parts=parts, ticket=ticket)
         except (StoreUnavailable, asyncio.CancelledError):
-            # It may have come all the same. Who has a ticket may ask for it again.
+            # The store may have it all the same. With a ticket the client can retry.
             if ticket is None:
                 await state.store.withdraw(job.id)
             raise
@@ -178,7 +177,7 @@ async def submit(
 
 
 def _carrying(job: Job, span: Span, request_id: str) -> Job:
-    """Return a job with what lets its worker go on in the trace of its request."""
+    """Return a job with its request's id and trace context."""
     trace = headers_of(span)
     return replace(
         job,
@@ -204,7 +203,6 @@ def _attributes(state: AppState, job: Job) -> Attributes:
 
 
 def count_refusal(state: AppState, error: Exception) -> None:
-    """Count a request that was not accepted."""
     kind = problem_of(error).type
     state.metrics.count_request("rejected" if kind.is_retryable else "invalid")
     state.metrics.count_rejected(kind.code)
@@ -212,10 +210,10 @@ def count_refusal(state: AppState, error: Exception) -> None:
 
 @asynccontextmanager
 async def charged(state: AppState, scope: Scope, width: int) -> AsyncIterator[None]:
-    """Take trajectories off the share of the request's key; raise ``RateLimited`` when it is out.
+    """Take tokens for trajectories from the request's key; raise ``RateLimited`` without any.
 
-    What is asked for at once may be more than the share: the key then waits for longer. Who is
-    refused inside gets them back.
+    One request may take more tokens than there are: the key then waits longer. Refusals refund
+    them.
     """
     wait_s = await _take_tokens(state, scope, width)
     key = key_of(scope)
@@ -232,7 +230,7 @@ async def charged(state: AppState, scope: Scope, width: int) -> AsyncIterator[No
 
 
 async def give_back(state: AppState, scope: Scope, width: int) -> None:
-    """Put trajectories that were charged and not taken back into the share."""
+    """Refund tokens of trajectories that were not used."""
     try:
         await _take_tokens(state, scope, -width)
     except StoreUnavailable as error:

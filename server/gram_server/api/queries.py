@@ -1,6 +1,6 @@
-"""The query parameters of each route, as models that read requests and describe themselves.
+"""The query parameters of each route, as models that read and describe them.
 
-Strict: an unknown name, a repeated name or a value of another form is refused, never guessed.
+Strict: unknown names, repeated names and malformed values are refused.
 """
 
 import re
@@ -26,11 +26,11 @@ from gram_server.settings import Settings
 
 MAX_SIZE = 64
 MAX_SHOWN = 64
-"""Trajectories that can be watched while they are on their way."""
+"""Trajectories that a stream can show while they run."""
 MAX_REDUCED = 64
 """Boards a request may have reduced: each takes the exact search about a tenth of a second."""
 MIN_TRAJECTORIES = 16
-"""Trajectories that a request for few boards may take by default."""
+"""Default of ``max_trajectories`` for few boards."""
 MAX_NAME = 256
 
 LAST_EVENT_HEADER = "Last-Event-ID"
@@ -41,7 +41,7 @@ Document = dict[str, Any]
 
 
 def _to_int(text: str) -> int:
-    # Python takes more for a number: a sign, spaces, underscores and digits of other scripts.
+    # int() also accepts signs, spaces, underscores and digits of other scripts.
     if not _DIGITS.fullmatch(text):
         raise ValueError("not an integer")
     return int(text)
@@ -189,7 +189,7 @@ class EventHeaders(Query):
 
 @cache
 def bounded(model: type[_Query], settings: Settings) -> type[_Query]:
-    """Return a model whose numbers have the bounds of the settings."""
+    """Return the model with upper bounds from the settings."""
     http, max_trajectories = settings.http, settings.queue.max_trajectories
     maxima = {
         "width": http.max_width,
@@ -258,7 +258,7 @@ def _unknown(name: str, known: Sequence[str]) -> ParameterInvalid:
 
 
 def _what_is_wrong(schema: Document, text: str) -> str:
-    """Return why a text is not what its description says."""
+    """Return why a text does not match its schema."""
     shown = f"{text[:40]!a}"
     parts = schema.get("anyOf", [schema])
     words = [word for part in parts for word in part.get("enum", ())]
@@ -276,14 +276,13 @@ def _what_is_wrong(schema: Document, text: str) -> str:
 
 @cache
 def _schemas(model: type[Query]) -> dict[str, Document]:
-    """Return the JSON schema of each parameter, by name."""
     properties = model.model_json_schema()["properties"] if model.model_fields else {}
     return {name: _plain(schema) for name, schema in properties.items()}
 
 
 def _plain(schema: Document) -> Document:
-    """Return a schema without null, which no text of a query is."""
-    # pydantic does not give the bounds beyond a validator of ours their names in JSON Schema.
+    """Return a schema without null, which a query string cannot express."""
+    # Behind a custom validator, pydantic writes bounds under its own names.
     names = {"ge": "minimum", "le": "maximum"}
     plain = {names.get(key, key): value for key, value in schema.items() if key != "title"}
     if plain.get("default", ...) is None:

@@ -1,4 +1,4 @@
-"""From a request for work to the job that it asks for: query, body, model, seed, deadline."""
+"""Builds the job of a request: query, body, model, seed, deadline."""
 
 import secrets
 import uuid
@@ -26,25 +26,24 @@ from gram_server.job import Halt, Job, ModelReport, Sampling, SolveOptions
 _Query = TypeVar("_Query", bound=Query)
 
 SEED_BITS = 53
-"""Seeds drawn here are whole numbers to every JSON reader."""
+"""Every JSON reader holds integers of this size exactly."""
 
 
 class ParsedRequest(NamedTuple):
-    """A job that a request asks for, and the model that will do it."""
+    """The job of a request, and its model."""
 
     job: Job
     model: ModelReport
 
 
 async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]) -> ParsedRequest:
-    """Return the job of ``POST /solve``, or raise what is wrong with the request."""
     query = read_work_query(state, request, model)
     posted = await read_puzzle(request, puzzle=query.puzzle, http=state.settings.http)
     chosen = await state.workers.select_model(posted.task.name, wanted=query.model)
     check_solver(state, posted, query)
     options = solve_options(query, chosen)
     if options.decodes and not wants_stream(request):
-        # Nobody would see them.
+        # Only a stream shows them.
         options = replace(options, decodes=0)
     client, now_s = client_of(request.scope), state.clock()
     job = make_job(posted, chosen, options, now_s=now_s, wanted=query.model, client=client)
@@ -54,7 +53,6 @@ async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]
 async def parse_generate(
     state: AppState, request: Request, model: type[GenerateQuery]
 ) -> ParsedRequest:
-    """Return the job of ``POST /generate``, or raise what is wrong with the request."""
     query = read_work_query(state, request, model)
     await refuse_body(request, state.settings.http)
     chosen = await state.workers.select_generating(
@@ -86,7 +84,7 @@ async def parse_generate(
 
 
 def read_work_query(state: AppState, request: Request, model: type[_Query]) -> _Query:
-    """Return the parameters of a request for work, if any is taken now."""
+    """Return the parameters; raise ``NotReady`` while the server stops."""
     if state.lifecycle.is_closed:
         raise NotReady("the server is stopping and takes no new work")
     return read_query(model, request.query_params.multi_items())
@@ -106,14 +104,13 @@ def check_solver(state: AppState, posted: PostedPuzzle, query: SolveQuery) -> No
 
 
 def draw_seed() -> int:
-    """Return a seed for a request that names none."""
     return secrets.randbits(SEED_BITS)
 
 
 def solve_options(
     query: SolveQuery, model: ModelReport, *, seed: int | None = None
 ) -> SolveOptions:
-    """Return what a job is to do: the parameters, with defaults of the model and of chance."""
+    """Return the options of a job, with defaults from the model and a drawn seed."""
     options = {name: value for name, value in query if name not in ("puzzle", "priority")}
     options |= {
         "model": model.name,
@@ -135,15 +132,10 @@ def make_job(
     wanted: str | None,
     client: str,
 ) -> Job:
-    """Return a new job.
+    """Return a new job, accepted at ``now_s``.
 
-    Args:
-        posted: what it is about.
-        model: that it is for.
-        options: what it is to do.
-        now_s: when it was accepted.
-        wanted: the model as the caller named it; with its fingerprint, no other weights may answer.
-        client: who asks.
+    ``wanted`` is the model as the caller named it; with its fingerprint, no other weights may
+    answer.
     """
     deadline_ms = options.deadline_ms
     return Job(
@@ -161,7 +153,7 @@ def make_job(
 
 
 def _halt(word: str) -> Halt:
-    # Jobs, which other versions read too, keep the former word.
+    # Jobs keep the former word, as other versions read them too.
     words: dict[str, Halt] = {"verified": "verified", "never": "never"}
     return words.get(word, "act")
 

@@ -1,6 +1,6 @@
-"""Bodies that are posted, and answers of the API alone, as pydantic models.
+"""Pydantic models of request bodies, and of answers that only the API gives.
 
-The puzzle families read the bodies of puzzles, and say their schemas, themselves.
+The puzzle families define the schemas of puzzles.
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Records of jobs as answers: of ``/jobs``, and of a deadline that no worker kept."""
+"""Job records as answers of ``/jobs``, and as results of missed deadlines."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,6 @@ Document = dict[str, Any]
 
 
 def summary(record: JobRecord) -> Document:
-    """Return where a job stands."""
     job = record.job
     return JobSummary(
         id=job.id,
@@ -35,7 +34,7 @@ def summary(record: JobRecord) -> Document:
 
 
 def document(state: AppState, record: JobRecord) -> Document:
-    """Return a job with what became of it, and the parts of a batch.
+    """Return a job with its result, and the parts of a batch.
 
     A result stays as its worker wrote it, also one of another version.
     """
@@ -49,7 +48,7 @@ def document(state: AppState, record: JobRecord) -> Document:
 
 
 def result_of(state: AppState, record: JobRecord) -> Document | None:
-    """Return the answer, or what was found by a deadline that no worker kept."""
+    """Return the result, or for an expired job what was found in time."""
     if record.result:
         return dict(record.result)
     if record.state is not JobState.EXPIRED or record.job.num_parts:
@@ -59,8 +58,8 @@ def result_of(state: AppState, record: JobRecord) -> Document | None:
 
 
 def deadline_result(record: JobRecord, model: ModelReport, *, now_s: float) -> dict[str, Any]:
-    """Compose the answer from what is known: what was found so far, and the time spent."""
-    # What was found stays as it was told, also by a worker of another version.
+    """Compose a partial answer from the solutions so far and the time spent."""
+    # Solutions stay as reported, also by a worker of another version.
     found = list(record.solutions)
     if record.job.sampling is None:
         return {**_solve_response(record, model, now_s).model_dump(), "solutions": found}
@@ -70,7 +69,6 @@ def deadline_result(record: JobRecord, model: ModelReport, *, now_s: float) -> d
 def json_response(
     content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return a document as a response."""
     text = json.dumps(content, separators=(",", ":"))
     return Response(text, status, headers, "application/json")
 
@@ -97,7 +95,7 @@ def _solve_response(record: JobRecord, model: ModelReport, now_s: float) -> Solv
         distinct=num_found,
         valid_trajectories=num_found,
         width=options.width,
-        # Each was seen once as far as anybody told: Good-Turing's estimate is then zero.
+        # Each solution is known once: Good-Turing's estimate is then zero.
         completeness=Completeness(estimate=0.0 if num_found else None, total=None),
         exact_search="deadline" if is_search_missed else None,
         best_attempt=None,
@@ -116,7 +114,7 @@ def _generate_response(record: JobRecord, model: ModelReport, now_s: float) -> G
         trajectories=len(record.solutions),
         valid_trajectories=len(record.solutions),
         distinct=len({json.dumps(board["answer"]) for board in record.solutions}),
-        # What went wrong beside the boards is unknown.
+        # The number of invalid boards is unknown.
         validity=None,
         uniqueness=None,
         max_trajectories=job.options.width,

@@ -24,7 +24,6 @@ from gram_server.errors import NotReady, StoreUnavailable, UserError
 
 
 def solve_router(state: AppState) -> APIRouter:
-    """Return the route of ``POST /solve``."""
     router = APIRouter(tags=["solve"])
     query = bounded(SolveQuery, state.settings)
 
@@ -49,7 +48,6 @@ def solve_router(state: AppState) -> APIRouter:
 
 
 def generate_router(state: AppState) -> APIRouter:
-    """Return the route of ``POST /generate``."""
     router = APIRouter(tags=["generate"])
     query = bounded(GenerateQuery, state.settings)
 
@@ -77,9 +75,9 @@ def generate_router(state: AppState) -> APIRouter:
 async def _run_job(
     state: AppState, request: Request, parsing: Awaitable[ParsedRequest]
 ) -> Response:
-    """Return the answer to a request as it wants it, or raise what is wrong with it.
+    """Answer a request as JSON or as a stream.
 
-    The client may leave at any time: the job then ends within a tick.
+    When the client leaves, the job ends within a tick.
     """
     try:
         parsed = await parsing

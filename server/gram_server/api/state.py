@@ -1,4 +1,4 @@
-"""What the routes share: the store, the metrics, and where the process stands in its life."""
+"""What the routes share: the store, the metrics, and the lifecycle of the process."""
 
 import asyncio
 import time
@@ -14,22 +14,22 @@ from gram_server.tracing import Tracer
 
 @dataclass(slots=True)
 class Lifecycle:
-    """Where the process stands, and the accepted requests it still owes an answer."""
+    """State of the process, and the accepted requests without an answer."""
 
     is_draining: bool = False
-    """Told to stop: not ready any more."""
+    """A stop was requested: not ready any more."""
     is_closed: bool = False
     """Takes no new work; follows ``is_draining``."""
     was_ready: bool = False
     """Was ready at least once."""
     has_given_up: bool = False
-    """The time of the drain is over: what is not done is cancelled."""
+    """The drain's time is over: unfinished jobs are cancelled."""
     inflight: set[str] = field(default_factory=set)
     """Ids of accepted jobs whose request has no answer yet."""
     unread: set[str] = field(default_factory=set)
-    """Ids of jobs that ended during the drain, or will, and whose end nobody has seen."""
+    """Ids of jobs that were open during the drain, and whose end no client has read."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when whoever looks on at a job is to go: it ends elsewhere, or not at all."""
+    """Set when clients that follow a job must disconnect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +42,10 @@ class AppState:
     workers: WorkerRegistry
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     why_dead: Callable[[], str | None] = lambda: None
-    """Says why the engine is dead: it has work and makes no progress. None while it is not."""
+    """Returns why the engine is hung: it has work and makes no progress; else None."""
     why_not_started: Callable[[], str | None] = lambda: None
-    """Says why the last start of the worker failed. None where it did not."""
+    """Returns why the last start of the worker failed; None if it did not."""
     num_restarts: Callable[[], int] = lambda: 0
-    """How often the worker was started again."""
+    """Restarts of the worker."""
     clock: Callable[[], float] = time.time
     tracer: Tracer = field(default_factory=Tracer)

@@ -1,4 +1,4 @@
-"""From the request of ``POST /jobs`` to what the store takes: a job, or a batch with its parts."""
+"""Builds the job of a ``POST /jobs`` request, or the batch and its parts."""
 
 import asyncio
 import hashlib
@@ -42,16 +42,16 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class Submission(NamedTuple):
-    """What a request hands in."""
+    """The work of one request."""
 
     job: Job
     parts: tuple[Job, ...]
-    """Of a batch; none for a single job."""
+    """Jobs of a batch; none for a single job."""
     ticket: IdempotencyKey | None
 
     @property
     def width(self) -> int:
-        """Trajectories of it all."""
+        """Trajectories in total."""
         return sum(part.options.width for part in self.parts or (self.job,))
 
 
@@ -63,7 +63,6 @@ class Posted(NamedTuple):
 
 
 async def read_submission(state: AppState, request: Request, model: type[JobQuery]) -> Submission:
-    """Return what a request hands in, or raise what is wrong with it."""
     query = read_work_query(state, request, model)
     key = _read_key(request)
     media_type = media_type_of(request)
@@ -97,7 +96,7 @@ def _read_key(request: Request) -> str | None:
 def _parse(raw: bytes, media_type: str, puzzle: str | None, limit: int) -> Posted:
     text = decode(raw).strip()
     if not text.startswith("{"):
-        # It may be text in which a leading space has a meaning.
+        # Leading spaces have a meaning in some texts.
         return Posted([parse_puzzle(raw, media_type=media_type, puzzle=puzzle)], False)
     body = load_json(text)
     if not isinstance(body, dict) or "instances" not in body:

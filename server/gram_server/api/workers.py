@@ -1,7 +1,7 @@
-"""What the API knows of its workers: their models, and whether one can take work.
+"""The API's view of its workers: their models, and whether one can take work.
 
-Reads the workers' reports from the store. Models stay known while a worker is started again, so
-that its jobs can wait for it; where others work meanwhile, for a minute.
+Reads the workers' reports from the store. A model stays known while its worker restarts, so that
+its jobs can wait; for a minute if other models are loaded.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from gram_server.jobs.store import JobStore, QueueStats
 
 MAX_AGE_S = 1.0
 MAX_WATCHED_AGE_S = 5.0
-"""Age at which the reports are read again although they are watched: the watch has not begun."""
+"""Age at which watched reports are read again: the watch may not have begun."""
 
 KNOWN_S = 60.0
-"""How long a model stays known that no worker has any more, while others have some."""
+"""Seconds that a model without a worker stays known while others are loaded."""
 
 
 class WorkerRegistry:
@@ -33,14 +33,13 @@ class WorkerRegistry:
         patience_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read nothing yet.
+        """Create a registry without workers.
 
         Args:
-            store: where the reports are.
-            is_remote: whether reading them takes time or may fail: then ``watch`` reads them now
-                and then, and nobody waits for it.
-            patience_s: how long who waits for an answer waits for a worker that could give it.
-            clock: seconds that never go back.
+            store: holds the reports.
+            is_remote: whether reading is slow or may fail: ``watch`` then reads in the background.
+            patience_s: how long a request waits while no worker has its model.
+            clock: monotonic seconds.
         """
         self._store = store
         self.is_remote = is_remote
@@ -48,46 +47,44 @@ class WorkerRegistry:
         self._clock = clock
         self._read_at_s = float("-inf")
         self._loaded: dict[str, ModelReport] = {}
-        """What workers have now, by name@fingerprint."""
+        """Loaded models, by name@fingerprint."""
         self._known: dict[str, ModelReport] = {}
-        """That, and before it what they had, by name@fingerprint."""
+        """Models that are or recently were loaded, by name@fingerprint."""
         self._missed_at_s: dict[str, float] = {}
-        """Since when no worker has a model, by name@fingerprint."""
+        """When a model lost its last worker, by name@fingerprint."""
         self._models: dict[str, ModelReport] = {}
-        """What is known, by name."""
+        """Known models, by name."""
         self.stats: QueueStats | None = None
-        """What the queue held when the reports were read."""
+        """State of the queue at the last read."""
         self.last_error: str | None = None
-        """Why they could not be read the last time."""
+        """Why the last read failed."""
 
     @property
     def reports(self) -> Sequence[WorkerReport]:
-        """The last report of every worker."""
         return () if self.stats is None else self.stats.workers
 
     @property
     def models(self) -> Sequence[ModelReport]:
-        """Every model that a worker has, or is expected back with, by name."""
+        """Models that are loaded, or expected back after a restart."""
         return tuple(self._models.values())
 
     @property
     def is_ready(self) -> bool:
-        """Whether a worker can take work."""
         return any(worker.state is WorkerState.READY for worker in self.reports)
 
     @property
     def has_solver(self) -> bool:
-        """Whether a worker has OR-tools, as far as is known."""
+        """Whether a worker has OR-tools; True while none has reported."""
         return not self.reports or any(worker.has_solver for worker in self.reports)
 
     async def refresh(self, *, max_age_s: float = 0.0) -> None:
-        """Read the reports again unless they were read within ``max_age_s``, or are watched."""
+        """Read the reports again, unless they are at most ``max_age_s`` old or watched."""
         age_s = self._clock() - self._read_at_s
         if age_s > (MAX_WATCHED_AGE_S if self.is_remote else max_age_s):
             await self._read()
 
     async def watch(self) -> None:
-        """Keep what is known up to date until cancelled."""
+        """Read remote reports every second until cancelled."""
         while self.is_remote:
             await self._read()
             await asyncio.sleep(MAX_AGE_S)
@@ -103,7 +100,7 @@ class WorkerRegistry:
         self._read_at_s = self._clock()
 
     def _learn(self, loaded: dict[str, ModelReport]) -> None:
-        """Take note of what workers have, and forget what they have had no more for a while."""
+        """Store the loaded models, and drop those that were missing for too long."""
         now_s, self._loaded = self._clock(), loaded
         had = {name: model for name, model in self._known.items() if name not in loaded}
         if any(worker.state is WorkerState.STARTING for worker in self.reports):
@@ -116,9 +113,9 @@ class WorkerRegistry:
         self._models = {model.name: model for model in self._known.values()}
 
     def check_served(self, job: Job) -> None:
-        """Raise ``NotReady`` where nobody has been there for too long who could do the work.
+        """Raise ``NotReady`` if no worker has had the job's model for ``patience_s``.
 
-        A worker beside this process is started again, however long that takes.
+        Never raises for a child worker, which is restarted.
         """
         if not self.is_remote or self.last_error is not None:
             return
@@ -135,7 +132,7 @@ class WorkerRegistry:
             )
 
     def find(self, name: str) -> ModelReport | None:
-        """Return the model of that name, or None where no worker ever reported one."""
+        """Return the model of that name, None if it is unknown."""
         return self._models.get(name)
 
     async def select_model(self, task: str, *, wanted: str | None) -> ModelReport:
@@ -179,7 +176,7 @@ class WorkerRegistry:
         )
 
     async def _ensure_loaded(self) -> None:
-        """Read the reports unless that was done a moment ago; raise where they name no model."""
+        """Read the reports if they are old; raise if they name no model."""
         await self.refresh(max_age_s=MAX_AGE_S)
         if not self._models:
             await self.refresh()
@@ -208,7 +205,7 @@ class WorkerRegistry:
         return model
 
     def _is_replaced(self, model: ModelReport) -> bool:
-        """Whether workers have other weights of the name, and none these."""
+        """Whether workers have only other weights of this name."""
         names = {other.name for other in self._loaded.values()}
         return model.id not in self._loaded and model.name in names
 

@@ -1,4 +1,4 @@
-"""What the server counts and measures, in the words of Prometheus."""
+"""Prometheus metrics of the API process and of workers."""
 
 from gram_server.metrics.service import Outcome, ServiceMetrics
 from gram_server.metrics.state import ServiceState

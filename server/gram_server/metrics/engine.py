@@ -1,4 +1,4 @@
-"""Prometheus metrics of the engine, by model: what its slots did and what came of it.
+"""Prometheus metrics of the engine, by model.
 
 One ``EngineMetrics`` per registry. Gauges are set from state, never counted up and down.
 """
@@ -16,7 +16,7 @@ PHASE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 
 
 class EngineMetrics:
-    """The metric families; ``of`` gives one model's share of them."""
+    """The metric families; ``of`` returns those of one model."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -83,7 +83,6 @@ class EngineMetrics:
         )
 
     def of(self, model: str) -> "ModelMetrics":
-        """Return the metrics of one model."""
         return ModelMetrics(self, model)
 
 
@@ -114,14 +113,13 @@ class ModelMetrics:
         self._trajectories_per_solution = families.trajectories_per_solution.labels(model)
 
     def set_slots(self, *, live: int, capacity: int) -> None:
-        """Tell how many slots are taken."""
         self._slots_alive.set(live)
         self._slots_capacity.set(capacity)
 
     def observe_step(
         self, *, num_useful: int, num_live: int, num_rows: int, duration_s: float
     ) -> None:
-        """Take note of one step of the batch, in which some live rows may have come too late."""
+        """Record one batch step; live rows that were not useful came too late."""
         self._supervision_steps.inc(num_useful)
         self._wasted["late"].inc(num_live - num_useful)
         self._wasted["padding"].inc(num_rows - num_live)
@@ -130,30 +128,25 @@ class ModelMetrics:
         self._last_step.set(time.time())
 
     def count_wasted(self, reason: str, num_steps: int) -> None:
-        """Take note of steps whose trajectory was dropped or started over."""
         self._wasted[reason].inc(num_steps)
 
     def count_trajectory(self, result: str, num_steps: int) -> None:
-        """Take note of a trajectory's end."""
         self._trajectories[result].inc()
         self._steps_per_trajectory.observe(num_steps)
 
     def count_solution(self, *, is_new: bool) -> None:
-        """Take note of a trajectory's first valid answer."""
         (self._distinct if is_new else self._duplicate).inc()
 
     def count_mismatch(self) -> None:
-        """Take note that the two verifiers disagreed."""
         self._verify_mismatches.inc()
 
     def count_foreign_answer(self) -> bool:
-        """Take note of an answer that was hidden; return whether it is the first of the process."""
+        """Count a hidden answer; return whether it is the first of the process."""
         self._foreign_answers.inc()
         is_first = not self._families.has_foreign_answer
         self._families.has_foreign_answer = True
         return is_first
 
     def observe_job(self, *, num_trajectories: int, num_solutions: int) -> None:
-        """Take note of a finished job."""
         if num_solutions:
             self._trajectories_per_solution.observe(num_trajectories / num_solutions)

@@ -1,6 +1,6 @@
 """Memory and utilisation of a worker's GPU, read from NVML at each scrape.
 
-Needs the extra ``gpu``; without it, or without a driver, there is nothing to show.
+Needs the extra ``gpu``; shows nothing without it or without a driver.
 """
 
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Gauge(NamedTuple):
-    """A number that NVML says of a GPU at one moment."""
+    """One reading of a GPU by NVML."""
 
     name: str
     text: str
@@ -24,16 +24,14 @@ class Gauge(NamedTuple):
 
 
 class GpuCollector(Collector):
-    """Shows what can be read; what cannot is left out, and said once."""
+    """Exports readable gauges; logs each unreadable one once."""
 
     def __init__(self, gauges: Sequence[Gauge], *, error: type[Exception]) -> None:
-        """Take what is to be shown, and how a reading fails."""
         self._gauges = gauges
         self._error = error
         self._missed: set[str] = set()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the gauges."""
         for gauge in self._gauges:
             try:
                 value = gauge.read()
@@ -46,7 +44,7 @@ class GpuCollector(Collector):
 
 
 def watch_gpu(registry: CollectorRegistry, uuid: str) -> None:
-    """Show the GPU of that id from now on, where NVML can be asked."""
+    """Export the metrics of the GPU of that id, if NVML is available."""
     if find_spec("pynvml") is None:
         return
     import pynvml

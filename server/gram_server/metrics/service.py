@@ -1,7 +1,4 @@
-"""Metrics of the API process: what it counts and measures as it happens, and its state.
-
-The registry belongs to the instance: nothing is global.
-"""
+"""Metrics of the API process, in a registry of each instance."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -31,7 +28,7 @@ Outcome = Literal[
 
 
 class ServiceMetrics:
-    """Counts what the API process does."""
+    """Counters and histograms of the API process, and its state."""
 
     def __init__(self, *, version: str, latency_buckets_s: Sequence[float] = ()) -> None:
         self.registry = CollectorRegistry()
@@ -63,7 +60,7 @@ class ServiceMetrics:
         build.labels(version=version).set(1)
 
     def watch_worker(self, pid: Callable[[], int]) -> None:
-        """Show what the worker process beside this one takes, too."""
+        """Export CPU and memory of the child worker."""
         ProcessCollector(namespace="gram_worker", pid=pid, registry=self.registry)
 
     def count_request(self, outcome: Outcome, *, model: str = "", priority: int = 1) -> None:
@@ -72,17 +69,14 @@ class ServiceMetrics:
         self._requests.labels(**labels).inc()
 
     def count_rejected(self, reason: str) -> None:
-        """Count a request that was not accepted, by the code of its problem."""
         self._rejected.labels(reason=reason).inc()
 
     def observe_request(self, duration_s: float, *, model: str) -> None:
-        """Measure an accepted request as a whole."""
         self._duration.labels(model=model).observe(duration_s)
 
     def observe_job(
         self, *, model: str, queue_s: float, engine_s: float, first_solution_s: float | None
     ) -> None:
-        """Measure the parts of a job that a worker finished."""
         self._queue_wait.labels(model=model).observe(queue_s)
         self._engine.labels(model=model).observe(engine_s)
         if first_solution_s is not None:
@@ -91,13 +85,11 @@ class ServiceMetrics:
     def observe_boards(
         self, *, puzzle: str, num_boards: int, num_valid: int, num_trajectories: int
     ) -> None:
-        """Count the boards of a job that generates them."""
         self._sampled.labels(puzzle=puzzle, result="valid").inc(num_valid)
         self._sampled.labels(puzzle=puzzle, result="invalid").inc(num_trajectories - num_valid)
         self._boards.labels(puzzle=puzzle).inc(num_boards)
 
     def expose(self, state: ServiceState) -> bytes:
-        """Return the text of all metrics, with this state."""
         self._state.state = state
         return generate_latest(self.registry)
 

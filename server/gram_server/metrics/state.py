@@ -1,6 +1,6 @@
-"""Metrics that show a state kept elsewhere: the queue's, and that of the API process.
+"""Metrics of the queue's state and of the API process.
 
-Read anew at each scrape, so that they cannot drift.
+Computed at each scrape, so that they cannot drift.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from gram_server.jobs.store import ClassStats, QueueStats
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """What there is to show at the moment of a scrape."""
+    """State at the moment of a scrape."""
 
     is_ready: bool
     is_draining: bool
@@ -28,14 +28,13 @@ class ServiceState:
 
 
 class StateCollector(Collector):
-    """Shows the state that it was given last."""
+    """Exports the ``state`` that was set last."""
 
     def __init__(self) -> None:
         self.state: ServiceState | None = None
         self._highest: dict[tuple[str, ...], float] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families."""
         if self.state is None:
             return
         yield from _process_gauges(self.state)
@@ -69,7 +68,7 @@ class StateCollector(Collector):
         yield errors
 
     def _rising(self, value: float, *name: str) -> float:
-        """Return a total, or the highest that was shown where it has begun anew."""
+        """Return a total that never falls, also when its source restarts at zero."""
         self._highest[name] = max(value, self._highest.get(name, 0.0))
         return self._highest[name]
 

@@ -1,4 +1,4 @@
-"""Traces across processes, by OpenTelemetry: carried on always, recorded where wanted."""
+"""OpenTelemetry traces across processes: always propagated, recorded if configured."""
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind

@@ -1,7 +1,6 @@
-"""Whether this process records traces, by the standard ``OTEL_*`` names of the environment.
+"""Decides by the ``OTEL_*`` names of the environment whether this process records traces.
 
-Where spans go, what is sampled and what a process is called is read by OpenTelemetry itself. Needs
-the extra ``otel`` to record.
+OpenTelemetry itself reads endpoint, sampling and service name. Recording needs the extra ``otel``.
 """
 
 import logging
@@ -21,7 +20,7 @@ DISABLED = "OTEL_SDK_DISABLED"
 PROTOCOL = "http/protobuf"
 
 CLOSE_S = 2.0
-"""How long a process that ends tries to send its last spans."""
+"""Seconds to send the last spans at exit."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +28,11 @@ logger = logging.getLogger(__name__)
 def open_tracer(
     service: str, *, instance: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Tracer:
-    """Return a tracer that records where the environment asks for it, else one that does not.
+    """Return a tracer that records if the environment asks for it, else one that does not.
 
     Args:
-        service: what the process is called where the environment gives it no name.
-        instance: what tells it from others of that name.
+        service: name of the process, if the environment gives none.
+        instance: distinguishes processes of one service.
         environ: the environment; None is that of the process.
     """
     if not is_wanted(os.environ if environ is None else environ):
@@ -46,7 +45,7 @@ def open_tracer(
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Say whether the environment names a place for traces, or the exporter that knows one."""
+    """Whether the environment names an endpoint for traces, or the exporter ``otlp``."""
     if _value(environ, DISABLED) == "true":
         return False
     exporter = _value(environ, EXPORTER)
@@ -61,7 +60,7 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def _exporting_tracer(service: str, instance: str | None) -> Tracer:
-    # An extra, and slow to load: without it the server runs as it does without traces.
+    # An optional extra, and slow to import.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -78,7 +77,7 @@ def _exporting_tracer(service: str, instance: str | None) -> Tracer:
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 
     def close() -> None:
-        # The provider's own patience is longer than that of whoever stops us.
+        # The provider's own timeout is longer than a process manager's.
         closing = threading.Thread(target=provider.shutdown, daemon=True)
         closing.start()
         closing.join(CLOSE_S)

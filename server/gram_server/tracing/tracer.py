@@ -1,7 +1,7 @@
-"""Spans: pieces of work with a beginning, an end and a place in a trace.
+"""Spans over the API of OpenTelemetry.
 
-Uses the API of OpenTelemetry alone, which records nothing by itself and only carries the caller's
-trace on. Attributes never hold a puzzle or an answer, nor the text of an error.
+The API alone records nothing and only propagates the caller's trace. Attributes never hold a puzzle
+or an answer, nor the text of an error.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from gram_server.logs import logged_with
 
 MAX_STATE_CHARS = 512
-"""What a vendor's own part may take; a longer one is left out, as the standard allows."""
+"""Longer ``tracestate`` values are dropped, as the standard allows."""
 
 MAX_PARENT_CHARS = 128
-"""Of which this version of the standard takes 55; versions to come may say more."""
+"""This version of the standard takes 55; later versions may take more."""
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -32,12 +32,7 @@ class Tracer:
     def __init__(
         self, tracer: trace.Tracer | None = None, *, close: Callable[[], None] = lambda: None
     ) -> None:
-        """Record spans with a tracer of the SDK; without one, record none.
-
-        Args:
-            tracer: what makes the spans.
-            close: sends what was recorded and not yet sent.
-        """
+        """Record spans with an SDK tracer, if given; ``close`` flushes them."""
         self._tracer = tracer or trace.NoOpTracer()
         self.close = close
 
@@ -50,14 +45,9 @@ class Tracer:
         start_s: float | None = None,
         attributes: Attributes | None = None,
     ) -> Span:
-        """Begin a span, now or at a moment of ``time.time()``; the caller ends it.
+        """Begin a span, now or at ``start_s`` (``time.time()``); the caller ends it.
 
-        Args:
-            name: of the work.
-            parent: what it is a part of; None is the span that this task is in.
-            kind: what it is to the span above it.
-            start_s: when it began.
-            attributes: what is known of it.
+        Without ``parent`` it is a child of the current span.
         """
         return self._tracer.start_span(
             name,
@@ -76,9 +66,9 @@ class Tracer:
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Attributes | None = None,
     ) -> Iterator[Span]:
-        """Do work inside a span, and put its ids on what is logged meanwhile."""
+        """Run the body in a span, and add its ids to log lines."""
         span = self.start(name, parent=parent, kind=kind, attributes=attributes)
-        # What the SDK would record of an error holds its text, which may quote a puzzle.
+        # The SDK would record an error's text, which may quote a puzzle.
         current = trace.use_span(
             span, end_on_exit=True, record_exception=False, set_status_on_exception=False
         )
@@ -94,13 +84,8 @@ class Tracer:
 
 
 def read_trace(parent: str | None, state: str | None = None) -> Context:
-    """Return where the work of a caller stands in its trace; nowhere if it says nothing valid.
-
-    Args:
-        parent: the value of ``traceparent``.
-        state: the value of ``tracestate``, which vendors of tracing systems carry along.
-    """
-    # The lengths first: a stranger wrote them, and every process would carry them along.
+    """Return the context in ``traceparent`` and ``tracestate``; empty if they are invalid."""
+    # Lengths first: the values are untrusted, and every process would pass them on.
     if parent is None or len(parent) > MAX_PARENT_CHARS:
         return Context()
     headers = {"traceparent": parent}
@@ -110,35 +95,34 @@ def read_trace(parent: str | None, state: str | None = None) -> Context:
 
 
 def headers_of(span: Span) -> Mapping[str, str]:
-    """Return ``traceparent`` and ``tracestate`` that let others go on below a span."""
+    """Return ``traceparent`` and ``tracestate`` for children of a span."""
     headers: dict[str, str] = {}
     _PROPAGATOR.inject(headers, below(span))
     return headers
 
 
 def below(span: Span) -> Context:
-    """Return the parent of spans that are a part of this one."""
+    """Return the parent context for children of a span."""
     return trace.set_span_in_context(span, Context())
 
 
 def log_ids(span: Span) -> Mapping[str, str]:
-    """Return what lines about the work carry."""
+    """Return the ids for log lines about a span."""
     context = span.get_span_context()
     if not context.is_valid:
         return {}
     ids = {"trace_id": trace.format_trace_id(context.trace_id)}
     if context.is_remote:
-        # Of our caller: a tracer that records nothing makes no span of its own.
+        # The caller's span: a tracer that records nothing makes none of its own.
         return ids
     return {**ids, "span_id": trace.format_span_id(context.span_id)}
 
 
 def fail(span: Span, reason: str) -> None:
-    """Mark the work as failed, by a code or the name of an error."""
+    """Mark a span as failed, by a code or the name of an error."""
     span.set_attribute("error.type", reason)
     span.set_status(StatusCode.ERROR)
 
 
 def to_ns(moment_s: float) -> int:
-    """Return a moment of ``time.time()`` as OpenTelemetry takes it."""
     return int(moment_s * 1e9)
