@@ -1,4 +1,4 @@
-"""Where jobs wait and results are kept: one interface, its stores, and the link to a worker."""
+"""Where jobs wait and results are kept: one interface, its stores, and the RPC to a worker."""
 
 from gram_server.jobs.store import JobStore, QueueStats, WorkerStore
 

@@ -1,6 +1,6 @@
 """Jobs, events and reports as JSON values and back; never pickle.
 
-Shared by every store that crosses a process border. Knows the shapes in job.py and nothing else.
+Shared by every store that crosses a process boundary. Knows the types of job.py and nothing else.
 """
 
 import json
@@ -32,7 +32,7 @@ def to_bytes(data: Mapping[str, object]) -> bytes:
 
 
 def from_bytes(text: bytes) -> Data:
-    """Return the JSON object in text; raise ``ValueError`` for anything else."""
+    """Raise ``ValueError`` for anything but a JSON object."""
     data = json.loads(text)
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")
@@ -40,13 +40,12 @@ def from_bytes(text: bytes) -> Data:
 
 
 def dump_job(job: Job) -> Data:
-    """Return a job as JSON values."""
     sampling = None if job.sampling is None else _dump(job.sampling)
     return {**_dump(job), "options": _dump(job.options), "sampling": sampling}
 
 
 def load_job(data: Data) -> Job:
-    """Return the job that ``dump_job`` wrote; raise ``JobUnreadable`` for any other."""
+    """Raise ``JobUnreadable`` for anything that ``dump_job`` did not write."""
     try:
         options = _load(SolveOptions, data["options"])
         sampling = data.get("sampling")
@@ -58,22 +57,18 @@ def load_job(data: Data) -> Job:
 
 
 def dump_event(event: Event) -> Data:
-    """Return an event as JSON values."""
     return _dump(event)
 
 
 def load_event(data: Data) -> Event:
-    """Return the event that ``dump_event`` wrote."""
     return _load(Event, {**data, "kind": EventKind(data["kind"])})
 
 
 def dump_report(report: WorkerReport) -> Data:
-    """Return a worker's report as JSON values."""
     return {**_dump(report), "models": [_dump(model) for model in report.models]}
 
 
 def load_report(data: Data) -> WorkerReport:
-    """Return the report that ``dump_report`` wrote."""
     models = tuple(_load(ModelReport, model) for model in data["models"])
     return _load(WorkerReport, {**data, "state": WorkerState(data["state"]), "models": models})
 
@@ -83,6 +78,6 @@ def _dump(value: Any) -> Data:
 
 
 def _load(kind: type[_T], data: Data) -> _T:
-    """Build a dataclass; names that a newer writer added are left out."""
+    """Build a dataclass; ignore fields that a newer writer added."""
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # always a dataclass
     return kind(**{name: value for name, value in data.items() if name in names})

@@ -1,6 +1,6 @@
-"""What the queue counts of jobs, in the step that accepts or ends one.
+"""Counters of jobs, updated in the step that accepts or ends a job.
 
-No lost process can lose a count or repeat one.
+So a lost process can neither lose a count nor repeat one.
 """
 
 from typing import NamedTuple
@@ -9,9 +9,9 @@ ACCEPTED = "accepted"
 
 
 class JobCount(NamedTuple):
-    """A kind of jobs that is counted."""
+    """The labels of one counter of jobs."""
 
     what: str
-    """``accepted``, or how they ended."""
+    """``accepted``, or the outcome."""
     model: str
     priority: int

@@ -1,4 +1,4 @@
-"""Jobs that cost too many workers, as an operator looks at them: list, show, replay, purge."""
+"""Jobs that lost too many workers, for an operator: list, show, replay, purge."""
 
 import time
 from collections.abc import Sequence
@@ -44,8 +44,7 @@ class DeadLetters:
     async def replay(self, job_id: str) -> str:
         """Queue a job again under its id, with no deadline, and drop its letter.
 
-        A batch of which it is a part is open again until the job has ended. Raises ``NotReplayed``
-        where that cannot be.
+        The batch that it is part of is open again until the job has ended. Raises ``NotReplayed``.
         """
         letter = await self.show(job_id)
         job = load_job(letter["job"])
@@ -71,7 +70,6 @@ class DeadLetters:
         return await self._drop(letters)
 
     async def close(self) -> None:
-        """Let go of Redis."""
         await self._connection.close()
 
     async def _read(self, newest: str, oldest: str, limit: int | None) -> Sequence[Letter]:

@@ -1,8 +1,8 @@
-"""Jobs that have ended, for as long as somebody may ask for them, each as one piece of text.
+"""Ended jobs, each kept as one piece of text.
 
 As objects they would keep the garbage collector busy for a tenth of a second now and then. Parts
-are kept as long as their batch. What is kept is bounded by number and bytes: beyond the bounds the
-oldest goes first, of the owner who has most.
+are kept as long as their batch. Number and bytes are bounded: beyond the bounds, the oldest job of
+the owner with the most is dropped first.
 """
 
 from collections import defaultdict
@@ -23,11 +23,11 @@ from gram_server.jobs.queued_job import QueuedJob, final_event, sort_key
 from gram_server.settings import QueueConfig
 
 OVERHEAD_BYTES = 1024
-"""What a kept job takes beside its text."""
+"""Memory of a kept job besides its text."""
 
 
 class Kept(NamedTuple):
-    """One job, with what must be known of it without reading it."""
+    """One job, with the fields that are needed without parsing its text."""
 
     id: str
     sort_key: str
@@ -39,31 +39,30 @@ class Kept(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        """What the job takes."""
         return len(self.text) + OVERHEAD_BYTES
 
 
 @dataclass(slots=True)
 class _OwnerJobs:
-    """What is kept of one owner."""
+    """One owner's kept jobs."""
 
     order: dict[str, None] = field(default_factory=dict)
-    """Ids in the order in which they are to be forgotten; no parts of batches."""
+    """Ids in the order of expiry; no parts of batches."""
     num_jobs: int = 0
     num_bytes: int = 0
 
 
 class FinishedJobs:
-    """What has ended, oldest first."""
+    """Ended jobs, oldest first."""
 
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
         self._kept: dict[str, Kept] = {}
-        # Answers that a request waited for belong to nobody.
+        # Jobs that a request waited for have no owner.
         self._owners: defaultdict[str | None, _OwnerJobs] = defaultdict(_OwnerJobs)
         self.num_bytes = 0
         self.forgotten_early = 0
-        """Jobs that had to go before their time, ever."""
+        """Jobs dropped before their time, ever."""
 
     @property
     def num_jobs(self) -> int:
@@ -71,7 +70,6 @@ class FinishedJobs:
         return len(self._kept)
 
     def put(self, entry: QueuedJob, now_s: float) -> None:
-        """Keep an entry that will not change any more."""
         job = entry.job
         config = self._config
         keep_s = config.keep_finished_s if job.owner is None else config.keep_jobs_s
@@ -84,21 +82,19 @@ class FinishedJobs:
             self._owners[job.owner].order[job.id] = None
 
     def find(self, job_id: str, *, has_parts: bool = True) -> QueuedJob | None:
-        """Return the entry of a job, or None; that of a batch also without its parts."""
+        """Return the entry of a job, or None; without parts unless ``has_parts``."""
         kept = self._kept.get(job_id)
         return None if kept is None else self._load(kept, has_parts=has_parts)
 
     def has(self, job_id: str) -> bool:
-        """Return whether the entry of a job is kept."""
         return job_id in self._kept
 
     def sort_keys_of(self, owner: str) -> list[str]:
-        """Return the places of an owner's jobs, without the parts of batches."""
+        """Parts of batches are left out."""
         owned = self._owners.get(owner, _OwnerJobs())
         return [self._kept[job_id].sort_key for job_id in owned.order]
 
     def forget(self, now_s: float) -> None:
-        """Drop what has been kept for long enough."""
         for owner, owned in list(self._owners.items()):
             while owned.order and self._kept[next(iter(owned.order))].until_s <= now_s:
                 self._drop_oldest(owned)
@@ -106,9 +102,9 @@ class FinishedJobs:
                 del self._owners[owner]
 
     def make_room(self) -> bool:
-        """Drop what is too much; return whether the bounds are kept now.
+        """Drop jobs beyond the bounds; return whether the bounds hold now.
 
-        They may not be where the parts of unfinished batches fill them.
+        They may not where the parts of unfinished batches fill them.
         """
         while (is_crowded := self.num_jobs > self._config.max_finished_jobs) or (
             self.num_bytes > self._config.max_finished_bytes
@@ -121,7 +117,7 @@ class FinishedJobs:
         return True
 
     def _drop_oldest(self, owned: _OwnerJobs) -> int:
-        """Drop the oldest job of an owner, with the parts of a batch; return how many."""
+        """Drop an owner's oldest job with the parts of a batch; return the number dropped."""
         first = next(iter(owned.order))
         del owned.order[first]
         dropped = [first, *self._kept[first].parts]

@@ -14,14 +14,14 @@ class _Known(NamedTuple):
 
 
 class IdempotencyKeys:
-    """What each owner has handed in with a key: oldest first, and not more than its bound."""
+    """The keys of each owner, oldest first, up to a bound."""
 
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
         self._known: dict[str, dict[str, _Known]] = {}
 
     def find(self, ticket: IdempotencyKey) -> str | None:
-        """Return the id of the job that a ticket stands for, or None; raise ``KeyConflict``."""
+        """Return the id of the job of a key, or None; raise ``KeyConflict``."""
         known = self._known.get(ticket.owner, {}).get(ticket.key)
         if known is None:
             return None
@@ -30,14 +30,12 @@ class IdempotencyKeys:
         return known.job_id
 
     def add(self, ticket: IdempotencyKey, job_id: str, now_s: float) -> None:
-        """Let a ticket stand for a job."""
         keys = self._known.setdefault(ticket.owner, {})
         if len(keys) >= self._config.max_keys:
             del keys[next(iter(keys))]
         keys[ticket.key] = _Known(ticket.fingerprint, job_id, now_s + self._config.keep_keys_s)
 
     def forget(self, now_s: float) -> None:
-        """Drop what has been kept for long enough."""
         for owner, keys in list(self._known.items()):
             while keys and next(iter(keys.values())).until_s <= now_s:
                 del keys[next(iter(keys))]

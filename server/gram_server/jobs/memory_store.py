@@ -1,7 +1,7 @@
 """Jobs kept in the memory of the API process: the default store, which needs no Redis.
 
-``MemoryStore`` is the API's side; ``MemoryStore.connect`` opens a worker's side, which link.py
-serves to the worker process over a socket. One event loop owns both: no locks, no polling.
+``MemoryStore`` is the API's side; ``MemoryStore.connect`` opens a worker's side, which
+worker_rpc.py serves to the worker process. One event loop owns both: no locks, no polling.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from gram_server.jobs.token_buckets import TokenBuckets
 from gram_server.settings import QueueConfig
 
 EXPIRY_GRACE_S = 1.0
-"""How long past its deadline a running job may take to hand in what it found."""
+"""How long past its deadline a running job may deliver what it found."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +35,9 @@ class MemoryStore:
     """The API's side of the queue."""
 
     def __init__(self, config: QueueConfig, *, clock: Callable[[], float] | None = None) -> None:
-        """Open an empty queue.
-
-        Args:
-            config: its bounds.
-            clock: tells both the time of day and how time goes by, in tests.
-        """
+        """``clock`` replaces both the time of day and the monotonic clock, in tests."""
         self._config = config
-        # The time of day may be set at any moment: it is noted, and decides nothing but a deadline.
+        # The time of day may be changed at any moment: only deadlines depend on it.
         self._wall = clock or time.time
         self._clock = clock or time.monotonic
         self._state = QueueState(config)
@@ -171,11 +166,11 @@ class MemoryStore:
         for one in changed:
             self._announce(one)
         if changed and self._state.has_last_chance(entry):
-            # Its worker may have the next of them.
+            # Its worker may now take another job whose attempt is the last.
             self._announce_arrival()
 
     def _stop(self, entry: QueuedJob, state: JobState) -> None:
-        """Finish a job, with the parts of a batch, and tell the worker that may still hold it."""
+        """Finish a job and the parts of a batch; notify the worker that may still hold it."""
         worker = self._workers.get(entry.worker or "")
         self._finish(entry, state)
         for part in entry.parts:
@@ -189,10 +184,9 @@ class MemoryStore:
         self._announce_arrival()
 
     def _lose(self, worker: str) -> None:
-        """Take back what a worker held when it went away."""
         self._workers.pop(worker, None)
         if self._is_closed:
-            # There is nobody left to take them.
+            # No worker is left to take its jobs.
             return
         again = []
         for entry in self._state.held_by(worker):
@@ -209,7 +203,7 @@ class MemoryStore:
         self._announce_arrival()
 
     def _held(self, worker: str, job_id: str) -> QueuedJob | None:
-        """Return the entry of a job if this worker still holds it: late words change nothing."""
+        """Return the entry of a job that this worker still holds: late calls change nothing."""
         entry = self._state.find(job_id)
         return entry if entry is not None and entry.worker == worker else None
 
@@ -315,5 +309,4 @@ class MemoryWorker:
         self._store._lose(self._name)
 
     def notify_cancelled(self, job_id: str) -> None:
-        """Let the worker know that nobody waits for a job it holds."""
         self._cancelled.put_nowait(job_id)

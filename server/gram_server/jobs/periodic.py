@@ -1,6 +1,4 @@
-"""Tasks that go on beside the calls of a store: repeated at times no two processes share, and ended
-for good.
-"""
+"""Background tasks of a store, repeated with jitter and reliably cancelled."""
 
 import asyncio
 import logging
@@ -18,14 +16,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """Something to be done again and again."""
+    """Work that is repeated until cancelled."""
 
     every_s: float
     work: Callable[[], Awaitable[object]]
     _log: SparseLog = field(default_factory=lambda: SparseLog(logger), repr=False)
 
     async def run(self) -> None:
-        """Do it until cancelled."""
         while True:
             await asyncio.sleep(jittered(self.every_s))
             try:
@@ -33,7 +30,7 @@ class PeriodicTask:
             except StoreUnavailable:
                 logger.debug("a periodic task waits for Redis")
             except Exception as error:
-                # The next time may go well, and nobody else does it.
+                # The next run may succeed, and no other task does this work.
                 self._log.say(logging.ERROR, "a periodic task broke: %r", error, exc_info=error)
 
 
@@ -47,5 +44,5 @@ async def end_tasks(tasks: Iterable["asyncio.Task[None]"]) -> None:
 
 
 def jittered(duration_s: float) -> float:
-    """Return a duration that is a little shorter each time."""
+    """Return 0.7 to 1.0 times a duration, at random."""
     return duration_s * random.uniform(0.7, 1.0)

@@ -1,8 +1,8 @@
-"""The queue's state as plain data: which jobs wait, who holds them, what became of them.
+"""The queue's state as plain data: which jobs wait, which worker holds them, how they ended.
 
-Synchronous and without a clock of its own, so every rule of a job's life is in one place and can be
-tested without waiting. What is decided by time goes by ``now_s``, of a clock that nobody sets; the
-time of day is only noted. Knows no asyncio and no transport.
+Synchronous and without a clock, so every rule of a job's life is in one place and can be tested
+without waiting. Decisions by time use ``now_s``, of a monotonic clock; the time of day is only
+noted. Knows no asyncio and no transport.
 """
 
 import math
@@ -33,13 +33,13 @@ MAX_RETRY_AFTER_S = 60
 
 
 class QueueState:
-    """Jobs by id, the queue by priority class, and the trajectories both have reserved."""
+    """Jobs by id, the queue by priority class, and the reserved trajectories."""
 
     def __init__(self, config: QueueConfig) -> None:
         self._config = config
         self._unfinished: dict[str, QueuedJob] = {}
         self.finished = FinishedJobs(config)
-        # A dict keeps its order and forgets from the middle at once: a queue with cancellation.
+        # A dict keeps its order and deletes from the middle in O(1): a queue with cancellation.
         self._queues: tuple[dict[str, None], ...] = tuple({} for _ in PRIORITY_CLASSES)
         self._rate = ServiceRate()
         self._backlog = Backlog()
@@ -48,15 +48,13 @@ class QueueState:
         self.reserved_trajectories = 0
         self.redelivered = 0
         self.counts: Counter[JobCount] = Counter()
-        """Jobs accepted, and ended by how."""
+        """Jobs accepted, and ended by outcome."""
 
     @property
     def num_running(self) -> int:
-        """Jobs that a worker holds."""
         return sum(entry.worker is not None for entry in self._unfinished.values())
 
     def find(self, job_id: str) -> QueuedJob | None:
-        """Return the entry of a job, or None."""
         return self._unfinished.get(job_id) or self.finished.find(job_id)
 
     def entry(self, job_id: str) -> QueuedJob:
@@ -66,11 +64,10 @@ class QueueState:
         raise JobNotFound(f"no job {job_id}")
 
     def unfinished(self) -> list[QueuedJob]:
-        """Return the entries that are not final."""
         return list(self._unfinished.values())
 
     def find_ticket(self, ticket: IdempotencyKey, now_s: float) -> str | None:
-        """Return the id of the job that a ticket stands for, or None."""
+        """Return the id of the job of a key, or None; raise ``KeyConflict`` or ``JobGone``."""
         self._forget(now_s)
         job_id = self._tickets.find(ticket)
         if job_id is None:
@@ -106,7 +103,6 @@ class QueueState:
         return entries
 
     def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
-        """Return a part of the owner's jobs, newest first."""
         open_ones = (
             sort_key(entry.job)
             for entry in self._unfinished.values()
@@ -133,7 +129,7 @@ class QueueState:
         models: Collection[str] | None = None,
         down_to: int | None = None,
     ) -> list[QueuedJob]:
-        """Give a worker the jobs that are next: at most ``max_jobs``, until the width is full."""
+        """Give a worker the next jobs: at most ``max_jobs``, until the width is full."""
         width = math.inf if max_width is None else max_width
         entries = self._next(worker, max_jobs, width, models, now_s, down_to=down_to)
         for entry in entries:
@@ -144,7 +140,6 @@ class QueueState:
         return entries
 
     def held_by(self, worker: str) -> list[QueuedJob]:
-        """Return the entries of the jobs that a worker holds."""
         return [entry for entry in self._unfinished.values() if entry.worker == worker]
 
     def finish(
@@ -157,9 +152,9 @@ class QueueState:
         result: Mapping[str, object] | None = None,
         error: JobError | None = None,
     ) -> list[QueuedJob]:
-        """Make an entry final and say so in its events; the first call wins.
+        """Make an entry final and add its last event; the first call wins.
 
-        Returns the entries that have news: none, the entry, or its batch too.
+        Returns the entries that changed: none, the entry, or its batch too.
         """
         if entry.state.is_final:
             return []
@@ -189,22 +184,20 @@ class QueueState:
             queue.update(waiting)
 
     def service_rate(self, now_s: float) -> float:
-        """Return trajectories finished per second of late."""
+        """Return the recent number of trajectories finished per second."""
         return self._rate.per_second(now_s)
 
     def backlog_s(self) -> dict[str, float]:
-        """Return the seconds that the unfinished jobs of each model will take."""
         return self._backlog.by_model()
 
     def class_stats(self, now_s: float) -> tuple[ClassStats, ...]:
-        """Return what waits in each priority class."""
         return tuple(self._stats_of(queue, now_s) for queue in self._queues)
 
     def has_last_chance(self, entry: QueuedJob) -> bool:
         """Whether the job fails with the next worker that is lost.
 
-        A worker holds one such job at most, so that a job that kills its workers takes none with
-        it that it was lost with before.
+        A worker holds at most one such job, so that a job that kills its workers does not also end
+        another one that was lost with it before.
         """
         return 0 < entry.job.attempt == self._config.max_attempts
 
@@ -231,7 +224,7 @@ class QueueState:
             heads[entry.job.priority] = next(lines[entry.job.priority], None)
             if self.has_last_chance(entry):
                 if is_busy is None:
-                    # Looked up only where it matters: it goes through all that is held.
+                    # Computed only where needed: it goes through all held jobs.
                     is_busy = any(map(self.has_last_chance, self.held_by(worker)))
                 if is_busy:
                     continue
@@ -292,13 +285,12 @@ class QueueState:
         )
 
     def _forget(self, now_s: float) -> None:
-        """Drop entries that have been final for long enough, and old tickets."""
         self.finished.forget(now_s)
         self._tickets.forget(now_s)
 
 
 def too_full(reserved: int, width: int, config: QueueConfig, *, rate: float) -> QueueFull:
-    """Return why so many trajectories more are refused; ``rate`` of them finish per second."""
+    """Return the refusal of ``width`` more trajectories, where ``rate`` finish per second."""
     over = reserved + width - config.max_trajectories
     return QueueFull(
         f"the queue holds {reserved} trajectories of at most {config.max_trajectories}; "
@@ -308,7 +300,6 @@ def too_full(reserved: int, width: int, config: QueueConfig, *, rate: float) -> 
 
 
 def too_late(expected_s: float, config: QueueConfig) -> QueueFull:
-    """Return why a job is refused that would wait for others for so long."""
     return QueueFull(
         f"the jobs before this one will take {expected_s:.1f} s, and nobody is to wait for longer "
         f"than {config.max_backlog_s:g} s",
@@ -317,7 +308,7 @@ def too_late(expected_s: float, config: QueueConfig) -> QueueFull:
 
 
 def too_crowded(num_jobs: int, num_bytes: int) -> QueueFull:
-    """Return why nothing more is taken: what has ended of unfinished batches fills the memory."""
+    """Return the refusal where ended parts of unfinished batches fill the memory."""
     return QueueFull(
         f"the parts of unfinished batches that have ended, {num_jobs} jobs of {num_bytes} bytes, "
         "take all the room for ended jobs",
@@ -326,5 +317,4 @@ def too_crowded(num_jobs: int, num_bytes: int) -> QueueFull:
 
 
 def _retry_after(left_s: float) -> int:
-    """Return whole seconds, within reason."""
     return min(max(1, math.ceil(left_s)), MAX_RETRY_AFTER_S)

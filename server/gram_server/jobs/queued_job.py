@@ -1,4 +1,4 @@
-"""What the ledger keeps of a job, and the rate at which jobs get done. Knows no queue."""
+"""What ``QueueState`` keeps of a job, and the rate at which jobs finish. Knows no queue."""
 
 from bisect import bisect_right
 from collections import deque
@@ -19,13 +19,11 @@ class ServiceRate:
         self._total = 0
 
     def add(self, width: int, now_s: float) -> None:
-        """Count the trajectories of a finished job."""
         self._recent.append((now_s, width))
         self._total += width
         self._forget(now_s)
 
     def per_second(self, now_s: float) -> float:
-        """Return the rate over the window; 0 when nothing finished in it."""
         self._forget(now_s)
         if not self._recent:
             return 0.0
@@ -38,7 +36,7 @@ class ServiceRate:
 
 @dataclass(slots=True)
 class QueuedJob:
-    """A job and everything that happened to it."""
+    """A job and its history."""
 
     job: Job
     state: JobState = JobState.QUEUED
@@ -46,9 +44,9 @@ class QueuedJob:
     result: Mapping[str, object] | None = None
     error: JobError | None = None
     events: list[Event] = field(default_factory=list)
-    """By id, which leaves out what has passed."""
+    """By id, with gaps where passing events were replaced."""
     queued_s: float = 0.0
-    """When it was accepted, by the clock that ``QueueState`` goes by."""
+    """When it was accepted, on the clock of ``QueueState``."""
     started_s: float | None = None
     finished_s: float | None = None
     parts: tuple["QueuedJob", ...] = ()
@@ -58,7 +56,6 @@ class QueuedJob:
 
     @property
     def record(self) -> JobRecord:
-        """The entry as others may see it."""
         solutions = (event.data for event in self.events if event.kind is EventKind.SOLUTION)
         return JobRecord(
             job=self.job,
@@ -73,11 +70,10 @@ class QueuedJob:
 
     @property
     def has_solutions(self) -> bool:
-        """Whether a solution was told."""
         return any(event.kind is EventKind.SOLUTION for event in self.events)
 
     def append(self, event: Event) -> bool:
-        """Number an event and keep it; a solution told before its worker was lost is not kept.
+        """Number and keep an event; drop a solution repeated after a worker was lost.
 
         Of passing events only the newest is kept.
         """
@@ -95,7 +91,6 @@ class QueuedJob:
         return self.events[-1].id if self.events else 0
 
     def events_after(self, number: int) -> list[Event]:
-        """Return the events with a greater id."""
         start = bisect_right(self.events, number, key=lambda event: event.id)
         return self.events[start:]
 
@@ -107,7 +102,6 @@ class QueuedJob:
 
 
 def final_event(entry: QueuedJob) -> Event:
-    """Return the event that ends a final entry."""
     if entry.state in (JobState.DONE, JobState.EXPIRED):
         return Event(kind=EventKind.DONE, data=entry.result or {})
     error = entry.error or CANCELLED
@@ -115,7 +109,6 @@ def final_event(entry: QueuedJob) -> Event:
 
 
 def accepted_event(job: Job) -> Event:
-    """Return the event that a job starts with."""
     options = job.options
     data: dict[str, object] = {
         "id": job.id,
@@ -129,7 +122,7 @@ def accepted_event(job: Job) -> Event:
 
 
 SORT_KEY_PATTERN = "[0-9]{15}-[0-9a-f]{32}"
-"""What ``sort_key`` makes of a job that came by HTTP."""
+"""Form of ``sort_key`` for a job that came over HTTP."""
 
 
 def sort_key(job: Job) -> str:
@@ -138,6 +131,6 @@ def sort_key(job: Job) -> str:
 
 
 def part_event(part: QueuedJob) -> Event:
-    """Return what the events of a batch say of a part that is final."""
+    """Return the batch's event about a part that is final."""
     data = {"id": part.job.id, "state": part.state.value}
     return Event(kind=EventKind.PROGRESS, data=data)

@@ -1,7 +1,7 @@
 """Connections to Redis, whatever the URL: one server, Sentinel or a cluster.
 
 Every failure becomes ``StoreUnavailable``, at once while Redis is known to be down. Blocking reads
-have connections of their own, so that nothing waits behind them.
+use connections of their own, so that no other call waits behind them.
 """
 
 import asyncio
@@ -28,21 +28,21 @@ from gram_server.sparse_log import SparseLog
 from gram_server.store_url import ENCODE, hosts, redact_url
 
 BLOCK_S = 1.0
-"""How long one blocking read waits."""
+"""Longest wait of one blocking read."""
 DOWN_S = 0.25
-"""How long Redis is taken to be down after it could not be reached."""
+"""Time for which calls fail at once after Redis could not be reached."""
 CONNECT_S = 1.0
 MAX_CONNECTIONS = 16
 
 CLIENT_BUGS = (AttributeError, RuntimeError, EOFError)
-"""What the client library raises where a connection dies under it at the wrong moment."""
+"""Errors that redis-py raises when a connection breaks at a bad moment."""
 ERROR_KINDS = ("unreachable", "refused", "not_tried", "tripped")
 """``not_tried``: Redis could not be reached a moment before; ``tripped``: see ``CLIENT_BUGS``."""
 MAX_COLLISIONS = 10
 COLLISION_S = 0.02
 
 TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-"""Parts of a URL's query: who may sign Redis's certificate, and a certificate of our own."""
+"""Query parameters of a URL: the CA of Redis's certificate, and a client certificate."""
 
 WANTED_SETTINGS = {
     "maxmemory-policy": ("noeviction", "it may drop jobs when its memory is full"),
@@ -56,13 +56,13 @@ logger = logging.getLogger(__name__)
 
 
 class RedisConnection:
-    """Runs the functions of one queue."""
+    """Runs the Lua functions of one queue."""
 
     def __init__(self, config: RedisConfig, *, clock: "Clock | None" = None) -> None:
         self._config = config
         self.keys = Keys(config.queue_name)
         self.clock = clock or Clock()
-        # Every function but the one that claims may run twice: a lost answer is asked for again.
+        # All functions but ``claim`` may run twice: a call whose answer was lost is repeated.
         self._commands = open_client(config, num_retries=1)
         self._blocking = open_client(config, num_retries=0)
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -75,11 +75,9 @@ class RedisConnection:
 
     @property
     def is_down(self) -> bool:
-        """Whether Redis could not be reached a moment ago."""
         return time.monotonic() < self._down_until_s
 
     async def run(self, name: str, *arguments: Argument, is_repeatable: bool = True) -> Any:
-        """Run a function and return what it returns."""
         client = self._commands if is_repeatable else self._blocking
         async with self._room:
             return await self._guard(
@@ -87,19 +85,18 @@ class RedisConnection:
             )
 
     async def execute(self, *command: Argument) -> Any:
-        """Run one command."""
         async with self._room:
             return await self._guard(
                 lambda: self._commands.execute_command(*command), self._config.redis_timeout_s
             )
 
     async def probe(self) -> str:
-        """Return the kind of error with which Redis takes nothing new, such as OOM; or ''."""
+        """Return the kind of error, such as OOM, with which Redis refuses writes; or ''."""
         async with self._room:
             return str(await self._guard(self._try_to_write, self._config.redis_timeout_s))
 
     async def read_new(self, last: dict[str, str], *, count: int = 1000) -> dict[str, list[Any]]:
-        """Wait a while for entries after the last ids; return them by stream."""
+        """Wait up to ``BLOCK_S`` for entries after the last ids; return them by stream."""
         block_ms = int(BLOCK_S * 1e3)
         streams = await self._guard(
             lambda: self._blocking.xread(cast("Any", last), count=count, block=block_ms),
@@ -108,26 +105,25 @@ class RedisConnection:
         return {name.decode(): entries for name, entries in streams}
 
     async def warn_about_settings(self) -> None:
-        """Say in the log where Redis is set up so that jobs can be lost."""
+        """Log the settings of Redis with which jobs can be lost."""
         for name, value in (await self.read_settings()).items():
             wanted, danger = WANTED_SETTINGS[name]
             if value != wanted:
                 logger.warning("Redis has %s %s, not %s: %s", name, value, wanted, danger)
 
     async def read_settings(self) -> dict[str, str]:
-        """Return the settings of Redis that matter, without those that may not be read."""
+        """Return the settings that matter, as far as they may be read."""
         found: dict[str, str] = {}
         for name, (wanted, _) in WANTED_SETTINGS.items():
             try:
                 reply = await self._commands.config_get(name)
             except (RedisError, OSError):
-                # Not permitted, or not there yet: nobody needs to know.
+                # Not permitted, or Redis is not up yet.
                 return found
             found[name] = _text(next(iter(reply.values()), wanted))
         return found
 
     async def close(self) -> None:
-        """Let go of all connections."""
         if self._abandoned:
             await asyncio.wait(set(self._abandoned), timeout=BLOCK_S)
         for client in (self._commands, self._blocking):
@@ -144,7 +140,7 @@ class RedisConnection:
             except ResponseError as error:
                 if "Function not found" not in str(error):
                     raise
-                # It is new to this Redis, or was lost with its data.
+                # The library is new to this Redis, or was lost with its data.
                 try:
                     await self._call(client, "FUNCTION LOAD", "REPLACE", library().text)
                 except OutOfMemoryError:
@@ -153,13 +149,13 @@ class RedisConnection:
                     script = library().script
                     return await self._call(client, "EVAL", script, *start, name, *rest)
             except AttributeError:
-                # While it learns of the shards, the client of a cluster may close a connection
-                # that another call is just opening; nothing was sent.
+                # While it discovers the shards, the cluster client may close a connection that
+                # another call is opening; nothing was sent.
                 await asyncio.sleep(COLLISION_S)
         raise RedisConnectionError("the client could not open a connection")
 
     async def _call(self, client: Client, *command: Argument) -> Any:
-        """Run a command where the keys are: all of them lie on one node of a cluster."""
+        """Run a command on the one cluster node that holds all keys."""
         if isinstance(client, RedisCluster):
             await client.initialize()
             node = client.get_node_from_key(self.keys.prefix)
@@ -176,7 +172,7 @@ class RedisConnection:
         return ""
 
     async def _guard(self, work: Callable[[], Awaitable[Any]], timeout_s: float) -> Any:
-        """Return what the work returns; raise ``StoreUnavailable`` for every failure."""
+        """Raise ``StoreUnavailable`` for every failure."""
         if self.is_down:
             self.num_errors["not_tried"] += 1
             raise StoreUnavailable(self._trouble.text)
@@ -195,7 +191,7 @@ class RedisConnection:
         return reply
 
     def _failure(self, error: Exception) -> StoreUnavailable:
-        """Take note of a failure, and return what callers see of it."""
+        """Count and log a failure; return the error that callers see."""
         trouble = trouble_of(error)
         self.num_errors[trouble.kind] += 1
         if trouble.is_lost:
@@ -205,16 +201,16 @@ class RedisConnection:
         return (StoreRefused if trouble.is_lasting else StoreUnavailable)(trouble.text)
 
     async def _answer(self, call: "asyncio.Future[Any]", timeout_s: float) -> Any:
-        """Wait for a call; one that is given up is left alone with its cancellation.
+        """Wait for a call, but not for the end of one that is given up.
 
-        The client may lose it. Who cancels us must not have to wait for that.
+        The client may lose a cancellation, and our caller must not wait for that.
         """
         try:
             done, _ = await asyncio.wait((call,), timeout=timeout_s)
             if not done:
                 raise TimeoutError(f"no answer within {timeout_s:g} s")
             if call.cancelled():
-                # Not by us: ``result`` would look as if our own caller had cancelled this.
+                # Cancelled inside redis-py: ``result`` would look like our caller's cancellation.
                 raise TimeoutError("the client gave up")
             return call.result()
         finally:
@@ -230,19 +226,19 @@ class RedisConnection:
 
 
 class Clock:
-    """The time of the queue: that of Redis, so that no two hosts have to agree."""
+    """The queue's clock: that of Redis, so that hosts need not agree."""
 
     def argument(self) -> str:
-        """Return what the functions are told; 0 lets them look themselves."""
+        """Return the time argument of the functions; 0 makes them read Redis's clock."""
         return "0"
 
     def offset_s(self, redis_s: float, heard_s: float | None = None) -> float:
-        """Return how far this host is ahead of Redis, whose time was just read, or heard then."""
+        """Return this host's lead over Redis, whose time was read at ``heard_s``, or just now."""
         return (heard_s or time.time()) - redis_s
 
     @property
     def is_shared(self) -> bool:
-        """Whether times of this host have to be translated."""
+        """Whether this host's times must be converted."""
         return True
 
 
@@ -254,7 +250,7 @@ async def _close(client: Client) -> None:
 
 
 def _sentinels(client: Client) -> list[Redis]:
-    """Return the clients that ask who is master, which no closing of the master's closes."""
+    """Return the Sentinel clients, which closing the master's client leaves open."""
     pool = getattr(client, "connection_pool", None)
     return list(pool.sentinel_manager.sentinels) if isinstance(pool, SentinelConnectionPool) else []
 
@@ -265,7 +261,7 @@ def open_client(config: RedisConfig, *, num_retries: int) -> Client:
     try:
         return _open(url, config, num_retries=num_retries)
     except (ValueError, TypeError):
-        # Of a parameter; the words of the error may hold any part of the URL.
+        # Not chained: its message may hold any part of the URL.
         raise ConfigError("store", redact_url(url), f"cannot be used; {ENCODE}") from None
 
 
@@ -275,7 +271,7 @@ def _open(url: str, config: RedisConfig, *, num_retries: int) -> Client:
         "socket_timeout": BLOCK_S + config.redis_timeout_s,
         "socket_connect_timeout": min(CONNECT_S, config.redis_timeout_s),
         "socket_keepalive": True,
-        # One for each that has room, and more for a moment, while broken ones are let go.
+        # More than the semaphore admits: broken connections are released late.
         "max_connections": 8 * MAX_CONNECTIONS,
         "protocol": 2,
     }
@@ -314,7 +310,7 @@ def _open_cluster(url: str, *, options: dict[str, Any]) -> RedisCluster:
 
 
 def _tls(url: str) -> dict[str, Any]:
-    """Return what ``rediss+…`` URLs say of TLS, in the words of ``rediss://``."""
+    """Return the TLS options of ``rediss+…`` URLs, named as for ``rediss://``."""
     parts = urlsplit(url)
     if not parts.scheme.startswith("rediss"):
         return {}

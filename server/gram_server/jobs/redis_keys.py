@@ -1,6 +1,6 @@
-"""The names of everything in Redis that Python touches by itself; the functions make theirs alike.
+"""Names of the Redis keys that Python uses itself; the Lua functions build the same names.
 
-All carry one hash tag, so that a cluster keeps them together, and the version of their form.
+All hold one hash tag, so that a cluster keeps them together, and the version of the format.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gram_server.job import PRIORITY_CLASSES
 
 FORM = 1
-"""Version of what is stored: processes of another version do not see these keys."""
+"""Version of the stored format: processes of another version do not see these keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +19,15 @@ class Keys:
 
     @property
     def prefix(self) -> str:
-        """What every key starts with."""
         return f"{{{self.queue_name}}}:{FORM}:"
 
     @property
     def notes(self) -> str:
-        """Stream that names each job something happened to."""
+        """Stream of notices, each with the id of a job that changed."""
         return f"{self.prefix}notes"
 
     @property
     def dead(self) -> str:
-        """Stream of the dead letters."""
         return f"{self.prefix}dead"
 
     @property
@@ -42,5 +40,5 @@ class Keys:
         )
 
     def cancelled(self, worker: str) -> str:
-        """Stream of the jobs that a worker holds and nobody waits for any more."""
+        """Stream of the jobs of a worker that were cancelled."""
         return f"{self.prefix}cancelled:{worker}"

@@ -1,7 +1,7 @@
 """The functions in lua/, which Redis runs: one library, named after its content.
 
-A function is one step for Redis: whatever it checks still holds when it writes. Servers of two
-versions may share a Redis: each calls the functions of its own library.
+A function is atomic: what it checks still holds when it writes. Servers of two versions may share a
+Redis: each calls the functions of its own library.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from hashlib import sha1
 from importlib.resources import files
 
 PARTS = ("base", "finished", "backlog", "life", "claim", "submit", "callers", "workers")
-"""In the order in which they build on each other."""
+"""In order of dependency."""
 BOUNDED = frozenset({"submit", "replay"})
-"""Functions that a full Redis refuses. The others free more than they take, or let others do so."""
+"""Functions that a full Redis refuses; the others free memory, or let others do so."""
 
 
 _AS_LIBRARY = """
@@ -36,20 +36,18 @@ class Library:
     """The functions of one version."""
 
     version: str
-    """Stands in the name of the library and of its functions."""
+    """Part of the names of the library and its functions."""
     text: str
-    """What Redis is to load."""
+    """Source that Redis loads."""
     script: str
-    """One script for all: a full Redis loads no library, and must be let finish what it has."""
+    """All functions as one script: a full Redis loads no library, but must finish its jobs."""
 
     def function(self, name: str) -> str:
-        """Return the name by which Redis knows a function."""
         return f"gram_{name}_{self.version}"
 
 
 @cache
 def library() -> Library:
-    """Return the library of this version."""
     folder = files("gram_server.jobs") / "lua"
     text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in PARTS)
     version = sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Jobs as Redis keeps them, written by one process and read by another."""
+"""Conversion of jobs to and from what Redis stores; writer and reader may be two processes."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ Fields = Mapping[str, bytes]
 def dump_submission(
     job: Job, parts: Sequence[Job], ticket: IdempotencyKey | None, config: QueueConfig
 ) -> Data:
-    """Return what the function ``submit`` wants: a job, or a batch with its parts."""
+    """Return the argument of ``submit``: a job, or a batch with its parts."""
     request: Data = {
         "jobs": [dump_submitted(part, config) for part in parts or (job,)],
         "max": config.max_trajectories,
@@ -42,7 +42,7 @@ def dump_submission(
 
 
 def dump_submitted(job: Job, config: QueueConfig) -> Data:
-    """Return a job as the function that queues it wants it."""
+    """Return a job as the Lua functions take it."""
     data: Data = {
         "id": job.id,
         "job": to_bytes(dump_job(job)).decode(),
@@ -75,7 +75,6 @@ def load_claimed(taken: Sequence[bytes], offset_s: float) -> Job:
 
 
 def load_record(fields: Fields, events: Sequence[Event], offset_s: float) -> JobRecord:
-    """Return the record of a job from the fields of its hash."""
     error = from_bytes(fields["error"]) if "error" in fields else None
     job = load_job(from_bytes(fields["job"]))
     deadline = fields.get("deadline", b"")
@@ -91,12 +90,11 @@ def load_record(fields: Fields, events: Sequence[Event], offset_s: float) -> Job
 
 
 def load_fields(flat: Sequence[bytes]) -> dict[str, bytes]:
-    """Return the fields of a hash, which Redis lists one after the other."""
+    """Parse the flat list of names and values that Redis returns for a hash."""
     return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def load_events(entries: Sequence[Any]) -> Iterator[Event]:
-    """Yield the events in a part of a stream."""
     for number, flat in entries:
         fields = load_fields(flat)
         data = from_bytes(fields["data"]) if fields["data"] else {}
@@ -105,7 +103,7 @@ def load_events(entries: Sequence[Any]) -> Iterator[Event]:
 
 
 def load_notice(text: bytes) -> list[Any]:
-    """Return what a note says of a job that has ended as the function ``record`` would."""
+    """Return a notice of an ended job in the form of a reply of ``record``."""
     now, fields, events = json.loads(text)
     entries = [(number.encode(), [part.encode() for part in flat]) for number, flat in events]
     return [now, [part.encode() for part in fields], entries, []]
@@ -118,7 +116,6 @@ def load_stats(
     store_errors: Mapping[str, int],
     refusal: str | None,
 ) -> QueueStats:
-    """Return what the queue holds, from what the function ``stats`` returns."""
     _, reserved, running, redelivered, dead, rate, classes, reports, *rest = reply
     counts, backlog, (finished_jobs, finished_bytes, forgotten_early) = rest
     return QueueStats(

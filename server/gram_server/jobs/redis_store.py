@@ -1,7 +1,7 @@
-"""The queue in Redis, as API processes see it: any number of them, none of which holds a job.
+"""The API's side of the queue in Redis, for any number of API processes; none holds a job.
 
-Whoever waits for a job is woken by the one task that reads the stream of notes, and looks again
-now and then by itself, so that a lost note costs time and nothing else.
+One task reads the stream of notices and wakes the waiters of each job. Waiters also poll, so that
+a lost notice costs only time.
 """
 
 import asyncio
@@ -43,22 +43,22 @@ REFUSALS = {
     "OOM": "Redis is full: it takes no new jobs (OOM)",
     "READONLY": "Redis is a replica, which takes no jobs (READONLY)",
 }
-"""What the kinds of error mean with which Redis takes nothing new."""
+"""Meaning of the kinds of error with which Redis refuses writes."""
 POLL_S = 1.0
-"""How often one who waits looks by itself."""
+"""Time between polls of one waiter."""
 POLLS_PER_S = 500
-"""All of them together look at most this often: with many, each looks more rarely."""
+"""Limit over all waiters: with many, each polls more rarely."""
 OUTAGE_POLL_S = 0.3
 HOUSEKEEPING_S = 1.0
 GRACE_S = 1.0
-"""How long past its deadline a running job may take; the functions have the same number."""
+"""How long past its deadline a running job may take; equal to GRACE_S of the functions."""
 MAX_OUTAGE_S = 60.0
-"""How long one who waits bears with a Redis that is gone."""
+"""Longest outage of Redis that a waiter tolerates."""
 
 MAX_WITHDRAWN = 500
-"""Jobs given up in one call."""
+"""Jobs withdrawn in one call."""
 MAX_REMEMBERED = 10_000
-"""Given up jobs that Redis hears of when it is back; most of them never came to it."""
+"""Withdrawn jobs to tell Redis of after an outage; most never reached it."""
 
 _T = TypeVar("_T")
 
@@ -66,7 +66,7 @@ logger = logging.getLogger(__name__)
 
 
 class JobStatus(NamedTuple):
-    """How a job stands."""
+    """State of a job that has not ended."""
 
     state: JobState
     left_s: float | None
@@ -83,7 +83,7 @@ class RedisStore:
         self._waiters = Waiters()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
-        # A dict keeps the order in which they were given up.
+        # In the order of withdrawal.
         self._withdrawn: dict[str, None] = {}
         self._log = SparseLog(logger)
 
@@ -160,7 +160,7 @@ class RedisStore:
         return self._read(job_id, await self._connection.run("record", job_id))
 
     async def _poll_end(self, job_id: str) -> JobRecord | JobStatus:
-        """Return the record of a job that has ended; of any other how it stands."""
+        """Return the record of an ended job, the status of any other."""
         self._raise_if_closed()
         reply = await self._connection.run("record", job_id, "end")
         if len(reply) != len(("time", "state", "deadline")):
@@ -168,7 +168,7 @@ class RedisStore:
         return _load_status(*reply)
 
     def _read(self, job_id: str, reply: Any, heard_s: float | None = None) -> JobRecord:
-        """Return a record out of a reply, which came just now if not said otherwise."""
+        """Return the record in a reply that came at ``heard_s``, or just now."""
         if not reply:
             raise JobNotFound(f"no job {job_id}")
         offset_s = self._connection.clock.offset_s(float(reply[0]), heard_s)
@@ -187,7 +187,7 @@ class RedisStore:
             raise JobNotFound(f"no job {job_id}")
 
     async def withdraw(self, job_id: str) -> None:
-        # Redis is told again until it hears.
+        # Sent again until Redis can be reached.
         self._withdrawn[job_id] = None
         if len(self._withdrawn) > MAX_REMEMBERED:
             del self._withdrawn[next(iter(self._withdrawn))]
@@ -223,7 +223,7 @@ class RedisStore:
         await self._connection.close()
 
     def _start(self) -> None:
-        """Start what runs beside the calls, with the first call."""
+        """Start the background tasks, with the first call."""
         self._raise_if_closed()
         if not self._tasks:
             self._tasks = [
@@ -253,7 +253,7 @@ class RedisStore:
         return _load_status(*reply)
 
     async def _retry_while_waiting(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """Ask until Redis answers: who waits for a job bears with an outage for a while."""
+        """Ask until Redis answers, for up to ``MAX_OUTAGE_S``."""
         loop = asyncio.get_running_loop()
         give_up_s = loop.time() + MAX_OUTAGE_S
         while True:
@@ -266,7 +266,7 @@ class RedisStore:
             await asyncio.sleep(OUTAGE_POLL_S)
 
     async def _pause(self, waiter: Waiter, status: JobStatus, *, until_s: float | None) -> bool:
-        """Wait for news, a deadline or the next look; return whether there is time left."""
+        """Wait for news, a deadline or the next poll; return whether there is time left."""
         pause_s = max(POLL_S, self._waiters.num_open / POLLS_PER_S)
         if status.left_s is not None:
             grace_s = GRACE_S if status.state is JobState.RUNNING else 0.0
@@ -285,7 +285,7 @@ class RedisStore:
         return True
 
     async def _whole(self, job_id: str, event: Event) -> Event:
-        """Return an event with its data; that of the last one stands in the record."""
+        """Return an event with its data; the record holds that of the last one."""
         if not event.kind.is_final or event.data:
             return event
         record = await self._retry_while_waiting(lambda: self.get(job_id))
@@ -297,7 +297,7 @@ class RedisStore:
         return Event(kind=event.kind, data=data, id=event.id)
 
     async def _read_notes(self) -> None:
-        """Wake those who wait for a job that a note names."""
+        """Wake the waiters of each job that a notice names."""
         notes = self._connection.keys.notes
         last: str | None = None
         while True:

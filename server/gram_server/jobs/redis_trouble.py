@@ -1,4 +1,4 @@
-"""What is wrong with Redis, in words for its operator. Nothing of the data is in them."""
+"""Explains failures of Redis to its operator, without quoting data."""
 
 from typing import Literal, NamedTuple
 
@@ -8,10 +8,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 LOST_CONNECTION = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 REFUSED = ("ERR", "ResponseError", "WRONGTYPE", "DataError")
-"""Kinds of errors that come again with the same call, whatever becomes of Redis."""
+"""Kinds of errors that the same call gets every time."""
 
 _QUOTED = ", with args beginning with"
-"""Behind it Redis repeats what it was told, which may be a password or a puzzle."""
+"""After it Redis quotes the command, which may hold a password or a puzzle."""
 _BY_CLASS = {
     "BusyLoadingError": "LOADING",
     "NoPermissionError": "NOPERM",
@@ -22,7 +22,7 @@ _BY_CLASS = {
     "MasterNotFoundError": "NOMASTER",
     "MaxConnectionsError": "MAXCLIENTS",
 }
-"""Where the client library takes the word away from what Redis said."""
+"""Kinds of the errors whose first word redis-py strips."""
 _BY_WORDS = {
     "max number of clients": "MAXCLIENTS",
     "ACL failure in script": "NOPERM",
@@ -53,16 +53,15 @@ class Trouble(NamedTuple):
     text: str
     """For callers."""
     line: str
-    """For the log, with more of what is not known by name."""
+    """For the log, with details of unknown errors."""
     kind: Literal["unreachable", "refused"]
     is_lost: bool
-    """Whether Redis could not be reached, or said no before it heard the call."""
+    """Whether Redis could not be reached, or refused the connection."""
     is_lasting: bool = False
     """Whether the same call will fail again."""
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """Return what an error of the client library means."""
     kind = kind_of(error)
     is_lost = isinstance(error, LOST_CONNECTION)
     if kind in _CAUSES:

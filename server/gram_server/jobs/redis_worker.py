@@ -1,8 +1,8 @@
-"""The queue in Redis, as a worker sees it: claims on a lease that it has to renew.
+"""A worker's side of the queue in Redis: claims on a lease that it has to renew.
 
-While Redis is gone a worker goes on with what it holds, and insists on telling the results when it
-is back. Jobs of a worker that fell silent are taken back by the others; it may even get them
-again itself, so each word names the claim that it is about.
+While Redis is gone a worker goes on with its jobs, and retries until their results are stored.
+Other workers reclaim the jobs of one that fell silent. It may claim the same job again itself, so
+each call names its claim.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from gram_server.jobs.redis_records import load_claimed
 from gram_server.jobs.store import Outcome
 
 REPORT_KEPT_S = 15.0
-"""How long a report stands for its worker."""
+"""How long a report is valid."""
 RECONCILE_S = 10.0
 RETRY_S = 0.5
 SHUTDOWN_S = 2.0
-"""How long a worker that leaves tries to say so, in all; after that its leases run out."""
+"""How long a leaving worker retries, in all; after that its leases run out."""
 MAX_REFUSALS = 3
-"""How often a worker says again what Redis refuses for what it is."""
+"""Tries of a call that Redis refuses although it is up."""
 MAX_RECLAIM_S = 0.5
-"""How often, at the least, a worker looks for jobs of others that fell silent."""
+"""Longest time between looks for the jobs of silent workers."""
 NUM_ENDED = 256
-"""How many claims are remembered that ended before they were heard of."""
+"""Remembered claims that ended before this worker received them."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,20 +49,20 @@ class RedisWorker:
     def __init__(
         self, connection: RedisConnection, *, name: str, lease_s: float, max_attempts: int
     ) -> None:
-        """Open a side under a name that no other worker ever has; needs a running loop."""
+        """Needs a running loop, and a name that no other worker ever has."""
         self._connection = connection
         self._name = name
         self._lease_s = lease_s
         self._max_attempts = max_attempts
         self._held: dict[str, str] = {}
-        """The claim on each job, in the order in which they were claimed."""
+        """The claim on each job, in the order of the claims."""
         self._ended: deque[str] = deque(maxlen=NUM_ENDED)
         self._cancelled: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
         self._last: dict[str, str] = {}
         self._last_report: WorkerReport | None = None
         self._has_lost_an_answer = False
         self._is_unheard = False
-        """Whether Redis was not there when this was last to be said to it before leaving."""
+        """Whether the last call before leaving did not reach Redis."""
         self._beside: set[asyncio.Task[None]] = set()
         self._tasks = [asyncio.create_task(one.run()) for one in self._periodic_tasks()]
         self._tasks.append(asyncio.create_task(self._read_cancellations()))
@@ -87,7 +87,7 @@ class RedisWorker:
                 self._run_beside(self._return(taking))
                 raise
             except StoreUnavailable:
-                # What the script may have given out must not wait for the end of its lease.
+                # Jobs that the function may have given out must not wait for their lease to end.
                 self._has_lost_an_answer = True
                 await asyncio.sleep(jittered(RETRY_S))
                 continue
@@ -124,17 +124,17 @@ class RedisWorker:
     async def fail(self, job_id: str, *, code: str, detail: str) -> None:
         error = to_bytes({"code": code, "detail": detail})
         if not await self._end(job_id, JobState.FAILED, "", error, "failed"):
-            # The lease runs out, and others try.
+            # The lease runs out, and another worker tries.
             self._held.pop(job_id, None)
 
     async def hand_back(self, job_ids: Sequence[str]) -> None:
         await self._give_back(self._claims_of(job_ids), "kept")
 
     async def cancellations(self) -> AsyncIterator[str]:
-        # Also of those that another worker has now.
+        # Includes jobs that another worker has now.
         while (ended := await self._cancelled.get()) is not None:
             job_id, _ = ended
-            # What has been claimed again since is no longer what was given up.
+            # A job that was claimed again since is not cancelled.
             if job_id not in self._held:
                 yield job_id
 
@@ -166,7 +166,7 @@ class RedisWorker:
 
     async def _take(self, room: tuple[Argument, ...]) -> list[Job]:
         if self._has_lost_an_answer:
-            # Jobs whose handing out was never heard of here.
+            # Jobs given to this worker in an answer that was lost.
             await self._return_all_but_held(await self._connection.run("held", self._name))
             self._has_lost_an_answer = False
         last: list[bytes] = []
@@ -181,11 +181,11 @@ class RedisWorker:
         return [job for fields in taken if (job := self._hold(fields, offset_s))]
 
     def _hold(self, fields: Sequence[bytes], offset_s: float) -> Job | None:
-        """Take note of a claim; return its job if there is something to begin."""
+        """Record a claim; return its job unless it has ended or already runs here."""
         job_id, claim = fields[0].decode(), fields[1].decode()
         if claim in self._ended:
             return None
-        # One that came back to us before we knew that it was lost is already being worked on.
+        # A job claimed again before its loss was noticed already runs here.
         is_here = job_id in self._held
         self._held[job_id] = claim
         if is_here:
@@ -205,7 +205,7 @@ class RedisWorker:
             await self._connection.run("hand_back", "kept", self._max_attempts, *words)
 
     def _run_beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run work beside the rest, which ``close`` waits for."""
+        """Run work in the background; ``close`` waits for it."""
         task = asyncio.create_task(work)
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
@@ -229,8 +229,8 @@ class RedisWorker:
         return {job_id: self._held[job_id] for job_id in job_ids if job_id in self._held}
 
     async def _end(self, job_id: str, state: JobState, *words: Argument) -> bool:
-        """Make a job final; return false where Redis refuses that."""
-        # Once more where it was lost and came back while Redis was being told.
+        """Make a job final; return false where Redis refuses the call."""
+        # Again if the job was lost and claimed again during the call.
         while (claim := self._held.get(job_id)) is not None:
             try:
                 await self._retry_forever("complete", job_id, claim, state, *words)
@@ -243,10 +243,10 @@ class RedisWorker:
         return True
 
     async def _retry_forever(self, script: str, *arguments: Argument) -> None:
-        """Run a function, however long it takes until Redis is there.
+        """Run a function, retrying until Redis is up.
 
         Raises:
-            StoreRefused: it was there, and refused that for what it is.
+            StoreRefused: Redis is up and refuses the call.
         """
         num_refusals = 0
         while True:
@@ -261,7 +261,7 @@ class RedisWorker:
                 return
 
     async def _retry_until_shutdown(self, script: str, *arguments: Argument) -> None:
-        """Run a function, or give up after a while."""
+        """Run a function, retrying for up to ``SHUTDOWN_S``."""
         try:
             async with asyncio.timeout(SHUTDOWN_S):
                 await self._retry_forever(script, *arguments)
@@ -277,7 +277,7 @@ class RedisWorker:
         logger.warning("%s left without a word: its leases will run out", self._name)
 
     def _periodic_tasks(self) -> list[PeriodicTask]:
-        """Return what keeps the leases, and everyone's share of putting the queue right."""
+        """Return the tasks that renew leases and repair the queue."""
         return [
             PeriodicTask(self._lease_s / 3, self._renew),
             PeriodicTask(min(self._lease_s / 6, MAX_RECLAIM_S), self._reclaim),
@@ -298,7 +298,7 @@ class RedisWorker:
         count, own = await self._connection.run("reclaim", self._name, self._max_attempts)
         if count:
             logger.warning("took back %d jobs of workers that fell silent", count)
-        # Those that we know of are renewed; of the others we never heard.
+        # Known claims are renewed; the answers with the others were lost.
         await self._return_all_but_held(own)
 
     async def _reconcile(self) -> None:
@@ -331,7 +331,7 @@ class RedisWorker:
                 self._give_up(job_id, claim)
 
     def _give_up(self, job_id: str, claim: str) -> None:
-        """Tell who works under a claim that it is worth nothing any more."""
+        """Report a held claim as cancelled; remember any other as ended."""
         if self._held.get(job_id) == claim:
             del self._held[job_id]
             self._cancelled.put_nowait((job_id, claim))

@@ -1,9 +1,9 @@
-"""The seam between the API and the workers: two protocols over one queue of jobs.
+"""The interface between the API and the workers: two protocols over one queue of jobs.
 
-Every store keeps these promises, and one test-suite asks them of all: the bound is never passed;
+Every store keeps these promises, and one test suite checks them for all: the bound is never passed;
 a job reaches exactly one final state, and the first write of it wins; a job whose worker is lost
-is handed to another until ``max_attempts``; events are numbered and can be replayed; a ticket
-stands for one job, however often it is handed in.
+goes to another until ``max_attempts``; events are numbered and can be replayed; an idempotency key
+stands for one job, however often it is submitted.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -37,23 +37,23 @@ class QueueStats:
     num_running: int
     """Jobs a worker holds."""
     reserved_trajectories: int
-    """Widths of all unfinished jobs, summed: what the bound is compared with."""
+    """Widths of all unfinished jobs, summed: what is bounded."""
     max_trajectories: int
     service_rate: float
-    """Trajectories finished per second of late; 0 when unknown."""
+    """Recent number of trajectories finished per second; 0 when unknown."""
     backlog_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds that the unfinished jobs of each model will take; 0 where none waits or when unknown.
     """
     counts: Mapping[JobCount, int] = field(default_factory=dict)
-    """Jobs ever accepted, and ever ended by how; those of a batch, and not the batch."""
+    """Jobs ever accepted, and ended by outcome; a batch counts as its parts."""
     redelivered: int = 0
     """How often a job went back to the queue because its worker was lost, ever."""
     dead_letters: int = 0
-    """How many jobs cost so many workers that they failed, ever."""
+    """How many jobs failed because too many workers were lost, ever."""
     finished_jobs: int = 0
     """Ended jobs that are remembered."""
     finished_bytes: int = 0
-    """What they take, about."""
+    """Their approximate size."""
     forgotten_early: int = 0
     """Ended jobs that were forgotten before their time, as there were too many, ever."""
     store_errors: Mapping[str, int] = field(default_factory=dict)
@@ -84,17 +84,17 @@ class Page:
 
 
 class JobStore(Protocol):
-    """The API's side: hand in jobs, follow them, give them up."""
+    """The API's side: submit jobs, follow them, cancel them."""
 
     async def submit(
         self, job: Job, *, parts: Sequence[Job] = (), ticket: IdempotencyKey | None = None
     ) -> str:
         """Queue a job, or the parts of a batch, and return its id.
 
-        Returns the id of the earlier job where the ticket has been handed in before. Raises
-        ``QueueFull`` when the widths do not fit any more, or a job without an owner, whose request
-        waits for it, would be too late; ``KeyConflict`` where the ticket stands for another
-        request, ``JobGone`` where its job is forgotten.
+        Returns the id of the earlier job where the ticket was used before. Raises ``QueueFull``
+        when the widths do not fit, or a job without an owner, whose request waits for it, would be
+        too late; ``KeyConflict`` where the ticket stands for another request; ``JobGone`` where its
+        job is forgotten.
         """
         ...
 
@@ -125,27 +125,25 @@ class JobStore(Protocol):
         ...
 
     async def cancel(self, job_id: str) -> None:
-        """Make an unfinished job ``cancelled`` and tell its worker; else do nothing."""
+        """Make an unfinished job ``cancelled`` and notify its worker; else do nothing."""
         ...
 
     async def withdraw(self, job_id: str) -> None:
-        """Cancel a job that nobody waits for, also one of which nobody knows whether it came.
+        """Cancel a job that nobody waits for, even if it may never have arrived.
 
-        Where the store cannot be reached it is told later.
+        A store that cannot be reached is told later.
         """
         ...
 
     async def take_tokens(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
-        """Take from what an owner may ask for, and return 0.0, or return the seconds to wait.
+        """Take tokens from an owner's bucket and return 0.0, or return the seconds to wait.
 
         The bucket fills by ``rate`` a second up to ``burst``, and may go negative once. A negative
         amount is given back.
         """
         ...
 
-    async def stats(self) -> QueueStats:
-        """Return what the queue holds now."""
-        ...
+    async def stats(self) -> QueueStats: ...
 
     def open_jobs(self) -> Sequence[Job]:
         """Return the unfinished jobs, batches included, that are lost with this process."""
@@ -157,7 +155,7 @@ class JobStore(Protocol):
 
 
 class WorkerStore(Protocol):
-    """A worker's side: claim jobs, tell what happens, finish them."""
+    """A worker's side: claim jobs, publish their events, finish them."""
 
     async def claim(
         self,
@@ -168,13 +166,13 @@ class WorkerStore(Protocol):
         models: Collection[str] | None = None,
         down_to: int | None = None,
     ) -> list[Job]:
-        """Wait until a job is there, then take up to ``max_jobs``; safe to cancel.
+        """Wait for a job, then take up to ``max_jobs``; safe to cancel.
 
         Args:
             max_jobs: how many at most.
-            max_width: room for trajectories: no job more once their widths fill it.
+            max_width: trajectories; no more jobs are taken once their widths reach it.
             can_wait: whether to wait; otherwise the list may be empty.
-            models: what is loaded, by name and by name@fingerprint: jobs of other models stay for
+            models: the loaded models, by name and by name@fingerprint: jobs of others stay for
                 workers that have them. None takes any.
             down_to: the lowest priority class to take from. None takes from all.
         """
@@ -183,7 +181,7 @@ class WorkerStore(Protocol):
     async def publish(self, job_id: str, event: Event) -> None:
         """Add an event to the job's; ignored once the job is final.
 
-        A passing event takes the place of the one before it, and may be lost.
+        A passing event replaces the one before it, and may be lost.
         """
         ...
 
@@ -193,22 +191,20 @@ class WorkerStore(Protocol):
         """Store the result and finish the job; ``EXPIRED`` when its deadline cut it short."""
         ...
 
-    async def fail(self, job_id: str, *, code: str, detail: str) -> None:
-        """Finish the job as failed."""
-        ...
+    async def fail(self, job_id: str, *, code: str, detail: str) -> None: ...
 
     async def hand_back(self, job_ids: Sequence[str]) -> None:
         """Return claimed jobs to the front of the queue, their attempt count unchanged."""
         ...
 
     def cancellations(self) -> AsyncIterator[str]:
-        """Yield ids of claimed jobs that nobody waits for any more."""
+        """Yield ids of claimed jobs that were cancelled or lost to another worker."""
         ...
 
     async def report(self, report: WorkerReport) -> None:
-        """Tell how the worker stands; the first report also names it."""
+        """Report the worker's state; the first report also names it."""
         ...
 
     async def close(self) -> None:
-        """Flush what was written and let go; jobs still claimed go to another worker."""
+        """Flush writes and disconnect; jobs still claimed go to another worker."""
         ...

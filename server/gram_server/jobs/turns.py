@@ -9,7 +9,7 @@ from gram_server.jobs.queued_job import QueuedJob
 
 AGEING_S = 10.0
 LENT_PART = 8
-"""One job in so many may be of a class that higher ones shut out, if it has waited so long."""
+"""One job in this many may be the oldest, of any class, if it has waited for ``AGEING_S``."""
 
 
 class Turns:
@@ -19,7 +19,7 @@ class Turns:
         self._num_taken = 0
 
     def choose(self, heads: Sequence[QueuedJob | None], now_s: float) -> QueuedJob | None:
-        """Return which of the first jobs of the classes, highest first, is next, if any."""
+        """Return the next job, given the first of each class, highest class first."""
         waiting = [head for head in heads if head is not None]
         if not waiting:
             return None
@@ -28,5 +28,4 @@ class Turns:
         return oldest if is_lent and now_s - oldest.queued_s >= AGEING_S else waiting[0]
 
     def count(self) -> None:
-        """Take note that a job was taken."""
         self._num_taken += 1

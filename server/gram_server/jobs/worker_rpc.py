@@ -1,8 +1,8 @@
 """The store of the API process, reached from a worker process over a Unix socket.
 
-``WorkerRpcServer`` runs beside the store and gives each connection a worker's side of it;
-``WorkerRpcClient`` is that side in the worker. Frames are a length and a JSON object. A connection
-that ends, however it ends, gives back the jobs it held.
+``WorkerRpcServer`` runs in the store's process and gives each connection a worker's side of it;
+``WorkerRpcClient`` is that side in the worker. A frame is a length and a JSON object. A connection
+that ends, for whatever reason, gives back the jobs it held.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerRpcServer:
-    """Lets worker processes at a store that lives in this one."""
+    """Gives worker processes access to the store of this process."""
 
     def __init__(self, store: MemoryStore, path: Path) -> None:
         self._store = store
@@ -49,7 +49,6 @@ class WorkerRpcServer:
         self._path.chmod(0o600)
 
     async def close(self) -> None:
-        """Stop listening and end every connection."""
         if self._server is not None:
             self._server.close()
         for session in list(self._sessions):
@@ -73,7 +72,7 @@ class WorkerRpcServer:
 
 
 class _Session:
-    """One connection of a worker: carries its calls to its side of the store."""
+    """One connection of a worker: passes its calls to its side of the store."""
 
     def __init__(
         self, worker: MemoryWorker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -95,7 +94,6 @@ class _Session:
         }
 
     async def run(self) -> None:
-        """Serve the connection until it ends."""
         cancellations = asyncio.create_task(self._forward_cancellations())
         try:
             while True:
@@ -145,7 +143,6 @@ class WorkerRpcClient:
 
     @classmethod
     async def connect(cls, path: Path, *, worker: str) -> "WorkerRpcClient":
-        """Reach the store that listens on the socket, under the worker's name."""
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(_frame({"call": "hello", "worker": worker}))
         return cls(reader, writer)
@@ -215,7 +212,7 @@ class WorkerRpcClient:
             raise LinkClosed("the store is gone") from error
 
     async def _unclaim(self, number: int, future: "asyncio.Future[list[Job]]") -> None:
-        """Give up a claim; jobs that arrived meanwhile go back."""
+        """Cancel a claim; jobs that arrived meanwhile go back."""
         has_jobs = future.done() and not future.cancelled() and future.exception() is None
         try:
             if has_jobs:
