@@ -1,11 +1,11 @@
--- How fast jobs end: the rate of all trajectories, and of each model how long its unfinished jobs will take.
+-- The rate at which trajectories finish, and the expected time of each model's jobs.
 --
--- In the hash `backlog`, as backlog.py has it: of each model its jobs, and their weight by class; when the
--- last job ended that left others behind, and seconds and weight of what ended since then.
+-- The hash `backlog` has the fields of backlog.py for each model: jobs, weight by class, when the last served
+-- job ended that left a backlog, and seconds and weight of what ended since then.
 
 local function add_rate(width)
   local rate = key('rate')
-  -- Old seconds are swept out when a new one begins.
+  -- Old seconds are deleted when a new one begins.
   if redis.call('HINCRBY', rate, math.floor(now), width) > width + 0 then return end
   redis.call('EXPIRE', rate, 2 * RATE_WINDOW_S)
   for _, second in ipairs(redis.call('HKEYS', rate)) do
@@ -13,7 +13,7 @@ local function add_rate(width)
   end
 end
 
--- Returns trajectories finished per second of late; 0 when none were.
+-- Returns the recent number of trajectories finished per second; 0 when none were.
 local function read_rate()
   local pairs_of = redis.call('HGETALL', key('rate'))
   local total, first = 0, now
@@ -33,7 +33,7 @@ end
 
 local function end_in_backlog(job, is_served)
   local model, weight = job.model, tonumber(job.weight or 0)
-  -- One that came before there was a backlog is not in it.
+  -- A job of an older version is not in the backlog.
   if weight == 0 then return end
   local jobs = add_to_backlog(model, job.priority, -weight, -1)
   local pace = redis.call('HMGET', BACKLOG, 'since:' .. model, 'busy:' .. model, 'done:' .. model)
@@ -50,7 +50,7 @@ local function end_in_backlog(job, is_served)
   end
 end
 
--- Returns the seconds until all jobs of a model have ended that come before one of a class.
+-- Returns the seconds until a model's jobs of a class and of higher ones have ended.
 local function expected_s(model, priority)
   local names = {'jobs:' .. model, 'busy:' .. model, 'done:' .. model}
   for class = 0, priority do names[#names + 1] = 'weight' .. class .. ':' .. model end

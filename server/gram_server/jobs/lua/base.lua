@@ -1,4 +1,4 @@
--- What every function begins with: the names of keys, the time, and jobs as their hashes have them.
+-- Shared by all functions: names of keys, the time, and jobs as their hashes hold them.
 
 local GROUP = 'workers'
 local CLASSES = 3
@@ -9,30 +9,29 @@ local NOTICE_EVENTS = 16
 local LETTERS_KEPT = 10000
 local LETTERS_KEPT_S = 30 * 86400
 local WITHDRAWN_KEPT_S = 600
--- Beyond the time for which an ended job is kept: one may wait for long before it runs.
+-- Longer than an ended job is kept: a job may wait for long before it runs.
 local LIST_KEPT_S = 30 * 86400
 local RATE_WINDOW_S = 30
 local GRACE_S = 1
--- Kept the same as in backlog.py.
+-- The same as in backlog.py.
 local MIN_BACKLOG_JOBS = 8
 local NUM_RECENT = 64
--- What a job and an event take beside their texts, about (MEMORY USAGE of a small job).
+-- Approximate memory of a job and an event besides their texts (MEMORY USAGE of a small job).
 local JOB_BYTES = 6000
 local EVENT_BYTES = 64
 
--- Redis keeps the library loaded: `begin` sets these for each call.
+-- The library stays loaded between calls: `begin` sets these for each call.
 local prefix, now
--- Running jobs by when the lease of their claim ends.
+-- Running jobs, scored by the end of their claim's lease.
 local LEASES
--- Streams of the jobs whose next attempt is their last, one for each class: each is worked on beside
--- no other of them, so that one that kills its workers takes none with it that it was lost with before.
+-- Prefix of the streams, one per class, of jobs on their last attempt. A worker holds at most one such job,
+-- so that a job that kills its workers does not end another one that was lost with it before.
 local LAST_CHANCE
--- The streams of jobs that were set aside, each of one class and model: who found them in the queue
--- has not loaded that model.
+-- Streams, by class and model, of jobs set aside by workers that had not loaded the model.
 local ASIDE, ASIDES
--- The unfinished jobs of each model and their pace, see backlog.lua.
+-- See backlog.lua.
 local BACKLOG
--- What is kept of ended jobs, see finished.lua.
+-- See finished.lua.
 local KEPT
 
 local function key(name) return prefix .. name end
@@ -41,7 +40,7 @@ local function seconds(value) return string.format('%.6f', value) end
 local function count(name, by) redis.call('HINCRBY', key('totals'), name, by) end
 
 -- Takes the prefix of every key, which holds the hash tag that keeps them in one slot, and the time in
--- seconds; 0 takes the time of the server, the one clock that all hosts share.
+-- seconds; 0 takes the server's time, the one clock that all hosts share.
 local function begin(new_prefix, time)
   if new_prefix ~= prefix then
     prefix = new_prefix
@@ -55,21 +54,21 @@ local function begin(new_prefix, time)
   end
 end
 
--- What Python may call, by name. Redis refuses those without the flag allow-oom when its memory is full:
--- they take more than they free. Those that only read have the flag no-writes, which allows as much.
+-- The functions that Python may call. A full Redis refuses those without the flag allow-oom: they take more
+-- memory than they free. Functions that only read have the flag no-writes, which implies it.
 local functions, names = {}, {}
 local function register(name, flag, run)
   names[#names + 1] = name
   functions[name] = {flag = flag, run = run}
 end
 
--- Arguments are the time, and those of the function.
+-- Arguments are the time, then those of the function.
 local function call(name, keys, arguments)
   begin(keys[1], table.remove(arguments, 1))
   return functions[name].run(arguments)
 end
 
--- Returns what an idempotency key stands for: 'new', or 'accepted', 'gone' or 'conflict' and a job.
+-- Returns the state of an idempotency key: 'new', or 'accepted', 'gone' or 'conflict' and a job.
 local function read_idempotency_key(name, fingerprint)
   local known = redis.call('HMGET', key('ticket:' .. name), 'fingerprint', 'job')
   if not known[1] then return 'new', '' end
@@ -77,7 +76,7 @@ local function read_idempotency_key(name, fingerprint)
   return redis.call('EXISTS', job_key(known[2])) == 1 and 'accepted' or 'gone', known[2]
 end
 
--- Counts a job that was accepted, or how it ended, for ever.
+-- Counts a job as accepted, or by its outcome; never reset.
 local function count_job(job, what)
   redis.call('HINCRBY', key('counts'), what .. ':' .. job.priority .. ':' .. (job.model or ''), 1)
 end
@@ -85,8 +84,8 @@ end
 local FIELDS = {'state', 'priority', 'width', 'worker', 'entry', 'stream', 'attempt', 'deadline',
   'submitted', 'keep', 'batch', 'owner', 'parts', 'model', 'weight', 'route', 'events', 'bytes'}
 
--- Returns the fields of a job that decide what may happen to it, or nil; with what its worker needs
--- where that is wanted.
+-- Returns the fields of a job that decide its transitions, or nil; with `has_payload` also the worker's
+-- payload.
 local function read_job(id, has_payload)
   local values = redis.call('HMGET', job_key(id), has_payload and 'job' or 'state', unpack(FIELDS))
   local job = {id = id, payload = values[1]}
@@ -98,17 +97,16 @@ end
 
 local function is_open(job) return job.state == 'queued' or job.state == 'running' end
 
--- What tells one claim of a job from every other one, also of the same worker.
+-- Identifies one claim of a job among all its claims, also by the same worker.
 local function claim_of(job) return job.stream .. '/' .. job.entry end
 
--- Whether a job is running under a claim.
 local function is_held(job, claim)
   return job and job.state == 'running' and claim_of(job) == claim
 end
 
 local function is_last_chance(stream) return string.sub(stream, 1, #LAST_CHANCE) == LAST_CHANCE end
 
--- What a job takes, about: its record and its events. A job of an older version has not added it up.
+-- Approximate bytes of a job: its record and its events. Jobs of an older version have no sum.
 local function bytes_of(job) return tonumber(job.bytes or JOB_BYTES) end
 
 local function add_bytes(job, number) job.bytes = bytes_of(job) + number end

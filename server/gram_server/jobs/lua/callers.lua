@@ -1,6 +1,6 @@
--- What those who handed a job in ask for: how it stands, its record, its end.
+-- Functions for the callers of jobs: status, record, cancellation, stats.
 
--- Returns how a job stands, for those who wait: takes id, number of the last event they know.
+-- Returns a job's status for a waiter: takes id, number of the last event it knows.
 -- {time, state, deadline, events}; an empty list when there is no such job.
 register('status', 'no-writes', function(arguments)
   local state = redis.call('HMGET', job_key(arguments[1]), 'state', 'deadline')
@@ -10,8 +10,8 @@ register('status', 'no-writes', function(arguments)
 end)
 
 -- Returns {time, fields, events, {fields, events} of each part}: takes the id; empty when unknown.
--- Of a part the events come only where no result has what they tell.
--- Of a job that has not ended, where the second argument is 'end': {time, state, deadline}.
+-- Events of a part are included only where no result contains them.
+-- For an unfinished job, where the second argument is 'end': {time, state, deadline}.
 register('record', 'no-writes', function(arguments)
   local id = arguments[1]
   if arguments[2] == 'end' then
@@ -30,8 +30,8 @@ register('record', 'no-writes', function(arguments)
   return {seconds(now), fields, redis.call('XRANGE', key('events:' .. id), '-', '+'), parts}
 end)
 
--- Returns a part of an owner's jobs, newest first: takes owner, cursor ('' for the start), limit.
--- {time, cursor of the rest or '', fields of each job}.
+-- Returns a page of an owner's jobs, newest first: takes owner, cursor ('' for the start), limit.
+-- {time, cursor of the next page or '', fields of each job}.
 register('page', 'allow-oom', function(arguments)
   local list, limit = key('list:' .. arguments[1]), tonumber(arguments[3])
   local from = arguments[2] == '' and '+' or '(' .. arguments[2]
@@ -53,7 +53,7 @@ register('page', 'allow-oom', function(arguments)
   return {seconds(now), #more > 0 and last or '', found}
 end)
 
--- Gives up an open job: takes its id. Returns 0 when there is no such job.
+-- Cancels an open job: takes its id. Returns 0 when there is no such job.
 register('cancel', 'allow-oom', function(arguments)
   local job = read_job(arguments[1])
   if not job then return 0 end
@@ -61,7 +61,7 @@ register('cancel', 'allow-oom', function(arguments)
   return 1
 end)
 
--- Gives up jobs that may not have come yet: takes their ids. One that comes later is refused.
+-- Cancels jobs that may not have arrived: takes their ids. One that arrives later is refused.
 register('withdraw', 'allow-oom', function(arguments)
   for _, id in ipairs(arguments) do
     local job = read_job(id)
@@ -75,8 +75,8 @@ register('withdraw', 'allow-oom', function(arguments)
 end)
 
 -- Ends jobs whose deadline has passed: waiting ones at once, running ones after a grace in which
--- their worker may hand in what it found. Takes what was forgotten out of the sums, and drops notes that
--- nobody waits for any more; their numbers are the time of Redis, whatever the functions are told.
+-- their worker may deliver what it found. Subtracts expired jobs from the sums, and drops old notices;
+-- their ids are the time of Redis, whatever time the functions are given.
 register('expire', 'allow-oom', function()
   local time = redis.call('TIME')
   redis.call('XTRIM', key('notes'), 'MINID', '=', string.format('%d', (time[1] - NOTES_KEPT_S) * 1000))

@@ -1,17 +1,17 @@
--- Gives a worker the jobs that are next.
+-- Gives a worker its next jobs.
 
 local MAX_ASIDE = 200
--- As turns.py has them.
+-- The same as in turns.py.
 local LENT_PART, AGEING_S = 8, 10
 
--- What one claim asks for and has got so far; set by `claim`.
+-- Request and result so far of one claim; set by `claim`.
 local worker, lease, room, width, lowest, has_any, has, taken, num_aside
 
 local function route_of(job) return job.route or job.model end
 
 local function has_room() return room > 0 and width > 0 and num_aside < MAX_ASIDE end
 
--- Moves a job to where those look who have its model. They need not be waked: what it came with did.
+-- Moves a job to the stream of its model. Its workers need no wake-up: the job's arrival woke them.
 local function set_aside(job)
   local class = (is_last_chance(job.stream) and LAST_CHANCE or ASIDE .. ':') .. job.priority
   local stream = class .. ':' .. route_of(job)
@@ -43,7 +43,7 @@ local function take(stream, entry, id)
   if not job or job.stream ~= stream or job.entry ~= entry or not is_open(job) then
     drop_entry(stream, entry)
   elseif job.state == 'running' then
-    -- The group was lost and made anew: the entry still belongs to who works on it.
+    -- The group was lost and created again: the entry still belongs to the worker that holds it.
     redis.call('XCLAIM', stream, GROUP, job.worker, 0, entry, 'JUSTID')
   elseif job.deadline and tonumber(job.deadline) <= now then
     stop(job, 'expired')
@@ -54,7 +54,7 @@ local function take(stream, entry, id)
   end
 end
 
--- Takes the next entries of a stream; returns how many there were, and the id of the last one's job.
+-- Takes the next entries of a stream; returns their number, and the id of the last one's job.
 local function read(stream, num)
   local reply = on_group(stream, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', num,
     'STREAMS', stream, '>')
@@ -66,13 +66,13 @@ end
 
 local function take_from(stream)
   while has_room() do
-    -- What was read would have to be given back: where the width is bounded, one after the other.
+    -- Entries read in excess would have to go back: with a bounded width, read one at a time.
     local wanted = width == math.huge and room or 1
     if read(stream, wanted) < wanted then return end
   end
 end
 
--- Takes one job of each stream after the other; whose turn is first changes with the time.
+-- Takes one job of each stream in rotation; the first stream changes with the time.
 local function take_in_turn(names)
   local first, found = math.floor(now * 1000) % math.max(#names, 1), #names > 0
   while found do
@@ -84,7 +84,7 @@ local function take_in_turn(names)
   end
 end
 
--- Takes jobs whose attempt is the last, while the worker is busy with no other such job.
+-- Takes jobs on their last attempt, while the worker holds no other such job.
 local function take_last_chances(stream)
   local lone = key('lone:' .. worker)
   while has_room() do
@@ -99,7 +99,7 @@ local function take_last_chances(stream)
   end
 end
 
--- The streams, by what they begin with, of what was set aside for a worker that has what this one has.
+-- The streams of jobs set aside that this worker can run, by prefix.
 local function streams_aside(have_come_back)
   local found = {}
   for class = 0, CLASSES - 1 do found[ASIDE .. ':' .. class], found[LAST_CHANCE .. class] = {}, {} end
@@ -113,7 +113,7 @@ local function streams_aside(have_come_back)
   return found
 end
 
--- Whether there may be jobs that came back or were set aside, which is mostly not so.
+-- Whether there may be jobs that came back or were set aside; mostly there are none.
 local function has_come_back()
   local names = {ASIDES}
   for class = 0, CLASSES - 1 do
@@ -122,7 +122,7 @@ local function has_come_back()
   return redis.call('EXISTS', unpack(names)) > 0
 end
 
--- Takes what is next of a class: first those whose attempt is the last, then what came back.
+-- Takes the next jobs of a class: first those on their last attempt, then those that came back.
 local function serve(class, asides, have_come_back)
   if have_come_back then take_last_chances(LAST_CHANCE .. class) end
   for _, stream in ipairs(asides[LAST_CHANCE .. class]) do take_last_chances(stream) end
@@ -131,12 +131,12 @@ local function serve(class, asides, have_come_back)
   take_from(key('queue:' .. class))
 end
 
--- Returns since when somebody has waited in a class, or nil.
+-- Returns the start of the longest wait in a class, or nil.
 local function waits_since(class)
   return tonumber(redis.call('ZRANGE', key('waiting:' .. class), 0, 0, 'WITHSCORES')[2])
 end
 
--- Returns the classes in which somebody has waited for long, those who wait for longest first.
+-- Returns the classes with a long wait, longest first.
 local function aged_classes(since)
   local aged = {}
   for class = 0, lowest do
@@ -146,14 +146,14 @@ local function aged_classes(since)
   return aged
 end
 
--- One job in so many is of a class that higher ones shut out, if it has waited long.
+-- One job in LENT_PART is of a class that higher ones shut out, if it has waited long.
 local function lend(since, ...)
   local turns = redis.call('HINCRBY', key('totals'), 'turns', room)
   for _ = 1, math.floor(turns / LENT_PART) - math.floor((turns - room) / LENT_PART) do
     local num_taken, rest = #taken, room - 1
     room = 1
     for _, class in ipairs(aged_classes(since)) do
-      -- Who waits there may want a model that this worker lacks: then the next class has the turn.
+      -- The waiting job may want a model that this worker lacks: then try the next class.
       if #taken == num_taken then
         serve(class, ...)
         since[class] = waits_since(class)
@@ -166,13 +166,13 @@ end
 
 local function is_queue(stream) return string.find(stream, 'queue:', #prefix, true) == #prefix + 1 end
 
--- Returns the last ids of all streams, after which what comes is new.
+-- Returns the last ids of all streams; entries after them are new.
 local function last_ids(have_come_back)
   local last = {}
   for index, stream in ipairs(streams()) do
     local newest
     if have_come_back or is_queue(stream) then
-      -- Of what is left in a stream: an entry that comes later has a greater id in any case.
+      -- The last entry still there: a later one has a greater id in any case.
       newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
     end
     last[index] = newest and newest[1] or '0-0'
@@ -180,9 +180,9 @@ local function last_ids(have_come_back)
   return last
 end
 
--- Takes worker, how many jobs it has room for, for how many trajectories ('inf' for any): no job more
--- once their widths fill that, seconds of the lease, the lowest class to take from, and the models that
--- it has, by name and by name@fingerprint; none for any.
+-- Takes worker, most jobs, most trajectories ('inf' for any; no more jobs once their widths reach it),
+-- seconds of the lease, the lowest class to take from, and the models that the worker has, by name and by
+-- name@fingerprint; none for any.
 -- Returns {time, last ids of the streams where there is no job, jobs}, each job as {id, claim, payload,
 -- attempt, submitted, deadline}. Without jobs and last ids there is more to look at.
 register('claim', 'allow-oom', function(arguments)
@@ -204,7 +204,7 @@ register('claim', 'allow-oom', function(arguments)
       if since[class] then serve(class, asides, have_come_back) end
     end
   end
-  -- Only who got nothing waits for what comes after.
+  -- Only a worker that got nothing waits for new entries.
   local has_more = #taken > 0 or num_aside >= MAX_ASIDE
   return {seconds(now), has_more and {} or last_ids(have_come_back), taken}
 end)

@@ -1,8 +1,8 @@
--- What is kept of jobs that have ended, for how long, and how much of it.
+-- How many ended jobs are kept, and for how long.
 --
--- In the hash `kept` each owner's number of jobs and their bytes, and in a sorted set of each owner when
--- what is to be forgotten, as 'jobs:bytes:id'; a batch with its parts is one of these. What has ended of
--- open batches is in the totals, and in the batch. Jobs without an owner are those of ''.
+-- The hash `kept` holds the number and bytes of each owner's jobs; a sorted set of each owner holds
+-- 'jobs:bytes:id' by expiry, where a batch and its parts are one member. Ended parts of open batches are
+-- counted in the totals, and in the batch. Jobs without an owner have the owner ''.
 
 local KEYS_OF_JOB = {'job:', 'events:', 'answers:', 'parts:'}
 
@@ -19,7 +19,7 @@ end
 
 local function ended_key(owner) return key('ended:' .. owner) end
 
--- Adds to what is kept of an owner; returns whether that is all that is kept of it.
+-- Adds to an owner's sums; returns whether that is all that is kept of the owner.
 local function add_to_kept(owner, jobs, bytes)
   redis.call('HINCRBY', KEPT, 'bytes:' .. owner, bytes)
   local sum = redis.call('HINCRBY', KEPT, 'jobs:' .. owner, jobs)
@@ -27,19 +27,19 @@ local function add_to_kept(owner, jobs, bytes)
   return sum == jobs
 end
 
--- Keeps a job that has ended, or a batch with its parts, for its time.
+-- Keeps an ended job, or a batch with its parts, until it expires.
 local function keep(job, jobs, bytes)
   local owner = job.owner or ''
   forget_later(job, job.id)
   redis.call('ZADD', ended_key(owner), seconds(now + job.keep), jobs .. ':' .. bytes .. ':' .. job.id)
   if add_to_kept(owner, jobs, bytes) then
-    -- The sums outlive what they are about, should nobody be there to keep them right.
+    -- The sums expire after the jobs they count, in case no process is left to update them.
     redis.call('EXPIRE', KEPT, LIST_KEPT_S + math.ceil(job.keep))
     redis.call('EXPIRE', ended_key(owner), LIST_KEPT_S + math.ceil(job.keep))
   end
 end
 
--- Takes an ended job out of what is to be forgotten.
+-- Removes an ended job from those that will expire.
 local function stop_keeping(job)
   local owner = job.owner or ''
   local ended, finished = ended_key(owner), redis.call('HGET', job_key(job.id), 'finished')
@@ -53,7 +53,7 @@ local function stop_keeping(job)
   end
 end
 
--- Counts what an open batch keeps of its parts.
+-- Counts the ended parts that an open batch keeps.
 local function count_kept(batch_id, jobs, bytes)
   count('open_jobs', jobs)
   count('open_bytes', bytes)
@@ -61,7 +61,7 @@ local function count_kept(batch_id, jobs, bytes)
   redis.call('HINCRBY', job_key(batch_id), 'kept_bytes', bytes)
 end
 
--- Returns number and bytes of what a batch keeps of its parts.
+-- Returns number and bytes of the ended parts of a batch.
 local function kept_of(batch_id)
   local sums = redis.call('HMGET', job_key(batch_id), 'kept_jobs', 'kept_bytes')
   return tonumber(sums[1] or 0), tonumber(sums[2] or 0)
@@ -77,7 +77,7 @@ local function keep_batch(batch)
   keep(batch, jobs + 1, bytes + bytes_of(batch))
 end
 
--- Takes the jobs whose time is over out of the sums.
+-- Subtracts expired jobs from the sums.
 local function sweep()
   for _, field in ipairs(redis.call('HKEYS', KEPT)) do
     local owner = string.match(field, '^jobs:(.*)$')
@@ -94,7 +94,7 @@ local function sweep()
   end
 end
 
--- Returns number and bytes of the ended jobs, and the owners who have most of each.
+-- Returns number and bytes of the ended jobs, and the owners with most of each.
 local function read_kept(open_jobs, open_bytes)
   local sums = {jobs = tonumber(open_jobs or 0), bytes = tonumber(open_bytes or 0)}
   local most, owners = {jobs = 0, bytes = 0}, {}
@@ -108,7 +108,7 @@ local function read_kept(open_jobs, open_bytes)
   return sums, owners
 end
 
--- Forgets the job, or batch, of an owner that is to be forgotten next. Returns how many jobs.
+-- Deletes an owner's job or batch that expires first. Returns the number of jobs.
 local function forget_next(owner)
   local entry = redis.call('ZPOPMIN', ended_key(owner))[1]
   if not entry then return 0 end
@@ -119,7 +119,7 @@ local function forget_next(owner)
   return tonumber(jobs)
 end
 
--- Forgets ended jobs early until they are within bounds. Returns nothing, or what they still are:
+-- Deletes ended jobs early until they are within bounds. Returns nothing, or number and bytes left
 -- where the ended parts of open batches fill the bounds.
 local function make_room(limits, open_jobs, open_bytes)
   while true do

@@ -1,6 +1,6 @@
--- A job's life: how it is queued, what happens to it, how it ends or comes back.
+-- The life of a job: how it is queued, changes, ends or comes back.
 
--- The streams in which every worker looks for jobs.
+-- The streams that every worker reads.
 local function streams()
   local names = {}
   for class = 0, CLASSES - 1 do
@@ -17,7 +17,7 @@ local function all_streams()
   return names
 end
 
--- Runs a command on a consumer group, and makes the group where the stream was lost or is new.
+-- Runs a command on a consumer group; creates the group where the stream was lost or is new.
 local function on_group(stream, ...)
   local reply = redis.pcall(...)
   if type(reply) == 'table' and reply.err then
@@ -28,7 +28,7 @@ local function on_group(stream, ...)
   return reply
 end
 
--- Returns the record of a job that has just ended, where it is small: whoever waits for it need not ask.
+-- Returns the record of a job that just ended, if small: its waiters then need not ask for it.
 local function record_for_notice(job)
   if job.parts or bytes_of(job) > JOB_BYTES + NOTICE_BYTES or tonumber(job.events) > NOTICE_EVENTS then
     return ''
@@ -38,42 +38,41 @@ local function record_for_notice(job)
   return #text <= NOTICE_BYTES and text or ''
 end
 
--- Tells those who wait for a job that something happened to it.
+-- Notifies the waiters of a job.
 local function notify(job, is_end)
   redis.call('XADD', key('notes'), 'MAXLEN', '~', NOTES_KEPT, '*', 'job', job.id,
     'end', is_end and 1 or 0, 'record', is_end and record_for_notice(job) or '')
   redis.call('EXPIRE', key('notes'), NOTES_KEPT_S)
 end
 
--- Adds an event to a job, whose fields in `...` are written with it.
+-- Adds an event to a job, and writes the fields in `...` with it.
 local function add_event(job, kind, data, ...)
   job.events = (job.events or 0) + 1
   add_bytes(job, EVENT_BYTES + #data)
   redis.call('HSET', job_key(job.id), 'events', job.events, 'bytes', job.bytes, ...)
   redis.call('XADD', key('events:' .. job.id), job.events .. '-0', 'kind', kind, 'data', data)
-  -- Nobody can wait for a job that is only now accepted.
+  -- A job that is only now accepted has no waiters.
   if kind ~= 'accepted' then notify(job, kind == 'done' or kind == 'error') end
 end
 
--- Adds a job to a stream and to those that wait; returns its entry.
+-- Adds a job to a stream and to the waiting jobs; returns its entry.
 local function enqueue(job, stream)
   redis.call('ZADD', key('waiting:' .. job.priority), job.submitted, job.id)
   count('trajectories:' .. job.priority, job.width)
   return redis.call('XADD', stream, '*', 'job', job.id)
 end
 
--- Corrects times by how far the caller's clock is behind: what counts is when a job came, and what time it has.
+-- Corrects arrival and deadline by how far the caller's clock is behind.
 local function correct_times(job, skew)
   job.submitted = seconds(job.submitted + skew)
   if job.deadline then job.deadline = seconds(job.deadline + skew) end
 end
 
--- Puts a job into the list of its owner's jobs.
 local function add_to_list(job)
   local list = key('list:' .. job.owner)
   redis.call('ZADD', list, 0, job.place)
   redis.call('EXPIRE', list, LIST_KEPT_S + math.ceil(job.keep))
-  -- Looking at the two oldest each time keeps the list in bounds without a walk through it.
+  -- Checking the two oldest each time bounds the list without a scan.
   local oldest, names = redis.call('ZRANGE', list, 0, 1), {}
   for index, place in ipairs(oldest) do names[index] = job_key(string.match(place, '-(.*)$')) end
   if redis.call('EXISTS', unpack(names)) == #names then return end
@@ -87,7 +86,7 @@ end
 local WRITTEN = {'priority', 'model', 'width', 'weight', 'submitted', 'attempt', 'keep', 'deadline', 'batch',
   'route'}
 
--- Writes a job that is not there yet: `stream` and `entry` say where it is queued, if it is.
+-- Writes a new job: `stream` and `entry` say where it is queued, if it is.
 local function write_job(job, stream, entry)
   job.bytes = JOB_BYTES + #job.job
   local fields = {'job', job.job, 'state', 'queued'}
@@ -110,7 +109,7 @@ local function write_job(job, stream, entry)
   if is_listed then add_to_list(job) end
 end
 
--- Writes a job that workers may claim, and queues it.
+-- Writes and queues a job that workers may claim.
 local function accept(job)
   local stream = key('queue:' .. job.priority)
   write_job(job, stream, enqueue(job, stream))
@@ -130,7 +129,7 @@ local function drop_entry(stream, entry)
   redis.call('XDEL', stream, entry)
 end
 
--- Writes how a job ended, and says so in its events.
+-- Writes how a job ended, and adds its last event.
 local function write_end(job, state, result, problem)
   local fields = {'state', state, 'finished', seconds(now), 'worker', ''}
   for name, text in pairs({result = result, error = problem}) do
@@ -142,7 +141,7 @@ local function write_end(job, state, result, problem)
   add_event(job, is_done and 'done' or 'error', is_done and '' or problem or '', unpack(fields))
 end
 
--- Tells an open batch that a part has ended, which may be its end.
+-- Counts an ended part in its open batch, and ends the batch after the last one.
 local function end_part(batch, part, state)
   add_event(batch, 'progress', cjson.encode({id = part.id, state = state}))
   if redis.call('HINCRBY', job_key(batch.id), 'open', -1) > 0 then return end
@@ -150,13 +149,13 @@ local function end_part(batch, part, state)
   keep_batch(batch)
 end
 
--- What a job counts as that nobody gave a result to.
+-- Outcome of a job that ended without a result.
 local function outcome_without(job, state)
   if state ~= 'expired' then return state end
   return redis.call('EXISTS', key('answers:' .. job.id)) == 1 and 'partial' or 'deadline'
 end
 
--- Makes an open job final: the one place where that happens.
+-- Makes an open job final; nothing else does.
 local function finish(job, state, result, problem, outcome)
   if job.parts then return write_end(job, state, result, problem) end
   if job.state == 'queued' then leave_queue(job) else leave_worker(job) end
@@ -173,7 +172,7 @@ local function finish(job, state, result, problem, outcome)
   if is_open(batch) then end_part(batch, job, state) end
 end
 
--- Tells the worker that had a job that its claim is worth nothing any more.
+-- Notifies the worker that held a job that its claim has ended.
 local function notify_worker(job)
   if not job.worker then return end
   local name = key('cancelled:' .. job.worker)
@@ -181,7 +180,7 @@ local function notify_worker(job)
   redis.call('EXPIRE', name, 3600)
 end
 
--- Makes an open job final whose worker did not say so, and tells the worker; a batch with its parts.
+-- Ends an open job without its worker, or a batch with its parts, and notifies the workers.
 local function stop(job, state)
   finish(job, state)
   notify_worker(job)
@@ -193,7 +192,7 @@ local function stop(job, state)
   keep_batch(job)
 end
 
--- Lets a batch that has ended wait for a part again.
+-- Makes an ended batch wait for a part again.
 local function reopen(batch)
   if is_open(batch) then return end
   stop_keeping(batch)
@@ -212,7 +211,7 @@ local function reopen(batch)
   end
 end
 
--- Queues a job again, before those of its class that nobody has had yet.
+-- Queues a job again, before those of its class that no worker has had.
 local function enqueue_again(job, is_last)
   is_last = is_last or is_last_chance(job.stream)
   local stream = is_last and LAST_CHANCE .. job.priority or key('back:' .. job.priority)
@@ -227,7 +226,7 @@ local function give_back(job, is_last)
   enqueue_again(job, is_last)
 end
 
--- Takes back a job whose worker was lost: for another worker, or to the dead letters.
+-- Returns a job of a lost worker to the queue, or moves it to the dead letters.
 local function lose(job, max_attempts)
   local attempt = redis.call('HINCRBY', job_key(job.id), 'attempt', 1)
   if attempt <= max_attempts then

@@ -1,6 +1,6 @@
--- How jobs come in: from their callers, and from the dead letters.
+-- How jobs arrive: from their callers, and from the dead letters.
 
--- Lets an idempotency key stand for a job; of each owner only the newest keys are known.
+-- Records the job of an idempotency key; of each owner only the newest keys are kept.
 local function keep_idempotency_key(ticket, id)
   local name, all = 'ticket:' .. ticket.key, key('tickets:' .. ticket.owner)
   redis.call('HSET', key(name), 'fingerprint', ticket.fingerprint, 'job', id)
@@ -13,11 +13,10 @@ local function keep_idempotency_key(ticket, id)
   end
 end
 
--- Returns why jobs are not taken, as 'submit' does, or nil.
+-- Returns the reason to refuse jobs, in the form of 'submit', or nil.
 local function refusal_of(asked, id, width)
   if redis.call('EXISTS', job_key(id), key('withdrawn:' .. id)) > 0 then
-    -- The same call once more, because the answer to the first was lost; or the caller gave it up
-    -- before it came.
+    -- The call was repeated because its answer was lost, or the caller withdrew the job before it arrived.
     local is_known = redis.call('EXISTS', job_key(id)) == 1
     return {is_known and 'accepted' or 'withdrawn', id, '0'}
   end
@@ -32,7 +31,7 @@ local function refusal_of(asked, id, width)
   if jobs then return {'crowded', tostring(jobs), tostring(bytes)} end
 end
 
--- Queues jobs, or refuses all of them: one step, so that the bound is never passed.
+-- Queues all jobs or none: one step, so that the bound is never passed.
 -- Takes JSON {jobs, batch, ticket, max, max_backlog, max_finished_jobs, max_finished_bytes, skew}.
 -- Returns {verdict, id or number, rate or number}.
 register('submit', nil, function(arguments)
@@ -68,8 +67,8 @@ register('known', 'no-writes', function(arguments)
   return {read_idempotency_key(arguments[1], arguments[2])}
 end)
 
--- Takes from what an owner may ask for: owner, amount, rate per second, most that can be saved up.
--- Returns the seconds to wait; 0 when it was granted. A negative amount is given back. The tokens may go
+-- Takes tokens from an owner's bucket: owner, amount, rate per second, most that can be saved up.
+-- Returns the seconds to wait; 0 when granted. A negative amount is given back. The tokens may go
 -- negative once.
 register('take_tokens', 'allow-oom', function(arguments)
   local name = key('share:' .. arguments[1])
@@ -87,9 +86,9 @@ register('take_tokens', 'allow-oom', function(arguments)
   return seconds(wait)
 end)
 
--- Queues a job again that is among the dead letters, and drops its letter: takes the number of the letter,
--- JSON {job, skew, max}. Its batch, where it is a part, is open again until the job has ended.
--- Returns {verdict, number, rate}: 'queued', or why not: 'gone', 'open', 'cancelled' or 'full'.
+-- Queues a dead job again and drops its letter: takes the number of the letter, JSON {job, skew, max}.
+-- A batch that the job is part of is open again until the job has ended.
+-- Returns {verdict, number, rate}: 'queued', or the reason: 'gone', 'open', 'cancelled' or 'full'.
 register('replay', nil, function(arguments)
   local letter, asked = arguments[1], cjson.decode(arguments[2])
   local job = asked.job
@@ -108,7 +107,7 @@ register('replay', nil, function(arguments)
     if known then stop_keeping(known) end
     job.batch = nil
   end
-  -- Whoever follows it knows its events by number: those to come have greater ones.
+  -- Followers of the job know its events by number: later ones must have greater numbers.
   job.events = known and known.events
   drop_keys(job.id)
   count('reserved', job.width)

@@ -1,9 +1,8 @@
--- What a worker says of the jobs that it has, and how jobs come back of workers that say nothing.
+-- Calls of a worker about its jobs, and the recovery of jobs from silent workers.
 
--- Ends a job that the worker holds: takes id, claim, state, result ('' for none), error (''), what
--- it counts as.
--- The first end wins. A worker that lost the job changes nothing, unless it has a whole result of it
--- and was only taken for lost: whoever has the job since would find the same.
+-- Ends a job that the worker holds: takes id, claim, state, result ('' for none), error (''), outcome.
+-- The first end wins. A worker that lost the job changes nothing, unless it has a whole result and was
+-- only assumed lost: the new holder would find the same.
 register('complete', 'allow-oom', function(arguments)
   local id, claim, state, result, problem, outcome = unpack(arguments)
   local job = read_job(id)
@@ -18,8 +17,8 @@ register('complete', 'allow-oom', function(arguments)
 end)
 
 -- Adds an event to a job that the worker holds: takes id, claim, kind, data, answer ('' for none),
--- '1' where the next event of its kind takes its place.
--- A solution that was told before a worker was lost is not told again.
+-- '1' where the next event of its kind replaces it.
+-- A solution published before a worker was lost is not repeated.
 register('publish', 'allow-oom', function(arguments)
   local id, claim, kind, data, answer, is_passing = unpack(arguments)
   local job = read_job(id)
@@ -39,7 +38,7 @@ register('publish', 'allow-oom', function(arguments)
 end)
 
 -- Renews the lease of the jobs that the worker still holds: takes worker, seconds, then id and claim of
--- each. Returns id and claim of those that it holds no more.
+-- each. Returns id and claim of those that it no longer holds.
 register('renew', 'allow-oom', function(arguments)
   local lost = {}
   for index = 3, #arguments, 2 do
@@ -58,7 +57,7 @@ register('renew', 'allow-oom', function(arguments)
 end)
 
 -- Returns jobs to the front of the queue: takes how ('kept' or 'lost'), max attempts, then id and
--- claim of each. Jobs that the worker does not hold stay as they are.
+-- claim of each. Skips jobs that the worker does not hold.
 register('hand_back', 'allow-oom', function(arguments)
   for index = 3, #arguments, 2 do
     local job = read_job(arguments[index])
@@ -69,7 +68,7 @@ register('hand_back', 'allow-oom', function(arguments)
   return 0
 end)
 
--- Returns id and claim of each job that a worker has: takes the worker.
+-- Returns id and claim of each job that a worker holds: takes the worker.
 register('held', 'no-writes', function(arguments)
   local held = {}
   for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
@@ -82,7 +81,7 @@ register('held', 'no-writes', function(arguments)
   return held
 end)
 
--- Keeps what a worker says of itself for a while: takes worker, report, seconds.
+-- Stores a worker's report for a while: takes worker, report, seconds.
 register('report', 'allow-oom', function(arguments)
   local worker, report, kept_s = unpack(arguments)
   redis.call('SET', key('report:' .. worker), report, 'PX', math.floor(kept_s * 1000))
@@ -91,11 +90,11 @@ register('report', 'allow-oom', function(arguments)
   return 0
 end)
 
--- Forgets a worker in every stream where it has no entries left; returns whether it has none at all.
+-- Deletes a worker from every stream where it has no entries; returns whether it has none at all.
 local function forget_consumer(worker)
   local is_idle = true
   for _, stream in ipairs(all_streams()) do
-    -- A stream that is not there yet has no group either.
+    -- A stream that does not exist has no group either.
     local pending = redis.pcall('XPENDING', stream, GROUP, '-', '+', 1, worker)
     if #pending > 0 then
       is_idle = false
@@ -106,7 +105,7 @@ local function forget_consumer(worker)
   return is_idle
 end
 
--- Forgets a worker that leaves: takes the worker.
+-- Deletes a worker that leaves: takes the worker.
 register('leave', 'allow-oom', function(arguments)
   local worker = arguments[1]
   forget_consumer(worker)
@@ -115,7 +114,7 @@ register('leave', 'allow-oom', function(arguments)
   return 0
 end)
 
--- Lets a lease run once more where nobody looked for long: Redis was gone then, and the worker could not
+-- Extends a lease once after a long time without a look: Redis was gone then, so that the worker could not
 -- renew it, or all workers were.
 local function spare(job, looked)
   local fields = redis.call('HMGET', job_key(job.id), 'lease', 'spared')
@@ -126,8 +125,8 @@ local function spare(job, looked)
   return true
 end
 
--- Takes back the jobs of workers that gave no sign of life within the lease of their claim: takes worker,
--- max attempts. Returns {how many came back, id and claim of each of the worker's own that has run out}.
+-- Takes back the jobs whose lease has run out: takes worker, max attempts.
+-- Returns {number taken back, id and claim of each of the worker's own}.
 register('reclaim', 'allow-oom', function(arguments)
   local looked = tonumber(redis.call('GET', key('looked')) or now)
   redis.call('SET', key('looked'), seconds(now), 'EX', 3600)
@@ -137,7 +136,7 @@ register('reclaim', 'allow-oom', function(arguments)
     if not job or job.state ~= 'running' then
       redis.call('ZREM', LEASES, id)
     elseif spare(job, looked) then
-      -- Its own too: the next who looks is another, and finds that somebody has just looked.
+      -- Also its own: the next look comes from another worker, soon after this one.
     elseif job.worker == arguments[1] then
       own[#own + 1] = id
       own[#own + 1] = claim_of(job)
@@ -152,17 +151,17 @@ end)
 local CHUNK = 500
 local OLD_LEASE_MS = 60000
 
--- Whether a job is held by a worker of a version that keeps no lease, and has not been heard of.
+-- Whether a job is held by a silent worker of a version that keeps no lease.
 local function is_left_behind(job)
   if job.state ~= 'running' or redis.call('ZSCORE', LEASES, job.id) then return false end
   local pending = on_group(job.stream, 'XPENDING', job.stream, GROUP, job.entry, job.entry, 1)
   return not pending[1] or pending[1][3] > OLD_LEASE_MS
 end
 
--- Whether a job waits where nobody looks: versions before had one stream for the last attempts of all classes.
+-- Whether a job waits in a stream that is no longer read: older versions had one for all last attempts.
 local function is_out_of_sight(job) return job.state == 'queued' and job.stream == key('last') end
 
--- Queues an open job again whose entry is lost or out of sight, or whose worker is lost; returns whether it was.
+-- Queues an open job again whose entry or worker is lost or whose stream is not read; returns whether it did.
 local function put_right(job, max_attempts)
   if job.parts then return false end
   local has_entry = #redis.call('XRANGE', job.stream, job.entry, job.entry) > 0
@@ -177,9 +176,9 @@ local function put_right(job, max_attempts)
   return true
 end
 
--- Puts right what a loss of data left behind: open jobs without an entry are queued again, and
--- workers that left without a word are forgotten. Takes max attempts, place to go on from.
--- Returns {how many were queued, the next place; 0 at the end}.
+-- Repairs a loss of data: queues open jobs without an entry again, and deletes workers that left without
+-- notice. Takes max attempts, index to go on from.
+-- Returns {number queued, the next index; 0 at the end}.
 register('reconcile', 'allow-oom', function(arguments)
   local max_attempts, from = tonumber(arguments[1]), tonumber(arguments[2])
   local queued = 0
@@ -195,7 +194,7 @@ register('reconcile', 'allow-oom', function(arguments)
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('fleet'), '-inf', seconds(now), 'LIMIT', 0, 100)) do
     if forget_consumer(worker) then redis.call('ZREM', key('fleet'), worker) end
   end
-  -- Each claim looks into the streams that are there, but for those of new jobs.
+  -- Empty streams would slow down every claim; those of new jobs stay.
   for _, stream in ipairs(all_streams()) do
     if not is_queue(stream) and redis.call('XLEN', stream) == 0 then
       redis.call('DEL', stream)
