@@ -126,11 +126,9 @@ class Attention(nn.Module):
             self.register_buffer(name, table, persistent=False)
 
     def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
-        """Attend within each head's relation.
+        """Map (batch, tokens, dim) to the same shape, each head within its relation.
 
-        Args:
-            x: (batch, tokens, dim).
-            adjacency: (batch, tokens, tokens) bool for ``edge`` heads; a cell always sees itself.
+        ``edge`` heads need ``adjacency``, (batch, tokens, tokens) bool; a cell always sees itself.
         """
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self.num_heads, self.head_dim)
@@ -174,7 +172,6 @@ class Attention(nn.Module):
         return attend(q, k, v, mask=mask).transpose(1, 2)
 
     def _rotate(self, qkv: Tensor) -> Tensor:
-        """Apply rotary positions to queries and keys."""
         if not self.has_positions:
             return qkv
         qk, v = qkv[:, :, :2], qkv[:, :, 2:]
@@ -229,11 +226,8 @@ class _RowGather(torch.autograd.Function):
 def gather_rows(x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) -> Tensor:
     """Return ``x[:, index]`` for (batch, rows, channels), cheap to differentiate.
 
-    Args:
-        x: (batch, rows, channels).
-        index: row to read for each result row; each row is read once, except by padding.
-        inverse: result row that holds each row of x.
-        mask: (rows, 1) zero for rows of x that no result holds, or None.
+    ``index`` reads each row once, except for padding; ``inverse`` is the result row of each row of
+    x; ``mask``, (rows, 1), is zero for rows of x that no result holds.
     """
     result: Tensor = _RowGather.apply(  # type: ignore[no-untyped-call]  # torch has no annotation
         x, index, inverse, mask

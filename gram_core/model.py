@@ -51,7 +51,7 @@ class Gram(nn.Module):
             self.position = nn.Parameter(0.1 * torch.randn(int(groups.max()) + 1, config.dim))
         if config.guidance not in ("none", "input"):
             self.prior = GuidanceHead(config)
-            # Sees u + e_y; only training uses it.
+            # Reads u + e_y; only training uses it.
             self.posterior = GuidanceHead(config)
         self.decoder = linear(config.dim, config.vocabulary)
         self.halt = nn.Linear(config.dim, 2)
@@ -82,10 +82,8 @@ class Gram(nn.Module):
     def inject(self, embedding: Tensor, values: Tensor, is_unknown: Tensor) -> Tensor:
         """Return e_x with the embedding of ``values`` added in every unknown cell.
 
-        Args:
-            embedding: (batch, length, dim) from ``encode``.
-            values: (batch, length, values) noise, a one-hot answer, or a mixture of both.
-            is_unknown: (batch, length) bool; other cells keep their given value.
+        ``values``, (batch, length, values), are noise, a one-hot answer or a mixture of both;
+        ``is_unknown`` is (batch, length) bool.
         """
         weights = self.embedding.weight[FIRST_VALUE:] * math.sqrt(self.config.dim)
         return embedding + (values * is_unknown[..., None]) @ weights
@@ -124,7 +122,7 @@ class Gram(nn.Module):
         return LatentState(self.high(high + low, adjacency), low)
 
     def sample(self, u: Tensor, noise: NoiseKey, transition: int) -> Tensor:
-        """Return h = u + eps, eps from the prior; deterministic when the config says so."""
+        """Return h = u + eps, eps from the prior; u for guidance ``none`` and ``input``."""
         if self.config.guidance in ("none", "input"):
             return u
         prior: Gaussian = self.prior(u)
@@ -187,12 +185,8 @@ class Gram(nn.Module):
 def answer(logits: Tensor, givens: Tensor, *, allows_blank: bool) -> Tensor:
     """Return the most likely legal answer, (batch, length) int64 tokens.
 
-    Given cells keep their value: the training loss excludes them, so their logits mean nothing.
-
-    Args:
-        logits: (batch, length, vocabulary) from the decoder.
-        givens: (batch, length) tokens of the instance.
-        allows_blank: whether an answer may hold BLANK.
+    ``logits`` are (batch, length, vocabulary), givens (batch, length) tokens. Given cells keep
+    their value: the training loss excludes them, so their logits mean nothing.
     """
     first = BLANK if allows_blank else FIRST_VALUE
     likely = logits[..., first:].argmax(dim=-1) + first

@@ -43,16 +43,10 @@ def solve(
     augment: bool = True,
     batch: int = 64,
 ) -> tuple[TrajectoryResult, ...]:
-    """Return the results of trajectories 0 .. width - 1 of an instance.
+    """Return the results of trajectories 0 .. width - 1 of an instance, ``depth`` steps each.
 
-    Args:
-        loaded: a checkpoint for the instance's task.
-        instance: as parsed by the task's family.
-        width: number of trajectories.
-        depth: supervision steps of each.
-        seed: of all noise and all views.
-        augment: give every trajectory but the first its own symmetry view.
-        batch: rows computed at once; the last batch is filled up.
+    ``seed`` determines all noise and views; with ``augment`` every trajectory but the first has
+    its own symmetry view. Computes ``batch`` rows at once; the last batch is filled up.
     """
     family = puzzles.family(loaded.task.family)
     encoded = family.encode(instance)

@@ -20,7 +20,7 @@ def view(family: Family[Instance], task: Task, seed: int, trajectory: int) -> Sy
 
 
 def through(encoded: Encoded, symmetry: Symmetry | None) -> Encoded:
-    """Return an instance as seen through a view; None is the board as posted."""
+    """Return an instance under a symmetry; None is the board as posted."""
     if symmetry is None:
         return encoded
     adjacency = encoded.adjacency

@@ -109,15 +109,11 @@ def solutions(
     rng: np.random.Generator | None = None,
     max_nodes: int = 1_000_000,
 ) -> Iterator[list[int]]:
-    """Yield assignments, one value a variable.
+    """Yield assignments, one value per variable, within ``domains``: masks of values by variable.
 
-    Args:
-        domains: Mask of the values that each variable may take.
-        exclusions: What choosing a value forbids elsewhere.
-        interchangeable: Mask of values that may be renamed into one another; of solutions that
-            differ only by such a renaming, one is yielded.
-        rng: Tries the values of a variable in random order instead of ascending.
-        max_nodes: Assignments tried before ``SearchTooLong`` is raised.
+    Values in the mask ``interchangeable`` may be renamed into one another; of solutions that differ
+    only by such a renaming, one is yielded. ``rng`` tries values in random order, not ascending.
+    Raises ``SearchTooLong`` after ``max_nodes`` assignments.
     """
     stack = [_Node(list(domains), [-1] * len(domains), len(domains), 0)]
     num_nodes = 0

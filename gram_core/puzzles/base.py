@@ -169,7 +169,7 @@ class Renaming(Protocol):
     """Optional interface: several answers of the family may count as one solution."""
 
     def representative(self, instance: Any, solution: Tokens) -> Tokens:
-        """Return the one answer that stands for all that count as the same solution."""
+        """Return the canonical answer of those that count as the same solution."""
         ...
 
 

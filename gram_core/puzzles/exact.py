@@ -42,17 +42,11 @@ def enumerate_answers(
     should_stop: Callable[[], bool] | None = None,
     interchangeable: Sequence[int] = (),
 ) -> Iterator[Tokens]:
-    """Yield up to limit distinct answers.
+    """Yield up to ``limit`` distinct answers to givens, (length,) tokens.
 
-    Args:
-        givens: Tokens of the instance, shape (length,).
-        task: Shapes and vocabulary.
-        units: Every rule of the instance.
-        limit: Answers after which the search stops.
-        max_time_s: Time limit; ``ExactTimeout`` is raised after the answers found.
-        should_stop: Polled in another thread; ends the search the same way when true.
-        interchangeable: Tokens that may be renamed into one another; no given holds any of them,
-            and of the answers that differ only by such a renaming one is yielded.
+    After ``max_time_s``, or once ``should_stop`` (polled in another thread) is true,
+    ``ExactTimeout`` is raised after the answers found. ``interchangeable`` tokens, which no given
+    may hold, can be renamed into one another; of answers that differ only so, one is yielded.
     """
     program = _state(givens, task, units)
     _break_renaming(program, interchangeable)

@@ -40,7 +40,7 @@ class Task:
     """Whether BLANK is a legal token of an answer (an empty square of a queens board)."""
     has_other_rules: bool = False
     """Whether an answer that keeps every unit may still be wrong (a path that is not shortest):
-    then ``check`` judges each answer that the device verifier lets through."""
+    then ``check`` confirms each answer that the device verifier accepts."""
     paper_inner_steps: int = 4
     """Inner steps that the published experiments on this family took."""
 
@@ -74,7 +74,7 @@ class Symmetry:
         return self.values[tokens[..., self.positions]]
 
     def apply_adjacency(self, adjacency: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return the relation as seen from the view, shape (length, length)."""
+        """Return the relation after the transformation, shape (length, length)."""
         return adjacency[np.ix_(self.positions, self.positions)]
 
     def invert(self, view: Tokens) -> Tokens:
@@ -92,5 +92,5 @@ class Violation:
     """The unit's name (``row 4``), ``given`` where a given value was changed, or ``blank`` where a
     cell holds no legal value."""
     cells: tuple[tuple[int, ...], ...]
-    """The clashing cells as the user knows them: (row, column) on a board, (vertex,) in a graph;
+    """The clashing cells in the user's coordinates: (row, column) on a board, (vertex,) in a graph;
     the whole unit where something is missing from it."""

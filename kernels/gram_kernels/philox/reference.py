@@ -67,15 +67,8 @@ def integers(
 
     Element e is lane ``e % 4`` of the block whose counter is (e // 4, step, transition and stream,
     trajectory) under the key (low and high word of the seed). Trajectory and step are taken modulo
-    2^32, here as in the kernel and in native code.
-
-    Args:
-        seed: (rows,) int64, all 64 bits used.
-        trajectory: (rows,) index of the trajectory within its job.
-        step: (rows,) supervision step.
-        transition: transition within the step.
-        stream: one of the ``*_STREAM`` constants.
-        count: integers per row.
+    2^32, here as in the kernel and in native code; all 64 bits of the seed are used. The three are
+    (rows,) int64. ``stream`` is one of the ``*_STREAM`` constants.
     """
     num_blocks = -(-count // LANES)
     block = torch.arange(num_blocks, device=seed.device)  # (blocks,)

@@ -12,12 +12,9 @@ from gram_kernels.relational_attention.tables import EDGE_GROUP, HeadTables
 def relational_attention(
     qkv: Tensor, tables: HeadTables, *, adjacency: Tensor | None = None
 ) -> Tensor:
-    """Return (batch, tokens, heads * head_dim).
+    """Return (batch, tokens, heads * head_dim) of qkv (batch, tokens, 3, heads, head_dim).
 
-    Args:
-        qkv: (batch, tokens, 3, heads, head_dim).
-        tables: the relations.
-        adjacency: (batch, tokens, tokens) bool; needed where a head follows edges.
+    Heads that follow edges need ``adjacency``, (batch, tokens, tokens) bool.
     """
     q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (batch, heads, tokens, head_dim)
     is_rotary = torch.arange(q.shape[1], device=q.device) >= tables.first_rotary_head

@@ -27,14 +27,9 @@ def admit(
     backend: Backend = "auto",
     draw: Draw | None = None,
 ) -> None:
-    """Start new trajectories in their rows.
+    """Start new trajectories in their rows; see ``reference``.
 
-    Args:
-        rows: changed in place.
-        starts: the trajectories.
-        initial: see ``reference``.
-        backend: Triton or the reference.
-        draw: source of random initial states, for a step with its own noise; None: the backend's.
+    ``draw`` makes random initial states, for a step with its own noise; None: the backend's.
     """
     if draw is not None:
         reference.admit(rows, starts, initial, draw)

@@ -14,12 +14,10 @@ Draw = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:
-    """Copy rows to other rows, every source read before any target is written.
+    """Copy rows to other rows in place, every source read before any target is written.
 
-    Args:
-        rows: changed in place, except the facts, which belong to the previous step.
-        sources: (moves,) int64.
-        targets: (moves,) int64, no row twice.
+    ``sources`` and ``targets`` are (moves,) int64, no target twice. Facts are not copied: they
+    belong to the previous step.
     """
     for table in (rows.high, rows.low, rows.givens, rows.adjacency):
         if table is not None:
@@ -40,14 +38,9 @@ def drawn(seeds: Tensor, trajectories: Tensor, count: int) -> Tensor:
 
 
 def admit(rows: StepRows, starts: Starts, initial: Tensor | None, draw: Draw = drawn) -> None:
-    """Start new trajectories in their rows, at step 0.
+    """Start new trajectories in their rows, in place, at step 0.
 
-    Args:
-        rows: changed in place.
-        starts: the trajectories.
-        initial: (2, dim) h and l of every token at the start; None draws both for each
-            trajectory.
-        draw: makes the normals of (seeds, trajectories, count of each).
+    ``initial``, (2, dim), is h and l of every token; None draws both for each trajectory.
     """
     index = starts.rows
     rows.givens.index_copy_(0, index, starts.givens)

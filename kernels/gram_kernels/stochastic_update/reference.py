@@ -16,14 +16,7 @@ from gram_kernels.swiglu.reference import swiglu
 def stochastic_update(
     u: Tensor, weights: GuidanceWeights, keys: philox.NoiseKey, *, transition: int
 ) -> Tensor:
-    """Return h, (batch, tokens, dim), in float32 or wider.
-
-    Args:
-        u: (batch, tokens, dim), in the dtype of the weights.
-        weights: the guidance heads.
-        keys: of each row's noise.
-        transition: transition within the supervision step.
-    """
+    """Return h, (batch, tokens, dim), in float32 or wider; u has the dtype of the weights."""
     wide = torch.promote_types(u.dtype, torch.float32)
     hidden = swiglu(u, weights.gate_up).chunk(2, dim=-1)
     h = u.to(wide) + functional.linear(hidden[0], weights.down[0]).to(wide)

@@ -16,11 +16,8 @@ def verify(
 ) -> Verification:
     """Verify answers, (rows, length) tokens, against givens of the same shape and the units.
 
-    Args:
-        answers: answer tokens, any integers.
-        givens: ``BLANK`` where the instance leaves a cell open.
-        tables: the units, on the device of the answers.
-        adjacency: (rows, length, length) bool, symmetric; its diagonal is ignored.
+    Answers may hold any integers; givens hold ``BLANK`` in open cells. ``adjacency`` is symmetric,
+    (rows, length, length) bool; its diagonal is ignored.
     """
     num_violations = _illegal(answers, tables).sum(dim=1)
     num_violations += ((givens > BLANK) & (givens != answers)).sum(dim=1)
