@@ -40,7 +40,7 @@ class Issue:
     cells: tuple[tuple[int, ...], ...] = ()
     """The cells concerned: (row, column) on a board, (vertex,) in a graph."""
     rule: str | None = None
-    """The broken rule, such as ``row 0``; None where no rule of the puzzle is concerned."""
+    """The broken rule, such as ``row 0``; None if the issue is not about a rule."""
 
 
 class PuzzleInvalid(UserError):

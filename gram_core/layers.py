@@ -65,7 +65,7 @@ class TokenMixing(nn.Module):
         self.mlp = SwiGLU(config.num_tokens, config.token_ffn_dim or config.ffn_dim)
 
     def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
-        """Mix (batch, tokens, dim) across tokens, each channel alike."""
+        """Mix (batch, tokens, dim) across tokens, with the same weights for every channel."""
         mixed: Tensor = self.mlp(x.transpose(1, 2)).transpose(1, 2)
         return mixed
 

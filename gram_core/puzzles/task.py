@@ -42,7 +42,7 @@ class Task:
     """Whether an answer that keeps every unit may still be wrong (a path that is not shortest):
     then ``check`` confirms each answer that the device verifier accepts."""
     paper_inner_steps: int = 4
-    """Inner steps that the published experiments on this family took."""
+    """Inner steps (K) of the published experiments on this family."""
 
     @property
     def vocabulary(self) -> int:

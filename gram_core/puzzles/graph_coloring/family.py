@@ -26,7 +26,7 @@ _FIELDS = ("vertices", "edges", "colors", "fixed", "dimacs")
 
 
 class GraphColoring(Family[ColoringGraph]):
-    """The colouring family: one token a vertex; colour c is value c, token c + 2."""
+    """The colouring family: one token per vertex; colour c is value c, token c + 2."""
 
     name = "graph-coloring"
     task_sizes = re.compile(r"([1-9][0-9]{0,2})(?:-([1-9][0-9]?))?")
@@ -98,7 +98,7 @@ class GraphColoring(Family[ColoringGraph]):
         }
 
     def encode(self, instance: ColoringGraph) -> Encoded:
-        """Return fixed colours as tokens, and the edges as the relation."""
+        """Return fixed colours as tokens, and the edges as adjacency."""
         tokens = np.full(instance.vertices, BLANK, dtype=np.uint8)
         for vertex, color in instance.fixed:
             tokens[vertex] = color + FIRST_VALUE
@@ -135,7 +135,7 @@ class GraphColoring(Family[ColoringGraph]):
         return f"vertex {vertices}\ncolor  {' '.join(cell.rjust(width) for cell in cells)}"
 
     def units(self, instance: ColoringGraph) -> Sequence[Unit]:
-        """Return one unit an edge."""
+        """Return one unit per edge."""
         return [
             Unit(f"edge {one}-{other}", "edge", Constraint.DIFFERENT, (one, other))
             for one, other in instance.edges

@@ -20,10 +20,8 @@ from gram_core.puzzles.body import (
 from gram_core.puzzles.graph_coloring.dimacs import Graph, read_dimacs
 
 MAX_VERTICES = 256
-"""Largest graph that is read."""
 
 MAX_COLORS = 32
-"""Most colours that are read."""
 
 DEFAULT_COLORS = 3
 
@@ -38,11 +36,11 @@ class ColoringGraph:
     """A graph to colour so that the ends of every edge differ."""
 
     vertices: int
-    """Number of vertices, which are named from 0."""
+    """Number of vertices, which are numbered from 0."""
     edges: tuple[Edge, ...]
     """Pairs with the smaller vertex first, in order, each once."""
     colors: int = DEFAULT_COLORS
-    """Number of colours, which are named from 0."""
+    """Number of colours, which are numbered from 0."""
     fixed: tuple[tuple[int, int], ...] = ()
     """(vertex, colour) of the vertices that already have their colour, in order."""
 

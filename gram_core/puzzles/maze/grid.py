@@ -12,7 +12,6 @@ from gram_core.puzzles.body import describe, raise_issues, read_list, read_text,
 from gram_core.puzzles.maze.paths import Passages, distances
 
 MAX_SIDE = 64
-"""Most rows, and most columns, that are read."""
 
 START, GOAL, WALL, FREE = "S", "G", "#", "."
 
@@ -24,10 +23,10 @@ Cell = tuple[int, int]
 
 
 class Form(StrEnum):
-    """How a maze was posted, and is dumped."""
+    """The form in which a maze was posted and is dumped."""
 
     GRID = "grid"
-    """Strings, one a row."""
+    """Strings, one per row."""
     TEXT = "text"
     """One string of lines."""
 

@@ -20,7 +20,6 @@ from gram_core.puzzles.body import (
 )
 
 MAX_SIZE = 64
-"""Largest board that is read."""
 
 _EMPTY = ".0*_"
 _QUEENS = "Qq"
@@ -30,12 +29,12 @@ Square = tuple[int, int]
 
 
 class Form(StrEnum):
-    """How a board was posted, and its answer is returned."""
+    """The form in which a board was posted and its answer is returned."""
 
     QUEENS = "queens"
     """A list of [row, column]."""
     GRID = "grid"
-    """Strings, one a row."""
+    """Strings, one per row."""
     TEXT = "text"
     """One string of lines."""
 

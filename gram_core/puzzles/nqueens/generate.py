@@ -32,7 +32,7 @@ def generate(size: int, rng: np.random.Generator, *, num_solutions: int | None) 
 
 @lru_cache(maxsize=4)
 def _rules(size: int) -> Rules:
-    """Return one variable a row, whose value is the column of its queen."""
+    """Return one variable per row, whose value is the column of its queen."""
     exclusions = [
         [
             [

@@ -22,14 +22,14 @@ _BAD = -1
 
 
 class Form(StrEnum):
-    """How a grid was posted, and its answer is returned."""
+    """The form in which a grid was posted and its answer is returned."""
 
     STRING = "string"
     """All cells in one string."""
     LISTS = "lists"
-    """Lists of integers, one a row."""
+    """Lists of integers, one per row."""
     ROWS = "rows"
-    """Strings, one a row."""
+    """Strings, one per row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ class HeadTables:
     """The relations of a model's heads; those with positions come last."""
 
     groups: Tensor
-    """(heads, tokens) int32: a token sees those of its group, or its neighbours and itself where
+    """(heads, tokens) int32: a token attends to its group, or to its neighbours and itself where
     the group is ``EDGE_GROUP``."""
     rotary: Tensor
     """(2, 2, tokens, head_dim) float32: cosines and sines of a head without positions (1 and 0),

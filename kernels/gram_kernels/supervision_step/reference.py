@@ -134,7 +134,7 @@ def _attend(
 def _mix_tokens(
     x: Tensor, gate_up: Tensor, down: Tensor, weights: StepWeights, backend: Backend
 ) -> Tensor:
-    """Return norm(x + SwiGLU over the tokens of x), the same for each channel."""
+    """Return norm(x + SwiGLU over the tokens of x), with the same weights for each channel."""
     turned = x.transpose(1, 2).contiguous()  # (batch, dim, tokens)
     mixed = functional.linear(swiglu(turned, gate_up, backend=backend), down)
     if not weights.norms_tokens:

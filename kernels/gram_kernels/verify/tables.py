@@ -29,7 +29,6 @@ class UnitTables:
     """(units,) constraint ids."""
     num_values: int
     allows_blank: bool
-    """Whether an answer may hold BLANK."""
 
     @classmethod
     def build(

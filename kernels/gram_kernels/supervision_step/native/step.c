@@ -46,7 +46,7 @@ static void transpose(const float *in, int64_t ld_in, int64_t rows, int64_t colu
         for (int64_t i = rows; i < ld_out; i++) out[j * ld_out + i] = 0.0f;
 }
 
-/* y = the SwiGLU of x over the tokens, each channel alike; or x = norm(x + y) along the tokens. */
+/* y = SwiGLU of x over the tokens of each channel; or x = norm(x + y) along the tokens. */
 static void mix_tokens(const Model *m, const Scratch *s, const Block *b, float *x, float *y) {
     const int64_t padded = up_to(m->dim, PANEL), tokens = up_to(m->tokens, PANEL);
     const int64_t hidden = up_to(b->token_down.num_in, PANEL);
