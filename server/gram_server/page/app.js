@@ -1,6 +1,6 @@
 /**
- * Joins the rooms of the page: a puzzle and options, a run of them, and what is shown of both. The
- * state is here and nowhere else; every change goes through `update`.
+ * Connects the parts of the page: puzzle, options, run and results. Holds all state; every change
+ * goes through `update`.
  */
 
 import { showChart } from "./chart.js";
@@ -63,7 +63,7 @@ class App {
   }
 
   /**
-   * Take another puzzle: what was shown of a run belongs to the old one.
+   * Change the puzzle or options, and drop the run.
    * @param {Partial<import("./link.js").Setup>} part
    */
   change(part) {
@@ -197,7 +197,7 @@ class App {
     this.update();
   }
 
-  /** The options that repeat what is shown: with the seed of the run, once there is one. */
+  /** The setup that repeats the run, with its seed once that is known. */
   shownSetup() {
     const { options } = this.setup;
     const isRun = !this.isIdle && options === this.ran;
@@ -205,7 +205,7 @@ class App {
     return { ...this.setup, options: { ...options, seed } };
   }
 
-  /** Draw at the next frame, however much changes until then. */
+  /** Draw once, at the next frame. */
   update() {
     if (this.isDrawing) return;
     this.isDrawing = true;
@@ -243,7 +243,7 @@ class App {
 
   /** @param {string} fragment */
   showAddress(fragment) {
-    // Browsers count how often an address changes, and refuse in the end.
+    // Browsers limit how often an address changes.
     if (fragment === this.fragment) return;
     this.fragment = fragment;
     history.replaceState(null, "", `#${fragment}`);
@@ -256,7 +256,7 @@ class App {
     byId("bar-failed").style.setProperty("--share", share(this.isIdle ? 0 : run.numFailed));
   }
 
-  /** What the large board shows beside the puzzle: what was chosen, else the best there is. */
+  /** What the large board shows: the chosen answer, else the best one. */
   shown() {
     const { run, chosen } = this;
     const nothing = { answer: null, reasons: [], name: "", trajectory: null, solution: null };
@@ -311,7 +311,7 @@ class App {
     connectCopy(byId("copy-link"), () => location.href, say);
   }
 
-  /** Tell those who listen. @param {string} text */
+  /** Announce to screen readers. @param {string} text */
   say(text) {
     byId("live").textContent = text;
   }
@@ -323,7 +323,7 @@ class App {
   }
 }
 
-/** Bring the results into view where they stand below the puzzle, as on a phone. */
+/** Scroll to the results if they are below the puzzle, as on a phone. */
 function showResults() {
   const results = byId("results");
   if (results.getBoundingClientRect().top < innerHeight / 2) return;

@@ -9,14 +9,11 @@ const BOTTOM = 24;
 const TOP = 10;
 const RIGHT = 8;
 
-/**
- * Draw the course of a run.
- * @param {import("./run.js").Run} run
- */
+/** @param {import("./run.js").Run} run */
 export function showChart(run) {
   const course = run.course;
   const last = course[course.length - 1];
-  // Some room behind the last step, so that what it brought can be seen.
+  // Room after the last step, to make its result visible.
   const maxStep = Math.max(last.step * 1.06, 4);
   const maxCount = Math.max(run.width, 1);
   const x = (/** @type {number} */ step) =>

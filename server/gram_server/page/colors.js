@@ -1,6 +1,5 @@
 /**
- * Light and dark: the colours of the style sheet for those who paint on a canvas, and the button
- * that changes between them.
+ * Light and dark: the style sheet's colours for canvases, and the button that changes the theme.
  */
 
 const THEME = "gram-theme";
@@ -34,7 +33,7 @@ export function currentColors() {
 }
 
 /**
- * Let a button change the theme, and tell when it did, or when the system does.
+ * Let a button change the theme; `onChange` is also called when the system's theme changes.
  * @param {HTMLElement} button
  * @param {() => void} onChange
  */

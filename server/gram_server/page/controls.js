@@ -23,7 +23,7 @@ export class Controls {
     byId("key").value = apiKey();
   }
 
-  /** Return what the fields say. @returns {import("./link.js").Options} */
+  /** Return the options in the fields. @returns {import("./link.js").Options} */
   read() {
     return {
       width: readCount(byId("width").value, MAX_WIDTH) ?? 1,
@@ -49,7 +49,7 @@ export class Controls {
   }
 
   /**
-   * Ask for the API key, or no more.
+   * Show the field for the API key; null hides it.
    * @param {string | null} why
    */
   askForKey(why) {

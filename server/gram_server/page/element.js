@@ -1,6 +1,6 @@
 /**
- * Makes elements of the page in one expression. Sets properties and attributes, never markup, so
- * that nothing a puzzle holds can become part of the page.
+ * Creates elements from properties and attributes, never markup, so that no puzzle can inject
+ * markup.
  */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -17,7 +17,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * Return an element of a drawing.
+ * Return an SVG element.
  * @param {string} tag
  * @param {Record<string, any>} [attributes]
  * @param {...(Node | string)} children
@@ -28,7 +28,7 @@ export function draw(tag, attributes = {}, ...children) {
 }
 
 /**
- * Return the element of that id, which the page always has.
+ * Return an element that the page always has.
  * @param {string} id
  * @returns {any}
  */

@@ -1,9 +1,9 @@
 /**
- * The puzzle families, and what each of them offers to the page.
+ * The puzzle families, and their interface to the page.
  *
  * @typedef {import("./rules.js").Clash} Clash
- * @typedef {{answer: unknown, clashes: Clash[], reasons: string[]}} View  what is shown beside the
- *   instance: an answer, the cells to mark, and what is said about them
+ * @typedef {{answer: unknown, clashes: Clash[], reasons: string[]}} View  what is shown with the
+ *   instance: an answer, the cells to mark, and the reasons
  * @typedef {{element: Element, show: (instance: any, view: View) => void}} Editor
  * @typedef {Record<string, string> & {hues: string[]}} Colors
  */
@@ -41,7 +41,7 @@ import { sudoku } from "./sudoku.js";
 export const FAMILIES = [sudoku, queens, graph, maze];
 
 /**
- * Return the family of that name; the first for a name that none has.
+ * Return the family of that name, else the first.
  * @param {string | null} name
  */
 export function familyOf(name) {
@@ -49,7 +49,7 @@ export function familyOf(name) {
 }
 
 /**
- * Return the name of the task an instance belongs to, which a model is made for.
+ * Return the name of an instance's task.
  * @param {Family<any>} family
  * @param {unknown} instance
  */

@@ -158,7 +158,7 @@ function disc(canvas, x, y, radius, fill) {
 }
 
 /**
- * Return the graph of what was read, or say what is wrong with it.
+ * Return a valid graph; throws what is wrong with the input.
  * @param {any} read
  * @returns {Graph}
  */

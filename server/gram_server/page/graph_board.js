@@ -1,6 +1,6 @@
 /**
- * The drawing of a graph that people build: vertices to add, move, join, colour and remove, by
- * pointer, touch or keys. Every vertex is a button of its own.
+ * The editor of graphs: vertices can be added, moved, joined, coloured and removed by pointer,
+ * touch or keys. Every vertex is a button.
  */
 
 import { draw, make } from "./element.js";
@@ -9,7 +9,7 @@ import { cellsOf } from "./rules.js";
 
 const MAX_VERTICES = 64;
 const RADIUS = 5.4;
-/** How far a pointer may slip and still mean a click. */
+/** Largest movement of a click. */
 const SLIP = 2;
 
 /** @typedef {import("./graph.js").Graph} Graph */
@@ -173,7 +173,7 @@ export class GraphBoard {
   }
 
   /**
-   * Choose a vertex; with another one chosen, join the two, or part them.
+   * Choose a vertex; if another one is chosen, add or remove their edge.
    * @param {number} vertex
    */
   choose(vertex) {

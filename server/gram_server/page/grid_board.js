@@ -1,6 +1,6 @@
 /**
- * A board of cells: a grid to screen readers, one tab stop, arrow keys, pointer and touch.
- * Knows rows and columns; what a key or a touch means is the family's business.
+ * A board of cells: a grid to screen readers, one tab stop, arrow keys, pointer and touch. The
+ * families handle keys and touches.
  */
 
 import { make } from "./element.js";
@@ -55,10 +55,7 @@ export class GridBoard {
     host.replaceChildren(this.element);
   }
 
-  /**
-   * Show every cell as a family describes it.
-   * @param {(row: number, column: number) => CellView} viewOf
-   */
+  /** @param {(row: number, column: number) => CellView} viewOf */
   show(viewOf) {
     this.cells.forEach((cells, row) =>
       cells.forEach((cell, column) => {
@@ -74,7 +71,6 @@ export class GridBoard {
     );
   }
 
-  /** Put the keyboard on the current cell. */
   focus() {
     this.cells[this.row][this.column].focus({ preventScroll: true });
   }

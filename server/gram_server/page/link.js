@@ -1,5 +1,5 @@
 /**
- * What is on screen as the fragment of an address, and back: a link that shows others the same.
+ * Encodes puzzle and options in the fragment of a link, and decodes them.
  *
  * @typedef {{width: number, depth: number | null, seed: string | null, augment: boolean}} Options
  * @typedef {{family: import("./families.js").Family<any>, instance: any, options: Options}} Setup
@@ -21,7 +21,7 @@ export function toFragment({ family, instance, options }) {
 }
 
 /**
- * Return what a fragment stands for; null where it stands for nothing.
+ * Return the setup in a fragment; null if it is invalid.
  * @param {string} fragment
  * @returns {Setup | null}
  */
@@ -38,7 +38,7 @@ export function fromFragment(fragment) {
 }
 
 /**
- * Return the query parameters of the request, as texts; what the server assumes is left out.
+ * Return the query parameters of the request, without the server's defaults.
  * @param {Options} options
  */
 export function parametersOf({ width, depth, seed, augment }) {
@@ -60,7 +60,7 @@ export function readCount(text, max) {
 }
 
 /**
- * Return a seed, which may have more digits than a number keeps, or null.
+ * Return a seed as text, which may exceed a number's precision, or null.
  * @param {string | null} text
  */
 export function readSeed(text) {

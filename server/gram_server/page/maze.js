@@ -192,8 +192,7 @@ function miscounted({ columns, cells }, mark) {
 }
 
 /**
- * Carve a maze by a random walk that turns back at dead ends, with a few walls taken out again so
- * that more than one way leads through.
+ * Carve a maze by a random depth-first walk; removing some walls adds further ways.
  * @param {number} rows
  * @param {number} columns
  */
@@ -216,7 +215,7 @@ function carved(rows, columns) {
     stack.push([r, c]);
   }
   cells[0] = "S";
-  // The last cell that the walk came to: one opened below may lead nowhere.
+  // A cell that the walk reached: one opened below may be unreachable.
   const goal = cells.lastIndexOf(".");
   cells[goal < 0 ? cells.length - 1 : goal] = "G";
   for (let count = 0; count < (rows * columns) / 40; count += 1) {

@@ -1,4 +1,4 @@
-/** A row of keys for fingers, below a board. */
+/** A row of touch keys below a board. */
 
 import { make } from "./element.js";
 
@@ -8,7 +8,7 @@ import { make } from "./element.js";
  */
 
 /**
- * Return the keys; they leave the keyboard where it was.
+ * Return the keys, which take no focus.
  * @param {PadKey[]} keys
  * @param {string} [label]
  */

@@ -1,7 +1,4 @@
-/**
- * The room where the puzzle is made: family, example, size, the board to edit, the same as text,
- * and what clashes.
- */
+/** The puzzle editor: family, example, size, board, text and clashes. */
 
 import { byId, make } from "./element.js";
 import { FAMILIES, familyOf, sizesOf, taskOf } from "./families.js";
@@ -24,7 +21,6 @@ export class PuzzleRoom {
   }
 
   /**
-   * Show a puzzle, with an answer and clashes where there are some.
    * @param {import("./families.js").Family<any>} family
    * @param {any} instance
    * @param {import("./families.js").View} view
@@ -46,10 +42,7 @@ export class PuzzleRoom {
     this.showReasons(view);
   }
 
-  /**
-   * Take note of the tasks that the server has models for.
-   * @param {string[]} tasks
-   */
+  /** @param {string[]} tasks */
   serve(tasks) {
     this.tasks = tasks;
   }
@@ -161,7 +154,7 @@ export class PuzzleRoom {
   }
 
   /**
-   * Take a puzzle from text, or say why it is none.
+   * Parse a puzzle, or show why it is invalid.
    * @param {string} text
    */
   take(text) {
@@ -184,7 +177,7 @@ function sizeName(size) {
 }
 
 /**
- * Put new children in place, unless they say what the old ones say: focus then stays where it is.
+ * Replace the children, unless their texts are the same: focus then stays.
  * @param {HTMLElement} host
  * @param {HTMLElement[]} children
  */

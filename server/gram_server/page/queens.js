@@ -135,7 +135,6 @@ export const queens = {
   },
 };
 
-/** Return the picture of a queen. */
 function crown() {
   const path = draw("path", { d: CROWN });
   return draw("svg", { viewBox: "0 0 24 24", class: "queen", "aria-hidden": "true" }, path);

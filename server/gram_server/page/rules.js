@@ -1,6 +1,6 @@
 /**
- * What families share about rules: groups of cells, clashes within them, and their names as people
- * say them. The server counts rows from 0; people on the page count from 1.
+ * Rules in all families: groups of cells, clashes within them, and their names. The server counts
+ * rows from 0; the page counts from 1.
  *
  * @typedef {{rule: string | null, cells: number[][], detail?: string}} Clash
  */
@@ -8,7 +8,7 @@
 const NUMBERED = /^(row|column|box|diagonal|antidiagonal) (\d+)$/;
 
 /**
- * Return the groups of items with the same key, those of one item left out.
+ * Return the groups of two or more items with the same key.
  * @template T
  * @param {Iterable<T>} items
  * @param {(item: T) => string} keyOf

@@ -1,6 +1,6 @@
 /**
- * One run: what became of the trajectories and solutions so far, put together from the events of
- * the stream. Knows nothing of the page.
+ * One run: its trajectories and solutions so far, from the events of the stream. Knows nothing of
+ * the page.
  *
  * @typedef {{index: number, step: number, state: "running" | "solved" | "halted" | "exhausted",
  *   answer: unknown, before: unknown}} Trajectory
@@ -37,7 +37,6 @@ export class Run {
   }
 
   /**
-   * Take note of an event.
    * @param {string} kind
    * @param {any} data
    */
@@ -107,7 +106,7 @@ export class Run {
     this.solutions.sort((one, other) => other.votes - one.votes);
   }
 
-  /** Remember where the run stands, for the chart. */
+  /** Record a point of the chart. */
   note() {
     const point = { step: this.step, solved: this.numSolved, distinct: this.solutions.length };
     const last = this.points[this.points.length - 1];
@@ -116,7 +115,7 @@ export class Run {
   }
 
   /**
-   * The course of the run: step by step where every trajectory is watched, else as it was told.
+   * Points of the chart: every step if all trajectories are shown, else as reported.
    * @returns {{step: number, solved: number, distinct: number}[]}
    */
   get course() {
@@ -132,7 +131,6 @@ export class Run {
     }));
   }
 
-  /** Whether it still goes on. */
   get isLive() {
     return this.phase === "waiting" || this.phase === "running";
   }

@@ -1,6 +1,6 @@
 /**
- * Speaks to the server that the page came from: streams, lists and metrics. Addresses are relative,
- * so that the page works below any path.
+ * Requests to the page's server: streams, lists and metrics. URLs are relative, so that the page
+ * works below any path.
  */
 
 const KEY_NAME = "gram-api-key";

@@ -41,17 +41,13 @@ export function pythonOf({ family, instance, options }) {
   ].join("\n");
 }
 
-/**
- * Show both.
- * @param {import("./link.js").Setup} setup
- */
+/** @param {import("./link.js").Setup} setup */
 export function showSnippets(setup) {
   byId("curl").textContent = curlOf(setup);
   byId("python").textContent = pythonOf(setup);
 }
 
 /**
- * Let a button copy a text.
  * @param {HTMLButtonElement} button
  * @param {() => string} textOf
  * @param {(words: string) => void} say
@@ -67,7 +63,7 @@ export function connectCopy(button, textOf, say) {
 }
 
 /**
- * Copy a text, also where the page is not served safely enough for the clipboard's interface.
+ * Copy a text, also over plain HTTP, where browsers have no clipboard interface.
  * @param {string} text
  */
 async function copy(text) {

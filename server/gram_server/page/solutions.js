@@ -18,7 +18,7 @@ export class Solutions {
     this.owner = {};
   }
 
-  /** Take the colours of another theme. */
+  /** Redraw in the colours of the theme. */
   recolor() {
     this.colors = currentColors();
     this.owner = {};

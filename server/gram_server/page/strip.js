@@ -1,4 +1,4 @@
-/** The strip that says how the server is: ready or not, its queue, and its latency. */
+/** The status strip: readiness, queue and latency of the server. */
 
 import { byId } from "./element.js";
 import { Problem, ask } from "./server.js";
@@ -8,7 +8,7 @@ const SAMPLE = /^(gram_[a-z_]+)(?:\{(.*)\})? (\S+)$/;
 
 /** @typedef {{name: string, labels: string, value: number}} Sample */
 
-/** Look at the metrics now, and again while the page can be seen. */
+/** Poll the metrics while the page is visible. */
 export function startStrip() {
   const look = async () => {
     if (document.visibilityState === "visible") await update();
@@ -17,7 +17,7 @@ export function startStrip() {
   look();
 }
 
-/** What to say besides ready or not, where the metrics are not for us. */
+/** Text after the readiness, by the status that refused the metrics. */
 const WITHOUT = /** @type {Record<number, string>} */ ({
   401: ", metrics need an admin key",
   403: ", metrics need an admin key",
@@ -80,8 +80,7 @@ function say(state, words) {
 }
 
 /**
- * Return a quantile from the buckets of a histogram, of all its labels together, by going evenly
- * through the bucket that it lies in.
+ * Return a quantile of a histogram over all labels, interpolated linearly in its bucket.
  * @param {Sample[]} buckets
  * @param {number} share
  */

@@ -1,4 +1,4 @@
-// Before anything is drawn: the theme that was chosen here earlier, where one was.
+// Sets the stored theme, if any, before the first paint.
 {
   const kept = localStorage.getItem("gram-theme");
   if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;

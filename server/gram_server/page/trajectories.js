@@ -1,6 +1,5 @@
 /**
- * The trajectories as small boards that fill in, change their mind and light up when verified.
- * Before a run they all show the puzzle.
+ * The trajectories as small boards, highlighted when verified. Before a run all show the puzzle.
  */
 
 import { currentColors } from "./colors.js";
@@ -29,7 +28,7 @@ export class Trajectories {
     this.last = { element: document.createElement("canvas"), picture: "" };
   }
 
-  /** Take the colours of another theme, or the size of another window. */
+  /** Redraw after a change of theme or window size. */
   recolor() {
     this.colors = currentColors();
     this.last.picture = "";
@@ -72,7 +71,7 @@ export class Trajectories {
   }
 
   /**
-   * Paint a board; one that was just painted is copied, as all are before a run.
+   * Paint a board, or copy the last one if it is the same, as all are before a run.
    * @param {HTMLCanvasElement} element
    * @param {import("./run.js").Run} run
    * @param {unknown} answer

@@ -1,4 +1,4 @@
-/** What the page says about a run. */
+/** Texts about a run. */
 
 /**
  * Return a headline, and a line below it.
