@@ -36,7 +36,6 @@ class BoundStep:
     buckets: list[int]
     """The numbers of rows that the step is called for, rising."""
     admit: Callable[[Starts], None]
-    """Starts new trajectories in their rows."""
     can_capture: bool = False
     """Whether a CUDA graph can hold the step."""
     computes_live_only: bool = False

@@ -253,7 +253,6 @@ class Engine:
         return [*solutions, *last_progress, run.finish(outcome, now_s)]
 
     def _keep_attempts(self, run: JobRun) -> None:
-        """Consider the last answers of trajectories that are cut short."""
         if self._last_step is None or not run.unfinished:
             return
         batch, report = self._last_step

@@ -137,7 +137,6 @@ class ModelRunner:
 
     @torch.inference_mode()
     def step(self, num_live: int) -> None:
-        """Launch one step of the live rows and the copy of its results to the host."""
         self._launched_s = self._updated_s or time.perf_counter()
         self._updated_s = None
         num_rows = next(size for size in self._bound.buckets if size >= num_live)

@@ -20,7 +20,6 @@ class StepReport:
     is_valid: Sequence[bool]
     """Whether the device verifier found the answer to solve the instance."""
     wants_halt: Sequence[bool]
-    """Whether the halt head says stop."""
     is_finite: Sequence[bool]
     value: Sequence[float]
     num_violations: Sequence[int]

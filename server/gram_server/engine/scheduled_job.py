@@ -55,7 +55,6 @@ class ScheduledJob:
 
     @property
     def is_unserved(self) -> bool:
-        """Whether it has no slot and wants one."""
         return not self.num_live and self.num_waiting > 0
 
     @property
@@ -64,7 +63,6 @@ class ScheduledJob:
 
     @property
     def demand(self) -> int:
-        """Trajectories with or without a slot."""
         return self.num_live + self.num_waiting
 
     @property
@@ -73,7 +71,6 @@ class ScheduledJob:
         return min(self.demand, 1) if self.is_lent else self.demand
 
     def take(self) -> Admit:
-        """Return the next trajectory and count it as live."""
         self.num_live += 1
         if self.preempted and self.preempted[0].round == self.next_round:
             return Admit(self.job_id, self.preempted.pop(0).trajectory)

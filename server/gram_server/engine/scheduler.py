@@ -47,11 +47,9 @@ class Scheduler:
         return sum(entry.num_waiting for entry in self._ring.values())
 
     def outstanding(self, job_id: str) -> int:
-        """Return how many trajectories of the job have not ended."""
         return self._ring[job_id].demand
 
     def next_round(self, job_id: str) -> int | None:
-        """Return the least round of a job's waiting trajectories; None where none waits."""
         return self._ring[job_id].next_round
 
     def add(
@@ -76,7 +74,6 @@ class Scheduler:
         self._num_free += self._ring.pop(job_id).num_live
 
     def release(self, job_id: str) -> None:
-        """Free the slot of a trajectory that ended."""
         self._ring[job_id].num_live -= 1
         self._num_free += 1
 
@@ -91,7 +88,6 @@ class Scheduler:
         return self._ring[job_id].take()
 
     def discard(self, job_id: str, trajectory: int) -> None:
-        """Drop a preempted trajectory."""
         self._ring[job_id].discard(trajectory)
 
     def limit(self, job_id: str, end: int) -> None:
@@ -113,7 +109,6 @@ class Scheduler:
         return Plan(preempt, admits + self._hand_out(classes))
 
     def _classes(self, now_s: float) -> list[list[ScheduledJob]]:
-        """Return the ring by class, highest first."""
         groups: dict[int, list[ScheduledJob]] = {}
         for entry in self._ring.values():
             if entry.num_live:
@@ -197,7 +192,6 @@ class Scheduler:
     def _fill_shares(
         self, groups: Sequence[Sequence[ScheduledJob]], shares: Mapping[str, int]
     ) -> list[Admit]:
-        """Admit trajectories of jobs below their share."""
         admits: list[Admit] = []
         for group in groups:
             below = [entry for entry in group if entry.num_live < shares[entry.job_id]]
@@ -258,6 +252,5 @@ class Scheduler:
         return entry.take()
 
     def _to_end(self, served: Iterable[Admit]) -> None:
-        """Move jobs that were served behind those that were not."""
         for job_id in dict.fromkeys(admit.job_id for admit in served):
             self._ring[job_id] = self._ring.pop(job_id)

@@ -46,7 +46,6 @@ class Slots:
     def __init__(self, *, num_slots: int, num_parking: int) -> None:
         self.num_slots = num_slots
         self.num_live = 0
-        """Rows with a trajectory."""
         self._rows: list[Trajectory | None] = []
         self._free_parking = list(range(num_slots + num_parking - 1, num_slots - 1, -1))
         self._origins: dict[Trajectory, int] = {}
@@ -54,11 +53,9 @@ class Slots:
 
     @property
     def has_parking(self) -> bool:
-        """Whether a preempted trajectory would keep its state."""
         return bool(self._free_parking)
 
     def live(self) -> Iterator[SlotAssignment]:
-        """Yield the live rows, lowest first."""
         for row, trajectory in enumerate(self._rows):
             if trajectory is not None:
                 yield SlotAssignment(row, trajectory)
@@ -79,7 +76,6 @@ class Slots:
         return trajectory.parking_row is not None
 
     def forget(self, trajectory: Trajectory) -> None:
-        """Free the parking row of a preempted trajectory."""
         if trajectory.parking_row is not None:
             self._free_parking.append(trajectory.parking_row)
             trajectory.parking_row = None
@@ -111,7 +107,6 @@ class Slots:
         return len(self._rows) - 1
 
     def _compact(self, holes: list[int]) -> None:
-        """Move the last live rows into the lowest holes."""
         for hole in holes:
             while self._rows and self._rows[-1] is None:
                 self._rows.pop()

@@ -47,7 +47,6 @@ class Staging:
         self._index = 0
 
     def next_tick(self) -> None:
-        """Switch to the other set of tables."""
         self._index = (self._index + 1) % NUM_SETS
 
     def moves(self, moves: Sequence[Move]) -> tuple[Tensor, Tensor]:
@@ -59,7 +58,6 @@ class Staging:
         return sources, targets
 
     def starts(self, assignments: Sequence[SlotAssignment]) -> Starts:
-        """Return new trajectories, each in its own view, on the device."""
         tables = self._sets[self._index]
         for place, (row, trajectory) in enumerate(assignments):
             job, view = trajectory.job, trajectory.view

@@ -37,7 +37,6 @@ CONTINUES = StepOutcome(is_find=False, reason=None)
 
 
 def classify(trajectory: Trajectory, report: StepReport, row: int) -> StepOutcome:
-    """Return the outcome for a trajectory whose last step is row ``row`` of the report."""
     if not report.is_finite[row]:
         return StepOutcome(is_find=False, reason=FinishReason.FAILED)
     halt = trajectory.job.halt

@@ -116,14 +116,12 @@ class TrajectoryView(NamedTuple):
 
     trajectory: int
     step: int
-    """Supervision steps it had taken."""
     state: ViewState
     answer: Tokens
     """(length,) as the trajectory sees it."""
     view: Symmetry | None
 
     def tokens(self) -> Tokens:
-        """Return the answer as the user sees it."""
         return self.answer if self.view is None else self.view.invert(self.answer)
 
 
@@ -135,9 +133,7 @@ class Progress:
     step: int
     """Most supervision steps that a trajectory of the job has taken."""
     live: int
-    """Its trajectories with a slot."""
     solved: int
-    """Its trajectories that found a valid answer."""
     trajectories: tuple[TrajectoryView, ...]
     """The shown trajectories that have taken a step."""
 

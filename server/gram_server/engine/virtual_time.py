@@ -53,5 +53,4 @@ def round_of(job: EngineJob, time: VirtualTime) -> int:
 
 
 def num_started_by(job: EngineJob, time: VirtualTime) -> int:
-    """Return how many trajectories of the job have started by a virtual time."""
     return bisect_right(range(job.width), time, key=lambda index: virtual_time(job, index, 1))

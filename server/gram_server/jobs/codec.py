@@ -21,7 +21,6 @@ from gram_server.job import (
 )
 
 Data = dict[str, Any]
-"""A decoded JSON object."""
 
 _T = TypeVar("_T")
 

@@ -65,7 +65,6 @@ class DeadLetters:
         return job_id
 
     async def purge(self, job_id: str | None) -> int:
-        """Drop the letter of a job, or all; return how many."""
         letters = await self._read("+", "-", None) if job_id is None else [await self.show(job_id)]
         return await self._drop(letters)
 

@@ -62,7 +62,6 @@ class FinishedJobs:
         self._owners: defaultdict[str | None, _OwnerJobs] = defaultdict(_OwnerJobs)
         self.num_bytes = 0
         self.forgotten_early = 0
-        """Jobs dropped before their time, ever."""
 
     @property
     def num_jobs(self) -> int:
@@ -117,7 +116,6 @@ class FinishedJobs:
         return True
 
     def _drop_oldest(self, owned: _OwnerJobs) -> int:
-        """Drop an owner's oldest job with the parts of a batch; return the number dropped."""
         first = next(iter(owned.order))
         del owned.order[first]
         dropped = [first, *self._kept[first].parts]

@@ -48,7 +48,6 @@ class QueueState:
         self.reserved_trajectories = 0
         self.redelivered = 0
         self.counts: Counter[JobCount] = Counter()
-        """Jobs accepted, and ended by outcome."""
 
     @property
     def num_running(self) -> int:
@@ -184,7 +183,6 @@ class QueueState:
             queue.update(waiting)
 
     def service_rate(self, now_s: float) -> float:
-        """Return the recent number of trajectories finished per second."""
         return self._rate.per_second(now_s)
 
     def backlog_s(self) -> dict[str, float]:

@@ -50,7 +50,6 @@ class QueuedJob:
     started_s: float | None = None
     finished_s: float | None = None
     parts: tuple["QueuedJob", ...] = ()
-    """Of a batch."""
     num_open: int = 0
     """Parts that are not final."""
 
@@ -131,6 +130,5 @@ def sort_key(job: Job) -> str:
 
 
 def part_event(part: QueuedJob) -> Event:
-    """Return the batch's event about a part that is final."""
     data = {"id": part.job.id, "state": part.state.value}
     return Event(kind=EventKind.PROGRESS, data=data)

@@ -28,7 +28,6 @@ from gram_server.sparse_log import SparseLog
 from gram_server.store_url import ENCODE, hosts, redact_url
 
 BLOCK_S = 1.0
-"""Longest wait of one blocking read."""
 DOWN_S = 0.25
 """Time for which calls fail at once after Redis could not be reached."""
 CONNECT_S = 1.0
@@ -71,7 +70,6 @@ class RedisConnection:
         self._log = SparseLog(logger)
         self._abandoned: set[asyncio.Future[Any]] = set()
         self.num_errors = dict.fromkeys(ERROR_KINDS, 0)
-        """Calls that failed, by kind."""
 
     @property
     def is_down(self) -> bool:
@@ -105,7 +103,6 @@ class RedisConnection:
         return {name.decode(): entries for name, entries in streams}
 
     async def warn_about_settings(self) -> None:
-        """Log the settings of Redis with which jobs can be lost."""
         for name, value in (await self.read_settings()).items():
             wanted, danger = WANTED_SETTINGS[name]
             if value != wanted:

@@ -42,7 +42,6 @@ def dump_submission(
 
 
 def dump_submitted(job: Job, config: QueueConfig) -> Data:
-    """Return a job as the Lua functions take it."""
     data: Data = {
         "id": job.id,
         "job": to_bytes(dump_job(job)).decode(),

@@ -70,7 +70,6 @@ class JobStatus(NamedTuple):
 
     state: JobState
     left_s: float | None
-    """Seconds until its deadline."""
     events: list[Event]
 
 
@@ -160,7 +159,6 @@ class RedisStore:
         return self._read(job_id, await self._connection.run("record", job_id))
 
     async def _poll_end(self, job_id: str) -> JobRecord | JobStatus:
-        """Return the record of an ended job, the status of any other."""
         self._raise_if_closed()
         reply = await self._connection.run("record", job_id, "end")
         if len(reply) != len(("time", "state", "deadline")):
@@ -297,7 +295,6 @@ class RedisStore:
         return Event(kind=event.kind, data=data, id=event.id)
 
     async def _read_notes(self) -> None:
-        """Wake the waiters of each job that a notice names."""
         notes = self._connection.keys.notes
         last: str | None = None
         while True:

@@ -58,7 +58,6 @@ class Trouble(NamedTuple):
     is_lost: bool
     """Whether Redis could not be reached, or refused the connection."""
     is_lasting: bool = False
-    """Whether the same call will fail again."""
 
 
 def trouble_of(error: Exception) -> Trouble:

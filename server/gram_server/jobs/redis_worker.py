@@ -277,7 +277,6 @@ class RedisWorker:
         logger.warning("%s left without a word: its leases will run out", self._name)
 
     def _periodic_tasks(self) -> list[PeriodicTask]:
-        """Return the tasks that renew leases and repair the queue."""
         return [
             PeriodicTask(self._lease_s / 3, self._renew),
             PeriodicTask(min(self._lease_s / 6, MAX_RECLAIM_S), self._reclaim),

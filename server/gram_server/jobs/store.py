@@ -35,27 +35,25 @@ class QueueStats:
     classes: tuple[ClassStats, ...]
     """One for each of ``PRIORITY_CLASSES``."""
     num_running: int
-    """Jobs a worker holds."""
     reserved_trajectories: int
     """Widths of all unfinished jobs, summed: what is bounded."""
     max_trajectories: int
     service_rate: float
     """Recent number of trajectories finished per second; 0 when unknown."""
     backlog_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that the unfinished jobs of each model will take; 0 where none waits or when unknown.
-    """
+    """Seconds that the unfinished jobs of each model will take; 0 where none waits or unknown."""
     counts: Mapping[JobCount, int] = field(default_factory=dict)
-    """Jobs ever accepted, and ended by outcome; a batch counts as its parts."""
+    """Jobs ever accepted, and ended by outcome; parts of batches count, batches do not."""
     redelivered: int = 0
     """How often a job went back to the queue because its worker was lost, ever."""
     dead_letters: int = 0
     """How many jobs failed because too many workers were lost, ever."""
     finished_jobs: int = 0
-    """Ended jobs that are remembered."""
+    """Ended jobs that are kept."""
     finished_bytes: int = 0
     """Their approximate size."""
     forgotten_early: int = 0
-    """Ended jobs that were forgotten before their time, as there were too many, ever."""
+    """Ended jobs ever dropped before their time, as there were too many."""
     store_errors: Mapping[str, int] = field(default_factory=dict)
     """Calls of this process to the store that failed, by kind."""
     refusal: str | None = None
@@ -150,7 +148,7 @@ class JobStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of everything; waiting callers see ``LinkClosed``."""
+        """Disconnect; waiting callers see ``LinkClosed``."""
         ...
 
 

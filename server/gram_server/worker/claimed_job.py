@@ -42,7 +42,6 @@ class ExactFindings:
     solutions: tuple[Tokens, ...] = ()
     total: int | None = None
     ended: ExactSearch | None = None
-    """How the search ended; None without one."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -69,7 +68,6 @@ class ClaimedJob:
     reductions: Queue[FoundSolution | Finished] | None = None
     """Generated boards whose clues are still to be reduced, then the end of the job."""
     boards: list[Board] = field(default_factory=list)
-    """Generated boards that were published."""
     shown: dict[int, Sight] = field(default_factory=dict)
     """The last published state of each shown trajectory."""
 
@@ -80,7 +78,6 @@ class ClaimedJob:
 
     @property
     def reduces_clues(self) -> bool:
-        """Whether the job turns its boards into puzzles."""
         return self.job.sampling is not None and self.job.sampling.is_thinned
 
     @classmethod

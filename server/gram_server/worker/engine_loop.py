@@ -44,7 +44,6 @@ class Load(NamedTuple):
     """Work of one engine."""
 
     demand: int
-    """Trajectories that have or want a slot."""
     taken: int
     """Trajectories taken out of the inbox by then."""
 

@@ -29,7 +29,6 @@ class FairQueue(Generic[_T]):
         return last
 
     def push_first(self, client: str, item: _T) -> None:
-        """Put an item back, as the next to be taken."""
         self._items = {client: self._items.pop(client, deque()), **self._items}
         self._items[client].appendleft(item)
 

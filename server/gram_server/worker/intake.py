@@ -88,7 +88,6 @@ class Intake:
         return []
 
     def _models_below(self, limit: int, lowest: int) -> list[str]:
-        """Return the models that have fewer than ``limit`` jobs down to a class in the engine."""
         held = Counter(
             claimed.model.name
             for claimed in self._held.values()

@@ -47,7 +47,6 @@ class JobTrace:
 
     @contextmanager
     def logged(self) -> Iterator[None]:
-        """Add the ids of the job and its span to log lines inside."""
         with logged_with(**{**self._job.log_ids, **log_ids(self._span)}):
             yield
 

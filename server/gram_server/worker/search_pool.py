@@ -48,9 +48,7 @@ class _Search:
     reply: "asyncio.Future[Data]" = field(default_factory=asyncio.Future)
     lane: Lane = "short"
     found: Data = field(default_factory=lambda: without_search("time"))
-    """What it found so far."""
     num_lost: int = 0
-    """Processes that ended during the search."""
 
     def budget_s(self) -> float:
         if self.deadline_s is None:
@@ -58,7 +56,6 @@ class _Search:
         return min(MAX_SEARCH_S, self.deadline_s - time.time())
 
     def ended(self, how: str) -> Data:
-        """Return a reply with what was found so far."""
         return {**self.found, "ended": how}
 
 

@@ -16,7 +16,6 @@ STOP_S = 1.0
 OVERRUN_S = 30.0
 """Time beyond its limit after which a search is stopped from here."""
 START_S = 60.0
-"""How long a process may take to start."""
 
 logger = logging.getLogger(__name__)
 

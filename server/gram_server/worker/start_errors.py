@@ -95,7 +95,6 @@ def explained(error: Exception, device: str) -> Exception:
 
 
 def _words(error: BaseException) -> str:
-    """Return the messages of an error and its causes."""
     parts = []
     cause: BaseException | None = error
     while cause is not None:
