@@ -64,11 +64,10 @@ class ModelRunner:
             num_slots: rows that run.
             num_parking: rows that keep preempted trajectories; as many as slots by default.
             fixed_shape: let no row's bits depend on the load.
-            dtype: what fused products are computed in; by default float16 on CUDA, else float32.
+            dtype: of fused products; by default float16 on CUDA, else float32.
             backend: of the step.
-            captures: whether a fused step on CUDA is a captured graph, or its kernels one by one.
-            pipeline_depth: steps that may be in flight when the next is launched, 0 or 1; by
-                default 1 on CUDA.
+            captures: whether a fused step on CUDA runs as a captured graph.
+            pipeline_depth: steps in flight when the next is launched, 0 or 1; by default 1 on CUDA.
             rows_per_call: of the model's own operations with a fixed shape; by default 8 on a CPU,
                 else all slots.
         """

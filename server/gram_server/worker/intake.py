@@ -36,15 +36,10 @@ class Intake:
         held: Mapping[str, ClaimedJob],
         changed: asyncio.Event,
     ) -> None:
-        """Keep a live view of the worker's jobs.
+        """``models`` has keys of the forms name and name@fingerprint.
 
-        Args:
-            store: the worker's side of the store.
-            models: the loaded models, by name and by name@fingerprint.
-            free_slots: number of free slots; None where no other worker could take what this one
-                leaves.
-            held: the jobs of the worker.
-            changed: set when one of them has left the engine.
+        ``free_slots`` returns None where no other worker could take what this one leaves.
+        ``changed`` is set when one of the ``held`` jobs has left the engine.
         """
         self._store = store
         self._models = models

@@ -41,14 +41,7 @@ class JobResults:
         left_engine: Callable[[], None],
         release: Callable[[ClaimedJob], None],
     ) -> None:
-        """Start no search process yet.
-
-        Args:
-            store: the worker's side of the store.
-            send: puts a message into the engine loop's inbox.
-            left_engine: called when a job only waits for exact searches from then on.
-            release: called when a job has ended.
-        """
+        """``left_engine`` is called when a job only waits for searches, ``release`` at its end."""
         self._store = store
         self._send = send
         self._left_engine = left_engine

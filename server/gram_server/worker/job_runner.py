@@ -44,15 +44,8 @@ class JobRunner:
     ) -> None:
         """Must be called in the event loop.
 
-        Args:
-            store: the worker's side of the store.
-            models: the loaded models.
-            send: puts a message into the engine loop's inbox.
-            report: makes a report of the worker in a state.
-            drain_s: how long live jobs may go on after ``drain``.
-            free_slots: number of free slots; None where no other worker could take what this one
-                leaves.
-            tracer: begins the spans of jobs; None records none.
+        ``drain_s`` is how long live jobs may go on after ``drain``. ``free_slots`` returns None
+        where no other worker could take what this one leaves.
         """
         self._store = store
         self._models = {name: model for model in models for name in (model.name, model.id)}

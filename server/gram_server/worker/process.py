@@ -70,16 +70,10 @@ class WorkerProcess:
         is_supervised: bool = True,
         tracer: Tracer | None = None,
     ) -> None:
-        """Nothing runs yet.
+        """``open_store`` is called in the thread of the store.
 
-        Args:
-            config: how the engines run.
-            open_store: opens the worker's side of the store, in the store's thread.
-            name: the worker's name in its reports.
-            heartbeat: file to write heartbeats to.
-            is_supervised: whether an API process that has no other worker reads that file and ends
-                a worker that hangs.
-            tracer: begins the spans of jobs; None records none.
+        ``is_supervised``: an API process that has no other worker reads the ``heartbeat`` file and
+        ends a worker that hangs.
         """
         self._config = config
         self._open_store = open_store

@@ -83,13 +83,8 @@ class SearchPool:
         """Return the reply of the search process, however the search ended.
 
         ``ended`` is one of those of ``search_process``, ``deadline``, or ``busy`` where too many
-        searches wait. Raises ``SearchDropped``.
-
-        Args:
-            request: to the search process.
-            owner: what ``drop`` names; it has one search at a time.
-            client: shares the processes with the others.
-            deadline_s: moment after which nobody waits, on the clock of ``time.time()``.
+        searches wait. Raises ``SearchDropped``. ``owner`` has one search at a time; ``deadline_s``
+        is on the clock of ``time.time()``.
         """
         search = _Search(request=request, client=client, deadline_s=deadline_s)
         self._open[owner] = search

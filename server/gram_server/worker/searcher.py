@@ -56,12 +56,7 @@ class Searcher:
         logger.info("search process pid=%d started", self._process.pid)
 
     async def ask(self, request: Data, left: "asyncio.Future[Data]") -> Data | None:
-        """Return the reply, or None once the caller has left; raise ``SearcherLost``.
-
-        Args:
-            request: what to search for, with its ``max_time_s``.
-            left: done once the caller has left.
-        """
+        """Return the reply, or None once ``left`` is done; raise ``SearcherLost``."""
         number = next(self._numbers)
         self._write({**request, "number": number})
         reply = asyncio.create_task(self._read())
