@@ -8,7 +8,6 @@ _T = TypeVar("_T")
 
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine in a new loop, as ``asyncio.run`` does."""
     with asyncio.Runner(loop_factory=_factory()) as runner:
         return runner.run(main)
 

@@ -70,7 +70,7 @@ def also_logged_with(**ids: str | None) -> None:
 
 
 def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
-    """Log to standard error, with warnings and errors only from libraries.
+    """Log to standard error; libraries log only warnings and errors.
 
     Uncaught exceptions and Python warnings are logged too.
 

@@ -34,7 +34,6 @@ def setting_option(
 
 
 def engine_options(command: Command) -> Command:
-    """Add the flags of EngineConfig and RedisConfig, and the log level."""
     options = (
         setting_option("--model", "Shipped model or checkpoint path.", name="models"),
         setting_option("--device", "auto, cpu, cuda or cuda:N."),

@@ -80,7 +80,6 @@ class DrainingServer(uvicorn.Server):
         return True
 
     async def _watch(self, child: ChildWorker) -> None:
-        """Stop the server when its supervisor gives up."""
         await child.supervisor.has_failed.wait()
         self.failure = child.supervisor.failure
         self.should_exit = True

@@ -21,7 +21,6 @@ class Setting(NamedTuple):
 
     @property
     def variable(self) -> str:
-        """Its environment variable."""
         return f"{ENV_PREFIX}{self.name.upper()}"
 
 

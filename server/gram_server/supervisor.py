@@ -190,7 +190,6 @@ class Supervisor:
         ]
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Read the worker's start reports until it ends."""
         assert process.stdout is not None
         while line := await process.stdout.readline():
             report = read_start_report(line)
@@ -208,12 +207,10 @@ class Supervisor:
                     self._refusal = report.reason
 
     async def _read_rest(self) -> None:
-        """Read the remaining output of a worker that has ended."""
         if self._listeners:
             await asyncio.wait(self._listeners, timeout=self._policy.watch_s)
 
     async def _watch(self) -> None:
-        """Return when the worker has died; kill it if it hangs."""
         assert self._process is not None
         pid, ended = self._process.pid, asyncio.ensure_future(self._process.wait())
         reason: str | None = None

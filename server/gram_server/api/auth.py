@@ -140,7 +140,6 @@ def client_of(scope: Scope) -> str:
 
 
 def is_admin(scope: Scope) -> bool:
-    """Whether a request may see all jobs."""
     key = key_of(scope)
     return key is not None and "admin" in key.scopes
 
@@ -194,7 +193,6 @@ def is_safe(name: str) -> bool:
 
 @lru_cache(maxsize=64)
 def is_local(host: str) -> bool:
-    """Whether only this machine reaches a listener on the host."""
     address = _address(host)
     return host == "localhost" if address is None else address.is_loopback
 

@@ -43,7 +43,6 @@ class EventStream(Response):
         try:
             await run_while_connected(self._send_all(send), receive)
         except ClientLeft:
-            # The work was cancelled with the stream.
             return
 
     async def _send_all(self, send: Send) -> None:

@@ -171,7 +171,6 @@ def document_builder(app: FastAPI, *, root_path: str = "") -> Callable[[], Docum
 
 
 def _complete(document: Document) -> Document:
-    """Add the request bodies' schemas, and give problems their media type."""
     _, bodies = models_json_schema(
         [(body, "validation") for body in OTHERS],
         ref_template="#/components/schemas/{model}",

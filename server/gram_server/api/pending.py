@@ -62,7 +62,6 @@ class PendingRequest:
 
     @property
     def duration_s(self) -> float:
-        """Seconds since the job was accepted."""
         return time.perf_counter() - self.started_s
 
     def finish(self, record: JobRecord) -> Result:
@@ -177,7 +176,6 @@ async def submit(
 
 
 def _carrying(job: Job, span: Span, request_id: str) -> Job:
-    """Return a job with its request's id and trace context."""
     trace = headers_of(span)
     return replace(
         job,
@@ -230,7 +228,6 @@ async def charged(state: AppState, scope: Scope, width: int) -> AsyncIterator[No
 
 
 async def give_back(state: AppState, scope: Scope, width: int) -> None:
-    """Refund tokens of trajectories that were not used."""
     try:
         await _take_tokens(state, scope, -width)
     except StoreUnavailable as error:

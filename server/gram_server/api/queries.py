@@ -233,7 +233,6 @@ def read_query(model: type[_Query], items: Sequence[tuple[str, str]]) -> _Query:
 
 
 def describe(model: type[Query], *, where: str = "query") -> list[Document]:
-    """Return the parameters as OpenAPI describes them."""
     known = {
         name: {
             "in": where,

@@ -171,7 +171,6 @@ def _check_counts(query: GenerateQuery, width: int) -> None:
 
 
 def _blank(model: ModelReport) -> PostedPuzzle:
-    """Return the empty instance of a model's task."""
     known = task(model.task)
     puzzle = family(known.family)
     if not isinstance(puzzle, Generative):

@@ -21,7 +21,6 @@ class Lifecycle:
     is_closed: bool = False
     """Takes no new work; follows ``is_draining``."""
     was_ready: bool = False
-    """Was ready at least once."""
     has_given_up: bool = False
     """The drain's time is over: unfinished jobs are cancelled."""
     inflight: set[str] = field(default_factory=set)
@@ -46,6 +45,5 @@ class AppState:
     why_not_started: Callable[[], str | None] = lambda: None
     """Returns why the last start of the worker failed; None if it did not."""
     num_restarts: Callable[[], int] = lambda: 0
-    """Restarts of the worker."""
     clock: Callable[[], float] = time.time
     tracer: Tracer = field(default_factory=Tracer)

@@ -51,7 +51,6 @@ class Submission(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Trajectories in total."""
         return sum(part.options.width for part in self.parts or (self.job,))
 
 

@@ -60,7 +60,6 @@ def watch_gpu(registry: CollectorRegistry, uuid: str) -> None:
         return pynvml.nvmlDeviceGetMemoryInfo(handle)
 
     def utilisation() -> float:
-        """Return the share of the last sample in which a kernel ran."""
         return float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu) / 100
 
     gauges = (

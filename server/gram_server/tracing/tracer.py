@@ -119,7 +119,6 @@ def log_ids(span: Span) -> Mapping[str, str]:
 
 
 def fail(span: Span, reason: str) -> None:
-    """Mark a span as failed, by a code or the name of an error."""
     span.set_attribute("error.type", reason)
     span.set_status(StatusCode.ERROR)
 
