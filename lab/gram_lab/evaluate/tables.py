@@ -65,7 +65,7 @@ class TestSet(NamedTuple):
     """Puzzles to measure on."""
 
     name: str
-    """For headings; empty where a task has only one set."""
+    """What sets them apart, for headings; empty where a task has only one set."""
     data: str
     """Description for readers."""
     cases: list[Case]
@@ -249,7 +249,8 @@ def _generated(variant: Variant, seeds: Sequence[Samples], text: str) -> Row:
 def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, depth: int) -> Table:
     """Measure all widths and depths up to these that are powers of two, from one recording.
 
-    At the full depth, one answer is also chosen by each way that does not look at the rules.
+    A row counts the first trajectories of each puzzle up to that step. At the full depth, one
+    answer is also chosen by each way that does not look at the rules.
     """
     rows = []
     for variant in variants(loaded, plan):
