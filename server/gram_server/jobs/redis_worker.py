@@ -1,8 +1,8 @@
 """A worker's side of the queue in Redis: claims on a lease that it has to renew.
 
 While Redis is gone a worker goes on with its jobs, and retries until their results are stored.
-Other workers reclaim the jobs of one that fell silent. It may claim the same job again itself, so
-each call names its claim.
+Other workers reclaim jobs whose lease has run out. A worker may claim its own job again, so each
+call names its claim.
 """
 
 import asyncio

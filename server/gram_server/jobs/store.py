@@ -97,7 +97,7 @@ class JobStore(Protocol):
         ...
 
     async def known(self, ticket: IdempotencyKey) -> str | None:
-        """Return the id of the job that a ticket stands for; None where it is new.
+        """Return the id of the job of a ticket; None where the ticket is new.
 
         Raises ``KeyConflict`` and ``JobGone`` as ``submit`` does.
         """
@@ -115,7 +115,7 @@ class JobStore(Protocol):
         ...
 
     async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
-        """Return the record as soon as it is final, or as it stands after the timeout."""
+        """Return the record once it is final, or the current one after the timeout."""
         ...
 
     async def get(self, job_id: str) -> JobRecord:
@@ -129,7 +129,7 @@ class JobStore(Protocol):
     async def withdraw(self, job_id: str) -> None:
         """Cancel a job that nobody waits for, even if it may never have arrived.
 
-        A store that cannot be reached is told later.
+        Where the store cannot be reached, the call is repeated later.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Wakes the waiters of a job. Knows ids, and neither jobs nor where news come from."""
+"""Wakes the waiters of a job. Knows ids, but neither jobs nor the source of notices."""
 
 import asyncio
 from collections.abc import Iterator

@@ -29,7 +29,7 @@ class Watchdog:
             return
         now_s = time.monotonic()
         if self._set_at_s is None or now_s - self._set_at_s > self._hang_s / NUM_ALARMS:
-            # Prints where every thread stands, then ends the process with status 1.
+            # Prints the stack of every thread, then ends the process with status 1.
             faulthandler.dump_traceback_later(self._hang_s, exit=True)
             self._set_at_s = now_s
 
