@@ -30,7 +30,7 @@ class RestartPolicy:
     stop_s: float = 35.0
     """After a request to stop, before the worker is killed."""
     check_s: float = 30.0
-    """For the first worker to check its settings, before the server listens."""
+    """For the first worker to check its settings; then the server listens anyway."""
     watch_s: float = 1.0
     """Between checks of the heartbeat."""
     min_backoff_s: float = 0.1
@@ -74,9 +74,10 @@ class Supervisor:
         self.has_failed = asyncio.Event()
 
     async def start(self) -> None:
-        """Start the worker, keep it running until ``stop``, return once its settings are checked.
+        """Start the worker and keep it running until ``stop``.
 
-        If ``stop`` is called before or during the start, no worker is left running.
+        Returns once its settings are checked, after ``check_s`` at the latest. If ``stop`` is
+        called before or during the start, no worker is left running.
 
         Raises:
             StartRefused: it cannot run with these settings.

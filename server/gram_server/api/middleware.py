@@ -177,7 +177,7 @@ def _parent(headers: Headers) -> Context:
 
 
 def _client(scope: Scope) -> str | None:
-    """Return the client's address, which uvicorn takes from trusted proxies."""
+    """Return the client's address, as uvicorn resolves it behind trusted proxies."""
     client = scope.get("client")
     return None if client is None else str(client[0])[:MAX_CLIENT_CHARS]
 

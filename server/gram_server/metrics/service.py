@@ -60,7 +60,7 @@ class ServiceMetrics:
         build.labels(version=version).set(1)
 
     def watch_worker(self, pid: Callable[[], int]) -> None:
-        """Export CPU and memory of the child worker."""
+        """Export the process metrics of the child worker."""
         ProcessCollector(namespace="gram_worker", pid=pid, registry=self.registry)
 
     def count_request(self, outcome: Outcome, *, model: str = "", priority: int = 1) -> None:
