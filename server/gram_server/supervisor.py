@@ -175,15 +175,23 @@ class Supervisor:
 
     async def _spawn(self) -> None:
         # Its own session: Ctrl-C must not reach it before this process has drained.
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            env=self._environ,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=MAX_LINE_BYTES,
-            start_new_session=True,
+        spawning = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=MAX_LINE_BYTES,
+                start_new_session=True,
+            )
         )
+        try:
+            # Cancelled while it connects its pipes, asyncio would wait for them for ever.
+            self._process = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            self._process = await spawning
+            raise
         self._is_ready, self._refusal, self._last_reason = False, None, ""
         self._listeners = [
             asyncio.create_task(self._listen(self._process)),

@@ -90,7 +90,8 @@ async def test_a_worker_that_hangs_is_killed_and_started_again(tmp_path: Path) -
 
     supervisor = supervise(SLEEPER, path, read_beat)
     await supervisor.start()
-    await until(lambda: len(pids(path)) == 2)
+    # It may be there before its pipes are.
+    await until(lambda: len(pids(path)) == 2 and supervisor.pid() == pids(path)[1])
     assert not is_running(pids(path)[0])
     # The beat of the first process says nothing about the second.
     assert supervisor.why_hung() is None
@@ -158,6 +159,29 @@ async def test_a_stop_that_comes_before_the_process_leaves_none(
     await asyncio.wait_for(starting, 30.0)
     assert supervisor.num_restarts == 0
     assert not supervisor.pid() or not is_running(supervisor.pid())
+
+
+async def test_a_stop_while_the_pipes_of_a_process_are_connected_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, loop = tmp_path / "pids", asyncio.get_running_loop()
+    connect, is_held = loop.connect_read_pipe, asyncio.Event()
+
+    async def connect_slowly(*arguments: Any) -> Any:
+        is_held.set()
+        await until(lambda: len(pids(path)) == 2)
+        await asyncio.sleep(0.1)
+        return await connect(*arguments)
+
+    supervisor = supervise(SLEEPER, path)
+    await supervisor.start()
+    await until(lambda: len(pids(path)) == 1)
+    monkeypatch.setattr(loop, "connect_read_pipe", connect_slowly)
+    os.kill(pids(path)[0], 9)
+    await is_held.wait()
+    async with asyncio.timeout(30.0):
+        await supervisor.stop()
+    assert not any(map(is_running, pids(path)))
 
 
 async def test_starts_that_keep_failing_come_slower(tmp_path: Path) -> None:
