@@ -11,26 +11,18 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from gram_server.api import (
-    AppState,
-    AuthMiddleware,
-    HeadRequests,
-    KeyFile,
-    OriginCheck,
-    RequestId,
-    RootPath,
-    Stopping,
-    TracingMiddleware,
-    WorkerRegistry,
-    add_error_handlers,
-    catalog_router,
-    document_builder,
-    generate_router,
-    health_router,
-    jobs_router,
-    page_router,
-    solve_router,
-)
+from gram_server.api.auth import AuthMiddleware
+from gram_server.api.catalog import catalog_router
+from gram_server.api.errors import add_error_handlers
+from gram_server.api.health import health_router
+from gram_server.api.jobs import jobs_router
+from gram_server.api.keys import KeyFile
+from gram_server.api.middleware import HeadRequests, OriginCheck, RequestContext, RootPath
+from gram_server.api.openapi import document_builder
+from gram_server.api.page import page_router
+from gram_server.api.solve import generate_router, solve_router
+from gram_server.api.state import AppState
+from gram_server.api.workers import WorkerRegistry
 from gram_server.child import ChildWorker
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import JobStore
@@ -117,7 +109,7 @@ def _assemble(state: AppState, *, child: ChildWorker | None) -> FastAPI:
         # FastAPI's own pages load scripts from a CDN; page_router serves ours.
         docs_url=None,
         redoc_url=None,
-        # TracingMiddleware traces requests; FastAPI's telemetry may quote request bodies.
+        # RequestContext traces requests; FastAPI's telemetry may quote request bodies.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.app_state, app.state.child = state, child
@@ -125,15 +117,19 @@ def _assemble(state: AppState, *, child: ChildWorker | None) -> FastAPI:
         app.include_router(router(state))
     app.include_router(page_router())
     add_error_handlers(app)
-    keys = state.settings.http.keys
-    app.add_middleware(HeadRequests)
-    app.add_middleware(AuthMiddleware, keys=None if keys is None else KeyFile(Path(keys)))
-    app.add_middleware(Stopping, lifecycle=state.lifecycle)
-    app.add_middleware(OriginCheck, config=state.settings.http)
-    app.add_middleware(TracingMiddleware, tracer=state.tracer)
-    app.add_middleware(RequestId)
-    if root_path := state.settings.http.root_path:
-        app.add_middleware(RootPath, path=root_path)
-    builder = document_builder(app, root_path=root_path)
+    _add_middleware(app, state)
+    builder = document_builder(app, root_path=state.settings.http.root_path)
     app.openapi = builder  # type: ignore[method-assign]  # FastAPI's documented way
     return app
+
+
+def _add_middleware(app: FastAPI, state: AppState) -> None:
+    """Add the middleware, the innermost first."""
+    http = state.settings.http
+    app.add_middleware(HeadRequests)
+    if http.keys is not None:
+        app.add_middleware(AuthMiddleware, keys=KeyFile(Path(http.keys)))
+    app.add_middleware(OriginCheck, config=http)
+    app.add_middleware(RequestContext, lifecycle=state.lifecycle, tracer=state.tracer)
+    if http.root_path:
+        app.add_middleware(RootPath, path=http.root_path)

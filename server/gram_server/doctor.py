@@ -23,7 +23,7 @@ from gram_server.jobs.redis_connection import WANTED_SETTINGS, RedisConnection
 from gram_server.listening import authority, bind, is_open_to_others
 from gram_server.settings import Settings
 from gram_server.store_url import redact_url
-from gram_server.tracing.export import is_wanted
+from gram_server.tracing import is_wanted
 
 MIN_OPEN_FILES = 4096
 GIB = 2**30
@@ -179,7 +179,7 @@ def _listening(settings: Settings) -> Iterator[Finding]:
 def _key_file(settings: Settings) -> Iterator[Finding]:
     if settings.http.keys is None:
         return
-    from gram_server.api import KeyFile
+    from gram_server.api.keys import KeyFile
 
     try:
         faults = KeyFile(Path(settings.http.keys)).faults

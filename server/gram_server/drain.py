@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from gram_server.api import AppState
+from gram_server.api.state import AppState
 from gram_server.errors import ServerError
 from gram_server.job import Job
 

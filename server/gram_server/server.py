@@ -16,7 +16,8 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from gram_server.api import AppState, MetricsPort
+from gram_server.api.health import MetricsPort
+from gram_server.api.state import AppState
 from gram_server.app import create_app
 from gram_server.child import ChildWorker
 from gram_server.descriptors import raise_limit, watch_descriptors

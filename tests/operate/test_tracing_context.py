@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from opentelemetry import trace as otel
 
+from gram_server import tracing
 from gram_server.doctor import examine
 from gram_server.errors import ConfigError
 from gram_server.logs import JsonFormatter, also_logged_with, logged_with
 from gram_server.settings import HttpConfig, Settings
-from gram_server.tracing import export, headers_of, open_tracer, read_trace
-from gram_server.tracing.export import is_wanted
+from gram_server.tracing import headers_of, is_wanted, open_tracer, read_trace
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -99,7 +99,7 @@ def test_a_collector_that_is_gone_does_not_keep_a_process_from_ending(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
-    monkeypatch.setattr(export, "CLOSE_S", 0.2)
+    monkeypatch.setattr(tracing, "CLOSE_S", 0.2)
     tracer = open_tracer("gram-server")
     with tracer.span("lost") as span:
         assert span.is_recording()

@@ -99,18 +99,21 @@ async def read_bytes(request: Request, http: HttpConfig) -> bytes:
 
 
 async def _read_within(request: Request, max_bytes: int) -> bytes:
-    too_large = BodyTooLarge(f"the body is larger than {max_bytes} bytes")
     declared = request.headers.get("content-length", "")
     # int() refuses numbers of thousands of digits.
     if declared.isdecimal() and (len(declared) >= 20 or int(declared) > max_bytes):
-        raise too_large
+        raise _too_large(max_bytes)
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > max_bytes:
-            raise too_large
+            raise _too_large(max_bytes)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than {max_bytes} bytes")
 
 
 def decode(raw: bytes) -> str:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, HTTPException
 
 from gram_core.puzzles import families
-from gram_server.api.errors import CATALOGUE, ProblemType
+from gram_server.api.errors import CATALOGUE
 from gram_server.api.openapi import KEY_PROBLEMS, problems
 from gram_server.api.schemas import ModelInfo, ModelList, ProblemKind, PuzzleInfo, PuzzleList
 from gram_server.api.state import AppState
@@ -40,16 +40,13 @@ def catalog_router(state: AppState) -> APIRouter:
         """Describe a kind of problem: what the `type` of a problem document points at."""
         if code not in CATALOGUE:
             raise HTTPException(404, "not found")
-        return _kind(CATALOGUE[code])
+        kind = CATALOGUE[code]
+        return ProblemKind(
+            type=kind.uri,
+            code=kind.code,
+            title=kind.title,
+            status=kind.status,
+            retryable=kind.is_retryable,
+        )
 
     return router
-
-
-def _kind(kind: ProblemType) -> ProblemKind:
-    return ProblemKind(
-        type=kind.uri,
-        code=kind.code,
-        title=kind.title,
-        status=kind.status,
-        retryable=kind.is_retryable,
-    )

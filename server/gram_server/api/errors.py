@@ -14,9 +14,9 @@ from types import MappingProxyType
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import Scope
 
 from gram_core.errors import CoreError, Issue, PuzzleInvalid
+from gram_server.api.state import request_id_of
 from gram_server.errors import (
     LinkClosed,
     MethodNotAllowed,
@@ -94,17 +94,13 @@ class Problem:
         return document
 
     def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
-        # Set here too: unexpected errors are answered outside the RequestId middleware.
+        # Set here too: unexpected errors are answered outside the middleware.
         sent = {REQUEST_ID_HEADER: request_id, **(headers or {})}
         if self.retry_after_s is not None:
             sent["Retry-After"] = str(self.retry_after_s)
         # ASCII only: details may quote what a caller sent, unpaired surrogates included.
         content = json.dumps(self.document(request_id))
         return Response(content, self.type.status, sent, PROBLEM_MEDIA_TYPE)
-
-
-def request_id_of(scope: Scope) -> str:
-    return str(scope.get("state", {}).get("request_id", ""))
 
 
 def problem_of(error: Exception) -> Problem:

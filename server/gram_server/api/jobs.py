@@ -6,18 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gram_core.errors import UserError as CoreUserError
-from gram_server.api.auth import is_admin, owner_of
-from gram_server.api.connection import (
-    CLIENT_CLOSED_REQUEST,
-    ClientLeft,
-    EventStream,
-    Released,
-    followed,
-    format_event,
-    run_until_released,
-    run_while_connected,
-)
-from gram_server.api.errors import problem_of, request_id_of
+from gram_server.api.errors import problem_of
 from gram_server.api.openapi import (
     JOB_PROBLEMS,
     JOB_RESPONSES,
@@ -38,9 +27,20 @@ from gram_server.api.queries import (
     describe,
     read_query,
 )
+from gram_server.api.responses import (
+    CLIENT_CLOSED_REQUEST,
+    ClientLeft,
+    EventStream,
+    Released,
+    followed,
+    format_event,
+    json_response,
+    run_until_released,
+    run_while_connected,
+)
 from gram_server.api.schemas import JobDocument, JobPage
-from gram_server.api.serializers import document, json_response, result_of, summary
-from gram_server.api.state import AppState
+from gram_server.api.serializers import document, result_of, summary
+from gram_server.api.state import AppState, is_admin, owner_of, request_id_of
 from gram_server.api.submission import KEY_HEADER, Submission, read_submission
 from gram_server.errors import (
     JobFailed,

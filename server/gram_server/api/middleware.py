@@ -1,21 +1,25 @@
-"""Middleware for the path prefix, request ids, traces, log lines, HEAD and shutdown.
+"""Middleware for the path prefix, ids, traces, log lines, shutdown, origins and HEAD.
 
 Pure ASGI without buffers, so that a disconnect stays visible behind it.
 """
 
 import asyncio
+import ipaddress
 import logging
 import re
 import secrets
 import time
+from collections.abc import Sequence
+from functools import lru_cache
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gram_server.api.errors import REQUEST_ID_HEADER, problem_of, request_id_of
-from gram_server.api.state import Lifecycle
-from gram_server.errors import NotReady
+from gram_server.api.errors import REQUEST_ID_HEADER, problem_of
+from gram_server.api.state import Lifecycle, request_id_of
+from gram_server.errors import NotReady, OriginRefused
 from gram_server.logs import logged_with
+from gram_server.settings import HttpConfig
 from gram_server.tracing import Attributes, Context, Span, SpanKind, Tracer, fail, read_trace
 
 PARENT_HEADER = "traceparent"
@@ -23,8 +27,11 @@ STATE_HEADER = "tracestate"
 QUIET = ("/livez", "/readyz", "/startupz", "/metrics")
 """Paths that are polled every few seconds: not traced, and logged at debug level."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+READING = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing; no page of another origin can read what they return."""
 UNANSWERED = 500
 MAX_CLIENT_CHARS = 64
+MAX_HOST_CHARS = 255
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -46,32 +53,15 @@ class RootPath:
         await self._app(scope, receive, send)
 
 
-class RequestId:
-    """Uses the caller's request id if it is well-formed, else draws one."""
+class RequestContext:
+    """Gives each request an id, a trace and a log line, and closes connections during a stop.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A well-formed id of the caller is used. The content of a request is never logged.
+    """
+
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, tracer: Tracer) -> None:
         self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = _choose_id(Headers(scope=scope).get(REQUEST_ID_HEADER))
-        scope.setdefault("state", {})["request_id"] = request_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
-            await send(message)
-
-        await self._app(scope, receive, send_with_id)
-
-
-class TracingMiddleware:
-    """Traces and logs requests, never their content."""
-
-    def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
-        self._app = app
+        self._lifecycle = lifecycle
         self._tracer = tracer
         self._silent = Tracer()
 
@@ -79,57 +69,100 @@ class TracingMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers, started_s, status = Headers(scope=scope), time.perf_counter(), 0
+        request_id = _choose_id(headers.get(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
         tracer = self._silent if scope["path"] in QUIET else self._tracer
-        parent, method = _parent(Headers(scope=scope)), _method(scope)
-        started_s, status = time.perf_counter(), UNANSWERED
 
         async def send_noting(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                answered = MutableHeaders(scope=message)
+                answered[REQUEST_ID_HEADER] = request_id
+                if self._lifecycle.is_draining:
+                    answered["Connection"] = "close"
             await send(message)
 
         with (
-            logged_with(request_id=request_id_of(scope), client=_client(scope)),
-            tracer.span(method, kind=SpanKind.SERVER, parent=parent) as span,
+            logged_with(request_id=request_id, client=_client(scope)),
+            tracer.span(_method(scope), kind=SpanKind.SERVER, parent=_parent(headers)) as span,
         ):
             try:
                 await self._app(scope, receive, send_noting)
+            except asyncio.CancelledError:
+                if not self._lifecycle.is_closed:
+                    raise
+                # uvicorn cancels what is still open after the drain.
+                if not status:
+                    problem = problem_of(NotReady("the server stopped before the request was done"))
+                    await problem.response(request_id)(scope, receive, send_noting)
             finally:
-                _describe(span, scope, status)
-                _log(scope, status, time.perf_counter() - started_s)
+                _describe(span, scope, status or UNANSWERED)
+                _log(scope, status or UNANSWERED, time.perf_counter() - started_s)
 
 
-class Stopping:
-    """Closes connections of a stopping server, with a problem if unanswered."""
+class OriginCheck:
+    """Refuses browsers' requests from other origins and to foreign host names.
 
-    def __init__(self, app: ASGIApp, lifecycle: Lifecycle) -> None:
+    A loopback server without keys would trust every page that is open on the machine: a page can
+    post to any address, and read the answers of a name that it made resolve to this machine (DNS
+    rebinding). Programs send neither an origin nor a foreign host name.
+    """
+
+    def __init__(self, app: ASGIApp, config: HttpConfig) -> None:
         self._app = app
-        self._lifecycle = lifecycle
+        self._hosts = frozenset(host.lower() for host in config.allowed_hosts)
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in config.allowed_origins)
+        self._is_open = config.keys is None and is_local(config.host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "http":
+            try:
+                self._check(scope)
+            except OriginRefused as error:
+                response = problem_of(error).response(request_id_of(scope))
+                await response(scope, receive, send)
+                return
+            # The framework parses cookies for every route, and no route reads any.
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        server = scope.get("server")
+        is_for_all_on_the_machine = self._is_open and server is not None and is_local(server[0])
+        is_named = bool(self._hosts) or is_for_all_on_the_machine
+        if not is_named and not self._origins:
             return
-        has_started = False
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if is_named and not self._are_our_names(hosts):
+            raise OriginRefused(
+                "the server does not go by this name: see allowed_hosts", field="Host"
+            )
+        host = hosts[0].lower() if hosts else ""
+        if scope["method"] not in READING and not self._may_send(headers, host):
+            raise OriginRefused(
+                "pages of other origins may send nothing: see allowed_origins", field="Origin"
+            )
 
-        async def send_closing(message: Message) -> None:
-            nonlocal has_started
-            if message["type"] == "http.response.start":
-                has_started = True
-                if self._lifecycle.is_draining:
-                    MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
+    def _are_our_names(self, hosts: Sequence[str]) -> bool:
+        """Whether the one host is ours; the probes of some balancers send none."""
+        if not any(hosts):
+            return True
+        if len(hosts) > 1 or len(hosts[0]) > MAX_HOST_CHARS:
+            return False
+        name = name_of(hosts[0])
+        return bool(self._hosts & {"*", name}) or is_safe(name)
 
-        try:
-            await self._app(scope, receive, send_closing)
-        except asyncio.CancelledError:
-            if not self._lifecycle.is_closed:
-                raise
-            # uvicorn cancels what is still open after the drain.
-            if not has_started:
-                problem = problem_of(NotReady("the server stopped before the request was done"))
-                await problem.response(request_id_of(scope))(scope, receive, send_closing)
+    def _may_send(self, headers: Headers, host: str) -> bool:
+        origin = headers.get("origin", "").lower()
+        if self._origins & {"*", origin}:
+            return True
+        # The browser's own verdict also holds behind a proxy that changes the host.
+        if site := headers.get("sec-fetch-site"):
+            return site in ("same-origin", "none")
+        return not origin or origin.partition("://")[2] == host
 
 
 class HeadRequests:
@@ -163,6 +196,33 @@ class _Answered(Exception):
     """The headers are sent: stop the handler."""
 
 
+def name_of(host: str) -> str:
+    """Return the name or address in a ``Host`` header, without the port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower().removesuffix(".")
+
+
+@lru_cache(maxsize=64)
+def is_safe(name: str) -> bool:
+    """Whether DNS rebinding cannot use a name: an address, or a name without a dot."""
+    is_local_name = name.endswith(".localhost") or "." not in name
+    return bool(name) and (is_local_name or _address(name) is not None)
+
+
+@lru_cache(maxsize=64)
+def is_local(host: str) -> bool:
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
 def _choose_id(offered: str | None) -> str:
     if offered is not None and _REQUEST_ID.fullmatch(offered):
         return offered
@@ -172,8 +232,9 @@ def _choose_id(offered: str | None) -> str:
 def _parent(headers: Headers) -> Context:
     """Return the caller's trace context; malformed headers are ignored."""
     parents = headers.getlist(PARENT_HEADER)
-    parent = parents[0] if len(parents) == 1 else None
-    return read_trace(parent, ",".join(headers.getlist(STATE_HEADER)))
+    if len(parents) != 1:
+        return Context()
+    return read_trace(parents[0], ",".join(headers.getlist(STATE_HEADER)))
 
 
 def _client(scope: Scope) -> str | None:

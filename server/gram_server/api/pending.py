@@ -13,11 +13,10 @@ from typing import Any
 
 from starlette.types import Scope
 
-from gram_server.api.auth import key_of
 from gram_server.api.errors import problem_of
 from gram_server.api.requests import ParsedRequest
 from gram_server.api.serializers import deadline_result
-from gram_server.api.state import AppState
+from gram_server.api.state import AppState, key_of
 from gram_server.errors import (
     JobFailed,
     JobGone,
@@ -33,7 +32,7 @@ from gram_server.job import PRIORITY_CLASSES, Job, JobRecord, JobState, ModelRep
 from gram_server.jobs.store import IdempotencyKey
 from gram_server.logs import also_logged_with
 from gram_server.metrics import Outcome
-from gram_server.tracing import Attributes, Span, SpanKind, headers_of
+from gram_server.tracing import Attributes, SpanKind, headers_of
 
 CHECK_S = 1.0
 """Seconds between checks that a worker for the job is left."""
@@ -160,12 +159,21 @@ async def submit(
     ticket: IdempotencyKey | None = None,
 ) -> str:
     """Submit a job, or the parts of a batch, and return its id, as ``JobStore.submit`` does."""
-    attributes = _attributes(state, job)
-    with state.tracer.span("enqueue", kind=SpanKind.PRODUCER, attributes=attributes) as span:
-        job = _carrying(job, span, request_id)
-        parts = [_carrying(part, span, request_id) for part in parts]
+    with state.tracer.span("enqueue", kind=SpanKind.PRODUCER) as span:
+        if span.is_recording():
+            span.set_attributes(_attributes(state, job))
+        trace = headers_of(span)
+        sender: dict[str, Any] = {
+            "request_id": request_id,
+            "traceparent": trace.get("traceparent"),
+            "tracestate": trace.get("tracestate"),
+        }
         try:
-            job_id = await state.store.submit(job, parts=parts, ticket=ticket)
+            job_id = await state.store.submit(
+                replace(job, **sender),
+                parts=[replace(part, **sender) for part in parts],
+                ticket=ticket,
+            )
         except (StoreUnavailable, asyncio.CancelledError):
             # The store may have it all the same. With a ticket the client can retry.
             if ticket is None:
@@ -173,16 +181,6 @@ async def submit(
             raise
     also_logged_with(job_id=job_id)
     return job_id
-
-
-def _carrying(job: Job, span: Span, request_id: str) -> Job:
-    trace = headers_of(span)
-    return replace(
-        job,
-        request_id=request_id,
-        traceparent=trace.get("traceparent"),
-        tracestate=trace.get("tracestate"),
-    )
 
 
 def _attributes(state: AppState, job: Job) -> Attributes:

@@ -8,9 +8,7 @@ from typing import NamedTuple, TypeVar
 from fastapi import Request
 
 from gram_core.puzzles import Countable, Generative, family, task
-from gram_server.api.auth import client_of
 from gram_server.api.body import PostedPuzzle, read_puzzle, refuse_body
-from gram_server.api.connection import wants_stream
 from gram_server.api.queries import (
     MAX_REDUCED,
     MIN_TRAJECTORIES,
@@ -19,7 +17,8 @@ from gram_server.api.queries import (
     SolveQuery,
     read_query,
 )
-from gram_server.api.state import AppState
+from gram_server.api.responses import wants_stream
+from gram_server.api.state import AppState, client_of
 from gram_server.errors import ModelUnknown, NotReady, ParameterInvalid
 from gram_server.job import Halt, Job, ModelReport, Sampling, SolveOptions
 

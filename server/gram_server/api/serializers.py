@@ -1,11 +1,8 @@
 """Job records as answers of ``/jobs``, and as results of missed deadlines."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-
-from starlette.responses import Response
 
 from gram_server.answers import Completeness, GenerateResponse, SolveResponse, Usage, identity
 from gram_server.api.schemas import JobSummary, Progress
@@ -17,6 +14,7 @@ Document = dict[str, Any]
 
 def summary(record: JobRecord) -> Document:
     job = record.job
+    finished = sum(part.state.is_final for part in record.parts)
     return JobSummary(
         id=job.id,
         state=record.state,
@@ -29,7 +27,7 @@ def summary(record: JobRecord) -> Document:
         submitted_at=_timestamp(job.submitted_s),
         started_at=None if record.started_s is None else _timestamp(record.started_s),
         finished_at=None if record.finished_s is None else _timestamp(record.finished_s),
-        batch=_progress(record),
+        batch=Progress(size=job.num_parts, finished=finished) if job.num_parts else None,
     ).model_dump()
 
 
@@ -64,20 +62,6 @@ def deadline_result(record: JobRecord, model: ModelReport, *, now_s: float) -> d
     if record.job.sampling is None:
         return {**_solve_response(record, model, now_s).model_dump(), "solutions": found}
     return {**_generate_response(record, model, now_s).model_dump(), "boards": found}
-
-
-def json_response(
-    content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    text = json.dumps(content, separators=(",", ":"))
-    return Response(text, status, headers, "application/json")
-
-
-def _progress(record: JobRecord) -> Progress | None:
-    if not record.job.num_parts:
-        return None
-    finished = sum(part.state.is_final for part in record.parts)
-    return Progress(size=record.job.num_parts, finished=finished)
 
 
 def _timestamp(moment_s: float) -> str:

@@ -1,10 +1,13 @@
-"""What the routes share: the store, the metrics, and the lifecycle of the process."""
+"""What the routes share: store, metrics and lifecycle of the process, and who sent a request."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from starlette.types import Scope
+
+from gram_server.api.keys import Key
 from gram_server.api.workers import WorkerRegistry
 from gram_server.jobs.store import JobStore
 from gram_server.metrics import ServiceMetrics
@@ -47,3 +50,30 @@ class AppState:
     num_restarts: Callable[[], int] = lambda: 0
     clock: Callable[[], float] = time.time
     tracer: Tracer = field(default_factory=Tracer)
+
+
+def request_id_of(scope: Scope) -> str:
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
+def key_of(scope: Scope) -> Key | None:
+    """Return the key of a request; None where the server has no keys."""
+    key: Key | None = scope.get("state", {}).get("key")
+    return key
+
+
+def owner_of(scope: Scope) -> str:
+    """Return the owner of the jobs of a request; '' for all without keys."""
+    key = key_of(scope)
+    return "" if key is None else key.name
+
+
+def client_of(scope: Scope) -> str:
+    """Return the client for fair sharing: the name of a key, else an address."""
+    host, _ = scope.get("client") or ("", 0)
+    return owner_of(scope) or str(host)
+
+
+def is_admin(scope: Scope) -> bool:
+    key = key_of(scope)
+    return key is not None and "admin" in key.scopes

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from fastapi import Request
 
 from gram_core.errors import Issue, PuzzleInvalid
-from gram_server.api.auth import client_of, owner_of
 from gram_server.api.body import (
     MAX_INLINE_BYTES,
     PostedPuzzle,
@@ -31,7 +30,7 @@ from gram_server.api.requests import (
     read_work_query,
     solve_options,
 )
-from gram_server.api.state import AppState
+from gram_server.api.state import AppState, client_of, owner_of
 from gram_server.errors import BodyInvalid, ParameterInvalid
 from gram_server.job import PRIORITY_CLASSES, Job, ModelReport
 from gram_server.jobs.store import IdempotencyKey

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gram_server.api.auth import client_of
 from gram_server.api.serializers import deadline_result
+from gram_server.api.state import client_of
 from gram_server.job import JobRecord, JobState, ModelReport
 
 pytestmark = pytest.mark.anyio

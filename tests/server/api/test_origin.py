@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gram_server.api.auth import name_of
+from gram_server.api.middleware import name_of
 from gram_server.app import create_app
 from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore

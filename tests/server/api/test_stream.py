@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gram_server.answers import SolveResponse
-from gram_server.api.connection import KEEP_ALIVE, with_heartbeat
+from gram_server.api.responses import KEEP_ALIVE, with_heartbeat
 from gram_server.api.schemas import ProblemDocument
 
 pytestmark = pytest.mark.anyio

@@ -1,10 +1,15 @@
-"""Spans over the API of OpenTelemetry.
+"""OpenTelemetry traces across processes: always propagated, recorded if configured.
 
-The API alone records nothing and only propagates the caller's trace. Attributes never hold a puzzle
-or an answer, nor the text of an error.
+The ``OTEL_*`` names of the environment decide whether this process records spans, which needs the
+extra ``otel``; OpenTelemetry itself reads endpoint, sampling and service name. Attributes never
+hold a puzzle or an answer, nor the text of an error.
 """
 
 import asyncio
+import logging
+import os
+import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -13,17 +18,44 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from gram_server.errors import ConfigError
 from gram_server.logs import logged_with
+from gram_server.version import __version__
+
+__all__ = [
+    "Attributes",
+    "Context",
+    "Span",
+    "SpanKind",
+    "Tracer",
+    "below",
+    "fail",
+    "headers_of",
+    "is_wanted",
+    "log_ids",
+    "open_tracer",
+    "read_trace",
+    "to_ns",
+]
 
 MAX_STATE_CHARS = 512
 """Longer ``tracestate`` values are dropped, as the standard allows."""
-
 MAX_PARENT_CHARS = 128
 """This version of the standard takes 55; later versions may take more."""
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+EXPORTER = "OTEL_TRACES_EXPORTER"
+DISABLED = "OTEL_SDK_DISABLED"
+PROTOCOL = "http/protobuf"
+CLOSE_S = 2.0
+"""Seconds to send the last spans at exit."""
 
 Attributes = Mapping[str, str | int | float | bool]
 
 _PROPAGATOR = TraceContextTextMapPropagator()
+
+logger = logging.getLogger(__name__)
 
 
 class Tracer:
@@ -68,6 +100,10 @@ class Tracer:
     ) -> Iterator[Span]:
         """Run the body in a span, and add its ids to log lines."""
         span = self.start(name, parent=parent, kind=kind, attributes=attributes)
+        if not span.get_span_context().is_valid:
+            # Neither recorded nor passed on.
+            yield span
+            return
         # The SDK would record an error's text, which may quote a puzzle.
         current = trace.use_span(
             span, end_on_exit=True, record_exception=False, set_status_on_exception=False
@@ -125,3 +161,72 @@ def fail(span: Span, reason: str) -> None:
 
 def to_ns(moment_s: float) -> int:
     return int(moment_s * 1e9)
+
+
+def open_tracer(
+    service: str, *, instance: str | None = None, environ: Mapping[str, str] | None = None
+) -> Tracer:
+    """Return a tracer that records if the environment asks for it, else one that does not.
+
+    Args:
+        service: name of the process, if the environment gives none.
+        instance: distinguishes processes of one service.
+        environ: the environment; None is that of the process.
+    """
+    if not is_wanted(os.environ if environ is None else environ):
+        return Tracer()
+    try:
+        return _exporting_tracer(service, instance)
+    except ImportError:
+        logger.warning("no traces: they need the extra, pip install 'gram-server[otel]'")
+        return Tracer()
+
+
+def is_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names an endpoint for traces, or the exporter ``otlp``."""
+    if _value(environ, DISABLED) == "true":
+        return False
+    exporter = _value(environ, EXPORTER)
+    _require(exporter in ("", "none", "otlp"), EXPORTER, exporter, "must be otlp or none")
+    has_endpoint = any(_value(environ, name) for name in ENDPOINTS)
+    if exporter == "none" or not (exporter or has_endpoint):
+        return False
+    for name in PROTOCOLS:
+        protocol = _value(environ, name)
+        _require(protocol in ("", PROTOCOL), name, protocol, f"must be {PROTOCOL}")
+    return True
+
+
+def _exporting_tracer(service: str, instance: str | None) -> Tracer:
+    # An optional extra, and slow to import.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    named = OTELResourceDetector().detect().attributes
+    attributes = {
+        "service.name": service,
+        "service.version": __version__,
+        "service.instance.id": instance or f"{socket.gethostname()}-{os.getpid()}",
+    }
+    resource = Resource.create({**attributes, **named})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+
+    def close() -> None:
+        # The provider's own timeout is longer than a process manager's.
+        closing = threading.Thread(target=provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+
+    return Tracer(provider.get_tracer("gram_server", __version__), close=close)
+
+
+def _value(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name, "").strip().lower()
+
+
+def _require(condition: bool, name: str, value: str, reason: str) -> None:
+    if not condition:
+        raise ConfigError(name, value, reason)

@@ -1,10 +1,10 @@
-"""Server-sent events, and cancellation when a client disconnects."""
+"""Answers as JSON and as server-sent events, and cancellation when a client disconnects."""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +15,8 @@ CLIENT_CLOSED_REQUEST = 499
 """Status in the log when the client left."""
 KEEP_ALIVE = b": keep-alive\n\n"
 
-
 _T = TypeVar("_T")
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ClientLeft(Exception):
@@ -55,6 +55,12 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def json_response(
+    content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(_to_json(content), status, headers, "application/json")
+
+
 def wants_stream(request: Request) -> bool:
     return MEDIA_TYPE in request.headers.get("accept", "")
 
@@ -82,7 +88,7 @@ async def with_heartbeat(
             yield event
 
 
-async def run_while_connected(work: Coroutine[None, None, _T], receive: Receive) -> _T:
+async def run_while_connected(work: Awaitable[_T], receive: Receive) -> _T:
     """Return what work returns; cancel it and raise ``ClientLeft`` when the client leaves first.
 
     The body of the request must have been read to its end.
@@ -90,23 +96,19 @@ async def run_while_connected(work: Coroutine[None, None, _T], receive: Receive)
     return await _race(work, _until_disconnect(receive), ClientLeft)
 
 
-async def run_until_released(work: Coroutine[None, None, _T], released: asyncio.Event) -> _T:
+async def run_until_released(work: Awaitable[_T], released: asyncio.Event) -> _T:
     """Return what work returns; cancel it and raise ``Released`` if that is set first."""
-    return await _race(work, _until_set(released), Released)
+    return await _race(work, released.wait(), Released)
 
 
 async def followed(events: AsyncIterator[_T], released: asyncio.Event) -> AsyncGenerator[_T]:
     """Yield the events; raise ``Released`` when that is set before the last."""
-    while (event := await run_until_released(_next(events), released)) is not None:
+    while (event := await run_until_released(anext(events, None), released)) is not None:
         yield event
 
 
-async def _race(
-    work: Coroutine[None, None, _T],
-    other: Coroutine[None, None, None],
-    error: type[Exception],
-) -> _T:
-    working, ending = asyncio.create_task(work), asyncio.create_task(other)
+async def _race(work: Awaitable[_T], other: Awaitable[object], error: type[Exception]) -> _T:
+    working, ending = asyncio.ensure_future(work), asyncio.ensure_future(other)
     try:
         await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -116,14 +118,6 @@ async def _race(
         for task in (working, ending):
             task.cancel()
         await asyncio.gather(working, ending, return_exceptions=True)
-
-
-async def _next(events: AsyncIterator[_T]) -> _T | None:
-    return await anext(events, None)
-
-
-async def _until_set(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 async def _until_disconnect(receive: Receive) -> None:
