@@ -6,6 +6,7 @@ Shared by every store that crosses a process boundary. Knows the types of job.py
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
 from gram_server.errors import ConfigError, JobUnreadable
@@ -24,15 +25,17 @@ Data = dict[str, Any]
 
 _T = TypeVar("_T")
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 
 def to_bytes(data: Mapping[str, object]) -> bytes:
     """Return compact JSON; refuses NaN, which is not JSON."""
-    return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+    return _encode(data).encode()
 
 
 def from_bytes(text: bytes) -> Data:
     """Raise ``ValueError`` for anything but a JSON object."""
-    data = json.loads(text)
+    data = json.loads(text.decode())
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")
     return data
@@ -73,10 +76,15 @@ def load_report(data: Data) -> WorkerReport:
 
 
 def _dump(value: Any) -> Data:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in _names(type(value))}
 
 
 def _load(kind: type[_T], data: Data) -> _T:
     """Build a dataclass; ignore fields that a newer writer added."""
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # always a dataclass
+    names = _names(kind)
     return kind(**{name: value for name, value in data.items() if name in names})
+
+
+@cache
+def _names(kind: Any) -> dict[str, None]:
+    return dict.fromkeys(field.name for field in fields(kind))

@@ -47,12 +47,13 @@ def dump_submitted(job: Job, config: QueueConfig) -> Data:
         "job": to_bytes(dump_job(job)).decode(),
         "accepted": to_bytes(accepted_event(job).data).decode(),
         "model": job.model,
-        "priority": job.priority,
-        "width": job.options.width,
-        "weight": min_trajectories(job),
-        "attempt": job.attempt,
+        # Stored as they are: as numbers, Lua would have to print them first.
+        "priority": str(job.priority),
+        "width": str(job.options.width),
+        "weight": str(min_trajectories(job)),
+        "attempt": str(job.attempt),
+        "keep": str(config.keep_finished_s if job.owner is None else config.keep_jobs_s),
         "submitted": job.submitted_s,
-        "keep": config.keep_finished_s if job.owner is None else config.keep_jobs_s,
     }
     if job.deadline_s is not None:
         data["deadline"] = job.deadline_s

@@ -6,7 +6,7 @@
 local function add_rate(width)
   local rate = key('rate')
   -- Old seconds are deleted when a new one begins.
-  if redis.call('HINCRBY', rate, math.floor(now), width) > width + 0 then return end
+  if redis.call('HINCRBY', rate, whole(now), width) > tonumber(width) then return end
   redis.call('EXPIRE', rate, 2 * RATE_WINDOW_S)
   for _, second in ipairs(redis.call('HKEYS', rate)) do
     if tonumber(second) < now - RATE_WINDOW_S then redis.call('HDEL', rate, second) end
@@ -35,7 +35,7 @@ local function end_in_backlog(job, is_served)
   local model, weight = job.model, tonumber(job.weight or 0)
   -- A job of an older version is not in the backlog.
   if weight == 0 then return end
-  local jobs = add_to_backlog(model, job.priority, -weight, -1)
+  local jobs = add_to_backlog(model, job.priority, '-' .. job.weight, '-1')
   local pace = redis.call('HMGET', BACKLOG, 'since:' .. model, 'busy:' .. model, 'done:' .. model)
   local since = tonumber(pace[1] or 0)
   if is_served and since > 0 then
@@ -44,16 +44,16 @@ local function end_in_backlog(job, is_served)
       'done:' .. model, seconds((pace[3] or 0) * kept + weight))
   end
   if jobs >= MIN_BACKLOG_JOBS then
-    if is_served then redis.call('HSET', BACKLOG, 'since:' .. model, seconds(now)) end
+    if is_served then redis.call('HSET', BACKLOG, 'since:' .. model, now_text) end
   elseif since > 0 then
     redis.call('HDEL', BACKLOG, 'since:' .. model)
   end
 end
 
--- Returns the seconds until a model's jobs of a class and of higher ones have ended.
+-- Returns the seconds until a model's jobs of a class and of higher ones have ended; 0 is the highest.
 local function expected_s(model, priority)
   local names = {'jobs:' .. model, 'busy:' .. model, 'done:' .. model}
-  for class = 0, priority do names[#names + 1] = 'weight' .. class .. ':' .. model end
+  for index = 1, priority + 1 do names[#names + 1] = 'weight' .. CLASSES[index] .. ':' .. model end
   local values = redis.call('HMGET', BACKLOG, unpack(names))
   local done, weight = tonumber(values[3] or 0), 0
   if tonumber(values[1] or 0) < MIN_BACKLOG_JOBS or done == 0 then return 0 end

@@ -1,9 +1,11 @@
 -- Shared by all functions: names of keys, the time, and jobs as their hashes hold them.
 
 local GROUP = 'workers'
-local CLASSES = 3
-local NOTES_KEPT = 2000
-local NOTES_KEPT_S = 60
+-- Highest first. Numbers for Redis are texts where they can be: it prints a number with 17 digits, which takes
+-- longer than a small command.
+local CLASSES = {'0', '1', '2'}
+local NOTES_KEPT = '2000'
+local NOTES_KEPT_S = '60'
 local NOTICE_BYTES = 4096
 local NOTICE_EVENTS = 16
 local LETTERS_KEPT = 10000
@@ -22,6 +24,8 @@ local EVENT_BYTES = 64
 
 -- The library stays loaded between calls: `begin` sets these for each call.
 local prefix, now
+-- The time as the text that is stored.
+local now_text
 -- Running jobs, scored by the end of their claim's lease.
 local LEASES
 -- Prefix of the streams, one per class, of jobs on their last attempt. A worker holds at most one such job,
@@ -37,6 +41,7 @@ local KEPT
 local function key(name) return prefix .. name end
 local function job_key(id) return prefix .. 'job:' .. id end
 local function seconds(value) return string.format('%.6f', value) end
+local function whole(value) return string.format('%d', value) end
 local function count(name, by) redis.call('HINCRBY', key('totals'), name, by) end
 
 -- Takes the prefix of every key, which holds the hash tag that keeps them in one slot, and the time in
@@ -50,7 +55,9 @@ local function begin(new_prefix, time)
   now = tonumber(time)
   if now == 0 then
     local parts = redis.call('TIME')
-    now = tonumber(parts[1]) + tonumber(parts[2]) / 1e6
+    now, now_text = parts[1] + parts[2] / 1e6, parts[1] .. string.format('.%06d', parts[2])
+  else
+    now_text = seconds(now)
   end
 end
 
@@ -78,7 +85,7 @@ end
 
 -- Counts a job as accepted, or by its outcome; never reset.
 local function count_job(job, what)
-  redis.call('HINCRBY', key('counts'), what .. ':' .. job.priority .. ':' .. (job.model or ''), 1)
+  redis.call('HINCRBY', key('counts'), what .. ':' .. job.priority .. ':' .. (job.model or ''), '1')
 end
 
 local FIELDS = {'state', 'priority', 'width', 'worker', 'entry', 'stream', 'attempt', 'deadline',

@@ -6,7 +6,7 @@ register('status', 'no-writes', function(arguments)
   local state = redis.call('HMGET', job_key(arguments[1]), 'state', 'deadline')
   if not state[1] then return {} end
   local events = redis.call('XRANGE', key('events:' .. arguments[1]), '(' .. arguments[2] .. '-0', '+')
-  return {seconds(now), state[1], state[2] or '', events}
+  return {now_text, state[1], state[2] or '', events}
 end)
 
 -- Returns {time, fields, events, {fields, events} of each part}: takes the id; empty when unknown.
@@ -16,7 +16,7 @@ register('record', 'no-writes', function(arguments)
   local id = arguments[1]
   if arguments[2] == 'end' then
     local state = redis.call('HMGET', job_key(id), 'state', 'deadline')
-    if is_open({state = state[1]}) then return {seconds(now), state[1], state[2] or ''} end
+    if is_open({state = state[1]}) then return {now_text, state[1], state[2] or ''} end
   end
   local fields = redis.call('HGETALL', job_key(id))
   if #fields == 0 then return {} end
@@ -27,7 +27,7 @@ register('record', 'no-writes', function(arguments)
     parts[index] = {redis.call('HGETALL', job_key(part)),
       has_more and redis.call('XRANGE', key('events:' .. part), '-', '+') or {}}
   end
-  return {seconds(now), fields, redis.call('XRANGE', key('events:' .. id), '-', '+'), parts}
+  return {now_text, fields, redis.call('XRANGE', key('events:' .. id), '-', '+'), parts}
 end)
 
 -- Returns a page of an owner's jobs, newest first: takes owner, cursor ('' for the start), limit.
@@ -38,7 +38,7 @@ register('page', 'allow-oom', function(arguments)
   local found, last = {}, ''
   while #found < limit do
     local places = redis.call('ZREVRANGEBYLEX', list, from, '-', 'LIMIT', 0, limit - #found)
-    if #places == 0 then return {seconds(now), '', found} end
+    if #places == 0 then return {now_text, '', found} end
     for _, place in ipairs(places) do
       local fields = redis.call('HGETALL', job_key(string.match(place, '-(.*)$')))
       if #fields > 0 then
@@ -50,7 +50,7 @@ register('page', 'allow-oom', function(arguments)
     from = '(' .. places[#places]
   end
   local more = redis.call('ZREVRANGEBYLEX', list, '(' .. last, '-', 'LIMIT', 0, 1)
-  return {seconds(now), #more > 0 and last or '', found}
+  return {now_text, #more > 0 and last or '', found}
 end)
 
 -- Cancels an open job: takes its id. Returns 0 when there is no such job.
@@ -81,7 +81,7 @@ register('expire', 'allow-oom', function()
   local time = redis.call('TIME')
   redis.call('XTRIM', key('notes'), 'MINID', '=', string.format('%d', (time[1] - NOTES_KEPT_S) * 1000))
   sweep()
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('deadlines'), '-inf', seconds(now),
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('deadlines'), '-inf', now_text,
       'LIMIT', 0, 1000)) do
     local job = read_job(id)
     if not job or not is_open(job) then
@@ -100,14 +100,14 @@ register('stats', 'no-writes', function()
   for index = 1, #flat, 2 do totals[flat[index]] = tonumber(flat[index + 1]) end
   local function total(name) return totals[name] or 0 end
   local classes = {}
-  for class = 0, CLASSES - 1 do
+  for index, class in ipairs(CLASSES) do
     local waiting = key('waiting:' .. class)
-    local oldest = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
-    classes[class + 1] = {redis.call('ZCARD', waiting), total('trajectories:' .. class),
+    local oldest = redis.call('ZRANGE', waiting, '0', '0', 'WITHSCORES')
+    classes[index] = {redis.call('ZCARD', waiting), total('trajectories:' .. class),
       oldest[2] and seconds(math.max(0, now - oldest[2])) or '0'}
   end
   local reports = {}
-  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('fleet'), seconds(now), '+inf')) do
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('fleet'), now_text, '+inf')) do
     local report = redis.call('GET', key('report:' .. worker))
     if report then reports[#reports + 1] = report end
   end
@@ -116,11 +116,11 @@ register('stats', 'no-writes', function()
     local model = string.match(name, '^jobs:(.*)$')
     if model then
       backlog[#backlog + 1] = model
-      backlog[#backlog + 1] = seconds(expected_s(model, CLASSES - 1))
+      backlog[#backlog + 1] = seconds(expected_s(model, #CLASSES - 1))
     end
   end
   local kept = read_kept(totals.open_jobs, totals.open_bytes)
-  return {seconds(now), total('reserved'), redis.call('ZCARD', LEASES), total('redelivered'), total('dead'),
+  return {now_text, total('reserved'), redis.call('ZCARD', LEASES), total('redelivered'), total('dead'),
     seconds(read_rate()), classes, reports, redis.call('HGETALL', key('counts')), backlog,
     {kept.jobs, kept.bytes, total('forgotten')}}
 end)

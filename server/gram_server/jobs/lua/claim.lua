@@ -5,7 +5,7 @@ local MAX_ASIDE = 200
 local LENT_PART, AGEING_S = 8, 10
 
 -- Request and result so far of one claim; set by `claim`.
-local worker, lease, room, width, lowest, has_any, has, taken, num_aside
+local worker, lease, room, width, classes, has_any, has, taken, num_aside
 
 local function route_of(job) return job.route or job.model end
 
@@ -24,13 +24,13 @@ end
 
 local function hold(job)
   leave_queue(job)
-  redis.call('HSET', job_key(job.id), 'state', 'running', 'worker', worker, 'started', seconds(now),
+  redis.call('HSET', job_key(job.id), 'state', 'running', 'worker', worker, 'started', now_text,
     'lease', lease)
-  redis.call('ZADD', LEASES, now + lease, job.id)
+  redis.call('ZADD', LEASES, seconds(now + lease), job.id)
   if job.batch then
     local name = job_key(job.batch)
     if redis.call('HGET', name, 'state') == 'queued' then
-      redis.call('HSET', name, 'state', 'running', 'started', seconds(now))
+      redis.call('HSET', name, 'state', 'running', 'started', now_text)
     end
   end
   taken[#taken + 1] = {job.id, claim_of(job), job.payload, job.attempt, job.submitted,
@@ -56,7 +56,7 @@ end
 
 -- Takes the next entries of a stream; returns their number, and the id of the last one's job.
 local function read(stream, num)
-  local reply = on_group(stream, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', num,
+  local reply = on_group(stream, 'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', whole(num),
     'STREAMS', stream, '>')
   if not reply then return 0 end
   local entries = reply[1][2]
@@ -102,7 +102,7 @@ end
 -- The streams of jobs set aside that this worker can run, by prefix.
 local function streams_aside(have_come_back)
   local found = {}
-  for class = 0, CLASSES - 1 do found[ASIDE .. ':' .. class], found[LAST_CHANCE .. class] = {}, {} end
+  for _, class in ipairs(CLASSES) do found[ASIDE .. ':' .. class], found[LAST_CHANCE .. class] = {}, {} end
   for _, stream in ipairs(have_come_back and redis.call('SMEMBERS', ASIDES) or {}) do
     for class, names in pairs(found) do
       local route = string.sub(stream, #class + 2)
@@ -116,7 +116,7 @@ end
 -- Whether there may be jobs that came back or were set aside; mostly there are none.
 local function has_come_back()
   local names = {ASIDES}
-  for class = 0, CLASSES - 1 do
+  for _, class in ipairs(CLASSES) do
     names[#names + 1], names[#names + 2] = LAST_CHANCE .. class, key('back:' .. class)
   end
   return redis.call('EXISTS', unpack(names)) > 0
@@ -133,13 +133,13 @@ end
 
 -- Returns the start of the longest wait in a class, or nil.
 local function waits_since(class)
-  return tonumber(redis.call('ZRANGE', key('waiting:' .. class), 0, 0, 'WITHSCORES')[2])
+  return tonumber(redis.call('ZRANGE', key('waiting:' .. class), '0', '0', 'WITHSCORES')[2])
 end
 
 -- Returns the classes with a long wait, longest first.
 local function aged_classes(since)
   local aged = {}
-  for class = 0, lowest do
+  for _, class in ipairs(classes) do
     if since[class] and since[class] <= now - AGEING_S then aged[#aged + 1] = class end
   end
   table.sort(aged, function(one, other) return since[one] < since[other] end)
@@ -148,7 +148,7 @@ end
 
 -- One job in LENT_PART is of a class that higher ones shut out, if it has waited long.
 local function lend(since, ...)
-  local turns = redis.call('HINCRBY', key('totals'), 'turns', room)
+  local turns = redis.call('HINCRBY', key('totals'), 'turns', whole(room))
   for _ = 1, math.floor(turns / LENT_PART) - math.floor((turns - room) / LENT_PART) do
     local num_taken, rest = #taken, room - 1
     room = 1
@@ -173,7 +173,7 @@ local function last_ids(have_come_back)
     local newest
     if have_come_back or is_queue(stream) then
       -- The last entry still there: a later one has a greater id in any case.
-      newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+      newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', '1')[1]
     end
     last[index] = newest and newest[1] or '0-0'
   end
@@ -186,13 +186,13 @@ end
 -- Returns {time, last ids of the streams where there is no job, jobs}, each job as {id, claim, payload,
 -- attempt, submitted, deadline}. Without jobs and last ids there is more to look at.
 register('claim', 'allow-oom', function(arguments)
-  worker, room, lease = arguments[1], tonumber(arguments[2]), tonumber(arguments[4])
-  lowest = tonumber(arguments[5])
+  worker, room, lease = arguments[1], tonumber(arguments[2]), arguments[4]
+  classes = {unpack(CLASSES, 1, arguments[5] + 1)}
   width = arguments[3] == 'inf' and math.huge or tonumber(arguments[3])
   taken, num_aside, has_any, has = {}, 0, #arguments < 6, {}
   for index = 6, #arguments do has[arguments[index]] = true end
   local since, is_idle = {}, true
-  for class = 0, CLASSES - 1 do
+  for _, class in ipairs(CLASSES) do
     since[class] = waits_since(class)
     is_idle = is_idle and not since[class]
   end
@@ -200,11 +200,11 @@ register('claim', 'allow-oom', function(arguments)
   if not is_idle then
     local asides = streams_aside(have_come_back)
     if room > 0 then lend(since, asides, have_come_back) end
-    for class = 0, lowest do
+    for _, class in ipairs(classes) do
       if since[class] then serve(class, asides, have_come_back) end
     end
   end
   -- Only a worker that got nothing waits for new entries.
   local has_more = #taken > 0 or num_aside >= MAX_ASIDE
-  return {seconds(now), has_more and {} or last_ids(have_come_back), taken}
+  return {now_text, has_more and {} or last_ids(have_come_back), taken}
 end)

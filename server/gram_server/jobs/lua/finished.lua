@@ -7,7 +7,7 @@
 local KEYS_OF_JOB = {'job:', 'events:', 'answers:', 'parts:'}
 
 local function forget_later(job, id)
-  local keep_ms = math.max(1, math.floor(job.keep * 1000))
+  local keep_ms = whole(math.max(1, job.keep * 1000))
   for index = 1, job.parts and 4 or 3 do
     redis.call('PEXPIRE', key(KEYS_OF_JOB[index] .. id), keep_ms)
   end
@@ -24,12 +24,13 @@ local function add_to_kept(owner, jobs, bytes)
   redis.call('HINCRBY', KEPT, 'bytes:' .. owner, bytes)
   local sum = redis.call('HINCRBY', KEPT, 'jobs:' .. owner, jobs)
   if sum <= 0 then redis.call('HDEL', KEPT, 'jobs:' .. owner, 'bytes:' .. owner) end
-  return sum == jobs
+  return sum == tonumber(jobs)
 end
 
 -- Keeps an ended job, or a batch with its parts, until it expires.
 local function keep(job, jobs, bytes)
   local owner = job.owner or ''
+  bytes = whole(bytes)
   forget_later(job, job.id)
   redis.call('ZADD', ended_key(owner), seconds(now + job.keep), jobs .. ':' .. bytes .. ':' .. job.id)
   if add_to_kept(owner, jobs, bytes) then
@@ -83,7 +84,7 @@ local function sweep()
     local owner = string.match(field, '^jobs:(.*)$')
     if owner then
       local jobs, bytes = 0, 0
-      for _, entry in ipairs(redis.call('ZRANGEBYSCORE', ended_key(owner), '-inf', seconds(now),
+      for _, entry in ipairs(redis.call('ZRANGEBYSCORE', ended_key(owner), '-inf', now_text,
           'LIMIT', 0, 1000)) do
         local of_jobs, of_bytes = string.match(entry, '^(%d+):(%d+):')
         jobs, bytes = jobs + of_jobs, bytes + of_bytes

@@ -3,7 +3,7 @@
 -- The streams that every worker reads.
 local function streams()
   local names = {}
-  for class = 0, CLASSES - 1 do
+  for _, class in ipairs(CLASSES) do
     names[#names + 1] = LAST_CHANCE .. class
     names[#names + 1] = key('back:' .. class)
     names[#names + 1] = key('queue:' .. class)
@@ -33,7 +33,7 @@ local function record_for_notice(job)
   if job.parts or bytes_of(job) > JOB_BYTES + NOTICE_BYTES or tonumber(job.events) > NOTICE_EVENTS then
     return ''
   end
-  local text = cjson.encode({seconds(now), redis.call('HGETALL', job_key(job.id)),
+  local text = cjson.encode({now_text, redis.call('HGETALL', job_key(job.id)),
     redis.call('XRANGE', key('events:' .. job.id), '-', '+')})
   return #text <= NOTICE_BYTES and text or ''
 end
@@ -41,15 +41,15 @@ end
 -- Notifies the waiters of a job.
 local function notify(job, is_end)
   redis.call('XADD', key('notes'), 'MAXLEN', '~', NOTES_KEPT, '*', 'job', job.id,
-    'end', is_end and 1 or 0, 'record', is_end and record_for_notice(job) or '')
+    'end', is_end and '1' or '0', 'record', is_end and record_for_notice(job) or '')
   redis.call('EXPIRE', key('notes'), NOTES_KEPT_S)
 end
 
 -- Adds an event to a job, and writes the fields in `...` with it.
 local function add_event(job, kind, data, ...)
-  job.events = (job.events or 0) + 1
+  job.events = whole((job.events or 0) + 1)
   add_bytes(job, EVENT_BYTES + #data)
-  redis.call('HSET', job_key(job.id), 'events', job.events, 'bytes', job.bytes, ...)
+  redis.call('HSET', job_key(job.id), 'events', job.events, 'bytes', whole(job.bytes), ...)
   redis.call('XADD', key('events:' .. job.id), job.events .. '-0', 'kind', kind, 'data', data)
   -- A job that is only now accepted has no waiters.
   if kind ~= 'accepted' then notify(job, kind == 'done' or kind == 'error') end
@@ -62,18 +62,20 @@ local function enqueue(job, stream)
   return redis.call('XADD', stream, '*', 'job', job.id)
 end
 
--- Corrects arrival and deadline by how far the caller's clock is behind.
-local function correct_times(job, skew)
-  job.submitted = seconds(job.submitted + skew)
-  if job.deadline then job.deadline = seconds(job.deadline + skew) end
+-- Takes now for the arrival, and moves the deadline with it, where the caller's clock may be wrong.
+local function correct_times(job, is_skewed)
+  if job.deadline then
+    job.deadline = seconds(job.deadline + (is_skewed and now - job.submitted or 0))
+  end
+  job.submitted = is_skewed and now_text or seconds(job.submitted)
 end
 
 local function add_to_list(job)
   local list = key('list:' .. job.owner)
-  redis.call('ZADD', list, 0, job.place)
-  redis.call('EXPIRE', list, LIST_KEPT_S + math.ceil(job.keep))
+  redis.call('ZADD', list, '0', job.place)
+  redis.call('EXPIRE', list, whole(LIST_KEPT_S + math.ceil(job.keep)))
   -- Checking the two oldest each time bounds the list without a scan.
-  local oldest, names = redis.call('ZRANGE', list, 0, 1), {}
+  local oldest, names = redis.call('ZRANGE', list, '0', '1'), {}
   for index, place in ipairs(oldest) do names[index] = job_key(string.match(place, '-(.*)$')) end
   if redis.call('EXISTS', unpack(names)) == #names then return end
   for index, place in ipairs(oldest) do
@@ -114,12 +116,12 @@ local function accept(job)
   local stream = key('queue:' .. job.priority)
   write_job(job, stream, enqueue(job, stream))
   count_job(job, 'accepted')
-  add_to_backlog(job.model, job.priority, job.weight, 1)
+  add_to_backlog(job.model, job.priority, job.weight, '1')
 end
 
 local function leave_queue(job)
   redis.call('ZREM', key('waiting:' .. job.priority), job.id)
-  count('trajectories:' .. job.priority, -job.width)
+  count('trajectories:' .. job.priority, '-' .. job.width)
 end
 
 local function leave_worker(job) redis.call('ZREM', LEASES, job.id) end
@@ -131,7 +133,7 @@ end
 
 -- Writes how a job ended, and adds its last event.
 local function write_end(job, state, result, problem)
-  local fields = {'state', state, 'finished', seconds(now), 'worker', ''}
+  local fields = {'state', state, 'finished', now_text, 'worker', ''}
   for name, text in pairs({result = result, error = problem}) do
     fields[#fields + 1], fields[#fields + 2] = name, text
     add_bytes(job, #text)
@@ -164,10 +166,10 @@ local function finish(job, state, result, problem, outcome)
   write_end(job, state, result, problem)
   if job.deadline then redis.call('ZREM', key('deadlines'), job.id) end
   count_job(job, outcome or outcome_without(job, state))
-  count('reserved', -job.width)
+  count('reserved', '-' .. job.width)
   add_rate(job.width)
   local batch = job.batch and read_job(job.batch)
-  if not batch then return keep(job, 1, bytes_of(job)) end
+  if not batch then return keep(job, '1', bytes_of(job)) end
   count_kept(job.batch, 1, bytes_of(job))
   if is_open(batch) then end_part(batch, job, state) end
 end

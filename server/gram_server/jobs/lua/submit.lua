@@ -6,7 +6,7 @@ local function keep_idempotency_key(ticket, id)
   redis.call('HSET', key(name), 'fingerprint', ticket.fingerprint, 'job', id)
   redis.call('PEXPIRE', key(name), math.floor(ticket.keep * 1000))
   redis.call('ZREMRANGEBYSCORE', all, '-inf', seconds(now - ticket.keep))
-  redis.call('ZADD', all, seconds(now), ticket.key)
+  redis.call('ZADD', all, now_text, ticket.key)
   redis.call('PEXPIRE', all, math.floor(ticket.keep * 1000))
   while redis.call('ZCARD', all) > ticket.max do
     redis.call('DEL', key('ticket:' .. redis.call('ZPOPMIN', all)[1]))
@@ -46,17 +46,16 @@ register('submit', nil, function(arguments)
   for _, job in ipairs(asked.jobs) do width = width + job.width end
   local refusal = refusal_of(asked, id, width)
   if refusal then return refusal end
-  local function skew_of(job) return asked.skew and now - job.submitted or 0 end
   if batch then
-    correct_times(batch, skew_of(batch))
+    correct_times(batch, asked.skew)
     write_job(batch)
   end
   for _, job in ipairs(asked.jobs) do
-    correct_times(job, skew_of(job))
+    correct_times(job, asked.skew)
     accept(job)
     if batch then redis.call('RPUSH', key('parts:' .. batch.id), job.id) end
   end
-  count('reserved', width)
+  count('reserved', whole(width))
   if ticket then keep_idempotency_key(ticket, id) end
   return {'accepted', id, '0'}
 end)
@@ -81,7 +80,7 @@ register('take_tokens', 'allow-oom', function(arguments)
   local wait = 0
   if left > 0 or amount < 0 then left = math.min(burst, left - amount)
   else wait = -left / rate + 0.001 end
-  redis.call('HSET', name, 'left', tostring(left), 'at', seconds(now))
+  redis.call('HSET', name, 'left', tostring(left), 'at', now_text)
   redis.call('PEXPIRE', name, math.ceil((burst - left) / rate * 1000) + 1000)
   return seconds(wait)
 end)
@@ -111,7 +110,7 @@ register('replay', nil, function(arguments)
   job.events = known and known.events
   drop_keys(job.id)
   count('reserved', job.width)
-  correct_times(job, asked.skew and now - job.submitted or 0)
+  correct_times(job, asked.skew)
   accept(job)
   redis.call('XDEL', key('dead'), letter)
   return {'queued', '0', '0'}

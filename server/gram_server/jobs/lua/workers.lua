@@ -129,9 +129,9 @@ end
 -- Returns {number taken back, id and claim of each of the worker's own}.
 register('reclaim', 'allow-oom', function(arguments)
   local looked = tonumber(redis.call('GET', key('looked')) or now)
-  redis.call('SET', key('looked'), seconds(now), 'EX', 3600)
+  redis.call('SET', key('looked'), now_text, 'EX', 3600)
   local found, own = 0, {}
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', seconds(now), 'LIMIT', 0, 1000)) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now_text, 'LIMIT', 0, 1000)) do
     local job = read_job(id)
     if not job or job.state ~= 'running' then
       redis.call('ZREM', LEASES, id)
@@ -191,7 +191,7 @@ register('reconcile', 'allow-oom', function(arguments)
       queued = queued + 1
     end
   end
-  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('fleet'), '-inf', seconds(now), 'LIMIT', 0, 100)) do
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('fleet'), '-inf', now_text, 'LIMIT', 0, 100)) do
     if forget_consumer(worker) then redis.call('ZREM', key('fleet'), worker) end
   end
   -- Empty streams would slow down every claim; those of new jobs stay.
