@@ -6,7 +6,6 @@ Shared by every store that crosses a process boundary. Knows the types of job.py
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
 from typing import Any, TypeVar
 
 from gram_server.errors import ConfigError, JobUnreadable
@@ -25,6 +24,8 @@ Data = dict[str, Any]
 
 _T = TypeVar("_T")
 
+_KINDS: tuple[Any, ...] = (Job, SolveOptions, Sampling, Event, WorkerReport, ModelReport)
+_FIELDS = {kind: dict.fromkeys(field.name for field in fields(kind)) for kind in _KINDS}
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -76,15 +77,10 @@ def load_report(data: Data) -> WorkerReport:
 
 
 def _dump(value: Any) -> Data:
-    return {name: getattr(value, name) for name in _names(type(value))}
+    return {name: getattr(value, name) for name in _FIELDS[type(value)]}
 
 
 def _load(kind: type[_T], data: Data) -> _T:
     """Build a dataclass; ignore fields that a newer writer added."""
-    names = _names(kind)
+    names = _FIELDS[kind]
     return kind(**{name: value for name, value in data.items() if name in names})
-
-
-@cache
-def _names(kind: Any) -> dict[str, None]:
-    return dict.fromkeys(field.name for field in fields(kind))
