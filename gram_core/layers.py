@@ -1,4 +1,4 @@
-"""The parts of a block: RMS norm, SwiGLU, the three mixers, rotary positions.
+"""The parts of a block: RMS norm, SwiGLU and the mixers.
 
 Every mixer maps (batch, tokens, dim) to the same shape and treats rows independently. Knows no
 recursion and no noise.
@@ -9,15 +9,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
+from gram_core.attention import attend, gather_rows, rotary_table, rotate
 from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, Gate, GramConfig
 from gram_core.puzzles import Unit
 from gram_core.relations import gather_tables, group_tables, grouped_kinds, row_and_column_units
-from gram_kernels.relational_attention.neighbourhood import neighbourhood_attention
-from gram_kernels.relational_attention.reference import attend, rotate
-from gram_kernels.relational_attention.tables import OFFSETS, outside_cells
+from gram_kernels.supervision_step.heads import OFFSETS, outside_cells
 
 NORM_EPSILON = 1e-5
 
@@ -196,61 +194,36 @@ class NearAttention(nn.Module):
         self.register_buffer("is_outside", is_outside, persistent=False)
 
     def forward(self, qkv: Tensor) -> Tensor:
-        """Map (batch, cells, 3, heads, head_dim) to (batch, cells, heads, head_dim)."""
-        return neighbourhood_attention(
-            qkv, self.key_direction, self.value_direction, self.is_outside
-        )
+        """Map (batch, cells, 3, heads, head_dim) to (batch, cells, heads, head_dim).
+
+        Written as five shifted boards: no gather, so the backward is five shifts too.
+        """
+        batch, cells, _, num_heads, head_dim = qkv.shape
+        board = qkv.view(batch, *self.is_outside.shape[:2], 3, num_heads, head_dim)
+        q, k, v = board.unbind(3)  # (batch, rows, columns, heads, head_dim)
+        keys = [part + self.key_direction[place] for place, part in enumerate(_shifted(k))]
+        # One score for each of the five cells: (batch, rows, columns, 5, heads).
+        scores = torch.stack([(q * key).sum(dim=-1) for key in keys], dim=3)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * head_dim**-0.5
+        scores = scores.masked_fill(self.is_outside[..., None], float("-inf"))
+        weights = torch.softmax(scores, dim=3).to(v.dtype)[..., None]
+        mixed = torch.zeros_like(v)
+        for place, part in enumerate(_shifted(v)):
+            mixed = mixed + weights[:, :, :, place] * (part + self.value_direction[place])
+        return mixed.view(batch, cells, num_heads, head_dim)
 
 
-class _RowGather(torch.autograd.Function):
-    """``x[:, index]`` whose backward is a gather too, since every row is read exactly once."""
+def _shifted(board: Tensor) -> list[Tensor]:
+    """Return the board shifted by each of ``OFFSETS``, with zeros beyond the border.
 
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        ctx.save_for_backward(inverse, *([] if mask is None else [mask]))
-        return x.index_select(1, index)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        """Gather the gradient; rows that only padding reads get zero."""
-        # torch's annotation lacks the attribute that its documentation names.
-        inverse, *masks = ctx.saved_tensors  # type: ignore[attr-defined]
-        gathered = gradient.index_select(1, inverse)
-        for mask in masks:
-            gathered = gathered * mask.to(gathered.dtype)
-        return gathered, None, None, None
-
-
-def gather_rows(x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) -> Tensor:
-    """Return ``x[:, index]`` for (batch, rows, channels), cheap to differentiate.
-
-    ``index`` reads each row once, except for padding; ``inverse`` is the result row of each row of
-    x; ``mask``, (rows, 1), is zero for rows of x that no result holds.
+    The shape stays (batch, rows, columns, heads, head_dim).
     """
-    result: Tensor = _RowGather.apply(  # type: ignore[no-untyped-call]  # torch has no annotation
-        x, index, inverse, mask
-    )
-    return result
-
-
-def rotary_table(config: GramConfig) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines, each (tokens, head_dim).
-
-    1-D: all channel pairs rotate by the token's index. 2-D: half of them by the row, half by the
-    column. Prefix tokens have position 0.
-    """
-    half = config.head_dim // 2
-    cells = torch.arange(config.length)
-    is_2d = config.rotary == "2d"
-    axes = [cells // config.columns, cells % config.columns] if is_2d else [cells]
-    per_axis = half // len(axes)
-    rates = config.rotary_base ** (-torch.arange(per_axis, dtype=torch.float64) / per_axis)
-    angles = torch.cat([axis[:, None] * rates for axis in axes], dim=1)  # (length, half)
-    prefix = angles.new_zeros(config.num_prefix_tokens, half)
-    angles = torch.cat((prefix, angles)).repeat(1, 2)
-    return angles.cos().float(), angles.sin().float()
+    rows, columns = board.shape[1:3]
+    padded = functional.pad(board, (0, 0, 0, 0, 1, 1, 1, 1))
+    return [
+        padded[:, 1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
+        for down, right in OFFSETS
+    ]
 
 
 class Block(nn.Module):

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from gram_core.attention import rotary_table
 from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, GramConfig
 from gram_core.guidance import GuidanceHead
 from gram_core.layers import (
@@ -17,15 +18,18 @@ from gram_core.layers import (
     Block,
     Stack,
     TokenMixing,
-    rotary_table,
 )
 from gram_core.model import Gram
 from gram_core.puzzles import Unit
 from gram_core.relations import group_tables, grouped_kinds, row_and_column_units
-from gram_kernels.relational_attention import HeadTables
-from gram_kernels.relational_attention.tables import EDGE_GROUP, NEAR_GROUP, outside_cells
-from gram_kernels.stochastic_update import GuidanceWeights
-from gram_kernels.supervision_step import StackWeights, StepWeights, TokenStackWeights
+from gram_kernels.supervision_step import (
+    GuidanceWeights,
+    HeadTables,
+    StackWeights,
+    StepWeights,
+    TokenStackWeights,
+)
+from gram_kernels.supervision_step.heads import EDGE_GROUP, NEAR_GROUP, outside_cells
 
 
 def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:

@@ -27,7 +27,7 @@ stage() {
 
 if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     stage tests -m pytest -q -p no:cacheprovider tests/kernels \
-        tests/server/engine/test_fused_runner.py \
+        tests/server/engine/test_model_runner.py \
         tests/server/engine/test_engine_matches_solve.py \
         tests/server/worker/test_paper_preset.py \
         --deselect tests/kernels/test_compilation.py

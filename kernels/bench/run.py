@@ -18,7 +18,8 @@ import torch
 from registry import OPS, Case
 from timing import ceilings, median_s, num_kernels
 
-from gram_kernels.backend import Backend, has_triton
+from gram_kernels.backend import has_triton
+from gram_kernels.supervision_step.native import refusal
 
 ROOT = Path(__file__).parents[2]
 Json = dict[str, object]
@@ -87,11 +88,13 @@ def _is_green(name: str) -> bool:
 def _measured(name: str, case: Case, device: str, rows: int, *, budget_s: float) -> list[Json]:
     dtype = torch.float16 if device == "cuda" else torch.float32
     prepared = case.prepare(device, dtype, rows)
-    backends: list[Backend] = ["reference"]
-    if device == "cuda" and has_triton():
-        backends.append("triton")
+    runs_here = {
+        "reference": True,
+        "triton": device == "cuda" and has_triton(),
+        "native": device == "cpu" and not refusal(),
+    }
     found: list[Json] = []
-    for backend in backends:
+    for backend in filter(runs_here.__getitem__, prepared.backends):
         call = partial(prepared.run, backend)
         with torch.inference_mode():
             duration_s = median_s(call, device, budget_s=budget_s)

@@ -1,7 +1,6 @@
 """Device properties that launches depend on: architecture and shared memory."""
 
 from functools import cache
-from typing import NamedTuple
 
 import torch
 
@@ -22,17 +21,6 @@ SHARED_MEMORY_BYTES: dict[Capability, int] = {
 
 OPTIONS = {"enable_fp_fusion": True}
 """Set at every launch: the default differs between versions of Triton, and changes bits."""
-
-
-class Tile(NamedTuple):
-    """Tile sizes and launch options of a kernel."""
-
-    rows: int
-    """Rows of activations that a program works on at once."""
-    columns: int
-    """Columns of a weight that it reads at once."""
-    num_warps: int
-    num_stages: int
 
 
 @cache

@@ -12,7 +12,7 @@ from gram_core.config import GramConfig, Rotary, preset
 from gram_core.layers import Attention, NearAttention
 from gram_core.model import Gram
 from gram_core.relations import row_and_column_units
-from gram_kernels.relational_attention.tables import OFFSETS
+from gram_kernels.supervision_step.heads import OFFSETS
 
 BOARDS = [(4, 5), (1, 6), (7, 1), (3, 3)]
 

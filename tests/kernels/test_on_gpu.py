@@ -10,10 +10,11 @@ from torch import Tensor
 from gram_core.catalog import find_model, shipped_models
 from gram_core.checkpoint import load_model
 from gram_core.solve import unit_tables
-from gram_core.step_weights import step_weights
+from gram_core.step_weights import has_step_weights, step_weights
 from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.model_runner import captured
+from gram_server.engine.model_step import ModelStep
 
 pytestmark = [
     pytest.mark.gpu,
@@ -49,28 +50,33 @@ def on_gpu(rows: StepRows) -> StepRows:
     return StepRows(*tables)
 
 
-def bound(name: str, rows: StepRows, dtype: torch.dtype, backend: Any) -> Step:
+def is_fused(name: str) -> bool:
     loaded = load_model(find_model(name))
+    has_weights = has_step_weights(loaded.model.config, loaded.task.units)
+    return has_weights and can_fuse(step_weights(loaded.model, loaded.task.units))
+
+
+def bound(name: str, rows: StepRows) -> Step:
+    """Return the step in float16 that a GPU would run for the model."""
+    loaded = load_model(find_model(name), "cuda")
+    if not is_fused(name):
+        return ModelStep(rows, loaded.model, loaded.task, dtype=torch.float16)
     weights = step_weights(loaded.model, loaded.task.units)
-    return bind(rows, weights, unit_tables(loaded.task), dtype=dtype, backend=backend)
+    return bind(rows, weights, unit_tables(loaded.task), dtype=torch.float16, backend="triton")
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_of_shipped_weights_is_near_float64(name: str) -> None:
     expected = random_rows(name, 9, seed=1)
     made = on_gpu(expected)
-    bound(name, expected, torch.float64, "reference")(9)
-    bound(name, made, torch.float16, "triton")(9)
+    loaded = load_model(find_model(name))
+    ModelStep(expected, loaded.model.double(), loaded.task)(9)
+    bound(name, made)(9)
     # The median says how good the arithmetic is; single elements may stand on a steep slope.
     for table, truth in ((made.high, expected.high), (made.low, expected.low)):
         assert float((table.cpu() - truth).abs().median()) < 5e-3
     agreement = (made.facts[:, NUM_FACTS:].cpu() == expected.facts[:, NUM_FACTS:]).float().mean()
     assert float(agreement) > MIN_AGREEMENT
-
-
-def is_fused(name: str) -> bool:
-    loaded = load_model(find_model(name))
-    return can_fuse(step_weights(loaded.model, loaded.task.units))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -88,7 +94,7 @@ def test_rows_have_the_same_bits_in_any_batch_and_order(name: str) -> None:
         facts=rows.facts[order],
         num_live=torch.tensor([37], dtype=torch.int32, device="cuda"),
     )
-    steps = [bound(name, batch, torch.float16, "triton") for batch in (rows, some)]
+    steps = [bound(name, batch) for batch in (rows, some)]
     for _ in range(3):
         steps[0](300)
         steps[1](37)
@@ -100,7 +106,7 @@ def test_rows_have_the_same_bits_in_any_batch_and_order(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_takes_few_launches_and_never_waits(name: str) -> None:
     rows = on_gpu(random_rows(name, 16, seed=3))
-    step = bound(name, rows, torch.float16, "triton")
+    step = bound(name, rows)
     step(16)
     torch.cuda.synchronize()
     names = profiled(lambda: step(16))
@@ -126,7 +132,7 @@ def profiled(call: Callable[[], None]) -> list[str]:
 
 def test_the_noise_of_a_graph_replay_moves_on(device: str) -> None:
     rows = on_gpu(random_rows("sudoku-4x4", 8, seed=4))
-    step = bound("sudoku-4x4", rows, torch.float16, "triton")
+    step = bound("sudoku-4x4", rows)
     eager: list[Tensor] = []
     kept = StepRows(*(None if t is None else t.clone() for t in rows))  # type: ignore[arg-type]
     for _ in range(3):
@@ -147,10 +153,10 @@ def test_the_noise_of_a_graph_replay_moves_on(device: str) -> None:
 def test_a_step_of_every_shipped_model_can_be_captured(name: str) -> None:
     rows = on_gpu(random_rows(name, 4, seed=5))
     expected = StepRows(*(None if t is None else t.clone() for t in rows))  # type: ignore[arg-type]
-    replay = captured(bound(name, rows, torch.float16, "triton"), 4, torch.device("cuda"))
+    replay = captured(bound(name, rows), 4, torch.device("cuda"))
     for table, value in zip(rows, expected, strict=True):
         if table is not None and value is not None:
             table.copy_(value)
     replay()
-    bound(name, expected, torch.float16, "triton")(4)
+    bound(name, expected)(4)
     assert torch.equal(rows.facts, expected.facts)

@@ -1,6 +1,7 @@
-"""The fused step against the sequence of reference ops, and that against the model itself."""
+"""The fused steps, in Triton and in C, against the model itself in float64."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +12,14 @@ from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.config import GramConfig, preset
-from gram_core.model import Gram, answer
+from gram_core.model import Gram
 from gram_core.solve import unit_tables
-from gram_core.state import LatentState
 from gram_core.step_weights import step_weights
 from gram_kernels import philox
-from gram_kernels.philox import NoiseKey
-from gram_kernels.supervision_step import StepRows, bind
+from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
 from gram_kernels.supervision_step.native import NativeStep, normals, product_kind, refusal
 from gram_kernels.tokens import NUM_FACTS
-from gram_kernels.verify import verify
+from gram_server.engine.model_step import ModelStep
 
 Guard = Callable[[Tensor], Tensor]
 NUM_ROWS = 3
@@ -55,6 +54,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "noise only": ("sudoku-4x4", {"guidance": "noise"}),
     "first token": ("nqueens-5", {"readout": "first"}),
 }
+
+
+FUSED = tuple(name for name in VARIANTS if "near" not in name and "token mixing" not in name)
 
 
 def random_model(name: str) -> tuple[Gram, puzzles.Task]:
@@ -117,40 +119,18 @@ def value_of(rows: StepRows) -> Tensor:
     return rows.facts[:, 4].contiguous().view(torch.float32)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_the_reference_computes_what_the_model_computes(name: str) -> None:
-    model, task = random_model(name)
-    rows = random_rows(model, task, torch.clone)
-    before = copied(rows, torch.clone)
-    units = unit_tables(task)
-    weights = step_weights(model, task.units)
-    bind(rows, weights, units, dtype=torch.float32, backend="reference")(NUM_ROWS)
-    output = model.supervision_step(
-        LatentState(before.high, before.low),
-        model.encode(before.givens.long()),
-        NoiseKey(*before.keys),
-        before.adjacency,
-    )
-    answers = answer(output.logits, before.givens.long(), allows_blank=task.allows_blank)
-    judged = verify(answers, before.givens, units, adjacency=before.adjacency)
-    torch.testing.assert_close(rows.high, output.state.high, atol=2e-5, rtol=1e-5)
-    torch.testing.assert_close(rows.low, output.state.low, atol=2e-5, rtol=1e-5)
-    torch.testing.assert_close(value_of(rows), output.value, atol=1e-5, rtol=1e-5)
-    assert torch.equal(rows.facts[:, NUM_FACTS:].long(), answers)
-    assert rows.facts[:, 0].bool().tolist() == judged.is_valid.tolist()
-    assert rows.facts[:, 1].bool().tolist() == (output.halt > 0).tolist()
-    assert rows.facts[:, 2].bool().all()
-    assert rows.facts[:, 3].tolist() == judged.num_violations.tolist()
-    assert torch.equal(rows.keys, before.keys + torch.tensor([[0], [0], [1]]))
+def advance_plainly(rows: StepRows, model: Gram, task: puzzles.Task) -> None:
+    """Advance rows by the model's own operations, in float64."""
+    ModelStep(rows, deepcopy(model).double(), task)(NUM_ROWS)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_the_fused_kernel_agrees_with_the_reference(name: str, guarded: Guard) -> None:
+@pytest.mark.parametrize("name", FUSED)
+def test_the_fused_kernel_agrees_with_the_model(name: str, guarded: Guard) -> None:
     model, task = random_model(name)
     expected = random_rows(model, task, torch.clone)
     made = copied(expected, guarded)
     units, weights = unit_tables(task), step_weights(model, task.units)
-    bind(expected, weights, units, dtype=torch.float64, backend="reference")(NUM_ROWS)
+    advance_plainly(expected, model, task)
     dtype = torch.float16 if made.high.is_cuda else torch.float32
     tolerance = 3e-2 if made.high.is_cuda else 3e-5
     bind(made, weights, units, dtype=dtype, backend="triton")(NUM_ROWS)
@@ -165,13 +145,19 @@ def test_the_fused_kernel_agrees_with_the_reference(name: str, guarded: Guard) -
         assert torch.equal(made.facts[:, NUM_FACTS:], expected.facts[:, NUM_FACTS:])
 
 
+def test_triton_has_no_step_of_neighbourhoods_and_token_mixing() -> None:
+    for name in VARIANTS:
+        model, task = random_model(name)
+        assert can_fuse(step_weights(model, task.units)) == (name in FUSED)
+
+
 @pytest.mark.parametrize("name", ["odd sizes", "edges"])
 def test_half_precision_stays_near_the_truth(name: str, guarded: Guard) -> None:
     model, task = random_model(name)
     expected = random_rows(model, task, torch.clone)
     made = copied(expected, guarded)
     units, weights = unit_tables(task), step_weights(model, task.units)
-    bind(expected, weights, units, dtype=torch.float64, backend="reference")(NUM_ROWS)
+    advance_plainly(expected, model, task)
     bind(made, weights, units, dtype=torch.float16, backend="triton")(NUM_ROWS)
     torch.testing.assert_close(made.high.cpu(), expected.high, atol=3e-2, rtol=3e-2)
     torch.testing.assert_close(made.low.cpu(), expected.low, atol=3e-2, rtol=3e-2)
@@ -179,18 +165,16 @@ def test_half_precision_stays_near_the_truth(name: str, guarded: Guard) -> None:
 
 def test_rows_that_are_not_live_stay_as_they_are(guarded: Guard) -> None:
     model, task = random_model("sudoku")
-    for backend in ("reference", "triton"):
+    weights, units = step_weights(model, task.units), unit_tables(task)
+    steps: tuple[Callable[[StepRows], Step], ...] = (
+        lambda rows: ModelStep(rows, model.to(rows.high.device), task),
+        lambda rows: bind(rows, weights, units, dtype=torch.float32, backend="triton"),
+    )
+    for bound in steps:
         rows = random_rows(model, task, guarded)
         rows.num_live.fill_(2)
         before = copied(rows, torch.clone)
-        step = bind(
-            rows,
-            step_weights(model, task.units),
-            unit_tables(task),
-            dtype=torch.float32,
-            backend=backend,
-        )
-        step(3)
+        bound(rows)(3)
         for name in ("high", "low", "givens", "facts"):
             assert torch.equal(getattr(rows, name)[2:], getattr(before, name)[2:])
         assert torch.equal(rows.keys[:, 2:], before.keys[:, 2:])
@@ -241,12 +225,12 @@ NATIVE_TOLERANCES = {"vector": 3e-5, "matrix": 2e-3}
 @pytest.mark.usefixtures("has_native")
 @pytest.mark.parametrize("unit", NATIVE_TOLERANCES)
 @pytest.mark.parametrize("name", VARIANTS)
-def test_native_code_agrees_with_the_reference(name: str, unit: str, guarded: Guard) -> None:
+def test_native_code_agrees_with_the_model(name: str, unit: str, guarded: Guard) -> None:
     model, task = random_model(name)
     units, weights = unit_tables(task), step_weights(rounded_to_bfloat16(model), task.units)
     expected = random_rows(model, task, torch.clone)
     made = copied(expected, lambda x: guarded(x).cpu())
-    bind(expected, weights, units, dtype=torch.float64, backend="reference")(NUM_ROWS)
+    advance_plainly(expected, model, task)
     if unit == "matrix" and product_kind() != "matrix":
         pytest.skip("this processor has no matrix unit")
     NativeStep(made, weights, units, may_use_matrix_unit=unit == "matrix")(NUM_ROWS)

@@ -34,25 +34,15 @@ def compact_kernel(
         tl.store(table + tl.load(targets + move) * row_stride + offsets, values, mask=is_inside)
 
 
+# Arguments are grouped by line: tables of the rows, new trajectories, numbers, sizes.
+# fmt: off
 @triton.jit
 def admit_kernel(
-    high,
-    low,
-    givens,
-    keys,
-    adjacency,
-    rows,
-    new_givens,
-    seeds,
-    trajectories,
-    new_adjacency,
-    initial,
+    high, low, givens, keys, adjacency,
+    rows, new_givens, seeds, trajectories, new_adjacency, initial,
     key_stride,
-    TOKENS: tl.constexpr,
-    DIM: tl.constexpr,
-    IS_RANDOM: tl.constexpr,
-    HAS_EDGES: tl.constexpr,
-    Q: tl.constexpr,
+    TOKENS: tl.constexpr, DIM: tl.constexpr,
+    IS_RANDOM: tl.constexpr, HAS_EDGES: tl.constexpr, Q: tl.constexpr,
 ):
     """Start one trajectory; DIM is a multiple of 4."""
     start = tl.program_id(0).to(tl.int64)
@@ -61,19 +51,14 @@ def admit_kernel(
     tl.store(keys + row, seed)
     tl.store(keys + key_stride + row, trajectory)
     tl.store(keys + 2 * key_stride + row, seed * 0)
-    lanes = tl.arange(0, 4 * Q)
-    for first in range(0, TOKENS, 4 * Q):
-        places = first + lanes
-        values = tl.load(new_givens + start * TOKENS + places, mask=places < TOKENS)
-        tl.store(givens + row * TOKENS + places, values, mask=places < TOKENS)
+    copy(givens + row * TOKENS, new_givens + start * TOKENS, TOKENS, Q)
     if HAS_EDGES:
-        for first in range(0, TOKENS * TOKENS, 4 * Q):
-            places = first + lanes
-            is_pair = places < TOKENS * TOKENS
-            edges = tl.load(new_adjacency + start * (TOKENS * TOKENS) + places, mask=is_pair)
-            tl.store(adjacency + row * (TOKENS * TOKENS) + places, edges, mask=is_pair)
+        copy(
+            adjacency + row * (TOKENS * TOKENS), new_adjacency + start * (TOKENS * TOKENS),
+            TOKENS * TOKENS, Q,
+        )
     for first in range(0, TOKENS * DIM, 4 * Q):
-        places = first + lanes
+        places = first + tl.arange(0, 4 * Q)
         is_state = places < TOKENS * DIM
         if IS_RANDOM:
             blocks = first // 4 + tl.arange(0, Q)[None, :]
@@ -87,6 +72,15 @@ def admit_kernel(
             below = tl.load(initial + DIM + places % DIM)
         tl.store(high + row * (TOKENS * DIM) + places, above, mask=is_state)
         tl.store(low + row * (TOKENS * DIM) + places, below, mask=is_state)
+# fmt: on
+
+
+@triton.jit
+def copy(target, source, COUNT: tl.constexpr, Q: tl.constexpr):
+    for first in range(0, COUNT, 4 * Q):
+        places = first + tl.arange(0, 4 * Q)
+        values = tl.load(source + places, mask=places < COUNT)
+        tl.store(target + places, values, mask=places < COUNT)
 
 
 def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:

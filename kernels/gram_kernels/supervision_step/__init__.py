@@ -1,12 +1,15 @@
-"""A whole supervision step: T transitions, decode, heads, verification, in place on rows."""
+"""A whole supervision step: T transitions, decode, heads, verification, in place on rows.
+
+The plain form is ``gram_core.model``; here are the fused ones, in Triton and in C.
+"""
 
 from typing import Literal, Protocol
 
 import torch
 
-from gram_kernels.backend import Backend, use_triton
-from gram_kernels.supervision_step import reference
+from gram_kernels.supervision_step.heads import HeadTables
 from gram_kernels.supervision_step.weights import (
+    GuidanceWeights,
     StackWeights,
     StepRows,
     StepWeights,
@@ -15,6 +18,8 @@ from gram_kernels.supervision_step.weights import (
 from gram_kernels.verify import UnitTables
 
 __all__ = [
+    "GuidanceWeights",
+    "HeadTables",
     "StackWeights",
     "Step",
     "StepBackend",
@@ -25,7 +30,7 @@ __all__ = [
     "can_fuse",
 ]
 
-StepBackend = Backend | Literal["native"]
+StepBackend = Literal["triton", "native"]
 """``native`` is C for the CPU; ``native.refusal`` says whether it is available."""
 
 _MAX_FUSED_DIM = 128
@@ -41,7 +46,7 @@ class Step(Protocol):
 
 
 def can_fuse(weights: StepWeights) -> bool:
-    """Return whether the whole step can be one kernel: the latent state fits one multiprocessor."""
+    """Return whether Triton can run the step: the latent state fits one multiprocessor."""
     tokens = weights.heads.groups.shape[1]
     if isinstance(weights.low, TokenStackWeights) or weights.is_outside is not None:
         return False
@@ -53,32 +58,18 @@ def bind(
     weights: StepWeights,
     units: UnitTables,
     *,
-    dtype: torch.dtype = torch.float16,
-    backend: StepBackend = "auto",
+    dtype: torch.dtype,
+    backend: StepBackend,
 ) -> Step:
-    """Return the step of rows: fused if ``can_fuse``, else a sequence of ops.
+    """Return the step of rows on their device; for Triton ``can_fuse`` must hold.
 
-    It runs on the device of ``rows``. Products are computed in ``dtype``, sums always in float32.
+    Products are computed in ``dtype``, sums always in float32.
     """
     if backend == "native":
         from gram_kernels.supervision_step.native import NativeStep
 
         return NativeStep(rows, weights, units, dtype=dtype)
+    from gram_kernels.supervision_step.kernel import FusedStep
+
     device = rows.high.device
-    weights, units = weights.to(device, dtype), units.to(device)
-    is_triton = use_triton(rows.high, backend)
-    if is_triton and can_fuse(weights):
-        from gram_kernels.supervision_step.kernel import FusedStep
-
-        return FusedStep(rows, weights, units)
-
-    def step(num_rows: int) -> None:
-        reference.supervision_step(
-            rows,
-            weights,
-            units,
-            num_rows=num_rows,
-            backend="triton" if is_triton else "reference",
-        )
-
-    return step
+    return FusedStep(rows, weights.to(device, dtype), units.to(device))

@@ -6,7 +6,6 @@ stream from L2. Phases that mix tokens take one trajectory at a time, the others
 with barriers between phases.
 """
 
-import torch
 import triton
 import triton.language as tl
 
@@ -158,19 +157,11 @@ class FusedStep:
         packed = pack(weights)
         adjacency = rows.keys if rows.adjacency is None else rows.adjacency
         width = packed.out.shape[1] * packed.out.shape[3]
-        num_tiles = triton.cdiv(self._tile.trajectories * tokens, self._tile.rows)
-        scratch = [
-            torch.empty(
-                self._max_programs,
-                num_tiles * self._tile.rows,
-                columns,
-                dtype=weights.decoder.dtype,
-                device=device,
-            )
-            for columns in (packed.qkv.shape[-1], 3 * width, width)
-        ]
+        shape = self._max_programs, _scratch_rows(self._tile, tokens)
+        sizes = (padded(dim), 3 * width, width)
         self._transition = (
-            *(rows.high, rows.low, rows.givens, adjacency, rows.num_live, *scratch),
+            *(rows.high, rows.low, rows.givens, adjacency, rows.num_live),
+            *(packed.out.new_empty(*shape, columns) for columns in sizes),
             *(packed.qkv, packed.out, packed.gate_up, packed.down),
             *(packed.embedding, packed.groups, packed.rotary),
         )
@@ -209,6 +200,12 @@ class FusedStep:
             )
 
 
+def _scratch_rows(tile: StepTile, tokens: int) -> int:
+    """Return the rows of a program's scratch: those of its trajectories, in full tiles."""
+    num_tiles: int = triton.cdiv(tile.trajectories * tokens, tile.rows)
+    return num_tiles * tile.rows
+
+
 def _sigma(weights: StepWeights) -> tuple[float, float, float]:
     guidance = weights.guidance
     if guidance is None:
@@ -223,7 +220,6 @@ def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | f
     num_low = len(weights.low.down)
     tokens = weights.heads.groups.shape[1]
     ffn_dim = padded(weights.low.down.shape[2])
-    num_tiles = triton.cdiv(tile.trajectories * tokens, tile.rows)
     return {
         "HEADS": weights.num_heads,
         "SCALE": head_dim**-0.5,
@@ -232,7 +228,7 @@ def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | f
         "NUM_HIGH": 0 if weights.high is None else len(weights.high.down),
         "FLAT": is_flat,
         "P": tile.trajectories,
-        "R": num_tiles * tile.rows,
+        "R": _scratch_rows(tile, tokens),
         "M": tile.rows,
         "N": min(tile.hidden, ffn_dim),
         "Q": min(tile.queries, padded(tokens)),

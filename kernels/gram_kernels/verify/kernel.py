@@ -16,17 +16,13 @@ FIRST = tl.constexpr(FIRST_VALUE)
 OPEN = tl.constexpr(BLANK)
 
 
+# Arguments are grouped by line: tensors and numbers, sizes.
+# fmt: off
 @triton.jit
 def broken_units(
-    answers,
-    unit_cells,
-    constraints,
-    num_units,
-    LENGTH: tl.constexpr,
-    NUM_VALUES: tl.constexpr,
-    SIZE: tl.constexpr,
-    U: tl.constexpr,
-    C: tl.constexpr,
+    answers, unit_cells, constraints, num_units,
+    LENGTH: tl.constexpr, NUM_VALUES: tl.constexpr, SIZE: tl.constexpr,
+    U: tl.constexpr, C: tl.constexpr,
 ):
     """Return how many units the answer breaks; ``answers`` points at its tokens."""
     units = tl.arange(0, U)
@@ -66,20 +62,9 @@ def equal_neighbours(answers, adjacency, LENGTH: tl.constexpr, S: tl.constexpr):
 
 @triton.jit
 def count_violations(
-    answers,
-    givens,
-    unit_cells,
-    constraints,
-    adjacency,
-    num_units,
-    LENGTH: tl.constexpr,
-    NUM_VALUES: tl.constexpr,
-    LOWEST: tl.constexpr,
-    SIZE: tl.constexpr,
-    HAS_EDGES: tl.constexpr,
-    S: tl.constexpr,
-    U: tl.constexpr,
-    C: tl.constexpr,
+    answers, givens, unit_cells, constraints, adjacency, num_units,
+    LENGTH: tl.constexpr, NUM_VALUES: tl.constexpr, LOWEST: tl.constexpr, SIZE: tl.constexpr,
+    HAS_EDGES: tl.constexpr, S: tl.constexpr, U: tl.constexpr, C: tl.constexpr,
 ):
     """Return the violations of one answer: illegal tokens, changed givens, units, edges."""
     cells = tl.arange(0, S)
@@ -100,40 +85,18 @@ def count_violations(
 
 @triton.jit
 def verify_kernel(
-    num_violations,
-    answers,
-    givens,
-    unit_cells,
-    constraints,
-    adjacency,
-    num_units,
-    LENGTH: tl.constexpr,
-    NUM_VALUES: tl.constexpr,
-    LOWEST: tl.constexpr,
-    SIZE: tl.constexpr,
-    HAS_EDGES: tl.constexpr,
-    S: tl.constexpr,
-    U: tl.constexpr,
-    C: tl.constexpr,
+    num_violations, answers, givens, unit_cells, constraints, adjacency, num_units,
+    LENGTH: tl.constexpr, NUM_VALUES: tl.constexpr, LOWEST: tl.constexpr, SIZE: tl.constexpr,
+    HAS_EDGES: tl.constexpr, S: tl.constexpr, U: tl.constexpr, C: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     total = count_violations(
-        answers + row * LENGTH,
-        givens + row * LENGTH,
-        unit_cells,
-        constraints,
-        adjacency + row * LENGTH * LENGTH,
-        num_units,
-        LENGTH,
-        NUM_VALUES,
-        LOWEST,
-        SIZE,
-        HAS_EDGES,
-        S,
-        U,
-        C,
+        answers + row * LENGTH, givens + row * LENGTH, unit_cells, constraints,
+        adjacency + row * LENGTH * LENGTH, num_units,
+        LENGTH, NUM_VALUES, LOWEST, SIZE, HAS_EDGES, S, U, C,
     )
     tl.store(num_violations + row, total)
+# fmt: on
 
 
 def verify(

@@ -24,6 +24,7 @@ from gram_core.puzzles import Encoded
 from gram_core.views import view
 from gram_lab.rollouts import Recorder
 from gram_server.engine import Engine, EngineJob, Trajectory
+from gram_server.engine.bound_step import RunnerBackend
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
@@ -95,9 +96,9 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
         "all_steps_ms": sum(durations) * 1e3,
         "job_ms": _job_s(runner, job) * 1e3,
         "trajectory_steps_per_s": batch / median_s,
-        "replay_against_eager": _eager_s(loaded, job, num_steps) / median_s
-        if is_cuda and runner.backend != "model"
-        else None,
+        "replay_against_eager": (
+            _eager_s(loaded, job, num_steps, runner.backend) / median_s if is_cuda else None
+        ),
     }
 
 
@@ -130,9 +131,9 @@ def _job_s(runner: Runner, job: EngineJob) -> float:
     return statistics.median(durations[1:])
 
 
-def _eager_s(loaded: LoadedModel, job: EngineJob, num_steps: int) -> float:
+def _eager_s(loaded: LoadedModel, job: EngineJob, num_steps: int, backend: RunnerBackend) -> float:
     """Return the median seconds of a step whose kernels are launched one by one."""
-    eager = ModelRunner(loaded, num_slots=job.width, captures=False)
+    eager = ModelRunner(loaded, num_slots=job.width, backend=backend, captures=False)
     eager.warm_up()
     return statistics.median(_timed(eager, job, num_steps)[0])
 

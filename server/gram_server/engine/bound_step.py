@@ -1,7 +1,7 @@
 """A supervision step of one model, bound to rows of its own.
 
-Native code computes the live rows in one call. Triton and the reference are called for a bucket of
-rows. Any other model runs by its own torch operations.
+Native code computes the live rows in one call. Triton and the model's own torch operations are
+called for a bucket of rows.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels.slots import Starts, admit
-from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
+from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind
 from gram_kernels.supervision_step.native import latents
 from gram_server.engine.model_step import ModelStep
 
@@ -53,29 +53,23 @@ def bind_step(
     rows_per_call: int | None,
 ) -> BoundStep:
     """Allocate rows on the model's device and bind a step to them; see ``ModelRunner``."""
-    if backend == "model":
-        size = None
-        if fixed_shape:
-            is_cuda = loaded.model.z0_high.is_cuda
-            size = rows_per_call or (num_slots if is_cuda else min(CPU_ROWS_PER_CALL, num_slots))
-        return _bind_model(loaded, num_slots, num_rows, size)
-    return _bind_fused(loaded, num_slots, num_rows, fixed_shape, dtype, backend)
+    is_cuda = loaded.model.z0_high.is_cuda
+    dtype = dtype or (torch.float16 if is_cuda else torch.float32)
+    if backend != "model":
+        return _bind_fused(loaded, num_slots, num_rows, dtype, backend)
+    size = None
+    if fixed_shape:
+        size = rows_per_call or (num_slots if is_cuda else min(CPU_ROWS_PER_CALL, num_slots))
+    return _bind_model(loaded, num_slots, num_rows, dtype, size)
 
 
 def _bind_fused(
-    loaded: LoadedModel,
-    num_slots: int,
-    num_rows: int,
-    fixed_shape: bool,
-    dtype: torch.dtype | None,
-    backend: StepBackend,
+    loaded: LoadedModel, num_slots: int, num_rows: int, dtype: torch.dtype, backend: StepBackend
 ) -> BoundStep:
     """Bind a step of ``gram_kernels``; the model must have step weights."""
     model, task = loaded.model, loaded.task
-    is_cuda = model.z0_high.is_cuda
     rows = _allocate(loaded, num_rows)
     weights = step_weights(model, task.units)
-    dtype = dtype or (torch.float16 if is_cuda else torch.float32)
     step = bind(rows, weights, unit_tables(task), dtype=dtype, backend=backend)
     start = partial(admit, rows, initial=_initial_state(loaded))
     if backend == "native":
@@ -86,25 +80,26 @@ def _bind_fused(
             admit=partial(start, draw=latents),
             computes_live_only=True,
         )
-    # Libraries pick their algorithms by the number of rows, fused kernels do not.
-    is_one_size = fixed_shape and not can_fuse(weights)
     return BoundStep(
-        rows=rows,
-        advance=step,
-        buckets=[num_slots] if is_one_size else buckets(num_slots),
-        admit=partial(start, backend=backend),
-        can_capture=is_cuda,
+        rows=rows, advance=step, buckets=buckets(num_slots), admit=start, can_capture=True
     )
 
 
-def _bind_model(loaded: LoadedModel, num_slots: int, num_rows: int, size: int | None) -> BoundStep:
+def _bind_model(
+    loaded: LoadedModel, num_slots: int, num_rows: int, dtype: torch.dtype, size: int | None
+) -> BoundStep:
     """``size`` is the number of rows per call; None allows any."""
     sizes = list(range(size, num_slots + size, size)) if size else buckets(num_slots)
     # The last call may reach beyond the slots, where it changes nothing.
     rows = _allocate(loaded, max(num_rows, sizes[-1]))
-    step = ModelStep(rows, loaded, rows_per_call=size)
-    start = partial(admit, rows, initial=_initial_state(loaded), draw=step.draw)
-    return BoundStep(rows=rows, advance=step, buckets=sizes, admit=start)
+    step = ModelStep(rows, loaded.model, loaded.task, rows_per_call=size, dtype=dtype)
+    return BoundStep(
+        rows=rows,
+        advance=step,
+        buckets=sizes,
+        admit=partial(admit, rows, initial=_initial_state(loaded), draw=step.draw),
+        can_capture=loaded.model.z0_high.is_cuda,
+    )
 
 
 def buckets(num_slots: int) -> list[int]:

@@ -1,7 +1,7 @@
 """A model's rows on one device: the ``Runner`` that does the arithmetic.
 
-Moves and starts of rows stay on the device, and the host waits in ``read`` only. On CUDA a fused
-step is one replay of a captured graph.
+Moves and starts of rows stay on the device, and the host waits in ``read`` only. On CUDA a step
+is one replay of a captured graph.
 """
 
 import logging
@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from gram_server.engine.bound_step import RunnerBackend, bind_step
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import BatchUpdate
 from gram_server.engine.staging import Staging
-
-if TYPE_CHECKING:
-    from gram_kernels.backend import Backend
 
 WARM_UP_CALLS = 2
 """Calls before a capture: the first ones compile kernels and set up libraries."""
@@ -52,7 +49,7 @@ class ModelRunner:
         num_parking: int | None = None,
         fixed_shape: bool = True,
         dtype: torch.dtype | None = None,
-        backend: RunnerBackend = "auto",
+        backend: RunnerBackend = "model",
         captures: bool = True,
         pipeline_depth: int | None = None,
         rows_per_call: int | None = None,
@@ -60,13 +57,14 @@ class ModelRunner:
         """Allocate everything a tick needs, on the model's device.
 
         Args:
-            loaded: the model; it must have step weights unless its own operations run.
+            loaded: the model; it must have step weights unless its own operations run, and those
+                that ``can_fuse`` accepts for Triton.
             num_slots: rows that run.
             num_parking: rows that keep preempted trajectories; as many as slots by default.
             fixed_shape: let no row's bits depend on the load.
-            dtype: of fused products; by default float16 on CUDA, else float32.
+            dtype: of products; by default float16 on CUDA, else float32.
             backend: of the step.
-            captures: whether a fused step on CUDA runs as a captured graph.
+            captures: whether a step on CUDA runs as a captured graph.
             pipeline_depth: steps in flight when the next is launched, 0 or 1; by default 1 on CUDA.
             rows_per_call: of the model's own operations with a fixed shape; by default 8 on a CPU,
                 else all slots.
@@ -79,7 +77,6 @@ class ModelRunner:
         self.capture_s: dict[int, float] = {}
         self.backend = backend
         self._name = loaded.info.id
-        self._moves_backend: Backend = backend if backend in ("triton", "reference") else "auto"
         num_rows = num_slots + self.num_parking
         self._bound = bind_step(
             loaded,
@@ -130,7 +127,7 @@ class ModelRunner:
     def update_rows(self, update: BatchUpdate) -> None:
         self._updated_s = time.perf_counter()
         if update.moves:
-            compact(self._rows, *self._staging.moves(update.moves), backend=self._moves_backend)
+            compact(self._rows, *self._staging.moves(update.moves))
         if update.starts:
             self._bound.admit(self._staging.starts(update.starts))
 

@@ -285,7 +285,13 @@ def test_on_a_gpu_an_engine_that_lags_gives_the_bits_of_one_that_does_not(
         runs = [
             _run_mix(
                 cases,
-                ModelRunner(loaded, num_slots=9, num_parking=2, pipeline_depth=pipeline_depth),
+                ModelRunner(
+                    loaded,
+                    num_slots=9,
+                    num_parking=2,
+                    backend="triton",
+                    pipeline_depth=pipeline_depth,
+                ),
                 rng,
             )
             for pipeline_depth in (0, 1)

@@ -1,6 +1,6 @@
 """The runner of fused kernels beside the plain one: the same rows, the same reports.
 
-Off a GPU it runs the reference ops or native code, so what is tested is all around the kernels.
+Off a GPU it runs native code or the model itself, so what is tested is all around the kernels.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,6 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import BLANK
 from gram_core.views import view
-from gram_kernels.supervision_step import StepBackend
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished, Trajectory
 from gram_server.engine.bound_step import buckets
@@ -87,17 +86,13 @@ def report_of(runner: ModelRunner, update: BatchUpdate, num_live: int) -> StepRe
     return runner.read()
 
 
-@pytest.mark.parametrize("backend", ["reference", "native"])
+@pytest.mark.skipif(bool(refusal()), reason=refusal() or "there is native code")
 @pytest.mark.parametrize("task", ["sudoku-4x4", "nqueens-5", "graph-coloring-5"])
-def test_every_report_is_that_of_the_plain_runner(
-    task: str, backend: StepBackend, guessing_model: MakeModel
-) -> None:
-    if backend == "native" and refusal():
-        pytest.skip(refusal())
+def test_every_report_is_that_of_the_plain_runner(task: str, guessing_model: MakeModel) -> None:
     loaded = guessing_model(task)
     sizes: Any = {"num_slots": NUM_SLOTS, "num_parking": NUM_PARKING}
     plain = ModelRunner(loaded, **sizes, backend="model")
-    fused = ModelRunner(loaded, **sizes, dtype=torch.float32, backend=backend)
+    fused = ModelRunner(loaded, **sizes, dtype=torch.float32, backend="native")
     fused.warm_up()
     num_moves = num_valid = 0
     for update, num_live in random_updates(task, 25):
@@ -128,7 +123,7 @@ def test_on_a_gpu_the_first_reports_are_those_of_the_plain_runner(
 ) -> None:
     loaded = load_model(guessing_model(task).info, "cuda")
     sizes: Any = {"num_slots": NUM_SLOTS, "num_parking": NUM_PARKING}
-    plain = ModelRunner(loaded, **sizes, backend="model")
+    plain = ModelRunner(loaded, **sizes, dtype=torch.float32, backend="model")
     fused = ModelRunner(loaded, **sizes, backend="triton", captures=captures)
     fused.warm_up()
     alike = []
@@ -143,8 +138,23 @@ def test_on_a_gpu_the_first_reports_are_those_of_the_plain_runner(
     assert np.mean(alike) > 0.95
 
 
+def test_products_in_a_narrow_type_stay_near_the_plain_runner(guessing_model: MakeModel) -> None:
+    loaded = guessing_model("sudoku-4x4")
+    sizes: Any = {"num_slots": NUM_SLOTS, "num_parking": NUM_PARKING, "backend": "model"}
+    plain, narrow = (ModelRunner(loaded, **sizes, dtype=t) for t in (None, torch.bfloat16))
+    alike, is_equal = [], []
+    for update, num_live in random_updates("sudoku-4x4", 25):
+        if num_live == 0:
+            continue
+        expected, made = (report_of(runner, update, num_live) for runner in (plain, narrow))
+        alike.append(float(np.mean(made.answers == expected.answers)))
+        is_equal.append(torch.equal(plain._rows.high, narrow._rows.high))
+    assert np.mean(alike) > 0.9
+    assert not all(is_equal)
+
+
 def test_a_call_is_prepared_for_every_bucket(guessing_model: MakeModel) -> None:
-    runner = ModelRunner(guessing_model("sudoku-4x4"), num_slots=6, backend="reference")
+    runner = ModelRunner(guessing_model("sudoku-4x4"), num_slots=6, fixed_shape=False)
     runner.warm_up()
     assert list(runner.capture_s) == buckets(6) == [1, 2, 4, 6]
     assert all(duration_s >= 0 for duration_s in runner.capture_s.values())
@@ -162,7 +172,7 @@ def test_buckets_rise_to_the_number_of_slots(num_slots: int) -> None:
 def _capturing(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, capture: Any) -> ModelRunner:
     """Return a runner that prepares its calls as on a GPU, by another way of capturing."""
     monkeypatch.setattr("gram_server.engine.model_runner.captured", capture)
-    runner = ModelRunner(loaded, num_slots=NUM_SLOTS, num_parking=0, backend="reference")
+    runner = ModelRunner(loaded, num_slots=NUM_SLOTS, num_parking=0, fixed_shape=False)
     runner._captures = True
     return runner
 
@@ -205,7 +215,7 @@ def test_an_engine_takes_the_same_steps_with_and_without_lag(
     results = []
     for pipeline_depth in (0, 1):
         runner = ModelRunner(
-            loaded, num_slots=NUM_SLOTS, backend="reference", pipeline_depth=pipeline_depth
+            loaded, num_slots=NUM_SLOTS, fixed_shape=False, pipeline_depth=pipeline_depth
         )
         runner._captures = True
         if prepares_early:
@@ -234,7 +244,7 @@ def test_a_step_that_cannot_be_captured_runs_op_by_op_and_says_so_once(
     loaded = guessing_model("sudoku-4x4")
     runner = _capturing(loaded, monkeypatch, refuse)
     runner.warm_up()
-    plain = ModelRunner(loaded, num_slots=NUM_SLOTS, num_parking=0, backend="reference")
+    plain = ModelRunner(loaded, num_slots=NUM_SLOTS, num_parking=0, fixed_shape=False)
     chosen = job("sudoku-4x4", 1)
     slots = Slots(num_slots=NUM_SLOTS, num_parking=0)
     update = slots.fill([Trajectory(job=chosen, index=0, view=None)])

@@ -1,6 +1,7 @@
 import asyncio
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -9,8 +10,11 @@ import pytest
 import torch
 from prometheus_client import CollectorRegistry
 
+from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model
+from gram_core.config import preset
 from gram_core.errors import CheckpointError
+from gram_core.model import Gram
 from gram_kernels.supervision_step.native import product_kind, refusal
 from gram_server.engine import EngineJob, Trajectory
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
@@ -23,6 +27,7 @@ from gram_server.worker.loading import (
     load_served_model,
     make_runner,
     resolve_slots,
+    step_backend,
     warm_up,
 )
 from gram_server.worker.process import WorkerProcess
@@ -90,6 +95,26 @@ def test_where_native_code_cannot_be_built_torch_serves(
         assert make_runner(loaded, num_slots=2, fixed_shape=True).backend == "native"
     monkeypatch.setattr("gram_server.worker.loading.refusal", lambda: "no C compiler is installed")
     assert make_runner(loaded, num_slots=2, fixed_shape=True).backend == "model"
+
+
+class OnGpu(torch.Tensor):
+    """A tensor that says it is on a GPU."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize(("task", "backend"), [("sudoku-4x4", "triton"), ("maze-4x4", "model")])
+def test_on_a_gpu_a_model_runs_fused_where_it_can_and_by_its_own_operations_elsewhere(
+    task: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = puzzles.task(task)
+    model = Gram(preset("tiny", sizes), sizes.units)
+    loaded: Any = SimpleNamespace(
+        info=SimpleNamespace(architecture=model.config), model=model, task=sizes
+    )
+    model.z0_high = model.z0_high.as_subclass(OnGpu)
+    monkeypatch.setattr("gram_server.worker.loading.has_triton", lambda: True)
+    assert step_backend(loaded) == backend
 
 
 def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:

@@ -86,6 +86,6 @@ def test_its_first_answers_are_those_of_the_plain_model(paper_info: ModelInfo, d
         runner.update_rows(BatchUpdate(moves=[], starts=starts))
         runner.step(NUM_ROWS)
         reports.append(runner.read())
-    assert served.runner.backend == ("native" if device == "cpu" else "triton")
+    assert served.runner.backend == ("native" if device == "cpu" else "model")
     assert np.mean(reports[0].answers == reports[1].answers) > 0.95
     assert np.allclose(reports[0].value, reports[1].value, atol=0.02)

@@ -7,9 +7,52 @@ are padded to full tiles, so only tokens and the unpadded latent state need mask
 import triton
 import triton.language as tl
 
-from gram_kernels.add_rms_norm.kernel import rms_scale
-from gram_kernels.relational_attention.kernel import rotate, seen, softmax_rows
-from gram_kernels.swiglu.kernel import silu
+
+@triton.jit
+def silu(x):
+    return x * tl.sigmoid(x)
+
+
+@triton.jit
+def rms_scale(total, epsilon, DIM: tl.constexpr):
+    """Return (M,) 1 / rms of float32 rows whose columns beyond DIM are zero."""
+    return tl.rsqrt(tl.sum(total * total, axis=1) * (1.0 / DIM) + epsilon)
+
+
+@triton.jit
+def rotate(x, cos, sin, M: tl.constexpr, N: tl.constexpr):
+    """Return x cos + (-second half, first half) sin for x (M, N)."""
+    halves = tl.permute(tl.reshape(x, [M, 2, N // 2]), [0, 2, 1])
+    first, second = tl.split(halves)
+    turned = tl.reshape(tl.permute(tl.join(-second, first), [0, 2, 1]), [M, N])
+    return x * cos + turned * sin
+
+
+@triton.jit
+def softmax_rows(scores):
+    weights = tl.exp(scores - tl.max(scores, axis=1)[:, None])
+    return weights / tl.sum(weights, axis=1)[:, None]
+
+
+@triton.jit
+def seen(groups, adjacency, queries, tokens, TOKENS: tl.constexpr, HAS_EDGES: tl.constexpr):
+    """Return (queries, tokens): which tokens each query sees; padding sees only itself.
+
+    ``groups`` points at the head's row, ``adjacency`` at the trajectory's matrix.
+    """
+    # Each padded token has its own group, so that no row of scores is fully masked.
+    group = tl.load(groups + tokens, mask=tokens < TOKENS, other=0)
+    group = tl.where(tokens < TOKENS, group, -2 - tokens)
+    own = tl.load(groups + queries, mask=queries < TOKENS, other=0)
+    own = tl.where(queries < TOKENS, own, -2 - queries)
+    is_seen = own[:, None] == group[None, :]
+    if HAS_EDGES:
+        if tl.load(groups) < 0:
+            is_token = (queries < TOKENS)[:, None] & (tokens < TOKENS)[None, :]
+            offsets = queries[:, None] * TOKENS + tokens[None, :]
+            is_edge = tl.load(adjacency + offsets, mask=is_token, other=0) != 0
+            is_seen = is_edge | (queries[:, None] == tokens[None, :])
+    return is_seen
 
 
 @triton.jit
@@ -39,20 +82,12 @@ def gated_mlp(x, gate_up, down, M: tl.constexpr, D: tl.constexpr, F: tl.constexp
     return total
 
 
+# Arguments are grouped by line: tensors and numbers, sizes.
+# fmt: off
 @triton.jit
 def enter_stack(
-    x,
-    high,
-    low,
-    givens,
-    embedding,
-    num_rows,
-    num_fresh,
-    num_high,
-    DIM: tl.constexpr,
-    FLAT: tl.constexpr,
-    M: tl.constexpr,
-    D: tl.constexpr,
+    x, high, low, givens, embedding, num_rows, num_fresh, num_high,
+    DIM: tl.constexpr, FLAT: tl.constexpr, M: tl.constexpr, D: tl.constexpr,
 ):
     """Write a stack's input: l + (h + e) for f_L, h + l for f_H, h + e when flat.
 
@@ -83,18 +118,9 @@ def enter_stack(
 
 @triton.jit
 def project_heads(
-    x,
-    qkv,
-    weight,
-    rotary,
-    num_rows,
-    first_rotary_head,
-    TOKENS: tl.constexpr,
-    SCALE: tl.constexpr,
-    HEADS: tl.constexpr,
-    M: tl.constexpr,
-    D: tl.constexpr,
-    H: tl.constexpr,
+    x, qkv, weight, rotary, num_rows, first_rotary_head,
+    TOKENS: tl.constexpr, SCALE: tl.constexpr, HEADS: tl.constexpr,
+    M: tl.constexpr, D: tl.constexpr, H: tl.constexpr,
 ):
     """Write rotated queries and keys, and values, of all heads; queries are also scaled."""
     channels, places = tl.arange(0, D), tl.arange(0, H)
@@ -115,16 +141,9 @@ def project_heads(
 
 @triton.jit
 def attend_head(
-    qkv,
-    mixed,
-    groups,
-    adjacency,
-    TOKENS: tl.constexpr,
-    HAS_EDGES: tl.constexpr,
-    HEADS: tl.constexpr,
-    S: tl.constexpr,
-    Q: tl.constexpr,
-    H: tl.constexpr,
+    qkv, mixed, groups, adjacency,
+    TOKENS: tl.constexpr, HAS_EDGES: tl.constexpr, HEADS: tl.constexpr,
+    S: tl.constexpr, Q: tl.constexpr, H: tl.constexpr,
 ):
     """Write the results of one head of one trajectory; pointers are offset to the head."""
     tokens, places = tl.arange(0, S), tl.arange(0, H)
@@ -146,20 +165,9 @@ def attend_head(
 
 @triton.jit
 def finish_block(
-    x,
-    mixed,
-    out,
-    gate_up,
-    down,
-    num_rows,
-    epsilon,
-    DIM: tl.constexpr,
-    HEADS: tl.constexpr,
-    M: tl.constexpr,
-    N: tl.constexpr,
-    D: tl.constexpr,
-    H: tl.constexpr,
-    F: tl.constexpr,
+    x, mixed, out, gate_up, down, num_rows, epsilon,
+    DIM: tl.constexpr, HEADS: tl.constexpr,
+    M: tl.constexpr, N: tl.constexpr, D: tl.constexpr, H: tl.constexpr, F: tl.constexpr,
 ):
     """Project the heads, add and norm, then SwiGLU, add and norm, M rows at a time."""
     channels, places = tl.arange(0, D), tl.arange(0, H)
@@ -177,6 +185,7 @@ def finish_block(
         tl.store(scratch, total.to(x.dtype.element_ty))
 
 
+# fmt: on
 @triton.jit
 def leave(x, high, num_rows, DIM: tl.constexpr, M: tl.constexpr, D: tl.constexpr):
     """Write u, the output of the last block, over h."""

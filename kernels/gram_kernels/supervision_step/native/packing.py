@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gram_kernels.relational_attention import HeadTables
-from gram_kernels.relational_attention.tables import EDGE_GROUP, NEAR_GROUP
+from gram_kernels.supervision_step.heads import EDGE_GROUP, NEAR_GROUP, HeadTables
 from gram_kernels.supervision_step.native.structures import Keeper, Weight
 from gram_kernels.supervision_step.weights import StepWeights
 

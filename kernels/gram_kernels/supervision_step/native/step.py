@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from gram_kernels.relational_attention.tables import neighbour_cells
+from gram_kernels.supervision_step.heads import neighbour_cells
 from gram_kernels.supervision_step.native import packing
 from gram_kernels.supervision_step.native.library import library
 from gram_kernels.supervision_step.native.structures import Block, Keeper, Model, Rows, Weight

@@ -13,25 +13,14 @@ FACTS = tl.constexpr(NUM_FACTS)
 PURPOSE = tl.constexpr(purpose_word(0, GUIDANCE_STREAM))
 
 
+# Arguments are grouped by line: tensors, numbers, sizes.
+# fmt: off
 @triton.jit
 def guide(
-    high,
-    keys,
-    gate_up,
-    down,
-    key_stride,
-    transition,
-    sigma_min,
-    sigma_span,
-    sigma_offset,
-    TOKENS: tl.constexpr,
-    DIM: tl.constexpr,
-    HAS_GUIDANCE: tl.constexpr,
-    HAS_NOISE: tl.constexpr,
-    M: tl.constexpr,
-    N: tl.constexpr,
-    D: tl.constexpr,
-    G: tl.constexpr,
+    high, keys, gate_up, down,
+    key_stride, transition, sigma_min, sigma_span, sigma_offset,
+    TOKENS: tl.constexpr, DIM: tl.constexpr, HAS_GUIDANCE: tl.constexpr, HAS_NOISE: tl.constexpr,
+    M: tl.constexpr, N: tl.constexpr, D: tl.constexpr, G: tl.constexpr,
 ):
     """Write h = u + mu(u) + sigma(u) eps over u of one trajectory."""
     channels = tl.arange(0, D)
@@ -61,20 +50,9 @@ def guide(
 
 @triton.jit
 def decode(
-    high,
-    givens,
-    facts,
-    decoder,
-    readout,
-    readout_bias,
-    TOKENS: tl.constexpr,
-    DIM: tl.constexpr,
-    VOCABULARY: tl.constexpr,
-    LOWEST: tl.constexpr,
-    READS_FIRST: tl.constexpr,
-    M: tl.constexpr,
-    D: tl.constexpr,
-    V: tl.constexpr,
+    high, givens, facts, decoder, readout, readout_bias,
+    TOKENS: tl.constexpr, DIM: tl.constexpr, VOCABULARY: tl.constexpr, LOWEST: tl.constexpr,
+    READS_FIRST: tl.constexpr, M: tl.constexpr, D: tl.constexpr, V: tl.constexpr,
 ):
     """Write one trajectory's answer, halt, finiteness and value, M tokens at a time."""
     channels, values = tl.arange(0, D), tl.arange(0, V)
@@ -105,3 +83,4 @@ def decode(
     tl.store(facts + 1, (halt > 0).to(tl.int32))
     tl.store(facts + 2, is_finite.to(tl.int32))
     tl.store(facts + 4, tl.sigmoid(value).to(tl.int32, bitcast=True))
+# fmt: on

@@ -6,8 +6,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-MAX_TOKENS = 128
-"""Limit of the kernel, which holds all scores of a head on chip."""
 EDGE_GROUP = -1
 """Group of every cell in a head that follows the instance's own graph."""
 NEAR_GROUP = -2
