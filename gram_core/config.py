@@ -95,45 +95,40 @@ class GramConfig:
     """What the halt and value heads read: the first token of h, or the mean over tokens."""
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary", "length", "dim", "num_heads", "ffn_dim", "guidance_dim"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        for name in ("num_inner_steps", "num_transitions", "num_supervision_steps"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        _require(self.dim % self.num_heads == 0, "num_heads", self.num_heads, "must divide dim")
-        _require(self.head_dim % 4 == 0, "num_heads", self.num_heads, "dim / num_heads must be 4n")
-        _require(
-            self.rows * self.columns == self.length, "rows", self.rows, "rows * columns != length"
-        )
+        for name in _COUNTS:
+            self._require(getattr(self, name) >= 1, name, "must be at least 1")
         for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            _require(value in choices, name, value, f"must be one of {', '.join(choices)}")
-        self._check_heads()
-        self._check_token_mixing()
-
-    def _check_heads(self) -> None:
-        expected = self.num_heads if self.mixer == "relational" else 0
-        _require(
-            len(self.head_kinds) == expected,
-            "head_kinds",
-            self.head_kinds,
-            f"needs {expected} kinds",
-        )
-        if self.mixer != "attention":
-            _require(
-                self.num_prefix_tokens == 0,
-                "num_prefix_tokens",
-                self.num_prefix_tokens,
-                "prefix tokens need mixer=attention",
-            )
-
-    def _check_token_mixing(self) -> None:
+            is_one = getattr(self, name) in choices
+            self._require(is_one, name, f"must be one of {', '.join(choices)}")
+        num_kinds = self.num_heads if self.mixer == "relational" else 0
         size, is_token = self.token_ffn_dim, self.mixer == "token"
-        is_right = size is None or (is_token and size >= 1)
-        _require(is_right, "token_ffn_dim", size, "must be at least 1, and needs mixer=token")
-        is_right = is_token or self.mixer_norm == "channels"
-        _require(is_right, "mixer_norm", self.mixer_norm, "needs mixer=token")
-        is_right = self.block_norm == "post" or self.recursion == "flat"
-        _require(is_right, "block_norm", self.block_norm, "pre needs recursion=flat")
+        for is_met, name, why in (
+            (self.dim % self.num_heads == 0, "num_heads", "must divide dim"),
+            (self.head_dim % 4 == 0, "num_heads", "dim / num_heads must be 4n"),
+            (self.rows * self.columns == self.length, "rows", "rows * columns != length"),
+            (len(self.head_kinds) == num_kinds, "head_kinds", f"needs {num_kinds} kinds"),
+            (
+                self.num_prefix_tokens == 0 or self.mixer == "attention",
+                "num_prefix_tokens",
+                "prefix tokens need mixer=attention",
+            ),
+            (
+                size is None or (is_token and size >= 1),
+                "token_ffn_dim",
+                "must be at least 1, and needs mixer=token",
+            ),
+            (is_token or self.mixer_norm == "channels", "mixer_norm", "needs mixer=token"),
+            (
+                self.block_norm == "post" or self.recursion == "flat",
+                "block_norm",
+                "pre needs recursion=flat",
+            ),
+        ):
+            self._require(is_met, name, why)
+
+    def _require(self, is_met: bool, name: str, why: str) -> None:
+        if not is_met:
+            raise ConfigError(name, getattr(self, name), why)
 
     @property
     def head_dim(self) -> int:
@@ -154,7 +149,8 @@ class GramConfig:
         """Read what ``to_json`` wrote; raise ``ConfigError`` on an unknown or missing field."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
-        _require(not unknown, "architecture", unknown, "unknown fields")
+        if unknown:
+            raise ConfigError("architecture", unknown, "unknown fields")
         kinds = values.get("head_kinds", ())
         heads = tuple(kinds) if isinstance(kinds, list | tuple) else ()
         try:
@@ -163,6 +159,10 @@ class GramConfig:
             raise ConfigError("architecture", sorted(values), str(error)) from error
 
 
+_COUNTS = (
+    *("vocabulary", "length", "dim", "num_heads", "ffn_dim", "guidance_dim"),
+    *("num_inner_steps", "num_transitions", "num_supervision_steps"),
+)
 _CHOICES = {
     "mixer": get_args(Mixer),
     "rotary": get_args(Rotary),
@@ -175,11 +175,6 @@ _CHOICES = {
     "block_norm": get_args(BlockNorm),
     "positions": get_args(Positions),
 }
-
-
-def _require(is_met: bool, name: str, value: object, why: str) -> None:
-    if not is_met:
-        raise ConfigError(name, value, why)
 
 
 PRESETS = ("paper", "small", "tiny")

@@ -11,6 +11,9 @@ from gram_core.model import Gram
 from gram_core.puzzles import FIRST_VALUE, Task, Unit
 from gram_core.relations import group_tables, grouped_kinds, row_and_column_units
 
+NUM_READOUTS = 3
+"""Outputs of the halt and value heads."""
+
 
 def step_flops(config: GramConfig, task: Task) -> int:
     """Return the FLOP of one supervision step of one trajectory, decoding and heads included."""
@@ -20,7 +23,8 @@ def step_flops(config: GramConfig, task: Task) -> int:
         passes = (config.num_inner_steps + 1) * low
     else:
         passes = config.num_inner_steps * low + high
-    return config.num_transitions * (passes + _guidance(config)) + _readout(config)
+    decoding = 2 * config.dim * (config.length * config.vocabulary + NUM_READOUTS)
+    return config.num_transitions * (passes + _guidance(config)) + decoding
 
 
 def inference_parameters(model: Gram) -> int:
@@ -38,7 +42,11 @@ def inference_parameters(model: Gram) -> int:
 
 
 def _block(config: GramConfig, units: Sequence[Unit]) -> int:
-    mixer = _token_mixing(config) if config.mixer == "token" else _attention(config, units)
+    if config.mixer == "token":
+        token_ffn_dim = config.token_ffn_dim or config.ffn_dim
+        mixer = config.dim * _swiglu(config.num_tokens, token_ffn_dim)
+    else:
+        mixer = _attention(config, units)
     return mixer + config.num_tokens * _swiglu(config.dim, config.ffn_dim)
 
 
@@ -47,25 +55,18 @@ def _swiglu(dim: int, hidden_dim: int) -> int:
     return 2 * 3 * dim * hidden_dim
 
 
-def _token_mixing(config: GramConfig) -> int:
-    return config.dim * _swiglu(config.num_tokens, config.token_ffn_dim or config.ffn_dim)
-
-
 def _attention(config: GramConfig, units: Sequence[Unit]) -> int:
     tokens, dim = config.num_tokens, config.dim
     projections = 2 * tokens * dim * 3 * dim + 2 * tokens * dim * dim
     kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
     num_full = sum(kind in (ADJACENCY, UNRESTRICTED) for kind in kinds)
-    return projections + _scores(num_full, tokens, config) + _groups(config, kinds, units)
-
-
-def _groups(config: GramConfig, kinds: Sequence[str], units: Sequence[Unit]) -> int:
-    """Attention of heads within groups, which are padded to the largest group."""
-    if not grouped_kinds(kinds):
-        return 0
-    groups = units or row_and_column_units(config.rows, config.columns)
-    num_groups, size = group_tables(kinds, groups, config.length).members.shape
-    return _scores(num_groups, size, config)
+    total = projections + _scores(num_full, tokens, config)
+    if grouped_kinds(kinds):
+        # Groups are padded to the largest.
+        groups = units or row_and_column_units(config.rows, config.columns)
+        num_groups, size = group_tables(kinds, groups, config.length).members.shape
+        total += _scores(num_groups, size, config)
+    return total
 
 
 def _scores(num: int, tokens: int, config: GramConfig) -> int:
@@ -78,8 +79,3 @@ def _guidance(config: GramConfig) -> int:
         return 2 * config.length * (config.vocabulary - FIRST_VALUE) * config.dim
     num_heads = {"learned": 2, "noise": 1, "mean": 1, "none": 0}[config.guidance]
     return num_heads * config.num_tokens * _swiglu(config.dim, config.guidance_dim)
-
-
-def _readout(config: GramConfig) -> int:
-    halt_and_value = 2 + 1
-    return 2 * config.dim * (config.length * config.vocabulary + halt_and_value)

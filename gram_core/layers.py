@@ -99,9 +99,11 @@ class Attention(nn.Module):
         self.qkv = linear(config.dim, 3 * config.dim)
         self.out = linear(config.dim, config.dim)
         if self.num_grouped:
-            self._add_tables(
-                config, head_kinds, units or row_and_column_units(config.rows, config.columns)
-            )
+            groups = units or row_and_column_units(config.rows, config.columns)
+            tables = group_tables(head_kinds, groups, config.length)
+            self.num_groups, self.group_size = tables.members.shape
+            for name, table in gather_tables(tables).items():
+                self.register_buffer(name, table, persistent=False)
         if self.num_near:
             self.near = NearAttention(config, self.num_near)
         self.register_buffer(
@@ -114,14 +116,6 @@ class Attention(nn.Module):
         self.has_normed_queries = config.normed_queries
         # The cells of a unit have no order; those of a row or column of the layout do.
         self.has_ordered_groups = self.has_positions and not units
-
-    def _add_tables(
-        self, config: GramConfig, head_kinds: Sequence[str], units: Sequence[Unit]
-    ) -> None:
-        tables = group_tables(head_kinds, units, config.length)
-        self.num_groups, self.group_size = tables.members.shape
-        for name, table in gather_tables(tables).items():
-            self.register_buffer(name, table, persistent=False)
 
     def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Map (batch, tokens, dim) to the same shape, each head within its relation.
@@ -240,8 +234,10 @@ class Block(nn.Module):
         self.norm_axis = 1 if config.mixer_norm == "tokens" else 2
         self.is_pre_norm = config.block_norm == "pre"
         if self.is_pre_norm:
-            for last in _last_layers(self.mixer, self.mlp):
-                nn.init.zeros_(last.weight)
+            mixer = self.mixer
+            last = mixer.mlp.down if isinstance(mixer, TokenMixing) else mixer.out
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(self.mlp.down.weight)
 
     def forward(self, x: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Map (batch, tokens, dim) to the same shape."""
@@ -253,14 +249,7 @@ class Block(nn.Module):
         return rms_norm(x + self.mlp(x))
 
 
-def _last_layers(mixer: nn.Module, mlp: SwiGLU) -> tuple[nn.Linear, nn.Linear]:
-    if isinstance(mixer, TokenMixing):
-        return mixer.mlp.down, mlp.down
-    assert isinstance(mixer, Attention)
-    return mixer.out, mlp.down
-
-
-def _mixer(config: GramConfig, units: Sequence[Unit]) -> nn.Module:
+def _mixer(config: GramConfig, units: Sequence[Unit]) -> TokenMixing | Attention:
     if config.mixer == "token":
         return TokenMixing(config)
     kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads

@@ -91,7 +91,6 @@ def rollout(
         yield output
 
 
-@torch.inference_mode()
 def _solve_batch(
     loaded: LoadedModel,
     encoded: Encoded,
@@ -101,26 +100,31 @@ def _solve_batch(
     seed: int,
     depth: int,
 ) -> list[TrajectoryResult]:
-    device = loaded.model.z0_high.device
-    task = loaded.task
     seen = [through(encoded, symmetry) for symmetry in views]
+    results = _solve_views(loaded, seen, indices, seed=seed, depth=depth)
+    return [
+        each if symmetry is None else each._replace(tokens=symmetry.invert(each.tokens))
+        for symmetry, each in zip(views, results, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def _solve_views(
+    loaded: LoadedModel, seen: list[Encoded], indices: list[int], *, seed: int, depth: int
+) -> list[TrajectoryResult]:
+    """Return results in the coordinates of the views."""
+    device, task = loaded.model.z0_high.device, loaded.task
     givens = torch.as_tensor(np.stack([each.tokens for each in seen]), device=device).long()
     graphs = [each.adjacency for each in seen if each.adjacency is not None]
     adjacency = torch.as_tensor(np.stack(graphs), device=device) if graphs else None
-    seeds = torch.full((len(indices),), _signed(seed), device=device)
+    trajectories = torch.tensor(indices, device=device)
+    # The int64 with the bits of the 64-bit seed.
+    seeds = torch.full_like(trajectories, (seed + 2**63) % 2**64 - 2**63)
     tables = unit_tables(task).to(device)
-    answers = torch.zeros_like(givens)
+    answers, solved_at = torch.zeros_like(givens), torch.zeros_like(trajectories)
     values = torch.zeros(len(indices), device=device)
-    solved_at = torch.zeros(len(indices), dtype=torch.int64, device=device)
     check = answer_checker(task, (each.tokens for each in seen)) if task.has_other_rules else None
-    steps = rollout(
-        loaded.model,
-        givens,
-        seeds,
-        torch.tensor(indices, device=device),
-        depth=depth,
-        adjacency=adjacency,
-    )
+    steps = rollout(loaded.model, givens, seeds, trajectories, depth=depth, adjacency=adjacency)
     for step, output in enumerate(steps, start=1):
         is_open = solved_at == 0
         current = answer(output.logits, givens, allows_blank=task.allows_blank)
@@ -130,20 +134,6 @@ def _solve_batch(
         if check is not None:
             is_valid = confirmed(is_valid & is_open, current, check)
         solved_at = torch.where(is_open & is_valid, step, solved_at)
-    rows = zip(
-        views,
-        answers.cpu().numpy().astype(np.uint8),
-        solved_at.tolist(),
-        values.tolist(),
-        strict=True,
-    )
-    return [
-        TrajectoryResult(row if symmetry is None else symmetry.invert(row), step or None, value)
-        for symmetry, row, step, value in rows
-    ]
-
-
-def _signed(seed: int) -> int:
-    """Return the 64-bit seed as the int64 with the same bits."""
-    seed %= 2**64
-    return seed - 2**64 if seed >= 2**63 else seed
+    tokens = answers.cpu().numpy().astype(np.uint8)
+    rows = zip(tokens, solved_at.tolist(), values.tolist(), strict=True)
+    return [TrajectoryResult(row, step or None, value) for row, step, value in rows]

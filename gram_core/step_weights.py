@@ -106,18 +106,16 @@ def _stack(stack: Stack) -> StackWeights | TokenStackWeights:
     )
     if not has_attention:
         return TokenStackWeights(first, last, gate_up, down)
-    directions = torch.stack([_directions(block) for block in blocks])
+    mixers = [block.mixer for block in blocks if isinstance(block.mixer, Attention)]
+    directions = torch.stack(
+        [
+            torch.stack((mixer.near.key_direction, mixer.near.value_direction)).detach()
+            if mixer.num_near
+            else mixer.out.weight.new_zeros(2, 0, 0, mixer.head_dim)
+            for mixer in mixers
+        ]
+    )
     return StackWeights(first, last, gate_up, down, directions)
-
-
-def _directions(block: Block) -> Tensor:
-    """Return one block's part of ``StackWeights.directions``."""
-    mixer = block.mixer
-    assert isinstance(mixer, Attention)
-    if not mixer.num_near:
-        return mixer.out.weight.new_zeros(2, 0, 0, mixer.head_dim)
-    near = mixer.near
-    return torch.stack((near.key_direction, near.value_direction)).detach()
 
 
 def _mixer(block: Block) -> tuple[Tensor, Tensor]:

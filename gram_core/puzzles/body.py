@@ -140,7 +140,10 @@ def describe(value: object) -> str:
         return f"the number {value!r}"
     if isinstance(value, str):
         return f'the string "{printable(value)}"'
-    return _describe_container(value)
+    # Contents are not shown: they may be nested deeper than repr can follow.
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    return "an object" if isinstance(value, Mapping) else f"a value of type {type(value).__name__}"
 
 
 def printable(value: object) -> str:
@@ -149,12 +152,3 @@ def printable(value: object) -> str:
         return describe(value)
     start = value[:40].encode("ascii", "backslashreplace").decode("ascii")
     return start + ("..." if len(value) > 40 else "")
-
-
-def _describe_container(value: object) -> str:
-    # Contents are not shown: they may be nested deeper than repr can follow.
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
-    if isinstance(value, Mapping):
-        return "an object"
-    return f"a value of type {type(value).__name__}"

@@ -156,14 +156,10 @@ def table(lines: Sequence[Line]) -> str:
     rows = [f"| variant | seeds | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     for name in dict.fromkeys(line["variant"] for line in lines):
         runs = [line for line in lines if line["variant"] == name]
-        cells = " | ".join(_mean(runs, column) for column in columns)
-        rows.append(f"| {name} | {len(runs)} | {cells} |")
+        known = [[run[column] for run in runs if run[column] is not None] for column in columns]
+        means = (f"{sum(values) / len(values):.4g}" if values else "-" for values in known)
+        rows.append(f"| {name} | {len(runs)} | {' | '.join(means)} |")
     return "\n".join(rows)
-
-
-def _mean(runs: Sequence[Line], column: str) -> str:
-    values = [run[column] for run in runs if run[column] is not None]
-    return f"{sum(values) / len(values):.4g}" if values else "-"
 
 
 def _parser() -> argparse.ArgumentParser:

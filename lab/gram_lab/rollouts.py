@@ -159,20 +159,17 @@ class _Rows:
         task, config, device = recorder.task, recorder.model.config, recorder.device
         num_rows = min(recorder.running.num_rows, sum(widths))
         # ``check`` needs them only where the units are not all rules.
-        self._instances = [
-            recorder.family.instance_of(task, each)
-            for each in (encoded if task.has_other_rules else ())
-        ]
-        zeros = torch.zeros(num_rows, config.num_tokens, config.dim, device=device)
-        numbers = torch.zeros(num_rows, dtype=torch.int64, device=device)
-        self._state, self._embedding = LatentState(zeros, zeros.clone()), zeros.clone()
+        checked = encoded if task.has_other_rules else ()
+        self._instances = [recorder.family.instance_of(task, each) for each in checked]
+        shape = (num_rows, config.num_tokens, config.dim)
+        high, low, self._embedding = torch.zeros(3, *shape, device=device).unbind(0)
+        self._state = LatentState(high, low)
+        numbers = torch.zeros(3, num_rows, dtype=torch.int64, device=device)
+        self._key = NoiseKey(*numbers.unbind(0))
         self._givens = torch.ones(num_rows, task.length, dtype=torch.int64, device=device)
-        self._adjacency = (
-            torch.zeros(num_rows, task.length, task.length, dtype=torch.bool, device=device)
-            if task.has_adjacency
-            else None
-        )
-        self._key = NoiseKey(numbers, numbers.clone(), numbers.clone())
+        self._adjacency = None
+        if task.has_adjacency:
+            self._adjacency = self._givens.new_zeros(num_rows, task.length, task.length).bool()
         self._views: list[Symmetry | None] = [None] * num_rows
         self._work: list[tuple[int, int] | None] = [None] * num_rows
         # The first trajectories of all instances run before any second one, so that fewer are

@@ -47,7 +47,13 @@ class ColoringGraph:
 
 def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
     """Read a graph from checked fields; raise ``PuzzleInvalid`` with the place of each error."""
-    graph = _read_drawn(fields) if "dimacs" in fields else _read_listed(fields)
+    if "dimacs" in fields:
+        for field in ("vertices", "edges"):
+            if field in fields:
+                refuse(field, "cannot stand beside dimacs: post one of the two")
+        graph = read_dimacs(fields["dimacs"], max_vertices=MAX_VERTICES)
+    else:
+        graph = _read_listed(fields)
     colors = read_integer(fields.get("colors", DEFAULT_COLORS), "colors", low=1, high=MAX_COLORS)
     fixed = _read_fixed(fields.get("fixed", {}), graph.vertices, colors)
     instance = ColoringGraph(
@@ -60,27 +66,16 @@ def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
     return instance
 
 
-def _read_drawn(fields: Mapping[str, object]) -> Graph:
-    for field in ("vertices", "edges"):
-        if field in fields:
-            refuse(field, "cannot stand beside dimacs: post one of the two")
-    return read_dimacs(fields["dimacs"], max_vertices=MAX_VERTICES)
-
-
 def _read_listed(fields: Mapping[str, object]) -> Graph:
     for field, what in (("vertices", "the number of vertices"), ("edges", "a list of pairs")):
         if field not in fields:
             refuse(field, f"is missing: {what}, or else a DIMACS text as dimacs")
     vertices = read_integer(fields["vertices"], "vertices", low=1, high=MAX_VERTICES)
     entries = read_list(fields["edges"], "edges", max_items=_MAX_EDGES)
-    return Graph(vertices, _read_edges(entries, vertices))
-
-
-def _read_edges(entries: Sequence[object], vertices: int) -> list[Edge]:
     pairs = read_pairs(entries, "edges", below=vertices)
     edges = [(one, other) if one < other else (other, one) for one, other in pairs]
     raise_issues(_bad_edges(edges))
-    return edges
+    return Graph(vertices, edges)
 
 
 def _bad_edges(edges: Sequence[Edge]) -> Iterator[Issue]:

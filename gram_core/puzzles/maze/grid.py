@@ -97,7 +97,10 @@ def read_maze(fields: Mapping[str, object]) -> MazeGrid:
     value = fields["grid"]
     if isinstance(value, str):
         text = read_text(value, "grid", max_length=_MAX_TEXT)
-        return _read_lines(_without_empty_ends(text.splitlines()), Form.TEXT)
+        lines = text.splitlines()
+        # Empty lines around the drawing go; a line of spaces is a row of free cells.
+        filled = [number for number, line in enumerate(lines) if line]
+        return _read_lines(lines[filled[0] : filled[-1] + 1] if filled else [], Form.TEXT)
     lines = [
         read_text(row, f"grid[{index}]", max_length=_MAX_TEXT)
         for index, row in enumerate(read_list(value, "grid", max_items=MAX_SIDE))
@@ -112,12 +115,6 @@ def format_maze(maze: MazeGrid) -> str | list[str]:
     return "\n".join(lines) if maze.form is Form.TEXT else lines
 
 
-def _without_empty_ends(lines: list[str]) -> list[str]:
-    """Drop empty lines before and after the drawing; a line of spaces is a row of free cells."""
-    filled = [number for number, line in enumerate(lines) if line]
-    return lines[filled[0] : filled[-1] + 1] if filled else []
-
-
 def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
     if not 1 <= len(lines) <= MAX_SIDE:
         refuse("grid", f"has {len(lines)} rows; a maze has 1 to {MAX_SIDE}")
@@ -130,13 +127,11 @@ def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
         if len(line) != columns
     )
     drawn = "".join(lines)
-    raise_issues(_bad_cell(drawn, at, columns) for at in range(len(drawn)) if _is_bad(drawn[at]))
+    raise_issues(
+        _bad_cell(drawn, at, columns) for at in range(len(drawn)) if drawn[at] not in _CELLS
+    )
     raise_issues(issue for mark in _NOUNS for issue in _miscounted(drawn, mark, columns))
     return make_maze("".join(_CELLS[character] for character in drawn), columns, form)
-
-
-def _is_bad(character: str) -> bool:
-    return character not in _CELLS
 
 
 def _bad_cell(drawn: str, position: int, columns: int) -> Issue:

@@ -62,7 +62,10 @@ def read_board(fields: Mapping[str, object]) -> QueensBoard:
     elif size is None:
         refuse("n", "is missing: the side of the board, or else a grid")
     else:
-        board = _read_queens(fields.get("queens", ()), size)
+        entries = read_list(fields.get("queens", ()), "queens", max_items=size * size)
+        queens = read_pairs(entries, "queens", below=size)
+        raise_issues(_repeated(queens))
+        board = QueensBoard(size=size, queens=tuple(sorted(queens)))
     raise_issues(_attacks(board))
     return board
 
@@ -90,13 +93,6 @@ def lines_of(size: int, row: int, column: int) -> tuple[tuple[str, int], ...]:
         ("diagonal", column - row + size - 1),
         ("antidiagonal", row + column),
     )
-
-
-def _read_queens(value: object, size: int) -> QueensBoard:
-    entries = read_list(value, "queens", max_items=size * size)
-    queens = read_pairs(entries, "queens", below=size)
-    raise_issues(_repeated(queens))
-    return QueensBoard(size=size, queens=tuple(sorted(queens)), form=Form.QUEENS)
 
 
 def _repeated(queens: Sequence[Square]) -> Iterator[Issue]:

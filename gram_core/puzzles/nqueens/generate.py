@@ -33,21 +33,18 @@ def generate(size: int, rng: np.random.Generator, *, num_solutions: int | None) 
 @lru_cache(maxsize=4)
 def _rules(size: int) -> Rules:
     """Return one variable per row, whose value is the column of its queen."""
+
+    def attacked(column: int, distance: int) -> int:
+        """Return the columns that a queen attacks in a row at that distance, as a mask."""
+        queen = 1 << column
+        return (queen | queen << distance | queen >> distance) & ((1 << size) - 1)
+
+    rows = range(size)
     exclusions = [
         [
-            [
-                (other, _attacked(column, abs(other - row), size))
-                for other in range(size)
-                if other != row
-            ]
+            [(other, attacked(column, abs(other - row))) for other in rows if other != row]
             for column in range(size)
         ]
-        for row in range(size)
+        for row in rows
     ]
     return Rules(size, exclusions)
-
-
-def _attacked(column: int, distance: int, size: int) -> int:
-    """Return the columns that a queen attacks in a row at that distance, as a mask."""
-    queen = 1 << column
-    return (queen | queen << distance | queen >> distance) & ((1 << size) - 1)

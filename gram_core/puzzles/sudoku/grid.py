@@ -52,7 +52,8 @@ def box_of(size: int, row: int, column: int) -> int:
 def read_grid(value: object) -> SudokuGrid:
     """Read any of the posted forms; raise ``PuzzleInvalid`` with the errors."""
     if isinstance(value, str):
-        grid = _read_string(value)
+        characters = _cell_characters(read_text(value, "grid", max_length=_MAX_TEXT))
+        grid = _make_grid(characters, _size_of(len(characters), "cells", _SIZES), Form.STRING)
     elif isinstance(value, list | tuple):
         grid = _read_rows(value)
     else:
@@ -82,12 +83,6 @@ def draw_grid(size: int, cells: Sequence[int]) -> str:
         if (row + 1) % box_rows == 0:
             lines.append(rule)
     return "\n".join(lines)
-
-
-def _read_string(text: str) -> SudokuGrid:
-    characters = _cell_characters(read_text(text, "grid", max_length=_MAX_TEXT))
-    size = _size_of(len(characters), "cells", _SIZES)
-    return _make_grid(characters, size, Form.STRING)
 
 
 def _cell_characters(text: str) -> str:
@@ -131,22 +126,18 @@ def _size_of(count: int, noun: str, sizes: dict[int, int]) -> int:
 def _make_grid(cells: Sequence[object], size: int, form: Form) -> SudokuGrid:
     read = _read_number if form is Form.LISTS else _read_character
     digits = [read(cell, size) for cell in cells]
+    blank = "0 for a blank" if form is Form.LISTS else f"one of {' '.join(_BLANKS)} for a blank"
     raise_issues(
         Issue(
             "grid" if form is Form.STRING else f"grid[{position // size}]",
             f"row {position // size}, column {position % size} holds "
-            f"{describe(cells[position])}; {_allowed(size, form)}",
+            f"{describe(cells[position])}; a cell is 1 to {size}, or {blank}",
             (divmod(position, size),),
         )
         for position, digit in enumerate(digits)
         if digit == _BAD
     )
     return SudokuGrid(size=size, cells=tuple(digits), form=form)
-
-
-def _allowed(size: int, form: Form) -> str:
-    blank = "0 for a blank" if form is Form.LISTS else f"one of {' '.join(_BLANKS)} for a blank"
-    return f"a cell is 1 to {size}, or {blank}"
 
 
 def _read_number(cell: object, size: int) -> int:

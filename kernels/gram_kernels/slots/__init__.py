@@ -4,8 +4,7 @@ from torch import Tensor
 
 from gram_kernels.backend import Backend, use_triton
 from gram_kernels.slots import reference
-from gram_kernels.slots.reference import Draw, drawn
-from gram_kernels.slots.starts import Starts
+from gram_kernels.slots.reference import Draw, Starts, drawn
 from gram_kernels.supervision_step import StepRows
 
 __all__ = ["Draw", "Starts", "admit", "compact", "drawn"]

@@ -8,7 +8,7 @@ from torch import Tensor
 from gram_kernels.launch import OPTIONS
 from gram_kernels.philox.kernel import normal_tile
 from gram_kernels.philox.reference import LATENT_STREAM, purpose_word
-from gram_kernels.slots.starts import Starts
+from gram_kernels.slots.reference import Starts
 from gram_kernels.supervision_step import StepRows
 
 COLUMNS = 128

@@ -1,16 +1,31 @@
 """Moves and starts of rows in plain PyTorch."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gram_kernels.philox import reference as philox
-from gram_kernels.slots.starts import Starts
 from gram_kernels.supervision_step import StepRows
 
 Draw = Callable[[Tensor, Tensor, int], Tensor]
 """(seeds, trajectories, count) -> normals, (starts, count)."""
+
+
+class Starts(NamedTuple):
+    """The initial data of new trajectories, each part (starts, ...)."""
+
+    rows: Tensor
+    """(starts,) int64: row of each; no row twice."""
+    givens: Tensor
+    """(starts, tokens) int32."""
+    seeds: Tensor
+    """(starts,) int64."""
+    trajectories: Tensor
+    """(starts,) int64."""
+    adjacency: Tensor | None
+    """(starts, tokens, tokens) bool."""
 
 
 def compact(rows: StepRows, sources: Tensor, targets: Tensor) -> None:

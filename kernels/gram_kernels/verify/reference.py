@@ -19,19 +19,16 @@ def verify(
     Answers may hold any integers; givens hold ``BLANK`` in open cells. ``adjacency`` is symmetric,
     (rows, length, length) bool; its diagonal is ignored.
     """
-    num_violations = _illegal(answers, tables).sum(dim=1)
+    lowest = BLANK if tables.allows_blank else FIRST_VALUE
+    is_illegal = (answers < lowest) | (answers >= FIRST_VALUE + tables.num_values)
+    num_violations = is_illegal.sum(dim=1)
     num_violations += ((givens > BLANK) & (givens != answers)).sum(dim=1)
     if len(tables.cells):
         num_violations += _broken_units(answers, tables).sum(dim=1)
     if adjacency is not None:
-        num_violations += _equal_neighbours(answers, adjacency)
+        is_equal = answers[:, :, None] == answers[:, None, :]
+        num_violations += torch.triu(is_equal & adjacency, diagonal=1).sum(dim=(1, 2))
     return Verification(num_violations == 0, num_violations.int())
-
-
-def _illegal(answers: Tensor, tables: UnitTables) -> Tensor:
-    """Return (rows, length): tokens that no answer may hold."""
-    lowest = BLANK if tables.allows_blank else FIRST_VALUE
-    return (answers < lowest) | (answers >= FIRST_VALUE + tables.num_values)
 
 
 def _broken_units(answers: Tensor, tables: UnitTables) -> Tensor:
@@ -45,9 +42,3 @@ def _broken_units(answers: Tensor, tables: UnitTables) -> Tensor:
     num_first = counts[..., 0]
     broken = torch.stack((~has_each, num_first != 1, num_first > 1, has_repeat))
     return broken.gather(0, tables.constraints.expand(1, len(answers), -1))[0]
-
-
-def _equal_neighbours(answers: Tensor, adjacency: Tensor) -> Tensor:
-    """Return (rows,): edges whose ends hold the same token."""
-    is_equal = answers[:, :, None] == answers[:, None, :]
-    return torch.triu(is_equal & adjacency, diagonal=1).sum(dim=(1, 2))

@@ -56,20 +56,8 @@ class PuzzleApi(litserve.LitAPI):  # type: ignore[misc]  # it ships no types
         """Load the models, in LitServe's worker process."""
         self._solver = load(self._names, num_threads=self._num_threads)
 
-    def decode_request(self, request: Json) -> Json:
-        return request
-
-    def batch(self, inputs: list[Json]) -> list[Json]:
-        return inputs
-
     def predict(self, x: list[Json]) -> list[Json]:
         return self._solver.solve(x)
-
-    def unbatch(self, output: list[Json]) -> list[Json]:
-        return output
-
-    def encode_response(self, output: Json) -> Json:
-        return output
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """The same weights without an engine: requests share one batch until all are done."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,44 +39,30 @@ class PlainSolver:
             self.solve([{**family.dump(known), "width": 8, "seed": 1}])
 
     def solve(self, requests: Sequence[Mapping[str, Any]]) -> list[Json]:
-        bodies = [
-            {name: value for name, value in request.items() if name not in OPTIONS}
-            for request in requests
-        ]
-        instances = [puzzles.family(body["puzzle"]).parse(body) for body in bodies]
-        tasks = [
-            puzzles.family(body["puzzle"]).task_of(instance).name
-            for body, instance in zip(bodies, instances, strict=True)
-        ]
         answers: list[Json] = [{"solutions": []} for _ in requests]
-        for name in set(tasks):
-            chosen = [number for number, each in enumerate(tasks) if each == name]
-            found = self._solve_batch(
-                self._tasks[name],
-                [instances[number] for number in chosen],
-                widths=[int(requests[number]["width"]) for number in chosen],
-                seeds=[int(requests[number]["seed"]) for number in chosen],
-            )
-            for number, solution in zip(chosen, found, strict=True):
-                if solution is not None:
-                    answers[number]["solutions"].append({"answer": solution})
+        batches: defaultdict[str, list[tuple[int, Any]]] = defaultdict(list)
+        for number, request in enumerate(requests):
+            body = {name: value for name, value in request.items() if name not in OPTIONS}
+            family = puzzles.family(body["puzzle"])
+            instance = family.parse(body)
+            batches[family.task_of(instance).name].append((number, instance))
+        for name, batch in batches.items():
+            task = self._tasks[name]
+            family = puzzles.family(task.loaded.task.family)
+            first = task.recorder.run(
+                [family.encode(instance) for _, instance in batch],
+                width=[int(requests[number]["width"]) for number, _ in batch],
+                depth=task.loaded.info.depth,
+                seed=[int(requests[number]["seed"]) for number, _ in batch],
+                stops="first",
+            ).first
+            for (number, instance), at, tokens in zip(batch, first.at, first.tokens, strict=True):
+                right = (row for row in tokens[at > 0] if family.check(instance, row))
+                for solution in islice(right, 1):
+                    answers[number]["solutions"].append(
+                        {"answer": family.decode(instance, solution)}
+                    )
         return answers
-
-    @staticmethod
-    def _solve_batch(
-        task: _Task, instances: Sequence[Any], *, widths: Sequence[int], seeds: Sequence[int]
-    ) -> list[object | None]:
-        """Return the first solution of each instance, decoded."""
-        family = puzzles.family(task.loaded.task.family)
-        encoded = [family.encode(instance) for instance in instances]
-        depth = task.loaded.info.depth
-        found = task.recorder.run(encoded, width=widths, depth=depth, seed=seeds, stops="first")
-        solutions: list[object | None] = []
-        for instance, at, tokens in zip(instances, found.first.at, found.first.tokens, strict=True):
-            right = (row for row in tokens[at > 0] if family.check(instance, row))
-            solution = next(right, None)
-            solutions.append(None if solution is None else family.decode(instance, solution))
-        return solutions
 
 
 def solvable(

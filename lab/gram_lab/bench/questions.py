@@ -78,8 +78,11 @@ def draw_questions(
     bodies: dict[str, list[dict[str, Any]]] = {}
     for number, share in enumerate(mix):
         if share.task not in bodies:
+            task = puzzles.task(share.task)
             needed = sum(mix[chosen].task == share.task for chosen in shares)
-            bodies[share.task] = _bodies(share.task, needed, data if number == 0 else None)
+            cases = read_cases(task, data if number == 0 else None, limit=max(needed, 1))
+            family = puzzles.family(task.family)
+            bodies[share.task] = [family.dump(case.instance) for case in cases]
             rng.shuffle(bodies[share.task])
     questions = []
     for chosen in shares:
@@ -90,12 +93,6 @@ def draw_questions(
         drawn = int(rng.integers(2**SEED_BITS))
         questions.append(Question(task=share.task, body=body, width=width, seed=drawn))
     return questions
-
-
-def _bodies(task_name: str, count: int, data: Path | None) -> list[dict[str, Any]]:
-    task = puzzles.task(task_name)
-    family = puzzles.family(task.family)
-    return [family.dump(case.instance) for case in read_cases(task, data, limit=max(count, 1))]
 
 
 def write_questions(path: Path, questions: Sequence[Question]) -> None:

@@ -22,7 +22,6 @@ from gram_lab.bench.questions import (
     read_questions,
     write_questions,
 )
-from gram_lab.bench.summary import Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +61,14 @@ def measure_serve(options: ServeOptions) -> Json:
             await run.warm_up()
             await run.replay(options.replay)
         counted = _requests(await scrape(target.url, headers)) - _requests(before)
+        asked = Counter({"solved": WARM_UP_REQUESTS})
+        for summary in run.summaries.values():
+            asked.update(summary.ends)
         return {
             "best_rate": best,
             "runs": {name: asdict(summary) for name, summary in run.summaries.items()},
             "overload": overloaded,
-            "agreement": {"client_with_warm_up": _asked(run.summaries), "server": dict(counted)},
+            "agreement": {"client_with_warm_up": asked, "server": dict(counted)},
         }
 
     result = run_client(measure)
@@ -95,10 +97,3 @@ def _requests(samples: Mapping[str, float]) -> Counter[str]:
         if name.startswith("gram_requests_total{"):
             counted[name.partition('outcome="')[2].partition('"')[0]] += int(value)
     return counted
-
-
-def _asked(summaries: Mapping[str, Summary]) -> Counter[str]:
-    asked = Counter({"solved": WARM_UP_REQUESTS})
-    for summary in summaries.values():
-        asked.update(summary.ends)
-    return asked

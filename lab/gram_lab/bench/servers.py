@@ -42,7 +42,7 @@ class Contender:
 
 OURS = "gram-server"
 _BASELINES = ("-m", "gram_lab.bench.baselines")
-_STATIC = ("-m", "gram_lab.bench.static_server", "serve", "--log-level", "warning")
+_STATIC = ("-m", "gram_lab.bench.static_batching", "serve", "--log-level", "warning")
 CONTENDERS: Mapping[str, Contender] = MappingProxyType(
     {
         "naive": Contender(name="a naive FastAPI loop", arguments=(*_BASELINES, "naive")),

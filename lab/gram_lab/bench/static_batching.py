@@ -1,9 +1,16 @@
-"""The engine with static batching: a batch starts when the one before it has ended.
+"""``gram-server`` with static batching: a batch starts when the one before it has ended.
 
 Rows that are done are computed on to the batch's end, which comes as soon as each of its requests
 has what it asked for. Solutions are sent as soon as found; everything else is the product's code.
+
+python -m gram_lab.bench.static_batching serve --port N --model NAME
 """
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gram_server import child, cli
 from gram_server.engine import Engine
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import Plan, Scheduler
@@ -51,3 +58,27 @@ class StaticEngine(Engine):
     def __init__(self, runner: Runner, *, metrics: ModelMetrics) -> None:
         super().__init__(WholeBatchRunner(runner), metrics=metrics)
         self._scheduler = StaticScheduler(num_slots=runner.num_slots)
+
+
+worker_command = child.worker_command
+
+
+def static_worker_command(*, link: Path, heartbeat: Path) -> Sequence[str]:
+    """Return the product's command line with this module in place of its own."""
+    python, option, _, *words = worker_command(link=link, heartbeat=heartbeat)
+    return [python, option, "gram_lab.bench.static_batching", *words]
+
+
+def main() -> None:
+    child.worker_command = static_worker_command
+    if sys.argv[1:2] == ["worker"]:
+        # The API process needs no torch.
+        from gram_server.worker import loading
+
+        # Replaces the product's engine.
+        loading.Engine = StaticEngine  # type: ignore[assignment, attr-defined]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -56,7 +56,9 @@ def read_cases(
     elif path.suffix == ".npz":
         cases = _from_archive(task, path)
     else:
-        cases = _from_lines(task, path)
+        family = puzzles.family(task.family)
+        lines = filter(str.strip, path.read_text(encoding="utf-8").splitlines())
+        cases = [Case(_parsed(family, line, path), "all", None) for line in lines]
     return spread(cases, limit)
 
 
@@ -119,12 +121,6 @@ def _parsed(family: puzzles.AnyFamily, text: str, path: Path) -> object:
         return family.parse(json.loads(text)) if text.startswith("{") else family.parse_text(text)
     except (PuzzleInvalid, json.JSONDecodeError) as error:
         raise ConfigError("data", str(path), f"{text!r} is no puzzle: {error}") from error
-
-
-def _from_lines(task: Task, path: Path) -> list[Case]:
-    family = puzzles.family(task.family)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Case(_parsed(family, line, path), "all", None) for line in lines if line.strip()]
 
 
 def _from_archive(task: Task, path: Path) -> list[Case]:

@@ -77,7 +77,8 @@ def search(masks: Masks, *, limit: int, keeps_solutions: bool = False) -> Findin
         np.add.at(found.num_solutions, owners[is_solved], 1)
         if keeps_solutions and is_solved.any():
             found._owners.append(owners[is_solved])
-            found._solutions.append(_digits(nodes[:, is_solved]))
+            digits = np.log2(nodes[:, is_solved].T).astype(np.uint8) + np.uint8(1)
+            found._solutions.append(digits.astype(np.uint8))
         if not is_solved.all():
             stack.append(_guess(nodes[:, ~is_solved], owners[~is_solved], found.num_guesses))
     return found
@@ -165,11 +166,6 @@ def _guess(
     values = np.nonzero(is_value)[1].astype(np.uint16)
     children[np.repeat(cells, counts), np.arange(len(values))] = np.uint16(1) << values
     return children, np.repeat(owners, counts)
-
-
-def _digits(masks: Masks) -> Digits:
-    """Return (boards, 81) digits of solved boards."""
-    return (np.log2(masks.T).astype(np.uint8) + np.uint8(1)).astype(np.uint8)
 
 
 def need_givens(

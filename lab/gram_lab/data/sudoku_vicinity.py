@@ -60,7 +60,10 @@ class Vicinity:
         """
         self._rng, self._views, self._min_guesses = rng, views, min_guesses
         self._excluded, self._boards_a_round = excluded, boards_a_round
-        self._seeds = seeds if seeds is not None else _dug(rng)
+        if seeds is None:
+            dug = [generate(9, rng, num_solutions=1) for _ in range(_NUM_DUG)]
+            seeds = np.array(dug, dtype=np.uint8)
+        self._seeds = seeds
         chosen = rng.permutation(len(self._seeds))[:_PARENTS]
         self._parents = self._seeds[chosen]
         self._ratings = mean_guesses(self._parents, views[:2])
@@ -126,10 +129,6 @@ class Vicinity:
             # When all are hard enough, the newest stay, so that the search moves on.
             kept = np.arange(len(ratings))[-_PARENTS:]
         self._parents, self._ratings = parents[kept], ratings[kept]
-
-
-def _dug(rng: np.random.Generator) -> Digits:
-    return np.array([generate(9, rng, num_solutions=1) for _ in range(_NUM_DUG)], dtype=np.uint8)
 
 
 def _with_one_less(boards: Digits, rng: np.random.Generator) -> Digits:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gram_core.config import GramConfig, preset
+from gram_core.config import preset
 from gram_core.flops import step_flops
 from gram_core.puzzles import Task
 from gram_lab.evaluate.table import Row
@@ -63,17 +63,11 @@ def published_rows(name: str, task: Task) -> list[Row]:
 
 def paper_step_flops(task: Task) -> int:
     """Return the FLOP of a supervision step of the paper's 10 M model on a task."""
-    return step_flops(_paper_config(task), _paper_shape(task))
-
-
-def _paper_shape(task: Task) -> Task:
-    """Return the paper's token shapes: a graph is one token per pair of vertices."""
-    if task.family != "graph-coloring":
-        return task
-    length = task.size * (task.size - 1) // 2 + task.size
-    return replace(task, length=length, columns=length)
-
-
-def _paper_config(task: Task) -> GramConfig:
-    config = preset("paper", _paper_shape(task))
-    return replace(config, mixer="token") if task.family == "sudoku" else config
+    if task.family == "graph-coloring":
+        # The paper has a token for each pair of vertices.
+        length = task.size * (task.size - 1) // 2 + task.size
+        task = replace(task, length=length, columns=length)
+    config = preset("paper", task)
+    if task.family == "sudoku":
+        config = replace(config, mixer="token")
+    return step_flops(config, task)

@@ -6,7 +6,6 @@ Writes into --output: the model directory, the state to resume from and ``log.js
 import argparse
 import json
 import os
-import platform
 import shutil
 import sys
 import time
@@ -23,6 +22,7 @@ from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import PRESETS, Guidance
 from gram_core.errors import CoreError
 from gram_lab.console import progress_bar
+from gram_lab.machine import hardware
 from gram_lab.train.progress import Budget
 from gram_lab.train.recipe import Curriculum, Recipe, choices
 from gram_lab.train.resume import load_run, save_run
@@ -98,9 +98,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
         command="gram-lab train " + " ".join(arguments),
         minutes=trainer.budget.used_s / 60.0,
         num_updates=trainer.num_updates,
-        hardware=f"{torch.get_num_threads()} threads of {platform.processor() or 'CPU'}"
-        if options.device == "cpu"
-        else torch.cuda.get_device_name(),
+        hardware=hardware(torch.device(options.device)),
         recipe=chosen,
     )
 
@@ -178,16 +176,13 @@ def _execution(options: argparse.Namespace) -> Execution:
     is_cpu = options.device == "cpu"
     is_bf16, is_compiled = options.precision == "bf16", options.compile == "on"
     if options.precision == "auto":
-        is_bf16 = not is_cpu or _is_bf16_faster()
+        # Processors with AMX multiply bfloat16 several times faster, others slower.
+        left, right = torch.randn(4096, 128), torch.randn(128, 256)
+        is_faster = _seconds(left.bfloat16(), right.bfloat16()) < 0.7 * _seconds(left, right)
+        is_bf16 = not is_cpu or is_faster
     if options.compile == "auto":
         is_compiled = not is_cpu or shutil.which("c++") is not None
     return Execution(device=options.device, is_bf16=is_bf16, is_compiled=is_compiled)
-
-
-def _is_bf16_faster() -> bool:
-    """Measure: processors with AMX multiply bfloat16 several times faster, others slower."""
-    left, right = torch.randn(4096, 128), torch.randn(128, 256)
-    return _seconds(left.bfloat16(), right.bfloat16()) < 0.7 * _seconds(left, right)
 
 
 def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:

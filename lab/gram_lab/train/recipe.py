@@ -216,18 +216,10 @@ def choices(
     guidance: Guidance | None = None,
     mixer: Mixer | None = None,
 ) -> tuple[Recipe, GramConfig]:
-    """Return the recipe and the architecture of a run.
+    """Return the recipe and the architecture of a run; ``ConfigError`` for what cannot be.
 
-    Args:
-        task: what to train for.
-        purpose: to solve instances, or to generate from the empty one.
-        preset_name: architecture; the recipe's overrides belong to ``small``.
-        settings: ``name=value`` for fields of either, values as JSON or plain words.
-        guidance: another guidance; ``none`` is the deterministic twin.
-        mixer: another mixer.
-
-    Raises:
-        ConfigError: an unknown field or a value that cannot be.
+    The recipe's overrides belong to the preset ``small``. ``settings`` are ``name=value`` for
+    fields of either, values as JSON or plain words. Guidance ``none`` is the deterministic twin.
     """
     changes = dict(_setting(text) for text in settings)
     guidance = guidance or changes.get("guidance")  # type: ignore[assignment]  # checked later
@@ -263,14 +255,10 @@ def _setting(text: str) -> tuple[str, object]:
     if name == "denoising":
         if not isinstance(read, dict):
             raise ConfigError("denoising", value, 'must be JSON, as {"noise": "fixed"}')
-        read = _denoising_settings(read)
+        try:
+            read = Denoising(**read)
+        except TypeError as error:
+            raise ConfigError("denoising", read, str(error)) from error
     if name == "depths":
         read = (Depths(until=1.0, num_steps=int(read)),)
     return name, read
-
-
-def _denoising_settings(values: dict[str, object]) -> Denoising:
-    try:
-        return Denoising(**values)  # type: ignore[arg-type]  # JSON values
-    except TypeError as error:
-        raise ConfigError("denoising", values, str(error)) from error

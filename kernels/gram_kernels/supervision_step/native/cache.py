@@ -36,7 +36,8 @@ def load_kept(name: str, build: Callable[[Path], None], load: Callable[[Path], _
     for place in (_home_place(), *map(_temporary_place, _temporary_bases())):
         try:
             with place as folder:
-                _raise_if_noexec(folder)
+                if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+                    raise OSError(f"{folder} is mounted noexec, so no code can be loaded from it")
                 return load(_whole(folder / name, build))
         except OSError as error:
             refusals.append(str(error))
@@ -77,11 +78,6 @@ def _sweep(folder: Path) -> None:
     for left in folder.glob(f"{SCRATCH}*"):
         if time.time() - left.stat().st_mtime > MAX_BUILD_S:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _raise_if_noexec(folder: Path) -> None:
-    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
-        raise OSError(f"{folder} is mounted noexec, so no code can be loaded from it")
 
 
 @contextmanager
