@@ -12,7 +12,8 @@ import uvicorn
 from gram_core.puzzles import family
 from gram_server.app import create_app
 from gram_server.job import Job, ModelReport, WorkerReport, WorkerState
-from gram_server.jobs.memory_store import MemoryStore, MemoryWorker
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.memory_worker import MemoryWorker
 from gram_server.settings import Settings
 
 TASKS = ("sudoku-4x4", "nqueens-4", "graph-coloring-3")

@@ -2,10 +2,11 @@
 
 The width of a job bounds its cost, but most jobs end with their first solutions. So a job weighs
 the trajectories that it must run at least, and the pace is the time between the ends of jobs per
-weight, measured while a model has several jobs. Synchronous, without a clock.
+weight, measured while a model has several jobs. Also the plain rate at which trajectories finish.
+Synchronous, without a clock.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from gram_server.job import PRIORITY_CLASSES, Job
@@ -14,6 +15,7 @@ MIN_BACKLOG_JOBS = 8
 """Fewer unfinished jobs of a model are no backlog, and too few to measure a pace."""
 NUM_RECENT = 64
 """The pace is averaged over about this many jobs."""
+RATE_WINDOW_S = 30.0
 
 
 @dataclass(slots=True)
@@ -71,3 +73,26 @@ class Backlog:
 
 def min_trajectories(job: Job) -> int:
     return min(job.options.width, job.options.max_solutions or job.options.width)
+
+
+class ServiceRate:
+    """Trajectories finished per second, over a sliding window."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, int]] = deque()
+        self._total = 0
+
+    def add(self, width: int, now_s: float) -> None:
+        self._recent.append((now_s, width))
+        self._total += width
+        self._forget(now_s)
+
+    def per_second(self, now_s: float) -> float:
+        self._forget(now_s)
+        if not self._recent:
+            return 0.0
+        return self._total / max(now_s - self._recent[0][0], 1.0)
+
+    def _forget(self, now_s: float) -> None:
+        while self._recent and self._recent[0][0] < now_s - RATE_WINDOW_S:
+            self._total -= self._recent.popleft()[1]

@@ -7,10 +7,10 @@ from typing import Any
 
 from gram_server.errors import JobNotFound, NotReplayed
 from gram_server.jobs.codec import from_bytes, load_job, to_bytes
-from gram_server.jobs.queue_state import too_full
 from gram_server.jobs.queued_job import sort_key
 from gram_server.jobs.redis_connection import Clock, RedisConnection
 from gram_server.jobs.redis_records import dump_submitted
+from gram_server.jobs.store import too_full
 from gram_server.settings import Settings
 
 Letter = dict[str, Any]

@@ -1,14 +1,15 @@
-"""Ended jobs, each kept as one piece of text.
+"""What outlives a job in memory: ended jobs, each as one piece of text, and idempotency keys.
 
 As objects they would keep the garbage collector busy for a tenth of a second now and then. Parts
 are kept as long as their batch. Number and bytes are bounded: beyond the bounds, the oldest job of
-the owner with the most is dropped first.
+the owner with the most is dropped first. Synchronous, without a clock.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gram_server.errors import KeyConflict
 from gram_server.job import JobError, JobState
 from gram_server.jobs.codec import (
     Data,
@@ -20,6 +21,7 @@ from gram_server.jobs.codec import (
     to_bytes,
 )
 from gram_server.jobs.queued_job import QueuedJob, final_event, sort_key
+from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig
 
 OVERHEAD_BYTES = 1024
@@ -157,3 +159,39 @@ def _dump(entry: QueuedJob) -> Data:
         "started": entry.started_s,
         "finished": entry.finished_s,
     }
+
+
+class _Known(NamedTuple):
+    fingerprint: str
+    job_id: str
+    until_s: float
+
+
+class IdempotencyKeys:
+    """The keys of each owner and the jobs they stand for, oldest first, up to a bound."""
+
+    def __init__(self, config: QueueConfig) -> None:
+        self._config = config
+        self._known: dict[str, dict[str, _Known]] = {}
+
+    def find(self, ticket: IdempotencyKey) -> str | None:
+        """Return the id of the job of a key, or None; raise ``KeyConflict``."""
+        known = self._known.get(ticket.owner, {}).get(ticket.key)
+        if known is None:
+            return None
+        if known.fingerprint != ticket.fingerprint:
+            raise KeyConflict("the key stands for another request", field="Idempotency-Key")
+        return known.job_id
+
+    def add(self, ticket: IdempotencyKey, job_id: str, now_s: float) -> None:
+        keys = self._known.setdefault(ticket.owner, {})
+        if len(keys) >= self._config.max_keys:
+            del keys[next(iter(keys))]
+        keys[ticket.key] = _Known(ticket.fingerprint, job_id, now_s + self._config.keep_keys_s)
+
+    def forget(self, now_s: float) -> None:
+        for owner, keys in list(self._known.items()):
+            while keys and next(iter(keys.values())).until_s <= now_s:
+                del keys[next(iter(keys))]
+            if not keys:
+                del self._known[owner]

@@ -1,28 +1,42 @@
 """Jobs kept in the memory of the API process: the default store, which needs no Redis.
 
-``MemoryStore`` is the API's side; ``MemoryStore.connect`` opens a worker's side, which
-worker_rpc.py serves to the worker process. One event loop owns both: no locks, no polling.
+``MemoryStore`` is the API's side, and has the rules of a job's life; ``MemoryStore.connect`` opens
+a worker's side, which worker_rpc.py serves to the worker. One event loop owns both: no locks.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from heapq import nlargest
+from itertools import chain
 
-from gram_server.errors import LinkClosed
-from gram_server.job import (
-    Event,
-    Job,
-    JobError,
-    JobRecord,
-    JobState,
-    WorkerReport,
+from gram_server.errors import JobGone, JobNotFound, LinkClosed
+from gram_server.job import Event, Job, JobError, JobRecord, JobState, outcome_of
+from gram_server.jobs.backlog import Backlog, ServiceRate
+from gram_server.jobs.finished_jobs import FinishedJobs, IdempotencyKeys
+from gram_server.jobs.memory_worker import MemoryWorker
+from gram_server.jobs.queued_job import (
+    QueuedJob,
+    accepted_event,
+    final_event,
+    part_event,
+    sort_key,
 )
-from gram_server.jobs.queue_state import QueueState
-from gram_server.jobs.queued_job import QueuedJob
-from gram_server.jobs.store import IdempotencyKey, Outcome, Page, QueueStats
+from gram_server.jobs.store import (
+    ACCEPTED,
+    IdempotencyKey,
+    JobCount,
+    Page,
+    QueueStats,
+    too_crowded,
+    too_full,
+    too_late,
+)
 from gram_server.jobs.token_buckets import TokenBuckets
+from gram_server.jobs.waiting_jobs import WaitingJobs
 from gram_server.settings import QueueConfig
 
 EXPIRY_GRACE_S = 1.0
@@ -40,35 +54,61 @@ class MemoryStore:
         # The time of day may be changed at any moment: only deadlines depend on it.
         self._wall = clock or time.time
         self._clock = clock or time.monotonic
-        self._state = QueueState(config)
+        self._unfinished: dict[str, QueuedJob] = {}
+        self._waiting = WaitingJobs()
+        self._finished = FinishedJobs(config)
+        self._tickets = IdempotencyKeys(config)
+        self._rate = ServiceRate()
+        self._backlog = Backlog()
         self._buckets = TokenBuckets()
+        self._reserved_trajectories = 0
+        self._num_redelivered = 0
+        self._counts: Counter[JobCount] = Counter()
         self._workers: dict[str, MemoryWorker] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._changes: dict[str, asyncio.Event] = {}
-        self._arrival = asyncio.Event()
+        self.arrival = asyncio.Event()
+        """Set, and replaced by a new one, when there may be a job to take."""
         self._is_closed = False
 
     async def submit(
         self, job: Job, *, parts: Sequence[Job] = (), ticket: IdempotencyKey | None = None
     ) -> str:
-        if self._is_closed:
-            raise LinkClosed("the store is closed")
+        self._raise_if_closed()
         now_s = self._clock()
-        if ticket is not None and (known := self._state.find_ticket(ticket, now_s)):
+        self._forget(now_s)
+        if ticket is not None and (known := self._find_ticket(ticket)):
             return known
-        for entry in self._state.add(job, now_s, parts=parts, ticket=ticket):
-            self._set_timer(entry)
+        self._reserve(job, parts or (job,), now_s)
+        entries = [self._queue(part, now_s) for part in parts or (job,)]
+        if parts:
+            batch = self._open(job, now_s)
+            batch.parts, batch.num_open = tuple(entries), len(entries)
+        if ticket is not None:
+            self._tickets.add(ticket, job.id, now_s)
         self._announce_arrival()
         return job.id
 
     async def known(self, ticket: IdempotencyKey) -> str | None:
-        return self._state.find_ticket(ticket, self._clock())
+        self._forget(self._clock())
+        return self._find_ticket(ticket)
 
     async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
-        return self._state.page(owner, cursor=cursor, limit=limit)
+        open_ones = (
+            sort_key(entry.job)
+            for entry in self._unfinished.values()
+            if entry.job.owner == owner and entry.job.batch is None
+        )
+        known = chain(open_ones, self._finished.sort_keys_of(owner))
+        places = nlargest(limit + 1, (at for at in known if cursor is None or at < cursor))
+        more = places[limit - 1] if len(places) > limit else None
+        ids = [at.partition("-")[2] for at in places[:limit]]
+        found = (
+            self._unfinished.get(job_id) or self._finished.find(job_id, has_parts=False)
+            for job_id in ids
+        )
+        return Page(records=tuple(entry.record for entry in found if entry), cursor=more)
 
     async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
-        entry = self._state.entry(job_id)
+        entry = self._entry(job_id)
         position = max(after, 0)
         while True:
             for event in entry.events_after(position):
@@ -78,27 +118,27 @@ class MemoryStore:
                 return
             self._raise_if_closed()
             if position >= entry.last_id:
-                await self._change_of(entry).wait()
+                await entry.changed.wait()
 
     async def wait(self, job_id: str, *, timeout_s: float | None) -> JobRecord:
-        entry = self._state.entry(job_id)
+        entry = self._entry(job_id)
         try:
             async with asyncio.timeout(timeout_s):
                 while not entry.state.is_final:
                     self._raise_if_closed()
-                    await self._change_of(entry).wait()
+                    await entry.changed.wait()
         except TimeoutError:
             logger.debug("job=%s still %s after %s s", job_id, entry.state, timeout_s)
         return entry.record
 
     async def get(self, job_id: str) -> JobRecord:
-        return self._state.entry(job_id).record
+        return self._entry(job_id).record
 
     async def cancel(self, job_id: str) -> None:
-        self._stop(self._state.entry(job_id), JobState.CANCELLED)
+        self._stop(self._entry(job_id), JobState.CANCELLED)
 
     async def withdraw(self, job_id: str) -> None:
-        if entry := self._state.find(job_id):
+        if entry := self._find(job_id):
             self._stop(entry, JobState.CANCELLED)
 
     async def take_tokens(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
@@ -108,205 +148,203 @@ class MemoryStore:
         now_s = self._clock()
         reports = (worker.last_report for worker in self._workers.values())
         return QueueStats(
-            classes=self._state.class_stats(now_s),
-            num_running=self._state.num_running,
-            reserved_trajectories=self._state.reserved_trajectories,
+            classes=self._waiting.stats(now_s),
+            num_running=sum(entry.worker is not None for entry in self._unfinished.values()),
+            reserved_trajectories=self._reserved_trajectories,
             max_trajectories=self._config.max_trajectories,
-            service_rate=self._state.service_rate(now_s),
-            backlog_s=self._state.backlog_s(),
-            redelivered=self._state.redelivered,
-            finished_jobs=self._state.finished.num_jobs,
-            finished_bytes=self._state.finished.num_bytes,
-            forgotten_early=self._state.finished.forgotten_early,
-            counts=dict(self._state.counts),
+            service_rate=self._rate.per_second(now_s),
+            backlog_s=self._backlog.by_model(),
+            redelivered=self._num_redelivered,
+            finished_jobs=self._finished.num_jobs,
+            finished_bytes=self._finished.num_bytes,
+            forgotten_early=self._finished.forgotten_early,
+            counts=dict(self._counts),
             workers=tuple(report for report in reports if report is not None),
         )
 
     def open_jobs(self) -> Sequence[Job]:
-        return [entry.job for entry in self._state.unfinished()]
+        return [entry.job for entry in self._unfinished.values()]
 
     async def close(self) -> None:
         self._is_closed = True
-        for timer in self._timers.values():
-            timer.cancel()
-        for entry in self._state.unfinished():
-            self._announce(entry)
+        for entry in self._unfinished.values():
+            entry.stop_timer()
+            entry.announce()
             if worker := self._workers.get(entry.worker or ""):
                 worker.notify_cancelled(entry.job.id)
         self._announce_arrival()
 
-    def connect(self, worker: str) -> "MemoryWorker":
+    def connect(self, worker: str) -> MemoryWorker:
         """Open a worker's side under a name that no connected worker has."""
         if worker in self._workers:
             raise ValueError(f"a worker named {worker} is connected")
         self._workers[worker] = MemoryWorker(self, worker)
         return self._workers[worker]
 
-    def _finish(
+    def take(
+        self,
+        worker: str,
+        *,
+        max_jobs: int,
+        max_width: int | None,
+        models: Collection[str] | None,
+        down_to: int | None,
+    ) -> list[Job]:
+        """Give a worker its next jobs."""
+        self._raise_if_closed()
+        entries = self._waiting.take(
+            self._clock(),
+            max_jobs=max_jobs,
+            max_width=max_width,
+            models=models,
+            down_to=down_to,
+            held=(entry for entry in self._unfinished.values() if entry.worker == worker),
+        )
+        for entry in entries:
+            entry.start(worker, self._wall())
+            if batch := self._unfinished.get(entry.job.batch or ""):
+                batch.start(None, batch.started_s or self._wall())
+        return [entry.job for entry in entries]
+
+    def held(self, worker: str, job_id: str) -> QueuedJob | None:
+        """Return the entry of a job if the worker still holds it."""
+        entry = self._unfinished.get(job_id)
+        return entry if entry is not None and entry.worker == worker else None
+
+    def finish(
         self,
         entry: QueuedJob,
         state: JobState,
         *,
-        result: dict[str, object] | None = None,
+        result: Mapping[str, object] | None = None,
         error: JobError | None = None,
     ) -> None:
-        changed = self._state.finish(
-            entry, state, self._clock(), finished_s=self._wall(), result=result, error=error
-        )
-        if changed:
-            logger.info(
-                "job=%s state=%s attempt=%d",
-                entry.job.id,
-                state,
-                entry.job.attempt,
-                extra=entry.job.log_ids,
-            )
-            if timer := self._timers.pop(entry.job.id, None):
-                timer.cancel()
-        for one in changed:
-            self._announce(one)
-        if changed and self._state.has_last_chance(entry):
+        """Make a job final and add its last event; the first call wins."""
+        if entry.state.is_final:
+            return
+        job, now_s = entry.job, self._clock()
+        is_served = entry.state is JobState.RUNNING and state is not JobState.CANCELLED
+        self._waiting.remove(entry)
+        entry.state, entry.result, entry.error = state, result, error
+        entry.worker, entry.finished_s = None, self._wall()
+        entry.append(final_event(entry))
+        self._finished.put(self._unfinished.pop(job.id), now_s)
+        entry.stop_timer()
+        args = (job.id, state, job.attempt)
+        logger.info("job=%s state=%s attempt=%d", *args, extra=job.log_ids)
+        if job.num_parts:
+            return
+        self._count(job, outcome_of(state, result, has_solutions=entry.has_solutions))
+        self._reserved_trajectories -= job.options.width
+        self._rate.add(job.options.width, now_s)
+        self._backlog.end(job, now_s, is_served=is_served)
+        if batch := self._unfinished.get(job.batch or ""):
+            self._end_part(batch, entry)
+        if entry.has_last_chance:
             # Its worker may now take another job whose attempt is the last.
             self._announce_arrival()
 
-    def _stop(self, entry: QueuedJob, state: JobState) -> None:
-        """Finish a job and the parts of a batch; notify the worker that may still hold it."""
-        worker = self._workers.get(entry.worker or "")
-        self._finish(entry, state)
-        for part in entry.parts:
-            self._stop(part, state)
-        if worker is not None:
-            worker.notify_cancelled(entry.job.id)
-
-    def _hand_back(self, worker: str, job_ids: Sequence[str]) -> None:
-        entries = [self._held(worker, job_id) for job_id in job_ids]
-        self._state.put_back([entry for entry in entries if entry is not None], is_lost=False)
+    def put_back(self, entries: Sequence[QueuedJob]) -> None:
+        """Return held jobs to the front of the queue."""
+        for entry in entries:
+            entry.state, entry.worker, entry.started_s = JobState.QUEUED, None, None
+        self._waiting.add_first(entries)
         self._announce_arrival()
 
-    def _lose(self, worker: str) -> None:
+    def lose(self, worker: str) -> None:
+        """Take back the jobs of a worker that is gone, or end those that lost too many."""
         self._workers.pop(worker, None)
         if self._is_closed:
             # No worker is left to take its jobs.
             return
         again = []
-        for entry in self._state.held_by(worker):
-            ids = entry.job.log_ids
-            logger.warning("job=%s lost its worker=%s", entry.job.id, worker, extra=ids)
-            entry.job = replace(entry.job, attempt=entry.job.attempt + 1)
-            if entry.job.attempt > self._config.max_attempts:
-                detail = f"{entry.job.attempt} workers were lost while they held the job"
+        for entry in [one for one in self._unfinished.values() if one.worker == worker]:
+            job, attempt = entry.job, entry.job.attempt + 1
+            logger.warning("job=%s lost its worker=%s", job.id, worker, extra=job.log_ids)
+            entry.job = replace(job, attempt=attempt)
+            entry.has_last_chance = attempt == self._config.max_attempts
+            if attempt > self._config.max_attempts:
+                detail = f"{attempt} workers were lost while they held the job"
                 error = JobError(code="worker_lost", detail=detail)
-                self._finish(entry, JobState.FAILED, error=error)
+                self.finish(entry, JobState.FAILED, error=error)
             else:
                 again.append(entry)
-        self._state.put_back(again, is_lost=True)
-        self._announce_arrival()
+        self._num_redelivered += len(again)
+        self.put_back(again)
 
-    def _held(self, worker: str, job_id: str) -> QueuedJob | None:
-        """Return the entry of a job that this worker still holds: late calls change nothing."""
-        entry = self._state.find(job_id)
-        return entry if entry is not None and entry.worker == worker else None
+    def _reserve(self, job: Job, queued: Sequence[Job], now_s: float) -> None:
+        """Reserve trajectories for all jobs, or raise ``QueueFull``."""
+        config, reserved = self._config, self._reserved_trajectories
+        width = sum(part.options.width for part in queued)
+        expected_s = self._backlog.expected_s(job.model, job.priority)
+        if job.owner is None and expected_s > config.max_backlog_s:
+            raise too_late(expected_s, config)
+        if reserved + width > config.max_trajectories:
+            raise too_full(reserved, width, config, rate=self._rate.per_second(now_s))
+        if not self._finished.make_room():
+            raise too_crowded(self._finished.num_jobs, self._finished.num_bytes)
+        self._reserved_trajectories += width
 
-    def _set_timer(self, entry: QueuedJob) -> None:
-        if entry.job.deadline_s is not None:
-            left_s = max(entry.job.deadline_s - self._wall(), 0.0)
-            self._call_later(left_s, entry, self._expire)
+    def _queue(self, job: Job, now_s: float) -> QueuedJob:
+        self._count(job, ACCEPTED)
+        self._backlog.add(job)
+        entry = self._open(job, now_s)
+        self._waiting.add(entry)
+        if job.deadline_s is not None:
+            entry.call_later(max(job.deadline_s - self._wall(), 0.0), self._expire, entry)
+        return entry
 
-    def _call_later(
-        self, delay_s: float, entry: QueuedJob, call: Callable[[QueuedJob], None]
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers[entry.job.id] = loop.call_later(delay_s, call, entry)
+    def _open(self, job: Job, now_s: float) -> QueuedJob:
+        entry = self._unfinished[job.id] = QueuedJob(job, queued_s=now_s)
+        entry.append(accepted_event(job))
+        return entry
+
+    def _end_part(self, batch: QueuedJob, part: QueuedJob) -> None:
+        batch.num_open -= 1
+        batch.append(part_event(part))
+        if not batch.num_open:
+            self.finish(batch, JobState.DONE)
+
+    def _stop(self, entry: QueuedJob, state: JobState) -> None:
+        """Finish a job and the parts of a batch; notify the worker that may still hold it."""
+        worker = self._workers.get(entry.worker or "")
+        self.finish(entry, state)
+        for part in entry.parts:
+            self._stop(part, state)
+        if worker is not None:
+            worker.notify_cancelled(entry.job.id)
 
     def _expire(self, entry: QueuedJob) -> None:
         if entry.state is JobState.RUNNING:
-            self._call_later(EXPIRY_GRACE_S, entry, self._expire_at_once)
+            entry.call_later(EXPIRY_GRACE_S, self._stop, entry, JobState.EXPIRED)
         else:
-            self._expire_at_once(entry)
+            self._stop(entry, JobState.EXPIRED)
 
-    def _expire_at_once(self, entry: QueuedJob) -> None:
-        self._stop(entry, JobState.EXPIRED)
+    def _find(self, job_id: str) -> QueuedJob | None:
+        return self._unfinished.get(job_id) or self._finished.find(job_id)
 
-    def _change_of(self, entry: QueuedJob) -> asyncio.Event:
-        return self._changes.setdefault(entry.job.id, asyncio.Event())
+    def _entry(self, job_id: str) -> QueuedJob:
+        if entry := self._find(job_id):
+            return entry
+        raise JobNotFound(f"no job {job_id}")
 
-    def _announce(self, entry: QueuedJob) -> None:
-        if changed := self._changes.pop(entry.job.id, None):
-            changed.set()
+    def _find_ticket(self, ticket: IdempotencyKey) -> str | None:
+        job_id = self._tickets.find(ticket)
+        if job_id is None or job_id in self._unfinished or self._finished.has(job_id):
+            return job_id
+        raise JobGone(f"the job of this key, {job_id}, has been forgotten")
+
+    def _forget(self, now_s: float) -> None:
+        self._finished.forget(now_s)
+        self._tickets.forget(now_s)
+
+    def _count(self, job: Job, what: str) -> None:
+        self._counts[JobCount(what, job.model, job.priority)] += 1
 
     def _announce_arrival(self) -> None:
-        self._arrival.set()
-        self._arrival = asyncio.Event()
+        self.arrival.set()
+        self.arrival = asyncio.Event()
 
     def _raise_if_closed(self) -> None:
         if self._is_closed:
             raise LinkClosed("the store is closed")
-
-
-class MemoryWorker:
-    """A worker's side of the queue, in the process of the store."""
-
-    def __init__(self, store: MemoryStore, name: str) -> None:
-        self._store = store
-        self._name = name
-        self._cancelled: asyncio.Queue[str | None] = asyncio.Queue()
-        self.last_report: WorkerReport | None = None
-
-    async def claim(
-        self,
-        *,
-        max_jobs: int,
-        max_width: int | None = None,
-        can_wait: bool = True,
-        models: Collection[str] | None = None,
-        down_to: int | None = None,
-    ) -> list[Job]:
-        store = self._store
-        while True:
-            arrival = store._arrival
-            store._raise_if_closed()
-            entries = store._state.take(
-                self._name,
-                max_jobs,
-                store._clock(),
-                started_s=store._wall(),
-                max_width=max_width,
-                models=models,
-                down_to=down_to,
-            )
-            if entries or not can_wait:
-                return [entry.job for entry in entries]
-            await arrival.wait()
-
-    async def publish(self, job_id: str, event: Event) -> None:
-        entry = self._store._held(self._name, job_id)
-        if entry is not None and entry.append(event):
-            self._store._announce(entry)
-
-    async def complete(
-        self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
-    ) -> None:
-        if entry := self._store._held(self._name, job_id):
-            self._store._finish(entry, outcome, result=result)
-
-    async def fail(self, job_id: str, *, code: str, detail: str) -> None:
-        if entry := self._store._held(self._name, job_id):
-            error = JobError(code=code, detail=detail)
-            self._store._finish(entry, JobState.FAILED, error=error)
-
-    async def hand_back(self, job_ids: Sequence[str]) -> None:
-        self._store._hand_back(self._name, job_ids)
-
-    async def cancellations(self) -> AsyncIterator[str]:
-        while (job_id := await self._cancelled.get()) is not None:
-            yield job_id
-
-    async def report(self, report: WorkerReport) -> None:
-        self.last_report = report
-
-    async def close(self) -> None:
-        self._cancelled.put_nowait(None)
-        self._store._lose(self._name)
-
-    def notify_cancelled(self, job_id: str) -> None:
-        self._cancelled.put_nowait(job_id)

@@ -1,37 +1,13 @@
-"""What ``QueueState`` keeps of a job, and the rate at which jobs finish. Knows no queue."""
+"""What the queue in memory keeps of a job. Knows no queue."""
 
+import asyncio
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
 
-RATE_WINDOW_S = 30.0
 CANCELLED = JobError(code="job_cancelled", detail="the job was cancelled")
-
-
-class ServiceRate:
-    """Trajectories finished per second, over a sliding window."""
-
-    def __init__(self) -> None:
-        self._recent: deque[tuple[float, int]] = deque()
-        self._total = 0
-
-    def add(self, width: int, now_s: float) -> None:
-        self._recent.append((now_s, width))
-        self._total += width
-        self._forget(now_s)
-
-    def per_second(self, now_s: float) -> float:
-        self._forget(now_s)
-        if not self._recent:
-            return 0.0
-        return self._total / max(now_s - self._recent[0][0], 1.0)
-
-    def _forget(self, now_s: float) -> None:
-        while self._recent and self._recent[0][0] < now_s - RATE_WINDOW_S:
-            self._total -= self._recent.popleft()[1]
 
 
 @dataclass(slots=True)
@@ -46,12 +22,17 @@ class QueuedJob:
     events: list[Event] = field(default_factory=list)
     """By id, with gaps where passing events were replaced."""
     queued_s: float = 0.0
-    """When it was accepted, on the clock of ``QueueState``."""
+    """When it was accepted, on the store's monotonic clock."""
     started_s: float | None = None
     finished_s: float | None = None
     parts: tuple["QueuedJob", ...] = ()
     num_open: int = 0
     """Parts that are not final."""
+    has_last_chance: bool = False
+    """Whether the job fails with the next worker that is lost."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+    """Set, and replaced by a new one, with every event."""
+    _timer: asyncio.TimerHandle | None = field(default=None, compare=False)
 
     @property
     def record(self) -> JobRecord:
@@ -71,18 +52,34 @@ class QueuedJob:
     def has_solutions(self) -> bool:
         return any(event.kind is EventKind.SOLUTION for event in self.events)
 
-    def append(self, event: Event) -> bool:
+    def start(self, worker: str | None, started_s: float) -> None:
+        self.state, self.worker, self.started_s = JobState.RUNNING, worker, started_s
+
+    def call_later(self, delay_s: float, call: Callable[..., None], *args: object) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay_s, call, *args)
+
+    def stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def announce(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def append(self, event: Event) -> None:
         """Number and keep an event; drop a solution repeated after a worker was lost.
 
         Of passing events only the newest is kept.
         """
-        if event.kind is EventKind.SOLUTION and self._has_solution(event):
-            return False
+        if event.kind is EventKind.SOLUTION and any(
+            known.kind is event.kind and known.identity == event.identity for known in self.events
+        ):
+            return
         number = self.last_id + 1
         if event.is_passing:
             self.events = [known for known in self.events if not known.is_passing]
         self.events.append(replace(event, id=number))
-        return True
+        self.announce()
 
     @property
     def last_id(self) -> int:
@@ -92,12 +89,6 @@ class QueuedJob:
     def events_after(self, number: int) -> list[Event]:
         start = bisect_right(self.events, number, key=lambda event: event.id)
         return self.events[start:]
-
-    def _has_solution(self, event: Event) -> bool:
-        return any(
-            known.kind is EventKind.SOLUTION and known.identity == event.identity
-            for known in self.events
-        )
 
 
 def final_event(entry: QueuedJob) -> Event:

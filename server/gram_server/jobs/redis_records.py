@@ -8,9 +8,8 @@ from typing import Any
 from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
 from gram_server.jobs.backlog import min_trajectories
 from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, load_report, to_bytes
-from gram_server.jobs.counts import JobCount
 from gram_server.jobs.queued_job import accepted_event, sort_key
-from gram_server.jobs.store import ClassStats, IdempotencyKey, QueueStats
+from gram_server.jobs.store import ClassStats, IdempotencyKey, JobCount, QueueStats
 from gram_server.settings import QueueConfig
 
 Fields = Mapping[str, bytes]

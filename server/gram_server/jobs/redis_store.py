@@ -23,7 +23,6 @@ from gram_server.errors import (
 from gram_server.job import Event, EventKind, Job, JobRecord, JobState
 from gram_server.jobs.codec import to_bytes
 from gram_server.jobs.periodic import PeriodicTask, end_tasks
-from gram_server.jobs.queue_state import too_crowded, too_full, too_late
 from gram_server.jobs.queued_job import CANCELLED
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_records import (
@@ -34,7 +33,7 @@ from gram_server.jobs.redis_records import (
     load_record,
     load_stats,
 )
-from gram_server.jobs.store import IdempotencyKey, Page, QueueStats
+from gram_server.jobs.store import IdempotencyKey, Page, QueueStats, too_crowded, too_full, too_late
 from gram_server.jobs.waiters import CompletionNotice, Waiter, Waiters
 from gram_server.settings import QueueConfig
 from gram_server.sparse_log import SparseLog

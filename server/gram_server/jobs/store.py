@@ -6,14 +6,32 @@ goes to another until ``max_attempts``; events are numbered and can be replayed;
 stands for one job, however often it is submitted.
 """
 
+import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from gram_server.errors import QueueFull
 from gram_server.job import Event, Job, JobRecord, JobState, WorkerReport
-from gram_server.jobs.counts import JobCount
+from gram_server.settings import QueueConfig
+
+ACCEPTED = "accepted"
+MAX_RETRY_AFTER_S = 60
 
 Outcome = Literal[JobState.DONE, JobState.EXPIRED]
+
+
+class JobCount(NamedTuple):
+    """The labels of one counter of jobs.
+
+    It is updated in the step that accepts or ends a job, so that a lost process can neither lose a
+    count nor repeat one.
+    """
+
+    what: str
+    """``accepted``, or the outcome."""
+    model: str
+    priority: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,3 +224,34 @@ class WorkerStore(Protocol):
     async def close(self) -> None:
         """Flush writes and disconnect; jobs still claimed go to another worker."""
         ...
+
+
+def too_full(reserved: int, width: int, config: QueueConfig, *, rate: float) -> QueueFull:
+    """Return the refusal of ``width`` more trajectories, where ``rate`` finish per second."""
+    over = reserved + width - config.max_trajectories
+    return QueueFull(
+        f"the queue holds {reserved} trajectories of at most {config.max_trajectories}; "
+        f"{width} more do not fit",
+        retry_after_s=_retry_after(over / rate if rate else 0.0),
+    )
+
+
+def too_late(expected_s: float, config: QueueConfig) -> QueueFull:
+    return QueueFull(
+        f"the jobs before this one will take {expected_s:.1f} s, and nobody is to wait for longer "
+        f"than {config.max_backlog_s:g} s",
+        retry_after_s=_retry_after(expected_s - config.max_backlog_s),
+    )
+
+
+def too_crowded(num_jobs: int, num_bytes: int) -> QueueFull:
+    """Return the refusal where ended parts of unfinished batches fill the memory."""
+    return QueueFull(
+        f"the parts of unfinished batches that have ended, {num_jobs} jobs of {num_bytes} bytes, "
+        "take all the room for ended jobs",
+        retry_after_s=MAX_RETRY_AFTER_S,
+    )
+
+
+def _retry_after(left_s: float) -> int:
+    return min(max(1, math.ceil(left_s)), MAX_RETRY_AFTER_S)

@@ -25,7 +25,8 @@ from gram_server.jobs.codec import (
     load_report,
     to_bytes,
 )
-from gram_server.jobs.memory_store import MemoryStore, MemoryWorker
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.memory_worker import MemoryWorker
 from gram_server.jobs.store import Outcome
 
 LENGTH = struct.Struct(">I")

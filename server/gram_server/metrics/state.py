@@ -11,8 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from gram_server.job import PRIORITY_CLASSES, ModelReport
-from gram_server.jobs.counts import ACCEPTED, JobCount
-from gram_server.jobs.store import ClassStats, QueueStats
+from gram_server.jobs.store import ACCEPTED, ClassStats, JobCount, QueueStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

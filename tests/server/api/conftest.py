@@ -21,7 +21,8 @@ from gram_server.job import (
     WorkerReport,
     WorkerState,
 )
-from gram_server.jobs.memory_store import MemoryStore, MemoryWorker
+from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.memory_worker import MemoryWorker
 from gram_server.settings import HttpConfig, QueueConfig, Settings
 
 TASKS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8", "maze-2x3")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gram_server.jobs.turns import AGEING_S, LENT_PART
+from gram_server.jobs.waiting_jobs import AGEING_S, LENT_PART
 from tests.server.jobs.conftest import RESULT, Harness, MakeJob
 
 pytestmark = pytest.mark.anyio
