@@ -3,23 +3,25 @@
 Knows both forms and the puzzle families; runs nothing.
 """
 
+import time
 from asyncio import Queue
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gram_core import views
 from gram_core.catalog import ModelInfo
-from gram_core.puzzles import Encoded, Family, Renaming, Symmetry, Task, Tokens, family
+from gram_core.puzzles import BLANK, Encoded, Family, Renaming, Symmetry, Task, Tokens, family
 from gram_server.answers import (
     BestAttempt,
     Board,
     Completeness,
     ExactSearch,
     First,
+    GenerateResponse,
     ProgressEvent,
     Sight,
     Solution,
@@ -79,6 +81,11 @@ class ClaimedJob:
     @property
     def reduces_clues(self) -> bool:
         return self.job.sampling is not None and self.job.sampling.is_thinned
+
+    @property
+    def is_out_of_time(self) -> bool:
+        deadline_s = self.job.deadline_s
+        return self.is_cancelled or (deadline_s is not None and time.time() >= deadline_s)
 
     @classmethod
     def parse(
@@ -141,15 +148,13 @@ class ClaimedJob:
         return views.view(self.family, self.task, self.job.options.seed, trajectory)
 
     def solution(self, found: FoundSolution) -> Solution:
-        first = First(
-            trajectory=found.trajectory, step=found.step, ms=round(found.ms_since_admission, 3)
-        )
+        ms = round(found.ms_since_admission, 3)
         return Solution(
             answer=self._answer(found.tokens),
             votes=found.votes,
             source="model",
             value=round(found.value, 6),
-            first=first,
+            first=First(trajectory=found.trajectory, step=found.step, ms=ms),
         )
 
     def progress(self, progress: Progress) -> ProgressEvent:
@@ -192,9 +197,10 @@ class ClaimedJob:
     def response(self, end: Finished, exact: ExactFindings) -> SolveResponse:
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
+        is_partial = end.outcome == "expired" or exact.ended == "deadline"
         return SolveResponse(
             **identity(self.job, model=self.model.id, depth=self.model.depth),
-            status=_status(end, exact, has_solutions=bool(solutions)),
+            status="partial" if is_partial else "solved" if solutions else "unsolved",
             solutions=solutions,
             distinct=len(solutions),
             valid_trajectories=end.valid_trajectories,
@@ -202,6 +208,38 @@ class ClaimedJob:
             completeness=Completeness(estimate=good_turing(end), total=exact.total),
             exact_search=exact.ended,
             best_attempt=None if solutions else self._best_attempt(end.best_attempt),
+            usage=self.usage(end),
+        )
+
+    def board(self, found: FoundSolution, puzzle: Tokens | None) -> Board:
+        """Return a generated board, and the puzzle made of it."""
+        return Board(
+            answer=self._decode(found.tokens),
+            puzzle=None if puzzle is None else self._decode(puzzle),
+            clues=None if puzzle is None else int((puzzle != BLANK).sum()),
+            value=round(found.value, 6),
+            trajectory=found.trajectory,
+            step=found.step,
+            ms=round(found.ms_since_admission, 3),
+        )
+
+    def generate_response(self, end: Finished) -> GenerateResponse:
+        job, boards, num_valid = self.job, self.boards, end.valid_trajectories
+        keys = {self.family.canonical(self.instance, found.tokens) for found in end.solutions}
+        count = job.options.max_solutions or 0
+        is_partial = end.outcome == "expired" or len(boards) < len(end.solutions)
+        return GenerateResponse(
+            **identity(job, model=self.model.id, depth=self.model.depth),
+            task=job.task,
+            status="partial" if is_partial else "complete" if len(boards) == count else "exhausted",
+            boards=boards,
+            count=count,
+            trajectories=end.ended_trajectories,
+            valid_trajectories=num_valid,
+            distinct=len(keys),
+            validity=_share(num_valid, end.ended_trajectories),
+            uniqueness=_share(len(keys), num_valid),
+            max_trajectories=job.options.width,
             usage=self.usage(end),
         )
 
@@ -235,9 +273,5 @@ def good_turing(end: Finished) -> float | None:
     return round(1.0 - num_seen_once / end.valid_trajectories, 6)
 
 
-def _status(
-    end: Finished, exact: ExactFindings, *, has_solutions: bool
-) -> Literal["solved", "unsolved", "partial"]:
-    if end.outcome == "expired" or exact.ended == "deadline":
-        return "partial"
-    return "solved" if has_solutions else "unsolved"
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 6) if whole else None

@@ -1,6 +1,7 @@
 """Handles a job's engine events: solutions, exact searches, reduced boards, its end.
 
-Writes to the store in the order of the engine's events. Knows no claims and no engine.
+Writes to the store in the order of the engine's events. Builds the requests for exact searches and
+reads their replies; the searches run in processes of their own. Knows no claims and no engine.
 """
 
 import asyncio
@@ -9,23 +10,25 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 from pydantic import BaseModel
 
 from gram_core.errors import CoreError
 from gram_core.puzzles import Tokens
 from gram_server.engine import EngineEvent, Finished, FoundSolution, Progress
-from gram_server.errors import ServerError
+from gram_server.errors import JobFailed, ServerError
 from gram_server.job import Event, EventKind, Job, JobState, outcome_of
 from gram_server.jobs.store import Outcome, WorkerStore
+from gram_server.search_process import Data
 from gram_server.tracing import SpanKind
 from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
 from gram_server.worker.engine_loop import Abort, Message
-from gram_server.worker.exact import find_exactly, needs_exact, reduce_clues, without_time
-from gram_server.worker.generation import board, generate_response, is_out_of_time
 from gram_server.worker.job_trace import JobTrace
 from gram_server.worker.search_pool import SearchDropped, SearchPool
 
 NOTHING = ExactFindings()
+REDUCTION_STREAM = 0x7468696E
+"""Separates the random draws of a reduction from other uses of the same seed."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +100,7 @@ class JobResults:
     async def _publish_board(
         self, claimed: ClaimedJob, found: FoundSolution, puzzle: Tokens | None
     ) -> None:
-        claimed.boards.append(board(claimed, found, puzzle))
+        claimed.boards.append(claimed.board(found, puzzle))
         await self._publish(claimed, EventKind.SOLUTION, claimed.boards[-1])
 
     async def _publish(self, claimed: ClaimedJob, kind: EventKind, data: BaseModel) -> None:
@@ -138,8 +141,12 @@ class JobResults:
         job_id = claimed.job.id
         try:
             while isinstance(event := await events.get(), FoundSolution):
-                if not is_out_of_time(claimed):
-                    await self._reduce(claimed, event)
+                if claimed.is_out_of_time:
+                    continue
+                with suppress(SearchDropped):
+                    puzzle = await reduce_clues(self._searches, claimed, event)
+                    if puzzle is not None:
+                        await self._publish_board(claimed, event, puzzle)
             await self._finish(claimed, event)
         except Exception:
             with claimed.trace.logged():
@@ -148,12 +155,6 @@ class JobResults:
             self._send(Abort(job_id))
             await self._store.fail(job_id, code="thinning_failed", detail="a board is not thinned")
             self._release(claimed)
-
-    async def _reduce(self, claimed: ClaimedJob, found: FoundSolution) -> None:
-        with suppress(SearchDropped):
-            puzzle = await reduce_clues(self._searches, claimed, found)
-            if puzzle is not None:
-                await self._publish_board(claimed, found, puzzle)
 
     async def _finish(
         self, claimed: ClaimedJob, end: Finished, exact: ExactFindings = NOTHING
@@ -173,7 +174,7 @@ class JobResults:
 
     async def _complete(self, claimed: ClaimedJob, end: Finished, exact: ExactFindings) -> None:
         is_solving = claimed.job.sampling is None
-        answer = claimed.response(end, exact) if is_solving else generate_response(claimed, end)
+        answer = claimed.response(end, exact) if is_solving else claimed.generate_response(end)
         outcome: Outcome = JobState.EXPIRED if answer.status == "partial" else JobState.DONE
         result = answer.model_dump()
         with claimed.trace.step("store result", SpanKind.CLIENT):
@@ -185,3 +186,69 @@ class JobResults:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def needs_exact(claimed: ClaimedJob, end: Finished) -> bool:
+    return end.outcome == "done" and _wants_exact(claimed, end)
+
+
+def without_time(claimed: ClaimedJob, end: Finished) -> ExactFindings:
+    """Return empty findings, marked ``deadline`` if a wanted search ran out of time."""
+    is_late = end.outcome == "expired" and _wants_exact(claimed, end)
+    return ExactFindings(ended="deadline" if is_late else None)
+
+
+async def find_exactly(pool: SearchPool, claimed: ClaimedJob, end: Finished) -> ExactFindings:
+    """Search within the job's deadline; raise ``SearchDropped`` if the job is cancelled."""
+    job, options = claimed.job, claimed.job.options
+    wants_answer = options.fallback == "exact" and not end.solutions
+    request: Data = {
+        "kind": "search",
+        "puzzle": job.puzzle,
+        "body": job.body,
+        "num_answers": (options.max_solutions or 1) if wants_answer else 0,
+        "wants_total": options.count == "exact",
+    }
+    reply = await _ask(pool, claimed, request)
+    if reply["ended"] in ("unavailable", "failed"):
+        logger.warning("job=%s: exact search %s", job.id, reply.get("why", reply["ended"]))
+    return ExactFindings(
+        solutions=tuple(map(_tokens, reply["answers"])), total=reply["total"], ended=reply["ended"]
+    )
+
+
+async def reduce_clues(
+    pool: SearchPool, claimed: ClaimedJob, found: FoundSolution
+) -> Tokens | None:
+    """Return a puzzle whose only solution is the board, or None if time runs out.
+
+    The same seed and trajectory give the same puzzle. Raises ``SearchDropped`` if the job is
+    cancelled, and ``JobFailed`` if the search fails.
+    """
+    job = claimed.job
+    request: Data = {
+        "kind": "thin",
+        "puzzle": job.puzzle,
+        "task": job.task,
+        "board": found.tokens.astype(np.uint8).tobytes().hex(),
+        "key": [job.options.seed, (REDUCTION_STREAM << 32) | found.trajectory],
+        "num_clues": None if job.sampling is None else job.sampling.num_clues,
+    }
+    reply = await _ask(pool, claimed, request)
+    if reply["ended"] == "failed":
+        raise JobFailed(f"a board is not thinned: {reply['why']}")
+    return _tokens(reply["answers"][0]) if reply["answers"] else None
+
+
+def _wants_exact(claimed: ClaimedJob, end: Finished) -> bool:
+    options = claimed.job.options
+    return options.count == "exact" or (options.fallback == "exact" and not end.solutions)
+
+
+async def _ask(pool: SearchPool, claimed: ClaimedJob, request: Data) -> Data:
+    job = claimed.job
+    return await pool.run(request, owner=claimed, client=job.client, deadline_s=job.deadline_s)
+
+
+def _tokens(answer: str) -> Tokens:
+    return np.frombuffer(bytes.fromhex(answer), np.uint8)

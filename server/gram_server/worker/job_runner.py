@@ -1,11 +1,14 @@
 """Claims jobs from the store, hands them to the engines, and stores an end for every one.
 
-Asynchronous, in a thread of its own; never touches an engine, only its loop's inbox.
+Asynchronous, in a thread of its own; never touches an engine, only its loop's inbox. A worker takes
+what it has slots for, and a few jobs more; it leaves jobs to others that may have slots for them.
+The jobs that it holds never shut out jobs of higher classes or of other models.
 """
 
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -13,17 +16,24 @@ from gram_core.catalog import ModelInfo
 from gram_core.errors import CoreError
 from gram_server.engine import EngineEvent, Progress
 from gram_server.errors import LinkClosed, ServerError
-from gram_server.job import Job, WorkerReport, WorkerState
+from gram_server.job import PRIORITY_CLASSES, Job, WorkerReport, WorkerState
 from gram_server.jobs.store import WorkerStore
 from gram_server.tracing import Tracer
 from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Abort, Message, Submit
-from gram_server.worker.intake import Intake
 from gram_server.worker.job_results import JobResults
 from gram_server.worker.job_trace import JobTrace
 
 BUSY_REPORT_S = 1.0
 IDLE_REPORT_S = 5.0
+MAX_HELD_JOBS = 256
+"""Jobs a worker holds at once; for a full worker, jobs per model, lower classes not counted. Jobs
+that only wait for exact searches do not count: ``search_pool`` bounds them."""
+MAX_SHARING_JOBS = 32
+"""Jobs of a model that may share the slots of a full worker, lower classes not counted; more wait
+for a worker with free slots."""
+FULL_POLL_S = 0.02
+"""Seconds for which a full worker leaves a job to others before it looks for one."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +61,12 @@ class JobRunner:
         self._models = {name: model for model in models for name in (model.name, model.id)}
         self._send = send
         self._report = report
+        self._free_slots = free_slots
         self._drain_s = drain_s
         self._tracer = tracer or Tracer()
         self._held: dict[str, ClaimedJob] = {}
         self._changed = asyncio.Event()
         """A job left the engine or the worker, or the worker is to drain."""
-        self._intake = Intake(
-            store, self._models, free_slots, held=self._held, changed=self._changed
-        )
         self._results = JobResults(
             store, send=send, left_engine=self._changed.set, release=self._release
         )
@@ -111,8 +119,59 @@ class JobRunner:
 
     async def _claim_jobs(self) -> None:
         while True:
-            for job in await self._intake.claim():
+            for job in await self._claim():
                 self._accept(job)
+
+    async def _claim(self) -> list[Job]:
+        """Claim what there are slots for; when full, wait, then claim one job to share them."""
+        free_slots = self._free_slots()
+        if not self._is_full():
+            return await self._store.claim(
+                max_jobs=MAX_HELD_JOBS - self._num_in_engine,
+                max_width=free_slots,
+                models=self._models.keys(),
+            )
+        self._changed.clear()
+        # Not ``wait_for``: before Python 3.12 it loses a cancellation that comes with the change.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FULL_POLL_S):
+                await self._changed.wait()
+        return await self._claim_beyond(MAX_HELD_JOBS if free_slots is None else MAX_SHARING_JOBS)
+
+    async def _claim_beyond(self, limit: int) -> list[Job]:
+        """When full, claim a job of a model and class that has fewer than ``limit`` jobs.
+
+        Jobs of lower classes do not count: the engine lets them wait.
+        """
+        tried: list[str] = []
+        for lowest in reversed(range(len(PRIORITY_CLASSES))):
+            models = self._models_below(limit, lowest)
+            if models == tried:
+                continue
+            if not self._is_full():
+                break
+            if jobs := await self._store.claim(
+                max_jobs=1, can_wait=False, models=models, down_to=lowest
+            ):
+                return jobs
+            tried = models
+        return []
+
+    def _models_below(self, limit: int, lowest: int) -> list[str]:
+        held = Counter(
+            claimed.model.name
+            for claimed in self._held.values()
+            if claimed.job.priority <= lowest and not claimed.has_left_engine
+        )
+        return [name for name, model in self._models.items() if held[model.name] < limit]
+
+    @property
+    def _num_in_engine(self) -> int:
+        return sum(not claimed.has_left_engine for claimed in self._held.values())
+
+    def _is_full(self) -> bool:
+        free_slots = self._free_slots()
+        return self._num_in_engine >= MAX_HELD_JOBS or (free_slots is not None and free_slots <= 0)
 
     def _accept(self, job: Job) -> None:
         """Start a job synchronously: a cancellation after its claim must find it started."""

@@ -5,14 +5,15 @@ Every client gets its turn, and a short search never waits for the long ones. Kn
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from gram_server.search_process import Data
-from gram_server.worker.fair_queue import FairQueue
 from gram_server.worker.searcher import Searcher, SearcherLost
 
+_T = TypeVar("_T")
 Lane = Literal["short", "long"]
 LANES: tuple[tuple[Lane, ...], ...] = (("short",), ("long", "short"))
 """Lanes that each process serves, in order; one process never takes long searches."""
@@ -191,3 +192,48 @@ def _patience_s(deadline_s: float | None) -> float:
     if deadline_s is None:
         return MAX_WAIT_S
     return min(max(deadline_s - time.time(), 0.0) + DEADLINE_GRACE_S, MAX_WAIT_S)
+
+
+class FairQueue(Generic[_T]):
+    """Items by client; clients are served one item each, in rotation."""
+
+    def __init__(self, *, max_items: int) -> None:
+        self._max_items = max_items
+        # Clients in the order of service; none without items.
+        self._items: dict[str, deque[_T]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._items.values()))
+
+    def push(self, client: str, item: _T) -> _T | None:
+        """Add an item; if full, drop and return the last item of the client with the most."""
+        self._items.setdefault(client, deque()).append(item)
+        if len(self) <= self._max_items:
+            return None
+        # On a tie, the client that pushed.
+        most = max(self._items, key=lambda name: (len(self._items[name]), name == client))
+        last = self._items[most][-1]
+        self.remove(most, last)
+        return last
+
+    def push_first(self, client: str, item: _T) -> None:
+        self._items = {client: self._items.pop(client, deque()), **self._items}
+        self._items[client].appendleft(item)
+
+    def pop(self) -> _T | None:
+        if not self._items:
+            return None
+        client = next(iter(self._items))
+        items = self._items.pop(client)
+        item = items.popleft()
+        if items:
+            self._items[client] = items
+        return item
+
+    def remove(self, client: str, item: _T) -> None:
+        items = self._items.get(client)
+        if items is None or item not in items:
+            return
+        items.remove(item)
+        if not items:
+            del self._items[client]

@@ -1,4 +1,4 @@
-from gram_server.worker.fair_queue import FairQueue
+from gram_server.worker.search_pool import FairQueue
 
 
 def _queue(text: str, *, max_items: int = 100) -> FairQueue[str]:

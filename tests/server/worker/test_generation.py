@@ -11,8 +11,7 @@ from gram_server.engine import FoundSolution
 from gram_server.job import JobState, Sampling
 from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Abort
-from gram_server.worker.exact import reduce_clues
-from gram_server.worker.generation import board, generate_response
+from gram_server.worker.job_results import reduce_clues
 from gram_server.worker.search_pool import SearchPool
 from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob, MakeModel, open_harness
 
@@ -58,9 +57,9 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
 ) -> None:
     claimed = take(make_job, guessing_model, Sampling(), width=40)
     finds = (found(0), found(1), found(2, 9))
-    claimed.boards += [board(claimed, find, None) for find in finds]
+    claimed.boards += [claimed.board(find, None) for find in finds]
     end = make_end(solutions=finds, valid_trajectories=4, ended_trajectories=10)
-    answer = generate_response(claimed, end)
+    answer = claimed.generate_response(end)
     assert [made.answer for made in answer.boards] == list(GRIDS)
     assert [made.trajectory for made in answer.boards] == [0, 1, 9]
     assert (answer.status, answer.count, answer.max_trajectories) == ("complete", 3, 40)
@@ -81,9 +80,9 @@ def test_a_status_says_why_there_are_no_more_boards(
 ) -> None:
     claimed = take(make_job, guessing_model, Sampling())
     finds = tuple(found(number) for number in range(num_boards))
-    claimed.boards += [board(claimed, find, None) for find in finds]
+    claimed.boards += [claimed.board(find, None) for find in finds]
     end = make_end(outcome, solutions=finds)
-    assert generate_response(claimed, end).status == status
+    assert claimed.generate_response(end).status == status
 
 
 def test_boards_that_are_not_distinct_are_counted_once(
@@ -92,7 +91,7 @@ def test_boards_that_are_not_distinct_are_counted_once(
     claimed = take(make_job, guessing_model, Sampling(is_distinct=False))
     finds = (found(0, 1), found(0, 2), found(1, 5))
     end = make_end(solutions=finds, valid_trajectories=3)
-    result = generate_response(claimed, end)
+    result = claimed.generate_response(end)
     assert (result.distinct, result.uniqueness) == (2, 0.666667)
 
 
@@ -100,7 +99,7 @@ def test_nothing_is_divided_by_nothing(
     make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
 ) -> None:
     claimed = take(make_job, guessing_model, Sampling())
-    result = generate_response(claimed, make_end(ended_trajectories=0))
+    result = claimed.generate_response(make_end(ended_trajectories=0))
     assert (result.validity, result.uniqueness) == (None, None)
 
 
@@ -113,7 +112,7 @@ async def test_a_thinned_board_is_fixed_by_seed_and_trajectory(
         claimed = take(make_job, guessing_model, THINNED, seed=seed)
         tokens = await reduce_clues(pool, claimed, found(0, trajectory))
         assert tokens is not None
-        return board(claimed, found(0), tokens).puzzle
+        return claimed.board(found(0), tokens).puzzle
 
     try:
         assert await puzzle(1, 7) == await puzzle(1, 7)

@@ -11,7 +11,7 @@ from gram_server.job import Job, JobState, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig
 from gram_server.worker.engine_loop import Abort, Submit
-from gram_server.worker.intake import FULL_POLL_S, MAX_HELD_JOBS, MAX_SHARING_JOBS
+from gram_server.worker.job_runner import FULL_POLL_S, MAX_HELD_JOBS, MAX_SHARING_JOBS
 from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob, MakeModel, open_harness
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gram_server.job import JobState
-from gram_server.worker.intake import MAX_SHARING_JOBS
+from gram_server.worker.job_runner import MAX_SHARING_JOBS
 from gram_server.worker.searcher import Searcher
 from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob, MakeModel, open_harness
 
