@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from gram_server.cli import main
-from gram_server.setting_table import all_settings
+from gram_server.options import all_settings
 from gram_server.settings import EngineConfig, HttpConfig, QueueConfig, RedisConfig, Settings
 
 PAGE = Path(__file__).parents[1] / "reference/settings.md"

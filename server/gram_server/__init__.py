@@ -1,3 +1,4 @@
 """The service: an HTTP process without torch, and worker processes that run the engine."""
 
-__all__: list[str] = []
+__version__ = "0.1.0"
+"""The only definition of the version."""

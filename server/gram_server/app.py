@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from gram_server import __version__
 from gram_server.api.auth import AuthMiddleware
 from gram_server.api.catalog import catalog_router
 from gram_server.api.errors import add_error_handlers
@@ -29,7 +30,6 @@ from gram_server.jobs.store import JobStore
 from gram_server.metrics import ServiceMetrics
 from gram_server.settings import Settings
 from gram_server.tracing import Tracer
-from gram_server.version import __version__
 
 DESCRIPTION = """
 Solves puzzles with many stochastic trajectories of a generative recursive reasoning model, and

@@ -19,12 +19,18 @@ from typing import Any, NoReturn
 import click
 
 from gram_core.errors import CoreError
+from gram_server import __version__
 from gram_server.early_stop import stop_early
 from gram_server.errors import ConfigError, ServerError, StartRefused
 from gram_server.logs import set_up_logging
-from gram_server.options import engine_options, setting_option, store_options
+from gram_server.options import (
+    engine_options,
+    secret_texts,
+    setting_option,
+    shown,
+    store_options,
+)
 from gram_server.settings import WORKER_SETTINGS, Settings
-from gram_server.version import __version__
 
 MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzles": "data"}
 """Former commands and their ``gram-lab`` names; kept for one version."""
@@ -75,8 +81,6 @@ def _print_config(ctx: click.Context, parameter: click.Parameter, value: bool) -
 
 def echo_settings(settings: Settings) -> None:
     """Print settings as JSON, without secrets."""
-    from gram_server.shown_settings import shown
-
     click.echo(json.dumps(shown(settings), indent=2))
 
 
@@ -309,8 +313,6 @@ def _settings(flags: dict[str, Any], *, inherited: str | None = None) -> Setting
     if is_printed:
         echo_settings(settings)
         sys.exit(0)
-    from gram_server.shown_settings import secret_texts
-
     set_up_logging(settings.log_level, hidden=secret_texts(settings))
     click.get_current_context().meta[LOGGING] = True
     return settings

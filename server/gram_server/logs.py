@@ -1,7 +1,7 @@
 """Log lines as JSON objects on standard error, for each request and each change of state.
 
 Every line carries the ids of the request and the job that it is about. Puzzles and answers are
-never logged. Knows nothing of the server.
+never logged. Lines that repeat can be limited. Knows nothing of the server.
 """
 
 import json
@@ -9,15 +9,20 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import TracebackType
 
 IDS = ("request_id", "job_id", "trace_id", "span_id", "client", "key")
 """Ids of a line's subject, and of the caller: address, and name of the API key."""
 FACTS = ("method", "route", "status", "duration_ms")
 """Fields of the line about an answered request."""
+EVERY_S = 60.0
+"""Least seconds between equal lines."""
+MAX_TEXTS = 100
+"""Lines that are remembered; beyond it the oldest is dropped."""
 
 logger = logging.getLogger(__name__)
 
@@ -101,3 +106,46 @@ def _log_uncaught(
 
 def _known(ids: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in ids.items() if value is not None}
+
+
+@dataclass(slots=True)
+class _Said:
+    at_s: float
+    num_unsaid: int = 0
+
+
+class SparseLog:
+    """Writes each line at most once a minute, with the number suppressed since then."""
+
+    def __init__(
+        self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._logger = logger
+        self._clock = clock
+        self._said: dict[str, _Said] = {}
+
+    def say(
+        self, level: int, text: str, *arguments: object, exc_info: BaseException | None = None
+    ) -> bool:
+        """Write a line, unless it was written recently; return whether it was written."""
+        line = text % arguments
+        now_s = self._clock()
+        said = self._said.pop(line, None)
+        if said is not None and now_s < said.at_s + EVERY_S:
+            said.num_unsaid += 1
+            self._said[line] = said
+            return False
+        if said is not None and said.num_unsaid:
+            passed_s = now_s - said.at_s
+            more = f" ({said.num_unsaid} times more in the last {passed_s:.0f} s)"
+            self._logger.log(level, "%s%s", line, more, exc_info=exc_info)
+        else:
+            self._logger.log(level, "%s", line, exc_info=exc_info)
+        self._said[line] = _Said(now_s)
+        if len(self._said) > MAX_TEXTS:
+            del self._said[next(iter(self._said))]
+        return True
+
+    def forget(self, text: str, *arguments: object) -> None:
+        """Let the next such line through at once: its condition has ended."""
+        self._said.pop(text % arguments, None)

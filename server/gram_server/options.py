@@ -1,19 +1,67 @@
-"""Command-line flags of settings; type, variable and default come from the setting."""
+"""Settings as the command line takes and shows them: flags, kinds, defaults, and no secrets."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, asdict, fields
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import click
 
-from gram_server.setting_table import all_settings
-from gram_server.settings import LOG_LEVELS, PRECISIONS
+from gram_server.settings import ENV_PREFIX, LOG_LEVELS, PRECISIONS, Settings
+from gram_server.store_url import MIN_SECRET, redact_url, secrets_within
+
+OTEL_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+OTEL_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 KINDS: Mapping[str, type] = {"integer": int, "number": float, "true or false": bool}
 """Type of a flag, by the kind of its setting; any other is text."""
 
-SETTINGS = {setting.name: setting for setting in all_settings()}
-
 Command = Callable[..., Any]
+
+
+class Setting(NamedTuple):
+    """One setting of the server."""
+
+    name: str
+    part: str
+    kind: str
+    default: str
+    """Empty where there is none."""
+
+    @property
+    def variable(self) -> str:
+        return f"{ENV_PREFIX}{self.name.upper()}"
+
+
+def all_settings() -> list[Setting]:
+    """Return every setting, in order of declaration."""
+    return list(_settings_of(Settings, ""))
+
+
+def _settings_of(config: Any, part: str) -> Iterator[Setting]:
+    for each in fields(config):
+        if each.default is MISSING:
+            yield from _settings_of(each.default_factory, each.name)
+        else:
+            yield Setting(each.name, part, _kind(each), _shown(each.default))
+
+
+def _kind(declared: "Field[Any]") -> str:
+    name = str(getattr(declared.type, "__name__", declared.type)).removesuffix(" | None")
+    words = {"int": "integer", "float": "number", "str": "text", "bool": "true or false"}
+    return words.get(name, "list, with commas")
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, float):
+        return f"{default:.15g}"
+    return "" if default in (None, ()) else str(default)
+
+
+SETTINGS = {setting.name: setting for setting in all_settings()}
 
 
 def setting_option(
@@ -67,3 +115,25 @@ def store_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Return the settings by part, with passwords hidden."""
+    values = asdict(settings)
+    if settings.redis.store is not None:
+        values["redis"]["store"] = redact_url(settings.redis.store)
+    return values
+
+
+def secret_texts(settings: Settings, environ: Mapping[str, str] | None = None) -> set[str]:
+    """Return the texts to hide in logs: passwords in URLs, and headers of OTLP requests."""
+    environ = os.environ if environ is None else environ
+    texts = secrets_within(settings.redis.store or "")
+    for name in OTEL_ENDPOINTS:
+        texts |= secrets_within(environ.get(name, ""))
+    for name in OTEL_HEADERS:
+        for header in environ.get(name, "").split(","):
+            # The separator is =; a : is a common mistake.
+            value = header.replace(":", "=", 1).partition("=")[2].strip()
+            texts |= {header.strip(), value, unquote(value)}
+    return {text for text in texts if len(text) >= MIN_SECRET}

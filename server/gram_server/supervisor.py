@@ -4,19 +4,25 @@ Gives up if no worker ever gets ready. Knows nothing of jobs: the link requeues 
 """
 
 import asyncio
+import json
 import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
 from gram_server.errors import ServerError, StartFailed, StartRefused
 from gram_server.heartbeat import Beat
-from gram_server.start_report import Stage, read_start_report
 
 MAX_LINE_BYTES = 16 << 20
 """Longest line of a worker's output: a traceback is one line."""
+OUTPUT = 1
+"""Standard output, which a worker uses for nothing else."""
 
 logger = logging.getLogger(__name__)
 
@@ -233,6 +239,40 @@ class Supervisor:
         self._last_reason = self._last_reason or f"status {ended.result()}"
         if self._refusal is None:
             logger.error("worker pid=%d ended with status %d", pid, ended.result())
+
+
+class Stage(StrEnum):
+    """Stage of a worker's start."""
+
+    CHECKED = "checked"
+    """The settings can work here, and every model is loaded."""
+    READY = "ready"
+    REFUSED = "refused"
+    """The settings cannot work here: a retry would fail too."""
+    FAILED = "failed"
+    """The start failed; a retry may succeed."""
+
+
+class StartReport(NamedTuple):
+    """What a worker tells its parent about its start: a line of JSON on standard output."""
+
+    stage: Stage
+    reason: str = ""
+
+    def send(self) -> None:
+        """Write it to the parent process, if that still lives."""
+        line = json.dumps({"start": self.stage, "reason": self.reason}) + "\n"
+        with suppress(OSError):
+            os.write(OUTPUT, line.encode())
+
+
+def read_start_report(line: bytes) -> StartReport | None:
+    """Return the report in a line of a worker's output; None for a library's output."""
+    try:
+        values = json.loads(line)
+        return StartReport(Stage(values["start"]), str(values["reason"]))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 async def _pass_on_log(process: asyncio.subprocess.Process) -> None:

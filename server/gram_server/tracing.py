@@ -18,9 +18,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from gram_server import __version__
 from gram_server.errors import ConfigError
 from gram_server.logs import logged_with
-from gram_server.version import __version__
 
 __all__ = [
     "Attributes",

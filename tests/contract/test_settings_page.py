@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from gram_server.cli import main
-from gram_server.setting_table import all_settings
+from gram_server.options import all_settings
 from gram_server.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 import gram_lab
 from gram_lab.cli import COMMANDS, main
-from gram_server.version import __version__
+from gram_server import __version__
 
 ABSENT = ["aiohttp", "click", "fastapi", "matplotlib", "prometheus_client", "pydantic", "redis"]
 ABSENT += ["rich", "uvicorn", "gram_server"]

@@ -13,8 +13,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+import gram_server
 import gram_server.settings
-import gram_server.version
 from gram_server.api.keys import KeyFile
 from tests.operate.chart import (
     CHART,
@@ -62,7 +62,7 @@ def check(manifest: Manifest, version: str) -> None:
 
 
 def test_the_chart_is_of_the_servers_version() -> None:
-    assert METADATA["version"] == METADATA["appVersion"] == gram_server.version.__version__
+    assert METADATA["version"] == METADATA["appVersion"] == gram_server.__version__
 
 
 def test_every_documented_set_of_values_is_here_and_in_the_readme() -> None:
@@ -119,7 +119,7 @@ def test_nothing_is_made_twice_and_everything_says_to_which_release_it_belongs(
     for manifest in manifests:
         labels = manifest["metadata"]["labels"]
         assert labels["app.kubernetes.io/instance"] == "gram-server"
-        assert labels["app.kubernetes.io/version"] == gram_server.version.__version__
+        assert labels["app.kubernetes.io/version"] == gram_server.__version__
 
 
 def test_no_container_is_root_or_can_write_or_gain_rights(manifests: list[Manifest]) -> None:
@@ -164,7 +164,7 @@ def test_images_are_targets_of_the_dockerfile_at_one_version(name: str) -> None:
         compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
         assert images.pop("redis") == compose["services"]["redis"]["image"]
     assert images.keys() == set(OURS)
-    head = f"gram-server:{gram_server.version.__version__}-"
+    head = f"gram-server:{gram_server.__version__}-"
     targets = {each: image.removeprefix(head) for each, image in images.items()}
     assert set(targets.values()) == TARGETS[name] <= STAGES.keys()
     assert targets["api"] == targets["test"] == "api"

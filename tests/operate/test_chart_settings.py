@@ -16,8 +16,8 @@ import yaml
 from gram_server.api.auth import is_public
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.options import all_settings
 from gram_server.server import CLOSE_MARGIN_S
-from gram_server.setting_table import all_settings
 from gram_server.settings import Settings
 from tests.conftest import free_port
 from tests.operate.chart import (

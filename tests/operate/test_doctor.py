@@ -16,8 +16,8 @@ from gram_server import doctor
 from gram_server.cgroup import Limits
 from gram_server.cli import main
 from gram_server.doctor import Finding, examine, is_fit
+from gram_server.options import shown
 from gram_server.settings import EngineConfig, HttpConfig, RedisConfig, Settings
-from gram_server.shown_settings import shown
 
 
 def findings(**parts: Any) -> dict[str, Finding]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-import gram_server.version
+import gram_server
 from tests.processes import running, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def weights() -> set[str]:
 def test_wheel_and_sdist_hold_the_weights_and_every_file_that_code_reads(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     (sdist,) = built.glob("*.tar.gz")
-    assert gram_server.version.__version__ in wheel.name
+    assert gram_server.__version__ in wheel.name
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     with tarfile.open(sdist) as archive:
@@ -77,4 +77,4 @@ def test_an_installed_wheel_serves_from_a_folder_that_is_not_ours(
 def test_the_change_log_knows_the_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     releases = re.findall(r"^## \[([^]]+)\]", text, flags=re.MULTILINE)
-    assert releases[:2] == ["Unreleased", gram_server.version.__version__]
+    assert releases[:2] == ["Unreleased", gram_server.__version__]

@@ -22,7 +22,7 @@ def log() -> Iterator[io.StringIO]:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger("gram_server.drain")
+    logger = logging.getLogger("gram_server.server")
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

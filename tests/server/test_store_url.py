@@ -13,8 +13,8 @@ from gram_server.cli import main
 from gram_server.errors import ConfigError
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.logs import JsonFormatter
+from gram_server.options import secret_texts, shown
 from gram_server.settings import RedisConfig, Settings
-from gram_server.shown_settings import secret_texts, shown
 from gram_server.store_url import hosts, redact_url
 
 UNREADABLE = (

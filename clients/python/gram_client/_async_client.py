@@ -1,39 +1,60 @@
 """The asynchronous client: the calls of the synchronous one, awaited.
 
-Its docstrings explain the arguments.
+The docstrings of ``Client`` and ``Jobs`` explain them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import aclosing
-from typing import Literal, Self, TypeVar, Unpack, overload
+from typing import (
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Self,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 import httpx
 
 from gram_client import _settings
 from gram_client._calls import Calls, Flow, OnError, Reply, Sleep
+from gram_client._client import Client, Jobs
 from gram_client._errors import GramError
 from gram_client._events import AnyEvent
 from gram_client._inputs import Puzzle
 from gram_client._map import Window
-from gram_client._models import (
-    GenerateResult,
-    Job,
-    JobPage,
-    SolveResult,
-)
-from gram_client._options import (
-    GenerateOptions,
-    JobOptions,
-    MapOptions,
-    SolveOptions,
-    StreamOptions,
-)
+from gram_client._models import SolveResult
+from gram_client._options import MapOptions
 from gram_client._requests import Request, default_headers
-from gram_client._server_models import Health, ModelInfo, PuzzleInfo
 from gram_client._stream import EventStreamState
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def awaited(
+    call: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Return a call of a synchronous class for its asynchronous one, whose ``_run`` is awaited."""
+
+    @functools.wraps(call)
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        answer: T = await cast("Any", call(self, *args, **kwargs))
+        return answer
+
+    return method
+
+
+def streamed(
+    call: Callable[Concatenate[Any, P], Generator[T]],
+) -> Callable[Concatenate[Any, P], AsyncGenerator[T]]:
+    """Return a stream of a synchronous class for its asynchronous one, likewise."""
+    return cast("Callable[Concatenate[Any, P], AsyncGenerator[T]]", call)
 
 
 class AsyncClient:
@@ -67,25 +88,12 @@ class AsyncClient:
             verify=_settings.tls_context(),
         )
 
-    async def solve(self, puzzle: Puzzle, **options: Unpack[SolveOptions]) -> SolveResult:
-        """Solve a puzzle; an unsolved one is a result too, see ``SolveResult.status``."""
-        return await self._run(self._calls.solve(puzzle, options))
-
-    async def generate(
-        self, puzzle: str = "sudoku", **options: Unpack[GenerateOptions]
-    ) -> GenerateResult:
-        """Generate valid boards; ``validity`` says how many trajectories ended in one."""
-        return await self._run(self._calls.generate(puzzle, options))
-
-    def solve_stream(
-        self, puzzle: Puzzle, **options: Unpack[StreamOptions]
-    ) -> AsyncGenerator[AnyEvent]:
-        """Solve a puzzle, and yield its events: accepted, solutions as they are found, done.
-
-        After a broken connection the same work is requested again and continued. Leaving the
-        iterator ends the work.
-        """
-        return self._follow(self._calls.solve_stream(puzzle, options))
+    solve = awaited(Client.solve)
+    generate = awaited(Client.generate)
+    solve_stream = streamed(Client.solve_stream)
+    puzzles = awaited(Client.puzzles)
+    models = awaited(Client.models)
+    health = awaited(Client.health)
 
     @overload
     def map(
@@ -126,18 +134,6 @@ class AsyncClient:
             for task in window.open:
                 task.cancel()
             await asyncio.gather(*window.open, return_exceptions=True)
-
-    async def puzzles(self, *, timeout_s: float | None = None) -> list[PuzzleInfo]:
-        """Return the puzzle families the server knows."""
-        return await self._run(self._calls.puzzles(timeout_s))
-
-    async def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
-        """Return the models the server has loaded."""
-        return await self._run(self._calls.models(timeout_s))
-
-    async def health(self, *, timeout_s: float | None = None) -> Health:
-        """Return whether the server takes work now; asks once and does not retry."""
-        return await self._run(self._calls.health(timeout_s))
 
     async def aclose(self) -> None:
         """Close the connections, after cancelling open jobs where ``cancel_on_exit`` is set."""
@@ -199,45 +195,11 @@ class AsyncJobs:
         self._follow = client._follow
         self._calls = client._calls
 
-    async def create(self, puzzle: Puzzle, **options: Unpack[JobOptions]) -> Job:
-        """Submit a puzzle, and return its job at once."""
-        return await self._run(self._calls.create_job(puzzle, options))
-
-    async def create_batch(self, puzzles: Iterable[Puzzle], **options: Unpack[JobOptions]) -> Job:
-        """Submit many puzzles as one job, accepted or refused as a whole."""
-        return await self._run(self._calls.create_batch(puzzles, options))
-
-    async def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Return the current state of a job."""
-        return await self._run(self._calls.get_job(job_id, timeout_s))
-
-    async def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Return a job once it is final; raise ``TimedOut`` after ``timeout_s``."""
-        return await self._run(self._calls.wait_for_job(job_id, timeout_s))
-
-    async def cancel(self, job_id: str, *, timeout_s: float | None = None) -> Job:
-        """Cancel a job that is not final yet, and return it; a final one is unchanged."""
-        return await self._run(self._calls.cancel_job(job_id, timeout_s))
-
-    def events(
-        self, job_id: str, *, after: int = 0, timeout_s: float | None = None
-    ) -> AsyncGenerator[AnyEvent]:
-        """Yield the events of a job, from the start or after a known event.
-
-        A broken connection is resumed. Leaving the iterator does not end the job.
-        """
-        return self._follow(self._calls.job_events(job_id, after, timeout_s))
-
-    async def list(
-        self,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        timeout_s: float | None = None,
-    ) -> JobPage:
-        """Return a page of the jobs of the API key, newest first, from ``cursor`` on."""
-        return await self._run(self._calls.list_jobs(limit, cursor, timeout_s))
-
-    async def cancel_open(self) -> None:
-        """Cancel this client's jobs that were not seen to end; errors are ignored."""
-        await self._run(self._calls.cancel_open_jobs())
+    create = awaited(Jobs.create)
+    create_batch = awaited(Jobs.create_batch)
+    get = awaited(Jobs.get)
+    wait = awaited(Jobs.wait)
+    cancel = awaited(Jobs.cancel)
+    events = streamed(Jobs.events)
+    list = awaited(Jobs.list)
+    cancel_open = awaited(Jobs.cancel_open)

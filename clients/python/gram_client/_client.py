@@ -273,4 +273,4 @@ class Jobs:
 
     def cancel_open(self) -> None:
         """Cancel this client's jobs that were not seen to end; errors are ignored."""
-        self._run(self._calls.cancel_open_jobs())
+        return self._run(self._calls.cancel_open_jobs())

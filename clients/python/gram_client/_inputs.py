@@ -97,25 +97,22 @@ def _whole(cell: Any) -> int:
 def _coloring(graph: Graph) -> dict[str, object]:
     """Return the graph with its vertices numbered in their order; ``color`` fixes a vertex."""
     try:
-        return _coloring_body(graph)
+        numbers = {vertex: number for number, vertex in enumerate(graph.nodes)}
+        fixed = {
+            str(number): int(graph.nodes[vertex]["color"])
+            for vertex, number in numbers.items()
+            if "color" in graph.nodes[vertex]
+        }
+        edges = {tuple(sorted((numbers[edge[0]], numbers[edge[1]]))) for edge in graph.edges}
+        num_colors = int(graph.graph.get("colors", 3))
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise PuzzleUnusable(
             f"the graph cannot be read: {type(error).__name__}: {error}"
         ) from error
-
-
-def _coloring_body(graph: Graph) -> dict[str, object]:
-    numbers = {vertex: number for number, vertex in enumerate(graph.nodes)}
-    fixed = {
-        str(number): int(graph.nodes[vertex]["color"])
-        for vertex, number in numbers.items()
-        if "color" in graph.nodes[vertex]
-    }
-    edges = {tuple(sorted((numbers[edge[0]], numbers[edge[1]]))) for edge in graph.edges}
     body: dict[str, object] = {
         "puzzle": "graph-coloring",
         "vertices": len(numbers),
         "edges": [list(edge) for edge in sorted(edges)],
-        "colors": int(graph.graph.get("colors", 3)),
+        "colors": num_colors,
     }
     return {**body, "fixed": fixed} if fixed else body

@@ -28,21 +28,15 @@ class Retry:
             error: What the attempt ended with.
             attempt: Attempts made before it.
         """
-        if attempt >= self.max_retries or not _can_help(error):
+        if isinstance(error, StatusError):
+            can_help, asked_s = error.is_retryable, error.retry_after_s
+        else:
+            # A timeout is not retried: the caller's time is used up.
+            can_help, asked_s = isinstance(error, ConnectionFailed), None
+        if attempt >= self.max_retries or not can_help:
             return None
-        asked_s = error.retry_after_s if isinstance(error, StatusError) else None
-        if asked_s is None:
-            return self._backoff_s(attempt)
-        return asked_s if asked_s <= self.max_retry_after_s else None
-
-    def _backoff_s(self, attempt: int) -> float:
+        if asked_s is not None:
+            return asked_s if asked_s <= self.max_retry_after_s else None
         # Jitter over the upper half: clients that failed together do not retry together.
         ceiling_s = min(self.max_backoff_s, self.base_s * 2.0**attempt)
         return ceiling_s * self.rng.uniform(0.5, 1.0)
-
-
-def _can_help(error: NoAnswer | StatusError) -> bool:
-    if isinstance(error, StatusError):
-        return error.is_retryable
-    # A timeout is not retried: the caller's time is used up.
-    return isinstance(error, ConnectionFailed)

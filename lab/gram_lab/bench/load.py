@@ -17,9 +17,8 @@ from gram_lab.bench.questions import Question
 from gram_lab.bench.search import best_rate, rates_to_try
 from gram_lab.bench.summary import Objective, Summary, summarise
 from gram_lab.machine import processor
-from gram_server import event_loop
+from gram_server import __version__, event_loop
 from gram_server.errors import ConfigError
-from gram_server.version import __version__
 
 Json = dict[str, Any]
 WARM_UP_REQUESTS = 8

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gram_server.errors import ConfigError
-from gram_server.sparse_log import SparseLog
+from gram_server.logs import SparseLog
 
 SCOPES = ("solve", "jobs", "admin")
 FIELDS = ("name", "sha256", "scopes", "trajectories_per_s", "expires")

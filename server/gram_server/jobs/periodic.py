@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from gram_server.errors import StoreUnavailable
-from gram_server.sparse_log import SparseLog
+from gram_server.logs import SparseLog
 
 END_S = 0.5
 

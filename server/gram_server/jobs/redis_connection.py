@@ -23,8 +23,8 @@ from gram_server.errors import ConfigError, StoreRefused, StoreUnavailable
 from gram_server.jobs.redis_keys import Keys
 from gram_server.jobs.redis_library import BOUNDED, library
 from gram_server.jobs.redis_trouble import LOST_CONNECTION, kind_of, trouble_of
+from gram_server.logs import SparseLog
 from gram_server.settings import RedisConfig
-from gram_server.sparse_log import SparseLog
 from gram_server.store_url import ENCODE, hosts, redact_url
 
 BLOCK_S = 1.0

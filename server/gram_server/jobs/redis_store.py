@@ -35,8 +35,8 @@ from gram_server.jobs.redis_records import (
 )
 from gram_server.jobs.store import IdempotencyKey, Page, QueueStats, too_crowded, too_full, too_late
 from gram_server.jobs.waiters import CompletionNotice, Waiter, Waiters
+from gram_server.logs import SparseLog
 from gram_server.settings import QueueConfig
-from gram_server.sparse_log import SparseLog
 
 REFUSALS = {
     "OOM": "Redis is full: it takes no new jobs (OOM)",

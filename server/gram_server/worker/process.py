@@ -25,7 +25,7 @@ from gram_server.jobs.store import WorkerStore
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
-from gram_server.start_report import Stage, StartReport
+from gram_server.supervisor import Stage, StartReport
 from gram_server.tracing import Tracer
 from gram_server.worker.engine_loop import EngineLoop, Stop
 from gram_server.worker.job_runner import JobRunner

@@ -15,7 +15,7 @@ from gram_server.errors import ConfigError, StartRefused
 from gram_server.jobs.store import WorkerStore
 from gram_server.jobs.worker_rpc import WorkerRpcClient
 from gram_server.settings import Settings
-from gram_server.start_report import Stage, StartReport
+from gram_server.supervisor import Stage, StartReport
 from gram_server.tracing import open_tracer
 
 REFUSED_STATUS = 2

@@ -30,8 +30,8 @@ from gram_server.api.queries import (
     read_query,
 )
 from gram_server.app import create_app
+from gram_server.connections import MAX_TARGET_BYTES
 from gram_server.errors import ServerError
-from gram_server.http_protocol import MAX_TARGET_BYTES
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import HttpConfig, Settings
 from gram_server.tracing import read_trace

@@ -19,7 +19,7 @@ from gram_server.job import JobState, WorkerReport, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.worker_rpc import WorkerRpcServer
 from gram_server.settings import QueueConfig
-from gram_server.start_report import Stage, read_start_report
+from gram_server.supervisor import Stage, read_start_report
 from tests.server.worker.harness import MakeJob, MakeModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]

@@ -6,7 +6,6 @@ import click
 
 from gram_client._client import Client
 from gram_client._drawing import draw
-from gram_client._models import GenerateResult
 from gram_client._options import GenerateOptions
 from gram_client.cli.options import flags_of, wants_json, with_client
 
@@ -27,16 +26,11 @@ def generate(*, puzzle: str, client: Client, is_json: bool | None, **options: An
     Boards are valid; a puzzle of --reduce-clues has its board as the only solution.
     """
     result = client.generate(puzzle, **options)
-    _show(result, is_json=wants_json(is_json))
-    raise SystemExit(0 if result.is_complete else 1)
-
-
-def _show(result: GenerateResult, *, is_json: bool) -> None:
     cost = f"{result.usage.engine_ms:.0f} ms, seed {result.seed}, {result.model}"
     valid = f"{result.valid_trajectories} of {result.trajectories} trajectories valid"
     click.echo(f"{result.status}: {len(result.boards)} boards, {valid}, {cost}", err=True)
     for number, board in enumerate(result.boards, start=1):
-        if is_json:
+        if wants_json(is_json):
             click.echo(board.model_dump_json())
             continue
         if board.puzzle is not None:
@@ -44,3 +38,4 @@ def _show(result: GenerateResult, *, is_json: bool) -> None:
             click.echo(draw(result.puzzle, board.puzzle))
         click.echo(f"board {number}, trajectory {board.trajectory}")
         click.echo(str(board))
+    raise SystemExit(0 if result.is_complete else 1)

@@ -50,18 +50,15 @@ def solve(
     Files are .txt, .sdk, .sdm, .col (DIMACS) or JSON, and may hold many puzzles.
     """
     if len(puzzles) == 1 and output is None:
-        raise SystemExit(_solve_one(client, puzzles[0], options, is_json=wants_json(is_json)))
+        [entry] = puzzles
+        result = client.solve(entry.puzzle, **options)
+        if wants_json(is_json):
+            click.echo(_line(entry, result))
+        else:
+            show_result(result, givens_of(entry.puzzle))
+        raise SystemExit(exit_status([result]))
     options["max_concurrency"] = concurrency
     raise SystemExit(_solve_many(client, puzzles, options, output, is_json))
-
-
-def _solve_one(client: Client, entry: Entry, options: Any, *, is_json: bool) -> int:
-    result = client.solve(entry.puzzle, **options)
-    if is_json:
-        click.echo(_line(entry, result))
-    else:
-        show_result(result, givens_of(entry.puzzle))
-    return 0 if result.is_solved else 1
 
 
 def _solve_many(

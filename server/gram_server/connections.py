@@ -1,9 +1,15 @@
-"""HTTP connections with limits on the time, number and size of request headers.
+"""Limits of connections: the time, number and size of request headers, and file descriptors.
 
-uvicorn waits without limit for the first request of a connection.
+uvicorn waits without limit for the first request of a connection. Every connection takes a
+descriptor; without one, the event loop closes new connections silently.
 """
 
 import asyncio
+import logging
+import os
+import resource
+import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,9 +20,15 @@ MAX_HEADERS = 100
 MAX_TARGET_BYTES = 8 << 10
 """Of path and query."""
 
+POLL_S = 1.0
+RESERVE = 32
+"""Descriptors left below which an error is logged."""
+
 _TOO_SLOW = b"408 Request Timeout"
 _TOO_LONG = b"414 URI Too Long"
 _TOO_LARGE = b"431 Request Header Fields Too Large"
+
+logger = logging.getLogger(__name__)
 
 
 class Refused(Exception):
@@ -110,3 +122,44 @@ class LimitedProtocol(HttpToolsProtocol):
 
 def limited_protocol(header_timeout_s: float) -> type[asyncio.Protocol]:
     return type("Connection", (LimitedProtocol,), {"header_timeout_s": header_timeout_s})
+
+
+def raise_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:
+            logger.debug("the limit of open files stays at %d: %s", soft, error)
+
+
+def num_left() -> int:
+    """Return a cheap lower bound of the descriptors left."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    try:
+        # dup returns the lowest free descriptor.
+        lowest = os.dup(2)
+    except OSError:
+        return 0
+    os.close(lowest)
+    return limit - lowest
+
+
+async def watch_descriptors(count_left: Callable[[], int] = num_left) -> None:
+    """Log when descriptors run short and when they suffice again, until cancelled."""
+    is_short = False
+    while True:
+        left = count_left()
+        if left < RESERVE and not is_short:
+            is_short = True
+            logger.error(
+                "%d file descriptors are left: new connections will be closed unheard until others "
+                "end (ulimit -n)",
+                left,
+            )
+        elif left > 2 * RESERVE and is_short:
+            is_short = False
+            logger.info("there are enough file descriptors again")
+        await asyncio.sleep(POLL_S)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from gram_server.http_protocol import (
+from gram_server.connections import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
     MAX_TARGET_BYTES,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gram_server.child import MAX_SOCKET_PATH, PrivateFolder
 from gram_server.errors import ConfigError
-from gram_server.private_folder import MAX_SOCKET_PATH, PrivateFolder
 
 HOLDER = """
 import sys, tempfile, time
-from gram_server.private_folder import PrivateFolder
+from gram_server.child import PrivateFolder
 tempfile.tempdir = sys.argv[1]
 folder = PrivateFolder.open()
 (folder.path / "link.sock").touch()
@@ -93,7 +93,7 @@ def test_a_long_path_is_not_used_for_a_socket(
 
 
 def test_no_place_at_all_is_one_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gram_server.private_folder.SHORT_PLACES", ())
+    monkeypatch.setattr("gram_server.child.SHORT_PLACES", ())
     monkeypatch.setattr(tempfile, "tempdir", str(place / "absent"))
     with pytest.raises(ConfigError, match=r"TMPDIR.*no place for the link.*No such file"):
         PrivateFolder.open()

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from gram_server.sparse_log import EVERY_S, MAX_TEXTS, SparseLog
+from gram_server.logs import EVERY_S, MAX_TEXTS, SparseLog
 
 LOGGER = logging.getLogger("sparse")
 
