@@ -165,21 +165,17 @@ class Gram(nn.Module):
             context = embedding
             if self.config.guidance == "input":
                 assert is_unknown is not None
-                context = self.inject(embedding, self._draw(noise, transition), is_unknown)
+                length, num_values = self.config.length, self.config.vocabulary - FIRST_VALUE
+                draw = philox.normals(
+                    *noise,
+                    transition=transition,
+                    stream=philox.INPUT_STREAM,
+                    count=length * num_values,
+                )
+                context = self.inject(embedding, draw.view(-1, length, num_values), is_unknown)
             u, low = self.transition(state, context, adjacency)
             state = LatentState(self.sample(u, noise, transition), low)
         return self.readout(state)
-
-    def _draw(self, noise: NoiseKey, transition: int) -> Tensor:
-        """Return the standard normals of guidance ``input``, (batch, length, values)."""
-        length, num_values = self.config.length, self.config.vocabulary - FIRST_VALUE
-        draw = philox.normals(
-            *noise,
-            transition=transition,
-            stream=philox.INPUT_STREAM,
-            count=length * num_values,
-        )
-        return draw.view(-1, length, num_values)
 
 
 def answer(logits: Tensor, givens: Tensor, *, allows_blank: bool) -> Tensor:

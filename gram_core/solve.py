@@ -4,7 +4,7 @@ Runs every trajectory to the full depth in batches of one fixed shape, so that e
 arithmetic is the same wherever else that shape is used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,8 @@ from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
-from gram_core.confirmation import answer_checker, confirmed
 from gram_core.model import Gram, answer
-from gram_core.puzzles import BLANK, Encoded, Symmetry, Task, Tokens
+from gram_core.puzzles import BLANK, Encoded, Task, Tokens
 from gram_core.state import StepOutput
 from gram_core.views import through, view
 from gram_kernels.philox import NoiseKey
@@ -54,7 +53,12 @@ def solve(
     for first in range(0, width, batch):
         indices = list(range(first, first + batch))
         views = [view(family, loaded.task, seed, index) if augment else None for index in indices]
-        results += _solve_batch(loaded, encoded, views, indices, seed=seed, depth=depth)
+        seen = [through(encoded, symmetry) for symmetry in views]
+        found = _solve_views(loaded, seen, indices, seed=seed, depth=depth)
+        results += [
+            each if symmetry is None else each._replace(tokens=symmetry.invert(each.tokens))
+            for symmetry, each in zip(views, found, strict=True)
+        ]
     return tuple(results[:width])
 
 
@@ -66,6 +70,21 @@ def unit_tables(task: Task) -> UnitTables:
         num_values=task.num_values,
         allows_blank=task.allows_blank,
     )
+
+
+def confirmed(is_valid: Tensor, answers: Tensor, check: Callable[[int, Tokens], bool]) -> Tensor:
+    """Return (rows,) bool: which rows both the verifier and a family's ``check`` accept.
+
+    For tasks with rules besides their units (``Task.has_other_rules``). Waits for the device:
+    ``check``, of a row and its answer in the row's view, runs on the host, for the rows of
+    ``is_valid`` only. ``answers`` are (rows, length) tokens.
+    """
+    rows = is_valid.nonzero()[:, 0].tolist()
+    tokens = answers[rows].cpu().numpy().astype(np.uint8)
+    accepted = [row for row, answer in zip(rows, tokens, strict=True) if check(row, answer)]
+    result = torch.zeros_like(is_valid)
+    result[accepted] = True
+    return result
 
 
 def rollout(
@@ -91,23 +110,6 @@ def rollout(
         yield output
 
 
-def _solve_batch(
-    loaded: LoadedModel,
-    encoded: Encoded,
-    views: list[Symmetry | None],
-    indices: list[int],
-    *,
-    seed: int,
-    depth: int,
-) -> list[TrajectoryResult]:
-    seen = [through(encoded, symmetry) for symmetry in views]
-    results = _solve_views(loaded, seen, indices, seed=seed, depth=depth)
-    return [
-        each if symmetry is None else each._replace(tokens=symmetry.invert(each.tokens))
-        for symmetry, each in zip(views, results, strict=True)
-    ]
-
-
 @torch.inference_mode()
 def _solve_views(
     loaded: LoadedModel, seen: list[Encoded], indices: list[int], *, seed: int, depth: int
@@ -123,7 +125,8 @@ def _solve_views(
     tables = unit_tables(task).to(device)
     answers, solved_at = torch.zeros_like(givens), torch.zeros_like(trajectories)
     values = torch.zeros(len(indices), device=device)
-    check = answer_checker(task, (each.tokens for each in seen)) if task.has_other_rules else None
+    family = puzzles.family(task.family)
+    instances = [family.instance_of(task, each) for each in seen if task.has_other_rules]
     steps = rollout(loaded.model, givens, seeds, trajectories, depth=depth, adjacency=adjacency)
     for step, output in enumerate(steps, start=1):
         is_open = solved_at == 0
@@ -131,8 +134,10 @@ def _solve_views(
         answers = torch.where(is_open[:, None], current, answers)
         values = torch.where(is_open, output.value, values)
         is_valid = verify(current, givens, tables, adjacency=adjacency).is_valid
-        if check is not None:
-            is_valid = confirmed(is_valid & is_open, current, check)
+        if task.has_other_rules:
+            is_valid = confirmed(
+                is_valid & is_open, current, lambda row, its: family.check(instances[row], its)
+            )
         solved_at = torch.where(is_open & is_valid, step, solved_at)
     tokens = answers.cpu().numpy().astype(np.uint8)
     rows = zip(tokens, solved_at.tolist(), values.tolist(), strict=True)

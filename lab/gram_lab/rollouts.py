@@ -15,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.confirmation import confirmed
 from gram_core.model import Gram, answer
 from gram_core.puzzles import BLANK, Encoded, Symmetry, Task, Tokens
-from gram_core.solve import unit_tables
+from gram_core.solve import confirmed, unit_tables
 from gram_core.state import LatentState, StepOutput
 from gram_core.views import through, view
 from gram_kernels.philox import NoiseKey

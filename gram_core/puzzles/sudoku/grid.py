@@ -124,8 +124,11 @@ def _size_of(count: int, noun: str, sizes: dict[int, int]) -> int:
 
 
 def _make_grid(cells: Sequence[object], size: int, form: Form) -> SudokuGrid:
-    read = _read_number if form is Form.LISTS else _read_character
-    digits = [read(cell, size) for cell in cells]
+    if form is Form.LISTS:
+        digits = [cell if is_integer(cell) and 0 <= cell <= size else _BAD for cell in cells]
+    else:
+        marks = [_DIGITS.get(str(cell), _BAD) for cell in cells]
+        digits = [mark if mark <= size else _BAD for mark in marks]
     blank = "0 for a blank" if form is Form.LISTS else f"one of {' '.join(_BLANKS)} for a blank"
     raise_issues(
         Issue(
@@ -138,15 +141,6 @@ def _make_grid(cells: Sequence[object], size: int, form: Form) -> SudokuGrid:
         if digit == _BAD
     )
     return SudokuGrid(size=size, cells=tuple(digits), form=form)
-
-
-def _read_number(cell: object, size: int) -> int:
-    return cell if is_integer(cell) and 0 <= cell <= size else _BAD
-
-
-def _read_character(cell: object, size: int) -> int:
-    digit = _DIGITS.get(str(cell), _BAD)
-    return digit if digit <= size else _BAD
 
 
 def _clashes(grid: SudokuGrid) -> list[Issue]:

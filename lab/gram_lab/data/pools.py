@@ -257,16 +257,13 @@ def _position_symmetries(task: Task) -> NDArray[np.int64]:
 
 def _orbit_key(givens: Tokens, views: NDArray[np.int64], *, is_relabelled: bool = False) -> bytes:
     """Return the smallest image of a board under all symmetries."""
-    images = givens[views]  # (views, length)
-    if not is_relabelled:
-        return min(bytes(image) for image in images)
-    return min(_relabelled(image) for image in images)
 
+    def key(image: Tokens) -> bytes:
+        # Values are named by their first appearance.
+        names = {BLANK: BLANK}
+        return bytes(names.setdefault(int(token), len(names) + BLANK) for token in image)
 
-def _relabelled(image: Tokens) -> bytes:
-    """Name values by their first appearance."""
-    names = {BLANK: BLANK}
-    return bytes(names.setdefault(int(token), len(names) + BLANK) for token in image)
+    return min(map(key if is_relabelled else bytes, givens[views]))
 
 
 def _on_side(keys: Sequence[bytes], split: Split) -> NDArray[np.bool_]:

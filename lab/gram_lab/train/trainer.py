@@ -26,7 +26,7 @@ from gram_lab.train.losses import Rows, StepLoss, Weights, heads_loss, step_loss
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
 from gram_lab.train.progress import Budget, RunningMetrics
 from gram_lab.train.recipe import Recipe
-from gram_lab.train.rollout import Ended, Rollout
+from gram_lab.train.rollout import Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,12 @@ class Trainer:
             self._denoise(self.rollout, progress)
         else:
             self._roll_out(self.rollout, progress)
-        self._apply(progress)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for optimizer in self.optimizers:
+            set_rate(optimizer, self.recipe, progress)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.ema.update(self.num_updates)
         self.num_updates += 1
 
     def _roll_out(self, rollout: Rollout, progress: float) -> None:
@@ -131,7 +136,9 @@ class Trainer:
         ended = rollout.advance(
             result.state, result.logits, result.summary, num_steps=num_steps, progress=progress
         )
-        self._fit_heads(ended)
+        if len(ended.accuracy):
+            loss = heads_loss(self.model, ended.summaries, ended.is_exact, ended.accuracy)
+            _backward(self.recipe.heads_weight * loss)
         self.metrics.add(result, ended)
 
     def _denoise(self, episodes: Episodes, progress: float) -> None:
@@ -174,19 +181,6 @@ class Trainer:
         )
         with self._autocast():
             return self._step(self.model, rollout.state, rollout.rows, draws, weights)
-
-    def _fit_heads(self, ended: Ended) -> None:
-        if len(ended.accuracy):
-            loss = heads_loss(self.model, ended.summaries, ended.is_exact, ended.accuracy)
-            _backward(self.recipe.heads_weight * loss)
-
-    def _apply(self, progress: float) -> None:
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        for optimizer in self.optimizers:
-            set_rate(optimizer, self.recipe, progress)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        self.ema.update(self.num_updates)
 
 
 def _backward(loss: Tensor) -> None:
