@@ -7,7 +7,7 @@ called for a bucket of rows.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor
@@ -25,6 +25,19 @@ CPU_ROWS_PER_CALL = 8
 
 RunnerBackend = StepBackend | Literal["model"]
 """``model`` stands for the model's own torch operations."""
+
+
+class StepOptions(TypedDict, total=False):
+    """How a step is bound to its rows."""
+
+    backend: RunnerBackend
+    """``model`` by default."""
+    fixed_shape: bool
+    """Let no row's bits depend on the load, which is the default."""
+    dtype: torch.dtype | None
+    """Of products; by default float16 on CUDA, else float32."""
+    rows_per_call: int | None
+    """Of the model's own operations with a fixed shape; by default 8 on a CPU, else all slots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +58,14 @@ class BoundStep:
 def bind_step(
     loaded: LoadedModel,
     *,
-    backend: RunnerBackend,
     num_slots: int,
     num_rows: int,
-    fixed_shape: bool,
-    dtype: torch.dtype | None,
-    rows_per_call: int | None,
+    backend: RunnerBackend = "model",
+    fixed_shape: bool = True,
+    dtype: torch.dtype | None = None,
+    rows_per_call: int | None = None,
 ) -> BoundStep:
-    """Allocate rows on the model's device and bind a step to them; see ``ModelRunner``."""
+    """Allocate rows on the model's device and bind a step to them; see ``StepOptions``."""
     is_cuda = loaded.model.z0_high.is_cuda
     dtype = dtype or (torch.float16 if is_cuda else torch.float32)
     if backend != "model":

@@ -104,12 +104,15 @@ class JobRun:
         if self.job.order == "step":
             solutions.sort(key=lambda solution: -solution.votes)
         admitted_s = now_s if self.admitted_s is None else self.admitted_s
+        num_ended = len(self.ended)
+        if self.stop_time is not None and self.job.order == "trajectory":
+            num_ended = sum(index <= self.stop_time.virtual_step for index in self.ended)
         return Finished(
             job_id=self.job.id,
             outcome=outcome,
             solutions=tuple(solutions),
             valid_trajectories=sum(solution.votes for solution in solutions),
-            ended_trajectories=self._num_ended(),
+            ended_trajectories=num_ended,
             supervision_steps=self.supervision_steps,
             wasted_steps=self.wasted_steps,
             best_attempt=self.best.tokens if self.best and not solutions else None,
@@ -154,11 +157,6 @@ class JobRun:
         if watermark is None:
             return needed
         return min(needed, max(num_started_by(self.job, watermark), self.job.num_shown))
-
-    def _num_ended(self) -> int:
-        if self.stop_time is None or self.job.order == "step":
-            return len(self.ended)
-        return sum(index <= self.stop_time.virtual_step for index in self.ended)
 
     def _find_stop_time(self) -> VirtualTime | None:
         wanted = self.job.max_solutions

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from gram_core.checkpoint import LoadedModel
 from gram_kernels.slots import compact
 from gram_kernels.supervision_step import Step
 from gram_kernels.tokens import NUM_FACTS
-from gram_server.engine.bound_step import RunnerBackend, bind_step
+from gram_server.engine.bound_step import StepOptions, bind_step
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import BatchUpdate
 from gram_server.engine.staging import Staging
@@ -47,12 +47,9 @@ class ModelRunner:
         *,
         num_slots: int,
         num_parking: int | None = None,
-        fixed_shape: bool = True,
-        dtype: torch.dtype | None = None,
-        backend: RunnerBackend = "model",
-        captures: bool = True,
         pipeline_depth: int | None = None,
-        rows_per_call: int | None = None,
+        captures: bool = True,
+        **step: Unpack[StepOptions],
     ) -> None:
         """Allocate everything a tick needs, on the model's device.
 
@@ -61,13 +58,8 @@ class ModelRunner:
                 that ``can_fuse`` accepts for Triton.
             num_slots: rows that run.
             num_parking: rows that keep preempted trajectories; as many as slots by default.
-            fixed_shape: let no row's bits depend on the load.
-            dtype: of products; by default float16 on CUDA, else float32.
-            backend: of the step.
-            captures: whether a step on CUDA runs as a captured graph.
             pipeline_depth: steps in flight when the next is launched, 0 or 1; by default 1 on CUDA.
-            rows_per_call: of the model's own operations with a fixed shape; by default 8 on a CPU,
-                else all slots.
+            captures: whether a step on CUDA runs as a captured graph.
         """
         self._device = loaded.model.z0_high.device
         self._is_cuda = self.rows_are_free = self._device.type == "cuda"
@@ -75,18 +67,10 @@ class ModelRunner:
         self.num_parking = num_slots if num_parking is None else num_parking
         self.pipeline_depth = int(self._is_cuda) if pipeline_depth is None else pipeline_depth
         self.capture_s: dict[int, float] = {}
-        self.backend = backend
+        self.backend = step.get("backend", "model")
         self._name = loaded.info.id
         num_rows = num_slots + self.num_parking
-        self._bound = bind_step(
-            loaded,
-            backend=backend,
-            num_slots=num_slots,
-            num_rows=num_rows,
-            fixed_shape=fixed_shape,
-            dtype=dtype,
-            rows_per_call=rows_per_call,
-        )
+        self._bound = bind_step(loaded, num_slots=num_slots, num_rows=num_rows, **step)
         self._captures = captures and self._bound.can_capture
         self._rows = self._bound.rows
         self._staging = Staging(loaded.task, num_rows=num_rows, device=self._device)

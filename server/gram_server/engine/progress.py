@@ -102,7 +102,12 @@ class ProgressReporter:
         shown = self._jobs.get(run.job.id)
         if shown is None or not shown.has_changed:
             return []
-        self._hide_foreign(run.job, shown)
+        for index, view in list(shown.views.items()):
+            is_new = (index, view.step) not in shown.checked
+            if is_new and not self._guard.may_show(run.job, view.tokens()):
+                del shown.views[index]
+                self._num_views -= 1
+        shown.checked = {(index, view.step) for index, view in shown.views.items()}
         live = [assignment.trajectory for assignment in run.live()]
         steps = [trajectory.steps for trajectory in live]
         steps += [view.step for view in shown.views.values()]
@@ -121,12 +126,3 @@ class ProgressReporter:
     def forget(self, job_id: str) -> None:
         shown = self._jobs.pop(job_id, None)
         self._num_views -= 0 if shown is None else len(shown.views)
-
-    def _hide_foreign(self, job: EngineJob, shown: _ShownJob) -> None:
-        for index, view in list(shown.views.items()):
-            if (index, view.step) in shown.checked:
-                continue
-            if not self._guard.may_show(job, view.tokens()):
-                del shown.views[index]
-                self._num_views -= 1
-        shown.checked = {(index, view.step) for index, view in shown.views.items()}

@@ -94,12 +94,10 @@ class Slots:
                 self._origins.setdefault(trajectory, trajectory.parking_row)
                 self.forget(trajectory)
         self._compact(holes)
-        return BatchUpdate(self._take_moves(), starts)
-
-    def _take_moves(self) -> list[Move]:
         origins, self._origins = self._origins, {}
         places = ((source, trajectory.state_row) for trajectory, source in origins.items())
-        return [Move(source, row) for source, row in places if row is not None and row != source]
+        moves = [Move(source, row) for source, row in places if row is not None and row != source]
+        return BatchUpdate(moves, starts)
 
     def _append(self) -> int:
         assert len(self._rows) < self.num_slots

@@ -239,7 +239,10 @@ class MemoryStore:
         self._rate.add(job.options.width, now_s)
         self._backlog.end(job, now_s, is_served=is_served)
         if batch := self._unfinished.get(job.batch or ""):
-            self._end_part(batch, entry)
+            batch.append(part_event(entry))
+            batch.num_open -= 1
+            if not batch.num_open:
+                self.finish(batch, JobState.DONE)
         if entry.has_last_chance:
             # Its worker may now take another job whose attempt is the last.
             self._announce_arrival()
@@ -298,12 +301,6 @@ class MemoryStore:
         entry = self._unfinished[job.id] = QueuedJob(job, queued_s=now_s)
         entry.append(accepted_event(job))
         return entry
-
-    def _end_part(self, batch: QueuedJob, part: QueuedJob) -> None:
-        batch.num_open -= 1
-        batch.append(part_event(part))
-        if not batch.num_open:
-            self.finish(batch, JobState.DONE)
 
     def _stop(self, entry: QueuedJob, state: JobState) -> None:
         """Finish a job and the parts of a batch; notify the worker that may still hold it."""

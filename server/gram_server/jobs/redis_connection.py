@@ -278,7 +278,9 @@ def _open(url: str, config: RedisConfig, *, num_retries: int) -> Client:
     options |= _tls(url)
     if scheme in ("redis+sentinel", "rediss+sentinel"):
         return _open_sentinel(url, retry=retry, options=options)
-    return _open_cluster(url, options=options)
+    # ``redis+cluster://user:password@host:port,host:port``.
+    nodes = [ClusterNode(host, port) for host, port in hosts(url, 6379)]
+    return RedisCluster(startup_nodes=nodes, **_account(url), **options)
 
 
 def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
@@ -298,12 +300,6 @@ def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
         service, db=int(database or 0), retry=retry, **account, **options
     )
     return client
-
-
-def _open_cluster(url: str, *, options: dict[str, Any]) -> RedisCluster:
-    """Open ``redis+cluster://user:password@host:port,host:port``."""
-    nodes = [ClusterNode(host, port) for host, port in hosts(url, 6379)]
-    return RedisCluster(startup_nodes=nodes, **_account(url), **options)
 
 
 def _tls(url: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from gram_server.job import Event, EventKind, Job, JobRecord, JobState
 from gram_server.jobs.codec import to_bytes
 from gram_server.jobs.periodic import PeriodicTask, end_tasks
 from gram_server.jobs.queued_job import CANCELLED
-from gram_server.jobs.redis_connection import RedisConnection
+from gram_server.jobs.redis_connection import Argument, RedisConnection
 from gram_server.jobs.redis_records import (
     dump_submission,
     load_events,
@@ -125,8 +125,10 @@ class RedisStore:
         with self._waiters.open(job_id) as waiter:
             while True:
                 waiter.expect()
-                ask = partial(self._read_status, job_id, position)
-                status = await self._retry_while_waiting(ask)
+                ask = partial(self._run_while_open, "status", job_id, position)
+                if not (reply := await self._retry_while_waiting(ask)):
+                    raise JobNotFound(f"no job {job_id}")
+                status = _load_status(*reply)
                 for event in status.events:
                     yield await self._whole(job_id, event)
                     position = event.id
@@ -148,21 +150,15 @@ class RedisStore:
                         job_id, load_notice(waiter.notice.record), waiter.notice.heard_s
                     )
                 waiter.expect()
-                found = await self._retry_while_waiting(lambda: self._poll_end(job_id))
-                if isinstance(found, JobRecord):
-                    return found
-                if not await self._pause(waiter, found, until_s=until_s):
+                ask = partial(self._run_while_open, "record", job_id, "end")
+                reply = await self._retry_while_waiting(ask)
+                if len(reply) != len(("time", "state", "deadline")):
+                    return self._read(job_id, reply)
+                if not await self._pause(waiter, _load_status(*reply), until_s=until_s):
                     return await self._retry_while_waiting(lambda: self.get(job_id))
 
     async def get(self, job_id: str) -> JobRecord:
         return self._read(job_id, await self._connection.run("record", job_id))
-
-    async def _poll_end(self, job_id: str) -> JobRecord | JobStatus:
-        self._raise_if_closed()
-        reply = await self._connection.run("record", job_id, "end")
-        if len(reply) != len(("time", "state", "deadline")):
-            return self._read(job_id, reply)
-        return _load_status(*reply)
 
     def _read(self, job_id: str, reply: Any, heard_s: float | None = None) -> JobRecord:
         """Return the record in a reply that came at ``heard_s``, or just now."""
@@ -242,12 +238,9 @@ class RedisStore:
             return too_crowded(int(subject), int(rate))
         return too_full(int(subject), width, self._config, rate=rate)
 
-    async def _read_status(self, job_id: str, after: int) -> JobStatus:
+    async def _run_while_open(self, name: str, *arguments: Argument) -> Any:
         self._raise_if_closed()
-        reply = await self._connection.run("status", job_id, after)
-        if not reply:
-            raise JobNotFound(f"no job {job_id}")
-        return _load_status(*reply)
+        return await self._connection.run(name, *arguments)
 
     async def _retry_while_waiting(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask until Redis answers, for up to ``MAX_OUTAGE_S``."""

@@ -128,7 +128,8 @@ class RedisWorker:
             self._held.pop(job_id, None)
 
     async def hand_back(self, job_ids: Sequence[str]) -> None:
-        await self._give_back(self._claims_of(job_ids), "kept")
+        held = self._held
+        await self._give_back({name: held[name] for name in job_ids if name in held}, "kept")
 
     async def cancellations(self) -> AsyncIterator[str]:
         # Includes jobs that another worker has now.
@@ -224,9 +225,6 @@ class RedisWorker:
         if claims:
             words = _flat(claims.items())
             await self._retry_until_shutdown("hand_back", how, self._max_attempts, *words)
-
-    def _claims_of(self, job_ids: Iterable[str]) -> dict[str, str]:
-        return {job_id: self._held[job_id] for job_id in job_ids if job_id in self._held}
 
     async def _end(self, job_id: str, state: JobState, *words: Argument) -> bool:
         """Make a job final; return false where Redis refuses the call."""

@@ -119,6 +119,10 @@ class ClaimedJob:
     def engine_job(self, *, clock_offset_s: float) -> EngineJob:
         """Convert the job; ``clock_offset_s`` is the engine's clock minus ``time.time()``."""
         options, deadline_s, sampling = self.job.options, self.job.deadline_s, self.job.sampling
+
+        def count_violations(tokens: Tokens) -> int:
+            return len(self.family.violations(self.instance, tokens))
+
         return EngineJob(
             id=self.job.id,
             tokens=self.encoded.tokens,
@@ -133,18 +137,13 @@ class ClaimedJob:
             distinct=sampling is None or sampling.is_distinct,
             priority=self.job.priority,
             num_shown=options.decodes,
-            view=self._view,
+            view=self._view if options.augment else lambda trajectory: None,
             check=lambda tokens: self.family.check(self.instance, tokens),
             canonical=lambda tokens: self.family.canonical(self.instance, tokens),
-            count_violations=self._count_violations if self.task.has_other_rules else None,
+            count_violations=count_violations if self.task.has_other_rules else None,
         )
 
-    def _count_violations(self, tokens: Tokens) -> int:
-        return len(self.family.violations(self.instance, tokens))
-
     def _view(self, trajectory: int) -> Symmetry | None:
-        if not self.job.options.augment:
-            return None
         return views.view(self.family, self.task, self.job.options.seed, trajectory)
 
     def solution(self, found: FoundSolution) -> Solution:

@@ -67,11 +67,15 @@ class JobResults:
     async def handle(self, claimed: ClaimedJob, event: EngineEvent) -> None:
         """Store an event, or start the searches that come before it."""
         if isinstance(event, Progress):
-            await self._publish_progress(claimed)
+            progress, claimed.next_progress = claimed.next_progress, None
+            if progress is not None:
+                await self._publish(claimed, EventKind.PROGRESS, claimed.progress(progress))
         elif claimed.reduces_clues:
             self._enqueue_reduction(claimed, event)
+        elif isinstance(event, FoundSolution) and claimed.job.sampling is None:
+            await self._publish(claimed, EventKind.SOLUTION, claimed.solution(event))
         elif isinstance(event, FoundSolution):
-            await self._publish_solution(claimed, event)
+            await self._publish_board(claimed, event, None)
         elif needs_exact(claimed, event) and not claimed.is_cancelled:
             self._leave_engine(claimed)
             self._start(self._search(claimed, event))
@@ -85,17 +89,6 @@ class JobResults:
             logger.warning("job=%s refused: %s", job.id, reason)
             await self._store.fail(job.id, code=error.code, detail=str(error))
         trace.end(error.code, is_failure=True)
-
-    async def _publish_progress(self, claimed: ClaimedJob) -> None:
-        progress, claimed.next_progress = claimed.next_progress, None
-        if progress is not None:
-            await self._publish(claimed, EventKind.PROGRESS, claimed.progress(progress))
-
-    async def _publish_solution(self, claimed: ClaimedJob, found: FoundSolution) -> None:
-        if claimed.job.sampling is None:
-            await self._publish(claimed, EventKind.SOLUTION, claimed.solution(found))
-        else:
-            await self._publish_board(claimed, found, None)
 
     async def _publish_board(
         self, claimed: ClaimedJob, found: FoundSolution, puzzle: Tokens | None

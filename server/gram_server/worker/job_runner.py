@@ -239,13 +239,9 @@ class JobRunner:
         await asyncio.gather(claims, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_s):
-                await self._wait_until_idle()
-
-    async def _wait_until_idle(self) -> None:
-        """Wait for the end of every job; a second ``drain`` ends the wait."""
-        while self._held and not self._stop_now.is_set():
-            self._changed.clear()
-            await self._changed.wait()
+                while self._held and not self._stop_now.is_set():
+                    self._changed.clear()
+                    await self._changed.wait()
 
     async def _hand_back(self) -> None:
         """Return held jobs, so that another worker starts them at once."""

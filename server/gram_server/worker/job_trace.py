@@ -63,7 +63,15 @@ class JobTrace:
         # The engine took the job a moment after the claim.
         ended_s = min(admitted_s + end.engine_s, time.time())
         engine = self._begin("engine", self._span, self._claimed_s)
-        engine.set_attributes(_findings(end))
+        engine.set_attributes(
+            {
+                "gram.supervision_steps": end.supervision_steps,
+                "gram.wasted_steps": end.wasted_steps,
+                "gram.distinct_solutions": len(end.solutions),
+                "gram.valid_trajectories": end.valid_trajectories,
+                "gram.verify_mismatches": end.verify_mismatches,
+            }
+        )
         self._begin("admission", engine, self._claimed_s).end(to_ns(admitted_s))
         steps = self._begin("steps", engine, admitted_s)
         if end.solutions:
@@ -92,14 +100,4 @@ def _attributes(job: Job) -> Attributes:
         "gram.width": job.options.width,
         "gram.priority": PRIORITY_CLASSES[job.priority],
         "gram.attempt": job.attempt,
-    }
-
-
-def _findings(end: Finished) -> Attributes:
-    return {
-        "gram.supervision_steps": end.supervision_steps,
-        "gram.wasted_steps": end.wasted_steps,
-        "gram.distinct_solutions": len(end.solutions),
-        "gram.valid_trajectories": end.valid_trajectories,
-        "gram.verify_mismatches": end.verify_mismatches,
     }

@@ -119,13 +119,24 @@ def warm_up(served: ServedModel, metrics: ModelMetrics) -> None:
     engine.submit(_known_job(served), time.monotonic())
     while engine.has_work:
         for event in engine.tick(time.monotonic()):
-            if isinstance(event, Finished):
-                _judge(served.info, event)
+            if not isinstance(event, Finished):
+                continue
+            if event.outcome == "failed":
+                raise RuntimeError(f"{served.info.id} yields no finite numbers on this machine")
+            if event.solutions:
+                logger.info("model %s is warm: solved its puzzle", served.info.id)
+            else:
+                logger.warning("model %s is warm, but did not solve its puzzle", served.info.id)
 
 
 def _known_job(served: ServedModel) -> EngineJob:
-    family = puzzles.family(served.loaded.task.family)
-    instance = _known_instance(served)
+    task = served.loaded.task
+    family = puzzles.family(task.family)
+    if served.info.purpose == "generate" and isinstance(family, puzzles.Generative):
+        instance = family.blank(task)
+    else:
+        rng = np.random.default_rng(WARM_UP_SEED)
+        instance = family.generate(task, rng, num_solutions=None)
     encoded = family.encode(instance)
     return EngineJob(
         id="warm-up",
@@ -139,24 +150,6 @@ def _known_job(served: ServedModel) -> EngineJob:
         check=lambda tokens: family.check(instance, tokens),
         canonical=lambda tokens: family.canonical(instance, tokens),
     )
-
-
-def _known_instance(served: ServedModel) -> object:
-    task = served.loaded.task
-    family = puzzles.family(task.family)
-    if served.info.purpose == "generate" and isinstance(family, puzzles.Generative):
-        return family.blank(task)
-    rng = np.random.default_rng(WARM_UP_SEED)
-    return family.generate(task, rng, num_solutions=None)
-
-
-def _judge(info: ModelInfo, end: Finished) -> None:
-    if end.outcome == "failed":
-        raise RuntimeError(f"{info.id} yields no finite numbers on this machine")
-    if end.solutions:
-        logger.info("model %s is warm: solved its puzzle", info.id)
-    else:
-        logger.warning("model %s is warm, but did not solve its puzzle", info.id)
 
 
 def throwaway_metrics() -> EngineMetrics:

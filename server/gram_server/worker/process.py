@@ -236,7 +236,17 @@ class WorkerProcess:
             worker=self._name,
             state=state,
             device=resolve_device(self._config.device),
-            models=tuple(_model_report(served) for served in self._models),
+            models=tuple(
+                ModelReport(
+                    name=info.name,
+                    task=info.task,
+                    fingerprint=info.fingerprint,
+                    depth=info.depth,
+                    num_parameters=info.num_parameters,
+                    purpose=info.purpose,
+                )
+                for info in (served.info for served in self._models)
+            ),
             phases=dict(self._phases),
             num_slots=resolve_slots(self._config) * len(self._models),
             has_solver=self._has_solver,
@@ -244,15 +254,3 @@ class WorkerProcess:
             waiting_trajectories=self._loop.num_waiting if self._loop else 0,
             metrics_text=generate_latest(self._registry).decode() if self._is_supervised else "",
         )
-
-
-def _model_report(served: ServedModel) -> ModelReport:
-    info = served.info
-    return ModelReport(
-        name=info.name,
-        task=info.task,
-        fingerprint=info.fingerprint,
-        depth=info.depth,
-        num_parameters=info.num_parameters,
-        purpose=info.purpose,
-    )
