@@ -12,8 +12,9 @@ import helm_python
 import yaml
 
 CHART = Path(__file__).parents[2] / "docker/kubernetes/gram-server"
-EXAMPLES = ("trial", "cpu", "gpu", "production")
+EXAMPLES = sorted(path.stem.removeprefix("values-") for path in CHART.glob("examples/*.yaml"))
 RELEASE = "gram-server"
+BASE: Mapping[str, Any] = {"redis": {"url": "redis://r"}}
 
 Manifest = dict[str, Any]
 
@@ -97,6 +98,16 @@ def _value(entry: Manifest, container: Manifest, manifests: Sequence[Manifest]) 
         # Someone else's secret, which is there before the release.
         return "redis://elsewhere:6379/0"
     return secret_text(made[reference["name"]], reference["key"])
+
+
+def policies(manifests: Sequence[Manifest]) -> dict[str, Manifest]:
+    """Return the rules of the network by the one component that each is about."""
+    found = {}
+    for policy in of_kind(manifests, "NetworkPolicy"):
+        (about,) = selected(policy["spec"]["podSelector"], manifests)
+        assert about == component(policy)
+        found[about] = policy["spec"]
+    return found
 
 
 def secret_text(secret: Manifest, key: str) -> str:

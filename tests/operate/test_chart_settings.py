@@ -1,34 +1,40 @@
 """The Helm chart held against the server: its settings, routes and probes are the server's own."""
 
+import copy
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import helm_python
 import pytest
 import yaml
 
 from gram_server.api.auth import is_public
 from gram_server.app import create_app
+from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.options import all_settings
 from gram_server.server import CLOSE_MARGIN_S
 from gram_server.settings import Settings
 from tests.conftest import free_port
 from tests.operate.chart import (
+    BASE,
     CHART,
     EXAMPLES,
     container_of,
     environment,
     example,
+    named,
     pod_of,
     render,
 )
+from tests.operate.test_chart import REFUSED
 from tests.processes import Running, running, wait_for
 
 OF_THE_CHART = {
@@ -49,16 +55,21 @@ SCHEMA_TYPES = {
     "list, with commas": "array",
 }
 PORTS = {"http": 8000, "metrics": 9100}
+SCHEMA = yaml.safe_load((CHART / "values.schema.json").read_text())
+EDGES: Mapping[str, tuple[object, ...]] = {
+    "integer": (-1, 0, 1, 1 << 20),
+    "number": (-1, -0.5, 0, 0.5, 1e6),
+    "string": ("", "a b", "a", "::1"),
+    "boolean": (True, False),
+}
 
 
 def test_the_schema_has_every_setting_of_the_server_with_its_type() -> None:
-    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
-    allowed = schema["properties"]["settings"]["properties"]
+    allowed = SCHEMA["properties"]["settings"]["properties"]
     known = {setting.name: setting.kind for setting in all_settings()}
     assert allowed.keys() == known.keys() - OF_THE_CHART.keys() - {KEYS}
     for name, each in allowed.items():
-        kind = schema["definitions"]["count"] if "$ref" in each else each
-        assert kind.get("type", "string") == SCHEMA_TYPES[known[name]], name
+        assert kind_of(each) == SCHEMA_TYPES[known[name]], name
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -92,8 +103,10 @@ def test_settings_come_through_whatever_their_type() -> None:
         "keep_keys_s": 1e7,
         "fixed_shape": False,
         "num_threads": 3,
+        # As in a cluster with IPv6 alone.
+        "host": "::",
     }
-    rendered = render({"redis": {"url": "redis://r"}, "settings": given})
+    rendered = render({**BASE, "settings": given})
     environ = environment(rendered, "worker")
     settings = Settings.load(environ=environ)
     assert settings.engine.models == ("sudoku-9x9", "nqueens-8")
@@ -103,18 +116,12 @@ def test_settings_come_through_whatever_their_type() -> None:
     assert settings.queue.keep_keys_s == 1e7
     assert settings.engine.fixed_shape is False
     assert settings.engine.num_threads == 3
+    assert settings.http.host == settings.engine.worker_metrics_host == "::"
     names = {name.removeprefix("GRAM_SERVER_").lower() for name in environ}
-    of_values = {"host", "worker_metrics_host", "log_level", "drain_s", "drain_delay_s"}
+    of_values = {"worker_metrics_host", "log_level", "drain_s", "drain_delay_s"}
     assert names - given.keys() == OF_THE_CHART.keys() | of_values
     for name, value in OF_THE_CHART.items():
         assert environ[f"GRAM_SERVER_{name.upper()}"] == value
-
-
-def test_a_cluster_with_ipv6_alone_has_pods_that_listen_there() -> None:
-    rendered = render({"redis": {"url": "redis://[fd00::1]"}, "settings": {"host": "::"}})
-    for component in ("api", "worker"):
-        settings = Settings.load(environ=environment(rendered, component))
-        assert settings.http.host == settings.engine.worker_metrics_host == "::"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -156,6 +163,92 @@ def test_probes_ask_what_the_server_answers_without_a_key(name: str) -> None:
     assert [probe["path"] for probe in probes] == ["/livez", "/livez", "/readyz"]
     assert {probe["path"] for probe in probes} <= app.openapi()["paths"].keys()
     assert all(is_public(probe["path"]) for probe in probes)
+
+
+def kind_of(declared: Mapping[str, Any]) -> str:
+    if "$ref" in declared:
+        declared = SCHEMA["definitions"][declared["$ref"].rpartition("/")[2]]
+    return str(declared.get("type", "string"))
+
+
+def edges() -> Iterator[tuple[str, object]]:
+    for name, declared in SCHEMA["properties"]["settings"]["properties"].items():
+        kind = kind_of(declared)
+        if kind != "array" and name not in ("log_level", "precision"):
+            for value in EDGES[kind]:
+                yield name, value
+
+
+def server_takes(name: str, value: object) -> bool:
+    text = "true" if value is True else "false" if value is False else str(value)
+    try:
+        Settings.load(environ={f"GRAM_SERVER_{name.upper()}": text})
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_the_chart_takes_a_setting_exactly_where_the_server_does() -> None:
+    verdicts = {}
+    for name, value in edges():
+        try:
+            render({**BASE, "settings": {name: value}})
+            is_taken = True
+        except REFUSED:
+            is_taken = False
+        if is_taken != server_takes(name, value):
+            verdicts[name, value] = is_taken
+    assert verdicts == {}
+
+
+def sections(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in values.items():
+        yield (*path, name)
+        if isinstance(value, dict) and not path:
+            yield from sections(value, (*path, name))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_no_value_that_is_taken_away_trips_a_template() -> None:
+    tripped = {}
+    for path in sections(yaml.safe_load((CHART / "values.yaml").read_text())):
+        values = copy.deepcopy(example("trial"))
+        place = values
+        for name in path[:-1]:
+            place = place.setdefault(name, {})
+        place[path[-1]] = None
+        try:
+            render(values)
+        except helm_python.HelmValuesError:
+            # The schema says in a sentence which value is missing.
+            continue
+        except helm_python.HelmRenderError as error:
+            # A template that refuses values says so in a sentence too.
+            if "execution error at" not in str(error):
+                tripped[path] = error
+    assert tripped == {}
+
+
+def test_the_ingress_leads_every_route_of_the_api_to_it() -> None:
+    rendered = render(example("production"))
+    ingress = named(rendered, "Ingress", "gram-server")
+    rules = ingress["spec"]["rules"]
+    assert [rule["host"] for rule in rules] == ["gram.example.com"]
+    environ = environment(rendered, "api")
+    environ.pop("GRAM_SERVER_KEYS")
+    settings = Settings.load(environ=environ)
+    app = create_app(settings, store=MemoryStore(settings.queue))
+    paths = {*app.openapi()["paths"], "/", "/docs", "/openapi.json", "/page/app.js"}
+    for rule in rules:
+        prefixes = [each["path"] for each in rule["http"]["paths"] if each["pathType"] == "Prefix"]
+        unreached = {
+            path for path in paths if not any(path.startswith(prefix) for prefix in prefixes)
+        }
+        assert unreached == set()
+        for each in rule["http"]["paths"]:
+            assert each["backend"]["service"] == {"name": "gram-server", "port": {"name": "http"}}
 
 
 def passes(

@@ -162,6 +162,7 @@ async def test_one_connected_trace_through_the_store_in_memory(served: ServedMod
     assert {span.name for span in recorder.spans} >= {"queue", "engine", "steps", "store result"}
 
 
+@pytest.mark.slow
 async def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(
     served: ServedModel,
 ) -> None:
