@@ -177,6 +177,7 @@ def make_server() -> Iterator[Callable[["subprocess.Popen[str]"], Server]]:
 
 
 @pytest.fixture(scope="session")
-def server(start_server: Start) -> Server:
+def server(start_server: Start, maze_checkpoint: Path, generating: Path) -> Server:
     """One server for every test that leaves it as it was."""
-    return start_server()
+    models = (str(maze_checkpoint), str(generating), "sudoku-9x9")
+    return start_server(*(word for model in models for word in ("--model", model)))

@@ -10,6 +10,8 @@ import pytest
 from tests.brought_family import install, looked_up_anew
 from tests.server.e2e.conftest import Start, save_guesser
 
+pytestmark = pytest.mark.slow
+
 GRID = [[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 0, 2], [4, 3, 2, 0]]
 SOLVED = [[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1]]
 

@@ -9,6 +9,8 @@ import pytest
 
 from gram_client import Accepted, AnyEvent, AsyncClient, Client, Done, Found, Progress
 
+pytestmark = pytest.mark.slow
+
 EMPTY = "." * 16
 OPTIONS: dict[str, Any] = {
     "width": 4,
@@ -40,7 +42,6 @@ def check(events: list[AnyEvent], expected: Any) -> None:
     assert [one.answer for one in result.solutions] == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way", ["sync", "async"])
 def test_a_solve_survives_the_death_of_its_server(start_server: Any, way: str) -> None:
     server = start_server()
@@ -82,7 +83,6 @@ class Once:
             self._action()
 
 
-@pytest.mark.slow
 def test_leaving_a_stream_ends_its_work(start_server: Any) -> None:
     server = start_server()
     with Client(server.url) as client:

@@ -8,6 +8,8 @@ import pytest
 
 from gram_server.answers import AcceptedEvent, ProgressEvent, SolveResponse
 
+pytestmark = pytest.mark.slow
+
 EMPTY = "." * 16
 STREAM = {"Accept": "text/event-stream"}
 
@@ -64,19 +66,6 @@ def test_decodes_show_how_trajectories_come_to_their_answers(server: Any) -> Non
             assert is_complete(sight.answer) is (sight.state == "solved")
 
 
-def test_without_decodes_there_are_no_looks(server: Any) -> None:
-    kinds = {kind for _, kind, _ in solve(server)}
-    assert "progress" not in kinds
-
-
-def test_watching_changes_no_answer(server: Any) -> None:
-    watched, unwatched = (solve(server, decodes=decodes)[-1][2] for decodes in (4, 0))
-    for answer in (watched, unwatched):
-        for solution in answer["solutions"]:
-            solution["first"].pop("ms")
-    assert watched["solutions"] == unwatched["solutions"]
-
-
 def test_a_job_is_watched_over_a_broken_connection(server: Any) -> None:
     query = "width=64&depth=1024&halt=never&decodes=4"
     job = httpx.post(f"{server.url}/jobs", params=query, content=EMPTY).json()
@@ -95,9 +84,3 @@ def test_a_job_is_watched_over_a_broken_connection(server: Any) -> None:
     # What has passed is gone: a late reader sees one look.
     late = [kind for _, kind, _ in events_of(httpx.get(url, timeout=60.0).text)]
     assert (late[0], late.count("progress"), late[-1]) == ("accepted", 1, "done")
-
-
-@pytest.mark.parametrize("decodes", ["-1", "65", "many"])
-def test_more_than_sixty_four_cannot_be_watched(server: Any, decodes: str) -> None:
-    response = httpx.post(f"{server.url}/solve", params={"decodes": decodes}, content=EMPTY)
-    assert (response.status_code, response.json()["code"]) == (422, "parameter_invalid")

@@ -8,6 +8,9 @@ import threading
 from typing import Any
 
 import httpx
+import pytest
+
+pytestmark = pytest.mark.slow
 
 LIMIT = 128
 

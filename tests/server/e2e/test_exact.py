@@ -2,23 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 240.0
 TINY = {"puzzle": "sudoku", "grid": "1..............."}
 HARD = {"puzzle": "sudoku", "grid": "1" + "." * 80}
 """Takes as long as a search may take."""
 ONE_STEP: dict[str, str | int] = {"width": 1, "depth": 1, "seed": 1, "count": "exact"}
-
-
-@pytest.fixture(scope="module")
-def server(start_server: Callable[..., Any]) -> Any:
-    return start_server("--model", "sudoku-9x9")
 
 
 @pytest.fixture
@@ -72,26 +69,6 @@ def test_a_job_that_is_deleted_takes_its_search_along(server: Any, client: httpx
     client.delete(location)
     _wait_until_idle(server)
     assert client.get(location).json()["state"] == "cancelled"
-
-
-def test_the_deadline_leaves_what_the_model_found(client: httpx.Client) -> None:
-    client.post("/solve", params=ONE_STEP, json=TINY)
-    params = {**ONE_STEP, "deadline_ms": 2000}
-    answer = client.post("/solve", params=params, json=HARD).json()
-    assert (answer["status"], answer["exact_search"]) == ("partial", "deadline")
-    assert answer["completeness"]["total"] is None
-    assert answer["usage"]["supervision_steps"] == 1
-    assert answer["best_attempt"]["violations"]
-
-
-def test_a_search_whose_process_is_killed_is_done_by_another(
-    server: Any, client: httpx.Client
-) -> None:
-    client.post("/solve", params=ONE_STEP, json=TINY)
-    for process in _searching(server):
-        process.kill()
-    answer = client.post("/solve", params=ONE_STEP, json=TINY).json()
-    assert (answer["exact_search"], answer["completeness"]["total"]) == ("complete", 72)
 
 
 def _wait_until_running(server: Any) -> None:

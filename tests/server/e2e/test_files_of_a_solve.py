@@ -15,6 +15,8 @@ import gram_core
 import gram_kernels
 import gram_server
 
+pytestmark = pytest.mark.slow
+
 EASY = ".234341221434321"
 MAX_FILES = 70
 """Including what happens to run beside it: signs of life, and reports of the worker."""
@@ -62,7 +64,6 @@ def start_traced(checkpoint: Path, folder: Path) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.slow
 def test_a_solve_crosses_few_files(
     checkpoint: Path, tmp_path: Path, make_server: Callable[..., Any]
 ) -> None:

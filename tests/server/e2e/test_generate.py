@@ -1,7 +1,5 @@
 """Made-up boards from a real server, against rules, rollouts and enumeration of our own."""
 
-import json
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gram_client import Client
 from gram_core import puzzles
 from gram_core.checkpoint import load_model
 from gram_core.solve import TrajectoryResult, solve
 from gram_server.answers import GenerateResponse
+
+pytestmark = pytest.mark.slow
 
 MODEL = "sudoku-4x4-generate"
 DEPTH = 5
@@ -23,11 +22,6 @@ DEPTH = 5
 SHIPPED = "sudoku-9x9-generate"
 LONG = "count=500&max_trajectories=4000&depth=64&distinct=false"
 """Many seconds of work for the shipped model."""
-
-
-@pytest.fixture(scope="module")
-def server(start_server: Callable[..., Any], generating: Path) -> Any:
-    return start_server("--model", str(generating))
 
 
 @pytest.fixture(scope="module")
@@ -123,36 +117,6 @@ def test_a_seed_repeats_boards_and_order_in_any_traffic(server: Any) -> None:
     assert lasting(other)["boards"] != lasting(alone)["boards"]
 
 
-def test_more_boards_of_a_seed_begin_with_the_fewer(server: Any) -> None:
-    few = lasting(generate(server, count=5, seed=4, max_trajectories=100))
-    many = lasting(generate(server, count=15, seed=4, max_trajectories=100))
-    assert many["boards"][:5] == few["boards"]
-
-
-def test_a_stream_tells_the_boards_of_the_answer_in_its_order(server: Any) -> None:
-    params = {"count": 10, "depth": DEPTH, "seed": 9, "max_trajectories": 300}
-    headers = {"Accept": "text/event-stream"}
-    url = f"{server.url}/generate"
-    with httpx.stream("POST", url, params=params, headers=headers, timeout=60.0) as response:
-        text = "".join(response.iter_text())
-    lines = [event.splitlines() for event in text.strip().split("\n\n")]
-    kinds = [event[1].removeprefix("event: ") for event in lines]
-    assert kinds == ["accepted", *["solution"] * 10, "done"]
-    told = [json.loads(event[2].removeprefix("data: ")) for event in lines]
-    assert told[1:-1] == told[-1]["boards"]
-    assert lasting(told[-1]) == lasting(generate(server, **params))
-
-
-def test_repeated_boards_are_kept_where_they_are_asked_for(server: Any) -> None:
-    answer = generate(server, count=400, seed=5, distinct="false", max_trajectories=800)
-    boards = [board["answer"] for board in answer["boards"]]
-    assert len(boards) == 400 == answer["valid_trajectories"]
-    # There are 288 boards.
-    assert answer["distinct"] == len(set(boards)) < 289
-    assert answer["uniqueness"] == pytest.approx(len(set(boards)) / 400, abs=1e-6)
-    assert all(is_valid(board) for board in boards)
-
-
 def test_puzzles_have_their_board_as_the_only_solution(server: Any) -> None:
     params = {"count": 6, "clues": "unique", "seed": 3}
     answer = generate(server, **params)
@@ -171,21 +135,6 @@ def test_puzzles_have_their_board_as_the_only_solution(server: Any) -> None:
     ]
 
 
-def test_puzzles_with_a_number_of_clues_can_be_solved_by_the_server(server: Any) -> None:
-    [board] = generate(server, clues=9, seed=8)["boards"]
-    assert board["clues"] == 9
-    assert solutions(board["puzzle"]) == [board["answer"]]
-    solved = httpx.post(f"{server.url}/solve", content=board["puzzle"], params={"seed": 1}).json()
-    assert solved["model"].partition("@")[0] == "sudoku-4x4"
-
-
-def test_a_bound_that_is_too_low_is_told_as_what_it_is(server: Any) -> None:
-    answer = generate(server, count=5, depth=1, max_trajectories=12, seed=1)
-    assert (answer["status"], answer["boards"]) == ("exhausted", [])
-    assert (answer["trajectories"], answer["validity"]) == (12, 0.0)
-    assert answer["uniqueness"] is None
-
-
 def test_a_deadline_brings_what_there_is(shipped: Any) -> None:
     params = dict(pair.split("=") for pair in LONG.split("&"))
     # A crowded machine may end no trajectory within the first of them.
@@ -200,52 +149,6 @@ def test_a_deadline_brings_what_there_is(shipped: Any) -> None:
     assert all(is_whole_sudoku(board["answer"]) for board in answer["boards"])
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
-def test_a_killed_client_frees_its_slots(shipped: Any, accept: str) -> None:
-    host, port = shipped.url.removeprefix("http://").split(":")
-    cancelled = f'gram_requests_total{{class="normal",model="{SHIPPED}",outcome="cancelled"}}'
-    before = shipped.metrics().get(cancelled, 0.0)
-    with socket.create_connection((host, int(port))) as connection:
-        head = f"POST /generate?{LONG} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\n"
-        connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
-        shipped.wait(lambda: _live(shipped) > 0)
-    # The worker reports its own numbers once a second.
-    shipped.wait(lambda: _live(shipped) == 0, timeout_s=3.0)
-    samples = shipped.metrics()
-    assert samples[cancelled] == before + 1
-    assert samples["gram_reserved_trajectories"] == 0.0
-
-
-def _live(server: Any) -> float:
-    samples: dict[str, float] = server.metrics()
-    return sum(value for name, value in samples.items() if name.startswith("gram_slots_alive"))
-
-
-def test_the_purpose_of_a_model_decides_what_it_is_used_for(server: Any) -> None:
-    with Client(server.url) as client:
-        purposes = {model.name: model.purpose for model in client.models()}
-        assert purposes == {"sudoku-4x4": "solve", MODEL: "generate"}
-        assert client.generate(seed=1).model.startswith(MODEL)
-        assert client.generate(seed=1, model="sudoku-4x4").model.startswith("sudoku-4x4@")
-        assert client.solve("1" + "." * 15, seed=1).model.startswith("sudoku-4x4@")
-        named = client.solve("1" + "." * 15, seed=1, model=MODEL)
-        assert named.model.startswith(MODEL)
-        assert named.is_solved
-
-
-def test_the_rate_of_valid_boards_is_measured(server: Any) -> None:
-    def sampled() -> tuple[float, float]:
-        samples = server.metrics()
-        name = 'gram_sampled_trajectories_total{puzzle="sudoku",result="%s"}'
-        return samples.get(name % "valid", 0.0), samples.get(name % "invalid", 0.0)
-
-    before = sampled()
-    answer = generate(server, count=9, depth=DEPTH, seed=2, max_trajectories=200)
-    valid, invalid = (now - then for now, then in zip(sampled(), before, strict=True))
-    assert (valid, valid + invalid) == (answer["valid_trajectories"], answer["trajectories"])
-
-
-@pytest.mark.slow
 def test_the_shipped_weights_make_up_whole_sudokus(shipped: Any) -> None:
     answer = generate(shipped, count=3, clues="unique", seed=7)
     assert answer["status"] == "complete"

@@ -15,6 +15,8 @@ import httpx
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow
+
 COMMAND = (sys.executable, "-m", "gram_server")
 SERVE = (*COMMAND, "serve", "--port", "0", "--num-threads", "1")
 LIMIT_S = 240.0

@@ -11,6 +11,8 @@ import httpx
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Params = dict[str, str | int]
 
 EASY = ".234341221434321"
