@@ -60,6 +60,7 @@ def test_the_same_key_stands_for_the_same_work_and_another_for_other_work(
     assert server.received[-1].params["seed"] == "5"
 
 
+@pytest.mark.slow
 def test_waiting_is_more_patient_than_a_client_that_expects_quick_answers(
     server: ScriptedServer, call: Caller
 ) -> None:
@@ -70,6 +71,7 @@ def test_waiting_is_more_patient_than_a_client_that_expects_quick_answers(
     assert int(server.received[0].params["wait"]) >= 2
 
 
+@pytest.mark.slow
 def test_a_server_that_holds_for_longer_than_it_was_asked_is_given_up(
     server: ScriptedServer, call: Caller
 ) -> None:

@@ -17,6 +17,7 @@ events = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(events, st.lists(st.integers(1, 40), min_size=1), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_events_come_out_as_they_went_in(
     told: list[RawEvent], cuts: list[int], newline: str

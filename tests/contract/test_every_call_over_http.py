@@ -54,6 +54,7 @@ def test_generate(call: Call) -> None:
     assert caught.value.code == "model_unknown"
 
 
+@pytest.mark.slow
 def test_map(call: Call) -> None:
     results = call("map", [SUDOKU] * 20, max_concurrency=4, width=2)
     assert [result.best.answer for result in results] == [SOLVED] * 20

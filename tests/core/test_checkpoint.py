@@ -35,6 +35,7 @@ def test_a_loaded_model_computes_what_the_saved_one_did(tmp_path: Path) -> None:
     assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
 
 
+@pytest.mark.slow
 def test_half_precision_on_disk_is_float32_in_memory(tmp_path: Path) -> None:
     task = puzzles.task("nqueens-5")
     model = Gram(preset("tiny", task), task.units)

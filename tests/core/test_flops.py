@@ -37,6 +37,7 @@ def test_every_shipped_model_costs_what_torch_counts(info: ModelInfo) -> None:
     assert step_flops(info.architecture, task) == counted(info.architecture, task)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sudoku-9x9", "nqueens-8", "graph-coloring-10", "maze-12x9"])
 @pytest.mark.parametrize("size", ["paper", "small"])
 def test_presets_cost_what_torch_counts(name: str, size: str) -> None:

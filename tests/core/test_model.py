@@ -112,6 +112,7 @@ def test_trajectories_of_a_guided_model_differ_and_repeat() -> None:
     assert not torch.equal(first.state.high[0], first.state.high[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guidance", ["none", "mean"])
 def test_deterministic_relatives_give_every_trajectory_the_same_state(guidance: str) -> None:
     _, model = tiny(guidance=guidance)

@@ -43,6 +43,7 @@ def building(compiling: ModuleType, built: Path, monkeypatch: pytest.MonkeyPatch
     return compiling
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_it_is_built_once_and_kept(compiling: ModuleType, tmp_path: Path) -> None:
     assert compiling.library.__wrapped__().refusal == ""
@@ -52,6 +53,7 @@ def test_it_is_built_once_and_kept(compiling: ModuleType, tmp_path: Path) -> Non
     assert made.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_folder_that_others_may_write_to_is_not_used(
     building: ModuleType, tmp_path: Path
@@ -63,6 +65,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("damage", ["empty", "cut off", "garbage", "one byte", "older form"])
 def test_a_damaged_library_is_built_again_once(
@@ -91,6 +94,7 @@ def test_a_damaged_library_is_built_again_once(
     assert made.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_folder_that_no_code_is_loaded_from_is_passed_over_by_name(
     building: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -116,6 +120,7 @@ def test_a_folder_that_no_code_is_loaded_from_is_passed_over_by_name(
     assert str(tmp_path / ".cache/gram-server") in said
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_real_noexec_mount_is_passed_over(tmp_path: Path) -> None:
     unshare = ("unshare", "--mount", "--", "sh", "-c")
@@ -134,6 +139,7 @@ def test_a_real_noexec_mount_is_passed_over(tmp_path: Path) -> None:
     assert ran.stdout == "''\n"
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_what_a_killed_build_left_is_removed(building: ModuleType, tmp_path: Path) -> None:
     folder = tmp_path / ".cache/gram-server"

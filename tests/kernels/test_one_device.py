@@ -56,6 +56,7 @@ def test_a_step_of_a_shipped_model_stays_on_its_device(name: str) -> None:
     step_on_meta(loaded.model, loaded.task)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task_name", ["sudoku-9x9", "graph-coloring-8"])
 def test_a_step_of_the_papers_size_stays_on_its_device(task_name: str) -> None:
     task = puzzles.task(task_name)

@@ -16,6 +16,7 @@ def keys(device: str) -> tuple[torch.Tensor, ...]:
     return tuple(torch.tensor(part, device=device) for part in (SEEDS, TRAJECTORIES, STEPS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 4, 10, 1037, 81 * 128])
 @pytest.mark.parametrize("stream", [philox.GUIDANCE_STREAM, philox.LATENT_STREAM])
 def test_all_integers_equal_those_of_the_reference(stream: int, count: int, device: str) -> None:

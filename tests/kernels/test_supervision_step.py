@@ -124,6 +124,7 @@ def advance_plainly(rows: StepRows, model: Gram, task: puzzles.Task) -> None:
     ModelStep(rows, deepcopy(model).double(), task)(NUM_ROWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUSED)
 def test_the_fused_kernel_agrees_with_the_model(name: str, guarded: Guard) -> None:
     model, task = random_model(name)
@@ -151,6 +152,7 @@ def test_triton_has_no_step_of_neighbourhoods_and_token_mixing() -> None:
         assert can_fuse(step_weights(model, task.units)) == (name in FUSED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["odd sizes", "edges"])
 def test_half_precision_stays_near_the_truth(name: str, guarded: Guard) -> None:
     model, task = random_model(name)
@@ -163,6 +165,7 @@ def test_half_precision_stays_near_the_truth(name: str, guarded: Guard) -> None:
     torch.testing.assert_close(made.low.cpu(), expected.low, atol=3e-2, rtol=3e-2)
 
 
+@pytest.mark.slow
 def test_rows_that_are_not_live_stay_as_they_are(guarded: Guard) -> None:
     model, task = random_model("sudoku")
     weights, units = step_weights(model, task.units), unit_tables(task)
@@ -181,6 +184,7 @@ def test_rows_that_are_not_live_stay_as_they_are(guarded: Guard) -> None:
         assert not torch.equal(rows.high[:2], before.high[:2])
 
 
+@pytest.mark.slow
 def test_a_trajectory_gets_the_same_bits_in_any_batch_and_order(guarded: Guard) -> None:
     model, task = random_model("sudoku")
     units, weights = unit_tables(task), step_weights(model, task.units)
@@ -203,6 +207,7 @@ def test_a_trajectory_gets_the_same_bits_in_any_batch_and_order(guarded: Guard) 
     assert torch.equal(rows.facts[:1], alone.facts[:1])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")
 def test_numbers_that_are_not_finite_are_said_and_kept_to_their_row(guarded: Guard) -> None:

@@ -62,6 +62,7 @@ def _corrupt(answer: Tokens, vocabulary: int, rng: np.random.Generator, count: i
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 @given(seed=st.integers(0, 15), noise=st.integers(0, 2**32), rows=st.integers(0, 9))
 @example(seed=0, noise=0, rows=0)
@@ -96,6 +97,7 @@ def test_two_cells_exchanged_are_judged_as_the_plain_check_does(name: str) -> No
     assert valid == [family.check(instance, answer) for answer in answers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 @given(seed=st.integers(0, 15), noise=st.integers(0, 2**32))
 def test_a_symmetry_view_changes_neither_validity_nor_the_number_of_violations(

@@ -38,6 +38,7 @@ def random_rows(name: str, rng: np.random.Generator) -> tuple[Tensor, Tensor, Te
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_every_row_is_judged_as_by_the_reference(name: str, guarded: Guard) -> None:
     answers, givens, adjacency = random_rows(name, np.random.default_rng(7))

@@ -83,6 +83,7 @@ def test_headers_without_end_are_too_many(address: tuple[str, int]) -> None:
         assert connection.recv(64).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.slow
 def test_an_ordinary_client_notices_nothing(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=20.0) as connection:
         for _ in range(3):

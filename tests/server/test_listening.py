@@ -55,6 +55,7 @@ def port_of(url: str) -> str:
     return url.rpartition(":")[2]
 
 
+@pytest.mark.slow
 @needs_ipv6
 @pytest.mark.parametrize("beside", [(), ("--metrics-port", "0")])
 def test_every_address_serves_both_families_with_and_without_a_port_for_metrics(
@@ -72,6 +73,7 @@ def test_every_address_serves_both_families_with_and_without_a_port_for_metrics(
         assert any("asks for no key" in line for line in lines)
 
 
+@pytest.mark.slow
 @needs_ipv6
 def test_an_address_of_one_family_is_printed_so_that_it_can_be_opened() -> None:
     with serving("--host", "::1", "--port", "0") as (urls, lines):
@@ -103,6 +105,7 @@ def test_a_taken_port_is_one_sentence_with_the_address(host: str) -> None:
     assert authority(host, port) in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["serve", "worker"])
 def test_a_command_whose_port_is_taken_ends_with_status_2_and_a_sentence(command: str) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
@@ -163,6 +166,7 @@ def test_a_connection_that_rests_as_long_as_balancers_let_it_is_kept() -> None:
             ask(connection)
 
 
+@pytest.mark.slow
 def test_how_long_a_connection_may_rest_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAM_SERVER_KEEP_ALIVE_S", "0.5")
     with serving("--port", "0") as (urls, _):

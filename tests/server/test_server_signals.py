@@ -31,6 +31,7 @@ def log() -> Iterator[io.StringIO]:
     logger.setLevel(level)
 
 
+@pytest.mark.slow
 def test_the_line_of_a_signal_has_no_request(log: io.StringIO) -> None:
     async def scenario() -> None:
         settings = Settings()

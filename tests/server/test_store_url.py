@@ -113,6 +113,7 @@ def test_a_log_line_holds_no_secret_of_the_settings_nor_of_the_traces() -> None:
     assert "collector" in line
 
 
+@pytest.mark.slow
 def test_a_process_that_is_given_unreadable_headers_of_traces_does_not_log_them() -> None:
     # OpenTelemetry warns of such a header with its text.
     environ = {

@@ -184,6 +184,7 @@ async def test_a_stop_while_the_pipes_of_a_process_are_connected_ends_it(
     assert not any(map(is_running, pids(path)))
 
 
+@pytest.mark.slow
 async def test_starts_that_keep_failing_come_slower(tmp_path: Path) -> None:
     path = tmp_path / "starts"
     program = "import sys, time; open(sys.argv[1], 'a').write(f'{time.monotonic()} '); sys.exit(3)"

@@ -25,6 +25,7 @@ def rounds(part: Part, count: int) -> Tally:
     return tally
 
 
+@pytest.mark.slow
 def test_engines_answer_what_the_plain_loop_answers(parts: dict[str, Part]) -> None:
     counts = rounds(parts["engine"], 6 if refusal() else 24).counts
     # The comparison means something only where all of it occurred.
@@ -40,6 +41,7 @@ def test_stores_do_what_the_documents_say(redis_binary: str, parts: dict[str, Pa
     assert min(counts[kind] for kind in ("silence", "wake", "replay", "jump", "drain")) > 4
 
 
+@pytest.mark.slow
 def test_the_client_reads_what_the_standard_says(parts: dict[str, Part]) -> None:
     counts = rounds(parts["stream"], 150).counts
     assert counts["events"] > 300

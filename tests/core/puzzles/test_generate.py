@@ -56,6 +56,7 @@ def test_instances_with_any_number_of_solutions_have_one(name: str) -> None:
         assert len(list(puzzle.enumerate(instance, limit=1))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sudoku-9x9", "nqueens-8", "graph-coloring-8", "maze-8x8"])
 def test_the_same_generator_state_makes_the_same_instance(name: str) -> None:
     shape = task(name)

@@ -71,6 +71,7 @@ def read(lines: list[str]) -> MazeGrid | None:
     return maze
 
 
+@pytest.mark.slow
 @given(maze=mazes())
 @settings(max_examples=150)
 def test_enumerated_paths_are_the_shortest_ones_of_brute_force(maze: MazeGrid) -> None:
@@ -86,6 +87,7 @@ def test_enumerated_paths_are_the_shortest_ones_of_brute_force(maze: MazeGrid) -
     assert first_path(towards, maze.start) == next(all_paths(towards, maze.start))
 
 
+@pytest.mark.slow
 @given(maze=mazes(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=150)
 def test_check_accepts_exactly_the_shortest_paths(maze: MazeGrid, seed: int) -> None:

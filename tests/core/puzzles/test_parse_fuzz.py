@@ -135,6 +135,7 @@ def test_only_puzzle_invalid_comes_out_of_parse(body: object) -> None:
         assert rules.encode(outcome).tokens.shape == (rules.task_of(outcome).length,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(PLAUSIBLE))
 @given(data=st.data())
 @settings(max_examples=200)

@@ -3,6 +3,7 @@
 from itertools import combinations, product
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from gram_core.puzzles import FIRST_VALUE, Renaming, family
 PAIRS = list(combinations(range(5), 2))
 
 
+@pytest.mark.slow
 @given(
     edges=st.lists(st.sampled_from(PAIRS), unique=True),
     colors=st.integers(2, 4),

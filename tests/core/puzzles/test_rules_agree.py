@@ -76,6 +76,7 @@ def corrupt(answer: Tokens, rng: np.random.Generator, shape: Task) -> Tokens:
     return corrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 @given(seed=SEEDS, num_solutions=st.sampled_from([1, 2, 3]))
 @settings(max_examples=12)
@@ -118,6 +119,7 @@ def test_check_and_units_agree_on_noise(name: str, seed: int) -> None:
         assert is_valid == (puzzle.violations(instance, answer) == [])
 
 
+@pytest.mark.slow
 @given(
     vertices=st.integers(1, 5),
     colors=st.integers(1, 4),
@@ -176,6 +178,7 @@ def test_exact_queens_are_those_of_brute_force(size: int, seed: int) -> None:
     assert set(found) == expected
 
 
+@pytest.mark.slow
 @given(seed=SEEDS)
 @settings(max_examples=60)
 def test_exact_small_sudokus_are_the_full_boards_that_keep_the_givens(seed: int) -> None:

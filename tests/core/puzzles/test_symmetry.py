@@ -59,6 +59,7 @@ def test_symmetries_are_permutations_that_keep_pad_and_blank(name: str) -> None:
         assert symmetry.positions.dtype == np.int64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 @given(seed=SEEDS)
 @settings(max_examples=15)

@@ -37,6 +37,7 @@ def answer() -> web.Response:
     return web.Response(text=json.dumps({"solutions": [{"answer": "1"}]}))
 
 
+@pytest.mark.slow
 def test_a_slow_server_does_not_slow_the_load_down_and_its_queue_is_measured() -> None:
     turn = asyncio.Lock()
 
@@ -113,6 +114,7 @@ def test_every_status_has_its_end(status: int, end: str) -> None:
     assert record.retry_after_s == (3.0 if end == "refused" else None)
 
 
+@pytest.mark.slow
 def test_a_client_out_of_patience_counts_the_request_as_late() -> None:
     async def never(request: web.Request) -> web.Response:
         await asyncio.sleep(2.0)

@@ -10,6 +10,7 @@ from gram_lab.bench.engine import EngineOptions, measure_engine
 from gram_server.errors import ConfigError
 
 
+@pytest.mark.slow
 def test_every_batch_is_timed_beside_two_ceilings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -29,6 +30,7 @@ def test_every_batch_is_timed_beside_two_ceilings(
     assert all(value > 0 for value in report["ceilings"].values())
 
 
+@pytest.mark.slow
 def test_answers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gram_lab.bench.engine._agreement", lambda *_: 0.5)
     plan = EngineOptions(model="sudoku-4x4", batches=(1,), num_steps=1, device="cpu")

@@ -28,6 +28,7 @@ def test_a_mix_that_cannot_be_read_says_how_one_looks(text: str) -> None:
         read_mix(text)
 
 
+@pytest.mark.slow
 def test_questions_follow_the_weights_and_can_be_parsed() -> None:
     mix = read_mix("nqueens-5:2-8=3,nqueens-6:1=1")
     questions = draw_questions(mix, 400, seed=3)
@@ -40,6 +41,7 @@ def test_questions_follow_the_weights_and_can_be_parsed() -> None:
         assert family.task_of(family.parse(question.body)).name == question.task
 
 
+@pytest.mark.slow
 def test_a_file_keeps_questions_with_their_moments(tmp_path: Path) -> None:
     questions = draw_questions(read_mix("nqueens-5:4"), 3, seed=0)
     questions = [replace(question, at_s=0.5 * number) for number, question in enumerate(questions)]

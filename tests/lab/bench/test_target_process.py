@@ -55,6 +55,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_ready_yet_ends_with_the_measurement(
     measurement: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from gram_lab.data.graphs import coloring_classes, graph_key, random_graphs
 from gram_lab.data.pools import is_held_out, make_pool
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_colors", [2, 3, 4])
 def test_colourings_are_those_of_brute_force(num_colors: int) -> None:
     task = puzzles.task(f"graph-coloring-6-{num_colors}" if num_colors != 3 else "graph-coloring-6")
@@ -47,6 +48,7 @@ def test_renamed_vertices_share_the_key() -> None:
     assert graph_key(adjacency) != graph_key(edges | edges.T)
 
 
+@pytest.mark.slow
 def test_a_pool_of_one_edge_probability_has_the_wanted_number_of_graphs() -> None:
     task = puzzles.task("graph-coloring-8")
     sparse = make_pool(task, "held_out", edge_probabilities=(0.3, 0.3), num_graphs=60)

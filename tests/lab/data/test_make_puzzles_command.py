@@ -27,6 +27,7 @@ def seeds(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_sudokus_are_written_as_training_reads_them(
     tmp_path: Path, seeds: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ def test_no_held_out_board_is_a_symmetric_image_of_a_training_board() -> None:
         assert not any(row[positions].tobytes() in seen for row in held_out.givens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nqueens-8", "graph-coloring-6"])
 def test_every_target_solves_its_instance(name: str) -> None:
     task = puzzles.task(name)
@@ -86,6 +87,7 @@ def test_the_drawn_target_is_uniform_over_all_solutions() -> None:
     assert 0.4 < share < 0.6
 
 
+@pytest.mark.slow
 def test_6x6_boards_come_with_all_of_their_solutions() -> None:
     family = puzzles.family("sudoku")
     numbers = []

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from gram_core.errors import PuzzleInvalid
@@ -48,6 +49,7 @@ def views(count: int) -> list[NDArray[np.int64]]:
     return [SUDOKU.symmetry(task("sudoku-9x9"), rng).positions for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_searches_find_what_cp_sat_finds() -> None:
     made = boards(1, 8)
     found = search(candidates(made), limit=300, keeps_solutions=True)
@@ -116,6 +118,7 @@ def test_needless_givens_are_told_from_needed_ones() -> None:
     assert not needed.all()
 
 
+@pytest.mark.slow
 def test_opened_boards_become_minimal_ones_with_one_solution() -> None:
     rng = np.random.default_rng(3)
     opened = np.array([generate(9, rng, num_solutions=1) for _ in range(3)], dtype=np.uint8)
@@ -142,6 +145,7 @@ def test_images_of_a_board_share_its_class_and_others_do_not() -> None:
         assert class_key(image) == class_key(grid)
 
 
+@pytest.mark.slow
 def test_a_search_finds_new_minimal_puzzles_that_are_hard_enough() -> None:
     rng = np.random.default_rng(0)
     seeds = digits(HARD)[None]
@@ -165,6 +169,7 @@ class Everything(frozenset[Key]):
         return 1
 
 
+@pytest.mark.slow
 def test_excluded_classes_are_left_out() -> None:
     search_around = Vicinity(
         digits(HARD)[None],

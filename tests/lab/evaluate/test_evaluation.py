@@ -99,6 +99,7 @@ def test_without_a_file_sudoku_puzzles_with_one_solution_are_made() -> None:
         assert len(list(family.enumerate(case.instance, limit=2))) == 1
 
 
+@pytest.mark.slow
 def test_held_out_graphs_know_their_number_of_colourings() -> None:
     task = puzzles.task("graph-coloring-6")
     family = puzzles.family("graph-coloring")

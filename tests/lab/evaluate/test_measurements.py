@@ -70,6 +70,7 @@ def test_powers_of_two_end_with_the_number_itself() -> None:
     assert powers(16) == [1, 2, 4, 8, 16]
 
 
+@pytest.mark.slow
 def test_a_model_that_generates_is_measured_on_the_empty_board(
     generator: LoadedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,7 @@ def exact(row: dict[str, object]) -> float:
     return float(figures["exact"]["value"])
 
 
+@pytest.mark.slow
 def test_queens_rows_stand_beside_the_published_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,6 +65,7 @@ def test_queens_rows_stand_beside_the_published_ones(
     assert str(tmp_path) not in str(table)
 
 
+@pytest.mark.slow
 def test_graphs_are_measured_at_each_edge_probability_with_their_bounds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +89,7 @@ def test_graphs_are_measured_at_each_edge_probability_with_their_bounds(
     assert "ours, no noise (sigma = 0)" in named(single)
 
 
+@pytest.mark.slow
 def test_a_twin_of_the_task_gets_a_row(
     guesser: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +115,7 @@ def test_a_twin_of_the_task_gets_a_row(
     ]
 
 
+@pytest.mark.slow
 def test_mazes_get_a_table_although_the_paper_has_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +127,7 @@ def test_mazes_get_a_table_although_the_paper_has_none(
     assert table["puzzles"] == 4
 
 
+@pytest.mark.slow
 def test_the_page_is_made_of_all_tables_in_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,6 +94,7 @@ def test_noise_that_stays_at_its_maximum_says_nothing_of_the_target(source: Boar
     assert values.std().item() == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.slow
 def test_rows_are_out_of_step_and_keep_memory_until_their_episode_ends(
     source: Boards,
 ) -> None:
@@ -155,6 +156,7 @@ def test_noise_is_fresh_every_step_and_the_same_for_the_same_name(source: Boards
     assert not torch.equal(first.logits[0], second.logits[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["annealed", "fed-back", "drawn"])
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
     source: Boards, tmp_path: Path, noise: str
@@ -172,6 +174,7 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
         assert torch.equal(weight, resumed.model.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_single_trajectories_of_pure_noise_learn_to_solve(source: Boards) -> None:
     torch.set_num_threads(1)
     short = 'denoising={"num_backward_steps": 2, "min_steps": 8, "max_steps": 20}'

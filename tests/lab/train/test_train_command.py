@@ -52,6 +52,7 @@ def test_missing_training_files_are_refused_with_one_sentence(
     assert "--data" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_card_of_a_model_that_generates_tells_its_raw_validity(tmp_path: Path) -> None:
     torch.manual_seed(0)
     task = puzzles.task("sudoku-4x4")

@@ -46,6 +46,7 @@ def trainer(*, updates: int, recipe: Recipe = RECIPE, seed: int = 0) -> Trainer:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
     tmp_path: Path, optimizer: str
@@ -102,6 +103,7 @@ def test_the_average_converges_to_constant_weights() -> None:
         torch.testing.assert_close(parameter, torch.full_like(parameter, 0.5))
 
 
+@pytest.mark.slow
 def test_winner_take_all_rows_share_their_puzzle() -> None:
     run = trainer(updates=3, recipe=replace(RECIPE, num_siblings=4, learns="best"))
     for _ in run.run():

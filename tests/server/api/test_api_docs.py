@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 EASY = ".234341221434321"
 
 
+@pytest.mark.slow
 async def test_the_docs_load_nothing_from_elsewhere(service: Any) -> None:
     index = await service.client.get("/docs")
     names = re.findall(r'(?:href|src)="([^"]+)"', index.text)

@@ -121,6 +121,7 @@ async def test_boards_are_streamed_in_the_order_of_the_answer(service: Any) -> N
     assert told[1:-1] == whole["boards"] == told[-1]["boards"]
 
 
+@pytest.mark.slow
 async def test_a_deadline_without_a_result_tells_the_boards_known(service: Any) -> None:
     service.worker.is_held = True
     answer = (await generate(service, "count=2&deadline_ms=100")).json()

@@ -45,6 +45,7 @@ async def test_a_job_is_accepted_at_once_and_shows_its_result_later(service: Any
     assert service.worker.jobs[0].priority == 0
 
 
+@pytest.mark.slow
 async def test_a_wait_ends_with_the_job_as_it_stands(open_service: Any) -> None:
     async with open_service(has_worker=False) as service:
         await service.worker.report("ready")
@@ -174,6 +175,7 @@ async def test_cancelling_ends_a_job_and_its_work_and_changes_no_final_one(
         assert service.worker.cancelled == [job["id"]]
 
 
+@pytest.mark.slow
 async def test_a_job_past_its_deadline_shows_what_was_found(open_service: Any) -> None:
     async with open_service() as service:
         service.worker.is_held = True

@@ -40,6 +40,7 @@ def urls(tmp_path: Path) -> Iterator[tuple[str, str]]:
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_metrics_have_a_port_of_their_own_and_it_has_nothing_else(urls: tuple[str, str]) -> None:
     public, private = urls
     scraped = httpx.get(f"{private}/metrics")

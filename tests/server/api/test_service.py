@@ -150,6 +150,7 @@ async def test_a_disconnect_message_gives_the_job_up(service: Any, accept: str) 
     assert (await service.metrics())[name] == 1.0
 
 
+@pytest.mark.slow
 async def test_every_request_ends_in_exactly_one_outcome(service: Any) -> None:
     await service.solve(PUZZLE)
     await service.solve("123456789" + "1" + "." * 71)

@@ -140,6 +140,7 @@ async def test_a_large_body_is_read_off_the_event_loop(service: Any) -> None:
     assert response.status_code == 200
 
 
+@pytest.mark.slow
 async def test_a_job_cut_short_answers_with_what_was_found(service: Any) -> None:
     service.worker.is_held = True
     response = await service.solve(PUZZLE, params={"deadline_ms": 20, "seed": 3})

@@ -49,6 +49,7 @@ async def test_acceptance_tells_what_will_be_done(service: Any) -> None:
     assert (accepted["width"], accepted["seed"], accepted["model"]) == (3, 5, "sudoku-9x9")
 
 
+@pytest.mark.slow
 async def test_a_stream_cut_short_ends_with_what_was_found(service: Any) -> None:
     service.worker.is_held = True
     response = await service.solve(PUZZLE, params={"deadline_ms": 20}, headers=STREAM)

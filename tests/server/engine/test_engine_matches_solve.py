@@ -166,6 +166,7 @@ def _random_cases(task: str, rng: np.random.Generator) -> list[Case]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(
     task: str, guessing_model: MakeModel
@@ -197,6 +198,7 @@ def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(
     assert num_unsolved > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_native_code_gives_the_bits_of_a_job_on_its_own_in_any_mix(
     task: str, guessing_model: MakeModel
@@ -302,6 +304,7 @@ def test_on_a_gpu_an_engine_that_lags_gives_the_bits_of_one_that_does_not(
     assert num_found > 0
 
 
+@pytest.mark.slow
 def test_halting_by_the_halt_head_keeps_what_the_plain_loop_would_answer_there(
     guessing_model: MakeModel,
 ) -> None:

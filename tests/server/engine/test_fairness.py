@@ -24,6 +24,7 @@ def _latency(*, rivals: int, warm_up: int, spares: int) -> float:
     return float(harness.finished_s["small"] - submitted_s)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spares", [64, 0])
 @pytest.mark.parametrize("rivals", [1, 2, 7, 31])
 def test_a_small_job_beside_wide_ones_waits_at_most_three_ticks_more_than_alone(
@@ -61,6 +62,7 @@ def _ticks_to_start(harness: Harness, name: str) -> int:
     raise AssertionError("the job never started")
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     older=_older_jobs,
@@ -183,6 +185,7 @@ def test_equal_wide_jobs_get_equal_shares() -> None:
     assert max(steps) - min(steps) <= 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pipeline_depth", [0, 1])
 @pytest.mark.parametrize("num_slots", [2, 3, 4])
 def test_a_job_that_takes_turns_keeps_its_states_apart_whenever_another_comes(

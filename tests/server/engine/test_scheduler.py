@@ -215,6 +215,7 @@ _jobs = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(num_slots=st.integers(1, 10), jobs=_jobs, seed=st.integers(0, 2**32))
 def test_slots_are_never_oversold_nor_left_idle_and_newcomers_never_starve(
     num_slots: int, jobs: list[tuple[int, int, int]], seed: int

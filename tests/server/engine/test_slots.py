@@ -197,6 +197,7 @@ def _replay(num_slots: int, num_parking: int, ticks: list[Tick]) -> Rows:
     return rows
 
 
+@pytest.mark.slow
 @given(num_slots=st.integers(1, 9), num_parking=st.integers(0, 5), data=st.data())
 def test_rows_always_hold_what_the_table_says(
     num_slots: int, num_parking: int, data: st.DataObject

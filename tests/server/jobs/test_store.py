@@ -257,6 +257,7 @@ async def test_a_running_job_may_hand_in_what_it_found_just_after_its_deadline(
     assert (record.state, record.result) == (JobState.EXPIRED, {"status": "partial"})
 
 
+@pytest.mark.slow
 async def test_a_running_job_that_stays_silent_expires_with_what_it_told(
     harness: Harness, make_job: MakeJob
 ) -> None:

@@ -91,6 +91,7 @@ async def test_cancelling_a_batch_cancels_the_parts_that_are_left(
     assert (stats.reserved_trajectories, stats.num_running) == (0, 0)
 
 
+@pytest.mark.slow
 async def test_a_batch_shows_what_a_part_had_found_by_its_deadline(
     harness: Harness, make_job: MakeJob
 ) -> None:

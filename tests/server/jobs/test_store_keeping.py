@@ -204,6 +204,7 @@ class History:
                     self.ended_s[job_id] = self._harness.clock()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_everything_is_kept_for_its_time_and_nothing_for_ever(
     harness: Harness, make_job: MakeJob, eventually: Eventually, seed: int

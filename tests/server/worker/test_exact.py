@@ -111,6 +111,7 @@ def _request(puzzle: str, body: dict[str, object], **fields: object) -> dict[str
     return {**request, "wants_total": True, "max_time_s": 60.0, "max_cpu_s": 60.0, **fields}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("puzzle", "body", "ended", "total"),
     [
@@ -144,6 +145,7 @@ def test_a_count_beyond_the_limit_is_unknown(monkeypatch: pytest.MonkeyPatch) ->
         assert reply["total"] == total
 
 
+@pytest.mark.slow
 def test_what_was_found_in_time_is_returned() -> None:
     grid = "1" + "." * 80
     request = _request("sudoku", {"grid": grid}, num_answers=3, max_time_s=1.0)

@@ -136,6 +136,7 @@ def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
     return runner._rows.high[0].clone()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(refusal()), reason=refusal() or "there is native code")
 def test_bf16_rounds_activations_where_there_are_matrix_units() -> None:
     [info] = wanted_models(["sudoku-4x4"])

@@ -57,6 +57,7 @@ def job(depth: int) -> EngineJob:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_model_of_the_papers_size_runs_in_the_engine(paper_info: ModelInfo, device: str) -> None:
     served = load_served_model(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))
@@ -73,6 +74,7 @@ def test_a_model_of_the_papers_size_runs_in_the_engine(paper_info: ModelInfo, de
     assert end.best_attempt is not None or end.solutions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 def test_its_first_answers_are_those_of_the_plain_model(paper_info: ModelInfo, device: str) -> None:
     served = load_served_model(paper_info, EngineConfig(num_slots=NUM_ROWS, device=device))

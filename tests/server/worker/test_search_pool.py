@@ -71,6 +71,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_pool, "MAX_SEARCH_S", 3600.0)
 
 
+@pytest.mark.slow
 async def test_searches_that_nobody_waits_for_stop_and_their_processes_go_on(
     pool: SearchPool,
     monkeypatch: pytest.MonkeyPatch,
@@ -102,6 +103,7 @@ async def test_a_caller_that_is_cancelled_stops_its_search(pool: SearchPool) -> 
     await _until(lambda: not pool.num_running)
 
 
+@pytest.mark.slow
 async def test_a_short_search_waits_for_no_long_ones_and_every_client_gets_its_turn(
     pool: SearchPool,
 ) -> None:
@@ -113,6 +115,7 @@ async def test_a_short_search_waits_for_no_long_ones_and_every_client_gets_its_t
     assert not any(hog.done() for hog in hogs)
 
 
+@pytest.mark.slow
 async def test_a_search_hands_over_what_it_found_until_its_deadline(pool: SearchPool) -> None:
     await _ask(pool, TINY)
     wanted = _request("1" + "." * 80, num_answers=2)
@@ -145,6 +148,7 @@ def few_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_pool, "MAX_WAITING", 4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_may_wait")
 async def test_where_too_many_wait_the_client_with_most_is_turned_away(pool: SearchPool) -> None:
     hogs = [_ask(pool, HARD, client="hog") for _ in range(7)]
@@ -155,6 +159,7 @@ async def test_where_too_many_wait_the_client_with_most_is_turned_away(pool: Sea
     assert set(turned_away) == {"busy"}
 
 
+@pytest.mark.slow
 async def test_a_search_whose_process_is_killed_begins_again(pool: SearchPool) -> None:
     await _ask(pool, TINY)
     [first] = _processes()
@@ -167,6 +172,7 @@ async def test_a_search_whose_process_is_killed_begins_again(pool: SearchPool) -
     assert second.pid != first.pid
 
 
+@pytest.mark.slow
 async def test_a_search_that_ends_every_process_fails_and_no_other_with_it(
     pool: SearchPool,
     monkeypatch: pytest.MonkeyPatch,
@@ -183,6 +189,7 @@ async def test_a_search_that_ends_every_process_fails_and_no_other_with_it(
     assert (await _ask(pool, TINY))["total"] == 288
 
 
+@pytest.mark.slow
 async def test_a_search_that_does_not_stop_is_killed(
     pool: SearchPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +235,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_search_process_ends_with_its_worker_and_not_by_a_signal_meant_for_it() -> None:
     worker = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE)
     try:
@@ -251,6 +259,7 @@ def test_a_search_process_ends_with_its_worker_and_not_by_a_signal_meant_for_it(
             worker.stdout.close()
 
 
+@pytest.mark.slow
 def test_the_search_process_loads_no_model_code() -> None:
     code = "import sys, gram_server.search_process; print('torch' in sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import sys, time
 from gram_server.worker.watchdog import Watchdog
@@ -22,6 +24,7 @@ def run(num_live: int, rest_s: float) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_with_work_ends_and_says_where() -> None:
     ran = run(1, 5.0)
     assert (ran.returncode, ran.stdout) == (1, "")
@@ -29,6 +32,7 @@ def test_a_worker_that_hangs_with_work_ends_and_says_where() -> None:
     assert 'File "<string>"' in ran.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_without_work_may_rest() -> None:
     ran = run(0, 0.8)
     assert (ran.returncode, ran.stdout) == (0, "alive\n")
