@@ -108,13 +108,6 @@ def test_a_coloring_has_no_board_but_an_array(result_of: MakeResult) -> None:
     assert "<pre>vertex 0 1 2" in result._repr_html_()
 
 
-def test_a_path_is_drawn_on_the_maze_that_was_posted(result_of: MakeResult) -> None:
-    for maze in (" .#\nS.G", [" .#", "S.G"], {"puzzle": "maze", "grid": [" .#", "S.G"]}):
-        result = result_of(maze, "maze", [[1, 0], [1, 1], [1, 2]])
-        assert str(result.solutions[0]) == " .#\nS*G"
-        assert result.solutions[0].grid == [[" ", ".", "#"], ["S", "*", "G"]]
-
-
 @pytest.mark.parametrize(("side", "boxes"), [(4, (2, 2)), (6, (2, 3)), (9, (3, 3))])
 def test_a_sudoku_is_a_table_with_its_boxes_ruled(
     result_of: MakeResult, side: int, boxes: tuple[int, int]
