@@ -12,6 +12,7 @@ from gram_client import AsyncClient, Client
 
 SUDOKU = "12.4341221434321"
 SOLVED = "1234341221434321"
+EDGES = [[0, 1], [1, 2], [0, 2]]
 
 Call = Callable[..., Any]
 
@@ -114,3 +115,60 @@ def test_a_failed_job_says_so_in_every_way(call: Call) -> None:
         with pytest.raises(gram_client.ServerFailure, match="it was told to") as caught:
             call(method, argument, **options)
         assert caught.value.code == "job_failed"
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "answers"),
+    [
+        (SUDOKU, [SOLVED]),
+        ("12.4\n3412\n2143\n4321\n", [SOLVED]),
+        (
+            [[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]],
+            [[[1, 2, 3, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]],
+        ),
+        ({"puzzle": "nqueens", "n": 4, "queens": [[0, 1]]}, [[[0, 1], [1, 3], [2, 0], [3, 2]]]),
+        (".Q..\n....\n....\n....", [".Q..\n...Q\nQ...\n..Q."]),
+        (
+            {"puzzle": "nqueens", "grid": [".Q..", "....", "....", "...."]},
+            [[".Q..", "...Q", "Q...", "..Q."]],
+        ),
+        (
+            {"puzzle": "graph-coloring", "vertices": 3, "edges": EDGES, "fixed": {"0": 1, "1": 0}},
+            [[1, 0, 2]],
+        ),
+    ],
+)
+def test_answers_come_back_in_the_form_that_was_posted(
+    call: Call, puzzle: gram_client.Puzzle, answers: list[object]
+) -> None:
+    result = call("solve", puzzle, width=4)
+    assert [solution.answer for solution in result.solutions] == answers
+    assert result.status == "solved"
+    assert result.width == 4
+
+
+def test_every_parameter_is_one_that_the_server_knows(call: Call) -> None:
+    result = call(
+        "solve",
+        SUDOKU,
+        width=3,
+        depth=5,
+        max_solutions=1,
+        deadline_ms=5000,
+        seed=7,
+        augment=False,
+        halt="halt_head",
+        fallback="exact",
+        count_solutions="exact",
+        model="sudoku-4x4",
+    )
+    assert (result.width, result.depth, result.seed) == (3, 5, 7)
+
+
+def test_a_contradiction_names_its_cells_and_rules(call: Call) -> None:
+    with pytest.raises(gram_client.BadRequest) as caught:
+        call("solve", "11" + "." * 14)
+    assert caught.value.code == "puzzle_invalid"
+    rules = {issue.rule: issue.cells for issue in caught.value.errors}
+    assert rules["row 0"] == ((0, 0), (0, 1))
+    assert caught.value.request_id
