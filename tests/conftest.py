@@ -29,6 +29,11 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
 @dataclass(slots=True)
 class RedisServer:
     """A redis-server process of the tests' own, on a port of its own."""

@@ -14,6 +14,7 @@ import pytest
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import RedisConfig
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -24,7 +25,7 @@ NUM_STREAMS = 10_000
 
 
 @pytest.fixture
-async def api(queue: Any, park: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+async def api(queue: Queue, park: Park, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("GRAM_SERVER_HEADER_TIMEOUT_S", "3")
     monkeypatch.setenv("GRAM_SERVER_BODY_TIMEOUT_S", "3")
     process = park.start_api(queue.url)
@@ -73,7 +74,7 @@ async def drip(api: Any, head: bytes, part: bytes) -> bytes:
     return answer.result()
 
 
-async def test_slow_clients_are_let_go_and_nobody_else_notices(queue: Any, api: Any) -> None:
+async def test_slow_clients_are_let_go_and_nobody_else_notices(queue: Queue, api: Any) -> None:
     body = b"POST /solve HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
     headers = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
     slow = [asyncio.create_task(drip(api, body, b".")) for _ in range(64)]
@@ -96,7 +97,7 @@ async def test_a_body_of_a_million_bytes_is_refused_cleanly(api: Any) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_ten_thousand_idle_streams_cost_little(queue: Any, api: Any, park: Any) -> None:
+async def test_ten_thousand_idle_streams_cost_little(queue: Queue, api: Any, park: Park) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2 * NUM_STREAMS:
         pytest.skip(f"a process may only open {hard} files here")

@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from typing import Any
 
 import httpx
 import pytest
 
 from gram_server.job import JobState
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -16,7 +16,7 @@ EASY = ".234341221434321"
 
 
 async def test_the_job_of_a_killed_worker_is_done_by_another_within_its_lease(
-    queue: Any, park: Any
+    queue: Queue, park: Park
 ) -> None:
     first = park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "30")
     job_id = await queue.submit()
@@ -37,7 +37,7 @@ async def test_the_job_of_a_killed_worker_is_done_by_another_within_its_lease(
 
 
 @pytest.mark.faults
-async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Any, park: Any) -> None:
+async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Queue, park: Park) -> None:
     sleeper = park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.5")
     job_id = await queue.submit()
     await asyncio.sleep(0.2)
@@ -60,7 +60,7 @@ async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Any, park:
 
 
 @pytest.mark.faults
-async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Any, park: Any) -> None:
+async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Queue, park: Park) -> None:
     for _ in range(2):
         park.worker(queue.url, "--lease-s", "0.6", "--work-s", "2.5")
     records = await queue.ends(await queue.submit_many(4))
@@ -70,7 +70,9 @@ async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Any, pa
 
 
 @pytest.mark.faults
-async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(queue: Any, park: Any) -> None:
+async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(
+    queue: Queue, park: Park
+) -> None:
     # The good jobs are lost with the deadly one beside them, until each has its last chance.
     flags = ("--lease-s", "0.6", "--max-attempts", "2", "--work-s", "0.05", "--room", "8")
     poison = await queue.submit(seed=13)
@@ -89,7 +91,7 @@ async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(queue: Any,
 
 
 @pytest.mark.faults
-async def test_a_rolling_restart_at_load_loses_nothing(queue: Any, park: Any) -> None:
+async def test_a_rolling_restart_at_load_loses_nothing(queue: Queue, park: Park) -> None:
     flags = ("--lease-s", "5", "--work-s", "0.15", "--room", "4")
     workers = [park.worker(queue.url, *flags) for _ in range(2)]
     job_ids = await queue.submit_many(80)
@@ -104,7 +106,7 @@ async def test_a_rolling_restart_at_load_loses_nothing(queue: Any, park: Any) ->
 
 
 async def test_nobody_waits_for_ever_where_no_worker_is_left(
-    queue: Any, park: Any, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, park: Park, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRAM_SERVER_MAX_BACKLOG_S", "1.5")
     worker = park.worker(queue.url, "--work-s", "0.05")

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from gram_server.job import JobState
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -15,7 +16,7 @@ OLD, NEW = "m@0123abcd", "m@4567cdef"
 
 
 @pytest.fixture
-async def clients(queue: Any, park: Any) -> Any:
+async def clients(queue: Queue, park: Park) -> Any:
     """Clients of an API process of before and of one of after an upgrade."""
     apis = [park.start_api(queue.url) for _ in range(2)]
     for api in apis:
@@ -26,12 +27,12 @@ async def clients(queue: Any, park: Any) -> Any:
         await client.aclose()
 
 
-async def start(park: Any, url: str, *models: str, flags: tuple[str, ...] = ()) -> Any:
+async def start(park: Park, url: str, *models: str, flags: tuple[str, ...] = ()) -> Any:
     named = [part for model in models for part in ("--model", model)]
     return await asyncio.to_thread(park.worker, url, "--work-s", "0.1", *named, *flags)
 
 
-async def know(queue: Any, client: httpx.AsyncClient, *models: str) -> None:
+async def know(queue: Queue, client: httpx.AsyncClient, *models: str) -> None:
     async def are_known() -> bool:
         answer = await client.get("/models")
         return answer.status_code == 200 and set(models) <= {
@@ -42,7 +43,7 @@ async def know(queue: Any, client: httpx.AsyncClient, *models: str) -> None:
 
 
 async def test_workers_with_different_models_work_together(
-    queue: Any, park: Any, clients: list[httpx.AsyncClient]
+    queue: Queue, park: Park, clients: list[httpx.AsyncClient]
 ) -> None:
     await start(park, queue.url, "m")
     await start(park, queue.url, "n", "o")
@@ -61,7 +62,7 @@ async def test_workers_with_different_models_work_together(
 
 
 async def test_an_upgrade_that_adds_a_model_fails_nothing_workers_first(
-    queue: Any, park: Any, clients: list[httpx.AsyncClient]
+    queue: Queue, park: Park, clients: list[httpx.AsyncClient]
 ) -> None:
     before, after = clients
     old = await start(park, queue.url, "m")
@@ -91,7 +92,7 @@ async def test_an_upgrade_that_adds_a_model_fails_nothing_workers_first(
 
 
 async def test_a_job_waits_for_a_worker_with_its_model_until_its_deadline(
-    queue: Any, park: Any, clients: list[httpx.AsyncClient]
+    queue: Queue, park: Park, clients: list[httpx.AsyncClient]
 ) -> None:
     other = await start(park, queue.url, "m")
     first = await start(park, queue.url, "n")
@@ -115,7 +116,7 @@ async def test_a_job_waits_for_a_worker_with_its_model_until_its_deadline(
 
 
 async def test_weights_that_are_asked_for_by_fingerprint_are_the_ones_that_answer(
-    queue: Any, park: Any, clients: list[httpx.AsyncClient]
+    queue: Queue, park: Park, clients: list[httpx.AsyncClient]
 ) -> None:
     old = await start(park, queue.url, OLD)
     new = await start(park, queue.url, NEW)

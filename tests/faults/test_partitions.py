@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from gram_server.job import JobState
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -63,7 +63,7 @@ class Wire:
 
 
 @pytest.fixture
-async def wires(queue: Any) -> AsyncIterator[list[Wire]]:
+async def wires(queue: Queue) -> AsyncIterator[list[Wire]]:
     made = [Wire(urlsplit(queue.url).port or 0) for _ in range(2)]
     for wire in made:
         await wire.open()
@@ -73,7 +73,7 @@ async def wires(queue: Any) -> AsyncIterator[list[Wire]]:
 
 
 async def test_two_workers_cut_off_in_turn_lose_nothing(
-    queue: Any, park: Any, wires: list[Wire]
+    queue: Queue, park: Park, wires: list[Wire]
 ) -> None:
     for wire in wires:
         worker = park.start_worker(wire.url, "--work-s", "0.3", "--room", "3", "--lease-s", "1.5")
@@ -101,7 +101,7 @@ async def until_readiness_is(client: httpx.AsyncClient, status: int) -> None:
 
 
 async def test_an_api_process_cut_off_from_redis_refuses_in_time_and_comes_back(
-    queue: Any, park: Any, wires: list[Wire]
+    queue: Queue, park: Park, wires: list[Wire]
 ) -> None:
     wire = wires[0]
     api = park.start_api(wire.url)
@@ -134,7 +134,7 @@ async def test_an_api_process_cut_off_from_redis_refuses_in_time_and_comes_back(
 
 @pytest.mark.parametrize("skew_s", [3600.0, -3600.0])
 async def test_hosts_that_disagree_about_the_time_keep_deadlines_and_leases(
-    queue: Any, park: Any, skew_s: float, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, park: Park, skew_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     park.worker(queue.url, "--work-s", "0.3", "--skew-s", str(skew_s), "--lease-s", "2")
     other = park.worker(queue.url, "--work-s", "0.3", "--skew-s", str(-skew_s), "--lease-s", "2")
@@ -158,7 +158,7 @@ async def test_hosts_that_disagree_about_the_time_keep_deadlines_and_leases(
 
 
 async def test_a_client_whose_api_process_dies_gets_its_job_from_another(
-    queue: Any, park: Any
+    queue: Queue, park: Park
 ) -> None:
     park.worker(queue.url, "--work-s", "1.5")
     apis = [park.start_api(queue.url) for _ in range(2)]

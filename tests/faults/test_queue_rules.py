@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from gram_server.errors import KeyConflict
-from gram_server.job import JobState
 from gram_server.jobs.store import IdempotencyKey
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -18,7 +18,7 @@ EASY = ".234341221434321"
 
 
 async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
-    queue: Any, open_queue: Any
+    queue: Queue, open_queue: Any
 ) -> None:
     fingerprint = hashlib.sha256(b"body").hexdigest()
     ticket = IdempotencyKey(owner="me", key="k", fingerprint=fingerprint)
@@ -32,7 +32,9 @@ async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
 
 
 @pytest.mark.faults
-async def test_a_burst_on_four_api_processes_never_passes_the_bound(queue: Any, park: Any) -> None:
+async def test_a_burst_on_four_api_processes_never_passes_the_bound(
+    queue: Queue, park: Park
+) -> None:
     park.worker(queue.url, "--work-s", "30", "--room", "4")
     flags = ("--max-trajectories", "1024")
     apis = [park.start_api(queue.url, *flags) for _ in range(4)]
@@ -60,52 +62,4 @@ async def test_a_burst_on_four_api_processes_never_passes_the_bound(queue: Any, 
         accepted = [answer.json()["id"] for answer in responses if answer.status_code == 202]
         assert max(seen) <= 1024
         await asyncio.gather(*(client.delete(f"{apis[0].url}/jobs/{one}") for one in accepted))
-    await queue.clean()
-
-
-@pytest.mark.parametrize("state", ["queued", "running", "done"])
-async def test_a_job_can_be_cancelled_in_every_state(queue: Any, park: Any, state: str) -> None:
-    work_s = "0.05" if state == "done" else "30"
-    if state != "queued":
-        park.worker(queue.url, "--work-s", work_s)
-    job_id = await queue.submit(width=8)
-
-    async def is_there() -> bool:
-        return str((await queue.store.get(job_id)).state) == state
-
-    await queue.until(is_there)
-    await queue.store.cancel(job_id)
-    record = await queue.store.get(job_id)
-    assert record.state == ("done" if state == "done" else "cancelled")
-    if state == "running":
-        # Its worker has room again at once.
-        others = await queue.submit_many(8, deadline_ms=300)
-        ends = await queue.ends(others)
-        assert {end.state for end in ends} == {JobState.EXPIRED}
-        assert all(end.result["status"] == "partial" for end in ends)
-    await queue.clean()
-
-
-async def test_a_deadline_is_kept_in_the_queue(queue: Any, park: Any) -> None:
-    [record] = await queue.ends([await queue.submit(deadline_ms=200)], timeout_s=5.0)
-    assert (record.state, record.result) == (JobState.EXPIRED, None)
-    assert record.finished_s - record.job.submitted_s < 1.0
-    # Nobody watches this one: the housekeeping of whoever is there ends it.
-    job_id = await queue.submit(deadline_ms=100)
-    await asyncio.sleep(1.5)
-    assert (await queue.store.get(job_id)).state is JobState.EXPIRED
-    await queue.clean()
-
-
-@pytest.mark.faults
-async def test_a_deadline_is_kept_at_work_and_by_a_silent_worker(queue: Any, park: Any) -> None:
-    worker = park.worker(queue.url, "--work-s", "30", "--lease-s", "20")
-    kept = await queue.submit(deadline_ms=400)
-    [record] = await queue.ends([kept], timeout_s=5.0)
-    assert (record.state, record.result["status"]) == (JobState.EXPIRED, "partial")
-    silent = await queue.submit(deadline_ms=800)
-    await asyncio.sleep(0.3)
-    worker.pause()
-    [record] = await queue.ends([silent], timeout_s=8.0)
-    assert (record.state, record.result) == (JobState.EXPIRED, None)
     await queue.clean()

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from gram_server.job import JobState, WorkerState
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -15,7 +16,7 @@ EMPTY = "." * 16
 LONG = "width=64&depth=1000&halt=never&augment=false"
 
 
-def start_model(park: Any, url: str, *flags: str) -> Any:
+def start_model(park: Park, url: str, *flags: str) -> Any:
     command = ("-m", "gram_server.cli", "worker", "--store", url, "--model", "sudoku-4x4")
     process = park.start(*command, "--num-threads", "1", "--lease-s", "2", *flags)
     process.wait_for("is warm")
@@ -23,14 +24,14 @@ def start_model(park: Any, url: str, *flags: str) -> Any:
 
 
 @pytest.fixture
-async def client(queue: Any, park: Any) -> Any:
+async def client(queue: Queue, park: Park) -> Any:
     api = park.start_api(queue.url)
     await asyncio.to_thread(park.wait_api, api, needs_worker=False)
     async with httpx.AsyncClient(base_url=api.url, timeout=60.0) as opened:
         yield opened
 
 
-async def submit(queue: Any, client: httpx.AsyncClient, query: str) -> str:
+async def submit(queue: Queue, client: httpx.AsyncClient, query: str) -> str:
     async def is_ready() -> bool:
         return (await client.get("/readyz")).status_code == 200
 
@@ -41,7 +42,7 @@ async def submit(queue: Any, client: httpx.AsyncClient, query: str) -> str:
 
 
 async def test_a_job_that_outlives_its_worker_has_the_answer_it_would_have_had(
-    queue: Any, park: Any, client: httpx.AsyncClient
+    queue: Queue, park: Park, client: httpx.AsyncClient
 ) -> None:
     first = await asyncio.to_thread(start_model, park, queue.url)
     undisturbed = await submit(queue, client, LONG)
@@ -69,7 +70,7 @@ async def test_a_job_that_outlives_its_worker_has_the_answer_it_would_have_had(
 
 
 async def test_a_worker_told_to_stop_twice_hands_its_jobs_back_at_once(
-    queue: Any, park: Any, client: httpx.AsyncClient
+    queue: Queue, park: Park, client: httpx.AsyncClient
 ) -> None:
     first = await asyncio.to_thread(start_model, park, queue.url, "--drain-s", "60")
     job_id = await submit(queue, client, "width=512&depth=1000&halt=never")
@@ -89,7 +90,7 @@ async def test_a_worker_told_to_stop_twice_hands_its_jobs_back_at_once(
 
 
 async def test_a_full_worker_leaves_jobs_to_one_that_has_room(
-    queue: Any, park: Any, client: httpx.AsyncClient
+    queue: Queue, park: Park, client: httpx.AsyncClient
 ) -> None:
     for _ in range(2):
         await asyncio.to_thread(start_model, park, queue.url)
@@ -114,7 +115,7 @@ async def test_a_full_worker_leaves_jobs_to_one_that_has_room(
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 async def test_workers_that_are_stopped_for_longer_than_their_lease_go_on(
-    queue: Any, park: Any, client: httpx.AsyncClient, num_workers: int
+    queue: Queue, park: Park, client: httpx.AsyncClient, num_workers: int
 ) -> None:
     workers = [await asyncio.to_thread(start_model, park, queue.url) for _ in range(num_workers)]
     job_id = await submit(queue, client, "width=64&depth=1000&halt=never")
@@ -142,7 +143,7 @@ async def test_workers_that_are_stopped_for_longer_than_their_lease_go_on(
 
 
 async def test_a_stopped_worker_whose_job_went_to_another_comes_back_as_good_as_before(
-    queue: Any, park: Any, client: httpx.AsyncClient
+    queue: Queue, park: Park, client: httpx.AsyncClient
 ) -> None:
     workers = [await asyncio.to_thread(start_model, park, queue.url) for _ in range(2)]
     job_id = await submit(queue, client, "width=64&depth=1000&halt=never")

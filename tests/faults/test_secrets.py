@@ -10,6 +10,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.faults.conftest import Park
+
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
 EASY = ".234341221434321"
@@ -19,7 +21,7 @@ TOKEN = "token-of-a-client"
 
 
 async def test_no_log_holds_a_key_a_password_or_a_puzzle(
-    start_redis: Any, open_queue: Any, park: Any, tmp_path: Path
+    start_redis: Any, open_queue: Any, park: Park, tmp_path: Path
 ) -> None:
     redis = start_redis()
     opened = await open_queue(redis.url)
@@ -65,7 +67,7 @@ def bearer() -> dict[str, str]:
     return {"Authorization": f"Bearer {TOKEN}"}
 
 
-async def test_a_url_that_cannot_be_used_is_shown_without_its_password(park: Any) -> None:
+async def test_a_url_that_cannot_be_used_is_shown_without_its_password(park: Park) -> None:
     for url in (f"carrier://me:{PASSWORD}@host/0", f"redis+sentinel://me:{PASSWORD}@host:1"):
         for start in (park.start_api, lambda one: park.start("-m", *WORKER, "--store", one)):
             process = start(url)

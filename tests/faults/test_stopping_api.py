@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from gram_server.job import JobState
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -16,19 +17,21 @@ EASY = ".234341221434321"
 
 
 @pytest.fixture
-async def api(queue: Any, park: Any) -> Any:
+async def api(queue: Queue, park: Park) -> Any:
     await asyncio.to_thread(park.worker, queue.url, "--work-s", "600")
     return await asyncio.to_thread(park.api, queue.url, "--drain-s", "3")
 
 
-async def until_running(queue: Any, count: int) -> None:
+async def until_running(queue: Queue, count: int) -> None:
     async def are_running() -> bool:
         return bool(await queue.running() == count)
 
     await queue.until(are_running)
 
 
-async def test_who_looks_on_is_told_when_the_drain_begins(queue: Any, park: Any, api: Any) -> None:
+async def test_who_looks_on_is_told_when_the_drain_begins(
+    queue: Queue, park: Park, api: Any
+) -> None:
     async with httpx.AsyncClient(base_url=api.url, timeout=60.0) as client:
         job_id = (await client.post("/jobs", content=EASY)).json()["id"]
         await until_running(queue, 1)
@@ -65,7 +68,7 @@ async def test_who_looks_on_is_told_when_the_drain_begins(queue: Any, park: Any,
 
 
 async def test_a_stop_while_redis_is_gone_is_answered_in_time(
-    start_redis: Any, open_queue: Any, park: Any
+    start_redis: Any, open_queue: Any, park: Park
 ) -> None:
     redis = start_redis()
     queue = await open_queue(redis.url)

@@ -13,6 +13,7 @@ import pytest
 
 from gram_server.errors import StoreUnavailable
 from gram_server.job import JobState
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -80,7 +81,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-async def assert_works(queue: Any, park: Any) -> None:
+async def assert_works(queue: Queue, park: Park) -> None:
     async def is_reached() -> bool:
         with suppress(StoreUnavailable):
             return bool(await queue.store.stats())
@@ -99,7 +100,7 @@ async def test_a_server_with_tls_is_reached_where_its_certificate_is_trusted(
     start_redis: Any,
     make_ports: Callable[[int], list[int]],
     open_queue: Any,
-    park: Any,
+    park: Park,
     tmp_path: Path,
 ) -> None:
     [port] = make_ports(1)
@@ -119,7 +120,7 @@ async def test_a_server_that_asks_for_a_certificate_gets_ours(
     start_redis: Any,
     make_ports: Callable[[int], list[int]],
     open_queue: Any,
-    park: Any,
+    park: Park,
 ) -> None:
     [port] = make_ports(1)
     plain = start_redis(*authority.flags(port), "--tls-auth-clients", "yes")
@@ -160,7 +161,7 @@ async def test_sentinel_and_its_master_are_reached_with_tls(
     start_sentinel: Callable[[int, int], None],
     make_ports: Callable[[int], list[int]],
     open_queue: Any,
-    park: Any,
+    park: Park,
 ) -> None:
     port, sentinel_port = make_ports(2)
     plain = start_redis(*authority.flags(port), "--tls-auth-clients", "no")
@@ -175,7 +176,7 @@ async def test_a_cluster_is_reached_with_tls(
     start_redis: Any,
     make_ports: Callable[[int], list[int]],
     open_queue: Any,
-    park: Any,
+    park: Park,
 ) -> None:
     # A node also listens 10,000 above the port that it is known by.
     ports = [port % 20_000 + 20_000 for port in make_ports(3)]
@@ -197,7 +198,7 @@ async def test_a_cluster_is_reached_with_tls(
 
 
 async def test_a_user_needs_no_more_rights_than_the_documentation_says(
-    start_redis: Any, open_queue: Any, park: Any
+    start_redis: Any, open_queue: Any, park: Park
 ) -> None:
     text = (Path(__file__).parents[2] / "docs/operations.md").read_text()
     assert f"`{' '.join(RIGHTS)}`" in text

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gram_server.job import JobState
+from tests.faults.conftest import Park
 
 pytestmark = [
     *(pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults),
@@ -78,7 +79,7 @@ async def test_a_failover_by_sentinel_loses_no_replicated_job(
     start_sentinels: Any,
     make_ports: Callable[[int], list[int]],
     open_queue: Any,
-    park: Any,
+    park: Park,
 ) -> None:
     master = start_redis("--appendonly", "yes")
     replica = start_redis("--appendonly", "yes", "--replicaof", "127.0.0.1", str(master.port))
@@ -103,7 +104,7 @@ async def test_a_failover_by_sentinel_loses_no_replicated_job(
 
 
 async def test_a_cluster_of_three_shards_holds_a_queue(
-    start_redis: Any, open_queue: Any, park: Any
+    start_redis: Any, open_queue: Any, park: Park
 ) -> None:
     if shutil.which("redis-cli") is None:
         pytest.skip("there is no redis-cli to make a cluster with")

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+
+from tests.faults.conftest import Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -60,7 +61,7 @@ class SlowLine:
 
 
 @pytest.fixture
-async def line(queue: Any) -> AsyncIterator[SlowLine]:
+async def line(queue: Queue) -> AsyncIterator[SlowLine]:
     made = SlowLine(urlsplit(queue.url).port or 0)
     await made.open()
     yield made
@@ -68,7 +69,7 @@ async def line(queue: Any) -> AsyncIterator[SlowLine]:
 
 
 @pytest.fixture
-async def client(queue: Any, park: Any, line: SlowLine) -> AsyncIterator[httpx.AsyncClient]:
+async def client(queue: Queue, park: Park, line: SlowLine) -> AsyncIterator[httpx.AsyncClient]:
     await asyncio.to_thread(park.worker, queue.url, "--work-s", "120", "--room", "100")
     api = park.start_api(f"redis://127.0.0.1:{line.port}/0")
     await asyncio.to_thread(park.wait_api, api)
@@ -76,7 +77,7 @@ async def client(queue: Any, park: Any, line: SlowLine) -> AsyncIterator[httpx.A
         yield opened
 
 
-async def states(queue: Any) -> list[str]:
+async def states(queue: Queue) -> list[str]:
     names = [name async for name in queue.redis.scan_iter("{gram}:1:job:*")]
     return sorted([(await queue.redis.hget(name, "state")).decode() for name in names])
 
@@ -90,7 +91,7 @@ async def leave_after(client: httpx.AsyncClient, path: str, delay_s: float) -> N
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 async def test_a_client_that_leaves_while_its_job_is_handed_in_leaves_no_job_behind(
-    queue: Any, client: httpx.AsyncClient, line: SlowLine, accept: str
+    queue: Queue, client: httpx.AsyncClient, line: SlowLine, accept: str
 ) -> None:
     client.headers["Accept"] = accept
     line.delay_s = 0.3
@@ -107,7 +108,7 @@ async def test_a_client_that_leaves_while_its_job_is_handed_in_leaves_no_job_beh
 
 @pytest.mark.parametrize("path", ["/solve", "/jobs"])
 async def test_a_job_whose_client_was_told_503_is_not_worked_on(
-    queue: Any, client: httpx.AsyncClient, line: SlowLine, path: str
+    queue: Queue, client: httpx.AsyncClient, line: SlowLine, path: str
 ) -> None:
     line.delay_s = None
     answer = await client.post(f"{path}?width=4", content=EMPTY)
@@ -124,7 +125,7 @@ async def test_a_job_whose_client_was_told_503_is_not_worked_on(
 
 
 async def test_a_job_that_may_be_asked_for_again_by_its_key_goes_on(
-    queue: Any, client: httpx.AsyncClient, line: SlowLine
+    queue: Queue, client: httpx.AsyncClient, line: SlowLine
 ) -> None:
     line.delay_s = None
     key = {"Idempotency-Key": "k"}

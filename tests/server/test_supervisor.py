@@ -29,11 +29,6 @@ SLEEPER = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()} '); t
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def supervise(
     program: str,
     path: Path,

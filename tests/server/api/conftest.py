@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,12 +174,8 @@ class Service:
         return {name: float(value) for name, value in samples}
 
 
-OpenService = Callable[..., Any]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+OpenService = Callable[..., AbstractAsyncContextManager[Service]]
+MakeWorker = Callable[[MemoryStore], ExactWorker]
 
 
 @asynccontextmanager
@@ -212,7 +208,7 @@ async def _open(
 
 
 @pytest.fixture(scope="session")
-def make_worker() -> Callable[[MemoryStore], ExactWorker]:
+def make_worker() -> MakeWorker:
     return lambda store: ExactWorker(store.connect("exact"))
 
 

@@ -20,6 +20,7 @@ from gram_server.app import create_app
 from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import HttpConfig, QueueConfig, Settings
+from tests.server.api.conftest import MakeWorker, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +54,7 @@ def keys(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def open_app(
-    keys: Path, make_worker: Any, *, max_trajectories: int = 4096, is_held: bool = False
+    keys: Path, make_worker: MakeWorker, *, max_trajectories: int = 4096, is_held: bool = False
 ) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
     settings = Settings(
         http=HttpConfig(keys=str(keys), max_width=64),
@@ -90,7 +91,7 @@ def routes_of(app: Any) -> Iterator[tuple[str, str]]:
 
 
 async def test_no_route_is_open_without_a_key_unless_it_is_listed(
-    keys: Path, make_worker: Any
+    keys: Path, make_worker: MakeWorker
 ) -> None:
     async with open_app(keys, make_worker) as (app, client):
         routes = sorted(set(routes_of(app)))
@@ -108,7 +109,7 @@ async def test_no_route_is_open_without_a_key_unless_it_is_listed(
                 assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-async def test_what_is_not_known_is_not_open(keys: Path, make_worker: Any) -> None:
+async def test_what_is_not_known_is_not_open(keys: Path, make_worker: MakeWorker) -> None:
     async with open_app(keys, make_worker) as (_, client):
         for path in ("/nothing", "/livezx", "/livez/../metrics", "/page/../metrics", "/METRICS"):
             assert (await client.get(path)).status_code in (401, 404), path
@@ -131,7 +132,7 @@ async def test_what_is_not_known_is_not_open(keys: Path, make_worker: Any) -> No
     ],
 )
 async def test_a_key_opens_what_it_is_for(
-    keys: Path, make_worker: Any, headers: dict[str, str], status: int, code: str | None
+    keys: Path, make_worker: MakeWorker, headers: dict[str, str], status: int, code: str | None
 ) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     async with open_app(keys, make_worker) as (_, client):
@@ -142,7 +143,7 @@ async def test_a_key_opens_what_it_is_for(
             assert response.json()["code"] == code
 
 
-async def test_jobs_belong_to_their_key(keys: Path, make_worker: Any) -> None:
+async def test_jobs_belong_to_their_key(keys: Path, make_worker: MakeWorker) -> None:
     async with open_app(keys, make_worker) as (_, client):
         job = (await client.post("/jobs", content=EASY, headers=bearer("worker"))).json()
         path = f"/jobs/{job['id']}"
@@ -154,7 +155,9 @@ async def test_jobs_belong_to_their_key(keys: Path, make_worker: Any) -> None:
         assert (await client.get(path, headers=bearer("root"))).status_code == 200
 
 
-async def test_a_key_over_its_rate_is_told_when_to_come_back(keys: Path, make_worker: Any) -> None:
+async def test_a_key_over_its_rate_is_told_when_to_come_back(
+    keys: Path, make_worker: MakeWorker
+) -> None:
     async with open_app(keys, make_worker) as (_, client):
         first = await client.post("/solve?width=12", content=EASY, headers=bearer("slow"))
         assert first.status_code == 200
@@ -166,7 +169,7 @@ async def test_a_key_over_its_rate_is_told_when_to_come_back(keys: Path, make_wo
 
 
 async def test_a_repeated_request_gets_its_job_and_costs_its_key_nothing(
-    keys: Path, make_worker: Any
+    keys: Path, make_worker: MakeWorker
 ) -> None:
     async with open_app(keys, make_worker) as (_, client):
         headers = {**bearer("slow"), "Idempotency-Key": "order-17"}
@@ -182,7 +185,7 @@ async def test_a_repeated_request_gets_its_job_and_costs_its_key_nothing(
 
 
 async def test_requests_of_one_key_at_the_same_time_are_charged_once(
-    keys: Path, make_worker: Any
+    keys: Path, make_worker: MakeWorker
 ) -> None:
     async with open_app(keys, make_worker) as (app, client):
         headers = {**bearer("slow"), "Idempotency-Key": "order-18"}
@@ -194,7 +197,9 @@ async def test_requests_of_one_key_at_the_same_time_are_charged_once(
 
 
 @pytest.mark.parametrize("path", ["/solve", "/jobs"])
-async def test_what_is_refused_is_not_charged(keys: Path, make_worker: Any, path: str) -> None:
+async def test_what_is_refused_is_not_charged(
+    keys: Path, make_worker: MakeWorker, path: str
+) -> None:
     async with open_app(keys, make_worker, max_trajectories=64, is_held=True) as (_, client):
         full = await client.post("/jobs?width=60", content=EASY, headers=bearer("worker"))
         assert full.status_code == 202
@@ -204,7 +209,7 @@ async def test_what_is_refused_is_not_charged(keys: Path, make_worker: Any, path
 
 
 async def test_keys_are_exchanged_while_the_server_runs(
-    keys: Path, make_worker: Any, monkeypatch: pytest.MonkeyPatch
+    keys: Path, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gram_server.api.keys.LOOK_S", 0.0)
     async with open_app(keys, make_worker) as (_, client):
@@ -303,13 +308,13 @@ def test_the_list_of_open_paths_is_as_short_as_it_should_be() -> None:
     assert not is_public("/livezz")
 
 
-async def test_no_answer_allows_another_origin(service: Any) -> None:
+async def test_no_answer_allows_another_origin(service: Service) -> None:
     headers = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     for method in ("GET", "POST", "OPTIONS"):
         response = await service.client.request(method, "/solve", headers=headers)
         assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-async def test_without_a_file_no_key_is_needed(service: Any) -> None:
+async def test_without_a_file_no_key_is_needed(service: Service) -> None:
     assert replace(Settings()).http.keys is None
     assert (await service.client.get("/metrics")).status_code == 200

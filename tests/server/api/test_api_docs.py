@@ -15,6 +15,7 @@ from gram_server.app import create_app
 from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import HttpConfig, Settings
+from tests.server.api.conftest import MakeWorker, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ EASY = ".234341221434321"
 
 
 @pytest.mark.slow
-async def test_the_docs_load_nothing_from_elsewhere(service: Any) -> None:
+async def test_the_docs_load_nothing_from_elsewhere(service: Service) -> None:
     index = await service.client.get("/docs")
     names = re.findall(r'(?:href|src)="([^"]+)"', index.text)
     assert len(names) >= 4
@@ -42,13 +43,13 @@ async def test_the_docs_load_nothing_from_elsewhere(service: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/redoc", "/docs/nothing", "/docs/index.htm"])
-async def test_there_are_no_other_docs(service: Any, path: str) -> None:
+async def test_there_are_no_other_docs(service: Service, path: str) -> None:
     assert (await service.client.get(path)).status_code == 404
 
 
 @asynccontextmanager
 async def open_below(
-    make_worker: Any, root_path: str, *, is_stripped: bool
+    make_worker: MakeWorker, root_path: str, *, is_stripped: bool
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Open a server behind a proxy that shows it under ``/gram``."""
     settings = Settings(http=HttpConfig(root_path=root_path))
@@ -74,7 +75,7 @@ async def open_below(
     ("root_path", "is_stripped"), [("", True), ("/gram", True), ("/gram", False)]
 )
 async def test_everything_is_found_below_a_path(
-    make_worker: Any, root_path: str, is_stripped: bool
+    make_worker: MakeWorker, root_path: str, is_stripped: bool
 ) -> None:
     async with open_below(make_worker, root_path, is_stripped=is_stripped) as client:
         for start in ("/gram/", "/gram/docs"):

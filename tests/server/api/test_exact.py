@@ -8,6 +8,7 @@ import pytest
 from gram_server.api.serializers import deadline_result
 from gram_server.api.state import client_of
 from gram_server.job import JobRecord, JobState, ModelReport
+from tests.server.api.conftest import Service
 
 pytestmark = pytest.mark.anyio
 
@@ -15,9 +16,10 @@ SUDOKU = {"puzzle": "sudoku", "grid": "1..............."}
 MAZE = {"puzzle": "maze", "grid": ["S..", "..G"]}
 
 
-async def _lose_solver(service: Any) -> None:
+async def _lose_solver(service: Service) -> None:
     await service.client.get("/readyz")
     report = service.worker.side.last_report
+    assert report is not None
     await service.worker.side.report(replace(report, has_solver=False))
     await service.client.get("/readyz")
 
@@ -25,7 +27,7 @@ async def _lose_solver(service: Any) -> None:
 @pytest.mark.parametrize("name", ["fallback", "count_solutions"])
 @pytest.mark.parametrize("path", ["/solve", "/jobs"])
 async def test_a_search_that_no_worker_can_do_is_refused(
-    service: Any, path: str, name: str
+    service: Service, path: str, name: str
 ) -> None:
     await _lose_solver(service)
     for body in (SUDOKU, {"instances": [MAZE, SUDOKU]})[: 1 if path == "/solve" else 2]:
@@ -37,13 +39,13 @@ async def test_a_search_that_no_worker_can_do_is_refused(
         assert (await service.client.post(path, json=body)).status_code < 300
 
 
-async def test_mazes_are_searched_without_a_solver(service: Any) -> None:
+async def test_mazes_are_searched_without_a_solver(service: Service) -> None:
     await _lose_solver(service)
     response = await service.client.post("/solve", params={"count": "exact"}, json=MAZE)
     assert response.status_code == 200
 
 
-async def test_a_job_carries_the_address_of_its_client(service: Any) -> None:
+async def test_a_job_carries_the_address_of_its_client(service: Service) -> None:
     await service.client.post("/solve", json=SUDOKU)
     [solved] = service.worker.jobs
     batch = (await service.client.post("/jobs", json={"instances": [SUDOKU, MAZE]})).json()
@@ -61,7 +63,7 @@ async def test_a_job_carries_the_address_of_its_client(service: Any) -> None:
     ],
 )
 async def test_an_answer_of_the_deadline_alone_says_that_no_search_was_done(
-    service: Any, options: dict[str, str], num_solutions: int, told: str | None
+    service: Service, options: dict[str, str], num_solutions: int, told: str | None
 ) -> None:
     await service.client.post("/solve", json=SUDOKU, params=options)
     [job] = service.worker.jobs

@@ -5,17 +5,19 @@ from typing import Any
 import pytest
 
 from gram_server.answers import GenerateResponse
+from gram_server.job import WorkerState
+from tests.server.api.conftest import OpenService, Service
 
 pytestmark = pytest.mark.anyio
 
 SAMPLED = "gram_sampled_trajectories_total"
 
 
-async def generate(service: Any, query: str = "", **kwargs: Any) -> Any:
+async def generate(service: Service, query: str = "", **kwargs: Any) -> Any:
     return await service.client.post(f"/generate?{query}", **kwargs)
 
 
-async def test_boards_are_returned_as_the_worker_found_them(service: Any) -> None:
+async def test_boards_are_returned_as_the_worker_found_them(service: Service) -> None:
     response = await generate(service, "puzzle=sudoku&count=3&seed=5")
     assert response.status_code == 200
     answer = GenerateResponse.model_validate(response.json())
@@ -24,7 +26,7 @@ async def test_boards_are_returned_as_the_worker_found_them(service: Any) -> Non
     assert "total;dur=" in response.headers["Server-Timing"]
 
 
-async def test_the_job_is_an_empty_board_with_a_bound_on_its_trajectories(service: Any) -> None:
+async def test_the_job_is_an_empty_board_with_a_bound_on_its_trajectories(service: Service) -> None:
     await generate(service, "count=20&distinct=false&clues=7")
     await generate(service, "count=2&max_trajectories=5&deadline_ms=900&halt=act&augment=true")
     first, second = service.worker.jobs
@@ -32,12 +34,13 @@ async def test_the_job_is_an_empty_board_with_a_bound_on_its_trajectories(servic
     assert (first.options.width, first.options.max_solutions) == (40, 20)
     assert first.options.depth == 16
     assert not first.options.augment
+    assert first.sampling is not None
     assert (first.sampling.is_distinct, first.sampling.num_clues) == (False, 7)
     assert (second.options.width, second.options.halt, second.options.augment) == (5, "act", True)
     assert second.deadline_s == pytest.approx(second.submitted_s + 0.9)
 
 
-async def test_few_boards_may_take_a_handful_of_trajectories(service: Any) -> None:
+async def test_few_boards_may_take_a_handful_of_trajectories(service: Service) -> None:
     await generate(service)
     assert service.worker.jobs[0].options.width == 16
 
@@ -63,7 +66,7 @@ async def test_few_boards_may_take_a_handful_of_trajectories(service: Any) -> No
     ],
 )
 async def test_what_cannot_be_asked_for_is_refused_by_name(
-    service: Any, query: str, code: str, field: str
+    service: Service, query: str, code: str, field: str
 ) -> None:
     response = await generate(service, query)
     problem = response.json()
@@ -72,19 +75,19 @@ async def test_what_cannot_be_asked_for_is_refused_by_name(
     assert service.worker.jobs == []
 
 
-async def test_too_many_boards_to_thin_are_refused(open_service: Any) -> None:
+async def test_too_many_boards_to_thin_are_refused(open_service: OpenService) -> None:
     async with open_service(max_width=1024) as service:
         problem = (await generate(service, "count=65&clues=unique")).json()
         assert "1 to 64" in problem["detail"]
         assert (await generate(service, "count=65")).status_code == 200
 
 
-async def test_a_body_is_refused(service: Any) -> None:
+async def test_a_body_is_refused(service: Service) -> None:
     response = await generate(service, content="53..7....")
     assert (response.status_code, response.json()["code"]) == (400, "body_invalid")
 
 
-async def test_a_model_that_solves_makes_up_boards_only_where_it_is_named(service: Any) -> None:
+async def test_a_model_that_solves_makes_up_boards_only_where_it_is_named(service: Service) -> None:
     await generate(service, "size=4")
     await generate(service, "size=4&model=sudoku-4x4")
     await service.solve("." * 16)
@@ -93,11 +96,11 @@ async def test_a_model_that_solves_makes_up_boards_only_where_it_is_named(servic
     assert models == ["sudoku-4x4-generate", "sudoku-4x4", "sudoku-4x4", "sudoku-4x4-generate"]
 
 
-async def test_trajectories_count_against_the_bound_of_the_queue(open_service: Any) -> None:
+async def test_trajectories_count_against_the_bound_of_the_queue(open_service: OpenService) -> None:
     async with open_service(max_trajectories=64, has_worker=False) as service:
         worker = service.store.connect("idle")
         service.worker.side = worker
-        await service.worker.report("ready")
+        await service.worker.report(WorkerState.READY)
         waiting = asyncio.create_task(generate(service, "max_trajectories=50"))
         await asyncio.sleep(0.05)
         refused = await generate(service, "max_trajectories=15")
@@ -107,7 +110,7 @@ async def test_trajectories_count_against_the_bound_of_the_queue(open_service: A
         await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def test_boards_are_streamed_in_the_order_of_the_answer(service: Any) -> None:
+async def test_boards_are_streamed_in_the_order_of_the_answer(service: Service) -> None:
     headers = {"Accept": "text/event-stream"}
     text = (await generate(service, "count=3&seed=5", headers=headers)).text
     events = [
@@ -122,14 +125,14 @@ async def test_boards_are_streamed_in_the_order_of_the_answer(service: Any) -> N
 
 
 @pytest.mark.slow
-async def test_a_deadline_without_a_result_tells_the_boards_known(service: Any) -> None:
+async def test_a_deadline_without_a_result_tells_the_boards_known(service: Service) -> None:
     service.worker.is_held = True
     answer = (await generate(service, "count=2&deadline_ms=100")).json()
     GenerateResponse.model_validate(answer)
     assert (answer["status"], len(answer["boards"]), answer["validity"]) == ("partial", 2, None)
 
 
-async def test_validity_is_measured_by_puzzle(service: Any) -> None:
+async def test_validity_is_measured_by_puzzle(service: Service) -> None:
     await generate(service, "count=3")
     await generate(service, "count=3")
     samples = await service.metrics()

@@ -6,7 +6,8 @@ from urllib.parse import urljoin
 import pytest
 
 from gram_server.api.schemas import JobDocument, JobPage
-from gram_server.job import JobState
+from gram_server.job import JobState, WorkerState
+from tests.server.api.conftest import OpenService, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +16,7 @@ EMPTY = "." * 16
 SOLVED = "1234341221434321"
 
 
-async def submit(service: Any, content: Any, **kwargs: Any) -> dict[str, Any]:
+async def submit(service: Service, content: Any, **kwargs: Any) -> dict[str, Any]:
     body = content if isinstance(content, str) else json.dumps(content)
     response = await service.client.post("/jobs", content=body, **kwargs)
     assert response.status_code == 202, response.text
@@ -34,7 +35,7 @@ def events_of(text: str) -> list[tuple[int, str, Any]]:
     return found
 
 
-async def test_a_job_is_accepted_at_once_and_shows_its_result_later(service: Any) -> None:
+async def test_a_job_is_accepted_at_once_and_shows_its_result_later(service: Service) -> None:
     job = await submit(service, EASY, params={"seed": 5, "width": 4, "priority": "high"})
     assert (job["state"], job["result"], job["seed"]) == ("queued", None, 5)
     response = await service.client.get(f"/jobs/{job['id']}", params={"wait": 20})
@@ -46,15 +47,15 @@ async def test_a_job_is_accepted_at_once_and_shows_its_result_later(service: Any
 
 
 @pytest.mark.slow
-async def test_a_wait_ends_with_the_job_as_it_stands(open_service: Any) -> None:
+async def test_a_wait_ends_with_the_job_as_it_stands(open_service: OpenService) -> None:
     async with open_service(has_worker=False) as service:
-        await service.worker.report("ready")
+        await service.worker.report(WorkerState.READY)
         job = await submit(service, EASY)
         response = await service.client.get(f"/jobs/{job['id']}?wait=1")
         assert (response.status_code, response.json()["state"]) == (200, "queued")
 
 
-async def test_a_batch_is_one_job_with_a_part_for_each_puzzle(service: Any) -> None:
+async def test_a_batch_is_one_job_with_a_part_for_each_puzzle(service: Service) -> None:
     instances = [EASY, {"puzzle": "nqueens", "n": 8}, {"puzzle": "sudoku", "grid": EMPTY}]
     batch = await submit(service, {"instances": instances}, params={"width": 2, "seed": 9})
     assert (batch["batch"], batch["model"]) == ({"size": 3, "finished": 0}, None)
@@ -70,9 +71,11 @@ async def test_a_batch_is_one_job_with_a_part_for_each_puzzle(service: Any) -> N
     assert part.json()["id"] == document.parts[1].id
 
 
-async def test_a_batch_of_a_thousand_is_accepted_and_one_more_is_not(open_service: Any) -> None:
+async def test_a_batch_of_a_thousand_is_accepted_and_one_more_is_not(
+    open_service: OpenService,
+) -> None:
     async with open_service(has_worker=False) as service:
-        await service.worker.report("ready")
+        await service.worker.report(WorkerState.READY)
         batch = await submit(service, {"instances": [EASY] * 1000}, params={"width": 1})
         assert len(batch["parts"]) == 1000
         body = json.dumps({"instances": [EASY] * 1001})
@@ -80,7 +83,7 @@ async def test_a_batch_of_a_thousand_is_accepted_and_one_more_is_not(open_servic
         assert (refused.status_code, refused.json()["code"]) == (400, "body_invalid")
 
 
-async def test_a_bad_puzzle_in_a_batch_is_named_and_nothing_is_accepted(service: Any) -> None:
+async def test_a_bad_puzzle_in_a_batch_is_named_and_nothing_is_accepted(service: Service) -> None:
     body = {"instances": [EASY, "11" + "." * 14, {"puzzle": "nqueens", "n": 8}]}
     response = await service.client.post("/jobs", json=body)
     assert (response.status_code, response.json()["code"]) == (422, "puzzle_invalid")
@@ -92,19 +95,21 @@ async def test_a_bad_puzzle_in_a_batch_is_named_and_nothing_is_accepted(service:
 @pytest.mark.parametrize(
     "body", [{"instances": []}, {"instances": "x"}, {"instances": [EASY], "width": 4}]
 )
-async def test_a_malformed_batch_is_refused(service: Any, body: Any) -> None:
+async def test_a_malformed_batch_is_refused(service: Service, body: Any) -> None:
     response = await service.client.post("/jobs", json=body)
     assert (response.status_code, response.json()["code"]) == (400, "body_invalid")
 
 
-async def test_a_batch_that_can_never_fit_is_no_matter_of_waiting(open_service: Any) -> None:
+async def test_a_batch_that_can_never_fit_is_no_matter_of_waiting(
+    open_service: OpenService,
+) -> None:
     async with open_service(max_trajectories=64) as service:
         body = {"instances": [EASY] * 5}
         response = await service.client.post("/jobs", json=body, params={"width": 16})
         assert (response.status_code, response.json()["code"]) == (422, "parameter_invalid")
 
 
-async def test_one_key_is_one_job_however_often_it_comes(service: Any) -> None:
+async def test_one_key_is_one_job_however_often_it_comes(service: Service) -> None:
     headers = {"Idempotency-Key": "order-66"}
     first = await submit(service, EASY, headers=headers)
     posts = (service.client.post("/jobs", content=EASY, headers=headers) for _ in range(20))
@@ -118,12 +123,12 @@ async def test_one_key_is_one_job_however_often_it_comes(service: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "two words", "x" * 256])
-async def test_a_key_has_a_plain_form(service: Any, key: str) -> None:
+async def test_a_key_has_a_plain_form(service: Service, key: str) -> None:
     response = await service.client.post("/jobs", content=EASY, headers={"Idempotency-Key": key})
     assert (response.status_code, response.json()["code"]) == (422, "parameter_invalid")
 
 
-async def test_events_can_be_taken_up_where_they_were_left(service: Any) -> None:
+async def test_events_can_be_taken_up_where_they_were_left(service: Service) -> None:
     job = await submit(service, EMPTY, params={"width": 3})
     await service.client.get(f"/jobs/{job['id']}?wait=20")
     path = f"/jobs/{job['id']}/events"
@@ -136,7 +141,7 @@ async def test_events_can_be_taken_up_where_they_were_left(service: Any) -> None
     assert (nothing.status_code, nothing.text) == (204, "")
 
 
-async def test_the_events_of_an_open_job_follow_it_to_its_end(open_service: Any) -> None:
+async def test_the_events_of_an_open_job_follow_it_to_its_end(open_service: OpenService) -> None:
     async with open_service() as service:
         service.worker.is_held = True
         job = await submit(service, EASY)
@@ -152,7 +157,7 @@ async def test_the_events_of_an_open_job_follow_it_to_its_end(open_service: Any)
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 30])
-async def test_a_last_event_is_a_number(service: Any, last: str) -> None:
+async def test_a_last_event_is_a_number(service: Service, last: str) -> None:
     job = await submit(service, EASY)
     response = await service.client.get(
         f"/jobs/{job['id']}/events", headers={"Last-Event-ID": last}
@@ -161,7 +166,7 @@ async def test_a_last_event_is_a_number(service: Any, last: str) -> None:
 
 
 async def test_cancelling_ends_a_job_and_its_work_and_changes_no_final_one(
-    open_service: Any,
+    open_service: OpenService,
 ) -> None:
     async with open_service() as service:
         service.worker.is_held = True
@@ -176,7 +181,7 @@ async def test_cancelling_ends_a_job_and_its_work_and_changes_no_final_one(
 
 
 @pytest.mark.slow
-async def test_a_job_past_its_deadline_shows_what_was_found(open_service: Any) -> None:
+async def test_a_job_past_its_deadline_shows_what_was_found(open_service: OpenService) -> None:
     async with open_service() as service:
         service.worker.is_held = True
         job = await submit(service, EASY, params={"deadline_ms": 200})
@@ -188,7 +193,7 @@ async def test_a_job_past_its_deadline_shows_what_was_found(open_service: Any) -
         assert [solution.answer for solution in document.result.solutions] == [SOLVED]
 
 
-async def test_the_list_is_turned_page_by_page(service: Any) -> None:
+async def test_the_list_is_turned_page_by_page(service: Service) -> None:
     ids = [(await submit(service, EASY))["id"] for _ in range(5)]
     await service.solve(EASY)
     found: list[str] = []
@@ -204,7 +209,7 @@ async def test_the_list_is_turned_page_by_page(service: Any) -> None:
     assert sorted(found) == sorted(ids)
 
 
-async def test_an_answer_to_solve_is_no_job(service: Any) -> None:
+async def test_an_answer_to_solve_is_no_job(service: Service) -> None:
     answer = (await service.solve(EASY)).json()
     for path in (f"/jobs/{answer['id']}", "/jobs/nothing", "/jobs/nothing/events"):
         response = await service.client.get(path)
@@ -212,7 +217,7 @@ async def test_an_answer_to_solve_is_no_job(service: Any) -> None:
     assert (await service.client.delete("/jobs/nothing")).status_code == 404
 
 
-async def test_a_client_that_leaves_does_not_end_its_job(service: Any) -> None:
+async def test_a_client_that_leaves_does_not_end_its_job(service: Service) -> None:
     service.worker.is_held = True
     job = await submit(service, EASY)
     waiting = asyncio.create_task(service.client.get(f"/jobs/{job['id']}?wait=30"))
@@ -222,16 +227,16 @@ async def test_a_client_that_leaves_does_not_end_its_job(service: Any) -> None:
     assert (await service.store.get(job["id"])).state is JobState.RUNNING
 
 
-async def test_a_full_queue_refuses_jobs_as_it_refuses_requests(open_service: Any) -> None:
+async def test_a_full_queue_refuses_jobs_as_it_refuses_requests(open_service: OpenService) -> None:
     async with open_service(has_worker=False, max_trajectories=64) as service:
-        await service.worker.report("ready")
+        await service.worker.report(WorkerState.READY)
         await submit(service, EASY, params={"width": 60})
         response = await service.client.post("/jobs?width=5", content=EASY)
         assert (response.status_code, response.json()["code"]) == (429, "queue_full")
         assert int(response.headers["Retry-After"]) >= 1
 
 
-async def test_every_job_taken_shows_in_the_metrics_once_by_how_it_ended(service: Any) -> None:
+async def test_every_job_taken_shows_in_the_metrics_once_by_how_it_ended(service: Service) -> None:
     batch = await submit(service, {"instances": [EASY, EASY, {"puzzle": "nqueens", "n": 8}]})
     single = await submit(service, EASY, params={"priority": "low"})
     for job in (batch, single):

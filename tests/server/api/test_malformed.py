@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gram_server.api.schemas import ProblemDocument
+from tests.server.api.conftest import OpenService, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -96,7 +97,7 @@ BODIES: list[tuple[str, str | bytes, int, str, str | None]] = [
     ids=[row[0] for row in BODIES],
 )
 async def test_a_malformed_body_is_refused_where_it_is_wrong(
-    service: Any, content: str | bytes, status: int, code: str, field: str | None
+    service: Service, content: str | bytes, status: int, code: str, field: str | None
 ) -> None:
     response = await service.solve(content)
     assert_problem(response, status, code, field)
@@ -148,7 +149,7 @@ PARAMETERS: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("query", "field"), PARAMETERS, ids=[query for query, _ in PARAMETERS])
 async def test_a_malformed_parameter_is_refused_by_name(
-    service: Any, query: str, field: str
+    service: Service, query: str, field: str
 ) -> None:
     response = await service.client.post(f"/solve?{query}", content=GRID)
     assert_problem(response, 422, "parameter_invalid", field)
@@ -157,13 +158,13 @@ async def test_a_malformed_parameter_is_refused_by_name(
 
 @pytest.mark.parametrize("query", ["model=nothing", "model=sudoku-9x9@ffffffff", "model=nqueens-8"])
 async def test_a_model_that_is_not_there_or_does_not_fit_is_refused(
-    service: Any, query: str
+    service: Service, query: str
 ) -> None:
     response = await service.client.post(f"/solve?{query}", content=GRID)
     assert_problem(response, 422, "model_unknown", "model")
 
 
-async def test_a_body_that_names_another_puzzle_than_the_query_is_refused(service: Any) -> None:
+async def test_a_body_that_names_another_puzzle_than_the_query_is_refused(service: Service) -> None:
     response = await service.client.post("/solve?puzzle=nqueens", content=sudoku(GRID))
     assert_problem(response, 422, "parameter_invalid", "puzzle")
 
@@ -172,29 +173,31 @@ async def test_a_body_that_names_another_puzzle_than_the_query_is_refused(servic
     "content_type",
     ["image/png", "multipart/form-data; boundary=x", "application/xml", "text/html", "nonsense"],
 )
-async def test_other_content_types_are_refused(service: Any, content_type: str) -> None:
+async def test_other_content_types_are_refused(service: Service, content_type: str) -> None:
     response = await service.solve(GRID, headers={"Content-Type": content_type})
     assert_problem(response, 415, "media_type_unsupported", None)
 
 
-async def test_a_compressed_body_is_refused(service: Any) -> None:
+async def test_a_compressed_body_is_refused(service: Service) -> None:
     response = await service.solve(GRID, headers={"Content-Encoding": "gzip"})
     assert_problem(response, 415, "media_type_unsupported", None)
 
 
 @pytest.mark.parametrize("body", [GRID, "{", "[1"])
-async def test_a_body_declared_as_json_has_to_be_json(service: Any, body: str) -> None:
+async def test_a_body_declared_as_json_has_to_be_json(service: Service, body: str) -> None:
     response = await service.solve(body, headers={"Content-Type": "application/json"})
     assert_problem(response, 400, "body_invalid", "body")
 
 
-async def test_a_huge_body_is_refused_before_it_is_read(open_service: Any) -> None:
+async def test_a_huge_body_is_refused_before_it_is_read(open_service: OpenService) -> None:
     async with open_service(max_body_bytes=1000) as service:
         assert_problem(await service.solve("." * 1001), 413, "body_too_large", None)
         assert (await service.solve(GRID + " " * 919)).status_code == 200
 
 
-async def test_a_huge_body_of_unknown_length_is_refused_while_it_comes(open_service: Any) -> None:
+async def test_a_huge_body_of_unknown_length_is_refused_while_it_comes(
+    open_service: OpenService,
+) -> None:
     sent = 0
 
     async def chunks() -> Any:
@@ -209,7 +212,7 @@ async def test_a_huge_body_of_unknown_length_is_refused_while_it_comes(open_serv
     assert sent <= 1200
 
 
-async def test_a_clash_names_the_cells_and_the_rule(service: Any) -> None:
+async def test_a_clash_names_the_cells_and_the_rule(service: Service) -> None:
     [issue] = (await service.solve(TWO_FIVES)).json()["errors"][:1]
     assert issue["field"] == "grid"
     assert issue["rule"] == "row 0"
@@ -217,14 +220,14 @@ async def test_a_clash_names_the_cells_and_the_rule(service: Any) -> None:
     assert "5" in issue["detail"]
 
 
-async def test_an_attack_names_both_queens_and_the_line(service: Any) -> None:
+async def test_an_attack_names_both_queens_and_the_line(service: Service) -> None:
     response = await service.solve(queens(n=8, queens=[[0, 0], [0, 5]]))
     issue = response.json()["errors"][0]
     assert issue["rule"] == "row 0"
     assert issue["cells"] == [[0, 0], [0, 5]]
 
 
-async def test_unknown_paths_and_methods_are_problems_too(service: Any) -> None:
+async def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:
     missing = await service.client.get("/nothing/here")
     assert_problem(missing, 404, "not_found", None)
     wrong = await service.client.get("/solve")
@@ -245,7 +248,7 @@ def assert_problem(response: Any, status: int, code: str, field: str | None) -> 
 
 
 async def test_a_wrong_character_is_told_for_each_form_that_it_may_be_meant_for(
-    service: Any,
+    service: Service,
 ) -> None:
     problem = (await service.solve("53..x" + "." * 76)).json()
     details = [(issue["detail"], issue["cells"]) for issue in problem["errors"]]
@@ -255,6 +258,6 @@ async def test_a_wrong_character_is_told_for_each_form_that_it_may_be_meant_for(
     assert details[0][1] == [[0, 4]]
 
 
-async def test_a_broken_rule_shows_which_form_was_meant(service: Any) -> None:
+async def test_a_broken_rule_shows_which_form_was_meant(service: Service) -> None:
     problem = (await service.solve("S#.\n.#G")).json()
     assert {issue["rule"] for issue in problem["errors"]} == {"path"}

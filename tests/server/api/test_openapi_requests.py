@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import HttpConfig, QueueConfig, Settings
+from tests.server.api.conftest import MakeWorker
 from tests.server.api.test_openapi import DOCUMENT
 
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -37,14 +38,12 @@ LEFT_OUT: list[CheckFunction] = [positive_data_acceptance]
 
 
 @pytest.fixture(scope="module")
-def base_url(make_worker: Callable[[MemoryStore], Any]) -> Iterator[str]:
+def base_url(make_worker: MakeWorker) -> Iterator[str]:
     yield from serve_in_thread(make_worker, Settings())
 
 
 @pytest.fixture(scope="module")
-def guarded_url(
-    make_worker: Callable[[MemoryStore], Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def guarded_url(make_worker: MakeWorker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same, with a file of API keys."""
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
@@ -63,7 +62,7 @@ def tally() -> Iterator[Counter[str]]:
         assert counted.total() >= NUM_EXAMPLES, counted
 
 
-def serve_in_thread(make_worker: Callable[[MemoryStore], Any], settings: Settings) -> Iterator[str]:
+def serve_in_thread(make_worker: MakeWorker, settings: Settings) -> Iterator[str]:
     """Run a server in a thread of its own, with a worker on the same event loop."""
     listener = socket.create_server(("127.0.0.1", 0))
     store = MemoryStore(QueueConfig())

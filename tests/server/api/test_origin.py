@@ -16,6 +16,7 @@ from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.logs import JsonFormatter
 from gram_server.settings import HttpConfig, Settings
+from tests.server.api.conftest import MakeWorker
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,7 @@ TEXT = {"Content-Type": "text/plain"}
 
 @asynccontextmanager
 async def open_client(
-    make_worker: Any, url: str = "http://127.0.0.1:8000", **http: Any
+    make_worker: MakeWorker, url: str = "http://127.0.0.1:8000", **http: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(http=HttpConfig(**http))
     store = MemoryStore(settings.queue)
@@ -47,7 +48,7 @@ async def open_client(
         *("gram-server:8000", "upstream"),
     ],
 )
-async def test_local_names_and_addresses_are_ours(make_worker: Any, host: str) -> None:
+async def test_local_names_and_addresses_are_ours(make_worker: MakeWorker, host: str) -> None:
     async with open_client(make_worker) as client:
         response = await client.post("/solve", content=EASY, headers={"Host": host})
         assert response.status_code == 200
@@ -63,7 +64,7 @@ async def test_local_names_and_addresses_are_ours(make_worker: Any, host: str) -
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/jobs"), ("GET", "/"), ("POST", "/solve")])
 async def test_a_name_that_a_stranger_may_own_is_refused(
-    make_worker: Any, method: str, path: str, host: str
+    make_worker: MakeWorker, method: str, path: str, host: str
 ) -> None:
     async with open_client(make_worker) as client:
         headers = [(b"Host", host.encode("utf-8"))]
@@ -73,7 +74,7 @@ async def test_a_name_that_a_stranger_may_own_is_refused(
         assert response.headers["X-Request-ID"] == response.json()["request_id"]
 
 
-async def test_two_names_are_none(make_worker: Any) -> None:
+async def test_two_names_are_none(make_worker: MakeWorker) -> None:
     async with open_client(make_worker) as client:
         headers = [("Host", "localhost"), ("Host", "evil.example")]
         assert (await client.get("/jobs", headers=headers)).status_code == 403
@@ -100,7 +101,7 @@ async def test_two_names_are_none(make_worker: Any) -> None:
 )
 @pytest.mark.parametrize("path", ["/solve", "/jobs", "/generate?puzzle=sudoku&size=4"])
 async def test_only_our_own_page_may_send_work(
-    make_worker: Any, path: str, headers: dict[str, str], status: int
+    make_worker: MakeWorker, path: str, headers: dict[str, str], status: int
 ) -> None:
     async with open_client(make_worker) as client:
         content = None if path.startswith("/generate") else EASY
@@ -110,7 +111,7 @@ async def test_only_our_own_page_may_send_work(
             assert response.json()["code"] == "origin_refused"
 
 
-async def test_nobody_elses_page_may_cancel_a_job(make_worker: Any) -> None:
+async def test_nobody_elses_page_may_cancel_a_job(make_worker: MakeWorker) -> None:
     async with open_client(make_worker) as client:
         job = (await client.post("/jobs", content=EASY)).json()
         path = f"/jobs/{job['id']}"
@@ -128,14 +129,14 @@ async def test_nobody_elses_page_may_cancel_a_job(make_worker: Any) -> None:
     ],
 )
 async def test_a_server_for_others_asks_for_no_name(
-    make_worker: Any, http: dict[str, Any], url: str
+    make_worker: MakeWorker, http: dict[str, Any], url: str
 ) -> None:
     async with open_client(make_worker, url, **http) as client:
         headers = {"Host": "puzzles.example", "Origin": "https://elsewhere.example"}
         assert (await client.post("/solve", content=EASY, headers=headers)).status_code == 200
 
 
-async def test_behind_keys_no_name_is_asked_for(make_worker: Any, tmp_path: Any) -> None:
+async def test_behind_keys_no_name_is_asked_for(make_worker: MakeWorker, tmp_path: Any) -> None:
     keys = tmp_path / "keys.json"
     keys.write_text('{"keys": []}', "utf-8")
     async with open_client(make_worker, keys=str(keys)) as client:
@@ -144,7 +145,7 @@ async def test_behind_keys_no_name_is_asked_for(make_worker: Any, tmp_path: Any)
         assert (await client.get("/livez", headers=headers)).status_code == 200
 
 
-async def test_names_and_origins_that_are_allowed_are_let_in(make_worker: Any) -> None:
+async def test_names_and_origins_that_are_allowed_are_let_in(make_worker: MakeWorker) -> None:
     http: dict[str, Any] = {
         "allowed_hosts": ("Puzzles.example",),
         "allowed_origins": ("https://elsewhere.example",),
@@ -175,7 +176,7 @@ def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
 
 
 async def test_a_line_says_who_asked(
-    make_worker: Any, tmp_path: Any, caplog: pytest.LogCaptureFixture
+    make_worker: MakeWorker, tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     # The digest of the word "token".
     digest = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0"

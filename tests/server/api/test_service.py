@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from gram_server.job import WorkerState
+from tests.server.api.conftest import OpenService, Service
 
 pytestmark = pytest.mark.anyio
 
 PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 
 
-async def start(service: Any, **params: Any) -> "asyncio.Task[Any]":
+async def start(service: Service, **params: Any) -> "asyncio.Task[Any]":
     """Post a puzzle and return once a worker holds it."""
     known = len(service.worker.jobs)
     solving = asyncio.create_task(service.solve(PUZZLE, params=params))
@@ -28,7 +29,7 @@ async def leave(*solving: "asyncio.Task[Any]") -> None:
     await asyncio.gather(*solving, return_exceptions=True)
 
 
-async def test_a_full_queue_is_a_429_that_says_when_to_come_back(open_service: Any) -> None:
+async def test_a_full_queue_is_a_429_that_says_when_to_come_back(open_service: OpenService) -> None:
     async with open_service(max_trajectories=64) as service:
         service.worker.is_held = True
         filling = await start(service, width=60)
@@ -41,7 +42,7 @@ async def test_a_full_queue_is_a_429_that_says_when_to_come_back(open_service: A
         assert (await service.metrics())['gram_rejected_total{reason="queue_full"}'] == 1.0
 
 
-async def test_before_the_first_worker_is_ready_solve_is_a_503(open_service: Any) -> None:
+async def test_before_the_first_worker_is_ready_solve_is_a_503(open_service: OpenService) -> None:
     async with open_service(has_worker=False) as service:
         response = await service.solve(PUZZLE)
         assert (response.status_code, response.json()["code"]) == (503, "not_ready")
@@ -49,7 +50,7 @@ async def test_before_the_first_worker_is_ready_solve_is_a_503(open_service: Any
         assert response.headers["Retry-After"] == "1"
 
 
-async def test_probes_tell_how_the_start_goes(open_service: Any) -> None:
+async def test_probes_tell_how_the_start_goes(open_service: OpenService) -> None:
     async with open_service(has_worker=False) as service:
         assert (await service.client.get("/livez")).status_code == 200
         for path in ("/readyz", "/startupz"):
@@ -65,7 +66,7 @@ async def test_probes_tell_how_the_start_goes(open_service: Any) -> None:
         assert (await service.client.get("/startupz")).status_code == 200
 
 
-async def test_a_job_sent_while_the_worker_restarts_waits_for_it(service: Any) -> None:
+async def test_a_job_sent_while_the_worker_restarts_waits_for_it(service: Service) -> None:
     await service.client.get("/readyz")
     await service.worker.side.close()
     assert (await service.client.get("/readyz")).json()["detail"] == "no worker is connected"
@@ -77,7 +78,7 @@ async def test_a_job_sent_while_the_worker_restarts_waits_for_it(service: Any) -
     await leave(running)
 
 
-async def test_a_draining_server_is_not_ready_but_finishes_what_it_has(service: Any) -> None:
+async def test_a_draining_server_is_not_ready_but_finishes_what_it_has(service: Service) -> None:
     service.worker.is_held = True
     solving = await start(service)
     lifecycle = service.app.state.app_state.lifecycle
@@ -92,7 +93,7 @@ async def test_a_draining_server_is_not_ready_but_finishes_what_it_has(service: 
     assert (await solving).json()["status"] == "solved"
 
 
-async def test_a_hung_engine_is_dead_and_not_ready(service: Any) -> None:
+async def test_a_hung_engine_is_dead_and_not_ready(service: Service) -> None:
     context = service.app.state.app_state
     object.__setattr__(context, "why_dead", lambda: "the worker made no step for 31 s")
     for path in ("/livez", "/readyz"):
@@ -101,7 +102,7 @@ async def test_a_hung_engine_is_dead_and_not_ready(service: Any) -> None:
         assert "no step for 31 s" in response.json()["detail"]
 
 
-async def test_a_request_that_goes_away_gives_its_job_up(service: Any) -> None:
+async def test_a_request_that_goes_away_gives_its_job_up(service: Service) -> None:
     service.worker.is_held = True
     solving = await start(service, width=8)
     [job] = service.worker.jobs
@@ -115,7 +116,7 @@ async def test_a_request_that_goes_away_gives_its_job_up(service: Any) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-async def test_a_disconnect_message_gives_the_job_up(service: Any, accept: str) -> None:
+async def test_a_disconnect_message_gives_the_job_up(service: Service, accept: str) -> None:
     service.worker.is_held = True
     incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     incoming.put_nowait({"type": "http.request", "body": PUZZLE.encode(), "more_body": False})
@@ -151,7 +152,7 @@ async def test_a_disconnect_message_gives_the_job_up(service: Any, accept: str) 
 
 
 @pytest.mark.slow
-async def test_every_request_ends_in_exactly_one_outcome(service: Any) -> None:
+async def test_every_request_ends_in_exactly_one_outcome(service: Service) -> None:
     await service.solve(PUZZLE)
     await service.solve("123456789" + "1" + "." * 71)
     await service.solve("12..3..." + "." * 8)
@@ -186,7 +187,7 @@ async def test_every_request_ends_in_exactly_one_outcome(service: Any) -> None:
     assert durations == accepted
 
 
-async def test_gauges_show_the_queue_as_it_is(open_service: Any) -> None:
+async def test_gauges_show_the_queue_as_it_is(open_service: OpenService) -> None:
     async with open_service(has_worker=False) as service:
         await service.worker.report(WorkerState.READY)
         solving = [
@@ -205,7 +206,7 @@ async def test_gauges_show_the_queue_as_it_is(open_service: Any) -> None:
         assert samples["gram_inflight_requests"] == 0.0
 
 
-async def test_metrics_carry_the_workers_own_text_and_what_runs_here(service: Any) -> None:
+async def test_metrics_carry_the_workers_own_text_and_what_runs_here(service: Service) -> None:
     await service.solve(PUZZLE)
     response = await service.client.get("/metrics")
     assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -218,7 +219,7 @@ async def test_metrics_carry_the_workers_own_text_and_what_runs_here(service: An
         assert samples[f'gram_{histogram}_seconds_count{{model="sudoku-9x9"}}'] == 1.0
 
 
-async def test_a_request_id_is_taken_over_where_it_is_plain(service: Any) -> None:
+async def test_a_request_id_is_taken_over_where_it_is_plain(service: Service) -> None:
     taken = await service.client.get("/puzzles", headers={"X-Request-ID": "abc-1.2:3"})
     assert taken.headers["X-Request-ID"] == "abc-1.2:3"
     for hostile in ("", "a b", "x" * 129, "a\tb", "<script>"):
@@ -227,7 +228,7 @@ async def test_a_request_id_is_taken_over_where_it_is_plain(service: Any) -> Non
         assert len(drawn.headers["X-Request-ID"]) == 32
 
 
-async def test_families_and_models_are_listed(service: Any) -> None:
+async def test_families_and_models_are_listed(service: Service) -> None:
     puzzles = (await service.client.get("/puzzles")).json()["puzzles"]
     names = [puzzle["name"] for puzzle in puzzles]
     assert names == ["sudoku", "nqueens", "graph-coloring", "maze"]
@@ -244,7 +245,7 @@ async def test_families_and_models_are_listed(service: Any) -> None:
     }
 
 
-async def test_every_kind_of_problem_is_described_at_its_type(service: Any) -> None:
+async def test_every_kind_of_problem_is_described_at_its_type(service: Service) -> None:
     problem = (await service.solve("")).json()
     described = (await service.client.get(problem["type"])).json()
     assert described == {
@@ -258,12 +259,12 @@ async def test_every_kind_of_problem_is_described_at_its_type(service: Any) -> N
 
 
 async def test_an_unforeseen_error_is_a_problem_without_its_innards(
-    service: Any, caplog: pytest.LogCaptureFixture
+    service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(job: Any) -> None:
         raise RuntimeError("secret path /x/y")
 
-    service.store.submit = broken
+    monkeypatch.setattr(service.store, "submit", broken)
     response = await service.solve(PUZZLE, headers={"X-Request-ID": "find-me"})
     assert (response.status_code, response.json()["code"]) == (500, "internal")
     assert "secret" not in response.text

@@ -12,11 +12,14 @@ from gram_server.errors import JobNotFound
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig, Settings
+from tests.server.api.conftest import MakeWorker
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_answer_waits_for_a_reader_longer_than_the_store_does(make_worker: Any) -> None:
+async def test_an_answer_waits_for_a_reader_longer_than_the_store_does(
+    make_worker: MakeWorker,
+) -> None:
     settings = Settings(queue=QueueConfig(keep_finished_s=0.01))
     store = MemoryStore(settings.queue)
     app = create_app(settings, store=store)

@@ -1,11 +1,12 @@
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from gram_core.puzzles import family
 from gram_server.answers import SolveResponse
+from gram_server.job import Job, WorkerState
+from tests.server.api.conftest import ExactWorker, OpenService, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +15,7 @@ SOLUTION = "53467891267219534819834256785976142342685379171392485696153728428741
 BODY = json.dumps({"puzzle": "sudoku", "grid": PUZZLE})
 
 
-async def test_a_sudoku_comes_back_solved_in_the_documented_shape(service: Any) -> None:
+async def test_a_sudoku_comes_back_solved_in_the_documented_shape(service: Service) -> None:
     response = await service.solve(PUZZLE, params={"width": 64, "seed": 7})
     assert response.status_code == 200
     answer = SolveResponse.model_validate(response.json())
@@ -37,7 +38,7 @@ async def test_a_sudoku_comes_back_solved_in_the_documented_shape(service: Any) 
 )
 @pytest.mark.parametrize("body", [PUZZLE, BODY, "\n  " + BODY])
 async def test_text_and_json_are_told_apart_whatever_the_content_type(
-    service: Any, content_type: str | None, body: str
+    service: Service, content_type: str | None, body: str
 ) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
     response = await service.solve(body, headers=headers)
@@ -45,7 +46,9 @@ async def test_text_and_json_are_told_apart_whatever_the_content_type(
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/vnd.gram+json"])
-async def test_json_is_read_under_its_own_content_types(service: Any, content_type: str) -> None:
+async def test_json_is_read_under_its_own_content_types(
+    service: Service, content_type: str
+) -> None:
     response = await service.solve(BODY, headers={"Content-Type": content_type})
     assert response.status_code == 200
 
@@ -60,19 +63,19 @@ async def test_json_is_read_under_its_own_content_types(service: Any, content_ty
         ("c a triangle\np edge 8 3\ne 1 2\ne 2 3\ne 1 3\n", "graph-coloring"),
     ],
 )
-async def test_the_family_of_a_text_is_found(service: Any, text: str, puzzle: str) -> None:
+async def test_the_family_of_a_text_is_found(service: Service, text: str, puzzle: str) -> None:
     response = await service.solve(text, headers={"Content-Type": "text/plain"})
     assert (response.json()["puzzle"], response.json()["status"]) == (puzzle, "solved")
 
 
-async def test_the_family_can_be_named_beside_the_body(service: Any) -> None:
+async def test_the_family_can_be_named_beside_the_body(service: Service) -> None:
     grid = json.dumps({"grid": PUZZLE})
     assert (await service.solve(grid, params={"puzzle": "sudoku"})).status_code == 200
     assert (await service.solve(PUZZLE, params={"puzzle": "sudoku"})).status_code == 200
     assert (await service.solve(PUZZLE, params={"puzzle": "nqueens"})).status_code == 422
 
 
-async def test_a_form_body_is_not_decoded_as_a_form(service: Any) -> None:
+async def test_a_form_body_is_not_decoded_as_a_form(service: Service) -> None:
     """A drawn board has characters that a form would turn into others."""
     rows = [PUZZLE[start : start + 9] for start in range(0, 81, 9)]
     ruled = [f"{row[:3]}|{row[3:6]}|{row[6:]}" for row in rows]
@@ -83,7 +86,7 @@ async def test_a_form_body_is_not_decoded_as_a_form(service: Any) -> None:
     assert response.status_code == 200, response.text
 
 
-async def test_every_parameter_reaches_the_job(service: Any) -> None:
+async def test_every_parameter_reaches_the_job(service: Service) -> None:
     parameters = {
         "width": "3",
         "depth": "5",
@@ -106,7 +109,7 @@ async def test_every_parameter_reaches_the_job(service: Any) -> None:
     assert job.deadline_s == pytest.approx(job.submitted_s + 60.0)
 
 
-async def test_defaults_are_the_documented_ones(service: Any) -> None:
+async def test_defaults_are_the_documented_ones(service: Service) -> None:
     await service.solve(PUZZLE)
     options = service.worker.jobs[0].options
     assert (options.width, options.depth, options.max_solutions) == (16, 16, None)
@@ -114,13 +117,13 @@ async def test_defaults_are_the_documented_ones(service: Any) -> None:
     assert (options.fallback, options.count) == ("none", "none")
 
 
-async def test_a_seed_is_drawn_and_returned_where_none_is_given(service: Any) -> None:
+async def test_a_seed_is_drawn_and_returned_where_none_is_given(service: Service) -> None:
     seeds = {(await service.solve(PUZZLE)).json()["seed"] for _ in range(5)}
     assert len(seeds) == 5
     assert all(0 <= seed < 2**53 for seed in seeds)
 
 
-async def test_the_job_carries_the_canonical_body(service: Any) -> None:
+async def test_the_job_carries_the_canonical_body(service: Service) -> None:
     await service.solve(PUZZLE)
     [job] = service.worker.jobs
     rules = family("sudoku")
@@ -128,20 +131,20 @@ async def test_the_job_carries_the_canonical_body(service: Any) -> None:
     assert (job.puzzle, job.task) == ("sudoku", "sudoku-9x9")
 
 
-async def test_server_timing_names_queue_engine_and_total(service: Any) -> None:
+async def test_server_timing_names_queue_engine_and_total(service: Service) -> None:
     timing = (await service.solve(PUZZLE)).headers["Server-Timing"]
     parts = dict(part.split(";dur=") for part in timing.split(", "))
     assert set(parts) == {"queue", "engine", "total"}
     assert (float(parts["queue"]), float(parts["engine"])) == (0.1, 1.5)
 
 
-async def test_a_large_body_is_read_off_the_event_loop(service: Any) -> None:
+async def test_a_large_body_is_read_off_the_event_loop(service: Service) -> None:
     response = await service.solve(" " * 100_000 + BODY)
     assert response.status_code == 200
 
 
 @pytest.mark.slow
-async def test_a_job_cut_short_answers_with_what_was_found(service: Any) -> None:
+async def test_a_job_cut_short_answers_with_what_was_found(service: Service) -> None:
     service.worker.is_held = True
     response = await service.solve(PUZZLE, params={"deadline_ms": 20, "seed": 3})
     answer = SolveResponse.model_validate(response.json())
@@ -151,27 +154,26 @@ async def test_a_job_cut_short_answers_with_what_was_found(service: Any) -> None
     assert answer.usage.engine_ms > 0
 
 
-async def test_a_queued_job_answers_at_its_deadline(open_service: Any) -> None:
+async def test_a_queued_job_answers_at_its_deadline(open_service: OpenService) -> None:
     async with open_service() as service:
         service.worker.is_held = True
         await service.store.close()
     async with open_service(has_worker=False) as service:
-        await service.worker.report("ready")
+        await service.worker.report(WorkerState.READY)
         response = await service.solve(PUZZLE, params={"deadline_ms": 20})
         answer = SolveResponse.model_validate(response.json())
         assert (answer.status, answer.solutions) == ("partial", [])
         assert answer.usage.queue_ms >= 15
 
 
-async def test_a_failed_job_is_a_500_that_says_why(service: Any) -> None:
-    async def fail(job: Any) -> None:
-        await service.worker.side.fail(job.id, code="bad_rows", detail="nothing finite")
+async def test_a_failed_job_is_a_500_that_says_why(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(worker: ExactWorker, job: Job) -> None:
+        await worker.side.fail(job.id, code="bad_rows", detail="nothing finite")
 
-    type(service.worker)._solve, original = (lambda _, job: fail(job)), type(service.worker)._solve
-    try:
-        response = await service.solve(PUZZLE)
-    finally:
-        type(service.worker)._solve = original
+    monkeypatch.setattr(ExactWorker, "_solve", fail)
+    response = await service.solve(PUZZLE)
     assert (response.status_code, response.json()["code"]) == (500, "job_failed")
     assert "bad_rows: nothing finite" in response.json()["detail"]
 
@@ -186,7 +188,7 @@ async def test_a_failed_job_is_a_500_that_says_why(service: Any) -> None:
     ],
 )
 async def test_a_former_name_asks_for_the_same_and_not_beside_the_new_one(
-    service: Any, path: str, former: dict[str, str], now: dict[str, str]
+    service: Service, path: str, former: dict[str, str], now: dict[str, str]
 ) -> None:
     body = None if path == "/generate" else PUZZLE
     for params in (former, now):

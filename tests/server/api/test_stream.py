@@ -8,6 +8,7 @@ import pytest
 from gram_server.answers import SolveResponse
 from gram_server.api.responses import KEEP_ALIVE, with_heartbeat
 from gram_server.api.schemas import ProblemDocument
+from tests.server.api.conftest import OpenService, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ def events_of(text: str) -> list[tuple[int, str, dict[str, Any]]]:
     return found
 
 
-async def test_a_stream_tells_acceptance_solutions_and_the_whole_answer(service: Any) -> None:
+async def test_a_stream_tells_acceptance_solutions_and_the_whole_answer(service: Service) -> None:
     response = await service.solve("." * 16, params={"width": 3, "seed": 5}, headers=STREAM)
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/event-stream")
@@ -42,7 +43,7 @@ async def test_a_stream_tells_acceptance_solutions_and_the_whole_answer(service:
     assert answer.seed == 5
 
 
-async def test_acceptance_tells_what_will_be_done(service: Any) -> None:
+async def test_acceptance_tells_what_will_be_done(service: Service) -> None:
     response = await service.solve(PUZZLE, params={"width": 3, "seed": 5}, headers=STREAM)
     accepted = events_of(response.text)[0][2]
     assert accepted["id"] == service.worker.jobs[0].id
@@ -50,7 +51,7 @@ async def test_acceptance_tells_what_will_be_done(service: Any) -> None:
 
 
 @pytest.mark.slow
-async def test_a_stream_cut_short_ends_with_what_was_found(service: Any) -> None:
+async def test_a_stream_cut_short_ends_with_what_was_found(service: Service) -> None:
     service.worker.is_held = True
     response = await service.solve(PUZZLE, params={"deadline_ms": 20}, headers=STREAM)
     events = events_of(response.text)
@@ -59,7 +60,7 @@ async def test_a_stream_cut_short_ends_with_what_was_found(service: Any) -> None
     assert KEEP_ALIVE.decode() in response.text
 
 
-async def test_a_failure_in_a_stream_is_a_problem_event(service: Any) -> None:
+async def test_a_failure_in_a_stream_is_a_problem_event(service: Service) -> None:
     service.worker.is_held = True
     solving = asyncio.create_task(service.solve(PUZZLE, headers=STREAM))
     while not service.worker.jobs:  # noqa: ASYNC110  # the worker has no event to wait for
@@ -73,7 +74,7 @@ async def test_a_failure_in_a_stream_is_a_problem_event(service: Any) -> None:
     assert problem.request_id == response.headers["X-Request-ID"]
 
 
-async def test_a_refusal_comes_before_the_stream_starts(open_service: Any) -> None:
+async def test_a_refusal_comes_before_the_stream_starts(open_service: OpenService) -> None:
     async with open_service(max_trajectories=64) as service:
         service.worker.is_held = True
         filling = asyncio.create_task(service.solve(PUZZLE, params={"width": 64}))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gram_client import Accepted, AnyEvent, AsyncClient, Client, Done, Found, Progress
+from tests.server.e2e.conftest import Server, Start
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def kill_and_start_again(start_server: Any, server: Any) -> None:
+def kill_and_start_again(start_server: Start, server: Server) -> None:
     port = server.url.rsplit(":", 1)[1]
     server.process.send_signal(signal.SIGKILL)
     server.process.wait(20.0)
@@ -43,7 +44,7 @@ def check(events: list[AnyEvent], expected: Any) -> None:
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
-def test_a_solve_survives_the_death_of_its_server(start_server: Any, way: str) -> None:
+def test_a_solve_survives_the_death_of_its_server(start_server: Start, way: str) -> None:
     server = start_server()
     with Client(server.url) as client:
         result = client.solve(EMPTY, width=4, depth=400, halt="never", seed=3)
@@ -83,7 +84,7 @@ class Once:
             self._action()
 
 
-def test_leaving_a_stream_ends_its_work(start_server: Any) -> None:
+def test_leaving_a_stream_ends_its_work(start_server: Start) -> None:
     server = start_server()
     with Client(server.url) as client:
         events = client.solve_stream(EMPTY, **{**OPTIONS, "depth": 1024})

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from gram_server.answers import AcceptedEvent, ProgressEvent, SolveResponse
+from tests.server.e2e.conftest import Server
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def events_of(text: str) -> Events:
     return found
 
 
-def solve(server: Any, **params: Any) -> Events:
+def solve(server: Server, **params: Any) -> Events:
     query = {"width": 4, "depth": 60, "halt": "never", "seed": 3, **params}
     response = httpx.post(
         f"{server.url}/solve", params=query, content=EMPTY, headers=STREAM, timeout=60.0
@@ -42,7 +43,7 @@ def is_complete(grid: str) -> bool:
     return all({grid[cell] for cell in unit} == set("1234") for unit in rows + columns + boxes)
 
 
-def test_decodes_show_how_trajectories_come_to_their_answers(server: Any) -> None:
+def test_decodes_show_how_trajectories_come_to_their_answers(server: Server) -> None:
     events = solve(server, decodes=2)
     ids = [number for number, _, _ in events]
     assert ids == sorted(set(ids))
@@ -66,7 +67,7 @@ def test_decodes_show_how_trajectories_come_to_their_answers(server: Any) -> Non
             assert is_complete(sight.answer) is (sight.state == "solved")
 
 
-def test_a_job_is_watched_over_a_broken_connection(server: Any) -> None:
+def test_a_job_is_watched_over_a_broken_connection(server: Server) -> None:
     query = "width=64&depth=1024&halt=never&decodes=4"
     job = httpx.post(f"{server.url}/jobs", params=query, content=EMPTY).json()
     url = f"{server.url}/jobs/{job['id']}/events"

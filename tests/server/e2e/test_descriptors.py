@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.server.e2e.conftest import Server
+
 pytestmark = pytest.mark.slow
 
 LIMIT = 128
@@ -47,10 +49,10 @@ def test_a_server_without_descriptors_says_so_and_comes_back(
     assert samples["gram_worker_process_resident_memory_bytes"] > 1e7
 
 
-def said(server: Any, words: str) -> bool:
+def said(server: Server, words: str) -> bool:
     return any(words in line["message"] for line in server.lines)
 
 
-def test_a_server_takes_as_many_files_as_it_may(server: Any) -> None:
+def test_a_server_takes_as_many_files_as_it_may(server: Server) -> None:
     limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
     assert limits[0] == limits[1]

@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import psutil
 import pytest
+
+from tests.server.e2e.conftest import Server
 
 pytestmark = pytest.mark.slow
 
@@ -19,22 +20,22 @@ ONE_STEP: dict[str, str | int] = {"width": 1, "depth": 1, "seed": 1, "count": "e
 
 
 @pytest.fixture
-def client(server: Any) -> Iterator[httpx.Client]:
+def client(server: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=LIMIT_S) as client:
         yield client
 
 
-def _searching(server: Any) -> list[psutil.Process]:
+def _searching(server: Server) -> list[psutil.Process]:
     """Return the processes of exact searches."""
     children = psutil.Process(server.process.pid).children(recursive=True)
     return [child for child in children if "search_process" in " ".join(child.cmdline())]
 
 
-def _cpu_s(server: Any) -> float:
+def _cpu_s(server: Server) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in _searching(server))
 
 
-def _wait_until_idle(server: Any) -> None:
+def _wait_until_idle(server: Server) -> None:
     end_s = time.monotonic() + LIMIT_S
     before_s = -1.0
     while (now_s := _cpu_s(server)) != before_s:
@@ -43,7 +44,7 @@ def _wait_until_idle(server: Any) -> None:
         time.sleep(1.0)
 
 
-def test_clients_that_leave_take_their_searches_along(server: Any, client: httpx.Client) -> None:
+def test_clients_that_leave_take_their_searches_along(server: Server, client: httpx.Client) -> None:
     before = client.post("/solve", params=ONE_STEP, json=TINY).json()
     assert before["completeness"]["total"] == 72
 
@@ -63,7 +64,7 @@ def test_clients_that_leave_take_their_searches_along(server: Any, client: httpx
     assert after["completeness"]["total"] == 72
 
 
-def test_a_job_that_is_deleted_takes_its_search_along(server: Any, client: httpx.Client) -> None:
+def test_a_job_that_is_deleted_takes_its_search_along(server: Server, client: httpx.Client) -> None:
     location = client.post("/jobs", params=ONE_STEP, json=HARD).headers["Location"]
     _wait_until_running(server)
     client.delete(location)
@@ -71,7 +72,7 @@ def test_a_job_that_is_deleted_takes_its_search_along(server: Any, client: httpx
     assert client.get(location).json()["state"] == "cancelled"
 
 
-def _wait_until_running(server: Any) -> None:
+def _wait_until_running(server: Server) -> None:
     started_s = _cpu_s(server)
     end_s = time.monotonic() + LIMIT_S
     while _cpu_s(server) < started_s + 0.1:

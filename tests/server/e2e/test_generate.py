@@ -1,7 +1,6 @@
 """Made-up boards from a real server, against rules, rollouts and enumeration of our own."""
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import load_model
 from gram_core.solve import TrajectoryResult, solve
 from gram_server.answers import GenerateResponse
+from tests.server.e2e.conftest import Server, Start
 
 pytestmark = pytest.mark.slow
 
@@ -25,11 +25,11 @@ LONG = "count=500&max_trajectories=4000&depth=64&distinct=false"
 
 
 @pytest.fixture(scope="module")
-def shipped(start_server: Callable[..., Any]) -> Any:
+def shipped(start_server: Start) -> Any:
     return start_server("--model", SHIPPED)
 
 
-def generate(server: Any, **params: Any) -> dict[str, Any]:
+def generate(server: Server, **params: Any) -> dict[str, Any]:
     response = httpx.post(f"{server.url}/generate", params=params, timeout=60.0)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
@@ -72,7 +72,7 @@ def rollouts(folder: Path, *, width: int, depth: int, seed: int) -> tuple[Trajec
     return solve(loaded, empty, width=width, depth=depth, seed=seed, augment=False, batch=8)
 
 
-def test_only_valid_boards_come_back_as_many_as_asked_for(server: Any) -> None:
+def test_only_valid_boards_come_back_as_many_as_asked_for(server: Server) -> None:
     answer = generate(server, count=40, seed=1)
     assert (answer["status"], answer["model"].partition("@")[0]) == ("complete", MODEL)
     boards = [board["answer"] for board in answer["boards"]]
@@ -82,7 +82,7 @@ def test_only_valid_boards_come_back_as_many_as_asked_for(server: Any) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_boards_and_rates_are_those_of_the_plain_loop(
-    server: Any, generating: Path, seed: int
+    server: Server, generating: Path, seed: int
 ) -> None:
     answer = generate(server, count=9, depth=DEPTH, seed=seed, max_trajectories=200)
     truth = rollouts(generating, width=answer["trajectories"], depth=DEPTH, seed=seed)
@@ -102,7 +102,7 @@ def test_boards_and_rates_are_those_of_the_plain_loop(
     assert answer["uniqueness"] == pytest.approx(len(first) / len(valid), abs=1e-6)
 
 
-def test_a_seed_repeats_boards_and_order_in_any_traffic(server: Any) -> None:
+def test_a_seed_repeats_boards_and_order_in_any_traffic(server: Server) -> None:
     params = {"count": 12, "depth": DEPTH, "seed": 77, "max_trajectories": 300}
     alone = generate(server, **params)
 
@@ -117,7 +117,7 @@ def test_a_seed_repeats_boards_and_order_in_any_traffic(server: Any) -> None:
     assert lasting(other)["boards"] != lasting(alone)["boards"]
 
 
-def test_puzzles_have_their_board_as_the_only_solution(server: Any) -> None:
+def test_puzzles_have_their_board_as_the_only_solution(server: Server) -> None:
     params = {"count": 6, "clues": "unique", "seed": 3}
     answer = generate(server, **params)
     assert answer["status"] == "complete"

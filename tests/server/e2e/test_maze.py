@@ -11,6 +11,7 @@ import pytest
 
 from gram_client import Client
 from gram_server.answers import SolveResponse
+from tests.server.e2e.conftest import Server
 
 MAZE = [".S.", "..G"]
 """Two moves lead from start to goal, over either of two cells."""
@@ -26,7 +27,7 @@ def is_shortest(path: list[list[int]]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("body", [json.dumps({"puzzle": "maze", "grid": MAZE}), TEXT])
-def test_both_shortest_paths_are_found_whatever_the_form(server: Any, body: str) -> None:
+def test_both_shortest_paths_are_found_whatever_the_form(server: Server, body: str) -> None:
     response = httpx.post(f"{server.url}/solve?width={WIDTH}&seed=3&count=exact", content=body)
     answer = SolveResponse.model_validate(response.json())
     assert (answer.puzzle, answer.status, answer.completeness.total) == ("maze", "solved", 2)
@@ -35,7 +36,7 @@ def test_both_shortest_paths_are_found_whatever_the_form(server: Any, body: str)
     assert all(is_shortest(path) for path in paths)
 
 
-def test_a_path_that_is_not_shortest_is_no_solution(server: Any) -> None:
+def test_a_path_that_is_not_shortest_is_no_solution(server: Server) -> None:
     answer = httpx.post(
         f"{server.url}/solve?width=256&seed=1&halt=never&depth=8",
         json={"puzzle": "maze", "grid": MAZE},
@@ -45,7 +46,7 @@ def test_a_path_that_is_not_shortest_is_no_solution(server: Any) -> None:
     assert all(is_shortest(solution["answer"]) for solution in answer["solutions"])
 
 
-def test_the_exact_solver_answers_where_the_model_does_not(server: Any) -> None:
+def test_the_exact_solver_answers_where_the_model_does_not(server: Server) -> None:
     params: dict[str, str | int] = {"width": 1, "depth": 1, "seed": 0, "fallback": "exact"}
     maze = {"puzzle": "maze", "grid": ["S..", "..G"]}
     [solution, *_] = httpx.post(f"{server.url}/solve", params=params, json=maze).json()["solutions"]
@@ -53,7 +54,7 @@ def test_the_exact_solver_answers_where_the_model_does_not(server: Any) -> None:
 
 
 @pytest.mark.slow
-def test_the_client_and_the_console_script_draw_the_path(server: Any) -> None:
+def test_the_client_and_the_console_script_draw_the_path(server: Server) -> None:
     with Client(server.url) as client:
         result = client.solve(TEXT, width=WIDTH, seed=3)
     first = result.solutions[0].answer

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.server.e2e.conftest import Start
+
 ROOT = Path(__file__).parents[3]
 PAGES = ("README.md", "docs/index.md", "clients/python/README.md")
 MODELS = ("sudoku-9x9", "sudoku-9x9-generate", "nqueens-8", "graph-coloring-8")
@@ -36,7 +38,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def quickstart(start_server: Any) -> Any:
+def quickstart(start_server: Start) -> Any:
     return start_server(*(flag for name in MODELS for flag in ("--model", name)))
 
 

