@@ -10,7 +10,6 @@ from tests.server.api.conftest import Service
 pytestmark = pytest.mark.anyio
 
 FILE = "/page/app.js"
-MAX_FILE_LINES = 400
 
 
 async def get_all(service: Service) -> dict[str, Any]:
