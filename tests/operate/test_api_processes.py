@@ -1,25 +1,17 @@
-"""Several API processes on one Redis under load, scraped all the while.
-
-``python tests/operate/test_api_processes.py`` runs the long form: 4 processes, 10,000 jobs.
-"""
+"""Several API processes on one Redis under load, scraped all the while."""
 
 import asyncio
-import json
-import shutil
-import sys
-import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import aiohttp
 import pytest
 
-from tests.conftest import RedisServer
 from tests.processes import running, wait_until_ready
 
 GRID = "1.34341221434321"
+NUM_PROCESSES, NUM_JOBS = 2, 150
 Sample = dict[str, float]
 
 
@@ -99,47 +91,29 @@ async def totals(metrics: list[str]) -> "tuple[Counter[str], dict[str, set[str]]
     return counted, labels
 
 
-def check_processes(
-    redis_url: str, folder: Path, *, num_processes: int, num_jobs: int
-) -> "Counter[str]":
-    queue = ("--store", redis_url)
-    model = ("--model", "sudoku-4x4", "--num-threads", "1", "--metrics-port", "0")
-    with ExitStack() as stack:
-        worker = stack.enter_context(running(folder / "worker", "worker", *model, *queue))
-        servers = [
-            stack.enter_context(running(folder / f"api{number}", "serve", "--port", "0", *queue))
-            for number in range(num_processes)
-        ]
-        urls = [server.url() for server in servers]
-        metrics = [f"{url}/metrics" for url in urls] + [worker.url("metrics on ")]
-        for url in urls:
-            wait_until_ready(url)
-        outcomes, found = asyncio.run(load(urls, num_jobs, metrics))
-        assert found == []
-        counted, labels = asyncio.run(totals(metrics))
-    assert counted["invalid"] == outcomes.pop("422")
-    for status in ("solved", "unsolved"):
-        assert counted[status] == outcomes[status], status
-    assert sum(counted.values()) == num_jobs
-    few = {name: values for name, values in labels.items() if name != "le"}
-    assert max(len(values) for values in few.values()) <= 12, few
-    return counted
-
-
 @pytest.mark.redis
 @pytest.mark.slow
 def test_no_counter_of_several_api_processes_falls_and_their_totals_are_the_clients(
     redis_url: str, tmp_path: Path
 ) -> None:
-    check_processes(redis_url, tmp_path, num_processes=2, num_jobs=150)
-
-
-if __name__ == "__main__":
-    assert shutil.which("redis-server"), "install redis-server"
-    with TemporaryDirectory() as folder:
-        server = RedisServer(Path(folder)).start()
-        started_s = time.monotonic()
-        result = check_processes(server.url, Path(folder), num_processes=4, num_jobs=10_000)
-        server.stop()
-        took_s = round(time.monotonic() - started_s, 1)
-        sys.stdout.write(json.dumps({"requests": dict(result), "seconds": took_s}) + "\n")
+    queue = ("--store", redis_url)
+    model = ("--model", "sudoku-4x4", "--num-threads", "1", "--metrics-port", "0")
+    with ExitStack() as stack:
+        worker = stack.enter_context(running(tmp_path / "worker", "worker", *model, *queue))
+        servers = [
+            stack.enter_context(running(tmp_path / f"api{number}", "serve", "--port", "0", *queue))
+            for number in range(NUM_PROCESSES)
+        ]
+        urls = [server.url() for server in servers]
+        metrics = [f"{url}/metrics" for url in urls] + [worker.url("metrics on ")]
+        for url in urls:
+            wait_until_ready(url)
+        outcomes, found = asyncio.run(load(urls, NUM_JOBS, metrics))
+        assert found == []
+        counted, labels = asyncio.run(totals(metrics))
+    assert counted["invalid"] == outcomes.pop("422")
+    for status in ("solved", "unsolved"):
+        assert counted[status] == outcomes[status], status
+    assert sum(counted.values()) == NUM_JOBS
+    few = {name: values for name, values in labels.items() if name != "le"}
+    assert max(len(values) for values in few.values()) <= 12, few

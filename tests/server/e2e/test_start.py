@@ -19,9 +19,9 @@ pytestmark = pytest.mark.slow
 
 COMMAND = (sys.executable, "-m", "gram_server")
 SERVE = (*COMMAND, "serve", "--port", "0", "--num-threads", "1")
+# A worker's settings are looked at before anybody is asked for jobs.
+WORKER = (*COMMAND, "worker", "--store", "redis://127.0.0.1:1")
 LIMIT_S = 240.0
-NO_REDIS = "redis://127.0.0.1:1"
-"""A worker's settings are looked at before anybody is asked for jobs."""
 
 
 @pytest.fixture
@@ -63,14 +63,14 @@ def end_of(command: tuple[str, ...], **environment: str) -> tuple[int, list[str]
     return ran.returncode, ran.stderr.splitlines()
 
 
-@pytest.mark.parametrize("role", [SERVE, (*COMMAND, "worker", "--store", NO_REDIS)])
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("role", "flags", "words"),
     [
-        (("--model", "nosuch"), "pass a shipped model's name"),
-        (("--device", "cuda:7"), "device='cuda:7': "),
-        (("--model", "{broken}"), "cannot be read"),
-        (("--precision", "bf16", "--model", "{checkpoint}"), "runs without native code here"),
+        (SERVE, ("--model", "nosuch"), "pass a shipped model's name"),
+        (WORKER, ("--model", "nosuch"), "pass a shipped model's name"),
+        (SERVE, ("--device", "cuda:7"), "device='cuda:7': "),
+        (WORKER, ("--model", "{broken}"), "cannot be read"),
+        (SERVE, ("--precision", "bf16", "--model", "{checkpoint}"), "runs without native code"),
     ],
 )
 def test_settings_that_cannot_work_end_the_start_with_one_line(
@@ -133,8 +133,10 @@ def started(checkpoint: Path) -> Iterator[list["subprocess.Popen[str]"]]:
             process.stderr.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("after_s", [0.5, 1.0, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize(
+    ("number", "after_s"),
+    [*((signal.SIGTERM, after_s) for after_s in (0.5, 1.0, 2.0, 4.0, 8.0)), (signal.SIGINT, 1.0)],
+)
 def test_a_server_can_be_stopped_while_it_starts(
     started: Any, checkpoint: Path, tmp_path: Path, number: int, after_s: float
 ) -> None:
