@@ -86,7 +86,7 @@ class Gram(nn.Module):
         ``is_unknown`` is (batch, length) bool.
         """
         weights = self.embedding.weight[FIRST_VALUE:] * math.sqrt(self.config.dim)
-        return embedding + (values * is_unknown[..., None]) @ weights
+        return embedding + (values * is_unknown[..., None]).to(weights.dtype) @ weights
 
     def initial_state(self, seed: Tensor, trajectory: Tensor) -> LatentState:
         """Return z_0 for each row; seed and trajectory are (batch,) int64."""

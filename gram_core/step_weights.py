@@ -1,7 +1,7 @@
 """A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
 
-Models with prefix tokens, another gate or norm, or noise in their input have no such form: they
-run ``Gram.supervision_step``.
+Models with prefix tokens, another gate, or a mixture of norms and noise that no recipe uses have no
+such form: they run ``Gram.supervision_step``.
 """
 
 import math
@@ -41,11 +41,10 @@ def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
     return (
         config.num_prefix_tokens == 0
         and config.gate == "silu"
-        and config.block_norm == "post"
-        and config.positions == "none"
-        and config.guidance != "input"
-        and not config.normed_queries
         and not has_ordered_groups
+        # Noise in the input and norms before the mixer come together, and with attention.
+        and (config.block_norm == "pre") == (config.guidance == "input")
+        and (config.block_norm == "post" or config.mixer != "token")
     )
 
 
@@ -56,7 +55,7 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
     return StepWeights(
         low=_stack(model.low),
         high=_stack(model.high) if config.recursion == "hierarchical" else None,
-        guidance=_guidance(model.prior) if config.guidance != "none" else None,
+        guidance=_guidance(model.prior) if config.guidance not in ("none", "input") else None,
         heads=head_tables(config, units),
         embedding=(model.embedding.weight * math.sqrt(config.dim)).detach().clone(),
         decoder=model.decoder.weight.detach().clone(),
@@ -70,7 +69,18 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
         norms_tokens=config.mixer_norm == "tokens",
         is_outside=outside_cells(config.rows, config.columns) if NEAR in kinds else None,
         first_near=len(grouped_kinds(kinds)),
+        positions=_positions(model),
+        has_input_noise=config.guidance == "input",
+        is_pre_norm=config.block_norm == "pre",
+        norms_queries=config.normed_queries,
     )
+
+
+def _positions(model: Gram) -> Tensor | None:
+    """Return what the embedding of each cell includes, (tokens, dim); None without positions."""
+    if model.config.positions == "none":
+        return None
+    return model.position[model.groups].sum(dim=1).detach()
 
 
 def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:

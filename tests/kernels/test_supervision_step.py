@@ -23,6 +23,13 @@ from gram_server.engine.model_step import ModelStep
 
 Guard = Callable[[Tensor], Tensor]
 NUM_ROWS = 3
+NOISE_IN_THE_INPUT = {
+    "guidance": "input",
+    "recursion": "flat",
+    "block_norm": "pre",
+    "positions": "units",
+    "normed_queries": True,
+}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "sudoku": ("sudoku-4x4", {}),
     "odd sizes": ("sudoku-6x6", {"dim": 48, "ffn_dim": 40, "guidance_dim": 20}),
@@ -53,6 +60,19 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "mean only": ("sudoku-4x4", {"guidance": "mean"}),
     "noise only": ("sudoku-4x4", {"guidance": "noise"}),
     "first token": ("nqueens-5", {"readout": "first"}),
+    "noise in the input": ("sudoku-4x4", NOISE_IN_THE_INPUT),
+    "noise in the input, two blocks": (
+        "sudoku-6x6",
+        {**NOISE_IN_THE_INPUT, "num_low_blocks": 2, "num_transitions": 2, "dim": 48},
+    ),
+    "noise in the input, edges": (
+        "graph-coloring-7-4",
+        {**NOISE_IN_THE_INPUT, "positions": "none"},
+    ),
+    "positions of units, normed queries": (
+        "sudoku-4x4",
+        {"positions": "units", "normed_queries": True},
+    ),
 }
 
 

@@ -104,6 +104,15 @@ class StepWeights:
     None without neighbourhood heads."""
     first_near: int = 0
     """First of the neighbourhood heads, which are contiguous."""
+    positions: Tensor | None = None
+    """(tokens, dim) float32 that the input embedding of each cell includes, whatever it holds."""
+    has_input_noise: bool = False
+    """Whether every unknown cell holds standard normals in place of a one-hot value."""
+    is_pre_norm: bool = False
+    """Whether blocks add to an unnormed stream, the embedding joins h once, and h is normed after
+    the last pass; needs ``high`` None and attention."""
+    norms_queries: bool = False
+    """Whether queries and keys of every head are RMS-normed."""
 
     @property
     def dim(self) -> int:
@@ -122,6 +131,7 @@ class StepWeights:
             readout=self.readout.to(device),
             readout_bias=self.readout_bias.to(device),
             is_outside=None if self.is_outside is None else self.is_outside.to(device),
+            positions=None if self.positions is None else self.positions.to(device),
         )
 
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from gram_kernels.philox import LATENT_STREAM
+from gram_kernels.philox.reference import INPUT_STREAM, LATENT_STREAM, purpose_word
 from gram_kernels.supervision_step.native import structures
 from gram_kernels.supervision_step.native.cache import load_kept
 from gram_kernels.tokens import BLANK, CONSTRAINTS, FIRST_VALUE, NUM_FACTS
@@ -27,9 +27,10 @@ VOCABULARY = (
     f"-DNUM_FACTS={NUM_FACTS}",
     f"-DBLANK={BLANK}",
     f"-DFIRST_VALUE={FIRST_VALUE}",
+    f"-DINPUT_PURPOSE={purpose_word(0, INPUT_STREAM)}",
     *(f"-D{constraint.name}={number}" for number, constraint in enumerate(CONSTRAINTS)),
 )
-"""Constants of ``tokens`` for the C code."""
+"""Constants of ``tokens`` and ``philox`` for the C code."""
 FOLDER = Path(__file__).parent
 LIMIT_S = 120.0
 CHUNK = 256

@@ -30,6 +30,7 @@ typedef struct {
     int64_t num_inner_steps, num_transitions;
     int64_t reads_first, lowest_token, num_values;
     int64_t mixes_tokens, norms_tokens;
+    int64_t is_pre_norm, norms_queries, has_input_noise;
     int64_t has_guidance, has_noise, guidance_dim;
     int64_t num_parts; /* bfloat16 numbers that an activation is split into: 1 or 2 */
     int64_t max_rows;  /* trajectories that share one pass over the weights */
@@ -37,6 +38,7 @@ typedef struct {
     const Block *blocks; /* the low ones first */
     Weight guidance_gate_up, mean_down, deviation_down, decoder;
     const float *embedding; /* (vocabulary, dim) */
+    const float *positions; /* (tokens, dim) or NULL: added to the embedding of each cell */
     const float *readout;   /* (2, dim): halt, value */
     const float *readout_bias;
     /* Groups of cells that attend to each other, in the order of the heads. */

@@ -20,19 +20,31 @@
 
 #define MAX_THREADS 64
 
-/* x = (x + y) / rms(x + y) over ``size`` columns; those up to ``padded`` hold zeros. */
-static void add_norm(const Model *m, float *x, const float *y, int64_t rows, int64_t size,
-                     int64_t padded) {
-    for (int64_t i = 0; i < rows; i++, x += padded, y += padded) {
+/* x = x + y (without y, x stays), normed = x / rms(x) over ``size`` columns; those up to ``padded``
+ * hold zeros. ``normed`` may be x. */
+static void add_norm(const Model *m, float *x, const float *y, float *normed, int64_t rows,
+                     int64_t size, int64_t padded) {
+    for (int64_t i = 0; i < rows; i++, x += padded, normed += padded) {
         vf squares = {0};
         for (int64_t j = 0; j < padded; j += WIDTH) {
-            vf v = load(x + j) + load(y + j);
-            store(x + j, v);
+            vf v = load(x + j);
+            if (y) store(x + j, v += load(y + i * padded + j));
             squares += v * v;
         }
         const vf scale = splat(1.0f / sqrtf(sum(squares) / (float)size + m->epsilon));
-        for (int64_t j = 0; j < padded; j += WIDTH) store(x + j, load(x + j) * scale);
+        for (int64_t j = 0; j < padded; j += WIDTH) store(normed + j, load(x + j) * scale);
     }
+}
+
+/* Divide every head's queries and keys by their RMS. */
+static void norm_queries(const Model *m, float *qkv, int64_t ld, int64_t height) {
+    for (int64_t i = 0; i < height; i++)
+        for (int64_t head = 0; head < 2 * m->num_heads; head++) {
+            float *x = qkv + i * ld + head * m->head_dim, squares = 0.0f;
+            for (int64_t c = 0; c < m->head_dim; c++) squares += x[c] * x[c];
+            const float scale = 1.0f / sqrtf(squares / (float)m->head_dim + m->epsilon);
+            for (int64_t c = 0; c < m->head_dim; c++) x[c] *= scale;
+        }
 }
 
 /* out (columns, ld_out) = in (rows, ld_in) transposed; the padding of out's rows is zero. */
@@ -54,24 +66,20 @@ static void mix_tokens(const Model *m, const Scratch *s, const Block *b, float *
     gated_product(m, s, &b->token_gate_up, s->swapped, tokens, m->dim, s->hidden, hidden);
     product(m, s, &b->token_down, s->hidden, hidden, m->dim, s->mixed, tokens);
     if (m->norms_tokens) {
-        add_norm(m, s->swapped, s->mixed, m->dim, m->tokens, tokens);
+        add_norm(m, s->swapped, s->mixed, s->swapped, m->dim, m->tokens, tokens);
         transpose(s->swapped, tokens, m->dim, m->tokens, x, padded);
     } else {
         transpose(s->mixed, tokens, m->dim, m->tokens, y, padded);
     }
 }
 
-static void mix(const Model *m, const Scratch *s, const Block *b, const Rows *rows, int64_t first,
-                int64_t count) {
+/* y = the attention's output for ``in``. */
+static void attend(const Model *m, const Scratch *s, const Block *b, const float *in,
+                   const Rows *rows, int64_t first, int64_t count) {
     const int64_t padded = up_to(m->dim, PANEL), ld = up_to(3 * m->dim, PANEL);
     const int64_t height = count * m->tokens;
-    if (m->mixes_tokens) {
-        for (int64_t r = 0; r < count; r++)
-            mix_tokens(m, s, b, s->x + r * m->tokens * padded, s->y + r * m->tokens * padded);
-        if (!m->norms_tokens) add_norm(m, s->x, s->y, height, m->dim, padded);
-        return;
-    }
-    product(m, s, &b->qkv, s->x, padded, height, s->wide, ld);
+    product(m, s, &b->qkv, in, padded, height, s->wide, ld);
+    if (m->norms_queries) norm_queries(m, s->wide, ld, height);
     for (int64_t r = 0; r < count; r++) {
         if (m->num_near)
             attend_near(m, b, s->wide + r * m->tokens * ld, ld, s->mixed + r * m->tokens * padded,
@@ -84,19 +92,74 @@ static void mix(const Model *m, const Scratch *s, const Block *b, const Rows *ro
                          s->mixed + r * m->tokens * padded, padded);
     }
     product(m, s, &b->out, s->mixed, padded, height, s->y, padded);
-    add_norm(m, s->x, s->y, height, m->dim, padded);
 }
 
-/* Apply blocks to x. */
+/* x = norm(x + mixer(x)). */
+static void mix(const Model *m, const Scratch *s, const Block *b, const Rows *rows, int64_t first,
+                int64_t count) {
+    const int64_t padded = up_to(m->dim, PANEL), height = count * m->tokens;
+    if (m->mixes_tokens)
+        for (int64_t r = 0; r < count; r++)
+            mix_tokens(m, s, b, s->x + r * m->tokens * padded, s->y + r * m->tokens * padded);
+    else
+        attend(m, s, b, s->x, rows, first, count);
+    if (!m->norms_tokens) add_norm(m, s->x, s->y, s->x, height, m->dim, padded);
+}
+
+/* y = the MLP's output for ``in``. */
+static void mlp(const Model *m, const Scratch *s, const Block *b, const float *in, int64_t height) {
+    const int64_t padded = up_to(m->dim, PANEL), hidden = up_to(b->down.num_in, PANEL);
+    gated_product(m, s, &b->gate_up, in, padded, height, s->hidden, hidden);
+    product(m, s, &b->down, s->hidden, hidden, height, s->y, padded);
+}
+
+/* Apply blocks to x, each sum normed. */
 static void stack(const Model *m, const Scratch *s, const Block *blocks, int64_t num_blocks,
                   const Rows *rows, int64_t first, int64_t count) {
     const int64_t padded = up_to(m->dim, PANEL), height = count * m->tokens;
     for (const Block *b = blocks; b < blocks + num_blocks; b++) {
-        const int64_t hidden = up_to(b->down.num_in, PANEL);
         mix(m, s, b, rows, first, count);
-        gated_product(m, s, &b->gate_up, s->x, padded, height, s->hidden, hidden);
-        product(m, s, &b->down, s->hidden, hidden, height, s->y, padded);
-        add_norm(m, s->x, s->y, height, m->dim, padded);
+        mlp(m, s, b, s->x, height);
+        add_norm(m, s->x, s->y, s->x, height, m->dim, padded);
+    }
+}
+
+/* Apply the low blocks ``num_passes`` times to x, which is normed before each product and at the
+ * end; ``context`` holds the normed copy. */
+static void stack_pre_norm(const Model *m, const Scratch *s, int64_t num_passes, const Rows *rows,
+                           int64_t first, int64_t count) {
+    const int64_t padded = up_to(m->dim, PANEL), height = count * m->tokens;
+    float *normed = s->context;
+    add_norm(m, s->x, NULL, normed, height, m->dim, padded);
+    for (int64_t i = 0; i < num_passes * m->num_low; i++) {
+        const Block *b = m->blocks + i % m->num_low;
+        attend(m, s, b, normed, rows, first, count);
+        add_norm(m, s->x, s->y, normed, height, m->dim, padded);
+        mlp(m, s, b, normed, height);
+        add_norm(m, s->x, s->y, normed, height, m->dim, padded);
+    }
+    memcpy(s->x, normed, 4 * height * padded);
+}
+
+/* Add noise in place of a value to the unknown cells of x: standard normals times the embedding of
+ * each value. */
+static void add_input_noise(const Model *m, const Scratch *s, const Rows *rows, int64_t first,
+                            int64_t count, int64_t transition) {
+    const int64_t num_values = m->vocabulary - FIRST_VALUE, padded = up_to(m->dim, PANEL);
+    for (int64_t row = first; row < first + count; row++) {
+        float *x = s->x + (row - first) * m->tokens * padded;
+        normals(s->noise, m->tokens * num_values, (uint64_t)rows->keys[row],
+                (uint32_t)rows->keys[rows->num_rows + row],
+                (uint32_t)rows->keys[2 * rows->num_rows + row],
+                (uint32_t)(INPUT_PURPOSE | transition));
+        for (int64_t t = 0; t < m->tokens; t++) {
+            if (rows->givens[row * m->tokens + t] != BLANK) continue;
+            for (int64_t v = 0; v < num_values; v++) {
+                const float draw = s->noise[t * num_values + v];
+                const float *value = m->embedding + (FIRST_VALUE + v) * m->dim;
+                for (int64_t j = 0; j < m->dim; j++) x[t * padded + j] += draw * value[j];
+            }
+        }
     }
 }
 
@@ -108,6 +171,8 @@ static void add_into(const Model *m, float *x, const float *a, const float *b,
         const float *left = a + i * m->dim;
         const float *right = givens ? m->embedding + givens[i] * m->dim : b + i * m->dim;
         for (int64_t j = 0; j < m->dim; j++) x[j] = left[j] + right[j];
+        if (givens && m->positions)
+            for (int64_t j = 0; j < m->dim; j++) x[j] += m->positions[i % m->tokens * m->dim + j];
         for (int64_t j = m->dim; j < padded; j++) x[j] = 0.0f;
     }
 }
@@ -151,16 +216,24 @@ static void transit(const Model *m, const Scratch *s, const Rows *rows, int64_t 
     const int64_t cells = m->tokens * m->dim, height = count * m->tokens;
     float *high = rows->high + first * cells, *low = rows->low + first * cells;
     const int32_t *givens = rows->givens + first * m->tokens;
-    if (!m->num_high) {
+    if (m->is_pre_norm) {
+        add_into(m, s->x, high, NULL, givens, height);
+        if (m->has_input_noise) add_input_noise(m, s, rows, first, count, transition);
+        stack_pre_norm(m, s, m->num_inner_steps + 1, rows, first, count);
+    } else if (!m->num_high) {
         for (int64_t k = 0; k <= m->num_inner_steps; k++) {
             add_into(m, s->x, high, NULL, givens, height);
             stack(m, s, m->blocks, m->num_low, rows, first, count);
             keep(m, s->x, high, height);
         }
     } else {
-        for (int64_t i = 0; i < height; i++)
+        for (int64_t i = 0; i < height; i++) {
+            const float *embedding = m->embedding + givens[i] * m->dim;
+            const float *position = m->positions ? m->positions + i % m->tokens * m->dim : NULL;
             for (int64_t j = 0; j < m->dim; j++)
-                s->context[i * m->dim + j] = high[i * m->dim + j] + m->embedding[givens[i] * m->dim + j];
+                s->context[i * m->dim + j] =
+                    high[i * m->dim + j] + embedding[j] + (position ? position[j] : 0.0f);
+        }
         for (int64_t k = 0; k < m->num_inner_steps; k++) {
             add_into(m, s->x, low, s->context, NULL, height);
             stack(m, s, m->blocks, m->num_low, rows, first, count);
@@ -245,12 +318,13 @@ static int64_t lay_out(const Model *m, Scratch *s, char *memory) {
     deepest = deepest > cells ? deepest : cells;
     const int64_t mixed = rows * padded > swapped * cells ? rows * padded : swapped * cells;
     const int64_t wide = 3 * m->dim > m->vocabulary ? 3 * m->dim : m->vocabulary;
+    const int64_t drawn = m->dim > m->vocabulary ? m->dim : m->vocabulary;
     float **const floats[] = {&s->x, &s->y, &s->context, &s->wide, &s->mixed, &s->hidden, &s->panel,
                               &s->swapped, &s->noise, &s->queries, &s->keys, &s->values, &s->scores,
                               &s->attended};
     const int64_t sizes[] = {rows * padded, rows * padded, rows * padded, rows * up_to(wide, PANEL),
                              mixed, heights * hidden, heights * PANEL + padded, swapped * cells,
-                             up_to(m->tokens * m->dim, 4 * CHUNK), cells * width, cells * width,
+                             up_to(m->tokens * drawn, 4 * CHUNK), cells * width, cells * width,
                              cells * width, cells * cells, cells * width};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         *floats[i] = (float *)(memory + used);
