@@ -1,4 +1,4 @@
-"""Records trajectories of a checkpoint: the one loop of training, evaluation and benches.
+"""Records trajectories of a checkpoint, by the step that the server runs.
 
 Where nothing stops early, choices by verification, votes or values can be computed afterwards;
 where only the first valid answer counts, stopping there is cheaper. The server's engine is
@@ -15,13 +15,17 @@ import torch
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.model import Gram, answer
-from gram_core.puzzles import BLANK, Encoded, Symmetry, Task, Tokens
-from gram_core.solve import confirmed, unit_tables
-from gram_core.state import LatentState, StepOutput
+from gram_core.model import Gram
+from gram_core.puzzles import Encoded, Symmetry, Task, Tokens
 from gram_core.views import through, view
-from gram_kernels.philox import NoiseKey
-from gram_kernels.verify import verify
+from gram_kernels.slots import Starts, compact
+from gram_kernels.tokens import NUM_FACTS
+from gram_server.engine.bound_step import RunnerBackend, bind_step, step_backend
+from gram_server.engine.virtual_time import start_delay
+
+SETTLED_STEPS = 5
+"""A trajectory has settled when its answer has stayed the same over so many steps (arXiv
+2609.01449)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +36,15 @@ class Running:
     """Rows of a batch."""
     is_bf16: bool = False
     """Run matrix products in bfloat16."""
-    is_compiled: bool = False
-    """Compile the step; takes a minute, then runs faster."""
+    backend: RunnerBackend | None = None
+    """Of the step; None for the one that the server would choose."""
 
 
-EAGER = Running()
-Stops = Literal["never", "valid", "solved", "first"]
-"""When a trajectory stops before its depth: ``never``; at its first ``valid`` answer; also where an
-earlier one has ``solved`` its instance; where the ``first`` of any has."""
+DEFAULT = Running()
+Stops = Literal["never", "valid", "settled", "solved", "first"]
+"""When a trajectory stops before its depth: ``never``; at its first ``valid`` answer; when it has
+``settled``; where another one has ``solved`` its instance earlier, by index and in the server's
+order; where the ``first`` of any has."""
 
 
 class Answers(NamedTuple):
@@ -49,21 +54,17 @@ class Answers(NamedTuple):
     """(cases, width) supervision step, from 1; 0 where there was none."""
     tokens: Tokens
     """(cases, width, length), as posted; zeros where there was none."""
-    halt: NDArray[np.float32]
-    """(cases, width) logit of halting."""
     value: NDArray[np.float32]
     """(cases, width)."""
 
     @classmethod
     def empty(cls, num_cases: int, width: int, length: int) -> "Answers":
         shape = (num_cases, width)
-        halt, value = np.zeros((2, *shape), np.float32)
-        return cls(np.zeros(shape, np.int64), np.zeros((*shape, length), np.uint8), halt, value)
+        tokens = np.zeros((*shape, length), np.uint8)
+        return cls(np.zeros(shape, np.int64), tokens, np.zeros(shape, np.float32))
 
     def part(self, some: slice) -> "Answers":
-        return Answers(
-            self.at[:, some], self.tokens[:, some], self.halt[:, some], self.value[:, some]
-        )
+        return Answers(self.at[:, some], self.tokens[:, some], self.value[:, some])
 
 
 class Rollouts(NamedTuple):
@@ -74,6 +75,8 @@ class Rollouts(NamedTuple):
     """(cases, width, depth) whether the answer after each supervision step verifies."""
     first: Answers
     """The first answers that verify."""
+    settled: Answers
+    """The answers of trajectories when they settled first; see ``SETTLED_STEPS``."""
     final: Answers
     """The answers after the last step."""
     num_steps: NDArray[np.int64]
@@ -81,9 +84,10 @@ class Rollouts(NamedTuple):
 
     @classmethod
     def empty(cls, num_cases: int, width: int, depth: int, length: int) -> "Rollouts":
-        first, final = (Answers.empty(num_cases, width, length) for _ in range(2))
+        first, settled, final = (Answers.empty(num_cases, width, length) for _ in range(3))
         is_valid = np.zeros((num_cases, width, depth), bool)
-        return cls(depth, is_valid, first, final, np.zeros((num_cases, width), np.int64))
+        num_steps = np.zeros((num_cases, width), np.int64)
+        return cls(depth, is_valid, first, settled, final, num_steps)
 
     def part(self, start: int, stop: int) -> "Rollouts":
         some = slice(start, stop)
@@ -91,21 +95,31 @@ class Rollouts(NamedTuple):
             self.depth,
             self.is_valid[:, some],
             self.first.part(some),
+            self.settled.part(some),
             self.final.part(some),
             self.num_steps[:, some],
         )
 
+    def served_steps(self) -> NDArray[np.int64]:
+        """Return (cases,) steps that the server takes to one solution, in its own order of starts.
+
+        Independent of how the rows were scheduled here. Needs trajectories that stopped no earlier
+        than ``solved`` lets them.
+        """
+        delays = np.array([start_delay(index) for index in range(self.first.at.shape[1])])
+        has_solved = self.first.at > 0
+        ends = np.where(has_solved, self.first.at, self.depth)
+        never = self.depth + delays.max() + 1
+        stop = np.where(has_solved, delays + ends, never).min(axis=1, keepdims=True)
+        return np.asarray(np.clip(stop - delays, 0, ends).sum(axis=1))
+
 
 class Recorder:
-    """Runs one model over instances; its step is compiled at most once."""
+    """Runs one model over instances."""
 
-    def __init__(self, model: Gram, task: Task, running: Running = EAGER) -> None:
-        step = model.supervision_step
-        self.advance = torch.compile(step, dynamic=False) if running.is_compiled else step
+    def __init__(self, model: Gram, task: Task, running: Running = DEFAULT) -> None:
         self.model, self.task, self.running = model, task, running
         self.family = puzzles.family(task.family)
-        self.device = model.z0_high.device
-        self.tables = unit_tables(task).to(self.device)
 
     @torch.inference_mode()
     def run(
@@ -128,166 +142,186 @@ class Recorder:
         count = len(encoded)
         widths = [width] * count if isinstance(width, int) else list(width)
         seeds = list(range(seed, seed + count)) if isinstance(seed, int) else list(seed)
-        rows = _Rows(self, encoded, widths, seeds, depth=depth, augment=augment, stops=stops)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.running.is_bf16):
-            while rows.refill():
-                rows.step()
-                progress(1.0 - rows.num_waiting / sum(widths))
-        return rows.found
+        found = Rollouts.empty(count, max(widths), depth, self.task.length)
+        record = _Record(found, stops)
+        num_rows = min(self.running.num_rows, sum(widths))
+        rows = _Rows(self, encoded, seeds, num_rows=num_rows, augment=augment)
+        # The first trajectories of all instances run before any second one, so that fewer are
+        # started than needed where one solution is enough.
+        waiting = deque(
+            _Live(case, trajectory)
+            for trajectory in range(max(widths))
+            for case, width in enumerate(widths)
+            if trajectory < width
+        )
+        while rows.refill(waiting, record):
+            rows.step(record)
+            progress(1.0 - len(waiting) / sum(widths))
+        return found
+
+
+@dataclass(slots=True, eq=False)
+class _Live:
+    """A trajectory on its way."""
+
+    case: int
+    trajectory: int
+    symmetry: Symmetry | None = None
+    steps: int = 0
+    answer: bytes = b""
+    """The last answer, and over how many steps it has stayed the same."""
+    num_same: int = 0
+    is_over: bool = False
+
+
+class _Record:
+    """Writes what happens at every step, and decides who goes on."""
+
+    def __init__(self, found: Rollouts, stops: Stops) -> None:
+        self._found, self._stops = found, stops
+        self._solved: dict[int, tuple[int, int]] = {}
+        """By case: the first trajectory that solved it, and the earliest virtual step."""
+
+    def is_needless(self, live: _Live) -> bool:
+        if live.case not in self._solved:
+            return False
+        index, virtual_step = self._solved[live.case]
+        if self._stops == "first":
+            return True
+        # Trajectories before the solving one go on, so that shares by width are exact; so do those
+        # that the server may still let solve it first.
+        is_late = start_delay(live.trajectory) + live.steps >= virtual_step
+        return self._stops == "solved" and live.trajectory > index and is_late
+
+    def note(
+        self, live: _Live, seen: Tokens, tokens: Tokens, *, is_valid: bool, value: float
+    ) -> None:
+        """Record the answer of a trajectory's last step, as it sees it and as posted."""
+        found, place = self._found, (live.case, live.trajectory)
+        live.steps += 1
+        found.num_steps[place] = live.steps
+        found.is_valid[(*place, live.steps - 1)] = is_valid
+        live.num_same = live.num_same + 1 if live.answer == seen.tobytes() else 0
+        live.answer = seen.tobytes()
+        has_settled = live.num_same >= SETTLED_STEPS
+        stops_here = {"never": False, "settled": has_settled}.get(self._stops, is_valid)
+        live.is_over = live.steps == found.depth or stops_here
+        kept = (
+            (found.first, is_valid and not found.first.at[place]),
+            (found.settled, has_settled and not found.settled.at[place]),
+            (found.final, live.is_over),
+        )
+        for moment in (moment for moment, is_wanted in kept if is_wanted):
+            moment.at[place] = live.steps
+            moment.tokens[place], moment.value[place] = tokens, value
+        if is_valid and found.first.at[place] == live.steps:
+            self._solve(live)
+
+    def _solve(self, live: _Live) -> None:
+        time = start_delay(live.trajectory) + live.steps
+        index, virtual_step = self._solved.get(live.case, (live.trajectory, time))
+        self._solved[live.case] = (min(index, live.trajectory), min(virtual_step, time))
 
 
 class _Rows:
-    """A batch of rows at different steps; a finished row takes the next trajectory.
-
-    Its shape is constant, so that one compiled step fits all.
-    """
+    """Rows of a bound step; the live ones come first, and a free one takes the next trajectory."""
 
     def __init__(
         self,
         recorder: Recorder,
         encoded: Sequence[Encoded],
-        widths: Sequence[int],
         seeds: Sequence[int],
         *,
-        depth: int,
+        num_rows: int,
         augment: bool,
-        stops: Stops,
     ) -> None:
-        self._recorder, self._encoded, self._seeds = recorder, encoded, seeds
-        self._depth, self._augment, self._stops = depth, augment, stops
-        task, config, device = recorder.task, recorder.model.config, recorder.device
-        num_rows = min(recorder.running.num_rows, sum(widths))
+        self._recorder, self._encoded = recorder, encoded
+        self._seeds, self._augment = seeds, augment
+        model, task, running = recorder.model, recorder.task, recorder.running
         # ``check`` needs them only where the units are not all rules.
-        checked = encoded if task.has_other_rules else ()
-        self._instances = [recorder.family.instance_of(task, each) for each in checked]
-        shape = (num_rows, config.num_tokens, config.dim)
-        high, low, self._embedding = torch.zeros(3, *shape, device=device).unbind(0)
-        self._state = LatentState(high, low)
-        numbers = torch.zeros(3, num_rows, dtype=torch.int64, device=device)
-        self._key = NoiseKey(*numbers.unbind(0))
-        self._givens = torch.ones(num_rows, task.length, dtype=torch.int64, device=device)
-        self._adjacency = None
-        if task.has_adjacency:
-            self._adjacency = self._givens.new_zeros(num_rows, task.length, task.length).bool()
-        self._views: list[Symmetry | None] = [None] * num_rows
-        self._work: list[tuple[int, int] | None] = [None] * num_rows
-        # The first trajectories of all instances run before any second one, so that fewer are
-        # started than needed where one solution is enough.
-        self._waiting = deque(
-            (case, trajectory)
-            for trajectory in range(max(widths))
-            for case, width in enumerate(widths)
-            if trajectory < width
+        self._instances = [
+            recorder.family.instance_of(task, each)
+            for each in (encoded if task.has_other_rules else ())
+        ]
+        self._bound = bind_step(
+            model,
+            task,
+            backend=running.backend or step_backend(model, task),
+            num_slots=num_rows,
+            num_rows=num_rows,
+            fixed_shape=False,
+            dtype=torch.bfloat16 if running.is_bf16 else None,
         )
-        self._solved: dict[int, int] = {}
-        self.found = Rollouts.empty(len(encoded), max(widths), depth, task.length)
+        self._live: list[_Live] = []
+        self._num_rows = num_rows
 
-    @property
-    def num_waiting(self) -> int:
-        return len(self._waiting)
-
-    def refill(self) -> bool:
-        """Let free rows take the next trajectories; return whether any row is live."""
-        chosen: list[int] = []
-        for row, item in enumerate(self._work):
-            if item is not None and self._is_needless(item):
-                item = self._work[row] = None
-            while item is None and self._waiting:
-                candidate = self._waiting.popleft()
-                if not self._is_needless(candidate):
-                    item = self._work[row] = candidate
-                    chosen.append(row)
-        if chosen:
-            self._start(chosen)
-        return any(item is not None for item in self._work)
-
-    def _is_needless(self, item: tuple[int, int]) -> bool:
-        case, trajectory = item
-        if self._stops == "first":
-            return case in self._solved
-        # Trajectories before the solving one go on, so that shares by width are exact.
-        return self._stops == "solved" and self._solved.get(case, trajectory) < trajectory
-
-    def _start(self, chosen: list[int]) -> None:
-        recorder, key = self._recorder, self._key
-        items = [item for row in chosen if (item := self._work[row]) is not None]
-        seen: list[Encoded] = []
-        for row, (case, trajectory) in zip(chosen, items, strict=True):
-            self._views[row] = (
-                view(recorder.family, recorder.task, self._seeds[case], trajectory)
-                if self._augment
-                else None
-            )
-            seen.append(through(self._encoded[case], self._views[row]))
-        rows = torch.tensor(chosen, device=recorder.device)
-        givens = torch.as_tensor(np.stack([each.tokens for each in seen]), device=recorder.device)
-        self._givens[rows] = givens.long()
-        if self._adjacency is not None:
-            graphs = [each.adjacency for each in seen if each.adjacency is not None]
-            self._adjacency[rows] = torch.as_tensor(np.stack(graphs), device=recorder.device)
-        key.seed[rows] = torch.tensor([self._seeds[case] for case, _ in items]).to(rows)
-        key.trajectory[rows] = torch.tensor([trajectory for _, trajectory in items]).to(rows)
-        key.step[rows] = 0
-        fresh = recorder.model.initial_state(key.seed[rows], key.trajectory[rows])
-        self._state.high[rows], self._state.low[rows] = fresh.high, fresh.low
-        self._embedding[rows] = recorder.model.encode(givens.long())
-
-    def step(self) -> None:
-        recorder, task = self._recorder, self._recorder.task
-        output = recorder.advance(
-            self._state, self._embedding, self._key, self._adjacency, self._givens == BLANK
+    def refill(self, waiting: deque[_Live], record: _Record) -> bool:
+        """Start waiting trajectories in free rows; return whether any row is live."""
+        self._keep(
+            [
+                row
+                for row, live in enumerate(self._live)
+                if not live.is_over and not record.is_needless(live)
+            ]
         )
-        self._state.high.copy_(output.state.high)
-        self._state.low.copy_(output.state.low)
-        self._key.step.add_(1)
-        tokens = answer(output.logits, self._givens, allows_blank=task.allows_blank)
-        is_valid = verify(tokens, self._givens, recorder.tables, adjacency=self._adjacency).is_valid
-        if task.has_other_rules:
-            is_valid = confirmed(is_valid, tokens, self._check)
-        wanted = self._record(is_valid.tolist(), self._key.step.tolist())
-        if wanted:
-            self._keep(wanted, tokens, output)
+        first = len(self._live)
+        while waiting and len(self._live) < self._num_rows:
+            live = waiting.popleft()
+            if not record.is_needless(live):
+                self._live.append(live)
+        if len(self._live) > first:
+            self._start(first)
+        return bool(self._live)
 
-    def _record(self, is_valid: list[bool], steps: list[int]) -> list[tuple[int, Answers]]:
-        """Record every row; return the rows whose answers to keep, and where."""
-        found = self.found
-        wanted: list[tuple[int, Answers]] = []
-        for row, item in enumerate(self._work):
-            if item is None:
-                continue
-            found.num_steps[item] = steps[row]
-            found.is_valid[(*item, steps[row] - 1)] = is_valid[row]
-            if is_valid[row] and not found.first.at[item]:
-                found.first.at[item] = steps[row]
-                wanted.append((row, found.first))
-                self._solved[item[0]] = min(item[1], self._solved.get(item[0], item[1]))
-            if steps[row] == self._depth or (is_valid[row] and self._stops != "never"):
-                found.final.at[item] = steps[row]
-                wanted.append((row, found.final))
-        return wanted
+    def _keep(self, kept: Sequence[int]) -> None:
+        """Drop all rows but some, which become the first ones: the last ones fill the gaps."""
+        count = len(kept)
+        gaps = sorted(set(range(count)).difference(kept))
+        sources = [row for row in kept if row >= count]
+        for source, target in zip(sources, gaps, strict=True):
+            self._live[target] = self._live[source]
+        del self._live[count:]
+        if gaps:
+            rows = self._bound.rows
+            moves = torch.tensor([sources, gaps], device=rows.high.device)
+            compact(rows, moves[0], moves[1])
 
-    def _keep(
-        self, wanted: Sequence[tuple[int, Answers]], tokens: torch.Tensor, output: StepOutput
-    ) -> None:
-        """Copy the answers of some rows, as posted, to their places."""
-        rows = [row for row, _ in wanted]
-        answers = tokens[rows].cpu().numpy().astype(np.uint8)
-        halts, values = (each[rows].float().tolist() for each in (output.halt, output.value))
-        for (row, moment), seen, halt, value in zip(wanted, answers, halts, values, strict=True):
-            item = self._work[row]
-            assert item is not None
-            moment.tokens[item] = self._as_posted(row, seen)
-            moment.halt[item], moment.value[item] = halt, value
-        for row, moment in wanted:
-            if moment is self.found.final:
-                self._work[row] = None
+    def _start(self, first: int) -> None:
+        """Start the trajectories from a row on."""
+        recorder, started = self._recorder, self._live[first:]
+        for live in started:
+            if self._augment:
+                seed = self._seeds[live.case]
+                live.symmetry = view(recorder.family, recorder.task, seed, live.trajectory)
+        seen = [through(self._encoded[live.case], live.symmetry) for live in started]
+        graphs = [each.adjacency for each in seen if each.adjacency is not None]
+        device = self._bound.rows.high.device
+        starts = Starts(
+            rows=torch.arange(first, len(self._live)),
+            givens=torch.from_numpy(np.stack([each.tokens for each in seen]).astype(np.int32)),
+            seeds=torch.tensor([self._seeds[live.case] for live in started]),
+            trajectories=torch.tensor([live.trajectory for live in started]),
+            adjacency=torch.from_numpy(np.stack(graphs)) if graphs else None,
+        )
+        self._bound.admit(Starts(*(None if part is None else part.to(device) for part in starts)))
 
-    def _as_posted(self, row: int, tokens: Tokens) -> Tokens:
-        symmetry = self._views[row]
-        return tokens if symmetry is None else symmetry.invert(tokens)
+    def step(self, record: _Record) -> None:
+        """Advance all live rows, and record their answers."""
+        rows, count = self._bound.rows, len(self._live)
+        rows.num_live.fill_(count)
+        self._bound.advance(next(size for size in self._bound.buckets if size >= count))
+        facts = rows.facts[:count].cpu().numpy()
+        answers = facts[:, NUM_FACTS:].astype(np.uint8)
+        values = np.ascontiguousarray(facts[:, 4]).view(np.float32)
+        for live, is_valid, seen, value in zip(
+            self._live, facts[:, 0], answers, values, strict=True
+        ):
+            tokens = seen if live.symmetry is None else live.symmetry.invert(seen)
+            is_right = bool(is_valid) and self._check(live.case, tokens)
+            record.note(live, seen, tokens, is_valid=is_right, value=float(value))
 
-    def _check(self, row: int, tokens: Tokens) -> bool:
-        item = self._work[row]
-        if item is None:
-            return False
-        return self._recorder.family.check(self._instances[item[0]], self._as_posted(row, tokens))
+    def _check(self, case: int, tokens: Tokens) -> bool:
+        """Check the rules that the device verifier does not know."""
+        if not self._instances:
+            return True
+        return self._recorder.family.check(self._instances[case], tokens)

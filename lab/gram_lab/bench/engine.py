@@ -22,7 +22,7 @@ from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import Encoded
 from gram_core.views import view
-from gram_lab.rollouts import Recorder
+from gram_lab.rollouts import Recorder, Running
 from gram_server.engine import Engine, EngineJob, Trajectory
 from gram_server.engine.bound_step import RunnerBackend
 from gram_server.engine.model_runner import ModelRunner
@@ -151,7 +151,7 @@ def _num_kernels(runner: Runner, batch: int) -> int:
 def _agreement(loaded: LoadedModel, job: EngineJob, report: StepReport) -> float:
     """Return the share of cells that the plain model answers alike after one step."""
     encoded = Encoded(tokens=job.tokens, adjacency=job.adjacency)
-    recorder = Recorder(loaded.model, loaded.task)
+    recorder = Recorder(loaded.model, loaded.task, Running(backend="model"))
     plain = recorder.run([encoded], width=job.width, depth=1, seed=job.seed).final.tokens[0]
     ours = [
         answer if (symmetry := job.view(row)) is None else symmetry.invert(answer)

@@ -61,13 +61,11 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu")
     add("--threads", type=_positive)
     add("--precision", choices=("fp32", "bf16"), default="fp32")
-    add("--compile", action="store_true", help="compile the step first")
     add("--json", action="store_true", help="JSON on stdout")
 
 
 def running(options: argparse.Namespace) -> Running:
-    is_bf16 = options.precision == "bf16"
-    return Running(num_rows=options.rows, is_bf16=is_bf16, is_compiled=options.compile)
+    return Running(num_rows=options.rows, is_bf16=options.precision == "bf16")
 
 
 def command_line(arguments: Sequence[str]) -> str:

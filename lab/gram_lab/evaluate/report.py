@@ -10,7 +10,7 @@ from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.samples import first_valid, num_distinct
 from gram_lab.evaluate.variants import Plan, Variant
-from gram_lab.rollouts import EAGER, Rollouts, Running, Stops
+from gram_lab.rollouts import DEFAULT, Rollouts, Running, Stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,8 @@ class Report:
     coverage: float | None
     """Mean share of all solutions found, over instances whose number is known."""
     steps_per_puzzle: float
-    """Mean supervision steps spent on an instance, those of dropped trajectories included."""
+    """Mean supervision steps on an instance: of a job for one solution, in the server's order of
+    starts, or of all trajectories where all ran."""
     mismatches: int
     """Answers that the device verifier and the independent check judge differently; must be 0."""
 
@@ -49,7 +50,7 @@ def measure(
     seed: int = 0,
     augment: bool = True,
     is_complete: bool = False,
-    running: Running = EAGER,
+    running: Running = DEFAULT,
 ) -> list[Report]:
     """Run trajectories on every case and summarise them.
 
@@ -76,6 +77,7 @@ def summarise(
     group_of = np.array([case.group for case in cases])
     groups = sorted(set(group_of.tolist()))
     width = found.num_steps.shape[1]
+    num_steps = found.num_steps.sum(axis=1) if is_complete else found.served_steps()
 
     def report(group: str, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Report:
         is_valid = samples.is_valid[chosen]
@@ -93,7 +95,7 @@ def summarise(
             },
             distinct=float(distinct[chosen].mean()) if is_complete else None,
             coverage=float(shares.mean()) if is_complete and len(shares) else None,
-            steps_per_puzzle=float(found.num_steps[chosen].sum(axis=1).mean()),
+            steps_per_puzzle=float(num_steps[chosen].mean()),
             mismatches=int(samples.num_mismatches[chosen].sum()),
         )
 

@@ -130,7 +130,6 @@ class Candidates(NamedTuple):
     """The answers of one puzzle's trajectories, to choose one from."""
 
     keys: Sequence[bytes]
-    halt: NDArray[np.float32]
     value: NDArray[np.float32]
 
 
@@ -147,7 +146,6 @@ WAYS: Mapping[str, Callable[[Candidates], int]] = {
     "value": lambda found: int(found.value.argmax()),
     "votes": lambda found: _elected(found.keys, [1.0] * len(found.keys)),
     "votes x value": lambda found: _elected(found.keys, found.value.tolist()),
-    "halt": lambda found: int(found.halt.argmax()),
 }
 """How one of a puzzle's answers is chosen without looking at the rules."""
 VERIFIED = "verified"
@@ -164,8 +162,7 @@ def accuracies(samples: Samples, width: int) -> dict[str, Scores]:
 
     def is_right(case: int, start: int, choose: Callable[[Candidates], int]) -> bool:
         some = slice(start, start + width)
-        halt, value = samples.answers.halt[case, some], samples.answers.value[case, some]
-        chosen = choose(Candidates(samples.keys[case][some], halt, value))
+        chosen = choose(Candidates(samples.keys[case][some], samples.answers.value[case, some]))
         return bool(samples.is_valid[case, start + chosen])
 
     found: dict[str, Scores] = {

@@ -91,7 +91,7 @@ def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
         if variant is ours:
             rows += _chosen(variant, cases, runs)
     runs = ours.run(cases, plan, width=SERVED, depth=SERVED, stops="solved")
-    steps = np.mean([run.num_steps.sum(axis=1) for run in runs])
+    steps = np.mean([run.served_steps() for run in runs])
     text = f"width {SERVED}, depth {SERVED}, verified"
     rows.append(_solved(ours, cases, runs, text, float(steps)))
     return Table(

@@ -14,7 +14,7 @@ from gram_lab.data.instances import Case
 from gram_lab.evaluate.intervals import Figure
 from gram_lab.evaluate.table import Facts, Row
 from gram_lab.machine import hardware
-from gram_lab.rollouts import EAGER, Recorder, Rollouts, Running, Stops
+from gram_lab.rollouts import DEFAULT, Recorder, Rollouts, Running, Stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Plan:
 
     command: str
     """As a reader would type it."""
-    running: Running = EAGER
+    running: Running = DEFAULT
     seeds: tuple[int, ...] = (0,)
     """Every figure is the mean over them."""
     has_ablations: bool = True

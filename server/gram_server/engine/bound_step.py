@@ -12,12 +12,14 @@ from typing import Literal, TypedDict
 import torch
 from torch import Tensor
 
-from gram_core.checkpoint import LoadedModel
+from gram_core.model import Gram
+from gram_core.puzzles import Task
 from gram_core.solve import unit_tables
-from gram_core.step_weights import step_weights
+from gram_core.step_weights import has_step_weights, step_weights
+from gram_kernels.backend import has_triton
 from gram_kernels.slots import Starts, admit
-from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind
-from gram_kernels.supervision_step.native import latents
+from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
+from gram_kernels.supervision_step.native import latents, refusal
 from gram_server.engine.model_step import ModelStep
 
 CPU_ROWS_PER_CALL = 8
@@ -40,6 +42,16 @@ class StepOptions(TypedDict, total=False):
     """Of the model's own operations with a fixed shape; by default 8 on a CPU, else all slots."""
 
 
+def step_backend(model: Gram, task: Task) -> RunnerBackend:
+    """Return the fastest step that can run a model on its device."""
+    if not has_step_weights(model.config, task.units):
+        return "model"
+    if model.z0_high.is_cuda:
+        is_fused = has_triton() and can_fuse(step_weights(model, task.units))
+        return "triton" if is_fused else "model"
+    return "model" if refusal() else "native"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundStep:
     """Rows, the step that advances them, and how they start."""
@@ -56,7 +68,8 @@ class BoundStep:
 
 
 def bind_step(
-    loaded: LoadedModel,
+    model: Gram,
+    task: Task,
     *,
     num_slots: int,
     num_rows: int,
@@ -66,25 +79,24 @@ def bind_step(
     rows_per_call: int | None = None,
 ) -> BoundStep:
     """Allocate rows on the model's device and bind a step to them; see ``StepOptions``."""
-    is_cuda = loaded.model.z0_high.is_cuda
+    is_cuda = model.z0_high.is_cuda
     dtype = dtype or (torch.float16 if is_cuda else torch.float32)
     if backend != "model":
-        return _bind_fused(loaded, num_slots, num_rows, dtype, backend)
+        return _bind_fused(model, task, num_slots, num_rows, dtype, backend)
     size = None
     if fixed_shape:
         size = rows_per_call or (num_slots if is_cuda else min(CPU_ROWS_PER_CALL, num_slots))
-    return _bind_model(loaded, num_slots, num_rows, dtype, size)
+    return _bind_model(model, task, num_slots, num_rows, dtype, size)
 
 
 def _bind_fused(
-    loaded: LoadedModel, num_slots: int, num_rows: int, dtype: torch.dtype, backend: StepBackend
+    model: Gram, task: Task, num_slots: int, num_rows: int, dtype: torch.dtype, backend: StepBackend
 ) -> BoundStep:
     """Bind a step of ``gram_kernels``; the model must have step weights."""
-    model, task = loaded.model, loaded.task
-    rows = _allocate(loaded, num_rows)
+    rows = _allocate(model, task, num_rows)
     weights = step_weights(model, task.units)
     step = bind(rows, weights, unit_tables(task), dtype=dtype, backend=backend)
-    start = partial(admit, rows, initial=_initial_state(loaded))
+    start = partial(admit, rows, initial=_initial_state(model))
     if backend == "native":
         return BoundStep(
             rows=rows,
@@ -99,19 +111,19 @@ def _bind_fused(
 
 
 def _bind_model(
-    loaded: LoadedModel, num_slots: int, num_rows: int, dtype: torch.dtype, size: int | None
+    model: Gram, task: Task, num_slots: int, num_rows: int, dtype: torch.dtype, size: int | None
 ) -> BoundStep:
     """``size`` is the number of rows per call; None allows any."""
     sizes = list(range(size, num_slots + size, size)) if size else buckets(num_slots)
     # The last call may reach beyond the slots, where it changes nothing.
-    rows = _allocate(loaded, max(num_rows, sizes[-1]))
-    step = ModelStep(rows, loaded.model, loaded.task, rows_per_call=size, dtype=dtype)
+    rows = _allocate(model, task, max(num_rows, sizes[-1]))
+    step = ModelStep(rows, model, task, rows_per_call=size, dtype=dtype)
     return BoundStep(
         rows=rows,
         advance=step,
         buckets=sizes,
-        admit=partial(admit, rows, initial=_initial_state(loaded), draw=step.draw),
-        can_capture=loaded.model.z0_high.is_cuda,
+        admit=partial(admit, rows, initial=_initial_state(model), draw=step.draw),
+        can_capture=model.z0_high.is_cuda,
     )
 
 
@@ -121,14 +133,14 @@ def buckets(num_slots: int) -> list[int]:
     return [*powers, num_slots]
 
 
-def _allocate(loaded: LoadedModel, num_rows: int) -> StepRows:
-    config, task = loaded.model.config, loaded.task
+def _allocate(model: Gram, task: Task, num_rows: int) -> StepRows:
+    config = model.config
     rows = StepRows.allocate(
         num_rows,
         task.length,
         config.dim,
         has_adjacency=task.has_adjacency,
-        device=str(loaded.model.z0_high.device),
+        device=str(model.z0_high.device),
     )
     if not config.num_prefix_tokens:
         return rows
@@ -137,9 +149,8 @@ def _allocate(loaded: LoadedModel, num_rows: int) -> StepRows:
     return rows._replace(high=high, low=low)
 
 
-def _initial_state(loaded: LoadedModel) -> Tensor | None:
+def _initial_state(model: Gram) -> Tensor | None:
     """Return (2, dim) h and l of a token at the start; None where each trajectory draws its own."""
-    model = loaded.model
     if model.config.initial_state == "random":
         return None
     return torch.stack((model.z0_high, model.z0_low))

@@ -70,7 +70,9 @@ class ModelRunner:
         self.backend = step.get("backend", "model")
         self._name = loaded.info.id
         num_rows = num_slots + self.num_parking
-        self._bound = bind_step(loaded, num_slots=num_slots, num_rows=num_rows, **step)
+        self._bound = bind_step(
+            loaded.model, loaded.task, num_slots=num_slots, num_rows=num_rows, **step
+        )
         self._captures = captures and self._bound.can_capture
         self._rows = self._bound.rows
         self._staging = Staging(loaded.task, num_rows=num_rows, device=self._device)

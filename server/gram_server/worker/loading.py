@@ -3,7 +3,6 @@
 import logging
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,11 +10,9 @@ import torch
 from gram_core import puzzles
 from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel, load_model
-from gram_core.step_weights import has_step_weights, step_weights
-from gram_kernels.backend import has_triton
-from gram_kernels.supervision_step import can_fuse
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished
+from gram_server.engine.bound_step import step_backend
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics, ModelMetrics
@@ -83,7 +80,9 @@ def make_runner(
     Raises:
         ConfigError: bfloat16 products were asked for, which only native code has.
     """
-    backend = step_backend(loaded)
+    backend = step_backend(loaded.model, loaded.task)
+    if backend == "model" and not loaded.model.z0_high.is_cuda and refusal():
+        logger.warning("model %s runs by torch's own ops: %s", loaded.info.id, refusal())
     if is_bf16 and backend != "native":
         raise ConfigError("precision", "bf16", f"{loaded.info.name} runs without native code here")
     return ModelRunner(
@@ -93,19 +92,6 @@ def make_runner(
         dtype=torch.bfloat16 if is_bf16 else None,
         backend=backend,
     )
-
-
-def step_backend(loaded: LoadedModel) -> Literal["triton", "native", "model"]:
-    if not has_step_weights(loaded.info.architecture, loaded.task.units):
-        return "model"
-    if loaded.model.z0_high.is_cuda:
-        is_fused = has_triton() and can_fuse(step_weights(loaded.model, loaded.task.units))
-        return "triton" if is_fused else "model"
-    why_not = refusal()
-    if why_not:
-        logger.warning("model %s runs by torch's own ops: %s", loaded.info.id, why_not)
-        return "model"
-    return "native"
 
 
 def warm_up(served: ServedModel, metrics: ModelMetrics) -> None:

@@ -1,15 +1,24 @@
 """Fixed-depth trajectories against the plain loop, and what is taken from them."""
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
 from gram_core.solve import rollout, solve
+from gram_core.views import view
 from gram_lab.evaluate.variants import ABLATIONS, Ablation, ablated
-from gram_lab.rollouts import Recorder, Running, Stops
+from gram_lab.rollouts import SETTLED_STEPS, Recorder, Running, Stops
+from gram_server.engine import Engine, EngineJob, Finished
+from gram_server.engine.bound_step import step_backend
+from gram_server.engine.model_runner import ModelRunner
+from gram_server.metrics.engine import EngineMetrics
 
 BOARDS = ("123434122143432.", "12343412214.4321", "1.343.12.1434321", "1234.41.21434..1")
 
@@ -52,7 +61,6 @@ def test_the_last_answers_and_all_verdicts_are_those_of_the_steps(guesser: Loade
     for row in range(20):
         assert np.array_equal(found.final.tokens[0, row], answers[8][row])
         assert found.final.value[0, row] == pytest.approx(float(steps[8].value[row]), rel=1e-4)
-        assert found.final.halt[0, row] == pytest.approx(float(steps[8].halt[row]), rel=1e-4)
         checked = [family.check(instance, each[row]) for each in answers]
         assert found.is_valid[0, row].tolist() == checked
     assert (found.final.at == 9).all()
@@ -102,3 +110,66 @@ def test_instances_may_have_widths_and_seeds_of_their_own_and_end_at_their_first
         first = at[at > 0].min(initial=9)
         assert (short.first.at[case] == np.where(at == first, at, 0)).all() or not at.any()
         assert short.num_steps[case].max() == first
+
+
+def test_steps_are_counted_in_the_server_s_order_however_many_rows_run(
+    guesser: LoadedModel,
+) -> None:
+    family = puzzles.family("sudoku")
+    instances = [family.parse_text(board) for board in BOARDS]
+    encoded = [family.encode(each) for each in instances]
+    served = [_served_steps(guesser, each, seed=3 + case) for case, each in enumerate(instances)]
+    assert len(set(served)) > 1
+    for num_rows in (1, 3, 256):
+        recorder = Recorder(guesser.model, guesser.task, Running(num_rows=num_rows))
+        found = recorder.run(encoded, width=9, depth=20, seed=3, stops="solved")
+        assert found.served_steps().tolist() == served
+
+
+def _served_steps(loaded: LoadedModel, instance: Any, *, seed: int) -> int:
+    """Return the steps that the engine counts for a job that wants one solution."""
+    family, task = puzzles.family("sudoku"), loaded.task
+    encoded = family.encode(instance)
+    runner = ModelRunner(loaded, num_slots=4, backend=step_backend(loaded.model, task))
+    engine = Engine(runner, metrics=EngineMetrics(CollectorRegistry()).of("test"))
+    job = EngineJob(
+        id="alone",
+        tokens=encoded.tokens,
+        width=9,
+        depth=20,
+        max_solutions=1,
+        seed=seed,
+        view=partial(view, family, task, seed),
+        check=partial(family.check, instance),
+        canonical=partial(family.canonical, instance),
+    )
+    engine.submit(job, 0.0)
+    ends = [event for _ in range(500) for event in engine.tick(0.0) if isinstance(event, Finished)]
+    return ends[0].supervision_steps
+
+
+def test_a_trajectory_settles_when_its_answer_has_stayed_the_same(guesser: LoadedModel) -> None:
+    encoded = [puzzles.family("sudoku").encode(puzzles.family("sudoku").parse_text(BOARDS[2]))]
+    recorder = Recorder(guesser.model, guesser.task)
+    found = recorder.run(encoded, width=12, depth=30, seed=0, augment=False)
+    answers = np.stack(
+        [
+            recorder.run(encoded, width=12, depth=depth, seed=0, augment=False).final.tokens[0]
+            for depth in range(1, 31)
+        ]
+    )  # (depth, width, length)
+    is_same = (answers[1:] == answers[:-1]).all(axis=2)
+    for trajectory in range(12):
+        runs = [
+            is_same[end - SETTLED_STEPS : end, trajectory].all()
+            for end in range(SETTLED_STEPS, len(is_same) + 1)
+        ]
+        expected = SETTLED_STEPS + 1 + runs.index(True) if any(runs) else 0
+        assert found.settled.at[0, trajectory] == expected
+        if expected:
+            settled = found.settled.tokens[0, trajectory]
+            assert np.array_equal(settled, answers[expected - 1, trajectory])
+    assert found.settled.at.any()
+    stopped = recorder.run(encoded, width=12, depth=30, seed=0, augment=False, stops="settled")
+    ends = np.where(found.settled.at > 0, found.settled.at, 30)
+    assert np.array_equal(stopped.num_steps, ends)
