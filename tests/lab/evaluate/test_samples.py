@@ -17,7 +17,7 @@ ONE, SAME_AS_ONE, TWO, WRONG = (2, 3, 2, 3), (4, 2, 4, 2), (2, 3, 4, 2), (2, 2, 
 
 def answers(rows: list[tuple[int, ...]], at: list[int]) -> Answers:
     flat = np.zeros((1, len(rows)), dtype=np.float32)
-    return Answers(np.array([at]), np.array([rows], dtype=np.uint8), flat, flat)
+    return Answers(np.array([at]), np.array([rows], dtype=np.uint8), flat)
 
 
 def rollouts(first: list[tuple[int, ...]], at: list[int], final: list[tuple[int, ...]]) -> Rollouts:
@@ -28,7 +28,8 @@ def rollouts(first: list[tuple[int, ...]], at: list[int], final: list[tuple[int,
         is_valid[0, row, step - 1 : 4] = step > 0
         is_valid[0, row, 4] = family.check(PATH, np.array(final[row], dtype=np.uint8))
     last = answers(final, [5] * len(final))
-    return Rollouts(5, is_valid, answers(first, at), last, np.full((1, len(first)), 5))
+    settled = Answers.empty(1, len(first), 4)
+    return Rollouts(5, is_valid, answers(first, at), settled, last, np.full((1, len(first)), 5))
 
 
 CASES = [Case(PATH, "all", 4)]
@@ -81,14 +82,13 @@ def test_bounds_are_those_of_drawing_solutions_at_random() -> None:
 
 CANDIDATES = Candidates(
     keys=[b"a", b"b", b"b", b"c", b"d", b"d"],
-    halt=np.array([-1, -2, -3, 4, 0, 0], dtype=np.float32),
     value=np.array([0.2, 0.1, 0.2, 0.3, 0.35, 0.1], dtype=np.float32),
 )
 
 
 @pytest.mark.parametrize(
     ("way", "index"),
-    [("one trajectory", 0), ("value", 4), ("votes", 1), ("votes x value", 4), ("halt", 3)],
+    [("one trajectory", 0), ("value", 4), ("votes", 1), ("votes x value", 4)],
 )
 def test_each_way_chooses_by_its_own_measure(way: str, index: int) -> None:
     assert WAYS[way](CANDIDATES) == index
@@ -98,7 +98,7 @@ def test_accuracy_is_the_mean_over_groups_of_the_width() -> None:
     good, renamed, bad = (2, 3, 2, 3), (3, 2, 3, 2), (2, 2, 2, 2)
     final = answers([bad, good, renamed, bad, bad, bad, good], [5] * 7)
     value = np.array([[0.9, 0.5, 0.5, 0.1, 0.2, 0.3, 1.0]], dtype=np.float32)
-    final = final._replace(value=value, halt=-value)
+    final = final._replace(value=value)
     nothing = Rollouts.empty(1, 7, 5, 4)._replace(final=final)
     samples = scores.last_answers(TASK, CASES, nothing)
     assert samples.is_valid.tolist() == [[False, True, True, False, False, False, True]]
@@ -109,7 +109,6 @@ def test_accuracy_is_the_mean_over_groups_of_the_width() -> None:
         "value": 0.0,
         "votes": 0.5,
         "votes x value": 0.5,
-        "halt": 0.5,
         VERIFIED: 0.5,
     }
     assert accuracies(samples, 1)[VERIFIED][0] == pytest.approx(3 / 7)
