@@ -21,11 +21,8 @@ from gram_core.views import through, view
 from gram_kernels.slots import Starts, compact
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.bound_step import RunnerBackend, bind_step, step_backend
+from gram_server.engine.step_outcome import SETTLED_STEPS
 from gram_server.engine.virtual_time import start_delay
-
-SETTLED_STEPS = 5
-"""A trajectory has settled when its answer has stayed the same over so many steps (arXiv
-2609.01449)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,16 @@ Plain data that travels as JSON (jobs/codec.py). Knows no HTTP, store, engine or
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from gram_server.errors import ConfigError
 
-Halt = Literal["verified", "act", "never"]
+Halt = Literal["verified", "act", "settled", "never"]
 Fallback = Literal["none", "exact"]
 Count = Literal["none", "exact"]
 Purpose = Literal["solve", "generate"]
 
-HALTS: tuple[Halt, ...] = ("verified", "act", "never")
+HALTS: tuple[Halt, ...] = get_args(Halt)
 FALLBACKS: tuple[Fallback, ...] = ("none", "exact")
 COUNTS: tuple[Count, ...] = ("none", "exact")
 

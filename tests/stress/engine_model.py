@@ -61,7 +61,7 @@ class Wanted:
     max_solutions: int | None = None
     order: Literal["step", "trajectory"] = "step"
     distinct: bool = True
-    halt: Literal["verified", "act", "never"] = "verified"
+    halt: Literal["verified", "act", "settled", "never"] = "verified"
     augment: bool = True
     priority: int = 1
     num_shown: int = 0
@@ -82,8 +82,8 @@ class Step(NamedTuple):
 class Fate(NamedTuple):
     """What becomes of a trajectory that nobody stops."""
 
-    found: int | None
-    """Step of its first valid answer."""
+    finds: tuple[int, ...]
+    """Steps of its valid answers, each answer once."""
     ended: int
     ending: Literal["solved", "halted", "exhausted", "failed"]
 
@@ -173,20 +173,22 @@ def course(wanted: Wanted, backend: Backend, index: int) -> Sequence[Step]:
 
 
 def fate(wanted: Wanted, steps: Sequence[Step]) -> Fate:
-    """Return what becomes of a trajectory: when it first answers, when it leaves and why."""
-    found = None
+    """Return what becomes of a trajectory: when it answers, when it leaves and why."""
+    finds: dict[bytes, int] = {}
     for number, step in enumerate(steps[: wanted.depth], start=1):
         if not step.is_finite:
-            return Fate(found, number, "failed")
-        is_halting = wanted.halt == "act" and step.wants_halt
+            return Fate(tuple(finds.values()), number, "failed")
+        recent = {each.tokens for each in steps[max(0, number - 6) : number]}
+        has_settled = number > 5 and len(recent) == 1
+        is_halting = {"act": step.wants_halt, "settled": has_settled}.get(wanted.halt, False)
         is_last = is_halting or number == wanted.depth
-        if step.is_valid and found is None and (is_last or wanted.halt != "act"):
-            found = number
+        if step.is_valid and (is_last or wanted.halt in ("verified", "never")):
+            finds.setdefault(step.tokens, number)
             if wanted.halt == "verified":
-                return Fate(found, number, "solved")
+                return Fate((number,), number, "solved")
         if is_last:
-            ending: Any = "solved" if found else "halted" if is_halting else "exhausted"
-            return Fate(found, number, ending)
+            ending: Any = "solved" if finds else "halted" if is_halting else "exhausted"
+            return Fate(tuple(finds.values()), number, ending)
     raise AssertionError("a job deeper than the plain loop")
 
 
@@ -201,7 +203,10 @@ def expected(wanted: Wanted, backend: Backend) -> Expected:
             break
         tokens, value = courses[index][step - 1].tokens, courses[index][step - 1].value
         key = solution_key(wanted, tokens, index)
-        if key in groups or last is None:
+        known = groups.get(key)
+        if any(found.trajectory == index for found in known or ()):
+            continue
+        if known is not None or last is None:
             groups.setdefault(key, []).append(Found(tokens, 0, index, step, value))
         if len(groups) == wanted.max_solutions and last is None:
             last = rank
@@ -232,18 +237,16 @@ def shown(wanted: Wanted, tokens: bytes) -> bytes:
 
 
 def _finds(wanted: Wanted, fates: Sequence[Fate]) -> list[tuple[tuple[int, int], int, int]]:
-    """Return the rank, trajectory and step of every first valid answer."""
+    """Return the rank, trajectory and step of every find."""
     finds = []
-    for index, one in enumerate(fates):
-        if one.found is None:
-            continue
-        turn = one.found
+    for index, step in ((index, step) for index, one in enumerate(fates) for step in one.finds):
+        turn = step
         if wanted.order == "trajectory":
             turn = index
         elif wanted.max_solutions is not None and index:
             # 0, 8, 16, 16, 32, 32, 32, 32, 64, ... turns after the first.
             turn += 8 * 2 ** (index.bit_length() - 1)
-        finds.append(((turn, one.found), index, one.found))
+        finds.append(((turn, step), index, step))
     return finds
 
 

@@ -185,7 +185,7 @@ class Play:
             steps = plain.course(wanted, course.backend, found.trajectory)
             step = steps[found.step - 1]
             keys.add(plain.solution_key(wanted, found.tokens, found.trajectory))
-            is_true = plain.fate(wanted, steps).found == found.step and step.is_valid
+            is_true = found.step in plain.fate(wanted, steps).finds and step.is_valid
             if not is_true or (step.tokens, step.value) != (found.tokens, found.value):
                 self._differ(course, f"{found} was told, but the step is {step}")
         if len(keys) < len(solutions):
@@ -255,7 +255,7 @@ def _inner(site: Site) -> ModelRunner:
 
 def _state(fate: plain.Fate, step: int) -> str:
     """Return how a trajectory stands after a step."""
-    if fate.found is not None and step >= fate.found:
+    if fate.finds and step >= fate.finds[0]:
         return "solved"
     if step < fate.ended:
         return "running"

@@ -104,7 +104,7 @@ def _wanted(name: str, kind: str, site: Site, seed: int, chance: random.Random) 
         width=min(widest, chance.choice([1, 1, 2, 3, 8, 12, 24, 64])),
         depth=chance.choice([1, 3, 8, 24, plain.DEPTH]),
         max_solutions=chance.choice([None, 1, 1, 2, 5]),
-        halt=chance.choice(["verified", "verified", "act", "never"]),
+        halt=chance.choice(["verified", "verified", "act", "settled", "never"]),
         augment=chance.random() < 0.7,
         priority=chance.randrange(3),
         num_shown=chance.choice([0, 4, 64]),

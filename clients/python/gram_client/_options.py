@@ -2,13 +2,13 @@
 
 from typing import Literal, TypedDict
 
-Halt = Literal["verified", "halt_head", "never", "act"]
+Halt = Literal["verified", "halt_head", "settled", "never", "act"]
 """``act`` is the 0.1 name of ``halt_head``, to be removed in 0.3."""
 Fallback = Literal["none", "exact"]
 Count = Literal["none", "exact"]
 Clues = Literal["none", "unique"] | int
 """``unique`` removes all clues it can; a number stops there."""
-GenerateHalt = Literal["verified", "halt_head", "act"]
+GenerateHalt = Literal["verified", "halt_head", "settled", "act"]
 Priority = Literal["high", "normal", "low"]
 
 
@@ -39,7 +39,8 @@ class SolveOptions(CommonOptions, total=False):
     """Stop at this many distinct solutions; None explores the whole width."""
     halt: Halt
     """When a trajectory stops before ``depth``: at a ``verified`` answer (the default), when its
-    ``halt_head`` says so, or ``never``."""
+    ``halt_head`` says so, when its answer has ``settled``, or ``never``: then it goes on after a
+    solution and may find others."""
     fallback: Fallback
     """``exact`` answers by exact search where no trajectory did; ``none`` by default."""
     count_solutions: Count

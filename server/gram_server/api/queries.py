@@ -107,9 +107,10 @@ class SolveQuery(Query):
     """Repeats a call exactly; drawn at random and returned by default."""
     augment: Flag = True
     """Let each trajectory look at its own symmetric view of the puzzle."""
-    halt: Literal["verified", "halt_head", "never", "act"] = "verified"
-    """When a trajectory stops before `depth`: at a verified answer, at the halt head's word, or
-    never. `act` is the former word for `halt_head`."""
+    halt: Literal["verified", "halt_head", "settled", "never", "act"] = "verified"
+    """When a trajectory stops before `depth`: at a verified answer, at the halt head's word, when
+    its answer has `settled` (has stayed the same over five steps), or never: then it goes on after
+    a solution and may find others. `act` is the former word for `halt_head`."""
     fallback: Fallback = "none"
     """What answers when no trajectory does."""
     count_solutions: Count = "none"
@@ -151,9 +152,10 @@ class GenerateQuery(Query):
     the bound of the queue."""
     depth: Positive | None = None
     """Supervision steps each may take; the model's own number by default."""
-    halt: Literal["verified", "halt_head", "act"] = "verified"
-    """When a trajectory stops before `depth`: at a valid board, or at the halt head's word, which
-    leaves the model to itself. `act` is the former word for `halt_head`."""
+    halt: Literal["verified", "halt_head", "settled", "act"] = "verified"
+    """When a trajectory stops before `depth`: at a valid board, or, which leaves the model to
+    itself, at the halt head's word or when its board has `settled` (has stayed the same over five
+    steps). `act` is the former word for `halt_head`."""
     augment: Flag = False
     """Show each board through a symmetry of its own."""
     deadline_ms: Positive | None = None

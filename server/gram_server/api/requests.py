@@ -20,7 +20,7 @@ from gram_server.api.queries import (
 from gram_server.api.responses import wants_stream
 from gram_server.api.state import AppState, client_of
 from gram_server.errors import ModelUnknown, NotReady, ParameterInvalid
-from gram_server.job import Halt, Job, ModelReport, Sampling, SolveOptions
+from gram_server.job import HALTS, Halt, Job, ModelReport, Sampling, SolveOptions
 
 _Query = TypeVar("_Query", bound=Query)
 
@@ -153,8 +153,7 @@ def make_job(
 
 def _halt(word: str) -> Halt:
     # Jobs keep the former word, as other versions read them too.
-    words: dict[str, Halt] = {"verified": "verified", "never": "never"}
-    return words.get(word, "act")
+    return next((known for known in HALTS if known == word), "act")
 
 
 def _check_counts(query: GenerateQuery, width: int) -> None:

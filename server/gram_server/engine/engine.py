@@ -129,7 +129,9 @@ class Engine:
             if not self._slots.preempt(row):
                 self._waste(run, trajectory, "preempted")
                 # A new object, so that a step in flight counts for neither.
-                trajectory = run.unfinished[trajectory.index] = replace(trajectory, steps=0)
+                trajectory = run.unfinished[trajectory.index] = replace(
+                    trajectory, steps=0, answer=b"", num_same=0
+                )
             resume_round = round_of(run.job, next_time(trajectory))
             self._scheduler.requeue(run.job.id, trajectory.index, resume_round)
 
@@ -223,7 +225,7 @@ class Engine:
             run.verify_mismatches += 1
             self._metrics.count_mismatch()
             return False
-        trajectory.has_solved = True
+        trajectory.found.add(report.answers[row].tobytes())
         is_new = run.add_find(trajectory, tokens, value=report.value[row], now_s=now_s)
         self._metrics.count_solution(is_new=is_new)
         return True

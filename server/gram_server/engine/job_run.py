@@ -14,7 +14,7 @@ ORDER = attrgetter("time", "trajectory")
 
 
 class Find(NamedTuple):
-    """A trajectory's first valid answer; finds sort by time, then trajectory."""
+    """A trajectory's first answer that is this solution; finds sort by time, then trajectory."""
 
     time: VirtualTime
     trajectory: int
@@ -45,6 +45,8 @@ class JobRun:
     finds: list[Find] = field(default_factory=list)
     keys: set[bytes] = field(default_factory=set)
     """Distinct solutions among the finds."""
+    counted: set[tuple[int, bytes]] = field(default_factory=set)
+    """Trajectory and solution of each find: a trajectory votes once for a solution."""
     stop_time: VirtualTime | None = None
     """Earliest time by which the job has all it asked for, or None; it only decreases."""
     emitted: set[bytes] = field(default_factory=set)
@@ -64,6 +66,9 @@ class JobRun:
         key = self.job.canonical(tokens)
         if not self.job.distinct:
             key += trajectory.index.to_bytes(8)
+        if (trajectory.index, key) in self.counted:
+            return False
+        self.counted.add((trajectory.index, key))
         is_new = key not in self.keys
         self.keys.add(key)
         time = virtual_time(self.job, trajectory.index, trajectory.steps)
@@ -89,7 +94,9 @@ class JobRun:
         watermark = self.watermark() if can_change else None
         fresh = {
             key: solution
-            for key, solution in self._solutions().items()
+            for key, solution in (
+                (key, self._solution(finds)) for key, finds in self._groups().items()
+            )
             if key not in self.emitted
             and (
                 watermark is None
@@ -100,7 +107,8 @@ class JobRun:
         return list(fresh.values())
 
     def finish(self, outcome: Outcome, now_s: float) -> Finished:
-        solutions = list(self._solutions().values())
+        groups = self._groups()
+        solutions = [self._solution(finds) for finds in groups.values()]
         if self.job.order == "step":
             solutions.sort(key=lambda solution: -solution.votes)
         admitted_s = now_s if self.admitted_s is None else self.admitted_s
@@ -111,7 +119,9 @@ class JobRun:
             job_id=self.job.id,
             outcome=outcome,
             solutions=tuple(solutions),
-            valid_trajectories=sum(solution.votes for solution in solutions),
+            valid_trajectories=len(
+                {find.trajectory for finds in groups.values() for find in finds}
+            ),
             ended_trajectories=num_ended,
             supervision_steps=self.supervision_steps,
             wasted_steps=self.wasted_steps,
@@ -169,8 +179,8 @@ class JobRun:
                 return find.time
         return None
 
-    def _solutions(self) -> dict[bytes, FoundSolution]:
-        """Return the distinct solutions by key, in the order of their first find.
+    def _groups(self) -> dict[bytes, list[Find]]:
+        """Return the finds of each distinct solution, in the order of the first ones.
 
         Finds up to the stop time count. Several at that time may be one solution too many.
         """
@@ -178,8 +188,7 @@ class JobRun:
         for find in sorted(self.finds, key=ORDER):
             if self.stop_time is None or find.time <= self.stop_time:
                 groups.setdefault(find.key, []).append(find)
-        wanted = list(groups.items())[: self.job.max_solutions]
-        return {key: self._solution(finds) for key, finds in wanted}
+        return dict(list(groups.items())[: self.job.max_solutions])
 
     def _solution(self, finds: list[Find]) -> FoundSolution:
         first = finds[0]

@@ -1,4 +1,4 @@
-"""What a supervision step means for a trajectory: pure decisions, no bookkeeping."""
+"""What a supervision step means for a trajectory: decisions, no bookkeeping of jobs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +9,17 @@ from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import SlotAssignment
 from gram_server.engine.trajectory import Trajectory
 
+SETTLED_STEPS = 5
+"""A trajectory has settled when its answer has stayed the same over so many steps: it nearly always
+keeps it then (arXiv 2609.01449)."""
+
 
 class FinishReason(StrEnum):
     """How a trajectory left its slot; the label of ``trajectories_total``."""
 
     SOLVED = "solved"
     HALTED = "halted"
-    """Its halt head stopped it at a wrong answer."""
+    """Its halt head stopped it at a wrong answer, or it settled there."""
     EXHAUSTED = "exhausted"
     """It took every step without a valid answer."""
     ABORTED = "aborted"
@@ -27,7 +31,7 @@ class FinishReason(StrEnum):
 
 
 class StepOutcome(NamedTuple):
-    """Whether a trajectory answered for the first time, and why it leaves, if it does."""
+    """Whether a trajectory has a valid answer that is new for it, and why it leaves, if so."""
 
     is_find: bool
     reason: FinishReason | None
@@ -40,10 +44,13 @@ def classify(trajectory: Trajectory, report: StepReport, row: int) -> StepOutcom
     if not report.is_finite[row]:
         return StepOutcome(is_find=False, reason=FinishReason.FAILED)
     halt = trajectory.job.halt
-    is_halting = halt == "act" and report.wants_halt[row]
+    is_halting = (halt == "act" and report.wants_halt[row]) or (
+        halt == "settled" and _has_settled(trajectory, report, row)
+    )
     is_last = is_halting or trajectory.is_exhausted
-    can_answer = is_last or halt != "act"
-    if can_answer and report.is_valid[row] and not trajectory.has_solved:
+    can_answer = is_last or halt in ("verified", "never")
+    is_new = report.is_valid[row] and report.answers[row].tobytes() not in trajectory.found
+    if can_answer and is_new:
         leaves = is_last or halt == "verified"
         return StepOutcome(is_find=True, reason=FinishReason.SOLVED if leaves else None)
     if not is_last:
@@ -52,6 +59,14 @@ def classify(trajectory: Trajectory, report: StepReport, row: int) -> StepOutcom
         return StepOutcome(is_find=False, reason=FinishReason.SOLVED)
     reason = FinishReason.HALTED if is_halting else FinishReason.EXHAUSTED
     return StepOutcome(is_find=False, reason=reason)
+
+
+def _has_settled(trajectory: Trajectory, report: StepReport, row: int) -> bool:
+    """Note the answer of a step; return whether it has stayed the same long enough."""
+    answer = report.answers[row].tobytes()
+    trajectory.num_same = trajectory.num_same + 1 if answer == trajectory.answer else 0
+    trajectory.answer = answer
+    return trajectory.num_same >= SETTLED_STEPS
 
 
 def host_verified(report: StepReport, assignments: Sequence[SlotAssignment]) -> StepReport:

@@ -4,7 +4,7 @@ Plain data. The rules of a puzzle arrive as callables of the job; nothing here k
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gram_core.puzzles import Symmetry, Tokens
 
-Halt = Literal["verified", "act", "never"]
+Halt = Literal["verified", "act", "settled", "never"]
 Order = Literal["step", "trajectory"]
 """``step``: the earliest steps first; with ``max_solutions`` later trajectories start later.
 ``trajectory``: by index alone, and no more trajectories start than the missing solutions should
@@ -42,7 +42,8 @@ class EngineJob:
     """On the clock of ``tick``."""
     seed: int
     halt: Halt = "verified"
-    """When a trajectory leaves before ``depth``: at a valid answer, at its halt head, never."""
+    """When a trajectory leaves before ``depth``: at a valid answer, at its halt head, when its
+    answer has settled, or never: then it goes on after a solution and may find others."""
     priority: int = 1
     """Class of the job, 0 served first."""
     num_shown: int = 0
@@ -96,7 +97,7 @@ class Finished:
     solutions: tuple[FoundSolution, ...]
     """Most votes first, then by step and trajectory; by trajectory where the job's order is."""
     valid_trajectories: int
-    """Trajectories that found one of the solutions: their votes together."""
+    """Trajectories that found a solution."""
     ended_trajectories: int
     """Trajectories that ended by themselves, of those that count."""
     supervision_steps: int
@@ -149,7 +150,12 @@ class Trajectory:
     index: int
     view: Symmetry | None
     steps: int = 0
-    has_solved: bool = False
+    found: set[bytes] = field(default_factory=set)
+    """Valid answers that were recorded, in its view."""
+    answer: bytes = b""
+    """The last answer of a trajectory that leaves when it has settled."""
+    num_same: int = 0
+    """Steps over which that answer has stayed the same."""
     row: int | None = None
     """Row of its slot; None while it has none."""
     parking_row: int | None = None
@@ -159,6 +165,10 @@ class Trajectory:
     def state_row(self) -> int | None:
         """Row of its latent state; None once the state is lost."""
         return self.parking_row if self.row is None else self.row
+
+    @property
+    def has_solved(self) -> bool:
+        return bool(self.found)
 
     @property
     def is_exhausted(self) -> bool:

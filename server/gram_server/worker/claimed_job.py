@@ -269,7 +269,8 @@ def good_turing(end: Finished) -> float | None:
     if not end.valid_trajectories:
         return None
     num_seen_once = Counter(found.votes for found in end.solutions)[1]
-    return round(1.0 - num_seen_once / end.valid_trajectories, 6)
+    num_votes = sum(found.votes for found in end.solutions)
+    return round(1.0 - num_seen_once / num_votes, 6)
 
 
 def _share(part: int, whole: int) -> float | None:

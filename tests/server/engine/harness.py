@@ -1,7 +1,7 @@
 """An engine on a scripted runner: rows remember who they are, so that a mixed-up row shows."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,10 +21,19 @@ class Scripted:
 
     answer: int | None = None
     step: int = 1
+    later: Mapping[int, int] = field(default_factory=dict)
+    """Answers that replace it from a step on."""
     halts: int | None = None
     breaks: int | None = None
     num_violations: int = 3
     is_false_alarm: bool = False
+
+    def answer_at(self, step: int) -> int:
+        if self.answer is None or step < self.step:
+            return WRONG
+        return next(
+            (self.later[at] for at in sorted(self.later, reverse=True) if at <= step), self.answer
+        )
 
 
 Script = Callable[[int, int], Scripted]
@@ -96,8 +105,8 @@ class FakeRunner:
         return StepReport(
             answers=np.array(
                 [
-                    [outcome.answer if ok else WRONG]
-                    for ok, outcome in zip(solved, scripted, strict=True)
+                    [outcome.answer_at(row.steps)]
+                    for row, outcome in zip(rows, scripted, strict=True)
                 ],
                 dtype=np.uint8,
             ),

@@ -205,6 +205,45 @@ def test_halt_act_judges_the_answer_only_where_the_halt_head_stops() -> None:
     assert harness.metric("gram_trajectories_total", result="halted") == 1
 
 
+def test_halt_settled_judges_the_answer_where_it_has_stayed_the_same() -> None:
+    harness = make_harness(
+        lambda seed, trajectory: [Scripted(answer=7, step=3), Scripted(), Scripted(answer=7)][
+            trajectory
+        ]
+    )
+    harness.submit("a", width=3, depth=20, halt="settled")
+    harness.run()
+    end = harness.finished["a"]
+    # Answers 1 1 7 7 7 7 7 7; 1 1 1 1 1 1; 7 7 7 7 7 7.
+    assert [(s.trajectory, s.step, s.votes) for s in end.solutions] == [(2, 6, 2)]
+    assert end.supervision_steps == 8 + 6 + 6
+    assert harness.metric("gram_trajectories_total", result="halted") == 1
+
+
+def test_halt_never_collects_the_solutions_of_a_trajectory_each_once() -> None:
+    harness = make_harness(
+        lambda seed, trajectory: Scripted(answer=7, step=2, later={4: 9, 6: 7, 7: 9})
+    )
+    harness.submit("a", width=2, halt="never")
+    harness.submit("b", width=2, halt="verified")
+    harness.run()
+    end = harness.finished["a"]
+    assert [(s.tokens.tolist(), s.votes, s.step) for s in end.solutions] == [
+        ([7], 2, 2),
+        ([9], 2, 4),
+    ]
+    assert (end.valid_trajectories, end.supervision_steps) == (2, 16)
+    assert [s.tokens.tolist() for s in harness.finished["b"].solutions] == [[7]]
+
+
+def test_answers_of_a_trajectory_that_count_as_one_solution_are_one_vote() -> None:
+    harness = make_harness(lambda seed, trajectory: Scripted(answer=7, step=2, later={4: 9}))
+    harness.submit("a", width=2, halt="never", canonical=lambda tokens: bytes([tokens[0] % 2]))
+    harness.run()
+    end = harness.finished["a"]
+    assert [(s.tokens.tolist(), s.votes) for s in end.solutions] == [([7], 2)]
+
+
 def test_halt_never_runs_every_step_and_keeps_the_first_valid_answer() -> None:
     harness = make_harness(lambda seed, trajectory: Scripted(answer=7, step=2))
     harness.submit("a", width=2, halt="never")

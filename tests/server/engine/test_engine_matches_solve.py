@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
-from gram_core.model import Gram
-from gram_core.solve import TrajectoryResult, solve, unit_tables
-from gram_core.views import view
+from gram_core.model import Gram, answer
+from gram_core.solve import TrajectoryResult, rollout, solve, unit_tables
+from gram_core.views import through, view
 from gram_kernels.supervision_step.native import refusal
 from gram_kernels.verify import verify
 from gram_server.engine import Engine, EngineJob, Finished
@@ -72,6 +73,39 @@ def _truth(loaded: LoadedModel, seed: int, augment: bool) -> tuple[TrajectoryRes
     )
 
 
+@cache
+def _all_answers(
+    loaded: LoadedModel, seed: int, augment: bool
+) -> list[list[tuple[NDArray[np.uint8], float]]]:
+    """Return every step's answers and values of all trajectories, by the plain loop."""
+    task = loaded.task
+    family = puzzles.family(task.family)
+    encoded = family.encode(_instance(task.name, seed))
+    steps: list[list[tuple[NDArray[np.uint8], float]]] = [[] for _ in range(DEPTH)]
+    for first in range(0, WIDTH, ROWS):
+        indices = range(first, first + ROWS)
+        views = [view(family, task, seed, index) if augment else None for index in indices]
+        seen = [through(encoded, symmetry) for symmetry in views]
+        graphs = [torch.from_numpy(each.adjacency) for each in seen if each.adjacency is not None]
+        givens = torch.from_numpy(np.stack([each.tokens for each in seen])).long()
+        outputs = rollout(
+            loaded.model,
+            givens,
+            torch.full((ROWS,), seed),
+            torch.tensor(indices),
+            depth=DEPTH,
+            adjacency=torch.stack(graphs) if graphs else None,
+        )
+        for step, output in zip(steps, outputs, strict=True):
+            found = answer(output.logits, givens, allows_blank=task.allows_blank)
+            rows = found.numpy().astype(np.uint8)
+            step += [
+                (row if symmetry is None else symmetry.invert(row), value)
+                for row, symmetry, value in zip(rows, views, output.value.tolist(), strict=True)
+            ]
+    return steps
+
+
 def _engine_job(case: Case, name: str) -> EngineJob:
     task, instance = puzzles.task(case.task), _instance(case.task, case.seed)
     family = puzzles.family(task.family)
@@ -96,16 +130,18 @@ def _expected(case: Case, loaded: LoadedModel) -> tuple[Any, int]:
     family = puzzles.family(puzzles.task(case.task).family)
     groups: dict[bytes, list[tuple[int, int, float, bytes]]] = defaultdict(list)
     num_steps = 0
-    for index, result in enumerate(_truth(loaded, case.seed, case.augment)[: case.width]):
-        is_solved = result.solved_at is not None and result.solved_at <= case.depth
-        if is_solved:
-            assert result.solved_at is not None
-            assert family.check(instance, result.tokens)
-            key = family.canonical(instance, result.tokens)
-            found = (result.solved_at, index, result.value, result.tokens.tobytes())
+    for index in range(case.width):
+        mine: dict[bytes, tuple[int, int, float, bytes]] = {}
+        for step, answers in enumerate(_all_answers(loaded, case.seed, case.augment), start=1):
+            if step > case.depth or (mine and case.halt == "verified"):
+                break
+            num_steps += 1
+            tokens, value = answers[index]
+            if family.check(instance, tokens):
+                key = family.canonical(instance, tokens)
+                mine.setdefault(key, (step, index, value, tokens.tobytes()))
+        for key, found in mine.items():
             groups[key].append(found)
-        leaves_early = is_solved and case.halt == "verified"
-        num_steps += (result.solved_at or 0) if leaves_early else case.depth
     ranked = sorted(groups.values(), key=lambda group: (-len(group), min(group)[:2]))
     return [(len(group), *min(group)) for group in ranked], num_steps
 

@@ -36,7 +36,7 @@ def _submit_at_random(harness: Harness, number: int, rng: np.random.Generator) -
         depth=int(rng.integers(1, 40)),
         priority=int(rng.integers(0, 3)),
         max_solutions=[None, 1, 3][rng.integers(0, 3)],
-        halt=["verified", "act", "never"][rng.integers(0, 3)],
+        halt=["verified", "act", "settled", "never"][rng.integers(0, 4)],
         deadline_s=harness.now_s + int(rng.integers(1, 80)) if rng.random() < 0.2 else None,
     )
     harness.tick(int(rng.integers(0, 12)))

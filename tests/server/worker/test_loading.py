@@ -93,7 +93,9 @@ def test_where_native_code_cannot_be_built_torch_serves(
     loaded = guessing_model("sudoku-4x4")
     if not refusal():
         assert make_runner(loaded, num_slots=2, fixed_shape=True).backend == "native"
-    monkeypatch.setattr("gram_server.engine.bound_step.refusal", lambda: "no C compiler is installed")
+    monkeypatch.setattr(
+        "gram_server.engine.bound_step.refusal", lambda: "no C compiler is installed"
+    )
     assert make_runner(loaded, num_slots=2, fixed_shape=True).backend == "model"
 
 
@@ -149,7 +151,9 @@ def test_bf16_rounds_activations_where_there_are_matrix_units() -> None:
 def test_bf16_is_refused_where_no_native_code_runs(
     guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gram_server.engine.bound_step.refusal", lambda: "no C compiler is installed")
+    monkeypatch.setattr(
+        "gram_server.engine.bound_step.refusal", lambda: "no C compiler is installed"
+    )
     with pytest.raises(ConfigError, match="precision='bf16'"):
         load_served_model(
             guessing_model("sudoku-4x4").info, EngineConfig(device="cpu", precision="bf16")
