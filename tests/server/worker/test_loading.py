@@ -1,7 +1,6 @@
 import asyncio
 import sys
 import threading
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -111,12 +110,9 @@ def test_on_a_gpu_a_model_runs_fused_where_it_can_and_by_its_own_operations_else
 ) -> None:
     sizes = puzzles.task(task)
     model = Gram(preset("tiny", sizes), sizes.units)
-    loaded: Any = SimpleNamespace(
-        info=SimpleNamespace(architecture=model.config), model=model, task=sizes
-    )
     model.z0_high = model.z0_high.as_subclass(OnGpu)
-    monkeypatch.setattr("gram_server.worker.loading.has_triton", lambda: True)
-    assert step_backend(loaded) == backend
+    monkeypatch.setattr("gram_server.engine.bound_step.has_triton", lambda: True)
+    assert step_backend(model, sizes) == backend
 
 
 def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
