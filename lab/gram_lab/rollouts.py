@@ -293,14 +293,16 @@ class _Rows:
         seen = [through(self._encoded[live.case], live.symmetry) for live in started]
         graphs = [each.adjacency for each in seen if each.adjacency is not None]
         device = self._bound.rows.high.device
-        starts = Starts(
-            rows=torch.arange(first, len(self._live)),
-            givens=torch.from_numpy(np.stack([each.tokens for each in seen]).astype(np.int32)),
-            seeds=torch.tensor([self._seeds[live.case] for live in started]),
-            trajectories=torch.tensor([live.trajectory for live in started]),
-            adjacency=torch.from_numpy(np.stack(graphs)) if graphs else None,
+        givens = torch.from_numpy(np.stack([each.tokens for each in seen]).astype(np.int32))
+        self._bound.admit(
+            Starts(
+                rows=torch.arange(first, len(self._live), device=device),
+                givens=givens.to(device),
+                seeds=torch.tensor([self._seeds[live.case] for live in started], device=device),
+                trajectories=torch.tensor([live.trajectory for live in started], device=device),
+                adjacency=torch.from_numpy(np.stack(graphs)).to(device) if graphs else None,
+            )
         )
-        self._bound.admit(Starts(*(None if part is None else part.to(device) for part in starts)))
 
     def step(self, record: _Record) -> None:
         """Advance all live rows, and record their answers."""

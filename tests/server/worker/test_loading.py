@@ -16,6 +16,7 @@ from gram_core.errors import CheckpointError
 from gram_core.model import Gram
 from gram_kernels.supervision_step.native import product_kind, refusal
 from gram_server.engine import EngineJob, Trajectory
+from gram_server.engine.bound_step import step_backend
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
@@ -26,7 +27,6 @@ from gram_server.worker.loading import (
     load_served_model,
     make_runner,
     resolve_slots,
-    step_backend,
     warm_up,
 )
 from gram_server.worker.process import WorkerProcess
