@@ -1,167 +1,39 @@
 """The engine against the plain loop of ``gram_core.solve``: the same bits, whatever the traffic."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, lru_cache, partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
-from gram_core.model import Gram, answer
-from gram_core.solve import TrajectoryResult, rollout, solve, unit_tables
-from gram_core.views import through, view
+from gram_core.model import Gram
 from gram_kernels.supervision_step.native import refusal
-from gram_kernels.verify import verify
-from gram_server.engine import Engine, EngineJob, Finished
+from gram_server.engine import Engine, Finished
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import Runner
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.worker.loading import make_runner
+from tests.server.engine.plain_loop import (
+    DEPTH,
+    ROWS,
+    WIDTH,
+    Case,
+    best_attempt,
+    engine_job,
+    expected_of,
+)
 
 ROOT = Path(__file__).parents[3]
-WIDTH = 14
-DEPTH = 8
-ROWS = 8
 NUM_MIXES = 36
 MakeModel = Callable[[str], LoadedModel]
 TASKS = ("sudoku-4x4", "graph-coloring-5")
-
-
-@lru_cache
-def _instance(task_name: str, seed: int) -> Any:
-    """Return an instance with one or two open cells, or a graph."""
-    task = puzzles.task(task_name)
-    family = puzzles.family(task.family)
-    rng = np.random.default_rng(seed)
-    instance = family.generate(task, rng, num_solutions=None)
-    if task.has_adjacency:
-        return instance
-    grid = next(iter(family.enumerate(instance, limit=1))).astype(int) - 1
-    grid[rng.choice(task.length, 1 + seed % 2, replace=False)] = 0
-    return family.parse({"grid": grid.reshape(task.rows, task.columns).tolist()})
-
-
-@dataclass(frozen=True)
-class Case:
-    task: str
-    seed: int
-    augment: bool
-    width: int = WIDTH
-    depth: int = DEPTH
-    halt: Any = "verified"
-
-
-@cache
-def _truth(loaded: LoadedModel, seed: int, augment: bool) -> tuple[TrajectoryResult, ...]:
-    return solve(
-        loaded,
-        _instance(loaded.task.name, seed),
-        width=WIDTH,
-        depth=DEPTH,
-        seed=seed,
-        augment=augment,
-        batch=ROWS,
-    )
-
-
-@cache
-def _all_answers(
-    loaded: LoadedModel, seed: int, augment: bool
-) -> list[list[tuple[NDArray[np.uint8], float]]]:
-    """Return every step's answers and values of all trajectories, by the plain loop."""
-    task = loaded.task
-    family = puzzles.family(task.family)
-    encoded = family.encode(_instance(task.name, seed))
-    steps: list[list[tuple[NDArray[np.uint8], float]]] = [[] for _ in range(DEPTH)]
-    for first in range(0, WIDTH, ROWS):
-        indices = range(first, first + ROWS)
-        views = [view(family, task, seed, index) if augment else None for index in indices]
-        seen = [through(encoded, symmetry) for symmetry in views]
-        graphs = [torch.from_numpy(each.adjacency) for each in seen if each.adjacency is not None]
-        givens = torch.from_numpy(np.stack([each.tokens for each in seen])).long()
-        outputs = rollout(
-            loaded.model,
-            givens,
-            torch.full((ROWS,), seed),
-            torch.tensor(indices),
-            depth=DEPTH,
-            adjacency=torch.stack(graphs) if graphs else None,
-        )
-        for step, output in zip(steps, outputs, strict=True):
-            found = answer(output.logits, givens, allows_blank=task.allows_blank)
-            rows = found.numpy().astype(np.uint8)
-            step += [
-                (row if symmetry is None else symmetry.invert(row), value)
-                for row, symmetry, value in zip(rows, views, output.value.tolist(), strict=True)
-            ]
-    return steps
-
-
-def _engine_job(case: Case, name: str) -> EngineJob:
-    task, instance = puzzles.task(case.task), _instance(case.task, case.seed)
-    family = puzzles.family(task.family)
-    encoded = family.encode(instance)
-    return EngineJob(
-        id=name,
-        tokens=encoded.tokens,
-        adjacency=encoded.adjacency,
-        width=case.width,
-        depth=case.depth,
-        seed=case.seed,
-        halt=case.halt,
-        view=partial(view, family, task, case.seed) if case.augment else lambda trajectory: None,
-        check=partial(family.check, instance),
-        canonical=partial(family.canonical, instance),
-    )
-
-
-def _expected(case: Case, loaded: LoadedModel) -> tuple[Any, int]:
-    """Return what the plain loop's trajectories amount to, and the steps they are worth."""
-    instance = _instance(case.task, case.seed)
-    family = puzzles.family(puzzles.task(case.task).family)
-    groups: dict[bytes, list[tuple[int, int, float, bytes]]] = defaultdict(list)
-    num_steps = 0
-    for index in range(case.width):
-        mine: dict[bytes, tuple[int, int, float, bytes]] = {}
-        for step, answers in enumerate(_all_answers(loaded, case.seed, case.augment), start=1):
-            if step > case.depth or (mine and case.halt == "verified"):
-                break
-            num_steps += 1
-            tokens, value = answers[index]
-            if family.check(instance, tokens):
-                key = family.canonical(instance, tokens)
-                mine.setdefault(key, (step, index, value, tokens.tobytes()))
-        for key, found in mine.items():
-            groups[key].append(found)
-    ranked = sorted(groups.values(), key=lambda group: (-len(group), min(group)[:2]))
-    return [(len(group), *min(group)) for group in ranked], num_steps
-
-
-def _best_attempt(case: Case, loaded: LoadedModel) -> bytes:
-    """Return the answer with the fewest violations after the full depth."""
-    family = puzzles.family(puzzles.task(case.task).family)
-    encoded = family.encode(_instance(case.task, case.seed))
-    results = _truth(loaded, case.seed, case.augment)[: case.width]
-    answers = torch.from_numpy(np.stack([result.tokens for result in results]).astype(np.int64))
-    adjacency = encoded.adjacency
-    violations = verify(
-        answers,
-        torch.from_numpy(encoded.tokens.astype(np.int64)).expand_as(answers),
-        unit_tables(puzzles.task(case.task)),
-        adjacency=None
-        if adjacency is None
-        else torch.from_numpy(adjacency).expand(len(answers), -1, -1),
-    ).num_violations
-    return bytes(results[int(violations.argmin())].tokens.tobytes())
 
 
 def _outcome(end: Finished) -> tuple[Any, int]:
@@ -176,7 +48,7 @@ def _run_mix(
     metrics = EngineMetrics(CollectorRegistry()).of("test")
     engine = Engine(runner, metrics=metrics)
     ends: dict[str, Finished] = {}
-    pending = [_engine_job(case, str(number)) for number, case in enumerate(cases)]
+    pending = [engine_job(case, str(number)) for number, case in enumerate(cases)]
     now_s = 0.0
     while pending or engine.has_work:
         while pending and (not engine.has_work or rng.random() < 0.3):
@@ -223,11 +95,11 @@ def test_the_engine_gives_the_bits_of_the_plain_loop_in_any_mix(
         assert len(ends) == len(cases)
         for number, case in enumerate(cases):
             end = ends[str(number)]
-            assert _outcome(end) == _expected(case, loaded)
+            assert _outcome(end) == expected_of(case, loaded)
             num_found += len(end.solutions)
             if not end.solutions and case.depth == DEPTH:
                 assert end.best_attempt is not None
-                assert end.best_attempt.tobytes() == _best_attempt(case, loaded)
+                assert end.best_attempt.tobytes() == best_attempt(case, loaded)
                 num_unsolved += 1
     # The comparison means something only when both kinds of ends occurred.
     assert num_found > 25
@@ -261,7 +133,7 @@ def test_native_code_gives_the_bits_of_a_job_on_its_own_in_any_mix(
             num_found += len(ends[str(number)].solutions)
             # Bits differ from the plain loop's, so a close guess may fall the other way.
             found = {key[4] for key in _outcome(ends[str(number)])[0]}
-            truth = {key[4] for key in _expected(case, loaded)[0]}
+            truth = {key[4] for key in expected_of(case, loaded)[0]}
             num_shared += len(found & truth)
     assert num_found > 10
     assert num_shared > 0.95 * num_found
@@ -295,10 +167,10 @@ def test_a_model_that_no_fused_step_knows_is_served_with_the_bits_of_the_plain_l
     runner.warm_up()
     case = Case(task=unfused_model.task.name, seed=1, augment=True, halt="never")
     end = _run_mix([case, replace(case, width=3)], runner, np.random.default_rng(1))["0"]
-    assert _outcome(end) == _expected(case, unfused_model)
+    assert _outcome(end) == expected_of(case, unfused_model)
     if not end.solutions:
         assert end.best_attempt is not None
-        assert end.best_attempt.tobytes() == _best_attempt(case, unfused_model)
+        assert end.best_attempt.tobytes() == best_attempt(case, unfused_model)
 
 
 def test_weights_with_noise_in_their_input_are_served_by_native_code() -> None:
@@ -312,10 +184,11 @@ def test_weights_with_noise_in_their_input_are_served_by_native_code() -> None:
     end = _run_mix([case, replace(case, width=3)], runner, rng)["0"]
     assert _outcome(end) == _outcome(_run_mix([case], runner, rng)["0"])
     # Votes, steps and answers are those of the plain loop; values differ by rounding.
-    made, expected = (
-        [(*key[:3], key[4]) for key in each[0]] for each in (_outcome(end), _expected(case, loaded))
+    made, truth = (
+        [(*key[:3], key[4]) for key in each[0]]
+        for each in (_outcome(end), expected_of(case, loaded))
     )
-    assert made == expected
+    assert made == truth
     assert made
 
 
@@ -380,7 +253,7 @@ def test_without_a_fixed_shape_every_answer_is_still_checked_and_counted(
     runner = ModelRunner(loaded, num_slots=13, fixed_shape=False, backend="model")
     runner.warm_up()
     end = _run_mix([case], runner, rng)["0"]
-    expected, _ = _expected(case, loaded)
+    expected, _ = expected_of(case, loaded)
     assert len(end.solutions) == len(expected)
     assert end.verify_mismatches == 0
 
@@ -392,8 +265,8 @@ def test_a_row_that_is_not_finite_spoils_no_other(guessing_model: MakeModel) -> 
     metrics = EngineMetrics(CollectorRegistry()).of("test")
     engine = Engine(runner, metrics=metrics)
     case = Case(task=task, seed=1, augment=True)
-    engine.submit(_engine_job(replace(case, seed=3), "spoilt"), 0.0)
-    engine.submit(_engine_job(case, "sound"), 0.0)
+    engine.submit(engine_job(replace(case, seed=3), "spoilt"), 0.0)
+    engine.submit(engine_job(case, "sound"), 0.0)
     events = engine.tick(1.0)
     spoilt = [place.row for place in engine._slots.live() if place.trajectory.job.id == "spoilt"]
     with torch.inference_mode():
@@ -402,6 +275,6 @@ def test_a_row_that_is_not_finite_spoils_no_other(guessing_model: MakeModel) -> 
         events += engine.tick(2.0)
     ends = {event.job_id: event for event in events if isinstance(event, Finished)}
     assert spoilt
-    assert _outcome(ends["sound"]) == _expected(case, loaded)
+    assert _outcome(ends["sound"]) == expected_of(case, loaded)
     spoilt_steps = ends["spoilt"].supervision_steps
-    assert spoilt_steps < _expected(replace(case, seed=3), loaded)[1]
+    assert spoilt_steps < expected_of(replace(case, seed=3), loaded)[1]
