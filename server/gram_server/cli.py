@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -264,22 +264,18 @@ def purge_letters(job_id: str | None, is_all: bool, **flags: Any) -> None:
 @click.option("--expires", help="Moment of its end, such as 2030-01-31T00:00:00+00:00.")
 def key(name: str, scopes: tuple[str, ...], **limits: Any) -> None:
     """Make an API key: its entry for the file of --keys on stdout, the key itself on stderr."""
+    from gram_server.api.keys import read_key
+
     token = secrets.token_urlsafe(32)
     digest = hashlib.sha256(token.encode()).hexdigest()
     entry: dict[str, object] = {"name": name, "sha256": digest, "scopes": list(scopes)}
     entry |= {field: value for field, value in limits.items() if value is not None}
-    _check_entry(entry)
-    click.echo(json.dumps(entry))
-    click.echo(f"the key, which is kept nowhere: {token}", err=True)
-
-
-def _check_entry(entry: Mapping[str, object]) -> None:
-    from gram_server.api.keys import read_key
-
     try:
         read_key(entry)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    click.echo(json.dumps(entry))
+    click.echo(f"the key, which is kept nowhere: {token}", err=True)
 
 
 def _with_letters(flags: dict[str, Any], work: Callable[[Any], Awaitable[object]]) -> None:

@@ -46,7 +46,8 @@ class JsonFormatter(logging.Formatter):
             "message": self._without_hidden(record.getMessage()),
         }
         line |= _bound.get() or {}
-        line |= {name: vars(record)[name] for name in (*IDS, *FACTS) if name in vars(record)}
+        extra = vars(record)
+        line |= {name: extra[name] for name in (*IDS, *FACTS) if name in extra}
         if record.exc_info:
             line["exception"] = self._without_hidden(self.formatException(record.exc_info))
         return json.dumps(line)

@@ -225,9 +225,11 @@ class Settings:
         environ: Mapping[str, str] | None = None,
     ) -> "Settings":
         """Build settings from flags (None values are absent) over the environment."""
-        values: dict[str, object] = dict(
-            _read_environment(os.environ if environ is None else environ)
-        )
+        values: dict[str, object] = {
+            name.removeprefix(ENV_PREFIX).lower(): text
+            for name, text in (os.environ if environ is None else environ).items()
+            if name.startswith(ENV_PREFIX)
+        }
         values.update({name: value for name, value in (flags or {}).items() if value is not None})
         settings = cls(
             http=HttpConfig(**_take(HttpConfig, values)),
@@ -255,14 +257,6 @@ class Settings:
                 for name, value in part.items()
             }
         return cls.load(values, environ={})
-
-
-def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.removeprefix(ENV_PREFIX).lower(): text
-        for name, text in environ.items()
-        if name.startswith(ENV_PREFIX)
-    }
 
 
 def _take(config: type, values: dict[str, object]) -> dict[str, Any]:
@@ -301,10 +295,6 @@ def _to_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _to_numbers(text: str) -> tuple[float, ...]:
-    return tuple(_to_seconds(part) for part in _to_names(text))
-
-
 _CONVERTERS: Mapping[str, Callable[[str], object]] = {
     str(int): int,
     str(float): _to_seconds,
@@ -312,7 +302,7 @@ _CONVERTERS: Mapping[str, Callable[[str], object]] = {
     str(int | None): int,
     str(str | None): str,
     str(tuple[str, ...]): _to_names,
-    str(tuple[float, ...]): _to_numbers,
+    str(tuple[float, ...]): lambda text: tuple(map(_to_seconds, _to_names(text))),
 }
 
 

@@ -153,10 +153,11 @@ def _clashes(grid: SudokuGrid) -> list[Issue]:
     for kind, number_of in places:
         holders: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
         for position, digit in enumerate(grid.cells):
-            row, column = divmod(position, grid.size)
-            holders[number_of(row, column), digit].append((row, column))
+            if digit:
+                row, column = divmod(position, grid.size)
+                holders[number_of(row, column), digit].append((row, column))
         for (number, digit), cells in sorted(holders.items()):
-            if digit and len(cells) > 1:
+            if len(cells) > 1:
                 detail = f"{digit} stands {len(cells)} times in {kind} {number}"
                 issues.append(Issue("grid", detail, tuple(cells), f"{kind} {number}"))
     return issues

@@ -41,12 +41,7 @@ def catalog_router(state: AppState) -> APIRouter:
         if code not in CATALOGUE:
             raise HTTPException(404, "not found")
         kind = CATALOGUE[code]
-        return ProblemKind(
-            type=kind.uri,
-            code=kind.code,
-            title=kind.title,
-            status=kind.status,
-            retryable=kind.is_retryable,
-        )
+        fixed = {"title": kind.title, "status": kind.status, "retryable": kind.is_retryable}
+        return ProblemKind(type=kind.uri, code=code, **fixed)
 
     return router

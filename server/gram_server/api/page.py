@@ -1,7 +1,7 @@
 """Serves the pages at ``/`` and ``/docs``: files read once, under a strict content policy."""
 
-import hashlib
 from collections.abc import Mapping
+from hashlib import sha256
 from importlib import resources
 from typing import NamedTuple
 
@@ -68,15 +68,11 @@ def _add_files(router: APIRouter, path: str, below: str, files: Mapping[str, Pag
 def _read_files(name: str) -> Mapping[str, PageFile]:
     folder = resources.files("gram_server") / name
     return {
-        entry.name: _page_file(entry.read_bytes(), entry.name.rpartition(".")[2])
+        entry.name: PageFile(content, MEDIA_TYPES[suffix], f'"{sha256(content).hexdigest()[:32]}"')
         for entry in folder.iterdir()
-        if entry.name.rpartition(".")[2] in MEDIA_TYPES
+        if (suffix := entry.name.rpartition(".")[2]) in MEDIA_TYPES
+        for content in (entry.read_bytes(),)
     }
-
-
-def _page_file(content: bytes, suffix: str) -> PageFile:
-    digest = hashlib.sha256(content).hexdigest()
-    return PageFile(content, MEDIA_TYPES[suffix], f'"{digest[:32]}"')
 
 
 def _answer(request: Request, file: PageFile) -> Response:

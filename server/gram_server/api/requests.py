@@ -110,7 +110,9 @@ def solve_options(
     query: SolveQuery, model: ModelReport, *, seed: int | None = None
 ) -> SolveOptions:
     """Return the options of a job, with defaults from the model and a drawn seed."""
-    options = {name: value for name, value in query if name not in ("puzzle", "priority")}
+    options = dict(vars(query))
+    for name in ("puzzle", "priority"):
+        options.pop(name, None)
     options |= {
         "model": model.name,
         "seed": next(known for known in (query.seed, seed, draw_seed()) if known is not None),

@@ -22,11 +22,6 @@ class EngineMetrics:
         self._registry = registry
         self.has_foreign_answer = False
         """Whether an answer of any model was hidden."""
-        self._add_counters()
-        self._add_gauges()
-        self._add_histograms()
-
-    def _add_counters(self) -> None:
         self.supervision_steps = self._counter("supervision_steps", "Steps taken by trajectories")
         self.wasted_slot_steps = self._counter(
             "wasted_slot_steps", "Row steps without use: padding, or a trajectory dropped", "reason"
@@ -39,15 +34,11 @@ class EngineMetrics:
         self.foreign_answers = self._counter(
             "foreign_answers", "Answers without the givens of their own job, shown to nobody"
         )
-
-    def _add_gauges(self) -> None:
         self.slots_alive = self._gauge("slots_alive", "Slots with a trajectory")
         self.slots_capacity = self._gauge("slots_capacity", "Slots")
         self.last_step = self._gauge(
             "engine_last_step_timestamp_seconds", "Unix time of the last step"
         )
-
-    def _add_histograms(self) -> None:
         self.step_duration = self._histogram(
             "step_duration_seconds", "One step of the batch, results on the host", STEP_BUCKETS_S
         )

@@ -65,29 +65,28 @@ class ServiceMetrics:
 
     def count_request(self, outcome: Outcome, *, model: str = "", priority: int = 1) -> None:
         """Count a request that ended; model is empty when none was found for it."""
-        labels = {"model": model, "class": PRIORITY_CLASSES[priority], "outcome": outcome}
-        self._requests.labels(**labels).inc()
+        self._requests.labels(model, PRIORITY_CLASSES[priority], outcome).inc()
 
     def count_rejected(self, reason: str) -> None:
-        self._rejected.labels(reason=reason).inc()
+        self._rejected.labels(reason).inc()
 
     def observe_request(self, duration_s: float, *, model: str) -> None:
-        self._duration.labels(model=model).observe(duration_s)
+        self._duration.labels(model).observe(duration_s)
 
     def observe_job(
         self, *, model: str, queue_s: float, engine_s: float, first_solution_s: float | None
     ) -> None:
-        self._queue_wait.labels(model=model).observe(queue_s)
-        self._engine.labels(model=model).observe(engine_s)
+        self._queue_wait.labels(model).observe(queue_s)
+        self._engine.labels(model).observe(engine_s)
         if first_solution_s is not None:
-            self._first.labels(model=model).observe(first_solution_s)
+            self._first.labels(model).observe(first_solution_s)
 
     def observe_boards(
         self, *, puzzle: str, num_boards: int, num_valid: int, num_trajectories: int
     ) -> None:
-        self._sampled.labels(puzzle=puzzle, result="valid").inc(num_valid)
-        self._sampled.labels(puzzle=puzzle, result="invalid").inc(num_trajectories - num_valid)
-        self._boards.labels(puzzle=puzzle).inc(num_boards)
+        self._sampled.labels(puzzle, "valid").inc(num_valid)
+        self._sampled.labels(puzzle, "invalid").inc(num_trajectories - num_valid)
+        self._boards.labels(puzzle).inc(num_boards)
 
     def expose(self, state: ServiceState) -> bytes:
         self._state.state = state
