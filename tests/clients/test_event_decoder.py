@@ -43,6 +43,7 @@ bare = st.sampled_from([b"data", b"event", b"id", b":", b"", b"", b"\xff\xfe", b
 lines = st.lists(st.tuples((fields | numbers).map(str.encode) | bare, st.integers(0, 2)))
 
 
+@pytest.mark.slow
 @given(st.sampled_from([b"", BOM]), lines, st.lists(st.integers(1, 40), min_size=1))
 @example(BOM, [(b"data: x", 1), (b"", 1)], [2])
 @example(b"", [(b"id: 7", 0), (b"id: 8\0", 0), (b"data", 0), (b"data: y", 2), (b"", 0)], [1])
@@ -70,6 +71,7 @@ def test_an_id_that_is_no_number_counts_as_none(number: str) -> None:
     assert list(EventDecoder().feed(raw)) == [RawEvent(0, "message", "")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [b"data: ", b": ", b"nothing", b"data: x\ndata: "])
 def test_the_time_is_linear_in_the_bytes_of_an_event(line: bytes) -> None:
     def seconds(num_bytes: int) -> float:

@@ -1,73 +1,54 @@
 """Every public method of both clients against the real API, over HTTP."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
-from operator import attrgetter
-from typing import Any
+from functools import partial
 
 import pytest
 
 import gram_client
-from gram_client import AsyncClient, Client
+from tests.clients.scripted import Caller
 
 SUDOKU = "12.4341221434321"
 SOLVED = "1234341221434321"
 EDGES = [[0, 1], [1, 2], [0, 2]]
 
-Call = Callable[..., Any]
-
 
 @pytest.fixture(params=["sync", "async"])
-def call(request: pytest.FixtureRequest, base_url: str) -> Call:
-    """Call a method, such as ``jobs.get``, of a fresh client; of a stream, return all of it."""
-
-    def sync(method: str, *args: object, **options: Any) -> Any:
-        with Client(base_url) as client:
-            outcome = attrgetter(method)(client)(*args, **options)
-            return list(outcome) if isinstance(outcome, Generator) else outcome
-
-    async def wait(method: str, args: tuple[object, ...], options: Any) -> Any:
-        async with AsyncClient(base_url) as client:
-            outcome = attrgetter(method)(client)(*args, **options)
-            if isinstance(outcome, AsyncGenerator):
-                return [item async for item in outcome]
-            return await outcome
-
-    if request.param == "sync":
-        return sync
-    return lambda method, *args, **options: asyncio.run(wait(method, args, options))
+def call(request: pytest.FixtureRequest, base_url: str) -> Caller:
+    return Caller(is_async=request.param == "async", base_url=base_url)
 
 
-def test_solve(call: Call) -> None:
+def test_solve(call: Caller) -> None:
     assert call("solve", SUDOKU).best.answer == SOLVED
 
 
-def test_solve_stream(call: Call) -> None:
+def test_solve_stream(call: Caller) -> None:
     events = call("solve_stream", SUDOKU, width=2, seed=5)
-    assert [type(event).__name__ for event in events] == ["Accepted", "Done"]
-    assert events[0].seed == events[1].result.seed == 5
-    assert str(events[1].result.best).startswith("+-----+")
+    assert [type(event).__name__ for event in events] == ["Accepted", "Found", "Done"]
+    assert events[0].seed == events[2].result.seed == 5
+    assert str(events[2].result.best).startswith("+-----+")
 
 
-def test_generate(call: Call) -> None:
+def test_generate(call: Caller) -> None:
+    made = call("generate", "sudoku", count=2, seed=5)
+    assert (made.status, len(made.boards), made.seed) == ("complete", 2, 5)
     with pytest.raises(gram_client.BadRequest) as caught:
-        call("generate", "sudoku")
+        call("generate", "sudoku", size=9)
     assert caught.value.code == "model_unknown"
 
 
 @pytest.mark.slow
-def test_map(call: Call) -> None:
+def test_map(call: Caller) -> None:
     results = call("map", [SUDOKU] * 20, max_concurrency=4, width=2)
     assert [result.best.answer for result in results] == [SOLVED] * 20
 
 
-def test_puzzles_models_and_health(call: Call) -> None:
+def test_puzzles_models_and_health(call: Caller) -> None:
     assert "sudoku" in {puzzle.name for puzzle in call("puzzles")}
     assert "sudoku-4x4" in {model.name for model in call("models")}
     assert call("health").is_ready
 
 
-def test_the_life_of_a_job(call: Call) -> None:
+def test_the_life_of_a_job(call: Caller) -> None:
     made = call("jobs.create", SUDOKU, width=2, priority="high", idempotency_key=f"life-{id(call)}")
     again = call(
         "jobs.create", SUDOKU, width=2, priority="high", seed=made.seed, idempotency_key=None
@@ -79,12 +60,12 @@ def test_the_life_of_a_job(call: Call) -> None:
     assert call("jobs.get", made.id) == final
     assert call("jobs.cancel", made.id).state == "done"
     events = call("jobs.events", made.id)
-    assert [type(event).__name__ for event in events] == ["Accepted", "Done"]
+    assert [type(event).__name__ for event in events] == ["Accepted", "Found", "Done"]
     assert call("jobs.events", made.id, after=events[-1].id) == []
     assert made.id in [job.id for job in call("jobs.list", limit=200).jobs]
 
 
-def test_the_same_key_is_the_same_job(call: Call) -> None:
+def test_the_same_key_is_the_same_job(call: Caller) -> None:
     key = f"same-{id(call)}"
     one, other = (call("jobs.create", SUDOKU, seed=1, idempotency_key=key) for _ in range(2))
     assert one.id == other.id
@@ -93,7 +74,7 @@ def test_the_same_key_is_the_same_job(call: Call) -> None:
     assert caught.value.code == "idempotency_conflict"
 
 
-def test_a_batch(call: Call) -> None:
+def test_a_batch(call: Caller) -> None:
     batch = call("jobs.create_batch", [SUDOKU, {"puzzle": "nqueens", "n": 4}], width=2)
     final = call("jobs.wait", batch.id, timeout_s=20)
     assert (final.batch.size, final.batch.finished, final.is_solved) == (2, 2, True)
@@ -104,16 +85,16 @@ def test_a_batch(call: Call) -> None:
     }
 
 
-def test_a_failed_job_says_so_in_every_way(call: Call) -> None:
+def test_a_failed_job_says_so_in_every_way(call: Caller) -> None:
     job = call("jobs.create", SUDOKU, seed=13)
     final = call("jobs.wait", job.id, timeout_s=20)
     assert (final.state, final.error.detail) == ("failed", "it was told to")
-    for method, argument, options in (
-        ("jobs.events", job.id, {}),
-        ("solve_stream", SUDOKU, {"seed": 13}),
+    for fail in (
+        partial(call, "jobs.events", job.id),
+        partial(call, "solve_stream", SUDOKU, seed=13),
     ):
         with pytest.raises(gram_client.ServerFailure, match="it was told to") as caught:
-            call(method, argument, **options)
+            fail()
         assert caught.value.code == "job_failed"
 
 
@@ -139,7 +120,7 @@ def test_a_failed_job_says_so_in_every_way(call: Call) -> None:
     ],
 )
 def test_answers_come_back_in_the_form_that_was_posted(
-    call: Call, puzzle: gram_client.Puzzle, answers: list[object]
+    call: Caller, puzzle: gram_client.Puzzle, answers: list[object]
 ) -> None:
     result = call("solve", puzzle, width=4)
     assert [solution.answer for solution in result.solutions] == answers
@@ -147,7 +128,7 @@ def test_answers_come_back_in_the_form_that_was_posted(
     assert result.width == 4
 
 
-def test_every_parameter_is_one_that_the_server_knows(call: Call) -> None:
+def test_every_parameter_is_one_that_the_server_knows(call: Caller) -> None:
     result = call(
         "solve",
         SUDOKU,
@@ -165,7 +146,7 @@ def test_every_parameter_is_one_that_the_server_knows(call: Call) -> None:
     assert (result.width, result.depth, result.seed) == (3, 5, 7)
 
 
-def test_a_contradiction_names_its_cells_and_rules(call: Call) -> None:
+def test_a_contradiction_names_its_cells_and_rules(call: Caller) -> None:
     with pytest.raises(gram_client.BadRequest) as caught:
         call("solve", "11" + "." * 14)
     assert caught.value.code == "puzzle_invalid"

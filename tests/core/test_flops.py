@@ -31,6 +31,7 @@ def counted(config: GramConfig, task: Task) -> int:
     return int(counter.get_total_flops()) // 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("info", shipped_models(), ids=lambda info: info.name)
 def test_every_shipped_model_costs_what_torch_counts(info: ModelInfo) -> None:
     task = puzzles.task(info.task)
@@ -46,6 +47,7 @@ def test_presets_cost_what_torch_counts(name: str, size: str) -> None:
     assert step_flops(config, task) == counted(config, task)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guidance", ["learned", "noise", "mean", "none"])
 @pytest.mark.parametrize("recursion", ["hierarchical", "flat"])
 @pytest.mark.parametrize("mixer", ["relational", "token", "attention"])

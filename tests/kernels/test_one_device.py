@@ -49,6 +49,7 @@ def step_on_meta(model: Gram, task: puzzles.Task) -> None:
         step(NUM_ROWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [info.name for info in shipped_models()])
 def test_a_step_of_a_shipped_model_stays_on_its_device(name: str) -> None:
     info = next(info for info in shipped_models() if info.name == name)

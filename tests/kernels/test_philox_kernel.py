@@ -26,6 +26,7 @@ def test_all_integers_equal_those_of_the_reference(stream: int, count: int, devi
     assert torch.equal(drawn.cpu(), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 10, 81 * 128])
 def test_normals_are_within_a_few_ulps_of_the_reference(count: int, device: str) -> None:
     named: Any = {"transition": 0, "stream": philox.GUIDANCE_STREAM, "count": count}

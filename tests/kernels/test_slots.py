@@ -57,6 +57,7 @@ def test_moves_happen_all_at_once(
     assert_equal(made, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [{"backend": "triton"}, {"draw": latents}], ids=["triton", "native"])
 @pytest.mark.parametrize("is_random", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

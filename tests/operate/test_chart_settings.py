@@ -150,6 +150,7 @@ def test_a_longer_drain_gives_more_time() -> None:
     assert times == {"api": math.ceil(100.5 + 7 + 15), "worker": math.ceil(100.5 + 15)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_probes_ask_what_the_server_answers_without_a_key(name: str) -> None:
     rendered = render(example(name))

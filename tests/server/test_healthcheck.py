@@ -54,6 +54,7 @@ def becomes_well(process: "subprocess.Popen[bytes]") -> list[dict[str, object]]:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_an_api_process_is_asked_where_its_command_line_says() -> None:
     port = str(free_port())
     with running("serve", "--host", "0.0.0.0", "--port", port, "--store", NOBODY) as api:

@@ -29,6 +29,7 @@ def latin(tmp_path: Path) -> puzzles.AnyFamily:
     return puzzles.family("latin")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("latin")
 def test_the_program_of_the_page_solves_a_puzzle_with_a_model_that_has_hardly_been_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

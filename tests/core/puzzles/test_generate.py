@@ -31,6 +31,7 @@ WANTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "num_solutions"), WANTED)
 def test_generated_instances_have_the_promised_number_of_solutions(
     name: str, num_solutions: int

@@ -119,6 +119,7 @@ def read(rules: AnyFamily, body: object) -> object:
         return refusal
 
 
+@pytest.mark.slow
 @given(body=BODIES)
 @settings(max_examples=400)
 def test_only_puzzle_invalid_comes_out_of_parse(body: object) -> None:
@@ -164,6 +165,7 @@ def has_repeated(values: Iterable[int]) -> bool:
     return len(set(listed)) < len(listed)
 
 
+@pytest.mark.slow
 @given(text=st.text() | st.text(alphabet="pe 0123456789.Qq|+-\n", max_size=200) | DRAWINGS)
 @settings(max_examples=200)
 def test_only_puzzle_invalid_comes_out_of_text(text: str) -> None:

@@ -160,6 +160,7 @@ def test_exact_colorings_are_those_of_brute_force(
     assert set(found) == expected
 
 
+@pytest.mark.slow
 @given(size=st.integers(1, 6), seed=SEEDS)
 @settings(max_examples=60)
 def test_exact_queens_are_those_of_brute_force(size: int, seed: int) -> None:

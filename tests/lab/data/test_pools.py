@@ -114,6 +114,7 @@ def test_6x6_pools_are_split_by_a_key_that_symmetric_boards_share() -> None:
     assert len(keys) > 30
 
 
+@pytest.mark.slow
 def test_6x6_boards_are_generated_for_their_side_of_the_split(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

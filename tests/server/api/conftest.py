@@ -1,7 +1,7 @@
 """The application on the in-memory store, with a small worker that solves exactly, in process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,11 +28,15 @@ from gram_server.settings import HttpConfig, QueueConfig, Settings
 TASKS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8", "maze-2x3")
 
 
+FAILING_SEED = 13
+
+
 @dataclass(slots=True)
 class ExactWorker:
     """Speaks the worker's side of the store; finds solutions by exact search."""
 
     side: MemoryWorker
+    tasks: Sequence[str] = TASKS
     is_held: bool = False
     """Tell solutions, but do not finish any job."""
     cancelled: list[str] = field(default_factory=list)
@@ -50,7 +54,7 @@ class ExactWorker:
     async def report(self, state: WorkerState) -> None:
         models = tuple(
             ModelReport(name=task, task=task, fingerprint="abcd1234", depth=16, num_parameters=7)
-            for task in TASKS
+            for task in self.tasks
         )
         models += (
             ModelReport(
@@ -71,6 +75,9 @@ class ExactWorker:
             self.cancelled.append(job_id)
 
     async def _solve(self, job: Job) -> None:
+        if job.options.seed == FAILING_SEED:
+            await self.side.fail(job.id, code="engine", detail="it was told to")
+            return
         solutions = self._solutions(job) if job.sampling is None else _boards(job)
         for solution in solutions:
             await self.side.publish(job.id, Event(kind=EventKind.SOLUTION, data=solution))
@@ -174,28 +181,46 @@ class Service:
         return {name: float(value) for name, value in samples}
 
 
+def http_scope(
+    method: str, path: str, *, query: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = ()
+) -> dict[str, Any]:
+    """Return a request as a server hands it to the application."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": b"/",
+        "query_string": query,
+        "root_path": "",
+        "headers": list(headers),
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8000),
+    }
+
+
 OpenService = Callable[..., AbstractAsyncContextManager[Service]]
-MakeWorker = Callable[[MemoryStore], ExactWorker]
 
 
 @asynccontextmanager
-async def _open(
+async def opened(
     *,
     has_worker: bool = True,
     max_trajectories: int = 4096,
-    max_body_bytes: int = 1 << 20,
-    max_width: int = 64,
+    url: str = "http://test",
+    http: HttpConfig | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Service]:
-    settings = Settings(
-        http=HttpConfig(max_body_bytes=max_body_bytes, max_width=max_width, sse_heartbeat_s=0.05),
-        queue=QueueConfig(max_trajectories=max_trajectories),
-    )
+    http = http or HttpConfig(**{"max_width": 64, **limits}, sse_heartbeat_s=0.05)
+    settings = Settings(http=http, queue=QueueConfig(max_trajectories=max_trajectories))
     store = MemoryStore(settings.queue)
     app = create_app(settings, store=store)
     worker = ExactWorker(store.connect("exact"))
     async with AsyncExitStack() as stack:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        client = httpx.AsyncClient(transport=transport, base_url="http://test")
+        client = httpx.AsyncClient(transport=transport, base_url=url)
         await stack.enter_async_context(client)
         if has_worker:
             task = asyncio.create_task(worker.run())
@@ -207,18 +232,20 @@ async def _open(
         await store.close()
 
 
-@pytest.fixture(scope="session")
-def make_worker() -> MakeWorker:
-    return lambda store: ExactWorker(store.connect("exact"))
-
-
 @pytest.fixture
 def open_service() -> OpenService:
     """Open a service with limits of its own; ``has_worker=False`` leaves the queue alone."""
-    return _open
+    return opened
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
-    async with _open() as opened:
-        yield opened
+    async with opened() as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+async def shared() -> AsyncIterator[Service]:
+    """An application for the many tests of a table, which leave it as it was."""
+    async with opened() as service:
+        yield service

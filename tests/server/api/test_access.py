@@ -16,11 +16,9 @@ from starlette.routing import Route
 
 from gram_server.api.auth import PUBLIC, is_public
 from gram_server.api.keys import KeyFile
-from gram_server.app import create_app
 from gram_server.errors import ConfigError
-from gram_server.jobs.memory_store import MemoryStore
-from gram_server.settings import HttpConfig, QueueConfig, Settings
-from tests.server.api.conftest import MakeWorker, Service
+from gram_server.settings import HttpConfig, Settings
+from tests.server.api.conftest import Service, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -54,24 +52,12 @@ def keys(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def open_app(
-    keys: Path, make_worker: MakeWorker, *, max_trajectories: int = 4096, is_held: bool = False
+    keys: Path, *, max_trajectories: int = 4096, is_held: bool = False
 ) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
-    settings = Settings(
-        http=HttpConfig(keys=str(keys), max_width=64),
-        queue=QueueConfig(max_trajectories=max_trajectories),
-    )
-    store = MemoryStore(settings.queue)
-    app = create_app(settings, store=store)
-    worker = make_worker(store)
-    worker.is_held = is_held
-    working = asyncio.create_task(worker.run())
-    await asyncio.sleep(0)
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield app, client
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
-    await store.close()
+    http = HttpConfig(keys=str(keys), max_width=64)
+    async with opened(http=http, max_trajectories=max_trajectories) as service:
+        service.worker.is_held = is_held
+        yield service.app, service.client
 
 
 def bearer(name: str) -> dict[str, str]:
@@ -90,10 +76,8 @@ def routes_of(app: Any) -> Iterator[tuple[str, str]]:
     return walk(app.routes)
 
 
-async def test_no_route_is_open_without_a_key_unless_it_is_listed(
-    keys: Path, make_worker: MakeWorker
-) -> None:
-    async with open_app(keys, make_worker) as (app, client):
+async def test_no_route_is_open_without_a_key_unless_it_is_listed(keys: Path) -> None:
+    async with open_app(keys) as (app, client):
         routes = sorted(set(routes_of(app)))
         assert {"/solve", "/generate", "/jobs", "/metrics", "/openapi.json"} <= {
             path for _, path in routes
@@ -109,8 +93,8 @@ async def test_no_route_is_open_without_a_key_unless_it_is_listed(
                 assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-async def test_what_is_not_known_is_not_open(keys: Path, make_worker: MakeWorker) -> None:
-    async with open_app(keys, make_worker) as (_, client):
+async def test_what_is_not_known_is_not_open(keys: Path) -> None:
+    async with open_app(keys) as (_, client):
         for path in ("/nothing", "/livezx", "/livez/../metrics", "/page/../metrics", "/METRICS"):
             assert (await client.get(path)).status_code in (401, 404), path
         assert (await client.get("/nothing", headers=bearer("solver"))).status_code == 403
@@ -132,10 +116,10 @@ async def test_what_is_not_known_is_not_open(keys: Path, make_worker: MakeWorker
     ],
 )
 async def test_a_key_opens_what_it_is_for(
-    keys: Path, make_worker: MakeWorker, headers: dict[str, str], status: int, code: str | None
+    keys: Path, headers: dict[str, str], status: int, code: str | None
 ) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    async with open_app(keys, make_worker) as (_, client):
+    async with open_app(keys) as (_, client):
         response = await client.post("/solve", content=EASY, headers=raw)
         assert response.status_code == status
         if code is not None:
@@ -143,8 +127,8 @@ async def test_a_key_opens_what_it_is_for(
             assert response.json()["code"] == code
 
 
-async def test_jobs_belong_to_their_key(keys: Path, make_worker: MakeWorker) -> None:
-    async with open_app(keys, make_worker) as (_, client):
+async def test_jobs_belong_to_their_key(keys: Path) -> None:
+    async with open_app(keys) as (_, client):
         job = (await client.post("/jobs", content=EASY, headers=bearer("worker"))).json()
         path = f"/jobs/{job['id']}"
         for method, target in (("GET", path), ("DELETE", path), ("GET", f"{path}/events")):
@@ -155,10 +139,8 @@ async def test_jobs_belong_to_their_key(keys: Path, make_worker: MakeWorker) -> 
         assert (await client.get(path, headers=bearer("root"))).status_code == 200
 
 
-async def test_a_key_over_its_rate_is_told_when_to_come_back(
-    keys: Path, make_worker: MakeWorker
-) -> None:
-    async with open_app(keys, make_worker) as (_, client):
+async def test_a_key_over_its_rate_is_told_when_to_come_back(keys: Path) -> None:
+    async with open_app(keys) as (_, client):
         first = await client.post("/solve?width=12", content=EASY, headers=bearer("slow"))
         assert first.status_code == 200
         for path in ("/solve?width=1", "/jobs?width=1"):
@@ -168,10 +150,8 @@ async def test_a_key_over_its_rate_is_told_when_to_come_back(
         assert (await client.get("/models", headers=bearer("slow"))).status_code == 200
 
 
-async def test_a_repeated_request_gets_its_job_and_costs_its_key_nothing(
-    keys: Path, make_worker: MakeWorker
-) -> None:
-    async with open_app(keys, make_worker) as (_, client):
+async def test_a_repeated_request_gets_its_job_and_costs_its_key_nothing(keys: Path) -> None:
+    async with open_app(keys) as (_, client):
         headers = {**bearer("slow"), "Idempotency-Key": "order-17"}
         path = "/jobs?width=12&seed=1"
         first, *others = [await client.post(path, content=EASY, headers=headers) for _ in range(4)]
@@ -184,10 +164,8 @@ async def test_a_repeated_request_gets_its_job_and_costs_its_key_nothing(
         assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
 
 
-async def test_requests_of_one_key_at_the_same_time_are_charged_once(
-    keys: Path, make_worker: MakeWorker
-) -> None:
-    async with open_app(keys, make_worker) as (app, client):
+async def test_requests_of_one_key_at_the_same_time_are_charged_once(keys: Path) -> None:
+    async with open_app(keys) as (app, client):
         headers = {**bearer("slow"), "Idempotency-Key": "order-18"}
         posts = (client.post("/jobs?width=4", content=EASY, headers=headers) for _ in range(2))
         assert sorted(one.status_code for one in await asyncio.gather(*posts)) == [200, 202]
@@ -197,10 +175,8 @@ async def test_requests_of_one_key_at_the_same_time_are_charged_once(
 
 
 @pytest.mark.parametrize("path", ["/solve", "/jobs"])
-async def test_what_is_refused_is_not_charged(
-    keys: Path, make_worker: MakeWorker, path: str
-) -> None:
-    async with open_app(keys, make_worker, max_trajectories=64, is_held=True) as (_, client):
+async def test_what_is_refused_is_not_charged(keys: Path, path: str) -> None:
+    async with open_app(keys, max_trajectories=64, is_held=True) as (_, client):
         full = await client.post("/jobs?width=60", content=EASY, headers=bearer("worker"))
         assert full.status_code == 202
         for _ in range(5):
@@ -209,10 +185,10 @@ async def test_what_is_refused_is_not_charged(
 
 
 async def test_keys_are_exchanged_while_the_server_runs(
-    keys: Path, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+    keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gram_server.api.keys.LOOK_S", 0.0)
-    async with open_app(keys, make_worker) as (_, client):
+    async with open_app(keys) as (_, client):
         old = entry("solver", "solve")
         new = entry("solver", "solve", token="next-token")
         broken = {"name": "solver"}

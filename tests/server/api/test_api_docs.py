@@ -1,6 +1,5 @@
 """The interface at ``/docs``, and every reference to ourselves, under a path that a proxy chose."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,11 +10,9 @@ import httpx
 import pytest
 
 from gram_server.api.page import HEADERS
-from gram_server.app import create_app
 from gram_server.errors import ConfigError
-from gram_server.jobs.memory_store import MemoryStore
-from gram_server.settings import HttpConfig, Settings
-from tests.server.api.conftest import MakeWorker, Service
+from gram_server.settings import HttpConfig
+from tests.server.api.conftest import Service, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -48,36 +45,25 @@ async def test_there_are_no_other_docs(service: Service, path: str) -> None:
 
 
 @asynccontextmanager
-async def open_below(
-    make_worker: MakeWorker, root_path: str, *, is_stripped: bool
-) -> AsyncIterator[httpx.AsyncClient]:
+async def open_below(root_path: str, *, is_stripped: bool) -> AsyncIterator[httpx.AsyncClient]:
     """Open a server behind a proxy that shows it under ``/gram``."""
-    settings = Settings(http=HttpConfig(root_path=root_path))
-    store = MemoryStore(settings.queue)
-    app = create_app(settings, store=store)
+    async with opened(http=HttpConfig(root_path=root_path)) as service:
 
-    async def proxy(scope: Any, receive: Any, send: Any) -> None:
-        assert scope["path"].startswith("/gram/")
-        path = scope["path"].removeprefix("/gram") if is_stripped else scope["path"]
-        await app({**scope, "path": path}, receive, send)
+        async def proxy(scope: Any, receive: Any, send: Any) -> None:
+            assert scope["path"].startswith("/gram/")
+            path = scope["path"].removeprefix("/gram") if is_stripped else scope["path"]
+            await service.app({**scope, "path": path}, receive, send)
 
-    working = asyncio.create_task(make_worker(store).run())
-    await asyncio.sleep(0)
-    transport = httpx.ASGITransport(app=proxy)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
-    await store.close()
+        transport = httpx.ASGITransport(app=proxy)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            yield client
 
 
 @pytest.mark.parametrize(
     ("root_path", "is_stripped"), [("", True), ("/gram", True), ("/gram", False)]
 )
-async def test_everything_is_found_below_a_path(
-    make_worker: MakeWorker, root_path: str, is_stripped: bool
-) -> None:
-    async with open_below(make_worker, root_path, is_stripped=is_stripped) as client:
+async def test_everything_is_found_below_a_path(root_path: str, is_stripped: bool) -> None:
+    async with open_below(root_path, is_stripped=is_stripped) as client:
         for start in ("/gram/", "/gram/docs"):
             text = (await client.get(start)).text
             for name in re.findall(r'(?:href|src)="([^"#]+)"', text):

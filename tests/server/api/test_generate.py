@@ -66,13 +66,13 @@ async def test_few_boards_may_take_a_handful_of_trajectories(service: Service) -
     ],
 )
 async def test_what_cannot_be_asked_for_is_refused_by_name(
-    service: Service, query: str, code: str, field: str
+    shared: Service, query: str, code: str, field: str
 ) -> None:
-    response = await generate(service, query)
+    response = await generate(shared, query)
     problem = response.json()
     assert (response.status_code, problem["code"]) == (422, code)
     assert [issue["field"] for issue in problem["errors"]] == [field]
-    assert service.worker.jobs == []
+    assert shared.worker.jobs == []
 
 
 async def test_too_many_boards_to_thin_are_refused(open_service: OpenService) -> None:

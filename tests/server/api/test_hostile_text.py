@@ -35,6 +35,7 @@ from gram_server.errors import ServerError
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import HttpConfig, Settings
 from gram_server.tracing import read_trace
+from tests.server.api.conftest import http_scope
 
 NUM_CHARS = 64 << 10
 LIMIT_S = 0.010
@@ -230,6 +231,7 @@ HEADERS = (
     *("traceparent", "tracestate", "user-agent", "x-forwarded-for", "x-forwarded-proto"),
     "x-request-id",
 )
+KEY = [(b"authorization", b"Bearer token")]
 ROUTES = (("GET", "/"), ("GET", "/jobs/x/events"), ("POST", "/jobs"), ("GET", "/livez"))
 
 
@@ -259,21 +261,7 @@ async def ask(
         nonlocal status
         status = message.get("status", status)
 
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": b"/",
-        "query_string": query,
-        "root_path": "",
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8000),
-    }
-    await app(scope, receive, send)
+    await app(http_scope(method, path, query=query, headers=headers), receive, send)
     return status
 
 
@@ -288,40 +276,36 @@ def answered_s(call: Callable[[], Coroutine[Any, Any, int]]) -> float:
     return least_s(once)
 
 
+def assert_quick(
+    request: Callable[[str], Coroutine[Any, Any, int]], shapes: Mapping[str, str] = SHAPES
+) -> None:
+    took_s = {shape: answered_s(partial(request, text)) for shape, text in shapes.items()}
+    assert not {shape: each_s for shape, each_s in took_s.items() if each_s >= LIMIT_S}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 @pytest.mark.parametrize("name", HEADERS)
 def test_no_header_holds_up_the_process(app: Any, name: str, method: str, path: str) -> None:
     known = [(b"authorization", b"Bearer token"), (b"traceparent", PARENT.encode())]
     known = [(other, value) for other, value in known if other != name.encode()]
-    slow = {}
-    for shape, text in SHAPES.items():
+
+    def request(text: str) -> Coroutine[Any, Any, int]:
         value = text.encode("latin-1", "ignore")[:NUM_CHARS]
-        headers = [*known, (name.encode(), value)]
-        took_s = answered_s(partial(ask, app, method, path, headers=headers))
-        if took_s >= LIMIT_S:
-            slow[shape] = took_s
-    assert not slow
+        return ask(app, method, path, headers=[*known, (name.encode(), value)])
+
+    assert_quick(request)
 
 
 @pytest.mark.parametrize("name", ["", "cursor=", "limit=", "wait="])
 def test_no_query_holds_up_the_process(app: Any, name: str) -> None:
-    headers = [(b"authorization", b"Bearer token")]
-    slow = {}
-    for shape, text in {**SHAPES, "pairs": "a=b&" * NUM_CHARS, "ands": "&" * NUM_CHARS}.items():
+    def request(text: str) -> Coroutine[Any, Any, int]:
         query = (name.encode() + text.encode("latin-1", "ignore"))[:MAX_TARGET_BYTES]
-        took_s = answered_s(partial(ask, app, "GET", "/jobs", query=query, headers=headers))
-        if took_s >= LIMIT_S:
-            slow[shape] = took_s
-    assert not slow
+        return ask(app, "GET", "/jobs", query=query, headers=KEY)
+
+    assert_quick(request, {**SHAPES, "pairs": "a=b&" * NUM_CHARS, "ands": "&" * NUM_CHARS})
 
 
 @pytest.mark.parametrize("start", ["/", "/jobs/", "/problems/", "/page/", "/docs/"])
 def test_no_path_holds_up_the_process(app: Any, start: str) -> None:
-    headers = [(b"authorization", b"Bearer token")]
-    slow = {}
-    for shape, text in SHAPES.items():
-        path = (start + text)[:MAX_TARGET_BYTES]
-        took_s = answered_s(partial(ask, app, "GET", path, headers=headers))
-        if took_s >= LIMIT_S:
-            slow[shape] = took_s
-    assert not slow
+    assert_quick(lambda text: ask(app, "GET", (start + text)[:MAX_TARGET_BYTES], headers=KEY))

@@ -68,11 +68,11 @@ BODIES: list[tuple[str, str | bytes, int, str, str | None]] = [
     ids=[row[0] for row in BODIES],
 )
 async def test_a_malformed_body_is_refused_where_it_is_wrong(
-    service: Service, content: str | bytes, status: int, code: str, field: str | None
+    shared: Service, content: str | bytes, status: int, code: str, field: str | None
 ) -> None:
-    response = await service.solve(content)
+    response = await shared.solve(content)
     assert_problem(response, status, code, field)
-    assert service.worker.jobs == []
+    assert shared.worker.jobs == []
 
 
 PARAMETERS: list[tuple[str, str]] = [
@@ -120,11 +120,11 @@ PARAMETERS: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("query", "field"), PARAMETERS, ids=[query for query, _ in PARAMETERS])
 async def test_a_malformed_parameter_is_refused_by_name(
-    service: Service, query: str, field: str
+    shared: Service, query: str, field: str
 ) -> None:
-    response = await service.client.post(f"/solve?{query}", content=GRID)
+    response = await shared.client.post(f"/solve?{query}", content=GRID)
     assert_problem(response, 422, "parameter_invalid", field)
-    assert service.worker.jobs == []
+    assert shared.worker.jobs == []
 
 
 @pytest.mark.parametrize("query", ["model=nothing", "model=sudoku-9x9@ffffffff", "model=nqueens-8"])
@@ -144,8 +144,8 @@ async def test_a_body_that_names_another_puzzle_than_the_query_is_refused(servic
     "content_type",
     ["image/png", "multipart/form-data; boundary=x", "application/xml", "text/html", "nonsense"],
 )
-async def test_other_content_types_are_refused(service: Service, content_type: str) -> None:
-    response = await service.solve(GRID, headers={"Content-Type": content_type})
+async def test_other_content_types_are_refused(shared: Service, content_type: str) -> None:
+    response = await shared.solve(GRID, headers={"Content-Type": content_type})
     assert_problem(response, 415, "media_type_unsupported", None)
 
 

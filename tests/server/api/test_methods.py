@@ -13,8 +13,8 @@ EASY = ".234341221434321"
 
 
 @pytest.mark.parametrize("path", [*READ, "/openapi.json", "/problems/not_found"])
-async def test_head_is_get_without_its_body(service: Service, path: str) -> None:
-    got, head = await service.client.get(path), await service.client.head(path)
+async def test_head_is_get_without_its_body(shared: Service, path: str) -> None:
+    got, head = await shared.client.get(path), await shared.client.head(path)
     assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
     assert head.headers["content-type"] == got.headers["content-type"]
     if path != "/metrics":
@@ -50,11 +50,11 @@ async def test_head_of_a_stream_ends_while_its_job_goes_on(service: Service) -> 
         ("/generate", "OPTIONS, POST"),
     ],
 )
-async def test_options_says_what_a_path_takes(service: Service, path: str, allowed: str) -> None:
-    response = await service.client.options(path)
+async def test_options_says_what_a_path_takes(shared: Service, path: str, allowed: str) -> None:
+    response = await shared.client.options(path)
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["allow"] == allowed
-    refused = await service.client.request("PATCH", path)
+    refused = await shared.client.request("PATCH", path)
     assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
 
 

@@ -3,11 +3,8 @@
 Its cases at the borders take seconds to make when the file is collected: test-fast leaves it out.
 """
 
-import asyncio
 import hashlib
 import json
-import socket
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,14 +12,11 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
-import uvicorn
 from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from gram_server.app import create_app
-from gram_server.jobs.memory_store import MemoryStore
-from gram_server.settings import HttpConfig, QueueConfig, Settings
-from tests.server.api.conftest import MakeWorker
+from gram_server.settings import HttpConfig, Settings
+from tests.server.api.serving import serving
 from tests.server.api.test_openapi import DOCUMENT
 
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -38,18 +32,20 @@ LEFT_OUT: list[CheckFunction] = [positive_data_acceptance]
 
 
 @pytest.fixture(scope="module")
-def base_url(make_worker: MakeWorker) -> Iterator[str]:
-    yield from serve_in_thread(make_worker, Settings())
+def base_url() -> Iterator[str]:
+    with serving(Settings()) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
-def guarded_url(make_worker: MakeWorker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same, with a file of API keys."""
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = {"name": "tester", "sha256": digest, "scopes": ["admin"]}
     path.write_text(json.dumps({"keys": [entry]}), "utf-8")
-    yield from serve_in_thread(make_worker, Settings(http=HttpConfig(keys=str(path))))
+    with serving(Settings(http=HttpConfig(keys=str(path)))) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +56,6 @@ def tally() -> Iterator[Counter[str]]:
     print(f"examples: {counted.total()}: {dict(counted)}")  # noqa: T201
     if len(counted) == sum(len(operations) for operations in DOCUMENT["paths"].values()):
         assert counted.total() >= NUM_EXAMPLES, counted
-
-
-def serve_in_thread(make_worker: MakeWorker, settings: Settings) -> Iterator[str]:
-    """Run a server in a thread of its own, with a worker on the same event loop."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    store = MemoryStore(QueueConfig())
-    app = create_app(settings, store=store)
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-
-    async def serve() -> None:
-        working = asyncio.create_task(make_worker(store).run())
-        await server.serve([listener])
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """What a page of another site makes a browser send, and to whom it may seem to be sent."""
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -11,12 +10,10 @@ import httpx
 import pytest
 
 from gram_server.api.middleware import name_of
-from gram_server.app import create_app
 from gram_server.errors import ConfigError
-from gram_server.jobs.memory_store import MemoryStore
 from gram_server.logs import JsonFormatter
-from gram_server.settings import HttpConfig, Settings
-from tests.server.api.conftest import MakeWorker
+from gram_server.settings import HttpConfig
+from tests.server.api.conftest import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -26,18 +23,16 @@ TEXT = {"Content-Type": "text/plain"}
 
 @asynccontextmanager
 async def open_client(
-    make_worker: MakeWorker, url: str = "http://127.0.0.1:8000", **http: Any
+    url: str = "http://127.0.0.1:8000", **http: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    settings = Settings(http=HttpConfig(**http))
-    store = MemoryStore(settings.queue)
-    working = asyncio.create_task(make_worker(store).run())
-    await asyncio.sleep(0)
-    transport = httpx.ASGITransport(app=create_app(settings, store=store))
-    async with httpx.AsyncClient(transport=transport, base_url=url) as client:
-        yield client
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
-    await store.close()
+    async with opened(url=url, http=HttpConfig(**http)) as service:
+        yield service.client
+
+
+@pytest.fixture(scope="module")
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client() as opened_client:
+        yield opened_client
 
 
 @pytest.mark.parametrize(
@@ -48,10 +43,9 @@ async def open_client(
         *("gram-server:8000", "upstream"),
     ],
 )
-async def test_local_names_and_addresses_are_ours(make_worker: MakeWorker, host: str) -> None:
-    async with open_client(make_worker) as client:
-        response = await client.post("/solve", content=EASY, headers={"Host": host})
-        assert response.status_code == 200
+async def test_local_names_and_addresses_are_ours(client: httpx.AsyncClient, host: str) -> None:
+    response = await client.post("/solve", content=EASY, headers={"Host": host})
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -64,20 +58,18 @@ async def test_local_names_and_addresses_are_ours(make_worker: MakeWorker, host:
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/jobs"), ("GET", "/"), ("POST", "/solve")])
 async def test_a_name_that_a_stranger_may_own_is_refused(
-    make_worker: MakeWorker, method: str, path: str, host: str
+    client: httpx.AsyncClient, method: str, path: str, host: str
 ) -> None:
-    async with open_client(make_worker) as client:
-        headers = [(b"Host", host.encode("utf-8"))]
-        response = await client.request(method, path, content=EASY, headers=headers)
-        assert (response.status_code, response.json()["code"]) == (403, "origin_refused")
-        assert response.json()["errors"][0]["field"] == "Host"
-        assert response.headers["X-Request-ID"] == response.json()["request_id"]
+    headers = [(b"Host", host.encode("utf-8"))]
+    response = await client.request(method, path, content=EASY, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (403, "origin_refused")
+    assert response.json()["errors"][0]["field"] == "Host"
+    assert response.headers["X-Request-ID"] == response.json()["request_id"]
 
 
-async def test_two_names_are_none(make_worker: MakeWorker) -> None:
-    async with open_client(make_worker) as client:
-        headers = [("Host", "localhost"), ("Host", "evil.example")]
-        assert (await client.get("/jobs", headers=headers)).status_code == 403
+async def test_two_names_are_none(client: httpx.AsyncClient) -> None:
+    headers = [("Host", "localhost"), ("Host", "evil.example")]
+    assert (await client.get("/jobs", headers=headers)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -101,18 +93,17 @@ async def test_two_names_are_none(make_worker: MakeWorker) -> None:
 )
 @pytest.mark.parametrize("path", ["/solve", "/jobs", "/generate?puzzle=sudoku&size=4"])
 async def test_only_our_own_page_may_send_work(
-    make_worker: MakeWorker, path: str, headers: dict[str, str], status: int
+    client: httpx.AsyncClient, path: str, headers: dict[str, str], status: int
 ) -> None:
-    async with open_client(make_worker) as client:
-        content = None if path.startswith("/generate") else EASY
-        response = await client.post(path, content=content, headers={**TEXT, **headers})
-        assert response.status_code in ((200, 202) if status == 200 else (status,))
-        if status == 403:
-            assert response.json()["code"] == "origin_refused"
+    content = None if path.startswith("/generate") else EASY
+    response = await client.post(path, content=content, headers={**TEXT, **headers})
+    assert response.status_code in ((200, 202) if status == 200 else (status,))
+    if status == 403:
+        assert response.json()["code"] == "origin_refused"
 
 
-async def test_nobody_elses_page_may_cancel_a_job(make_worker: MakeWorker) -> None:
-    async with open_client(make_worker) as client:
+async def test_nobody_elses_page_may_cancel_a_job() -> None:
+    async with open_client() as client:
         job = (await client.post("/jobs", content=EASY)).json()
         path = f"/jobs/{job['id']}"
         refused = await client.delete(path, headers={"Origin": "https://evil.example"})
@@ -128,29 +119,27 @@ async def test_nobody_elses_page_may_cancel_a_job(make_worker: MakeWorker) -> No
         ({"allowed_hosts": ("*",), "allowed_origins": ("*",)}, "http://127.0.0.1:8000"),
     ],
 )
-async def test_a_server_for_others_asks_for_no_name(
-    make_worker: MakeWorker, http: dict[str, Any], url: str
-) -> None:
-    async with open_client(make_worker, url, **http) as client:
+async def test_a_server_for_others_asks_for_no_name(http: dict[str, Any], url: str) -> None:
+    async with open_client(url, **http) as client:
         headers = {"Host": "puzzles.example", "Origin": "https://elsewhere.example"}
         assert (await client.post("/solve", content=EASY, headers=headers)).status_code == 200
 
 
-async def test_behind_keys_no_name_is_asked_for(make_worker: MakeWorker, tmp_path: Any) -> None:
+async def test_behind_keys_no_name_is_asked_for(tmp_path: Any) -> None:
     keys = tmp_path / "keys.json"
     keys.write_text('{"keys": []}', "utf-8")
-    async with open_client(make_worker, keys=str(keys)) as client:
+    async with open_client(keys=str(keys)) as client:
         headers = {"Host": "puzzles.example", "Origin": "https://elsewhere.example"}
         assert (await client.post("/solve", content=EASY, headers=headers)).status_code == 401
         assert (await client.get("/livez", headers=headers)).status_code == 200
 
 
-async def test_names_and_origins_that_are_allowed_are_let_in(make_worker: MakeWorker) -> None:
+async def test_names_and_origins_that_are_allowed_are_let_in() -> None:
     http: dict[str, Any] = {
         "allowed_hosts": ("Puzzles.example",),
         "allowed_origins": ("https://elsewhere.example",),
     }
-    async with open_client(make_worker, host="0.0.0.0", **http) as client:
+    async with open_client(host="0.0.0.0", **http) as client:
         for host, origin, status in (
             ("puzzles.example:443", "https://elsewhere.example", 200),
             ("puzzles.example", "https://puzzles.example", 200),
@@ -175,9 +164,7 @@ def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
         HttpConfig(trusted_proxies=(proxy,))
 
 
-async def test_a_line_says_who_asked(
-    make_worker: MakeWorker, tmp_path: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_line_says_who_asked(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
     # The digest of the word "token".
     digest = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0"
     entry = {"name": "team-a", "sha256": digest, "scopes": ["jobs"]}
@@ -190,7 +177,7 @@ async def test_a_line_says_who_asked(
     logger.addHandler(handler)
     try:
         with caplog.at_level(logging.INFO):
-            async with open_client(make_worker, keys=str(keys)) as client:
+            async with open_client(keys=str(keys)) as client:
                 await client.get("/jobs", headers={"Authorization": "Bearer token"})
                 await client.get("/jobs", headers={"X-Forwarded-For": "203.0.113.9"})
     finally:

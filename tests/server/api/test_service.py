@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gram_server.job import WorkerState
-from tests.server.api.conftest import OpenService, Service
+from tests.server.api.conftest import OpenService, Service, http_scope
 
 pytestmark = pytest.mark.anyio
 
@@ -124,20 +124,8 @@ async def test_a_disconnect_message_gives_the_job_up(service: Service, accept: s
     async def send(message: Any) -> None:
         return None
 
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/solve",
-        "raw_path": b"/solve",
-        "query_string": b"width=8",
-        "root_path": "",
-        "headers": [(b"host", b"test"), (b"accept", accept.encode())],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
+    headers = [(b"host", b"test"), (b"accept", accept.encode())]
+    scope = http_scope("POST", "/solve", query=b"width=8", headers=headers)
     serving = asyncio.create_task(service.app(scope, incoming.get, send))
     async with asyncio.timeout(5.0):
         while not service.worker.jobs:  # noqa: ASYNC110  # it has no event to wait for

@@ -12,19 +12,19 @@ from gram_server.errors import JobNotFound
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig, Settings
-from tests.server.api.conftest import MakeWorker
+from tests.server.api.conftest import ExactWorker, http_scope
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_answer_waits_for_a_reader_longer_than_the_store_does(
-    make_worker: MakeWorker,
-) -> None:
+async def test_an_answer_waits_for_a_reader_longer_than_the_store_does() -> None:
     settings = Settings(queue=QueueConfig(keep_finished_s=0.01))
     store = MemoryStore(settings.queue)
     app = create_app(settings, store=store)
-    worker = make_worker(store)
+    worker = ExactWorker(store.connect("exact"))
     working = asyncio.create_task(worker.run())
+    headers = [(b"accept", b"text/event-stream"), (b"host", b"localhost")]
+    scope = http_scope("POST", "/solve", query=b"width=3", headers=headers)
     parts: list[bytes] = []
     goes_on = asyncio.Event()
 
@@ -44,7 +44,7 @@ async def test_an_answer_waits_for_a_reader_longer_than_the_store_does(
             await asyncio.sleep(0.02)
 
     async with asyncio.timeout(30.0):
-        asking = asyncio.create_task(app(scope(), receiver(), send))
+        asking = asyncio.create_task(app(scope, receiver(), send))
         # What is waited for happens in another task.
         while len(parts) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -58,23 +58,6 @@ async def test_an_answer_waits_for_a_reader_longer_than_the_store_does(
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
     await store.close()
-
-
-def scope() -> dict[str, Any]:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/solve",
-        "raw_path": b"/solve",
-        "query_string": b"width=3",
-        "root_path": "",
-        "headers": [(b"accept", b"text/event-stream"), (b"host", b"localhost")],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8000),
-    }
 
 
 def receiver() -> Any:

@@ -38,18 +38,16 @@ async def test_a_sudoku_comes_back_solved_in_the_documented_shape(service: Servi
 )
 @pytest.mark.parametrize("body", [PUZZLE, BODY, "\n  " + BODY])
 async def test_text_and_json_are_told_apart_whatever_the_content_type(
-    service: Service, content_type: str | None, body: str
+    shared: Service, content_type: str | None, body: str
 ) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
-    response = await service.solve(body, headers=headers)
+    response = await shared.solve(body, headers=headers)
     assert response.json()["solutions"][0]["answer"] == SOLUTION
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/vnd.gram+json"])
-async def test_json_is_read_under_its_own_content_types(
-    service: Service, content_type: str
-) -> None:
-    response = await service.solve(BODY, headers={"Content-Type": content_type})
+async def test_json_is_read_under_its_own_content_types(shared: Service, content_type: str) -> None:
+    response = await shared.solve(BODY, headers={"Content-Type": content_type})
     assert response.status_code == 200
 
 
@@ -63,8 +61,8 @@ async def test_json_is_read_under_its_own_content_types(
         ("c a triangle\np edge 8 3\ne 1 2\ne 2 3\ne 1 3\n", "graph-coloring"),
     ],
 )
-async def test_the_family_of_a_text_is_found(service: Service, text: str, puzzle: str) -> None:
-    response = await service.solve(text, headers={"Content-Type": "text/plain"})
+async def test_the_family_of_a_text_is_found(shared: Service, text: str, puzzle: str) -> None:
+    response = await shared.solve(text, headers={"Content-Type": "text/plain"})
     assert (response.json()["puzzle"], response.json()["status"]) == (puzzle, "solved")
 
 

@@ -159,6 +159,7 @@ def unfused_model(request: pytest.FixtureRequest, tmp_path: Path) -> LoadedModel
     return load_model(info)
 
 
+@pytest.mark.slow
 def test_a_model_that_no_fused_step_knows_is_served_with_the_bits_of_the_plain_loop(
     unfused_model: LoadedModel,
 ) -> None:

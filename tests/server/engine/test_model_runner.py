@@ -206,6 +206,7 @@ def test_a_bucket_that_is_prepared_in_the_middle_of_work_moves_no_row(
     assert late._rows.keys[2].tolist() == early._rows.keys[2].tolist() == [6, 6, 4, 4, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepares_early", [True, False])
 def test_an_engine_takes_the_same_steps_with_and_without_lag(
     prepares_early: bool, guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch

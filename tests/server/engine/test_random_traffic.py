@@ -71,6 +71,7 @@ def test_random_traffic_ends_every_job_once_and_leaks_no_slot(
     assert harness.metric("gram_supervision_steps_total") == steps
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_slots_parking_pipeline_or_traffic() -> None:
     rng = np.random.default_rng(11)
     table = rng.integers(1, 14, size=(8, 150))

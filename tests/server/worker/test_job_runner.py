@@ -69,6 +69,7 @@ async def test_every_other_end_is_told_in_its_own_way(
         assert store.handed_back == []
 
 
+@pytest.mark.slow
 async def test_a_fallback_is_searched_for_before_the_job_ends(
     store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
 ) -> None:
