@@ -33,7 +33,7 @@ import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gram_server.jobs.redis_keys import Keys
+from gram_server.jobs.redis_library import Keys
 from tests.faults.chaos_site import LEASE_S, NUM_API, NUM_WORKERS, Site
 
 SOLVED = "1234341221434321"

@@ -18,7 +18,7 @@ from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.periodic import PeriodicTask
 from gram_server.jobs.redis_connection import RedisConnection
-from gram_server.jobs.redis_keys import Keys
+from gram_server.jobs.redis_library import Keys
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.jobs.store import JobStore, WorkerStore

@@ -85,7 +85,11 @@ class Slots:
         holes = [row for row, trajectory in enumerate(self._rows) if trajectory is None]
         starts: list[SlotAssignment] = []
         for trajectory in trajectories:
-            row = holes.pop(0) if holes else self._append()
+            if not holes:
+                assert len(self._rows) < self.num_slots
+                holes.append(len(self._rows))
+                self._rows.append(None)
+            row = holes.pop(0)
             self._rows[row], trajectory.row = trajectory, row
             self.num_live += 1
             if trajectory.parking_row is None:
@@ -98,11 +102,6 @@ class Slots:
         places = ((source, trajectory.state_row) for trajectory, source in origins.items())
         moves = [Move(source, row) for source, row in places if row is not None and row != source]
         return BatchUpdate(moves, starts)
-
-    def _append(self) -> int:
-        assert len(self._rows) < self.num_slots
-        self._rows.append(None)
-        return len(self._rows) - 1
 
     def _compact(self, holes: list[int]) -> None:
         for hole in holes:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -20,8 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from gram_server.errors import ConfigError, StoreRefused, StoreUnavailable
-from gram_server.jobs.redis_keys import Keys
-from gram_server.jobs.redis_library import BOUNDED, library
+from gram_server.jobs.redis_library import BOUNDED, Keys, library
 from gram_server.jobs.redis_trouble import LOST_CONNECTION, kind_of, trouble_of
 from gram_server.logs import SparseLog
 from gram_server.settings import RedisConfig
@@ -64,6 +64,8 @@ class RedisConnection:
         # All functions but ``claim`` may run twice: a call whose answer was lost is repeated.
         self._commands = open_client(config, num_retries=1)
         self._blocking = open_client(config, num_retries=0)
+        # Once: the check is slow, as the class has protocols among its bases.
+        self._is_cluster = isinstance(self._commands, RedisCluster)
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._down_until_s = 0.0
         self._trouble = trouble_of(TimeoutError())
@@ -128,40 +130,39 @@ class RedisConnection:
                 await _close(each)
 
     async def _run(self, client: Client, name: str, arguments: tuple[Argument, ...]) -> Any:
+        call = partial(self._call_node, client) if self._is_cluster else client.execute_command
         function = library().function(name)
         start = (1, self.keys.prefix)
         rest = (self.clock.argument(), *arguments)
         for _ in range(MAX_COLLISIONS):
             try:
-                return await self._call(client, "FCALL", function, *start, *rest)
+                return await call("FCALL", function, *start, *rest)
             except ResponseError as error:
                 if "Function not found" not in str(error):
                     raise
                 # The library is new to this Redis, or was lost with its data.
                 try:
-                    await self._call(client, "FUNCTION LOAD", "REPLACE", library().text)
+                    await call("FUNCTION LOAD", "REPLACE", library().text)
                 except OutOfMemoryError:
                     if name in BOUNDED:
                         raise
                     script = library().script
-                    return await self._call(client, "EVAL", script, *start, name, *rest)
+                    return await call("EVAL", script, *start, name, *rest)
             except AttributeError:
                 # While it discovers the shards, the cluster client may close a connection that
                 # another call is opening; nothing was sent.
                 await asyncio.sleep(COLLISION_S)
         raise RedisConnectionError("the client could not open a connection")
 
-    async def _call(self, client: Client, *command: Argument) -> Any:
+    async def _call_node(self, client: Any, *command: Argument) -> Any:
         """Run a command on the one cluster node that holds all keys."""
-        if isinstance(client, RedisCluster):
-            await client.initialize()
-            node = client.get_node_from_key(self.keys.prefix)
-            return await client.execute_command(*command, target_nodes=node)
-        return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+        await client.initialize()
+        node = client.get_node_from_key(self.keys.prefix)
+        return await client.execute_command(*command, target_nodes=node)
 
     async def _try_to_write(self) -> str:
         try:
-            await self._call(self._commands, "SET", f"{self.keys.prefix}probe", 1, "PX", 1000)
+            await self._commands.set(f"{self.keys.prefix}probe", 1, px=1000)
         except LOST_CONNECTION:
             raise
         except RedisError as error:

@@ -1,4 +1,4 @@
-"""The functions in lua/, which Redis runs: one library, named after its content.
+"""The functions in lua/, which Redis runs: one library, named after its content. Names of its keys.
 
 A function is atomic: what it checks still holds when it writes. Servers of two versions may share a
 Redis: each calls the functions of its own library.
@@ -9,6 +9,10 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
+from gram_server.job import PRIORITY_CLASSES
+
+FORM = 1
+"""Version of the stored format: processes of another version do not see these keys."""
 PARTS = ("base", "finished", "backlog", "life", "claim", "submit", "callers", "workers")
 """In order of dependency."""
 BOUNDED = frozenset({"submit", "replay"})
@@ -29,6 +33,42 @@ end
 _AS_SCRIPT = """
 return call(table.remove(ARGV, 1), KEYS, ARGV)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one queue that Python uses itself; the functions build the same names.
+
+    All hold one hash tag, so that a cluster keeps them together, and the version of the format.
+    """
+
+    queue_name: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{{{self.queue_name}}}:{FORM}:"
+
+    @property
+    def notes(self) -> str:
+        """Stream of notices, each with the id of a job that changed."""
+        return f"{self.prefix}notes"
+
+    @property
+    def dead(self) -> str:
+        return f"{self.prefix}dead"
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The job streams, in the order in which they are served."""
+        return tuple(
+            f"{self.prefix}{name}:{number}"
+            for number in range(len(PRIORITY_CLASSES))
+            for name in ("last", "back", "queue")
+        )
+
+    def cancelled(self, worker: str) -> str:
+        """Stream of the jobs of a worker that were cancelled."""
+        return f"{self.prefix}cancelled:{worker}"
 
 
 @dataclass(frozen=True, slots=True)

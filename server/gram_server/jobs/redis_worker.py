@@ -153,17 +153,14 @@ class RedisWorker:
         if self._is_unheard:
             await end_tasks(self._beside)
         else:
-            await self._say_goodbye()
+            try:
+                async with asyncio.timeout(SHUTDOWN_S):
+                    await asyncio.gather(*self._beside)
+                    await self._give_back(dict(self._held), "lost")
+                    await self._retry_until_shutdown("leave", self._name)
+            except TimeoutError:
+                self._note_unheard()
         await self._connection.close()
-
-    async def _say_goodbye(self) -> None:
-        try:
-            async with asyncio.timeout(SHUTDOWN_S):
-                await asyncio.gather(*self._beside)
-                await self._give_back(dict(self._held), "lost")
-                await self._retry_until_shutdown("leave", self._name)
-        except TimeoutError:
-            self._note_unheard()
 
     async def _take(self, room: tuple[Argument, ...]) -> list[Job]:
         if self._has_lost_an_answer:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 from gram_server.errors import JobUnreadable, LinkClosed
 from gram_server.job import Event, Job, JobState, WorkerReport
@@ -87,7 +88,7 @@ class _Session:
             "unclaim": self._stop_claim,
             "publish": lambda f: worker.publish(f["job"], load_event(f["event"])),
             "complete": lambda f: worker.complete(
-                f["job"], f["result"], outcome=_outcome(f["outcome"])
+                f["job"], f["result"], outcome=cast("Outcome", JobState(f["outcome"]))
             ),
             "fail": lambda f: worker.fail(f["job"], code=f["code"], detail=f["detail"]),
             "hand_back": lambda f: worker.hand_back(f["jobs"]),
@@ -261,10 +262,6 @@ class WorkerRpcClient:
         for future in self._claims.values():
             if not future.done():
                 future.set_exception(LinkClosed("the store is gone"))
-
-
-def _outcome(text: str) -> Outcome:
-    return JobState.EXPIRED if text == JobState.EXPIRED else JobState.DONE
 
 
 def _frame(data: Data) -> bytes:

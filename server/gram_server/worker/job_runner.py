@@ -87,7 +87,13 @@ class JobRunner:
                 task.result()
             if not drained.done():
                 raise LinkClosed("the store is gone")
-            await self._hand_back()
+            if self._held:
+                # So that another worker starts them at once.
+                logger.warning("handing back %d jobs", len(self._held))
+                await self._store.hand_back(list(self._held))
+            for claimed in self._held.values():
+                claimed.trace.end("handed_back")
+            self._held.clear()
         finally:
             for task in (claims, *tasks):
                 task.cancel()
@@ -242,12 +248,3 @@ class JobRunner:
                 while self._held and not self._stop_now.is_set():
                     self._changed.clear()
                     await self._changed.wait()
-
-    async def _hand_back(self) -> None:
-        """Return held jobs, so that another worker starts them at once."""
-        if self._held:
-            logger.warning("handing back %d jobs", len(self._held))
-            await self._store.hand_back(list(self._held))
-        for claimed in self._held.values():
-            claimed.trace.end("handed_back")
-        self._held.clear()

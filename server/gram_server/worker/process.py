@@ -27,7 +27,7 @@ from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
 from gram_server.supervisor import Stage, StartReport
 from gram_server.tracing import Tracer
-from gram_server.worker.engine_loop import EngineLoop, Stop
+from gram_server.worker.engine_loop import EngineLoop, Stop, Watchdog
 from gram_server.worker.job_runner import JobRunner
 from gram_server.worker.loading import (
     ServedModel,
@@ -41,7 +41,6 @@ from gram_server.worker.loading import (
 from gram_server.worker.metrics_server import serve_metrics
 from gram_server.worker.start import wanted_models
 from gram_server.worker.start_errors import check_device, explained
-from gram_server.worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 

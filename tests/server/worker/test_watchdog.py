@@ -5,7 +5,7 @@ import pytest
 
 PROGRAM = """
 import sys, time
-from gram_server.worker.watchdog import Watchdog
+from gram_server.worker.engine_loop import Watchdog
 
 watchdog = Watchdog(0.3)
 num_live, rest_s = int(sys.argv[1]), float(sys.argv[2])
