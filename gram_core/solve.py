@@ -4,7 +4,7 @@ Runs every trajectory to the full depth in batches of one fixed shape, so that e
 arithmetic is the same wherever else that shape is used.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.model import Gram, answer
 from gram_core.puzzles import BLANK, Encoded, Task, Tokens
 from gram_core.state import StepOutput
-from gram_core.views import through, view
 from gram_kernels.philox import NoiseKey
 from gram_kernels.verify import UnitTables, verify
 
@@ -52,8 +51,8 @@ def solve(
     results: list[TrajectoryResult] = []
     for first in range(0, width, batch):
         indices = list(range(first, first + batch))
-        views = [view(family, loaded.task, seed, index) if augment else None for index in indices]
-        seen = [through(encoded, symmetry) for symmetry in views]
+        views = [family.view(loaded.task, seed, index) if augment else None for index in indices]
+        seen = [encoded.through(symmetry) for symmetry in views]
         found = _solve_views(loaded, seen, indices, seed=seed, depth=depth)
         results += [
             each if symmetry is None else each._replace(tokens=symmetry.invert(each.tokens))
@@ -70,21 +69,6 @@ def unit_tables(task: Task) -> UnitTables:
         num_values=task.num_values,
         allows_blank=task.allows_blank,
     )
-
-
-def confirmed(is_valid: Tensor, answers: Tensor, check: Callable[[int, Tokens], bool]) -> Tensor:
-    """Return (rows,) bool: which rows both the verifier and a family's ``check`` accept.
-
-    For tasks with rules besides their units (``Task.has_other_rules``). Waits for the device:
-    ``check``, of a row and its answer in the row's view, runs on the host, for the rows of
-    ``is_valid`` only. ``answers`` are (rows, length) tokens.
-    """
-    rows = is_valid.nonzero()[:, 0].tolist()
-    tokens = answers[rows].cpu().numpy().astype(np.uint8)
-    accepted = [row for row, answer in zip(rows, tokens, strict=True) if check(row, answer)]
-    result = torch.zeros_like(is_valid)
-    result[accepted] = True
-    return result
 
 
 def rollout(
@@ -135,10 +119,10 @@ def _solve_views(
         values = torch.where(is_open, output.value, values)
         is_valid = verify(current, givens, tables, adjacency=adjacency).is_valid
         if task.has_other_rules:
-            is_valid = confirmed(
-                is_valid & is_open, current, lambda row, its: family.check(instances[row], its)
-            )
+            for row in (is_valid & is_open).nonzero()[:, 0].tolist():
+                tokens = current[row].cpu().numpy().astype(np.uint8)
+                is_valid[row] = family.check(instances[row], tokens)
         solved_at = torch.where(is_open & is_valid, step, solved_at)
-    tokens = answers.cpu().numpy().astype(np.uint8)
-    rows = zip(tokens, solved_at.tolist(), values.tolist(), strict=True)
+    found = answers.cpu().numpy().astype(np.uint8)
+    rows = zip(found, solved_at.tolist(), values.tolist(), strict=True)
     return [TrajectoryResult(row, step or None, value) for row, step, value in rows]

@@ -20,6 +20,9 @@ from gram_kernels.tokens import Unit
 
 Instance = TypeVar("Instance")
 
+_VIEW_STREAM = 0x76696577
+"""Keeps the draws of views apart from other uses of the same seed."""
+
 
 class Family(ABC, Generic[Instance]):
     """A puzzle family: everything the product needs to know about one kind of puzzle.
@@ -118,6 +121,16 @@ class Family(ABC, Generic[Instance]):
     @abstractmethod
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw a random rule-preserving transformation of the task's boards."""
+
+    def view(self, task: Task, seed: int, trajectory: int) -> Symmetry | None:
+        """Return the symmetry under which a trajectory sees its instance; None for the first.
+
+        A pure function of (task, seed, trajectory), so a trajectory can be repeated anywhere.
+        """
+        if trajectory == 0:
+            return None
+        key = np.array([seed % 2**64, (_VIEW_STREAM << 32) | trajectory], dtype=np.uint64)
+        return self.symmetry(task, np.random.Generator(np.random.Philox(key=key)))
 
     @abstractmethod
     def generate(

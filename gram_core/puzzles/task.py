@@ -59,6 +59,16 @@ class Encoded:
     adjacency: NDArray[np.bool_] | None = None
     """(length, length), symmetric, without the diagonal; None where the task has no graph."""
 
+    def through(self, symmetry: "Symmetry | None") -> "Encoded":
+        """Return the instance under a symmetry; None is the board as posted."""
+        if symmetry is None:
+            return self
+        graph = self.adjacency
+        return Encoded(
+            tokens=symmetry.apply(self.tokens),
+            adjacency=None if graph is None else symmetry.apply_adjacency(graph),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Symmetry:

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gram_kernels import philox
-from gram_kernels.slots import Starts, admit, compact
+from gram_kernels import philox, slots
 from gram_kernels.supervision_step import (
     GuidanceWeights,
     HeadTables,
@@ -217,7 +216,7 @@ def _compact(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepar
     sources, targets = order.chunk(2) if rows > 1 else (order, order)
     sources = sources[: len(targets)]
     return Prepared(
-        lambda backend: compact(batch, sources, targets, backend=backend),
+        lambda backend: slots.bind(batch, None, backend=backend).compact(sources, targets),
         flop=0.0,
         moved_bytes=2.0 * len(sources) * (8.0 * shape.dim + 4.0) * shape.tokens,
     )
@@ -226,9 +225,9 @@ def _compact(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepar
 def _admit(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
     batch = step_rows(shape, device, rows, has_edges=False)
     index = torch.arange(rows, device=device)
-    starts = Starts(index, batch.givens.clone(), index + 2**40, index, None)
+    starts = slots.Starts(index, batch.givens.clone(), index + 2**40, index, None)
     return Prepared(
-        lambda backend: admit(batch, starts, None, backend=backend),
+        lambda backend: slots.bind(batch, None, backend=backend).admit(starts),
         flop=0.0,
         moved_bytes=rows * (8.0 * shape.dim + 8.0) * shape.tokens,
     )

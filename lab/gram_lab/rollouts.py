@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from gram_core import puzzles
 from gram_core.model import Gram
 from gram_core.puzzles import Encoded, Symmetry, Task, Tokens
-from gram_core.views import through, view
-from gram_kernels.slots import Starts, compact
+from gram_kernels.slots import Starts
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.bound_step import RunnerBackend, bind_step, step_backend
 from gram_server.engine.step_outcome import SETTLED_STEPS
@@ -236,10 +235,8 @@ class _Rows:
         self._seeds, self._augment = seeds, augment
         model, task, running = recorder.model, recorder.task, recorder.running
         # ``check`` needs them only where the units are not all rules.
-        self._instances = [
-            recorder.family.instance_of(task, each)
-            for each in (encoded if task.has_other_rules else ())
-        ]
+        checked = encoded if task.has_other_rules else ()
+        self._instances = [recorder.family.instance_of(task, each) for each in checked]
         self._bound = bind_step(
             model,
             task,
@@ -279,9 +276,8 @@ class _Rows:
             self._live[target] = self._live[source]
         del self._live[count:]
         if gaps:
-            rows = self._bound.rows
-            moves = torch.tensor([sources, gaps], device=rows.high.device)
-            compact(rows, moves[0], moves[1])
+            moves = torch.tensor([sources, gaps], device=self._bound.rows.high.device)
+            self._bound.moves.compact(moves[0], moves[1])
 
     def _start(self, first: int) -> None:
         """Start the trajectories from a row on."""
@@ -289,12 +285,12 @@ class _Rows:
         for live in started:
             if self._augment:
                 seed = self._seeds[live.case]
-                live.symmetry = view(recorder.family, recorder.task, seed, live.trajectory)
-        seen = [through(self._encoded[live.case], live.symmetry) for live in started]
+                live.symmetry = recorder.family.view(recorder.task, seed, live.trajectory)
+        seen = [self._encoded[live.case].through(live.symmetry) for live in started]
         graphs = [each.adjacency for each in seen if each.adjacency is not None]
         device = self._bound.rows.high.device
         givens = torch.from_numpy(np.stack([each.tokens for each in seen]).astype(np.int32))
-        self._bound.admit(
+        self._bound.moves.admit(
             Starts(
                 rows=torch.arange(first, len(self._live), device=device),
                 givens=givens.to(device),

@@ -13,7 +13,6 @@ from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import InitialState, preset
 from gram_core.model import Gram
 from gram_core.solve import solve
-from gram_core.views import through, view
 
 BOARD = "1..4..1..2....3."
 
@@ -85,9 +84,9 @@ def test_answers_come_back_as_posted_whatever_view_they_were_found_in(
 def test_the_first_trajectory_sees_the_board_as_posted_and_the_others_repeatable_views() -> None:
     family = puzzles.family("sudoku")
     task = puzzles.task("sudoku-9x9")
-    assert view(family, task, 7, 0) is None
-    first, again = view(family, task, 7, 3), view(family, task, 7, 3)
-    other = view(family, task, 7, 4)
+    assert family.view(task, 7, 0) is None
+    first, again = family.view(task, 7, 3), family.view(task, 7, 3)
+    other = family.view(task, 7, 4)
     assert first is not None
     assert again is not None
     assert other is not None
@@ -101,9 +100,9 @@ def test_a_graph_is_seen_with_its_edges_moved_along() -> None:
     task = puzzles.task("graph-coloring-5")
     body = {"vertices": 5, "edges": [[0, 1], [1, 2], [3, 4]], "fixed": {"2": 1}}
     encoded = family.encode(family.parse(body))
-    symmetry = view(family, task, 1, 1)
+    symmetry = family.view(task, 1, 1)
     assert symmetry is not None
-    seen = through(encoded, symmetry)
+    seen = encoded.through(symmetry)
     assert seen.adjacency is not None
     assert encoded.adjacency is not None
     for i, j in np.ndindex(5, 5):

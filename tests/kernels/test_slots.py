@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram_kernels.slots import Starts, admit, compact
+from gram_kernels.slots import Starts, bind
 from gram_kernels.supervision_step import StepRows
 from gram_kernels.supervision_step.native import latents, refusal
 from gram_kernels.tokens import NUM_FACTS
@@ -50,14 +50,13 @@ def test_moves_happen_all_at_once(
     before, made = copied(expected, torch.clone), copied(expected, guarded)
     # A chain and an exchange: in any order of single copies something would be lost.
     sources, targets = torch.tensor([5, 0, 1, 3, 4]), torch.tensor([0, 1, 6, 4, 3])
-    compact(expected, sources, targets, backend="reference")
-    compact(made, guarded(sources), guarded(targets), backend="triton")
+    bind(expected, None, backend="reference").compact(sources, targets)
+    bind(made, None, backend="triton").compact(guarded(sources), guarded(targets))
     assert torch.equal(expected.high[targets], before.high[sources])
     assert torch.equal(expected.keys[:, targets], before.keys[:, sources])
     assert_equal(made, expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("by", [{"backend": "triton"}, {"draw": latents}], ids=["triton", "native"])
 @pytest.mark.parametrize("is_random", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -81,9 +80,9 @@ def test_starts_write_their_rows_and_no_others(
         adjacency=torch.rand(3, tokens, tokens, generator=rng) < 0.5,
     )
     initial = None if is_random else torch.randn(2, dim, generator=rng)
-    admit(expected, starts, initial, backend="reference")
+    bind(expected, initial, backend="reference").admit(starts)
     parts: Any = [None if part is None else guarded(part) for part in starts]
-    admit(made, Starts(*parts), None if initial is None else guarded(initial), **by)
+    bind(made, None if initial is None else guarded(initial), **by).admit(Starts(*parts))
     for table, truth in ((made.high, expected.high), (made.low, expected.low)):
         torch.testing.assert_close(table.cpu(), truth, atol=2e-6, rtol=2e-6)
     tables = [copy._replace(high=expected.high, low=expected.low) for copy in (made, expected)]
@@ -97,6 +96,7 @@ def test_nothing_to_do_changes_nothing(guarded: Guard, rng: torch.Generator) -> 
     none = guarded(torch.zeros(0, dtype=torch.int64))
     empty = (guarded(torch.zeros(0, 9, dtype=torch.int32)), none, none, None)
     for backend in ("reference", "triton"):
-        compact(made, none, none, backend=backend)
-        admit(made, Starts(none, *empty), None, backend=backend)
+        moves = bind(made, None, backend=backend)
+        moves.compact(none, none)
+        moves.admit(Starts(none, *empty))
     assert_equal(made, expected)

@@ -20,7 +20,6 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.model import answer
 from gram_core.puzzles import Encoded, Symmetry, Tokens
 from gram_core.solve import rollout, unit_tables
-from gram_core.views import through, view
 from gram_kernels.verify import verify
 from gram_server.engine import EngineJob, Trajectory
 from gram_server.engine.model_runner import ModelRunner
@@ -157,7 +156,7 @@ def engine_job(wanted: Wanted, deadline_s: float | None = None) -> EngineJob:
         priority=wanted.priority,
         num_shown=wanted.num_shown,
         deadline_s=deadline_s,
-        view=partial(view, family, task, wanted.seed) if wanted.augment else lambda index: None,
+        view=partial(family.view, task, wanted.seed) if wanted.augment else lambda index: None,
         check=partial(family.check, puzzle),
         canonical=partial(family.canonical, puzzle),
     )
@@ -286,7 +285,7 @@ def _block(
     task, puzzle = model(model_name).task, instance(model_name, number)
     family = puzzles.family(task.family)
     indices = range(first, first + ROWS)
-    rows = [view(family, task, seed, index) if augment else None for index in indices]
+    rows = [family.view(task, seed, index) if augment else None for index in indices]
     if backend == "torch":
         loop = _by_torch(model(model_name), family.encode(puzzle), rows, seed, first)
     else:
@@ -301,7 +300,7 @@ def _by_torch(
     loaded: LoadedModel, encoded: Encoded, views: Views, seed: int, first: int
 ) -> Iterator[list[Step]]:
     """Yield each step of a block, as ``gram_core.solve`` computes it."""
-    seen = [through(encoded, symmetry) for symmetry in views]
+    seen = [encoded.through(symmetry) for symmetry in views]
     givens = torch.from_numpy(np.stack([each.tokens for each in seen])).long()
     graphs = [torch.from_numpy(each.adjacency) for each in seen if each.adjacency is not None]
     adjacency = torch.stack(graphs) if graphs else None

@@ -1,5 +1,9 @@
 """Moves rows of a running batch, and starts new trajectories in them, on the device."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 from torch import Tensor
 
 from gram_kernels.backend import Backend, use_triton
@@ -7,34 +11,35 @@ from gram_kernels.slots import reference
 from gram_kernels.slots.reference import Draw, Starts, drawn
 from gram_kernels.supervision_step import StepRows
 
-__all__ = ["Draw", "Starts", "admit", "compact", "drawn"]
+__all__ = ["Draw", "Moves", "Starts", "bind", "drawn"]
 
 
-def compact(rows: StepRows, sources: Tensor, targets: Tensor, *, backend: Backend = "auto") -> None:
-    """Copy rows to other rows, every source read before any target is written."""
-    implementation = reference.compact
-    if use_triton(rows.high, backend):
-        from gram_kernels.slots.kernel import compact as implementation
-    implementation(rows, sources, targets)
+class Moves(NamedTuple):
+    """What changes rows between steps; see ``reference``."""
+
+    compact: Callable[[Tensor, Tensor], None]
+    """Copies the rows of sources to those of targets, every source read before any is written."""
+    admit: Callable[[Starts], None]
+    """Starts new trajectories in their rows."""
 
 
-def admit(
+def bind(
     rows: StepRows,
-    starts: Starts,
     initial: Tensor | None,
     *,
     backend: Backend = "auto",
     draw: Draw | None = None,
-) -> None:
-    """Start new trajectories in their rows; see ``reference``.
+) -> Moves:
+    """Return the moves and starts of rows on their device.
 
-    ``draw`` makes random initial states, for a step with its own noise; None: the backend's.
+    ``initial``, (2, dim), is h and l of every token at the start; None draws both for each
+    trajectory, by ``draw`` for a step with its own noise, else by the backend's.
     """
-    if draw is not None:
-        reference.admit(rows, starts, initial, draw)
-    elif use_triton(rows.high, backend):
-        from gram_kernels.slots.kernel import admit as on_device
-
-        on_device(rows, starts, initial)
+    if use_triton(rows.high, backend):
+        from gram_kernels.slots.kernel import admit, compact
     else:
-        reference.admit(rows, starts, initial)
+        admit, compact = reference.admit, reference.compact
+    start = partial(admit, rows, initial=initial)
+    if draw is not None:
+        start = partial(reference.admit, rows, initial=initial, draw=draw)
+    return Moves(partial(compact, rows), start)

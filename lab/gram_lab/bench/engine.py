@@ -21,7 +21,6 @@ from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import Encoded
-from gram_core.views import view
 from gram_lab.rollouts import Recorder, Running
 from gram_server.engine import Engine, EngineJob, Trajectory
 from gram_server.engine.bound_step import RunnerBackend
@@ -174,7 +173,7 @@ def _job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:
         depth=depth,
         seed=0,
         halt="never",
-        view=partial(view, family, task, 0),
+        view=partial(family.view, task, 0),
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
     )

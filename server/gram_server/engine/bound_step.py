@@ -4,9 +4,7 @@ Native code computes the live rows in one call. Triton and the model's own torch
 called for a bucket of rows.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, TypedDict
 
 import torch
@@ -16,8 +14,8 @@ from gram_core.model import Gram
 from gram_core.puzzles import Task
 from gram_core.solve import unit_tables
 from gram_core.step_weights import has_step_weights, step_weights
+from gram_kernels import slots
 from gram_kernels.backend import has_triton
-from gram_kernels.slots import Starts, admit
 from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
 from gram_kernels.supervision_step.native import latents, refusal
 from gram_server.engine.model_step import ModelStep
@@ -54,13 +52,13 @@ def step_backend(model: Gram, task: Task) -> RunnerBackend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundStep:
-    """Rows, the step that advances them, and how they start."""
+    """Rows, the step that advances them, and how they move and start."""
 
     rows: StepRows
     advance: Step
     buckets: list[int]
     """The numbers of rows that the step is called for, rising."""
-    admit: Callable[[Starts], None]
+    moves: slots.Moves
     can_capture: bool = False
     """Whether a CUDA graph can hold the step."""
     computes_live_only: bool = False
@@ -96,17 +94,21 @@ def _bind_fused(
     rows = _allocate(model, task, num_rows)
     weights = step_weights(model, task.units)
     step = bind(rows, weights, unit_tables(task), dtype=dtype, backend=backend)
-    start = partial(admit, rows, initial=_initial_state(model))
+    initial = _initial_state(model)
     if backend == "native":
         return BoundStep(
             rows=rows,
             advance=step,
             buckets=[num_slots],
-            admit=partial(start, draw=latents),
+            moves=slots.bind(rows, initial, draw=latents),
             computes_live_only=True,
         )
     return BoundStep(
-        rows=rows, advance=step, buckets=buckets(num_slots), admit=start, can_capture=True
+        rows=rows,
+        advance=step,
+        buckets=buckets(num_slots),
+        moves=slots.bind(rows, initial),
+        can_capture=True,
     )
 
 
@@ -122,7 +124,7 @@ def _bind_model(
         rows=rows,
         advance=step,
         buckets=sizes,
-        admit=partial(admit, rows, initial=_initial_state(model), draw=step.draw),
+        moves=slots.bind(rows, _initial_state(model), draw=step.draw),
         can_capture=model.z0_high.is_cuda,
     )
 

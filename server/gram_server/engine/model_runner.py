@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from gram_core.checkpoint import LoadedModel
-from gram_kernels.slots import compact
 from gram_kernels.supervision_step import Step
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.bound_step import StepOptions, bind_step
@@ -113,9 +112,9 @@ class ModelRunner:
     def update_rows(self, update: BatchUpdate) -> None:
         self._updated_s = time.perf_counter()
         if update.moves:
-            compact(self._rows, *self._staging.moves(update.moves))
+            self._bound.moves.compact(*self._staging.moves(update.moves))
         if update.starts:
-            self._bound.admit(self._staging.starts(update.starts))
+            self._bound.moves.admit(self._staging.starts(update.starts))
 
     @torch.inference_mode()
     def step(self, num_live: int) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from gram_core import views
 from gram_core.catalog import ModelInfo
 from gram_core.puzzles import BLANK, Encoded, Family, Renaming, Symmetry, Task, Tokens, family
 from gram_server.answers import (
@@ -144,7 +143,7 @@ class ClaimedJob:
         )
 
     def _view(self, trajectory: int) -> Symmetry | None:
-        return views.view(self.family, self.task, self.job.options.seed, trajectory)
+        return self.family.view(self.task, self.job.options.seed, trajectory)
 
     def solution(self, found: FoundSolution) -> Solution:
         ms = round(found.ms_since_admission, 3)

@@ -12,7 +12,6 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
 from gram_core.solve import rollout, solve
-from gram_core.views import view
 from gram_lab.evaluate.variants import ABLATIONS, Ablation, ablated
 from gram_lab.rollouts import Recorder, Running, Stops
 from gram_server.engine import Engine, EngineJob, Finished
@@ -140,7 +139,7 @@ def _served_steps(loaded: LoadedModel, instance: Any, *, seed: int) -> int:
         depth=20,
         max_solutions=1,
         seed=seed,
-        view=partial(view, family, task, seed),
+        view=partial(family.view, task, seed),
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
     )

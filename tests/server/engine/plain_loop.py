@@ -13,7 +13,6 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
 from gram_core.solve import rollout, unit_tables
-from gram_core.views import through, view
 from gram_kernels.verify import verify
 from gram_server.engine import EngineJob
 
@@ -57,8 +56,8 @@ def all_answers(
     steps: list[list[tuple[NDArray[np.uint8], float]]] = [[] for _ in range(DEPTH)]
     for first in range(0, WIDTH, ROWS):
         indices = range(first, first + ROWS)
-        views = [view(family, task, seed, index) if augment else None for index in indices]
-        seen = [through(encoded, symmetry) for symmetry in views]
+        views = [family.view(task, seed, index) if augment else None for index in indices]
+        seen = [encoded.through(symmetry) for symmetry in views]
         graphs = [torch.from_numpy(each.adjacency) for each in seen if each.adjacency is not None]
         givens = torch.from_numpy(np.stack([each.tokens for each in seen])).long()
         outputs = rollout(
@@ -91,7 +90,7 @@ def engine_job(case: Case, name: str) -> EngineJob:
         depth=case.depth,
         seed=case.seed,
         halt=case.halt,
-        view=partial(view, family, task, case.seed) if case.augment else lambda trajectory: None,
+        view=partial(family.view, task, case.seed) if case.augment else lambda trajectory: None,
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
     )

@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import BLANK
-from gram_core.views import view
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished, Trajectory
 from gram_server.engine.bound_step import buckets
@@ -46,7 +45,7 @@ def job(task_name: str, seed: int) -> EngineJob:
         width=8,
         depth=16,
         seed=2**40 + seed,
-        view=partial(view, family, task, seed),
+        view=partial(family.view, task, seed),
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
     )
