@@ -91,6 +91,8 @@ async def test_a_batch_that_was_done_is_open_again_until_the_part_has_ended(
     assert await states(harness) == ["done", "done", "done"]
     kinds = [kind for _, kind in await told(harness, "batch")]
     assert kinds == ["accepted", "progress", "progress", "progress", "done"]
+    # Counted once, though it ended twice.
+    assert (await harness.store.stats()).finished_jobs == 3
     await harness.advance(3_500.0)
     assert await states(harness) == ["done", "done", "done"]
     await harness.advance(200.0)
