@@ -62,6 +62,7 @@ def test_every_relative_costs_what_torch_counts(guidance: str, recursion: str, m
     assert step_flops(config, task) == counted(config, task)
 
 
+@pytest.mark.slow
 def test_prefix_tokens_cost_too() -> None:
     task = puzzles.task("sudoku-4x4")
     plain = GramConfig.from_json(

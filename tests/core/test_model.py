@@ -49,6 +49,7 @@ def run(model: Gram, tokens: Tensor, *, steps: int = 2) -> StepOutput:
     return output
 
 
+@pytest.mark.slow
 def test_the_paper_preset_has_exactly_the_published_number_of_parameters() -> None:
     task = puzzles.task("sudoku-9x9")
     model = Gram(preset("paper", task))

@@ -23,10 +23,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gram_server.errors import StoreUnavailable
-from gram_server.job import Job, SolveOptions
+from gram_server.job import Job
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.settings import QueueConfig, RedisConfig
+from tests.jobs import new_job
 
 HERE = Path(__file__).parent
 EASY = ".234341221434321"
@@ -162,17 +163,15 @@ class Queue:
 
     def job(self, *, width: int = 1, seed: int = 1, deadline_ms: int | None = None) -> Job:
         now_s = time.time()
-        return Job(
-            id=uuid.uuid4().hex,
-            puzzle="sudoku",
-            task="sudoku-4x4",
-            model="sudoku-4x4",
-            body={"puzzle": "sudoku", "grid": EASY},
-            options=SolveOptions(
-                model="sudoku-4x4", seed=seed, width=width, deadline_ms=deadline_ms
-            ),
+        deadline_s = None if deadline_ms is None else now_s + deadline_ms / 1e3
+        return new_job(
+            uuid.uuid4().hex,
+            grid=EASY,
+            width=width,
+            seed=seed,
+            deadline_ms=deadline_ms,
             submitted_s=now_s,
-            deadline_s=None if deadline_ms is None else now_s + deadline_ms / 1e3,
+            deadline_s=deadline_s,
             owner="me",
         )
 

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from gram_server.app import create_app
 from gram_server.engine import EngineEvent
 from gram_server.errors import QueueFull
-from gram_server.job import Job, ModelReport, SolveOptions, WorkerReport, WorkerState
+from gram_server.job import Job, ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.codec import dump_job, from_bytes, load_job, to_bytes
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import QueueStats
@@ -29,6 +29,7 @@ from gram_server.worker.engine_loop import EngineLoop, Stop
 from gram_server.worker.job_runner import JobRunner
 from gram_server.worker.loading import ServedModel, load_served_model, throwaway_metrics
 from gram_server.worker.start import wanted_models
+from tests.jobs import new_job
 
 GRID = "1.34341221434321"
 MODEL = "sudoku-4x4"
@@ -217,16 +218,8 @@ async def test_what_was_handed_back_and_what_was_refused_end_too(served: ServedM
     assert failed == ["solve"]
 
 
-def make_job(*, model: str = MODEL, body: Any = None, **options: Any) -> Job:
-    return Job(
-        id=secrets.token_hex(4),
-        puzzle="sudoku",
-        task=MODEL,
-        model=model,
-        body=body or {"puzzle": "sudoku", "grid": GRID},
-        options=SolveOptions(model=model, seed=1, **options),
-        submitted_s=time.time(),
-    )
+def make_job(**fields: Any) -> Job:
+    return new_job(secrets.token_hex(4), grid=GRID, submitted_s=time.time(), **fields)
 
 
 async def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(

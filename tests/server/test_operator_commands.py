@@ -12,23 +12,12 @@ from redis import Redis
 
 from gram_server.api.keys import KeyFile
 from gram_server.cli import main
-from gram_server.job import Job, JobState, SolveOptions
+from gram_server.job import JobState
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import QueueConfig, RedisConfig
-
-
-def job(job_id: str) -> Job:
-    return Job(
-        id=job_id,
-        puzzle="sudoku",
-        task="sudoku-4x4",
-        model="sudoku-4x4",
-        body={"puzzle": "sudoku", "grid": "1..............."},
-        options=SolveOptions(model="sudoku-4x4", seed=1),
-        submitted_s=0.0,
-    )
+from tests.jobs import new_job
 
 
 async def fill(url: str, *job_ids: str) -> None:
@@ -36,7 +25,7 @@ async def fill(url: str, *job_ids: str) -> None:
     config = RedisConfig(store=url)
     store = RedisStore(RedisConnection(config), QueueConfig())
     for job_id in job_ids:
-        await store.submit(job(job_id))
+        await store.submit(new_job(job_id))
         for attempt in range(2):
             side = RedisWorker(
                 RedisConnection(config), name=f"w{attempt}", lease_s=5.0, max_attempts=1

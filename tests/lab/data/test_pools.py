@@ -37,6 +37,7 @@ def test_known_numbers_of_solutions() -> None:
     assert len(_small_sudoku_solutions()) == 288
 
 
+@pytest.mark.slow
 def test_no_held_out_board_is_a_symmetric_image_of_a_training_board() -> None:
     train, held_out = pools("nqueens-8")
     seen = {row.tobytes() for row in train.givens}

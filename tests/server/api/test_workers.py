@@ -1,15 +1,16 @@
 """Which models are offered while workers come, go and are replaced."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from gram_server.api.workers import KNOWN_S, WorkerRegistry
 from gram_server.errors import ModelUnknown, NotReady
-from gram_server.job import Job, ModelReport, SolveOptions, WorkerReport, WorkerState
+from gram_server.job import ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig
+from tests.jobs import new_job
 
 pytestmark = pytest.mark.anyio
 PATIENCE_S = 10.0
@@ -19,22 +20,6 @@ def report(name: str, fingerprint: str = "old") -> ModelReport:
     return ModelReport(
         name=name, task="sudoku-4x4", fingerprint=fingerprint, depth=8, num_parameters=1
     )
-
-
-@pytest.fixture
-def make_job() -> Callable[..., Job]:
-    def make(**fields: Any) -> Job:
-        return Job(
-            id="a",
-            puzzle="sudoku",
-            task="sudoku-4x4",
-            body={},
-            options=SolveOptions(model="m", seed=1),
-            submitted_s=0.0,
-            **fields,
-        )
-
-    return make
 
 
 class Workers:
@@ -104,14 +89,14 @@ async def test_a_model_that_no_worker_has_any_more_is_forgotten_after_a_while() 
     assert [model.name for model in workers.registry.models] == ["n"]
 
 
-async def test_who_waits_for_a_model_that_nobody_brings_back_is_told(make_job: Any) -> None:
+async def test_who_waits_for_a_model_that_nobody_brings_back_is_told() -> None:
     workers = Workers(is_remote=True)
     await workers.have(one=[report("m", "old")], two=[report("n")])
-    pinned = make_job(model="m", fingerprint="old")
+    pinned = new_job(model="m", fingerprint="old")
     await workers.have(two=[report("n"), report("m", "new")])
     workers.now_s += PATIENCE_S + 1.0
     await workers.have(two=[report("n"), report("m", "new")])
-    workers.registry.check_served(make_job(model="m"))
-    workers.registry.check_served(make_job(model="n"))
+    workers.registry.check_served(new_job(model="m"))
+    workers.registry.check_served(new_job(model="n"))
     with pytest.raises(NotReady):
         workers.registry.check_served(pinned)

@@ -36,6 +36,7 @@ def test_both_shortest_paths_are_found_whatever_the_form(server: Server, body: s
     assert all(is_shortest(path) for path in paths)
 
 
+@pytest.mark.slow
 def test_a_path_that_is_not_shortest_is_no_solution(server: Server) -> None:
     answer = httpx.post(
         f"{server.url}/solve?width=256&seed=1&halt=never&depth=8",
@@ -46,6 +47,7 @@ def test_a_path_that_is_not_shortest_is_no_solution(server: Server) -> None:
     assert all(is_shortest(solution["answer"]) for solution in answer["solutions"])
 
 
+@pytest.mark.slow
 def test_the_exact_solver_answers_where_the_model_does_not(server: Server) -> None:
     params: dict[str, str | int] = {"width": 1, "depth": 1, "seed": 0, "fallback": "exact"}
     maze = {"puzzle": "maze", "grid": ["S..", "..G"]}

@@ -174,6 +174,7 @@ def test_a_model_that_no_fused_step_knows_is_served_with_the_bits_of_the_plain_l
         assert end.best_attempt.tobytes() == best_attempt(case, unfused_model)
 
 
+@pytest.mark.slow
 def test_weights_with_noise_in_their_input_are_served_by_native_code() -> None:
     if refusal():
         pytest.skip(refusal())

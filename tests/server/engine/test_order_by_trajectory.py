@@ -51,6 +51,7 @@ def sample(harness: Harness, name: str, *, count: int, seed: int, **options: Any
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95, 1.0])
 @pytest.mark.parametrize("num_slots", [1, 4, 64])
 @pytest.mark.parametrize("distinct", [True, False])

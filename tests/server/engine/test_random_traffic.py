@@ -44,6 +44,7 @@ def _submit_at_random(harness: Harness, number: int, rng: np.random.Generator) -
         harness.engine.abort(f"job {rng.integers(0, number + 1)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pipeline_depth", [0, 1])
 @pytest.mark.parametrize("seed", range(9))
 def test_random_traffic_ends_every_job_once_and_leaks_no_slot(

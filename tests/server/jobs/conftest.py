@@ -5,13 +5,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from gram_server.job import Event, EventKind, Job, SolveOptions
+from gram_server.job import Event, EventKind, Job
 from gram_server.jobs import redis_connection
 from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.memory_store import MemoryStore
@@ -21,27 +22,15 @@ from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.jobs.store import JobStore, WorkerStore
 from gram_server.jobs.worker_rpc import WorkerRpcClient, WorkerRpcServer
 from gram_server.settings import HttpConfig, QueueConfig, RedisConfig, Settings
+from tests.jobs import new_job
 
 NOW_S = 1_000.0
+MakeJob = Callable[..., Job]
 RESULT: dict[str, object] = {"status": "solved"}
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 Open = Callable[
     [str, QueueConfig, Path, pytest.FixtureRequest], AbstractAsyncContextManager["Harness"]
 ]
-
-
-class MakeJob(Protocol):
-    """Makes a job, of 16 trajectories if not said otherwise."""
-
-    def __call__(
-        self,
-        job_id: str = "a",
-        *,
-        width: int = 16,
-        priority: int = 1,
-        submitted_s: float = NOW_S,
-        deadline_s: float | None = None,
-    ) -> Job: ...
 
 
 def solution(answer: str) -> Event:
@@ -225,27 +214,8 @@ def open_harness() -> Open:
 
 @pytest.fixture
 def make_job() -> MakeJob:
-    def make(
-        job_id: str = "a",
-        *,
-        width: int = 16,
-        priority: int = 1,
-        submitted_s: float = NOW_S,
-        deadline_s: float | None = None,
-    ) -> Job:
-        return Job(
-            id=job_id,
-            puzzle="sudoku",
-            task="sudoku-4x4",
-            model="sudoku-4x4",
-            body={"puzzle": "sudoku", "grid": "1..............."},
-            options=SolveOptions(model="sudoku-4x4", seed=1, width=width),
-            submitted_s=submitted_s,
-            deadline_s=deadline_s,
-            priority=priority,
-        )
-
-    return make
+    """Make a job, of 16 trajectories if not said otherwise."""
+    return partial(new_job, width=16, submitted_s=NOW_S)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Jobs on 4x4 sudokus, and a store that remembers what a worker told it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from gram_core.puzzles import family, task
 from gram_server.engine import Finished, FoundSolution
-from gram_server.job import Job, Sampling, SolveOptions
+from tests.jobs import new_job
 from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob
 
 SOLVED = "1234341221434321"
@@ -18,30 +19,7 @@ AMBIGUOUS = "12343412........"
 
 @pytest.fixture
 def make_job() -> MakeJob:
-    def make(
-        job_id: str = "a",
-        *,
-        grid: str = PUZZLE,
-        model: str = "sudoku-4x4",
-        deadline_s: float | None = None,
-        submitted_s: float = 1_000.0,
-        sampling: Sampling | None = None,
-        **options: Any,
-    ) -> Job:
-        puzzle = family("sudoku")
-        return Job(
-            id=job_id,
-            puzzle="sudoku",
-            task="sudoku-4x4",
-            model=model,
-            body=puzzle.dump(puzzle.parse({"grid": grid})),
-            options=SolveOptions(**{"model": model, "seed": 7, **options}),
-            submitted_s=submitted_s,
-            deadline_s=deadline_s,
-            sampling=sampling,
-        )
-
-    return make
+    return partial(new_job, grid=PUZZLE, seed=7, submitted_s=1_000.0)
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ def test_nothing_is_divided_by_nothing(
     assert (result.validity, result.uniqueness) == (None, None)
 
 
+@pytest.mark.slow
 async def test_a_thinned_board_is_fixed_by_seed_and_trajectory(
     make_job: MakeJob, guessing_model: MakeModel
 ) -> None:
