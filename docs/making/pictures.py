@@ -45,8 +45,7 @@ def main(folder: Path) -> None:
     loaded = load_model(find_model("sudoku-9x9"))
     instance = puzzles.family("sudoku").parse_text(SUDOKU)
     run = trajectories(loaded, instance, width=64, depth=64)
-    givens = puzzles.family("sudoku").encode(instance).tokens
-    draw_boards(run, givens, folder / "trajectories.png")
+    draw_boards(run, instance, folder / "trajectories.png")
     draw_violations(run, folder / "violations.png")
     draw_solutions(load_model(find_model("nqueens-8")), folder / "solutions.png")
 
@@ -67,7 +66,7 @@ def trajectories(loaded: LoadedModel, instance: object, *, width: int, depth: in
     return Run(torch.stack(answers), torch.stack(violations))
 
 
-def draw_boards(run: Run, givens: np.ndarray, path: Path) -> None:
+def draw_boards(run: Run, instance: object, path: Path) -> None:
     """Draw some trajectories, a row each, at some steps: quick, slow and stuck ones."""
     shown = chosen(run)
     figure = Figure(figsize=(9.6, 1.75 * len(shown)), layout="constrained")
@@ -78,7 +77,9 @@ def draw_boards(run: Run, givens: np.ndarray, path: Path) -> None:
             at = step if solved_at is None else min(step, solved_at)
             tokens = run.answers[at - 1, trajectory].numpy()
             board = axes[row, column]
-            draw_board(board, tokens, givens, is_valid=solved_at is not None and step >= solved_at)
+            draw_board(
+                board, tokens, instance, is_valid=solved_at is not None and step >= solved_at
+            )
             if not row:
                 board.set_title(f"step {step}", fontsize=9)
             if not column:
@@ -86,18 +87,20 @@ def draw_boards(run: Run, givens: np.ndarray, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_board(axes: Axes, tokens: np.ndarray, givens: np.ndarray, *, is_valid: bool) -> None:
+def draw_board(axes: Axes, tokens: np.ndarray, instance: object, *, is_valid: bool) -> None:
     """Draw one sudoku."""
-    digits = (tokens - BLANK).reshape(9, 9)
-    is_wrong = clashes(digits)
-    for row in range(9):
-        for column in range(9):
-            is_given = givens[9 * row + column] != BLANK
-            color = GIVEN if is_given else WRONG if is_wrong[row, column] else "#202124"
-            axes.text(
-                column + 0.5, row + 0.5, str(digits[row, column]), color=color, fontsize=6.5,
-                ha="center", va="center", weight="bold" if is_given else "normal",
-            )  # fmt: skip
+    family = puzzles.family("sudoku")
+    givens = family.encode(instance).tokens
+    violations = family.violations(instance, tokens.astype(np.uint8))
+    wrong = {cell for violation in violations for cell in violation.cells}
+    for position, token in enumerate(tokens):
+        row, column = cell = divmod(position, 9)
+        is_given = givens[position] != BLANK
+        color = GIVEN if is_given else WRONG if cell in wrong else "#202124"
+        axes.text(
+            column + 0.5, row + 0.5, str(token - BLANK), color=color, fontsize=6.5,
+            ha="center", va="center", weight="bold" if is_given else "normal",
+        )  # fmt: skip
     for line in range(10):
         width = 1.1 if line % 3 == 0 else 0.3
         axes.axhline(line, color=OTHER, linewidth=width)
@@ -105,18 +108,6 @@ def draw_board(axes: Axes, tokens: np.ndarray, givens: np.ndarray, *, is_valid: 
     axes.set(xlim=(0, 9), ylim=(9, 0), xticks=[], yticks=[], aspect="equal")
     for spine in axes.spines.values():
         spine.set(color=VALID if is_valid else OTHER, linewidth=2.5 if is_valid else 1.0)
-
-
-def clashes(digits: np.ndarray) -> np.ndarray:
-    """Return which cells share a row, column or box with an equal one."""
-    wrong = np.zeros((9, 9), bool)
-    cells = [(row, column) for row in range(9) for column in range(9)]
-    for row, column in cells:
-        box = (slice(row // 3 * 3, row // 3 * 3 + 3), slice(column // 3 * 3, column // 3 * 3 + 3))
-        same = digits[row, column]
-        count = [(unit == same).sum() for unit in (digits[row], digits[:, column], digits[box])]
-        wrong[row, column] = max(count) > 1
-    return wrong
 
 
 def chosen(run: Run) -> list[int]:

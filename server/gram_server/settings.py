@@ -260,20 +260,18 @@ class Settings:
 
 
 def _take(config: type, values: dict[str, object]) -> dict[str, Any]:
-    hints = get_type_hints(config)
-    names = [name for name in hints if name in values]
-    return {name: _convert(name, values.pop(name), hints[name]) for name in names}
-
-
-def _convert(name: str, value: object, hint: object) -> object:
-    """Return flags unchanged, and text converted to the field's type."""
-    if not isinstance(value, str):
-        return value
-    convert = _CONVERTERS.get(str(hint), str)
-    try:
-        return convert(value.strip())
-    except ValueError as error:
-        raise ConfigError(name, value, "cannot be read") from error
+    """Take out the values of a part: flags unchanged, and text converted to the field's type."""
+    taken: dict[str, Any] = {}
+    for name, hint in get_type_hints(config).items():
+        if name not in values:
+            continue
+        value = taken[name] = values.pop(name)
+        if isinstance(value, str):
+            try:
+                taken[name] = _CONVERTERS.get(str(hint), str)(value.strip())
+            except ValueError as error:
+                raise ConfigError(name, value, "cannot be read") from error
+    return taken
 
 
 def _to_bool(text: str) -> bool:

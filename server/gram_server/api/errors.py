@@ -88,7 +88,15 @@ class Problem:
             "request_id": request_id,
         }
         if self.issues:
-            document["errors"] = [_issue_document(issue) for issue in self.issues]
+            document["errors"] = [
+                {
+                    "field": issue.field,
+                    "detail": issue.detail,
+                    "cells": [list(cell) for cell in issue.cells],
+                    "rule": issue.rule,
+                }
+                for issue in self.issues
+            ]
         if self.retry_after_s is not None:
             document["retry_after_s"] = self.retry_after_s
         return document
@@ -162,12 +170,3 @@ def _methods_of(request: Request, known: str) -> Sequence[str]:
         if re.fullmatch(pattern, request.scope["path"]):
             methods.update(method.upper() for method in operations)
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
-
-
-def _issue_document(issue: Issue) -> dict[str, object]:
-    return {
-        "field": issue.field,
-        "detail": issue.detail,
-        "cells": [list(cell) for cell in issue.cells],
-        "rule": issue.rule,
-    }

@@ -3,8 +3,6 @@
 Busy is not dead: ``/livez`` fails only when the engine has work and makes no progress.
 """
 
-from collections.abc import Awaitable, Callable
-
 from fastapi import APIRouter
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -82,22 +80,18 @@ class MetricsPort:
     def __init__(self, app: ASGIApp, state: AppState, *, port: int) -> None:
         self._app = app
         self._port = port
-        self._metrics = Starlette(
-            routes=[Route("/metrics", _metrics_of(state), methods=["GET", "OPTIONS"])]
-        )
+
+        async def metrics(request: Request) -> Response:
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
+            return Response(await expose_metrics(state), media_type=METRICS_MEDIA_TYPE)
+
+        route = Route("/metrics", metrics, methods=["GET", "OPTIONS"])
+        self._metrics = Starlette(routes=[route])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_ours = scope["type"] != "lifespan" and scope["server"][1] == self._port
         await (self._metrics if is_ours else self._app)(scope, receive, send)
-
-
-def _metrics_of(state: AppState) -> Callable[[Request], Awaitable[Response]]:
-    async def metrics(request: Request) -> Response:
-        if request.method == "OPTIONS":
-            return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
-        return Response(await expose_metrics(state), media_type=METRICS_MEDIA_TYPE)
-
-    return metrics
 
 
 async def why_not_ready(state: AppState) -> list[str]:

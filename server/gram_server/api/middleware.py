@@ -70,7 +70,9 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         headers, started_s, status = Headers(scope=scope), time.perf_counter(), 0
-        request_id = _choose_id(headers.get(REQUEST_ID_HEADER))
+        request_id = headers.get(REQUEST_ID_HEADER, "")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
         tracer = self._silent if scope["path"] in QUIET else self._tracer
 
@@ -221,12 +223,6 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
-
-
-def _choose_id(offered: str | None) -> str:
-    if offered is not None and _REQUEST_ID.fullmatch(offered):
-        return offered
-    return secrets.token_hex(16)
 
 
 def _parent(headers: Headers) -> Context:

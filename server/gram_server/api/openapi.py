@@ -1,6 +1,6 @@
 """The OpenAPI document beyond the routes' signatures: bodies, problems and examples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -184,12 +184,8 @@ def _complete(document: Document) -> Document:
     document["security"] = [{}, {"key": []}]
     for operations in document["paths"].values():
         for operation in operations.values():
-            _use_problem_media_type(operation["responses"])
+            for status, response in operation["responses"].items():
+                content = response.get("content", {})
+                if status[0] in "45" and "application/json" in content:
+                    content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")
     return document
-
-
-def _use_problem_media_type(responses: Mapping[str, Document]) -> None:
-    for status, response in responses.items():
-        content = response.get("content", {})
-        if status[0] in "45" and "application/json" in content:
-            content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")

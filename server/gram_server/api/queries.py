@@ -229,7 +229,10 @@ def read_query(model: type[_Query], items: Sequence[tuple[str, str]]) -> _Query:
         name = str(error.errors(include_url=False, include_context=False)[0]["loc"][0])
         known = _schemas(model)
         if name not in known:
-            raise _unknown(name, sorted(known)) from None
+            raise ParameterInvalid(
+                f"there is no parameter {name[:40]!a}: there are {', '.join(sorted(known))}",
+                field=name[:40],
+            ) from None
         reason = _what_is_wrong(known[name], texts[name])
         raise ParameterInvalid(f"{spelled[name]} {reason}", field=spelled[name]) from None
 
@@ -249,13 +252,6 @@ def describe(model: type[Query], *, where: str = "query") -> list[Document]:
         for name, new_name in model.old_names.items()
     ]
     return [{"name": name, **parameter} for name, parameter in known.items()] + old
-
-
-def _unknown(name: str, known: Sequence[str]) -> ParameterInvalid:
-    expected = ", ".join(known)
-    return ParameterInvalid(
-        f"there is no parameter {name[:40]!a}: there are {expected}", field=name[:40]
-    )
 
 
 def _what_is_wrong(schema: Document, text: str) -> str:

@@ -197,17 +197,14 @@ class WorkerRegistry:
 
     def _named(self, wanted: str) -> ModelReport:
         model = self._known.get(wanted) if "@" in wanted else self._models.get(wanted)
-        if model is None or self._is_replaced(model):
+        names_of_loaded = {other.name for other in self._loaded.values()}
+        # Workers may have only other weights of this name.
+        if model is None or (model.id not in self._loaded and model.name in names_of_loaded):
             names = ", ".join(sorted(self._models))
             raise ModelUnknown(
                 f"no model {wanted[:80]!a} is loaded: there are {names}", field="model"
             )
         return model
-
-    def _is_replaced(self, model: ModelReport) -> bool:
-        """Whether workers have only other weights of this name."""
-        names = {other.name for other in self._loaded.values()}
-        return model.id not in self._loaded and model.name in names
 
 
 def _is_of(model: ModelReport, puzzle: str, size: int | None) -> bool:

@@ -39,7 +39,11 @@ def painted(answer: DrawableAnswer, puzzle: str, givens: str = "") -> str:
     """Return a drawing in which found cells stand out from givens."""
     text = str(answer)
     if puzzle == "sudoku":
-        return _paint_open_cells(text, givens)
+        cells = iter(givens)
+        return "".join(
+            _strong(sign) if sign.isdecimal() and next(cells, "1") in BLANKS else sign
+            for sign in text
+        )
     signs = {"nqueens": "Q", "maze": "*"}.get(puzzle, "")
     return "".join(_strong(sign) if sign in signs and signs else sign for sign in text)
 
@@ -59,13 +63,6 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def _paint_open_cells(text: str, givens: str) -> str:
-    cells = iter(givens)
-    return "".join(
-        _strong(sign) if sign.isdecimal() and next(cells, "1") in BLANKS else sign for sign in text
-    )
 
 
 def _strong(sign: str) -> str:
