@@ -41,8 +41,7 @@ def health_router(state: AppState) -> APIRouter:
     @router.get("/readyz", operation_id="readyz", responses=problems("not_ready"))
     async def readyz() -> Status:
         """Whether the server takes work; the problem's detail says why not."""
-        reasons = await why_not_ready(state)
-        if reasons:
+        if reasons := await why_not_ready(state):
             raise NotReady("; ".join(reasons))
         return Status(status="ready")
 
@@ -54,24 +53,20 @@ def health_router(state: AppState) -> APIRouter:
             raise NotReady("; ".join(reasons))
         return Status(status="started")
 
-    if state.settings.http.metrics_port is None:
-        _add_metrics(router, state)
-    return router
-
-
-def _add_metrics(router: APIRouter, state: AppState) -> None:
-    @router.get(
-        "/metrics",
-        operation_id="metrics",
-        response_class=Response,
-        responses={
-            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-            **problems(*KEY_PROBLEMS),
-        },
-    )
     async def metrics() -> Response:
         """Metrics of the server and its worker in the text format of Prometheus."""
         return Response(await expose_metrics(state), media_type=METRICS_MEDIA_TYPE)
+
+    if state.settings.http.metrics_port is None:
+        text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+        router.add_api_route(
+            "/metrics",
+            metrics,
+            operation_id="metrics",
+            response_class=Response,
+            responses={200: text, **problems(*KEY_PROBLEMS)},
+        )
+    return router
 
 
 class MetricsPort:

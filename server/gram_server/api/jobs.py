@@ -192,13 +192,13 @@ def _add_events(router: APIRouter, state: AppState) -> None:
         sent = [(LAST_EVENT_HEADER, text) for text in request.headers.getlist(LAST_EVENT_HEADER)]
         after = read_query(EventHeaders, sent).last_event
         record = await _owned(state, request, job_id)
-        events = _events(state, request, job_id, after)
+        events, opening = _events(state, request, job_id, after), GREETING
         if record.state.is_final:
             first = await anext(events, None)
             if first is None:
                 return Response(status_code=204)
-            return EventStream(GREETING + first, events, heartbeat_s=_heartbeat_s(state))
-        return EventStream(GREETING, events, heartbeat_s=_heartbeat_s(state))
+            opening += first
+        return EventStream(opening, events, heartbeat_s=state.settings.http.sse_heartbeat_s)
 
 
 async def _submit(state: AppState, request: Request, submission: Submission) -> Response:
@@ -273,7 +273,3 @@ async def _format(state: AppState, request: Request, job_id: str, event: Event) 
         record = await state.store.get(job_id)
         data = result_of(state, record) or {"id": job_id, "state": record.state.value}
     return format_event(event.kind, data, number=event.id)
-
-
-def _heartbeat_s(state: AppState) -> float:
-    return state.settings.http.sse_heartbeat_s
