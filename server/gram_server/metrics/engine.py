@@ -54,10 +54,7 @@ class EngineMetrics:
             COUNT_BUCKETS,
         )
         self.startup_phase = self._histogram(
-            "startup_phase_seconds",
-            "Duration of each phase of the start",
-            PHASE_BUCKETS_S,
-            label="phase",
+            "startup_phase_seconds", "Duration of each phase of the start", PHASE_BUCKETS_S, "phase"
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -67,7 +64,7 @@ class EngineMetrics:
         return Gauge(f"gram_{name}", text, ("model",), registry=self._registry)
 
     def _histogram(
-        self, name: str, text: str, buckets: Sequence[float], *, label: str = "model"
+        self, name: str, text: str, buckets: Sequence[float], label: str = "model"
     ) -> Histogram:
         return Histogram(
             f"gram_{name}", text, (label,), buckets=tuple(buckets), registry=self._registry
