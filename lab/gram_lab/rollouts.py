@@ -20,8 +20,8 @@ from gram_core.puzzles import Encoded, Symmetry, Task, Tokens
 from gram_kernels.slots import Starts
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.bound_step import RunnerBackend, bind_step, step_backend
+from gram_server.engine.job_run import start_delay
 from gram_server.engine.step_outcome import SETTLED_STEPS
-from gram_server.engine.virtual_time import start_delay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzz
 from collections import deque
 from dataclasses import replace
 
-from gram_server.engine.job_run import JobRun
+from gram_server.engine.job_run import JobRun, next_time, round_of, virtual_time
 from gram_server.engine.progress import GivensGuard, ProgressReporter
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduled_job import Admit
@@ -14,7 +14,6 @@ from gram_server.engine.scheduler import AGEING_S, Scheduler
 from gram_server.engine.slots import SlotAssignment, Slots
 from gram_server.engine.step_outcome import CONTINUES, FinishReason, classify, host_verified
 from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Trajectory
-from gram_server.engine.virtual_time import next_time, round_of, virtual_time
 from gram_server.metrics.engine import ModelMetrics
 
 Batch = list[SlotAssignment]

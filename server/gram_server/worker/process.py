@@ -78,6 +78,8 @@ class WorkerProcess:
         self._open_store = open_store
         self._name = name
         self._tracer = tracer
+        self._device, self._num_slots = config.device, 0
+        """As resolved when the work begins."""
         written = None if heartbeat is None else Heartbeat(heartbeat)
         self._heartbeat = written if is_supervised else Watchdog(config.hang_s, written)
         self._is_supervised = is_supervised
@@ -106,6 +108,7 @@ class WorkerProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._on_signal())
         check_device(self._config.device)
+        self._device, self._num_slots = resolve_device(self._device), resolve_slots(self._config)
         if self._config.worker_metrics_port is not None and not self._is_supervised:
             serve_metrics(
                 self._registry,
@@ -141,8 +144,8 @@ class WorkerProcess:
             ]
         if self._is_supervised:
             StartReport(Stage.CHECKED).send()
-        if (device := resolve_device(self._config.device)).startswith("cuda"):
-            watch_gpu(self._registry, str(torch.cuda.get_device_properties(device).uuid))
+        if self._device.startswith("cuda"):
+            watch_gpu(self._registry, str(torch.cuda.get_device_properties(self._device).uuid))
         with self._phase("warm_up"):
             unseen = throwaway_metrics()
             for served in self._models:
@@ -228,13 +231,13 @@ class WorkerProcess:
         """Return the number of free slots; None where no other worker shares the queue."""
         if self._is_supervised or self._loop is None:
             return None
-        return resolve_slots(self._config) - self._loop.demand
+        return self._num_slots - self._loop.demand
 
     def _report(self, state: WorkerState) -> WorkerReport:
         return WorkerReport(
             worker=self._name,
             state=state,
-            device=resolve_device(self._config.device),
+            device=self._device,
             models=tuple(
                 ModelReport(
                     name=info.name,
@@ -247,7 +250,7 @@ class WorkerProcess:
                 for info in (served.info for served in self._models)
             ),
             phases=dict(self._phases),
-            num_slots=resolve_slots(self._config) * len(self._models),
+            num_slots=self._num_slots * len(self._models),
             has_solver=self._has_solver,
             live_trajectories=self._loop.num_live if self._loop else 0,
             waiting_trajectories=self._loop.num_waiting if self._loop else 0,
