@@ -5,7 +5,7 @@ formula's floating-point operations, and the least number of bytes moved.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -190,12 +190,15 @@ def step_weights(shape: Shape, device: str, dtype: torch.dtype) -> StepWeights:
     )
 
 
+def block_flop(shape: Shape) -> int:
+    """Return the FLOP of one token's pass through a block, with full attention."""
+    return 8 * shape.dim**2 + 6 * shape.dim * shape.ffn_dim + 4 * shape.tokens * shape.dim
+
+
 def step_flop(shape: Shape) -> float:
-    """Return the FLOP of one trajectory's step, with full attention."""
-    dim = shape.dim
-    block = 8 * dim**2 + 6 * dim * shape.ffn_dim + 4 * shape.tokens * dim
-    heads = 12 * dim * shape.guidance_dim + 2 * dim * (shape.side + 2)
-    return float(shape.tokens * ((INNER_STEPS + 1) * block + heads))
+    """Return the FLOP of one trajectory's step."""
+    heads = 12 * shape.dim * shape.guidance_dim + 2 * shape.dim * (shape.side + 2)
+    return float(shape.tokens * ((INNER_STEPS + 1) * block_flop(shape) + heads))
 
 
 def step_rows(shape: Shape, device: str, rows: int, *, has_edges: bool) -> StepRows:
@@ -233,11 +236,38 @@ def _admit(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared
     )
 
 
+def with_input_noise(weights: StepWeights) -> StepWeights:
+    """Return weights of one stack that sees noise in its input, normed before the products."""
+    return replace(
+        weights,
+        high=None,
+        guidance=None,
+        num_inner_steps=2 * INNER_STEPS + 1,
+        positions=torch.randn_like(weights.embedding[:1]).repeat(weights.heads.groups.shape[1], 1),
+        has_input_noise=True,
+        is_pre_norm=True,
+        norms_queries=True,
+    )
+
+
+def _noisy_step(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+    prepared = _step(shape, device, dtype, rows, change=with_input_noise)
+    heads = 2 * shape.dim * (2 * shape.side + 2)
+    flop = shape.tokens * (2 * (INNER_STEPS + 1) * block_flop(shape) + heads)
+    return prepared._replace(flop=float(rows * flop))
+
+
 def _step(
-    shape: Shape, device: str, dtype: torch.dtype, rows: int, *, has_edges: bool = False
+    shape: Shape,
+    device: str,
+    dtype: torch.dtype,
+    rows: int,
+    *,
+    has_edges: bool = False,
+    change: Callable[[StepWeights], StepWeights] = lambda weights: weights,
 ) -> Prepared:
     batch = step_rows(shape, device, rows, has_edges=has_edges)
-    weights, units = step_weights(shape, device, dtype), board_tables(shape, device)
+    weights, units = change(step_weights(shape, device, dtype)), board_tables(shape, device)
     bound = cache(partial(bind, batch, weights, units, dtype=dtype))
     return Prepared(
         lambda backend: bound(backend=backend)(rows),
@@ -267,7 +297,8 @@ OPS = {
     "supervision_step": Op(
         tests=("test_supervision_step.py",),
         cases=_cases(_step, *SHAPES)
-        + _cases(partial(_step, has_edges=True), QUEENS, suffix=" graph"),
+        + _cases(partial(_step, has_edges=True), QUEENS, suffix=" graph")
+        + _cases(_noisy_step, SUDOKU, suffix=" noise in the input"),
     ),
     "verify": Op(
         tests=("test_verify.py", "test_verify_kernel.py"),

@@ -76,7 +76,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-NOT_FUSED = ("near", "token mixing", "noise in the input", "positions")
+NOT_FUSED = ("near", "token mixing", "positions of units")
 FUSED = tuple(name for name in VARIANTS if not any(word in name for word in NOT_FUSED))
 
 

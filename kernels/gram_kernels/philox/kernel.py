@@ -87,6 +87,15 @@ def normal_tile(block, step, purpose, trajectory, seed, M: tl.constexpr, Q: tl.c
 
 
 @triton.jit
+def normal_of(element, step, purpose, trajectory, seed):
+    """Return single normals, as many as there are elements, which need not fill blocks."""
+    w0, w1, w2, w3 = philox_words(element // 4, step, purpose, trajectory, seed)
+    is_first = element % 4 < 2
+    even, odd = normal_pair(tl.where(is_first, w0, w2), tl.where(is_first, w1, w3))
+    return tl.where(element % 2 == 0, even, odd)
+
+
+@triton.jit
 def integers_kernel(out, seeds, trajectories, steps, purpose, count, B: tl.constexpr):
     """Write the words of B blocks of one row."""
     row = tl.program_id(0)

@@ -50,7 +50,7 @@ def can_fuse(weights: StepWeights) -> bool:
     tokens = weights.heads.groups.shape[1]
     if isinstance(weights.low, TokenStackWeights) or weights.is_outside is not None:
         return False
-    if weights.is_pre_norm or weights.norms_queries or weights.positions is not None:
+    if weights.positions is not None and not weights.is_pre_norm:
         return False
     return weights.dim <= _MAX_FUSED_DIM and tokens <= _MAX_FUSED_TOKENS
 

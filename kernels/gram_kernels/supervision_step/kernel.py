@@ -1,17 +1,21 @@
 """A whole supervision step in two Triton kernels for each transition.
 
 The first runs the blocks, the second samples and reads out; one kernel for both would spill
-registers. Activations stay in the program's own scratch, small enough for the caches; weights
+registers. With noise in the input a kernel before them makes it. Activations stay in the program's own scratch, small enough for the caches; weights
 stream from L2. Phases that mix tokens take one trajectory at a time, the others the rows of all,
 with barriers between phases.
 """
 
+import torch
 import triton
 import triton.language as tl
 
 from gram_kernels.launch import OPTIONS, capability, num_multiprocessors, padded
+from gram_kernels.philox.kernel import normal_of
+from gram_kernels.philox.reference import INPUT_STREAM, purpose_word
 from gram_kernels.supervision_step.block.kernel import (
     attend_head,
+    enter_context,
     enter_stack,
     finish_block,
     leave,
@@ -26,6 +30,8 @@ from gram_kernels.verify import UnitTables
 from gram_kernels.verify.kernel import count_violations
 
 FACTS = tl.constexpr(NUM_FACTS)
+OPEN = tl.constexpr(BLANK)
+FIRST = tl.constexpr(FIRST_VALUE)
 PROGRAMS_PER_MULTIPROCESSOR = 2
 
 
@@ -36,12 +42,16 @@ def apply_block(
     x, heads, mixed, graph,
     qkv, out, gate_up, down, groups, rotary,
     rows, first_rotary_head, epsilon,
-    TOKENS: tl.constexpr, DIM: tl.constexpr, HEADS: tl.constexpr, SCALE: tl.constexpr,
+    TOKENS: tl.constexpr, DIM: tl.constexpr, HEADS: tl.constexpr, HEAD_DIM: tl.constexpr,
+    SCALE: tl.constexpr, IS_PRE_NORM: tl.constexpr, NORMS_QUERIES: tl.constexpr,
     HAS_EDGES: tl.constexpr, M: tl.constexpr, N: tl.constexpr, Q: tl.constexpr, S: tl.constexpr,
     D: tl.constexpr, H: tl.constexpr, F: tl.constexpr,
 ):
     """Apply one block to the rows of all trajectories of a program, in place in x."""
-    project_heads(x, heads, qkv, rotary, rows, first_rotary_head, TOKENS, SCALE, HEADS, M, D, H)
+    project_heads(
+        x, heads, qkv, rotary, rows, first_rotary_head, epsilon,
+        TOKENS, DIM, SCALE, HEADS, HEAD_DIM, IS_PRE_NORM, NORMS_QUERIES, M, D, H,
+    )
     tl.debug_barrier()
     for task in range(rows // TOKENS * HEADS):
         head, place = task % HEADS, task // HEADS
@@ -53,17 +63,47 @@ def apply_block(
         )
     tl.debug_barrier()
     finish_block(
-        x, mixed, out, gate_up, down, rows, epsilon, DIM, HEADS, M, N, D, H, F
+        x, mixed, out, gate_up, down, rows, epsilon, DIM, HEADS, IS_PRE_NORM, M, N, D, H, F
     )
     tl.debug_barrier()
 
 
 @triton.jit
+def context_kernel(
+    context, high, givens, keys, num_live, embedding, positions, key_stride, purpose,
+    TOKENS: tl.constexpr, DIM: tl.constexpr, NUM_VALUES: tl.constexpr, HAS_POSITIONS: tl.constexpr,
+    HAS_INPUT_NOISE: tl.constexpr, M: tl.constexpr, D: tl.constexpr,
+):
+    """Write h + e of M tokens, with noise in place of the value of unknown cells."""
+    row = tl.program_id(0).to(tl.int64)
+    if row < tl.load(num_live):
+        tokens, channels = tl.program_id(1) * M + tl.arange(0, M), tl.arange(0, D)
+        is_token = tokens < TOKENS
+        is_inside = is_token[:, None] & (channels < DIM)[None, :]
+        token = tl.load(givens + row * TOKENS + tokens, mask=is_token, other=0)
+        places = row * (TOKENS * DIM) + tokens[:, None] * DIM + channels[None, :]
+        total = tl.load(high + places, mask=is_inside, other=0.0)
+        total += tl.load(embedding + token[:, None] * D + channels[None, :])
+        if HAS_POSITIONS:
+            offsets = tokens[:, None] * D + channels[None, :]
+            total += tl.load(positions + offsets, mask=is_inside, other=0.0)
+        if HAS_INPUT_NOISE:
+            seed, trajectory = tl.load(keys + row), tl.load(keys + key_stride + row)
+            step = tl.load(keys + 2 * key_stride + row)
+            for value in range(NUM_VALUES):
+                draw = normal_of(tokens * NUM_VALUES + value, step, purpose, trajectory, seed)
+                weight = tl.load(embedding + (FIRST + value) * D + channels)
+                total += tl.where(token == OPEN, draw, 0.0)[:, None] * weight[None, :]
+        tl.store(context + places, total, mask=is_inside)
+
+
+@triton.jit
 def transition_kernel(
-    high, low, givens, adjacency, num_live, x, heads, mixed,
+    high, low, givens, adjacency, num_live, context, x, heads, mixed,
     qkv, out, gate_up, down, embedding, groups, rotary,
     num_rows, first_rotary_head, epsilon,
-    TOKENS: tl.constexpr, DIM: tl.constexpr, HEADS: tl.constexpr, SCALE: tl.constexpr,
+    TOKENS: tl.constexpr, DIM: tl.constexpr, HEADS: tl.constexpr, HEAD_DIM: tl.constexpr,
+    SCALE: tl.constexpr, IS_PRE_NORM: tl.constexpr, NORMS_QUERIES: tl.constexpr,
     NUM_LOW: tl.constexpr, NUM_LOW_BLOCKS: tl.constexpr, NUM_HIGH: tl.constexpr,
     FLAT: tl.constexpr, HAS_EDGES: tl.constexpr,
     P: tl.constexpr, R: tl.constexpr, M: tl.constexpr, N: tl.constexpr, Q: tl.constexpr,
@@ -71,7 +111,8 @@ def transition_kernel(
 ):
     """Write u over h, and the new l, for P trajectories at a time.
 
-    ``NUM_LOW_BLOCKS`` counts the applications of low blocks in one transition.
+    ``NUM_LOW_BLOCKS`` counts the applications of low blocks in one transition. With norms before
+    the mixers ``context`` holds the input of the first.
     """
     x += tl.program_id(0).to(tl.int64) * (R * D)
     heads += tl.program_id(0).to(tl.int64) * (R * 3 * HEADS * H)
@@ -86,7 +127,11 @@ def transition_kernel(
             is_low = block < NUM_LOW_BLOCKS
             is_high = block == NUM_LOW_BLOCKS
             weight = tl.where(is_low, block % NUM_LOW, block - NUM_LOW_BLOCKS + NUM_LOW)
-            if is_high | (is_low & (weight == 0)):
+            if IS_PRE_NORM:
+                if block == 0:
+                    enter_context(x, context + row * (TOKENS * DIM), rows, DIM, M, D)
+                    tl.debug_barrier()
+            elif is_high | (is_low & (weight == 0)):
                 enter_stack(
                     x, above, below, given, embedding,
                     rows, tl.where(block == 0, rows, 0), tl.where(is_high, rows, 0),
@@ -98,9 +143,10 @@ def transition_kernel(
                 qkv + weight * (3 * HEADS * H * D), out + weight * (HEADS * D * H),
                 gate_up + weight * (2 * F * D), down + weight * (D * F), groups, rotary,
                 rows, first_rotary_head, epsilon,
-                TOKENS, DIM, HEADS, SCALE, HAS_EDGES, M, N, Q, S, D, H, F,
+                TOKENS, DIM, HEADS, HEAD_DIM, SCALE, IS_PRE_NORM, NORMS_QUERIES, HAS_EDGES,
+                M, N, Q, S, D, H, F,
             )
-        leave(x, above, rows, DIM, M, D)
+        leave(x, above, rows, epsilon, DIM, IS_PRE_NORM, M, D)
         tl.debug_barrier()
 
 
@@ -158,10 +204,18 @@ class FusedStep:
         adjacency = rows.keys if rows.adjacency is None else rows.adjacency
         width = packed.out.shape[1] * packed.out.shape[3]
         shape = self._max_programs, _scratch_rows(self._tile, tokens)
-        sizes = (padded(dim), 3 * width, width)
+        # Without norms in the blocks, x grows beyond what a narrow type holds well.
+        stream = torch.float32 if weights.is_pre_norm else packed.out.dtype
+        context = torch.empty_like(rows.high) if weights.is_pre_norm else rows.high
+        positions = packed.embedding if packed.positions is None else packed.positions
+        self._context = (
+            *(context, rows.high, rows.givens, rows.keys, rows.num_live),
+            *(packed.embedding, positions, rows.keys.shape[1]),
+        )
         self._transition = (
-            *(rows.high, rows.low, rows.givens, adjacency, rows.num_live),
-            *(packed.out.new_empty(*shape, columns) for columns in sizes),
+            *(rows.high, rows.low, rows.givens, adjacency, rows.num_live, context),
+            packed.out.new_empty(*shape, padded(dim), dtype=stream),
+            *(packed.out.new_empty(*shape, columns) for columns in (3 * width, width)),
             *(packed.qkv, packed.out, packed.gate_up, packed.down),
             *(packed.embedding, packed.groups, packed.rotary),
         )
@@ -181,12 +235,18 @@ class FusedStep:
             "D": padded(dim),
             **OPTIONS,
         }
+        self._context_sizes = _context_sizes(weights, self._tile)
         self._transition_sizes = shared | _transition_sizes(weights, self._tile)
         self._conclusion_sizes = shared | _conclusion_sizes(weights, units, self._tile)
 
     def __call__(self, num_rows: int) -> None:
         num_programs = triton.cdiv(num_rows, self._tile.trajectories)
         for transition in range(self._num_transitions):
+            if self._context_sizes:
+                num_tiles = triton.cdiv(self._context_sizes["TOKENS"], self._tile.readout_rows)
+                context_kernel[(num_rows, num_tiles)](
+                    *self._context, purpose_word(transition, INPUT_STREAM), **self._context_sizes
+                )
             transition_kernel[(min(num_programs, self._max_programs),)](
                 *self._transition, num_rows, *self._rotary, **self._transition_sizes
             )
@@ -213,6 +273,23 @@ def _sigma(weights: StepWeights) -> tuple[float, float, float]:
     return guidance.sigma_min, guidance.sigma_span, guidance.sigma_offset
 
 
+def _context_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int]:
+    """Return the compile-time arguments of ``context_kernel``; none where nothing calls it."""
+    if not weights.is_pre_norm:
+        return {}
+    return {
+        "TOKENS": weights.heads.groups.shape[1],
+        "DIM": weights.dim,
+        "NUM_VALUES": len(weights.embedding) - FIRST_VALUE,
+        "HAS_POSITIONS": weights.positions is not None,
+        "HAS_INPUT_NOISE": weights.has_input_noise,
+        "M": tile.readout_rows,
+        "D": padded(weights.dim),
+        "num_warps": tile.readout_warps,
+        **OPTIONS,
+    }
+
+
 def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | float | bool]:
     """Return the compile-time arguments of ``transition_kernel``."""
     head_dim = weights.dim // weights.num_heads
@@ -222,6 +299,9 @@ def _transition_sizes(weights: StepWeights, tile: StepTile) -> dict[str, int | f
     ffn_dim = padded(weights.low.down.shape[2])
     return {
         "HEADS": weights.num_heads,
+        "HEAD_DIM": head_dim,
+        "IS_PRE_NORM": weights.is_pre_norm,
+        "NORMS_QUERIES": weights.norms_queries,
         "SCALE": head_dim**-0.5,
         "NUM_LOW": num_low,
         "NUM_LOW_BLOCKS": num_low * (weights.num_inner_steps + is_flat),

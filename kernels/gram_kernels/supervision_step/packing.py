@@ -39,6 +39,8 @@ class PackedWeights(NamedTuple):
     """(heads, tokens) int32."""
     rotary: Tensor
     """(2, 2, tokens, H) float32."""
+    positions: Tensor | None
+    """(tokens, D) float32."""
 
 
 def pack(weights: StepWeights) -> PackedWeights:
@@ -64,6 +66,7 @@ def pack(weights: StepWeights) -> PackedWeights:
         embedding=_pad(weights.embedding, {1: dim}),
         groups=weights.heads.groups.contiguous(),
         rotary=_pad_halves(weights.heads.rotary, 3).contiguous(),
+        positions=None if weights.positions is None else _pad(weights.positions, {1: dim}),
     )
 
 

@@ -68,10 +68,12 @@ def multiply(x, weight, total):
 
 
 @triton.jit
-def gated_mlp(x, gate_up, down, M: tl.constexpr, D: tl.constexpr, F: tl.constexpr, N: tl.constexpr):
-    """Return the float32 SwiGLU of x (M, D); its hidden layer is computed N columns at a time."""
+def gated_mlp(
+    x, gate_up, down, total, M: tl.constexpr, D: tl.constexpr, F: tl.constexpr, N: tl.constexpr
+):
+    """Return the float32 total (M, D) plus the SwiGLU of x (M, D); its hidden layer is computed N
+    columns at a time."""
     channels = tl.arange(0, D)
-    total = tl.zeros([M, D], dtype=tl.float32)
     for start in range(0, F, N):
         hidden = start + tl.arange(0, N)
         zero = tl.zeros([M, N], dtype=tl.float32)
@@ -84,6 +86,18 @@ def gated_mlp(x, gate_up, down, M: tl.constexpr, D: tl.constexpr, F: tl.constexp
 
 # Arguments are grouped by line: tensors and numbers, sizes.
 # fmt: off
+@triton.jit
+def enter_context(x, context, num_rows, DIM: tl.constexpr, M: tl.constexpr, D: tl.constexpr):
+    """Write a stack's input that is ready."""
+    channels = tl.arange(0, D)
+    for start in range(0, num_rows, M):
+        rows = start + tl.arange(0, M)
+        is_inside = (rows < num_rows)[:, None] & (channels < DIM)[None, :]
+        places = context + rows[:, None] * DIM + channels[None, :]
+        total = tl.load(places, mask=is_inside, other=0.0)
+        tl.store(x + rows[:, None] * D + channels[None, :], total)
+
+
 @triton.jit
 def enter_stack(
     x, high, low, givens, embedding, num_rows, num_fresh, num_high,
@@ -118,25 +132,31 @@ def enter_stack(
 
 @triton.jit
 def project_heads(
-    x, qkv, weight, rotary, num_rows, first_rotary_head,
-    TOKENS: tl.constexpr, SCALE: tl.constexpr, HEADS: tl.constexpr,
+    x, qkv, weight, rotary, num_rows, first_rotary_head, epsilon,
+    TOKENS: tl.constexpr, DIM: tl.constexpr, SCALE: tl.constexpr, HEADS: tl.constexpr,
+    HEAD_DIM: tl.constexpr, IS_PRE_NORM: tl.constexpr, NORMS_QUERIES: tl.constexpr,
     M: tl.constexpr, D: tl.constexpr, H: tl.constexpr,
 ):
-    """Write rotated queries and keys, and values, of all heads; queries are also scaled."""
+    """Write queries and keys, normed if so and rotated, and values; queries are also scaled."""
     channels, places = tl.arange(0, D), tl.arange(0, H)
     for start in range(0, num_rows, M):
         rows = start + tl.arange(0, M)
         tile = tl.load(x + rows[:, None] * D + channels[None, :])
+        if IS_PRE_NORM:
+            tile = (tile * rms_scale(tile, epsilon, DIM)[:, None]).to(qkv.dtype.element_ty)
         angles = (rows % TOKENS)[:, None] * H + places[None, :]
         for part in range(3 * HEADS):
             is_rotary = (part < 2 * HEADS) & (part % HEADS >= first_rotary_head)
             table = rotary + tl.where(is_rotary, 2 * TOKENS * H, 0)
             zero = tl.zeros([M, H], dtype=tl.float32)
             made = multiply(tile, load_weight(weight + part * H * D, places, channels, D), zero)
+            if NORMS_QUERIES:
+                scale = rms_scale(made, epsilon, HEAD_DIM)[:, None]
+                made *= tl.where(part < 2 * HEADS, scale, 1.0)
             made = rotate(made, tl.load(table + angles), tl.load(table + TOKENS * H + angles), M, H)
             made *= tl.where(part < HEADS, SCALE, 1.0)
             offsets = rows[:, None] * (3 * HEADS * H) + part * H + places[None, :]
-            tl.store(qkv + offsets, made.to(x.dtype.element_ty))
+            tl.store(qkv + offsets, made.to(qkv.dtype.element_ty))
 
 
 @triton.jit
@@ -166,10 +186,11 @@ def attend_head(
 @triton.jit
 def finish_block(
     x, mixed, out, gate_up, down, num_rows, epsilon,
-    DIM: tl.constexpr, HEADS: tl.constexpr,
+    DIM: tl.constexpr, HEADS: tl.constexpr, IS_PRE_NORM: tl.constexpr,
     M: tl.constexpr, N: tl.constexpr, D: tl.constexpr, H: tl.constexpr, F: tl.constexpr,
 ):
-    """Project the heads, add and norm, then SwiGLU, add and norm, M rows at a time."""
+    """Project and add the heads, then add the SwiGLU, M rows at a time; norm both sums, or what the
+    SwiGLU reads."""
     channels, places = tl.arange(0, D), tl.arange(0, H)
     for start in range(0, num_rows, M):
         rows = start + tl.arange(0, M)
@@ -178,20 +199,29 @@ def finish_block(
         for head in range(HEADS):
             part = tl.load(mixed + rows[:, None] * (HEADS * H) + head * H + places[None, :])
             total = multiply(part, load_weight(out + head * D * H, channels, places, H), total)
-        total *= rms_scale(total, epsilon, DIM)[:, None]
-        between = total.to(x.dtype.element_ty)
-        total = gated_mlp(between, gate_up, down, M, D, F, N) + between.to(tl.float32)
-        total *= rms_scale(total, epsilon, DIM)[:, None]
+        normed = total * rms_scale(total, epsilon, DIM)[:, None]
+        between = normed.to(mixed.dtype.element_ty)
+        if IS_PRE_NORM:
+            total = gated_mlp(between, gate_up, down, total, M, D, F, N)
+        else:
+            zero = tl.zeros([M, D], dtype=tl.float32)
+            total = gated_mlp(between, gate_up, down, zero, M, D, F, N) + between.to(tl.float32)
+            total *= rms_scale(total, epsilon, DIM)[:, None]
         tl.store(scratch, total.to(x.dtype.element_ty))
 
 
-# fmt: on
 @triton.jit
-def leave(x, high, num_rows, DIM: tl.constexpr, M: tl.constexpr, D: tl.constexpr):
-    """Write u, the output of the last block, over h."""
+def leave(
+    x, high, num_rows, epsilon,
+    DIM: tl.constexpr, IS_PRE_NORM: tl.constexpr, M: tl.constexpr, D: tl.constexpr,
+):
+    """Write u, the output of the last block, over h; without norms in the blocks it is normed."""
     channels = tl.arange(0, D)
     for start in range(0, num_rows, M):
         rows = start + tl.arange(0, M)
         u = tl.load(x + rows[:, None] * D + channels[None, :]).to(tl.float32)
+        if IS_PRE_NORM:
+            u *= rms_scale(u, epsilon, DIM)[:, None]
         is_inside = (rows < num_rows)[:, None] & (channels < DIM)[None, :]
         tl.store(high + rows[:, None] * DIM + channels[None, :], u, mask=is_inside)
+# fmt: on

@@ -32,9 +32,11 @@ def guide(
         # Exact: the blocks' output had this dtype.
         u = h.to(gate_up.dtype.element_ty)
         if HAS_GUIDANCE:
-            h += gated_mlp(u, gate_up, down, M, D, G, N)
+            zero = tl.zeros([M, D], dtype=tl.float32)
+            h += gated_mlp(u, gate_up, down, zero, M, D, G, N)
         if HAS_NOISE:
-            share = gated_mlp(u, gate_up + 2 * G * D, down + D * G, M, D, G, N)
+            zero = tl.zeros([M, D], dtype=tl.float32)
+            share = gated_mlp(u, gate_up + 2 * G * D, down + D * G, zero, M, D, G, N)
             deviation = sigma_min + sigma_span * tl.sigmoid(share + sigma_offset)
             h += deviation * normal_tile(
                 rows[:, None] * (DIM // 4) + tl.arange(0, D // 4)[None, :],
