@@ -30,8 +30,3 @@ def test_source_files_that_are_named_exist(page: Path) -> None:
     named = re.findall(r"`([\w/]+\.py)`", text)
     missing = [path for path in named if not any(src.endswith(f"/{path}") for src in SOURCES)]
     assert missing == []
-
-
-def test_the_pages_name_and_link_files_at_all() -> None:
-    texts = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert len(re.findall(r"`([\w/]+\.py)`", texts)) > 10
