@@ -3,14 +3,14 @@
 import asyncio
 import signal
 import time
-from typing import Any
 
 import httpx
 import pytest
 
 from gram_server.errors import JobNotFound, StoreUnavailable
 from gram_server.job import JobState
-from tests.faults.conftest import Park, Queue
+from tests.conftest import StartRedis
+from tests.faults.conftest import OpenQueue, Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -20,7 +20,7 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 @pytest.mark.faults
 async def test_a_redis_that_is_killed_comes_back_with_every_job(
-    start_redis: Any, open_queue: Any, park: Park
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park
 ) -> None:
     redis = start_redis(*DURABLE)
     queue = await open_queue(redis.url)
@@ -40,7 +40,7 @@ async def test_a_redis_that_is_killed_comes_back_with_every_job(
 @pytest.mark.faults
 @pytest.mark.parametrize("loss", ["restart", "flush"])
 async def test_a_redis_that_forgot_everything_is_taken_as_it_is(
-    start_redis: Any, open_queue: Any, park: Park, loss: str
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park, loss: str
 ) -> None:
     redis = start_redis()
     queue = await open_queue(redis.url)
@@ -66,7 +66,7 @@ async def test_a_redis_that_forgot_everything_is_taken_as_it_is(
 @pytest.mark.faults
 @pytest.mark.parametrize("outage_s", [3.0, 30.0])
 async def test_while_redis_is_gone_requests_are_refused_at_once_and_work_goes_on(
-    start_redis: Any, open_queue: Any, park: Park, outage_s: float
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park, outage_s: float
 ) -> None:
     redis = start_redis(*DURABLE)
     queue = await open_queue(redis.url)
@@ -150,7 +150,7 @@ async def test_a_redis_that_stalls_delays_and_loses_nothing(queue: Queue, park: 
 
 
 async def test_a_full_redis_makes_the_server_not_ready_and_says_so(
-    start_redis: Any, open_queue: Any, park: Park
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park
 ) -> None:
     queue = await open_queue(start_redis().url)
     park.worker(queue.url)
@@ -177,7 +177,7 @@ async def test_a_full_redis_makes_the_server_not_ready_and_says_so(
 
 
 async def test_a_full_redis_refuses_and_finishes_what_it_has(
-    start_redis: Any, open_queue: Any, park: Park
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park
 ) -> None:
     queue = await open_queue(start_redis().url)
     job_ids = await queue.submit_many(20)
@@ -196,7 +196,7 @@ async def test_a_full_redis_refuses_and_finishes_what_it_has(
 
 @pytest.mark.faults
 async def test_a_redis_that_stands_still_for_longer_than_a_lease_costs_no_attempt(
-    start_redis: Any, open_queue: Any, park: Park
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park
 ) -> None:
     server = start_redis()
     queue = await open_queue(server.url)

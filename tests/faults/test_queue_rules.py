@@ -3,14 +3,13 @@
 import asyncio
 import hashlib
 from collections import Counter
-from typing import Any
 
 import httpx
 import pytest
 
 from gram_server.errors import KeyConflict
 from gram_server.jobs.store import IdempotencyKey
-from tests.faults.conftest import Park, Queue
+from tests.faults.conftest import OpenQueue, Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -18,7 +17,7 @@ EASY = ".234341221434321"
 
 
 async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
-    queue: Queue, open_queue: Any
+    queue: Queue, open_queue: OpenQueue
 ) -> None:
     fingerprint = hashlib.sha256(b"body").hexdigest()
     ticket = IdempotencyKey(owner="me", key="k", fingerprint=fingerprint)

@@ -4,13 +4,13 @@ import asyncio
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from tests.faults.conftest import Park
+from tests.conftest import StartRedis
+from tests.faults.conftest import OpenQueue, Park
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -21,7 +21,7 @@ TOKEN = "token-of-a-client"
 
 
 async def test_no_log_holds_a_key_a_password_or_a_puzzle(
-    start_redis: Any, open_queue: Any, park: Park, tmp_path: Path
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park, tmp_path: Path
 ) -> None:
     redis = start_redis()
     opened = await open_queue(redis.url)

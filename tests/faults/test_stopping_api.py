@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from gram_server.job import JobState
-from tests.faults.conftest import Park, Queue
+from tests.conftest import StartRedis
+from tests.faults.conftest import OpenQueue, Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -68,7 +69,7 @@ async def test_who_looks_on_is_told_when_the_drain_begins(
 
 
 async def test_a_stop_while_redis_is_gone_is_answered_in_time(
-    start_redis: Any, open_queue: Any, park: Park
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park
 ) -> None:
     redis = start_redis()
     queue = await open_queue(redis.url)

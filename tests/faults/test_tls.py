@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gram_server.errors import StoreUnavailable
 from gram_server.job import JobState
-from tests.faults.conftest import Park, Queue
+from tests.conftest import StartRedis
+from tests.faults.conftest import OpenQueue, Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -97,9 +97,9 @@ async def assert_works(queue: Queue, park: Park) -> None:
 
 async def test_a_server_with_tls_is_reached_where_its_certificate_is_trusted(
     authority: Authority,
-    start_redis: Any,
+    start_redis: StartRedis,
     make_ports: Callable[[int], list[int]],
-    open_queue: Any,
+    open_queue: OpenQueue,
     park: Park,
     tmp_path: Path,
 ) -> None:
@@ -117,9 +117,9 @@ async def test_a_server_with_tls_is_reached_where_its_certificate_is_trusted(
 
 async def test_a_server_that_asks_for_a_certificate_gets_ours(
     authority: Authority,
-    start_redis: Any,
+    start_redis: StartRedis,
     make_ports: Callable[[int], list[int]],
-    open_queue: Any,
+    open_queue: OpenQueue,
     park: Park,
 ) -> None:
     [port] = make_ports(1)
@@ -157,10 +157,10 @@ def start_sentinel(authority: Authority, tmp_path: Path) -> Iterator[Callable[[i
 
 async def test_sentinel_and_its_master_are_reached_with_tls(
     authority: Authority,
-    start_redis: Any,
+    start_redis: StartRedis,
     start_sentinel: Callable[[int, int], None],
     make_ports: Callable[[int], list[int]],
-    open_queue: Any,
+    open_queue: OpenQueue,
     park: Park,
 ) -> None:
     port, sentinel_port = make_ports(2)
@@ -173,9 +173,9 @@ async def test_sentinel_and_its_master_are_reached_with_tls(
 
 async def test_a_cluster_is_reached_with_tls(
     authority: Authority,
-    start_redis: Any,
+    start_redis: StartRedis,
     make_ports: Callable[[int], list[int]],
-    open_queue: Any,
+    open_queue: OpenQueue,
     park: Park,
 ) -> None:
     # A node also listens 10,000 above the port that it is known by.
@@ -198,7 +198,7 @@ async def test_a_cluster_is_reached_with_tls(
 
 
 async def test_a_user_needs_no_more_rights_than_the_documentation_says(
-    start_redis: Any, open_queue: Any, park: Park
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park
 ) -> None:
     text = (Path(__file__).parents[2] / "docs/operations.md").read_text()
     assert f"`{' '.join(RIGHTS)}`" in text

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from gram_server.job import JobState
-from tests.faults.conftest import Park
+from tests.conftest import StartRedis
+from tests.faults.conftest import OpenQueue, Park
 
 pytestmark = [
     *(pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults),
@@ -75,10 +76,10 @@ def start_sentinels(tmp_path: Path) -> Iterator[Callable[[int, list[int]], None]
 
 
 async def test_a_failover_by_sentinel_loses_no_replicated_job(
-    start_redis: Any,
+    start_redis: StartRedis,
     start_sentinels: Any,
     make_ports: Callable[[int], list[int]],
-    open_queue: Any,
+    open_queue: OpenQueue,
     park: Park,
 ) -> None:
     master = start_redis("--appendonly", "yes")
@@ -104,7 +105,7 @@ async def test_a_failover_by_sentinel_loses_no_replicated_job(
 
 
 async def test_a_cluster_of_three_shards_holds_a_queue(
-    start_redis: Any, open_queue: Any, park: Park
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park
 ) -> None:
     if shutil.which("redis-cli") is None:
         pytest.skip("there is no redis-cli to make a cluster with")

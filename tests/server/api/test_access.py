@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.routing import Route
 
 from gram_server.api.auth import PUBLIC, is_public
@@ -64,7 +65,7 @@ def bearer(name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {name}-token"}
 
 
-def routes_of(app: Any) -> Iterator[tuple[str, str]]:
+def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
     def walk(routes: Any) -> Iterator[tuple[str, str]]:
         for route in routes:
             if isinstance(route, Route) or hasattr(route, "methods"):

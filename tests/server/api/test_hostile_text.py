@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from gram_core.errors import CoreError
 from gram_core.puzzles import families, task
@@ -249,7 +250,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 async def ask(
-    app: Any, method: str, path: str, *, query: bytes = b"", headers: list[tuple[bytes, bytes]]
+    app: FastAPI, method: str, path: str, *, query: bytes = b"", headers: list[tuple[bytes, bytes]]
 ) -> int:
     """Return the status of an answer, without what a client would do to the headers."""
     status = 0
@@ -286,7 +287,7 @@ def assert_quick(
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 @pytest.mark.parametrize("name", HEADERS)
-def test_no_header_holds_up_the_process(app: Any, name: str, method: str, path: str) -> None:
+def test_no_header_holds_up_the_process(app: FastAPI, name: str, method: str, path: str) -> None:
     known = [(b"authorization", b"Bearer token"), (b"traceparent", PARENT.encode())]
     known = [(other, value) for other, value in known if other != name.encode()]
 
@@ -298,7 +299,7 @@ def test_no_header_holds_up_the_process(app: Any, name: str, method: str, path: 
 
 
 @pytest.mark.parametrize("name", ["", "cursor=", "limit=", "wait="])
-def test_no_query_holds_up_the_process(app: Any, name: str) -> None:
+def test_no_query_holds_up_the_process(app: FastAPI, name: str) -> None:
     def request(text: str) -> Coroutine[Any, Any, int]:
         query = (name.encode() + text.encode("latin-1", "ignore"))[:MAX_TARGET_BYTES]
         return ask(app, "GET", "/jobs", query=query, headers=KEY)
@@ -307,5 +308,5 @@ def test_no_query_holds_up_the_process(app: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("start", ["/", "/jobs/", "/problems/", "/page/", "/docs/"])
-def test_no_path_holds_up_the_process(app: Any, start: str) -> None:
+def test_no_path_holds_up_the_process(app: FastAPI, start: str) -> None:
     assert_quick(lambda text: ask(app, "GET", (start + text)[:MAX_TARGET_BYTES], headers=KEY))

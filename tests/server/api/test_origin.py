@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -125,7 +126,7 @@ async def test_a_server_for_others_asks_for_no_name(http: dict[str, Any], url: s
         assert (await client.post("/solve", content=EASY, headers=headers)).status_code == 200
 
 
-async def test_behind_keys_no_name_is_asked_for(tmp_path: Any) -> None:
+async def test_behind_keys_no_name_is_asked_for(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     keys.write_text('{"keys": []}', "utf-8")
     async with open_client(keys=str(keys)) as client:
@@ -164,7 +165,7 @@ def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
         HttpConfig(trusted_proxies=(proxy,))
 
 
-async def test_a_line_says_who_asked(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_line_says_who_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     # The digest of the word "token".
     digest = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0"
     entry = {"name": "team-a", "sha256": digest, "scopes": ["jobs"]}

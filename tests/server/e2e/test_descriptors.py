@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.slow
 LIMIT = 128
 
 
-def start(checkpoint: Any) -> Any:
+def start(checkpoint: Path) -> Any:
     """Start a server that may open few files."""
     command = [sys.executable, "-m", "gram_server", "serve", "--port", "0", "--num-threads", "1"]
     return subprocess.Popen(
@@ -29,7 +30,7 @@ def start(checkpoint: Any) -> Any:
 
 
 def test_a_server_without_descriptors_says_so_and_comes_back(
-    checkpoint: Any, make_server: Any
+    checkpoint: Path, make_server: Any
 ) -> None:
     server = make_server(start(checkpoint))
     threading.Thread(target=server.read_log, daemon=True).start()

@@ -135,7 +135,7 @@ def test_puzzles_have_their_board_as_the_only_solution(server: Server) -> None:
     ]
 
 
-def test_a_deadline_brings_what_there_is(shipped: Any) -> None:
+def test_a_deadline_brings_what_there_is(shipped: Server) -> None:
     params = dict(pair.split("=") for pair in LONG.split("&"))
     # A crowded machine may end no trajectory within the first of them.
     for deadline_ms in (900, 4_000, 16_000):
@@ -149,7 +149,7 @@ def test_a_deadline_brings_what_there_is(shipped: Any) -> None:
     assert all(is_whole_sudoku(board["answer"]) for board in answer["boards"])
 
 
-def test_the_shipped_weights_make_up_whole_sudokus(shipped: Any) -> None:
+def test_the_shipped_weights_make_up_whole_sudokus(shipped: Server) -> None:
     answer = generate(shipped, count=3, clues="unique", seed=7)
     assert answer["status"] == "complete"
     assert answer["task"] == "sudoku-9x9"

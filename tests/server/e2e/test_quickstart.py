@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.e2e.conftest import Start
+from tests.server.e2e.conftest import Server, Start
 
 ROOT = Path(__file__).parents[3]
 PAGES = ("README.md", "docs/index.md", "clients/python/README.md")
@@ -43,7 +43,7 @@ def quickstart(start_server: Start) -> Any:
 
 
 @pytest.mark.parametrize(("language", "block"), CASES)
-def test_a_snippet_runs_as_it_stands(quickstart: Any, language: str, block: str) -> None:
+def test_a_snippet_runs_as_it_stands(quickstart: Server, language: str, block: str) -> None:
     address = quickstart.url.removeprefix("http://")
     code = re.sub(r"(localhost|127\.0\.0\.1):8000", address, block)
     environment = {**os.environ, "GRAM_BASE_URL": quickstart.url}

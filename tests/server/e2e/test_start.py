@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -138,7 +137,11 @@ def started(checkpoint: Path) -> Iterator[list["subprocess.Popen[str]"]]:
     [*((signal.SIGTERM, after_s) for after_s in (0.5, 1.0, 2.0, 4.0, 8.0)), (signal.SIGINT, 1.0)],
 )
 def test_a_server_can_be_stopped_while_it_starts(
-    started: Any, checkpoint: Path, tmp_path: Path, number: int, after_s: float
+    started: "list[subprocess.Popen[str]]",
+    checkpoint: Path,
+    tmp_path: Path,
+    number: int,
+    after_s: float,
 ) -> None:
     # Where the moment falls depends on the machine: no moment may be a bad one.
     process = subprocess.Popen(
@@ -162,7 +165,7 @@ def test_a_server_can_be_stopped_while_it_starts(
 @pytest.mark.redis
 @pytest.mark.parametrize("after_s", [0.5, 2.0, 4.0, 6.0])
 def test_a_worker_can_be_stopped_before_it_is_ready(
-    started: Any, checkpoint: Path, redis_url: str, after_s: float
+    started: "list[subprocess.Popen[str]]", checkpoint: Path, redis_url: str, after_s: float
 ) -> None:
     process = subprocess.Popen(
         (*COMMAND, "worker", "--store", redis_url, "--model", str(checkpoint)),
@@ -179,7 +182,7 @@ def test_a_worker_can_be_stopped_before_it_is_ready(
 
 
 def test_the_first_process_of_a_container_can_be_stopped_at_once(
-    started: Any, checkpoint: Path
+    started: "list[subprocess.Popen[str]]", checkpoint: Path
 ) -> None:
     """The kernel drops signals that process 1 of a namespace has no handler for."""
     unshare: tuple[str, ...] = (

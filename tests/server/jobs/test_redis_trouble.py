@@ -12,6 +12,7 @@ from gram_server.jobs import redis_store
 from gram_server.jobs.redis_connection import DOWN_S, RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.settings import QueueConfig, RedisConfig
+from tests.conftest import StartRedis
 from tests.server.jobs.conftest import MakeJob
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
@@ -37,7 +38,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.fixture
-async def admin(start_redis: Any) -> Any:
+async def admin(start_redis: StartRedis) -> Any:
     """A Redis of the test's own, and a client that may do everything."""
     server = start_redis()
     async with Redis.from_url(server.url) as client:
@@ -75,7 +76,7 @@ async def test_a_password_that_was_changed(
 
 
 async def test_what_redis_repeats_of_a_command_that_it_lacks_is_not_told(
-    start_redis: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+    start_redis: StartRedis, make_job: MakeJob, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = start_redis("--rename-command", "AUTH", "").url.replace("//", "//:hunter22@")
     assert await refusals(url, make_job) == {"Redis refuses this: ResponseError"}
@@ -105,7 +106,7 @@ async def test_a_user_without_any_right(
 
 
 async def test_a_replica(
-    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture, start_redis: Any
+    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture, start_redis: StartRedis
 ) -> None:
     server, _ = admin
     replica = start_redis("--replicaof", "127.0.0.1", str(server.port))
@@ -160,7 +161,7 @@ async def test_a_redis_that_is_loading(
 
 
 async def test_nobody_there_is_said_once_and_that_somebody_is_again(
-    make_job: MakeJob, caplog: pytest.LogCaptureFixture, start_redis: Any
+    make_job: MakeJob, caplog: pytest.LogCaptureFixture, start_redis: StartRedis
 ) -> None:
     caplog.set_level(logging.INFO, "gram_server")
     server = start_redis()
