@@ -44,13 +44,30 @@ def create_app(
 
     An in-memory store comes with ``app.state.child``, a worker that the caller starts.
     """
+    child: ChildWorker | None = None
     if store is None and settings.redis.store is not None:
         store = _open_redis(settings)
-    if store is not None:
-        return _assemble(_state(settings, store, tracer), child=None)
-    memory = MemoryStore(settings.queue)
-    child = ChildWorker(settings, memory)
-    return _assemble(_state(settings, memory, tracer, child=child), child=child)
+    elif store is None:
+        store = memory = MemoryStore(settings.queue)
+        child = ChildWorker(settings, memory)
+    buckets_s = [bound / 1e3 for bound in settings.http.latency_buckets_ms]
+    metrics = ServiceMetrics(version=__version__, latency_buckets_s=buckets_s)
+    if child is not None:
+        metrics.watch_worker(child.supervisor.pid)
+    workers = WorkerRegistry(
+        store,
+        is_remote=settings.redis.store is not None,
+        patience_s=settings.queue.max_backlog_s,
+    )
+    state = AppState(
+        settings=settings,
+        store=store,
+        metrics=metrics,
+        workers=workers,
+        supervisor=None if child is None else child.supervisor,
+        tracer=tracer or Tracer(),
+    )
+    return _assemble(state, child)
 
 
 def _open_redis(settings: Settings) -> JobStore:
@@ -61,34 +78,7 @@ def _open_redis(settings: Settings) -> JobStore:
     return RedisStore(RedisConnection(settings.redis), settings.queue)
 
 
-def _state(
-    settings: Settings,
-    store: JobStore,
-    tracer: Tracer | None,
-    *,
-    child: ChildWorker | None = None,
-) -> AppState:
-    buckets_s = [bound / 1e3 for bound in settings.http.latency_buckets_ms]
-    metrics = ServiceMetrics(version=__version__, latency_buckets_s=buckets_s)
-    if child is not None:
-        metrics.watch_worker(child.supervisor.pid)
-    return AppState(
-        settings=settings,
-        store=store,
-        metrics=metrics,
-        workers=WorkerRegistry(
-            store,
-            is_remote=settings.redis.store is not None,
-            patience_s=settings.queue.max_backlog_s,
-        ),
-        why_dead=(lambda: None) if child is None else child.supervisor.why_hung,
-        why_not_started=(lambda: None) if child is None else child.supervisor.why_not_started,
-        num_restarts=(lambda: 0) if child is None else lambda: child.supervisor.num_restarts,
-        tracer=tracer or Tracer(),
-    )
-
-
-def _assemble(state: AppState, *, child: ChildWorker | None) -> FastAPI:
+def _assemble(state: AppState, child: ChildWorker | None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watching = asyncio.create_task(state.workers.watch())

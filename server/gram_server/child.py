@@ -71,13 +71,10 @@ class ChildWorker:
     async def _stop(self) -> None:
         await self.supervisor.stop()
         await self._link.close()
-        self.clean_up()
+        self._folder.remove()
 
     def kill(self) -> None:
         self.supervisor.kill()
-        self.clean_up()
-
-    def clean_up(self) -> None:
         self._folder.remove()
 
 

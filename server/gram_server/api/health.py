@@ -34,7 +34,7 @@ def health_router(state: AppState) -> APIRouter:
     @router.get("/livez", operation_id="livez", responses=problems("not_ready"))
     async def livez() -> Status:
         """Whether the server makes progress; restart it when not."""
-        if reason := state.why_dead():
+        if state.supervisor is not None and (reason := state.supervisor.why_hung()):
             raise NotReady(reason)
         return Status(status="alive")
 
@@ -103,10 +103,8 @@ async def why_not_ready(state: AppState) -> list[str]:
     elif not state.workers.is_ready:
         states = sorted({worker.state.value for worker in state.workers.reports})
         reasons.append(f"the worker is {' and '.join(states)}")
-    if reason := state.why_dead():
-        reasons.append(reason)
-    if reason := state.why_not_started():
-        reasons.append(reason)
+    if (child := state.supervisor) is not None:
+        reasons += [reason for reason in (child.why_hung(), child.why_not_started()) if reason]
     state.lifecycle.was_ready = state.lifecycle.was_ready or not reasons
     return reasons
 
@@ -119,7 +117,7 @@ async def expose_metrics(state: AppState) -> bytes:
         is_ready=is_ready,
         is_draining=state.lifecycle.is_draining,
         inflight_requests=len(state.lifecycle.inflight),
-        engine_restarts=state.num_restarts(),
+        engine_restarts=0 if state.supervisor is None else state.supervisor.num_restarts,
         models=state.workers.models,
         stats=stats,
     )

@@ -12,6 +12,7 @@ from gram_server.api.workers import WorkerRegistry
 from gram_server.jobs.store import JobStore
 from gram_server.metrics import ServiceMetrics
 from gram_server.settings import Settings
+from gram_server.supervisor import Supervisor
 from gram_server.tracing import Tracer
 
 
@@ -43,11 +44,8 @@ class AppState:
     metrics: ServiceMetrics
     workers: WorkerRegistry
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    why_dead: Callable[[], str | None] = lambda: None
-    """Returns why the engine is hung: it has work and makes no progress; else None."""
-    why_not_started: Callable[[], str | None] = lambda: None
-    """Returns why the last start of the worker failed; None if it did not."""
-    num_restarts: Callable[[], int] = lambda: 0
+    supervisor: Supervisor | None = None
+    """Keeps the child worker; None where workers run elsewhere."""
     clock: Callable[[], float] = time.time
     tracer: Tracer = field(default_factory=Tracer)
 

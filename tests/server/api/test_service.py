@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gram_server.job import WorkerState
+from gram_server.supervisor import Supervisor
 from tests.server.api.conftest import OpenService, Service, http_scope
 
 pytestmark = pytest.mark.anyio
@@ -93,9 +94,12 @@ async def test_a_draining_server_is_not_ready_but_finishes_what_it_has(service: 
     assert (await solving).json()["status"] == "solved"
 
 
-async def test_a_hung_engine_is_dead_and_not_ready(service: Service) -> None:
-    context = service.app.state.app_state
-    object.__setattr__(context, "why_dead", lambda: "the worker made no step for 31 s")
+async def test_a_hung_engine_is_dead_and_not_ready(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor([], read_beat=lambda: None)
+    monkeypatch.setattr(supervisor, "why_hung", lambda: "the worker made no step for 31 s")
+    object.__setattr__(service.app.state.app_state, "supervisor", supervisor)
     for path in ("/livez", "/readyz"):
         response = await service.client.get(path)
         assert response.status_code == 503
