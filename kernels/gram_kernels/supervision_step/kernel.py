@@ -1,9 +1,9 @@
 """A whole supervision step in two Triton kernels for each transition.
 
 The first runs the blocks, the second samples and reads out; one kernel for both would spill
-registers. With noise in the input a kernel before them makes it. Activations stay in the program's own scratch, small enough for the caches; weights
-stream from L2. Phases that mix tokens take one trajectory at a time, the others the rows of all,
-with barriers between phases.
+registers. With noise in the input a kernel before them makes it. Activations stay in the program's
+own scratch, small enough for the caches; weights stream from L2. Phases that mix tokens take one
+trajectory at a time, the others the rows of all, with barriers between phases.
 """
 
 import torch
