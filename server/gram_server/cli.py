@@ -23,13 +23,7 @@ from gram_server import __version__
 from gram_server.early_stop import stop_early
 from gram_server.errors import ConfigError, ServerError, StartRefused
 from gram_server.logs import set_up_logging
-from gram_server.options import (
-    engine_options,
-    secret_texts,
-    setting_option,
-    shown,
-    store_options,
-)
+from gram_server.options import engine_options, secret_texts, setting_option, shown, store_options
 from gram_server.settings import WORKER_SETTINGS, Settings
 
 MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzles": "data"}

@@ -16,12 +16,7 @@ from pydantic import BaseModel, ValidationError
 from gram_client._drawing import PuzzleShape
 from gram_client._errors import GramError, NoAnswer, ResponseInvalid, StatusError, TimedOut
 from gram_client._inputs import Puzzle, encode, encode_batch, text_or_body
-from gram_client._models import (
-    GenerateResult,
-    Job,
-    JobPage,
-    SolveResult,
-)
+from gram_client._models import GenerateResult, Job, JobPage, SolveResult
 from gram_client._options import (
     GenerateOptions,
     JobOptions,
@@ -30,15 +25,7 @@ from gram_client._options import (
     StreamOptions,
 )
 from gram_client._problems import no_answer, status_error
-from gram_client._requests import (
-    EVENT_STREAM,
-    JSON,
-    Request,
-    job_path,
-    query,
-    random_seed,
-    seed_of,
-)
+from gram_client._requests import EVENT_STREAM, JSON, Request, job_path, query, random_seed, seed_of
 from gram_client._retry import Retry
 from gram_client._server_models import Health, ModelInfo, ModelList, PuzzleInfo, PuzzleList
 from gram_client._settings import Settings, header_value

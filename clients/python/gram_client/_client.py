@@ -14,12 +14,7 @@ from gram_client._errors import GramError
 from gram_client._events import AnyEvent
 from gram_client._inputs import Puzzle
 from gram_client._map import Window
-from gram_client._models import (
-    GenerateResult,
-    Job,
-    JobPage,
-    SolveResult,
-)
+from gram_client._models import GenerateResult, Job, JobPage, SolveResult
 from gram_client._options import (
     GenerateOptions,
     JobOptions,

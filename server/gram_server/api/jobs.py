@@ -42,14 +42,7 @@ from gram_server.api.schemas import JobDocument, JobPage
 from gram_server.api.serializers import document, result_of, summary
 from gram_server.api.state import AppState, is_admin, owner_of, request_id_of
 from gram_server.api.submission import KEY_HEADER, Submission, read_submission
-from gram_server.errors import (
-    JobFailed,
-    JobNotFound,
-    LinkClosed,
-    NotReady,
-    ServerError,
-    UserError,
-)
+from gram_server.errors import JobFailed, JobNotFound, LinkClosed, NotReady, ServerError, UserError
 from gram_server.job import Event, EventKind, JobRecord, JobState
 from gram_server.logs import also_logged_with
 

@@ -12,13 +12,7 @@ import numpy as np
 from gram_core.puzzles import BLANK, Tokens
 from gram_server.engine.job_run import JobRun
 from gram_server.engine.step_outcome import FinishReason
-from gram_server.engine.trajectory import (
-    EngineJob,
-    Progress,
-    Trajectory,
-    TrajectoryView,
-    ViewState,
-)
+from gram_server.engine.trajectory import EngineJob, Progress, Trajectory, TrajectoryView, ViewState
 from gram_server.metrics.engine import ModelMetrics
 
 logger = logging.getLogger(__name__)

@@ -18,13 +18,7 @@ from gram_server.job import Event, Job, JobError, JobRecord, JobState, outcome_o
 from gram_server.jobs.backlog import Backlog, ServiceRate
 from gram_server.jobs.finished_jobs import FinishedJobs, IdempotencyKeys
 from gram_server.jobs.memory_worker import MemoryWorker
-from gram_server.jobs.queued_job import (
-    QueuedJob,
-    accepted_event,
-    final_event,
-    part_event,
-    sort_key,
-)
+from gram_server.jobs.queued_job import QueuedJob, accepted_event, final_event, part_event, sort_key
 from gram_server.jobs.store import (
     ACCEPTED,
     IdempotencyKey,

@@ -13,13 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from gram_server.errors import (
-    JobGone,
-    JobNotFound,
-    KeyConflict,
-    LinkClosed,
-    StoreUnavailable,
-)
+from gram_server.errors import JobGone, JobNotFound, KeyConflict, LinkClosed, StoreUnavailable
 from gram_server.job import Event, EventKind, Job, JobRecord, JobState
 from gram_server.jobs.codec import to_bytes
 from gram_server.jobs.periodic import PeriodicTask, end_tasks

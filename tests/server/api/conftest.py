@@ -12,15 +12,7 @@ from fastapi import FastAPI
 
 from gram_core.puzzles import family
 from gram_server.app import create_app
-from gram_server.job import (
-    Event,
-    EventKind,
-    Job,
-    JobState,
-    ModelReport,
-    WorkerReport,
-    WorkerState,
-)
+from gram_server.job import Event, EventKind, Job, JobState, ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.memory_worker import MemoryWorker
 from gram_server.settings import HttpConfig, QueueConfig, Settings
