@@ -17,6 +17,7 @@ from gram_lab.data.graphs import EdgeProbabilities
 from gram_lab.data.instances import held_out_cases, read_cases, spread
 from gram_lab.data.pools import EDGE_PROBABILITIES
 from gram_lab.evaluate import tables
+from gram_lab.evaluate.intervals import wilson
 from gram_lab.evaluate.options import command_line, parser, running
 from gram_lab.evaluate.published import NUM_TEST_GRAPHS, SUDOKU_TASK
 from gram_lab.evaluate.report import measure
@@ -55,6 +56,7 @@ def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, obje
         depth=options.depth or loaded.info.depth,
         seed=options.seed,
         augment=not options.no_augment,
+        halt=options.halt,
         is_complete=options.all_trajectories,
         running=running(options),
     )
@@ -66,6 +68,7 @@ def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, obje
         "device": options.device,
         "precision": options.precision,
         "augment": not options.no_augment,
+        "halt": options.halt,
         "reports": [report.to_json() for report in reports],
     }
 
@@ -173,9 +176,14 @@ def _shown(result: dict[str, object]) -> str:
             f"{_percent(report['single'])} {_number(report['distinct'])} "
             f"{_percent(report['coverage'])} {report['steps_per_puzzle']:>12.1f}"
         )
-        by_width = report["solved_by_width"].items()
-        shares = ", ".join(f"{width}: {100 * share:.1f} %" for width, share in by_width)
-        lines.append(f"  by width  {shares}")
+        shares = [
+            (width, *wilson(share, report["instances"]))
+            for width, share in report["solved_by_width"].items()
+        ]
+        lines += [
+            f"  width {width}: {100 * share:.1f} % (95 %: {100 * low:.1f} to {100 * high:.1f})"
+            for width, share, low, high in shares
+        ]
     return "\n".join(lines)
 
 

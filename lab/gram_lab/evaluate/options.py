@@ -22,6 +22,13 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0)
     add("--no-augment", action="store_true", help="no symmetry views")
     add(
+        "--halt",
+        choices=("verified", "settled"),
+        default="verified",
+        help="settled: no verifier; trajectories stop when their answer has stayed the same, and "
+        "the most frequent answer counts",
+    )
+    add(
         "--all-trajectories",
         action="store_true",
         help="go on after the first solution, to count distinct ones and coverage",

@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 
 from gram_core.checkpoint import LoadedModel
 from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
-from gram_lab.evaluate.samples import first_valid, num_distinct
+from gram_lab.evaluate.samples import (
+    any_valid,
+    first_valid,
+    most_frequent_valid,
+    num_distinct,
+    settled_answers,
+)
 from gram_lab.evaluate.variants import Plan, Variant
 from gram_lab.rollouts import DEFAULT, Rollouts, Running, Stops
 
@@ -22,7 +29,8 @@ class Report:
     width: int
     depth: int
     solved: float
-    """Share of instances with a verified answer among ``width`` trajectories."""
+    """Share of instances with a verified answer among ``width`` trajectories; without a verifier,
+    of those whose most frequent answer is right."""
     single: float
     """Share solved by the first trajectory, which sees the board as posted."""
     solved_by_width: dict[int, float]
@@ -49,35 +57,51 @@ def measure(
     depth: int,
     seed: int = 0,
     augment: bool = True,
+    halt: Literal["verified", "settled"] = "verified",
     is_complete: bool = False,
     running: Running = DEFAULT,
 ) -> list[Report]:
     """Run trajectories on every case and summarise them.
 
-    With ``is_complete`` every trajectory runs, also of solved instances, and solutions are
-    counted.
+    ``halt`` says when trajectories stop: at a verified answer, or without a verifier when their
+    answer has settled. With ``is_complete`` every trajectory runs, also of solved instances, and
+    solutions are counted.
     """
     plan = Plan(command="", running=running, seeds=(seed,))
     stops: Stops = "valid" if is_complete else "solved"
+    if halt == "settled":
+        stops = "settled"
     variant = Variant(loaded=loaded, augment=augment)
     (found,) = variant.run(cases, plan, width=width, depth=depth, stops=stops)
-    return summarise(loaded.task, cases, found, is_complete=is_complete)
+    return summarise(loaded.task, cases, found, halt=halt, is_complete=is_complete)
 
 
 def summarise(
-    task: Task, cases: Sequence[Case], found: Rollouts, *, is_complete: bool
+    task: Task,
+    cases: Sequence[Case],
+    found: Rollouts,
+    *,
+    halt: Literal["verified", "settled"] = "verified",
+    is_complete: bool,
 ) -> list[Report]:
     """Return one report over all cases and, where there are several groups, one each.
 
     ``is_complete``: every trajectory ran, so solutions may be counted.
     """
-    samples = first_valid(task, cases, found)
+    is_verified = halt == "verified"
+    samples = (first_valid if is_verified else settled_answers)(task, cases, found)
+    choose = any_valid if is_verified else most_frequent_valid
     distinct = num_distinct(samples)
     num_solutions = np.array([case.num_solutions or np.nan for case in cases])
     group_of = np.array([case.group for case in cases])
     groups = sorted(set(group_of.tolist()))
     width = found.num_steps.shape[1]
-    num_steps = found.num_steps.sum(axis=1) if is_complete else found.served_steps()
+    is_whole = is_complete or not is_verified
+    num_steps = samples.num_steps if is_whole else found.served_steps()
+    by_width = {
+        1 << power: choose(samples.part(0, 1 << power)) for power in range(width.bit_length())
+    }
+    solved = choose(samples)
 
     def report(group: str, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Report:
         is_valid = samples.is_valid[chosen]
@@ -87,11 +111,10 @@ def summarise(
             instances=len(is_valid),
             width=width,
             depth=found.depth,
-            solved=float(is_valid.any(axis=1).mean()),
+            solved=float(solved[chosen].mean()),
             single=float(is_valid[:, 0].mean()),
             solved_by_width={
-                1 << power: float(is_valid[:, : 1 << power].any(axis=1).mean())
-                for power in range(width.bit_length())
+                width: float(scores[chosen].mean()) for width, scores in by_width.items()
             },
             distinct=float(distinct[chosen].mean()) if is_complete else None,
             coverage=float(shares.mean()) if is_complete and len(shares) else None,

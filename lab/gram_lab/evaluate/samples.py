@@ -33,6 +33,15 @@ class Samples(NamedTuple):
     num_mismatches: NDArray[np.int64]
     """(puzzles,) answers that the device verifier judges differently; must be 0."""
 
+    def part(self, start: int, stop: int) -> "Samples":
+        """Return some of each puzzle's samples; what all of them took stays."""
+        some = slice(start, stop)
+        return self._replace(
+            answers=self.answers.part(some),
+            is_valid=self.is_valid[:, some],
+            keys=[keys[some] for keys in self.keys],
+        )
+
 
 SampleRule = Callable[[Task, Sequence[Case], Rollouts], Samples]
 """Makes samples of rollouts: ``first_valid`` or ``last_answers``."""
@@ -50,6 +59,19 @@ def last_answers(task: Task, cases: Sequence[Case], rollouts: Rollouts) -> Sampl
     is_claimed = rollouts.is_valid[:, :, -1]
     num_steps = np.full(len(cases), is_claimed.shape[1] * rollouts.depth)
     return _checked(task, cases, rollouts.final, is_claimed, num_steps)
+
+
+def settled_answers(task: Task, cases: Sequence[Case], rollouts: Rollouts) -> Samples:
+    """Return samples without a verifier: each trajectory stops when its answer has settled."""
+    settled, final = rollouts.settled, rollouts.final
+    has_settled = settled.at > 0
+    answers = Answers(
+        np.where(has_settled, settled.at, final.at),
+        np.where(has_settled[..., None], settled.tokens, final.tokens),
+        np.where(has_settled, settled.value, final.value),
+    )
+    is_claimed = np.take_along_axis(rollouts.is_valid, answers.at[..., None] - 1, axis=2)[..., 0]
+    return _checked(task, cases, answers, is_claimed, answers.at.sum(axis=1))
 
 
 def _checked(
@@ -75,6 +97,12 @@ def sample_validity(samples: Samples) -> Scores:
 
 def any_valid(samples: Samples) -> Scores:
     return np.asarray(samples.is_valid.any(axis=1), dtype=np.float64)
+
+
+def most_frequent_valid(samples: Samples) -> Scores:
+    """Return whether the answer that most samples agree on is valid."""
+    chosen = [_elected(keys, [1.0] * len(keys)) for keys in samples.keys]
+    return samples.is_valid[np.arange(len(chosen)), chosen].astype(np.float64)
 
 
 def num_distinct(samples: Samples) -> NDArray[np.int64]:

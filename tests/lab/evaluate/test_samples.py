@@ -6,6 +6,7 @@ import pytest
 from gram_core import puzzles
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import samples as scores
+from gram_lab.evaluate.report import summarise
 from gram_lab.evaluate.samples import VERIFIED, WAYS, Candidates, accuracies
 from gram_lab.rollouts import Answers, Rollouts
 
@@ -121,3 +122,21 @@ def test_the_steps_until_a_puzzle_is_solved_are_what_counting_gives() -> None:
     run.first.at[:] = at
     assert scores.solved_at(run).tolist() == [2, 1, 4]
     assert scores.solved_at(run.part(0, 2)).tolist() == [3, 1, 4]
+
+
+def test_without_a_verifier_trajectories_end_when_they_have_settled_and_most_answers_win() -> None:
+    found = rollouts([ONE, ONE, TWO, ONE], [2, 1, 4, 0], [ONE, ONE, TWO, WRONG])
+    # The first two settle on wrong answers at steps 5 and 2, the third on a right one at step 4.
+    settled = answers([WRONG, WRONG, TWO, (0, 0, 0, 0)], [5, 2, 4, 0])
+    is_valid = found.is_valid.copy()
+    is_valid[0, 0, 4] = is_valid[0, 1, 1] = False
+    found = found._replace(settled=settled, is_valid=is_valid)
+    samples = scores.settled_answers(TASK, CASES, found)
+    assert samples.is_valid.tolist() == [[False, False, True, False]]
+    assert samples.num_steps.tolist() == [5 + 2 + 4 + 5]
+    assert samples.num_mismatches.tolist() == [0]
+    assert scores.most_frequent_valid(samples).tolist() == [0.0]
+    assert scores.most_frequent_valid(samples.part(2, 4)).tolist() == [1.0]
+    (report,) = summarise(TASK, CASES, found, halt="settled", is_complete=False)
+    assert (report.solved, report.single, report.steps_per_puzzle) == (0.0, 0.0, 16.0)
+    assert report.solved_by_width == {1: 0.0, 2: 0.0, 4: 0.0}
