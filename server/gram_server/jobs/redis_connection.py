@@ -126,8 +126,16 @@ class RedisConnection:
         if self._abandoned:
             await asyncio.wait(set(self._abandoned), timeout=BLOCK_S)
         for client in (self._commands, self._blocking):
-            for each in (*_sentinels(client), client):
-                await _close(each)
+            pool = getattr(client, "connection_pool", None)
+            # Closing the master's client leaves those of the sentinels open.
+            sentinels = ()
+            if isinstance(pool, SentinelConnectionPool):
+                sentinels = pool.sentinel_manager.sentinels
+            for each in (*sentinels, client):
+                try:
+                    await each.aclose()
+                except (RedisError, OSError) as error:
+                    logger.debug("a connection did not close in time: %r", error)
 
     async def _run(self, client: Client, name: str, arguments: tuple[Argument, ...]) -> Any:
         call = partial(self._call_node, client) if self._is_cluster else client.execute_command
@@ -238,19 +246,6 @@ class Clock:
     def is_shared(self) -> bool:
         """Whether this host's times must be converted."""
         return True
-
-
-async def _close(client: Client) -> None:
-    try:
-        await client.aclose()
-    except (RedisError, OSError) as error:
-        logger.debug("a connection did not close in time: %r", error)
-
-
-def _sentinels(client: Client) -> list[Redis]:
-    """Return the Sentinel clients, which closing the master's client leaves open."""
-    pool = getattr(client, "connection_pool", None)
-    return list(pool.sentinel_manager.sentinels) if isinstance(pool, SentinelConnectionPool) else []
 
 
 def open_client(config: RedisConfig, *, num_retries: int) -> Client:

@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from gram_core.puzzles.exact import has_solver
 from gram_server import event_loop
-from gram_server.engine import EngineEvent
 from gram_server.heartbeat import Heartbeat
 from gram_server.job import ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.store import WorkerStore
@@ -128,7 +127,7 @@ class WorkerProcess:
             store_thread.join(STORE_STOP_S)
             raise explained(error, self._config.device) from error
         self._loaded.set_result(loop)
-        loop.run(self._emit)
+        loop.run(lambda events: self._call_job_runner(lambda jobs: jobs.on_events(events)))
         store_thread.join()
         if self._failure is not None:
             raise self._failure
@@ -205,10 +204,6 @@ class WorkerProcess:
         finally:
             await store.close()
 
-    def _emit(self, events: list[EngineEvent]) -> None:
-        """Pass engine events from the main thread to the store's thread."""
-        self._call_job_runner(lambda jobs: jobs.on_events(events))
-
     def _on_signal(self) -> None:
         """Drain at the first signal, hand back at the second; before loading is done, exit."""
         self._num_signals += 1
@@ -219,6 +214,7 @@ class WorkerProcess:
         self._call_job_runner(lambda jobs: jobs.drain())
 
     def _call_job_runner(self, call: Callable[[JobRunner], None]) -> None:
+        """Pass a call from the main thread to the store's thread."""
         jobs, loop = self._job_runner, self._store_loop
         if jobs is None or loop is None:
             return

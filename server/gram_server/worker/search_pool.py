@@ -136,13 +136,6 @@ class SearchPool:
 
     async def _serve(self, searcher: Searcher, lanes: tuple[Lane, ...], search: _Search) -> None:
         try:
-            await self._attempt(searcher, search)
-        finally:
-            self._idle.append((searcher, lanes))
-            self._dispatch()
-
-    async def _attempt(self, searcher: Searcher, search: _Search) -> None:
-        try:
             await searcher.start()
             budget_s = search.budget_s()
             if search.reply.done():
@@ -153,11 +146,13 @@ class SearchPool:
             max_cpu_s = SHORT_CPU_S if search.lane == "short" else MAX_SEARCH_S
             limits = {"max_time_s": budget_s, "max_cpu_s": max_cpu_s}
             reply = await searcher.ask({**search.request, **limits}, search.reply)
+            if reply is not None:
+                self._take(search, reply)
         except SearcherLost as error:
             self._try_again(search, error)
-            return
-        if reply is not None:
-            self._take(search, reply)
+        finally:
+            self._idle.append((searcher, lanes))
+            self._dispatch()
 
     def _take(self, search: _Search, reply: Data) -> None:
         """Deliver a reply, or requeue a search that needs longer."""
