@@ -126,6 +126,6 @@ def test_the_command_prints_json_and_refuses_with_one_sentence(
     assert result["reports"][0]["instances"] == 2
     assert result["model"].startswith("sudoku-4x4@")
     assert main([*options, "--width", "4"]) == 0
-    assert "by width  1:" in capsys.readouterr().out
+    assert "width 1: " in capsys.readouterr().out
     assert main(["sudoku-4x4", "--model", str(tmp_path / "none")]) == 2
     assert "cannot be read" in capsys.readouterr().err
