@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gram_core.checkpoint import LoadedModel
 from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.samples import (
+    Scores,
     any_valid,
     first_valid,
     most_frequent_valid,
@@ -88,41 +90,67 @@ def summarise(
 
     ``is_complete``: every trajectory ran, so solutions may be counted.
     """
-    is_verified = halt == "verified"
-    samples = (first_valid if is_verified else settled_answers)(task, cases, found)
-    choose = any_valid if is_verified else most_frequent_valid
-    distinct = num_distinct(samples)
-    num_solutions = np.array([case.num_solutions or np.nan for case in cases])
+    per_case = _scores(task, cases, found, is_verified=halt == "verified", is_complete=is_complete)
+    whole = _report("all", per_case, np.ones(len(cases), dtype=bool), found)
     group_of = np.array([case.group for case in cases])
     groups = sorted(set(group_of.tolist()))
-    width = found.num_steps.shape[1]
-    is_whole = is_complete or not is_verified
-    num_steps = samples.num_steps if is_whole else found.served_steps()
-    by_width = {
-        1 << power: choose(samples.part(0, 1 << power)) for power in range(width.bit_length())
-    }
-    solved = choose(samples)
-
-    def report(group: str, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Report:
-        is_valid = samples.is_valid[chosen]
-        shares = (distinct / num_solutions)[chosen & ~np.isnan(num_solutions)]
-        return Report(
-            group=group,
-            instances=len(is_valid),
-            width=width,
-            depth=found.depth,
-            solved=float(solved[chosen].mean()),
-            single=float(is_valid[:, 0].mean()),
-            solved_by_width={
-                width: float(scores[chosen].mean()) for width, scores in by_width.items()
-            },
-            distinct=float(distinct[chosen].mean()) if is_complete else None,
-            coverage=float(shares.mean()) if is_complete and len(shares) else None,
-            steps_per_puzzle=float(num_steps[chosen].mean()),
-            mismatches=int(samples.num_mismatches[chosen].sum()),
-        )
-
-    whole = report("all", np.ones(len(cases), dtype=bool))
     if len(groups) == 1:
         return [whole]
-    return [whole, *(report(group, group_of == group) for group in groups)]
+    return [whole, *(_report(group, per_case, group_of == group, found) for group in groups)]
+
+
+class _Scores(NamedTuple):
+    """Each an array (cases,)."""
+
+    by_width: dict[int, Scores]
+    solved: Scores
+    single: NDArray[np.bool_]
+    distinct: NDArray[np.float64]
+    """NaN where solutions were not counted, as is coverage."""
+    coverage: Scores
+    num_steps: NDArray[np.int64]
+    num_mismatches: NDArray[np.int64]
+
+
+def _scores(
+    task: Task, cases: Sequence[Case], found: Rollouts, *, is_verified: bool, is_complete: bool
+) -> _Scores:
+    samples = (first_valid if is_verified else settled_answers)(task, cases, found)
+    choose = any_valid if is_verified else most_frequent_valid
+    distinct = np.where(is_complete, num_distinct(samples), np.nan)
+    num_solutions = np.array([case.num_solutions or np.nan for case in cases])
+    widths = [1 << power for power in range(samples.is_valid.shape[1].bit_length())]
+    is_whole = is_complete or not is_verified
+    return _Scores(
+        by_width={width: choose(samples.part(0, width)) for width in widths},
+        solved=choose(samples),
+        single=samples.is_valid[:, 0],
+        distinct=distinct,
+        coverage=distinct / num_solutions,
+        num_steps=samples.num_steps if is_whole else found.served_steps(),
+        num_mismatches=samples.num_mismatches,
+    )
+
+
+def _report(group: str, scores: _Scores, chosen: NDArray[np.bool_], found: Rollouts) -> Report:
+    return Report(
+        group=group,
+        instances=int(chosen.sum()),
+        width=found.num_steps.shape[1],
+        depth=found.depth,
+        solved=float(scores.solved[chosen].mean()),
+        single=float(scores.single[chosen].mean()),
+        solved_by_width={
+            width: float(each[chosen].mean()) for width, each in scores.by_width.items()
+        },
+        distinct=_mean(scores.distinct[chosen]),
+        coverage=_mean(scores.coverage[chosen]),
+        steps_per_puzzle=float(scores.num_steps[chosen].mean()),
+        mismatches=int(scores.num_mismatches[chosen].sum()),
+    )
+
+
+def _mean(values: Scores) -> float | None:
+    """Return the mean of the known values; None where there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
