@@ -40,10 +40,15 @@ def boards(rng: np.random.Generator) -> Iterator[Board]:
         minimal = np.array(generate(SIZE, rng, num_solutions=1), dtype=np.uint8)
         (solution,) = solutions_of(minimal.tolist(), SIZE, limit=1)
         yield _board(minimal, [solution])
-        easier = _easier(minimal, np.array(solution, dtype=np.uint8), rng)
+        easier = minimal.copy()
+        blanks = rng.permutation(np.flatnonzero(minimal == 0))
+        added = blanks[: rng.integers(1, MAX_ADDED + 1)]
+        easier[added] = np.array(solution, dtype=np.uint8)[added]
         yield _board(easier, [solution])
         for _ in range(OPEN_PER_MINIMAL):
-            opened = _opened(minimal, rng)
+            opened = minimal.copy()
+            givens = rng.permutation(np.flatnonzero(minimal))
+            opened[givens[: rng.integers(1, MAX_REMOVED + 1)]] = 0
             found = solutions_of(opened.tolist(), SIZE, limit=MAX_SOLUTIONS + 1)
             if len(found) <= MAX_SOLUTIONS:
                 yield _board(opened, found)
@@ -57,23 +62,6 @@ def pattern_key(givens: Tokens) -> bytes:
 
 def _board(digits: NDArray[np.uint8], found: list[list[int]]) -> Board:
     return Board(digits + np.uint8(BLANK), np.array(found, dtype=np.uint8) + np.uint8(BLANK))
-
-
-def _easier(
-    minimal: NDArray[np.uint8], solution: NDArray[np.uint8], rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    easier = minimal.copy()
-    blanks = rng.permutation(np.flatnonzero(minimal == 0))
-    added = blanks[: rng.integers(1, MAX_ADDED + 1)]
-    easier[added] = solution[added]
-    return easier
-
-
-def _opened(minimal: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    opened = minimal.copy()
-    givens = rng.permutation(np.flatnonzero(minimal))
-    opened[givens[: rng.integers(1, MAX_REMOVED + 1)]] = 0
-    return opened
 
 
 def _line_orders(width: int) -> NDArray[np.int64]:

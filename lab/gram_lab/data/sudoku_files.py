@@ -30,6 +30,9 @@ class Grids(NamedTuple):
     puzzles: Digits
     solutions: Digits
 
+    def rows(self, chosen: NDArray[np.bool_]) -> "Grids":
+        return Grids(self.puzzles[chosen], self.solutions[chosen])
+
 
 class Packed(NamedTuple):
     """Puzzles in the packed form of archives."""

@@ -84,40 +84,31 @@ class Vicinity:
 
     def _children(self) -> Grids:
         """Return new minimal puzzles near drawn parents."""
-        grids = closed(_with_one_less(self._drawn_parents(), self._rng), self._rng)
-        # Extra givens make boards easier, but hard ones keep a tenth of their guesses.
-        guesses = mean_guesses(grids.puzzles, self._views[:1])
-        is_kept = guesses >= 0.1 * self.bar
-        return minimal(Grids(grids.puzzles[is_kept], grids.solutions[is_kept]), self._rng)
-
-    def _drawn_parents(self) -> Digits:
         count = self._boards_a_round
         parents = self._parents[self._rng.integers(len(self._parents), size=count)]
         seeds = self._seeds[self._rng.integers(len(self._seeds), size=count)]
         is_fresh = self._rng.random(count) < _FRESH_SHARE
-        return np.where(is_fresh[:, None], seeds, parents)
+        opened = np.where(is_fresh[:, None], seeds, parents)
+        for board in opened:
+            board[self._rng.choice(np.flatnonzero(board))] = 0
+        grids = closed(opened, self._rng)
+        # Extra givens make boards easier, but hard ones keep a tenth of their guesses.
+        guesses = mean_guesses(grids.puzzles, self._views[:1])
+        return minimal(grids.rows(guesses >= 0.1 * self.bar), self._rng)
 
     def _survivors(self, children: Grids) -> Found:
         """Return the children that are new, allowed and look hard, with their guesses."""
-        for test in (self._are_new, self._are_allowed, self._look_hard):
-            is_kept = test(children)
-            children = Grids(children.puzzles[is_kept], children.solutions[is_kept])
-        return Found(*children, mean_guesses(children.puzzles, self._views))
-
-    def _are_new(self, children: Grids) -> NDArray[np.bool_]:
         keys = [puzzle.tobytes() for puzzle in children.puzzles]
         is_new = [key not in self._seen and key not in keys[:at] for at, key in enumerate(keys)]
         self._seen.update(keys)
-        return np.array(is_new, dtype=bool)
-
-    def _look_hard(self, children: Grids) -> NDArray[np.bool_]:
+        children = children.rows(np.array(is_new, dtype=bool))
+        excluded = self._excluded
+        is_allowed = [not excluded or class_key(s) not in excluded for s in children.solutions]
+        children = children.rows(np.array(is_allowed, dtype=bool))
         # One view varies by some 40 %, so half the guesses qualify for a second look.
-        return mean_guesses(children.puzzles, self._views[:1]) >= 0.5 * self.bar
-
-    def _are_allowed(self, children: Grids) -> NDArray[np.bool_]:
-        keys = self._excluded
-        is_allowed = [not keys or class_key(each) not in keys for each in children.solutions]
-        return np.array(is_allowed, dtype=bool)
+        guesses = mean_guesses(children.puzzles, self._views[:1])
+        children = children.rows(guesses >= 0.5 * self.bar)
+        return Found(*children, mean_guesses(children.puzzles, self._views))
 
     def _adopt(self, found: Found) -> None:
         """Make hard puzzles parents; when full, they replace the easiest."""
@@ -129,13 +120,6 @@ class Vicinity:
             # When all are hard enough, the newest stay, so that the search moves on.
             kept = np.arange(len(ratings))[-_PARENTS:]
         self._parents, self._ratings = parents[kept], ratings[kept]
-
-
-def _with_one_less(boards: Digits, rng: np.random.Generator) -> Digits:
-    opened = boards.copy()
-    for board in opened:
-        board[rng.choice(np.flatnonzero(board))] = 0
-    return opened
 
 
 def closed(opened: Digits, rng: np.random.Generator) -> Grids:

@@ -87,8 +87,11 @@ def step_loss(
     per_row, num_unknown = _reconstruction(output.logits.float(), rows, weights)
     is_posterior = (~rows.is_prior).float()
     total = per_row + weights.beta * divergence * is_posterior
+    if weights.learns == "best":
+        # Of competing siblings the lowest counts, scaled to the batch.
+        total = total.view(-1, weights.num_siblings).min(dim=1).values * weights.num_siblings
     return StepLoss(
-        loss=_learning(total, weights).sum() / num_unknown.sum().clamp(min=1),
+        loss=total.sum() / num_unknown.sum().clamp(min=1),
         state=state.detach(),
         logits=output.logits.detach(),
         summary=_summary(model, state.high).detach(),
@@ -160,13 +163,6 @@ def _matched(per_target: Tensor, num_siblings: int) -> Tensor:
         row, target = pair.amax(dim=2, keepdim=True), pair.amax(dim=1, keepdim=True)
         open_cost = (open_cost + penalty * target).masked_fill(row > 0, float("inf"))
     return (groups.masked_fill(chosen == 0, 0.0)).sum(dim=2).flatten()
-
-
-def _learning(total: Tensor, weights: Weights) -> Tensor:
-    """Return the losses that count: of competing siblings the lowest, scaled to the batch."""
-    if weights.learns == "all":
-        return total
-    return total.view(-1, weights.num_siblings).min(dim=1).values * weights.num_siblings
 
 
 def _summary(model: Gram, high: Tensor) -> Tensor:
