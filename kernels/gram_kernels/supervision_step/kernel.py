@@ -227,14 +227,7 @@ class FusedStep:
         )
         self._rotary = (weights.heads.first_rotary_head, weights.epsilon)
         self._sigma = _sigma(weights)
-        shared = {
-            "TOKENS": tokens,
-            "DIM": dim,
-            "HAS_EDGES": rows.adjacency is not None,
-            "S": padded(tokens),
-            "D": padded(dim),
-            **OPTIONS,
-        }
+        shared = _shared_sizes(rows)
         self._context_sizes = _context_sizes(weights, self._tile)
         self._transition_sizes = shared | _transition_sizes(weights, self._tile)
         self._conclusion_sizes = shared | _conclusion_sizes(weights, units, self._tile)
@@ -264,6 +257,19 @@ def _scratch_rows(tile: StepTile, tokens: int) -> int:
     """Return the rows of a program's scratch: those of its trajectories, in full tiles."""
     num_tiles: int = triton.cdiv(tile.trajectories * tokens, tile.rows)
     return num_tiles * tile.rows
+
+
+def _shared_sizes(rows: StepRows) -> dict[str, int | float | bool]:
+    """Return the compile-time arguments of both kernels of a transition."""
+    tokens, dim = rows.high.shape[1:]
+    return {
+        "TOKENS": tokens,
+        "DIM": dim,
+        "HAS_EDGES": rows.adjacency is not None,
+        "S": padded(tokens),
+        "D": padded(dim),
+        **OPTIONS,
+    }
 
 
 def _sigma(weights: StepWeights) -> tuple[float, float, float]:
