@@ -290,7 +290,7 @@ def test_a_stopped_worker_is_dead_and_replaced(start_server: Start) -> None:
     params: Params = {"width": 1024, "depth": 256, "halt": "never"}
     with ThreadPoolExecutor(1) as pool:
         solving = pool.submit(
-            lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=60.0)
+            lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=240.0)
         )
         server.wait(lambda: is_running(server))
         time.sleep(0.2)
