@@ -177,6 +177,15 @@ async def test_a_failed_job_is_a_500_that_says_why(
 
 
 @pytest.mark.parametrize(
+    ("word", "kept"),
+    [("verified", "verified"), ("halt_head", "act"), ("settled", "settled"), ("never", "never")],
+)
+async def test_a_rule_of_halting_reaches_the_job(service: Service, word: str, kept: str) -> None:
+    await service.solve(PUZZLE, params={"halt": word})
+    assert [job.options.halt for job in service.worker.jobs] == [kept]
+
+
+@pytest.mark.parametrize(
     ("path", "former", "now"),
     [
         ("/solve", {"count": "exact"}, {"count_solutions": "exact"}),
