@@ -15,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from gram_core import puzzles
+from gram_core.bound_step import RunnerBackend, bind_step, step_backend
 from gram_core.model import Gram
 from gram_core.puzzles import Encoded, Symmetry, Task, Tokens
+from gram_core.trajectories import SETTLED_STEPS, start_delay
 from gram_kernels.slots import Starts
 from gram_kernels.tokens import NUM_FACTS
-from gram_server.engine.bound_step import RunnerBackend, bind_step, step_backend
-from gram_server.engine.job_run import start_delay
-from gram_server.engine.step_outcome import SETTLED_STEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

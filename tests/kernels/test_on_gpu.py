@@ -9,12 +9,12 @@ from torch import Tensor
 
 from gram_core.catalog import find_model, shipped_models
 from gram_core.checkpoint import load_model
+from gram_core.model_step import ModelStep
 from gram_core.solve import unit_tables
 from gram_core.step_weights import has_step_weights, step_weights
 from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.model_runner import captured
-from gram_server.engine.model_step import ModelStep
 
 pytestmark = [
     pytest.mark.gpu,

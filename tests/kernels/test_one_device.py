@@ -17,8 +17,8 @@ from gram_core.catalog import shipped_models
 from gram_core.checkpoint import load_model
 from gram_core.config import preset
 from gram_core.model import Gram
+from gram_core.model_step import ModelStep
 from gram_kernels.supervision_step import StepRows
-from gram_server.engine.model_step import ModelStep
 
 KERNELS = Path(__file__).parents[2] / "kernels/gram_kernels"
 NUM_ROWS = 3

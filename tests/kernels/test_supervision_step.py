@@ -13,13 +13,13 @@ from torch import Tensor
 from gram_core import puzzles
 from gram_core.config import GramConfig, preset
 from gram_core.model import Gram
+from gram_core.model_step import ModelStep
 from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels import philox
 from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
 from gram_kernels.supervision_step.native import NativeStep, normals, product_kind, refusal
 from gram_kernels.tokens import NUM_FACTS
-from gram_server.engine.model_step import ModelStep
 
 Guard = Callable[[Tensor], Tensor]
 NUM_ROWS = 3

@@ -18,12 +18,12 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
+from gram_core.bound_step import RunnerBackend
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import Encoded
 from gram_lab.rollouts import Recorder, Running
 from gram_server.engine import Engine, EngineJob, Trajectory
-from gram_server.engine.bound_step import RunnerBackend
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.slots import BatchUpdate, SlotAssignment

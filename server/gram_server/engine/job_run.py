@@ -12,18 +12,11 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from gram_core.puzzles import Tokens
+from gram_core.trajectories import FIRST_DELAY, start_delay
 from gram_server.engine.slots import SlotAssignment
 from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
 
 ORDER = attrgetter("time", "trajectory")
-FIRST_DELAY = 8
-"""Virtual steps by which trajectory 1 of a staggered job starts after trajectory 0; the delay
-doubles whenever the number of trajectories has doubled.
-
-One virtual step is one step of every trajectory that has started; the earliest solution wins. So
-an easy job costs little more than one trajectory, a hard one gets more and more starts, and the
-answer is the same on a busy engine and on an idle one.
-"""
 
 
 class VirtualTime(NamedTuple):
@@ -230,11 +223,6 @@ def virtual_time(job: EngineJob, index: int, step: int) -> VirtualTime:
     if job.order == "trajectory":
         return VirtualTime(index, step)
     return VirtualTime(start_delay(index) + step if job.is_staggered else step, step)
-
-
-def start_delay(index: int) -> int:
-    """Return the virtual steps before a trajectory starts: 0, 8, 16, 16, 32, 32, 32, 32, 64, ..."""
-    return FIRST_DELAY << (index.bit_length() - 1) if index else 0
 
 
 def next_time(trajectory: Trajectory) -> VirtualTime:

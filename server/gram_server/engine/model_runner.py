@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gram_core.bound_step import StepOptions, bind_step
 from gram_core.checkpoint import LoadedModel
 from gram_kernels.supervision_step import Step
 from gram_kernels.tokens import NUM_FACTS
-from gram_server.engine.bound_step import StepOptions, bind_step
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import BatchUpdate
 from gram_server.engine.staging import Staging

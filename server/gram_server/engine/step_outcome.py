@@ -5,13 +5,10 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from gram_core.trajectories import SETTLED_STEPS
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import SlotAssignment
 from gram_server.engine.trajectory import Trajectory
-
-SETTLED_STEPS = 5
-"""A trajectory has settled when its answer has stayed the same over so many steps: it nearly always
-keeps it then (arXiv 2609.01449)."""
 
 
 class FinishReason(StrEnum):

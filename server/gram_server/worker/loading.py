@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from gram_core import puzzles
+from gram_core.bound_step import step_backend
 from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished
-from gram_server.engine.bound_step import step_backend
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics, ModelMetrics

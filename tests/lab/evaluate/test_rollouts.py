@@ -9,15 +9,15 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
+from gram_core.bound_step import step_backend
 from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
 from gram_core.solve import rollout, solve
+from gram_core.trajectories import SETTLED_STEPS
 from gram_lab.evaluate.variants import ABLATIONS, Ablation, ablated
 from gram_lab.rollouts import Recorder, Running, Stops
 from gram_server.engine import Engine, EngineJob, Finished
-from gram_server.engine.bound_step import step_backend
 from gram_server.engine.model_runner import ModelRunner
-from gram_server.engine.step_outcome import SETTLED_STEPS
 from gram_server.metrics.engine import EngineMetrics
 
 BOARDS = ("123434122143432.", "12343412214.4321", "1.343.12.1434321", "1234.41.21434..1")

@@ -15,11 +15,11 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
+from gram_core.bound_step import buckets
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import BLANK
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished, Trajectory
-from gram_server.engine.bound_step import buckets
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import BatchUpdate, Slots

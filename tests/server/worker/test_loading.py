@@ -10,13 +10,13 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
+from gram_core.bound_step import step_backend
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.config import preset
 from gram_core.errors import CheckpointError
 from gram_core.model import Gram
 from gram_kernels.supervision_step.native import product_kind, refusal
 from gram_server.engine import EngineJob, Trajectory
-from gram_server.engine.bound_step import step_backend
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
@@ -92,9 +92,7 @@ def test_where_native_code_cannot_be_built_torch_serves(
     loaded = guessing_model("sudoku-4x4")
     if not refusal():
         assert make_runner(loaded, num_slots=2, fixed_shape=True).backend == "native"
-    monkeypatch.setattr(
-        "gram_server.engine.bound_step.refusal", lambda: "no C compiler is installed"
-    )
+    monkeypatch.setattr("gram_core.bound_step.refusal", lambda: "no C compiler is installed")
     assert make_runner(loaded, num_slots=2, fixed_shape=True).backend == "model"
 
 
@@ -111,7 +109,7 @@ def test_on_a_gpu_a_model_runs_fused_where_it_can_and_by_its_own_operations_else
     sizes = puzzles.task(task)
     model = Gram(preset("tiny", sizes), sizes.units)
     model.z0_high = model.z0_high.as_subclass(OnGpu)
-    monkeypatch.setattr("gram_server.engine.bound_step.has_triton", lambda: True)
+    monkeypatch.setattr("gram_core.bound_step.has_triton", lambda: True)
     assert step_backend(model, sizes) == backend
 
 
@@ -147,9 +145,7 @@ def test_bf16_rounds_activations_where_there_are_matrix_units() -> None:
 def test_bf16_is_refused_where_no_native_code_runs(
     guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "gram_server.engine.bound_step.refusal", lambda: "no C compiler is installed"
-    )
+    monkeypatch.setattr("gram_core.bound_step.refusal", lambda: "no C compiler is installed")
     with pytest.raises(ConfigError, match="precision='bf16'"):
         load_served_model(
             guessing_model("sudoku-4x4").info, EngineConfig(device="cpu", precision="bf16")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gram_core.model import Gram
+from gram_core.model_step import ModelStep
 from gram_core.puzzles import Task
 from gram_core.solve import unit_tables
 from gram_core.step_weights import has_step_weights, step_weights
@@ -18,7 +19,6 @@ from gram_kernels import slots
 from gram_kernels.backend import has_triton
 from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
 from gram_kernels.supervision_step.native import latents, refusal
-from gram_server.engine.model_step import ModelStep
 
 CPU_ROWS_PER_CALL = 8
 """Rows of one call of a model's own operations on a CPU, where small calls cost no more per row."""
