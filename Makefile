@@ -59,7 +59,7 @@ fuzz: install  ## ask the whole API 10,000 made-up requests, with a key and with
 chaos: install  ## kill workers and Redis at random under load (ARGS, as --minutes 10)
 	$(BIN)/python tests/faults/chaos.py $(ARGS)
 
-stress: install  ## compare engine and stores with models of their own (ARGS, as --minutes 10 --seed 1)
+stress: install  ## compare engine, stores and client with models of their own (ARGS, as --minutes 10 --seed 1)
 	$(BIN)/python -m tests.stress.run $(ARGS)
 
 images: install  ## build every image in clean Debian roots and run them, as root (ARGS)

@@ -10,13 +10,14 @@ BOM = b"\xef\xbb\xbf"
 
 
 class Read(NamedTuple):
-    """An event, as the standard has it."""
+    """An event, with the number of bytes after which it is complete."""
 
     last_id: str
     """Of this event, or of the last one that had one."""
     has_id: bool
     kind: str
     data: str
+    end: int
 
 
 def read_all(stream: bytes) -> list[Read]:
@@ -30,7 +31,9 @@ def read_all(stream: bytes) -> list[Read]:
         line, start = stream[start : end.start()].decode(errors="replace"), end.end()
         if not line:
             if data:
-                events.append(Read(last_id, has_id, kind or "message", "\n".join(data)))
+                # A bare CR may be the first half of a CRLF: either way the line is over.
+                done = end.start() + 1
+                events.append(Read(last_id, has_id, kind or "message", "\n".join(data), done))
             has_id, kind, data = False, "", []
             continue
         name, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""Compares engine and stores with models of their own under random traffic.
+"""Compares engine, stores and client with models of their own under random traffic.
 
 ``make stress ARGS="--minutes 10 --seed 1 --output docs/benchmarks/stress.json"``. Prints what was
 tried as JSON. Exit status 1 where something differed; the command that shows it again is then on
@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import torch
 
-from tests.stress import engine_part, engine_plan, store_part, store_plan
+from tests.stress import engine_part, engine_plan, store_part, store_plan, stream_part
 from tests.stress.store_sides import redis_of_our_own
 
 COMMAND = "python -m tests.stress.run"
@@ -93,6 +93,7 @@ def opened_parts() -> Iterator[list[Part]]:
         yield [
             Part("engine", engine_plan.plan, engine_part.play),
             Part("stores", store_plan.plan, partial(store_part.play, redis=redis)),
+            Part("stream", stream_part.plan, stream_part.play),
         ]
 
 
@@ -109,7 +110,7 @@ def run(
                 problem = run_round(part, tallies[part.name], seed=seed, number=number)
                 if problem is not None:
                     return problem
-    return None
+    return _time_large_event(tallies)
 
 
 def run_round(part: Part, tally: Tally, *, seed: int, number: int) -> str | None:
@@ -157,6 +158,16 @@ def _repeat(part: Part, options: argparse.Namespace) -> int:
     return 1 if outcome.differences else 0
 
 
+def _time_large_event(tallies: dict[str, Tally]) -> str | None:
+    """Let the client's decoder read one large event, where the client is among the parts."""
+    if "stream" not in tallies:
+        return None
+    outcome = stream_part.time_of_a_large_event()
+    tallies["stream"].counts += outcome.counts
+    tallies["stream"].differences += outcome.differences
+    return f"stream: {outcome.differences[0]}\n" if outcome.differences else None
+
+
 def _report(
     options: argparse.Namespace, tallies: dict[str, Tally], seconds: float
 ) -> dict[str, object]:
@@ -192,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long")
     parser.add_argument("--seed", type=int, default=1, help="where every round starts from")
-    parser.add_argument("--part", choices=["engine", "stores"], help="only this part")
+    parser.add_argument("--part", choices=["engine", "stores", "stream"], help="only this part")
     parser.add_argument("--round", type=int, help="only this round of a part, told in full")
     parser.add_argument("--keep", help="only these steps of the round: 0,3,5")
     parser.add_argument("--output", type=Path, help="also write the report there")
