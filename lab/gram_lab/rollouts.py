@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.bound_step import RunnerBackend, bind_step, step_backend
+from gram_core.bound_step import BoundStep, RunnerBackend, bind_step, step_backend
 from gram_core.model import Gram
 from gram_core.puzzles import Encoded, Symmetry, Task, Tokens
 from gram_core.trajectories import SETTLED_STEPS, start_delay
@@ -110,11 +110,26 @@ class Rollouts(NamedTuple):
 
 
 class Recorder:
-    """Runs one model over instances."""
+    """Runs one model, whose weights stay as they are, over instances."""
 
     def __init__(self, model: Gram, task: Task, running: Running = DEFAULT) -> None:
         self.model, self.task, self.running = model, task, running
         self.family = puzzles.family(task.family)
+        self._bound: BoundStep | None = None
+
+    def bound(self, num_rows: int) -> BoundStep:
+        """Return the step bound to so many rows or more; weights are packed again only for more."""
+        if self._bound is None or len(self._bound.rows.high) < num_rows:
+            self._bound = bind_step(
+                self.model,
+                self.task,
+                backend=self.running.backend or step_backend(self.model, self.task),
+                num_slots=num_rows,
+                num_rows=num_rows,
+                fixed_shape=False,
+                dtype=torch.bfloat16 if self.running.is_bf16 else None,
+            )
+        return self._bound
 
     @torch.inference_mode()
     def run(
@@ -168,6 +183,10 @@ class _Live:
     num_same: int = 0
     is_over: bool = False
 
+    def posted(self, seen: Tokens) -> Tokens:
+        """Return an answer, as the trajectory sees it, as the user does."""
+        return seen if self.symmetry is None else self.symmetry.invert(seen)
+
 
 class _Record:
     """Writes what happens at every step, and decides who goes on."""
@@ -188,10 +207,8 @@ class _Record:
         is_late = start_delay(live.trajectory) + live.steps >= virtual_step
         return self._stops == "solved" and live.trajectory > index and is_late
 
-    def note(
-        self, live: _Live, seen: Tokens, tokens: Tokens, *, is_valid: bool, value: float
-    ) -> None:
-        """Record the answer of a trajectory's last step, as it sees it and as posted."""
+    def note(self, live: _Live, seen: Tokens, *, is_valid: bool, value: float) -> None:
+        """Record the answer of a trajectory's last step, as it sees it."""
         found, place = self._found, (live.case, live.trajectory)
         live.steps += 1
         found.num_steps[place] = live.steps
@@ -208,7 +225,7 @@ class _Record:
         )
         for moment in (moment for moment, is_wanted in kept if is_wanted):
             moment.at[place] = live.steps
-            moment.tokens[place], moment.value[place] = tokens, value
+            moment.tokens[place], moment.value[place] = live.posted(seen), value
         if is_valid and found.first.at[place] == live.steps:
             self._solve(live)
 
@@ -232,19 +249,11 @@ class _Rows:
     ) -> None:
         self._recorder, self._encoded = recorder, encoded
         self._seeds, self._augment = seeds, augment
-        model, task, running = recorder.model, recorder.task, recorder.running
+        task = recorder.task
         # ``check`` needs them only where the units are not all rules.
         checked = encoded if task.has_other_rules else ()
         self._instances = [recorder.family.instance_of(task, each) for each in checked]
-        self._bound = bind_step(
-            model,
-            task,
-            backend=running.backend or step_backend(model, task),
-            num_slots=num_rows,
-            num_rows=num_rows,
-            fixed_shape=False,
-            dtype=torch.bfloat16 if running.is_bf16 else None,
-        )
+        self._bound = recorder.bound(num_rows)
         self._live: list[_Live] = []
         self._num_rows = num_rows
 
@@ -310,12 +319,11 @@ class _Rows:
         for live, is_valid, seen, value in zip(
             self._live, facts[:, 0], answers, values, strict=True
         ):
-            tokens = seen if live.symmetry is None else live.symmetry.invert(seen)
-            is_right = bool(is_valid) and self._check(live.case, tokens)
-            record.note(live, seen, tokens, is_valid=is_right, value=float(value))
+            is_right = bool(is_valid) and self._check(live, seen)
+            record.note(live, seen, is_valid=is_right, value=float(value))
 
-    def _check(self, case: int, tokens: Tokens) -> bool:
+    def _check(self, live: _Live, seen: Tokens) -> bool:
         """Check the rules that the device verifier does not know."""
         if not self._instances:
             return True
-        return self._recorder.family.check(self._instances[case], tokens)
+        return self._recorder.family.check(self._instances[live.case], live.posted(seen))
