@@ -131,7 +131,7 @@ def _launch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Launc
             constants.append((parameter.name, value))
             continue
         signature.append((parameter.name, _type(value)))
-        is_number = isinstance(value, int)
+        is_number = isinstance(value, int) and not parameter.do_not_specialize
         if torch.is_tensor(value) or (is_number and value > 0 and value % ALIGNMENT == 0):
             aligned.append(index)
     return Launch(

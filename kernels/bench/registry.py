@@ -25,7 +25,6 @@ from gram_kernels.tokens import Constraint, Unit
 from gram_kernels.verify import UnitTables, verify
 
 EPSILON = 1e-5
-INNER_STEPS = 3
 
 
 class Prepared(NamedTuple):
@@ -64,11 +63,14 @@ class Shape:
     dim: int
     heads: int
     ffn_dim: int
-    guidance_dim: int
+    guidance_dim: int = 64
+    inner_steps: int = 6
+    noisy_inner_steps: int = 7
+    """With noise in the input there is one stack, which takes one pass more."""
 
 
-SUDOKU = Shape(name="sudoku-9x9", tokens=81, side=9, dim=128, heads=4, ffn_dim=256, guidance_dim=64)
-QUEENS = Shape(name="nqueens-8", tokens=64, side=8, dim=64, heads=4, ffn_dim=128, guidance_dim=64)
+SUDOKU = Shape(name="sudoku-9x9", tokens=81, side=9, dim=128, heads=4, ffn_dim=256)
+QUEENS = Shape(name="nqueens-8", tokens=64, side=8, dim=64, heads=4, ffn_dim=128)
 SHAPES = (SUDOKU, QUEENS)
 
 
@@ -183,7 +185,7 @@ def step_weights(shape: Shape, device: str, dtype: torch.dtype) -> StepWeights:
         readout=random_tensor(device, torch.float32, 2, dim),
         readout_bias=torch.zeros(2, device=device),
         num_heads=shape.heads,
-        num_inner_steps=INNER_STEPS,
+        num_inner_steps=shape.inner_steps,
         num_transitions=1,
         reads_first=False,
         epsilon=EPSILON,
@@ -198,7 +200,7 @@ def block_flop(shape: Shape) -> int:
 def step_flop(shape: Shape) -> float:
     """Return the FLOP of one trajectory's step."""
     heads = 12 * shape.dim * shape.guidance_dim + 2 * shape.dim * (shape.side + 2)
-    return float(shape.tokens * ((INNER_STEPS + 1) * block_flop(shape) + heads))
+    return float(shape.tokens * ((shape.inner_steps + 1) * block_flop(shape) + heads))
 
 
 def step_rows(shape: Shape, device: str, rows: int, *, has_edges: bool) -> StepRows:
@@ -236,14 +238,14 @@ def _admit(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared
     )
 
 
-def with_input_noise(weights: StepWeights) -> StepWeights:
+def with_input_noise(shape: Shape, weights: StepWeights) -> StepWeights:
     """Return weights of one stack that sees noise in its input, normed before the products."""
     return replace(
         weights,
         high=None,
         guidance=None,
-        num_inner_steps=2 * INNER_STEPS + 1,
-        positions=torch.randn_like(weights.embedding[:1]).repeat(weights.heads.groups.shape[1], 1),
+        num_inner_steps=shape.noisy_inner_steps,
+        positions=torch.randn_like(weights.embedding[:1]).repeat(shape.tokens, 1),
         has_input_noise=True,
         is_pre_norm=True,
         norms_queries=True,
@@ -251,9 +253,9 @@ def with_input_noise(weights: StepWeights) -> StepWeights:
 
 
 def _noisy_step(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
-    prepared = _step(shape, device, dtype, rows, change=with_input_noise)
+    prepared = _step(shape, device, dtype, rows, change=partial(with_input_noise, shape))
     heads = 2 * shape.dim * (2 * shape.side + 2)
-    flop = shape.tokens * (2 * (INNER_STEPS + 1) * block_flop(shape) + heads)
+    flop = shape.tokens * ((shape.noisy_inner_steps + 1) * block_flop(shape) + heads)
     return prepared._replace(flop=float(rows * flop))
 
 

@@ -154,7 +154,7 @@ class EngineConfig:
 
     num_slots: int | None = None
     """Rows of the running batch, for each model; None is 16 on the CPU, where every row costs time
-    of its own, and 64 on CUDA."""
+    of its own, and one for each multiprocessor on CUDA."""
     device: str = "auto"
     """``auto`` is CUDA where there is one, else the CPU."""
     num_threads: int | None = None

@@ -16,7 +16,7 @@ BLOCKS = 64
 PURPOSE = tl.constexpr(purpose_word(0, LATENT_STREAM))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["num_moves"])
 def compact_kernel(
     table, scratch, sources, targets, num_moves, num_columns, row_stride, stride, N: tl.constexpr
 ):

@@ -68,7 +68,7 @@ def apply_block(
     tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["purpose"])
 def context_kernel(
     context, high, givens, keys, num_live, embedding, positions, key_stride, purpose,
     TOKENS: tl.constexpr, DIM: tl.constexpr, NUM_VALUES: tl.constexpr, HAS_POSITIONS: tl.constexpr,
@@ -97,7 +97,7 @@ def context_kernel(
         tl.store(context + places, total, mask=is_inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["num_rows"])
 def transition_kernel(
     high, low, givens, adjacency, num_live, context, x, heads, mixed,
     qkv, out, gate_up, down, embedding, groups, rotary,
@@ -150,7 +150,7 @@ def transition_kernel(
         tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["transition"])
 def conclusion_kernel(
     high, givens, keys, adjacency, facts, num_live,
     guidance_gate_up, guidance_down, decoder, readout, readout_bias, unit_cells, constraints,

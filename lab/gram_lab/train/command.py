@@ -30,7 +30,6 @@ from gram_lab.train.sources import training_source
 from gram_lab.train.trainer import Execution, Trainer
 from gram_lab.train.validation import validate, validation_examples
 
-LOG_INTERVAL_S = 20.0
 VALIDATION_SHARE = 0.1
 """At most this share of the time goes into validation: large boards are validated less often."""
 SAVE_INTERVAL_S = 180.0
@@ -91,7 +90,7 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
     if options.resume:
         load_run(options.resume / RUN_FOLDER, trainer)
     options.output.mkdir(parents=True, exist_ok=True)
-    _Session(trainer, options.puzzle, purpose, options.output).run()
+    _Session(trainer, purpose, options).run()
     return Trained(
         folder=options.output,
         loaded=load_model(options.output),
@@ -106,26 +105,32 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
 class _Session:
     """Progress, log and checkpoints of a run."""
 
-    def __init__(self, trainer: Trainer, name: str, purpose: Purpose, output: Path) -> None:
-        self._trainer, self._name, self._purpose = trainer, name, purpose
-        self._task, self._output = trainer.source.task, output
+    def __init__(self, trainer: Trainer, purpose: Purpose, options: argparse.Namespace) -> None:
+        self._trainer, self._name, self._purpose = trainer, options.puzzle, purpose
+        self._task, self._output = trainer.source.task, options.output
         self._examples = validation_examples(trainer.source, purpose=purpose)
         self._figures: dict[str, float] = {}
         self._logged_s = self._saved_s = time.monotonic()
-        self._log_interval_s = LOG_INTERVAL_S
+        self._least_interval_s = self._log_interval_s = options.validate_every
         self._logged_updates = trainer.num_updates
 
     def run(self) -> None:
-        with progress_bar() as show:
-            for progress in self._trainer.run():
-                now_s = time.monotonic()
-                if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
-                    self._log(progress, now_s)
-                if now_s - self._saved_s >= SAVE_INTERVAL_S:
-                    self._save()
-                    self._saved_s = now_s
-                show(progress, _words(self._figures))
-        self._save()
+        """Train; what has been learned is saved whatever ends it."""
+        try:
+            with progress_bar() as show:
+                self._run(show)
+        finally:
+            self._save()
+
+    def _run(self, show: Callable[[float, str], None]) -> None:
+        for progress in self._trainer.run():
+            now_s = time.monotonic()
+            if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
+                self._log(progress, now_s)
+            if now_s - self._saved_s >= SAVE_INTERVAL_S:
+                self._save()
+                self._saved_s = now_s
+            show(progress, _words(self._figures))
 
     def _log(self, progress: float, now_s: float) -> None:
         trainer = self._trainer
@@ -147,7 +152,9 @@ class _Session:
         with (self._output / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(self._figures) + "\n")
         self._logged_s, self._logged_updates = time.monotonic(), trainer.num_updates
-        self._log_interval_s = max(LOG_INTERVAL_S, (self._logged_s - now_s) / VALIDATION_SHARE)
+        self._log_interval_s = max(
+            self._least_interval_s, (self._logged_s - now_s) / VALIDATION_SHARE
+        )
 
     def _save(self) -> None:
         trainer = self._trainer
@@ -213,5 +220,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int)
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     add("--compile", choices=("auto", "on", "off"), default="auto")
+    add("--validate-every", type=float, default=20.0, metavar="SECONDS")
     add("--seed", type=int, default=0)
     return parser

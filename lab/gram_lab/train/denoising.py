@@ -8,10 +8,11 @@ only pure noise is left (arXiv 2609.01449). Rows are persistent and at different
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -53,7 +54,7 @@ class Episodes:
         """Return t, (rows,), of the step ``ahead`` steps from now."""
         share = (self.step + ahead) / np.maximum(1, self.num_steps - 1)
         times = MIN_TIME + TIME_SPAN * np.minimum(share, 1.0)
-        return torch.as_tensor(times, dtype=torch.float32, device=self._device)
+        return self._sent(times.astype(np.float32))
 
     def advance(self, high: Tensor, progress: float) -> int:
         """Store the memories after one update; replace and count the ended episodes."""
@@ -79,13 +80,13 @@ class Episodes:
         self.step = found["step"].cpu().numpy().copy()
         self.num_steps = found["num_steps"].cpu().numpy().copy()
 
-    def _refill(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]], progress: float) -> None:
+    def _refill(self, rows: NDArray[np.int64], progress: float) -> None:
         if not len(rows):
             return
         examples = self._source.draw(len(rows), progress, self._rng)
-        index = torch.as_tensor(rows, device=self._device)
-        self.givens[index] = torch.as_tensor(examples.givens, device=self._device).long()
-        self.targets[index] = torch.as_tensor(examples.targets[:, 0], device=self._device).long()
+        index = self._sent(rows)
+        self.givens[index] = self._sent(examples.givens).long()
+        self.targets[index] = self._sent(examples.targets[:, 0]).long()
         self.high[index] = 0.0
         self.step[rows] = 0
         lengths = self._rng.integers(
@@ -93,9 +94,14 @@ class Episodes:
         )
         self.num_steps[rows] = self._rounded(lengths)
 
-    def _rounded(
-        self, steps: np.ndarray[tuple[int], np.dtype[np.int64]]
-    ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def _sent(self, values: NDArray[Any]) -> Tensor:
+        """Return values on the device; a GPU's work goes on meanwhile."""
+        tensor = torch.as_tensor(values)
+        if self._device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(self._device, non_blocking=True)
+
+    def _rounded(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
         """Round steps to whole updates."""
         size = self._settings.num_backward_steps
         return steps // size * size

@@ -20,7 +20,7 @@ from gram_core.checkpoint import LoadedModel
 from gram_kernels.supervision_step import Step
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.runner import StepReport
-from gram_server.engine.slots import BatchUpdate
+from gram_server.engine.slots import BatchUpdate, Move
 from gram_server.engine.staging import Staging
 
 WARM_UP_CALLS = 2
@@ -83,6 +83,7 @@ class ModelRunner:
         self._updated_s: float | None = None
         self._launched_s: float | None = None
 
+    @torch.inference_mode()
     def warm_up(self) -> None:
         """Prepare a call of every bucket, on rows that hold nothing yet; ``capture_s`` says how
         long each took."""
@@ -90,6 +91,8 @@ class ModelRunner:
             started_s = time.perf_counter()
             self._calls[num_rows] = self._prepared(num_rows)
             self.capture_s[num_rows] = time.perf_counter() - started_s
+        # Moves of rows would else compile their kernels in the middle of traffic.
+        self._bound.moves.compact(*self._staging.moves([Move(0, 0)]))
 
     def _prepared(self, num_rows: int) -> Callable[[], None]:
         """Return a call that advances the first rows: the replay of a graph on CUDA."""

@@ -11,6 +11,7 @@ from gram_core import puzzles
 from gram_core.bound_step import step_backend
 from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel, load_model
+from gram_kernels.launch import num_multiprocessors
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished
 from gram_server.engine.model_runner import ModelRunner
@@ -18,10 +19,10 @@ from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics, ModelMetrics
 from gram_server.settings import EngineConfig
 
-NUM_SLOTS = {"cpu": 16, "cuda": 64}
-"""Slots of a model unless the settings say otherwise, by the type of its device. The time of a step
-on the CPU grows with its rows: 64 slots give a tenth more steps per second, but a first solution
-takes two to three times as long at the same load."""
+NUM_SLOTS_ON_CPU = 16
+"""Slots of a model unless the settings say otherwise. The time of a step on the CPU grows with its
+rows: 64 slots give a tenth more steps per second, but a first solution takes two to three times as
+long at the same load. A GPU has a slot for each multiprocessor, which steps one row."""
 WARM_UP_WIDTH = 8
 WARM_UP_SEED = 1
 
@@ -58,7 +59,10 @@ def use_device(name: str) -> None:
 
 
 def resolve_slots(config: EngineConfig) -> int:
-    return config.num_slots or NUM_SLOTS[resolve_device(config.device).partition(":")[0]]
+    if config.num_slots:
+        return config.num_slots
+    device = torch.device(resolve_device(config.device))
+    return NUM_SLOTS_ON_CPU if device.type == "cpu" else num_multiprocessors(device)
 
 
 def load_served_model(info: ModelInfo, config: EngineConfig) -> ServedModel:

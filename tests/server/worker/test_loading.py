@@ -49,13 +49,17 @@ def test_two_models_of_one_name_are_refused(guessing_model: MakeModel) -> None:
     ("settings", "num_slots"),
     [
         ({"device": "cpu"}, 16),
-        ({"device": "cuda:1"}, 64),
+        ({"device": "cuda:1"}, 132),
         ({"device": "cpu", "num_slots": 3}, 3),
     ],
 )
 def test_slots_follow_from_the_device_unless_they_are_set(
-    settings: dict[str, Any], num_slots: int
+    settings: dict[str, Any], num_slots: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    multiprocessors = {torch.device("cuda:1"): 132}
+    monkeypatch.setattr(
+        "gram_server.worker.loading.num_multiprocessors", multiprocessors.__getitem__
+    )
     assert resolve_slots(EngineConfig(**settings)) == num_slots
 
 

@@ -1,0 +1,132 @@
+"""Times the fused step with other tile sizes than ``step_tile`` gives, as graph replays.
+
+Without a GPU it prints what each would take on Hopper: variants that spill need not be tried.
+
+    python kernels/bench/tiles.py [--rows N ...] [--output FILE]
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from registry import OPS
+from timing import median_s
+
+from gram_kernels import launch
+from gram_kernels.supervision_step import kernel
+from gram_kernels.supervision_step.tiles import StepTile, step_tile
+
+HOPPER = (9, 0)
+CASES = {case.name: case for case in OPS["supervision_step"].cases if "sudoku" in case.name}
+CHANGES: tuple[dict[str, int], ...] = (
+    {},
+    {"num_warps": 4},
+    {"rows": 128},
+    {"rows": 128, "hidden": 32},
+    {"rows": 32, "hidden": 32},
+    {"rows": 32, "hidden": 32, "num_warps": 4},
+    {"queries": 64},
+    {"queries": 16},
+    {"hidden": 32},
+    {"hidden": 32, "num_warps": 4},
+    {"hidden": 32, "queries": 64},
+    {"hidden": 32, "trajectories": 3},
+    {"rows": 16, "hidden": 32, "num_warps": 4},
+    {"num_stages": 1},
+    {"num_stages": 3},
+    {"trajectories": 2},
+    {"trajectories": 3},
+    {"trajectories": 3, "rows": 128},
+    {"readout_warps": 8},
+    {"readout_rows": 64, "readout_warps": 8},
+    {"readout_rows": 16},
+)
+
+
+class Variant(NamedTuple):
+    """One case with one choice of tiles."""
+
+    case: str
+    changes: dict[str, int]
+
+    def use(self) -> None:
+        """Let steps that are bound from now on have these tiles."""
+        tile: StepTile = step_tile(HOPPER)._replace(**self.changes)
+        kernel.step_tile = lambda arch: tile  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        words = [f"{name}={value}" for name, value in self.changes.items()]
+        return f"{self.case}: {' '.join(words) or 'as shipped'}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 132, 1056])
+    parser.add_argument("--budget-s", type=float, default=0.1, help="seconds for each figure")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    variants = [Variant(name, changes) for name in CASES for changes in CHANGES]
+    lines = []
+    for found in _timed(variants, options) if torch.cuda.is_available() else _compiled(variants):
+        lines.append(json.dumps(found))
+        sys.stdout.write(lines[-1] + "\n")
+        sys.stdout.flush()
+        if options.output is not None:
+            options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 0
+
+
+def _timed(variants: list[Variant], options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Compile in many processes, whose results Triton keeps on disk, then time in this one."""
+    with ProcessPoolExecutor(min(12, os.cpu_count() or 1), get_context("spawn")) as pool:
+        refusals = list(pool.map(_refusal, variants))
+    for variant, refusal in zip(variants, refusals, strict=True):
+        if refusal:
+            yield {"variant": str(variant), "refusal": refusal}
+            continue
+        times = {rows: _replay_us(variant, rows, options.budget_s) for rows in options.rows}
+        yield {"variant": str(variant), "step_us": times}
+
+
+def _refusal(variant: Variant) -> str:
+    """Return why a variant cannot run here; it is compiled as a side effect."""
+    try:
+        _replay_us(variant, 4, 0.0)
+    except Exception as error:  # whatever a compiler or a driver raises
+        return str(error)[:200]
+    return ""
+
+
+def _replay_us(variant: Variant, rows: int, budget_s: float) -> float:
+    variant.use()
+    step = partial(CASES[variant.case].prepare("cuda", torch.float16, rows).run, "triton")
+    step()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return 1e6 * median_s(graph.replay, "cuda", budget_s=budget_s)
+
+
+def _compiled(variants: list[Variant]) -> Iterator[dict[str, object]]:
+    from compilation import compiled, recorded_launches
+
+    for variant in variants:
+        launch.DEFAULT_CAPABILITY = HOPPER
+        variant.use()
+        for recorded in set(recorded_launches(CASES[variant.case], HOPPER)):
+            taken = asdict(compiled("supervision_step", variant.case, recorded, HOPPER))
+            wanted = ("kernel", "registers", "stack_bytes", "shared_bytes")
+            yield {"variant": str(variant), **{name: taken[name] for name in wanted}}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
