@@ -116,15 +116,18 @@ def unanswered(prometheus: httpx.Client, queries: list[str]) -> list[str]:
     """Return the queries that still find nothing."""
     try:
         return [query for query in queries if not ask(prometheus, query)]
-    except httpx.TransportError:
-        # It does not listen yet.
+    except (httpx.TransportError, httpx.HTTPStatusError):
+        # It does not listen yet, or says that it is not ready.
         return queries
 
 
 def ask(prometheus: httpx.Client, query: str) -> list[Any]:
-    reply = prometheus.get("/api/v1/query", params={"query": query}).json()
-    assert reply["status"] == "success", (query, reply)
-    return list(reply["data"]["result"])
+    reply = prometheus.get("/api/v1/query", params={"query": query})
+    if reply.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        reply.raise_for_status()
+    found = reply.json()
+    assert found["status"] == "success", (query, found)
+    return list(found["data"]["result"])
 
 
 @pytest.mark.slow
