@@ -271,9 +271,13 @@ class QueueModel:
                 self.stop(jobs[number], "expired")
 
     def overdue(self) -> list[Known]:
-        """Return waiting jobs past their deadline: they came back so late, and may end at once."""
+        """Return waiting jobs past their deadline: they came back so late, and may end at once.
+
+        First what was due first: those of one batch may end in one look, and it tells them in order.
+        """
         jobs = (job for job in self.jobs.values() if job.state == "queued" and job.came_back)
-        return [job for job in jobs if job.deadline_s and job.deadline_s <= self.now_s]
+        late = [job for job in jobs if job.deadline_s and job.deadline_s <= self.now_s]
+        return sorted(late, key=lambda job: (job.deadline_s, job.number))
 
     def spend(self, owner: str, amount: int, rate: float, burst: float) -> float:
         """Return the seconds to wait, 0 where the share has something left."""
