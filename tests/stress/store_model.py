@@ -273,7 +273,7 @@ class QueueModel:
     def overdue(self) -> list[Known]:
         """Return waiting jobs past their deadline: they came back so late, and may end at once.
 
-        First what was due first: those of one batch may end in one look, and it tells them in order.
+        First what was due first: those of one batch may end together, and it tells them in order.
         """
         jobs = (job for job in self.jobs.values() if job.state == "queued" and job.came_back)
         late = [job for job in jobs if job.deadline_s and job.deadline_s <= self.now_s]
