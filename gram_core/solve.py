@@ -47,11 +47,11 @@ def solve(
     its own symmetry view. Computes ``batch`` rows at once; the last batch is filled up.
     """
     family = puzzles.family(loaded.task.family)
-    encoded = family.encode(instance)
+    encoded, view = family.encode(instance), family.views(loaded.task, seed)
     results: list[TrajectoryResult] = []
     for first in range(0, width, batch):
         indices = list(range(first, first + batch))
-        views = [family.view(loaded.task, seed, index) if augment else None for index in indices]
+        views = [view(index) if augment else None for index in indices]
         seen = [encoded.through(symmetry) for symmetry in views]
         found = _solve_views(loaded, seen, indices, seed=seed, depth=depth)
         results += [

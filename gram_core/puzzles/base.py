@@ -8,6 +8,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -22,6 +23,8 @@ Instance = TypeVar("Instance")
 
 _VIEW_STREAM = 0x76696577
 """Keeps the draws of views apart from other uses of the same seed."""
+VIEWS_AT_ONCE = 64
+"""Views drawn together: all of them take little longer than one."""
 
 
 class Family(ABC, Generic[Instance]):
@@ -122,15 +125,28 @@ class Family(ABC, Generic[Instance]):
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw a random rule-preserving transformation of the task's boards."""
 
-    def view(self, task: Task, seed: int, trajectory: int) -> Symmetry | None:
-        """Return the symmetry under which a trajectory sees its instance; None for the first.
+    def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> Sequence[Symmetry]:
+        """Draw several at once; families whose draws are arrays do it in a fraction of the time."""
+        return [self.symmetry(task, rng) for _ in range(count)]
 
-        A pure function of (task, seed, trajectory), so a trajectory can be repeated anywhere.
+    def views(self, task: Task, seed: int) -> Callable[[int], Symmetry | None]:
+        """Return a function from a trajectory to the symmetry under which it sees its instance.
+
+        It is None for the first trajectory. A pure function of (task, seed, trajectory), so a
+        trajectory can be repeated anywhere; ``VIEWS_AT_ONCE`` neighbours are drawn together.
         """
-        if trajectory == 0:
-            return None
-        key = np.array([seed % 2**64, (_VIEW_STREAM << 32) | trajectory], dtype=np.uint64)
-        return self.symmetry(task, np.random.Generator(np.random.Philox(key=key)))
+
+        @cache
+        def drawn(chunk: int) -> Sequence[Symmetry]:
+            key = np.array([seed % 2**64, (_VIEW_STREAM << 32) | chunk], dtype=np.uint64)
+            rng = np.random.Generator(np.random.Philox(key=key))
+            return self.symmetries(task, rng, VIEWS_AT_ONCE)
+
+        def view(trajectory: int) -> Symmetry | None:
+            chunk, place = divmod(trajectory, VIEWS_AT_ONCE)
+            return drawn(chunk)[place] if trajectory else None
+
+        return view
 
     @abstractmethod
     def generate(

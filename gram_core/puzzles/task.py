@@ -94,6 +94,14 @@ class Symmetry:
         return tokens
 
 
+def shuffled_values(task: Task, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
+    """Return (count, vocabulary) ``Symmetry.values`` that permute the values at random."""
+    tokens = np.broadcast_to(np.arange(task.vocabulary, dtype=np.uint8), (count, task.vocabulary))
+    values = tokens.copy()
+    values[:, FIRST_VALUE:] = rng.permuted(tokens[:, FIRST_VALUE:], axis=1)
+    return values
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One broken rule of an answer, for display."""

@@ -8,6 +8,7 @@ separate: it adds jobs, fairness and deadlines.
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -253,6 +254,7 @@ class _Rows:
         # ``check`` needs them only where the units are not all rules.
         checked = encoded if task.has_other_rules else ()
         self._instances = [recorder.family.instance_of(task, each) for each in checked]
+        self._views = lru_cache(2 * num_rows)(partial(recorder.family.views, task))
         self._bound = recorder.bound(num_rows)
         self._live: list[_Live] = []
         self._num_rows = num_rows
@@ -289,11 +291,10 @@ class _Rows:
 
     def _start(self, first: int) -> None:
         """Start the trajectories from a row on."""
-        recorder, started = self._recorder, self._live[first:]
+        started = self._live[first:]
         for live in started:
             if self._augment:
-                seed = self._seeds[live.case]
-                live.symmetry = recorder.family.view(recorder.task, seed, live.trajectory)
+                live.symmetry = self._views(self._seeds[live.case])(live.trajectory)
         seen = [self._encoded[live.case].through(live.symmetry) for live in started]
         graphs = [each.adjacency for each in seen if each.adjacency is not None]
         device = self._bound.rows.high.device

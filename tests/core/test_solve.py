@@ -84,15 +84,18 @@ def test_answers_come_back_as_posted_whatever_view_they_were_found_in(
 def test_the_first_trajectory_sees_the_board_as_posted_and_the_others_repeatable_views() -> None:
     family = puzzles.family("sudoku")
     task = puzzles.task("sudoku-9x9")
-    assert family.view(task, 7, 0) is None
-    first, again = family.view(task, 7, 3), family.view(task, 7, 3)
-    other = family.view(task, 7, 4)
+    assert family.views(task, 7)(0) is None
+    first, again = family.views(task, 7)(3), family.views(task, 7)(3)
+    other = family.views(task, 7)(4)
     assert first is not None
     assert again is not None
     assert other is not None
     assert np.array_equal(first.positions, again.positions)
     assert np.array_equal(first.values, again.values)
     assert not np.array_equal(first.positions, other.positions)
+    # Neighbours are drawn together, but no two alike.
+    drawn = {view.positions.tobytes() for view in map(family.views(task, 7), range(1, 200)) if view}
+    assert len(drawn) == 199
 
 
 def test_a_graph_is_seen_with_its_edges_moved_along() -> None:
@@ -100,7 +103,7 @@ def test_a_graph_is_seen_with_its_edges_moved_along() -> None:
     task = puzzles.task("graph-coloring-5")
     body = {"vertices": 5, "edges": [[0, 1], [1, 2], [3, 4]], "fixed": {"2": 1}}
     encoded = family.encode(family.parse(body))
-    symmetry = family.view(task, 1, 1)
+    symmetry = family.views(task, 1)(1)
     assert symmetry is not None
     seen = encoded.through(symmetry)
     assert seen.adjacency is not None

@@ -156,7 +156,7 @@ def engine_job(wanted: Wanted, deadline_s: float | None = None) -> EngineJob:
         priority=wanted.priority,
         num_shown=wanted.num_shown,
         deadline_s=deadline_s,
-        view=partial(family.view, task, wanted.seed) if wanted.augment else lambda index: None,
+        view=family.views(task, wanted.seed) if wanted.augment else lambda index: None,
         check=partial(family.check, puzzle),
         canonical=partial(family.canonical, puzzle),
     )
@@ -285,7 +285,8 @@ def _block(
     task, puzzle = model(model_name).task, instance(model_name, number)
     family = puzzles.family(task.family)
     indices = range(first, first + ROWS)
-    rows = [family.view(task, seed, index) if augment else None for index in indices]
+    view = family.views(task, seed)
+    rows = [view(index) if augment else None for index in indices]
     if backend == "torch":
         loop = _by_torch(model(model_name), family.encode(puzzle), rows, seed, first)
     else:
@@ -340,11 +341,11 @@ def _by_native_code(wanted: Wanted, views: Views, first: int) -> Iterator[list[S
         yield [
             Step(
                 tokens=_as_posted(report.answers[row], symmetry),
-                is_valid=report.is_valid[row],
-                wants_halt=report.wants_halt[row],
-                is_finite=report.is_finite[row],
-                num_violations=report.num_violations[row],
-                value=report.value[row],
+                is_valid=bool(report.is_valid[row]),
+                wants_halt=bool(report.wants_halt[row]),
+                is_finite=bool(report.is_finite[row]),
+                num_violations=int(report.num_violations[row]),
+                value=float(report.value[row]),
             )
             for row, symmetry in enumerate(views)
         ]

@@ -19,8 +19,8 @@ from gram_core.puzzles.graph_coloring.graph import (
     ColoringGraph,
     read_graph,
 )
-from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens
-from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, shuffled_values
+from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
 _FIELDS = ("vertices", "edges", "colors", "fixed", "dimacs")
 
@@ -169,12 +169,13 @@ class GraphColoring(Family[ColoringGraph]):
         return np.array([names[token] for token in solution.tolist()], dtype=solution.dtype)
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
-        """Draw a renaming of vertices and of colours; the adjacency must be renamed with it."""
-        colors = rng.permutation(task.num_values) + FIRST_VALUE
-        return Symmetry(
-            positions=rng.permutation(task.length).astype(np.int64),
-            values=np.concatenate([[PAD, BLANK], colors]).astype(np.uint8),
-        )
+        """Draw a renaming of vertices and colours; the adjacency must be renamed with it."""
+        return self.symmetries(task, rng, 1)[0]
+
+    def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> list[Symmetry]:
+        """Draw several, as arrays."""
+        positions = rng.random((count, task.length)).argsort(axis=1)
+        return list(map(Symmetry, positions, shuffled_values(task, rng, count)))
 
     def generate(
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1

@@ -21,8 +21,8 @@ from gram_core.puzzles.sudoku.grid import (
     format_grid,
     read_grid,
 )
-from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens
-from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, shuffled_values
+from gram_kernels.tokens import BLANK, Constraint, Unit
 
 _TASKS = tuple(f"sudoku-{size}x{size}" for size in sorted(BOX_SHAPES, reverse=True))
 _EXAMPLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
@@ -104,16 +104,20 @@ class Sudoku(Family[SudokuGrid]):
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw permutations of digits, bands, stacks and lines, and a transposition."""
+        return self.symmetries(task, rng, 1)[0]
+
+    def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> list[Symmetry]:
+        """Draw several, as arrays."""
         box_rows, box_columns = BOX_SHAPES[task.size]
-        rows = _shuffled_lines(task.size, box_rows, rng)
-        columns = _shuffled_lines(task.size, box_columns, rng)
-        positions = rows[:, None] * task.size + columns[None, :]
+        rows = _shuffled_lines(task.size, box_rows, rng, count)
+        columns = _shuffled_lines(task.size, box_columns, rng, count)
+        positions = rows[:, :, None] * task.size + columns[:, None, :]
         # Transposing a 6x6 board would change the shape of its boxes.
-        if box_rows == box_columns and rng.random() < 0.5:
-            positions = positions.T
-        digits = rng.permutation(task.size) + FIRST_VALUE
-        values = np.concatenate([[PAD, BLANK], digits]).astype(np.uint8)
-        return Symmetry(positions=positions.reshape(-1).astype(np.int64), values=values)
+        if box_rows == box_columns:
+            is_turned = rng.random((count, 1, 1)) < 0.5
+            positions = np.where(is_turned, positions.swapaxes(1, 2), positions)
+        values = shuffled_values(task, rng, count)
+        return list(map(Symmetry, positions.reshape(count, task.length), values))
 
     def generate(
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1
@@ -181,7 +185,11 @@ def _is_complete(digits: Sequence[int], size: int) -> bool:
     return all(sorted(block.ravel().tolist()) == wanted for block in blocks)
 
 
-def _shuffled_lines(size: int, width: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return lines 0 .. size - 1 with bands in random order, and shuffled within each."""
-    bands = rng.permutation(size // width)
-    return np.concatenate([band * width + rng.permutation(width) for band in bands])
+def _shuffled_lines(
+    size: int, width: int, rng: np.random.Generator, count: int
+) -> NDArray[np.int64]:
+    """Return (count, size): lines with bands in random order, and shuffled within each."""
+    shape = (count, size // width, width)
+    lines = rng.permuted(np.broadcast_to(np.arange(size).reshape(shape[1:]), shape), axis=2)
+    bands = rng.random(shape[:2]).argsort(axis=1)
+    return np.take_along_axis(lines, bands[:, :, None], axis=1).reshape(count, size)

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from gram_lab.bench.engine import EngineOptions, measure_engine
+from gram_lab.bench.host import HostOptions, measure_host
 from gram_server.errors import ConfigError
 
 
@@ -56,6 +57,8 @@ def _measurements() -> Iterator[Measurement]:
     """Yield the measurements whose dependencies are installed."""
     purpose = "trajectory-steps per second by batch"
     yield Measurement("engine", purpose, EngineOptions, measure_engine)
+    purpose = "what the host costs the engine, on a device that takes no time"
+    yield Measurement("host", purpose, HostOptions, measure_host)
     if find_spec("aiohttp") is None:
         return
     from gram_lab.bench.compare import CompareOptions, measure_compare

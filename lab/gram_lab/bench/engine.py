@@ -76,7 +76,7 @@ def measure_engine(options: EngineOptions) -> Json:
 def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
     runner = make_runner(loaded, num_slots=batch, fixed_shape=True)
     runner.warm_up()
-    job = _job(loaded, width=batch, depth=num_steps)
+    job = bench_job(loaded, width=batch, depth=num_steps)
     agreement = _agreement(loaded, job, _timed(runner, job, 1)[1])
     if agreement < MIN_AGREEMENT:
         return {"batch": batch, "agreement": agreement, "refused": "answers differ"}
@@ -159,7 +159,7 @@ def _agreement(loaded: LoadedModel, job: EngineJob, report: StepReport) -> float
     return float(np.mean(plain == np.stack(ours)))
 
 
-def _job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:
+def bench_job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:
     """Return a job without early stops; each trajectory has its own view of one instance."""
     task = loaded.task
     family = puzzles.family(task.family)
@@ -173,7 +173,7 @@ def _job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:
         depth=depth,
         seed=0,
         halt="never",
-        view=partial(family.view, task, 0),
+        view=family.views(task, 0),
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
     )

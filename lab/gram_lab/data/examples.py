@@ -34,7 +34,7 @@ def augmented(
     examples: Examples, family: AnyFamily, task: Task, rng: np.random.Generator
 ) -> Examples:
     """Return the examples, each seen through its own random symmetry."""
-    views = [family.symmetry(task, rng) for _ in examples.givens]
+    views = family.symmetries(task, rng, len(examples.givens))
     rows = zip(views, examples.givens, examples.targets, strict=True)
     pairs = [(view.apply(givens), view.apply(targets)) for view, givens, targets in rows]
     adjacency = examples.adjacency

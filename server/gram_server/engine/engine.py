@@ -12,12 +12,18 @@ from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduled_job import Admit
 from gram_server.engine.scheduler import AGEING_S, Scheduler
 from gram_server.engine.slots import SlotAssignment, Slots
-from gram_server.engine.step_outcome import CONTINUES, FinishReason, classify, host_verified
+from gram_server.engine.step_outcome import (
+    CONTINUES,
+    FinishReason,
+    classify,
+    host_verify,
+    marked,
+)
 from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Trajectory
 from gram_server.metrics.engine import ModelMetrics
 
-Batch = list[SlotAssignment]
-"""The trajectories of one step, each in the row that it had when the step was launched. By the time
+Batch = list[Trajectory]
+"""The trajectories of one step, in the rows that they had when the step was launched. By the time
 its results are read some have left, and some sit in other rows."""
 
 
@@ -127,6 +133,7 @@ class Engine:
         for row, trajectory in youngest[:count]:
             if not self._slots.preempt(row):
                 self._waste(run, trajectory, "preempted")
+                run.supervision_steps += trajectory.steps
                 # A new object, so that a step in flight counts for neither.
                 trajectory = run.unfinished[trajectory.index] = replace(
                     trajectory, steps=0, answer=b"", num_same=0
@@ -159,7 +166,7 @@ class Engine:
     def _launch(self) -> None:
         if self._slots.num_live:
             self._runner.step(self._slots.num_live)
-            self._in_flight.append(list(self._slots.live()))
+            self._in_flight.append(self._slots.batch())
 
     def _harvest(self, now_s: float) -> list[EngineEvent]:
         """Read the results that are due; all of them once no trajectory is live."""
@@ -171,32 +178,46 @@ class Engine:
         return events
 
     def _take_results(self, batch: Batch, report: StepReport, now_s: float) -> list[EngineEvent]:
-        # The others have ended or lost their state.
-        useful = [each for each in batch if each.trajectory.state_row is not None]
-        report = host_verified(report, useful)
         self._last_step = batch, report
+        num_useful, eventful = self._count_steps(batch, report)
         self._metrics.observe_step(
-            num_useful=len(useful),
+            num_useful=num_useful,
             num_live=len(batch),
             num_rows=report.num_rows,
             duration_s=report.duration_s,
         )
-        touched: dict[str, JobRun] = {}
-        for row, trajectory in useful:
-            run = self._runs[trajectory.job.id]
-            if self._advance(run, trajectory, report, row, now_s):
+        # A satisfied job drops trajectories that can no longer matter.
+        touched = {run.job.id: run for run in self._runs.values() if run.stop_time is not None}
+        for row in eventful:
+            host_verify(report, batch[row], row)
+            run = self._runs[batch[row].job.id]
+            if self._advance(run, batch[row], report, row, now_s):
                 touched[run.job.id] = run
         events = [event for run in touched.values() for event in self._settle(run, now_s)]
         for job_id in self._reporter.due(now_s):
             events += self._reporter.report(self._runs[job_id], now_s)
         return events
 
+    def _count_steps(self, batch: Batch, report: StepReport) -> tuple[int, list[int]]:
+        """Count the step of every trajectory; return how many took it, and the rows to look at.
+
+        The rest of the harvest is for those rows alone: in most steps of most rows nothing happens.
+        """
+        num_useful, eventful, marks = 0, list[int](), marked(report)
+        for row, trajectory in enumerate(batch):
+            if trajectory.row is None and trajectory.parking_row is None:
+                # It has ended or lost its state.
+                continue
+            num_useful += 1
+            trajectory.steps += 1
+            if marks[row] or trajectory.steps >= trajectory.next_look:
+                eventful.append(row)
+        return num_useful, eventful
+
     def _advance(
         self, run: JobRun, trajectory: Trajectory, report: StepReport, row: int, now_s: float
     ) -> bool:
         """Return whether the job must be settled."""
-        trajectory.steps += 1
-        run.supervision_steps += 1
         outcome = classify(trajectory, report, row)
         reason = outcome.reason
         if outcome.is_find and not self._record(run, trajectory, report, row, now_s):
@@ -204,8 +225,7 @@ class Engine:
         if trajectory.index < run.job.num_shown:
             self._reporter.note(trajectory, report.answers[row], reason)
         if outcome is CONTINUES:
-            # A satisfied job drops trajectories that can no longer matter.
-            return run.stop_time is not None
+            return False
         if reason in (FinishReason.HALTED, FinishReason.EXHAUSTED):
             self._consider(run, trajectory, report, row)
         if reason is not None:
@@ -225,7 +245,7 @@ class Engine:
             self._metrics.count_mismatch()
             return False
         trajectory.found.add(report.answers[row].tobytes())
-        is_new = run.add_find(trajectory, tokens, value=report.value[row], now_s=now_s)
+        is_new = run.add_find(trajectory, tokens, value=float(report.value[row]), now_s=now_s)
         self._metrics.count_solution(is_new=is_new)
         return True
 
@@ -257,7 +277,7 @@ class Engine:
         if self._last_step is None or not run.unfinished:
             return
         batch, report = self._last_step
-        for row, trajectory in batch:
+        for row, trajectory in enumerate(batch):
             is_cut_short = run.unfinished.get(trajectory.index) is trajectory
             is_wrong = report.is_finite[row] and not report.is_valid[row]
             if is_cut_short and is_wrong and trajectory.row is not None:
@@ -265,7 +285,8 @@ class Engine:
 
     def _consider(self, run: JobRun, trajectory: Trajectory, report: StepReport, row: int) -> None:
         """Keep a wrong answer that is the job's best so far and keeps its givens."""
-        attempt = run.better_attempt(trajectory, report.answers[row], report.num_violations[row])
+        num_violations = int(report.num_violations[row])
+        attempt = run.better_attempt(trajectory, report.answers[row], num_violations)
         if attempt is not None and self._guard.may_show(run.job, attempt.tokens):
             run.best = attempt
 
@@ -276,6 +297,7 @@ class Engine:
     def _leave(self, run: JobRun, trajectory: Trajectory, reason: FinishReason) -> None:
         """Drop a trajectory, which may have been preempted while its last step was in flight."""
         job_id = run.job.id
+        run.supervision_steps += trajectory.steps
         del run.unfinished[trajectory.index]
         if trajectory.row is not None:
             self._slots.release(trajectory.row)

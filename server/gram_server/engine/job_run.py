@@ -177,6 +177,8 @@ class JobRun:
     def num_startable(self) -> int:
         """Return how many of those needed may have started by now, or are to be shown."""
         needed = self.num_needed()
+        if self.num_started >= needed:
+            return needed
         watermark = self.watermark() if self.job.is_staggered else None
         if watermark is None:
             return needed

@@ -126,11 +126,13 @@ class ModelRunner:
         num_rows = next(size for size in self._bound.buckets if size >= num_live)
         if num_rows not in self._calls:
             self._calls[num_rows] = self._prepared(num_rows)
-        self._rows.num_live.copy_(self._staging.num_live(num_live), non_blocking=True)
+        self._rows.num_live.fill_(num_live)
         self._calls[num_rows]()
-        facts = self._host_facts[self._num_steps % len(self._host_facts), :num_live]
+        facts = self._rows.facts[:num_live]
+        if self._is_cuda or self.pipeline_depth:
+            facts = self._host_facts[self._num_steps % len(self._host_facts), :num_live]
+            facts.copy_(self._rows.facts[:num_live], non_blocking=True)
         self._num_steps += 1
-        facts.copy_(self._rows.facts[:num_live], non_blocking=True)
         arrived = None
         if self._is_cuda:
             arrived = torch.cuda.Event()
@@ -147,11 +149,11 @@ class ModelRunner:
         facts = oldest.facts.numpy()
         return StepReport(
             answers=facts[:, NUM_FACTS:].astype(np.uint8),
-            is_valid=(facts[:, 0] != 0).tolist(),
-            wants_halt=(facts[:, 1] != 0).tolist(),
-            is_finite=(facts[:, 2] != 0).tolist(),
-            num_violations=facts[:, 3].tolist(),
-            value=np.ascontiguousarray(facts[:, 4]).view(np.float32).tolist(),
+            is_valid=facts[:, 0] != 0,
+            wants_halt=facts[:, 1] != 0,
+            is_finite=facts[:, 2] != 0,
+            num_violations=facts[:, 3].copy(),
+            value=facts[:, 4].copy().view(np.float32),
             num_rows=oldest.num_rows,
             duration_s=time.perf_counter() - started_s,
         )

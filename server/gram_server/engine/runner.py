@@ -3,9 +3,11 @@
 Rows are addressed by number only; jobs are unknown here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gram_core.puzzles import Tokens
 from gram_server.engine.slots import BatchUpdate
@@ -17,12 +19,12 @@ class StepReport:
 
     answers: Tokens
     """(live, length) in each trajectory's own view."""
-    is_valid: Sequence[bool]
-    """Whether the device verifier found the answer to solve the instance."""
-    wants_halt: Sequence[bool]
-    is_finite: Sequence[bool]
-    value: Sequence[float]
-    num_violations: Sequence[int]
+    is_valid: NDArray[np.bool_]
+    """(live,) whether the device verifier found the answer to solve the instance."""
+    wants_halt: NDArray[np.bool_]
+    is_finite: NDArray[np.bool_]
+    value: NDArray[np.float32]
+    num_violations: NDArray[np.int32]
     num_rows: int
     """Rows computed, padding included."""
     duration_s: float = 0.0

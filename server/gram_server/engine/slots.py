@@ -55,6 +55,10 @@ class Slots:
     def has_parking(self) -> bool:
         return bool(self._free_parking)
 
+    def batch(self) -> list[Trajectory]:
+        """Return the live trajectories by row, right after ``fill``, which leaves no hole."""
+        return self._rows.copy()  # type: ignore[return-value]
+
     def live(self) -> Iterator[SlotAssignment]:
         for row, trajectory in enumerate(self._rows):
             if trajectory is not None:
@@ -82,7 +86,9 @@ class Slots:
 
     def fill(self, trajectories: Iterable[Trajectory]) -> BatchUpdate:
         """Assign rows to trajectories, close the holes, and return the runner's update."""
-        holes = [row for row, trajectory in enumerate(self._rows) if trajectory is None]
+        holes: list[int] = []
+        if self.num_live < len(self._rows):
+            holes = [row for row, trajectory in enumerate(self._rows) if trajectory is None]
         starts: list[SlotAssignment] = []
         for trajectory in trajectories:
             if not holes:

@@ -1,17 +1,19 @@
-"""What goes to the device for one tick: starts, moves and the number of live rows.
+"""What goes to the device for one tick: starts and moves.
 
 Two sets of pinned host tables alternate, so that a copy still in flight is never overwritten: the
 results of a step are read before its set is filled again.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gram_core.puzzles import Task
+from gram_core.puzzles import Symmetry, Task, Tokens
 from gram_kernels.slots import Starts
 from gram_server.engine.slots import Move, SlotAssignment
 
@@ -20,6 +22,8 @@ NUM_SETS = 2
 
 class _Table(NamedTuple):
     host: Tensor
+    values: NDArray[Any]
+    """The host's memory again."""
     device: Tensor
 
     def upload(self, count: int) -> Tensor:
@@ -36,7 +40,6 @@ class _Set(NamedTuple):
     seeds: _Table
     trajectories: _Table
     adjacency: _Table | None
-    num_live: _Table
 
 
 class Staging:
@@ -53,24 +56,28 @@ class Staging:
         """Return (moves,) sources and targets on the device."""
         tables = self._sets[self._index].moves
         for table, numbers in zip(tables, zip(*moves, strict=True), strict=True):
-            table.host[: len(moves)] = torch.tensor(numbers)
+            table.values[: len(moves)] = numbers
         sources, targets = (table.upload(len(moves)) for table in tables)
         return sources, targets
 
     def starts(self, assignments: Sequence[SlotAssignment]) -> Starts:
         tables = self._sets[self._index]
-        for place, (row, trajectory) in enumerate(assignments):
-            job, view = trajectory.job, trajectory.view
-            tokens = job.tokens if view is None else view.apply(job.tokens)
-            tables.rows.host[place] = row
-            tables.givens.host[place] = torch.from_numpy(tokens.astype(np.int32))
-            tables.seeds.host[place] = job.seed
-            tables.trajectories.host[place] = trajectory.index
+        count = len(assignments)
+        tables.rows.values[:count] = [row for row, _ in assignments]
+        tables.trajectories.values[:count] = [trajectory.index for _, trajectory in assignments]
+        first = 0
+        for _, group in groupby(assignments, key=lambda each: id(each.trajectory.job)):
+            started = [trajectory for _, trajectory in group]
+            job, views = started[0].job, [trajectory.view for trajectory in started]
+            places = slice(first, first := first + len(views))
+            tables.seeds.values[places] = job.seed
+            tables.givens.values[places] = seen_tokens(job.tokens, views)
             if tables.adjacency is not None:
                 assert job.adjacency is not None
-                graph = job.adjacency if view is None else view.apply_adjacency(job.adjacency)
-                tables.adjacency.host[place] = torch.from_numpy(graph)
-        count = len(assignments)
+                tables.adjacency.values[places] = [
+                    job.adjacency if view is None else view.apply_adjacency(job.adjacency)
+                    for view in views
+                ]
         return Starts(
             rows=tables.rows.upload(count),
             givens=tables.givens.upload(count),
@@ -79,17 +86,25 @@ class Staging:
             adjacency=None if tables.adjacency is None else tables.adjacency.upload(count),
         )
 
-    def num_live(self, num_live: int) -> Tensor:
-        """Return the number of live rows, (1,) int32, on the device."""
-        table = self._sets[self._index].num_live
-        table.host[0] = num_live
-        return table.upload(1)
+
+def seen_tokens(tokens: Tokens, views: Sequence[Symmetry | None]) -> Tokens:
+    """Return (views, length): the tokens as each view shows them; None shows them as they are."""
+    seen = np.empty((len(views), len(tokens)), np.uint8)
+    chosen = [place for place, view in enumerate(views) if view is not None]
+    if len(chosen) < len(views):
+        seen[:] = tokens
+    if chosen:
+        drawn = [view for view in views if view is not None]
+        positions = np.stack([view.positions for view in drawn])
+        values = np.stack([view.values for view in drawn])
+        seen[chosen] = np.take_along_axis(values, tokens[positions], axis=1)
+    return seen
 
 
 def _allocate(task: Task, num_rows: int, device: torch.device) -> _Set:
     def table(dtype: torch.dtype, *shape: int) -> _Table:
         host = torch.zeros(shape, dtype=dtype, pin_memory=device.type == "cuda")
-        return _Table(host, torch.zeros(shape, dtype=dtype, device=device))
+        return _Table(host, host.numpy(), torch.zeros(shape, dtype=dtype, device=device))
 
     length = task.length
     graph = (num_rows, length, length)
@@ -100,5 +115,4 @@ def _allocate(task: Task, num_rows: int, device: torch.device) -> _Set:
         seeds=table(torch.int64, num_rows),
         trajectories=table(torch.int64, num_rows),
         adjacency=table(torch.bool, *graph) if task.has_adjacency else None,
-        num_live=table(torch.int32, 1),
     )

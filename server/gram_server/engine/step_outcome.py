@@ -1,13 +1,10 @@
 """What a supervision step means for a trajectory: decisions, no bookkeeping of jobs."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from gram_core.trajectories import SETTLED_STEPS
 from gram_server.engine.runner import StepReport
-from gram_server.engine.slots import SlotAssignment
 from gram_server.engine.trajectory import Trajectory
 
 
@@ -66,20 +63,16 @@ def _has_settled(trajectory: Trajectory, report: StepReport, row: int) -> bool:
     return trajectory.num_same >= SETTLED_STEPS
 
 
-def host_verified(report: StepReport, assignments: Sequence[SlotAssignment]) -> StepReport:
-    """Return the report with ``is_valid`` only where the plain check agrees.
+def marked(report: StepReport) -> list[bool]:
+    """Return for each row whether its answer, its halt head or its numbers may end a trajectory."""
+    marks: list[bool] = (report.is_valid | report.wants_halt | ~report.is_finite).tolist()
+    return marks
 
-    Only for jobs with rules that the device verifier does not check. A wrong answer that it accepts
-    is no mismatch there.
+
+def host_verify(report: StepReport, trajectory: Trajectory, row: int) -> None:
+    """Correct ``is_valid`` by the plain check, for rules that the device verifier does not check.
+
+    A wrong answer that it accepts is no mismatch there.
     """
-    unsure = [
-        (row, trajectory)
-        for row, trajectory in assignments
-        if report.is_valid[row] and trajectory.job.count_violations is not None
-    ]
-    if not unsure:
-        return report
-    is_valid = list(report.is_valid)
-    for row, trajectory in unsure:
-        is_valid[row] = trajectory.job.check(trajectory.unview(report.answers[row]))
-    return replace(report, is_valid=is_valid)
+    if report.is_valid[row] and trajectory.job.count_violations is not None:
+        report.is_valid[row] = trajectory.job.check(trajectory.unview(report.answers[row]))

@@ -160,6 +160,12 @@ class Trajectory:
     """Row of its slot; None while it has none."""
     parking_row: int | None = None
     """Row that keeps the latent state while the trajectory has no slot."""
+    next_look: int = field(init=False)
+    """Steps from which on every result must be looked at, even one that ends nothing by itself."""
+
+    def __post_init__(self) -> None:
+        is_watched = self.job.halt == "settled" or self.index < self.job.num_shown
+        self.next_look = 1 if is_watched else self.job.depth
 
     @property
     def state_row(self) -> int | None:

@@ -109,8 +109,10 @@ class ModelMetrics:
     ) -> None:
         """Record one batch step; live rows that were not useful came too late."""
         self._supervision_steps.inc(num_useful)
-        self._wasted["late"].inc(num_live - num_useful)
-        self._wasted["padding"].inc(num_rows - num_live)
+        if num_live > num_useful:
+            self._wasted["late"].inc(num_live - num_useful)
+        if num_rows > num_live:
+            self._wasted["padding"].inc(num_rows - num_live)
         self._occupancy.observe(num_live / num_rows)
         self._step_duration.observe(duration_s)
         self._last_step.set(time.time())

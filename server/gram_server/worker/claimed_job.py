@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gram_core.catalog import ModelInfo
-from gram_core.puzzles import BLANK, Encoded, Family, Renaming, Symmetry, Task, Tokens, family
+from gram_core.puzzles import BLANK, Encoded, Family, Renaming, Task, Tokens, family
 from gram_server.answers import (
     BestAttempt,
     Board,
@@ -122,6 +122,7 @@ class ClaimedJob:
         def count_violations(tokens: Tokens) -> int:
             return len(self.family.violations(self.instance, tokens))
 
+        view = self.family.views(self.task, options.seed)
         return EngineJob(
             id=self.job.id,
             tokens=self.encoded.tokens,
@@ -136,14 +137,11 @@ class ClaimedJob:
             distinct=sampling is None or sampling.is_distinct,
             priority=self.job.priority,
             num_shown=options.decodes,
-            view=self._view if options.augment else lambda trajectory: None,
+            view=view if options.augment else lambda trajectory: None,
             check=lambda tokens: self.family.check(self.instance, tokens),
             canonical=lambda tokens: self.family.canonical(self.instance, tokens),
             count_violations=count_violations if self.task.has_other_rules else None,
         )
-
-    def _view(self, trajectory: int) -> Symmetry | None:
-        return self.family.view(self.task, self.job.options.seed, trajectory)
 
     def solution(self, found: FoundSolution) -> Solution:
         ms = round(found.ms_since_admission, 3)

@@ -33,7 +33,7 @@ class Tape:
 
     def read(self) -> StepReport:
         report = self.runner.read()
-        nothing = [False] * len(report.is_valid)
+        nothing = np.zeros_like(report.is_valid)
         return replace(report, is_valid=nothing, wants_halt=nothing)
 
 

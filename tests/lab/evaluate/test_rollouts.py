@@ -139,7 +139,7 @@ def _served_steps(loaded: LoadedModel, instance: Any, *, seed: int) -> int:
         depth=20,
         max_solutions=1,
         seed=seed,
-        view=partial(family.view, task, seed),
+        view=family.views(task, seed),
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
     )

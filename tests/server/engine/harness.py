@@ -110,23 +110,32 @@ class FakeRunner:
                 ],
                 dtype=np.uint8,
             ),
-            is_valid=[
-                ok or (outcome.is_false_alarm and row.steps >= outcome.step)
-                for row, ok, outcome in zip(rows, solved, scripted, strict=True)
-            ],
-            wants_halt=[
-                outcome.halts is not None and row.steps >= outcome.halts
-                for row, outcome in zip(rows, scripted, strict=True)
-            ],
-            is_finite=[
-                outcome.breaks is None or row.steps < outcome.breaks
-                for row, outcome in zip(rows, scripted, strict=True)
-            ],
-            value=[0.5] * len(rows),
-            num_violations=[
-                0 if ok else outcome.num_violations
-                for ok, outcome in zip(solved, scripted, strict=True)
-            ],
+            is_valid=np.array(
+                [
+                    ok or (outcome.is_false_alarm and row.steps >= outcome.step)
+                    for row, ok, outcome in zip(rows, solved, scripted, strict=True)
+                ]
+            ),
+            wants_halt=np.array(
+                [
+                    outcome.halts is not None and row.steps >= outcome.halts
+                    for row, outcome in zip(rows, scripted, strict=True)
+                ]
+            ),
+            is_finite=np.array(
+                [
+                    outcome.breaks is None or row.steps < outcome.breaks
+                    for row, outcome in zip(rows, scripted, strict=True)
+                ]
+            ),
+            value=np.full(len(rows), 0.5, np.float32),
+            num_violations=np.array(
+                [
+                    0 if ok else outcome.num_violations
+                    for ok, outcome in zip(solved, scripted, strict=True)
+                ],
+                np.int32,
+            ),
             num_rows=self.num_slots,
             duration_s=0.0,
         )

@@ -56,7 +56,8 @@ def all_answers(
     steps: list[list[tuple[NDArray[np.uint8], float]]] = [[] for _ in range(DEPTH)]
     for first in range(0, WIDTH, ROWS):
         indices = range(first, first + ROWS)
-        views = [family.view(task, seed, index) if augment else None for index in indices]
+        view = family.views(task, seed)
+        views = [view(index) if augment else None for index in indices]
         seen = [encoded.through(symmetry) for symmetry in views]
         graphs = [torch.from_numpy(each.adjacency) for each in seen if each.adjacency is not None]
         givens = torch.from_numpy(np.stack([each.tokens for each in seen])).long()
@@ -90,7 +91,7 @@ def engine_job(case: Case, name: str) -> EngineJob:
         depth=case.depth,
         seed=case.seed,
         halt=case.halt,
-        view=partial(family.view, task, case.seed) if case.augment else lambda trajectory: None,
+        view=family.views(task, case.seed) if case.augment else lambda trajectory: None,
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
     )

@@ -57,7 +57,7 @@ def test_the_best_of_the_jobs_own_answers_is_its_attempt() -> None:
     )
     harness.submit("mine", tokens=_given(6), width=2, depth=2, check=lambda tokens: False)
     # Every answer fails, so that all of them are attempts.
-    harness.runner.change = lambda report: replace(report, is_valid=[False] * len(report.is_valid))
+    harness.runner.change = lambda report: replace(report, is_valid=np.zeros_like(report.is_valid))
     end = next(event for event in _events(harness) if isinstance(event, Finished))
     assert end.best_attempt is not None
     assert end.best_attempt.tolist() == [6]
