@@ -16,7 +16,7 @@ from gram_core.puzzles import Task
 from gram_core.solve import unit_tables
 from gram_core.step_weights import has_step_weights, step_weights
 from gram_kernels import slots
-from gram_kernels.backend import has_triton
+from gram_kernels.backend import triton_refusal
 from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
 from gram_kernels.supervision_step.native import latents, refusal
 
@@ -45,7 +45,7 @@ def step_backend(model: Gram, task: Task) -> RunnerBackend:
     if not has_step_weights(model.config, task.units):
         return "model"
     if model.z0_high.is_cuda:
-        is_fused = has_triton() and can_fuse(step_weights(model, task.units))
+        is_fused = can_fuse(step_weights(model, task.units)) and not triton_refusal()
         return "triton" if is_fused else "model"
     return "model" if refusal() else "native"
 

@@ -20,7 +20,7 @@ import torch
 from registry import OPS, Case
 from timing import ceilings, median_s, num_kernels
 
-from gram_kernels.backend import has_triton
+from gram_kernels.backend import triton_refusal
 from gram_kernels.supervision_step.native import refusal
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def _measured(name: str, case: Case, device: str, rows: int, *, budget_s: float)
     prepared = case.prepare(device, dtype, rows)
     runs_here = {
         "reference": True,
-        "triton": device == "cuda" and has_triton(),
+        "triton": device == "cuda" and not triton_refusal(),
         "native": device == "cpu" and not refusal(),
     }
     found: list[Json] = []

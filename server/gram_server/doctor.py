@@ -110,6 +110,7 @@ def _devices(settings: Settings) -> Iterator[Finding]:
         return
     import torch
 
+    from gram_kernels.backend import triton_refusal
     from gram_kernels.supervision_step.native import refusal
 
     reason = refusal()
@@ -120,6 +121,8 @@ def _devices(settings: Settings) -> Iterator[Finding]:
         gpu = torch.cuda.get_device_properties(index)
         memory_gib = gpu.total_memory / 2**30
         yield Finding(f"cuda:{index}", "ok", f"{gpu.name}, {memory_gib:.0f} GiB")
+    if num_gpus and (reason := triton_refusal()):
+        yield Finding("fused kernels", "warning", f"slower on a GPU: {reason}")
     number = int(wanted.partition(":")[2] or 0)
     if wanted.startswith("cuda") and number >= num_gpus:
         seen = f"torch {torch.__version__} sees {num_gpus or 'no'} GPU"

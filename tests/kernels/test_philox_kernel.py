@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gram_kernels import philox
+from gram_kernels.backend import triton_refusal
 
 SEEDS = [0, 5, 2**40 + 3, -1, 2**63 - 1, -(2**63)]
 TRAJECTORIES = [0, 1, 63, 7, 2**40 + 5, 2**32 - 1]
@@ -39,3 +40,18 @@ def test_no_rows_draw_nothing(device: str) -> None:
     none = torch.zeros(0, dtype=torch.int64, device=device)
     drawn = philox.normals(none, none, none, transition=0, stream=0, count=8, backend="triton")
     assert drawn.shape == (0, 8)
+
+
+def test_a_machine_on_which_no_kernel_starts_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    triton_refusal.cache_clear()
+    assert triton_refusal() == ""
+
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("Failed to find C compiler.\nSee the log")
+
+    monkeypatch.setattr("gram_kernels.philox.kernel.integers", fail)
+    triton_refusal.cache_clear()
+    try:
+        assert "(Failed to find C compiler.): it needs gcc" in triton_refusal()
+    finally:
+        triton_refusal.cache_clear()

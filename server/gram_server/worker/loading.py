@@ -11,6 +11,7 @@ from gram_core import puzzles
 from gram_core.bound_step import step_backend
 from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel, load_model
+from gram_kernels.backend import triton_refusal
 from gram_kernels.launch import num_multiprocessors
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished
@@ -85,8 +86,11 @@ def make_runner(
         ConfigError: bfloat16 products were asked for, which only native code has.
     """
     backend = step_backend(loaded.model, loaded.task)
-    if backend == "model" and not loaded.model.z0_high.is_cuda and refusal():
-        logger.warning("model %s runs by torch's own ops: %s", loaded.info.id, refusal())
+    reason = triton_refusal() if loaded.model.z0_high.is_cuda else refusal()
+    if backend == "model" and reason:
+        logger.warning(
+            "model %s runs by torch's own ops, which is slower: %s", loaded.info.id, reason
+        )
     if is_bf16 and backend != "native":
         raise ConfigError("precision", "bf16", f"{loaded.info.name} runs without native code here")
     return ModelRunner(

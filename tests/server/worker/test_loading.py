@@ -106,14 +106,17 @@ class OnGpu(torch.Tensor):
     is_cuda = True
 
 
-@pytest.mark.parametrize(("task", "backend"), [("sudoku-4x4", "triton"), ("maze-4x4", "model")])
+@pytest.mark.parametrize(
+    ("task", "refused", "backend"),
+    [("sudoku-4x4", "", "triton"), ("maze-4x4", "", "model"), ("sudoku-4x4", "no gcc", "model")],
+)
 def test_on_a_gpu_a_model_runs_fused_where_it_can_and_by_its_own_operations_elsewhere(
-    task: str, backend: str, monkeypatch: pytest.MonkeyPatch
+    task: str, refused: str, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = puzzles.task(task)
     model = Gram(preset("tiny", sizes), sizes.units)
     model.z0_high = model.z0_high.as_subclass(OnGpu)
-    monkeypatch.setattr("gram_core.bound_step.has_triton", lambda: True)
+    monkeypatch.setattr("gram_core.bound_step.triton_refusal", lambda: refused)
     assert step_backend(model, sizes) == backend
 
 
