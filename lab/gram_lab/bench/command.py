@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from gram_lab.bench.engine import EngineOptions, measure_engine
+from gram_lab.bench.exact import ExactOptions, measure_exact
 from gram_lab.bench.host import HostOptions, measure_host
 from gram_server.errors import ConfigError
 
@@ -59,6 +60,8 @@ def _measurements() -> Iterator[Measurement]:
     yield Measurement("engine", purpose, EngineOptions, measure_engine)
     purpose = "what the host costs the engine, on a device that takes no time"
     yield Measurement("host", purpose, HostOptions, measure_host)
+    purpose = "what a sudoku costs beside exact solvers on the same core"
+    yield Measurement("exact", purpose, ExactOptions, measure_exact)
     if find_spec("aiohttp") is None:
         return
     from gram_lab.bench.compare import CompareOptions, measure_compare
