@@ -19,6 +19,7 @@ PACKAGES = (
     ROOT / "kernels/gram_kernels",
     ROOT / "server/gram_server",
     ROOT / "clients/python/gram_client",
+    ROOT / "clients/python/gram_files",
     ROOT / "lab/gram_lab",
 )
 PRODUCT = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
@@ -32,7 +33,7 @@ MAX_DOCSTRING_LINES = 6
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 # A CUDA build of torch fixes the version of its own triton.
 PINNED_BY_TORCH = {"triton"}
-OURS = {"gram-server"}
+OURS = {"gram-server", "gram-client"}
 # Folders that may hold files which are no text, and of which kind.
 BINARY_PLACES = {
     "gram_core/weights": {".safetensors"},

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from gram_client.cli import main
-from gram_client.cli.puzzle_files import Entry, read_entries
-from gram_client.cli.solve_command import report
+from gram_client.cli.puzzle_files import read_entries
+from gram_client.cli.solve_command import Tally
+from gram_files import Entry
 from tests.clients.scripted import PUZZLE, RESULT, UNSOLVED, Reply, ScriptedServer, gram, problem
 
 GRAPH = "c a path\np edge 3 2\ne 1 2\ne 2 3\n"
@@ -49,7 +50,7 @@ def test_every_form_of_file_is_read(
     assert read_entries([str(path)]) == entries
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", '["a", 3]', '{"n": 4}\nnot json', "[1]"])
+@pytest.mark.parametrize("text", ["", "\n\n", "[]", "{not json", "[1]"])
 def test_what_holds_no_puzzle_is_wrong_usage(server: ScriptedServer, text: str) -> None:
     run = gram(server, "solve", "-", stdin=text)
     assert run.exit_code == 2
@@ -87,7 +88,7 @@ def test_the_table_counts_what_became_of_the_puzzles(server: ScriptedServer) -> 
 
 
 def test_nothing_to_count_is_no_failure() -> None:
-    assert report([], duration_s=0.0).endswith("0.0 s, 0.0 puzzles/s")
+    assert Tally().report(duration_s=0.0).endswith("0.0 s, 0.0 puzzles/s")
 
 
 def test_boards_of_many_puzzles_are_drawn_where_asked_for(server: ScriptedServer) -> None:
@@ -133,3 +134,47 @@ def test_local_needs_the_server_to_be_installed(
     run = gram(server, "solve", PUZZLE, "--local")
     assert run.exit_code == 2
     assert "pip install gram-server" in run.stderr
+
+
+def test_what_can_be_read_is_solved_and_the_rest_is_named(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.say(Reply(body=RESULT))
+    path = tmp_path / "quiz.csv"
+    path.write_text(f"id,quizzes\n1,{PUZZLE}\n2\n3,{PUZZLE}\n", encoding="utf-8")
+    run = gram(server, "solve", str(path), str(tmp_path / "none"), "--concurrency=1")
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [line["source"] for line in lines] == [
+        *(f"{path}:{number}" for number in (2, 3, 4)),
+        str(tmp_path / "none"),
+    ]
+    assert lines[1]["error"] == {"code": "puzzle_unusable", "detail": "has 1 of 2 columns"}
+    assert f"gram: {path}:3: has 1 of 2 columns\n" in run.stderr
+    assert "error         2   50.0%\n" in run.stderr
+    assert (run.exit_code, len(server.received)) == (2, 2)
+
+
+def test_a_busy_server_is_waited_for(server: ScriptedServer) -> None:
+    busy = problem(429, "queue_full", headers={"Retry-After": "0"}, retryable=True)
+    server.say(*[busy] * 8, Reply(body=RESULT))
+    run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 2)
+    assert run.exit_code == 0
+    assert len(run.stdout.splitlines()) == 2
+    server.received.clear()
+    server.say(problem(429, "queue_full", headers={"Retry-After": "1"}, retryable=True))
+    run = gram(server, "solve", "-", "--patience-s=0", stdin=f"{PUZZLE}\n" * 2)
+    assert (run.exit_code, run.stdout.count("queue_full")) == (2, 2)
+
+
+def test_a_run_that_ended_early_is_resumed(server: ScriptedServer, tmp_path: Path) -> None:
+    path, output = tmp_path / "puzzles.txt", tmp_path / "solved.jsonl"
+    path.write_text(f"{PUZZLE}\n" * 4, encoding="utf-8")
+    kept = json.dumps({"source": f"{path}:2", "status": "solved"})
+    failed = json.dumps({"source": f"{path}:1", "error": {"code": "queue_full"}})
+    output.write_text(f'{kept}\n{failed}\n{{"source": "{path}:3", "sta', encoding="utf-8")
+    server.say(Reply(body=RESULT))
+    run = gram(server, "solve", str(path), "--output", str(output), "--resume", "--concurrency=1")
+    assert run.exit_code == 0
+    sources = [json.loads(line)["source"] for line in output.read_text("utf-8").splitlines()]
+    assert sources == [f"{path}:{number}" for number in (2, 1, 3, 4)]
+    assert gram(server, "solve", str(path), "--resume").exit_code == 2

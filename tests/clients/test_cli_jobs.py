@@ -11,6 +11,7 @@ from tests.clients.scripted import (
     JOB,
     PUZZLE,
     RESULT,
+    Received,
     Reply,
     ScriptedServer,
     gram,
@@ -116,3 +117,70 @@ def test_the_completion_knows_the_commands() -> None:
     env = {"_GRAM_COMPLETE": "bash_complete", "COMP_WORDS": "gram so", "COMP_CWORD": "1"}
     run = CliRunner(env=env).invoke(main, [], prog_name="gram")
     assert run.stdout == "plain,solve\n"
+
+
+class Batches:
+    """Takes batches of at most four puzzles, none of which says 0."""
+
+    def __init__(self, server: ScriptedServer) -> None:
+        self.taken: list[list[str]] = []
+        self.num_busy = 0
+        server.next_reply = self._answer  # type: ignore[method-assign]  # a server of its own kind
+
+    def _answer(self, received: Received) -> Reply:
+        body = received.body.decode()
+        puzzles = json.loads(body)["instances"] if body.startswith("{") else [body]
+        if len(puzzles) > 4:
+            issue = {"field": "width", "detail": "too many trajectories"}
+            return problem(422, "parameter_invalid", errors=[issue], retryable=False)
+        wrong = next((at for at, text in enumerate(puzzles) if "0" in text), None)
+        if wrong is not None:
+            issue = {"field": f"instances[{wrong}].grid", "detail": "no"}
+            return problem(422, "puzzle_invalid", errors=[issue], retryable=False)
+        if self.num_busy:
+            self.num_busy -= 1
+            return problem(429, "queue_full", headers={"Retry-After": "0"}, retryable=True)
+        self.taken.append(puzzles)
+        return Reply(status=202, body={**JOB, "id": f"job-{len(self.taken)}"})
+
+
+def test_more_puzzles_than_a_batch_holds_become_several(server: ScriptedServer) -> None:
+    batches = Batches(server)
+    batches.num_busy = 7
+    lines = [PUZZLE] * 10
+    lines[3] = lines[7] = PUZZLE.replace(".", "0")
+    lines.insert(5, "no puzzle")
+    run = gram(server, "submit", "-", "--json", stdin="\n".join(lines))
+    assert [puzzle for part in batches.taken for puzzle in part] == [PUZZLE] * 8
+    assert len(batches.taken) > 1
+    assert run.stdout.count("\n") == len(batches.taken)
+    assert "gram: stdin:6: is no puzzle: no puzzle\n" in run.stderr
+    assert "gram: stdin:4: " in run.stderr
+    assert "gram: stdin:9: " in run.stderr
+    assert "job-1: stdin:1 to stdin:" in run.stderr
+    assert run.exit_code == 2
+
+
+def test_what_every_puzzle_would_be_refused_for_ends_a_submission(server: ScriptedServer) -> None:
+    server.say(problem(401, "key_missing", detail="no key", retryable=False))
+    run = gram(server, "submit", "-", stdin=f"{PUZZLE}\n" * 9)
+    assert (run.exit_code, len(server.received)) == (2, 1)
+    assert run.stderr == (
+        "gram: 9 puzzles are not handed in, from stdin:1 on\ngram: no key [401]\n"
+    )
+
+
+def test_parts_of_a_submission_have_keys_of_their_own(server: ScriptedServer) -> None:
+    batches = Batches(server)
+    keys = []
+
+    def answer(received: Received) -> Reply:
+        keys.append(received.headers["Idempotency-Key"])
+        return batches._answer(received)
+
+    server.next_reply = answer  # type: ignore[method-assign]  # a server of its own kind
+    puzzles = "\n".join(PUZZLE.replace(".", str(number)) for number in range(1, 7))
+    for _ in range(2):
+        assert gram(server, "submit", "-", "--key=mine", stdin=puzzles).exit_code == 0
+    assert keys[:3] == keys[3:]
+    assert len(set(keys)) == 3

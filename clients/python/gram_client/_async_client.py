@@ -114,7 +114,7 @@ class AsyncClient:
         window: Window[asyncio.Task[SolveResult | GramError]] = Window(options)
 
         def start(puzzle: Puzzle) -> asyncio.Task[SolveResult | GramError]:
-            flow = self._calls.solve_one_of_many(puzzle, options, on_error)
+            flow = self._calls.solve_one_of_many(puzzle, options, on_error, window.patience)
             return asyncio.create_task(self._run(flow))
 
         try:

@@ -26,7 +26,7 @@ from gram_client._options import (
 )
 from gram_client._problems import no_answer, status_error
 from gram_client._requests import EVENT_STREAM, JSON, Request, job_path, query, random_seed, seed_of
-from gram_client._retry import Retry
+from gram_client._retry import Patience, Retry
 from gram_client._server_models import Health, ModelInfo, ModelList, PuzzleInfo, PuzzleList
 from gram_client._settings import Settings, header_value
 from gram_client._stream import EventStreamState
@@ -74,14 +74,22 @@ class Calls:
         return EventStreamState(request, self._settings, self._retry, is_replayed=False)
 
     def solve_one_of_many(
-        self, puzzle: Puzzle, options: MapOptions, on_error: OnError
+        self, puzzle: Puzzle, options: MapOptions, on_error: OnError, patience: Patience
     ) -> Flow[SolveResult | GramError]:
-        try:
-            return (yield from self.solve(puzzle, options, MapOptions.__optional_keys__))
-        except GramError as error:
-            if on_error == "raise":
-                raise
-            return error
+        while True:
+            try:
+                result = yield from self.solve(puzzle, options, MapOptions.__optional_keys__)
+            except GramError as error:
+                delay_s = patience.delay_s(error)
+                if delay_s is not None:
+                    yield Sleep(delay_s)
+                elif on_error == "raise":
+                    raise
+                else:
+                    return error
+            else:
+                patience.waited_s = 0.0
+                return result
 
     def generate(self, puzzle: str, options: GenerateOptions) -> Flow[GenerateResult]:
         params = query(options, GenerateOptions.__optional_keys__)

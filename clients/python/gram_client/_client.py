@@ -133,7 +133,7 @@ class Client:
         pool = ThreadPoolExecutor(window.size, thread_name_prefix="gram-map")
 
         def start(puzzle: Puzzle) -> Future[SolveResult | GramError]:
-            flow = self._calls.solve_one_of_many(puzzle, options, on_error)
+            flow = self._calls.solve_one_of_many(puzzle, options, on_error, window.patience)
             return pool.submit(self._run, flow)
 
         try:

@@ -9,6 +9,7 @@ import click
 
 from gram_client._errors import ConfigInvalid
 from gram_client._options import MapOptions
+from gram_client._retry import DEFAULT_PATIENCE_S, Patience
 
 DEFAULT_CONCURRENCY = 8
 
@@ -23,6 +24,7 @@ class Window(Generic[Work]):
         self.size = options.get("max_concurrency", DEFAULT_CONCURRENCY)
         if self.size < 1:
             raise ConfigInvalid(f"max_concurrency={self.size}: must be at least 1")
+        self.patience = Patience(self.size * options.get("patience_s", DEFAULT_PATIENCE_S))
         self._has_bar = options.get("progress", False)
         self.open: deque[Work] = deque()
 

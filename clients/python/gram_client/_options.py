@@ -58,6 +58,8 @@ class MapOptions(SolveOptions, total=False):
     """Puzzles that are being solved at once; 8 by default."""
     progress: bool
     """Show a bar on standard error."""
+    patience_s: float
+    """How long to go on asking a server that is too busy; 600 by default."""
 
 
 class StreamOptions(SolveOptions, total=False):

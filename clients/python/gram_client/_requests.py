@@ -17,7 +17,9 @@ from gram_client._version import __version__
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
-LOCAL_OPTIONS = frozenset({"timeout_s", "idempotency_key", "max_concurrency", "progress"})
+LOCAL_OPTIONS = frozenset(
+    {"timeout_s", "idempotency_key", "max_concurrency", "progress", "patience_s"}
+)
 """Options of calls that are not sent in the query."""
 OLD_NAMES = {"count": "count_solutions", "decodes": "show_trajectories", "clues": "reduce_clues"}
 

@@ -11,8 +11,10 @@ from gram_core.puzzles.body import read_text, refuse
 
 _FIELD = "dimacs"
 _MAX_TEXT = 1_000_000
-_SKIPPED = frozenset("cndvx")
+_SKIPPED = frozenset("cndvx%#")
 """Line types that colouring ignores: comments, values and coordinates of vertices."""
+_KINDS = frozenset({"edge", "edges", "col", "color", "coloring", "graph", "sp", "tw", "td", "vc"})
+"""Problems whose files hold a graph; edges of the last three are numbers alone."""
 
 
 class Graph(NamedTuple):
@@ -32,11 +34,14 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
     for number, line in enumerate(text.splitlines(), start=1):
         # Empty lines must be cheap: a text may have a million of them.
         words = line.split() if line else ()
-        if not words or words[0] in _SKIPPED:
+        kind = words[0].lower() if words else ""
+        if not words or kind in _SKIPPED:
             continue
-        if words[0] == "p":
+        if kind == "p":
             graph = _read_problem(words, number, graph, max_vertices)
-        elif words[0] == "e":
+        elif kind in ("e", "a"):
+            _read_edge(words[1:], number, graph)
+        elif graph is not None and kind.isdigit():
             _read_edge(words, number, graph)
         else:
             refuse(_FIELD, f"line {number} does not start with c, p or e")
@@ -48,7 +53,7 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
 def _read_problem(words: list[str], line: int, graph: Graph | None, max_vertices: int) -> Graph:
     if graph is not None:
         refuse(_FIELD, f"line {line} is a second problem line")
-    if len(words) != 4 or words[1] not in ("edge", "edges", "col"):
+    if len(words) < 4 or words[1].lower() not in _KINDS:
         refuse(_FIELD, f"line {line} is not of the form: p edge VERTICES EDGES")
     # The number of edges is not checked: files differ in whether they count both directions.
     vertices = _read_number(words[2], line, low=1, high=max_vertices)
@@ -58,9 +63,10 @@ def _read_problem(words: list[str], line: int, graph: Graph | None, max_vertices
 def _read_edge(words: list[str], line: int, graph: Graph | None) -> None:
     if graph is None:
         refuse(_FIELD, f"line {line} comes before the problem line")
-    if len(words) != 3:
+    # A third number is a weight.
+    if len(words) not in (2, 3):
         refuse(_FIELD, f"line {line} is not of the form: e VERTEX VERTEX")
-    one, other = _read_vertex(words[1], line, graph), _read_vertex(words[2], line, graph)
+    one, other = (_read_vertex(word, line, graph) for word in words[:2])
     if one == other:
         detail = f"line {line} joins vertex {one + 1} to itself, so no colour is left for it"
         refuse(_FIELD, detail, cells=[(one,)], rule=f"edge {one}-{one}")

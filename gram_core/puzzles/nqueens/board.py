@@ -18,6 +18,7 @@ from gram_core.puzzles.body import (
     read_text,
     refuse,
 )
+from gram_core.puzzles.drawn import drawn_rows, with_dots
 
 MAX_SIZE = 64
 
@@ -106,7 +107,7 @@ def _repeated(queens: Sequence[Square]) -> Iterator[Issue]:
 def _read_grid(value: object) -> QueensBoard:
     if isinstance(value, str):
         text = read_text(value, "grid", max_length=_MAX_TEXT)
-        return _read_lines([line for line in text.splitlines() if line.strip()], Form.TEXT)
+        return _read_lines(with_dots("\n".join(drawn_rows(text))).splitlines(), Form.TEXT)
     rows = [
         read_text(row, f"grid[{index}]", max_length=_MAX_TEXT)
         for index, row in enumerate(read_list(value, "grid", max_items=MAX_SIZE))

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from gram_core.errors import Issue
 from gram_core.puzzles.body import describe, is_integer, raise_issues, read_list, read_text, refuse
+from gram_core.puzzles.drawn import drawn_rows, with_dots
 
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 """Rows and columns of a box, by side of the board."""
@@ -86,12 +87,16 @@ def draw_grid(size: int, cells: Sequence[int]) -> str:
 
 
 def _cell_characters(text: str) -> str:
-    """Return the characters of cells, without the lines of a drawn board.
+    """Return the cells of a drawn board, or of the first section and the text before it.
 
-    A dash is ignored only in lines without cells; elsewhere it might mean a blank.
+    Comments begin with ``#``, sections of ``.sdk`` files are named in brackets.
     """
-    lines = [line for line in text.splitlines() if line.strip(" \t|+-")]
-    return "".join("".join(lines).replace("|", "").split())
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    headings = [at for at, line in enumerate(lines) if line.lstrip().startswith("[")]
+    if headings:
+        end = headings[1] if len(headings) > 1 else len(lines)
+        lines = lines[: headings[0]] + lines[headings[0] + 1 : end]
+    return with_dots("".join(drawn_rows("\n".join(lines))))
 
 
 def _read_rows(value: Sequence[object]) -> SudokuGrid:

@@ -1,20 +1,25 @@
-"""Reads puzzles to evaluate on: TSV tables, NPZ archives, one a line, or generated ones."""
+"""Reads puzzles to evaluate on: every form of file that ``gram`` reads, or generated ones."""
 
-import csv
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.errors import ConfigError, PuzzleInvalid
+from gram_core.errors import ConfigError, CoreError, UnknownTask
 from gram_core.puzzles import BLANK, Encoded, Task, Tokens
 from gram_lab.data.graphs import EdgeProbabilities, coloring_classes
-from gram_lab.data.mazes import read_mazes
 from gram_lab.data.pools import EDGE_PROBABILITIES, make_pool
-from gram_lab.data.sudoku_files import read_archive
+from gram_lab.data.sudoku_files import is_archive, read_archive
+
+if TYPE_CHECKING:
+    # Only who reads files needs it on the path.
+    from gram_files import Item
+
+
+Row = TypeVar("Row")
 
 
 class Case(NamedTuple):
@@ -27,10 +32,20 @@ class Case(NamedTuple):
     """All solutions, as ``canonical`` counts them; None where unknown."""
 
 
+class Reading(NamedTuple):
+    """What a file holds for a task."""
+
+    cases: list[Case]
+    refusals: list[str]
+    """Where no puzzle of the task stands, and why."""
+
+
 SMALL_SUDOKU = 6
 """Largest board side that training generates itself, with a held-out part."""
 NUM_GENERATED = 200
 RATING_BOUNDS = (1.7, 4.5, 7.0)
+MAX_REFUSALS = 5
+"""As many are named in one message."""
 
 
 def read_cases(
@@ -42,32 +57,49 @@ def read_cases(
 ) -> list[Case]:
     """Return the cases of a file or, without one, held-out or freshly made instances.
 
-    The file is a ``.tsv`` with a ``puzzle`` column, an ``.npz`` as for training, else one puzzle
-    a line, in the family's text form or as a JSON body. At most ``limit`` cases are taken, spread
+    The file is one that ``read_data`` reads, all of it. At most ``limit`` cases are taken, spread
     evenly over the file; ``edge_probabilities`` are those of held-out random graphs.
     """
-    is_made = task.family == "maze" or (task.family == "sudoku" and task.size > SMALL_SUDOKU)
-    if path is None and is_made:
-        cases = _generated(task, limit or NUM_GENERATED)
-    elif path is None:
-        cases = held_out_cases(task, edge_probabilities=edge_probabilities)
-    elif path.suffix == ".tsv":
-        cases = _from_tsv(path)
-    elif path.suffix == ".npz":
-        cases = _from_archive(task, path)
-    else:
-        family = puzzles.family(task.family)
-        lines = filter(str.strip, path.read_text(encoding="utf-8").splitlines())
-        cases = [Case(_parsed(family, line, path), "all", None) for line in lines]
-    return spread(cases, limit)
-
-
-def spread(cases: list[Case], limit: int | None) -> list[Case]:
-    """Return at most that many cases, evenly spaced."""
-    if limit is None or limit >= len(cases):
+    if path is not None:
+        cases, refusals = read_data(task, path, limit=limit)
+        if refusals:
+            raise ConfigError("data", str(path), "; ".join(refusals[:MAX_REFUSALS]))
         return cases
-    chosen = np.linspace(0, len(cases) - 1, limit).round().astype(int)
-    return [cases[index] for index in chosen]
+    is_made = task.family == "maze" or (task.family == "sudoku" and task.size > SMALL_SUDOKU)
+    if is_made:
+        return spread(_generated(task, limit or NUM_GENERATED), limit)
+    return spread(held_out_cases(task, edge_probabilities=edge_probabilities), limit)
+
+
+def read_data(task: Task, path: Path, *, limit: int | None) -> Reading:
+    """Return the puzzles of a task in a file, and what else stands there.
+
+    The file is an archive as for training, or of any form that ``gram_files`` reads.
+
+    Raises:
+        ConfigError: there is no puzzle of the task.
+    """
+    if is_archive(path):
+        return Reading(spread(_from_archive(task, path), limit), [])
+    cases: list[Case] = []
+    refusals: list[str] = []
+    for found in spread(_found_in(task, path), limit):
+        try:
+            cases.append(_case(task, found))
+        except CoreError as error:
+            refusals.append(f"{found.source}: {error}")
+    if not cases:
+        reasons = "; ".join(refusals[:MAX_REFUSALS])
+        raise ConfigError("data", str(path), f"holds no puzzle of {task.name}: {reasons}")
+    return Reading(cases, refusals)
+
+
+def spread(rows: Sequence[Row], limit: int | None) -> list[Row]:
+    """Return at most that many, evenly spaced."""
+    if limit is None or limit >= len(rows):
+        return list(rows)
+    chosen = np.linspace(0, len(rows) - 1, limit).round().astype(int)
+    return [rows[index] for index in chosen]
 
 
 def held_out_cases(
@@ -94,40 +126,62 @@ def held_out_cases(
     return [Case(board, "all", number) for board, number in zip(instances, numbers, strict=True)]
 
 
-def _from_tsv(path: Path) -> list[Case]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    family = puzzles.family("sudoku")
-    return [
-        Case(_parsed(family, row["puzzle"], path), _group(row), 1 if row.get("solution") else None)
-        for row in rows
-    ]
+def _from_archive(task: Task, path: Path) -> list[Case]:
+    if task.name != "sudoku-9x9":
+        raise ConfigError("data", str(path), f"holds puzzles of sudoku-9x9, not of {task.name}")
+    boards = read_archive(path).puzzles + np.uint8(BLANK)
+    return [Case(_instance(task, row), "all", 1) for row in boards]
 
 
-def _group(row: dict[str, str]) -> str:
+def _found_in(task: Task, path: Path) -> "list[Item]":
+    """Return what stands in a file, line by line where only the family knows its form."""
+    try:
+        from gram_files import Entry, read_file
+    except ImportError as error:
+        raise ConfigError("data", str(path), "needs gram_files, a part of gram-client") from error
+    found = list(read_file(path))
+    if len(found) > 1 or not isinstance(found[0], Entry) or not isinstance(found[0].puzzle, str):
+        return found
+    numbered = enumerate(found[0].puzzle.splitlines(), start=1)
+    lines = [Entry(f"{path}:{number}", line) for number, line in numbered if line.strip()]
+    has_whole = _is_of(task, found[0]) or not any(_is_of(task, line) for line in lines)
+    return found if has_whole else [*lines]
+
+
+def _is_of(task: Task, found: "Item") -> bool:
+    try:
+        _case(task, found)
+    except CoreError:
+        return False
+    return True
+
+
+def _case(task: Task, found: "Item") -> Case:
+    """Return the case of a puzzle; raise ``CoreError`` unless it is one of the task."""
+    from gram_files import Unread
+
+    if isinstance(found, Unread):
+        raise UnknownTask(found.reason)
+    family = puzzles.family(task.family)
+    puzzle = found.puzzle
+    instance = family.parse_text(puzzle) if isinstance(puzzle, str) else family.parse(puzzle)
+    name = family.task_of(instance).name
+    if name != task.name:
+        raise UnknownTask(f"is of {name}, not of {task.name}")
+    is_single = task.family == "sudoku" and bool(found.fields.get("solution"))
+    return Case(instance, _group(found.fields), 1 if is_single else None)
+
+
+def _group(row: Mapping[str, object]) -> str:
     """Name the rating stratum, or the source of an unrated puzzle."""
     try:
-        rating = float(row.get("ser") or "")
+        rating = float(str(row.get("ser", "")))
     except ValueError:
         return "hard" if "ser" in row else "all"
     for bound in RATING_BOUNDS:
         if rating <= bound:
             return f"SER <= {bound}"
     return f"SER > {RATING_BOUNDS[-1]}"
-
-
-def _parsed(family: puzzles.AnyFamily, text: str, path: Path) -> object:
-    try:
-        return family.parse(json.loads(text)) if text.startswith("{") else family.parse_text(text)
-    except (PuzzleInvalid, json.JSONDecodeError) as error:
-        raise ConfigError("data", str(path), f"{text!r} is no puzzle: {error}") from error
-
-
-def _from_archive(task: Task, path: Path) -> list[Case]:
-    if task.family == "maze":
-        return [Case(_instance(task, row), "all", None) for row in read_mazes(path, task)]
-    boards = read_archive(path).puzzles + np.uint8(BLANK)
-    return [Case(_instance(task, row), "all", 1) for row in boards]
 
 
 def _instance(task: Task, givens: Tokens, adjacency: NDArray[np.bool_] | None = None) -> object:

@@ -5,6 +5,8 @@ Arrays are ``solution`` (n, 41) uint8, two digits a byte, high nibble first, 81 
 ``guesses`` (n,) float32 where this package generated the puzzles.
 """
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -50,9 +52,26 @@ class Packed(NamedTuple):
         return Grids(np.where(is_given, digits, np.uint8(0)), digits)
 
 
+ARRAYS = {"solution.npy", "given.npy"}
+
+
+def is_archive(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path) and set(zipfile.ZipFile(path).namelist()) >= ARRAYS
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def read_archive(path: Path) -> Grids:
-    archive = np.load(path)
-    return Packed(archive["solution"], archive["given"]).unpacked()
+    """Return the puzzles of an archive; raise ``ConfigError`` for one of another form."""
+    try:
+        archive = np.load(path)
+        grids = Packed(archive["solution"], archive["given"]).unpacked()
+    except (ValueError, TypeError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ConfigError("data", str(path), f"holds no packed puzzles: {error}") from error
+    if not len(grids.solutions) or grids.solutions.max() > 9:
+        raise ConfigError("data", str(path), "holds no packed puzzles")
+    return grids
 
 
 def write_archive(path: Path, grids: Grids, *, guesses: NDArray[np.float32]) -> None:

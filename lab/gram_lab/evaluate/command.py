@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import ConfigError, CoreError
 from gram_core.puzzles import Task
 from gram_lab.data.graphs import EdgeProbabilities
-from gram_lab.data.instances import held_out_cases, read_cases, spread
+from gram_lab.data.instances import held_out_cases, read_cases, read_data, spread
 from gram_lab.data.pools import EDGE_PROBABILITIES
 from gram_lab.evaluate import tables
 from gram_lab.evaluate.intervals import wilson
@@ -26,6 +27,7 @@ from gram_lab.evaluate.tables import TestSet
 from gram_lab.evaluate.variants import Plan
 
 WITH_MANY_SOLUTIONS = ("nqueens", "graph-coloring")
+GENERATED = "held-out, generated"
 TEXTBOOK_PROBABILITY: EdgeProbabilities = (0.5, 0.5)
 
 
@@ -40,18 +42,25 @@ def main(arguments: Sequence[str]) -> int:
         else:
             result = evaluate(models[0], options)
             print(json.dumps(result, indent=2) if options.json else _shown(result))
+            for refusal in result["unread"]:
+                print(f"gram-lab evaluate: {refusal}", file=sys.stderr)
+            return 2 if result["unread"] else 0
     except CoreError as error:
         print(f"gram-lab evaluate: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, object]:
-    test = _test_set(loaded.task, options)
+def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure on what can be read of the data; ``unread`` names the rest."""
+    if options.data:
+        cases, unread = read_data(loaded.task, options.data, limit=options.limit)
+    else:
+        cases, unread = _test_set(loaded.task, options).cases, []
     start_s = time.monotonic()
     reports = measure(
         loaded,
-        test.cases,
+        cases,
         width=options.width,
         depth=options.depth or loaded.info.depth,
         seed=options.seed,
@@ -62,7 +71,8 @@ def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, obje
     )
     return {
         "model": loaded.info.id,
-        "data": test.data,
+        "data": options.data.name if options.data else GENERATED,
+        "unread": unread,
         "seconds": round(time.monotonic() - start_s, 1),
         "threads": torch.get_num_threads(),
         "device": options.device,
@@ -126,7 +136,7 @@ def _tables(
 def _test_set(task: Task, options: argparse.Namespace) -> TestSet:
     probabilities = options.edge_probability or EDGE_PROBABILITIES
     cases = read_cases(task, options.data, limit=options.limit, edge_probabilities=probabilities)
-    return TestSet("", options.data.name if options.data else "held-out, generated", cases)
+    return TestSet("", options.data.name if options.data else GENERATED, cases)
 
 
 def paper_sets(task: Task, options: argparse.Namespace, *, has_data: bool) -> list[TestSet]:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import families, family, task
 
 PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
@@ -23,6 +24,13 @@ DRAWN = """
  . . . | . 8 . | . 7 9
 """
 FRAMED = "+---+---+\n|1 .|. .|\n|. .|. .|\n+---+---+\n|. .|2 .|\n|. .|. .|\n+---+---+\n"
+
+
+BARRED = "*-----------*\n" + "".join(
+    f"|{PUZZLE[at : at + 3]}|{PUZZLE[at + 3 : at + 6]}|{PUZZLE[at + 6 : at + 9]}|\n"
+    + "|---+---+---|\n" * (at in (18, 45))
+    for at in range(0, 81, 9)
+)
 
 
 def lists(cells: str, size: int = 9) -> list[list[int]]:
@@ -52,12 +60,56 @@ def solve(puzzle: str, body: dict[str, object]) -> object:
         " ".join(PUZZLE) + "\r\n",
         DRAWN,
         DRAWN.replace("-------+", "-------|"),
+        DRAWN.replace("-", "="),
+        DRAWN.replace(".", "x"),
+        DRAWN.replace(".", "?"),
+        BARRED,
+        BARRED.replace("*--", "┌──").replace("---+", "───┼").replace("|", "│"),
+        f"#A someone\n[Puzzle]\n{BARRED}[State]\n{SOLUTION}",
+        PUZZLE.replace(".", "X"),
+        "\n".join(strings(PUZZLE.replace(".", "-"))),
+        "\n".join(",".join(row) for row in strings(PUZZLE)),
+        "\n".join(",".join(row).replace(".", "") for row in strings(PUZZLE)),
+        "\n".join("\t".join(row).replace(".", "") for row in strings(PUZZLE)),
+        "".join("|" + "|".join(row).replace(".", " ") + "|\n" for row in strings(PUZZLE)),
+        "".join(",".join(row) + ",\n" for row in strings(PUZZLE)),
     ],
 )
 def test_every_text_of_a_sudoku_reads_the_same(text: str) -> None:
     sudoku = family("sudoku")
     assert sudoku.parse_text(text) == sudoku.parse_text(PUZZLE)
     assert sudoku.dump(sudoku.parse_text(text)) == {"puzzle": "sudoku", "grid": PUZZLE}
+
+
+def test_a_row_of_dashes_is_one_where_dashes_are_blanks() -> None:
+    sudoku = family("sudoku")
+    board = "----\n1---\n----\n--2-"
+    assert sudoku.parse_text(board) == sudoku.parse_text("....1.........2.")
+    queens = family("nqueens")
+    assert queens.parse_text("----\n-Q--\n----\n----") == queens.parse_text(
+        "....\n.Q..\n....\n...."
+    )
+    assert queens.parse_text("|Q| | | |\n" + "| | | | |\n" * 3).queens == ((0, 0),)
+
+
+@pytest.mark.parametrize("text", ["." * 40 + "x" * 40 + "1", "x" * 81, ("." * 10 + "\n") * 9])
+def test_signs_that_may_mean_something_else_are_refused(text: str) -> None:
+    with pytest.raises(PuzzleInvalid):
+        family("sudoku").parse_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P COL 3 2\nE 1 2\nE 2 3\n",
+        "p edge 3 2 extra\ne 1 2 7\ne 2 3 7\n",
+        "% a remark\np tw 3 2\n1 2\n2 3\n",
+        "p sp 3 2\na 1 2 5\na 2 3 5\n",
+    ],
+)
+def test_dimacs_files_of_other_problems_hold_graphs_too(text: str) -> None:
+    coloring = family("graph-coloring")
+    assert coloring.parse_text(text) == coloring.parse({"vertices": 3, "edges": [[0, 1], [1, 2]]})
 
 
 def test_a_framed_small_board_is_read() -> None:

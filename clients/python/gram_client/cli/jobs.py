@@ -10,9 +10,12 @@ from gram_client._client import Client
 from gram_client._events import Accepted, AnyEvent, Found, PartEnded, Progress
 from gram_client._models import Job
 from gram_client._options import JobOptions
+from gram_client._retry import DEFAULT_PATIENCE_S, Patience
+from gram_client.cli.batches import hand_in
 from gram_client.cli.display import painted, summary
-from gram_client.cli.options import flags_of, wants_json, with_client
-from gram_client.cli.puzzle_files import Entry, puzzle_arguments
+from gram_client.cli.options import flags_of, say, wants_json, with_client
+from gram_client.cli.puzzle_files import puzzle_arguments
+from gram_files import Entry, Item
 
 
 @click.command(
@@ -22,19 +25,37 @@ from gram_client.cli.puzzle_files import Entry, puzzle_arguments
 @puzzle_arguments
 @flags_of(JobOptions)
 @click.option("--key", "idempotency_key", help="The same key stands for the same job.")
+@click.option(
+    "--patience-s", default=DEFAULT_PATIENCE_S, help="Go on asking a busy server for so long."
+)
 @with_client
 def submit(
-    *, puzzles: Sequence[Entry], client: Client, is_json: bool | None, **options: Any
+    *,
+    puzzles: Sequence[Item],
+    client: Client,
+    is_json: bool | None,
+    patience_s: float,
+    **options: Any,
 ) -> None:
     """Hand in each PUZZLE as a job, many as one batch.
 
-    The job goes on by itself: watch it, or ask for it later.
+    More than the server takes at once become several batches. The job goes on by itself: watch
+    it, or ask for it later.
     """
-    if len(puzzles) == 1:
-        job = client.jobs.create(puzzles[0].puzzle, **options)
-    else:
-        job = client.jobs.create_batch([entry.puzzle for entry in puzzles], **options)
-    _show_job(job, is_json=wants_json(is_json))
+    entries = [each for each in puzzles if isinstance(each, Entry)]
+    status = 0 if len(entries) == len(puzzles) else 2
+    for each in puzzles:
+        if not isinstance(each, Entry):
+            click.echo(f"gram: {each}", err=True)
+    for part, outcome in hand_in(client, entries, options, Patience(patience_s)):
+        if isinstance(outcome, Job):
+            _show_job(outcome, is_json=wants_json(is_json))
+            if len(part) < len(entries):
+                click.echo(f"{outcome.id}: {part[0].source} to {part[-1].source}", err=True)
+        else:
+            status = 2
+            say(outcome, source=part[0].source)
+    raise SystemExit(status)
 
 
 @click.command(epilog="\b\nExamples:\n  gram watch 5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10")

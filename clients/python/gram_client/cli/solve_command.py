@@ -1,21 +1,27 @@
 """``gram solve``: boards of one puzzle, or a table of many."""
 
 import json
+import os
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from gram_client._client import Client
-from gram_client._errors import GramError
+from gram_client._errors import GramError, PuzzleUnusable
 from gram_client._map import DEFAULT_CONCURRENCY
 from gram_client._models import SolveResult
 from gram_client._options import SolveOptions
+from gram_client._retry import DEFAULT_PATIENCE_S
 from gram_client.cli.display import show_result, table
 from gram_client.cli.options import flags_of, say, wants_json, with_client
-from gram_client.cli.puzzle_files import Entry, givens_of, puzzle_arguments
+from gram_client.cli.puzzle_files import givens_of, puzzle_arguments
+from gram_files import Entry, Item
 
 Outcome = SolveResult | GramError
 
@@ -33,88 +39,150 @@ Examples:
 @puzzle_arguments
 @flags_of(SolveOptions)
 @click.option("--concurrency", default=DEFAULT_CONCURRENCY, help="Puzzles under way at once.")
-@click.option("--output", type=click.File("w", encoding="utf-8"), help="File for JSON lines.")
+@click.option(
+    "--patience-s", default=DEFAULT_PATIENCE_S, help="Go on asking a busy server for so long."
+)
+@click.option("--output", type=click.Path(dir_okay=False), help="File for JSON lines.")
+@click.option("--resume", is_flag=True, help="Leave out what --output has results of.")
 @click.option("--local", is_flag=True, help="Without a server, where gram-server is installed.")
 @with_client
 def solve(
     *,
-    puzzles: Sequence[Entry],
+    puzzles: Sequence[Item],
     concurrency: int,
-    output: IO[str] | None,
+    patience_s: float,
+    output: str | None,
+    resume: bool,
     client: Client,
     is_json: bool | None,
     **options: Any,
 ) -> None:
     """Solve each PUZZLE: a file, - for stdin, or the puzzle itself.
 
-    Files are .txt, .sdk, .sdm, .col (DIMACS) or JSON, and may hold many puzzles.
+    Files may hold many puzzles: one a line, drawn, .sdk, .sdm, .ss, DIMACS graphs, tables with a
+    column of puzzles (CSV, TSV), JSON, NumPy arrays. What cannot be read is named, and the rest
+    is solved.
     """
-    if len(puzzles) == 1 and output is None:
-        [entry] = puzzles
-        result = client.solve(entry.puzzle, **options)
+    if resume and output is None:
+        raise click.UsageError("--resume needs --output")
+    if len(puzzles) == 1 and output is None and isinstance(puzzles[0], Entry):
+        result = client.solve(puzzles[0].puzzle, **options)
         if wants_json(is_json):
-            click.echo(_line(entry, result))
+            click.echo(_line(puzzles[0], result))
         else:
-            show_result(result, givens_of(entry.puzzle))
-        raise SystemExit(exit_status([result]))
-    options["max_concurrency"] = concurrency
-    raise SystemExit(_solve_many(client, puzzles, options, output, is_json))
+            show_result(result, givens_of(puzzles[0].puzzle))
+        raise SystemExit(int(not result.is_solved))
+    options |= {"max_concurrency": concurrency, "patience_s": patience_s}
+    if resume and output is not None:
+        done = _kept_results(Path(output))
+        puzzles = [each for each in puzzles if each.source not in done]
+    with _opened(output, "a" if resume else "w") as file:
+        raise SystemExit(_solve_many(client, puzzles, options, file, is_json))
+
+
+def _kept_results(output: Path) -> set[str]:
+    """Return the sources of the results in a file of an earlier run, and drop its other lines."""
+    if not output.exists():
+        return set()
+    kept, rest = set(), output.with_name(f"{output.name}.part")
+    with output.open(encoding="utf-8") as lines, rest.open("w", encoding="utf-8") as file:
+        for line in lines:
+            try:
+                result = json.loads(line)
+            except ValueError:
+                # The earlier run ended within this line.
+                continue
+            if isinstance(result, dict) and "source" in result and "error" not in result:
+                kept.add(str(result["source"]))
+                file.write(line if line.endswith("\n") else f"{line}\n")
+    os.replace(rest, output)
+    return kept
+
+
+def _opened(output: str | None, mode: str) -> AbstractContextManager[IO[str] | None]:
+    if output is None:
+        return nullcontext()
+    try:
+        file: IO[str] = click.open_file(output, mode, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{output}: {error.strerror}") from error
+    return file
 
 
 def _solve_many(
     client: Client,
-    entries: Sequence[Entry],
+    found: Sequence[Item],
     options: Any,
     output: IO[str] | None,
     is_json: bool | None,
 ) -> int:
     """Solve all, show progress on stderr, and end with a table."""
     started_s = time.perf_counter()
-    outcomes: list[Outcome] = []
-    many = [entry.puzzle for entry in entries]
-    results = client.map(many, progress=True, on_error="return", **options)
+    puzzles = [each.puzzle for each in found if isinstance(each, Entry)]
+    results = client.map(puzzles, progress=True, on_error="return", **options)
+    tally = Tally()
     # Thousands of boards would flood a terminal: the table sums them up.
     has_lines = output is not None or wants_json(is_json)
-    for entry, outcome in zip(entries, results, strict=True):
-        outcomes.append(outcome)
+    for each in found:
+        outcome = next(results) if isinstance(each, Entry) else PuzzleUnusable(each.reason)
+        tally.add(each.source, outcome)
         if has_lines:
-            click.echo(_line(entry, outcome), file=output)
-        elif is_json is False and isinstance(outcome, SolveResult):
-            click.echo(entry.source)
-            show_result(outcome, givens_of(entry.puzzle))
-    for entry, outcome in zip(entries, outcomes, strict=True):
+            click.echo(_line(each, outcome), file=output)
+        elif is_json is False and isinstance(each, Entry) and isinstance(outcome, SolveResult):
+            click.echo(each.source)
+            show_result(outcome, givens_of(each.puzzle))
+    # Ends the bar.
+    next(results, None)
+    for source, error in tally.errors:
+        say(error, source=source)
+    click.echo(tally.report(duration_s=time.perf_counter() - started_s), err=True)
+    return tally.exit_status
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of many puzzles, without their answers."""
+
+    groups: dict[str, list[tuple[int, int, float]]] = field(default_factory=dict)
+    """By status: solutions, steps and milliseconds of each puzzle."""
+    errors: list[tuple[str, GramError]] = field(default_factory=list)
+    """With their sources."""
+    num_unsolved: int = 0
+
+    def add(self, source: str, outcome: Outcome) -> None:
+        """Count a puzzle."""
         if isinstance(outcome, GramError):
-            say(outcome, source=entry.source)
-    click.echo(report(outcomes, duration_s=time.perf_counter() - started_s), err=True)
-    return exit_status(outcomes)
+            self.errors.append((source, outcome))
+            return
+        self.num_unsolved += not outcome.is_solved
+        usage = outcome.usage
+        figures = (outcome.distinct, usage.supervision_steps, usage.engine_ms)
+        self.groups.setdefault(outcome.status, []).append(figures)
+
+    @property
+    def exit_status(self) -> int:
+        """The worst outcome: 2 for an error, 1 for an unsolved puzzle, else 0."""
+        return 2 if self.errors else int(self.num_unsolved > 0)
+
+    def report(self, *, duration_s: float) -> str:
+        """Return the closing table."""
+        every = [figures for group in self.groups.values() for figures in group]
+        num_all, num_errors = len(every) + len(self.errors), len(self.errors)
+        rows = [["", "puzzles", "share", "solutions", "steps", "median ms"]]
+        for status in dict.fromkeys(("solved", "unsolved", "partial", *self.groups)):
+            group = self.groups.get(status, [])
+            if group or status == "solved":
+                rows.append(_row(status, len(group), num_all, group))
+        if num_errors:
+            rows.append(["error", str(num_errors), _share(num_errors, num_all), "", "", ""])
+        rows.append(_row("all", num_all, num_all, every))
+        rate = num_all / duration_s if duration_s else 0.0
+        return f"{table(rows)}\n{duration_s:.1f} s, {rate:.1f} puzzles/s"
 
 
-def exit_status(outcomes: Iterable[Outcome]) -> int:
-    """Return the worst outcome: 2 for an error, 1 for an unsolved puzzle, else 0."""
-    statuses = (2 if isinstance(one, GramError) else int(not one.is_solved) for one in outcomes)
-    return max(statuses, default=0)
-
-
-def report(outcomes: Sequence[Outcome], *, duration_s: float) -> str:
-    """Return the closing table of a run of many puzzles."""
-    results = [one for one in outcomes if isinstance(one, SolveResult)]
-    num_all, num_errors = len(outcomes), len(outcomes) - len(results)
-    rows = [["", "puzzles", "share", "solutions", "steps", "median ms"]]
-    for status in ("solved", "unsolved", "partial"):
-        group = [one for one in results if one.status == status]
-        if group or status == "solved":
-            rows.append(_row(status, len(group), num_all, group))
-    if num_errors:
-        rows.append(["error", str(num_errors), _share(num_errors, num_all), "", "", ""])
-    rows.append(_row("all", num_all, num_all, results))
-    rate = num_all / duration_s if duration_s else 0.0
-    return f"{table(rows)}\n{duration_s:.1f} s, {rate:.1f} puzzles/s"
-
-
-def _row(name: str, count: int, num_all: int, group: Sequence[SolveResult]) -> list[str]:
-    solutions = sum(one.distinct for one in group)
-    steps = sum(one.usage.supervision_steps for one in group)
-    median = f"{statistics.median(one.usage.engine_ms for one in group):.1f}" if group else ""
+def _row(name: str, count: int, num_all: int, group: Sequence[tuple[int, int, float]]) -> list[str]:
+    solutions, steps = (sum(figures[at] for figures in group) for at in (0, 1))
+    median = f"{statistics.median(figures[2] for figures in group):.1f}" if group else ""
     return [name, str(count), _share(count, num_all), str(solutions), str(steps), median]
 
 
@@ -122,7 +190,7 @@ def _share(count: int, total: int) -> str:
     return f"{count / total:.1%}" if total else ""
 
 
-def _line(entry: Entry, outcome: Outcome) -> str:
+def _line(entry: Item, outcome: Outcome) -> str:
     if isinstance(outcome, GramError):
         error = {"code": outcome.code, "detail": str(outcome)}
         return json.dumps({"source": entry.source, "error": error})

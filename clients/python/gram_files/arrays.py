@@ -1,0 +1,81 @@
+"""NumPy arrays of boards, such as those that the builders of HRM and TRM write.
+
+Theirs are ``all__inputs.npy`` with sudokus, a digit as digit + 1, and mazes: 1 wall, 2 free,
+3 start, 4 goal. Digits with 0 for a blank are read too.
+"""
+
+import io
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gram_files.entries import SIZES, Entry, Item, Unread
+from gram_files.objects import COLUMNS
+
+INPUTS = "all__inputs.npy"
+SIGNATURES = (b"\x93NUMPY", b"PK\x03\x04")
+MAZE_SIGNS = "?#.SG"
+"""By code."""
+MAX_SIDE = 64
+
+
+def read_arrays(name: str, content: bytes) -> Iterator[Item]:
+    """Yield the board in every row of an array, or of the array of puzzles in an archive."""
+    try:
+        # Brought by whoever has arrays.
+        import numpy
+    except ImportError:
+        yield Unread(name, "is an array: reading it needs numpy")
+        return
+    try:
+        loaded = numpy.load(io.BytesIO(content))
+        boards = _array_of(loaded)
+        rows = boards.reshape(len(boards), -1)
+        is_whole = bool((rows == rows.astype(numpy.int64)).all())
+    # A broken file raises whatever the reader of its format came upon.
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        yield Unread(name, f"holds no array of boards: {reason or type(error).__name__}")
+        return
+    if not is_whole or not rows.size:
+        yield Unread(name, "holds no array of boards: cells are whole numbers")
+        return
+    yield from _read_rows(name, rows.astype(numpy.int64))
+
+
+def _array_of(loaded: Any) -> Any:
+    """Return the array of puzzles, two dimensions or more."""
+    if isinstance(loaded, Mapping):
+        names = [name for name in COLUMNS if name in loaded] or list(loaded)[: len(loaded) == 1]
+        if not names:
+            raise ValueError(f"none of its arrays is named inputs: {', '.join(loaded)}")
+        loaded = loaded[names[0]]
+    if loaded.ndim == 1 and len(loaded) in SIZES:
+        loaded = loaded[None]
+    if loaded.ndim == 2 and loaded.shape[0] == loaded.shape[1] in SIZES.values():
+        loaded = loaded[None]
+    if loaded.ndim < 2:
+        raise ValueError("a board is a row")
+    return loaded
+
+
+def _read_rows(name: str, rows: Any) -> Iterator[Item]:
+    length = rows.shape[1]
+    side = math.isqrt(length)
+    is_maze = rows.min() >= 1 and rows.max() <= 4
+    is_maze = is_maze and bool(((rows == 3).sum(1) == 1).all() and ((rows == 4).sum(1) == 1).all())
+    if side**2 != length or side > MAX_SIDE or (not is_maze and length not in SIZES):
+        yield Unread(name, f"holds no array of boards: rows have {length} cells")
+        return
+    # Without a zero, more ones than digits are blanks, and digits are one more.
+    shift = int(rows.min() >= 1 and (rows.max() > side or (rows == 1).sum(1).max() > side))
+    for number, row in enumerate(rows.tolist(), start=1):
+        source = f"{name}:{number}"
+        if is_maze:
+            signs = "".join(MAZE_SIGNS[code] for code in row)
+            grid = [signs[start : start + side] for start in range(0, length, side)]
+            yield Entry(source, {"puzzle": "maze", "grid": grid})
+        elif not all(0 <= code - shift <= side for code in row):
+            yield Unread(source, f"holds {max(row)}; digits are 1 to {side}")
+        else:
+            yield Entry(source, "".join(str(code - shift) for code in row))

@@ -1,0 +1,89 @@
+"""The cells in a line of text, without frames, separators and the signs of other programs."""
+
+import re
+
+from gram_files.entries import CELLS, SIZES
+
+MAZE = frozenset("#. SG")
+ODD_BLANKS = frozenset("xX?-·•□◦")
+"""Signs of an empty cell in other programs: read where a board has one of them and no other."""
+BARE = str.maketrans(
+    dict.fromkeys(map(chr, range(0x2500, 0x2580)), " ")
+    | dict.fromkeys("'\"`", " ")
+    | dict.fromkeys("¦│┃║", "|")
+)
+"""Characters of drawn boxes, and quotes; verticals part cells."""
+STROKES = re.compile(r"[-=]{3}")
+CROSSES = frozenset("-+=:")
+RULING = CROSSES | frozenset("|*., \t")
+MAX_TITLE = 200
+SEPARATORS = re.compile(r"[\s,;:|\"']+")
+WORD = re.compile(r"(?![xXoOqQ]+(?![^\W\d_]))[^\W\d_]{2,}")
+MAX_DRAWN = 25
+"""Most cells in a drawn row of a sudoku; longer lines are whole boards."""
+
+
+def whole_board(line: str) -> str | None:
+    """Return the sudoku that stands on a line, if one does; a hash, a rating, a solution may too.
+
+    A digit after ``+`` is one that was found.
+    """
+    words = [word.replace("+", "") for word in SEPARATORS.split(line)]
+    boards = [word for word in words if len(word) in SIZES and is_board(word)]
+    longest = max(map(len, boards), default=0)
+    boards = [board for board in boards if len(board) == longest]
+    # Of a puzzle and its solution, the puzzle.
+    return next((board for board in boards if not board.isdigit() or "0" in board), None) or next(
+        iter(boards), None
+    )
+
+
+def is_board(word: str) -> bool:
+    """Return whether all signs are cells, at most one of them an odd blank beside digits."""
+    odd = set(word) - CELLS
+    return not odd or (len(odd) == 1 and odd <= ODD_BLANKS and any(map(str.isdigit, word)))
+
+
+def is_nearly_board(word: str) -> bool:
+    """Return whether most signs of a long line are cells, so that it was meant as a board."""
+    known = sum(sign in CELLS or sign in ODD_BLANKS for sign in word)
+    return len(word) > MAX_DRAWN and 5 * known >= 4 * len(word)
+
+
+def cells_of(line: str) -> str:
+    """Return the cells of a drawn row; an empty field between separators is a blank cell."""
+    bare = line.translate(BARE).strip(" \n")
+    for separator in "|,;\t":
+        fields = bare.removeprefix("|").removesuffix("|").split(separator)
+        marks = [field.strip() for field in fields]
+        if len(marks) > 3 and all(len(mark) <= 1 for mark in marks):
+            return "".join(mark or "." for mark in marks)
+    words = re.split(r"[\s|,;]+", bare)
+    words = [word for word in words if word]
+    if len(words) in SIZES.values() and all(word.isdigit() for word in words) and len(words) > 4:
+        # Candidates: a cell with one of them is given.
+        return "".join(word if len(word) == 1 else "." for word in words)
+    return "".join(words)
+
+
+def is_ruling(line: str) -> bool:
+    """Return whether a line divides a drawn board."""
+    bare = line.translate(BARE)
+    is_line = STROKES.search(bare) is not None and set(bare) <= RULING
+    return is_line or set(cells_of(line)) <= CROSSES
+
+
+def is_words(line: str) -> bool:
+    """Return whether a line is text: a title, a remark."""
+    cells = cells_of(line)
+    known = CELLS | ODD_BLANKS | set("Qq#SG")
+    return WORD.search(line[:MAX_TITLE]) is not None or 3 * sum(
+        cell not in known for cell in cells
+    ) > len(cells)
+
+
+def with_dots(cells: str) -> str:
+    """Return cells with ``.`` for their blank, where it is odd and the only one."""
+    blanks = set(cells) & (ODD_BLANKS | set("0.*_"))
+    is_odd = len(blanks) == 1 and blanks <= ODD_BLANKS
+    return cells.replace(blanks.pop(), ".") if is_odd else cells

@@ -1,0 +1,179 @@
+"""Boards in plain text: one a line, or drawn in rows, with titles, comments and empty lines."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from gram_files.cells import (
+    CROSSES,
+    MAX_DRAWN,
+    MAZE,
+    SEPARATORS,
+    cells_of,
+    is_board,
+    is_nearly_board,
+    is_ruling,
+    is_words,
+    whole_board,
+    with_dots,
+)
+from gram_files.entries import SIZES, Entry, Item, Unread
+from gram_files.sections import is_section, wanted_lines
+
+COMMENTS = ("#", "//", ";", "%")
+DECORATION = frozenset("#/;%-=* ")
+MAX_SHOWN = 60
+MIN_SIDE = 4
+TITLE = re.compile(
+    r"\W*((grid|puzzle|sudoku|board|level|game|problem|maze|queens|easy|simple|medium|moderate|"
+    r"hard|expert|evil|extreme|diabolical|fiendish|set|page|volume|day|number)s?\b|n[or]\.?\s*\d)",
+    re.IGNORECASE,
+)
+
+
+class Line(NamedTuple):
+    """A numbered line."""
+
+    number: int
+    text: str
+
+
+def read_drawings(name: str, text: str) -> Iterator[Item]:
+    """Yield every board of a text, and the lines that are none."""
+    boards = _Boards(name)
+    lines = [Line(*line) for line in wanted_lines(text)]
+    for is_blank, group in groupby(lines, key=lambda line: not line.text.strip()):
+        if not is_blank:
+            paragraph = list(group)
+            boards.begin(paragraph)
+            for is_maze, run in groupby(paragraph, key=lambda line: set(line.text) <= MAZE):
+                yield from boards.read(list(run), is_maze=is_maze)
+            yield from boards.end_paragraph()
+    yield from boards.end()
+
+
+class _Boards:
+    """Takes lines, and gives boards as they are complete.
+
+    A drawn board is complete when it has as many rows as cells in a row: empty lines may divide
+    boards, or the rows of one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.waiting: list[Line] = []
+        """Rows of a board that is not complete."""
+        self.fresh: list[Line] = []
+        """Rows of this paragraph."""
+        self.has_lines = False
+        """Whether boards stood on a line each, so that other lines stand out."""
+        self.has_queens = False
+        """Whether a paragraph draws queens: no row of it is a sudoku."""
+        self.dashes = ""
+        """A row of blanks, where dashes are blanks in this paragraph."""
+
+    def begin(self, paragraph: Sequence[Line]) -> None:
+        """Look at a paragraph as a whole."""
+        rows = [cells_of(text) for _, text in paragraph if not is_words(text)]
+        self.has_queens = any("Q" in row.upper() for row in rows)
+        dashed = [row for row in rows if "-" in row and not set(row) <= CROSSES]
+        self.dashes = "-" * len(dashed[0]) if dashed else ""
+
+    def read(self, rows: Sequence[Line], *, is_maze: bool) -> Iterator[Item]:
+        """Take lines that follow each other."""
+        drawing = "\n".join(row.text for row in rows)
+        if is_maze and {"S", "G"} & set(drawing):
+            yield from self.end()
+            yield Entry(self.source(rows[0]), drawing)
+            return
+        for row in rows:
+            yield from self._read_line(row)
+
+    def _read_line(self, line: Line) -> Iterator[Item]:
+        # Empty cells of a spreadsheet are tabs.
+        text, cells = line.text.strip(), cells_of(line.text)
+        board = None if self.has_queens else _board_on(text, cells)
+        if is_section(text) or _is_comment(text):
+            yield from self.end()
+        elif board is not None:
+            yield from self.end()
+            self.has_lines = True
+            yield Entry(self.source(line), with_dots(board))
+        elif is_ruling(text) and not (cells and cells == self.dashes):
+            return
+        elif is_words(text) or len(cells) < (1 if self.has_queens else MIN_SIDE):
+            yield from self.end()
+            if self.has_lines and text[-1] != ":" and not TITLE.match(text):
+                yield Unread(self.source(line), f"is no puzzle: {text[:MAX_SHOWN]}")
+        else:
+            self.fresh.append(Line(line.number, cells))
+
+    def end_paragraph(self) -> Iterator[Item]:
+        """Join the rows of a paragraph to those before, or take them as boards of their own."""
+        fresh, self.fresh = self.fresh, []
+        widths = {len(row.text) for row in fresh}
+        side = max(widths, default=0)
+        if not fresh:
+            return
+        joined = [*self.waiting, *fresh]
+        is_part = {len(row.text) for row in joined} == {side} and len(joined) <= side
+        if len(widths) == 1 and len(fresh) % side and is_part:
+            self.waiting = joined
+            if len(joined) == side:
+                yield self._drawn(joined)
+                self.waiting = []
+            return
+        yield from self._rest()
+        yield from self._apart(fresh)
+
+    def end(self) -> Iterator[Item]:
+        """Take what there is, for something else begins."""
+        yield from self.end_paragraph()
+        yield from self._rest()
+
+    def _apart(self, rows: Sequence[Line]) -> Iterator[Item]:
+        """Yield the boards among rows that are together, and what is between them."""
+        start = at = 0
+        while at < len(rows):
+            side = len(rows[at].text)
+            board = rows[at : at + side]
+            if {len(row.text) for row in board} == {side} and len(board) == side:
+                number = rows[start].text if at - start == 1 else ""
+                if not number.isdigit():
+                    yield from self._broken(rows[start:at])
+                yield self._drawn(board)
+                start = at = at + side
+            else:
+                at += 1
+        yield from self._broken(rows[start:])
+
+    def _rest(self) -> Iterator[Item]:
+        rows, self.waiting = self.waiting, []
+        yield from self._broken(rows)
+
+    def _broken(self, rows: Sequence[Line]) -> Iterator[Unread]:
+        if rows:
+            widths = " or ".join(map(str, sorted({len(row.text) for row in rows})))
+            reason = f"a board has as many rows as cells in a row, not {len(rows)} of {widths}"
+            yield Unread(self.source(rows[0]), reason)
+
+    def _drawn(self, rows: Sequence[Line]) -> Entry:
+        return Entry(self.source(rows[0]), with_dots("\n".join(row.text for row in rows)))
+
+    def source(self, line: Line) -> str:
+        return f"{self.name}:{line.number}"
+
+
+def _is_comment(text: str) -> bool:
+    is_drawn = text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
+    return text.startswith(COMMENTS) and not is_drawn
+
+
+def _board_on(text: str, cells: str) -> str | None:
+    """Return the board that stands on one line, whole or with cells too many or wrong ones."""
+    board = whole_board(text)
+    if board is None and len(cells) in SIZES and len(cells) > MAX_DRAWN and is_board(cells):
+        board = cells
+    longest = max(SEPARATORS.split(text), key=len)
+    return longest if board is None and is_nearly_board(longest) else board

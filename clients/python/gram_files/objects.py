@@ -1,0 +1,119 @@
+"""Puzzles in JSON: bodies, boards as lists, records of a data set; a list, or one a line."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from gram_files.entries import NO_FIELDS, SIZES, Entry, Item, Unread
+
+COLUMNS = (
+    *("puzzle", "puzzles", "quiz", "quizzes", "question", "questions", "problem", "problems"),
+    *("unsolved", "sudoku", "sudokus", "board", "boards", "grid", "input", "inputs"),
+    *("givens", "initial", "start"),
+)
+"""Names of the column, or the field, that holds puzzles, the surest first."""
+LISTS = ("instances", "data", "rows", "items", "records", "samples", *COLUMNS)
+"""Fields that hold a list of puzzles."""
+BODY = {"grid", "n", "queens", "vertices", "edges", "dimacs"}
+"""Fields of bodies that the server reads."""
+NAME = re.compile(r"[A-Za-z][\w -]*")
+MAX_SHOWN = 60
+
+
+def read_json(name: str, text: str) -> Iterator[Item]:
+    """Yield the puzzles of a JSON text, or of its lines."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        yield from _read_lines(name, text, error)
+        return
+    values = _values_in(value)
+    if values is None:
+        yield _entry(name, value)
+        return
+    if not values:
+        yield Unread(name, "holds no puzzle")
+    for number, part in enumerate(values, start=1):
+        yield _entry(f"{name}:{number}", part)
+
+
+def entry_of_json(source: str, text: str, fields: Mapping[str, object]) -> Item:
+    """Return the puzzle in a cell of a table."""
+    try:
+        return _entry(source, json.loads(text), fields)
+    except (ValueError, RecursionError) as error:
+        return Unread(source, f"is not JSON: {error}")
+
+
+def _read_lines(name: str, text: str, error: ValueError | RecursionError) -> Iterator[Item]:
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    # One object a line may stand in a list, whose brackets and commas say nothing.
+    filled = [(number, line.rstrip(",")) for number, line in lines if line.strip("[], ")]
+    found = [entry_of_json(f"{name}:{number}", line, NO_FIELDS) for number, line in filled]
+    if any(isinstance(each, Entry) for each in found):
+        yield from found
+    else:
+        yield Unread(name, f"is not JSON: {error}")
+
+
+def _values_in(value: object) -> Sequence[object] | None:
+    """Return the puzzles that a value holds; None where it is one itself."""
+    if isinstance(value, dict) and not BODY & value.keys():
+        lists = [value[name] for name in LISTS if isinstance(value.get(name), list)]
+        value = next((each for each in lists if _board(each) is None), None)
+    is_list = isinstance(value, list) and _board(value) is None
+    return value if isinstance(value, list) and is_list else None
+
+
+def _entry(source: str, value: object, fields: Mapping[str, object] = NO_FIELDS) -> Item:
+    if isinstance(value, dict) and not _is_body(value):
+        column = next((name for name in COLUMNS if name in value), None)
+        if column is not None and isinstance(value[column], str | list):
+            return _entry(source, value[column], value)
+    board = _board(value) if isinstance(value, list) else value
+    if isinstance(board, str | dict):
+        return Entry(source, board, fields)
+    return Unread(source, f"is no puzzle, but {json.dumps(value)[:MAX_SHOWN]}")
+
+
+def _is_body(value: Mapping[str, object]) -> bool:
+    named = value.get("puzzle")
+    is_name = isinstance(named, str) and len(named) not in SIZES and NAME.fullmatch(named)
+    return bool(BODY & value.keys() or is_name)
+
+
+def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
+    """Return the board that a list is: its cells, its rows of cells, or its rows as text."""
+    if all(_is_number(cell) for cell in rows):
+        side = SIZES.get(len(rows))
+        return {"puzzle": "sudoku", "grid": _cut(rows, side)} if side else None
+    if all(isinstance(row, list) and row for row in rows):
+        return _board_of_lists([row for row in rows if isinstance(row, list)])
+    lines = [row for row in rows if isinstance(row, str)]
+    width = len(lines[0]) if lines else 0
+    if len(lines) < max(2, len(rows)) or any(len(line) != width for line in lines):
+        return None
+    signs = set("".join(lines))
+    # As many sudokus of 16 cells are no board of sixteen rows.
+    is_square = len(lines) == width and (width not in SIZES or "Q" in signs)
+    return "\n".join(lines) if is_square or {"S", "G"} <= signs else None
+
+
+def _board_of_lists(rows: Sequence[list[object]]) -> dict[str, object] | str | None:
+    is_flat = len(rows[0]) in SIZES and len(rows) != len(rows[0])
+    cells = [cell for row in rows for cell in row]
+    if all(cell is None or _is_number(cell) for cell in cells):
+        # Rows of 81 numbers are boards each.
+        board = [[0 if cell is None else cell for cell in row] for row in rows]
+        return None if is_flat else {"puzzle": "sudoku", "grid": board}
+    if all(isinstance(cell, str) and len(cell) <= 1 for cell in cells):
+        return "\n".join("".join(str(cell) or "." for cell in row) for row in rows)
+    return None
+
+
+def _cut(cells: Sequence[object], side: int) -> list[object]:
+    return [list(cells[start : start + side]) for start in range(0, len(cells), side)]
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int) and not isinstance(cell, bool)

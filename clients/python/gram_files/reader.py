@@ -1,0 +1,101 @@
+"""Recognises the form of a file by its content, and reads it in that form."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+from gram_files import arrays
+from gram_files.drawings import read_drawings
+from gram_files.entries import Entry, Item, Unread
+from gram_files.graphs import is_dimacs, read_dimacs
+from gram_files.objects import read_json
+from gram_files.opensudoku import is_opensudoku, read_opensudoku
+from gram_files.sections import is_section
+from gram_files.tables import header_of, read_table
+
+ENCODINGS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    # That of UTF-16 is its beginning.
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+WHITE = "\t\n\v\f\r\x1a\x1c\x1d\x1e\x85"
+
+
+def read_file(path: Path) -> Iterator[Item]:
+    """Yield the puzzles of a file, or of ``all__inputs.npy`` in a folder, and what is none."""
+    if path.is_dir() and (path / arrays.INPUTS).is_file():
+        path = path / arrays.INPUTS
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        yield Unread(str(path), reason)
+        return
+    yield from read(str(path), content)
+
+
+def read(name: str, content: bytes | str) -> Iterator[Item]:
+    """Yield the puzzles in the content of a file, and what is none, in their order."""
+    if isinstance(content, bytes) and content.startswith(arrays.SIGNATURES):
+        yield from arrays.read_arrays(name, content)
+        return
+    try:
+        text = decode(content) if isinstance(content, bytes) else content
+    except ValueError as error:
+        yield Unread(name, str(error))
+        return
+    yield from _read_text(name, text)
+
+
+def decode(content: bytes) -> str:
+    """Return the text of a file; raise ``ValueError`` where it is none."""
+    for mark, encoding in ENCODINGS:
+        if content.startswith(mark):
+            text = content[len(mark) :].decode(encoding, errors="replace")
+            break
+    else:
+        text = _decode_unmarked(content)
+    if any(sign < " " and sign not in WHITE for sign in set(text)):
+        raise ValueError("is not text")
+    return text
+
+
+def _decode_unmarked(content: bytes) -> str:
+    half = len(content) // 2
+    for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        # Every second byte of such digits is zero.
+        if half and content[offset::2].count(0) > 0.9 * half:
+            return content.decode(encoding, errors="replace")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        # An author's name in an older encoding; the cells are ASCII.
+        return content.decode("latin-1")
+
+
+def _read_text(name: str, text: str) -> Iterator[Item]:
+    filled = text.strip().splitlines()
+    if not filled:
+        yield Unread(name, "holds no puzzle")
+    elif filled[0].startswith(("{", "[")) and not is_section(filled[0]):
+        yield from read_json(name, text)
+    elif is_opensudoku(text):
+        yield from read_opensudoku(name, text)
+    elif header_of(filled[0]) is not None:
+        yield from read_table(name, text)
+    else:
+        yield from _read_unmarked(name, text)
+
+
+def _read_unmarked(name: str, text: str) -> Iterator[Item]:
+    found = list((read_dimacs if is_dimacs(text) else read_drawings)(name, text))
+    if not any(isinstance(each, Entry) for each in found):
+        # A form that only the puzzle's family knows.
+        yield Entry(name, text.strip("\r\n"))
+    elif len(found) == 1:
+        yield found[0]._replace(source=name)
+    else:
+        yield from found

@@ -1,0 +1,83 @@
+"""Tables with a header, in CSV, TSV and the like; the column of puzzles is known by its name."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from gram_files.entries import Entry, Item, Unread
+from gram_files.objects import COLUMNS, entry_of_json
+
+DELIMITERS = ",\t;|"
+COMMENT = "#"
+
+
+class Header(NamedTuple):
+    """The names of the columns."""
+
+    delimiter: str
+    names: Sequence[str]
+    column: int
+    """That of the puzzles."""
+
+
+def header_of(line: str) -> Header | None:
+    """Return the header that a line is, if it names a column of puzzles."""
+    for delimiter in DELIMITERS:
+        cells = _split(line, delimiter)
+        names = [cell.strip(" \"'#").casefold() for cell in cells]
+        found = [names.index(name) for name in COLUMNS if name in names]
+        if len(names) > 1 and found:
+            return Header(delimiter, names, found[0])
+    return None
+
+
+def read_table(name: str, text: str) -> Iterator[Item]:
+    """Yield the puzzle of every row."""
+    lines = text.splitlines()
+    start = next(at for at, line in enumerate(lines) if line.strip())
+    header = header_of(lines[start])
+    assert header is not None
+    at = start + 1
+    if not "".join(lines[at:]).strip():
+        yield Unread(name, "holds a header and no rows")
+    while at < len(lines):
+        end = _end_of_row(lines, at, header.delimiter)
+        if "".join(lines[at:end]).strip():
+            yield _entry(f"{name}:{at + 1}", lines[at:end], header)
+        at = end
+
+
+def _end_of_row(lines: Sequence[str], at: int, delimiter: str) -> int:
+    """Return the line after a row, whose cells may hold quoted lines."""
+    quotes, end = lines[at].count('"'), at + 1
+    while quotes % 2 and end < len(lines):
+        quotes += lines[end].count('"')
+        if quotes % 2 and delimiter in lines[end]:
+            # Another row: the quote is a mistake.
+            break
+        end += 1
+    return at + 1 if quotes % 2 else end
+
+
+def _entry(source: str, lines: Sequence[str], header: Header) -> Item:
+    if "".join(lines).count('"') % 2:
+        return Unread(source, "has a quote that does not end")
+    cells = _split([f"{line}\n" for line in lines], header.delimiter)
+    if len(cells) <= header.column:
+        return Unread(source, f"has {len(cells)} of {len(header.names)} columns")
+    cell = cells[header.column].strip("\r\n")
+    fields = dict(zip(header.names, cells, strict=False))
+    if not cell.strip():
+        return Unread(source, f"has nothing in column {header.names[header.column]}")
+    if cell.lstrip().startswith(("{", "[")):
+        return entry_of_json(source, cell, fields)
+    return Entry(source, cell, fields)
+
+
+def _split(lines: str | Iterable[str], delimiter: str) -> list[str]:
+    """Return the cells of one row."""
+    rows = [lines] if isinstance(lines, str) else lines
+    try:
+        return next(csv.reader(rows, delimiter=delimiter), [])
+    except csv.Error:
+        return []
