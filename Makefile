@@ -84,6 +84,7 @@ bench-kernels: install  ## time every op beside its reference (ARGS)
 	$(BIN)/python kernels/bench/run.py $(ARGS)
 
 release: install  ## build wheel, sdist and SBOM into dist/
+	$(PIP) install --quiet -c constraints.txt ziglang
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	test -x build/clean/bin/python || $(PYTHON) -m venv build/clean
 	$(if $(TORCH_INDEX),build/clean/bin/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch)

@@ -111,10 +111,10 @@ def _devices(settings: Settings) -> Iterator[Finding]:
     import torch
 
     from gram_kernels.backend import triton_refusal
-    from gram_kernels.supervision_step.native import refusal
+    from gram_kernels.supervision_step.native import origin, refusal
 
     reason = refusal()
-    told = f"slower on a CPU: {reason}" if reason else "a CPU runs it as native code"
+    told = f"slower on a CPU: {reason}" if reason else f"native code on a CPU: {origin()}"
     yield Finding("supervision step", "warning" if reason else "ok", told)
     num_gpus = torch.cuda.device_count()
     for index in range(num_gpus):

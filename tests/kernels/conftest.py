@@ -1,10 +1,21 @@
 """What the kernels' tests share: the device, how near a result must be, poisoned memory."""
 
+import platform
+import runpy
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+
+from gram_kernels.supervision_step.native import refusal
+from gram_kernels.supervision_step.native.library import load
+from gram_kernels.supervision_step.native.objects import Object, fitting
+
+NATIVE = "gram_kernels.supervision_step.native"
+RUNNABLE = fitting(platform.system(), platform.machine(), torch.cpu.get_capabilities())
+"""Objects of wheels that this processor can run."""
 
 TOLERANCES = {
     torch.float32: (3e-6, 1e-5),
@@ -75,3 +86,36 @@ def guarded(device: str) -> Callable[[Tensor], Tensor]:
 @pytest.fixture
 def rng() -> torch.Generator:
     return torch.Generator().manual_seed(20)
+
+
+@pytest.fixture(scope="session")
+def built_object(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Object], Path]:
+    """Return a function that builds an object once, as a wheel's build does."""
+    folder = tmp_path_factory.mktemp("objects")
+    make = runpy.run_path(str(Path(__file__).parents[2] / "kernels/hatch_build.py"))["make"]
+
+    def built(each: Object) -> Path:
+        path = folder / each.file_name
+        if not path.exists() and not make(each, path):
+            pytest.skip(f"nothing here builds an object for {each.name}")
+        return path
+
+    return built
+
+
+@pytest.fixture(
+    params=[None, *(pytest.param(each, marks=pytest.mark.slow) for each in RUNNABLE)],
+    ids=["own", *(each.name for each in RUNNABLE)],
+)
+def native(
+    request: pytest.FixtureRequest,
+    built_object: Callable[[Object], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Run a test with what this machine builds for itself, and with every object it can run."""
+    if request.param is not None:
+        loaded = load(built_object(request.param), request.param.name)
+        for place in ("library", "step"):
+            monkeypatch.setattr(f"{NATIVE}.{place}.library", lambda: loaded)
+    elif refusal():
+        pytest.skip(refusal())

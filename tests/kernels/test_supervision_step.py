@@ -18,7 +18,7 @@ from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels import philox
 from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
-from gram_kernels.supervision_step.native import NativeStep, normals, product_kind, refusal
+from gram_kernels.supervision_step.native import NativeStep, normals, product_kind
 from gram_kernels.tokens import NUM_FACTS
 
 Guard = Callable[[Tensor], Tensor]
@@ -121,14 +121,6 @@ def rounded_to_bfloat16(model: Gram) -> Gram:
     for parameter in model.parameters():
         parameter.data = parameter.data.bfloat16().float()
     return model
-
-
-@pytest.fixture
-def has_native() -> bool:
-    """Skip a test where the step cannot be built."""
-    if refusal():
-        pytest.skip(refusal())
-    return True
 
 
 def copied(rows: StepRows, guard: Guard) -> StepRows:
@@ -248,7 +240,7 @@ def test_numbers_that_are_not_finite_are_said_and_kept_to_their_row(guarded: Gua
 NATIVE_TOLERANCES = {"vector": 3e-5, "matrix": 2e-3}
 
 
-@pytest.mark.usefixtures("has_native")
+@pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("unit", NATIVE_TOLERANCES)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_native_code_agrees_with_the_model(name: str, unit: str, guarded: Guard) -> None:
@@ -286,7 +278,7 @@ def many_rows(model: Gram, task: puzzles.Task, num_rows: int) -> StepRows:
     )
 
 
-@pytest.mark.usefixtures("has_native")
+@pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("unit", NATIVE_TOLERANCES)
 @pytest.mark.parametrize("name", ["odd sizes", "edges"])
 def test_natively_a_trajectory_gets_the_same_bits_in_any_batch_order_and_number_of_threads(
@@ -326,7 +318,7 @@ def copied_at(rows: StepRows, chosen: Tensor) -> StepRows:
     )
 
 
-@pytest.mark.usefixtures("has_native")
+@pytest.mark.usefixtures("native")
 def test_natively_rows_that_are_not_live_or_not_finite_touch_no_other() -> None:
     model, task = random_model("sudoku")
     weights, units = step_weights(model, task.units), unit_tables(task)
@@ -348,7 +340,7 @@ def test_natively_rows_that_are_not_live_or_not_finite_touch_no_other() -> None:
     assert torch.equal(spoilt.keys[:, 3], before.keys[:, 3])
 
 
-@pytest.mark.usefixtures("has_native")
+@pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**63 - 1, 12345678901234567])
 def test_native_noise_is_that_of_philox(seed: int) -> None:
     for count, trajectory, step in ((1, 0, 0), (255, 3, 7), (20001, 2**31, 2**32 - 1)):

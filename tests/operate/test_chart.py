@@ -170,7 +170,7 @@ def test_a_whole_reference_wins_over_repository_and_tag() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_what_the_images_write_to_is_mounted_and_nothing_else_can_be(name: str) -> None:
     rendered = render(example(name))
-    volumes = json.loads(STAGES["cuda" if name == "gpu" else "cpu"].last("VOLUME"))
+    volumes = json.loads(STAGES["cuda" if name == "gpu" else "cpu"].last("VOLUME") or "[]")
     for part, places in (("worker", {"/tmp", *volumes}), ("api", {"/tmp"})):
         held = {each["name"]: each for each in pod_of(rendered, part)["spec"]["volumes"]}
         mounts = container_of(rendered, part)["volumeMounts"]

@@ -137,6 +137,7 @@ def test_an_image_with_its_engine_solves_as_anybody_on_a_root_it_cannot_write_to
         ready_s = alive_s + wait_for(lambda: answers(f"{url}/readyz"), running)
         check_work(url)
     say(f"{target}: healthy after {alive_s:.1f} s, ready after {ready_s:.1f} s")
+    assert "native code: the installed object" in (tmp_path / f"{target}.log").read_text()
     assert has(roots, target, "torch")
     assert has(roots, target, "opentelemetry/sdk")
     assert has(roots, target, "pynvml.py") == (target == "cuda")

@@ -13,7 +13,7 @@ from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_kernels.backend import triton_refusal
 from gram_kernels.launch import num_multiprocessors
-from gram_kernels.supervision_step.native import refusal
+from gram_kernels.supervision_step.native import origin, refusal
 from gram_server.engine import Engine, EngineJob, Finished
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError
@@ -91,6 +91,8 @@ def make_runner(
         logger.warning(
             "model %s runs by torch's own ops, which is slower: %s", loaded.info.id, reason
         )
+    if backend == "native":
+        logger.info("model %s runs by native code: %s", loaded.info.id, origin())
     if is_bf16 and backend != "native":
         raise ConfigError("precision", "bf16", f"{loaded.info.name} runs without native code here")
     return ModelRunner(

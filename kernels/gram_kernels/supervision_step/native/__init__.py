@@ -1,11 +1,12 @@
-"""The supervision step for CPUs, in C that the machine's compiler builds on first use."""
+"""The supervision step for CPUs, in C: objects of the wheel, or built on first use."""
 
 from gram_kernels.supervision_step.native.library import (
     latents,
     normals,
+    origin,
     product_kind,
     refusal,
 )
 from gram_kernels.supervision_step.native.step import NativeStep
 
-__all__ = ["NativeStep", "latents", "normals", "product_kind", "refusal"]
+__all__ = ["NativeStep", "latents", "normals", "origin", "product_kind", "refusal"]

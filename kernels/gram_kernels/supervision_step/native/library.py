@@ -1,13 +1,13 @@
-"""Builds the C of this folder with the machine's compiler, once, and loads it.
+"""Loads the C of this folder: the best object that this installation has for the processor.
 
-The library is cached under a hash of its sources, compiler, options and processor.
-Without a compiler, a successful build or a usable folder, ``Library.refusal`` gives the reason.
+An installation without one, such as a checkout, has it built by the machine's compiler, once, and
+cached under a hash of its sources, compiler, options and processor. Without a compiler, a
+successful build or a usable folder, ``Library.refusal`` gives the reason.
 """
 
 import ctypes
 import hashlib
 import platform
-import shutil
 import subprocess
 from functools import cache, partial
 from pathlib import Path
@@ -16,22 +16,18 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from gram_kernels.philox.reference import INPUT_STREAM, LATENT_STREAM, purpose_word
+from gram_kernels.philox.reference import LATENT_STREAM
 from gram_kernels.supervision_step.native import structures
 from gram_kernels.supervision_step.native.cache import load_kept
-from gram_kernels.tokens import BLANK, CONSTRAINTS, FIRST_VALUE, NUM_FACTS
-
-COMPILERS = ("cc", "gcc", "clang")
-OPTIONS = ("-O3", "-march=native", "-std=gnu11", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
-VOCABULARY = (
-    f"-DNUM_FACTS={NUM_FACTS}",
-    f"-DBLANK={BLANK}",
-    f"-DFIRST_VALUE={FIRST_VALUE}",
-    f"-DINPUT_PURPOSE={purpose_word(0, INPUT_STREAM)}",
-    *(f"-D{constraint.name}={number}" for number, constraint in enumerate(CONSTRAINTS)),
+from gram_kernels.supervision_step.native.objects import (
+    COMPILERS,
+    FOLDER,
+    OPTIONS,
+    command,
+    fitting,
+    own_compiler,
 )
-"""Constants of ``tokens`` and ``philox`` for the C code."""
-FOLDER = Path(__file__).parent
+
 LIMIT_S = 120.0
 CHUNK = 256
 """``gram_normals`` writes multiples of this many normals."""
@@ -41,13 +37,20 @@ class Library(NamedTuple):
     """The loaded functions, or why there are none."""
 
     functions: ctypes.CDLL | None
-    refusal: str
+    refusal: str = ""
+    origin: str = ""
+    """Which build it is."""
     has_matrix_unit: bool = False
 
 
 def refusal() -> str:
     """Return why the step cannot run natively here, or an empty string."""
     return library().refusal
+
+
+def origin() -> str:
+    """Return which build of the step runs here, or an empty string."""
+    return library().origin
 
 
 def product_kind() -> Literal["none", "vector", "matrix"]:
@@ -59,18 +62,31 @@ def product_kind() -> Literal["none", "vector", "matrix"]:
 
 @cache
 def library() -> Library:
-    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if compiler is None:
-        return Library(None, f"no C compiler is installed ({', '.join(COMPILERS)})")
-    if platform.system() == "Windows":
-        return Library(None, "the native step is not made for Windows")
-    try:
-        return load_kept(_name(compiler), partial(_build, compiler), _load)
-    except subprocess.SubprocessError as error:
-        detail = getattr(error, "stderr", None) or error
-        return Library(None, f"{compiler} did not build it: {str(detail).strip()[-500:]}")
-    except OSError as error:
-        return Library(None, f"there is no place for it: {error}")
+    reason = f"this installation has no object for {platform.system()} on {platform.machine()}"
+    for each in fitting(platform.system(), platform.machine(), torch.cpu.get_capabilities()):
+        path = FOLDER / each.file_name
+        if path.exists():
+            try:
+                return load(path, f"the installed object for {each.name}")
+            except OSError as error:
+                # Such as of another C library than that of this system.
+                reason = str(error)
+    return _built(reason)
+
+
+def load(path: Path, origin: str) -> Library:
+    functions = ctypes.CDLL(str(path))
+    model, pointer = ctypes.POINTER(structures.Model), ctypes.c_void_p
+    word, wide = ctypes.c_uint32, ctypes.c_int64
+    functions.gram_memory.restype = wide
+    functions.gram_memory.argtypes = (model,)
+    functions.gram_step.restype = None
+    rows = ctypes.POINTER(structures.Rows)
+    functions.gram_step.argtypes = (model, rows, wide, wide, pointer)
+    functions.gram_normals.restype = None
+    functions.gram_normals.argtypes = (pointer, wide, ctypes.c_uint64, word, word, word)
+    has_matrix_unit = bool(functions.gram_has_matrix_unit())
+    return Library(functions, origin=origin, has_matrix_unit=has_matrix_unit)
 
 
 def normals(
@@ -101,18 +117,24 @@ def latents(seeds: Tensor, trajectories: Tensor, count: int) -> Tensor:
     return torch.stack(rows)
 
 
-def _load(path: Path) -> Library:
-    functions = ctypes.CDLL(str(path))
-    model, pointer = ctypes.POINTER(structures.Model), ctypes.c_void_p
-    word, wide = ctypes.c_uint32, ctypes.c_int64
-    functions.gram_memory.restype = wide
-    functions.gram_memory.argtypes = (model,)
-    functions.gram_step.restype = None
-    rows = ctypes.POINTER(structures.Rows)
-    functions.gram_step.argtypes = (model, rows, wide, wide, pointer)
-    functions.gram_normals.restype = None
-    functions.gram_normals.argtypes = (pointer, wide, ctypes.c_uint64, word, word, word)
-    return Library(functions, "", bool(functions.gram_has_matrix_unit()))
+def _built(reason: str) -> Library:
+    """Return what this machine's compiler makes, for its own processor; there is no object."""
+    if platform.system() == "Windows":
+        return Library(None, "the native step is not made for Windows")
+    compiler = own_compiler()
+    if compiler is None:
+        return Library(None, f"{reason}, and no C compiler is installed ({', '.join(COMPILERS)})")
+    try:
+        return load_kept(
+            _name(compiler),
+            partial(_build, compiler),
+            partial(load, origin=f"built by {compiler} for this processor"),
+        )
+    except subprocess.SubprocessError as error:
+        detail = getattr(error, "stderr", None) or error
+        return Library(None, f"{compiler} did not build it: {str(detail).strip()[-500:]}")
+    except OSError as error:
+        return Library(None, f"there is no place for it: {error}")
 
 
 def _name(compiler: str) -> str:
@@ -120,19 +142,13 @@ def _name(compiler: str) -> str:
     version = subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, timeout=LIMIT_S, check=True
     ).stdout
-    named = [
-        version,
-        _processor(),
-        *OPTIONS,
-        *VOCABULARY,
-        *(path.read_text("utf-8") for path in sources),
-    ]
+    named = [version, _processor(), *OPTIONS, *(path.read_text("utf-8") for path in sources)]
     return f"step-{hashlib.sha256(chr(10).join(named).encode()).hexdigest()[:16]}.so"
 
 
 def _build(compiler: str, made: Path) -> None:
-    command = [compiler, *OPTIONS, *VOCABULARY, str(FOLDER / "step.c"), "-o", str(made), "-lm"]
-    subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+    words = command(compiler, "-march=native", "-o", str(made))
+    subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=True)
 
 
 def _processor() -> str:

@@ -1,9 +1,15 @@
-/* What a step reads and writes. ``structures.py`` has the same structures, field for field.
- * ``library.py`` defines NUM_FACTS, BLANK, FIRST_VALUE and the constraint ids, from tokens.py. */
+/* What a step reads and writes. ``structures.py`` has the same structures, field for field. */
 #ifndef GRAM_MODEL_H
 #define GRAM_MODEL_H
 
 #include <stdint.h>
+
+/* The numbers of ``tokens.py`` and of ``philox``. */
+#define NUM_FACTS 5
+#define BLANK 1
+#define FIRST_VALUE 2
+enum { PERMUTATION, EXACTLY_ONE, AT_MOST_ONE, DIFFERENT };
+#define INPUT_PURPOSE 0x2000000
 
 #define PANEL 32     /* columns per panel of a packed weight */
 #define TILE 16      /* rows of a tile of the matrix unit */
