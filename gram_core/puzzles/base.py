@@ -9,9 +9,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gram_core.errors import UnknownTask
 from gram_core.puzzles.body import printable
@@ -25,6 +26,18 @@ _VIEW_STREAM = 0x76696577
 """Keeps the draws of views apart from other uses of the same seed."""
 VIEWS_AT_ONCE = 64
 """Views drawn together: all of them take little longer than one."""
+
+
+class Padding(NamedTuple, Generic[Instance]):
+    """A puzzle of another size whose solutions are those of the posted one, with more around."""
+
+    instance: Instance
+    positions: NDArray[np.int64]
+    """For each position of the posted puzzle's tokens, the one that it has here."""
+
+    def cut(self, tokens: Tokens) -> Tokens:
+        """Return the posted puzzle's part of tokens, shape (..., length)."""
+        return tokens[..., self.positions]
 
 
 class Family(ABC, Generic[Instance]):
@@ -74,6 +87,10 @@ class Family(ABC, Generic[Instance]):
     @abstractmethod
     def task_of(self, instance: Instance) -> Task:
         """Return the task whose checkpoints can take the instance."""
+
+    def pad(self, instance: Instance, task: Task) -> Padding[Instance] | None:
+        """Return an equivalent puzzle of another task of the family; None where there is none."""
+        return None
 
     @abstractmethod
     def dump(self, instance: Instance) -> dict[str, object]:

@@ -239,7 +239,11 @@ class ModelReport:
     @property
     def id(self) -> str:
         """Name and fingerprint, as answers carry it."""
-        return f"{self.name}@{self.fingerprint}"
+        return f"{self.name}@{self.fingerprint}" if self.fingerprint else self.name
+
+
+EXACT = ModelReport(name="exact", task="", fingerprint="", depth=0, num_parameters=0)
+"""Stands for a model in jobs that exact search alone answers; every worker takes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

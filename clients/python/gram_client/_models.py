@@ -136,7 +136,10 @@ class SolveResult(Model):
     seed: int
     """Repeats the call exactly, with the same model."""
     model: str
-    """Name and fingerprint."""
+    """Name and fingerprint; ``exact`` where exact search alone answered."""
+    padded_to: str | None = None
+    """Task of the model, where that is larger: trajectories saw an equivalent puzzle of its size.
+    """
 
     @property
     def is_solved(self) -> bool:

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gram_core.puzzles.base import Family
+from gram_core.puzzles.base import Family, Padding
 from gram_core.puzzles.body import check_fields, object_schema
 from gram_core.puzzles.graph_coloring.generate import generate
 from gram_core.puzzles.graph_coloring.graph import (
@@ -86,6 +86,24 @@ class GraphColoring(Family[ColoringGraph]):
     def task_of(self, instance: ColoringGraph) -> Task:
         """Return the task of the graph's vertices and colours."""
         return _task(instance.vertices, instance.colors)
+
+    def pad(self, instance: ColoringGraph, task: Task) -> Padding[ColoringGraph] | None:
+        """Return the graph with isolated vertices.
+
+        For each colour that it may not have, one that has that colour is joined to its vertices.
+        """
+        vertices, colors = range(instance.vertices), range(instance.colors, task.num_values)
+        if instance.colors > task.num_values or len(vertices) + len(colors) > task.size:
+            return None
+        taken = tuple(enumerate(colors, start=len(vertices)))
+        edges = {(vertex, other) for vertex in vertices for other, _ in taken}
+        padded = ColoringGraph(
+            vertices=task.size,
+            edges=tuple(sorted(edges.union(instance.edges))),
+            colors=task.num_values,
+            fixed=instance.fixed + taken,
+        )
+        return Padding(padded, np.arange(len(vertices)))
 
     def dump(self, instance: ColoringGraph) -> dict[str, object]:
         """Return the canonical body, with sorted edges."""

@@ -7,13 +7,14 @@ No unit says that a path is shortest, so ``check`` judges every answer (``Task.h
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 
 import numpy as np
 
 from gram_core.errors import ExactTimeout
-from gram_core.puzzles.base import Family
+from gram_core.puzzles.base import Family, Padding
 from gram_core.puzzles.body import check_fields, object_schema
 from gram_core.puzzles.maze.generate import generate
 from gram_core.puzzles.maze.grid import (
@@ -79,6 +80,19 @@ class Maze(Family[MazeGrid]):
     def task_of(self, instance: MazeGrid) -> Task:
         """Return the task of the maze's size."""
         return _task(instance.rows, instance.columns)
+
+    def pad(self, instance: MazeGrid, task: Task) -> Padding[MazeGrid] | None:
+        """Return the maze with walls at its right and below."""
+        if instance.rows > task.rows or instance.columns > task.columns:
+            return None
+        cells = np.full((task.rows, task.columns), WALL)
+        whole = np.arange(task.length).reshape(cells.shape)
+        positions = whole[: instance.rows, : instance.columns].reshape(-1)
+        cells.reshape(-1)[positions] = list(instance.cells)
+        padded = replace(
+            instance, rows=task.rows, columns=task.columns, cells="".join(cells.reshape(-1))
+        )
+        return Padding(padded, positions)
 
     def dump(self, instance: MazeGrid) -> dict[str, object]:
         """Return the canonical body, in the form that was posted."""

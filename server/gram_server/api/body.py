@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from gram_core.errors import Issue, PuzzleInvalid
-from gram_core.puzzles import AnyFamily, Task, families, family
+from gram_core.errors import Issue, PuzzleInvalid, UnknownTask
+from gram_core.puzzles import AnyFamily, Task, families, family, task
 from gram_server.errors import (
     BodyInvalid,
     BodySlow,
@@ -40,9 +40,20 @@ class PostedPuzzle:
     """A puzzle that its family has parsed."""
 
     family: AnyFamily
+    instance: object
     task: Task
     body: Mapping[str, object]
     """Canonical JSON body."""
+
+    def fits(self, name: str) -> bool:
+        """Say whether a model of the task of that name takes the puzzle, as it is or padded."""
+        try:
+            other = task(name)
+        except UnknownTask:
+            # A worker may have families that this process lacks.
+            return False
+        is_of_family = other.family == self.family.name
+        return is_of_family and self.family.pad(self.instance, other) is not None
 
 
 async def read_puzzle(request: Request, *, puzzle: str | None, http: HttpConfig) -> PostedPuzzle:
@@ -190,4 +201,9 @@ def _summary(refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> PuzzleInvalid:
 
 
 def _posted(chosen: AnyFamily, instance: object) -> PostedPuzzle:
-    return PostedPuzzle(family=chosen, task=chosen.task_of(instance), body=chosen.dump(instance))
+    return PostedPuzzle(
+        family=chosen,
+        instance=instance,
+        task=chosen.task_of(instance),
+        body=chosen.dump(instance),
+    )

@@ -38,8 +38,7 @@ class ParsedRequest(NamedTuple):
 async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]) -> ParsedRequest:
     query = read_work_query(state, request, model)
     posted = await read_puzzle(request, puzzle=query.puzzle, http=state.settings.http)
-    chosen = await state.workers.select_model(posted.task.name, wanted=query.model)
-    check_solver(state, posted, query)
+    chosen = await select_model(state, posted, query)
     options = solve_options(query, chosen)
     if options.decodes and not wants_stream(request):
         # Only a stream shows them.
@@ -89,17 +88,26 @@ def read_work_query(state: AppState, request: Request, model: type[_Query]) -> _
     return read_query(model, request.query_params.multi_items())
 
 
-def check_solver(state: AppState, posted: PostedPuzzle, query: SolveQuery) -> None:
-    """Raise ``ParameterInvalid`` for an exact search that no worker can do."""
-    if state.workers.has_solver or isinstance(posted.family, Countable):
-        return
+async def select_model(state: AppState, posted: PostedPuzzle, query: SolveQuery) -> ModelReport:
+    """Return the model for a puzzle, or ``EXACT`` where only exact search can answer it.
+
+    Raises ``ParameterInvalid`` for an exact search that no worker can do.
+    """
+    chosen = await state.workers.select_model(
+        posted.task.name,
+        fits=posted.fits,
+        wanted=query.model,
+        has_fallback=query.fallback == "exact",
+    )
+    is_searched = state.workers.has_solver or isinstance(posted.family, Countable)
     for name in ("fallback", "count_solutions"):
-        if getattr(query, name) == "exact":
+        if getattr(query, name) == "exact" and not is_searched:
             raise ParameterInvalid(
                 f"exact search of {posted.family.name} needs OR-tools, which no worker has: "
                 "install gram-server[exact] there",
                 field=name,
             )
+    return chosen
 
 
 def draw_seed() -> int:
@@ -116,7 +124,7 @@ def solve_options(
     options |= {
         "model": model.name,
         "seed": next(known for known in (query.seed, seed, draw_seed()) if known is not None),
-        "depth": query.depth or model.depth,
+        "depth": query.depth or model.depth or None,
         "halt": _halt(query.halt),
         "count": options.pop("count_solutions"),
         "decodes": options.pop("show_trajectories"),
@@ -175,4 +183,5 @@ def _blank(model: ModelReport) -> PostedPuzzle:
     puzzle = family(known.family)
     if not isinstance(puzzle, Generative):
         raise ModelUnknown(f"{puzzle.name} has no empty board to start from", field="model")
-    return PostedPuzzle(family=puzzle, task=known, body=puzzle.dump(puzzle.blank(known)))
+    blank = puzzle.blank(known)
+    return PostedPuzzle(family=puzzle, instance=blank, task=known, body=puzzle.dump(blank))

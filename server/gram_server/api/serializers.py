@@ -84,6 +84,7 @@ def _solve_response(record: JobRecord, model: ModelReport, now_s: float) -> Solv
         exact_search="deadline" if is_search_missed else None,
         best_attempt=None,
         usage=_usage(record, now_s),
+        padded_to=model.task if model.task not in ("", record.job.task) else None,
     )
 
 

@@ -24,10 +24,10 @@ from gram_server.api.body import (
 )
 from gram_server.api.queries import JobQuery
 from gram_server.api.requests import (
-    check_solver,
     draw_seed,
     make_job,
     read_work_query,
+    select_model,
     solve_options,
 )
 from gram_server.api.state import AppState, client_of, owner_of
@@ -125,10 +125,7 @@ async def _make_jobs(
     models: dict[str, ModelReport] = {}
     for posted in puzzles:
         if posted.task.name not in models:
-            models[posted.task.name] = await state.workers.select_model(
-                posted.task.name, wanted=query.model
-            )
-        check_solver(state, posted, query)
+            models[posted.task.name] = await select_model(state, posted, query)
     options = {name: solve_options(query, model, seed=seed) for name, model in models.items()}
     priority = PRIORITY_CLASSES.index(query.priority)
     return [

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from gram_core.puzzles import task
 from gram_server.errors import ModelUnknown, NotReady, StoreUnavailable
-from gram_server.job import Job, ModelReport, WorkerReport, WorkerState
+from gram_server.job import EXACT, Job, ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.store import JobStore, QueueStats
 
 MAX_AGE_S = 1.0
@@ -133,19 +133,37 @@ class WorkerRegistry:
 
     def find(self, name: str) -> ModelReport | None:
         """Return the model of that name, None if it is unknown."""
-        return self._models.get(name)
+        return EXACT if name == EXACT.name else self._models.get(name)
 
-    async def select_model(self, task: str, *, wanted: str | None) -> ModelReport:
-        """Return the wanted model, or the first that solves the task; raise ``ModelUnknown``."""
+    async def select_model(
+        self, task: str, *, fits: Callable[[str], bool], wanted: str | None, has_fallback: bool
+    ) -> ModelReport:
+        """Return the wanted model, or the first that solves the task; raise ``ModelUnknown``.
+
+        Args:
+            task: name of the puzzle's own task.
+            fits: says whether a model of another task takes the puzzle all the same.
+            wanted: name of the model that was asked for.
+            has_fallback: whether exact search may answer where no model takes the puzzle.
+        """
         await self._ensure_loaded()
-        if wanted is None:
-            return self._default(task)
-        model = self._named(wanted)
-        if model.task != task:
-            raise ModelUnknown(
-                f"model {model.name} is for {model.task}, the puzzle is {task}", field="model"
-            )
-        return model
+        if wanted is not None and wanted != EXACT.name:
+            model = self._named(wanted)
+            if model.task != task and not fits(model.task):
+                raise ModelUnknown(
+                    f"model {model.name} is for {model.task}, the puzzle is {task}", field="model"
+                )
+            return model
+        if wanted is None and (default := self._default(task, fits)):
+            return default
+        if has_fallback:
+            return EXACT
+        solving = {model.task for model in self._models.values() if model.purpose == "solve"}
+        raise ModelUnknown(
+            f"no model is loaded for {task}: there are models for {', '.join(sorted(solving))}; "
+            "with fallback=exact the puzzle goes to exact search",
+            field="puzzle",
+        )
 
     async def select_generating(
         self, *, puzzle: str, size: int | None, wanted: str | None
@@ -185,15 +203,14 @@ class WorkerRegistry:
         if not self._models:
             raise NotReady("no worker is ready yet")
 
-    def _default(self, task: str) -> ModelReport:
+    def _default(self, name: str, fits: Callable[[str], bool]) -> ModelReport | None:
+        """Return a model of the task, or else the one of the smallest that takes its puzzles."""
         solving = [model for model in self._models.values() if model.purpose == "solve"]
-        fitting = [model for model in solving if model.task == task]
-        if fitting:
-            return next((model for model in fitting if model.id in self._loaded), fitting[0])
-        tasks = ", ".join(sorted({model.task for model in solving}))
-        raise ModelUnknown(
-            f"no model is loaded for {task}: there are models for {tasks}", field="puzzle"
-        )
+        fitting = [model for model in solving if model.task == name]
+        if not fitting:
+            fitting = [model for model in solving if fits(model.task)]
+            fitting.sort(key=lambda model: task(model.task).length)
+        return min(fitting, key=lambda model: model.id not in self._loaded, default=None)
 
     def _named(self, wanted: str) -> ModelReport:
         model = self._known.get(wanted) if "@" in wanted else self._models.get(wanted)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from gram_core import puzzles
 from gram_core.catalog import ModelInfo
-from gram_core.puzzles import BLANK, Encoded, Family, Renaming, Task, Tokens, family
+from gram_core.puzzles import BLANK, Encoded, Family, Padding, Renaming, Task, Tokens
 from gram_server.answers import (
     BestAttempt,
     Board,
@@ -31,7 +32,7 @@ from gram_server.answers import (
 )
 from gram_server.engine import EngineJob, Finished, FoundSolution, Progress, TrajectoryView
 from gram_server.errors import ModelUnknown
-from gram_server.job import Job
+from gram_server.job import EXACT, Job
 from gram_server.tracing import Tracer
 from gram_server.worker.job_trace import JobTrace
 
@@ -50,10 +51,14 @@ class ClaimedJob:
     """A job that this worker holds."""
 
     job: Job
-    model: ModelInfo
+    model: ModelInfo | None
+    """None where exact search alone answers."""
     family: Family[object]
     instance: object
+    padding: Padding[object] | None
+    """The puzzle as the model takes it, where it is not the posted one."""
     task: Task
+    """Of the puzzle as the model takes it."""
     encoded: Encoded
     claimed_s: float
     """``time.time()``."""
@@ -97,20 +102,25 @@ class ClaimedJob:
     ) -> "ClaimedJob":
         """Raise a domain error when the job cannot run here."""
         model = models.get(job.route)
-        if model is None:
+        if model is None and job.route != EXACT.name:
             raise ModelUnknown(f"this worker has not loaded the model {job.route}")
-        puzzle = family(job.puzzle)
+        puzzle = puzzles.family(job.puzzle)
         instance = puzzle.parse(job.body)
-        task = puzzle.task_of(instance)
-        if task.name != model.task:
-            raise ModelUnknown(f"model {model.name} is for {model.task}, not for {task.name}")
+        task, padding = puzzle.task_of(instance), None
+        if model is not None and task.name != model.task:
+            larger = puzzles.task(model.task)
+            padding = puzzle.pad(instance, larger) if larger.family == puzzle.name else None
+            if padding is None:
+                raise ModelUnknown(f"model {model.name} is for {model.task}, not for {task.name}")
+            task = larger
         return cls(
             job=job,
             model=model,
             family=puzzle,
             instance=instance,
+            padding=padding,
             task=task,
-            encoded=puzzle.encode(instance),
+            encoded=puzzle.encode(padding.instance if padding else instance),
             claimed_s=now_s,
             trace=trace or JobTrace(Tracer(), job, claimed_s=now_s),
         )
@@ -118,9 +128,10 @@ class ClaimedJob:
     def engine_job(self, *, clock_offset_s: float) -> EngineJob:
         """Convert the job; ``clock_offset_s`` is the engine's clock minus ``time.time()``."""
         options, deadline_s, sampling = self.job.options, self.job.deadline_s, self.job.sampling
+        assert self.model is not None
 
         def count_violations(tokens: Tokens) -> int:
-            return len(self.family.violations(self.instance, tokens))
+            return len(self.family.violations(self.instance, self._cut(tokens)))
 
         view = self.family.views(self.task, options.seed)
         return EngineJob(
@@ -138,15 +149,35 @@ class ClaimedJob:
             priority=self.job.priority,
             num_shown=options.decodes,
             view=view if options.augment else lambda trajectory: None,
-            check=lambda tokens: self.family.check(self.instance, tokens),
-            canonical=lambda tokens: self.family.canonical(self.instance, tokens),
+            check=lambda tokens: self.family.check(self.instance, self._cut(tokens)),
+            canonical=lambda tokens: self.family.canonical(self.instance, self._cut(tokens)),
             count_violations=count_violations if self.task.has_other_rules else None,
         )
+
+    def not_run(self) -> Finished:
+        """Return the end of a job that no engine has to run."""
+        return Finished(
+            job_id=self.job.id,
+            outcome="done",
+            solutions=(),
+            valid_trajectories=0,
+            ended_trajectories=0,
+            supervision_steps=0,
+            wasted_steps=0,
+            best_attempt=None,
+            queue_s=0.0,
+            engine_s=0.0,
+            verify_mismatches=0,
+        )
+
+    def _cut(self, tokens: Tokens) -> Tokens:
+        """Return the posted puzzle's part of an engine's tokens."""
+        return tokens if self.padding is None else self.padding.cut(tokens)
 
     def solution(self, found: FoundSolution) -> Solution:
         ms = round(found.ms_since_admission, 3)
         return Solution(
-            answer=self._answer(found.tokens),
+            answer=self._answer(self._cut(found.tokens)),
             votes=found.votes,
             source="model",
             value=round(found.value, 6),
@@ -170,7 +201,7 @@ class ClaimedJob:
         last = self.shown[view.trajectory] = Sight(
             trajectory=view.trajectory,
             step=view.step,
-            answer=self._decode(view.tokens()),
+            answer=self._decode(self._cut(view.tokens())),
             state=view.state,
         )
         return last
@@ -195,7 +226,7 @@ class ClaimedJob:
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
         is_partial = end.outcome == "expired" or exact.ended == "deadline"
         return SolveResponse(
-            **identity(self.job, model=self.model.id, depth=self.model.depth),
+            **self._identity(),
             status="partial" if is_partial else "solved" if solutions else "unsolved",
             solutions=solutions,
             distinct=len(solutions),
@@ -205,7 +236,12 @@ class ClaimedJob:
             exact_search=exact.ended,
             best_attempt=None if solutions else self._best_attempt(end.best_attempt),
             usage=self.usage(end),
+            padded_to=None if self.padding is None else self.task.name,
         )
+
+    def _identity(self) -> dict[str, Any]:
+        model = self.model or EXACT
+        return identity(self.job, model=model.id, depth=model.depth)
 
     def board(self, found: FoundSolution, puzzle: Tokens | None) -> Board:
         """Return a generated board, and the puzzle made of it."""
@@ -225,7 +261,7 @@ class ClaimedJob:
         count = job.options.max_solutions or 0
         is_partial = end.outcome == "expired" or len(boards) < len(end.solutions)
         return GenerateResponse(
-            **identity(job, model=self.model.id, depth=self.model.depth),
+            **self._identity(),
             task=job.task,
             status="partial" if is_partial else "complete" if len(boards) == count else "exhausted",
             boards=boards,
@@ -251,7 +287,8 @@ class ClaimedJob:
     def _best_attempt(self, tokens: Tokens | None) -> BestAttempt | None:
         if tokens is None or not self.job.options.best_attempt:
             return None
-        violations = self.family.violations(self.instance, tokens.astype(np.uint8))
+        tokens = self._cut(tokens.astype(np.uint8))
+        violations = self.family.violations(self.instance, tokens)
         return BestAttempt(
             answer=self._decode(tokens),
             violations=[

@@ -16,7 +16,7 @@ from gram_core.catalog import ModelInfo
 from gram_core.errors import CoreError
 from gram_server.engine import EngineEvent, Progress
 from gram_server.errors import LinkClosed, ServerError
-from gram_server.job import PRIORITY_CLASSES, Job, WorkerReport, WorkerState
+from gram_server.job import EXACT, PRIORITY_CLASSES, Job, WorkerReport, WorkerState
 from gram_server.jobs.store import WorkerStore
 from gram_server.tracing import Tracer
 from gram_server.worker.claimed_job import ClaimedJob
@@ -135,7 +135,7 @@ class JobRunner:
             return await self._store.claim(
                 max_jobs=MAX_HELD_JOBS - self._num_in_engine,
                 max_width=free_slots,
-                models=self._models.keys(),
+                models=[*self._models, EXACT.name],
             )
         self._changed.clear()
         # Not ``wait_for``: before Python 3.12 it loses a cancellation that comes with the change.
@@ -165,11 +165,13 @@ class JobRunner:
 
     def _models_below(self, limit: int, lowest: int) -> list[str]:
         held = Counter(
-            claimed.model.name
+            claimed.job.model
             for claimed in self._held.values()
             if claimed.job.priority <= lowest and not claimed.has_left_engine
         )
-        return [name for name, model in self._models.items() if held[model.name] < limit]
+        below = [name for name, model in self._models.items() if held[model.name] < limit]
+        # Needs no slot.
+        return [*below, EXACT.name]
 
     @property
     def _num_in_engine(self) -> int:
@@ -195,6 +197,10 @@ class JobRunner:
         if not self._held:
             self._report_due.set()
         self._held[job.id] = claimed
+        if claimed.model is None:
+            claimed.has_left_engine = True
+            self._events.put_nowait(claimed.not_run())
+            return
         offset_s = time.monotonic() - time.time()
         self._send(Submit(job.model, claimed.engine_job(clock_offset_s=offset_s)))
 

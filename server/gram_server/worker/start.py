@@ -12,6 +12,7 @@ from pathlib import Path
 from gram_core.catalog import ModelInfo, find_model, shipped_models
 from gram_core.errors import CoreError
 from gram_server.errors import ConfigError, StartRefused
+from gram_server.job import EXACT
 from gram_server.jobs.store import WorkerStore
 from gram_server.jobs.worker_rpc import WorkerRpcClient
 from gram_server.settings import Settings
@@ -86,6 +87,8 @@ def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
     if not infos:
         raise ConfigError("models", names, "no model is shipped here: name a checkpoint")
     for info in infos:
+        if info.name == EXACT.name:
+            raise ConfigError("models", names, f"{EXACT.name} is no name for a model")
         if sum(other.name == info.name for other in infos) > 1:
             raise ConfigError("models", names, f"two models are named {info.name}")
     return infos

@@ -89,3 +89,60 @@ async def test_a_client_is_the_holder_of_a_key_or_an_address(
 
     scope = {"type": "http", "client": address, "state": {"key": Key()} if state else {}}
     assert client_of(scope) == client
+
+
+QUEENS = {"puzzle": "nqueens", "n": 6}
+GRAPH = {"puzzle": "graph-coloring", "vertices": 5, "edges": [[0, 1]]}
+
+
+async def test_a_size_without_a_model_goes_to_exact_search_where_that_is_asked_for(
+    service: Service,
+) -> None:
+    refused = await service.client.post("/solve", json=QUEENS)
+    assert (refused.status_code, refused.json()["code"]) == (422, "model_unknown")
+    assert "with fallback=exact the puzzle goes to exact search" in refused.json()["detail"]
+    params: dict[str, str | int] = {"fallback": "exact", "seed": 3}
+    answer = await service.client.post("/solve", params=params, json=QUEENS)
+    assert (answer.status_code, answer.json()["status"]) == (200, "solved")
+    batch = {"instances": [QUEENS, SUDOKU]}
+    accepted = (await service.client.post("/jobs", params=params, json=batch)).json()
+    assert [part["model"] for part in accepted["parts"]] == ["exact", "sudoku-4x4"]
+    await service.client.get(f"/jobs/{accepted['id']}?wait=20")
+    exact = [job for job in service.worker.jobs if job.model == "exact"]
+    assert [(job.task, job.route, job.options.depth) for job in exact] == [
+        ("nqueens-6", "exact", None)
+    ] * 2
+
+
+async def test_exact_search_alone_is_asked_for_by_its_name_beside_a_model(
+    service: Service,
+) -> None:
+    refused = await service.client.post("/solve", params={"model": "exact"}, json=SUDOKU)
+    assert refused.json()["code"] == "model_unknown"
+    params = {"model": "exact", "fallback": "exact"}
+    assert (await service.client.post("/solve", params=params, json=SUDOKU)).status_code == 200
+    assert [job.model for job in service.worker.jobs] == ["exact"]
+
+
+async def test_without_a_solver_a_size_without_a_model_is_refused(service: Service) -> None:
+    await _lose_solver(service)
+    response = await service.client.post("/solve", params={"fallback": "exact"}, json=QUEENS)
+    assert (response.json()["code"], response.json()["errors"][0]["field"]) == (
+        "parameter_invalid",
+        "fallback",
+    )
+
+
+@pytest.mark.parametrize("params", [{}, {"model": "graph-coloring-8"}, {"fallback": "exact"}])
+async def test_a_smaller_puzzle_goes_to_the_model_that_takes_it_padded(
+    service: Service, params: dict[str, str]
+) -> None:
+    response = await service.client.post("/solve", params=params, json=GRAPH)
+    assert response.status_code == 200
+    [job] = service.worker.jobs
+    assert (job.model, job.task) == ("graph-coloring-8", "graph-coloring-5")
+    record = JobRecord(job=job, state=JobState.EXPIRED)
+    model = ModelReport(
+        name="m", task="graph-coloring-8", fingerprint="f", depth=16, num_parameters=7
+    )
+    assert deadline_result(record, model, now_s=1.0)["padded_to"] == "graph-coloring-8"

@@ -45,7 +45,10 @@ class Workers:
         await self.registry.refresh()
 
     async def chosen(self, wanted: str | None) -> str:
-        return (await self.registry.select_model("sudoku-4x4", wanted=wanted)).id
+        model = await self.registry.select_model(
+            "sudoku-4x4", fits=lambda task: False, wanted=wanted, has_fallback=False
+        )
+        return model.id
 
 
 async def test_both_weights_of_a_name_can_be_asked_for_while_both_are_there() -> None:

@@ -55,6 +55,7 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
         },
         "seed": 7,
         "model": guessing_model("sudoku-4x4").info.id,
+        "padded_to": None,
     }
 
 
@@ -169,3 +170,52 @@ def test_a_streamed_colouring_is_that_of_the_answer_whichever_trajectory_came_fi
     answers = [solution.answer for solution in result.solutions]
     assert answers == [claimed.solution(seen).answer] * 2
     assert answers[0] == [2, 0, 1, 1, 0]
+
+
+PATH = {"vertices": 3, "edges": [[0, 1], [1, 2]], "colors": 3}
+
+
+def _graph_job(make_job: MakeJob, body: Any, **fields: Any) -> Any:
+    puzzle = family("graph-coloring")
+    instance = puzzle.parse(body)
+    name = puzzle.task_of(instance).name
+    return replace(
+        make_job(**fields), puzzle="graph-coloring", task=name, body=puzzle.dump(instance)
+    )
+
+
+def test_a_padded_job_is_checked_counted_and_answered_as_it_was_posted(
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
+) -> None:
+    info = guessing_model("graph-coloring-5").info
+    job = _graph_job(make_job, PATH, model=info.name)
+    claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+    engine_job = claimed.engine_job(clock_offset_s=0.0)
+    assert engine_job.tokens.shape == (5,)
+    assert engine_job.adjacency is not None and engine_job.adjacency.shape == (5, 5)
+    right, same, wrong = (
+        np.array(colors, np.uint8) + FIRST_VALUE
+        for colors in ([0, 1, 2, 0, 0], [1, 2, 0, 2, 1], [0, 0, 1, 2, 0])
+    )
+    assert [engine_job.check(tokens) for tokens in (right, same, wrong)] == [True, True, False]
+    # What padding may be coloured with makes no other solution.
+    assert engine_job.canonical(right) == engine_job.canonical(same)
+    end = make_end(solutions=(replace(solved, tokens=right),))
+    result = claimed.response(end, ExactFindings())
+    assert [solution.answer for solution in result.solutions] == [[0, 1, 2]]
+    assert (result.padded_to, result.model) == ("graph-coloring-5", info.id)
+    attempt = claimed.response(make_end(best_attempt=wrong), ExactFindings()).best_attempt
+    assert attempt is not None and attempt.answer == [0, 0, 1]
+    assert [violation.rule for violation in attempt.violations] == ["edge 0-1"]
+
+
+def test_a_job_that_its_model_cannot_take_even_padded_is_refused(
+    make_job: MakeJob, guessing_model: MakeModel
+) -> None:
+    info = guessing_model("graph-coloring-5").info
+    for body in ({"vertices": 6, "edges": []}, {"vertices": 3, "edges": [], "colors": 4}):
+        with pytest.raises(ModelUnknown):
+            job = _graph_job(make_job, body, model=info.name)
+            ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+    with pytest.raises(ModelUnknown):
+        ClaimedJob.parse(make_job(model=info.name), {info.name: info}, now_s=1_000.5)

@@ -7,7 +7,7 @@ import pytest
 
 from gram_server.engine import FoundSolution, Progress, TrajectoryView
 from gram_server.errors import LinkClosed
-from gram_server.job import Job, JobState, WorkerState
+from gram_server.job import EXACT, Job, JobState, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig
 from gram_server.worker.engine_loop import Abort, Submit
@@ -266,7 +266,7 @@ async def test_a_runner_asks_for_jobs_of_its_models_only(
     async with open_harness(store, guessing_model) as harness:
         await harness.until(lambda: store.models is not None)
         info = guessing_model("sudoku-4x4").info
-        assert set(store.models or ()) == {info.name, info.id}
+        assert set(store.models or ()) == {info.name, info.id, EXACT.name}
         await harness.claim(replace(make_job("pinned"), fingerprint=info.fingerprint))
         store.jobs.put_nowait(replace(make_job("other"), fingerprint="0123abcd"))
         await harness.until(lambda: store.failed)

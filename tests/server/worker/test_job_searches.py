@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from gram_server.job import JobState
+from gram_server.job import EXACT, JobState
 from gram_server.worker.job_runner import MAX_SHARING_JOBS
 from gram_server.worker.searcher import Searcher
 from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob, MakeModel, open_harness
@@ -72,3 +72,39 @@ async def test_jobs_that_wait_for_searches_hold_no_place_of_the_worker(
             await harness.claim(make_job(f"j{number}", count="exact"))
             harness.runner.on_events([make_end(job_id=f"j{number}")])
         assert store.completed == {}
+
+
+async def test_a_puzzle_that_no_model_takes_is_searched_and_never_run(
+    store: FakeStore, make_job: MakeJob, guessing_model: MakeModel
+) -> None:
+    queens = {"puzzle": "nqueens", "n": 6, "queens": [[0, 1]]}
+    task = {"puzzle": "nqueens", "task": "nqueens-6", "model": EXACT.name}
+    async with open_harness(store, guessing_model, free_slots=lambda: 0) as harness:
+        for job_id, body in (("a", queens), ("none", {**queens, "n": 3})):
+            store.jobs.put_nowait(make_job(job_id, body=body, fallback="exact", **task))
+        await harness.until(lambda: len(store.completed) == 2)
+        assert harness.sent == []
+    result, outcome = store.completed["a"]
+    assert (outcome, result["status"], result["exact_search"]) == ("done", "solved", "complete")
+    [solution] = result["solutions"]
+    assert (solution["source"], solution["answer"][0], len(solution["answer"])) == (
+        "exact",
+        [0, 1],
+        6,
+    )
+    assert (result["model"], result["depth"], result["padded_to"]) == ("exact", 0, None)
+    assert result["usage"]["supervision_steps"] == 0
+    assert store.completed["none"][0]["status"] == "unsolved"
+
+
+@pytest.mark.usefixtures("endless_search")
+async def test_a_search_without_a_model_can_be_cancelled(
+    store: FakeStore, make_job: MakeJob, guessing_model: MakeModel
+) -> None:
+    async with open_harness(store, guessing_model) as harness:
+        store.jobs.put_nowait(make_job(model=EXACT.name, fallback="exact"))
+        await asyncio.sleep(0.05)
+        store.cancelled.put_nowait("a")
+        harness.runner.drain()
+        await asyncio.wait_for(harness.running, 60.0)
+        assert (store.completed, store.failed, store.handed_back) == ({}, {}, [])
