@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from gram_core.errors import UnknownTask
 from gram_core.puzzles.body import printable
 from gram_core.puzzles.task import Answer, Encoded, Symmetry, Task, Tokens, Violation
-from gram_core.puzzles.violations import find_violations
-from gram_kernels.tokens import Unit
+from gram_core.puzzles.violations import find_dead_end, find_violations
+from gram_kernels.tokens import FIRST_VALUE, Unit
 
 Instance = TypeVar("Instance")
 
@@ -129,6 +129,18 @@ class Family(ABC, Generic[Instance]):
         return find_violations(
             tokens,
             self.encode(instance).tokens,
+            task=self.task_of(instance),
+            units=self.units(instance),
+            position_to_cell=lambda position: self.cell(instance, position),
+        )
+
+    def dead_end(self, instance: Instance) -> Violation | None:
+        """Return what the givens leave no value for; None where that takes more than a look."""
+        givens = self.encode(instance).tokens
+        if (givens < FIRST_VALUE).all():
+            return None
+        return find_dead_end(
+            givens,
             task=self.task_of(instance),
             units=self.units(instance),
             position_to_cell=lambda position: self.cell(instance, position),

@@ -1,4 +1,4 @@
-"""Broken rules of an answer, found by reading the units: the same for every family.
+"""Broken rules of an answer, and what givens leave no value for, found by reading the units.
 
 Knows units and tokens; does not know boards: the caller turns positions into cells.
 """
@@ -32,6 +32,44 @@ def find_violations(
     values = answer.tolist()
     found += [(unit.name, cells) for unit in units for cells in broken_cells(unit, values)]
     return [Violation(rule, tuple(map(position_to_cell, cells))) for rule, cells in found if cells]
+
+
+def find_dead_end(
+    givens: Tokens, *, task: Task, units: Sequence[Unit], position_to_cell: PositionToCell
+) -> Violation | None:
+    """Return a cell without a possible value, or a unit without a place for one; None without any.
+
+    One look at the rules between givens and open cells: None promises no solution.
+    """
+    # Sets of values are masks: bit v is value v; a blank has none.
+    values = [1 << token - FIRST_VALUE if token >= FIRST_VALUE else 0 for token in givens.tolist()]
+    excluded = [0] * len(values)
+    for unit in units:
+        held = 0
+        for cell in unit.cells:
+            held |= values[cell]
+        if held:
+            for cell in unit.cells:
+                excluded[cell] |= held
+    everything = (1 << task.num_values) - 1
+    for cell, value in enumerate(() if task.allows_blank else values):
+        if not value and excluded[cell] == everything:
+            return Violation("no value is left for this cell", (position_to_cell(cell),))
+    wanted = {Constraint.PERMUTATION: everything, Constraint.EXACTLY_ONE: 1}
+    for unit in units:
+        if _lacks_place(unit, values, excluded, wanted.get(unit.constraint, 0)):
+            cells = tuple(position_to_cell(cell) for cell in unit.cells if not values[cell])
+            return Violation(f"a value has no place left in {unit.name}", cells)
+    return None
+
+
+def _lacks_place(unit: Unit, values: Sequence[int], excluded: Sequence[int], homeless: int) -> bool:
+    """Say whether one of the wanted values neither stands in the unit nor has a cell left there."""
+    for cell in unit.cells:
+        if not homeless:
+            break
+        homeless &= excluded[cell] if not values[cell] else ~values[cell]
+    return bool(homeless)
 
 
 def broken_cells(unit: Unit, answer: Sequence[int]) -> list[Sequence[int]]:

@@ -78,14 +78,27 @@ class Solution(Schema):
     """Null where no trajectory found it."""
 
 
+TotalStatus = Literal["known", "more", "not_asked", "out_of_time", "failed"]
+
+
 class Completeness(Schema):
     """How much of the set of solutions was seen."""
 
     estimate: float | None
-    """Good-Turing: 1 - solutions seen once / valid trajectories; null without any."""
+    """By `method`; null where fewer than 8 trajectories found a solution and nothing is counted."""
     total: int | None
-    """Exact number of solutions, however large, where `count_solutions=exact` asked for it and it
-    could be found."""
+    """Exact number of solutions, however large: of a maze, where `count_solutions=exact` asked for
+    it and it could be found, and where it is proved that there is none."""
+    method: Literal["good_turing", "exact"] | None = None
+    """What `estimate` is. `good_turing`: 1 - solutions seen once / valid trajectories, the chance
+    that one more trajectory would end in a solution already seen; rare ones may be missing at 1.
+    `exact`: solutions seen / all solutions, which are counted."""
+    total_status: TotalStatus = "not_asked"
+    """Why `total` is a number or null. `known`: it is a number, 0 where there is no solution;
+    `more`: there are more than can be counted one by one; `not_asked`; `out_of_time`: the search
+    was not done in time, or not begun; `failed`: it broke, or there is no solver."""
+    at_least: int = 0
+    """Solutions that there are at least, by all that was found or counted."""
 
 
 class Violation(Schema):
@@ -93,6 +106,15 @@ class Violation(Schema):
 
     rule: str
     cells: list[Cell]
+
+
+class Unsolvable(Schema):
+    """Proof that a puzzle has no solution."""
+
+    reason: str
+    """In one sentence."""
+    cells: list[Cell]
+    """The cells concerned, where the givens alone show it."""
 
 
 class BestAttempt(Schema):
@@ -140,6 +162,8 @@ class SolveResponse(Schema):
     """Repeats the call exactly, with the same model."""
     model: str
     """Name and fingerprint; `exact` where exact search alone answered."""
+    unsolvable: Unsolvable | None = None
+    """Set where it is proved that there is no solution; `unsolved` without it means given up."""
     padded_to: str | None = None
     """Task of the model, where that is larger: trajectories saw an equivalent puzzle of this size.
     """

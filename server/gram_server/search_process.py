@@ -73,10 +73,15 @@ def answer(
     """
     try:
         if is_warm is not None and not _can_begin(request, is_cancelled, is_warm):
-            return {"ended": "time", "answers": [], "total": None}
+            return without_search("time")
         return thin(request) if request["kind"] == "thin" else search(request, is_cancelled)
     except Exception:
-        return {"ended": "failed", "answers": [], "total": None, "why": traceback.format_exc()}
+        return {**without_search("failed"), "why": traceback.format_exc()}
+
+
+def without_search(ended: str) -> Data:
+    """Return the reply where nothing was searched."""
+    return {"ended": ended, "answers": [], "num_found": 0, "total": None}
 
 
 def search(request: Data, is_cancelled: Callable[[], bool]) -> Data:
@@ -103,7 +108,7 @@ def search(request: Data, is_cancelled: Callable[[], bool]) -> Data:
     if wants_total and ended == "complete":
         ended, total = ("limit", None) if len(found) > MAX_COUNTED else ("complete", len(found))
     answers = [tokens.tobytes().hex() for tokens in found[:num_answers]]
-    return {"ended": ended, "answers": answers, "total": total}
+    return {"ended": ended, "answers": answers, "num_found": len(found), "total": total}
 
 
 def _solutions(
@@ -138,7 +143,7 @@ def thin(request: Data) -> Data:
     rng = np.random.Generator(np.random.Philox(key=np.array(request["key"], np.uint64)))
     instance = rules.reduce(rules.task(request["task"]), board, rng, num_clues=request["num_clues"])
     answers = [rules.encode(instance).tokens.tobytes().hex()]
-    return {"ended": "complete", "answers": answers, "total": None}
+    return {**without_search("complete"), "answers": answers}
 
 
 def _can_begin(request: Data, is_cancelled: Callable[[], bool], is_warm: threading.Event) -> bool:

@@ -42,12 +42,20 @@ RESULT: dict[str, Any] = {
     "valid_trajectories": 15,
     "width": 16,
     "depth": 8,
-    "completeness": {"estimate": 1.0, "total": None},
+    "completeness": {
+        "estimate": 1.0,
+        "total": None,
+        "method": "good_turing",
+        "total_status": "not_asked",
+        "at_least": 1,
+    },
     "exact_search": None,
     "best_attempt": None,
     "usage": {"queue_ms": 0.5, "engine_ms": 31.4, "supervision_steps": 40, "wasted_steps": 2},
     "seed": 7,
     "model": "sudoku-4x4@0123abcd",
+    "unsolvable": None,
+    "padded_to": None,
 }
 
 BOARDS: dict[str, Any] = {

@@ -39,6 +39,7 @@ from gram_client._models import (
     JobSummary,
     Solution,
     SolveResult,
+    Unsolvable,
     Usage,
     Violation,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "TooManyRequests",
     "TrajectoryView",
     "Unauthorized",
+    "Unsolvable",
     "Usage",
     "Violation",
     "__version__",

@@ -86,9 +86,17 @@ class Completeness(Model):
     """How much of the set of solutions was seen."""
 
     estimate: float | None = None
-    """Good-Turing's estimate: 1 - solutions seen once / valid trajectories."""
+    """By ``method``; None where too few trajectories found a solution."""
     total: int | None = None
-    """Exact number of solutions, where ``count_solutions="exact"`` asked for it."""
+    """Exact number of solutions, where it was asked for or is known all the same."""
+    method: str | None = None
+    """``exact``: ``estimate`` is solutions seen / all; ``good_turing``: the chance that one more
+    trajectory finds nothing new, 1 - solutions seen once / valid trajectories."""
+    total_status: str | None = None
+    """Why ``total`` is a number or None: ``known``, ``more``, ``not_asked``, ``out_of_time`` or
+    ``failed``."""
+    at_least: int | None = None
+    """Solutions that there are at least."""
 
 
 class Violation(Model):
@@ -96,6 +104,15 @@ class Violation(Model):
 
     rule: str
     cells: tuple[tuple[int, ...], ...] = ()
+
+
+class Unsolvable(Model):
+    """Proof that a puzzle has no solution."""
+
+    reason: str
+    """In one sentence."""
+    cells: tuple[tuple[int, ...], ...] = ()
+    """The cells concerned, where the givens alone show it."""
 
 
 class BestAttempt(DrawableAnswer):
@@ -137,9 +154,10 @@ class SolveResult(Model):
     """Repeats the call exactly, with the same model."""
     model: str
     """Name and fingerprint; ``exact`` where exact search alone answered."""
+    unsolvable: Unsolvable | None = None
+    """Set where it is proved that there is no solution; ``unsolved`` without it means given up."""
     padded_to: str | None = None
-    """Task of the model, where that is larger: trajectories saw an equivalent puzzle of its size.
-    """
+    """Task of the model, where that is larger than the puzzle, which was padded."""
 
     @property
     def is_solved(self) -> bool:

@@ -45,6 +45,11 @@ class PostedPuzzle:
     body: Mapping[str, object]
     """Canonical JSON body."""
 
+    @property
+    def is_refuted(self) -> bool:
+        """Whether one look shows that there is no solution: then nothing is run."""
+        return self.family.dead_end(self.instance) is not None
+
     def fits(self, name: str) -> bool:
         """Say whether a model of the task of that name takes the puzzle, as it is or padded."""
         try:

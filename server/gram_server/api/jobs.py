@@ -199,7 +199,7 @@ async def _submit(state: AppState, request: Request, submission: Submission) -> 
     ticket, job = submission.ticket, submission.job
     if ticket is not None and (known := await state.store.known(ticket)):
         return await _accepted_before(state, known)
-    async with charged(state, request.scope, submission.width):
+    async with charged(state, request.scope, lambda: submission.charge):
         job_id = await submit(
             state,
             job,
@@ -209,7 +209,7 @@ async def _submit(state: AppState, request: Request, submission: Submission) -> 
         )
     if job_id != job.id:
         # A concurrent request with this key was first.
-        await give_back(state, request.scope, submission.width)
+        await give_back(state, request.scope, submission.charge)
         return await _accepted_before(state, job_id)
     parts = tuple(JobRecord(job=part, state=JobState.QUEUED) for part in submission.parts)
     record = JobRecord(job=job, state=JobState.QUEUED, parts=parts)

@@ -6,7 +6,7 @@ Each outcome is counted exactly once. A request that ends without an answer with
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -105,7 +105,7 @@ async def track(
     state: AppState, parsed: ParsedRequest, *, request_id: str
 ) -> AsyncIterator[PendingRequest]:
     """Submit a job; leaving without an outcome withdraws it."""
-    job, model = parsed
+    job, model = parsed.job, parsed.model
     try:
         await submit(state, job, request_id=request_id)
     except LinkClosed as error:
@@ -205,15 +205,19 @@ def count_refusal(state: AppState, error: Exception) -> None:
 
 
 @asynccontextmanager
-async def charged(state: AppState, scope: Scope, width: int) -> AsyncIterator[None]:
+async def charged(state: AppState, scope: Scope, charge: Callable[[], int]) -> AsyncIterator[None]:
     """Take tokens for trajectories from the request's key; raise ``RateLimited`` without any.
 
     One request may take more tokens than there are: the key then waits longer. Refusals refund
     them.
     """
-    wait_s = await _take_tokens(state, scope, width)
     key = key_of(scope)
-    if key is not None and wait_s > 0:
+    if key is None or key.trajectories_per_s is None:
+        yield
+        return
+    width = charge()
+    wait_s = await _take_tokens(state, scope, width)
+    if wait_s > 0:
         raise RateLimited(
             f"key {key.name} may ask for {key.trajectories_per_s:g} trajectories per second",
             retry_after_s=round(min(max(1.0, wait_s + 0.5), MAX_WAIT_S)),

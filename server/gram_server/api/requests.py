@@ -33,6 +33,12 @@ class ParsedRequest(NamedTuple):
 
     job: Job
     model: ModelReport
+    puzzle: PostedPuzzle
+
+    @property
+    def charge(self) -> int:
+        """Trajectories that its key pays for."""
+        return 0 if self.puzzle.is_refuted else self.job.options.width
 
 
 async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]) -> ParsedRequest:
@@ -45,7 +51,7 @@ async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]
         options = replace(options, decodes=0)
     client, now_s = client_of(request.scope), state.clock()
     job = make_job(posted, chosen, options, now_s=now_s, wanted=query.model, client=client)
-    return ParsedRequest(job, chosen)
+    return ParsedRequest(job, chosen, posted)
 
 
 async def parse_generate(
@@ -77,8 +83,9 @@ async def parse_generate(
         num_clues=clues if isinstance(clues, int) else None,
     )
     client, now_s = client_of(request.scope), state.clock()
-    job = make_job(_blank(chosen), chosen, options, now_s=now_s, wanted=query.model, client=client)
-    return ParsedRequest(replace(job, sampling=sampling), chosen)
+    blank = _blank(chosen)
+    job = make_job(blank, chosen, options, now_s=now_s, wanted=query.model, client=client)
+    return ParsedRequest(replace(job, sampling=sampling), chosen, blank)
 
 
 def read_work_query(state: AppState, request: Request, model: type[_Query]) -> _Query:

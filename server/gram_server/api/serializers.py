@@ -79,8 +79,13 @@ def _solve_response(record: JobRecord, model: ModelReport, now_s: float) -> Solv
         distinct=num_found,
         valid_trajectories=num_found,
         width=options.width,
-        # Each solution is known once: Good-Turing's estimate is then zero.
-        completeness=Completeness(estimate=0.0 if num_found else None, total=None),
+        # How often each solution was found is unknown.
+        completeness=Completeness(
+            estimate=None,
+            total=None,
+            total_status="out_of_time" if options.count == "exact" else "not_asked",
+            at_least=num_found,
+        ),
         exact_search="deadline" if is_search_missed else None,
         best_attempt=None,
         usage=_usage(record, now_s),

@@ -87,7 +87,7 @@ async def _run_job(
     try:
         parsed = await parsing
         state.workers.check_served(parsed.job)
-        async with charged(state, request.scope, parsed.job.options.width):
+        async with charged(state, request.scope, lambda: parsed.charge):
             request_id = request_id_of(request.scope)
             if not wants_stream(request):
                 work = _answer(state, parsed, request_id=request_id)

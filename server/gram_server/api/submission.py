@@ -47,10 +47,13 @@ class Submission(NamedTuple):
     parts: tuple[Job, ...]
     """Jobs of a batch; none for a single job."""
     ticket: IdempotencyKey | None
+    puzzles: Sequence[PostedPuzzle]
 
     @property
-    def width(self) -> int:
-        return sum(part.options.width for part in self.parts or (self.job,))
+    def charge(self) -> int:
+        """Trajectories that its key pays for."""
+        width = self.job.options.width
+        return sum(0 if puzzle.is_refuted else width for puzzle in self.puzzles)
 
 
 class Posted(NamedTuple):
@@ -76,8 +79,9 @@ async def read_submission(state: AppState, request: Request, model: type[JobQuer
     if key is not None:
         ticket = IdempotencyKey(owner=owner, key=key, fingerprint=_fingerprint(request, raw))
     if not posted.is_batch:
-        return Submission(jobs[0], (), ticket)
-    return _batch(state, jobs, ticket)
+        return Submission(jobs[0], (), ticket, posted.puzzles)
+    batch, parts = _batch(state, jobs)
+    return Submission(batch, parts, ticket, posted.puzzles)
 
 
 def _read_key(request: Request) -> str | None:
@@ -145,7 +149,8 @@ async def _make_jobs(
     ]
 
 
-def _batch(state: AppState, jobs: Sequence[Job], ticket: IdempotencyKey | None) -> Submission:
+def _batch(state: AppState, jobs: Sequence[Job]) -> tuple[Job, tuple[Job, ...]]:
+    """Return the job of a batch, and its parts."""
     width = sum(job.options.width for job in jobs)
     limit = state.settings.queue.max_trajectories
     if width > limit:
@@ -157,7 +162,7 @@ def _batch(state: AppState, jobs: Sequence[Job], ticket: IdempotencyKey | None) 
     batch_id = uuid.uuid4().hex
     batch = replace(jobs[0], id=batch_id, num_parts=len(jobs), body={}, puzzle="batch")
     parts = tuple(replace(job, batch=batch_id) for job in jobs)
-    return Submission(batch, parts, ticket)
+    return batch, parts
 
 
 def _fingerprint(request: Request, raw: bytes) -> str:

@@ -36,14 +36,16 @@ export function words(run, isIdle) {
  */
 function ending(run, found, solved) {
   const { status, usage, completeness } = run.result;
-  const estimate = completeness?.estimate;
-  const isMany = run.solutions.length > 1 && estimate !== null && estimate !== undefined;
+  const isEstimated = completeness?.method === "good_turing" && run.solutions.length > 1;
   const detail = [
     solved,
     count(usage.supervision_steps, "supervision step", "supervision steps"),
     `${(usage.engine_ms / 1000).toFixed(1)} s`,
-    ...(isMany ? [`the next would be new with a chance of ${percent(1 - estimate)}`] : []),
+    ...(isEstimated ? [`the next would be new with a chance of ${percent(1 - completeness.estimate)}`] : []),
   ].join(" · ");
+  if (run.result.unsolvable) {
+    return { headline: "There is no solution", detail: run.result.unsolvable.reason };
+  }
   if (status === "unsolved") return { headline: "No solution was found", detail };
   return { headline: found, detail };
 }

@@ -5,7 +5,6 @@ Knows both forms and the puzzle families; runs nothing.
 
 import time
 from asyncio import Queue
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,36 +13,37 @@ import numpy as np
 
 from gram_core import puzzles
 from gram_core.catalog import ModelInfo
-from gram_core.puzzles import BLANK, Encoded, Family, Padding, Renaming, Task, Tokens
+from gram_core.puzzles import (
+    BLANK,
+    Countable,
+    Encoded,
+    Family,
+    Padding,
+    Renaming,
+    Task,
+    Tokens,
+    Violation,
+)
 from gram_server.answers import (
     BestAttempt,
     Board,
-    Completeness,
-    ExactSearch,
     First,
     GenerateResponse,
     ProgressEvent,
     Sight,
     Solution,
     SolveResponse,
+    Unsolvable,
     Usage,
-    Violation,
     identity,
 )
+from gram_server.answers import Violation as ShownViolation
 from gram_server.engine import EngineJob, Finished, FoundSolution, Progress, TrajectoryView
 from gram_server.errors import ModelUnknown
 from gram_server.job import EXACT, Job
 from gram_server.tracing import Tracer
+from gram_server.worker.completeness import ExactFindings, completeness_of
 from gram_server.worker.job_trace import JobTrace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExactFindings:
-    """What exact search added to a job."""
-
-    solutions: tuple[Tokens, ...] = ()
-    total: int | None = None
-    ended: ExactSearch | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -60,6 +60,8 @@ class ClaimedJob:
     task: Task
     """Of the puzzle as the model takes it."""
     encoded: Encoded
+    dead_end: Violation | None
+    """What the givens leave no value for: nothing is run then."""
     claimed_s: float
     """``time.time()``."""
     trace: JobTrace
@@ -81,6 +83,10 @@ class ClaimedJob:
     def must_restart(self) -> bool:
         """Whether its run was cancelled and the job has been claimed again."""
         return self.is_cancelled and self.again is not None
+
+    @property
+    def needs_engine(self) -> bool:
+        return self.model is not None and self.dead_end is None
 
     @property
     def reduces_clues(self) -> bool:
@@ -121,6 +127,7 @@ class ClaimedJob:
             padding=padding,
             task=task,
             encoded=puzzle.encode(padding.instance if padding else instance),
+            dead_end=puzzle.dead_end(instance),
             claimed_s=now_s,
             trace=trace or JobTrace(Tracer(), job, claimed_s=now_s),
         )
@@ -232,12 +239,34 @@ class ClaimedJob:
             distinct=len(solutions),
             valid_trajectories=end.valid_trajectories,
             width=self.job.options.width,
-            completeness=Completeness(estimate=good_turing(end), total=exact.total),
+            completeness=completeness_of(
+                end,
+                exact,
+                total=self._total(exact),
+                num_seen=len(solutions),
+                is_asked=self.job.options.count == "exact",
+            ),
             exact_search=exact.ended,
             best_attempt=None if solutions else self._best_attempt(end.best_attempt),
             usage=self.usage(end),
+            unsolvable=self._unsolvable(exact),
             padded_to=None if self.padding is None else self.task.name,
         )
+
+    def _total(self, exact: ExactFindings) -> int | None:
+        if self.dead_end is not None:
+            return 0
+        if exact.total is None and isinstance(self.family, Countable):
+            return self.family.count(self.instance)
+        return exact.total
+
+    def _unsolvable(self, exact: ExactFindings) -> Unsolvable | None:
+        if self.dead_end is not None:
+            cells = [list(cell) for cell in self.dead_end.cells]
+            return Unsolvable(reason=self.dead_end.rule, cells=cells)
+        if exact.total == 0:
+            return Unsolvable(reason="exact search found no solution", cells=[])
+        return None
 
     def _identity(self) -> dict[str, Any]:
         model = self.model or EXACT
@@ -292,19 +321,10 @@ class ClaimedJob:
         return BestAttempt(
             answer=self._decode(tokens),
             violations=[
-                Violation(rule=violation.rule, cells=[list(cell) for cell in violation.cells])
+                ShownViolation(rule=violation.rule, cells=[list(cell) for cell in violation.cells])
                 for violation in violations
             ],
         )
-
-
-def good_turing(end: Finished) -> float | None:
-    """Return the Good-Turing estimate of the share of solutions seen; None without any."""
-    if not end.valid_trajectories:
-        return None
-    num_seen_once = Counter(found.votes for found in end.solutions)[1]
-    num_votes = sum(found.votes for found in end.solutions)
-    return round(1.0 - num_seen_once / num_votes, 6)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -21,7 +21,8 @@ from gram_server.job import Event, EventKind, Job, JobState, outcome_of
 from gram_server.jobs.store import Outcome, WorkerStore
 from gram_server.search_process import Data
 from gram_server.tracing import SpanKind
-from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
+from gram_server.worker.claimed_job import ClaimedJob
+from gram_server.worker.completeness import ExactFindings
 from gram_server.worker.engine_loop import Abort, Message
 from gram_server.worker.job_trace import JobTrace
 from gram_server.worker.search_pool import SearchDropped, SearchPool
@@ -205,8 +206,14 @@ async def find_exactly(pool: SearchPool, claimed: ClaimedJob, end: Finished) -> 
     reply = await _ask(pool, claimed, request)
     if reply["ended"] in ("unavailable", "failed"):
         logger.warning("job=%s: exact search %s", job.id, reply.get("why", reply["ended"]))
+    total, num_found = reply["total"], reply["num_found"]
+    if reply["ended"] == "complete" and num_found < request["num_answers"]:
+        total = num_found
     return ExactFindings(
-        solutions=tuple(map(_tokens, reply["answers"])), total=reply["total"], ended=reply["ended"]
+        solutions=tuple(map(_tokens, reply["answers"])),
+        total=total,
+        at_least=num_found,
+        ended=reply["ended"],
     )
 
 
@@ -235,6 +242,8 @@ async def reduce_clues(
 
 def _wants_exact(claimed: ClaimedJob, end: Finished) -> bool:
     options = claimed.job.options
+    if claimed.dead_end is not None:
+        return False
     return options.count == "exact" or (options.fallback == "exact" and not end.solutions)
 
 

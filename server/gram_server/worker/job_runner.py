@@ -197,7 +197,7 @@ class JobRunner:
         if not self._held:
             self._report_due.set()
         self._held[job.id] = claimed
-        if claimed.model is None:
+        if not claimed.needs_engine:
             claimed.has_left_engine = True
             self._events.put_nowait(claimed.not_run())
             return

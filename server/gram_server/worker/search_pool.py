@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from gram_server.search_process import Data
+from gram_server.search_process import Data, without_search
 from gram_server.worker.searcher import Searcher, SearcherLost
 
 _T = TypeVar("_T")
@@ -35,10 +35,6 @@ DEADLINE_GRACE_S = 0.1
 
 class SearchDropped(Exception):
     """The search was cancelled."""
-
-
-def without_search(ended: str) -> Data:
-    return {"ended": ended, "answers": [], "total": None}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -175,6 +175,23 @@ async def test_requests_of_one_key_at_the_same_time_are_charged_once(keys: Path)
         assert await take_tokens("slow", 1, rate=1.0, burst=10.0) == 0.0
 
 
+async def test_what_one_look_refutes_is_not_charged(keys: Path) -> None:
+    dead = "123....4........"
+    async with open_app(keys) as (_, client):
+        for body in (dead, json.dumps({"instances": [dead] * 3})):
+            for _ in range(3):
+                taken = await client.post("/jobs?width=9", content=body, headers=bearer("slow"))
+                assert taken.status_code == 202
+        answer = await client.post("/solve?width=9", content=dead, headers=bearer("slow"))
+        assert answer.json()["status"] == "unsolved"
+        mixed = json.dumps({"instances": [dead, EASY]})
+        statuses = [
+            (await client.post(path, content=mixed, headers=bearer("slow"))).status_code
+            for path in ("/jobs?width=12", "/jobs?width=1")
+        ]
+        assert statuses == [202, 429]
+
+
 @pytest.mark.parametrize("path", ["/solve", "/jobs"])
 async def test_what_is_refused_is_not_charged(keys: Path, path: str) -> None:
     async with open_app(keys, max_trajectories=64, is_held=True) as (_, client):

@@ -9,7 +9,8 @@ from gram_core.puzzles import FIRST_VALUE, family
 from gram_server.answers import Solution
 from gram_server.engine import FoundSolution
 from gram_server.errors import ModelUnknown
-from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
+from gram_server.worker.claimed_job import ClaimedJob
+from gram_server.worker.completeness import ExactFindings
 from tests.server.worker.harness import MakeEnd, MakeJob, MakeModel
 
 SOLVED = "1234341221434321"
@@ -44,7 +45,13 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
         "valid_trajectories": 3,
         "width": 8,
         "depth": 8,
-        "completeness": {"estimate": 1.0, "total": None},
+        "completeness": {
+            "estimate": None,
+            "total": None,
+            "method": None,
+            "total_status": "not_asked",
+            "at_least": 1,
+        },
         "exact_search": None,
         "best_attempt": None,
         "usage": {
@@ -55,6 +62,7 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
         },
         "seed": 7,
         "model": guessing_model("sudoku-4x4").info.id,
+        "unsolvable": None,
         "padded_to": None,
     }
 
@@ -84,19 +92,85 @@ def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(
 
 
 @pytest.mark.parametrize(
-    ("votes", "estimate"), [([4], 1.0), ([1], 0.0), ([2, 1, 1], 0.5), ([3, 1], 0.75)]
+    ("votes", "estimate"),
+    [([8], 1.0), ([1] * 8, 0.0), ([4, 1, 1, 1, 1], 0.5), ([9, 3], 1.0), ([7], None), ([1], None)],
 )
-def test_completeness_is_good_turing(
+def test_completeness_is_good_turing_from_eight_votes_on(
     make_job: MakeJob,
     make_end: MakeEnd,
     guessing_model: MakeModel,
     votes: list[int],
-    estimate: float,
+    estimate: float | None,
 ) -> None:
     claimed = _take(make_job(grid=AMBIGUOUS), guessing_model)
     end = make_end(grids=[(SOLVED, count) for count in votes])
     result = claimed.response(end, ExactFindings())
-    assert (result.completeness.estimate, result.completeness.total) == (estimate, None)
+    completeness = result.completeness
+    assert (completeness.estimate, completeness.total) == (estimate, None)
+    assert completeness.method == (None if estimate is None else "good_turing")
+    assert completeness.at_least == len(votes)
+
+
+def test_the_shortest_paths_of_a_maze_are_counted_for_its_completeness(
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
+) -> None:
+    puzzle = family("maze")
+    maze = puzzle.parse({"grid": ["S..", "...", "..G"]})
+    fields: Any = {"puzzle": "maze", "task": "maze-3x3", "body": puzzle.dump(maze)}
+    info = guessing_model("maze-3x3").info
+    job = replace(make_job(model=info.name), **fields)
+    claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+    path = next(puzzle.enumerate(maze, limit=1))
+    found = replace(solved, tokens=path, votes=16)
+    completeness = claimed.response(make_end(solutions=(found,)), ExactFindings()).completeness
+    assert (completeness.estimate, completeness.method) == (1 / 6, "exact")
+    assert (completeness.total, completeness.total_status) == (6, "known")
+
+
+@pytest.mark.parametrize(
+    ("count", "exact", "status", "at_least"),
+    [
+        ("none", ExactFindings(), "not_asked", 1),
+        ("exact", ExactFindings(total=5, ended="complete"), "known", 5),
+        ("exact", ExactFindings(at_least=10_001, ended="limit"), "more", 10_001),
+        ("exact", ExactFindings(at_least=7, ended="time"), "out_of_time", 7),
+        ("exact", ExactFindings(ended="busy"), "out_of_time", 1),
+        ("exact", ExactFindings(ended="deadline"), "out_of_time", 1),
+        ("exact", ExactFindings(ended="unavailable"), "failed", 1),
+        ("exact", ExactFindings(ended="failed"), "failed", 1),
+    ],
+)
+def test_the_total_says_why_it_is_a_number_or_null(
+    make_job: MakeJob,
+    make_end: MakeEnd,
+    guessing_model: MakeModel,
+    count: str,
+    exact: ExactFindings,
+    status: str,
+    at_least: int,
+) -> None:
+    claimed = _take(make_job(grid=AMBIGUOUS, count=count), guessing_model)
+    completeness = claimed.response(make_end(grids=[(SOLVED, 1)]), exact).completeness
+    assert (completeness.total_status, completeness.at_least) == (status, at_least)
+    assert completeness.total == exact.total
+
+
+def test_unsolvable_is_told_from_given_up(
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
+) -> None:
+    given_up = _take(make_job(grid=AMBIGUOUS), guessing_model)
+    result = given_up.response(make_end(), ExactFindings())
+    assert (result.status, result.unsolvable, result.completeness.total) == ("unsolved", None, None)
+    proved = given_up.response(make_end(), ExactFindings(total=0, ended="complete"))
+    assert proved.unsolvable is not None
+    assert (proved.status, proved.unsolvable.cells) == ("unsolved", [])
+    dead = _take(make_job(grid="123....4........"), guessing_model)
+    assert (dead.needs_engine, given_up.needs_engine) == (False, True)
+    result = dead.response(dead.not_run(), ExactFindings())
+    assert result.unsolvable is not None
+    assert result.unsolvable.cells == [[0, 3]]
+    assert (result.status, result.completeness.total_status) == ("unsolved", "known")
+    assert (result.completeness.total, result.completeness.at_least) == (0, 0)
 
 
 def test_exact_findings_complete_a_result(
@@ -108,7 +182,7 @@ def test_exact_findings_complete_a_result(
     assert result.solutions == [
         Solution(answer=SOLVED, votes=0, source="exact", value=None, first=None)
     ]
-    assert (result.completeness.estimate, result.completeness.total) == (None, 1)
+    assert (result.completeness.estimate, result.completeness.total) == (1.0, 1)
 
 
 def test_the_engine_gets_the_job_on_its_own_clock(
@@ -192,7 +266,8 @@ def test_a_padded_job_is_checked_counted_and_answered_as_it_was_posted(
     claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
     engine_job = claimed.engine_job(clock_offset_s=0.0)
     assert engine_job.tokens.shape == (5,)
-    assert engine_job.adjacency is not None and engine_job.adjacency.shape == (5, 5)
+    assert engine_job.adjacency is not None
+    assert engine_job.adjacency.shape == (5, 5)
     right, same, wrong = (
         np.array(colors, np.uint8) + FIRST_VALUE
         for colors in ([0, 1, 2, 0, 0], [1, 2, 0, 2, 1], [0, 0, 1, 2, 0])
@@ -205,7 +280,8 @@ def test_a_padded_job_is_checked_counted_and_answered_as_it_was_posted(
     assert [solution.answer for solution in result.solutions] == [[0, 1, 2]]
     assert (result.padded_to, result.model) == ("graph-coloring-5", info.id)
     attempt = claimed.response(make_end(best_attempt=wrong), ExactFindings()).best_attempt
-    assert attempt is not None and attempt.answer == [0, 0, 1]
+    assert attempt is not None
+    assert attempt.answer == [0, 0, 1]
     assert [violation.rule for violation in attempt.violations] == ["edge 0-1"]
 
 
@@ -214,8 +290,8 @@ def test_a_job_that_its_model_cannot_take_even_padded_is_refused(
 ) -> None:
     info = guessing_model("graph-coloring-5").info
     for body in ({"vertices": 6, "edges": []}, {"vertices": 3, "edges": [], "colors": 4}):
+        job = _graph_job(make_job, body, model=info.name)
         with pytest.raises(ModelUnknown):
-            job = _graph_job(make_job, body, model=info.name)
             ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
     with pytest.raises(ModelUnknown):
         ClaimedJob.parse(make_job(model=info.name), {info.name: info}, now_s=1_000.5)

@@ -9,7 +9,8 @@ from gram_core.puzzles import Tokens, family
 from gram_server import search_process
 from gram_server.engine import FoundSolution
 from gram_server.search_process import Data
-from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
+from gram_server.worker.claimed_job import ClaimedJob
+from gram_server.worker.completeness import ExactFindings
 from gram_server.worker.job_results import find_exactly, needs_exact, without_time
 from gram_server.worker.search_pool import SearchPool
 from tests.server.worker.harness import MakeEnd, MakeJob, MakeModel
@@ -98,6 +99,22 @@ def test_the_fallback_gives_as_many_solutions_as_were_asked_for(
     assert len(_find(_take(job, guessing_model), make_end()).solutions) == 2
 
 
+@pytest.mark.parametrize(("grid", "found"), [("1234341243212143", 1), ("..1.3.......2..4", 0)])
+def test_a_search_that_finds_fewer_than_were_asked_for_has_counted_them(
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, grid: str, found: int
+) -> None:
+    job = make_job(grid=grid, fallback="exact", max_solutions=2)
+    exact = _find(_take(job, guessing_model), make_end())
+    assert (len(exact.solutions), exact.total, exact.ended) == (found, found, "complete")
+
+
+def test_nothing_is_searched_for_what_one_look_refutes(
+    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
+) -> None:
+    job = make_job(grid="123....4........", fallback="exact", count="exact")
+    assert not needs_exact(_take(job, guessing_model), make_end())
+
+
 def test_all_solutions_are_counted(
     make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
 ) -> None:
@@ -142,7 +159,7 @@ def test_a_count_beyond_the_limit_is_unknown(monkeypatch: pytest.MonkeyPatch) ->
     for limit, total in ((287, None), (288, 288)):
         monkeypatch.setattr(search_process, "MAX_COUNTED", limit)
         reply = search_process.answer(_request("sudoku", {"grid": EMPTY}), lambda: False)
-        assert reply["total"] == total
+        assert (reply["total"], reply["num_found"]) == (total, 288)
 
 
 @pytest.mark.slow

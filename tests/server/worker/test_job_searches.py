@@ -80,7 +80,7 @@ async def test_a_puzzle_that_no_model_takes_is_searched_and_never_run(
     queens = {"puzzle": "nqueens", "n": 6, "queens": [[0, 1]]}
     task = {"puzzle": "nqueens", "task": "nqueens-6", "model": EXACT.name}
     async with open_harness(store, guessing_model, free_slots=lambda: 0) as harness:
-        for job_id, body in (("a", queens), ("none", {**queens, "n": 3})):
+        for job_id, body in (("a", queens), ("none", {"puzzle": "nqueens", "n": 3})):
             store.jobs.put_nowait(make_job(job_id, body=body, fallback="exact", **task))
         await harness.until(lambda: len(store.completed) == 2)
         assert harness.sent == []
@@ -94,7 +94,22 @@ async def test_a_puzzle_that_no_model_takes_is_searched_and_never_run(
     )
     assert (result["model"], result["depth"], result["padded_to"]) == ("exact", 0, None)
     assert result["usage"]["supervision_steps"] == 0
-    assert store.completed["none"][0]["status"] == "unsolved"
+    none = store.completed["none"][0]
+    assert (none["status"], none["completeness"]["total"]) == ("unsolved", 0)
+    assert none["unsolvable"] == {"reason": "exact search found no solution", "cells": []}
+
+
+async def test_what_one_look_refutes_is_told_without_a_step(
+    store: FakeStore, make_job: MakeJob, guessing_model: MakeModel
+) -> None:
+    async with open_harness(store, guessing_model, free_slots=lambda: 0) as harness:
+        store.jobs.put_nowait(make_job(grid="123....4........", fallback="exact", count="exact"))
+        await harness.until(lambda: store.completed)
+        assert harness.sent == []
+    result, outcome = store.completed["a"]
+    assert (outcome, result["status"], result["exact_search"]) == ("done", "unsolved", None)
+    assert result["unsolvable"]["cells"] == [[0, 3]]
+    assert result["usage"]["supervision_steps"] == 0
 
 
 @pytest.mark.usefixtures("endless_search")
