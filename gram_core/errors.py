@@ -27,6 +27,8 @@ class UserError(CoreError):
     """The caller sent something that they can correct."""
 
     code = "user_error"
+    field: str | None = "puzzle"
+    """Where in the body."""
 
 
 @dataclass(frozen=True, slots=True)

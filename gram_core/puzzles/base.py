@@ -52,6 +52,10 @@ class Family(ABC, Generic[Instance]):
     """What follows the family's name in a task's name; its groups are the numbers in it."""
     task_hint: str
     """Names the existing tasks, in the error for an unknown one."""
+    text_field = "grid"
+    """Field of the body that takes the plain-text form."""
+    text_signs = ""
+    """Characters of the plain-text form, besides white space."""
 
     @abstractmethod
     def tasks(self) -> Sequence[str]:
@@ -82,7 +86,12 @@ class Family(ABC, Generic[Instance]):
 
     def parse_text(self, text: str) -> Instance:
         """Read the family's plain-text form; raise ``PuzzleInvalid`` saying where it is wrong."""
-        return self.parse({"grid": text})
+        return self.parse({self.text_field: text})
+
+    def likeness(self, text: str) -> float:
+        """Return the share of a text, 0 to 1, that looks like the family's plain-text form."""
+        num_signs = sum(map(text.count, self.text_signs))
+        return num_signs / max(1, sum(map(len, text.split())))
 
     @abstractmethod
     def task_of(self, instance: Instance) -> Task:

@@ -33,6 +33,8 @@ class CommonOptions(TypedDict, total=False):
 class SolveOptions(CommonOptions, total=False):
     """Options of ``solve`` besides the puzzle."""
 
+    colors: int | None
+    """Colors of a graph that is text, or a body without them; 3 by default."""
     width: int
     """Trajectories to sample; 16 by default."""
     max_solutions: int | None

@@ -15,6 +15,8 @@ _SKIPPED = frozenset("cndvx%#")
 """Line types that colouring ignores: comments, values and coordinates of vertices."""
 _KINDS = frozenset({"edge", "edges", "col", "color", "coloring", "graph", "sp", "tw", "td", "vc"})
 """Problems whose files hold a graph; edges of the last three are numbers alone."""
+LINE_STARTS = frozenset({"c", *(f"{kind} " for kind in "pecndvx")})
+"""First two characters of lines that a drawn board does not begin with."""
 
 
 class Graph(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 
 from gram_core.puzzles.base import Family, Padding
 from gram_core.puzzles.body import check_fields, object_schema
+from gram_core.puzzles.graph_coloring.dimacs import LINE_STARTS
 from gram_core.puzzles.graph_coloring.generate import generate
 from gram_core.puzzles.graph_coloring.graph import (
     DEFAULT_COLORS,
@@ -34,6 +35,7 @@ class GraphColoring(Family[ColoringGraph]):
         "graph-coloring-8 has 8 vertices and 3 colours, graph-coloring-8-4 has 4; "
         f"there are at most {MAX_VERTICES} vertices and {MAX_COLORS} colours"
     )
+    text_field = "dimacs"
 
     def tasks(self) -> Sequence[str]:
         """Return the sizes that have shipped weights."""
@@ -79,9 +81,10 @@ class GraphColoring(Family[ColoringGraph]):
         """Read ``vertices`` and ``edges``, or ``dimacs``, with ``colors`` and ``fixed``."""
         return read_graph(check_fields(body, puzzle=self.name, allowed=_FIELDS))
 
-    def parse_text(self, text: str) -> ColoringGraph:
-        """Read a DIMACS ``.col`` text, to be coloured in 3 colours."""
-        return self.parse({"dimacs": text})
+    def likeness(self, text: str) -> float:
+        """Return the share of lines that begin as those of a DIMACS ``.col`` text do."""
+        lines = text.split("\n")
+        return sum(line[:2].lower() in LINE_STARTS for line in lines) / len(lines)
 
     def task_of(self, instance: ColoringGraph) -> Task:
         """Return the task of the graph's vertices and colours."""

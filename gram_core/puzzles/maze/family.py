@@ -46,6 +46,7 @@ class Maze(Family[MazeGrid]):
     name = "maze"
     task_sizes = re.compile(r"([1-9][0-9]?)x([1-9][0-9]?)")
     task_hint = f"maze-30x20 has 30 rows and 20 columns; there are at most {MAX_SIDE} of each"
+    text_signs = "SG#."
 
     def tasks(self) -> Sequence[str]:
         """Return the size that has shipped weights."""

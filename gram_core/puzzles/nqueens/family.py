@@ -40,6 +40,7 @@ class NQueens(Family[QueensBoard]):
     name = "nqueens"
     task_sizes = re.compile(r"([1-9][0-9]{0,2})")
     task_hint = f"there are nqueens-1 to nqueens-{MAX_SIZE}"
+    text_signs = "Qq.0*_"
 
     def tasks(self) -> Sequence[str]:
         """Return the sizes that have shipped weights."""

@@ -34,6 +34,7 @@ class Sudoku(Family[SudokuGrid]):
     name = "sudoku"
     task_sizes = re.compile(r"([1-9])x[1-9]")
     task_hint = f"there are {', '.join(_TASKS)}"
+    text_signs = "123456789.0*_|+-"
 
     def tasks(self) -> Sequence[str]:
         """Return the names of the three sizes, largest first."""

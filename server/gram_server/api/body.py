@@ -7,13 +7,14 @@ character distinguishes JSON from text. The families parse and validate.
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
 from gram_core.errors import Issue, PuzzleInvalid, UnknownTask
 from gram_core.puzzles import AnyFamily, Task, families, family, task
+from gram_server.api.queries import SolveQuery
 from gram_server.errors import (
     BodyInvalid,
     BodySlow,
@@ -61,13 +62,13 @@ class PostedPuzzle:
         return is_of_family and self.family.pad(self.instance, other) is not None
 
 
-async def read_puzzle(request: Request, *, puzzle: str | None, http: HttpConfig) -> PostedPuzzle:
-    """Read the body of a request; ``puzzle`` is the family in the query."""
+async def read_puzzle(request: Request, query: SolveQuery, http: HttpConfig) -> PostedPuzzle:
+    """Read the body of a request."""
     media_type = media_type_of(request)
     raw = await read_bytes(request, http)
     if len(raw) > MAX_INLINE_BYTES:
-        return await asyncio.to_thread(parse_puzzle, raw, media_type=media_type, puzzle=puzzle)
-    return parse_puzzle(raw, media_type=media_type, puzzle=puzzle)
+        return await asyncio.to_thread(parse_puzzle, raw, query, media_type=media_type)
+    return parse_puzzle(raw, query, media_type=media_type)
 
 
 async def refuse_body(request: Request, http: HttpConfig) -> None:
@@ -76,14 +77,14 @@ async def refuse_body(request: Request, http: HttpConfig) -> None:
         raise BodyInvalid("the request takes no body", field="body")
 
 
-def parse_puzzle(raw: bytes, *, media_type: str, puzzle: str | None) -> PostedPuzzle:
+def parse_puzzle(raw: bytes, query: SolveQuery, *, media_type: str) -> PostedPuzzle:
     text = decode(raw)
     if not text.strip():
         raise BodyInvalid("the body is empty: post a puzzle", field="body")
     if _is_json(media_type) or text.lstrip()[0] in "{[":
-        return parse_object(load_json(text.strip()), puzzle)
+        return parse_object(load_json(text.strip()), query)
     # A maze may begin with a space, which is a free cell.
-    return parse_text(text.strip("\r\n"), puzzle)
+    return parse_text(text.strip("\r\n"), query)
 
 
 def media_type_of(request: Request) -> str:
@@ -141,20 +142,22 @@ def decode(raw: bytes) -> str:
         ) from error
 
 
-def parse_object(body: object, puzzle: str | None) -> PostedPuzzle:
-    """Return the puzzle in a JSON value; ``puzzle`` is the family in the query."""
+def parse_object(body: object, query: SolveQuery) -> PostedPuzzle:
+    """Return the puzzle in a JSON value."""
     if not isinstance(body, dict):
         raise BodyInvalid("the JSON body must be an object with a field puzzle", field="body")
-    named = body.get("puzzle", puzzle)
+    named = body.get("puzzle", query.puzzle)
     if named is None:
         issue = Issue("puzzle", f"is missing: one of {', '.join(families())}")
         raise PuzzleInvalid([issue])
     if not isinstance(named, str):
         raise PuzzleInvalid([Issue("puzzle", "must be a string")])
-    if puzzle is not None and named != puzzle:
-        raise ParameterInvalid("puzzle is not the one that the body names", field="puzzle")
+    beside = query.fields if query.puzzle is None else {"puzzle": query.puzzle, **query.fields}
+    for name, value in beside.items():
+        if body.get(name, value) != value:
+            raise ParameterInvalid(f"{name} is not the one that the body names", field=name)
     chosen = family(named)
-    return _posted(chosen, chosen.parse(body))
+    return _posted(chosen, chosen.parse({**query.fields, **body}))
 
 
 def load_json(text: str) -> object:
@@ -179,30 +182,42 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return fields
 
 
-def parse_text(text: str, puzzle: str | None) -> PostedPuzzle:
+def parse_text(text: str, query: SolveQuery) -> PostedPuzzle:
     """Read plain text as the named family, or as the first family that takes it."""
-    if puzzle is not None:
-        return _posted(family(puzzle), family(puzzle).parse_text(text))
+    if query.puzzle is not None:
+        return _read_text(family(query.puzzle), text, query)
     refusals: list[tuple[AnyFamily, PuzzleInvalid]] = []
     for candidate in families().values():
         try:
-            return _posted(candidate, candidate.parse_text(text))
+            return _read_text(candidate, text, query)
         except PuzzleInvalid as error:
             refusals.append((candidate, error))
-    raise _summary(refusals)
+    raise _likeliest(text, refusals)
 
 
-def _summary(refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> PuzzleInvalid:
-    """Return the most specific refusal: a broken rule means that the form was understood."""
-    for _, error in refusals:
-        if any(issue.rule for issue in error.issues):
-            return error
-    issues = [
-        Issue(issue.field, f"as {refused.name}: {issue.detail}", issue.cells, issue.rule)
-        for refused, error in refusals
-        for issue in error.issues[:1]
-    ]
-    return PuzzleInvalid(issues)
+def _read_text(chosen: AnyFamily, text: str, query: SolveQuery) -> PostedPuzzle:
+    if query.fields:
+        return _posted(chosen, chosen.parse({chosen.text_field: text, **query.fields}))
+    return _posted(chosen, chosen.parse_text(text))
+
+
+def _likeliest(text: str, refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> PuzzleInvalid:
+    """Return the refusals of all families, that of the one which the text looks like first."""
+    likeness = {refused.name: refused.likeness(text) for refused, _ in refusals}
+    most = max(likeness.values())
+    ranked = sorted(refusals, key=lambda refusal: likeness[refusal[0].name] < most)
+    is_known = [*likeness.values()].count(most) == 1
+    first = ranked[0][1]
+    if is_known and any(issue.rule for issue in first.issues):
+        # A broken rule means that the form was understood.
+        return first
+    return PuzzleInvalid(
+        [
+            replace(issue, detail=f"as {refused.name}: {issue.detail}")
+            for refused, error in ranked
+            for issue in error.issues[: None if is_known and error is first else 1]
+        ]
+    )
 
 
 def _posted(chosen: AnyFamily, instance: object) -> PostedPuzzle:

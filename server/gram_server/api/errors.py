@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gram_core.errors import CoreError, Issue, PuzzleInvalid
+from gram_core.errors import UserError as CoreUserError
 from gram_server.api.state import request_id_of
 from gram_server.errors import (
     LinkClosed,
@@ -127,9 +128,9 @@ def problem_of(error: Exception) -> Problem:
 def _issues_of(error: Exception) -> tuple[Issue, ...]:
     if isinstance(error, PuzzleInvalid):
         return error.issues
-    if isinstance(error, UserError):
-        return () if error.field is None else (Issue(error.field, error.detail),)
-    return (Issue("puzzle", str(error)),) if isinstance(error, CoreError) else ()
+    if isinstance(error, UserError | CoreUserError) and error.field is not None:
+        return (Issue(error.field, str(error)),)
+    return ()
 
 
 def add_error_handlers(app: FastAPI) -> None:

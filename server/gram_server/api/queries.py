@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from gram_core.puzzles import Generative, families
+from gram_core.puzzles.graph_coloring.graph import MAX_COLORS
 from gram_server.errors import ParameterInvalid
 from gram_server.job import DEFAULT_WIDTH, MAX_SEED, Count, Fallback, Priority
 from gram_server.jobs.queued_job import SORT_KEY_PATTERN
@@ -95,6 +96,8 @@ class SolveQuery(Query):
 
     puzzle: FamilyName | None = None
     """Family of a puzzle posted as text, or as JSON without `puzzle`."""
+    colors: Annotated[Positive, Field(le=MAX_COLORS)] | None = None
+    """Colors of a graph posted as text, or as JSON without `colors`; 3 by default."""
     width: Positive = DEFAULT_WIDTH
     """Trajectories to sample."""
     depth: Positive | None = None
@@ -122,6 +125,11 @@ class SolveQuery(Query):
     show_trajectories: Annotated[Whole, Field(ge=0, le=MAX_SHOWN)] = 0
     """Trajectories whose answers a stream shows while they are on their way, as events `progress`;
     without a stream it does nothing."""
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """Fields of a puzzle's body that stand in the query instead."""
+        return {} if self.colors is None else {"colors": self.colors}
 
 
 class JobQuery(SolveQuery):

@@ -43,7 +43,7 @@ class ParsedRequest(NamedTuple):
 
 async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]) -> ParsedRequest:
     query = read_work_query(state, request, model)
-    posted = await read_puzzle(request, puzzle=query.puzzle, http=state.settings.http)
+    posted = await read_puzzle(request, query, state.settings.http)
     chosen = await select_model(state, posted, query)
     options = solve_options(query, chosen)
     if options.decodes and not wants_stream(request):
@@ -126,7 +126,7 @@ def solve_options(
 ) -> SolveOptions:
     """Return the options of a job, with defaults from the model and a drawn seed."""
     options = dict(vars(query))
-    for name in ("puzzle", "priority"):
+    for name in ("puzzle", "colors", "priority"):
         options.pop(name, None)
     options |= {
         "model": model.name,

@@ -4,13 +4,15 @@ import asyncio
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 from fastapi import Request
 
 from gram_core.errors import Issue, PuzzleInvalid
+from gram_core.errors import UserError as CoreUserError
 from gram_server.api.body import (
     MAX_INLINE_BYTES,
     PostedPuzzle,
@@ -31,7 +33,7 @@ from gram_server.api.requests import (
     solve_options,
 )
 from gram_server.api.state import AppState, client_of, owner_of
-from gram_server.errors import BodyInvalid, ParameterInvalid
+from gram_server.errors import BodyInvalid, ParameterInvalid, UserError
 from gram_server.job import PRIORITY_CLASSES, Job, ModelReport
 from gram_server.jobs.store import IdempotencyKey
 
@@ -70,11 +72,11 @@ async def read_submission(state: AppState, request: Request, model: type[JobQuer
     raw = await read_bytes(request, state.settings.http)
     limit = state.settings.http.max_batch
     if len(raw) > MAX_INLINE_BYTES:
-        posted = await asyncio.to_thread(_parse, raw, media_type, query.puzzle, limit)
+        posted = await asyncio.to_thread(_parse, raw, media_type, query, limit)
     else:
-        posted = _parse(raw, media_type, query.puzzle, limit)
+        posted = _parse(raw, media_type, query, limit)
     owner = owner_of(request.scope)
-    jobs = await _make_jobs(state, request, posted.puzzles, query)
+    jobs = await _make_jobs(state, request, posted, query)
     ticket = None
     if key is not None:
         ticket = IdempotencyKey(owner=owner, key=key, fingerprint=_fingerprint(request, raw))
@@ -95,49 +97,64 @@ def _read_key(request: Request) -> str | None:
     return keys[0]
 
 
-def _parse(raw: bytes, media_type: str, puzzle: str | None, limit: int) -> Posted:
+def _parse(raw: bytes, media_type: str, query: JobQuery, limit: int) -> Posted:
     text = decode(raw).strip()
     if not text.startswith("{"):
         # Leading spaces have a meaning in some texts.
-        return Posted([parse_puzzle(raw, media_type=media_type, puzzle=puzzle)], False)
+        return Posted([parse_puzzle(raw, query, media_type=media_type)], False)
     body = load_json(text)
     if not isinstance(body, dict) or "instances" not in body:
-        return Posted([parse_object(body, puzzle)], False)
+        return Posted([parse_object(body, query)], False)
     if set(body) != {"instances"}:
         raise BodyInvalid("a batch has the field instances and no other", field="body")
     instances = body["instances"]
     if not isinstance(instances, list) or not 1 <= len(instances) <= limit:
         raise BodyInvalid(f"instances must be a list of 1 to {limit} puzzles", field="instances")
-    return Posted([_parse_part(part, n, puzzle) for n, part in enumerate(instances)], True)
+    return Posted([_parse_part(part, n, query) for n, part in enumerate(instances)], True)
 
 
-def _parse_part(part: object, number: int, puzzle: str | None) -> PostedPuzzle:
-    where = f"instances[{number}]"
+def _parse_part(part: object, number: int, query: JobQuery) -> PostedPuzzle:
     if not isinstance(part, str | dict):
-        raise PuzzleInvalid([Issue(where, "must be an object or a string")])
+        raise PuzzleInvalid([Issue(f"instances[{number}]", "must be an object or a string")])
+    with _naming(number):
+        return parse_text(part, query) if isinstance(part, str) else parse_object(part, query)
+
+
+@contextmanager
+def _naming(number: int | None) -> Iterator[None]:
+    """Name the instance in a refusal of it; None stands for a puzzle that is no part of a batch."""
+    where = f"instances[{number}]"
     try:
-        return parse_text(part, puzzle) if isinstance(part, str) else parse_object(part, puzzle)
-    except PuzzleInvalid as error:
-        issues = [replace(issue, field=f"{where}.{issue.field}") for issue in error.issues]
-        raise PuzzleInvalid(issues) from error
+        yield
+    except (PuzzleInvalid, CoreUserError, UserError) as error:
+        if number is None:
+            raise
+        if isinstance(error, PuzzleInvalid):
+            issues = [replace(issue, field=f"{where}.{issue.field}") for issue in error.issues]
+            raise PuzzleInvalid(issues) from error
+        named = type(error)(f"{where}: {error}")
+        # Other fields are parameters, which no instance has of its own.
+        named.field = f"{where}.puzzle" if error.field == "puzzle" else error.field
+        raise named from error
 
 
 async def _make_jobs(
-    state: AppState, request: Request, puzzles: Sequence[PostedPuzzle], query: JobQuery
+    state: AppState, request: Request, posted: Posted, query: JobQuery
 ) -> list[Job]:
     seed, now_s = draw_seed(), state.clock()
     models: dict[str, ModelReport] = {}
-    for posted in puzzles:
-        if posted.task.name not in models:
-            models[posted.task.name] = await select_model(state, posted, query)
+    for number, puzzle in enumerate(posted.puzzles):
+        if puzzle.task.name not in models:
+            with _naming(number if posted.is_batch else None):
+                models[puzzle.task.name] = await select_model(state, puzzle, query)
     options = {name: solve_options(query, model, seed=seed) for name, model in models.items()}
     priority = PRIORITY_CLASSES.index(query.priority)
     return [
         replace(
             make_job(
-                posted,
-                models[posted.task.name],
-                options[posted.task.name],
+                puzzle,
+                models[puzzle.task.name],
+                options[puzzle.task.name],
                 now_s=now_s,
                 wanted=query.model,
                 client=client_of(request.scope),
@@ -145,7 +162,7 @@ async def _make_jobs(
             owner=owner_of(request.scope),
             priority=priority,
         )
-        for posted in puzzles
+        for puzzle in posted.puzzles
     ]
 
 

@@ -98,7 +98,7 @@ Reader = Callable[[str], object]
 def body_reader(media_type: str) -> Reader:
     def read(text: str) -> object:
         raw = text.encode("utf-8", "surrogatepass")
-        return parse_puzzle(raw, media_type=media_type, puzzle=None)
+        return parse_puzzle(raw, JobQuery(), media_type=media_type)
 
     return read
 

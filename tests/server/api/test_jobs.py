@@ -93,6 +93,33 @@ async def test_a_bad_puzzle_in_a_batch_is_named_and_nothing_is_accepted(service:
 
 
 @pytest.mark.parametrize(
+    ("bad", "params", "code", "field"),
+    [
+        ({"puzzle": "nqueens", "n": 6}, {}, "model_unknown", "instances[1].puzzle"),
+        (EASY, {"model": "nqueens-8"}, "model_unknown", "model"),
+        ({"puzzle": "chess"}, {}, "unknown_puzzle", "instances[1].puzzle"),
+        ({"puzzle": "maze"}, {"puzzle": "nqueens"}, "parameter_invalid", "instances[1].puzzle"),
+        ({"grid": EASY}, {}, "puzzle_invalid", "instances[1].puzzle"),
+        ({"vertices": 3}, {"puzzle": "graph-coloring"}, "puzzle_invalid", "instances[1].edges"),
+        ("rubbish", {}, "puzzle_invalid", "instances[1].grid"),
+        (7, {}, "puzzle_invalid", "instances[1]"),
+    ],
+)
+async def test_every_refusal_of_a_batch_names_its_instance(
+    service: Service, bad: Any, params: dict[str, str], code: str, field: str
+) -> None:
+    good: dict[str, object] = {"puzzle": "nqueens", "n": 8}
+    if params.get("puzzle") == "graph-coloring":
+        good = {"vertices": 8, "edges": []}
+    body = {"instances": [good, bad, bad]}
+    problem = (await service.client.post("/jobs", json=body, params=params)).json()
+    assert (problem["code"], problem["errors"][0]["field"]) == (code, field)
+    assert "instances[1]" in problem["detail"]
+    alone = await service.client.post("/jobs", params=params, json=bad)
+    assert "instances" not in alone.json()["detail"]
+
+
+@pytest.mark.parametrize(
     "body", [{"instances": []}, {"instances": "x"}, {"instances": [EASY], "width": 4}]
 )
 async def test_a_malformed_batch_is_refused(service: Service, body: Any) -> None:

@@ -225,3 +225,23 @@ async def test_a_wrong_character_is_told_for_each_form_that_it_may_be_meant_for(
 async def test_a_broken_rule_shows_which_form_was_meant(service: Service) -> None:
     problem = (await service.solve("S#.\n.#G")).json()
     assert {issue["rule"] for issue in problem["errors"]} == {"path"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("53..7...." * 8 + "53..7...", "grid: as sudoku: has 80 cells"),
+        ("53..7x..." + "." * 72, "grid: as sudoku: row 0, column 5 holds"),
+        ("Q..\n...\n..\n", "grid[2]: as nqueens: has 2 squares"),
+        ("S.#\n...\n", "grid: has no goal: mark one cell G"),
+        ("S.#\n....\n..G", "grid[1]: as maze: has 4 cells"),
+        ("p edge 3 2\ne 1 2\ne 1 4\n", "dimacs: as graph-coloring: line 3 holds 4"),
+        # Nothing tells which puzzle dots alone are of: no rule is named that one of them breaks.
+        (".......\n" * 5, "grid: as sudoku: has 35 cells"),
+        ("what is this?", "grid: as sudoku: "),
+    ],
+)
+async def test_a_text_is_refused_in_the_words_first_of_the_family_that_it_looks_like(
+    shared: Service, text: str, told: str
+) -> None:
+    assert (await shared.solve(text)).json()["detail"].startswith(told)

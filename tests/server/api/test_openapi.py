@@ -49,7 +49,7 @@ def test_every_body_and_parameter_is_documented() -> None:
     assert set(names) <= set(DOCUMENT["components"]["schemas"])
     names = [known["name"] for known in solve["parameters"] if not known.get("deprecated")]
     assert set(names) == {
-        *("puzzle", "width", "depth", "max_solutions", "deadline_ms", "seed", "augment"),
+        *("puzzle", "colors", "width", "depth", "max_solutions", "deadline_ms", "seed", "augment"),
         *("halt", "fallback", "count_solutions", "best_attempt", "model", "show_trajectories"),
     }
     former = {known["name"] for known in solve["parameters"]} - set(names)

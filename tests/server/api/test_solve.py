@@ -73,6 +73,21 @@ async def test_the_family_can_be_named_beside_the_body(service: Service) -> None
     assert (await service.solve(PUZZLE, params={"puzzle": "nqueens"})).status_code == 422
 
 
+async def test_the_colors_of_a_graph_can_be_named_beside_it(service: Service) -> None:
+    clique = "p edge 8 6\ne 1 2\ne 1 3\ne 1 4\ne 2 3\ne 2 4\ne 3 4\n"
+    body = json.dumps({"puzzle": "graph-coloring", "dimacs": clique})
+    for content in (clique, body, body[:-1] + ', "colors": 4}'):
+        answer = await service.solve(content, params={"colors": 4, "fallback": "exact"})
+        assert (answer.status_code, answer.json()["status"]) == (200, "solved")
+    assert (await service.solve(clique)).json()["status"] == "unsolved"
+    other = await service.solve(body[:-1] + ', "colors": 3}', params={"colors": 4})
+    assert (other.json()["code"], other.json()["errors"][0]["field"]) == (
+        "parameter_invalid",
+        "colors",
+    )
+    assert (await service.solve(PUZZLE, params={"colors": 4})).status_code == 422
+
+
 async def test_a_form_body_is_not_decoded_as_a_form(service: Service) -> None:
     """A drawn board has characters that a form would turn into others."""
     rows = [PUZZLE[start : start + 9] for start in range(0, 81, 9)]

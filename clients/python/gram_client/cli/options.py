@@ -20,6 +20,7 @@ from gram_client.cli.local import local_server
 Command = Callable[..., Any]
 
 HELP = {
+    "colors": "Colors of a DIMACS graph.  [default: 3]",
     "width": "Trajectories to sample.  [default: 16]",
     "count": "Boards to generate.  [default: 1]",
     "size": "Side of the boards.",
