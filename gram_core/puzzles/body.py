@@ -106,6 +106,18 @@ def read_text(value: object, field: str, *, max_length: int) -> str:
     return value
 
 
+def check_blanks(cells: Iterable[object], blanks: str) -> None:
+    """Refuse a board that uses two signs for a blank: one of them may mean something else."""
+    used = sorted(set(blanks).intersection(cells))
+    if len(used) > 1:
+        one, other = describe(used[0]), describe(used[1])
+        detail = (
+            f"holds {one} and {other}: if both are blanks, write one of them; if one is a queen or "
+            "a digit, write Q or the digit for it"
+        )
+        refuse("grid", detail)
+
+
 def is_integer(value: object) -> TypeGuard[int]:
     """Say whether a JSON value is an integer; true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool)

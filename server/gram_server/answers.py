@@ -10,10 +10,10 @@ from pydantic.config import JsonDict
 
 from gram_server.job import Job
 
-Answer = str | list[str] | list[list[int]] | list[int]
+Answer = str | list[str] | list[list[str]] | list[list[int]] | list[int]
 """An answer in the form the puzzle was posted in."""
 
-Partial = str | list[str] | list[list[int | None]] | list[int | None]
+Partial = str | list[str] | list[list[str]] | list[list[int | None]] | list[int | None]
 """An answer that may be unfinished."""
 
 GENERATE_EXAMPLE: JsonDict = {

@@ -55,6 +55,21 @@ def test_rows_of_text_travel_as_text() -> None:
     assert encode([".Q..", "...."]) == ("text/plain; charset=utf-8", b".Q..\n....")
 
 
+def test_rows_of_single_characters_travel_as_text() -> None:
+    rows: Any = [[".", "1"], ["2", "1"]]
+    assert encode(rows) == ("text/plain; charset=utf-8", b".1\n21")
+    tuples: Any = [("S", "."), ("#", "G")]
+    assert encode(tuples)[1] == b"S.\n#G"
+
+
+def test_rows_of_zeros_and_ones_are_not_taken_for_a_sudoku_without_a_word() -> None:
+    board = [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 1, 0]]
+    with pytest.raises(gram_client.PuzzleUnusable, match=r"sudoku .* or a board of queens"):
+        encode(board)
+    assert json.loads(encode({"puzzle": "nqueens", "grid": board})[1])["grid"] == board
+    assert json.loads(encode([[0, 0], [0, 0]])[1])["puzzle"] == "sudoku"
+
+
 def test_a_graph_travels_with_its_vertices_numbered() -> None:
     graph = networkx.Graph([("c", "a"), ("a", "b")], colors=4)
     graph.nodes["a"]["color"] = 2
@@ -98,6 +113,33 @@ def test_queens_are_a_board_of_ones(result_of: MakeResult) -> None:
     assert result.solutions[0].grid == [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 1, 0]]
     assert result.solutions[0].to_numpy().sum() == 4
     assert result._repr_html_().count("\N{BLACK CHESS QUEEN}") == 4
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [1, 3, 0, 2],
+        [[0, 1], [1, 3], [2, 0], [3, 2]],
+        [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 1, 0]],
+        [list(".Q.."), list("...Q"), list("Q..."), list("..Q.")],
+        ".Q..\n...Q\nQ...\n..Q.",
+    ],
+)
+def test_queens_are_drawn_in_every_form(result_of: MakeResult, answer: object) -> None:
+    result = result_of({"puzzle": "nqueens", "n": 4}, "nqueens", answer)
+    assert str(result.solutions[0]) == ". Q . .\n. . . Q\nQ . . .\n. . Q ."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [1, 2, 3, 4, 3, 4, 1, 2, 2, 1, 4, 3, 4, 3, 2, 1],
+        list("1234341221434321"),
+        [list("1234"), list("3412"), list("2143"), list("4321")],
+    ],
+)
+def test_a_sudoku_is_drawn_in_every_form(result_of: MakeResult, answer: object) -> None:
+    assert str(result_of("." * 16, "sudoku", answer).solutions[0]) == BOARD
 
 
 def test_a_coloring_has_no_board_but_an_array(result_of: MakeResult) -> None:

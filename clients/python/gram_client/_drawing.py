@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from html import escape
 from typing import Self
 
-Answer = str | list[str] | list[int] | list[int | None] | list[list[int]] | list[list[list[int]]]
+Answer = (
+    str
+    | list[str]
+    | list[int]
+    | list[int | None]
+    | list[list[str]]
+    | list[list[int]]
+    | list[list[list[int]]]
+)
 """An answer in the form the puzzle was posted in; None marks an open cell."""
 Grid = list[list[int]] | list[list[str]]
 """A board by rows."""
@@ -53,11 +61,11 @@ def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence
         size: Side of a queens board, unknown from a best attempt with too few queens.
         maze: Rows of the posted maze, on which the path is drawn.
     """
-    rows = _rows(answer)
+    rows = _rows(puzzle, answer)
     if puzzle == "sudoku" and rows:
         return _boxes(rows)
-    if puzzle == "nqueens" and isinstance(answer, str | list):
-        return _lines(rows if _is_text(answer) else _squares(rows, size))
+    if puzzle == "nqueens":
+        return _lines(_queens(answer, size))
     if puzzle == "maze" and maze:
         return _path(rows, maze)
     if puzzle == "graph-coloring" and isinstance(answer, list):
@@ -67,12 +75,11 @@ def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence
 
 def grid(shape: PuzzleShape, answer: Answer) -> Grid | None:
     """Return a board by rows; None where the family has no board."""
-    rows = _rows(answer)
+    rows = _rows(shape.puzzle, answer)
     if shape.puzzle == "sudoku" and rows:
         return [[int(cell) if cell.isdecimal() else 0 for cell in row] for row in rows]
-    if shape.puzzle == "nqueens" and isinstance(answer, str | list):
-        board = rows if _is_text(answer) else _squares(rows, shape.size)
-        return [[int(cell == "Q") for cell in row] for row in board]
+    if shape.puzzle == "nqueens":
+        return [[int(cell == "Q") for cell in row] for row in _queens(answer, shape.size)]
     if shape.puzzle == "maze" and shape.maze:
         return [list(line) for line in _path(rows, shape.maze).splitlines()]
     return None
@@ -104,19 +111,26 @@ def _sign(puzzle: str, cell: int | str) -> str:
     return str(cell) if cell else ""
 
 
-def _rows(answer: Answer) -> Rows:
+def _rows(puzzle: str, answer: Answer) -> Rows:
     """Return a board's cells by row; empty where the answer is no board."""
-    if isinstance(answer, str):
-        lines = answer.split()
-        side = math.isqrt(len(answer))
-        if len(lines) == 1:
-            lines = [answer[row * side : (row + 1) * side] for row in range(side)]
-        return [list(line) for line in lines]
-    return [[_shown(cell) for cell in row] for row in answer if isinstance(row, list | str)]
+    rows: Sequence[object] = answer.split() if isinstance(answer, str) else answer
+    if puzzle == "sudoku" and not any(isinstance(row, list) for row in rows):
+        cells = [cell for row in rows for cell in (row if isinstance(row, str) else [row])]
+        side = math.isqrt(len(cells))
+        rows = [cells[row * side : (row + 1) * side] for row in range(side)]
+    return [[_shown(cell) for cell in row] for row in rows if isinstance(row, list | str)]
 
 
-def _is_text(answer: Answer) -> bool:
-    return isinstance(answer, str) or any(isinstance(row, str) for row in answer)
+def _queens(answer: Answer, size: int | None) -> Rows:
+    """Return the board of queens: drawn rows, rows of 0 and 1, squares, or columns by row."""
+    rows = _rows("nqueens", answer)
+    if not rows:
+        rows = [[str(row), _shown(column)] for row, column in enumerate(answer)]
+    if any(sign in "Q." for row in rows for sign in row):
+        return rows
+    if len(rows) != 2 and all(len(row) == len(rows) for row in rows):
+        return [["Q" if sign == "1" else "." for sign in row] for row in rows]
+    return _squares(rows, size)
 
 
 def _shown(cell: object) -> str:

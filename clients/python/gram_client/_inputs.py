@@ -9,6 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from gram_client._errors import PuzzleUnusable
 
+_SIGNS = frozenset("123456789.0*_QqSG# ")
+"""Cells of drawn boards."""
+
 
 @runtime_checkable
 class Array(Protocol):
@@ -51,6 +54,8 @@ def text_or_body(puzzle: Puzzle) -> str | dict[str, object]:
     if isinstance(rows, bytes | set | frozenset) or not isinstance(rows, Iterable):
         raise PuzzleUnusable(f"a puzzle is text, rows, an array, a graph or a body, not {puzzle!r}")
     rows = list(rows)
+    if _is_drawn(rows):
+        rows = ["".join(row) for row in rows]
     lines = [row for row in rows if isinstance(row, str)]
     if lines and len(lines) == len(rows):
         return "\n".join(lines)
@@ -77,13 +82,28 @@ def _json(body: Mapping[str, object]) -> bytes:
         raise PuzzleUnusable(f"the puzzle cannot be written as JSON: {error}") from error
 
 
+def _is_drawn(rows: Sequence[Any]) -> bool:
+    """Say whether rows are lists of the single characters of a drawing, not of digits alone."""
+    if not all(isinstance(row, list | tuple) for row in rows):
+        return False
+    cells = {cell for row in rows for cell in row if isinstance(cell, str)}
+    is_text = all(isinstance(cell, str) for row in rows for cell in row)
+    return is_text and cells <= _SIGNS and not all(map(str.isdecimal, cells))
+
+
 def _numbers(rows: Sequence[Any]) -> list[list[int]]:
     if not all(isinstance(row, Iterable) for row in rows):
         raise PuzzleUnusable("a board is rows of numbers, or rows of text")
     try:
-        return [[_whole(cell) for cell in row] for row in rows]
+        numbers = [[_whole(cell) for cell in row] for row in rows]
     except (TypeError, ValueError, OverflowError) as error:
         raise PuzzleUnusable(f"a cell is not a whole number: {error}") from error
+    if {number for row in numbers for number in row} == {0, 1}:
+        raise PuzzleUnusable(
+            "rows of 0 and 1 may be a sudoku with ones or a board of queens: pass a body, "
+            '{"puzzle": "sudoku", "grid": rows} or {"puzzle": "nqueens", "grid": rows}'
+        )
+    return numbers
 
 
 def _whole(cell: Any) -> int:

@@ -23,7 +23,7 @@ from gram_core.puzzles.graph_coloring.graph import (
 from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, shuffled_values
 from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
-_FIELDS = ("vertices", "edges", "colors", "fixed", "dimacs")
+_FIELDS = ("vertices", "edges", "adjacency", "colors", "fixed", "dimacs")
 
 
 class GraphColoring(Family[ColoringGraph]):

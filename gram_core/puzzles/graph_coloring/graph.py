@@ -25,7 +25,8 @@ MAX_COLORS = 32
 
 DEFAULT_COLORS = 3
 
-_MAX_EDGES = MAX_VERTICES * (MAX_VERTICES - 1) // 2
+_MAX_EDGES = MAX_VERTICES * (MAX_VERTICES - 1)
+"""In both directions."""
 _VERTEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 Edge = tuple[int, int]
@@ -47,11 +48,14 @@ class ColoringGraph:
 
 def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
     """Read a graph from checked fields; raise ``PuzzleInvalid`` with the place of each error."""
-    if "dimacs" in fields:
-        for field in ("vertices", "edges"):
-            if field in fields:
-                refuse(field, "cannot stand beside dimacs: post one of the two")
+    whole = next((name for name in ("dimacs", "adjacency") if name in fields), None)
+    for field in ("vertices", "edges", "adjacency"):
+        if whole not in (None, field) and field in fields:
+            refuse(field, f"cannot stand beside {whole}: post one of the two")
+    if whole == "dimacs":
         graph = read_dimacs(fields["dimacs"], max_vertices=MAX_VERTICES)
+    elif whole == "adjacency":
+        graph = _read_adjacency(fields["adjacency"])
     else:
         graph = _read_listed(fields)
     colors = read_integer(fields.get("colors", DEFAULT_COLORS), "colors", low=1, high=MAX_COLORS)
@@ -73,18 +77,43 @@ def _read_listed(fields: Mapping[str, object]) -> Graph:
     vertices = read_integer(fields["vertices"], "vertices", low=1, high=MAX_VERTICES)
     entries = read_list(fields["edges"], "edges", max_items=_MAX_EDGES)
     pairs = read_pairs(entries, "edges", below=vertices)
-    edges = [(one, other) if one < other else (other, one) for one, other in pairs]
-    raise_issues(_bad_edges(edges))
-    return Graph(vertices, edges)
+    raise_issues(_bad_edges(pairs))
+    return Graph(vertices, [(min(pair), max(pair)) for pair in pairs])
+
+
+def _read_adjacency(value: object) -> Graph:
+    """Read rows of 0 and 1, or the neighbours of each vertex; an edge may be told of once."""
+    rows = [
+        read_list(row, f"adjacency[{vertex}]", max_items=MAX_VERTICES)
+        for vertex, row in enumerate(read_list(value, "adjacency", max_items=MAX_VERTICES))
+    ]
+    vertices = read_integer(len(rows), "number of rows of adjacency", low=1, high=MAX_VERTICES)
+    # Full rows of neighbours would each name a vertex as its own.
+    if all(len(row) == vertices and all(cell in (0, 1) for cell in row) for row in rows):
+        rows = [[other for other, cell in enumerate(row) if cell] for row in rows]
+    edges = set()
+    for one, row in enumerate(rows):
+        for index, entry in enumerate(row):
+            field = f"adjacency[{one}]"
+            other = read_integer(entry, f"{field}[{index}]", low=0, high=vertices - 1)
+            raise_issues(_self_loop(field, one, other))
+            edges.add((min(one, other), max(one, other)))
+    return Graph(vertices, sorted(edges))
+
+
+def _self_loop(field: str, one: int, other: int) -> Iterator[Issue]:
+    if one == other:
+        detail = f"joins vertex {one} to itself, so no colour is left for it"
+        yield Issue(field, detail, ((one,),), f"edge {one}-{one}")
 
 
 def _bad_edges(edges: Sequence[Edge]) -> Iterator[Issue]:
+    """Yield loops and repetitions; an edge in both directions is none."""
     first_at: dict[Edge, int] = {}
     for index, (one, other) in enumerate(edges):
         first = first_at.setdefault((one, other), index)
         if one == other:
-            detail = f"joins vertex {one} to itself, so no colour is left for it"
-            yield Issue(f"edges[{index}]", detail, ((one,),), f"edge {one}-{one}")
+            yield from _self_loop(f"edges[{index}]", one, other)
         elif first != index:
             detail = f"repeats edges[{first}]: {one}-{other}"
             yield Issue(f"edges[{index}]", detail, ((one,), (other,)))

@@ -62,7 +62,11 @@ class Maze(Family[MazeGrid]):
         grid = {
             "title": "Grid",
             "description": "Rows of `S` (start), `G` (goal), `#` (wall) and `.` or a space (free).",
-            "anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}],
+            "anyOf": [
+                {"type": "string"},
+                {"items": {"type": "string"}, "type": "array"},
+                {"items": {"items": {"type": "string"}, "type": "array"}, "type": "array"},
+            ],
         }
         return object_schema(
             self.name,

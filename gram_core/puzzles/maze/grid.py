@@ -101,11 +101,22 @@ def read_maze(fields: Mapping[str, object]) -> MazeGrid:
         # Empty lines around the drawing go; a line of spaces is a row of free cells.
         filled = [number for number, line in enumerate(lines) if line]
         return _read_lines(lines[filled[0] : filled[-1] + 1] if filled else [], Form.TEXT)
-    lines = [
-        read_text(row, f"grid[{index}]", max_length=_MAX_TEXT)
-        for index, row in enumerate(read_list(value, "grid", max_items=MAX_SIDE))
-    ]
+    rows = read_list(value, "grid", max_items=MAX_SIDE)
+    lines = [_read_row(row, f"grid[{index}]") for index, row in enumerate(rows)]
     return _read_lines(lines, Form.GRID)
+
+
+def _read_row(row: object, field: str) -> str:
+    """Read a string, or a list of one-character strings."""
+    if isinstance(row, list | tuple):
+        if any(not isinstance(cell, str) or len(cell) != 1 for cell in row):
+            refuse(
+                field,
+                "holds cells that are no single characters: 1 may be a wall or free; "
+                "write S, G, # for a wall and . where free",
+            )
+        row = "".join(row)
+    return read_text(row, field, max_length=_MAX_TEXT)
 
 
 def format_maze(maze: MazeGrid) -> str | list[str]:

@@ -7,10 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
+    check_blanks,
     describe,
+    is_integer,
     raise_issues,
     read_integer,
     read_list,
@@ -38,6 +41,12 @@ class Form(StrEnum):
     """Strings, one per row."""
     TEXT = "text"
     """One string of lines."""
+    SIGNS = "signs"
+    """Lists of strings of one character, one per row."""
+    NUMBERS = "numbers"
+    """Lists of 0 and 1, one per row; 1 is a queen."""
+    COLUMNS = "columns"
+    """The column of each row's queen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +59,11 @@ class QueensBoard:
     """(row, column) of the placed queens, in order."""
     form: Form = Form.QUEENS
 
+    @property
+    def field(self) -> str:
+        """Field of the body that holds the queens."""
+        return "queens" if self.form in (Form.QUEENS, Form.COLUMNS) else "grid"
+
 
 def read_board(fields: Mapping[str, object]) -> QueensBoard:
     """Read ``n`` with ``queens``, or ``grid``; raise ``PuzzleInvalid`` with the errors."""
@@ -60,6 +74,8 @@ def read_board(fields: Mapping[str, object]) -> QueensBoard:
         board = _read_grid(fields["grid"])
         if size not in (None, board.size):
             refuse("n", f"is {size}, but the grid has {board.size} rows")
+    elif _is_columns(columns := fields.get("queens"), size):
+        board = _read_columns(columns)
     elif size is None:
         refuse("n", "is missing: the side of the board, or else a grid")
     else:
@@ -76,9 +92,16 @@ def format_board(size: int, queens: Iterable[Square], form: Form) -> object:
     standing = sorted(queens)
     if form is Form.QUEENS:
         return [[row, column] for row, column in standing]
+    if form is Form.COLUMNS:
+        column_of = dict(standing)
+        return [column_of.get(row) for row in range(size)]
     rows = [["."] * size for _ in range(size)]
     for row, column in standing:
         rows[row][column] = "Q"
+    if form is Form.SIGNS:
+        return rows
+    if form is Form.NUMBERS:
+        return [[int(sign == "Q") for sign in row] for row in rows]
     lines = ["".join(row) for row in rows]
     return lines if form is Form.GRID else "\n".join(lines)
 
@@ -96,6 +119,30 @@ def lines_of(size: int, row: int, column: int) -> tuple[tuple[str, int], ...]:
     )
 
 
+def _is_columns(value: object, size: int | None) -> TypeGuard[list[int | None]]:
+    """Say whether queens are given as one column for each row."""
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and size in (None, len(value))
+        and all(entry is None or is_integer(entry) for entry in value)
+    )
+
+
+def _read_columns(columns: Sequence[int | None]) -> QueensBoard:
+    """Read the columns; null and -1 stand for a row whose queen is not placed.
+
+    Whoever means the rows of the columns' queens gets them: a board's mirror image is a board too.
+    """
+    size = read_integer(len(columns), "n", low=1, high=MAX_SIZE)
+    queens = tuple(
+        (row, read_integer(column, f"queens[{row}]", low=0, high=size - 1))
+        for row, column in enumerate(columns)
+        if column not in (None, -1)
+    )
+    return QueensBoard(size=size, queens=queens, form=Form.COLUMNS)
+
+
 def _repeated(queens: Sequence[Square]) -> Iterator[Issue]:
     seen: dict[Square, int] = {}
     for index, queen in enumerate(queens):
@@ -108,11 +155,20 @@ def _read_grid(value: object) -> QueensBoard:
     if isinstance(value, str):
         text = read_text(value, "grid", max_length=_MAX_TEXT)
         return _read_lines(with_dots("\n".join(drawn_rows(text))).splitlines(), Form.TEXT)
-    rows = [
-        read_text(row, f"grid[{index}]", max_length=_MAX_TEXT)
-        for index, row in enumerate(read_list(value, "grid", max_items=MAX_SIZE))
-    ]
-    return _read_lines(rows, Form.GRID)
+    entries = read_list(value, "grid", max_items=MAX_SIZE)
+    rows = [row for row in entries if isinstance(row, list | tuple)]
+    if not rows or len(rows) < len(entries):
+        lines = [
+            read_text(row, f"grid[{index}]", max_length=_MAX_TEXT)
+            for index, row in enumerate(entries)
+        ]
+        return _read_lines(lines, Form.GRID)
+    cells = [cell for row in rows for cell in row]
+    is_signs = all(isinstance(cell, str) and len(cell) == 1 for cell in cells)
+    if not is_signs and not all(is_integer(cell) and cell in (0, 1) for cell in cells):
+        refuse("grid", "has rows of neither one-character strings nor 0 and 1, where 1 is a queen")
+    lines = ["".join(map(str, row)) for row in rows]
+    return _read_lines(lines, Form.SIGNS if is_signs else Form.NUMBERS)
 
 
 def _read_lines(lines: Sequence[str], form: Form) -> QueensBoard:
@@ -125,8 +181,11 @@ def _read_lines(lines: Sequence[str], form: Form) -> QueensBoard:
         for index, row in enumerate(rows)
         if len(row) != size
     )
+    if set("".join(rows)) <= set("01"):
+        rows = [row.replace("1", "Q") for row in rows]
     squares = [(row, column) for row in range(size) for column in range(size)]
     raise_issues(issue for square in squares for issue in _bad_square(rows, square))
+    check_blanks("".join(rows), _EMPTY)
     queens = tuple(square for square in squares if rows[square[0]][square[1]] in _QUEENS)
     return QueensBoard(size=size, queens=queens, form=form)
 
@@ -152,6 +211,5 @@ def _attacks(board: QueensBoard) -> Iterator[Issue]:
     for (kind, number), cells in on_line.items():
         if len(cells) > 1:
             squares = " and ".join(f"({row}, {column})" for row, column in cells)
-            field = "queens" if board.form is Form.QUEENS else "grid"
             detail = f"the queens on {squares} attack each other on {kind} {number}"
-            yield Issue(field, detail, tuple(cells), f"{kind} {number}")
+            yield Issue(board.field, detail, tuple(cells), f"{kind} {number}")

@@ -62,16 +62,22 @@ class NQueens(Family[QueensBoard]):
             },
             "queens": {
                 "title": "Queens",
-                "description": "(row, column) of the placed queens.",
-                "anyOf": [{"items": cell, "type": "array"}, {"type": "null"}],
+                "description": "(row, column) of the placed queens, or the column of each row's.",
+                "anyOf": [
+                    {"items": cell, "type": "array"},
+                    {"items": {"anyOf": [{"type": "integer"}, {"type": "null"}]}, "type": "array"},
+                    {"type": "null"},
+                ],
                 "default": None,
             },
             "grid": {
                 "title": "Grid",
-                "description": "Rows of `Q` and `.` instead of `n` and `queens`.",
+                "description": "Rows of `Q` and `.`, or of 1 and 0, instead of `n` and `queens`.",
                 "anyOf": [
                     {"type": "string"},
                     {"items": {"type": "string"}, "type": "array"},
+                    {"items": {"items": {"type": "string"}, "type": "array"}, "type": "array"},
+                    {"items": {"items": {"type": "integer"}, "type": "array"}, "type": "array"},
                     {"type": "null"},
                 ],
                 "default": None,
@@ -89,15 +95,18 @@ class NQueens(Family[QueensBoard]):
         """Read ``{"n": ..., "queens": ...}`` or ``{"grid": ...}``."""
         return read_board(check_fields(body, puzzle=self.name, allowed=("n", "queens", "grid")))
 
+    def likeness(self, text: str) -> float:
+        """Return 1 for a board of 0 and 1, and else the share of its own signs."""
+        return 1.0 if set("".join(text.split())) == {"0", "1"} else super().likeness(text)
+
     def task_of(self, instance: QueensBoard) -> Task:
         """Return the task of the board's size."""
         return _task(instance.size)
 
     def dump(self, instance: QueensBoard) -> dict[str, object]:
         """Return the canonical body, in the form that was posted."""
-        field = "queens" if instance.form == "queens" else "grid"
         board = format_board(instance.size, instance.queens, instance.form)
-        return {"puzzle": self.name, "n": instance.size, field: board}
+        return {"puzzle": self.name, "n": instance.size, instance.field: board}
 
     def encode(self, instance: QueensBoard) -> Encoded:
         """Return placed queens as token 2 and every other square as BLANK."""
@@ -111,8 +120,11 @@ class NQueens(Family[QueensBoard]):
         return QueensBoard(size=task.size, queens=tuple(_queens(encoded.tokens, task.size)))
 
     def decode(self, instance: QueensBoard, tokens: Tokens) -> object:
-        """Return the queens in the form that was posted."""
-        return format_board(instance.size, _queens(tokens, instance.size), instance.form)
+        """Return the queens in the form that was posted; squares where that cannot hold them."""
+        queens, form = _queens(tokens, instance.size), instance.form
+        if form is Form.COLUMNS and [row for row, _ in queens] != list(range(instance.size)):
+            form = Form.QUEENS
+        return format_board(instance.size, queens, form)
 
     def render(self, instance: QueensBoard, tokens: Tokens) -> str:
         """Return the board as lines of ``Q`` and ``.``."""

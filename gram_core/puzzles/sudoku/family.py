@@ -48,11 +48,13 @@ class Sudoku(Family[SudokuGrid]):
         """Return the JSON Schema of the posted forms."""
         rows = {"items": {"type": "string"}, "type": "array"}
         numbers = {"items": {"items": {"type": "integer"}, "type": "array"}, "type": "array"}
+        signs = {"items": rows, "type": "array"}
+        flat = numbers["items"]
         grid = {
             "title": "Grid",
             "description": "81, 36 or 16 cells in rows: digits, and `.`, `0`, `*` or `_` for a "
             "blank.",
-            "anyOf": [{"type": "string"}, rows, numbers],
+            "anyOf": [{"type": "string"}, rows, numbers, signs, flat],
         }
         return object_schema(
             self.name,
@@ -88,7 +90,7 @@ class Sudoku(Family[SudokuGrid]):
         digits = (encoded.tokens - BLANK).tolist()
         return SudokuGrid(size=task.size, cells=tuple(digits))
 
-    def decode(self, instance: SudokuGrid, tokens: Tokens) -> str | list[str] | list[list[int]]:
+    def decode(self, instance: SudokuGrid, tokens: Tokens) -> object:
         """Return the digits in the form that was posted."""
         digits = [max(token - BLANK, 0) for token in tokens.tolist()]
         return format_grid(instance.size, digits, instance.form)

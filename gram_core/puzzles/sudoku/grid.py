@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gram_core.errors import Issue
-from gram_core.puzzles.body import describe, is_integer, raise_issues, read_list, read_text, refuse
+from gram_core.puzzles.body import (
+    check_blanks,
+    describe,
+    is_integer,
+    raise_issues,
+    read_list,
+    read_text,
+    refuse,
+)
 from gram_core.puzzles.drawn import drawn_rows, with_dots
 
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
@@ -17,7 +25,7 @@ BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 
 _SIZES = {size * size: size for size in BOX_SHAPES}
 _BLANKS = ".0*_"
-_DIGITS = {**dict.fromkeys(_BLANKS, 0), **{str(digit): digit for digit in range(1, 10)}}
+_DIGITS = {"": 0, **dict.fromkeys(_BLANKS, 0), **{str(digit): digit for digit in range(1, 10)}}
 _MAX_TEXT = 2000
 _BAD = -1
 
@@ -31,6 +39,15 @@ class Form(StrEnum):
     """Lists of integers, one per row."""
     ROWS = "rows"
     """Strings, one per row."""
+    SIGNS = "signs"
+    """Lists of strings of one character, one per row."""
+    FLAT = "flat"
+    """All cells in one list of integers."""
+    FLAT_SIGNS = "flat_signs"
+    """All cells in one list of strings of one character."""
+
+
+_BY_ROW = (Form.LISTS, Form.ROWS, Form.SIGNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +80,18 @@ def read_grid(value: object) -> SudokuGrid:
     return grid
 
 
-def format_grid(size: int, cells: Sequence[int], form: Form) -> str | list[str] | list[list[int]]:
+def format_grid(size: int, cells: Sequence[int], form: Form) -> object:
     """Return digits, 0 for a blank, in the given form."""
+    if form is Form.FLAT:
+        return list(cells)
     rows = [list(cells[start : start + size]) for start in range(0, size * size, size)]
     if form is Form.LISTS:
         return rows
     lines = ["".join(str(digit) if digit else "." for digit in row) for row in rows]
+    if form is Form.SIGNS:
+        return [list(line) for line in lines]
+    if form is Form.FLAT_SIGNS:
+        return list("".join(lines))
     return lines if form is Form.ROWS else "".join(lines)
 
 
@@ -100,6 +123,8 @@ def _cell_characters(text: str) -> str:
 
 
 def _read_rows(value: Sequence[object]) -> SudokuGrid:
+    if len(value) in _SIZES and not any(isinstance(cell, list | tuple) for cell in value):
+        return _make_grid(value, _SIZES[len(value)], _form_of(value, Form.FLAT, Form.FLAT_SIGNS))
     size = _size_of(len(value), "rows", {size: size for size in BOX_SHAPES})
     if all(isinstance(row, str) for row in value):
         lines = [
@@ -110,7 +135,14 @@ def _read_rows(value: Sequence[object]) -> SudokuGrid:
         return _make_grid("".join(lines), size, Form.ROWS)
     rows = [read_list(row, f"grid[{number}]", max_items=100) for number, row in enumerate(value)]
     _check_row_lengths(rows, size)
-    return _make_grid([cell for row in rows for cell in row], size, Form.LISTS)
+    cells = [cell for row in rows for cell in row]
+    return _make_grid(cells, size, _form_of(cells, Form.LISTS, Form.SIGNS))
+
+
+def _form_of(cells: Sequence[object], numbers: Form, signs: Form) -> Form:
+    """Return the form of cells, of which null is a blank in both."""
+    is_signs = all(cell is None or isinstance(cell, str) for cell in cells)
+    return signs if is_signs and any(cells) else numbers
 
 
 def _check_row_lengths(rows: Iterable[Sequence[object]], size: int) -> None:
@@ -129,15 +161,17 @@ def _size_of(count: int, noun: str, sizes: dict[int, int]) -> int:
 
 
 def _make_grid(cells: Sequence[object], size: int, form: Form) -> SudokuGrid:
-    if form is Form.LISTS:
-        digits = [cell if is_integer(cell) and 0 <= cell <= size else _BAD for cell in cells]
+    is_numbers = form in (Form.LISTS, Form.FLAT)
+    if is_numbers:
+        numbers = [0 if cell is None else cell for cell in cells]
+        digits = [cell if is_integer(cell) and 0 <= cell <= size else _BAD for cell in numbers]
     else:
-        marks = [_DIGITS.get(str(cell), _BAD) for cell in cells]
+        marks = [_DIGITS.get(cell, _BAD) if isinstance(cell, str) else 0 for cell in cells]
         digits = [mark if mark <= size else _BAD for mark in marks]
-    blank = "0 for a blank" if form is Form.LISTS else f"one of {' '.join(_BLANKS)} for a blank"
+    blank = "0 for a blank" if is_numbers else f"one of {' '.join(_BLANKS)} for a blank"
     raise_issues(
         Issue(
-            "grid" if form is Form.STRING else f"grid[{position // size}]",
+            f"grid[{position // size}]" if form in _BY_ROW else "grid",
             f"row {position // size}, column {position % size} holds "
             f"{describe(cells[position])}; a cell is 1 to {size}, or {blank}",
             (divmod(position, size),),
@@ -145,6 +179,7 @@ def _make_grid(cells: Sequence[object], size: int, form: Form) -> SudokuGrid:
         for position, digit in enumerate(digits)
         if digit == _BAD
     )
+    check_blanks(cells, _BLANKS)
     return SudokuGrid(size=size, cells=tuple(digits), form=form)
 
 

@@ -6,14 +6,15 @@ character distinguishes JSON from text. The families parse and validate.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
 from gram_core.errors import Issue, PuzzleInvalid, UnknownTask
-from gram_core.puzzles import AnyFamily, Task, families, family, task
+from gram_core.puzzles import FIRST_VALUE, AnyFamily, Task, families, family, task
 from gram_server.api.queries import SolveQuery
 from gram_server.errors import (
     BodyInvalid,
@@ -152,12 +153,24 @@ def parse_object(body: object, query: SolveQuery) -> PostedPuzzle:
         raise PuzzleInvalid([issue])
     if not isinstance(named, str):
         raise PuzzleInvalid([Issue("puzzle", "must be a string")])
+    chosen, size = family_named(named)
+    body = {**body, "puzzle": chosen.name}
     beside = query.fields if query.puzzle is None else {"puzzle": query.puzzle, **query.fields}
     for name, value in beside.items():
         if body.get(name, value) != value:
             raise ParameterInvalid(f"{name} is not the one that the body names", field=name)
-    chosen = family(named)
-    return _posted(chosen, chosen.parse({**query.fields, **body}))
+    posted = _posted(chosen, chosen.parse({**query.fields, **body}))
+    if size not in (None, posted.task.name):
+        raise PuzzleInvalid([Issue("puzzle", f"is {size}, but the puzzle is {posted.task.name}")])
+    return posted
+
+
+def family_named(name: str) -> tuple[AnyFamily, str | None]:
+    """Return a family by its name, or by that of a task, which is then the second value."""
+    if name not in families():
+        with suppress(UnknownTask):
+            return family(task(name).family), name
+    return family(name), None
 
 
 def load_json(text: str) -> object:
@@ -187,12 +200,38 @@ def parse_text(text: str, query: SolveQuery) -> PostedPuzzle:
     if query.puzzle is not None:
         return _read_text(family(query.puzzle), text, query)
     refusals: list[tuple[AnyFamily, PuzzleInvalid]] = []
-    for candidate in families().values():
+    candidates = iter(families().values())
+    for candidate in candidates:
         try:
-            return _read_text(candidate, text, query)
+            posted = _read_text(candidate, text, query)
         except PuzzleInvalid as error:
             refusals.append((candidate, error))
+            continue
+        _check_no_rival(posted, text, candidates)
+        return posted
     raise _likeliest(text, refusals)
+
+
+def _check_no_rival(posted: PostedPuzzle, text: str, others: Iterable[AnyFamily]) -> None:
+    """Refuse a text with givens that another family reads too; without any it is the first's."""
+    if not _has_givens(posted.family, posted.instance):
+        return
+    for other in others:
+        if other.likeness(text) == 1.0 and _reads_givens(other, text):
+            names = f"{posted.family.name} and as {other.name}"
+            detail = f"can be read as {names}: name one with the parameter puzzle"
+            raise PuzzleInvalid([Issue(other.text_field, detail)])
+
+
+def _reads_givens(family: AnyFamily, text: str) -> bool:
+    try:
+        return _has_givens(family, family.parse_text(text))
+    except PuzzleInvalid:
+        return False
+
+
+def _has_givens(family: AnyFamily, instance: object) -> bool:
+    return bool((family.encode(instance).tokens >= FIRST_VALUE).any())
 
 
 def _read_text(chosen: AnyFamily, text: str, query: SolveQuery) -> PostedPuzzle:

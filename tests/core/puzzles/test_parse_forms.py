@@ -1,4 +1,5 @@
 import json
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -144,8 +145,57 @@ def test_queens_answers_come_back_as_posted() -> None:
     squares = [[0, 1], [1, 3], [2, 0], [3, 2]]
     assert solve("nqueens", {"n": 4, "queens": [[0, 1]]}) == squares
     drawn = [".Q..", "...Q", "Q...", "..Q."]
-    assert solve("nqueens", {"grid": [".q..", "0000", "* * * *", "____"]}) == drawn
+    for blank in ".0*_":
+        rows = [row.replace(".", blank) for row in (".q..", "....", ". . . .", "....")]
+        assert solve("nqueens", {"grid": rows}) == drawn
     assert solve("nqueens", {"grid": ".Q..\n....\n....\n....\n"}) == "\n".join(drawn)
+
+
+def test_forms_of_neighbours_are_read_and_answered_alike() -> None:
+    """Shapes in which other programs hold boards."""
+    signs = [list(row) for row in strings(PUZZLE)]
+    assert solve("sudoku", {"grid": signs}) == [list(row) for row in strings(SOLUTION)]
+    flat, solved = ([*chain(*lists(cells))] for cells in (PUZZLE, SOLUTION))
+    assert solve("sudoku", {"grid": flat}) == solved
+    assert solve("sudoku", {"grid": list(PUZZLE)}) == list(SOLUTION)
+    without = [[None if sign == "." else sign for sign in row] for row in signs]
+    assert solve("sudoku", {"grid": without}) == [list(row) for row in strings(SOLUTION)]
+    nulls = [[digit or None for digit in row] for row in lists(PUZZLE)]
+    assert solve("sudoku", {"grid": nulls}) == lists(SOLUTION)
+    drawn = [".Q..", "...Q", "Q...", "..Q."]
+    board = [[int(sign == "Q") for sign in row] for row in drawn]
+    assert solve("nqueens", {"grid": [list(".Q..")] + [list("....")] * 3}) == [*map(list, drawn)]
+    assert solve("nqueens", {"grid": [[0, 1, 0, 0], *[[0] * 4] * 3]}) == board
+    assert solve("nqueens", {"grid": "0100\n0000\n0000\n0000"}) == "\n".join(drawn)
+    assert solve("maze", {"grid": [["S", "."], ["#", "G"]]}) == [[0, 0], [0, 1], [1, 1]]
+
+
+def test_queens_may_be_the_columns_of_their_rows() -> None:
+    queens = family("nqueens")
+    for columns in ([1, None, None, None], [1, -1, -1, -1], [1, 3, 0, 2]):
+        bodies: list[dict[str, object]] = [{"queens": columns}, {"n": 4, "queens": columns}]
+        for body in bodies:
+            assert solve("nqueens", body) == [1, 3, 0, 2]
+    board = queens.parse({"queens": [1, None, None, None]})
+    assert queens.dump(board) == {"puzzle": "nqueens", "n": 4, "queens": [1, None, None, None]}
+    # What is no column for each row is answered as squares.
+    attempt = queens.encode(board).tokens
+    assert queens.decode(board, attempt) == [[0, 1]]
+
+
+def test_an_edge_may_stand_in_both_directions_and_a_graph_be_a_matrix_or_lists() -> None:
+    coloring = family("graph-coloring")
+    path = coloring.parse({"vertices": 3, "edges": [[0, 1], [1, 2]]})
+    for body in (
+        {"vertices": 3, "edges": [[0, 1], [1, 0], [2, 1], [1, 2]]},
+        {"adjacency": [[0, 1, 0], [1, 0, 1], [0, 1, 0]]},
+        {"adjacency": [[0, 1, 0], [0, 0, 1], [0, 0, 0]]},
+        {"adjacency": [[False, True, False], [True, False, True], [False, True, False]]},
+        {"adjacency": [[1], [0, 2], [1]]},
+        {"adjacency": [[], [0, 2], []]},
+    ):
+        assert coloring.parse(body) == path
+    assert coloring.parse({"adjacency": [[0]]}).edges == ()
 
 
 def test_queens_forms_of_one_board_have_the_same_tokens() -> None:
@@ -214,6 +264,15 @@ def test_dumped_instances_parse_to_themselves(name: str, seed: int) -> None:
         ("nqueens", {"n": 8, "queens": [[7, 3], [0, 0]]}),
         ("nqueens", {"grid": ["Q...", "....", "....", "...."]}),
         ("nqueens", {"grid": "...\n..Q\n..."}),
+        ("nqueens", {"grid": [[0, 0, 1], [0, 0, 0], [0, 0, 0]]}),
+        ("nqueens", {"grid": [list("..Q"), list("..."), list("...")]}),
+        ("nqueens", {"queens": [2, None, None]}),
+        ("nqueens", {"queens": [1, 3, 0, 2]}),
+        ("sudoku", {"grid": [list("1..."), *[list("....")] * 3]}),
+        ("sudoku", {"grid": [1] + [0] * 15}),
+        ("sudoku", {"grid": ["1"] + ["."] * 15}),
+        ("maze", {"grid": [["S", "."], ["#", "G"]]}),
+        ("graph-coloring", {"adjacency": [[0, 1], [1, 0]], "colors": 4}),
         ("graph-coloring", {"vertices": 5, "edges": [[4, 0]], "colors": 4, "fixed": {"3": 3}}),
         ("graph-coloring", {"dimacs": "p col 2 1\ne 1 2", "fixed": {"0": 1}}),
     ],

@@ -73,6 +73,31 @@ async def test_the_family_can_be_named_beside_the_body(service: Service) -> None
     assert (await service.solve(PUZZLE, params={"puzzle": "nqueens"})).status_code == 422
 
 
+async def test_a_puzzle_may_be_named_by_its_size(service: Service) -> None:
+    named = json.dumps({"puzzle": "sudoku-9x9", "grid": PUZZLE})
+    for params in ({}, {"puzzle": "sudoku"}):
+        answer = (await service.solve(named, params=params)).json()
+        assert (answer["puzzle"], answer["solutions"][0]["answer"]) == ("sudoku", SOLUTION)
+    other = (await service.solve(named.replace("9x9", "4x4"))).json()
+    assert other["detail"] == "puzzle: is sudoku-4x4, but the puzzle is sudoku-9x9"
+    unknown = await service.solve(named.replace("9x9", "7x7"))
+    assert unknown.json()["code"] == "unknown_puzzle"
+
+
+async def test_a_board_of_zeros_and_ones_is_taken_for_nothing_that_it_may_not_be(
+    service: Service,
+) -> None:
+    board = "0100\n0000\n0000\n0000"
+    refused = (await service.solve(board)).json()
+    assert "can be read as sudoku and as nqueens" in refused["detail"]
+    for puzzle in ("sudoku", "nqueens"):
+        params = {"puzzle": puzzle, "fallback": "exact"}
+        assert (await service.solve(board, params=params)).json()["puzzle"] == puzzle
+    # One line is no board of queens, and without a given it does not matter.
+    for text in (board.replace("\n", ""), board.replace("1", "0")):
+        assert (await service.solve(text)).json()["puzzle"] == "sudoku"
+
+
 async def test_the_colors_of_a_graph_can_be_named_beside_it(service: Service) -> None:
     clique = "p edge 8 6\ne 1 2\ne 1 3\ne 1 4\ne 2 3\ne 2 4\ne 3 4\n"
     body = json.dumps({"puzzle": "graph-coloring", "dimacs": clique})
