@@ -103,7 +103,7 @@ async def open_harness(
     store: WorkerStore,
     guessing_model: MakeModel,
     *,
-    drain_s: float = 5.0,
+    drain_s: float = 60.0,
     free_slots: Callable[[], int | None] = lambda: None,
     tasks: Sequence[str] = ("sudoku-4x4",),
 ) -> AsyncIterator[Harness]:
