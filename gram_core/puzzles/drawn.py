@@ -34,10 +34,11 @@ def drawn_rows(text: str) -> list[str]:
         for line, row in zip(lines, cells, strict=True)
         if row and (row == "-" * len(dashed) or not _is_ruling(line, row))
     ]
-    # A separator may end each line, beyond the last cell.
+    # A separator may end each line, with no cell behind it.
+    ends = [line.strip(" ")[-1] for line, _ in drawn]
     has_ends = all(
-        len(row) == len(drawn) + 1 and line.rstrip(" ").endswith((",", ";", "\t"))
-        for line, row in drawn
+        end in ",;\t" and line.count(end) == len(drawn) == len(row) - 1
+        for end, (line, row) in zip(ends, drawn, strict=True)
     )
     return [row[: len(drawn)] if has_ends else row for _, row in drawn]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from gram_client import draw
+from gram_client._drawing import PuzzleShape
 
 SOLVED_9X9 = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
 
@@ -70,3 +71,7 @@ def test_a_path_is_drawn_on_the_maze_that_was_posted() -> None:
     path: list[list[int]] = [[0, 0], [1, 0], [2, 0], [2, 1], [2, 2]]
     maze = ["S.#", ". #", "..G"]
     assert draw("maze", path, maze=maze) == "S.#\n* #\n**G"
+
+
+def test_empty_lines_before_a_maze_are_no_rows_of_it() -> None:
+    assert PuzzleShape.read("\nS.#\n..G\n").maze == ("S.#", "..G")

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import httpx
+import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
@@ -86,6 +87,19 @@ def test_a_pasted_sudoku_is_solved(context: BrowserContext, page: Page, url: str
     page.get_by_role("button", name="Solve").click()
     wait_done(page)
     assert board(page) == SOLVED
+
+
+@pytest.mark.parametrize("blank", ["x", "-", "."])
+def test_boards_of_other_programs_are_read(page: Page, blank: str) -> None:
+    rows = [SUDOKU[at : at + 9].replace(".", blank) for at in range(0, 81, 9)]
+    lines = ["┌───┬───┬───┐", *(f"│{row[:3]}│{row[3:6]}│{row[6:]}│" for row in rows)]
+    text = "\n".join(["#A someone", "[Puzzle]", *lines, "[State]", "1" * 81])
+    page.get_by_role("button", name="Clear", exact=True).click()
+    page.locator("#text").evaluate(
+        "(field, text) => { field.value = text; field.dispatchEvent(new Event('input')); }", text
+    )
+    expect(cell(page, 0, 0)).to_have_text("5")
+    assert board(page) == SUDOKU
 
 
 def test_queens_with_several_solutions_collect_votes(page: Page) -> None:

@@ -44,7 +44,8 @@ class PuzzleShape:
         """Return the shape of a posted puzzle, text or JSON."""
         fields: Mapping[str, object] = body if isinstance(body, Mapping) else {"grid": body}
         size, board = fields.get("n"), fields.get("grid")
-        rows = board.splitlines() if isinstance(board, str) else board
+        # The server drops empty lines around a drawing.
+        rows = board.strip("\r\n").splitlines() if isinstance(board, str) else board
         lines = rows if isinstance(rows, Sequence) else ()
         return cls(
             size=size if isinstance(size, int) else None,

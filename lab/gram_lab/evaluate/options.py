@@ -15,11 +15,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("puzzle", nargs="?", help="task or family of a shipped model, such as sudoku-9x9")
     add("--model", help="name or directory of another checkpoint")
-    add(
-        "--data",
-        type=Path,
-        help="any file that gram solve reads; default: generated held-out instances",
-    )
+    add("--data", type=Path, help="as for gram solve; default: generated held-out instances")
     add("--width", type=_positive, default=16, help="trajectories per instance")
     add("--depth", type=_positive, help="supervision steps; default: the model's")
     add("--limit", type=_positive, help="at most that many instances")

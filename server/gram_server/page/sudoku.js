@@ -4,6 +4,7 @@
  * @typedef {{size: number, cells: number[]}} Sudoku  0 for a blank
  */
 
+import { drawnCells } from "./drawn.js";
 import { GridBoard } from "./grid_board.js";
 import { makePad } from "./pad.js";
 import { cellsOf, nameRule, repeated } from "./rules.js";
@@ -37,7 +38,7 @@ export const sudoku = {
   sizeOf: ({ size }) => `${size}x${size}`,
 
   parse(text) {
-    const marks = [...text.replace(/[\s|+-]/g, "")];
+    const marks = [...drawnCells(text)];
     const size = Math.sqrt(marks.length);
     if (!BOXES[size]) {
       throw new Error(`${marks.length} cells: a sudoku has 81, 36 or 16`);

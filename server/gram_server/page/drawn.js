@@ -1,0 +1,63 @@
+/**
+ * The cells of boards that people draw in text, without frames, rulings and other programs' blanks:
+ * the rules of `gram_core/puzzles/drawn.py`, so that what is pasted here reads as what is posted.
+ */
+
+const CROSSES = /^[-+=:]*$/;
+const STROKES = /[-=]{3}/;
+const RULING = /^[-+=:|*.,\s]*$/;
+const ODD_BLANKS = "xX?-·•□◦";
+
+/**
+ * Return the cells of a board in rows, of the first section where there are some.
+ * @param {string} text
+ */
+export function drawnCells(text) {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() && !/^\s*#/.test(line));
+  const headings = lines.flatMap((line, at) => (/^\s*\[/.test(line) ? [at] : []));
+  const wanted = lines.filter((_, at) => !headings.includes(at) && !(at > headings[1]));
+  return withDots(drawnRows(wanted).join(""));
+}
+
+/** @param {string[]} lines */
+function drawnRows(lines) {
+  const bare = lines.map((line) =>
+    line.replace(/[¦│┃║]/g, "|").replace(/[\u2500-\u257f'"`]/g, " "),
+  );
+  const rows = bare.map(cellsOf);
+  const dashed = rows.find((row) => row.includes("-") && !CROSSES.test(row)) ?? "";
+  const isRuling = (/** @type {string} */ row, /** @type {string} */ line) =>
+    CROSSES.test(row) || (STROKES.test(line) && RULING.test(line));
+  const isRow = (/** @type {number} */ at) =>
+    rows[at] && (rows[at] === "-".repeat(dashed.length) || !isRuling(rows[at], bare[at]));
+  const drawn = [...rows.keys()].filter(isRow);
+  // A separator may end each line, with no cell behind it.
+  const hasEnds = drawn.every((at) => {
+    const end = bare[at].replace(/ +$/, "").slice(-1);
+    const isEnded = ",;\t".includes(end) && bare[at].split(end).length === drawn.length + 1;
+    return isEnded && rows[at].length === drawn.length + 1;
+  });
+  return drawn.map((at) => (hasEnds ? rows[at].slice(0, -1) : rows[at]));
+}
+
+/**
+ * Return the cells of a line; an empty field between separators is a blank cell.
+ * @param {string} line
+ */
+function cellsOf(line) {
+  const bare = line.replace(/^ *\|?|\|? *$/g, "");
+  for (const separator of ["|", ",", ";", "\t"]) {
+    const marks = bare.split(separator).map((field) => field.trim());
+    if (marks.length > 3 && marks.every((mark) => mark.length <= 1)) {
+      return marks.map((mark) => mark || ".").join("");
+    }
+  }
+  return bare.replace(/[\s|,;]+/g, "");
+}
+
+/** @param {string} cells */
+function withDots(cells) {
+  const blanks = [...new Set(cells)].filter((sign) => `.0*_${ODD_BLANKS}`.includes(sign));
+  const isOdd = blanks.length === 1 && ODD_BLANKS.includes(blanks[0]) && new Set(cells).size > 1;
+  return isOdd ? cells.replaceAll(blanks[0], ".") : cells;
+}
