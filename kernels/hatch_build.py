@@ -4,6 +4,7 @@ With zig (``ziglang`` of PyPI) all of them; else this machine's, as far as its c
 either, none: an installation of the wheel then builds its own. An editable one never has any.
 """
 
+import os
 import runpy
 import subprocess
 import sys
@@ -49,7 +50,9 @@ def make(each: Any, made: Path) -> bool:
         cpu = "+".join((each.march or "baseline", *each.features)).replace("-", "_")
         zig = (sys.executable, "-m", "ziglang")
         words = OBJECTS["command"]("cc", "-target", each.zig_target, f"-mcpu={cpu}", *output)
-        subprocess.run([*zig, *words], check=True, cwd=made.parent)
+        # Its cache is below the home folder, which a build of an image may lack.
+        home = {"HOME": str(made.parent), **os.environ}
+        subprocess.run([*zig, *words], check=True, cwd=made.parent, env=home)
         return True
     compiler = OBJECTS["own_compiler"]()
     if compiler is None or (each.system, each.machine) != (system(), machine()):
