@@ -172,6 +172,14 @@ def test_a_result_without_solutions_has_no_best_and_shows_its_attempt() -> None:
     assert shown._repr_html_().count("<table") == 1
 
 
+def test_a_result_says_that_there_is_no_solution() -> None:
+    proof = {"reason": "no value is left for this cell", "cells": [[0, 8]]}
+    result = SolveResult.model_validate({**UNSOLVED, "best_attempt": None, "unsolvable": proof})
+    assert str(result) == "unsolved: 0 distinct, no value is left for this cell"
+    assert result.unsolvable is not None
+    assert result.unsolvable.cells == ((0, 8),)
+
+
 @pytest.mark.parametrize(
     "puzzle",
     [None, 5, 2.5, b"12..", {1, 2}, np.array(5), object(), [[1.5, 2]], [[float("nan")]], [[None]]],

@@ -93,8 +93,7 @@ class Completeness(Model):
     """``exact``: ``estimate`` is solutions seen / all; ``good_turing``: the chance that one more
     trajectory finds nothing new, 1 - solutions seen once / valid trajectories."""
     total_status: str | None = None
-    """Why ``total`` is a number or None: ``known``, ``more``, ``not_asked``, ``out_of_time`` or
-    ``failed``."""
+    """``known``, or why ``total`` is None: ``more``, ``not_asked``, ``out_of_time``, ``failed``."""
     at_least: int | None = None
     """Solutions that there are at least."""
 
@@ -178,7 +177,8 @@ class SolveResult(Model):
             ]
         else:
             boards = [] if self.best_attempt is None else [f"best attempt\n{self.best_attempt}"]
-        return "\n".join([f"{self.status}: {self.distinct} distinct", *boards])
+        why = "" if self.unsolvable is None else f", {self.unsolvable.reason}"
+        return "\n".join([f"{self.status}: {self.distinct} distinct{why}", *boards])
 
     def _repr_html_(self) -> str:
         shown = self.solutions or ([self.best_attempt] if self.best_attempt else [])

@@ -122,7 +122,7 @@ class WorkerRegistry:
         missed_at_s = (
             self._missed_at_s.get(name, math.inf)
             for name, model in self._known.items()
-            if job.route in (name, model.name)
+            if job.route in (name, model.name, EXACT.name)
         )
         missed_s = self._clock() - max(missed_at_s, default=math.inf)
         if missed_s > self._patience_s:

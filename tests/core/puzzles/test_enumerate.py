@@ -1,7 +1,9 @@
 import builtins
 import time
 from collections.abc import Mapping
+from itertools import combinations
 
+import networkx
 import numpy as np
 import pytest
 
@@ -37,6 +39,42 @@ def test_known_totals_are_found(puzzle: str, body: Mapping[str, object], total: 
     found = list(rules.enumerate(instance, limit=1000))
     assert all(rules.check(instance, tokens) for tokens in found)
     assert len({rules.canonical(instance, tokens) for tokens in found}) == len(found) == total
+
+
+def _coloring(graph: "networkx.Graph[int]", colors: int) -> dict[str, object]:
+    edges = [list(edge) for edge in graph.edges]
+    return {"vertices": len(graph), "edges": edges, "colors": colors}
+
+
+QUEENS_GRAPH = networkx.Graph(
+    (one, other)
+    for one, other in combinations(range(25), 2)
+    if one // 5 == other // 5
+    or one % 5 == other % 5
+    or abs(one // 5 - other // 5) == abs(one % 5 - other % 5)
+)
+"""queen5_5 of DIMACS."""
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "body", "is_solvable"),
+    [
+        *(("nqueens", {"n": n}, True) for n in (6, 9, 12, 20)),
+        ("graph-coloring", _coloring(networkx.mycielski_graph(4), 3), False),
+        ("graph-coloring", _coloring(networkx.mycielski_graph(4), 4), True),
+        ("graph-coloring", _coloring(QUEENS_GRAPH, 4), False),
+        ("graph-coloring", _coloring(QUEENS_GRAPH, 5), True),
+        ("graph-coloring", _coloring(networkx.karate_club_graph(), 4), False),
+        ("graph-coloring", _coloring(networkx.karate_club_graph(), 5), True),
+    ],
+)
+def test_well_known_puzzles_without_weights_are_solved_or_refuted(
+    puzzle: str, body: dict[str, object], is_solvable: bool
+) -> None:
+    rules = family(puzzle)
+    instance = rules.parse(body)
+    found = list(rules.enumerate(instance, limit=1, max_time_s=60.0))
+    assert [rules.check(instance, tokens) for tokens in found] == [True] * is_solvable
 
 
 @pytest.mark.parametrize("limit", [0, 1, 91, 92])

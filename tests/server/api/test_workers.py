@@ -103,3 +103,16 @@ async def test_who_waits_for_a_model_that_nobody_brings_back_is_told() -> None:
     workers.registry.check_served(new_job(model="n"))
     with pytest.raises(NotReady):
         workers.registry.check_served(pinned)
+
+
+async def test_who_waits_for_exact_search_is_told_once_no_worker_is_left() -> None:
+    workers = Workers(is_remote=True)
+    await workers.have(one=[report("m")], two=[report("n")])
+    await workers.have(two=[report("n")])
+    workers.now_s += PATIENCE_S + 1.0
+    searched = new_job(model="exact")
+    workers.registry.check_served(searched)
+    await workers.have()
+    workers.now_s += PATIENCE_S + 1.0
+    with pytest.raises(NotReady):
+        workers.registry.check_served(searched)
