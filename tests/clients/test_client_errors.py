@@ -18,8 +18,8 @@ from gram_client import (
     _deprecated_errors,
 )
 from gram_client._errors import ResponseInvalid, StatusError
-from gram_client._models import Issue, Problem
 from gram_client._problems import status_class, status_error
+from gram_client._server_models import Issue, Problem
 from tests.clients.scripted import BOARD, RESULT, Caller, ScriptedServer
 
 STATUSES = (400, 401, 404, 429, 500, 503)

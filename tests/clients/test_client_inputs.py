@@ -12,7 +12,7 @@ import gram_client
 from gram_client import SolveResult
 from gram_client._drawing import PuzzleShape
 from gram_client._inputs import Puzzle, encode, text_or_body
-from tests.clients.scripted import RESULT, UNSOLVED
+from tests.clients.scripted import RESULT, UNSOLVED, Reply, ScriptedServer
 
 ROWS = [[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]
 BOARD = """\
@@ -80,6 +80,22 @@ def test_a_graph_travels_with_its_vertices_numbered() -> None:
         "colors": 4,
         "fixed": {"1": 2},
     }
+
+
+def test_colors_come_back_by_the_nodes_of_the_graph(server: ScriptedServer) -> None:
+    graph = networkx.Graph([("WA", "NT"), ("NT", "Q")])
+    solution = {**RESULT["solutions"][0], "answer": [0, 1, 0]}
+    server.say(Reply(body={**RESULT, "puzzle": "graph-coloring", "solutions": [solution]}))
+    with gram_client.Client(server.url) as client:
+        best = client.solve(graph).best
+    assert best is not None
+    assert best.colors == {"WA": 0, "NT": 1, "Q": 0}
+
+
+def test_colors_are_those_of_numbers_where_there_are_no_nodes(result_of: MakeResult) -> None:
+    body: Puzzle = {"puzzle": "graph-coloring", "vertices": 2, "edges": []}
+    assert result_of(body, "graph-coloring", [2, 0]).solutions[0].colors == {0: 2, 1: 0}
+    assert result_of("." * 16, "sudoku", "1234341221434321").solutions[0].colors is None
 
 
 def test_edges_there_and_back_are_one() -> None:

@@ -11,9 +11,9 @@ import gram_client
 from gram_client import _deprecated_errors, _options
 from gram_client._calls import Calls
 from gram_client._events import EVENT_KINDS
-from gram_client._models import Problem
 from gram_client._problems import status_class
 from gram_client._requests import LOCAL_OPTIONS, OLD_NAMES, Request
+from gram_client._server_models import Problem
 from gram_client._settings import Settings as ClientSettings
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore

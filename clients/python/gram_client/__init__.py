@@ -32,7 +32,6 @@ from gram_client._models import (
     Completeness,
     First,
     GenerateResult,
-    Issue,
     Job,
     JobFailure,
     JobPage,
@@ -50,7 +49,7 @@ from gram_client._options import (
     SolveOptions,
     StreamOptions,
 )
-from gram_client._server_models import Health, ModelInfo, PuzzleInfo
+from gram_client._server_models import Health, Issue, ModelInfo, PuzzleInfo
 from gram_client._version import __version__
 
 __all__ = [

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from gram_client._drawing import PuzzleShape
 from gram_client._errors import GramError, NoAnswer, ResponseInvalid, StatusError, TimedOut
-from gram_client._inputs import Puzzle, encode, encode_batch, text_or_body
+from gram_client._inputs import Graph, Puzzle, encode, encode_batch, text_or_body
 from gram_client._models import GenerateResult, Job, JobPage, SolveResult
 from gram_client._options import (
     GenerateOptions,
@@ -211,7 +211,9 @@ def _solve_request(puzzle: Puzzle, options: SolveOptions, known: frozenset[str])
         {"Content-Type": content_type},
         content,
         timeout_s=options.get("timeout_s"),
-        shape=PuzzleShape.read(text_or_body(puzzle)),
+        shape=PuzzleShape.read(
+            text_or_body(puzzle), puzzle.nodes if isinstance(puzzle, Graph) else ()
+        ),
     )
 
 

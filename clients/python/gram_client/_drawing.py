@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Self
@@ -38,9 +38,11 @@ class PuzzleShape:
     """Side of a queens board, unknown from an attempt with too few queens."""
     maze: tuple[str, ...] = ()
     """Rows of the maze, on which the path is drawn."""
+    nodes: tuple[Hashable, ...] = ()
+    """Vertices of the caller's graph, in the order of their numbers."""
 
     @classmethod
-    def read(cls, body: object) -> Self:
+    def read(cls, body: object, nodes: Iterable[Hashable] = ()) -> Self:
         """Return the shape of a posted puzzle, text or JSON."""
         fields: Mapping[str, object] = body if isinstance(body, Mapping) else {"grid": body}
         size, board = fields.get("n"), fields.get("grid")
@@ -50,6 +52,7 @@ class PuzzleShape:
         return cls(
             size=size if isinstance(size, int) else None,
             maze=tuple(row for row in lines if isinstance(row, str)),
+            nodes=tuple(nodes),
         )
 
 

@@ -18,7 +18,7 @@ GramError
 
 from typing import Any
 
-from gram_client._models import Issue, Problem
+from gram_client._server_models import Issue, Problem
 
 
 class GramError(Exception):

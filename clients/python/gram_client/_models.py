@@ -2,6 +2,7 @@
 client reads a newer server. Knows no HTTP.
 """
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +45,15 @@ class DrawableAnswer(Model):
 
         board = self.grid
         return numpy.asarray(self.answer if board is None else board)
+
+    @property
+    def colors(self) -> dict[Hashable, int | None] | None:
+        """The color of each vertex, by the graph's own nodes or else by number; None for others."""
+        if self._shape.puzzle != "graph-coloring":
+            return None
+        nodes = self._shape.nodes or range(len(self.answer))
+        colors = [color for color in self.answer if not isinstance(color, str | list)]
+        return dict(zip(nodes, colors, strict=False))
 
     def __str__(self) -> str:
         """Draw the board."""
@@ -255,36 +265,6 @@ class GenerateResult(Model):
         """Let the boards know what they are boards of."""
         for board in self.boards:
             board._shape = PuzzleShape(puzzle=self.puzzle)
-
-
-class Issue(Model):
-    """One thing that is wrong with a request."""
-
-    field: str = ""
-    detail: str = ""
-    cells: tuple[tuple[int, ...], ...] = ()
-    rule: str | None = None
-
-    def __str__(self) -> str:
-        """Say it in one line: ``grid: 5 stands twice, cells (0, 0) (0, 8)``."""
-        where = " ".join(f"({', '.join(map(str, cell))})" for cell in self.cells)
-        text = f"{self.field}: {self.detail}" if self.field else self.detail
-        return f"{text}, cells {where}" if where else text
-
-
-class Problem(Model):
-    """A problem document (RFC 9457)."""
-
-    type: str = "about:blank"
-    title: str = ""
-    status: int | None = None
-    detail: str = ""
-    code: str | None = None
-    retryable: bool | None = None
-    """Whether trying again may help; None where the server does not say."""
-    request_id: str | None = None
-    errors: tuple[Issue, ...] = ()
-    retry_after_s: float | None = None
 
 
 class JobFailure(Model):

@@ -16,7 +16,7 @@ from gram_client._errors import (
     TooManyRequests,
     Unauthorized,
 )
-from gram_client._models import Problem
+from gram_client._server_models import Problem
 from gram_client._settings import Settings
 
 _CLASSES: dict[int, type[StatusError]] = {

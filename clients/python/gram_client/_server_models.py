@@ -1,4 +1,4 @@
-"""Models of the server's own state: its puzzles, its models, its readiness."""
+"""Models of the server itself: its puzzles, its models, its readiness and its problems."""
 
 from gram_client._models import Model
 
@@ -42,3 +42,33 @@ class Health(Model):
 
     is_ready: bool
     reason: str = ""
+
+
+class Issue(Model):
+    """One thing that is wrong with a request."""
+
+    field: str = ""
+    detail: str = ""
+    cells: tuple[tuple[int, ...], ...] = ()
+    rule: str | None = None
+
+    def __str__(self) -> str:
+        """Say it in one line: ``grid: 5 stands twice, cells (0, 0) (0, 8)``."""
+        where = " ".join(f"({', '.join(map(str, cell))})" for cell in self.cells)
+        text = f"{self.field}: {self.detail}" if self.field else self.detail
+        return f"{text}, cells {where}" if where else text
+
+
+class Problem(Model):
+    """A problem document (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str = ""
+    status: int | None = None
+    detail: str = ""
+    code: str | None = None
+    retryable: bool | None = None
+    """Whether trying again may help; None where the server does not say."""
+    request_id: str | None = None
+    errors: tuple[Issue, ...] = ()
+    retry_after_s: float | None = None

@@ -144,7 +144,9 @@ def decode(raw: bytes) -> str:
 
 
 def parse_object(body: object, query: SolveQuery) -> PostedPuzzle:
-    """Return the puzzle in a JSON value."""
+    """Return the puzzle in a JSON value: an object, or the rows of a board alone."""
+    if isinstance(body, list):
+        body = {"puzzle": query.puzzle or _family_of(body), "grid": body}
     if not isinstance(body, dict):
         raise BodyInvalid("the JSON body must be an object with a field puzzle", field="body")
     named = body.get("puzzle", query.puzzle)
@@ -163,6 +165,28 @@ def parse_object(body: object, query: SolveQuery) -> PostedPuzzle:
     if size not in (None, posted.task.name):
         raise PuzzleInvalid([Issue("puzzle", f"is {size}, but the puzzle is {posted.task.name}")])
     return posted
+
+
+def _family_of(rows: list[object]) -> str:
+    """Return the name of the family whose board these rows are."""
+    boards: dict[str, object] = {}
+    for name, known in families().items():
+        with suppress(PuzzleInvalid):
+            boards[name] = known.parse({"grid": rows})
+    if not boards:
+        raise BodyInvalid(
+            "the JSON body must be an object with a field puzzle, or the rows of a board",
+            field="body",
+        )
+    first, *rivals = boards
+    if rivals and _has_givens(family(first), boards[first]):
+        raise _ambiguous("grid", first, rivals[0])
+    return first
+
+
+def _ambiguous(field: str, one: str, other: str) -> PuzzleInvalid:
+    detail = f"can be read as {one} and as {other}: name one with the parameter puzzle"
+    return PuzzleInvalid([Issue(field, detail)])
 
 
 def family_named(name: str) -> tuple[AnyFamily, str | None]:
@@ -218,9 +242,7 @@ def _check_no_rival(posted: PostedPuzzle, text: str, others: Iterable[AnyFamily]
         return
     for other in others:
         if other.likeness(text) == 1.0 and _reads_givens(other, text):
-            names = f"{posted.family.name} and as {other.name}"
-            detail = f"can be read as {names}: name one with the parameter puzzle"
-            raise PuzzleInvalid([Issue(other.text_field, detail)])
+            raise _ambiguous(other.text_field, posted.family.name, other.name)
 
 
 def _reads_givens(family: AnyFamily, text: str) -> bool:

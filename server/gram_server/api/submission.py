@@ -114,7 +114,7 @@ def _parse(raw: bytes, media_type: str, query: JobQuery, limit: int) -> Posted:
 
 
 def _parse_part(part: object, number: int, query: JobQuery) -> PostedPuzzle:
-    if not isinstance(part, str | dict):
+    if not isinstance(part, str | dict | list):
         raise PuzzleInvalid([Issue(f"instances[{number}]", "must be an object or a string")])
     with _naming(number):
         return parse_text(part, query) if isinstance(part, str) else parse_object(part, query)

@@ -84,6 +84,31 @@ async def test_a_puzzle_may_be_named_by_its_size(service: Service) -> None:
     assert unknown.json()["code"] == "unknown_puzzle"
 
 
+async def test_the_rows_of_a_board_alone_are_read_where_one_family_has_such_boards(
+    service: Service,
+) -> None:
+    cells = [list(PUZZLE[start : start + 9]) for start in range(0, 81, 9)]
+    numbers = [[0 if cell == "." else int(cell) for cell in row] for row in cells]
+    queens = ["...Q....", *["........"] * 7]
+    maze = [["S", "."], ["#", "G"]]
+    params = {"fallback": "exact"}
+    for rows, puzzle in (
+        (cells, "sudoku"),
+        (numbers, "sudoku"),
+        (queens, "nqueens"),
+        (maze, "maze"),
+    ):
+        answer = (await service.solve(json.dumps(rows), params=params)).json()
+        assert (answer["puzzle"], answer["status"]) == (puzzle, "solved")
+    accepted = await service.client.post("/jobs", json={"instances": [cells, queens]})
+    assert accepted.status_code == 202
+    board = json.dumps([[0, 1, 0, 0], *[[0] * 4] * 3])
+    refused = (await service.solve(board)).json()
+    assert "can be read as sudoku and as nqueens" in refused["detail"]
+    named = await service.solve(board, params={**params, "puzzle": "nqueens"})
+    assert named.json()["puzzle"] == "nqueens"
+
+
 async def test_a_board_of_zeros_and_ones_is_taken_for_nothing_that_it_may_not_be(
     service: Service,
 ) -> None:
