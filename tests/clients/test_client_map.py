@@ -5,6 +5,7 @@ import itertools
 import threading
 import time
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any, assert_type
 
 import pytest
@@ -114,3 +115,30 @@ def test_a_bar_counts_the_puzzles(
 def test_a_window_of_nothing_is_refused(call: Caller) -> None:
     with pytest.raises(gram_client.ConfigInvalid, match="max_concurrency"):
         call("map", [PUZZLE], max_concurrency=0)
+
+
+def test_what_is_read_from_a_file_can_be_solved(
+    server: ScriptedServer, call: Caller, tmp_path: Path
+) -> None:
+    path = tmp_path / "puzzles.txt"
+    path.write_text(f"{PUZZLE}\nno puzzle\n{PUZZLE}\n", encoding="utf-8")
+    server.say(Reply(body=RESULT))
+    results = call("map", gram_client.read_file(path), on_error="return", max_concurrency=1)
+    assert [isinstance(one, SolveResult) for one in results] == [True, False, True]
+    assert str(results[1]) == f"{path}:2: is no puzzle: no puzzle"
+    assert [received.body.decode() for received in server.received] == [PUZZLE, PUZZLE]
+
+
+def test_map_waits_for_a_busy_server_as_long_as_it_asks(
+    server: ScriptedServer, call: Caller
+) -> None:
+    busy = problem(429, "queue_full", headers={"Retry-After": "7"}, retryable=True)
+    server.say(*[busy] * 5, Reply(body=RESULT))
+    assert len(call("map", [PUZZLE], max_concurrency=1)) == 1
+    assert call.slept_s == [7.0] * 5
+    server.received.clear()
+    server.say(busy)
+    [error] = call("map", [PUZZLE], max_concurrency=1, patience_s=20.0, on_error="return")
+    assert error.code == "queue_full"
+    # Two attempts more by themselves, and again after each of two waits.
+    assert len(server.received) == 9

@@ -62,6 +62,10 @@ ONE: dict[str, bytes | str] = {
     "hodoku": f":0000:x:{PUZZLE.replace('5', '+5', 1)}:::",
     "leetcode": str([list(row) for row in ROWS]).replace("'", '"'),
     "rows": str(ROWS).replace("'", '"'),
+    "rows of digits on a line": " ".join(row.replace(".", "0") for row in ROWS),
+    "numpy's print": "\n ".join(f"[{' '.join(row.replace('.', '0'))}]" for row in ROWS),
+    "python": str([list(row) for row in ROWS]),
+    "java": "{" + ",\n".join("{" + ",".join(row.replace(".", "0")) + "}" for row in ROWS) + "};",
     "record": f'{{"question": "{PUZZLE}", "answer": "{SOLUTION}", "rating": 3}}',
 }
 
@@ -90,6 +94,10 @@ def test_a_file_with_one_puzzle_holds_it_in_any_form(form: str) -> None:
         (f"{PUZZLE}\n{DRAWN}\n{PUZZLE}\n", (1, 2, 11)),
         (f'<opensudoku>\n<game data="{ZEROS}" />\n<game data="{ZEROS}"/></opensudoku>', (2, 3)),
         (f'{{"quizzes": ["{PUZZLE}", "{PUZZLE}"], "solutions": [1, 2]}}', (1, 2)),
+        (f"sep=;\nid;puzzle\n1;{PUZZLE}\n2;{PUZZLE}", (3, 4)),
+        (f"# of a book\n\npuzzle,id\n{PUZZLE},1\n{PUZZLE},2", (4, 5)),
+        (f"| id | puzzle |\n|---|---|\n| 1 | {PUZZLE} |\n| 2 | {PUZZLE} |", (3, 4)),
+        (f'{{\n  "puzzle": "{PUZZLE}"\n}}\n{{"board": "{PUZZLE}"}}', (1, 4)),
         (f'[\n{{"puzzle": "{PUZZLE}"}},\n{{"board": "{PUZZLE}"}}\n]', (1, 2)),
     ],
 )

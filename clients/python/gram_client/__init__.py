@@ -51,6 +51,7 @@ from gram_client._options import (
 )
 from gram_client._server_models import Health, Issue, ModelInfo, PuzzleInfo
 from gram_client._version import __version__
+from gram_files import Entry, Unread, read_file
 
 __all__ = [
     "Accepted",
@@ -67,6 +68,7 @@ __all__ = [
     "ConfigInvalid",
     "ConnectionFailed",
     "Done",
+    "Entry",
     "First",
     "Found",
     "GenerateOptions",
@@ -102,11 +104,13 @@ __all__ = [
     "TooManyRequests",
     "TrajectoryView",
     "Unauthorized",
+    "Unread",
     "Unsolvable",
     "Usage",
     "Violation",
     "__version__",
     "draw",
+    "read_file",
 ]
 
 

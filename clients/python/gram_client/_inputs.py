@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from gram_client._errors import PuzzleUnusable
+from gram_files import Entry, Unread
 
 _SIGNS = frozenset("123456789.0*_QqSG# ")
 """Cells of drawn boards."""
@@ -37,13 +38,18 @@ class Graph(Protocol):
     def graph(self) -> Any: ...
 
 
-Puzzle = str | Sequence[Sequence[int]] | Sequence[str] | Mapping[str, object] | Array | Graph
+Rows = Sequence[Sequence[int]] | Sequence[str]
+Puzzle = str | Rows | Mapping[str, object] | Array | Graph | Entry | Unread
 """Text (a sudoku's characters, a DIMACS graph), a sudoku as rows of numbers or a numpy array, rows
-of queens or of a maze, a networkx graph to colour, or a JSON body."""
+of queens or of a maze, a networkx graph to colour, a JSON body, or what ``read_file`` yields."""
 
 
 def text_or_body(puzzle: Puzzle) -> str | dict[str, object]:
     """Return a puzzle as plain text, or as a JSON body."""
+    if isinstance(puzzle, Unread):
+        raise PuzzleUnusable(str(puzzle))
+    if isinstance(puzzle, Entry):
+        puzzle = puzzle.puzzle
     if isinstance(puzzle, str):
         return puzzle
     if isinstance(puzzle, Mapping):

@@ -16,6 +16,7 @@ BARE = str.maketrans(
 STROKES = re.compile(r"[-=]{3}")
 CROSSES = frozenset("-+=:")
 RULING = CROSSES | frozenset("|*., \t")
+CANDIDATES = re.compile("(?=.)1?2?3?4?5?6?7?8?9?")
 MAX_TITLE = 200
 SEPARATORS = re.compile(r"[\s,;:|\"']+")
 WORD = re.compile(r"(?![xXoOqQ]+(?![^\W\d_]))[^\W\d_]{2,}")
@@ -60,8 +61,8 @@ def cells_of(line: str) -> str:
             return "".join(mark or "." for mark in marks)
     words = re.split(r"[\s|,;]+", bare)
     words = [word for word in words if word]
-    if len(words) in SIZES.values() and all(word.isdigit() for word in words) and len(words) > 4:
-        # Candidates: a cell with one of them is given.
+    if len(words) in SIZES.values() and all(CANDIDATES.fullmatch(word) for word in words):
+        # A cell with one candidate is given.
         return "".join(word if len(word) == 1 else "." for word in words)
     return "".join(words)
 

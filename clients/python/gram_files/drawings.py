@@ -153,9 +153,14 @@ class _Boards:
         yield from self._broken(rows)
 
     def _broken(self, rows: Sequence[Line]) -> Iterator[Unread]:
-        if rows:
-            widths = " or ".join(map(str, sorted({len(row.text) for row in rows})))
-            reason = f"a board has as many rows as cells in a row, not {len(rows)} of {widths}"
+        widths = sorted({len(row.text) for row in rows})
+        if self.has_lines and len(widths) > 1:
+            # Lines of their own, rather than rows of one board.
+            for row in rows:
+                yield from self._broken([row])
+        elif rows:
+            counts = f"{len(rows)} of {' or '.join(map(str, widths))}"
+            reason = f"a board has as many rows as cells in a row, not {counts}"
             yield Unread(self.source(rows[0]), reason)
 
     def _drawn(self, rows: Sequence[Line]) -> Entry:

@@ -7,7 +7,7 @@ from gram_files.entries import Entry
 
 PROBLEM = re.compile(r"\s*p\s+[A-Za-z]+\s+\d+", re.IGNORECASE)
 EDGE = re.compile(r"\s*e\s+\d+\s+\d+\b", re.IGNORECASE)
-COMMENT = re.compile(r"\s*(c\b|$)", re.IGNORECASE)
+COMMENT = re.compile(r"\s*(c\b|[#%]|$)", re.IGNORECASE)
 
 
 def is_dimacs(text: str) -> bool:

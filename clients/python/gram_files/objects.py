@@ -25,7 +25,7 @@ def read_json(name: str, text: str) -> Iterator[Item]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        yield from _read_lines(name, text, error)
+        yield from _read_each(name, text) or _read_lines(name, text, error)
         return
     values = _values_in(value)
     if values is None:
@@ -43,6 +43,24 @@ def entry_of_json(source: str, text: str, fields: Mapping[str, object]) -> Item:
         return _entry(source, json.loads(text), fields)
     except (ValueError, RecursionError) as error:
         return Unread(source, f"is not JSON: {error}")
+
+
+def _read_each(name: str, text: str) -> list[Item]:
+    """Return the values that follow each other in a text; nothing where one is broken."""
+    found: list[Item] = []
+    at, line, decoder = 0, 1, json.JSONDecoder()
+    while at < len(text):
+        start = at
+        while start < len(text) and text[start].isspace():
+            start += 1
+        line += text.count("\n", at, start)
+        try:
+            value, at = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            return found if start == len(text) else []
+        found.append(_entry(f"{name}:{line}", value))
+        line += text.count("\n", start, at)
+    return found
 
 
 def _read_lines(name: str, text: str, error: ValueError | RecursionError) -> Iterator[Item]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gram_files.entries import SIZES, Entry, Item, Unread
 
-GAME = re.compile(r"<game\b[^>]*?\bdata\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
+GAME = re.compile(r"<game\b[^<>]*?\bdata\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
 
 
 def is_opensudoku(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Recognises the form of a file by its content, and reads it in that form."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from gram_files.graphs import is_dimacs, read_dimacs
 from gram_files.objects import read_json
 from gram_files.opensudoku import is_opensudoku, read_opensudoku
 from gram_files.sections import is_section
-from gram_files.tables import header_of, read_table
+from gram_files.tables import header_line, read_table
 
 ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -21,11 +22,13 @@ ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+BRACKETS = re.compile(r"[]})]\s*,|[][(){}]")
 WHITE = "\t\n\v\f\r\x1a\x1c\x1d\x1e\x85"
 
 
-def read_file(path: Path) -> Iterator[Item]:
+def read_file(path: str | Path) -> Iterator[Item]:
     """Yield the puzzles of a file, or of ``all__inputs.npy`` in a folder, and what is none."""
+    path = Path(path)
     if path.is_dir() and (path / arrays.INPUTS).is_file():
         path = path / arrays.INPUTS
     try:
@@ -81,21 +84,32 @@ def _read_text(name: str, text: str) -> Iterator[Item]:
     if not filled:
         yield Unread(name, "holds no puzzle")
     elif filled[0].startswith(("{", "[")) and not is_section(filled[0]):
-        yield from read_json(name, text)
+        yield from _read_brackets(name, text)
     elif is_opensudoku(text):
         yield from read_opensudoku(name, text)
-    elif header_of(filled[0]) is not None:
+    elif header_line(filled) is not None:
         yield from read_table(name, text)
     else:
         yield from _read_unmarked(name, text)
 
 
+def _read_brackets(name: str, text: str) -> Iterator[Item]:
+    """Yield the puzzles of JSON or, where it is none, of the lists of other languages."""
+    found = list(read_json(name, text))
+    drawn = [] if _has_puzzle(found) else list(read_drawings(name, BRACKETS.sub(" ", text)))
+    yield from _placed(name, drawn) if _has_puzzle(drawn) else found
+
+
 def _read_unmarked(name: str, text: str) -> Iterator[Item]:
     found = list((read_dimacs if is_dimacs(text) else read_drawings)(name, text))
-    if not any(isinstance(each, Entry) for each in found):
-        # A form that only the puzzle's family knows.
-        yield Entry(name, text.strip("\r\n"))
-    elif len(found) == 1:
-        yield found[0]._replace(source=name)
-    else:
-        yield from found
+    # Without a puzzle it is a form that only the puzzle's family knows.
+    yield from _placed(name, found) if _has_puzzle(found) else [Entry(name, text.strip("\r\n"))]
+
+
+def _placed(name: str, found: list[Item]) -> list[Item]:
+    """Return what is found; the only puzzle of a file needs no line."""
+    return [found[0]._replace(source=name)] if len(found) == 1 else found
+
+
+def _has_puzzle(found: list[Item]) -> bool:
+    return any(isinstance(each, Entry) for each in found)

@@ -8,7 +8,8 @@ from gram_files.entries import Entry, Item, Unread
 from gram_files.objects import COLUMNS, entry_of_json
 
 DELIMITERS = ",\t;|"
-COMMENT = "#"
+DASHES = frozenset("|-:+ ")
+"""A line beneath the header."""
 
 
 class Header(NamedTuple):
@@ -31,18 +32,29 @@ def header_of(line: str) -> Header | None:
     return None
 
 
+def header_line(lines: Sequence[str]) -> int | None:
+    """Return where the header stands: after remarks, and what spreadsheets say first."""
+    for at, line in enumerate(lines):
+        if header_of(line) is not None:
+            return at
+        if line.strip() and not line.startswith(("#", "sep=")):
+            break
+    return None
+
+
 def read_table(name: str, text: str) -> Iterator[Item]:
     """Yield the puzzle of every row."""
     lines = text.splitlines()
-    start = next(at for at, line in enumerate(lines) if line.strip())
-    header = header_of(lines[start])
+    at = header_line(lines)
+    header = None if at is None else header_of(lines[at])
+    assert at is not None
     assert header is not None
-    at = start + 1
+    at += 1
     if not "".join(lines[at:]).strip():
         yield Unread(name, "holds a header and no rows")
     while at < len(lines):
         end = _end_of_row(lines, at, header.delimiter)
-        if "".join(lines[at:end]).strip():
+        if set("".join(lines[at:end])) - DASHES:
             yield _entry(f"{name}:{at + 1}", lines[at:end], header)
         at = end
 
@@ -66,6 +78,8 @@ def _entry(source: str, lines: Sequence[str], header: Header) -> Item:
     if len(cells) <= header.column:
         return Unread(source, f"has {len(cells)} of {len(header.names)} columns")
     cell = cells[header.column].strip("\r\n")
+    # Spaces may be cells of a drawing.
+    cell = cell if "\n" in cell else cell.strip()
     fields = dict(zip(header.names, cells, strict=False))
     if not cell.strip():
         return Unread(source, f"has nothing in column {header.names[header.column]}")

@@ -63,8 +63,8 @@ def _create(client: Client, part: Part, options: Mapping[str, Any], *, is_whole:
         digest = hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()
         options = {**options, "idempotency_key": f"{key}-{digest[:16]}"}
     if len(part) == 1:
-        return client.jobs.create(part[0].puzzle, **options)
-    return client.jobs.create_batch([entry.puzzle for entry in part], **options)
+        return client.jobs.create(part[0], **options)
+    return client.jobs.create_batch(part, **options)
 
 
 def _number_of(error: GramError, part: Part) -> int | None:

@@ -1,7 +1,6 @@
 """Puzzles from files, stdin and arguments; recognised by content, any number in one file."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -49,7 +48,7 @@ def _read(argument: str) -> Iterator[Item]:
     if argument == "-":
         with click.open_file(argument, "rb") as file:
             return read("stdin", file.read())
-    return read_file(Path(argument))
+    return read_file(argument)
 
 
 def _is_puzzle(argument: str) -> bool:

@@ -118,8 +118,8 @@ def _solve_many(
 ) -> int:
     """Solve all, show progress on stderr, and end with a table."""
     started_s = time.perf_counter()
-    puzzles = [each.puzzle for each in found if isinstance(each, Entry)]
-    results = client.map(puzzles, progress=True, on_error="return", **options)
+    entries = [each for each in found if isinstance(each, Entry)]
+    results = client.map(entries, progress=True, on_error="return", **options)
     tally = Tally()
     # Thousands of boards would flood a terminal: the table sums them up.
     has_lines = output is not None or wants_json(is_json)
