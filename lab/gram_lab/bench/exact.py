@@ -23,7 +23,7 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import BLANK, Tokens
 from gram_lab.bench.engine import Json
 from gram_lab.data.instances import read_cases
-from gram_lab.evaluate.intervals import wilson
+from gram_lab.intervals import wilson
 from gram_lab.machine import processor
 from gram_server.engine import Engine, EngineJob, Finished
 from gram_server.errors import ConfigError

@@ -18,13 +18,13 @@ from gram_lab.data.graphs import EdgeProbabilities
 from gram_lab.data.instances import held_out_cases, read_cases, read_data, spread
 from gram_lab.data.pools import EDGE_PROBABILITIES
 from gram_lab.evaluate import tables
-from gram_lab.evaluate.intervals import wilson
 from gram_lab.evaluate.options import command_line, parser, running
 from gram_lab.evaluate.published import NUM_TEST_GRAPHS, SUDOKU_TASK
 from gram_lab.evaluate.report import measure
 from gram_lab.evaluate.table import GRID, PAPER_TABLES, Table, write_tables
 from gram_lab.evaluate.tables import TestSet
 from gram_lab.evaluate.variants import Plan
+from gram_lab.intervals import wilson
 
 WITH_MANY_SOLUTIONS = ("nqueens", "graph-coloring")
 GENERATED = "held-out, generated"

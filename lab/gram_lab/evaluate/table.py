@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from gram_lab.evaluate.intervals import Figure
+from gram_lab.intervals import Figure
 
 Unit = Literal["percent", "number"]
 Json = Mapping[str, Any]

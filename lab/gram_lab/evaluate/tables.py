@@ -14,11 +14,11 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.errors import ConfigError
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import samples as scores
-from gram_lab.evaluate.intervals import Figure, Kind, figure, wilson
 from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, GRAM_SAMPLES, published_rows
 from gram_lab.evaluate.samples import VERIFIED, WAYS, SampleRule, Samples, accuracies
 from gram_lab.evaluate.table import Column, Row, Table
 from gram_lab.evaluate.variants import Plan, Variant, variants
+from gram_lab.intervals import Figure, Kind, figure, wilson
 from gram_lab.rollouts import Rollouts
 
 NOTES = {

@@ -11,8 +11,8 @@ from gram_core.flops import inference_parameters, step_flops
 from gram_core.model import Gram
 from gram_lab.console import progress_bar
 from gram_lab.data.instances import Case
-from gram_lab.evaluate.intervals import Figure
 from gram_lab.evaluate.table import Facts, Row
+from gram_lab.intervals import Figure
 from gram_lab.machine import hardware
 from gram_lab.rollouts import DEFAULT, Recorder, Rollouts, Running, Stops
 

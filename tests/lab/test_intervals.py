@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gram_lab.evaluate.intervals import bootstrap, figure, wilson
+from gram_lab.intervals import bootstrap, figure, wilson
 
 
 @pytest.mark.parametrize(
