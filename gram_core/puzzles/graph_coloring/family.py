@@ -50,7 +50,10 @@ class GraphColoring(Family[ColoringGraph]):
     def schema(self) -> dict[str, object]:
         """Return the JSON Schema of the list form; DIMACS text is posted as plain text."""
         number = {"type": "integer"}
-        edge = {"items": number, "type": "array", "minItems": 2, "maxItems": 2}
+        vertex = {"anyOf": [number, {"type": "string"}]}
+        edge = {"items": vertex, "type": "array", "minItems": 2, "maxItems": 2}
+        rows = {"items": {"items": vertex, "type": "array"}, "type": "array"}
+        neighbours = {"additionalProperties": rows["items"], "type": "object"}
         fixed = {
             "title": "Fixed",
             "description": "Colour, from 0, of vertices that have one already.",
@@ -63,12 +66,21 @@ class GraphColoring(Family[ColoringGraph]):
             "GraphColoringBody",
             "A graph whose vertices are to be coloured, neighbours differently.",
             {
-                "vertices": {"title": "Vertices", **number},
+                "vertices": {
+                    "title": "Vertices",
+                    "description": "Their number, or their names in the order of the answer.",
+                    "anyOf": [number, {"items": vertex, "type": "array"}],
+                },
                 "edges": {"title": "Edges", "items": edge, "type": "array"},
+                "adjacency": {
+                    "title": "Adjacency",
+                    "description": "Instead of `vertices` and `edges`: a matrix of 0 and 1, or the "
+                    "neighbours of each vertex, as lists or by name.",
+                    "anyOf": [rows, neighbours],
+                },
                 "colors": {"title": "Colors", "default": DEFAULT_COLORS, **number},
                 "fixed": fixed,
             },
-            required=["vertices", "edges"],
             example={
                 "vertices": 8,
                 "edges": [[0, 1], [1, 2], [2, 0]],

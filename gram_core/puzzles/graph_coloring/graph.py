@@ -18,6 +18,7 @@ from gram_core.puzzles.body import (
     refuse,
 )
 from gram_core.puzzles.graph_coloring.dimacs import Graph, read_dimacs
+from gram_core.puzzles.graph_coloring.names import numbered
 
 MAX_VERTICES = 256
 
@@ -48,6 +49,7 @@ class ColoringGraph:
 
 def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
     """Read a graph from checked fields; raise ``PuzzleInvalid`` with the place of each error."""
+    fields = numbered(fields)
     whole = next((name for name in ("dimacs", "adjacency") if name in fields), None)
     for field in ("vertices", "edges", "adjacency"):
         if whole not in (None, field) and field in fields:

@@ -198,6 +198,20 @@ def test_an_edge_may_stand_in_both_directions_and_a_graph_be_a_matrix_or_lists()
     assert coloring.parse({"adjacency": [[0]]}).edges == ()
 
 
+def test_vertices_may_have_names_which_the_answer_is_in_the_order_of() -> None:
+    coloring = family("graph-coloring")
+    path = coloring.parse({"vertices": 3, "edges": [[0, 1], [1, 2]], "fixed": {"2": 1}})
+    fixed = {"Q": 1}
+    for body in (
+        {"vertices": ["WA", "NT", "Q"], "edges": [["WA", "NT"], ["Q", "NT"]], "fixed": fixed},
+        {"adjacency": {"WA": ["NT"], "NT": ["WA", "Q"], "Q": ["NT"]}, "fixed": fixed},
+        {"vertices": [1, 2, 3], "edges": [[1, 2], [2, 3]], "fixed": {"3": 1}},
+        {"adjacency": {"1": [2], "2": [3], "3": []}, "fixed": {"3": 1}},
+    ):
+        assert coloring.parse(body) == path
+    assert coloring.parse(json.loads(json.dumps(coloring.dump(path)))) == path
+
+
 def test_queens_forms_of_one_board_have_the_same_tokens() -> None:
     queens = family("nqueens")
     listed = queens.parse({"puzzle": "nqueens", "n": 4, "queens": [[2, 0], [0, 1]]})

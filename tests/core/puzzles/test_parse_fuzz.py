@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import BLANK, FIRST_VALUE, AnyFamily, families, family
 
-FIELDS = ["puzzle", "grid", "n", "queens", "vertices", "edges", "colors", "fixed", "dimacs"]
+FIELDS = [
+    "puzzle",
+    "grid",
+    "n",
+    "queens",
+    "vertices",
+    "edges",
+    "colors",
+    "fixed",
+    "dimacs",
+    "adjacency",
+]
 SCALARS = (
     st.none()
     | st.booleans()
@@ -38,7 +49,10 @@ GRIDS = (
     | st.lists(st.text(alphabet="Q.", min_size=4, max_size=4), min_size=4, max_size=4)
     | st.lists(st.text(alphabet="SG#. ", min_size=3, max_size=3), min_size=1, max_size=2)
     | st.lists(st.lists(st.integers(-1, 5), min_size=4, max_size=4), min_size=4, max_size=4)
+    | st.lists(st.integers(0, 4) | st.none(), min_size=16, max_size=16)
+    | st.lists(st.lists(st.sampled_from("Q.SG#1*"), min_size=4, max_size=4), min_size=4, max_size=4)
 )
+NAMES = st.sampled_from(["a", "b", "c", 0, 1, "1", None])
 DIMACS = st.lists(
     st.sampled_from(["p edge 3 2", "p col 0 0", "e 1 2", "e 2 2", "e 9 1", "c x", "e 1", "?"])
 ).map("\n".join)
@@ -69,6 +83,17 @@ BODIES = (
         {"vertices": LIKELY["vertices"], "edges": PAIRS},
         optional={"colors": LIKELY["colors"], "fixed": LIKELY["fixed"]},
     )
+    | st.fixed_dictionaries(
+        {"vertices": st.lists(NAMES, max_size=4), "edges": st.lists(st.lists(NAMES, max_size=3))},
+        optional={"fixed": st.dictionaries(NAMES, st.integers(0, 2))},
+    )
+    | st.fixed_dictionaries(
+        {
+            "adjacency": st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=4)
+            | st.dictionaries(NAMES, st.lists(NAMES, max_size=3))
+        }
+    )
+    | st.fixed_dictionaries({"queens": st.lists(st.integers(-1, 4) | st.none(), max_size=5)})
 )
 
 

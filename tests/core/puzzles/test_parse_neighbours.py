@@ -41,6 +41,24 @@ TABLE = [
         ((1,),),
         "edge 1-1",
     ),
+    Refusal("graph-coloring", {"vertices": ["a", "a"], "edges": []}, "vertices[1]", "of its own"),
+    Refusal("graph-coloring", {"vertices": [1, "1"], "edges": []}, "vertices[1]", "of its own"),
+    Refusal("graph-coloring", {"vertices": [None], "edges": []}, "vertices[0]", "not null"),
+    Refusal("graph-coloring", {"vertices": [], "edges": []}, "vertices", "between 1 and 256"),
+    Refusal("graph-coloring", {"vertices": ["a"]}, "edges", "is missing"),
+    Refusal(
+        "graph-coloring", {"vertices": ["a"], "edges": [["a", "b"]]}, "edges[0][1]", "no vertex"
+    ),
+    Refusal("graph-coloring", {"vertices": ["a"], "edges": [["a"]]}, "edges[0]", "two integers"),
+    Refusal("graph-coloring", {"vertices": ["a"], "edges": ["a"]}, "edges[0]", "must be a list"),
+    Refusal("graph-coloring", {"adjacency": {"a": ["b"]}}, "adjacency[0][0]", "names no vertex"),
+    Refusal("graph-coloring", {"adjacency": {"a": 1}}, "adjacency[0]", "must be a list"),
+    Refusal(
+        "graph-coloring",
+        {"vertices": ["a"], "edges": [], "fixed": {"b": 0}},
+        "fixed",
+        "names no vertex",
+    ),
     Refusal("maze", {"grid": [[0, 1], [0, 0]]}, "grid[0]", "1 may be a wall or free"),
     Refusal("maze", {"grid": [["S", "."], ["..", "G"]]}, "grid[1]", "no single characters"),
 ]

@@ -84,7 +84,10 @@ SHAPES: Mapping[str, str] = {
 
 QUERIES = [bounded(query, Settings()) for query in (JobQuery, GenerateQuery)]
 QUERIES += [PageQuery, EventHeaders]
-FIELDS = ("grid", "n", "queens", "vertices", "edges", "fixed", "colors", "dimacs", "puzzle")
+FIELDS = (
+    *("grid", "n", "queens", "vertices", "edges", "adjacency"),
+    *("fixed", "colors", "dimacs", "puzzle"),
+)
 BASES: Mapping[str, dict[str, object]] = {
     "sudoku": {},
     "nqueens": {"n": 8},
