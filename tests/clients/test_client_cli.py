@@ -113,6 +113,16 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(server: Scrip
     )
 
 
+def test_a_puzzle_without_a_solution_is_said_to_have_none(server: ScriptedServer) -> None:
+    proof = {"reason": "exact search found no solution", "cells": []}
+    server.say(Reply(body={**UNSOLVED, "unsolvable": proof}))
+    run = gram(server, "solve", PUZZLE, "--boards")
+    assert run.exit_code == 1
+    assert run.stderr.startswith(
+        "unsolved: no solution, exact search found no solution; 0 distinct"
+    )
+
+
 def test_only_the_first_broken_rules_are_spelled_out(server: ScriptedServer) -> None:
     violations = [{"rule": f"row {row}", "cells": [[row, 0]]} for row in range(7)]
     attempt = {"answer": "1" * 16, "violations": violations}

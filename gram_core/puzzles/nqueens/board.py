@@ -135,6 +135,8 @@ def _read_columns(columns: Sequence[int | None]) -> QueensBoard:
     Whoever means the rows of the columns' queens gets them: a board's mirror image is a board too.
     """
     size = read_integer(len(columns), "n", low=1, high=MAX_SIZE)
+    if size in columns and 0 not in columns:
+        refuse(f"queens[{columns.index(size)}]", f"is {size}: columns are counted from 0")
     queens = tuple(
         (row, read_integer(column, f"queens[{row}]", low=0, high=size - 1))
         for row, column in enumerate(columns)

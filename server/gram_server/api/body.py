@@ -6,6 +6,7 @@ character distinguishes JSON from text. The families parse and validate.
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from gram_core.errors import Issue, PuzzleInvalid, UnknownTask
 from gram_core.puzzles import FIRST_VALUE, AnyFamily, Task, families, family, task
-from gram_server.api.queries import SolveQuery
+from gram_server.api.queries import MAX_NAME, SolveQuery
 from gram_server.errors import (
     BodyInvalid,
     BodySlow,
@@ -190,10 +191,15 @@ def _ambiguous(field: str, one: str, other: str) -> PuzzleInvalid:
 
 
 def family_named(name: str) -> tuple[AnyFamily, str | None]:
-    """Return a family by its name, or by that of a task, which is then the second value."""
-    if name not in families():
-        with suppress(UnknownTask):
-            return family(task(name).family), name
+    """Return a family by its name, or by that of a task, which is then the second value.
+
+    Capitals, spaces and underscores make no other name.
+    """
+    plain = re.sub("[ _]", "-", name[:MAX_NAME].lower())
+    if plain in families():
+        return family(plain), None
+    with suppress(UnknownTask):
+        return family(task(plain).family), plain
     return family(name), None
 
 

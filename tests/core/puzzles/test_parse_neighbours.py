@@ -12,6 +12,7 @@ TABLE = [
     Refusal("sudoku", {"grid": [["12", "", "", ""]] * 4}, "grid[0]", '"12"', ((0, 0),)),
     Refusal("sudoku", {"grid": "1*" + "." * 14}, "grid", 'holds the string "*" and the string "."'),
     Refusal("sudoku", {"grid": ["1.00", "....", "....", "...."]}, "grid", "write one of them"),
+    Refusal("nqueens", {"n": 4, "queens": [2, 4, 1, 3]}, "queens[1]", "counted from 0"),
     Refusal("nqueens", {"n": 4, "queens": [0, 4, 1, 2]}, "queens[1]", "between 0 and 3, not 4"),
     Refusal("nqueens", {"queens": [1, 3, 0, 2], "n": 5}, "queens[0]", "two integers, not 1"),
     Refusal("nqueens", {"queens": [0, 0]}, "queens", "attack", ((0, 0), (1, 0)), "column 0"),

@@ -75,8 +75,13 @@ async def test_the_family_can_be_named_beside_the_body(service: Service) -> None
 
 async def test_a_puzzle_may_be_named_by_its_size(service: Service) -> None:
     named = json.dumps({"puzzle": "sudoku-9x9", "grid": PUZZLE})
-    for params in ({}, {"puzzle": "sudoku"}):
-        answer = (await service.solve(named, params=params)).json()
+    for params, text in (
+        ({}, named),
+        ({"puzzle": "sudoku"}, named),
+        ({}, named.replace("sudoku", "Sudoku")),
+        ({}, named.replace("sudoku-9x9", "SUDOKU")),
+    ):
+        answer = (await service.solve(text, params=params)).json()
         assert (answer["puzzle"], answer["solutions"][0]["answer"]) == ("sudoku", SOLUTION)
     other = (await service.solve(named.replace("9x9", "4x4"))).json()
     assert other["detail"] == "puzzle: is sudoku-4x4, but the puzzle is sudoku-9x9"

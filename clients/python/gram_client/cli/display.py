@@ -32,7 +32,8 @@ def summary(result: SolveResult) -> str:
     """Return the outcome in one line."""
     cost = f"{result.usage.engine_ms:.0f} ms, seed {result.seed}, {result.model}"
     valid = f"{result.valid_trajectories} of {result.width} trajectories valid"
-    return f"{result.status}: {result.distinct} distinct, {valid}, {cost}"
+    proof = "" if result.unsolvable is None else f"no solution, {result.unsolvable.reason}; "
+    return f"{result.status}: {proof}{result.distinct} distinct, {valid}, {cost}"
 
 
 def painted(answer: DrawableAnswer, puzzle: str, givens: str = "") -> str:
