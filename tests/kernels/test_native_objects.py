@@ -66,16 +66,17 @@ def install(
     tmp_path: Path, built_object: BuiltObject, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[int], None]:
     """Return a function that installs objects, some of them broken, where no compiler is."""
+    made = [built_object(each) for each in RUNNABLE]
     monkeypatch.setattr(shutil, "which", lambda name: None)
 
     def installed(num_broken: int) -> None:
         # What was once loaded from a path comes back whatever the file holds now.
         folder = tmp_path / str(num_broken)
         folder.mkdir()
-        for each in RUNNABLE:
-            shutil.copy(built_object(each), folder)
-        for each in RUNNABLE[:num_broken]:
-            (folder / each.file_name).write_bytes(b"of another system")
+        for path in made:
+            shutil.copy(path, folder)
+        for path in made[:num_broken]:
+            (folder / path.name).write_bytes(b"of another system")
         monkeypatch.setattr(module, "FOLDER", folder)
 
     return installed
