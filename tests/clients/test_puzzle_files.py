@@ -66,6 +66,7 @@ ONE: dict[str, bytes | str] = {
     "numpy's print": "\n ".join(f"[{' '.join(row.replace('.', '0'))}]" for row in ROWS),
     "python": str([list(row) for row in ROWS]),
     "java": "{" + ",\n".join("{" + ",".join(row.replace(".", "0")) + "}" for row in ROWS) + "};",
+    "record of other names": f'{{"id": 1, "solved": "{SOLUTION}", "Sudoku_Grid": "{ZEROS}"}}',
     "record": f'{{"question": "{PUZZLE}", "answer": "{SOLUTION}", "rating": 3}}',
 }
 

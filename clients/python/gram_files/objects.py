@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from gram_files.cells import is_board
 from gram_files.entries import NO_FIELDS, SIZES, Entry, Item, Unread
 
 COLUMNS = (
@@ -85,13 +86,24 @@ def _values_in(value: object) -> Sequence[object] | None:
 
 def _entry(source: str, value: object, fields: Mapping[str, object] = NO_FIELDS) -> Item:
     if isinstance(value, dict) and not _is_body(value):
-        column = next((name for name in COLUMNS if name in value), None)
-        if column is not None and isinstance(value[column], str | list):
-            return _entry(source, value[column], value)
+        puzzle = _puzzle_in(value)
+        if isinstance(puzzle, str | list):
+            return _entry(source, puzzle, value)
     board = _board(value) if isinstance(value, list) else value
     if isinstance(board, str | dict):
         return Entry(source, board, fields)
     return Unread(source, f"is no puzzle, but {json.dumps(value)[:MAX_SHOWN]}")
+
+
+def _puzzle_in(record: Mapping[str, object]) -> object:
+    """Return the field of a record that is named as puzzles are, or that reads as one."""
+    by_name = {name.casefold(): value for name, value in record.items()}
+    named = [by_name[name] for name in COLUMNS if name in by_name]
+    texts = [value for value in record.values() if isinstance(value, str)]
+    boards = [text for text in texts if len(text) in SIZES and is_board(text)]
+    # Of a puzzle and its solution, the puzzle.
+    unsolved = [board for board in boards if not board.isdigit() or "0" in board]
+    return next(iter([*named, *unsolved, *boards]), None)
 
 
 def _is_body(value: Mapping[str, object]) -> bool:

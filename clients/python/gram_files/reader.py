@@ -87,7 +87,7 @@ def _read_text(name: str, text: str) -> Iterator[Item]:
         yield from _read_brackets(name, text)
     elif is_opensudoku(text):
         yield from read_opensudoku(name, text)
-    elif header_line(filled) is not None:
+    elif header_line(text.splitlines()) is not None:
         yield from read_table(name, text)
     else:
         yield from _read_unmarked(name, text)

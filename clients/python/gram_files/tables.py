@@ -37,7 +37,7 @@ def header_line(lines: Sequence[str]) -> int | None:
     for at, line in enumerate(lines):
         if header_of(line) is not None:
             return at
-        if line.strip() and not line.startswith(("#", "sep=")):
+        if line.strip() and not line.lstrip().startswith(("#", "sep=")):
             break
     return None
 
