@@ -13,7 +13,7 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from gram_core.bound_step import StepOptions, bind_step
 from gram_core.checkpoint import LoadedModel
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class InFlightStep(NamedTuple):
     """A step whose results are on their way to the host."""
 
-    facts: Tensor
+    facts: NDArray[np.int32]
     """(live, facts and answer) in host memory."""
     arrived: torch.cuda.Event | None
     num_rows: int
@@ -76,8 +76,12 @@ class ModelRunner:
         self._rows = self._bound.rows
         self._staging = Staging(loaded.task, num_rows=num_rows, device=self._device)
         self._calls: dict[int, Callable[[], None]] = {}
-        shape = (self.pipeline_depth + 1, num_slots, self._rows.facts.shape[1])
-        self._host_facts = torch.zeros(shape, dtype=torch.int32, pin_memory=self._is_cuda)
+        self._host_facts = self._rows.facts[None, :num_slots]
+        self._has_copies = self._is_cuda or self.pipeline_depth > 0
+        if self._has_copies:
+            shape = (self.pipeline_depth + 1, num_slots, self._rows.facts.shape[1])
+            self._host_facts = torch.zeros(shape, dtype=torch.int32, pin_memory=self._is_cuda)
+        self._facts = self._host_facts.numpy()
         self._num_steps = 0
         self._in_flight: deque[InFlightStep] = deque()
         self._updated_s: float | None = None
@@ -128,10 +132,11 @@ class ModelRunner:
             self._calls[num_rows] = self._prepared(num_rows)
         self._rows.num_live.fill_(num_live)
         self._calls[num_rows]()
-        facts = self._rows.facts[:num_live]
-        if self._is_cuda or self.pipeline_depth:
-            facts = self._host_facts[self._num_steps % len(self._host_facts), :num_live]
-            facts.copy_(self._rows.facts[:num_live], non_blocking=True)
+        place = self._num_steps % len(self._facts)
+        if self._has_copies:
+            copied = self._host_facts[place, :num_live]
+            copied.copy_(self._rows.facts[:num_live], non_blocking=True)
+        facts = self._facts[place, :num_live]
         self._num_steps += 1
         arrived = None
         if self._is_cuda:
@@ -146,12 +151,13 @@ class ModelRunner:
         oldest = self._in_flight.popleft()
         if oldest.arrived is not None:
             oldest.arrived.synchronize()
-        facts = oldest.facts.numpy()
+        facts = oldest.facts
+        is_valid, wants_halt, is_finite = facts[:, :3].T != 0
         return StepReport(
             answers=facts[:, NUM_FACTS:].astype(np.uint8),
-            is_valid=facts[:, 0] != 0,
-            wants_halt=facts[:, 1] != 0,
-            is_finite=facts[:, 2] != 0,
+            is_valid=is_valid,
+            wants_halt=wants_halt,
+            is_finite=is_finite,
             num_violations=facts[:, 3].copy(),
             value=facts[:, 4].copy().view(np.float32),
             num_rows=oldest.num_rows,
