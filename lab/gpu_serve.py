@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
@@ -51,47 +51,53 @@ def main() -> int:
     return 1 if found["wrong"] or found["failed"] else 0
 
 
+@dataclass(slots=True)
+class Tally:
+    """What became of the requests."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)
+    solved: Counter[str] = field(default_factory=Counter)
+    complaints: list[str] = field(default_factory=list)
+    durations: list[float] = field(default_factory=list)
+
+    async def ask(self, client: AsyncClient, question: Question) -> None:
+        """Send one request and judge what comes back."""
+        started_s = time.monotonic()
+        self.asked[question.task] += 1
+        try:
+            result = await client.solve(question.body, width=question.width, seed=question.seed)
+        except GramError as error:
+            self.counts["failed"] += 1
+            self.complaints.append(f"{question.task}: {error!r}"[:300])
+            return
+        self.durations.append(time.monotonic() - started_s)
+        self.solved[question.task] += result.distinct > 0
+        wrong = [s.answer for s in result.solutions if not is_right(question.body, s.answer)]
+        self.counts["wrong"] += len(wrong)
+        self.counts["answers"] += len(result.solutions)
+        self.complaints.extend(f"{question.body}: {answer}"[:300] for answer in wrong)
+
+
 async def loaded(
     url: str, questions: list[Question], seconds: float, at_once: int
 ) -> dict[str, Any]:
     """Keep requests under way for some seconds; return what became of them."""
-    end_s = time.monotonic() + seconds
-    counts: Counter[str] = Counter()
-    solved: Counter[str] = Counter()
-    asked: Counter[str] = Counter()
-    complaints: list[str] = []
-    durations: list[float] = []
-    left = cycle(questions)
+    end_s, left, tally = time.monotonic() + seconds, cycle(questions), Tally()
 
-    async def ask(client: AsyncClient) -> None:
+    async def ask_on(client: AsyncClient) -> None:
         while time.monotonic() < end_s:
-            question = next(left)
-            started_s = time.monotonic()
-            asked[question.task] += 1
-            try:
-                result = await client.solve(question.body, width=question.width, seed=question.seed)
-            except GramError as error:
-                counts["failed"] += 1
-                complaints.append(f"{question.task}: {error!r}"[:300])
-                continue
-            durations.append(time.monotonic() - started_s)
-            solved[question.task] += result.distinct > 0
-            wrong = [s.answer for s in result.solutions if not is_right(question.body, s.answer)]
-            counts["wrong"] += len(wrong)
-            complaints.extend(f"{question.body}: {answer}"[:300] for answer in wrong)
-            counts["answers"] += len(result.solutions)
+            await tally.ask(client, next(left))
 
     async with AsyncClient(url) as client:
-        await asyncio.gather(*(ask(client) for _ in range(at_once)))
-    durations.sort()
+        await asyncio.gather(*(ask_on(client) for _ in range(at_once)))
+    durations = sorted(tally.durations)
     return {
         "seconds": seconds,
         "requests": len(durations),
-        "answers": counts["answers"],
-        "wrong": counts["wrong"],
-        "failed": counts["failed"],
-        "complaints": complaints[:5],
-        "solved": {task: f"{solved[task]} of {asked[task]}" for task in sorted(asked)},
+        **{name: tally.counts[name] for name in ("answers", "wrong", "failed")},
+        "complaints": tally.complaints[:5],
+        "solved": {task: f"{tally.solved[task]} of {tally.asked[task]}" for task in tally.asked},
         "p50_ms": 1e3 * durations[len(durations) // 2] if durations else None,
         "p99_ms": 1e3 * durations[len(durations) * 99 // 100] if durations else None,
     }

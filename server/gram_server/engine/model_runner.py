@@ -14,6 +14,7 @@ from typing import NamedTuple, Unpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gram_core.bound_step import StepOptions, bind_step
 from gram_core.checkpoint import LoadedModel
@@ -76,16 +77,21 @@ class ModelRunner:
         self._rows = self._bound.rows
         self._staging = Staging(loaded.task, num_rows=num_rows, device=self._device)
         self._calls: dict[int, Callable[[], None]] = {}
-        self._host_facts = self._rows.facts[None, :num_slots]
         self._has_copies = self._is_cuda or self.pipeline_depth > 0
-        if self._has_copies:
-            shape = (self.pipeline_depth + 1, num_slots, self._rows.facts.shape[1])
-            self._host_facts = torch.zeros(shape, dtype=torch.int32, pin_memory=self._is_cuda)
+        self._host_facts = self._allocate_facts()
         self._facts = self._host_facts.numpy()
         self._num_steps = 0
         self._in_flight: deque[InFlightStep] = deque()
         self._updated_s: float | None = None
         self._launched_s: float | None = None
+
+    def _allocate_facts(self) -> Tensor:
+        """Return (steps in flight, slots, facts) in host memory, the rows' own on a processor."""
+        facts = self._rows.facts[: self.num_slots]
+        if not self._has_copies:
+            return facts[None]
+        shape = (self.pipeline_depth + 1, *facts.shape)
+        return torch.zeros(shape, dtype=torch.int32, pin_memory=self._is_cuda)
 
     @torch.inference_mode()
     def warm_up(self) -> None:
