@@ -154,6 +154,15 @@ def test_what_can_be_read_is_solved_and_the_rest_is_named(
     assert (run.exit_code, len(server.received)) == (2, 2)
 
 
+def test_the_only_puzzle_of_a_file_is_named_too(server: ScriptedServer, tmp_path: Path) -> None:
+    path = tmp_path / "board.txt"
+    path.write_text(f"{PUZZLE}5\n", encoding="utf-8")
+    server.say(problem(422, "puzzle_invalid", detail="has 17 cells"))
+    for command in ("solve", "submit"):
+        run = gram(server, command, str(path))
+        assert (run.exit_code, run.stderr) == (2, f"gram: {path}: has 17 cells [422]\n")
+
+
 def test_a_busy_server_is_waited_for(server: ScriptedServer) -> None:
     busy = problem(429, "queue_full", headers={"Retry-After": "0"}, retryable=True)
     server.say(*[busy] * 8, Reply(body=RESULT))

@@ -14,7 +14,7 @@ from gram_client._retry import DEFAULT_PATIENCE_S, Patience
 from gram_client.cli.batches import hand_in
 from gram_client.cli.display import painted, summary
 from gram_client.cli.options import flags_of, say, wants_json, with_client
-from gram_client.cli.puzzle_files import puzzle_arguments
+from gram_client.cli.puzzle_files import named, puzzle_arguments
 from gram_files import Entry, Item
 
 
@@ -54,7 +54,7 @@ def submit(
                 click.echo(f"{outcome.id}: {part[0].source} to {part[-1].source}", err=True)
         else:
             status = 2
-            say(outcome, source=part[0].source)
+            say(outcome, source=named(part[0]))
     raise SystemExit(status)
 
 

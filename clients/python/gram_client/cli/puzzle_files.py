@@ -10,6 +10,8 @@ from gram_files import Entry, Item, read, read_file
 
 CELLS = frozenset("0123456789.*_")
 MAX_REASONS = 5
+ARGUMENT = "puzzle"
+"""Source of what stands on the command line."""
 
 
 def puzzle_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,6 +35,11 @@ def read_entries(arguments: Sequence[str]) -> list[Item]:
     return found
 
 
+def named(entry: Entry) -> str:
+    """Return the source of a puzzle, for messages; empty where the command line holds it."""
+    return "" if entry.source == ARGUMENT else entry.source
+
+
 def givens_of(puzzle: Puzzle) -> str:
     """Return the cells of a sudoku in order; empty for other puzzles."""
     grid = puzzle.get("grid", "") if isinstance(puzzle, dict) else puzzle
@@ -44,7 +51,7 @@ def givens_of(puzzle: Puzzle) -> str:
 
 def _read(argument: str) -> Iterator[Item]:
     if _is_puzzle(argument):
-        return read("puzzle", argument)
+        return read(ARGUMENT, argument)
     if argument == "-":
         with click.open_file(argument, "rb") as file:
             return read("stdin", file.read())

@@ -13,14 +13,14 @@ from typing import IO, Any
 import click
 
 from gram_client._client import Client
-from gram_client._errors import GramError, PuzzleUnusable
+from gram_client._errors import BadRequest, GramError, PuzzleUnusable
 from gram_client._map import DEFAULT_CONCURRENCY
 from gram_client._models import SolveResult
 from gram_client._options import SolveOptions
 from gram_client._retry import DEFAULT_PATIENCE_S
 from gram_client.cli.display import show_result, table
 from gram_client.cli.options import flags_of, say, wants_json, with_client
-from gram_client.cli.puzzle_files import givens_of, puzzle_arguments
+from gram_client.cli.puzzle_files import givens_of, named, puzzle_arguments
 from gram_files import Entry, Item
 
 Outcome = SolveResult | GramError
@@ -66,18 +66,26 @@ def solve(
     if resume and output is None:
         raise click.UsageError("--resume needs --output")
     if len(puzzles) == 1 and output is None and isinstance(puzzles[0], Entry):
-        result = client.solve(puzzles[0].puzzle, **options)
-        if wants_json(is_json):
-            click.echo(_line(puzzles[0], result))
-        else:
-            show_result(result, givens_of(puzzles[0].puzzle))
-        raise SystemExit(int(not result.is_solved))
+        raise SystemExit(_solve_one(client, puzzles[0], options, is_json))
     options |= {"max_concurrency": concurrency, "patience_s": patience_s}
     if resume and output is not None:
         done = _kept_results(Path(output))
         puzzles = [each for each in puzzles if each.source not in done]
     with _opened(output, "a" if resume else "w") as file:
         raise SystemExit(_solve_many(client, puzzles, options, file, is_json))
+
+
+def _solve_one(client: Client, entry: Entry, options: Any, is_json: bool | None) -> int:
+    try:
+        result = client.solve(entry, **options)
+    except BadRequest as error:
+        say(error, source=named(entry))
+        return 2
+    if wants_json(is_json):
+        click.echo(_line(entry, result))
+    else:
+        show_result(result, givens_of(entry.puzzle))
+    return int(not result.is_solved)
 
 
 def _kept_results(output: Path) -> set[str]:
