@@ -24,7 +24,17 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 PATHS = (".", "kernels", "server", "clients/python", "lab")
-PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=200", "-n")
+PYTEST = (
+    "-m",
+    "pytest",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:benchmark",
+    "--timeout=200",
+    "-n",
+)
 TESTS = (
     "tests/kernels",
     "tests/server/engine/test_model_runner.py",

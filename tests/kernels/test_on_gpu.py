@@ -18,6 +18,9 @@ from gram_server.engine.model_runner import captured
 
 pytestmark = [
     pytest.mark.gpu,
+    # What torch says of its own tools when they are switched on.
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Warning. Profiler clears events:UserWarning"),
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 

@@ -67,8 +67,8 @@ def test_starts_write_their_rows_and_no_others(
     guarded: Guard,
     rng: torch.Generator,
 ) -> None:
-    if "draw" in by and refusal():
-        pytest.skip(refusal())
+    if "draw" in by and (refusal() or torch.cuda.is_available()):
+        pytest.skip(refusal() or "native code works in the memory of the host")
     tokens, dim = shape
     expected = random_rows(tokens, dim, rng, has_edges=True)
     made = copied(expected, guarded)
