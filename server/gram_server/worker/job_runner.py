@@ -71,7 +71,7 @@ class JobRunner:
             store, send=send, left_engine=self._changed.set, release=self._release
         )
         self._events: asyncio.Queue[EngineEvent] = asyncio.Queue()
-        self._report_due = asyncio.Event()
+        self._has_news = asyncio.Event()
         self._draining = asyncio.Event()
         self._stop_now = asyncio.Event()
 
@@ -120,7 +120,7 @@ class JobRunner:
         if self._draining.is_set():
             self._stop_now.set()
         self._draining.set()
-        self._report_due.set()
+        self._has_news.set()
         self._changed.set()
 
     async def _claim_jobs(self) -> None:
@@ -195,7 +195,7 @@ class JobRunner:
             self._results.refuse(job, trace, error)
             return
         if not self._held:
-            self._report_due.set()
+            self._has_news.set()
         self._held[job.id] = claimed
         if not claimed.needs_engine:
             claimed.has_left_engine = True
@@ -227,18 +227,18 @@ class JobRunner:
                 await self._results.handle(claimed, event)
 
     async def _send_reports(self) -> None:
+        """Report at once when draining starts, soon after work begins, else now and then."""
         while True:
             state = WorkerState.DRAINING if self._draining.is_set() else WorkerState.READY
+            self._has_news.clear()
             await self._store.report(self._report(state))
-            interval_s = BUSY_REPORT_S if self._held else IDLE_REPORT_S
             if self._draining.is_set():
-                await asyncio.sleep(interval_s)
+                await asyncio.sleep(BUSY_REPORT_S)
                 continue
-            # The first job after a pause and the start of draining are reported at once.
-            self._report_due.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(interval_s):
-                    await self._report_due.wait()
+            # A report costs as much as several small jobs: it must not follow each of them.
+            await _set_within(self._draining, BUSY_REPORT_S)
+            if not (self._held or self._draining.is_set()):
+                await _set_within(self._has_news, IDLE_REPORT_S - BUSY_REPORT_S)
 
     async def _wait_until_drained(self, claims: "asyncio.Task[None]") -> None:
         """Return after ``drain``, once no job is left, time is up or a second call came."""
@@ -254,3 +254,9 @@ class JobRunner:
                 while self._held and not self._stop_now.is_set():
                     self._changed.clear()
                     await self._changed.wait()
+
+
+async def _set_within(event: asyncio.Event, timeout_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -1,5 +1,7 @@
 import asyncio
+import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,12 @@ from gram_server.job import EXACT, Job, JobState, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig
 from gram_server.worker.engine_loop import Abort, Submit
-from gram_server.worker.job_runner import FULL_POLL_S, MAX_HELD_JOBS, MAX_SHARING_JOBS
+from gram_server.worker.job_runner import (
+    BUSY_REPORT_S,
+    FULL_POLL_S,
+    MAX_HELD_JOBS,
+    MAX_SHARING_JOBS,
+)
 from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob, MakeModel, open_harness
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +98,19 @@ async def test_a_cancelled_job_is_aborted(
         store.cancelled.put_nowait("a")
         await harness.until(lambda: len(harness.sent) == 2)
         assert harness.sent[1] == Abort("a")
+
+
+async def test_jobs_in_close_succession_are_not_reported_each_by_itself(
+    store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
+) -> None:
+    """A report holds every metric of the worker: after each small job it cost more than the job."""
+    async with open_harness(store, guessing_model) as harness:
+        started_s = time.monotonic()
+        for name in map(str, range(30)):
+            await harness.claim(make_job(name))
+            harness.runner.on_events([make_end(job_id=name)])
+            await harness.until(partial(store.completed.get, name))
+        assert len(store.reports) <= 1 + (time.monotonic() - started_s) / BUSY_REPORT_S
 
 
 async def test_a_draining_runner_claims_no_more_and_ends_when_its_jobs_are_done(
