@@ -230,6 +230,7 @@ class JobRunner:
         """Report at once when draining starts, soon after work begins, else now and then."""
         while True:
             state = WorkerState.DRAINING if self._draining.is_set() else WorkerState.READY
+            is_idle = not self._held
             self._has_news.clear()
             await self._store.report(self._report(state))
             if self._draining.is_set():
@@ -237,7 +238,7 @@ class JobRunner:
                 continue
             # A report costs as much as several small jobs: it must not follow each of them.
             await _set_within(self._draining, BUSY_REPORT_S)
-            if not (self._held or self._draining.is_set()):
+            if is_idle and not self._draining.is_set():
                 await _set_within(self._has_news, IDLE_REPORT_S - BUSY_REPORT_S)
 
     async def _wait_until_drained(self, claims: "asyncio.Task[None]") -> None:

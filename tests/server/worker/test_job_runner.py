@@ -113,6 +113,18 @@ async def test_jobs_in_close_succession_are_not_reported_each_by_itself(
         assert len(store.reports) <= 1 + (time.monotonic() - started_s) / BUSY_REPORT_S
 
 
+@pytest.mark.slow
+async def test_the_end_of_the_last_job_is_reported_soon(
+    store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
+) -> None:
+    async with open_harness(store, guessing_model) as harness:
+        await harness.claim(make_job())
+        await harness.until(lambda: len(store.reports) == 2)
+        harness.runner.on_events([make_end()])
+        async with asyncio.timeout(2.5 * BUSY_REPORT_S):
+            await harness.until(lambda: len(store.reports) == 3)
+
+
 async def test_a_draining_runner_claims_no_more_and_ends_when_its_jobs_are_done(
     store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
 ) -> None:
