@@ -16,8 +16,8 @@ from gram_server.jobs.worker_rpc import WorkerRpcServer
 from gram_server.settings import WORKER_SETTINGS, Settings
 from gram_server.supervisor import RestartPolicy, Supervisor
 
-STOP_S = 1.0
-"""Seconds an idle worker may take to exit before it is killed."""
+STOP_S = 3.0
+"""Seconds a worker may take to exit before it is killed; its engine thread yields to others."""
 
 PREFIX = "gram-"
 LOCK = "lock"
