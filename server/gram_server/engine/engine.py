@@ -6,19 +6,21 @@ Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzz
 from collections import deque
 from dataclasses import replace
 
-from gram_server.engine.job_run import JobRun, next_time, round_of, virtual_time
-from gram_server.engine.progress import GivensGuard, ProgressReporter
-from gram_server.engine.runner import Runner, StepReport
-from gram_server.engine.scheduled_job import Admit
-from gram_server.engine.scheduler import AGEING_S, Scheduler
-from gram_server.engine.slots import SlotAssignment, Slots
-from gram_server.engine.step_outcome import (
+from gram_server.engine.job_run import (
     CONTINUES,
     FinishReason,
+    JobRun,
     classify,
     host_verify,
     marked,
+    next_time,
+    round_of,
+    virtual_time,
 )
+from gram_server.engine.progress import GivensGuard, ProgressReporter
+from gram_server.engine.runner import Runner, StepReport
+from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
+from gram_server.engine.slots import SlotAssignment, Slots
 from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Trajectory
 from gram_server.metrics.engine import ModelMetrics
 
@@ -119,14 +121,24 @@ class Engine:
         admits = plan.admits
         for run in self._runs.values():
             admits += self._swap_within_job(run)
-        update = self._slots.fill([self._admitted(admit, now_s) for admit in admits])
+        admitted: list[Trajectory] = []
+        for job_id, index in admits:
+            run = self._runs[job_id]
+            run.admitted_s = now_s if run.admitted_s is None else run.admitted_s
+            if index not in run.unfinished:
+                run.num_started += 1
+                view = run.job.view(index)
+                run.unfinished[index] = Trajectory(job=run.job, index=index, view=view)
+            admitted.append(run.unfinished[index])
+        update = self._slots.fill(admitted)
         if update.moves or update.starts:
             self._runner.update_rows(update)
 
     def _limit_starts(self, run: JobRun) -> None:
         """Trajectories start early only where rows are free."""
         free = self._runner.rows_are_free
-        self._scheduler.limit(run.job.id, run.num_needed() if free else run.num_startable())
+        end = run.num_needed() if free else run.num_startable()
+        self._scheduler.of(run.job.id).end_fresh = end
 
     def _preempt_youngest(self, run: JobRun, count: int) -> None:
         youngest = sorted(run.live(), key=lambda each: (each.trajectory.steps, -each.row))
@@ -139,29 +151,21 @@ class Engine:
                     trajectory, steps=0, answer=b"", num_same=0
                 )
             resume_round = round_of(run.job, next_time(trajectory))
-            self._scheduler.requeue(run.job.id, trajectory.index, resume_round)
+            self._scheduler.of(run.job.id).requeue(trajectory.index, resume_round)
 
     def _swap_within_job(self, run: JobRun) -> list[Admit]:
         """Give slots of a job's leading trajectories to those of the job that lag behind."""
-        job, admits = run.job, list[Admit]()
-        if not job.is_staggered or self._scheduler.next_round(job.id) is None:
+        job, admits, entry = run.job, list[Admit](), self._scheduler.of(run.job.id)
+        if not job.is_staggered or entry.next_round is None:
             return admits
         ahead = [(round_of(job, next_time(each.trajectory)), *each) for each in run.live()]
         for resume_round, row, trajectory in sorted(ahead, reverse=True):
-            behind = self._scheduler.next_round(job.id)
+            behind = entry.next_round
             if behind is None or behind >= resume_round or not self._slots.has_parking:
                 break
             self._slots.preempt(row)
-            admits.append(self._scheduler.swap(job.id, trajectory.index, resume_round))
+            admits.append(entry.swap(trajectory.index, resume_round))
         return admits
-
-    def _admitted(self, admit: Admit, now_s: float) -> Trajectory:
-        run, index = self._runs[admit.job_id], admit.trajectory
-        run.admitted_s = now_s if run.admitted_s is None else run.admitted_s
-        if index not in run.unfinished:
-            run.num_started += 1
-            run.unfinished[index] = Trajectory(job=run.job, index=index, view=run.job.view(index))
-        return run.unfinished[index]
 
     def _launch(self) -> None:
         if self._slots.num_live:
@@ -179,7 +183,16 @@ class Engine:
 
     def _take_results(self, batch: Batch, report: StepReport, now_s: float) -> list[EngineEvent]:
         self._last_step = batch, report
-        num_useful, eventful = self._count_steps(batch, report)
+        # The rest of the harvest is for these alone: in most steps of most rows nothing happens.
+        num_useful, eventful, marks = 0, list[int](), marked(report)
+        for row, trajectory in enumerate(batch):
+            if trajectory.row is None and trajectory.parking_row is None:
+                # It has ended or lost its state.
+                continue
+            num_useful += 1
+            trajectory.steps += 1
+            if marks[row] or trajectory.steps >= trajectory.next_look:
+                eventful.append(row)
         self._metrics.observe_step(
             num_useful=num_useful,
             num_live=len(batch),
@@ -197,22 +210,6 @@ class Engine:
         for job_id in self._reporter.due(now_s):
             events += self._reporter.report(self._runs[job_id], now_s)
         return events
-
-    def _count_steps(self, batch: Batch, report: StepReport) -> tuple[int, list[int]]:
-        """Count the step of every trajectory; return how many took it, and the rows to look at.
-
-        The rest of the harvest is for those rows alone: in most steps of most rows nothing happens.
-        """
-        num_useful, eventful, marks = 0, list[int](), marked(report)
-        for row, trajectory in enumerate(batch):
-            if trajectory.row is None and trajectory.parking_row is None:
-                # It has ended or lost its state.
-                continue
-            num_useful += 1
-            trajectory.steps += 1
-            if marks[row] or trajectory.steps >= trajectory.next_look:
-                eventful.append(row)
-        return num_useful, eventful
 
     def _advance(
         self, run: JobRun, trajectory: Trajectory, report: StepReport, row: int, now_s: float
@@ -257,7 +254,7 @@ class Engine:
                 if next_time(trajectory) > run.stop_time:
                     self._drop(run, trajectory)
         self._limit_starts(run)
-        if not self._scheduler.outstanding(job.id):
+        if not self._scheduler.of(job.id).demand:
             return self._finish(run, "failed" if run.num_failed == job.width else "done", now_s)
         return list(run.emit())
 
@@ -304,7 +301,7 @@ class Engine:
             self._scheduler.release(job_id)
         else:
             self._slots.forget(trajectory)
-            self._scheduler.discard(job_id, trajectory.index)
+            self._scheduler.of(job_id).discard(trajectory.index)
         self._metrics.count_trajectory(reason, trajectory.steps)
 
     def _waste(self, run: JobRun, trajectory: Trajectory, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What one job has found and spent so far, and whether that is enough. Knows no slots.
+"""What a step means for its trajectory, and what one job has found and spent. Knows no slots.
 
 Solutions are ranked by virtual time, in which the steps of a job's trajectories count whatever the
 clock says. So order of arrival never decides an answer: a job gives the same solutions however its
@@ -8,15 +8,43 @@ trajectories were scheduled.
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from enum import StrEnum
 from operator import attrgetter
 from typing import NamedTuple
 
 from gram_core.puzzles import Tokens
-from gram_core.trajectories import FIRST_DELAY, start_delay
+from gram_core.trajectories import FIRST_DELAY, SETTLED_STEPS, start_delay
+from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import SlotAssignment
 from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
 
 ORDER = attrgetter("time", "trajectory")
+
+
+class FinishReason(StrEnum):
+    """How a trajectory left its slot; the label of ``trajectories_total``."""
+
+    SOLVED = "solved"
+    HALTED = "halted"
+    """Its halt head stopped it at a wrong answer, or it settled there."""
+    EXHAUSTED = "exhausted"
+    """It took every step without a valid answer."""
+    ABORTED = "aborted"
+    """Its job was satisfied, cancelled or out of time."""
+    FAILED = "failed"
+    """Its numbers were no longer finite."""
+    MISMATCH = "mismatch"
+    """The device verifier accepted an answer that the plain checker refused."""
+
+
+class StepOutcome(NamedTuple):
+    """Whether a trajectory has a valid answer that is new for it, and why it leaves, if so."""
+
+    is_find: bool
+    reason: FinishReason | None
+
+
+CONTINUES = StepOutcome(is_find=False, reason=None)
 
 
 class VirtualTime(NamedTuple):
@@ -87,7 +115,14 @@ class JobRun:
         self.keys.add(key)
         time = virtual_time(self.job, trajectory.index, trajectory.steps)
         self.finds.append(Find(time, trajectory.index, key, tokens, value, now_s))
-        self.stop_time = self._find_stop_time()
+        wanted = self.job.max_solutions
+        if wanted is not None and len(self.keys) >= wanted:
+            seen: set[bytes] = set()
+            for find in sorted(self.finds, key=ORDER):
+                seen.add(find.key)
+                if len(seen) == wanted:
+                    self.stop_time = find.time
+                    break
         return is_new
 
     def better_attempt(
@@ -184,17 +219,6 @@ class JobRun:
             return needed
         return min(needed, max(num_started_by(self.job, watermark), self.job.num_shown))
 
-    def _find_stop_time(self) -> VirtualTime | None:
-        wanted = self.job.max_solutions
-        if wanted is None or len(self.keys) < wanted:
-            return None
-        keys: set[bytes] = set()
-        for find in sorted(self.finds, key=ORDER):
-            keys.add(find.key)
-            if len(keys) == wanted:
-                return find.time
-        return None
-
     def _groups(self) -> dict[bytes, list[Find]]:
         """Return the finds of each distinct solution, in the order of the first ones.
 
@@ -242,3 +266,41 @@ def round_of(job: EngineJob, time: VirtualTime) -> int:
 
 def num_started_by(job: EngineJob, time: VirtualTime) -> int:
     return bisect_right(range(job.width), time, key=lambda index: virtual_time(job, index, 1))
+
+
+def classify(trajectory: Trajectory, report: StepReport, row: int) -> StepOutcome:
+    if not report.is_finite[row]:
+        return StepOutcome(is_find=False, reason=FinishReason.FAILED)
+    halt, answer = trajectory.job.halt, report.answers[row].tobytes()
+    is_halting = bool(halt == "act" and report.wants_halt[row])
+    if halt == "settled":
+        trajectory.num_same = trajectory.num_same + 1 if answer == trajectory.answer else 0
+        trajectory.answer = answer
+        is_halting = trajectory.num_same >= SETTLED_STEPS
+    is_last = is_halting or trajectory.steps >= trajectory.job.depth
+    can_answer = is_last or halt in ("verified", "never")
+    is_new = report.is_valid[row] and answer not in trajectory.found
+    if can_answer and is_new:
+        leaves = is_last or halt == "verified"
+        return StepOutcome(is_find=True, reason=FinishReason.SOLVED if leaves else None)
+    if not is_last:
+        return CONTINUES
+    if trajectory.found:
+        return StepOutcome(is_find=False, reason=FinishReason.SOLVED)
+    reason = FinishReason.HALTED if is_halting else FinishReason.EXHAUSTED
+    return StepOutcome(is_find=False, reason=reason)
+
+
+def marked(report: StepReport) -> list[bool]:
+    """Return for each row whether its answer, its halt head or its numbers may end a trajectory."""
+    marks: list[bool] = (report.is_valid | report.wants_halt | ~report.is_finite).tolist()
+    return marks
+
+
+def host_verify(report: StepReport, trajectory: Trajectory, row: int) -> None:
+    """Correct ``is_valid`` by the plain check, for rules that the device verifier does not check.
+
+    A wrong answer that it accepts is no mismatch there.
+    """
+    if report.is_valid[row] and trajectory.job.count_violations is not None:
+        report.is_valid[row] = trajectory.job.check(trajectory.unview(report.answers[row]))

@@ -7,9 +7,10 @@ is one replay of a captured graph.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Unpack
+from itertools import groupby
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
@@ -18,14 +19,19 @@ from torch import Tensor
 
 from gram_core.bound_step import StepOptions, bind_step
 from gram_core.checkpoint import LoadedModel
+from gram_core.puzzles import Symmetry, Task, Tokens
+from gram_kernels.slots import Starts
 from gram_kernels.supervision_step import Step
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.runner import StepReport
-from gram_server.engine.slots import BatchUpdate, Move
-from gram_server.engine.staging import Staging
+from gram_server.engine.slots import BatchUpdate, Move, SlotAssignment
 
 WARM_UP_CALLS = 2
 """Calls before a capture: the first ones compile kernels and set up libraries."""
+NUM_SETS = 2
+"""Sets of host tables alternate, so that a copy still in flight is never overwritten: the results
+of a step are read before its set is filled again."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,6 +47,10 @@ class InFlightStep(NamedTuple):
 class ModelRunner:
     """Static rows on one device, and a prepared call for each bucket of live rows."""
 
+    _num_steps = 0
+    _updated_s: float | None = None
+    _launched_s: float | None = None
+
     def __init__(
         self,
         loaded: LoadedModel,
@@ -53,13 +63,10 @@ class ModelRunner:
     ) -> None:
         """Allocate everything a tick needs, on the model's device.
 
-        Args:
-            loaded: the model; it must have step weights unless its own operations run, and those
-                that ``can_fuse`` accepts for Triton.
-            num_slots: rows that run.
-            num_parking: rows that keep preempted trajectories; as many as slots by default.
-            pipeline_depth: steps in flight when the next is launched, 0 or 1; by default 1 on CUDA.
-            captures: whether a step on CUDA runs as a captured graph.
+        A model that does not run by its own operations must have step weights, and for Triton those
+        that ``can_fuse`` accepts. By default there are as many rows that keep preempted
+        trajectories, ``num_parking``, as slots; ``pipeline_depth``, 0 or 1, is 1 on CUDA, where a
+        step that ``captures`` runs as a graph.
         """
         self._device = loaded.model.z0_high.device
         self._is_cuda = self.rows_are_free = self._device.type == "cuda"
@@ -80,10 +87,7 @@ class ModelRunner:
         self._has_copies = self._is_cuda or self.pipeline_depth > 0
         self._host_facts = self._allocate_facts()
         self._facts = self._host_facts.numpy()
-        self._num_steps = 0
         self._in_flight: deque[InFlightStep] = deque()
-        self._updated_s: float | None = None
-        self._launched_s: float | None = None
 
     def _allocate_facts(self) -> Tensor:
         """Return (steps in flight, slots, facts) in host memory, the rows' own on a processor."""
@@ -95,8 +99,7 @@ class ModelRunner:
 
     @torch.inference_mode()
     def warm_up(self) -> None:
-        """Prepare a call of every bucket, on rows that hold nothing yet; ``capture_s`` says how
-        long each took."""
+        """Prepare a call of every bucket, on rows that hold nothing yet, and note how long."""
         for num_rows in self._bound.buckets:
             started_s = time.perf_counter()
             self._calls[num_rows] = self._prepared(num_rows)
@@ -182,3 +185,101 @@ def captured(step: Step, num_rows: int, device: torch.device) -> Callable[[], No
     with torch.cuda.graph(graph):
         step(num_rows)
     return graph.replay
+
+
+class _Table(NamedTuple):
+    host: Tensor
+    values: NDArray[Any]
+    """The host's memory again."""
+    device: Tensor
+
+    def upload(self, count: int) -> Tensor:
+        """Start copying the first entries; return them on the device."""
+        target = self.device[:count]
+        target.copy_(self.host[:count], non_blocking=True)
+        return target
+
+
+class _Set(NamedTuple):
+    moves: tuple[_Table, _Table]
+    rows: _Table
+    givens: _Table
+    seeds: _Table
+    trajectories: _Table
+    adjacency: _Table | None
+
+
+class Staging:
+    """Tables for as many starts and moves as there are rows, on the host and the device."""
+
+    def __init__(self, task: Task, *, num_rows: int, device: torch.device) -> None:
+        self._sets = [_allocate(task, num_rows, device) for _ in range(NUM_SETS)]
+        self._index = 0
+
+    def next_tick(self) -> None:
+        self._index = (self._index + 1) % NUM_SETS
+
+    def moves(self, moves: Sequence[Move]) -> tuple[Tensor, Tensor]:
+        """Return (moves,) sources and targets on the device."""
+        tables = self._sets[self._index].moves
+        for table, numbers in zip(tables, zip(*moves, strict=True), strict=True):
+            table.values[: len(moves)] = numbers
+        sources, targets = (table.upload(len(moves)) for table in tables)
+        return sources, targets
+
+    def starts(self, assignments: Sequence[SlotAssignment]) -> Starts:
+        tables = self._sets[self._index]
+        count = len(assignments)
+        tables.rows.values[:count] = [row for row, _ in assignments]
+        tables.trajectories.values[:count] = [trajectory.index for _, trajectory in assignments]
+        first = 0
+        for _, group in groupby(assignments, key=lambda each: id(each.trajectory.job)):
+            started = [trajectory for _, trajectory in group]
+            job, views = started[0].job, [trajectory.view for trajectory in started]
+            places = slice(first, first := first + len(views))
+            tables.seeds.values[places] = job.seed
+            tables.givens.values[places] = seen_tokens(job.tokens, views)
+            if tables.adjacency is not None:
+                assert job.adjacency is not None
+                tables.adjacency.values[places] = [
+                    job.adjacency if view is None else view.apply_adjacency(job.adjacency)
+                    for view in views
+                ]
+        return Starts(
+            rows=tables.rows.upload(count),
+            givens=tables.givens.upload(count),
+            seeds=tables.seeds.upload(count),
+            trajectories=tables.trajectories.upload(count),
+            adjacency=None if tables.adjacency is None else tables.adjacency.upload(count),
+        )
+
+
+def seen_tokens(tokens: Tokens, views: Sequence[Symmetry | None]) -> Tokens:
+    """Return (views, length): the tokens as each view shows them; None shows them as they are."""
+    seen = np.empty((len(views), len(tokens)), np.uint8)
+    chosen = [place for place, view in enumerate(views) if view is not None]
+    if len(chosen) < len(views):
+        seen[:] = tokens
+    if chosen:
+        drawn = [view for view in views if view is not None]
+        positions = np.stack([view.positions for view in drawn])
+        values = np.stack([view.values for view in drawn])
+        seen[chosen] = np.take_along_axis(values, tokens[positions], axis=1)
+    return seen
+
+
+def _allocate(task: Task, num_rows: int, device: torch.device) -> _Set:
+    def table(dtype: torch.dtype, *shape: int) -> _Table:
+        host = torch.zeros(shape, dtype=dtype, pin_memory=device.type == "cuda")
+        return _Table(host, host.numpy(), torch.zeros(shape, dtype=dtype, device=device))
+
+    length = task.length
+    graph = (num_rows, length, length)
+    return _Set(
+        moves=(table(torch.int64, num_rows), table(torch.int64, num_rows)),
+        rows=table(torch.int64, num_rows),
+        givens=table(torch.int32, num_rows, length),
+        seeds=table(torch.int64, num_rows),
+        trajectories=table(torch.int64, num_rows),
+        adjacency=table(torch.bool, *graph) if task.has_adjacency else None,
+    )

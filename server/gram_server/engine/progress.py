@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gram_core.puzzles import BLANK, Tokens
-from gram_server.engine.job_run import JobRun
-from gram_server.engine.step_outcome import FinishReason
+from gram_server.engine.job_run import FinishReason, JobRun
 from gram_server.engine.trajectory import EngineJob, Progress, Trajectory, TrajectoryView, ViewState
 from gram_server.metrics.engine import ModelMetrics
 
@@ -80,7 +79,7 @@ class ProgressReporter:
         if known is not None and known.state == "solved":
             # The trajectory runs on past its solution, which is the answer to show.
             return
-        state = "solved" if trajectory.has_solved else STATES.get(reason, "halted")
+        state = "solved" if trajectory.found else STATES.get(reason, "halted")
         view = TrajectoryView(trajectory.index, trajectory.steps, state, answer, trajectory.view)
         self._num_views += known is None
         shown.views[trajectory.index] = view

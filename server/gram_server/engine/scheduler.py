@@ -5,15 +5,100 @@ free slots first and, if there are none, slots of jobs above theirs; the rest go
 trajectory at a time. ``docs/operations.md`` has the rule in full.
 """
 
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
-
-from gram_server.engine.scheduled_job import Admit, ScheduledJob, beyond, fair_level
 
 AGEING_S = 10.0
 """Seconds without a slot after which a job that higher classes shut out is lent one."""
 LENT_PART = 8
 """At most one slot in this many is lent, but always one."""
+
+
+class Admit(NamedTuple):
+    """A trajectory that gets a slot."""
+
+    job_id: str
+    trajectory: int
+
+
+class Preempted(NamedTuple):
+    """A trajectory that lost its slot; the least one resumes first."""
+
+    round: int
+    """Round in which it resumes."""
+    trajectory: int
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class ScheduledJob:
+    """How many trajectories of a job have a slot, and which get the next ones."""
+
+    job_id: str
+    width: int
+    priority: int
+    served_s: float
+    """When it last had a slot, or was submitted."""
+    is_lent: bool = False
+    """Whether it may have one slot although higher classes want them all."""
+    next_fresh: int = 0
+    end_fresh: int
+    """Trajectories ``next_fresh .. end_fresh - 1`` have not started."""
+    first_round: Callable[[int], int]
+    """Returns the round in which a trajectory starts."""
+    preempted: list[Preempted] = field(default_factory=list)
+    """Sorted."""
+    num_live: int = 0
+
+    @property
+    def next_round(self) -> int | None:
+        """The round of the trajectory that is next to get a slot; None where none waits."""
+        rounds = [preempted.round for preempted in self.preempted[:1]]
+        if self.next_fresh < self.end_fresh:
+            rounds.append(self.first_round(self.next_fresh))
+        return min(rounds, default=None)
+
+    @property
+    def is_new(self) -> bool:
+        return self.next_fresh == 0
+
+    @property
+    def is_unserved(self) -> bool:
+        return not self.num_live and self.num_waiting > 0
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self.preempted) + max(0, self.end_fresh - self.next_fresh)
+
+    @property
+    def demand(self) -> int:
+        return self.num_live + self.num_waiting
+
+    @property
+    def claim(self) -> int:
+        """The demand from which its fair share is computed."""
+        return min(self.demand, 1) if self.is_lent else self.demand
+
+    def take(self) -> Admit:
+        self.num_live += 1
+        if self.preempted and self.preempted[0].round == self.next_round:
+            return Admit(self.job_id, self.preempted.pop(0).trajectory)
+        self.next_fresh += 1
+        return Admit(self.job_id, self.next_fresh - 1)
+
+    def requeue(self, trajectory: int, resume_round: int = 0) -> None:
+        """Queue a trajectory that lost its slot to a ``Plan``."""
+        insort(self.preempted, Preempted(resume_round, trajectory))
+
+    def swap(self, trajectory: int, resume_round: int) -> Admit:
+        """Queue a live trajectory; return the one that gets the slot instead."""
+        self.requeue(trajectory, resume_round)
+        self.num_live -= 1
+        return self.take()
+
+    def discard(self, trajectory: int) -> None:
+        self.preempted = [each for each in self.preempted if each.trajectory != trajectory]
 
 
 class Plan(NamedTuple):
@@ -46,11 +131,8 @@ class Scheduler:
     def num_waiting(self) -> int:
         return sum(entry.num_waiting for entry in self._ring.values())
 
-    def outstanding(self, job_id: str) -> int:
-        return self._ring[job_id].demand
-
-    def next_round(self, job_id: str) -> int | None:
-        return self._ring[job_id].next_round
+    def of(self, job_id: str) -> ScheduledJob:
+        return self._ring[job_id]
 
     def add(
         self,
@@ -77,28 +159,16 @@ class Scheduler:
         self._ring[job_id].num_live -= 1
         self._num_free += 1
 
-    def requeue(self, job_id: str, trajectory: int, resume_round: int = 0) -> None:
-        """Queue a trajectory that lost its slot to a ``Plan``."""
-        self._ring[job_id].requeue(trajectory, resume_round)
-
-    def swap(self, job_id: str, trajectory: int, resume_round: int) -> Admit:
-        """Queue a live trajectory; return the one of its job that gets the slot instead."""
-        self.requeue(job_id, trajectory, resume_round)
-        self._ring[job_id].num_live -= 1
-        return self._ring[job_id].take()
-
-    def discard(self, job_id: str, trajectory: int) -> None:
-        self._ring[job_id].discard(trajectory)
-
-    def limit(self, job_id: str, end: int) -> None:
-        """Let only trajectories below ``end`` start."""
-        self._ring[job_id].end_fresh = end
-
     def plan(self, now_s: float) -> Plan:
         """Decide which jobs lose and get slots; the counts here change at once."""
         if not self.num_waiting:
             return Plan({}, [])
-        classes = self._classes(now_s)
+        by_priority: dict[int, list[ScheduledJob]] = {}
+        for entry in self._ring.values():
+            if entry.num_live:
+                entry.served_s = now_s
+            by_priority.setdefault(entry.priority, []).append(entry)
+        classes = [by_priority[priority] for priority in sorted(by_priority)]
         groups = self._claimants(classes, now_s)
         shares = self._shares(groups)
         preempt = self._preempt([entry for group in classes for entry in group], shares)
@@ -107,14 +177,6 @@ class Scheduler:
         standing = [entry for entry in groups[-1] if entry.job_id not in fixed]
         admits += self._displace(standing, preempt)
         return Plan(preempt, admits + self._hand_out(classes))
-
-    def _classes(self, now_s: float) -> list[list[ScheduledJob]]:
-        groups: dict[int, list[ScheduledJob]] = {}
-        for entry in self._ring.values():
-            if entry.num_live:
-                entry.served_s = now_s
-            groups.setdefault(entry.priority, []).append(entry)
-        return [groups[priority] for priority in sorted(groups)]
 
     def _claimants(
         self, classes: Sequence[list[ScheduledJob]], now_s: float
@@ -254,3 +316,24 @@ class Scheduler:
     def _to_end(self, served: Iterable[Admit]) -> None:
         for job_id in dict.fromkeys(admit.job_id for admit in served):
             self._ring[job_id] = self._ring.pop(job_id)
+
+
+def beyond(group: Sequence[ScheduledJob], capacity: int) -> list[str]:
+    """Return the jobs that must lose slots where a class may have only ``capacity``.
+
+    Lent slots go first, then those of the jobs served longest ago.
+    """
+    holders = [entry for entry in group if entry.num_live]
+    holders.sort(key=lambda entry: not entry.is_lent)
+    return [entry.job_id for entry in holders[: max(0, len(holders) - capacity)]]
+
+
+def fair_level(demands: Sequence[int], capacity: int) -> int:
+    """Return the largest share L for which min(demand, L), summed over all, fits the capacity."""
+    remaining = capacity
+    for place, demand in enumerate(sorted(demands)):
+        num_left = len(demands) - place
+        if demand * num_left > remaining:
+            return remaining // num_left
+        remaining -= demand
+    return max(demands, default=0)

@@ -94,21 +94,21 @@ class Finished:
 
     job_id: str
     outcome: Outcome
-    solutions: tuple[FoundSolution, ...]
+    solutions: tuple[FoundSolution, ...] = ()
     """Most votes first, then by step and trajectory; by trajectory where the job's order is."""
-    valid_trajectories: int
+    valid_trajectories: int = 0
     """Trajectories that found a solution."""
-    ended_trajectories: int
+    ended_trajectories: int = 0
     """Trajectories that ended by themselves, of those that count."""
-    supervision_steps: int
+    supervision_steps: int = 0
     """Steps taken for the job, the wasted ones included."""
-    wasted_steps: int
+    wasted_steps: int = 0
     """Steps of trajectories that were dropped before their end."""
-    best_attempt: Tokens | None
+    best_attempt: Tokens | None = None
     """The answer with the fewest violations when nothing was solved; None before any step."""
-    queue_s: float
-    engine_s: float
-    verify_mismatches: int
+    queue_s: float = 0.0
+    engine_s: float = 0.0
+    verify_mismatches: int = 0
     """Answers that the device verifier accepted and the plain checker did not."""
 
 
@@ -171,14 +171,6 @@ class Trajectory:
     def state_row(self) -> int | None:
         """Row of its latent state; None once the state is lost."""
         return self.parking_row if self.row is None else self.row
-
-    @property
-    def has_solved(self) -> bool:
-        return bool(self.found)
-
-    @property
-    def is_exhausted(self) -> bool:
-        return self.steps >= self.job.depth
 
     def unview(self, answer: Tokens) -> Tokens:
         """Return an answer, (length,), as the user sees it."""

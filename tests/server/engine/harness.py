@@ -96,46 +96,25 @@ class FakeRunner:
         return self.change(self.in_flight.popleft())
 
     def _report(self, num_live: int) -> StepReport:
-        rows = [row for row in self.rows[:num_live] if row is not None]
-        scripted = [self.script(row.seed, row.trajectory) for row in rows]
-        solved = [
-            outcome.answer is not None and row.steps >= outcome.step
-            for row, outcome in zip(rows, scripted, strict=True)
+        pairs = [
+            (row.steps, self.script(row.seed, row.trajectory))
+            for row in self.rows[:num_live]
+            if row is not None
         ]
+        solved = [each.answer is not None and steps >= each.step for steps, each in pairs]
+        alarms = [each.is_false_alarm and steps >= each.step for steps, each in pairs]
+        violations = [each.num_violations for _, each in pairs]
         return StepReport(
-            answers=np.array(
-                [
-                    [outcome.answer_at(row.steps)]
-                    for row, outcome in zip(rows, scripted, strict=True)
-                ],
-                dtype=np.uint8,
-            ),
-            is_valid=np.array(
-                [
-                    ok or (outcome.is_false_alarm and row.steps >= outcome.step)
-                    for row, ok, outcome in zip(rows, solved, scripted, strict=True)
-                ]
-            ),
+            answers=np.array([[each.answer_at(steps)] for steps, each in pairs], np.uint8),
+            is_valid=np.array(solved) | np.array(alarms),
             wants_halt=np.array(
-                [
-                    outcome.halts is not None and row.steps >= outcome.halts
-                    for row, outcome in zip(rows, scripted, strict=True)
-                ]
+                [each.halts is not None and steps >= each.halts for steps, each in pairs]
             ),
             is_finite=np.array(
-                [
-                    outcome.breaks is None or row.steps < outcome.breaks
-                    for row, outcome in zip(rows, scripted, strict=True)
-                ]
+                [each.breaks is None or steps < each.breaks for steps, each in pairs]
             ),
-            value=np.full(len(rows), 0.5, np.float32),
-            num_violations=np.array(
-                [
-                    0 if ok else outcome.num_violations
-                    for ok, outcome in zip(solved, scripted, strict=True)
-                ],
-                np.int32,
-            ),
+            value=np.full(len(pairs), 0.5, np.float32),
+            num_violations=np.where(solved, 0, violations).astype(np.int32),
             num_rows=self.num_slots,
             duration_s=0.0,
         )

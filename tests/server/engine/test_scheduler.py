@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gram_server.engine.scheduled_job import Admit, fair_level
-from gram_server.engine.scheduler import Plan, Scheduler
+from gram_server.engine.scheduler import Admit, Plan, Scheduler, fair_level
 
 
 def _counts(plan: Plan) -> Counter[str]:
@@ -45,7 +44,7 @@ def test_trajectories_that_gave_way_go_on_before_fresh_ones_start() -> None:
     scheduler.plan(0.0)
     scheduler.add("b", width=1, priority=1, now_s=1.0)
     assert scheduler.plan(1.0).preempt == {"a": 1}
-    scheduler.requeue("a", 1)
+    scheduler.of("a").requeue(1)
     scheduler.release("b")
     assert [admit.trajectory for admit in scheduler.plan(2.0).admits] == [1]
 
@@ -91,7 +90,7 @@ def test_a_lent_slot_goes_back_at_once_when_a_higher_class_has_none_left() -> No
     for tick in range(30):
         plan = scheduler.plan(float(tick))
         for job_id in plan.preempt:
-            scheduler.requeue(job_id, 0)
+            scheduler.of(job_id).requeue(0)
         holders += [admit.job_id for admit in plan.admits] or holders[-1:]
     low = [tick for tick, holder in enumerate(holders) if holder == "low 0"]
     assert low == [10, 21]
@@ -104,7 +103,7 @@ def test_nothing_is_lent_where_taking_it_back_would_cost_all_work() -> None:
     scheduler.plan(0.0)
     assert scheduler.plan(1000.0) == Plan({}, [])
     scheduler.release("high")
-    scheduler.limit("high", 1)
+    scheduler.of("high").end_fresh = 1
     assert _counts(scheduler.plan(1001.0)) == {"low": 1}
 
 
@@ -163,7 +162,7 @@ def test_no_stream_of_small_jobs_keeps_wide_ones_from_the_slots(gap: int, least:
             scheduler.add(f"small {tick}", width=1, priority=1, now_s=float(tick))
         plan = scheduler.plan(float(tick))
         for job_id in plan.preempt:
-            scheduler.requeue(job_id, 0)
+            scheduler.of(job_id).requeue(0)
         for admit in plan.admits:
             holder, left = admit.job_id, 2
         served[holder] += 1
@@ -193,8 +192,8 @@ def test_dropped_trajectories_are_never_admitted() -> None:
     scheduler = Scheduler(num_slots=2)
     scheduler.add("a", width=10, priority=1, now_s=0.0)
     scheduler.plan(0.0)
-    scheduler.limit("a", 3)
-    assert scheduler.outstanding("a") == 3
+    scheduler.of("a").end_fresh = 3
+    assert scheduler.of("a").demand == 3
     scheduler.release("a")
     assert [admit.trajectory for admit in scheduler.plan(1.0).admits] == [2]
     assert scheduler.num_waiting == 0
@@ -232,14 +231,14 @@ def test_slots_are_never_oversold_nor_left_idle_and_newcomers_never_starve(
         plan = scheduler.plan(float(tick))
         for job_id, count in plan.preempt.items():
             for _ in range(count):
-                scheduler.requeue(job_id, live[job_id].pop())
+                scheduler.of(job_id).requeue(live[job_id].pop())
         for admit in plan.admits:
             assert admit.job_id not in plan.preempt
             live[admit.job_id].append(admit.trajectory)
         num_live = sum(map(len, live.values()))
         assert num_live == scheduler.num_live <= num_slots
         assert num_live == num_slots or not scheduler.num_waiting
-        oldest_class = [name for name in live if scheduler.outstanding(name)]
+        oldest_class = [name for name in live if scheduler.of(name).demand]
         starving = [name for name in oldest_class if not live[name] and jobs[int(name)][1] == 0]
         if starving:
             assert all(len(rows) <= 1 for rows in live.values())
