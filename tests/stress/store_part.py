@@ -221,7 +221,7 @@ class _Play:
         while self._model.now_s <= end_s:
             self._move(0.4 * LEASE_S)
             if isinstance(self._side, RedisSide):
-                self._side.do(self._hands[0].store._reclaim())  # type: ignore[attr-defined]
+                self._side.do(self._hands[0].store.reclaim())  # type: ignore[attr-defined]
         held = self._model.held_by(hand.name)
         self._model.lose(held)
         if self._side.has_leases:
@@ -246,7 +246,7 @@ class _Play:
         # For the worker it is over.
         self._model.told.discard((hand.name, job_id))
         if self._side.has_leases and self._chance.random() < 0.5:
-            self._side.do(hand.store._renew())  # type: ignore[attr-defined]
+            self._side.do(hand.store.renew())  # type: ignore[attr-defined]
             del self._ghosts[hand]
             self._hands.append(hand)
 
@@ -272,7 +272,7 @@ class _Play:
         hand = self._chance.choice(self._hands)
         self._move(1.5 * LEASE_S, silent=hand)
         held = self._model.held_by(hand.name)
-        self._side.do(hand.store._reclaim())  # type: ignore[attr-defined]
+        self._side.do(hand.store.reclaim())  # type: ignore[attr-defined]
         if self._chance.random() < 0.5:
             self._claim_for(hand)
         self._renew_all([hand])
@@ -290,12 +290,12 @@ class _Play:
     def _renew(self) -> None:
         if isinstance(self._side, RedisSide):
             self._renew_all(self._hands)
-            self._side.do(self._hands[0].store._reconcile())  # type: ignore[attr-defined]
+            self._side.do(self._hands[0].store.reconcile())  # type: ignore[attr-defined]
 
     def _renew_all(self, hands: Sequence[Hand]) -> None:
         if isinstance(self._side, RedisSide):
             for hand in hands:
-                self._side.do(hand.store._renew())  # type: ignore[attr-defined]
+                self._side.do(hand.store.renew())  # type: ignore[attr-defined]
 
     def _replay(self) -> None:
         """An operator hands a dead job in again."""

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from redis.asyncio import Redis
 
-from gram_server.jobs import dead_letters, redis_connection
+from gram_server.jobs import dead_letters
 from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.periodic import PeriodicTask
@@ -185,12 +185,12 @@ class RedisSide:
 
     async def expire(self) -> None:
         """End what is past its deadline, as every process does now and then."""
-        await self.store._expire()  # type: ignore[attr-defined]
+        await self.store.expire()  # type: ignore[attr-defined]
 
     async def replay(self, job_id: str) -> str:
         """Hand a dead letter in again, as ``gram-server dlq replay`` does."""
         settings: Any = SimpleNamespace(redis=self._settings, queue=self._config)
-        letters = DeadLetters(settings, clock=_RedisClock(self.moment))
+        letters = DeadLetters(settings, clock=self.moment)
         with patch.object(dead_letters, "time", _TimeOf(self.moment)):
             try:
                 return await letters.replay(job_id)
@@ -213,29 +213,14 @@ class RedisSide:
         await asyncio.sleep(0.002)
 
     def _connection(self) -> RedisConnection:
-        return RedisConnection(self._settings, clock=_RedisClock(self.moment))
+        return RedisConnection(self._settings, clock=self.moment)
 
 
 class _QuietWorker(RedisWorker):
     """A worker whose periodic tasks are done by hand."""
 
-    def _periodic_tasks(self) -> list[PeriodicTask]:
+    def periodic_tasks(self) -> list[PeriodicTask]:
         return []
-
-
-class _RedisClock(redis_connection.Clock):
-    """The time that the functions are told."""
-
-    is_shared = False
-
-    def __init__(self, moment: Moment) -> None:
-        self._moment = moment
-
-    def argument(self) -> str:
-        return repr(self._moment())
-
-    def offset_s(self, redis_s: float, heard_s: float | None = None) -> float:
-        return 0.0
 
 
 class _TimeOf:

@@ -2,7 +2,7 @@
 
 The width of a job bounds its cost, but most jobs end with their first solutions. So a job weighs
 the trajectories that it must run at least, and the pace is the time between the ends of jobs per
-weight, measured while a model has several jobs. Also the plain rate at which trajectories finish.
+weight, measured while a model has several jobs. Also the rate at which all trajectories finish.
 Synchronous, without a clock.
 """
 
@@ -16,10 +16,11 @@ MIN_BACKLOG_JOBS = 8
 NUM_RECENT = 64
 """The pace is averaged over about this many jobs."""
 RATE_WINDOW_S = 30.0
+"""Over which the rate is taken."""
 
 
 @dataclass(slots=True)
-class _Line:
+class _ModelBacklog:
     """The unfinished jobs of one model."""
 
     num_jobs: int = 0
@@ -36,58 +37,48 @@ class Backlog:
     """The backlog of every model."""
 
     def __init__(self) -> None:
-        self._lines: defaultdict[str, _Line] = defaultdict(_Line)
+        self._by_model: defaultdict[str, _ModelBacklog] = defaultdict(_ModelBacklog)
+        self._recent: deque[tuple[float, int]] = deque()
+        """When trajectories finished, and how many."""
+        self._total = 0
 
     def add(self, job: Job) -> None:
-        line = self._lines[job.model]
-        line.num_jobs += 1
-        line.weights[job.priority] += min_trajectories(job)
+        backlog = self._by_model[job.model]
+        backlog.num_jobs += 1
+        backlog.weights[job.priority] += min_trajectories(job)
 
     def end(self, job: Job, now_s: float, *, is_served: bool) -> None:
         """Only jobs that a worker served count for the pace."""
-        line = self._lines[job.model]
-        line.num_jobs -= 1
-        line.weights[job.priority] -= min_trajectories(job)
-        if is_served and line.since_s is not None:
+        backlog = self._by_model[job.model]
+        backlog.num_jobs -= 1
+        backlog.weights[job.priority] -= min_trajectories(job)
+        if is_served and backlog.since_s is not None:
             kept = 1 - 1 / NUM_RECENT
-            line.busy_s = line.busy_s * kept + now_s - line.since_s
-            line.done = line.done * kept + min_trajectories(job)
+            backlog.busy_s = backlog.busy_s * kept + now_s - backlog.since_s
+            backlog.done = backlog.done * kept + min_trajectories(job)
         if is_served:
-            line.since_s = now_s
-        if line.num_jobs < MIN_BACKLOG_JOBS:
-            line.since_s = None
+            backlog.since_s = now_s
+        if backlog.num_jobs < MIN_BACKLOG_JOBS:
+            backlog.since_s = None
+        self._recent.append((now_s, job.options.width))
+        self._total += job.options.width
+        self._forget(now_s)
 
     def expected_s(self, model: str, priority: int = len(PRIORITY_CLASSES) - 1) -> float:
         """Return the seconds until the jobs of this class and higher ones have ended.
 
         0.0 where there are too few for any to wait, or their pace is unknown.
         """
-        line = self._lines.get(model)
-        if line is None or line.num_jobs < MIN_BACKLOG_JOBS or not line.done:
+        backlog = self._by_model.get(model)
+        if backlog is None or backlog.num_jobs < MIN_BACKLOG_JOBS or not backlog.done:
             return 0.0
-        return sum(line.weights[: priority + 1]) * line.busy_s / line.done
+        return sum(backlog.weights[: priority + 1]) * backlog.busy_s / backlog.done
 
     def by_model(self) -> dict[str, float]:
-        return {model: self.expected_s(model) for model in self._lines}
-
-
-def min_trajectories(job: Job) -> int:
-    return min(job.options.width, job.options.max_solutions or job.options.width)
-
-
-class ServiceRate:
-    """Trajectories finished per second, over a sliding window."""
-
-    def __init__(self) -> None:
-        self._recent: deque[tuple[float, int]] = deque()
-        self._total = 0
-
-    def add(self, width: int, now_s: float) -> None:
-        self._recent.append((now_s, width))
-        self._total += width
-        self._forget(now_s)
+        return {model: self.expected_s(model) for model in self._by_model}
 
     def per_second(self, now_s: float) -> float:
+        """Return how many trajectories of any model finished of late, per second."""
         self._forget(now_s)
         if not self._recent:
             return 0.0
@@ -96,3 +87,7 @@ class ServiceRate:
     def _forget(self, now_s: float) -> None:
         while self._recent and self._recent[0][0] < now_s - RATE_WINDOW_S:
             self._total -= self._recent.popleft()[1]
+
+
+def min_trajectories(job: Job) -> int:
+    return min(job.options.width, job.options.max_solutions or job.options.width)

@@ -1,14 +1,15 @@
 """Jobs that lost too many workers, for an operator: list, show, replay, purge."""
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gram_server.errors import JobNotFound, NotReplayed
-from gram_server.jobs.codec import from_bytes, load_job, to_bytes
+from gram_server.jobs.codec import load_job, to_bytes
 from gram_server.jobs.queued_job import sort_key
-from gram_server.jobs.redis_connection import Clock, RedisConnection
+from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_records import dump_submitted
 from gram_server.jobs.store import too_full
 from gram_server.settings import Settings
@@ -25,18 +26,18 @@ _REFUSALS = {
 class DeadLetters:
     """The dead letters of one queue."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] | None = None) -> None:
         self._connection = RedisConnection(settings.redis, clock=clock)
         self._config = settings.queue
 
     async def list(self, limit: int) -> Sequence[Letter]:
         """Return the newest letters, without their jobs."""
-        letters = await self._read("+", "-", limit)
+        letters = await self._read(limit)
         return [{name: letter[name] for name in letter if name != "job"} for letter in letters]
 
     async def show(self, job_id: str) -> Letter:
         """Return the letter of a job; raise ``JobNotFound``."""
-        for letter in await self._read("+", "-", None):
+        for letter in await self._read(None):
             if letter["id"] == job_id:
                 return letter
         raise JobNotFound(f"no dead letter is about a job {job_id}")
@@ -53,8 +54,11 @@ class DeadLetters:
         if job.owner is not None:
             # Its place in the list of its owner's jobs stays the same.
             data |= {"owner": job.owner, "place": sort_key(job)}
-        clock = self._connection.clock
-        request = {"job": data, "max": self._config.max_trajectories, "skew": clock.is_shared}
+        request = {
+            "job": data,
+            "max": self._config.max_trajectories,
+            "skew": self._connection.has_skew,
+        }
         reply = await self._connection.run("replay", letter["letter"], to_bytes(request))
         verdict, reserved, rate = (part.decode() for part in reply)
         if verdict == "full":
@@ -65,29 +69,22 @@ class DeadLetters:
         return job_id
 
     async def purge(self, job_id: str | None) -> int:
-        letters = await self._read("+", "-", None) if job_id is None else [await self.show(job_id)]
-        return await self._drop(letters)
+        letters = await self._read(None) if job_id is None else [await self.show(job_id)]
+        if not letters:
+            return 0
+        numbers = [letter["letter"] for letter in letters]
+        return int(await self._connection.execute("XDEL", self._connection.keys.dead, *numbers))
 
     async def close(self) -> None:
         await self._connection.close()
 
-    async def _read(self, newest: str, oldest: str, limit: int | None) -> Sequence[Letter]:
+    async def _read(self, limit: int | None) -> Sequence[Letter]:
         count = () if limit is None else ("COUNT", limit)
         dead = self._connection.keys.dead
-        entries = await self._connection.execute("XREVRANGE", dead, newest, oldest, *count)
-        return [_letter(number, fields) for number, fields in entries]
-
-    async def _drop(self, letters: Sequence[Letter]) -> int:
-        if not letters:
-            return 0
-        numbers = [letter["letter"] for letter in letters]
-        dropped = await self._connection.execute("XDEL", self._connection.keys.dead, *numbers)
-        return int(dropped)
-
-
-def _letter(number: bytes, fields: dict[bytes, bytes]) -> Letter:
-    texts = {name.decode(): value for name, value in fields.items()}
-    job = from_bytes(texts.pop("job"))
-    letter: Letter = {"letter": number.decode()}
-    letter |= {name: value.decode() for name, value in texts.items()}
-    return {**letter, "job": job}
+        entries = await self._connection.execute("XREVRANGE", dead, "+", "-", *count)
+        letters: list[Letter] = []
+        for number, fields in entries:
+            texts = {name.decode(): value.decode() for name, value in fields.items()}
+            job = json.loads(texts.pop("job"))
+            letters.append({"letter": number.decode(), **texts, "job": job})
+        return letters

@@ -75,8 +75,17 @@ class FinishedJobs:
         config = self._config
         keep_s = config.keep_finished_s if job.owner is None else config.keep_jobs_s
         parts = tuple(part.job.id for part in entry.parts)
-        text = to_bytes(_dump(entry))
-        kept = Kept(job.id, sort_key(job), job.owner, now_s + keep_s, parts, text)
+        error = entry.error
+        data: Data = {
+            "job": dump_job(job),
+            "state": entry.state,
+            "result": entry.result,
+            "error": None if error is None else {"code": error.code, "detail": error.detail},
+            "events": [dump_event(event) for event in entry.events[:-1]],
+            "started": entry.started_s,
+            "finished": entry.finished_s,
+        }
+        kept = Kept(job.id, sort_key(job), job.owner, now_s + keep_s, parts, to_bytes(data))
         self._kept[job.id] = kept
         self._count(kept, 1)
         if job.batch is None:
@@ -85,7 +94,22 @@ class FinishedJobs:
     def find(self, job_id: str, *, has_parts: bool = True) -> QueuedJob | None:
         """Return the entry of a job, or None; without parts unless ``has_parts``."""
         kept = self._kept.get(job_id)
-        return None if kept is None else self._load(kept, has_parts=has_parts)
+        if kept is None:
+            return None
+        data = from_bytes(kept.text)
+        entry = QueuedJob(
+            job=load_job(data["job"]),
+            state=JobState(data["state"]),
+            result=data["result"],
+            error=None if data["error"] is None else JobError(**data["error"]),
+            events=[load_event(event) for event in data["events"]],
+            started_s=data["started"],
+            finished_s=data["finished"],
+        )
+        entry.append(final_event(entry))
+        names = kept.parts if has_parts else ()
+        entry.parts = tuple(part for name in names if (part := self.find(name)))
+        return entry
 
     def has(self, job_id: str) -> bool:
         return job_id in self._kept
@@ -130,35 +154,6 @@ class FinishedJobs:
         owned.num_jobs += by
         owned.num_bytes += by * kept.num_bytes
         self.num_bytes += by * kept.num_bytes
-
-    def _load(self, kept: Kept, *, has_parts: bool) -> QueuedJob:
-        data = from_bytes(kept.text)
-        entry = QueuedJob(
-            job=load_job(data["job"]),
-            state=JobState(data["state"]),
-            result=data["result"],
-            error=None if data["error"] is None else JobError(**data["error"]),
-            events=[load_event(event) for event in data["events"]],
-            started_s=data["started"],
-            finished_s=data["finished"],
-        )
-        entry.append(final_event(entry))
-        names = kept.parts if has_parts else ()
-        entry.parts = tuple(part for name in names if (part := self.find(name)))
-        return entry
-
-
-def _dump(entry: QueuedJob) -> Data:
-    error = entry.error
-    return {
-        "job": dump_job(entry.job),
-        "state": entry.state,
-        "result": entry.result,
-        "error": None if error is None else {"code": error.code, "detail": error.detail},
-        "events": [dump_event(event) for event in entry.events[:-1]],
-        "started": entry.started_s,
-        "finished": entry.finished_s,
-    }
 
 
 class _Known(NamedTuple):

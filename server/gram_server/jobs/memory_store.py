@@ -8,29 +8,37 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from heapq import nlargest
 from itertools import chain
+from typing import Unpack
 
 from gram_server.errors import JobGone, JobNotFound, LinkClosed
 from gram_server.job import Event, Job, JobError, JobRecord, JobState, outcome_of
-from gram_server.jobs.backlog import Backlog, ServiceRate
+from gram_server.jobs.backlog import Backlog
 from gram_server.jobs.finished_jobs import FinishedJobs, IdempotencyKeys
 from gram_server.jobs.memory_worker import MemoryWorker
-from gram_server.jobs.queued_job import QueuedJob, accepted_event, final_event, part_event, sort_key
+from gram_server.jobs.queued_job import (
+    QueuedJob,
+    WaitingJobs,
+    accepted_event,
+    final_event,
+    part_event,
+    sort_key,
+)
 from gram_server.jobs.store import (
     ACCEPTED,
     IdempotencyKey,
     JobCount,
     Page,
     QueueStats,
+    Room,
     too_crowded,
     too_full,
     too_late,
 )
-from gram_server.jobs.token_buckets import TokenBuckets
-from gram_server.jobs.waiting_jobs import WaitingJobs
 from gram_server.settings import QueueConfig
 
 EXPIRY_GRACE_S = 1.0
@@ -52,9 +60,9 @@ class MemoryStore:
         self._waiting = WaitingJobs()
         self._finished = FinishedJobs(config)
         self._tickets = IdempotencyKeys(config)
-        self._rate = ServiceRate()
         self._backlog = Backlog()
-        self._buckets = TokenBuckets()
+        self._buckets: dict[str, tuple[float, float]] = {}
+        """What each owner had left, and when."""
         self._reserved_trajectories = 0
         self._num_redelivered = 0
         self._counts: Counter[JobCount] = Counter()
@@ -71,8 +79,26 @@ class MemoryStore:
         self._forget(now_s)
         if ticket is not None and (known := self._find_ticket(ticket)):
             return known
-        self._reserve(job, parts or (job,), now_s)
-        entries = [self._queue(part, now_s) for part in parts or (job,)]
+        config, reserved = self._config, self._reserved_trajectories
+        width = sum(part.options.width for part in parts or (job,))
+        expected_s = self._backlog.expected_s(job.model, job.priority)
+        if job.owner is None and expected_s > config.max_backlog_s:
+            raise too_late(expected_s, config)
+        if reserved + width > config.max_trajectories:
+            raise too_full(reserved, width, config, rate=self._backlog.per_second(now_s))
+        if not self._finished.make_room():
+            raise too_crowded(self._finished.num_jobs, self._finished.num_bytes)
+        self._reserved_trajectories += width
+        entries = []
+        for part in parts or (job,):
+            self._count(part, ACCEPTED)
+            self._backlog.add(part)
+            entry = self._open(part, now_s)
+            self._waiting.add(entry)
+            if part.deadline_s is not None:
+                left_s = max(part.deadline_s - self._wall(), 0.0)
+                entry.call_later(left_s, self._expire, entry)
+            entries.append(entry)
         if parts:
             batch = self._open(job, now_s)
             batch.parts, batch.num_open = tuple(entries), len(entries)
@@ -132,11 +158,18 @@ class MemoryStore:
         self._stop(self._entry(job_id), JobState.CANCELLED)
 
     async def withdraw(self, job_id: str) -> None:
-        if entry := self._find(job_id):
-            self._stop(entry, JobState.CANCELLED)
+        with suppress(JobNotFound):
+            await self.cancel(job_id)
 
     async def take_tokens(self, owner: str, amount: int, *, rate: float, burst: float) -> float:
-        return self._buckets.take(owner, amount, rate=rate, burst=burst, now_s=self._clock())
+        now_s = self._clock()
+        left, at_s = self._buckets.get(owner, (burst, now_s))
+        left = min(burst, left + max(0.0, now_s - at_s) * rate)
+        must_wait = left <= 0 and amount > 0
+        if not must_wait:
+            left = min(burst, left - amount)
+        self._buckets[owner] = (left, now_s)
+        return -left / rate + 0.001 if must_wait else 0.0
 
     async def stats(self) -> QueueStats:
         now_s = self._clock()
@@ -146,7 +179,7 @@ class MemoryStore:
             num_running=sum(entry.worker is not None for entry in self._unfinished.values()),
             reserved_trajectories=self._reserved_trajectories,
             max_trajectories=self._config.max_trajectories,
-            service_rate=self._rate.per_second(now_s),
+            service_rate=self._backlog.per_second(now_s),
             backlog_s=self._backlog.by_model(),
             redelivered=self._num_redelivered,
             finished_jobs=self._finished.num_jobs,
@@ -165,7 +198,7 @@ class MemoryStore:
             entry.stop_timer()
             entry.announce()
             if worker := self._workers.get(entry.worker or ""):
-                worker.notify_cancelled(entry.job.id)
+                worker.cancelled.put_nowait(entry.job.id)
         self._announce_arrival()
 
     def connect(self, worker: str) -> MemoryWorker:
@@ -175,25 +208,11 @@ class MemoryStore:
         self._workers[worker] = MemoryWorker(self, worker)
         return self._workers[worker]
 
-    def take(
-        self,
-        worker: str,
-        *,
-        max_jobs: int,
-        max_width: int | None,
-        models: Collection[str] | None,
-        down_to: int | None,
-    ) -> list[Job]:
+    def take(self, worker: str, **room: Unpack[Room]) -> list[Job]:
         """Give a worker its next jobs."""
         self._raise_if_closed()
-        entries = self._waiting.take(
-            self._clock(),
-            max_jobs=max_jobs,
-            max_width=max_width,
-            models=models,
-            down_to=down_to,
-            held=(entry for entry in self._unfinished.values() if entry.worker == worker),
-        )
+        held = (entry for entry in self._unfinished.values() if entry.worker == worker)
+        entries = self._waiting.take(self._clock(), held, **room)
         for entry in entries:
             entry.start(worker, self._wall())
             if batch := self._unfinished.get(entry.job.batch or ""):
@@ -224,13 +243,12 @@ class MemoryStore:
         entry.append(final_event(entry))
         self._finished.put(self._unfinished.pop(job.id), now_s)
         entry.stop_timer()
-        args = (job.id, state, job.attempt)
-        logger.info("job=%s state=%s attempt=%d", *args, extra=job.log_ids)
+        line = "job=%s state=%s attempt=%d"
+        logger.info(line, job.id, state, job.attempt, extra=job.log_ids)
         if job.num_parts:
             return
         self._count(job, outcome_of(state, result, has_solutions=entry.has_solutions))
         self._reserved_trajectories -= job.options.width
-        self._rate.add(job.options.width, now_s)
         self._backlog.end(job, now_s, is_served=is_served)
         if batch := self._unfinished.get(job.batch or ""):
             batch.append(part_event(entry))
@@ -269,28 +287,6 @@ class MemoryStore:
         self._num_redelivered += len(again)
         self.put_back(again)
 
-    def _reserve(self, job: Job, queued: Sequence[Job], now_s: float) -> None:
-        """Reserve trajectories for all jobs, or raise ``QueueFull``."""
-        config, reserved = self._config, self._reserved_trajectories
-        width = sum(part.options.width for part in queued)
-        expected_s = self._backlog.expected_s(job.model, job.priority)
-        if job.owner is None and expected_s > config.max_backlog_s:
-            raise too_late(expected_s, config)
-        if reserved + width > config.max_trajectories:
-            raise too_full(reserved, width, config, rate=self._rate.per_second(now_s))
-        if not self._finished.make_room():
-            raise too_crowded(self._finished.num_jobs, self._finished.num_bytes)
-        self._reserved_trajectories += width
-
-    def _queue(self, job: Job, now_s: float) -> QueuedJob:
-        self._count(job, ACCEPTED)
-        self._backlog.add(job)
-        entry = self._open(job, now_s)
-        self._waiting.add(entry)
-        if job.deadline_s is not None:
-            entry.call_later(max(job.deadline_s - self._wall(), 0.0), self._expire, entry)
-        return entry
-
     def _open(self, job: Job, now_s: float) -> QueuedJob:
         entry = self._unfinished[job.id] = QueuedJob(job, queued_s=now_s)
         entry.append(accepted_event(job))
@@ -303,7 +299,7 @@ class MemoryStore:
         for part in entry.parts:
             self._stop(part, state)
         if worker is not None:
-            worker.notify_cancelled(entry.job.id)
+            worker.cancelled.put_nowait(entry.job.id)
 
     def _expire(self, entry: QueuedJob) -> None:
         if entry.state is JobState.RUNNING:
@@ -311,11 +307,8 @@ class MemoryStore:
         else:
             self._stop(entry, JobState.EXPIRED)
 
-    def _find(self, job_id: str) -> QueuedJob | None:
-        return self._unfinished.get(job_id) or self._finished.find(job_id)
-
     def _entry(self, job_id: str) -> QueuedJob:
-        if entry := self._find(job_id):
+        if entry := self._unfinished.get(job_id) or self._finished.find(job_id):
             return entry
         raise JobNotFound(f"no job {job_id}")
 

@@ -1,11 +1,11 @@
 """A worker's side of the queue in memory, in the process of the store."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Unpack
 
 from gram_server.job import Event, Job, JobError, JobState, WorkerReport
-from gram_server.jobs.store import Outcome
+from gram_server.jobs.store import Outcome, Room
 
 if TYPE_CHECKING:
     from gram_server.jobs.memory_store import MemoryStore
@@ -17,24 +17,14 @@ class MemoryWorker:
     def __init__(self, store: "MemoryStore", name: str) -> None:
         self._store = store
         self._name = name
-        self._cancelled: asyncio.Queue[str | None] = asyncio.Queue()
+        self.cancelled: asyncio.Queue[str | None] = asyncio.Queue()
         self.last_report: WorkerReport | None = None
 
-    async def claim(
-        self,
-        *,
-        max_jobs: int,
-        max_width: int | None = None,
-        can_wait: bool = True,
-        models: Collection[str] | None = None,
-        down_to: int | None = None,
-    ) -> list[Job]:
+    async def claim(self, **room: Unpack[Room]) -> list[Job]:
         while True:
             arrival = self._store.arrival
-            jobs = self._store.take(
-                self._name, max_jobs=max_jobs, max_width=max_width, models=models, down_to=down_to
-            )
-            if jobs or not can_wait:
+            jobs = self._store.take(self._name, **room)
+            if jobs or not room.get("can_wait", True):
                 return jobs
             await arrival.wait()
 
@@ -57,15 +47,12 @@ class MemoryWorker:
         self._store.put_back([entry for entry in entries if entry is not None])
 
     async def cancellations(self) -> AsyncIterator[str]:
-        while (job_id := await self._cancelled.get()) is not None:
+        while (job_id := await self.cancelled.get()) is not None:
             yield job_id
 
     async def report(self, report: WorkerReport) -> None:
         self.last_report = report
 
     async def close(self) -> None:
-        self._cancelled.put_nowait(None)
+        self.cancelled.put_nowait(None)
         self._store.lose(self._name)
-
-    def notify_cancelled(self, job_id: str) -> None:
-        self._cancelled.put_nowait(job_id)

@@ -57,10 +57,11 @@ logger = logging.getLogger(__name__)
 class RedisConnection:
     """Runs the Lua functions of one queue."""
 
-    def __init__(self, config: RedisConfig, *, clock: "Clock | None" = None) -> None:
+    def __init__(self, config: RedisConfig, *, clock: Callable[[], float] | None = None) -> None:
+        """``clock`` replaces the time of Redis, which is that of the queue, in tests."""
         self._config = config
         self.keys = Keys(config.queue_name)
-        self.clock = clock or Clock()
+        self._clock = clock
         # All functions but ``claim`` may run twice: a call whose answer was lost is repeated.
         self._commands = open_client(config, num_retries=1)
         self._blocking = open_client(config, num_retries=0)
@@ -74,8 +75,13 @@ class RedisConnection:
         self.num_errors = dict.fromkeys(ERROR_KINDS, 0)
 
     @property
-    def is_down(self) -> bool:
-        return time.monotonic() < self._down_until_s
+    def has_skew(self) -> bool:
+        """Whether times of this host must be converted: hosts need not agree."""
+        return self._clock is None
+
+    def offset_s(self, redis_s: bytes | str, heard_s: float | None = None) -> float:
+        """Return this host's lead over Redis, whose time was read at ``heard_s``, or just now."""
+        return (heard_s or time.time()) - float(redis_s) if self.has_skew else 0.0
 
     async def run(self, name: str, *arguments: Argument, is_repeatable: bool = True) -> Any:
         client = self._commands if is_repeatable else self._blocking
@@ -92,8 +98,18 @@ class RedisConnection:
 
     async def probe(self) -> str:
         """Return the kind of error, such as OOM, with which Redis refuses writes; or ''."""
+
+        async def try_to_write() -> str:
+            try:
+                await self._commands.set(f"{self.keys.prefix}probe", 1, px=1000)
+            except LOST_CONNECTION:
+                raise
+            except RedisError as error:
+                return kind_of(error)
+            return ""
+
         async with self._room:
-            return str(await self._guard(self._try_to_write, self._config.redis_timeout_s))
+            return str(await self._guard(try_to_write, self._config.redis_timeout_s))
 
     async def read_new(self, last: dict[str, str], *, count: int = 1000) -> dict[str, list[Any]]:
         """Wait up to ``BLOCK_S`` for entries after the last ids; return them by stream."""
@@ -119,7 +135,8 @@ class RedisConnection:
             except (RedisError, OSError):
                 # Not permitted, or Redis is not up yet.
                 return found
-            found[name] = _text(next(iter(reply.values()), wanted))
+            value = next(iter(reply.values()), wanted)
+            found[name] = value.decode() if isinstance(value, bytes) else str(value)
         return found
 
     async def close(self) -> None:
@@ -141,7 +158,8 @@ class RedisConnection:
         call = partial(self._call_node, client) if self._is_cluster else client.execute_command
         function = library().function(name)
         start = (1, self.keys.prefix)
-        rest = (self.clock.argument(), *arguments)
+        # 0 makes the functions read the clock of Redis.
+        rest = ("0" if self._clock is None else repr(self._clock()), *arguments)
         for _ in range(MAX_COLLISIONS):
             try:
                 return await call("FCALL", function, *start, *rest)
@@ -168,24 +186,22 @@ class RedisConnection:
         node = client.get_node_from_key(self.keys.prefix)
         return await client.execute_command(*command, target_nodes=node)
 
-    async def _try_to_write(self) -> str:
-        try:
-            await self._commands.set(f"{self.keys.prefix}probe", 1, px=1000)
-        except LOST_CONNECTION:
-            raise
-        except RedisError as error:
-            return kind_of(error)
-        return ""
-
     async def _guard(self, work: Callable[[], Awaitable[Any]], timeout_s: float) -> Any:
         """Raise ``StoreUnavailable`` for every failure."""
-        if self.is_down:
+        if time.monotonic() < self._down_until_s:
             self.num_errors["not_tried"] += 1
             raise StoreUnavailable(self._trouble.text)
         try:
             reply = await self._answer(asyncio.ensure_future(work()), timeout_s)
         except (*LOST_CONNECTION, RedisError) as error:
-            raise self._failure(error) from error
+            trouble = trouble_of(error)
+            self.num_errors[trouble.kind] += 1
+            if trouble.is_lost:
+                self._trouble = trouble
+                self._down_until_s = time.monotonic() + DOWN_S
+            self._log.say(logging.ERROR, "%s", trouble.line)
+            kind = StoreRefused if trouble.is_lasting else StoreUnavailable
+            raise kind(trouble.text) from error
         except CLIENT_BUGS as error:
             self.num_errors["tripped"] += 1
             self._log.say(logging.ERROR, "the client of Redis tripped", exc_info=error)
@@ -195,16 +211,6 @@ class RedisConnection:
             if self._log.say(logging.INFO, "Redis can be reached again"):
                 self._log.forget("%s", self._trouble.line)
         return reply
-
-    def _failure(self, error: Exception) -> StoreUnavailable:
-        """Count and log a failure; return the error that callers see."""
-        trouble = trouble_of(error)
-        self.num_errors[trouble.kind] += 1
-        if trouble.is_lost:
-            self._trouble = trouble
-            self._down_until_s = time.monotonic() + DOWN_S
-        self._log.say(logging.ERROR, "%s", trouble.line)
-        return (StoreRefused if trouble.is_lasting else StoreUnavailable)(trouble.text)
 
     async def _answer(self, call: "asyncio.Future[Any]", timeout_s: float) -> Any:
         """Wait for a call, but not for the end of one that is given up.
@@ -231,23 +237,6 @@ class RedisConnection:
             logger.debug("a call that was given up failed: %r", call.exception())
 
 
-class Clock:
-    """The queue's clock: that of Redis, so that hosts need not agree."""
-
-    def argument(self) -> str:
-        """Return the time argument of the functions; 0 makes them read Redis's clock."""
-        return "0"
-
-    def offset_s(self, redis_s: float, heard_s: float | None = None) -> float:
-        """Return this host's lead over Redis, whose time was read at ``heard_s``, or just now."""
-        return (heard_s or time.time()) - redis_s
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether this host's times must be converted."""
-        return True
-
-
 def open_client(config: RedisConfig, *, num_retries: int) -> Client:
     """Return a client for the URL; it connects when it is used."""
     url = config.store or ""
@@ -259,63 +248,34 @@ def open_client(config: RedisConfig, *, num_retries: int) -> Client:
 
 
 def _open(url: str, config: RedisConfig, *, num_retries: int) -> Client:
-    scheme = urlsplit(url).scheme
+    parts, connect_s = urlsplit(url), min(CONNECT_S, config.redis_timeout_s)
     options: dict[str, Any] = {
         "socket_timeout": BLOCK_S + config.redis_timeout_s,
-        "socket_connect_timeout": min(CONNECT_S, config.redis_timeout_s),
+        "socket_connect_timeout": connect_s,
         "socket_keepalive": True,
         # More than the semaphore admits: broken connections are released late.
         "max_connections": 8 * MAX_CONNECTIONS,
         "protocol": 2,
     }
     retry = Retry(NoBackoff(), num_retries)
-    if scheme in ("redis", "rediss", "unix"):
+    if parts.scheme in ("redis", "rediss", "unix"):
         return Redis.from_url(url, retry=retry, **options)
-    options |= _tls(url)
-    if scheme in ("redis+sentinel", "rediss+sentinel"):
-        return _open_sentinel(url, retry=retry, options=options)
-    # ``redis+cluster://user:password@host:port,host:port``.
-    nodes = [ClusterNode(host, port) for host, port in hosts(url, 6379)]
-    return RedisCluster(startup_nodes=nodes, **_account(url), **options)
-
-
-def _open_sentinel(url: str, *, retry: Retry, options: dict[str, Any]) -> Redis:
-    """Open ``redis+sentinel://user:password@host:port,host:port/service``."""
-    parts = urlsplit(url)
+    query, tls = dict(parse_qsl(parts.query)), dict[str, Any]()
+    if parts.scheme.startswith("rediss"):
+        # Named as for ``rediss://``.
+        tls = {name: query[name] for name in TLS_FILES if name in query}
+        checks = query.get("ssl_check_hostname", "true").lower() not in ("false", "no", "0")
+        tls |= {"ssl": True, "ssl_check_hostname": checks}
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    options |= {"username": unquote(user) or None, "password": unquote(password) or None, **tls}
+    if parts.scheme.endswith("cluster"):
+        # ``redis+cluster://user:password@host:port,host:port``.
+        nodes = [ClusterNode(host, port) for host, port in hosts(url, 6379)]
+        return RedisCluster(startup_nodes=nodes, **options)
+    # ``redis+sentinel://user:password@host:port,host:port/service``.
     service, _, database = parts.path.strip("/").partition("/")
-    account = _account(url)
-    query = dict(parse_qsl(parts.query))
-    sentinel_options = {
-        "socket_timeout": options["socket_connect_timeout"],
-        "socket_connect_timeout": options["socket_connect_timeout"],
-        "password": query.get("sentinel_password"),
-        **_tls(url),
-    }
-    sentinel = Sentinel(hosts(url, 26379), sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
-    client: Redis = sentinel.master_for(
-        service, db=int(database or 0), retry=retry, **account, **options
-    )
+    timeouts = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), connect_s)
+    own = {**timeouts, "password": query.get("sentinel_password"), **tls}
+    sentinel = Sentinel(hosts(url, 26379), sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+    client: Redis = sentinel.master_for(service, db=int(database or 0), retry=retry, **options)
     return client
-
-
-def _tls(url: str) -> dict[str, Any]:
-    """Return the TLS options of ``rediss+…`` URLs, named as for ``rediss://``."""
-    parts = urlsplit(url)
-    if not parts.scheme.startswith("rediss"):
-        return {}
-    query = dict(parse_qsl(parts.query))
-    tls: dict[str, Any] = {name: query[name] for name in TLS_FILES if name in query}
-    checks_hostname = query.get("ssl_check_hostname", "true").lower() not in ("false", "no", "0")
-    return {"ssl": True, "ssl_check_hostname": checks_hostname, **tls}
-
-
-def _account(url: str) -> dict[str, Any]:
-    account, at, _ = urlsplit(url).netloc.rpartition("@")
-    if not at:
-        return {}
-    user, _, password = account.partition(":")
-    return {"username": unquote(user) or None, "password": unquote(password) or None}
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -49,7 +49,7 @@ class Keys:
         return f"{{{self.queue_name}}}:{FORM}:"
 
     @property
-    def notes(self) -> str:
+    def notices(self) -> str:
         """Stream of notices, each with the id of a job that changed."""
         return f"{self.prefix}notes"
 

@@ -133,18 +133,14 @@ def load_stats(
         finished_bytes=finished_bytes,
         forgotten_early=forgotten_early,
         store_errors=store_errors,
-        counts=_load_counts(counts),
+        counts={
+            JobCount(what, model, int(priority)): int(value)
+            for name, value in load_fields(counts).items()
+            for what, priority, model in [name.split(":", 2)]
+        },
         refusal=refusal,
         workers=tuple(load_report(from_bytes(report)) for report in reports),
     )
-
-
-def _load_counts(flat: Sequence[bytes]) -> dict[JobCount, int]:
-    counts = {}
-    for name, value in load_fields(flat).items():
-        what, priority, model = name.split(":", 2)
-        counts[JobCount(what, model, int(priority))] = int(value)
-    return counts
 
 
 def _on_this_host(

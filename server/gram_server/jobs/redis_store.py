@@ -84,7 +84,7 @@ class RedisStore:
     ) -> str:
         self._start()
         request = dump_submission(job, parts, ticket, self._config)
-        request["skew"] = self._connection.clock.is_shared
+        request["skew"] = self._connection.has_skew
         # The waiter first polls after POLL_S, so only where the deadline is later.
         if job.deadline_s is None or job.deadline_s - time.time() > POLL_S:
             self._waiters.preregister(job.id)
@@ -109,7 +109,7 @@ class RedisStore:
 
     async def page(self, owner: str, *, cursor: str | None, limit: int) -> Page:
         reply = await self._connection.run("page", owner, cursor or "", limit)
-        offset_s = self._connection.clock.offset_s(float(reply[0]))
+        offset_s = self._connection.offset_s(reply[0])
         records = (load_record(load_fields(flat), (), offset_s) for flat in reply[2])
         return Page(records=tuple(records), cursor=reply[1].decode() or None)
 
@@ -158,13 +158,10 @@ class RedisStore:
         """Return the record in a reply that came at ``heard_s``, or just now."""
         if not reply:
             raise JobNotFound(f"no job {job_id}")
-        offset_s = self._connection.clock.offset_s(float(reply[0]), heard_s)
-        record = load_record(load_fields(reply[1]), list(load_events(reply[2])), offset_s)
-        if not reply[3]:
-            return record
-        parts = (
+        offset_s = self._connection.offset_s(reply[0], heard_s)
+        record, *parts = (
             load_record(load_fields(flat), list(load_events(events)), offset_s)
-            for flat, events in reply[3]
+            for flat, events in [reply[1:3], *reply[3]]
             if flat
         )
         return replace(record, parts=tuple(parts))
@@ -214,22 +211,23 @@ class RedisStore:
         self._raise_if_closed()
         if not self._tasks:
             self._tasks = [
-                asyncio.create_task(self._read_notes()),
-                asyncio.create_task(PeriodicTask(HOUSEKEEPING_S, self._expire).run()),
+                asyncio.create_task(self._read_notices()),
+                asyncio.create_task(PeriodicTask(HOUSEKEEPING_S, self.expire).run()),
                 asyncio.create_task(PeriodicTask(HOUSEKEEPING_S, self._send_withdrawn).run()),
             ]
 
     def _refusal(self, verdict: str, subject: str, width: int, rate: float) -> Exception:
-        if verdict == "conflict":
-            return KeyConflict("the key stands for another request", field="Idempotency-Key")
-        if verdict == "gone":
-            return JobGone(f"the job of this key, {subject}, has been forgotten")
-        if verdict == "withdrawn":
-            return StoreUnavailable(f"job {subject} was given up before it came")
-        if verdict == "late":
-            return too_late(float(subject), self._config)
-        if verdict == "crowded":
-            return too_crowded(int(subject), int(rate))
+        match verdict:
+            case "conflict":
+                return KeyConflict("the key stands for another request", field="Idempotency-Key")
+            case "gone":
+                return JobGone(f"the job of this key, {subject}, has been forgotten")
+            case "withdrawn":
+                return StoreUnavailable(f"job {subject} was given up before it came")
+            case "late":
+                return too_late(float(subject), self._config)
+            case "crowded":
+                return too_crowded(int(subject), int(rate))
         return too_full(int(subject), width, self._config, rate=rate)
 
     async def _run_while_open(self, name: str, *arguments: Argument) -> Any:
@@ -257,7 +255,7 @@ class RedisStore:
             left_s = status.left_s + grace_s
             if left_s <= 0:
                 with suppress(StoreUnavailable):
-                    await self._expire()
+                    await self.expire()
                 left_s = POLL_S / 10
             pause_s = min(pause_s, left_s)
         if until_s is not None:
@@ -280,29 +278,29 @@ class RedisStore:
             data = dict(record.result or {})
         return Event(kind=event.kind, data=data, id=event.id)
 
-    async def _read_notes(self) -> None:
-        notes = self._connection.keys.notes
+    async def _read_notices(self) -> None:
+        notices = self._connection.keys.notices
         last: str | None = None
         while True:
             try:
                 if last is None:
                     newest = await self._connection.execute(
-                        "XREVRANGE", notes, "+", "-", "COUNT", 1
+                        "XREVRANGE", notices, "+", "-", "COUNT", 1
                     )
                     last = newest[0][0].decode() if newest else "0-0"
                     self._waiters.wake_all()
-                found = await self._connection.read_new({notes: last})
+                found = await self._connection.read_new({notices: last})
             except StoreUnavailable:
                 await asyncio.sleep(POLL_S / 4)
                 continue
-            for number, fields in found.get(notes, ()):
+            for number, fields in found.get(notices, ()):
                 last = number.decode()
                 is_end = fields[b"end"] == b"1"
                 record = fields.get(b"record")
                 notice = CompletionNotice(record, time.time()) if record else None
                 self._waiters.wake(fields[b"job"].decode(), is_end=is_end, notice=notice)
 
-    async def _expire(self) -> None:
+    async def expire(self) -> None:
         await self._connection.run("expire")
 
     async def _send_withdrawn(self) -> None:

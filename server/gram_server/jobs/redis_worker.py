@@ -8,8 +8,9 @@ call names its claim.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Unpack
 
 from gram_server.errors import JobUnreadable, StoreRefused, StoreUnavailable
 from gram_server.job import (
@@ -25,7 +26,7 @@ from gram_server.jobs.codec import dump_report, to_bytes
 from gram_server.jobs.periodic import PeriodicTask, end_tasks, jittered
 from gram_server.jobs.redis_connection import Argument, RedisConnection
 from gram_server.jobs.redis_records import load_claimed
-from gram_server.jobs.store import Outcome
+from gram_server.jobs.store import Outcome, Room
 
 REPORT_KEPT_S = 15.0
 """How long a report is valid."""
@@ -64,23 +65,16 @@ class RedisWorker:
         self._is_unheard = False
         """Whether the last call before leaving did not reach Redis."""
         self._beside: set[asyncio.Task[None]] = set()
-        self._tasks = [asyncio.create_task(one.run()) for one in self._periodic_tasks()]
+        self._tasks = [asyncio.create_task(one.run()) for one in self.periodic_tasks()]
         self._tasks.append(asyncio.create_task(self._read_cancellations()))
 
-    async def claim(
-        self,
-        *,
-        max_jobs: int,
-        max_width: int | None = None,
-        can_wait: bool = True,
-        models: Collection[str] | None = None,
-        down_to: int | None = None,
-    ) -> list[Job]:
+    async def claim(self, **room: Unpack[Room]) -> list[Job]:
+        max_width, lowest = room.get("max_width"), room.get("down_to")
         width = "inf" if max_width is None else max_width
-        lowest = len(PRIORITY_CLASSES) - 1 if down_to is None else down_to
-        room = (max_jobs, width, self._lease_s, lowest, *(models or ()))
+        lowest = len(PRIORITY_CLASSES) - 1 if lowest is None else lowest
+        wanted = (room["max_jobs"], width, self._lease_s, lowest, *(room.get("models") or ()))
         while True:
-            taking = asyncio.create_task(self._take(room))
+            taking = asyncio.create_task(self._take(wanted))
             try:
                 jobs = await asyncio.shield(taking)
             except asyncio.CancelledError:
@@ -92,7 +86,8 @@ class RedisWorker:
                 await asyncio.sleep(jittered(RETRY_S))
                 continue
             # Some may have been cancelled since.
-            if (jobs := [job for job in jobs if job.id in self._held]) or not can_wait:
+            jobs = [job for job in jobs if job.id in self._held]
+            if jobs or not room.get("can_wait", True):
                 return jobs
             try:
                 await self._connection.read_new(self._last, count=1)
@@ -141,7 +136,12 @@ class RedisWorker:
 
     async def report(self, report: WorkerReport) -> None:
         self._last_report = report
-        text = to_bytes(dump_report(report))
+        await self._send_report()
+
+    async def _send_report(self) -> None:
+        if self._last_report is None:
+            return
+        text = to_bytes(dump_report(self._last_report))
         try:
             await self._connection.run("report", self._name, text, REPORT_KEPT_S)
         except StoreUnavailable:
@@ -162,7 +162,7 @@ class RedisWorker:
                 self._note_unheard()
         await self._connection.close()
 
-    async def _take(self, room: tuple[Argument, ...]) -> list[Job]:
+    async def _take(self, wanted: tuple[Argument, ...]) -> list[Job]:
         if self._has_lost_an_answer:
             # Jobs given to this worker in an answer that was lost.
             await self._return_all_but_held(await self._connection.run("held", self._name))
@@ -170,36 +170,33 @@ class RedisWorker:
         last: list[bytes] = []
         taken: list[list[bytes]] = []
         while not last and not taken:
-            reply = await self._connection.run("claim", self._name, *room, is_repeatable=False)
-            now, last, taken = reply
+            now, last, taken = await self._connection.run(
+                "claim", self._name, *wanted, is_repeatable=False
+            )
         if last:
             numbers = (number.decode() for number in last)
             self._last = dict(zip(self._connection.keys.streams, numbers, strict=True))
-        offset_s = self._connection.clock.offset_s(float(now))
-        return [job for fields in taken if (job := self._hold(fields, offset_s))]
-
-    def _hold(self, fields: Sequence[bytes], offset_s: float) -> Job | None:
-        """Record a claim; return its job unless it has ended or already runs here."""
-        job_id, claim = fields[0].decode(), fields[1].decode()
-        if claim in self._ended:
-            return None
-        # A job claimed again before its loss was noticed already runs here.
-        is_here = job_id in self._held
-        self._held[job_id] = claim
-        if is_here:
-            return None
-        try:
-            return load_claimed(fields, offset_s)
-        except (JobUnreadable, ValueError) as error:
-            logger.warning("job=%s refused: %s", job_id, error)
-            self._run_beside(self.fail(job_id, code=JobUnreadable.code, detail=str(error)))
-            return None
+        offset_s = self._connection.offset_s(now)
+        jobs: list[Job] = []
+        for fields in taken:
+            job_id, claim = fields[0].decode(), fields[1].decode()
+            if claim in self._ended:
+                continue
+            # A job claimed again before its loss was noticed already runs here.
+            is_here = job_id in self._held
+            self._held[job_id] = claim
+            if is_here:
+                continue
+            try:
+                jobs.append(load_claimed(fields, offset_s))
+            except (JobUnreadable, ValueError) as error:
+                logger.warning("job=%s refused: %s", job_id, error)
+                self._run_beside(self.fail(job_id, code=JobUnreadable.code, detail=str(error)))
+        return jobs
 
     async def _return_all_but_held(self, claims: Sequence[bytes]) -> None:
         known = self._held.items()
-        unknown = [claim for claim in _pairs(claims) if claim not in known]
-        if unknown:
-            words = _flat(unknown)
+        if words := _flat(claim for claim in _pairs(claims) if claim not in known):
             await self._connection.run("hand_back", "kept", self._max_attempts, *words)
 
     def _run_beside(self, work: Coroutine[None, None, None]) -> None:
@@ -271,16 +268,16 @@ class RedisWorker:
         self._is_unheard = True
         logger.warning("%s left without a word: its leases will run out", self._name)
 
-    def _periodic_tasks(self) -> list[PeriodicTask]:
+    def periodic_tasks(self) -> list[PeriodicTask]:
         return [
-            PeriodicTask(self._lease_s / 3, self._renew),
-            PeriodicTask(min(self._lease_s / 6, MAX_RECLAIM_S), self._reclaim),
+            PeriodicTask(self._lease_s / 3, self.renew),
+            PeriodicTask(min(self._lease_s / 6, MAX_RECLAIM_S), self.reclaim),
             PeriodicTask(1.0, partial(self._connection.run, "expire")),
-            PeriodicTask(RECONCILE_S, self._reconcile),
-            PeriodicTask(REPORT_KEPT_S / 3, self._repeat_report),
+            PeriodicTask(RECONCILE_S, self.reconcile),
+            PeriodicTask(REPORT_KEPT_S / 3, self._send_report),
         ]
 
-    async def _renew(self) -> None:
+    async def renew(self) -> None:
         if not self._held:
             return
         claims = _flat(self._held.items())
@@ -288,14 +285,14 @@ class RedisWorker:
         for job_id, claim in _pairs(lost):
             self._give_up(job_id, claim)
 
-    async def _reclaim(self) -> None:
+    async def reclaim(self) -> None:
         count, own = await self._connection.run("reclaim", self._name, self._max_attempts)
         if count:
             logger.warning("took back %d jobs of workers that fell silent", count)
         # Known claims are renewed; the answers with the others were lost.
         await self._return_all_but_held(own)
 
-    async def _reconcile(self) -> None:
+    async def reconcile(self) -> None:
         start = 0
         while True:
             count, start = await self._connection.run("reconcile", self._max_attempts, start)
@@ -303,10 +300,6 @@ class RedisWorker:
                 logger.warning("queued %d jobs again whose entries were lost", count)
             if not start:
                 return
-
-    async def _repeat_report(self) -> None:
-        if self._last_report is not None:
-            await self.report(self._last_report)
 
     async def _read_cancellations(self) -> None:
         name = self._connection.keys.cancelled(self._name)

@@ -9,7 +9,7 @@ stands for one job, however often it is submitted.
 import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, Required, TypedDict, Unpack
 
 from gram_server.errors import QueueFull
 from gram_server.job import Event, Job, JobRecord, JobState, WorkerReport
@@ -99,6 +99,21 @@ class Page:
     """Where the next part starts; None at the end."""
 
 
+class Room(TypedDict, total=False):
+    """What a worker may be given by one claim."""
+
+    max_jobs: Required[int]
+    max_width: int | None
+    """Trajectories: no more jobs are taken once their widths reach it. None for no limit."""
+    can_wait: bool
+    """Whether to wait for a job, as is done by default; otherwise there may be none."""
+    models: Collection[str] | None
+    """The loaded models, by name and by name@fingerprint: jobs of others stay for workers that have
+    them. None takes any."""
+    down_to: int | None
+    """The lowest priority class to take from. None takes from all."""
+
+
 class JobStore(Protocol):
     """The API's side: submit jobs, follow them, cancel them."""
 
@@ -173,25 +188,8 @@ class JobStore(Protocol):
 class WorkerStore(Protocol):
     """A worker's side: claim jobs, publish their events, finish them."""
 
-    async def claim(
-        self,
-        *,
-        max_jobs: int,
-        max_width: int | None = None,
-        can_wait: bool = True,
-        models: Collection[str] | None = None,
-        down_to: int | None = None,
-    ) -> list[Job]:
-        """Wait for a job, then take up to ``max_jobs``; safe to cancel.
-
-        Args:
-            max_jobs: how many at most.
-            max_width: trajectories; no more jobs are taken once their widths reach it.
-            can_wait: whether to wait; otherwise the list may be empty.
-            models: the loaded models, by name and by name@fingerprint: jobs of others stay for
-                workers that have them. None takes any.
-            down_to: the lowest priority class to take from. None takes from all.
-        """
+    async def claim(self, **room: Unpack[Room]) -> list[Job]:
+        """Wait for a job, then take up to ``max_jobs``; safe to cancel."""
         ...
 
     async def publish(self, job_id: str, event: Event) -> None:

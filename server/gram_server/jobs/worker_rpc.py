@@ -8,10 +8,10 @@ that ends, for whatever reason, gives back the jobs it held.
 import asyncio
 import logging
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import cast
+from typing import Unpack, cast
 
 from gram_server.errors import JobUnreadable, LinkClosed
 from gram_server.job import Event, Job, JobState, WorkerReport
@@ -28,10 +28,12 @@ from gram_server.jobs.codec import (
 )
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.memory_worker import MemoryWorker
-from gram_server.jobs.store import Outcome
+from gram_server.jobs.store import Outcome, Room
 
 LENGTH = struct.Struct(">I")
 MAX_FRAME_BYTES = 64 << 20
+BROKEN = (ValueError, KeyError, TypeError, AttributeError)
+"""What a frame raises that is not of the protocol."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class WorkerRpcServer:
             await _Session(self._store.connect(name), reader, writer).run()
         except (LinkClosed, asyncio.CancelledError):
             logger.debug("link connection ended")
-        except (ValueError, KeyError):
+        except BROKEN:
             logger.exception("link connection broke the protocol")
         finally:
             self._sessions.discard(session)
@@ -83,41 +85,44 @@ class _Session:
         self._reader = reader
         self._writer = writer
         self._claims: dict[int, asyncio.Task[None]] = {}
-        self._calls: dict[str, Callable[[Data], Awaitable[None]]] = {
-            "claim": self._start_claim,
-            "unclaim": self._stop_claim,
-            "publish": lambda f: worker.publish(f["job"], load_event(f["event"])),
-            "complete": lambda f: worker.complete(
-                f["job"], f["result"], outcome=cast("Outcome", JobState(f["outcome"]))
-            ),
-            "fail": lambda f: worker.fail(f["job"], code=f["code"], detail=f["detail"]),
-            "hand_back": lambda f: worker.hand_back(f["jobs"]),
-            "report": lambda f: worker.report(load_report(f["report"])),
-        }
 
     async def run(self) -> None:
         cancellations = asyncio.create_task(self._forward_cancellations())
         try:
             while True:
-                frame = await _read_frame(self._reader)
-                await self._calls[frame["call"]](frame)
+                await self._call(await _read_frame(self._reader))
         finally:
             cancellations.cancel()
             for claim in self._claims.values():
                 claim.cancel()
             await self._worker.close()
 
-    async def _start_claim(self, frame: Data) -> None:
-        number = frame["number"]
-        task = asyncio.create_task(self._claim(number, frame["room"]))
-        self._claims[number] = task
-        task.add_done_callback(lambda _: self._claims.pop(number, None))
+    async def _call(self, frame: Data) -> None:
+        worker = self._worker
+        match frame["call"]:
+            case "claim":
+                number = frame["number"]
+                claim = asyncio.create_task(self._claim(number, frame["room"]))
+                self._claims[number] = claim
+                claim.add_done_callback(lambda _: self._claims.pop(number, None))
+            case "unclaim":
+                if waiting := self._claims.get(frame["number"]):
+                    waiting.cancel()
+            case "publish":
+                await worker.publish(frame["job"], load_event(frame["event"]))
+            case "complete":
+                outcome = cast("Outcome", JobState(frame["outcome"]))
+                await worker.complete(frame["job"], frame["result"], outcome=outcome)
+            case "fail":
+                await worker.fail(frame["job"], code=frame["code"], detail=frame["detail"])
+            case "hand_back":
+                await worker.hand_back(frame["jobs"])
+            case "report":
+                await worker.report(load_report(frame["report"]))
+            case unknown:
+                raise ValueError(f"no call {unknown}")
 
-    async def _stop_claim(self, frame: Data) -> None:
-        if task := self._claims.get(frame["number"]):
-            task.cancel()
-
-    async def _claim(self, number: int, room: Data) -> None:
+    async def _claim(self, number: int, room: Room) -> None:
         try:
             jobs = await self._worker.claim(**room)
         except LinkClosed:
@@ -149,26 +154,24 @@ class WorkerRpcClient:
         writer.write(_frame({"call": "hello", "worker": worker}))
         return cls(reader, writer)
 
-    async def claim(
-        self,
-        *,
-        max_jobs: int,
-        max_width: int | None = None,
-        can_wait: bool = True,
-        models: Collection[str] | None = None,
-        down_to: int | None = None,
-    ) -> list[Job]:
-        room: Data = {"max_jobs": max_jobs, "max_width": max_width, "can_wait": can_wait}
-        room["down_to"] = down_to
-        room["models"] = None if models is None else list(models)
+    async def claim(self, **room: Unpack[Room]) -> list[Job]:
+        if (models := room.get("models")) is not None:
+            room["models"] = list(models)
         number = next(self._numbers)
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[list[Job]] = asyncio.get_running_loop().create_future()
         self._claims[number] = future
         try:
             await self._send({"call": "claim", "number": number, "room": room})
-            return list(await future)
+            return await future
         except asyncio.CancelledError:
-            await self._unclaim(number, future)
+            try:
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    # They arrived meanwhile.
+                    await self.hand_back([job.id for job in future.result()])
+                else:
+                    await self._send({"call": "unclaim", "number": number})
+            except LinkClosed:
+                logger.debug("the store took back every claim when the link closed")
             raise
         finally:
             self._claims.pop(number, None)
@@ -213,39 +216,26 @@ class WorkerRpcClient:
         except ConnectionError as error:
             raise LinkClosed("the store is gone") from error
 
-    async def _unclaim(self, number: int, future: "asyncio.Future[list[Job]]") -> None:
-        """Cancel a claim; jobs that arrived meanwhile go back."""
-        has_jobs = future.done() and not future.cancelled() and future.exception() is None
-        try:
-            if has_jobs:
-                await self.hand_back([job.id for job in future.result()])
-            else:
-                await self._send({"call": "unclaim", "number": number})
-        except LinkClosed:
-            logger.debug("the store took back every claim when the link closed")
-
     async def _receive(self) -> None:
         try:
             while True:
                 frame = await _read_frame(self._reader)
                 if frame["call"] == "cancel":
                     self._cancelled.put_nowait(frame["job"])
+                    continue
+                found = [await self._read_job(data) for data in frame["jobs"]]
+                jobs = [job for job in found if job is not None]
+                future = self._claims.get(frame["number"])
+                if future is None or future.done():
+                    await self.hand_back([job.id for job in jobs])
                 else:
-                    await self._deliver(frame["number"], frame["jobs"])
+                    future.set_result(jobs)
         except LinkClosed:
             logger.debug("the store is gone")
-        except Exception:
+        except BROKEN:
             logger.exception("the link broke")
         finally:
             self._end()
-
-    async def _deliver(self, number: int, frames: list[Data]) -> None:
-        jobs = [job for frame in frames if (job := await self._read_job(frame)) is not None]
-        future = self._claims.get(number)
-        if future is None or future.done():
-            await self.hand_back([job.id for job in jobs])
-        else:
-            future.set_result(jobs)
 
     async def _read_job(self, frame: Data) -> Job | None:
         """Return a job, or refuse one of another version."""

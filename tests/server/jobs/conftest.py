@@ -13,7 +13,6 @@ import pytest
 from redis.asyncio import Redis
 
 from gram_server.job import Event, EventKind, Job
-from gram_server.jobs import redis_connection
 from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.redis_connection import RedisConnection
@@ -56,21 +55,6 @@ class Clock:
         self._skew_s += duration_s
 
 
-class RedisClock(redis_connection.Clock):
-    """The time that the functions are told, instead of that of Redis."""
-
-    is_shared = False
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def argument(self) -> str:
-        return repr(self._clock())
-
-    def offset_s(self, redis_s: float, heard_s: float | None = None) -> float:
-        return 0.0
-
-
 async def _nothing(duration_s: float) -> None:
     pass
 
@@ -89,6 +73,8 @@ class Harness:
     redis: "Redis | None" = None
     """A client of the test's own."""
     workers: list[WorkerStore] = field(default_factory=list)
+    job: MakeJob = field(default=partial(new_job, width=16, submitted_s=NOW_S))
+    """Makes a job, of 16 trajectories if not said otherwise."""
 
     @property
     def letters(self) -> DeadLetters:
@@ -150,7 +136,7 @@ async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator
     await own.flushall()
 
     def connection() -> RedisConnection:
-        return RedisConnection(settings, clock=RedisClock(clock))
+        return RedisConnection(settings, clock=clock)
 
     async def connect(name: str) -> WorkerStore:
         return RedisWorker(
@@ -172,7 +158,7 @@ async def _redis(config: QueueConfig, path: Path, request: Any) -> AsyncIterator
     store = RedisStore(connection(), config)
     http = HttpConfig(max_width=config.max_trajectories)
     everything = Settings(http=http, redis=settings, queue=config)
-    letters = DeadLetters(everything, clock=RedisClock(clock))
+    letters = DeadLetters(everything, clock=clock)
     harness = Harness(
         store=store, clock=clock, connect=connect, age=age, dead_letters=letters, redis=own
     )

@@ -9,7 +9,7 @@ import pytest
 from gram_server.errors import JobNotFound, NotReplayed, QueueFull
 from gram_server.job import JobState
 from gram_server.settings import QueueConfig
-from tests.server.jobs.conftest import RESULT, Harness, MakeJob, Open
+from tests.server.jobs.conftest import RESULT, Harness, Open
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -26,9 +26,9 @@ async def harness(
         yield opened
 
 
-async def submit_batch(harness: Harness, make_job: MakeJob, size: int = 3) -> None:
-    batch = replace(make_job("batch", width=1), num_parts=size, owner="me")
-    parts = [replace(make_job(f"p{n}", width=1), batch="batch", owner="me") for n in range(size)]
+async def submit_batch(harness: Harness, size: int = 3) -> None:
+    batch = replace(harness.job("batch", width=1), num_parts=size, owner="me")
+    parts = [replace(harness.job(f"p{n}", width=1), batch="batch", owner="me") for n in range(size)]
     await harness.store.submit(batch, parts=parts)
 
 
@@ -60,10 +60,8 @@ async def told(harness: Harness, job_id: str, *, after: int = 0) -> list[tuple[i
     return [(event.id, event.kind) async for event in harness.store.events(job_id, after=after)]
 
 
-async def test_an_open_batch_waits_for_a_part_that_is_replayed(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await submit_batch(harness, make_job)
+async def test_an_open_batch_waits_for_a_part_that_is_replayed(harness: Harness) -> None:
+    await submit_batch(harness)
     await kill(harness, "p0")
     assert await states(harness) == ["running", "failed", "queued", "queued"]
     assert await harness.letters.replay("p0") == "p0"
@@ -75,9 +73,9 @@ async def test_an_open_batch_waits_for_a_part_that_is_replayed(
 
 
 async def test_a_batch_that_was_done_is_open_again_until_the_part_has_ended(
-    harness: Harness, make_job: MakeJob
+    harness: Harness,
 ) -> None:
-    await submit_batch(harness, make_job, size=2)
+    await submit_batch(harness, size=2)
     await kill(harness, "p0")
     await complete(harness, "p1")
     assert await states(harness) == ["done", "failed", "done"]
@@ -101,10 +99,8 @@ async def test_a_batch_that_was_done_is_open_again_until_the_part_has_ended(
             await harness.store.get(job_id)
 
 
-async def test_a_part_of_a_cancelled_batch_is_not_replayed(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await submit_batch(harness, make_job)
+async def test_a_part_of_a_cancelled_batch_is_not_replayed(harness: Harness) -> None:
+    await submit_batch(harness)
     await kill(harness, "p0")
     await harness.store.cancel("batch")
     with pytest.raises(NotReplayed, match="its batch was cancelled"):
@@ -114,8 +110,8 @@ async def test_a_part_of_a_cancelled_batch_is_not_replayed(
     assert await harness.letters.purge("p0") == 1
 
 
-async def test_a_letter_is_replayed_once(harness: Harness, make_job: MakeJob) -> None:
-    await submit_batch(harness, make_job, size=1)
+async def test_a_letter_is_replayed_once(harness: Harness) -> None:
+    await submit_batch(harness, size=1)
     await kill(harness, "p0")
     await harness.letters.replay("p0")
     with pytest.raises(JobNotFound):
@@ -128,8 +124,8 @@ async def test_a_letter_is_replayed_once(harness: Harness, make_job: MakeJob) ->
     assert await states(harness) == ["done", "done"]
 
 
-async def test_dropping_a_letter_changes_nothing_else(harness: Harness, make_job: MakeJob) -> None:
-    await submit_batch(harness, make_job, size=2)
+async def test_dropping_a_letter_changes_nothing_else(harness: Harness) -> None:
+    await submit_batch(harness, size=2)
     await kill(harness, "p0")
     assert await harness.letters.purge("p0") == 1
     assert await states(harness) == ["running", "failed", "queued"]
@@ -137,10 +133,8 @@ async def test_dropping_a_letter_changes_nothing_else(harness: Harness, make_job
     assert await states(harness) == ["done", "failed", "done"]
 
 
-async def test_a_part_whose_batch_was_forgotten_is_a_job_of_its_own(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await submit_batch(harness, make_job, size=1)
+async def test_a_part_whose_batch_was_forgotten_is_a_job_of_its_own(harness: Harness) -> None:
+    await submit_batch(harness, size=1)
     await kill(harness, "p0")
     await harness.advance(3_700.0)
     await harness.letters.replay("p0")
@@ -150,9 +144,9 @@ async def test_a_part_whose_batch_was_forgotten_is_a_job_of_its_own(
 
 
 async def test_who_follows_a_replayed_job_sees_its_new_events_under_greater_numbers(
-    harness: Harness, make_job: MakeJob
+    harness: Harness,
 ) -> None:
-    await harness.store.submit(replace(make_job("a", width=1), owner="me"))
+    await harness.store.submit(replace(harness.job("a", width=1), owner="me"))
     await kill(harness, "a")
     assert await told(harness, "a") == [(1, "accepted"), (2, "error")]
     await harness.letters.replay("a")
@@ -162,12 +156,10 @@ async def test_who_follows_a_replayed_job_sees_its_new_events_under_greater_numb
     assert [record.job.id for record in page.records] == ["a"]
 
 
-async def test_a_full_queue_refuses_a_replay_and_nothing_is_lost(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job("a", width=8))
+async def test_a_full_queue_refuses_a_replay_and_nothing_is_lost(harness: Harness) -> None:
+    await harness.store.submit(harness.job("a", width=8))
     await kill(harness, "a")
-    await harness.store.submit(make_job("big", width=64))
+    await harness.store.submit(harness.job("big", width=64))
     with pytest.raises(QueueFull):
         await harness.letters.replay("a")
     assert (await harness.store.get("a")).state is JobState.FAILED

@@ -54,25 +54,45 @@ async def check(
     assert len(lines(caplog)) == len(set(lines(caplog))) > 0
 
 
-async def test_a_password_that_is_missing(
-    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("command", "account", "cause"),
+    [
+        (
+            "CONFIG SET requirepass secret",
+            "",
+            "Redis wants a password, and none was given (NOAUTH)",
+        ),
+        (
+            "CONFIG SET requirepass new",
+            ":hunter@",
+            "Redis does not accept the password (WRONGPASS)",
+        ),
+        (
+            "ACL SETUSER gram on >pw ~* +@all -xadd",
+            "gram:pw@",
+            "Redis does not let this user do that (NOPERM)",
+        ),
+        (
+            "ACL SETUSER gram on >pw ~* -@all +ping",
+            "gram:pw@",
+            "Redis does not let this user do that (NOPERM)",
+        ),
+        ("CONFIG SET maxmemory 1", "", "the memory of Redis is full (OOM)"),
+    ],
+)
+async def test_what_redis_refuses_with(
+    admin: Any,
+    make_job: MakeJob,
+    caplog: pytest.LogCaptureFixture,
+    command: str,
+    account: str,
+    cause: str,
 ) -> None:
     server, client = admin
-    await client.config_set("requirepass", "secret")
-    cause = "Redis wants a password, and none was given (NOAUTH)"
-    await check(cause, url=server.url, make_job=make_job, caplog=caplog)
-
-
-async def test_a_password_that_was_changed(
-    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
-) -> None:
-    server, client = admin
-    await client.config_set("requirepass", "new")
-    url = server.url.replace("//", "//:old@")
-    await check(
-        "Redis does not accept the password (WRONGPASS)", url=url, make_job=make_job, caplog=caplog
-    )
-    assert "old" not in caplog.text
+    await client.execute_command(*command.split())
+    url = server.url.replace("//", f"//{account}")
+    await check(cause, url=url, make_job=make_job, caplog=caplog)
+    assert "hunter" not in caplog.text
 
 
 async def test_what_redis_repeats_of_a_command_that_it_lacks_is_not_told(
@@ -81,28 +101,6 @@ async def test_what_redis_repeats_of_a_command_that_it_lacks_is_not_told(
     url = start_redis("--rename-command", "AUTH", "").url.replace("//", "//:hunter22@")
     assert await refusals(url, make_job) == {"Redis refuses this: ResponseError"}
     assert lines(caplog) == ["Redis refuses this: ResponseError: unknown command 'AUTH'"]
-
-
-async def test_a_user_without_the_right(
-    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
-) -> None:
-    server, client = admin
-    await client.execute_command("ACL", "SETUSER", "gram", "on", ">pw", "~*", "+@all", "-xadd")
-    url = server.url.replace("//", "//gram:pw@")
-    await check(
-        "Redis does not let this user do that (NOPERM)", url=url, make_job=make_job, caplog=caplog
-    )
-
-
-async def test_a_user_without_any_right(
-    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
-) -> None:
-    server, client = admin
-    await client.execute_command("ACL", "SETUSER", "gram", "on", ">pw", "~*", "-@all", "+ping")
-    url = server.url.replace("//", "//gram:pw@")
-    await check(
-        "Redis does not let this user do that (NOPERM)", url=url, make_job=make_job, caplog=caplog
-    )
 
 
 async def test_a_replica(
@@ -130,16 +128,6 @@ async def test_a_replica_without_its_master(
         "this Redis is a replica, which takes no writes (READONLY)",
     )
     await check(*causes, url=server.url, make_job=make_job, caplog=caplog)
-
-
-async def test_a_memory_that_is_full(
-    admin: Any, make_job: MakeJob, caplog: pytest.LogCaptureFixture
-) -> None:
-    server, client = admin
-    await client.config_set("maxmemory", 1)
-    await check(
-        "the memory of Redis is full (OOM)", url=server.url, make_job=make_job, caplog=caplog
-    )
 
 
 async def test_a_redis_that_is_loading(
@@ -174,10 +162,8 @@ async def test_nobody_there_is_said_once_and_that_somebody_is_again(
                 await connection.execute("PING")
             await asyncio.sleep(DOWN_S / 4)
         server.start()
-        async with asyncio.timeout(20.0):
-            while connection.is_down:  # noqa: ASYNC110
-                await asyncio.sleep(DOWN_S / 4)
-            await connection.execute("PING")
+        await asyncio.sleep(1.1 * DOWN_S)
+        await connection.execute("PING")
     await connection.close()
     assert "Connect call failed" in caplog.messages[0]
     said = [message.partition(":")[0] for message in caplog.messages]

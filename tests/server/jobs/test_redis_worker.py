@@ -76,7 +76,7 @@ async def test_a_last_attempt_that_an_older_version_queued_is_found_after_an_upg
         "{gram}:1:job:a", mapping={"stream": "{gram}:1:last", "entry": entry, "attempt": 2}
     )
     assert await queue.worker.claim(max_jobs=1, can_wait=False) == []
-    await queue.worker._reconcile()
+    await queue.worker.reconcile()
     [job] = await queue.worker.claim(max_jobs=1, can_wait=False)
     assert (job.id, job.attempt) == ("a", 2)
     assert await queue.redis.hget("{gram}:1:job:a", "stream") == b"{gram}:1:last:1"

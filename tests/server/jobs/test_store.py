@@ -11,45 +11,41 @@ from gram_server.job import (
     WorkerReport,
     WorkerState,
 )
-from tests.server.jobs.conftest import RESULT, Eventually, Harness, MakeJob, solution
+from tests.server.jobs.conftest import RESULT, Eventually, Harness, solution
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_claimed_job_is_the_job_that_was_submitted(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_a_claimed_job_is_the_job_that_was_submitted(harness: Harness) -> None:
     worker = await harness.worker()
-    job = make_job(deadline_s=5_000.0)
+    job = harness.job(deadline_s=5_000.0)
     await harness.store.submit(job)
     assert await worker.claim(max_jobs=8) == [job]
     assert (await harness.store.get("a")).state is JobState.RUNNING
 
 
-async def test_a_claim_waits_for_the_first_job(harness: Harness, make_job: MakeJob) -> None:
+async def test_a_claim_waits_for_the_first_job(harness: Harness) -> None:
     worker = await harness.worker()
     claim = asyncio.create_task(worker.claim(max_jobs=1))
     await asyncio.sleep(0.01)
     assert not claim.done()
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     assert [job.id for job in await claim] == ["a"]
 
 
-async def test_jobs_are_claimed_by_class_then_in_order(harness: Harness, make_job: MakeJob) -> None:
+async def test_jobs_are_claimed_by_class_then_in_order(harness: Harness) -> None:
     for job_id, priority in (("low", 2), ("first", 1), ("second", 1), ("high", 0)):
-        await harness.store.submit(make_job(job_id, width=1, priority=priority))
+        await harness.store.submit(harness.job(job_id, width=1, priority=priority))
     worker = await harness.worker()
     assert [job.id for job in await worker.claim(max_jobs=3)] == ["high", "first", "second"]
     assert [job.id for job in await worker.claim(max_jobs=3)] == ["low"]
 
 
-async def test_one_job_goes_to_one_of_two_waiting_workers(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_one_job_goes_to_one_of_two_waiting_workers(harness: Harness) -> None:
     claims = [
         asyncio.create_task((await harness.worker(name)).claim(max_jobs=4)) for name in ("w1", "w2")
     ]
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     done, pending = await asyncio.wait(claims, timeout=0.1, return_when=asyncio.ALL_COMPLETED)
     assert [len(task.result()) for task in done] == [1]
     for task in pending:
@@ -57,13 +53,13 @@ async def test_one_job_goes_to_one_of_two_waiting_workers(
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def test_a_cancelled_claim_loses_no_job(harness: Harness, make_job: MakeJob) -> None:
+async def test_a_cancelled_claim_loses_no_job(harness: Harness) -> None:
     worker = await harness.worker()
     for round_ in range(20):
         claim = asyncio.create_task(worker.claim(max_jobs=1))
         for _ in range(round_ % 5):
             await asyncio.sleep(0)
-        await harness.store.submit(make_job(f"j{round_}", width=1))
+        await harness.store.submit(harness.job(f"j{round_}", width=1))
         for _ in range(round_ % 7):
             await asyncio.sleep(0)
         claim.cancel()
@@ -72,9 +68,9 @@ async def test_a_cancelled_claim_loses_no_job(harness: Harness, make_job: MakeJo
         assert [job.id for job in jobs] == [f"j{round_}"]
 
 
-async def test_wait_returns_the_final_record(harness: Harness, make_job: MakeJob) -> None:
+async def test_wait_returns_the_final_record(harness: Harness) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     waiter = asyncio.create_task(harness.store.wait("a", timeout_s=None))
     await worker.claim(max_jobs=1)
     await worker.publish("a", solution("x"))
@@ -84,20 +80,16 @@ async def test_wait_returns_the_final_record(harness: Harness, make_job: MakeJob
     assert record.solutions == ({"answer": "x"},)
 
 
-async def test_wait_returns_the_record_as_it_stands_after_the_timeout(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job())
+async def test_wait_returns_the_record_as_it_stands_after_the_timeout(harness: Harness) -> None:
+    await harness.store.submit(harness.job())
     record = await harness.store.wait("a", timeout_s=0.01)
     assert (record.state, record.result) == (JobState.QUEUED, None)
 
 
-async def test_the_first_final_state_wins(
-    harness: Harness, make_job: MakeJob, eventually: Eventually
-) -> None:
+async def test_the_first_final_state_wins(harness: Harness, eventually: Eventually) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job("a"))
-    await harness.store.submit(make_job("b"))
+    await harness.store.submit(harness.job("a"))
+    await harness.store.submit(harness.job("b"))
     await worker.claim(max_jobs=2)
     await worker.complete("a", RESULT)
     await worker.fail("a", code="late", detail="late")
@@ -108,9 +100,9 @@ async def test_the_first_final_state_wins(
     assert await harness.kinds_and_ids("a") == [("accepted", 1), ("done", 2)]
 
 
-async def test_a_failed_job_says_why(harness: Harness, make_job: MakeJob) -> None:
+async def test_a_failed_job_says_why(harness: Harness) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     await worker.claim(max_jobs=1)
     await worker.fail("a", code="bad_row", detail="every trajectory failed")
     record = await harness.store.wait("a", timeout_s=5.0)
@@ -121,37 +113,33 @@ async def test_a_failed_job_says_why(harness: Harness, make_job: MakeJob) -> Non
     assert events[-1].data == {"code": "bad_row", "detail": "every trajectory failed"}
 
 
-async def test_a_full_queue_refuses_and_says_when_to_come_back(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job("a", width=60))
+async def test_a_full_queue_refuses_and_says_when_to_come_back(harness: Harness) -> None:
+    await harness.store.submit(harness.job("a", width=60))
     with pytest.raises(QueueFull) as refused:
-        await harness.store.submit(make_job("b", width=5))
+        await harness.store.submit(harness.job("b", width=5))
     assert refused.value.retry_after_s >= 1
-    await harness.store.submit(make_job("c", width=4))
+    await harness.store.submit(harness.job("c", width=4))
     assert (await harness.store.stats()).reserved_trajectories == 64
     with pytest.raises(JobNotFound):
         await harness.store.get("b")
 
 
-async def test_retry_after_follows_the_depth_and_the_service_rate(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_retry_after_follows_the_depth_and_the_service_rate(harness: Harness) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job("a", width=40))
+    await harness.store.submit(harness.job("a", width=40))
     await worker.claim(max_jobs=1)
     await worker.complete("a", RESULT)
     await harness.store.wait("a", timeout_s=5.0)
     await harness.advance(20.0)
     assert (await harness.store.stats()).service_rate == pytest.approx(2.0, rel=0.1)
-    await harness.store.submit(make_job("b", width=64))
+    await harness.store.submit(harness.job("b", width=64))
     with pytest.raises(QueueFull) as refused:
-        await harness.store.submit(make_job("c", width=30))
+        await harness.store.submit(harness.job("c", width=30))
     assert refused.value.retry_after_s in (15, 16)
 
 
-async def test_parallel_submits_never_pass_the_bound(harness: Harness, make_job: MakeJob) -> None:
-    submits = (harness.store.submit(make_job(f"j{i}", width=3)) for i in range(100))
+async def test_parallel_submits_never_pass_the_bound(harness: Harness) -> None:
+    submits = (harness.store.submit(harness.job(f"j{i}", width=3)) for i in range(100))
     results = await asyncio.gather(*submits, return_exceptions=True)
     assert sum(isinstance(result, str) for result in results) == 21
     assert all(isinstance(result, str | QueueFull) for result in results)
@@ -159,11 +147,9 @@ async def test_parallel_submits_never_pass_the_bound(harness: Harness, make_job:
 
 
 @pytest.mark.parametrize("end", ["complete", "fail", "cancel", "cancel queued"])
-async def test_every_end_gives_the_trajectories_back(
-    harness: Harness, make_job: MakeJob, end: str
-) -> None:
+async def test_every_end_gives_the_trajectories_back(harness: Harness, end: str) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job(width=64))
+    await harness.store.submit(harness.job(width=64))
     if end != "cancel queued":
         await worker.claim(max_jobs=1)
     if end == "complete":
@@ -175,14 +161,12 @@ async def test_every_end_gives_the_trajectories_back(
     await harness.store.wait("a", timeout_s=5.0)
     stats = await harness.store.stats()
     assert (stats.reserved_trajectories, stats.num_running) == (0, 0)
-    await harness.store.submit(make_job("b", width=64))
+    await harness.store.submit(harness.job("b", width=64))
 
 
-async def test_cancelling_a_queued_job_takes_it_out_of_the_queue(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job("a"))
-    await harness.store.submit(make_job("b"))
+async def test_cancelling_a_queued_job_takes_it_out_of_the_queue(harness: Harness) -> None:
+    await harness.store.submit(harness.job("a"))
+    await harness.store.submit(harness.job("b"))
     await harness.store.cancel("a")
     assert (await harness.store.get("a")).state is JobState.CANCELLED
     assert await harness.kinds_and_ids("a") == [("accepted", 1), ("error", 2)]
@@ -190,11 +174,9 @@ async def test_cancelling_a_queued_job_takes_it_out_of_the_queue(
     assert [job.id for job in await worker.claim(max_jobs=8)] == ["b"]
 
 
-async def test_cancelling_a_running_job_tells_its_worker(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_cancelling_a_running_job_tells_its_worker(harness: Harness) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     await worker.claim(max_jobs=1)
     await harness.store.cancel("a")
     assert await anext(worker.cancellations()) == "a"
@@ -205,11 +187,11 @@ async def test_cancelling_a_running_job_tells_its_worker(
 
 
 async def test_handed_back_jobs_are_next_and_keep_their_attempt(
-    harness: Harness, make_job: MakeJob, eventually: Eventually
+    harness: Harness, eventually: Eventually
 ) -> None:
     worker = await harness.worker()
     for job_id in ("a", "b", "c"):
-        await harness.store.submit(make_job(job_id, width=1))
+        await harness.store.submit(harness.job(job_id, width=1))
     await worker.claim(max_jobs=2)
     await worker.hand_back(["a", "b"])
 
@@ -223,10 +205,10 @@ async def test_handed_back_jobs_are_next_and_keep_their_attempt(
 
 
 async def test_a_late_word_of_a_worker_that_lost_the_job_changes_nothing(
-    harness: Harness, make_job: MakeJob, eventually: Eventually
+    harness: Harness, eventually: Eventually
 ) -> None:
     first = await harness.worker("w1")
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     await first.claim(max_jobs=1)
     await first.hand_back(["a"])
     second = await harness.worker("w2")
@@ -238,18 +220,18 @@ async def test_a_late_word_of_a_worker_that_lost_the_job_changes_nothing(
     assert (await harness.store.wait("a", timeout_s=5.0)).result == RESULT
 
 
-async def test_a_queued_job_expires_at_its_deadline(harness: Harness, make_job: MakeJob) -> None:
-    await harness.store.submit(make_job(deadline_s=harness.clock() + 0.02))
+async def test_a_queued_job_expires_at_its_deadline(harness: Harness) -> None:
+    await harness.store.submit(harness.job(deadline_s=harness.clock() + 0.02))
     record = await harness.store.wait("a", timeout_s=5.0)
     assert (record.state, record.result) == (JobState.EXPIRED, None)
     assert await harness.kinds_and_ids("a") == [("accepted", 1), ("done", 2)]
 
 
 async def test_a_running_job_may_hand_in_what_it_found_just_after_its_deadline(
-    harness: Harness, make_job: MakeJob
+    harness: Harness,
 ) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job(deadline_s=harness.clock() + 0.5))
+    await harness.store.submit(harness.job(deadline_s=harness.clock() + 0.5))
     await worker.claim(max_jobs=1)
     assert (await harness.store.wait("a", timeout_s=0.7)).state is JobState.RUNNING
     await worker.complete("a", {"status": "partial"}, outcome=JobState.EXPIRED)
@@ -258,11 +240,9 @@ async def test_a_running_job_may_hand_in_what_it_found_just_after_its_deadline(
 
 
 @pytest.mark.slow
-async def test_a_running_job_that_stays_silent_expires_with_what_it_told(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_a_running_job_that_stays_silent_expires_with_what_it_told(harness: Harness) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job(deadline_s=harness.clock() + 0.5))
+    await harness.store.submit(harness.job(deadline_s=harness.clock() + 0.5))
     await worker.claim(max_jobs=1)
     await worker.publish("a", solution("x"))
     record = await harness.store.wait("a", timeout_s=5.0)
@@ -271,13 +251,11 @@ async def test_a_running_job_that_stays_silent_expires_with_what_it_told(
     assert await anext(worker.cancellations()) == "a"
 
 
-async def test_stats_show_what_waits_by_class_and_its_age(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_stats_show_what_waits_by_class_and_its_age(harness: Harness) -> None:
     harness.clock.stop()
-    await harness.store.submit(make_job("a", width=8, priority=0))
+    await harness.store.submit(harness.job("a", width=8, priority=0))
     await harness.advance(5.0)
-    await harness.store.submit(make_job("b", width=2, priority=0, submitted_s=harness.clock()))
+    await harness.store.submit(harness.job("b", width=2, priority=0, submitted_s=harness.clock()))
     stats = await harness.store.stats()
     high = stats.classes[0]
     assert (high.num_jobs, high.num_trajectories) == (2, 10)
@@ -312,22 +290,20 @@ async def test_reports_of_connected_workers_are_in_the_stats(
     await eventually(is_unknown)
 
 
-async def test_finished_jobs_are_forgotten_after_a_while(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job("a"))
+async def test_finished_jobs_are_forgotten_after_a_while(harness: Harness) -> None:
+    await harness.store.submit(harness.job("a"))
     await harness.store.cancel("a")
     await harness.advance(59.0)
-    await harness.store.submit(make_job("b"))
+    await harness.store.submit(harness.job("b"))
     assert (await harness.store.get("a")).state is JobState.CANCELLED
     await harness.advance(2.0)
-    await harness.store.submit(make_job("c"))
+    await harness.store.submit(harness.job("c"))
     with pytest.raises(JobNotFound):
         await harness.store.get("a")
 
 
-async def test_closing_the_store_wakes_everyone(harness: Harness, make_job: MakeJob) -> None:
-    await harness.store.submit(make_job())
+async def test_closing_the_store_wakes_everyone(harness: Harness) -> None:
+    await harness.store.submit(harness.job())
     waiter = asyncio.create_task(harness.store.wait("a", timeout_s=None))
     follower = asyncio.create_task(harness.kinds_and_ids("a"))
     await asyncio.sleep(0.01)

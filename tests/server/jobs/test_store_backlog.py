@@ -8,7 +8,7 @@ import pytest
 from gram_server.errors import QueueFull
 from gram_server.job import Job
 from gram_server.jobs.backlog import MIN_BACKLOG_JOBS, NUM_RECENT
-from tests.server.jobs.conftest import Harness, MakeJob
+from tests.server.jobs.conftest import Harness
 
 pytestmark = pytest.mark.anyio
 
@@ -22,9 +22,9 @@ def no_time_but_the_tests(harness: Harness) -> None:
     harness.clock.stop()
 
 
-async def fill(harness: Harness, make_job: MakeJob, count: int, **kinds: int) -> None:
+async def fill(harness: Harness, count: int, **kinds: int) -> None:
     for number in range(count):
-        await harness.store.submit(make_job(f"j{number}", width=1, **kinds))
+        await harness.store.submit(harness.job(f"j{number}", width=1, **kinds))
 
 
 async def end_some(harness: Harness, worker: Any, count: int = NUM_ENDS, *, first: int = 0) -> None:
@@ -34,9 +34,9 @@ async def end_some(harness: Harness, worker: Any, count: int = NUM_ENDS, *, firs
         await harness.store.wait(f"j{number}", timeout_s=5.0)
 
 
-async def keep_busy(harness: Harness, make_job: MakeJob, **kinds: int) -> None:
+async def keep_busy(harness: Harness, **kinds: int) -> None:
     """Hand in 40 jobs, which a worker takes, and let the first ones end at the pace."""
-    await fill(harness, make_job, 40, **kinds)
+    await fill(harness, 40, **kinds)
     worker = await harness.worker()
     await worker.claim(max_jobs=40)
     await end_some(harness, worker)
@@ -46,24 +46,22 @@ async def backlog_s(harness: Harness) -> float:
     return float((await harness.store.stats()).backlog_s["sudoku-4x4"])
 
 
-async def test_the_backlog_is_the_jobs_by_the_pace_of_the_last(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await fill(harness, make_job, 40)
+async def test_the_backlog_is_the_jobs_by_the_pace_of_the_last(harness: Harness) -> None:
+    await fill(harness, 40)
     assert await backlog_s(harness) == 0.0
     worker = await harness.worker()
     await worker.claim(max_jobs=40)
     await end_some(harness, worker)
     assert await backlog_s(harness) == pytest.approx(32 * PACE_S, rel=0.1)
     with pytest.raises(QueueFull) as refused:
-        await harness.store.submit(make_job("late", width=1))
+        await harness.store.submit(harness.job("late", width=1))
     # 22.4 s are before it, of which 10 are allowed.
     assert refused.value.retry_after_s in (12, 13, 14)
     assert (await harness.store.stats()).reserved_trajectories == 32
 
 
-async def test_a_new_pace_takes_the_place_of_the_old(harness: Harness, make_job: MakeJob) -> None:
-    await fill(harness, make_job, 64)
+async def test_a_new_pace_takes_the_place_of_the_old(harness: Harness) -> None:
+    await fill(harness, 64)
     worker = await harness.worker()
     await worker.claim(max_jobs=64)
     await end_some(harness, worker)
@@ -76,43 +74,39 @@ async def test_a_new_pace_takes_the_place_of_the_old(harness: Harness, make_job:
     weights = [(1 - 1 / NUM_RECENT) ** age for age in reversed(range(43))]
     pace_s = PACE_S * sum(weights[: NUM_ENDS - 1]) / sum(weights)
     assert await backlog_s(harness) == pytest.approx(20 * pace_s, rel=0.01)
-    await harness.store.submit(make_job("in time", width=1))
+    await harness.store.submit(harness.job("in time", width=1))
 
 
-async def test_too_few_jobs_are_no_backlog(harness: Harness, make_job: MakeJob) -> None:
-    await fill(harness, make_job, 40)
+async def test_too_few_jobs_are_no_backlog(harness: Harness) -> None:
+    await fill(harness, 40)
     worker = await harness.worker()
     await worker.claim(max_jobs=40)
     await end_some(harness, worker, 40 - MIN_BACKLOG_JOBS)
     assert await backlog_s(harness) == pytest.approx(MIN_BACKLOG_JOBS * PACE_S, rel=0.1)
     await end_some(harness, worker, 1, first=40 - MIN_BACKLOG_JOBS)
     assert await backlog_s(harness) == 0.0
-    await harness.store.submit(make_job("in time", width=1))
+    await harness.store.submit(harness.job("in time", width=1))
 
 
-async def test_only_what_comes_before_a_job_delays_it(harness: Harness, make_job: MakeJob) -> None:
-    await keep_busy(harness, make_job, priority=2)
+async def test_only_what_comes_before_a_job_delays_it(harness: Harness) -> None:
+    await keep_busy(harness, priority=2)
     with pytest.raises(QueueFull):
-        await harness.store.submit(make_job("low", width=1, priority=2))
-    await harness.store.submit(make_job("high", width=1, priority=0))
-    other = replace(make_job("other", width=1, priority=2), model="sudoku-6x6")
+        await harness.store.submit(harness.job("low", width=1, priority=2))
+    await harness.store.submit(harness.job("high", width=1, priority=0))
+    other = replace(harness.job("other", width=1, priority=2), model="sudoku-6x6")
     await harness.store.submit(other)
 
 
-async def test_a_job_that_nobody_waits_for_may_queue_for_longer(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await keep_busy(harness, make_job)
-    await harness.store.submit(replace(make_job("later", width=1), owner="me"))
-    batch = replace(make_job("batch", width=1), num_parts=1, owner="me")
-    await harness.store.submit(batch, parts=[replace(make_job("part", width=1), batch="batch")])
+async def test_a_job_that_nobody_waits_for_may_queue_for_longer(harness: Harness) -> None:
+    await keep_busy(harness)
+    await harness.store.submit(replace(harness.job("later", width=1), owner="me"))
+    batch = replace(harness.job("batch", width=1), num_parts=1, owner="me")
+    await harness.store.submit(batch, parts=[replace(harness.job("part", width=1), batch="batch")])
     assert await backlog_s(harness) == pytest.approx(34 * PACE_S, rel=0.1)
 
 
-async def test_waiting_jobs_that_are_given_up_say_nothing_of_the_pace(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await fill(harness, make_job, 60)
+async def test_waiting_jobs_that_are_given_up_say_nothing_of_the_pace(harness: Harness) -> None:
+    await fill(harness, 60)
     worker = await harness.worker()
     await worker.claim(max_jobs=40)
     await end_some(harness, worker)
@@ -121,10 +115,8 @@ async def test_waiting_jobs_that_are_given_up_say_nothing_of_the_pace(
     assert await backlog_s(harness) == pytest.approx(32 * PACE_S, rel=0.1)
 
 
-async def test_a_pause_in_which_everybody_left_is_no_pace(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await fill(harness, make_job, 40)
+async def test_a_pause_in_which_everybody_left_is_no_pace(harness: Harness) -> None:
+    await fill(harness, 40)
     worker = await harness.worker()
     await worker.claim(max_jobs=20)
     await end_some(harness, worker)
@@ -132,17 +124,15 @@ async def test_a_pause_in_which_everybody_left_is_no_pace(
         await harness.store.cancel(f"j{number}")
     await harness.advance(600.0)
     for number in range(40, 52):
-        await harness.store.submit(make_job(f"j{number}", width=1))
+        await harness.store.submit(harness.job(f"j{number}", width=1))
     await worker.claim(max_jobs=12)
     await end_some(harness, worker, 1, first=40)
     assert await backlog_s(harness) == pytest.approx(11 * PACE_S, rel=0.1)
 
 
-async def test_a_job_weighs_what_it_has_to_run_at_least(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_a_job_weighs_what_it_has_to_run_at_least(harness: Harness) -> None:
     def with_goal(name: str, max_solutions: int) -> Job:
-        job = make_job(name, width=2)
+        job = harness.job(name, width=2)
         return replace(job, options=replace(job.options, max_solutions=max_solutions))
 
     for number in range(30):

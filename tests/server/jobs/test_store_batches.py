@@ -25,8 +25,8 @@ def batch_of(make_job: MakeJob, size: int, *, width: int = 1) -> tuple[Job, list
     return batch, parts
 
 
-async def test_a_batch_is_done_when_its_last_part_is(harness: Harness, make_job: MakeJob) -> None:
-    batch, parts = batch_of(make_job, 3)
+async def test_a_batch_is_done_when_its_last_part_is(harness: Harness) -> None:
+    batch, parts = batch_of(harness.job, 3)
     assert await harness.store.submit(batch, parts=parts) == "batch"
     assert (await harness.store.get("batch")).state is JobState.QUEUED
     worker = await harness.worker()
@@ -45,10 +45,8 @@ async def test_a_batch_is_done_when_its_last_part_is(harness: Harness, make_job:
     assert [part.result for part in record.parts] == [None, {"n": 1}, {"n": 2}]
 
 
-async def test_the_events_of_a_batch_name_each_part_that_ended(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    batch, parts = batch_of(make_job, 2)
+async def test_the_events_of_a_batch_name_each_part_that_ended(harness: Harness) -> None:
+    batch, parts = batch_of(harness.job, 2)
     await harness.store.submit(batch, parts=parts)
     worker = await harness.worker()
     await worker.claim(max_jobs=2)
@@ -59,10 +57,8 @@ async def test_the_events_of_a_batch_name_each_part_that_ended(
     assert [event.data.get("id") for event in events[1:3]] == ["part1", "part0"]
 
 
-async def test_a_batch_is_accepted_whole_or_refused_whole(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    batch, parts = batch_of(make_job, 9, width=8)
+async def test_a_batch_is_accepted_whole_or_refused_whole(harness: Harness) -> None:
+    batch, parts = batch_of(harness.job, 9, width=8)
     with pytest.raises(QueueFull):
         await harness.store.submit(batch, parts=parts)
     stats = await harness.store.stats()
@@ -73,10 +69,8 @@ async def test_a_batch_is_accepted_whole_or_refused_whole(
     assert (await harness.store.stats()).reserved_trajectories == 64
 
 
-async def test_cancelling_a_batch_cancels_the_parts_that_are_left(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    batch, parts = batch_of(make_job, 3)
+async def test_cancelling_a_batch_cancels_the_parts_that_are_left(harness: Harness) -> None:
+    batch, parts = batch_of(harness.job, 3)
     await harness.store.submit(batch, parts=parts)
     worker = await harness.worker()
     await worker.claim(max_jobs=2)
@@ -92,10 +86,8 @@ async def test_cancelling_a_batch_cancels_the_parts_that_are_left(
 
 
 @pytest.mark.slow
-async def test_a_batch_shows_what_a_part_had_found_by_its_deadline(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    batch, parts = batch_of(make_job, 1)
+async def test_a_batch_shows_what_a_part_had_found_by_its_deadline(harness: Harness) -> None:
+    batch, parts = batch_of(harness.job, 1)
     parts = [replace(part, deadline_s=harness.clock() + 1.5) for part in parts]
     await harness.store.submit(batch, parts=parts)
     worker = await harness.worker()
@@ -107,8 +99,8 @@ async def test_a_batch_shows_what_a_part_had_found_by_its_deadline(
     assert (part.state, part.solutions) == (JobState.EXPIRED, ({"answer": "found"},))
 
 
-async def test_parts_are_kept_as_long_as_their_batch(harness: Harness, make_job: MakeJob) -> None:
-    batch, parts = batch_of(make_job, 2)
+async def test_parts_are_kept_for_the_hour_of_their_batch_and_no_longer(harness: Harness) -> None:
+    batch, parts = batch_of(harness.job, 2)
     await harness.store.submit(batch, parts=parts)
     worker = await harness.worker()
     await worker.claim(max_jobs=2)
@@ -116,41 +108,26 @@ async def test_parts_are_kept_as_long_as_their_batch(harness: Harness, make_job:
     await harness.store.wait("part0", timeout_s=5.0)
     await harness.advance(3_000.0)
     await harness.advance(3_000.0)
-    await harness.store.submit(make_job("other", width=1))
+    await harness.store.submit(harness.job("other", width=1))
     await worker.complete("part1", RESULT)
-    record = await harness.store.wait("batch", timeout_s=5.0)
-    assert [part.state for part in record.parts] == ["done", "done"]
-    await harness.advance(3_700.0)
-    await harness.store.submit(make_job("another", width=1))
+    await harness.store.wait("batch", timeout_s=5.0)
+    for passed_s in (0.0, 3_500.0):
+        await harness.advance(passed_s)
+        await harness.store.submit(harness.job(f"other after {passed_s}", width=1))
+        record = await harness.store.get("batch")
+        assert [part.job.id for part in record.parts] == ["part0", "part1"]
+        assert (await harness.store.get("part0")).result == RESULT
+    await harness.advance(200.0)
+    await harness.store.submit(harness.job("another", width=1))
     for job_id in ("batch", "part0", "part1"):
         with pytest.raises(JobNotFound):
             await harness.store.get(job_id)
 
 
-async def test_an_early_part_is_kept_for_the_hour_of_its_batch(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    batch, parts = batch_of(make_job, 2)
-    await harness.store.submit(batch, parts=parts)
-    worker = await harness.worker()
-    await worker.claim(max_jobs=2)
-    await worker.complete("part0", RESULT)
-    await harness.store.wait("part0", timeout_s=5.0)
-    await harness.advance(4_000.0)
-    await worker.complete("part1", RESULT)
-    await harness.store.wait("batch", timeout_s=5.0)
-    for passed_s in (0.0, 3_500.0):
-        await harness.advance(passed_s)
-        await harness.store.submit(make_job(f"other after {passed_s}", width=1))
-        record = await harness.store.get("batch")
-        assert [part.job.id for part in record.parts] == ["part0", "part1"]
-        assert (await harness.store.get("part0")).result == RESULT
-
-
 async def test_parts_that_ended_before_their_batch_was_cancelled_are_forgotten_with_it(
-    harness: Harness, make_job: MakeJob
+    harness: Harness,
 ) -> None:
-    batch, parts = batch_of(make_job, 3)
+    batch, parts = batch_of(harness.job, 3)
     await harness.store.submit(batch, parts=parts)
     worker = await harness.worker()
     await worker.claim(max_jobs=1)
@@ -161,61 +138,55 @@ async def test_parts_that_ended_before_their_batch_was_cancelled_are_forgotten_w
     await harness.advance(3_500.0)
     assert len((await harness.store.get("batch")).parts) == 3
     await harness.advance(200.0)
-    await harness.store.submit(make_job("other", width=1))
+    await harness.store.submit(harness.job("other", width=1))
     for job_id in ("batch", "part0", "part1", "part2"):
         with pytest.raises(JobNotFound):
             await harness.store.get(job_id)
 
 
-async def test_one_ticket_stands_for_one_job(harness: Harness, make_job: MakeJob) -> None:
+async def test_one_ticket_stands_for_one_job(harness: Harness) -> None:
     submits = (
-        harness.store.submit(make_job(f"j{n}", width=1), ticket=ticket()) for n in range(100)
+        harness.store.submit(harness.job(f"j{n}", width=1), ticket=ticket()) for n in range(100)
     )
     ids = await asyncio.gather(*submits)
     assert len(set(ids)) == 1
     assert (await harness.store.stats()).reserved_trajectories == 1
 
 
-async def test_a_ticket_for_another_request_is_refused(harness: Harness, make_job: MakeJob) -> None:
-    await harness.store.submit(make_job("a", width=1), ticket=ticket())
+async def test_a_ticket_for_another_request_is_refused(harness: Harness) -> None:
+    await harness.store.submit(harness.job("a", width=1), ticket=ticket())
     with pytest.raises(KeyConflict):
-        await harness.store.submit(make_job("b", width=1), ticket=ticket(fingerprint="other"))
-    await harness.store.submit(make_job("c", width=1), ticket=ticket("k2", fingerprint="other"))
-    await harness.store.submit(make_job("d", width=1), ticket=ticket(owner="you"))
+        await harness.store.submit(harness.job("b", width=1), ticket=ticket(fingerprint="other"))
+    await harness.store.submit(harness.job("c", width=1), ticket=ticket("k2", fingerprint="other"))
+    await harness.store.submit(harness.job("d", width=1), ticket=ticket(owner="you"))
     assert (await harness.store.stats()).reserved_trajectories == 3
 
 
-async def test_a_ticket_outlives_its_job_and_is_forgotten_after_a_day(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job("a"), ticket=ticket())
+async def test_a_ticket_outlives_its_job_and_is_forgotten_after_a_day(harness: Harness) -> None:
+    await harness.store.submit(harness.job("a"), ticket=ticket())
     await harness.store.cancel("a")
     await harness.advance(61.0)
     with pytest.raises(JobGone):
-        await harness.store.submit(make_job("b"), ticket=ticket())
+        await harness.store.submit(harness.job("b"), ticket=ticket())
     await harness.advance(86_400.0)
-    assert await harness.store.submit(make_job("c"), ticket=ticket()) == "c"
+    assert await harness.store.submit(harness.job("c"), ticket=ticket()) == "c"
 
 
-async def test_a_refused_job_does_not_use_up_its_ticket(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job("big", width=64))
+async def test_a_refused_job_does_not_use_up_its_ticket(harness: Harness) -> None:
+    await harness.store.submit(harness.job("big", width=64))
     with pytest.raises(QueueFull):
-        await harness.store.submit(make_job("a"), ticket=ticket())
+        await harness.store.submit(harness.job("a"), ticket=ticket())
     await harness.store.cancel("big")
-    assert await harness.store.submit(make_job("b"), ticket=ticket()) == "b"
+    assert await harness.store.submit(harness.job("b"), ticket=ticket()) == "b"
 
 
-async def test_an_owner_turns_the_pages_of_its_own_jobs(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_an_owner_turns_the_pages_of_its_own_jobs(harness: Harness) -> None:
     for number in range(5):
         at_s = harness.clock() + number
-        job = make_job(f"j{number}", width=1, submitted_s=at_s)
+        job = harness.job(f"j{number}", width=1, submitted_s=at_s)
         await harness.store.submit(replace(job, owner="me"))
-    await harness.store.submit(replace(make_job("theirs", width=1), owner="you"))
-    await harness.store.submit(make_job("nobodys", width=1))
+    await harness.store.submit(replace(harness.job("theirs", width=1), owner="you"))
+    await harness.store.submit(harness.job("nobodys", width=1))
     found, cursor = [], None
     while True:
         page = await harness.store.page("me", cursor=cursor, limit=2)
@@ -226,11 +197,9 @@ async def test_an_owner_turns_the_pages_of_its_own_jobs(
     assert found == [["j4", "j3"], ["j2", "j1"], ["j0"]]
 
 
-async def test_a_page_shows_a_batch_once_and_nothing_forgotten(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    batch, parts = batch_of(make_job, 2)
-    await harness.store.submit(replace(make_job("old", width=1), owner="me"))
+async def test_a_page_shows_a_batch_once_and_nothing_forgotten(harness: Harness) -> None:
+    batch, parts = batch_of(harness.job, 2)
+    await harness.store.submit(replace(harness.job("old", width=1), owner="me"))
     await harness.store.cancel("old")
     await harness.advance(3_601.0)
     await harness.store.submit(batch, parts=parts)
@@ -239,13 +208,13 @@ async def test_a_page_shows_a_batch_once_and_nothing_forgotten(
     assert page.cursor is None
 
 
-async def test_owned_jobs_are_kept_longer_than_answers(harness: Harness, make_job: MakeJob) -> None:
-    await harness.store.submit(make_job("answer", width=1))
-    await harness.store.submit(replace(make_job("job", width=1), owner="me"))
+async def test_owned_jobs_are_kept_longer_than_answers(harness: Harness) -> None:
+    await harness.store.submit(harness.job("answer", width=1))
+    await harness.store.submit(replace(harness.job("job", width=1), owner="me"))
     for job_id in ("answer", "job"):
         await harness.store.cancel(job_id)
     await harness.advance(61.0)
-    await harness.store.submit(make_job("other", width=1))
+    await harness.store.submit(harness.job("other", width=1))
     with pytest.raises(JobNotFound):
         await harness.store.get("answer")
     events = [event async for event in harness.store.events("job")]

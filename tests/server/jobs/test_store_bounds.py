@@ -11,7 +11,7 @@ from gram_server.errors import JobNotFound, KeyConflict, QueueFull
 from gram_server.job import Job
 from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig
-from tests.server.jobs.conftest import Harness, MakeJob, Open
+from tests.server.jobs.conftest import Harness, Open
 
 pytestmark = pytest.mark.anyio
 
@@ -40,9 +40,11 @@ async def submit(harness: Harness, job: Job, **changes: Any) -> str:
     return str(await harness.store.submit(replace(job, owner="me", **changes)))
 
 
-async def submit_batch(harness: Harness, make_job: MakeJob, name: str, size: int) -> None:
-    parts = [replace(make_job(f"{name}-{n}", width=1), batch=name, owner="me") for n in range(size)]
-    batch = replace(make_job(name, width=1), num_parts=size, owner="me")
+async def submit_batch(harness: Harness, name: str, size: int) -> None:
+    parts = [
+        replace(harness.job(f"{name}-{n}", width=1), batch=name, owner="me") for n in range(size)
+    ]
+    batch = replace(harness.job(name, width=1), num_parts=size, owner="me")
     await harness.advance(0.01)
     await harness.store.submit(batch, parts=parts)
 
@@ -58,15 +60,13 @@ async def left(harness: Harness, *names: str) -> list[str]:
     return found
 
 
-async def test_abandoned_batches_do_not_grow_what_is_kept(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_abandoned_batches_do_not_grow_what_is_kept(harness: Harness) -> None:
     for number in range(30):
-        await submit_batch(harness, make_job, f"b{number}", 9)
+        await submit_batch(harness, f"b{number}", 9)
         await harness.store.cancel(f"b{number}")
         # Bounds are looked after when something is accepted.
         assert (await harness.store.stats()).finished_jobs <= MAX_JOBS + 10
-    await submit(harness, make_job("last", width=1))
+    await submit(harness("last", width=1))
     stats = await harness.store.stats()
     assert (stats.finished_jobs, stats.forgotten_early) == (20, 280)
     assert 1_000 < stats.finished_bytes < MAX_BYTES
@@ -74,60 +74,54 @@ async def test_abandoned_batches_do_not_grow_what_is_kept(
     assert len((await harness.store.get("b28")).parts) == 9
 
 
-async def test_large_results_are_bounded_by_their_bytes(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_large_results_are_bounded_by_their_bytes(harness: Harness) -> None:
     worker = await harness.worker()
     for number in range(9):
-        await submit(harness, make_job(f"j{number}", width=1))
+        await submit(harness(f"j{number}", width=1))
         await worker.claim(max_jobs=1)
         await worker.complete(f"j{number}", {"status": "solved", "solutions": ["x" * 50_000]})
         assert (await harness.store.stats()).finished_bytes < MAX_BYTES + 60_000
-    await submit(harness, make_job("last", width=1))
+    await submit(harness("last", width=1))
     assert await left(harness, *(f"j{number}" for number in range(9))) == ["j6", "j7", "j8"]
 
 
-async def test_one_owner_drives_out_its_own_jobs_and_nobody_elses(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(replace(make_job("other", width=1), owner="you"))
+async def test_one_owner_drives_out_its_own_jobs_and_nobody_elses(harness: Harness) -> None:
+    await harness.store.submit(replace(harness.job("other", width=1), owner="you"))
     await harness.store.cancel("other")
     for number in range(2 * MAX_JOBS):
-        await submit(harness, make_job(f"j{number}", width=1))
+        await submit(harness(f"j{number}", width=1))
         await harness.store.cancel(f"j{number}")
-    await submit(harness, make_job("last", width=1))
+    await submit(harness("last", width=1))
     assert await left(harness, "other", "j0", "j20", "j21", "j39") == ["other", "j21", "j39"]
     page = await harness.store.page("me", cursor=None, limit=50)
     assert len(page.records) == MAX_JOBS
 
 
 async def test_ended_parts_of_open_batches_are_not_forgotten_and_nothing_more_is_taken(
-    harness: Harness, make_job: MakeJob
+    harness: Harness,
 ) -> None:
-    await submit_batch(harness, make_job, "open", MAX_JOBS + 2)
+    await submit_batch(harness, "open", MAX_JOBS + 2)
     for number in range(MAX_JOBS + 1):
         await harness.store.cancel(f"open-{number}")
     with pytest.raises(QueueFull, match="parts of unfinished batches") as refused:
-        await submit(harness, make_job("more", width=1))
+        await submit(harness("more", width=1))
     assert refused.value.retry_after_s >= 1
     assert len((await harness.store.get("open")).parts) == MAX_JOBS + 2
     await harness.store.cancel("open")
-    await submit(harness, make_job("more", width=1))
+    await submit(harness("more", width=1))
     assert await left(harness, "open", "open-0", "more") == ["more"]
 
 
-async def test_only_the_newest_keys_of_an_owner_are_remembered(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_only_the_newest_keys_of_an_owner_are_remembered(harness: Harness) -> None:
     def ticket(key: str, owner: str = "me", fingerprint: str = "f") -> IdempotencyKey:
         return IdempotencyKey(owner=owner, key=key, fingerprint=fingerprint)
 
-    await harness.store.submit(make_job("other", width=1), ticket=ticket("k", "you"))
+    await harness.store.submit(harness.job("other", width=1), ticket=ticket("k", "you"))
     for number in range(MAX_KEYS + 2):
         await harness.advance(0.01)
-        job = make_job(f"j{number}", width=1)
+        job = harness.job(f"j{number}", width=1)
         await harness.store.submit(job, ticket=ticket(f"k{number}"))
-    again = make_job("again", width=1)
+    again = harness.job("again", width=1)
     assert await harness.store.submit(again, ticket=ticket("k", "you")) == "other"
     assert await harness.store.submit(again, ticket=ticket("k2")) == "j2"
     with pytest.raises(KeyConflict):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gram_server.jobs.waiting_jobs import AGEING_S, LENT_PART
+from gram_server.jobs.queued_job import AGEING_S, LENT_PART
 from tests.server.jobs.conftest import RESULT, Harness, MakeJob
 
 pytestmark = pytest.mark.anyio
@@ -16,9 +16,9 @@ HIGH, NORMAL, LOW = range(3)
 class Load:
     """Work of a class that never runs out, for one worker that takes one job after the other."""
 
-    def __init__(self, harness: Harness, make_job: MakeJob) -> None:
+    def __init__(self, harness: Harness) -> None:
         self._harness = harness
-        self._make_job = make_job
+        self._make_job = harness.job
         self._num_made = 0
         self.models: tuple[str, ...] | None = None
         """What the worker has; None for all."""
@@ -41,9 +41,9 @@ class Load:
 
 
 @pytest.fixture
-def load(harness: Harness, make_job: MakeJob) -> Load:
+def load(harness: Harness) -> Load:
     harness.clock.stop()
-    return Load(harness, make_job)
+    return Load(harness)
 
 
 @pytest.mark.parametrize(("above", "below"), [(HIGH, LOW), (HIGH, NORMAL), (NORMAL, LOW)])
@@ -121,11 +121,9 @@ async def test_the_last_attempt_of_a_low_job_does_not_go_before_a_high_one(
     assert order == ["high", "deadly", "low"]
 
 
-async def test_a_worker_takes_no_job_more_than_its_room_is_filled_by(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_a_worker_takes_no_job_more_than_its_room_is_filled_by(harness: Harness) -> None:
     for number, width in enumerate((8, 16, 8, 1)):
-        await harness.store.submit(make_job(f"j{number}", width=width))
+        await harness.store.submit(harness.job(f"j{number}", width=width))
     worker, other = await harness.worker(), await harness.worker("w2")
     assert [job.id for job in await worker.claim(max_jobs=8, max_width=9)] == ["j0", "j1"]
     assert [job.id for job in await other.claim(max_jobs=1, max_width=99)] == ["j2"]

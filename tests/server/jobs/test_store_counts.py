@@ -7,7 +7,7 @@ import pytest
 
 from gram_server.errors import QueueFull
 from gram_server.job import Event, EventKind, JobState, outcome_of
-from tests.server.jobs.conftest import Harness, MakeJob
+from tests.server.jobs.conftest import Harness
 
 pytestmark = pytest.mark.anyio
 
@@ -22,14 +22,14 @@ async def counts(harness: Harness) -> Counter[str]:
     return found
 
 
-async def test_jobs_are_counted_by_how_they_ended(harness: Harness, make_job: MakeJob) -> None:
+async def test_jobs_are_counted_by_how_they_ended(harness: Harness) -> None:
     soon_s = harness.clock() + 1.0
     for name in ("solved", "unsolved", "partial", "failed", "cancelled", "told"):
         deadline_s = soon_s if name == "told" else None
-        await harness.store.submit(make_job(name, width=1, deadline_s=deadline_s))
+        await harness.store.submit(harness.job(name, width=1, deadline_s=deadline_s))
     worker = await harness.worker()
     await worker.claim(max_jobs=8)
-    await harness.store.submit(make_job("late", width=1, deadline_s=soon_s))
+    await harness.store.submit(harness.job("late", width=1, deadline_s=soon_s))
     await worker.complete("solved", {"status": "solved", "solutions": [{}]})
     await worker.complete("unsolved", {"status": "unsolved", "solutions": []})
     partial: dict[str, object] = {"status": "partial", "solutions": [{}]}
@@ -54,11 +54,9 @@ async def test_jobs_are_counted_by_how_they_ended(harness: Harness, make_job: Ma
     }
 
 
-async def test_the_parts_of_a_batch_count_and_the_batch_does_not(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    batch = replace(make_job("batch", width=1), num_parts=3, owner="me")
-    parts = [replace(make_job(f"part{n}", width=1), batch="batch") for n in range(3)]
+async def test_the_parts_of_a_batch_count_and_the_batch_does_not(harness: Harness) -> None:
+    batch = replace(harness.job("batch", width=1), num_parts=3, owner="me")
+    parts = [replace(harness.job(f"part{n}", width=1), batch="batch") for n in range(3)]
     await harness.store.submit(batch, parts=parts)
     worker = await harness.worker()
     await worker.claim(max_jobs=1)
@@ -68,12 +66,10 @@ async def test_the_parts_of_a_batch_count_and_the_batch_does_not(
     assert await counts(harness) == {"accepted": 3, "solved": 1, "cancelled": 2}
 
 
-async def test_refused_jobs_and_second_tries_do_not_count(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job(width=64))
+async def test_refused_jobs_and_second_tries_do_not_count(harness: Harness) -> None:
+    await harness.store.submit(harness.job(width=64))
     with pytest.raises(QueueFull):
-        await harness.store.submit(make_job("b"))
+        await harness.store.submit(harness.job("b"))
     lost = await harness.worker("w1")
     await lost.claim(max_jobs=1)
     await lost.close()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gram_server.job import Event, EventKind, Sampling
-from tests.server.jobs.conftest import RESULT, Eventually, Harness, MakeJob, solution
+from tests.server.jobs.conftest import RESULT, Eventually, Harness, solution
 
 pytestmark = pytest.mark.anyio
 
@@ -15,11 +15,9 @@ def look(step: int) -> Event:
     return Event(kind=EventKind.PROGRESS, data={"step": step, "trajectories": []})
 
 
-async def test_events_are_numbered_replayed_and_end_with_the_result(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_events_are_numbered_replayed_and_end_with_the_result(harness: Harness) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     await worker.claim(max_jobs=1)
     follower = asyncio.create_task(harness.kinds_and_ids("a"))
     await worker.publish("a", solution("x"))
@@ -32,11 +30,9 @@ async def test_events_are_numbered_replayed_and_end_with_the_result(
     assert await harness.kinds_and_ids("a", after=99) == []
 
 
-async def test_of_passing_events_only_the_newest_is_kept_and_ids_go_on(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_of_passing_events_only_the_newest_is_kept_and_ids_go_on(harness: Harness) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     await worker.claim(max_jobs=1)
     await worker.publish("a", look(1))
     await worker.publish("a", solution("x"))
@@ -63,10 +59,10 @@ async def test_of_passing_events_only_the_newest_is_kept_and_ids_go_on(
 
 
 async def test_a_follower_sees_passing_events_as_they_come(
-    harness: Harness, make_job: MakeJob, eventually: Eventually
+    harness: Harness, eventually: Eventually
 ) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     await worker.claim(max_jobs=1)
     seen: list[object] = []
 
@@ -87,9 +83,9 @@ async def test_a_follower_sees_passing_events_as_they_come(
     assert seen == ["accepted", 1, 2, 3, "done"]
 
 
-async def test_hundreds_of_looks_leave_one_behind(harness: Harness, make_job: MakeJob) -> None:
+async def test_hundreds_of_looks_leave_one_behind(harness: Harness) -> None:
     worker = await harness.worker()
-    await harness.store.submit(make_job())
+    await harness.store.submit(harness.job())
     await worker.claim(max_jobs=1)
     for step in range(1, 301):
         await worker.publish("a", look(step))
@@ -98,12 +94,10 @@ async def test_hundreds_of_looks_leave_one_behind(harness: Harness, make_job: Ma
     assert await harness.kinds_and_ids("a") == [("accepted", 1), ("progress", 301), ("done", 302)]
 
 
-async def test_a_board_made_up_twice_is_told_twice_but_never_repeated(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_a_board_made_up_twice_is_told_twice_but_never_repeated(harness: Harness) -> None:
     sampling = Sampling(is_distinct=False, is_thinned=True, num_clues=30)
     worker = await harness.worker()
-    await harness.store.submit(replace(make_job(), sampling=sampling))
+    await harness.store.submit(replace(harness.job(), sampling=sampling))
     [job] = await worker.claim(max_jobs=1)
     assert job.sampling == sampling
     # The second of trajectory 1 is what another worker tells after the first was lost.

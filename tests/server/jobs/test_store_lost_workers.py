@@ -3,7 +3,7 @@
 import pytest
 
 from gram_server.job import EventKind, JobState
-from tests.server.jobs.conftest import RESULT, Harness, MakeJob, solution
+from tests.server.jobs.conftest import RESULT, Harness, solution
 
 pytestmark = pytest.mark.anyio
 NUM_LOSSES = 2
@@ -18,10 +18,10 @@ async def lose_workers(harness: Harness, count: int) -> None:
         await worker.close()
 
 
-async def test_a_deadly_job_takes_no_other_with_it(harness: Harness, make_job: MakeJob) -> None:
+async def test_a_deadly_job_takes_no_other_with_it(harness: Harness) -> None:
     names = ["a", "deadly", "c"]
     for name in names:
-        await harness.store.submit(make_job(name, width=1))
+        await harness.store.submit(harness.job(name, width=1))
     await lose_workers(harness, NUM_LOSSES)
     ends = {}
     for number in range(len(names)):
@@ -38,13 +38,13 @@ async def test_a_deadly_job_takes_no_other_with_it(harness: Harness, make_job: M
 
 
 async def test_fresh_jobs_run_beside_a_last_chance_and_the_next_follows_it(
-    harness: Harness, make_job: MakeJob
+    harness: Harness,
 ) -> None:
     for name in ("a", "b"):
-        await harness.store.submit(make_job(name, width=1))
+        await harness.store.submit(harness.job(name, width=1))
     await lose_workers(harness, NUM_LOSSES)
     for name in ("x", "y"):
-        await harness.store.submit(make_job(name, width=1))
+        await harness.store.submit(harness.job(name, width=1))
     worker, other = await harness.worker("w1"), await harness.worker("w2")
     first = {job.id for job in await worker.claim(max_jobs=2)}
     assert first == {"a", "x"}
@@ -56,9 +56,9 @@ async def test_fresh_jobs_run_beside_a_last_chance_and_the_next_follows_it(
     assert await other.claim(max_jobs=1, can_wait=False) == []
 
 
-async def test_a_last_chance_handed_back_stays_one(harness: Harness, make_job: MakeJob) -> None:
+async def test_a_last_chance_handed_back_stays_one(harness: Harness) -> None:
     for name in ("a", "b"):
-        await harness.store.submit(make_job(name, width=1))
+        await harness.store.submit(harness.job(name, width=1))
     await lose_workers(harness, NUM_LOSSES)
     worker = await harness.worker("w1")
     [job] = await worker.claim(max_jobs=10)
@@ -67,19 +67,8 @@ async def test_a_last_chance_handed_back_stays_one(harness: Harness, make_job: M
     assert len(await other.claim(max_jobs=10)) == 1
 
 
-async def test_a_job_that_cost_too_many_workers_counts_every_one(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(make_job("deadly"))
-    await lose_workers(harness, NUM_LOSSES + 1)
-    record = await harness.store.wait("deadly", timeout_s=5.0)
-    assert (record.state, record.job.attempt) == (JobState.FAILED, NUM_LOSSES + 1)
-    assert record.error is not None
-    assert record.error.detail.startswith(f"{NUM_LOSSES + 1} workers")
-
-
-async def test_jobs_of_a_lost_worker_go_to_another(harness: Harness, make_job: MakeJob) -> None:
-    await harness.store.submit(make_job())
+async def test_jobs_of_a_lost_worker_go_to_another(harness: Harness) -> None:
+    await harness.store.submit(harness.job())
     lost = await harness.worker()
     await lost.claim(max_jobs=1)
     await lost.publish("a", solution("x"))
@@ -97,15 +86,16 @@ async def test_jobs_of_a_lost_worker_go_to_another(harness: Harness, make_job: M
     assert (await harness.store.stats()).redelivered == 1
 
 
-async def test_a_job_that_loses_too_many_workers_fails(harness: Harness, make_job: MakeJob) -> None:
-    await harness.store.submit(make_job())
-    for attempt in range(3):
+async def test_a_job_that_loses_too_many_workers_fails(harness: Harness) -> None:
+    await harness.store.submit(harness.job())
+    for attempt in range(NUM_LOSSES + 1):
         worker = await harness.worker(f"w{attempt}")
         [job] = await worker.claim(max_jobs=1)
         assert job.attempt == attempt
         await worker.close()
     record = await harness.store.wait("a", timeout_s=5.0)
-    assert record.state is JobState.FAILED
+    assert (record.state, record.job.attempt) == (JobState.FAILED, NUM_LOSSES + 1)
     assert record.error is not None
     assert record.error.code == "worker_lost"
+    assert record.error.detail.startswith(f"{NUM_LOSSES + 1} workers")
     assert (await harness.store.stats()).reserved_trajectories == 0

@@ -27,11 +27,9 @@ async def names(worker: Any, *models: str, max_jobs: int = 8) -> list[str]:
     return [job.id for job in claimed]
 
 
-async def test_workers_with_different_models_share_one_queue(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_workers_with_different_models_share_one_queue(harness: Harness) -> None:
     for number in range(12):
-        await harness.store.submit(job_for(make_job, f"j{number}", "abc"[number % 3]))
+        await harness.store.submit(job_for(harness.job, f"j{number}", "abc"[number % 3]))
     first, second = await harness.worker("w1"), await harness.worker("w2")
     assert await names(first, "a", max_jobs=3) == ["j0", "j3", "j6"]
     found = await names(second, "b", "c", max_jobs=100)
@@ -55,11 +53,11 @@ async def test_workers_with_different_models_share_one_queue(
 
 
 async def test_a_job_without_a_worker_that_has_its_model_waits_and_holds_up_nobody(
-    harness: Harness, make_job: MakeJob
+    harness: Harness,
 ) -> None:
     for number in range(40):
-        await harness.store.submit(job_for(make_job, f"x{number}", "unknown", priority=0))
-    await harness.store.submit(job_for(make_job, "a", "m"))
+        await harness.store.submit(job_for(harness.job, f"x{number}", "unknown", priority=0))
+    await harness.store.submit(job_for(harness.job, "a", "m"))
     worker = await harness.worker()
     assert await names(worker, "m", OLD, max_jobs=1) == ["a"]
     record = await harness.store.get("x0")
@@ -71,7 +69,7 @@ async def test_a_job_without_a_worker_that_has_its_model_waits_and_holds_up_nobo
 
 
 async def test_a_job_that_was_passed_over_wakes_the_worker_that_has_its_model(
-    harness: Harness, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Who is not waked would look for itself only then.
     monkeypatch.setattr(redis_connection, "BLOCK_S", 30.0)
@@ -81,7 +79,7 @@ async def test_a_job_that_was_passed_over_wakes_the_worker_that_has_its_model(
         for worker, model in ((owner, "m"), (other, "n"))
     ]
     await asyncio.sleep(0.05)
-    await harness.store.submit(job_for(make_job, "a", "m"))
+    await harness.store.submit(job_for(harness.job, "a", "m"))
     async with asyncio.timeout(10.0):
         [job] = await waiting[0]
     assert job.id == "a"
@@ -90,11 +88,9 @@ async def test_a_job_that_was_passed_over_wakes_the_worker_that_has_its_model(
     await asyncio.gather(waiting[1], return_exceptions=True)
 
 
-async def test_a_pinned_job_goes_to_the_weights_it_names_only(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_a_pinned_job_goes_to_the_weights_it_names_only(harness: Harness) -> None:
     for job_id, model in (("old", OLD), ("any", "m"), ("new", NEW)):
-        await harness.store.submit(job_for(make_job, job_id, model))
+        await harness.store.submit(job_for(harness.job, job_id, model))
     worker = await harness.worker()
     assert await names(worker, "m", NEW) == ["any", "new"]
     assert (await harness.store.get("old")).state is JobState.QUEUED
@@ -103,11 +99,9 @@ async def test_a_pinned_job_goes_to_the_weights_it_names_only(
     assert (job.id, job.model, job.fingerprint, job.attempt) == ("old", "m", "0123abcd", 0)
 
 
-async def test_a_job_that_was_passed_over_can_be_cancelled_and_expires(
-    harness: Harness, make_job: MakeJob
-) -> None:
-    await harness.store.submit(job_for(make_job, "a", "x"))
-    await harness.store.submit(job_for(make_job, "b", "x", deadline_s=harness.clock() + 0.3))
+async def test_a_job_that_was_passed_over_can_be_cancelled_and_expires(harness: Harness) -> None:
+    await harness.store.submit(job_for(harness.job, "a", "x"))
+    await harness.store.submit(job_for(harness.job, "b", "x", deadline_s=harness.clock() + 0.3))
     worker = await harness.worker()
     assert await names(worker, "m") == []
     await harness.store.cancel("a")
@@ -118,11 +112,11 @@ async def test_a_job_that_was_passed_over_can_be_cancelled_and_expires(
 
 @pytest.mark.parametrize(("many", "one"), [("m", "n"), ("n", "m")])
 async def test_models_take_turns_though_one_has_more_jobs_than_can_be_served(
-    harness: Harness, make_job: MakeJob, many: str, one: str
+    harness: Harness, many: str, one: str
 ) -> None:
     for number in range(20):
-        await harness.store.submit(job_for(make_job, f"many{number}", many))
-    await harness.store.submit(job_for(make_job, "one", one))
+        await harness.store.submit(job_for(harness.job, f"many{number}", many))
+    await harness.store.submit(job_for(harness.job, "one", one))
     other = await harness.worker("w2")
     assert await names(other, "o") == []
     worker = await harness.worker()
@@ -130,16 +124,14 @@ async def test_models_take_turns_though_one_has_more_jobs_than_can_be_served(
     for number in range(30):
         found += await names(worker, "m", "n", max_jobs=1)
         await worker.complete(found[-1], RESULT)
-        await harness.store.submit(job_for(make_job, f"again{number}", many))
+        await harness.store.submit(job_for(harness.job, f"again{number}", many))
         assert await names(other, "o") == []
     assert "one" in found
 
 
-async def test_a_last_chance_waits_for_a_worker_that_has_its_model(
-    harness: Harness, make_job: MakeJob
-) -> None:
+async def test_a_last_chance_waits_for_a_worker_that_has_its_model(harness: Harness) -> None:
     for job_id in ("a", "b"):
-        await harness.store.submit(job_for(make_job, job_id, "m"))
+        await harness.store.submit(job_for(harness.job, job_id, "m"))
     for number in range(2):
         lost = await harness.worker(f"lost{number}")
         assert len(await names(lost, "m")) == 2
@@ -156,13 +148,13 @@ async def test_a_last_chance_waits_for_a_worker_that_has_its_model(
 
 
 async def test_who_passes_jobs_over_does_not_come_back_to_them(
-    harness: Harness, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = await harness.worker()
     if not isinstance(worker, RedisWorker):
         pytest.skip("only Redis is asked again and again")
     for number in range(30):
-        await harness.store.submit(job_for(make_job, f"j{number}", "x"))
+        await harness.store.submit(job_for(harness.job, f"j{number}", "x"))
     num_claims = 0
     run = worker._connection.run
 

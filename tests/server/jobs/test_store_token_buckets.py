@@ -6,7 +6,7 @@ import pytest
 
 from gram_server.errors import JobGone, KeyConflict
 from gram_server.jobs.store import IdempotencyKey
-from tests.server.jobs.conftest import Harness, MakeJob
+from tests.server.jobs.conftest import Harness
 
 pytestmark = pytest.mark.anyio
 
@@ -29,10 +29,10 @@ async def test_what_is_given_back_can_be_taken_again_and_no_more(harness: Harnes
     assert await harness.store.take_tokens("a", 1, **BUCKET) > 0.0
 
 
-async def test_a_ticket_is_known_once_its_job_is_there(harness: Harness, make_job: MakeJob) -> None:
+async def test_a_ticket_is_known_once_its_job_is_there(harness: Harness) -> None:
     ticket = IdempotencyKey(owner="a", key="order:17", fingerprint="f")
     assert await harness.store.known(ticket) is None
-    job = replace(make_job("j"), owner="a")
+    job = replace(harness.job("j"), owner="a")
     await harness.store.submit(job, ticket=ticket)
     assert await harness.store.known(ticket) == "j"
     assert await harness.store.known(replace(ticket, owner="b")) is None

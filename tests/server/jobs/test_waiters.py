@@ -114,7 +114,7 @@ async def test_what_notes_tell_is_forgotten_after_a_minute(
 ) -> None:
     config = RedisConfig(store=redis_url, queue_name="forgetful")
     connection = RedisConnection(config)
-    notes = connection.keys.notes
+    notes = connection.keys.notices
     store = RedisStore(connection, QueueConfig())
     for age_s in (61, 59):
         number = f"{round((time.time() - age_s) * 1e3)}-0"

@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 
 from gram_server.engine import Finished
 from gram_server.job import Job, JobState, WorkerReport, WorkerState
-from gram_server.jobs import redis_connection
 from gram_server.jobs.periodic import PeriodicTask
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
@@ -32,19 +31,14 @@ PATIENCE_S = 30.0
 RESULT: dict[str, object] = {"status": "solved"}
 
 
-class Clock(redis_connection.Clock):
+class Clock:
     """The time that the functions are told, to be put forward."""
-
-    is_shared = False
 
     def __init__(self) -> None:
         self.skew_s = 0.0
 
-    def argument(self) -> str:
-        return repr(time.time() + self.skew_s)
-
-    def offset_s(self, redis_s: float, heard_s: float | None = None) -> float:
-        return 0.0
+    def __call__(self) -> float:
+        return time.time() + self.skew_s
 
 
 class Line(RedisConnection):
@@ -65,7 +59,7 @@ class Line(RedisConnection):
 class QuietWorker(RedisWorker):
     """A side whose timers the test fires."""
 
-    def _periodic_tasks(self) -> list[PeriodicTask]:
+    def periodic_tasks(self) -> list[PeriodicTask]:
         return []
 
 
@@ -127,10 +121,10 @@ class World:
 
     async def take_back(self, other: Worker) -> None:
         """Let another worker, which was there all the time, find the leases run out."""
-        await other.side._reclaim()
+        await other.side.reclaim()
         self.pass_by(SILENCE_S / 2)
         for _ in range(10):
-            await other.side._reclaim()
+            await other.side.reclaim()
             self.pass_by(SILENCE_S / 20)
 
 
@@ -176,8 +170,8 @@ async def test_a_worker_that_wakes_up_keeps_what_nobody_took(
     worker = await started(world, make_job)
     world.pass_by(SILENCE_S)
     for _ in range(3):
-        await worker.side._reclaim()
-    await worker.side._renew()
+        await worker.side.reclaim()
+    await worker.side.renew()
     assert await world.facts() == (JobState.RUNNING, 0)
     worker.put(make_end())
     await ends_as(world, 0)
@@ -191,7 +185,7 @@ async def test_a_job_that_comes_back_before_its_loss_is_known_goes_on_as_it_is(
     await world.take_back(world.open("w2"))
     await until(lambda: len(set(worker.side._held.values())) == 1)
     await until_running(world)
-    await worker.side._renew()
+    await worker.side.renew()
     assert await world.facts() == (JobState.RUNNING, 1)
     worker.put(make_end())
     await ends_as(world, 1)
@@ -234,7 +228,7 @@ async def test_a_claim_that_overtakes_the_word_of_its_loss_stands(
     await worker.line.run("hand_back", "lost", 3, "a", old)
     await until(lambda: [*worker.side._held.values()] not in ([old], []))
     worker.side._give_up("a", old)
-    await worker.side._renew()
+    await worker.side.renew()
     assert await world.facts() == (JobState.RUNNING, 1)
     worker.put(make_end())
     await ends_as(world, 1)
@@ -254,7 +248,7 @@ async def test_a_claim_between_the_renewal_and_its_answer_stands(
         given.extend(await worker.side.claim(max_jobs=1, can_wait=False))
 
     worker.line.after["renew"] = claim
-    await worker.side._renew()
+    await worker.side.renew()
     # It is at work on it, and not given it twice.
     assert given == []
     assert [*worker.side._held] == ["a"]
@@ -270,7 +264,7 @@ async def test_an_older_cancellation_does_not_stop_a_newer_claim(
     await worker.side.claim(max_jobs=1)
     old = dict(worker.side._held)
     await world.take_back(other)
-    await worker.side._renew()
+    await worker.side.renew()
     assert await anext(worker.side.cancellations()) == "a"
     await worker.side.claim(max_jobs=1)
     worker.side._give_up("a", old["a"])
@@ -327,9 +321,9 @@ async def test_only_a_whole_result_of_a_worker_that_was_given_up_counts(
 async def wait_beside(world: World, other: Worker, duration_s: float) -> None:
     """Let time pass in which a worker looks for leases that ran out, as often as workers do."""
     for _ in range(round(duration_s / 0.4)):
-        await other.side._reclaim()
+        await other.side.reclaim()
         world.pass_by(0.4)
-    await other.side._reclaim()
+    await other.side.reclaim()
 
 
 async def test_the_lease_is_that_of_the_claim_and_not_of_who_looks(
@@ -340,7 +334,7 @@ async def test_the_lease_is_that_of_the_claim_and_not_of_who_looks(
     await holder.side.claim(max_jobs=1)
     await wait_beside(world, looker, 14.0)
     assert await world.facts() == (JobState.RUNNING, 0)
-    await holder.side._renew()
+    await holder.side.renew()
     await wait_beside(world, looker, 14.0)
     assert await world.facts() == (JobState.RUNNING, 0)
     await wait_beside(world, looker, 2.0)
@@ -366,11 +360,11 @@ async def test_leases_that_ran_out_while_nobody_could_renew_run_once_more(
     holder, looker = world.open("w1"), world.open("w2")
     await world.store.submit(make_job(submitted_s=time.time()))
     await holder.side.claim(max_jobs=1)
-    await looker.side._reclaim()
+    await looker.side.reclaim()
     # Redis was frozen, and all of them look before any can renew.
     world.pass_by(SILENCE_S)
     if holder_looks_first:
-        await holder.side._reclaim()
+        await holder.side.reclaim()
     await wait_beside(world, looker, LEASE_S - 2.0)
     assert await world.facts() == (JobState.RUNNING, 0)
     # And not for ever: the holder may really be gone.

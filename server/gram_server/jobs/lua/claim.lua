@@ -1,7 +1,7 @@
 -- Gives a worker its next jobs.
 
 local MAX_ASIDE = 200
--- The same as in waiting_jobs.py.
+-- The same as in queued_job.py.
 local LENT_PART, AGEING_S = 8, 10
 
 -- Request and result so far of one claim; set by `claim`.
