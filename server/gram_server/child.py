@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gram_server.errors import ConfigError, ServerError
@@ -59,14 +59,11 @@ class ChildWorker:
             await self.stop()
             raise
 
-    def begin_stop(self) -> "asyncio.Task[None]":
-        """Start to stop the worker and to clean up, without waiting."""
+    def stop(self) -> "asyncio.Task[None]":
+        """Start to stop the worker and to clean up; return the task to wait for."""
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop())
         return self._stopping
-
-    async def stop(self) -> None:
-        await self.begin_stop()
 
     async def _stop(self) -> None:
         await self.supervisor.stop()
@@ -97,7 +94,9 @@ class PrivateFolder:
     def open(cls) -> "PrivateFolder":
         """Make the folder, and remove those of servers that are gone."""
         refusals = []
-        for place in _places():
+        for place in map(Path, (tempfile.gettempdir(), *SHORT_PLACES)):
+            if len(os.fsencode(place / f"{PREFIX}12345678" / "link.sock")) > MAX_SOCKET_PATH:
+                continue
             try:
                 _sweep(place)
                 path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
@@ -112,13 +111,6 @@ class PrivateFolder:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def _places() -> Iterator[Path]:
-    for place in (tempfile.gettempdir(), *SHORT_PLACES):
-        longest = Path(place) / f"{PREFIX}12345678" / "link.sock"
-        if len(os.fsencode(longest)) <= MAX_SOCKET_PATH:
-            yield Path(place)
 
 
 def _lock(folder: Path) -> int:

@@ -42,10 +42,6 @@ class Heartbeat:
     def beat(self, *, num_ticks: int, num_live: int) -> None:
         _LAYOUT.pack_into(self._memory, 0, os.getpid(), num_ticks, num_live, time.monotonic_ns())
 
-    def close(self) -> None:
-        """Unmap the file without deleting it."""
-        self._memory.close()
-
 
 def read_heartbeat(path: Path) -> Beat | None:
     """Return the last beat in the file; None while there is none."""

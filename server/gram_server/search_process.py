@@ -74,8 +74,11 @@ def answer(
     try:
         if is_warm is not None and not _can_begin(request, is_cancelled, is_warm):
             return without_search("time")
-        return thin(request) if request["kind"] == "thin" else search(request, is_cancelled)
+        if request["kind"] == "reduce":
+            return reduce_clues(request)
+        return search(request, is_cancelled)
     except Exception:
+        # Families of other packages may raise anything, and it must end this search alone.
         return {**without_search("failed"), "why": traceback.format_exc()}
 
 
@@ -134,11 +137,11 @@ def _solutions(
         yield tokens
 
 
-def thin(request: Data) -> Data:
+def reduce_clues(request: Data) -> Data:
     """Return a puzzle whose only solution is the board; the same key gives the same puzzle."""
     rules = family(request["puzzle"])
     if not isinstance(rules, Generative):
-        raise TypeError(f"boards of {request['puzzle']} cannot be thinned")
+        raise TypeError(f"boards of {request['puzzle']} cannot be reduced")
     board = np.frombuffer(bytes.fromhex(request["board"]), np.uint8)
     rng = np.random.Generator(np.random.Philox(key=np.array(request["key"], np.uint64)))
     instance = rules.reduce(rules.task(request["task"]), board, rng, num_clues=request["num_clues"])
@@ -148,7 +151,7 @@ def thin(request: Data) -> Data:
 
 def _can_begin(request: Data, is_cancelled: Callable[[], bool], is_warm: threading.Event) -> bool:
     """Wait for the solver if needed; return False when cancelled or out of time."""
-    if request["kind"] == "thin" or isinstance(family(request["puzzle"]), Countable):
+    if request["kind"] == "reduce" or isinstance(family(request["puzzle"]), Countable):
         return True
     until_s = time.monotonic() + request["max_time_s"]
     while not is_warm.wait(POLL_S):

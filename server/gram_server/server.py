@@ -114,7 +114,7 @@ class DrainingServer(uvicorn.Server):
     async def _drain(self, sig: int) -> None:
         await Drain(self._state).run(signal.Signals(sig).name)
         if self._child is not None:
-            self._child.begin_stop()
+            self._child.stop()
         self.should_exit = True
 
 

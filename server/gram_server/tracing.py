@@ -14,29 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.context import Context as Context
+from opentelemetry.trace import Span as Span
+from opentelemetry.trace import SpanKind as SpanKind
+from opentelemetry.trace import StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gram_server import __version__
 from gram_server.errors import ConfigError
 from gram_server.logs import logged_with
-
-__all__ = [
-    "Attributes",
-    "Context",
-    "Span",
-    "SpanKind",
-    "Tracer",
-    "below",
-    "fail",
-    "headers_of",
-    "is_wanted",
-    "log_ids",
-    "open_tracer",
-    "read_trace",
-    "to_ns",
-]
 
 MAX_STATE_CHARS = 512
 """Longer ``tracestate`` values are dropped, as the standard allows."""

@@ -15,6 +15,7 @@ from opentelemetry import trace as otel
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import CollectorRegistry
 
 from gram_server.app import create_app
 from gram_server.engine import EngineEvent
@@ -23,11 +24,12 @@ from gram_server.job import Job, ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.codec import dump_job, from_bytes, load_job, to_bytes
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import QueueStats
+from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig, QueueConfig, Settings
 from gram_server.tracing import Tracer, read_trace
 from gram_server.worker.engine_loop import EngineLoop, Stop
 from gram_server.worker.job_runner import JobRunner
-from gram_server.worker.loading import ServedModel, load_served_model, throwaway_metrics
+from gram_server.worker.loading import ServedModel, load_served_model
 from gram_server.worker.start import wanted_models
 from tests.jobs import new_job
 
@@ -76,7 +78,7 @@ class Whole:
 @asynccontextmanager
 async def open_whole(served: ServedModel, tracer: Tracer) -> AsyncIterator[Whole]:
     store, info = MemoryStore(QueueConfig(max_trajectories=1024)), served.info
-    metrics = throwaway_metrics().of(info.name)
+    metrics = EngineMetrics(CollectorRegistry()).of(info.name)
     engine = EngineLoop({info.name: served.engine(metrics)}, heartbeat=None)
     model = ModelReport(
         name=info.name,

@@ -150,7 +150,6 @@ def test_a_worker_without_metrics_is_known_by_its_sign_of_life(tmp_path: Path) -
     beat.beat(num_ticks=3, num_live=2)
     time.sleep(0.1)
     assert not ask_worker(settings, path, timeout_s=1.0).is_well
-    beat.close()
 
 
 def test_a_port_where_nobody_listens_and_one_that_is_drawn_are_not_well() -> None:

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from gram_server.job import PRIORITY_CLASSES, ModelReport
-from gram_server.jobs.store import ACCEPTED, ClassStats, JobCount, QueueStats
+from gram_server.jobs.store import ACCEPTED, JobCount, QueueStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,27 +36,18 @@ class StateCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         if self.state is None:
             return
-        yield from _process_gauges(self.state)
-        yield from _class_gauges(self.state.stats.classes)
-        yield from _queue_gauges(self.state.stats)
-        yield from self._totals(self.state)
+        yield from _gauges(self.state, self.state.stats)
+        yield from self._totals(self.state, self.state.stats)
         yield from _job_counts(self.state.stats.counts)
 
-    def _totals(self, state: ServiceState) -> Iterator[Metric]:
-        stats = state.stats
+    def _totals(self, state: ServiceState, stats: QueueStats) -> Iterator[Metric]:
+        early = "Ended jobs that were forgotten before their time, as there were too many."
+        again = "Times a job was queued again as its worker was lost."
         for name, text, value in (
             ("engine_restarts", "Times the worker was started again.", state.engine_restarts),
             ("dead_letter", "Jobs that failed as they cost too many workers.", stats.dead_letters),
-            (
-                "jobs_forgotten_early",
-                "Ended jobs that were forgotten before their time, as there were too many.",
-                stats.forgotten_early,
-            ),
-            (
-                "queue_redelivered",
-                "Times a job was queued again as its worker was lost.",
-                stats.redelivered,
-            ),
+            ("jobs_forgotten_early", early, stats.forgotten_early),
+            ("queue_redelivered", again, stats.redelivered),
         ):
             yield CounterMetricFamily(f"gram_{name}", text, value=self._rising(value, name))
         errors = CounterMetricFamily(
@@ -72,53 +63,41 @@ class StateCollector(Collector):
         return self._highest[name]
 
 
-def _process_gauges(state: ServiceState) -> Iterator[Metric]:
-    yield _gauge("ready", "1 when a worker is ready and nothing drains.", state.is_ready)
-    yield _gauge("draining", "1 once the server was told to stop.", state.is_draining)
-    yield _gauge(
-        "inflight_requests", "Accepted requests without an answer.", state.inflight_requests
-    )
+def _gauges(state: ServiceState, stats: QueueStats) -> Iterator[Metric]:
+    reserved = "Widths of all unfinished jobs, which the bound limits."
+    for name, text, value in (
+        ("ready", "1 when a worker is ready and nothing drains.", state.is_ready),
+        ("draining", "1 once the server was told to stop.", state.is_draining),
+        ("inflight_requests", "Accepted requests without an answer.", state.inflight_requests),
+        ("running_jobs", "Jobs a worker holds.", stats.num_running),
+        ("reserved_trajectories", reserved, stats.reserved_trajectories),
+        ("finished_jobs", "Ended jobs that are remembered.", stats.finished_jobs),
+        ("finished_bytes", "What they take, about.", stats.finished_bytes),
+    ):
+        yield GaugeMetricFamily(f"gram_{name}", text, value=value)
     models = GaugeMetricFamily(
         "gram_model_info", "Models loaded.", labels=("model", "task", "fingerprint")
     )
     for model in state.models:
         models.add_metric((model.name, model.task, model.fingerprint), 1)
     yield models
-
-
-def _class_gauges(classes: Sequence[ClassStats]) -> Iterator[Metric]:
-    for name, text, values in (
-        ("jobs", "Jobs no worker has claimed.", [each.num_jobs for each in classes]),
-        ("trajectories", "Their widths, summed.", [each.num_trajectories for each in classes]),
-        (
-            "oldest_age_seconds",
-            "Age of the oldest of them.",
-            [each.oldest_age_s for each in classes],
-        ),
-    ):
-        family = GaugeMetricFamily(f"gram_queue_{name}", text, labels=("class",))
-        for priority_class, value in zip(PRIORITY_CLASSES, values, strict=True):
-            family.add_metric((priority_class,), value)
-        yield family
-
-
-def _queue_gauges(stats: QueueStats) -> Iterator[Metric]:
-    yield _gauge("running_jobs", "Jobs a worker holds.", stats.num_running)
-    yield _gauge(
-        "reserved_trajectories",
-        "Widths of all unfinished jobs, which the bound limits.",
-        stats.reserved_trajectories,
-    )
     backlog = GaugeMetricFamily(
         "gram_backlog_seconds",
         "Time that the unfinished jobs of a model will take; 0 while none has to wait.",
         labels=("model",),
     )
-    for model, expected_s in stats.backlog_s.items():
-        backlog.add_metric((model,), expected_s)
+    for name, expected_s in stats.backlog_s.items():
+        backlog.add_metric((name,), expected_s)
     yield backlog
-    yield _gauge("finished_jobs", "Ended jobs that are remembered.", stats.finished_jobs)
-    yield _gauge("finished_bytes", "What they take, about.", stats.finished_bytes)
+    for name, text, field in (
+        ("jobs", "Jobs no worker has claimed.", "num_jobs"),
+        ("trajectories", "Their widths, summed.", "num_trajectories"),
+        ("oldest_age_seconds", "Age of the oldest of them.", "oldest_age_s"),
+    ):
+        family = GaugeMetricFamily(f"gram_queue_{name}", text, labels=("class",))
+        for priority_class, each in zip(PRIORITY_CLASSES, stats.classes, strict=True):
+            family.add_metric((priority_class,), getattr(each, field))
+        yield family
 
 
 def _job_counts(counts: Mapping[JobCount, int]) -> Iterator[Metric]:
@@ -138,7 +117,3 @@ def _job_counts(counts: Mapping[JobCount, int]) -> Iterator[Metric]:
             ended.add_metric((*labels, what), value)
     yield accepted
     yield ended
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"gram_{name}", text, value=value)

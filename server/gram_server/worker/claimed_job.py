@@ -38,7 +38,7 @@ from gram_server.answers import (
     identity,
 )
 from gram_server.answers import Violation as ShownViolation
-from gram_server.engine import EngineJob, Finished, FoundSolution, Progress, TrajectoryView
+from gram_server.engine import EngineJob, Finished, FoundSolution, Progress
 from gram_server.errors import ModelUnknown
 from gram_server.job import EXACT, Job
 from gram_server.tracing import Tracer
@@ -163,19 +163,7 @@ class ClaimedJob:
 
     def not_run(self) -> Finished:
         """Return the end of a job that no engine has to run."""
-        return Finished(
-            job_id=self.job.id,
-            outcome="done",
-            solutions=(),
-            valid_trajectories=0,
-            ended_trajectories=0,
-            supervision_steps=0,
-            wasted_steps=0,
-            best_attempt=None,
-            queue_s=0.0,
-            engine_s=0.0,
-            verify_mismatches=0,
-        )
+        return Finished(job_id=self.job.id, outcome="done")
 
     def _cut(self, tokens: Tokens) -> Tokens:
         """Return the posted puzzle's part of an engine's tokens."""
@@ -192,26 +180,23 @@ class ClaimedJob:
         )
 
     def progress(self, progress: Progress) -> ProgressEvent:
+        for view in progress.trajectories:
+            last = self.shown.get(view.trajectory)
+            if last is not None and last.step == view.step:
+                # It has ended or waits for a slot. A repetition after a preemption changes nothing:
+                # the same step gives the same answer.
+                answer = last.answer
+            else:
+                answer = self._decode(self._cut(view.tokens()))
+            self.shown[view.trajectory] = Sight(
+                trajectory=view.trajectory, step=view.step, answer=answer, state=view.state
+            )
         return ProgressEvent(
             step=progress.step,
             live=progress.live,
             solved=progress.solved,
-            trajectories=[self._sight(view) for view in progress.trajectories],
+            trajectories=[self.shown[view.trajectory] for view in progress.trajectories],
         )
-
-    def _sight(self, view: TrajectoryView) -> Sight:
-        last = self.shown.get(view.trajectory)
-        if last is not None and last.step == view.step:
-            # It has ended or waits for a slot. A repetition after a preemption changes nothing: the
-            # same step gives the same answer.
-            return last.model_copy(update={"state": view.state})
-        last = self.shown[view.trajectory] = Sight(
-            trajectory=view.trajectory,
-            step=view.step,
-            answer=self._decode(self._cut(view.tokens())),
-            state=view.state,
-        )
-        return last
 
     def exact_solution(self, tokens: Tokens) -> Solution:
         return Solution(
@@ -232,6 +217,14 @@ class ClaimedJob:
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
         is_partial = end.outcome == "expired" or exact.ended == "deadline"
+        total, unsolvable = exact.total, None
+        if self.dead_end is not None:
+            cells = [list(cell) for cell in self.dead_end.cells]
+            total, unsolvable = 0, Unsolvable(reason=self.dead_end.rule, cells=cells)
+        elif total is None and isinstance(self.family, Countable):
+            total = self.family.count(self.instance)
+        elif total == 0:
+            unsolvable = Unsolvable(reason="exact search found no solution", cells=[])
         return SolveResponse(
             **self._identity(),
             status="partial" if is_partial else "solved" if solutions else "unsolved",
@@ -242,31 +235,16 @@ class ClaimedJob:
             completeness=completeness_of(
                 end,
                 exact,
-                total=self._total(exact),
+                total=total,
                 num_seen=len(solutions),
                 is_asked=self.job.options.count == "exact",
             ),
             exact_search=exact.ended,
             best_attempt=None if solutions else self._best_attempt(end.best_attempt),
             usage=self.usage(end),
-            unsolvable=self._unsolvable(exact),
+            unsolvable=unsolvable,
             padded_to=None if self.padding is None else self.task.name,
         )
-
-    def _total(self, exact: ExactFindings) -> int | None:
-        if self.dead_end is not None:
-            return 0
-        if exact.total is None and isinstance(self.family, Countable):
-            return self.family.count(self.instance)
-        return exact.total
-
-    def _unsolvable(self, exact: ExactFindings) -> Unsolvable | None:
-        if self.dead_end is not None:
-            cells = [list(cell) for cell in self.dead_end.cells]
-            return Unsolvable(reason=self.dead_end.rule, cells=cells)
-        if exact.total == 0:
-            return Unsolvable(reason="exact search found no solution", cells=[])
-        return None
 
     def _identity(self) -> dict[str, Any]:
         model = self.model or EXACT

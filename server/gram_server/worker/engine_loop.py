@@ -130,31 +130,26 @@ class EngineLoop:
 
     def _take_messages(self) -> None:
         """Take all messages; block for one when no engine has work."""
-        has_work = any(engine.has_work for engine in self._engines.values())
-        try:
-            self._take(self.inbox.get(block=not has_work))
-            while True:
-                self._take(self.inbox.get_nowait())
-        except Empty:
-            return
-
-    def _take(self, message: Message) -> None:
-        match message:
-            case Submit(model, job):
-                self._taken[model] += job.width
-                self._submit(self._engines[model], job)
-            case Abort(job_id):
-                for engine in self._engines.values():
-                    engine.abort(job_id)
-            case Stop():
-                self._is_stopped = True
-
-    def _submit(self, engine: Engine, job: EngineJob) -> None:
-        try:
-            engine.submit(job, time.monotonic())
-        except ValueError:
-            # The first run continues: one job sent twice must not end all the others.
-            logger.exception("job=%s is not taken again", job.id)
+        must_wait = not any(engine.has_work for engine in self._engines.values())
+        while True:
+            try:
+                message = self.inbox.get(block=must_wait)
+            except Empty:
+                return
+            must_wait = False
+            match message:
+                case Submit(model, job):
+                    self._taken[model] += job.width
+                    try:
+                        self._engines[model].submit(job, time.monotonic())
+                    except ValueError:
+                        # The first run continues: one job sent twice must not end all the others.
+                        logger.exception("job=%s is not taken again", job.id)
+                case Abort(job_id):
+                    for engine in self._engines.values():
+                        engine.abort(job_id)
+                case Stop():
+                    self._is_stopped = True
 
     def _beat(self) -> None:
         """Publish the load; before a tick too, so that a hang in the first one is seen."""

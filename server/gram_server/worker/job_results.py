@@ -59,8 +59,11 @@ class JobResults:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._searches.close()
 
-    def refuse(self, job: Job, trace: JobTrace, error: CoreError | ServerError) -> None:
-        self._start(self._refuse(job, trace, error))
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Run work in the background until ``close``."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def drop_search(self, claimed: ClaimedJob) -> None:
         self._searches.drop(claimed)
@@ -72,18 +75,24 @@ class JobResults:
             if progress is not None:
                 await self._publish(claimed, EventKind.PROGRESS, claimed.progress(progress))
         elif claimed.reduces_clues:
-            self._enqueue_reduction(claimed, event)
+            # One board after the other; the end waits for them.
+            if claimed.reductions is None:
+                claimed.reductions = asyncio.Queue()
+                self.start(self._reduce_in_order(claimed, claimed.reductions))
+            if isinstance(event, Finished):
+                self._leave_engine(claimed)
+            claimed.reductions.put_nowait(event)
         elif isinstance(event, FoundSolution) and claimed.job.sampling is None:
             await self._publish(claimed, EventKind.SOLUTION, claimed.solution(event))
         elif isinstance(event, FoundSolution):
             await self._publish_board(claimed, event, None)
         elif needs_exact(claimed, event) and not claimed.is_cancelled:
             self._leave_engine(claimed)
-            self._start(self._search(claimed, event))
+            self.start(self._search(claimed, event))
         else:
             await self._finish(claimed, event, without_time(claimed, event))
 
-    async def _refuse(self, job: Job, trace: JobTrace, error: CoreError | ServerError) -> None:
+    async def refuse(self, job: Job, trace: JobTrace, error: CoreError | ServerError) -> None:
         with trace.logged():
             # A rule's message may quote the puzzle.
             reason = error.code if isinstance(error, CoreError) else str(error)
@@ -112,22 +121,13 @@ class JobResults:
             await self._finish(claimed, replace(end, outcome="cancelled"))
             return
         except Exception:
-            # The engine's own findings are still good.
+            # Whatever broke, in a family of another package too: what the engine found is good.
             with claimed.trace.logged():
                 logger.exception("job=%s: the exact search broke", claimed.job.id)
             exact = ExactFindings(ended="failed")
         for tokens in exact.solutions:
             await self._publish(claimed, EventKind.SOLUTION, claimed.exact_solution(tokens))
         await self._finish(claimed, end, exact)
-
-    def _enqueue_reduction(self, claimed: ClaimedJob, event: FoundSolution | Finished) -> None:
-        """Reduce a job's boards one after the other; its end waits for them."""
-        if claimed.reductions is None:
-            claimed.reductions = asyncio.Queue()
-            self._start(self._reduce_in_order(claimed, claimed.reductions))
-        if isinstance(event, Finished):
-            self._leave_engine(claimed)
-        claimed.reductions.put_nowait(event)
 
     async def _reduce_in_order(
         self, claimed: ClaimedJob, events: "asyncio.Queue[FoundSolution | Finished]"
@@ -143,6 +143,7 @@ class JobResults:
                         await self._publish_board(claimed, event, puzzle)
             await self._finish(claimed, event)
         except Exception:
+            # Whatever broke, in a family of another package too: nobody else would end the job.
             with claimed.trace.logged():
                 logger.exception("job=%s: clues cannot be reduced", job_id)
             claimed.trace.end("thinning_failed", is_failure=True)
@@ -163,23 +164,14 @@ class JobResults:
                 await self._store.fail(claimed.job.id, code="engine_failure", detail=detail)
             claimed.trace.end("engine_failure", is_failure=True)
         else:
-            await self._complete(claimed, end, exact)
+            is_solving = claimed.job.sampling is None
+            answer = claimed.response(end, exact) if is_solving else claimed.generate_response(end)
+            outcome: Outcome = JobState.EXPIRED if answer.status == "partial" else JobState.DONE
+            result = answer.model_dump()
+            with claimed.trace.step("store result", SpanKind.CLIENT):
+                await self._store.complete(claimed.job.id, result, outcome=outcome)
+            claimed.trace.end(outcome_of(outcome, result))
         self._release(claimed)
-
-    async def _complete(self, claimed: ClaimedJob, end: Finished, exact: ExactFindings) -> None:
-        is_solving = claimed.job.sampling is None
-        answer = claimed.response(end, exact) if is_solving else claimed.generate_response(end)
-        outcome: Outcome = JobState.EXPIRED if answer.status == "partial" else JobState.DONE
-        result = answer.model_dump()
-        with claimed.trace.step("store result", SpanKind.CLIENT):
-            await self._store.complete(claimed.job.id, result, outcome=outcome)
-        claimed.trace.end(outcome_of(outcome, result))
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        """Run work in the background until ``close``."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def needs_exact(claimed: ClaimedJob, end: Finished) -> bool:
@@ -227,7 +219,7 @@ async def reduce_clues(
     """
     job = claimed.job
     request: Data = {
-        "kind": "thin",
+        "kind": "reduce",
         "puzzle": job.puzzle,
         "task": job.task,
         "board": found.tokens.astype(np.uint8).tobytes().hex(),

@@ -71,7 +71,7 @@ class JobRunner:
             store, send=send, left_engine=self._changed.set, release=self._release
         )
         self._events: asyncio.Queue[EngineEvent] = asyncio.Queue()
-        self._has_news = asyncio.Event()
+        self._report_due = asyncio.Event()
         self._draining = asyncio.Event()
         self._stop_now = asyncio.Event()
 
@@ -120,29 +120,26 @@ class JobRunner:
         if self._draining.is_set():
             self._stop_now.set()
         self._draining.set()
-        self._has_news.set()
+        self._report_due.set()
         self._changed.set()
 
     async def _claim_jobs(self) -> None:
-        while True:
-            for job in await self._claim():
-                self._accept(job)
-
-    async def _claim(self) -> list[Job]:
         """Claim what there are slots for; when full, wait, then claim one job to share them."""
-        free_slots = self._free_slots()
-        if not self._is_full():
-            return await self._store.claim(
-                max_jobs=MAX_HELD_JOBS - self._num_in_engine,
-                max_width=free_slots,
-                models=[*self._models, EXACT.name],
-            )
-        self._changed.clear()
-        # Not ``wait_for``: before Python 3.12 it loses a cancellation that comes with the change.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FULL_POLL_S):
-                await self._changed.wait()
-        return await self._claim_beyond(MAX_HELD_JOBS if free_slots is None else MAX_SHARING_JOBS)
+        while True:
+            free_slots = self._free_slots()
+            if not self._is_full():
+                jobs = await self._store.claim(
+                    max_jobs=MAX_HELD_JOBS - self._num_in_engine,
+                    max_width=free_slots,
+                    models=[*self._models, EXACT.name],
+                )
+            else:
+                self._changed.clear()
+                await _set_within(self._changed, FULL_POLL_S)
+                limit = MAX_HELD_JOBS if free_slots is None else MAX_SHARING_JOBS
+                jobs = await self._claim_beyond(limit)
+            for job in jobs:
+                self._accept(job)
 
     async def _claim_beyond(self, limit: int) -> list[Job]:
         """When full, claim a job of a model and class that has fewer than ``limit`` jobs.
@@ -151,7 +148,14 @@ class JobRunner:
         """
         tried: list[str] = []
         for lowest in reversed(range(len(PRIORITY_CLASSES))):
-            models = self._models_below(limit, lowest)
+            held = Counter(
+                claimed.job.model
+                for claimed in self._held.values()
+                if claimed.job.priority <= lowest and not claimed.has_left_engine
+            )
+            models = [name for name, model in self._models.items() if held[model.name] < limit]
+            # Needs no slot.
+            models.append(EXACT.name)
             if models == tried:
                 continue
             if not self._is_full():
@@ -162,16 +166,6 @@ class JobRunner:
                 return jobs
             tried = models
         return []
-
-    def _models_below(self, limit: int, lowest: int) -> list[str]:
-        held = Counter(
-            claimed.job.model
-            for claimed in self._held.values()
-            if claimed.job.priority <= lowest and not claimed.has_left_engine
-        )
-        below = [name for name, model in self._models.items() if held[model.name] < limit]
-        # Needs no slot.
-        return [*below, EXACT.name]
 
     @property
     def _num_in_engine(self) -> int:
@@ -192,10 +186,10 @@ class JobRunner:
         try:
             claimed = ClaimedJob.parse(job, self._models, now_s=now_s, trace=trace)
         except (CoreError, ServerError) as error:
-            self._results.refuse(job, trace, error)
+            self._results.start(self._results.refuse(job, trace, error))
             return
         if not self._held:
-            self._has_news.set()
+            self._report_due.set()
         self._held[job.id] = claimed
         if not claimed.needs_engine:
             claimed.has_left_engine = True
@@ -231,7 +225,7 @@ class JobRunner:
         while True:
             state = WorkerState.DRAINING if self._draining.is_set() else WorkerState.READY
             is_idle = not self._held
-            self._has_news.clear()
+            self._report_due.clear()
             await self._store.report(self._report(state))
             if self._draining.is_set():
                 await asyncio.sleep(BUSY_REPORT_S)
@@ -239,7 +233,7 @@ class JobRunner:
             # A report costs as much as several small jobs: it must not follow each of them.
             await _set_within(self._draining, BUSY_REPORT_S)
             if is_idle and not self._draining.is_set():
-                await _set_within(self._has_news, IDLE_REPORT_S - BUSY_REPORT_S)
+                await _set_within(self._report_due, IDLE_REPORT_S - BUSY_REPORT_S)
 
     async def _wait_until_drained(self, claims: "asyncio.Task[None]") -> None:
         """Return after ``drain``, once no job is left, time is up or a second call came."""
@@ -258,6 +252,7 @@ class JobRunner:
 
 
 async def _set_within(event: asyncio.Event, timeout_s: float) -> None:
+    # Not ``wait_for``: before Python 3.12 it loses a cancellation that comes with the event.
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await event.wait()

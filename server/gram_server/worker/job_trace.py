@@ -11,7 +11,6 @@ from gram_server.engine import Finished
 from gram_server.job import PRIORITY_CLASSES, Job
 from gram_server.logs import logged_with
 from gram_server.tracing import (
-    Attributes,
     Span,
     SpanKind,
     Tracer,
@@ -39,7 +38,15 @@ class JobTrace:
             parent=parent,
             kind=SpanKind.CONSUMER,
             start_s=claimed_s,
-            attributes=_attributes(job),
+            attributes={
+                "messaging.operation.type": "process",
+                "messaging.message.id": job.id,
+                "gram.puzzle": job.puzzle,
+                "gram.model": job.model,
+                "gram.width": job.options.width,
+                "gram.priority": PRIORITY_CLASSES[job.priority],
+                "gram.attempt": job.attempt,
+            },
         )
         if job.attempt:
             # The lost worker's span is missing; the trace and the job are the same.
@@ -89,15 +96,3 @@ class JobTrace:
 
     def _begin(self, name: str, parent: Span, start_s: float) -> Span:
         return self._tracer.start(name, parent=below(parent), start_s=start_s)
-
-
-def _attributes(job: Job) -> Attributes:
-    return {
-        "messaging.operation.type": "process",
-        "messaging.message.id": job.id,
-        "gram.puzzle": job.puzzle,
-        "gram.model": job.model,
-        "gram.width": job.options.width,
-        "gram.priority": PRIORITY_CLASSES[job.priority],
-        "gram.attempt": job.attempt,
-    }

@@ -17,7 +17,7 @@ from gram_kernels.supervision_step.native import origin, refusal
 from gram_server.engine import Engine, EngineJob, Finished
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError
-from gram_server.metrics.engine import EngineMetrics, ModelMetrics
+from gram_server.metrics.engine import ModelMetrics
 from gram_server.settings import EngineConfig
 
 NUM_SLOTS_ON_CPU = 16
@@ -111,22 +111,7 @@ def warm_up(served: ServedModel, metrics: ModelMetrics) -> None:
         RuntimeError: the model yields no finite numbers here.
     """
     served.runner.warm_up()
-    engine = served.engine(metrics)
-    engine.submit(_known_job(served), time.monotonic())
-    while engine.has_work:
-        for event in engine.tick(time.monotonic()):
-            if not isinstance(event, Finished):
-                continue
-            if event.outcome == "failed":
-                raise RuntimeError(f"{served.info.id} yields no finite numbers on this machine")
-            if event.solutions:
-                logger.info("model %s is warm: solved its puzzle", served.info.id)
-            else:
-                logger.warning("model %s is warm, but did not solve its puzzle", served.info.id)
-
-
-def _known_job(served: ServedModel) -> EngineJob:
-    task = served.loaded.task
+    engine, task = served.engine(metrics), served.loaded.task
     family = puzzles.family(task.family)
     if served.info.purpose == "generate" and isinstance(family, puzzles.Generative):
         instance = family.blank(task)
@@ -134,7 +119,7 @@ def _known_job(served: ServedModel) -> EngineJob:
         rng = np.random.default_rng(WARM_UP_SEED)
         instance = family.generate(task, rng, num_solutions=None)
     encoded = family.encode(instance)
-    return EngineJob(
+    job = EngineJob(
         id="warm-up",
         tokens=encoded.tokens,
         adjacency=encoded.adjacency,
@@ -146,10 +131,14 @@ def _known_job(served: ServedModel) -> EngineJob:
         check=lambda tokens: family.check(instance, tokens),
         canonical=lambda tokens: family.canonical(instance, tokens),
     )
-
-
-def throwaway_metrics() -> EngineMetrics:
-    """Return metrics that are never scraped, for the warm-up."""
-    from prometheus_client import CollectorRegistry
-
-    return EngineMetrics(CollectorRegistry())
+    engine.submit(job, time.monotonic())
+    while engine.has_work:
+        for event in engine.tick(time.monotonic()):
+            if not isinstance(event, Finished):
+                continue
+            if event.outcome == "failed":
+                raise RuntimeError(f"{served.info.id} yields no finite numbers on this machine")
+            if event.solutions:
+                logger.info("model %s is warm: solved its puzzle", served.info.id)
+            else:
+                logger.warning("model %s is warm, but did not solve its puzzle", served.info.id)

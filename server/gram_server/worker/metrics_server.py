@@ -1,7 +1,6 @@
 """A worker's metrics over HTTP, at every address of a host; knows no engine."""
 
 import logging
-import socket
 import threading
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -23,20 +22,14 @@ class _SilentHandler(WSGIRequestHandler):
 def serve_metrics(registry: CollectorRegistry, *, host: str, port: int) -> None:
     """Answer scrapes in threads of their own, for as long as the process lives."""
     for bound in bind(host, port, setting="worker_metrics_port"):
-        server = _server_on(bound, registry)
+        address = bound.getsockname()[:2]
+        server = ThreadingWSGIServer(address, _SilentHandler, bind_and_activate=False)
+        server.socket.close()
+        server.socket = bound
+        # ``server_bind`` would set these after a look-up in DNS.
+        server.server_name, server.server_port = address
+        server.setup_environ()
+        server.set_app(make_wsgi_app(registry))
+        server.server_activate()
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-        where = authority(*bound.getsockname()[:2])
-        logger.info("metrics on http://%s/metrics", where)
-
-
-def _server_on(bound: socket.socket, registry: CollectorRegistry) -> ThreadingWSGIServer:
-    host, port = bound.getsockname()[:2]
-    server = ThreadingWSGIServer((host, port), _SilentHandler, bind_and_activate=False)
-    server.socket.close()
-    server.socket = bound
-    # ``server_bind`` would set these after a look-up in DNS.
-    server.server_name, server.server_port = host, port
-    server.setup_environ()
-    server.set_app(make_wsgi_app(registry))
-    server.server_activate()
-    return server
+        logger.info("metrics on http://%s/metrics", authority(*address))

@@ -33,7 +33,6 @@ from gram_server.worker.loading import (
     load_served_model,
     resolve_device,
     resolve_slots,
-    throwaway_metrics,
     use_device,
     warm_up,
 )
@@ -146,7 +145,7 @@ class WorkerProcess:
         if self._device.startswith("cuda"):
             watch_gpu(self._registry, str(torch.cuda.get_device_properties(self._device).uuid))
         with self._phase("warm_up"):
-            unseen = throwaway_metrics()
+            unseen = EngineMetrics(CollectorRegistry())
             for served in self._models:
                 warm_up(served, unseen.of(served.info.name))
         engines = {
@@ -167,6 +166,7 @@ class WorkerProcess:
         try:
             event_loop.run(self._deal_with_store())
         except (Exception, asyncio.CancelledError) as error:
+            # Raised again by the main thread, once its loop has stopped.
             self._failure = error
         if self._loaded.exception() is None:
             self._loaded.result().inbox.put(Stop())

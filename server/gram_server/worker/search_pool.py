@@ -6,7 +6,6 @@ Every client gets its turn, and a short search never waits for the long ones. Kn
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -83,11 +82,15 @@ class SearchPool:
         searches wait. Raises ``SearchDropped``. ``owner`` has one search at a time; ``deadline_s``
         is on the clock of ``time.time()``.
         """
+        patience_s = MAX_WAIT_S
+        if deadline_s is not None:
+            left_s = max(deadline_s - time.time(), 0.0)
+            patience_s = min(left_s + DEADLINE_GRACE_S, MAX_WAIT_S)
         search = _Search(request=request, client=client, deadline_s=deadline_s)
         self._open[owner] = search
         self._push(search)
         try:
-            async with asyncio.timeout(_patience_s(deadline_s)):
+            async with asyncio.timeout(patience_s):
                 return await search.reply
         except TimeoutError:
             return search.ended("deadline" if search.budget_s() < MIN_SEARCH_S else "busy")
@@ -119,16 +122,15 @@ class SearchPool:
         """Give waiting searches to idle processes, started ones first."""
         for entry in sorted(self._idle, key=lambda entry: not entry[0].is_started):
             searcher, lanes = entry
-            search = next(filter(None, map(self._next, lanes)), None)
+            search = None
+            for lane in lanes:
+                while search is None and (first := self._waiting[lane].pop()) is not None:
+                    search = None if first.reply.done() else first
             if search is not None and not self._is_closed:
                 self._idle.remove(entry)
-                self._keep(self._serve(searcher, lanes, search))
-
-    def _next(self, lane: Lane) -> _Search | None:
-        while (search := self._waiting[lane].pop()) is not None:
-            if not search.reply.done():
-                return search
-        return None
+                task = asyncio.create_task(self._serve(searcher, lanes, search))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, searcher: Searcher, lanes: tuple[Lane, ...], search: _Search) -> None:
         try:
@@ -145,7 +147,14 @@ class SearchPool:
             if reply is not None:
                 self._take(search, reply)
         except SearcherLost as error:
-            self._try_again(search, error)
+            search.num_lost += 1
+            if search.reply.done():
+                return
+            if search.num_lost < MAX_LOST:
+                self._waiting[search.lane].push_first(search.client, search)
+            else:
+                # The search may be at fault.
+                search.reply.set_result({**search.ended("failed"), "why": str(error)})
         finally:
             self._idle.append((searcher, lanes))
             self._dispatch()
@@ -162,27 +171,6 @@ class SearchPool:
             self._push(search)
         else:
             search.reply.set_result(reply)
-
-    def _try_again(self, search: _Search, error: SearcherLost) -> None:
-        """Requeue a search whose process ended; after ``MAX_LOST`` the search may be at fault."""
-        search.num_lost += 1
-        if search.reply.done():
-            return
-        if search.num_lost >= MAX_LOST:
-            search.reply.set_result({**search.ended("failed"), "why": str(error)})
-        else:
-            self._waiting[search.lane].push_first(search.client, search)
-
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-def _patience_s(deadline_s: float | None) -> float:
-    if deadline_s is None:
-        return MAX_WAIT_S
-    return min(max(deadline_s - time.time(), 0.0) + DEADLINE_GRACE_S, MAX_WAIT_S)
 
 
 class FairQueue(Generic[_T]):

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from gram_core.catalog import ModelInfo, find_model, shipped_models
@@ -58,16 +59,10 @@ def _work(settings: Settings, *, link: Path | None, heartbeat: Path | None) -> N
 
     # The name must be unique for ever: a process id may be reused on the same host.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-
-    async def open_store() -> WorkerStore:
-        if link is not None:
-            return await WorkerRpcClient.connect(link, worker=name)
-        return await _open_redis(settings, name)
-
     tracer = open_tracer("gram-worker", instance=name)
     process = WorkerProcess(
         settings.engine,
-        open_store=open_store,
+        open_store=partial(_open_store, settings, link=link, name=name),
         name=name,
         heartbeat=heartbeat,
         is_supervised=link is not None,
@@ -94,7 +89,9 @@ def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
     return infos
 
 
-async def _open_redis(settings: Settings, name: str) -> WorkerStore:
+async def _open_store(settings: Settings, *, link: Path | None, name: str) -> WorkerStore:
+    if link is not None:
+        return await WorkerRpcClient.connect(link, worker=name)
     from gram_server.jobs.redis_connection import RedisConnection
     from gram_server.jobs.redis_worker import RedisWorker
 

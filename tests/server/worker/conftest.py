@@ -10,7 +10,7 @@ import pytest
 from gram_core.puzzles import family, task
 from gram_server.engine import Finished, FoundSolution
 from tests.jobs import new_job
-from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob
+from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob, MakeModel, World
 
 SOLVED = "1234341221434321"
 PUZZLE = "1.34341221434321"
@@ -72,3 +72,10 @@ def wrong_answer() -> np.ndarray:
 @pytest.fixture
 def store() -> FakeStore:
     return FakeStore()
+
+
+@pytest.fixture
+def world(
+    store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
+) -> World:
+    return World(store, make_job, make_end, guessing_model)

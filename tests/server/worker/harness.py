@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 from gram_core.checkpoint import LoadedModel
 from gram_server.engine import Finished
 from gram_server.errors import LinkClosed
 from gram_server.job import Event, Job, JobState, WorkerReport, WorkerState
-from gram_server.jobs.store import WorkerStore
+from gram_server.jobs.store import Room, WorkerStore
+from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Message
 from gram_server.worker.job_runner import JobRunner
 
@@ -35,17 +36,10 @@ class FakeStore:
     is_lost: bool = False
     is_closed: bool = False
 
-    async def claim(
-        self,
-        *,
-        max_jobs: int,
-        max_width: int | None = None,
-        can_wait: bool = True,
-        models: Collection[str] | None = None,
-        down_to: int | None = None,
-    ) -> list[Job]:
-        self.claims.append((max_jobs, max_width, can_wait))
-        self.models = models
+    async def claim(self, **room: Unpack[Room]) -> list[Job]:
+        can_wait = room.get("can_wait", True)
+        self.claims.append((room["max_jobs"], room.get("max_width"), can_wait))
+        self.models = room.get("models")
         if self.is_lost:
             raise LinkClosed("the store is gone")
         if not can_wait and self.jobs.empty():
@@ -96,6 +90,26 @@ class Harness:
         num_sent = len(self.sent)
         self.store.jobs.put_nowait(job)
         await self.until(lambda: len(self.sent) > num_sent)
+
+
+@dataclass(slots=True)
+class World:
+    """What a test gives to a runner and to its engine."""
+
+    store: FakeStore
+    job: MakeJob
+    end: MakeEnd
+    model: MakeModel
+
+    def take(self, job: Job, task: str = "sudoku-4x4") -> ClaimedJob:
+        """Claim a job at a worker that has a model of this task, half a second after it came."""
+        info = self.model(task).info
+        return ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+
+    def open(
+        self, store: WorkerStore | None = None, **options: Any
+    ) -> AbstractAsyncContextManager[Harness]:
+        return open_harness(store or self.store, self.model, **options)
 
 
 @asynccontextmanager

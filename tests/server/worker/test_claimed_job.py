@@ -9,25 +9,17 @@ from gram_core.puzzles import FIRST_VALUE, family
 from gram_server.answers import Solution
 from gram_server.engine import FoundSolution
 from gram_server.errors import ModelUnknown
-from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.completeness import ExactFindings
-from tests.server.worker.harness import MakeEnd, MakeJob, MakeModel
+from tests.server.worker.harness import MakeJob, World
 
 SOLVED = "1234341221434321"
 OTHER = "1234341243212143"
 AMBIGUOUS = "12343412........"
 
 
-def _take(job: Any, guessing_model: MakeModel) -> ClaimedJob:
-    info = guessing_model("sudoku-4x4").info
-    return ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
-
-
-def test_a_result_has_exactly_the_shape_that_the_interface_promises(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    claimed = _take(make_job(width=8), guessing_model)
-    result = claimed.response(make_end(grids=[(SOLVED, 3)]), ExactFindings())
+def test_a_result_has_exactly_the_shape_that_the_interface_promises(world: World) -> None:
+    claimed = world.take(world.job(width=8))
+    result = claimed.response(world.end(grids=[(SOLVED, 3)]), ExactFindings())
     assert result.model_dump() == {
         "id": "a",
         "puzzle": "sudoku",
@@ -61,33 +53,31 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
             "wasted_steps": 8,
         },
         "seed": 7,
-        "model": guessing_model("sudoku-4x4").info.id,
+        "model": world.model("sudoku-4x4").info.id,
         "unsolvable": None,
         "padded_to": None,
     }
 
 
 def test_an_unsolved_result_shows_the_best_attempt_and_what_it_breaks(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, wrong_answer: Any
+    world: World, wrong_answer: Any
 ) -> None:
-    claimed = _take(make_job(), guessing_model)
-    result = claimed.response(make_end(best_attempt=wrong_answer), ExactFindings())
+    claimed = world.take(world.job())
+    result = claimed.response(world.end(best_attempt=wrong_answer), ExactFindings())
     assert result.status == "unsolved"
     assert (result.completeness.estimate, result.completeness.total) == (None, None)
     assert result.best_attempt is not None
     assert result.best_attempt.answer == "1" * 16
     rules = {violation.rule for violation in result.best_attempt.violations}
     assert {"row 0", "column 3", "given"} <= rules
-    unshown = _take(make_job(best_attempt=False), guessing_model)
-    end = make_end(best_attempt=wrong_answer)
+    unshown = world.take(world.job(best_attempt=False))
+    end = world.end(best_attempt=wrong_answer)
     assert unshown.response(end, ExactFindings()).best_attempt is None
 
 
-def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    claimed = _take(make_job(), guessing_model)
-    result = claimed.response(make_end("expired", grids=[(SOLVED, 1)]), ExactFindings())
+def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(world: World) -> None:
+    claimed = world.take(world.job())
+    result = claimed.response(world.end("expired", grids=[(SOLVED, 1)]), ExactFindings())
     assert (result.status, result.distinct) == ("partial", 1)
 
 
@@ -96,14 +86,10 @@ def test_a_job_cut_short_by_its_deadline_is_partial_even_with_solutions(
     [([8], 1.0), ([1] * 8, 0.0), ([4, 1, 1, 1, 1], 0.5), ([9, 3], 1.0), ([7], None), ([1], None)],
 )
 def test_completeness_is_good_turing_from_eight_votes_on(
-    make_job: MakeJob,
-    make_end: MakeEnd,
-    guessing_model: MakeModel,
-    votes: list[int],
-    estimate: float | None,
+    world: World, votes: list[int], estimate: float | None
 ) -> None:
-    claimed = _take(make_job(grid=AMBIGUOUS), guessing_model)
-    end = make_end(grids=[(SOLVED, count) for count in votes])
+    claimed = world.take(world.job(grid=AMBIGUOUS))
+    end = world.end(grids=[(SOLVED, count) for count in votes])
     result = claimed.response(end, ExactFindings())
     completeness = result.completeness
     assert (completeness.estimate, completeness.total) == (estimate, None)
@@ -112,17 +98,15 @@ def test_completeness_is_good_turing_from_eight_votes_on(
 
 
 def test_the_shortest_paths_of_a_maze_are_counted_for_its_completeness(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
+    world: World, solved: FoundSolution
 ) -> None:
     puzzle = family("maze")
     maze = puzzle.parse({"grid": ["S..", "...", "..G"]})
     fields: Any = {"puzzle": "maze", "task": "maze-3x3", "body": puzzle.dump(maze)}
-    info = guessing_model("maze-3x3").info
-    job = replace(make_job(model=info.name), **fields)
-    claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+    claimed = world.take(replace(world.job(model="maze-3x3"), **fields), "maze-3x3")
     path = next(puzzle.enumerate(maze, limit=1))
     found = replace(solved, tokens=path, votes=16)
-    completeness = claimed.response(make_end(solutions=(found,)), ExactFindings()).completeness
+    completeness = claimed.response(world.end(solutions=(found,)), ExactFindings()).completeness
     assert (completeness.estimate, completeness.method) == (1 / 6, "exact")
     assert (completeness.total, completeness.total_status) == (6, "known")
 
@@ -141,30 +125,22 @@ def test_the_shortest_paths_of_a_maze_are_counted_for_its_completeness(
     ],
 )
 def test_the_total_says_why_it_is_a_number_or_null(
-    make_job: MakeJob,
-    make_end: MakeEnd,
-    guessing_model: MakeModel,
-    count: str,
-    exact: ExactFindings,
-    status: str,
-    at_least: int,
+    world: World, count: str, exact: ExactFindings, status: str, at_least: int
 ) -> None:
-    claimed = _take(make_job(grid=AMBIGUOUS, count=count), guessing_model)
-    completeness = claimed.response(make_end(grids=[(SOLVED, 1)]), exact).completeness
+    claimed = world.take(world.job(grid=AMBIGUOUS, count=count))
+    completeness = claimed.response(world.end(grids=[(SOLVED, 1)]), exact).completeness
     assert (completeness.total_status, completeness.at_least) == (status, at_least)
     assert completeness.total == exact.total
 
 
-def test_unsolvable_is_told_from_given_up(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    given_up = _take(make_job(grid=AMBIGUOUS), guessing_model)
-    result = given_up.response(make_end(), ExactFindings())
+def test_unsolvable_is_told_from_given_up(world: World) -> None:
+    given_up = world.take(world.job(grid=AMBIGUOUS))
+    result = given_up.response(world.end(), ExactFindings())
     assert (result.status, result.unsolvable, result.completeness.total) == ("unsolved", None, None)
-    proved = given_up.response(make_end(), ExactFindings(total=0, ended="complete"))
+    proved = given_up.response(world.end(), ExactFindings(total=0, ended="complete"))
     assert proved.unsolvable is not None
     assert (proved.status, proved.unsolvable.cells) == ("unsolved", [])
-    dead = _take(make_job(grid="123....4........"), guessing_model)
+    dead = world.take(world.job(grid="123....4........"))
     assert (dead.needs_engine, given_up.needs_engine) == (False, True)
     result = dead.response(dead.not_run(), ExactFindings())
     assert result.unsolvable is not None
@@ -173,11 +149,9 @@ def test_unsolvable_is_told_from_given_up(
     assert (result.completeness.total, result.completeness.at_least) == (0, 0)
 
 
-def test_exact_findings_complete_a_result(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
-) -> None:
-    claimed = _take(make_job(), guessing_model)
-    result = claimed.response(make_end(), ExactFindings(solutions=(solved.tokens,), total=1))
+def test_exact_findings_complete_a_result(world: World, solved: FoundSolution) -> None:
+    claimed = world.take(world.job())
+    result = claimed.response(world.end(), ExactFindings(solutions=(solved.tokens,), total=1))
     assert result.status == "solved"
     assert result.solutions == [
         Solution(answer=SOLVED, votes=0, source="exact", value=None, first=None)
@@ -185,62 +159,55 @@ def test_exact_findings_complete_a_result(
     assert (result.completeness.estimate, result.completeness.total) == (1.0, 1)
 
 
-def test_the_engine_gets_the_job_on_its_own_clock(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
-    job = make_job(width=9, depth=3, max_solutions=2, deadline_s=1_010.0, halt="act")
-    engine_job = _take(job, guessing_model).engine_job(clock_offset_s=-900.0)
+def test_the_engine_gets_the_job_on_its_own_clock(world: World) -> None:
+    job = world.job(width=9, depth=3, max_solutions=2, deadline_s=1_010.0, halt="act")
+    engine_job = world.take(job).engine_job(clock_offset_s=-900.0)
     assert engine_job.deadline_s == 110.0
     assert (engine_job.width, engine_job.depth, engine_job.max_solutions) == (9, 3, 2)
     assert (engine_job.halt, engine_job.seed, engine_job.priority) == ("act", 7, 1)
 
 
-def test_views_are_used_only_when_the_job_wants_them(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
-    viewed = _take(make_job(), guessing_model).engine_job(clock_offset_s=0.0)
-    plain = _take(make_job(augment=False), guessing_model).engine_job(clock_offset_s=0.0)
+def test_views_are_used_only_when_the_job_wants_them(world: World) -> None:
+    viewed = world.take(world.job()).engine_job(clock_offset_s=0.0)
+    plain = world.take(world.job(augment=False)).engine_job(clock_offset_s=0.0)
     assert viewed.view(0) is None
     assert viewed.view(1) is not None
     assert plain.view(1) is None
 
 
-def test_a_job_for_a_model_that_is_not_here_is_refused(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
+def test_a_job_for_a_model_that_is_not_here_is_refused(world: World) -> None:
     with pytest.raises(ModelUnknown):
-        _take(make_job(model="other"), guessing_model)
+        world.take(world.job(model="other"))
 
 
-def test_a_body_that_cannot_be_read_is_refused(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
-    job = make_job()
+def test_a_body_that_cannot_be_read_is_refused(world: World) -> None:
+    job = world.job()
     body = {**job.body, "grid": "11.............."}
     object.__setattr__(job, "body", body)
     with pytest.raises(PuzzleInvalid):
-        _take(job, guessing_model)
+        world.take(job)
 
 
 def test_a_streamed_colouring_is_that_of_the_answer_whichever_trajectory_came_first(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
+    world: World, solved: FoundSolution
 ) -> None:
     """The answer has the colouring of the least rank, the stream the first one that was seen."""
     graph: Any = {"vertices": 5, "edges": [[0, 1], [1, 2]], "colors": 3, "fixed": {"0": 2}}
     puzzle = family("graph-coloring")
     job = replace(
-        make_job(model="graph-coloring-5"),
+        world.job(model="graph-coloring-5"),
         puzzle="graph-coloring",
         task="graph-coloring-5",
         body=puzzle.dump(puzzle.parse(graph)),
     )
-    info = guessing_model("graph-coloring-5").info
-    claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+    claimed = world.take(job, "graph-coloring-5")
     seen, least = (
         replace(solved, tokens=np.array(colors, np.uint8) + FIRST_VALUE)
         for colors in ([2, 0, 1, 1, 0], [2, 1, 0, 0, 1])
     )
-    result = claimed.response(make_end(solutions=(least,)), ExactFindings(solutions=(seen.tokens,)))
+    result = claimed.response(
+        world.end(solutions=(least,)), ExactFindings(solutions=(seen.tokens,))
+    )
     answers = [solution.answer for solution in result.solutions]
     assert answers == [claimed.solution(seen).answer] * 2
     assert answers[0] == [2, 0, 1, 1, 0]
@@ -259,11 +226,11 @@ def _graph_job(make_job: MakeJob, body: Any, **fields: Any) -> Any:
 
 
 def test_a_padded_job_is_checked_counted_and_answered_as_it_was_posted(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
+    world: World, solved: FoundSolution
 ) -> None:
-    info = guessing_model("graph-coloring-5").info
-    job = _graph_job(make_job, PATH, model=info.name)
-    claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+    info = world.model("graph-coloring-5").info
+    job = _graph_job(world.job, PATH, model=info.name)
+    claimed = world.take(job, info.name)
     engine_job = claimed.engine_job(clock_offset_s=0.0)
     assert engine_job.tokens.shape == (5,)
     assert engine_job.adjacency is not None
@@ -275,23 +242,21 @@ def test_a_padded_job_is_checked_counted_and_answered_as_it_was_posted(
     assert [engine_job.check(tokens) for tokens in (right, same, wrong)] == [True, True, False]
     # What padding may be coloured with makes no other solution.
     assert engine_job.canonical(right) == engine_job.canonical(same)
-    end = make_end(solutions=(replace(solved, tokens=right),))
+    end = world.end(solutions=(replace(solved, tokens=right),))
     result = claimed.response(end, ExactFindings())
     assert [solution.answer for solution in result.solutions] == [[0, 1, 2]]
     assert (result.padded_to, result.model) == ("graph-coloring-5", info.id)
-    attempt = claimed.response(make_end(best_attempt=wrong), ExactFindings()).best_attempt
+    attempt = claimed.response(world.end(best_attempt=wrong), ExactFindings()).best_attempt
     assert attempt is not None
     assert attempt.answer == [0, 0, 1]
     assert [violation.rule for violation in attempt.violations] == ["edge 0-1"]
 
 
-def test_a_job_that_its_model_cannot_take_even_padded_is_refused(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
-    info = guessing_model("graph-coloring-5").info
+def test_a_job_that_its_model_cannot_take_even_padded_is_refused(world: World) -> None:
+    info = world.model("graph-coloring-5").info
     for body in ({"vertices": 6, "edges": []}, {"vertices": 3, "edges": [], "colors": 4}):
-        job = _graph_job(make_job, body, model=info.name)
+        job = _graph_job(world.job, body, model=info.name)
         with pytest.raises(ModelUnknown):
-            ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+            world.take(job, info.name)
     with pytest.raises(ModelUnknown):
-        ClaimedJob.parse(make_job(model=info.name), {info.name: info}, now_s=1_000.5)
+        world.take(world.job(model=info.name), info.name)

@@ -10,23 +10,20 @@ from gram_server.engine import Engine, EngineEvent, Finished
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.heartbeat import Heartbeat, read_heartbeat
 from gram_server.metrics.engine import EngineMetrics
-from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Abort, EngineLoop, Stop, Submit
-from tests.server.worker.harness import MakeJob, MakeModel
+from tests.server.worker.harness import World
 
 TASK = "sudoku-4x4"
 
 
-def _loop(guessing_model: MakeModel, heartbeat: Heartbeat | None = None) -> EngineLoop:
+def _loop(world: World, heartbeat: Heartbeat | None = None) -> EngineLoop:
     metrics = EngineMetrics(CollectorRegistry())
-    runner = ModelRunner(guessing_model(TASK), num_slots=16, backend="model")
+    runner = ModelRunner(world.model(TASK), num_slots=16, backend="model")
     return EngineLoop({TASK: Engine(runner, metrics=metrics.of(TASK))}, heartbeat=heartbeat)
 
 
-def _submit(job: Any, guessing_model: MakeModel) -> Submit:
-    info = guessing_model("sudoku-4x4").info
-    claimed = ClaimedJob.parse(job, {info.name: info}, now_s=1_000.0)
-    return Submit(info.name, claimed.engine_job(clock_offset_s=0.0))
+def _submit(job: Any, world: World) -> Submit:
+    return Submit(TASK, world.take(job).engine_job(clock_offset_s=0.0))
 
 
 def _run(loop: EngineLoop, events: list[EngineEvent]) -> threading.Thread:
@@ -42,12 +39,10 @@ def _wait(condition: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-def test_a_job_is_solved_and_the_loop_stops_when_told(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
-    loop, events = _loop(guessing_model), list[EngineEvent]()
+def test_a_job_is_solved_and_the_loop_stops_when_told(world: World) -> None:
+    loop, events = _loop(world), list[EngineEvent]()
     thread = _run(loop, events)
-    loop.inbox.put(_submit(make_job(width=16, augment=False), guessing_model))
+    loop.inbox.put(_submit(world.job(width=16, augment=False), world))
     _wait(lambda: any(isinstance(event, Finished) for event in events))
     loop.inbox.put(Stop())
     thread.join(60.0)
@@ -57,12 +52,10 @@ def test_a_job_is_solved_and_the_loop_stops_when_told(
     assert len(end.solutions) == 1
 
 
-def test_demand_counts_what_was_sent_from_the_moment_it_was(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
-    loop, events = _loop(guessing_model), list[EngineEvent]()
+def test_demand_counts_what_was_sent_from_the_moment_it_was(world: World) -> None:
+    loop, events = _loop(world), list[EngineEvent]()
     assert loop.demand == 0
-    loop.send(_submit(make_job(width=40, depth=1000, halt="never"), guessing_model))
+    loop.send(_submit(world.job(width=40, depth=1000, halt="never"), world))
     assert loop.demand == 40
     thread = _run(loop, events)
     _wait(lambda: loop.num_live)
@@ -74,10 +67,10 @@ def test_demand_counts_what_was_sent_from_the_moment_it_was(
     assert not thread.is_alive()
 
 
-def test_an_abort_ends_a_running_job(make_job: MakeJob, guessing_model: MakeModel) -> None:
-    loop, events = _loop(guessing_model), list[EngineEvent]()
+def test_an_abort_ends_a_running_job(world: World) -> None:
+    loop, events = _loop(world), list[EngineEvent]()
     thread = _run(loop, events)
-    loop.inbox.put(_submit(make_job(width=500, depth=1000, halt="never"), guessing_model))
+    loop.inbox.put(_submit(world.job(width=500, depth=1000, halt="never"), world))
     _wait(lambda: loop.num_live)
     loop.inbox.put(Abort("a"))
     _wait(lambda: any(isinstance(event, Finished) for event in events))
@@ -88,13 +81,11 @@ def test_an_abort_ends_a_running_job(make_job: MakeJob, guessing_model: MakeMode
     assert end.outcome == "cancelled"
 
 
-def test_a_job_that_is_sent_twice_ends_nothing(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
-    loop, events = _loop(guessing_model), list[EngineEvent]()
+def test_a_job_that_is_sent_twice_ends_nothing(world: World) -> None:
+    loop, events = _loop(world), list[EngineEvent]()
     for _ in range(2):
-        loop.send(_submit(make_job(width=500, depth=1000, halt="never"), guessing_model))
-    loop.send(_submit(make_job("b", width=16, augment=False), guessing_model))
+        loop.send(_submit(world.job(width=500, depth=1000, halt="never"), world))
+    loop.send(_submit(world.job("b", width=16, augment=False), world))
     thread = _run(loop, events)
     _wait(lambda: any(isinstance(event, Finished) and event.job_id == "b" for event in events))
     loop.send(Abort("a"))
@@ -105,8 +96,8 @@ def test_a_job_that_is_sent_twice_ends_nothing(
     assert sum(isinstance(event, Finished) for event in events) == 2
 
 
-def test_the_loop_sleeps_while_there_is_nothing_to_do(guessing_model: MakeModel) -> None:
-    loop = _loop(guessing_model)
+def test_the_loop_sleeps_while_there_is_nothing_to_do(world: World) -> None:
+    loop = _loop(world)
     thread = _run(loop, [])
     started_s = time.process_time()
     time.sleep(0.3)
@@ -116,13 +107,11 @@ def test_the_loop_sleeps_while_there_is_nothing_to_do(guessing_model: MakeModel)
     assert used_s < 0.03
 
 
-def test_the_heartbeat_shows_ticks_and_work_that_is_left(
-    make_job: MakeJob, guessing_model: MakeModel, tmp_path: Path
-) -> None:
+def test_the_heartbeat_shows_ticks_and_work_that_is_left(world: World, tmp_path: Path) -> None:
     heartbeat = Heartbeat(tmp_path / "beat")
-    loop, events = _loop(guessing_model, heartbeat), list[EngineEvent]()
+    loop, events = _loop(world, heartbeat), list[EngineEvent]()
     thread = _run(loop, events)
-    loop.inbox.put(_submit(make_job(width=300, depth=100, halt="never"), guessing_model))
+    loop.inbox.put(_submit(world.job(width=300, depth=100, halt="never"), world))
 
     def busy() -> bool:
         beat = read_heartbeat(tmp_path / "beat")
@@ -134,6 +123,5 @@ def test_the_heartbeat_shows_ticks_and_work_that_is_left(
     loop.inbox.put(Stop())
     thread.join(60.0)
     beat = read_heartbeat(tmp_path / "beat")
-    heartbeat.close()
     assert beat is not None
     assert beat.num_live == 0

@@ -13,16 +13,11 @@ from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.completeness import ExactFindings
 from gram_server.worker.job_results import find_exactly, needs_exact, without_time
 from gram_server.worker.search_pool import SearchPool
-from tests.server.worker.harness import MakeEnd, MakeJob, MakeModel
+from tests.server.worker.harness import World
 
 SOLVED = "1234341221434321"
 AMBIGUOUS = "12343412........"
 EMPTY = "................"
-
-
-def _take(job: Any, guessing_model: MakeModel) -> ClaimedJob:
-    info = guessing_model("sudoku-4x4").info
-    return ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
 
 
 class InlinePool(SearchPool):
@@ -52,16 +47,10 @@ def _find(claimed: ClaimedJob, end: Any) -> ExactFindings:
     ],
 )
 def test_the_exact_solver_is_asked_only_for_what_is_wanted_and_missing(
-    make_job: MakeJob,
-    make_end: MakeEnd,
-    guessing_model: MakeModel,
-    options: dict[str, str],
-    outcome: str,
-    grids: Any,
-    needed: bool,
+    world: World, options: dict[str, str], outcome: str, grids: Any, needed: bool
 ) -> None:
-    claimed = _take(make_job(**options), guessing_model)
-    assert needs_exact(claimed, make_end(outcome, grids=grids)) is needed
+    claimed = world.take(world.job(**options))
+    assert needs_exact(claimed, world.end(outcome, grids=grids)) is needed
 
 
 @pytest.mark.parametrize(
@@ -73,53 +62,40 @@ def test_the_exact_solver_is_asked_only_for_what_is_wanted_and_missing(
     ],
 )
 def test_a_search_that_the_deadline_left_no_time_for_is_told_of(
-    make_job: MakeJob,
-    make_end: MakeEnd,
-    guessing_model: MakeModel,
-    options: dict[str, str],
-    outcome: str,
-    ended: str | None,
+    world: World, options: dict[str, str], outcome: str, ended: str | None
 ) -> None:
-    claimed = _take(make_job(**options), guessing_model)
-    assert without_time(claimed, make_end(outcome)).ended == ended
+    claimed = world.take(world.job(**options))
+    assert without_time(claimed, world.end(outcome)).ended == ended
 
 
-def test_the_fallback_gives_one_checked_solution(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, solved: FoundSolution
-) -> None:
-    exact = _find(_take(make_job(fallback="exact"), guessing_model), make_end())
+def test_the_fallback_gives_one_checked_solution(world: World, solved: FoundSolution) -> None:
+    exact = _find(world.take(world.job(fallback="exact")), world.end())
     assert [tokens.tolist() for tokens in exact.solutions] == [solved.tokens.tolist()]
     assert (exact.total, exact.ended) == (None, "complete")
 
 
-def test_the_fallback_gives_as_many_solutions_as_were_asked_for(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    job = make_job(grid=AMBIGUOUS, fallback="exact", max_solutions=2)
-    assert len(_find(_take(job, guessing_model), make_end()).solutions) == 2
+def test_the_fallback_gives_as_many_solutions_as_were_asked_for(world: World) -> None:
+    job = world.job(grid=AMBIGUOUS, fallback="exact", max_solutions=2)
+    assert len(_find(world.take(job), world.end()).solutions) == 2
 
 
 @pytest.mark.parametrize(("grid", "found"), [("1234341243212143", 1), ("..1.3.......2..4", 0)])
 def test_a_search_that_finds_fewer_than_were_asked_for_has_counted_them(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel, grid: str, found: int
+    world: World, grid: str, found: int
 ) -> None:
-    job = make_job(grid=grid, fallback="exact", max_solutions=2)
-    exact = _find(_take(job, guessing_model), make_end())
+    job = world.job(grid=grid, fallback="exact", max_solutions=2)
+    exact = _find(world.take(job), world.end())
     assert (len(exact.solutions), exact.total, exact.ended) == (found, found, "complete")
 
 
-def test_nothing_is_searched_for_what_one_look_refutes(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    job = make_job(grid="123....4........", fallback="exact", count="exact")
-    assert not needs_exact(_take(job, guessing_model), make_end())
+def test_nothing_is_searched_for_what_one_look_refutes(world: World) -> None:
+    job = world.job(grid="123....4........", fallback="exact", count="exact")
+    assert not needs_exact(world.take(job), world.end())
 
 
-def test_all_solutions_are_counted(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    job = make_job(grid=EMPTY, count="exact")
-    exact = _find(_take(job, guessing_model), make_end(grids=[(SOLVED, 1)]))
+def test_all_solutions_are_counted(world: World) -> None:
+    job = world.job(grid=EMPTY, count="exact")
+    exact = _find(world.take(job), world.end(grids=[(SOLVED, 1)]))
     assert (exact.total, exact.solutions, exact.ended) == (288, (), "complete")
 
 

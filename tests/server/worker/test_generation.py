@@ -13,7 +13,7 @@ from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Abort
 from gram_server.worker.job_results import reduce_clues
 from gram_server.worker.search_pool import SearchPool
-from tests.server.worker.harness import FakeStore, MakeEnd, MakeJob, MakeModel, open_harness
+from tests.server.worker.harness import World
 
 pytestmark = pytest.mark.anyio
 
@@ -35,30 +35,21 @@ def found(number: int, trajectory: int | None = None) -> FoundSolution:
     )
 
 
-def take(
-    make_job: MakeJob, guessing_model: MakeModel, sampling: Sampling, **options: Any
-) -> ClaimedJob:
-    info = guessing_model("sudoku-4x4").info
-    job = make_job(grid=EMPTY, sampling=sampling, **{"max_solutions": 3, **options})
-    return ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+def take_sampling(world: World, sampling: Sampling, **options: Any) -> ClaimedJob:
+    job = world.job(grid=EMPTY, sampling=sampling, **{"max_solutions": 3, **options})
+    return world.take(job)
 
 
-def test_the_engine_takes_boards_by_trajectory(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
-    boards = take(make_job, guessing_model, Sampling(is_distinct=False)).engine_job(
-        clock_offset_s=0.0
-    )
+def test_the_engine_takes_boards_by_trajectory(world: World) -> None:
+    boards = take_sampling(world, Sampling(is_distinct=False)).engine_job(clock_offset_s=0.0)
     assert (boards.order, boards.distinct, boards.max_solutions) == ("trajectory", False, 3)
 
 
-def test_a_result_has_exactly_the_shape_that_the_interface_promises(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    claimed = take(make_job, guessing_model, Sampling(), width=40)
+def test_a_result_has_exactly_the_shape_that_the_interface_promises(world: World) -> None:
+    claimed = take_sampling(world, Sampling(), width=40)
     finds = (found(0), found(1), found(2, 9))
     claimed.boards += [claimed.board(find, None) for find in finds]
-    end = make_end(solutions=finds, valid_trajectories=4, ended_trajectories=10)
+    end = world.end(solutions=finds, valid_trajectories=4, ended_trajectories=10)
     answer = claimed.generate_response(end)
     assert [made.answer for made in answer.boards] == list(GRIDS)
     assert [made.trajectory for made in answer.boards] == [0, 1, 9]
@@ -71,46 +62,35 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(
     [("done", 3, "complete"), ("done", 2, "exhausted"), ("expired", 2, "partial")],
 )
 def test_a_status_says_why_there_are_no_more_boards(
-    make_job: MakeJob,
-    make_end: MakeEnd,
-    guessing_model: MakeModel,
-    outcome: str,
-    num_boards: int,
-    status: str,
+    world: World, outcome: str, num_boards: int, status: str
 ) -> None:
-    claimed = take(make_job, guessing_model, Sampling())
+    claimed = take_sampling(world, Sampling())
     finds = tuple(found(number) for number in range(num_boards))
     claimed.boards += [claimed.board(find, None) for find in finds]
-    end = make_end(outcome, solutions=finds)
+    end = world.end(outcome, solutions=finds)
     assert claimed.generate_response(end).status == status
 
 
-def test_boards_that_are_not_distinct_are_counted_once(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    claimed = take(make_job, guessing_model, Sampling(is_distinct=False))
+def test_boards_that_are_not_distinct_are_counted_once(world: World) -> None:
+    claimed = take_sampling(world, Sampling(is_distinct=False))
     finds = (found(0, 1), found(0, 2), found(1, 5))
-    end = make_end(solutions=finds, valid_trajectories=3)
+    end = world.end(solutions=finds, valid_trajectories=3)
     result = claimed.generate_response(end)
     assert (result.distinct, result.uniqueness) == (2, 0.666667)
 
 
-def test_nothing_is_divided_by_nothing(
-    make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    claimed = take(make_job, guessing_model, Sampling())
-    result = claimed.generate_response(make_end(ended_trajectories=0))
+def test_nothing_is_divided_by_nothing(world: World) -> None:
+    claimed = take_sampling(world, Sampling())
+    result = claimed.generate_response(world.end(ended_trajectories=0))
     assert (result.validity, result.uniqueness) == (None, None)
 
 
 @pytest.mark.slow
-async def test_a_thinned_board_is_fixed_by_seed_and_trajectory(
-    make_job: MakeJob, guessing_model: MakeModel
-) -> None:
+async def test_a_thinned_board_is_fixed_by_seed_and_trajectory(world: World) -> None:
     pool = SearchPool()
 
     async def puzzle(trajectory: int, seed: int) -> object:
-        claimed = take(make_job, guessing_model, THINNED, seed=seed)
+        claimed = take_sampling(world, THINNED, seed=seed)
         tokens = await reduce_clues(pool, claimed, found(0, trajectory))
         assert tokens is not None
         return claimed.board(found(0), tokens).puzzle
@@ -123,18 +103,16 @@ async def test_a_thinned_board_is_fixed_by_seed_and_trajectory(
         await pool.close()
 
 
-async def test_puzzles_are_told_in_the_order_of_their_boards(
-    store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    async with open_harness(store, guessing_model) as harness:
-        await harness.claim(make_job(grid=EMPTY, sampling=THINNED, max_solutions=3))
+async def test_puzzles_are_told_in_the_order_of_their_boards(world: World) -> None:
+    async with world.open() as harness:
+        await harness.claim(world.job(grid=EMPTY, sampling=THINNED, max_solutions=3))
         finds = tuple(found(number) for number in range(3))
-        harness.runner.on_events([*finds, make_end(solutions=finds)])
+        harness.runner.on_events([*finds, world.end(solutions=finds)])
         harness.runner.drain()
         await harness.running
-    result, outcome = store.completed["a"]
+    result, outcome = world.store.completed["a"]
     assert outcome is JobState.DONE
-    assert [event.data for _, event in store.published] == result["boards"]
+    assert [event.data for _, event in world.store.published] == result["boards"]
     assert [made["answer"] for made in result["boards"]] == list(GRIDS)
     sudoku = family("sudoku")
     for made in result["boards"]:
@@ -143,53 +121,45 @@ async def test_puzzles_are_told_in_the_order_of_their_boards(
         assert answers == [made["answer"]]
 
 
-async def test_boards_that_no_time_is_left_for_are_left_out(
-    store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    async with open_harness(store, guessing_model) as harness:
-        job = make_job(grid=EMPTY, sampling=THINNED, max_solutions=3, deadline_s=time.time() - 1.0)
+async def test_boards_that_no_time_is_left_for_are_left_out(world: World) -> None:
+    async with world.open() as harness:
+        job = world.job(grid=EMPTY, sampling=THINNED, max_solutions=3, deadline_s=time.time() - 1.0)
         await harness.claim(job)
         finds = tuple(found(number) for number in range(3))
-        harness.runner.on_events([*finds, make_end(solutions=finds)])
+        harness.runner.on_events([*finds, world.end(solutions=finds)])
         harness.runner.drain()
         await harness.running
-    result, outcome = store.completed["a"]
+    result, outcome = world.store.completed["a"]
     assert (outcome, result["status"], result["boards"]) == (JobState.EXPIRED, "partial", [])
 
 
-async def test_nobody_thins_for_a_cancelled_job(
-    store: FakeStore, make_job: MakeJob, make_end: MakeEnd, guessing_model: MakeModel
-) -> None:
-    async with open_harness(store, guessing_model) as harness:
-        await harness.claim(make_job(grid=EMPTY, sampling=THINNED, max_solutions=3))
-        store.cancelled.put_nowait("a")
+async def test_nobody_thins_for_a_cancelled_job(world: World) -> None:
+    async with world.open() as harness:
+        await harness.claim(world.job(grid=EMPTY, sampling=THINNED, max_solutions=3))
+        world.store.cancelled.put_nowait("a")
         await harness.until(lambda: Abort("a") in harness.sent)
         finds = tuple(found(number) for number in range(3))
-        harness.runner.on_events([*finds, make_end("cancelled")])
+        harness.runner.on_events([*finds, world.end("cancelled")])
         harness.runner.drain()
         await harness.running
-    assert (store.published, store.completed, store.failed) == ([], {}, {})
+    assert (world.store.published, world.store.completed, world.store.failed) == ([], {}, {})
 
 
 async def test_a_thinning_that_breaks_fails_the_job_and_no_other(
-    store: FakeStore,
-    make_job: MakeJob,
-    make_end: MakeEnd,
-    guessing_model: MakeModel,
-    monkeypatch: pytest.MonkeyPatch,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(pool: SearchPool, claimed: ClaimedJob, find: FoundSolution) -> Any:
         raise RuntimeError("broken")
 
     monkeypatch.setattr("gram_server.worker.job_results.reduce_clues", broken)
-    async with open_harness(store, guessing_model) as harness:
-        await harness.claim(make_job(grid=EMPTY, sampling=THINNED, max_solutions=3))
-        await harness.claim(make_job("b"))
+    async with world.open() as harness:
+        await harness.claim(world.job(grid=EMPTY, sampling=THINNED, max_solutions=3))
+        await harness.claim(world.job("b"))
         harness.runner.on_events([found(0), found(1)])
-        await harness.until(lambda: store.failed)
-        end = make_end()
+        await harness.until(lambda: world.store.failed)
+        end = world.end()
         harness.runner.on_events([end, replace(end, job_id="b")])
         harness.runner.drain()
         await harness.running
-    assert store.failed == {"a": "thinning_failed"}
-    assert list(store.completed) == ["b"]
+    assert world.store.failed == {"a": "thinning_failed"}
+    assert list(world.store.completed) == ["b"]
