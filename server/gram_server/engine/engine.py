@@ -239,11 +239,11 @@ class Engine:
         if not run.job.check(tokens):
             self._guard.may_show(run.job, tokens)
             run.verify_mismatches += 1
-            self._metrics.count_mismatch()
+            self._metrics.verify_mismatches.inc()
             return False
         trajectory.found.add(report.answers[row].tobytes())
         is_new = run.add_find(trajectory, tokens, value=float(report.value[row]), now_s=now_s)
-        self._metrics.count_solution(is_new=is_new)
+        (self._metrics.distinct if is_new else self._metrics.duplicate).inc()
         return True
 
     def _settle(self, run: JobRun, now_s: float) -> list[EngineEvent]:
@@ -306,4 +306,4 @@ class Engine:
 
     def _waste(self, run: JobRun, trajectory: Trajectory, reason: str) -> None:
         run.wasted_steps += trajectory.steps
-        self._metrics.count_wasted(reason, trajectory.steps)
+        self._metrics.wasted[reason].inc(trajectory.steps)

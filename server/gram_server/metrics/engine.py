@@ -80,7 +80,7 @@ class ModelMetrics:
     def __init__(self, families: EngineMetrics, model: str) -> None:
         self._families = families
         self._supervision_steps = families.supervision_steps.labels(model)
-        self._wasted = {
+        self.wasted = {
             reason: families.wasted_slot_steps.labels(model, reason)
             for reason in ("padding", "late", "aborted", "preempted")
         }
@@ -88,9 +88,9 @@ class ModelMetrics:
             result: families.trajectories.labels(model, result)
             for result in ("solved", "halted", "exhausted", "aborted", "failed", "mismatch")
         }
-        self._distinct = families.solutions.labels(model, "distinct")
-        self._duplicate = families.solutions.labels(model, "duplicate")
-        self._verify_mismatches = families.verify_mismatches.labels(model)
+        self.distinct = families.solutions.labels(model, "distinct")
+        self.duplicate = families.solutions.labels(model, "duplicate")
+        self.verify_mismatches = families.verify_mismatches.labels(model)
         self._foreign_answers = families.foreign_answers.labels(model)
         self._slots_alive = families.slots_alive.labels(model)
         self._slots_capacity = families.slots_capacity.labels(model)
@@ -110,25 +110,16 @@ class ModelMetrics:
         """Record one batch step; live rows that were not useful came too late."""
         self._supervision_steps.inc(num_useful)
         if num_live > num_useful:
-            self._wasted["late"].inc(num_live - num_useful)
+            self.wasted["late"].inc(num_live - num_useful)
         if num_rows > num_live:
-            self._wasted["padding"].inc(num_rows - num_live)
+            self.wasted["padding"].inc(num_rows - num_live)
         self._occupancy.observe(num_live / num_rows)
         self._step_duration.observe(duration_s)
         self._last_step.set(time.time())
 
-    def count_wasted(self, reason: str, num_steps: int) -> None:
-        self._wasted[reason].inc(num_steps)
-
     def count_trajectory(self, result: str, num_steps: int) -> None:
         self._trajectories[result].inc()
         self._steps_per_trajectory.observe(num_steps)
-
-    def count_solution(self, *, is_new: bool) -> None:
-        (self._distinct if is_new else self._duplicate).inc()
-
-    def count_mismatch(self) -> None:
-        self._verify_mismatches.inc()
 
     def count_foreign_answer(self) -> bool:
         """Count a hidden answer; return whether it is the first of the process."""

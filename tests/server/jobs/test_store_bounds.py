@@ -66,7 +66,7 @@ async def test_abandoned_batches_do_not_grow_what_is_kept(harness: Harness) -> N
         await harness.store.cancel(f"b{number}")
         # Bounds are looked after when something is accepted.
         assert (await harness.store.stats()).finished_jobs <= MAX_JOBS + 10
-    await submit(harness("last", width=1))
+    await submit(harness, harness.job("last", width=1))
     stats = await harness.store.stats()
     assert (stats.finished_jobs, stats.forgotten_early) == (20, 280)
     assert 1_000 < stats.finished_bytes < MAX_BYTES
@@ -77,11 +77,11 @@ async def test_abandoned_batches_do_not_grow_what_is_kept(harness: Harness) -> N
 async def test_large_results_are_bounded_by_their_bytes(harness: Harness) -> None:
     worker = await harness.worker()
     for number in range(9):
-        await submit(harness(f"j{number}", width=1))
+        await submit(harness, harness.job(f"j{number}", width=1))
         await worker.claim(max_jobs=1)
         await worker.complete(f"j{number}", {"status": "solved", "solutions": ["x" * 50_000]})
         assert (await harness.store.stats()).finished_bytes < MAX_BYTES + 60_000
-    await submit(harness("last", width=1))
+    await submit(harness, harness.job("last", width=1))
     assert await left(harness, *(f"j{number}" for number in range(9))) == ["j6", "j7", "j8"]
 
 
@@ -89,9 +89,9 @@ async def test_one_owner_drives_out_its_own_jobs_and_nobody_elses(harness: Harne
     await harness.store.submit(replace(harness.job("other", width=1), owner="you"))
     await harness.store.cancel("other")
     for number in range(2 * MAX_JOBS):
-        await submit(harness(f"j{number}", width=1))
+        await submit(harness, harness.job(f"j{number}", width=1))
         await harness.store.cancel(f"j{number}")
-    await submit(harness("last", width=1))
+    await submit(harness, harness.job("last", width=1))
     assert await left(harness, "other", "j0", "j20", "j21", "j39") == ["other", "j21", "j39"]
     page = await harness.store.page("me", cursor=None, limit=50)
     assert len(page.records) == MAX_JOBS
@@ -104,11 +104,11 @@ async def test_ended_parts_of_open_batches_are_not_forgotten_and_nothing_more_is
     for number in range(MAX_JOBS + 1):
         await harness.store.cancel(f"open-{number}")
     with pytest.raises(QueueFull, match="parts of unfinished batches") as refused:
-        await submit(harness("more", width=1))
+        await submit(harness, harness.job("more", width=1))
     assert refused.value.retry_after_s >= 1
     assert len((await harness.store.get("open")).parts) == MAX_JOBS + 2
     await harness.store.cancel("open")
-    await submit(harness("more", width=1))
+    await submit(harness, harness.job("more", width=1))
     assert await left(harness, "open", "open-0", "more") == ["more"]
 
 
