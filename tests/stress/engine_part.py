@@ -204,7 +204,7 @@ class Play:
         for name, engine in self._engines.items():
             site = self._sites[name]
             spares = len(engine._slots._free_parking)
-            left = (engine.live, engine.waiting_trajectories, engine.num_jobs)
+            left = (engine.live, engine.waiting_trajectories, len(engine._runs))
             if any(left) or spares != site.num_parking:
                 self.differences.append(
                     f"{name}: left {left}, {spares} of {site.num_parking} spares"

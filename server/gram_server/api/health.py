@@ -23,7 +23,6 @@ NOTHING_KNOWN = QueueStats(
     num_running=0,
     reserved_trajectories=0,
     max_trajectories=0,
-    service_rate=0.0,
 )
 METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -20,7 +20,7 @@ from gram_server.engine.job_run import (
 from gram_server.engine.progress import GivensGuard, ProgressReporter
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
-from gram_server.engine.slots import SlotAssignment, Slots
+from gram_server.engine.slots import Slots
 from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Trajectory
 from gram_server.metrics.engine import ModelMetrics
 
@@ -53,10 +53,6 @@ class Engine:
         return bool(self._runs)
 
     @property
-    def num_jobs(self) -> int:
-        return len(self._runs)
-
-    @property
     def live(self) -> int:
         """Trajectories with a slot."""
         return self._slots.num_live
@@ -64,9 +60,6 @@ class Engine:
     @property
     def waiting_trajectories(self) -> int:
         return self._scheduler.num_waiting
-
-    def assignments(self) -> list[SlotAssignment]:
-        return list(self._slots.live())
 
     def submit(self, job: EngineJob, now_s: float) -> None:
         """Queue a job for slots; its id must be new."""

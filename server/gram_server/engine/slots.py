@@ -105,8 +105,12 @@ class Slots:
                 self.forget(trajectory)
         self._compact(holes)
         origins, self._origins = self._origins, {}
-        places = ((source, trajectory.state_row) for trajectory, source in origins.items())
-        moves = [Move(source, row) for source, row in places if row is not None and row != source]
+        moves = []
+        for trajectory, source in origins.items():
+            target = trajectory.parking_row if trajectory.row is None else trajectory.row
+            # None once the state is lost.
+            if target is not None and target != source:
+                moves.append(Move(source, target))
         return BatchUpdate(moves, starts)
 
     def _compact(self, holes: list[int]) -> None:

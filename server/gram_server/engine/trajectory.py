@@ -167,11 +167,6 @@ class Trajectory:
         is_watched = self.job.halt == "settled" or self.index < self.job.num_shown
         self.next_look = 1 if is_watched else self.job.depth
 
-    @property
-    def state_row(self) -> int | None:
-        """Row of its latent state; None once the state is lost."""
-        return self.parking_row if self.row is None else self.row
-
     def unview(self, answer: Tokens) -> Tokens:
         """Return an answer, (length,), as the user sees it."""
         return answer.copy() if self.view is None else self.view.invert(answer)

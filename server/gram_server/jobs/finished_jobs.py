@@ -111,7 +111,7 @@ class FinishedJobs:
         entry.parts = tuple(part for name in names if (part := self.find(name)))
         return entry
 
-    def has(self, job_id: str) -> bool:
+    def __contains__(self, job_id: str) -> bool:
         return job_id in self._kept
 
     def sort_keys_of(self, owner: str) -> list[str]:

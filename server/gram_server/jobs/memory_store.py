@@ -179,7 +179,6 @@ class MemoryStore:
             num_running=sum(entry.worker is not None for entry in self._unfinished.values()),
             reserved_trajectories=self._reserved_trajectories,
             max_trajectories=self._config.max_trajectories,
-            service_rate=self._backlog.per_second(now_s),
             backlog_s=self._backlog.by_model(),
             redelivered=self._num_redelivered,
             finished_jobs=self._finished.num_jobs,
@@ -314,7 +313,7 @@ class MemoryStore:
 
     def _find_ticket(self, ticket: IdempotencyKey) -> str | None:
         job_id = self._tickets.find(ticket)
-        if job_id is None or job_id in self._unfinished or self._finished.has(job_id):
+        if job_id is None or job_id in self._unfinished or job_id in self._finished:
             return job_id
         raise JobGone(f"the job of this key, {job_id}, has been forgotten")
 

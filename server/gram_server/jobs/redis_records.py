@@ -115,7 +115,7 @@ def load_stats(
     store_errors: Mapping[str, int],
     refusal: str | None,
 ) -> QueueStats:
-    _, reserved, running, redelivered, dead, rate, classes, reports, *rest = reply
+    _, reserved, running, redelivered, dead, classes, reports, *rest = reply
     counts, backlog, (finished_jobs, finished_bytes, forgotten_early) = rest
     return QueueStats(
         classes=tuple(
@@ -125,7 +125,6 @@ def load_stats(
         num_running=running,
         reserved_trajectories=reserved,
         max_trajectories=max_trajectories,
-        service_rate=float(rate),
         backlog_s={model: float(value) for model, value in load_fields(backlog).items()},
         redelivered=redelivered,
         dead_letters=dead,

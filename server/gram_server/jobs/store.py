@@ -56,8 +56,6 @@ class QueueStats:
     reserved_trajectories: int
     """Widths of all unfinished jobs, summed: what is bounded."""
     max_trajectories: int
-    service_rate: float
-    """Recent number of trajectories finished per second; 0 when unknown."""
     backlog_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds that the unfinished jobs of each model will take; 0 where none waits or unknown."""
     counts: Mapping[JobCount, int] = field(default_factory=dict)

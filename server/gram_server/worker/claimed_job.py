@@ -161,10 +161,6 @@ class ClaimedJob:
             count_violations=count_violations if self.task.has_other_rules else None,
         )
 
-    def not_run(self) -> Finished:
-        """Return the end of a job that no engine has to run."""
-        return Finished(job_id=self.job.id, outcome="done")
-
     def _cut(self, tokens: Tokens) -> Tokens:
         """Return the posted puzzle's part of an engine's tokens."""
         return tokens if self.padding is None else self.padding.cut(tokens)

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from gram_core.catalog import ModelInfo
 from gram_core.errors import CoreError
-from gram_server.engine import EngineEvent, Progress
+from gram_server.engine import EngineEvent, Finished, Progress
 from gram_server.errors import LinkClosed, ServerError
 from gram_server.job import EXACT, PRIORITY_CLASSES, Job, WorkerReport, WorkerState
 from gram_server.jobs.store import WorkerStore
@@ -193,7 +193,7 @@ class JobRunner:
         self._held[job.id] = claimed
         if not claimed.needs_engine:
             claimed.has_left_engine = True
-            self._events.put_nowait(claimed.not_run())
+            self._events.put_nowait(Finished(job_id=job.id, outcome="done"))
             return
         offset_s = time.monotonic() - time.time()
         self._send(Submit(job.model, claimed.engine_job(clock_offset_s=offset_s)))

@@ -69,10 +69,6 @@ class SearchPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
-    @property
-    def num_running(self) -> int:
-        return len(self._searchers) - len(self._idle)
-
     async def run(
         self, request: Data, *, owner: object, client: str, deadline_s: float | None
     ) -> Data:

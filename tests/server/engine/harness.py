@@ -157,7 +157,7 @@ class Harness:
                     assert isinstance(event, FoundSolution)
                     assert event.job_id not in self.finished, "a solution after the end"
                     self.found.append(event)
-            self.runner.assert_rows_hold(self.engine.assignments())
+            self.runner.assert_rows_hold(self.engine._slots.live())
 
     def run(self, limit: int = 5000) -> None:
         for _ in range(limit):

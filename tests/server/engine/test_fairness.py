@@ -56,7 +56,7 @@ def _ticks_to_start(harness: Harness, name: str) -> int:
     for count in range(1, 2000):
         harness.tick()
         if name in harness.finished or name in {
-            placement.trajectory.job.id for placement in harness.engine.assignments()
+            placement.trajectory.job.id for placement in harness.engine._slots.live()
         }:
             return count
     raise AssertionError("the job never started")

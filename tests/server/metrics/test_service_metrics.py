@@ -14,7 +14,6 @@ STATS = QueueStats(
     num_running=0,
     reserved_trajectories=0,
     max_trajectories=0,
-    service_rate=0.0,
 )
 STATE = ServiceState(
     is_ready=True,

@@ -142,7 +142,7 @@ def test_unsolvable_is_told_from_given_up(world: World) -> None:
     assert (proved.status, proved.unsolvable.cells) == ("unsolved", [])
     dead = world.take(world.job(grid="123....4........"))
     assert (dead.needs_engine, given_up.needs_engine) == (False, True)
-    result = dead.response(dead.not_run(), ExactFindings())
+    result = dead.response(world.end(), ExactFindings())
     assert result.unsolvable is not None
     assert result.unsolvable.cells == [[0, 3]]
     assert (result.status, result.completeness.total_status) == ("unsolved", "known")

@@ -93,8 +93,8 @@ register('expire', 'allow-oom', function()
   return 0
 end)
 
--- Returns {time, reserved, running, redelivered, dead, rate, classes, reports, counts, backlog,
--- finished}: backlog as model, seconds, model, seconds ...; finished as jobs, bytes, forgotten early.
+-- Returns {time, reserved, running, redelivered, dead, classes, reports, counts, backlog, finished}:
+-- backlog as model, seconds, model, seconds ...; finished as jobs, bytes, forgotten early.
 register('stats', 'no-writes', function()
   local totals, flat = {}, redis.call('HGETALL', key('totals'))
   for index = 1, #flat, 2 do totals[flat[index]] = tonumber(flat[index + 1]) end
@@ -121,6 +121,6 @@ register('stats', 'no-writes', function()
   end
   local kept = read_kept(totals.open_jobs, totals.open_bytes)
   return {now_text, total('reserved'), redis.call('ZCARD', LEASES), total('redelivered'), total('dead'),
-    seconds(read_rate()), classes, reports, redis.call('HGETALL', key('counts')), backlog,
+    classes, reports, redis.call('HGETALL', key('counts')), backlog,
     {kept.jobs, kept.bytes, total('forgotten')}}
 end)
