@@ -81,42 +81,10 @@ def bind_step(
     dtype = dtype or (torch.float16 if is_cuda else torch.float32)
     if backend != "model":
         return _bind_fused(model, task, num_slots, num_rows, dtype, backend)
-    size = None
+    size, sizes = None, buckets(num_slots)
     if fixed_shape:
         size = rows_per_call or (num_slots if is_cuda else min(CPU_ROWS_PER_CALL, num_slots))
-    return _bind_model(model, task, num_slots, num_rows, dtype, size)
-
-
-def _bind_fused(
-    model: Gram, task: Task, num_slots: int, num_rows: int, dtype: torch.dtype, backend: StepBackend
-) -> BoundStep:
-    """Bind a step of ``gram_kernels``; the model must have step weights."""
-    rows = _allocate(model, task, num_rows)
-    weights = step_weights(model, task.units)
-    step = bind(rows, weights, unit_tables(task), dtype=dtype, backend=backend)
-    initial = _initial_state(model)
-    if backend == "native":
-        return BoundStep(
-            rows=rows,
-            advance=step,
-            buckets=[num_slots],
-            moves=slots.bind(rows, initial, draw=latents),
-            computes_live_only=True,
-        )
-    return BoundStep(
-        rows=rows,
-        advance=step,
-        buckets=buckets(num_slots),
-        moves=slots.bind(rows, initial),
-        can_capture=True,
-    )
-
-
-def _bind_model(
-    model: Gram, task: Task, num_slots: int, num_rows: int, dtype: torch.dtype, size: int | None
-) -> BoundStep:
-    """``size`` is the number of rows per call; None allows any."""
-    sizes = list(range(size, num_slots + size, size)) if size else buckets(num_slots)
+        sizes = list(range(size, num_slots + size, size))
     # The last call may reach beyond the slots, where it changes nothing.
     rows = _allocate(model, task, max(num_rows, sizes[-1]))
     step = ModelStep(rows, model, task, rows_per_call=size, dtype=dtype)
@@ -125,7 +93,23 @@ def _bind_model(
         advance=step,
         buckets=sizes,
         moves=slots.bind(rows, _initial_state(model), draw=step.draw),
-        can_capture=model.z0_high.is_cuda,
+        can_capture=is_cuda,
+    )
+
+
+def _bind_fused(
+    model: Gram, task: Task, num_slots: int, num_rows: int, dtype: torch.dtype, backend: StepBackend
+) -> BoundStep:
+    """Bind a step of ``gram_kernels``; the model must have step weights."""
+    rows, is_native = _allocate(model, task, num_rows), backend == "native"
+    weights = step_weights(model, task.units)
+    return BoundStep(
+        rows=rows,
+        advance=bind(rows, weights, unit_tables(task), dtype=dtype, backend=backend),
+        buckets=[num_slots] if is_native else buckets(num_slots),
+        moves=slots.bind(rows, _initial_state(model), draw=latents if is_native else None),
+        can_capture=not is_native,
+        computes_live_only=is_native,
     )
 
 

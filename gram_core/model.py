@@ -8,6 +8,7 @@ by sum, e_x does not enter f_H, and noise enters h only. Knows no loop over step
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +18,34 @@ from gram_core.guidance import Gaussian, GuidanceHead
 from gram_core.layers import Stack, linear, rms_norm
 from gram_core.puzzles import BLANK, FIRST_VALUE, Unit
 from gram_core.relations import cell_groups
-from gram_core.state import LatentState, StepOutput
 from gram_kernels import philox
 from gram_kernels.philox import NoiseKey
 
 HALT_BIAS = -5.0
 """Initial halt logit: no trajectory halts before the head has learned."""
+
+
+class LatentState(NamedTuple):
+    """The latent state (h, l), each (batch, tokens, dim)."""
+
+    high: Tensor
+    low: Tensor
+
+    def detach(self) -> "LatentState":
+        """Return the same values, detached from the autograd graph."""
+        return LatentState(self.high.detach(), self.low.detach())
+
+
+class StepOutput(NamedTuple):
+    """Output of one supervision step."""
+
+    state: LatentState
+    logits: Tensor
+    """(batch, length, vocabulary)."""
+    halt: Tensor
+    """(batch,) logit of halting (ACT)."""
+    value: Tensor
+    """(batch,) expected accuracy of the trajectory's final answer (LPRM)."""
 
 
 class Gram(nn.Module):

@@ -10,10 +10,9 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from gram_core.model import Gram, answer
+from gram_core.model import Gram, LatentState, StepOutput, answer
 from gram_core.puzzles import BLANK, Task
 from gram_core.solve import unit_tables
-from gram_core.state import LatentState, StepOutput
 from gram_kernels.philox import NoiseKey
 from gram_kernels.slots import drawn
 from gram_kernels.supervision_step import StepRows

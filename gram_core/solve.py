@@ -13,9 +13,8 @@ from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
-from gram_core.model import Gram, answer
+from gram_core.model import Gram, StepOutput, answer
 from gram_core.puzzles import BLANK, Encoded, Task, Tokens
-from gram_core.state import StepOutput
 from gram_kernels.philox import NoiseKey
 from gram_kernels.verify import UnitTables, verify
 

@@ -12,13 +12,7 @@ from torch import Tensor
 from gram_core.attention import rotary_table
 from gram_core.config import ADJACENCY, NEAR, UNRESTRICTED, GramConfig
 from gram_core.guidance import GuidanceHead
-from gram_core.layers import (
-    NORM_EPSILON,
-    Attention,
-    Block,
-    Stack,
-    TokenMixing,
-)
+from gram_core.layers import NORM_EPSILON, Attention, Block, Stack, TokenMixing
 from gram_core.model import Gram
 from gram_core.puzzles import Unit
 from gram_core.relations import group_tables, grouped_kinds, row_and_column_units
@@ -69,18 +63,13 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
         norms_tokens=config.mixer_norm == "tokens",
         is_outside=outside_cells(config.rows, config.columns) if NEAR in kinds else None,
         first_near=len(grouped_kinds(kinds)),
-        positions=_positions(model),
+        positions=None
+        if config.positions == "none"
+        else model.position[model.groups].sum(dim=1).detach(),
         has_input_noise=config.guidance == "input",
         is_pre_norm=config.block_norm == "pre",
         norms_queries=config.normed_queries,
     )
-
-
-def _positions(model: Gram) -> Tensor | None:
-    """Return what the embedding of each cell includes, (tokens, dim); None without positions."""
-    if model.config.positions == "none":
-        return None
-    return model.position[model.groups].sum(dim=1).detach()
 
 
 def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:

@@ -4,7 +4,6 @@ Knows rules only: no model, no torch. A family is a folder next to this module, 
 package; see docs/adding-a-puzzle.md.
 """
 
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -116,10 +115,6 @@ class Family(ABC, Generic[Instance]):
     @abstractmethod
     def decode(self, instance: Instance, tokens: Tokens) -> Answer:
         """Return answer tokens, shape (length,), in the form the user posted."""
-
-    def render(self, instance: Instance, tokens: Tokens) -> str:
-        """Return answer tokens drawn as lines of text, for people."""
-        return json.dumps(self.decode(instance, tokens))
 
     def units(self, instance: Instance) -> Sequence[Unit]:
         """Return every rule of the instance as units over its cells."""

@@ -12,7 +12,16 @@ from gram_core.errors import Issue, PuzzleInvalid
 MAX_ISSUES = 32
 """Issues reported at once; bounds the response to a hostile body."""
 
+TEXT: Mapping[str, object] = {"type": "string"}
+INTEGER: Mapping[str, object] = {"type": "integer"}
+NULL: Mapping[str, object] = {"type": "null"}
+
 _MAX_SHOWN_INTEGER = 10**12
+
+
+def list_of(items: Mapping[str, object], **bounds: int) -> Mapping[str, object]:
+    """Return the JSON Schema of a list."""
+    return {"items": items, "type": "array", **bounds}
 
 
 def check_fields(body: object, *, puzzle: str, allowed: Collection[str]) -> Mapping[str, object]:
@@ -31,18 +40,19 @@ def object_schema(
     puzzle: str,
     title: str,
     description: str,
-    properties: Mapping[str, object],
+    properties: Mapping[str, Mapping[str, object]],
     *,
     required: Sequence[str] = (),
     example: Mapping[str, object],
 ) -> dict[str, object]:
     """Return the JSON Schema of a body: ``puzzle``, the family's fields, and no others."""
     name = {"const": puzzle, "default": puzzle, "title": "Puzzle", "type": "string"}
+    titled = {field: {"title": field.capitalize(), **each} for field, each in properties.items()}
     schema: dict[str, object] = {
         "title": title,
         "description": description,
         "type": "object",
-        "properties": {"puzzle": name, **properties},
+        "properties": {"puzzle": name, **titled},
         "additionalProperties": False,
         "examples": [{"puzzle": puzzle, **example}],
     }

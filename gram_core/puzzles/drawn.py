@@ -32,7 +32,11 @@ def drawn_rows(text: str) -> list[str]:
     drawn = [
         (line, row)
         for line, row in zip(lines, cells, strict=True)
-        if row and (row == "-" * len(dashed) or not _is_ruling(line, row))
+        if row
+        and (
+            row == "-" * len(dashed)
+            or not (set(row) <= _CROSSES or (_STROKES.search(line) and set(line) <= _RULING))
+        )
     ]
     # A separator may end each line, with no cell behind it.
     ends = [line.strip(" ")[-1] for line, _ in drawn]
@@ -48,11 +52,6 @@ def with_dots(cells: str) -> str:
     blanks = set(cells) & (_BLANKS | _ODD_BLANKS)
     is_odd = len(blanks) == 1 and blanks <= _ODD_BLANKS and blanks != set(cells)
     return cells.replace(blanks.pop(), ".") if is_odd else cells
-
-
-def _is_ruling(line: str, row: str) -> bool:
-    is_line = _STROKES.search(line) is not None and set(line) <= _RULING
-    return is_line or set(row) <= _CROSSES
 
 
 def _cells_of(line: str) -> str:

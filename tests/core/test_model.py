@@ -11,9 +11,8 @@ from gram_core.checkpoint import count_parameters
 from gram_core.config import GramConfig, preset
 from gram_core.errors import ConfigError
 from gram_core.guidance import Gaussian, kl_divergence
-from gram_core.model import Gram, answer
+from gram_core.model import Gram, LatentState, StepOutput, answer
 from gram_core.puzzles import Task
-from gram_core.state import LatentState, StepOutput
 from gram_kernels import philox
 from gram_kernels.philox import NoiseKey
 

@@ -68,17 +68,16 @@ def _read_edge(words: list[str], line: int, graph: Graph | None) -> None:
     # A third number is a weight.
     if len(words) not in (2, 3):
         refuse(_FIELD, f"line {line} is not of the form: e VERTEX VERTEX")
-    one, other = (_read_vertex(word, line, graph) for word in words[:2])
+    one, other = (
+        graph.names[word]
+        if word in graph.names
+        else _read_number(word, line, low=1, high=graph.vertices) - 1
+        for word in words[:2]
+    )
     if one == other:
         detail = f"line {line} joins vertex {one + 1} to itself, so no colour is left for it"
         refuse(_FIELD, detail, cells=[(one,)], rule=f"edge {one}-{one}")
     graph.edges.append((one, other) if one < other else (other, one))
-
-
-def _read_vertex(word: str, line: int, graph: Graph) -> int:
-    """Return a vertex, counted from 0."""
-    known = graph.names.get(word)
-    return _read_number(word, line, low=1, high=graph.vertices) - 1 if known is None else known
 
 
 def _read_number(word: str, line: int, *, low: int, high: int) -> int:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from gram_core.puzzles.base import Family, Padding
-from gram_core.puzzles.body import check_fields, object_schema
+from gram_core.puzzles.body import INTEGER, TEXT, check_fields, list_of, object_schema
 from gram_core.puzzles.graph_coloring.dimacs import LINE_STARTS
 from gram_core.puzzles.graph_coloring.generate import generate
 from gram_core.puzzles.graph_coloring.graph import (
@@ -24,6 +24,7 @@ from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, shuffled_val
 from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
 _FIELDS = ("vertices", "edges", "adjacency", "colors", "fixed", "dimacs")
+_EXAMPLE = {"vertices": 8, "edges": [[0, 1], [1, 2], [2, 0]], "colors": 3, "fixed": {"0": 1}}
 
 
 class GraphColoring(Family[ColoringGraph]):
@@ -38,7 +39,6 @@ class GraphColoring(Family[ColoringGraph]):
     text_field = "dimacs"
 
     def tasks(self) -> Sequence[str]:
-        """Return the sizes that have shipped weights."""
         return ("graph-coloring-8", "graph-coloring-10")
 
     def make_task(self, *sizes: int) -> Task | None:
@@ -49,44 +49,33 @@ class GraphColoring(Family[ColoringGraph]):
 
     def schema(self) -> dict[str, object]:
         """Return the JSON Schema of the list form; DIMACS text is posted as plain text."""
-        number = {"type": "integer"}
-        vertex = {"anyOf": [number, {"type": "string"}]}
-        edge = {"items": vertex, "type": "array", "minItems": 2, "maxItems": 2}
-        rows = {"items": {"items": vertex, "type": "array"}, "type": "array"}
-        neighbours = {"additionalProperties": rows["items"], "type": "object"}
-        fixed = {
-            "title": "Fixed",
-            "description": "Colour, from 0, of vertices that have one already.",
-            "additionalProperties": number,
-            "type": "object",
-            "default": {},
-        }
+        vertex = {"anyOf": [INTEGER, TEXT]}
+        row = list_of(vertex)
+        neighbours = {"additionalProperties": row, "type": "object"}
         return object_schema(
             self.name,
             "GraphColoringBody",
             "A graph whose vertices are to be coloured, neighbours differently.",
             {
                 "vertices": {
-                    "title": "Vertices",
                     "description": "Their number, or their names in the order of the answer.",
-                    "anyOf": [number, {"items": vertex, "type": "array"}],
+                    "anyOf": [INTEGER, row],
                 },
-                "edges": {"title": "Edges", "items": edge, "type": "array"},
+                "edges": list_of(list_of(vertex, minItems=2, maxItems=2)),
                 "adjacency": {
-                    "title": "Adjacency",
                     "description": "Instead of `vertices` and `edges`: a matrix of 0 and 1, or the "
                     "neighbours of each vertex, as lists or by name.",
-                    "anyOf": [rows, neighbours],
+                    "anyOf": [list_of(row), neighbours],
                 },
-                "colors": {"title": "Colors", "default": DEFAULT_COLORS, **number},
-                "fixed": fixed,
+                "colors": {"default": DEFAULT_COLORS, **INTEGER},
+                "fixed": {
+                    "description": "Colour, from 0, of vertices that have one already.",
+                    "additionalProperties": INTEGER,
+                    "type": "object",
+                    "default": {},
+                },
             },
-            example={
-                "vertices": 8,
-                "edges": [[0, 1], [1, 2], [2, 0]],
-                "colors": 3,
-                "fixed": {"0": 1},
-            },
+            example=_EXAMPLE,
         )
 
     def parse(self, body: Mapping[str, object]) -> ColoringGraph:
@@ -99,7 +88,6 @@ class GraphColoring(Family[ColoringGraph]):
         return sum(line[:2].lower() in LINE_STARTS for line in lines) / len(lines)
 
     def task_of(self, instance: ColoringGraph) -> Task:
-        """Return the task of the graph's vertices and colours."""
         return _task(instance.vertices, instance.colors)
 
     def pad(self, instance: ColoringGraph, task: Task) -> Padding[ColoringGraph] | None:
@@ -141,7 +129,6 @@ class GraphColoring(Family[ColoringGraph]):
         return Encoded(tokens=tokens, adjacency=adjacency)
 
     def instance_of(self, task: Task, encoded: Encoded) -> ColoringGraph:
-        """Return the graph of encoded tokens and adjacency."""
         tokens, adjacency = encoded.tokens.tolist(), encoded.adjacency
         assert adjacency is not None
         return ColoringGraph(
@@ -159,23 +146,13 @@ class GraphColoring(Family[ColoringGraph]):
         """Return the colour of each vertex; null for one without colour."""
         return [token - FIRST_VALUE if token >= FIRST_VALUE else None for token in tokens.tolist()]
 
-    def render(self, instance: ColoringGraph, tokens: Tokens) -> str:
-        """Return the vertices and, beneath each, its colour."""
-        colors = self.decode(instance, tokens)
-        cells = ["." if color is None else str(color) for color in colors]
-        width = max(len(cell) for cell in [str(len(cells)), *cells])
-        vertices = " ".join(str(vertex).rjust(width) for vertex in range(len(cells)))
-        return f"vertex {vertices}\ncolor  {' '.join(cell.rjust(width) for cell in cells)}"
-
     def units(self, instance: ColoringGraph) -> Sequence[Unit]:
-        """Return one unit per edge."""
         return [
             Unit(f"edge {one}-{other}", "edge", Constraint.DIFFERENT, (one, other))
             for one, other in instance.edges
         ]
 
     def check(self, instance: ColoringGraph, tokens: Tokens) -> bool:
-        """Say whether every vertex has a colour, fixed ones keep theirs, and no edge clashes."""
         colors = [token - FIRST_VALUE for token in tokens.tolist()]
         if not all(0 <= color < instance.colors for color in colors):
             return False
@@ -183,7 +160,6 @@ class GraphColoring(Family[ColoringGraph]):
         return kept and all(colors[one] != colors[other] for one, other in instance.edges)
 
     def cell(self, instance: ColoringGraph, position: int) -> tuple[int, ...]:
-        """Return the vertex."""
         return (position,)
 
     def canonical(self, instance: ColoringGraph, tokens: Tokens) -> bytes:
@@ -202,11 +178,10 @@ class GraphColoring(Family[ColoringGraph]):
         return np.array([names[token] for token in solution.tolist()], dtype=solution.dtype)
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
-        """Draw a renaming of vertices and colours; the adjacency must be renamed with it."""
         return self.symmetries(task, rng, 1)[0]
 
     def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> list[Symmetry]:
-        """Draw several, as arrays."""
+        """Draw renamings of vertices and colours; the adjacency must be renamed with them."""
         positions = rng.random((count, task.length)).argsort(axis=1)
         return list(map(Symmetry, positions, shuffled_values(task, rng, count)))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
     describe,
+    is_integer,
     printable,
     raise_issues,
     read_integer,
@@ -18,12 +19,9 @@ from gram_core.puzzles.body import (
     refuse,
 )
 from gram_core.puzzles.graph_coloring.dimacs import Graph, read_dimacs
-from gram_core.puzzles.graph_coloring.names import numbered
 
 MAX_VERTICES = 256
-
 MAX_COLORS = 32
-
 DEFAULT_COLORS = 3
 
 _MAX_EDGES = MAX_VERTICES * (MAX_VERTICES - 1)
@@ -49,7 +47,7 @@ class ColoringGraph:
 
 def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
     """Read a graph from checked fields; raise ``PuzzleInvalid`` with the place of each error."""
-    fields = numbered(fields)
+    fields = _numbered(fields)
     whole = next((name for name in ("dimacs", "adjacency") if name in fields), None)
     for field in ("vertices", "edges", "adjacency"):
         if whole not in (None, field) and field in fields:
@@ -70,6 +68,57 @@ def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
     )
     raise_issues(_clashes(instance))
     return instance
+
+
+def _numbered(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields of a graph with its vertices numbered, in the order of their names."""
+    vertices, neighbours = fields.get("vertices"), fields.get("adjacency")
+    if isinstance(vertices, list | tuple):
+        numbers = _numbers(vertices, "vertices")
+        changed: dict[str, object] = {"vertices": len(numbers)}
+    elif isinstance(neighbours, Mapping):
+        numbers = _numbers([*neighbours], "adjacency")
+        changed = {"adjacency": _number_all([*neighbours.values()], "adjacency", numbers)}
+    else:
+        return fields
+    if "edges" in fields:
+        edges = read_list(fields["edges"], "edges", max_items=MAX_VERTICES**2)
+        changed["edges"] = _number_all(edges, "edges", numbers)
+    if isinstance(fixed := fields.get("fixed"), Mapping):
+        changed["fixed"] = {
+            str(_number(name, "fixed", numbers)): color for name, color in fixed.items()
+        }
+    return {**fields, **changed}
+
+
+def _numbers(names: Sequence[object], field: str) -> Mapping[str, int]:
+    numbers: dict[str, int] = {}
+    for index, name in enumerate(read_list(names, field, max_items=MAX_VERTICES)):
+        if not (isinstance(name, str) or is_integer(name)) or numbers.get(str(name)) is not None:
+            refuse(f"{field}[{index}]", f"must be a name of its own, not {describe(name)}")
+        numbers[str(name)] = index
+    return numbers
+
+
+def _number_all(
+    groups: Sequence[object], field: str, numbers: Mapping[str, int]
+) -> list[list[int]]:
+    names = (
+        read_list(group, f"{field}[{index}]", max_items=MAX_VERTICES)
+        for index, group in enumerate(groups)
+    )
+    return [
+        [_number(name, f"{field}[{index}][{at}]", numbers) for at, name in enumerate(group)]
+        for index, group in enumerate(names)
+    ]
+
+
+def _number(name: object, field: str, numbers: Mapping[str, int]) -> int:
+    # Only these are printed: a nested value may be deeper than str can follow.
+    number = numbers.get(str(name)) if isinstance(name, str) or is_integer(name) else None
+    if number is None:
+        refuse(field, f"names no vertex: {describe(name)}")
+    return number
 
 
 def _read_listed(fields: Mapping[str, object]) -> Graph:

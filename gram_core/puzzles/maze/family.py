@@ -15,7 +15,7 @@ import numpy as np
 
 from gram_core.errors import ExactTimeout
 from gram_core.puzzles.base import Family, Padding
-from gram_core.puzzles.body import check_fields, object_schema
+from gram_core.puzzles.body import TEXT, check_fields, list_of, object_schema
 from gram_core.puzzles.maze.generate import generate
 from gram_core.puzzles.maze.grid import (
     FREE,
@@ -49,7 +49,6 @@ class Maze(Family[MazeGrid]):
     text_signs = "SG#."
 
     def tasks(self) -> Sequence[str]:
-        """Return the size that has shipped weights."""
         return ("maze-30x30",)
 
     def make_task(self, *sizes: int) -> Task | None:
@@ -58,15 +57,9 @@ class Maze(Family[MazeGrid]):
         return _task(rows, columns) if rows * columns > 1 and max(sizes) <= MAX_SIDE else None
 
     def schema(self) -> dict[str, object]:
-        """Return the JSON Schema of the posted forms."""
         grid = {
-            "title": "Grid",
             "description": "Rows of `S` (start), `G` (goal), `#` (wall) and `.` or a space (free).",
-            "anyOf": [
-                {"type": "string"},
-                {"items": {"type": "string"}, "type": "array"},
-                {"items": {"items": {"type": "string"}, "type": "array"}, "type": "array"},
-            ],
+            "anyOf": [TEXT, list_of(TEXT), list_of(list_of(TEXT))],
         }
         return object_schema(
             self.name,
@@ -83,7 +76,6 @@ class Maze(Family[MazeGrid]):
         return read_maze(check_fields(body, puzzle=self.name, allowed=("grid",)))
 
     def task_of(self, instance: MazeGrid) -> Task:
-        """Return the task of the maze's size."""
         return _task(instance.rows, instance.columns)
 
     def pad(self, instance: MazeGrid, task: Task) -> Padding[MazeGrid] | None:
@@ -100,15 +92,12 @@ class Maze(Family[MazeGrid]):
         return Padding(padded, positions)
 
     def dump(self, instance: MazeGrid) -> dict[str, object]:
-        """Return the canonical body, in the form that was posted."""
         return {"puzzle": self.name, "grid": format_maze(instance)}
 
     def encode(self, instance: MazeGrid) -> Encoded:
-        """Return walls, start and goal as given values and free cells as BLANK."""
         return Encoded(tokens=np.array([TOKENS[cell] for cell in instance.cells], dtype=np.uint8))
 
     def instance_of(self, task: Task, encoded: Encoded) -> MazeGrid:
-        """Return the maze of encoded tokens."""
         cells = "".join(_CHARACTERS[token] for token in encoded.tokens.tolist())
         return make_maze(cells, task.columns)
 
@@ -122,12 +111,6 @@ class Maze(Family[MazeGrid]):
         rest = sorted(marked - set(walked))
         ends = [] if walked[-1] == instance.goal else [instance.goal]
         return [list(instance.cell(position)) for position in [*walked, *rest, *ends]]
-
-    def render(self, instance: MazeGrid, tokens: Tokens) -> str:
-        """Return the maze with the path marked ``*``."""
-        marks = np.where(tokens == PATH, "*", list(instance.cells)).tolist()
-        starts = range(0, len(marks), instance.columns)
-        return "\n".join("".join(marks[start : start + instance.columns]) for start in starts)
 
     def check(self, instance: MazeGrid, tokens: Tokens) -> bool:
         """Say whether the marked cells are a path from start to goal, and none is shorter."""

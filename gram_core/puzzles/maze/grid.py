@@ -139,19 +139,17 @@ def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
     )
     drawn = "".join(lines)
     raise_issues(
-        _bad_cell(drawn, at, columns) for at in range(len(drawn)) if drawn[at] not in _CELLS
+        Issue(
+            f"grid[{at // columns}]",
+            f"row {at // columns}, column {at % columns} holds {describe(sign)}; "
+            "a cell is S, G, # for a wall, or . where free",
+            (divmod(at, columns),),
+        )
+        for at, sign in enumerate(drawn)
+        if sign not in _CELLS
     )
     raise_issues(issue for mark in _NOUNS for issue in _miscounted(drawn, mark, columns))
     return make_maze("".join(_CELLS[character] for character in drawn), columns, form)
-
-
-def _bad_cell(drawn: str, position: int, columns: int) -> Issue:
-    row, column = divmod(position, columns)
-    detail = (
-        f"row {row}, column {column} holds {describe(drawn[position])}; "
-        "a cell is S, G, # for a wall, or . where free"
-    )
-    return Issue(f"grid[{row}]", detail, ((row, column),))
 
 
 def _miscounted(drawn: str, mark: str, columns: int) -> list[Issue]:

@@ -186,22 +186,19 @@ def _read_lines(lines: Sequence[str], form: Form) -> QueensBoard:
     if set("".join(rows)) <= set("01"):
         rows = [row.replace("1", "Q") for row in rows]
     squares = [(row, column) for row in range(size) for column in range(size)]
-    raise_issues(issue for square in squares for issue in _bad_square(rows, square))
+    raise_issues(
+        Issue(
+            f"grid[{row}]",
+            f"row {row}, column {column} holds {describe(rows[row][column])}; a square is Q, "
+            f"or one of {' '.join(_EMPTY)} when empty",
+            ((row, column),),
+        )
+        for row, column in squares
+        if rows[row][column] not in _QUEENS + _EMPTY
+    )
     check_blanks("".join(rows), _EMPTY)
     queens = tuple(square for square in squares if rows[square[0]][square[1]] in _QUEENS)
     return QueensBoard(size=size, queens=queens, form=form)
-
-
-def _bad_square(rows: Sequence[str], square: Square) -> list[Issue]:
-    row, column = square
-    character = rows[row][column]
-    if character in _QUEENS or character in _EMPTY:
-        return []
-    detail = (
-        f"row {row}, column {column} holds {describe(character)}; a square is Q, "
-        f"or one of {' '.join(_EMPTY)} when empty"
-    )
-    return [Issue(f"grid[{row}]", detail, (square,))]
 
 
 def _attacks(board: QueensBoard) -> Iterator[Issue]:

@@ -4,14 +4,14 @@ Holds the rules, symmetries and instances of the family; input formats are in ``
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 
 from gram_core.puzzles.base import Family
-from gram_core.puzzles.body import check_fields, object_schema
+from gram_core.puzzles.body import INTEGER, NULL, TEXT, check_fields, list_of, object_schema
 from gram_core.puzzles.nqueens.board import (
     MAX_SIZE,
     Form,
@@ -43,43 +43,28 @@ class NQueens(Family[QueensBoard]):
     text_signs = "Qq.0*_"
 
     def tasks(self) -> Sequence[str]:
-        """Return the sizes that have shipped weights."""
         return ("nqueens-8", "nqueens-10")
 
     def make_task(self, *sizes: int) -> Task | None:
-        """Return the task of a board's side."""
         return _task(sizes[0]) if sizes[0] <= MAX_SIZE else None
 
     def schema(self) -> dict[str, object]:
-        """Return the JSON Schema of the posted forms."""
-        cell = {"items": {"type": "integer"}, "type": "array", "minItems": 1, "maxItems": 2}
+        square, column = list_of(INTEGER, minItems=1, maxItems=2), {"anyOf": [INTEGER, NULL]}
+        lines = list_of(TEXT)
         properties = {
             "n": {
-                "title": "N",
                 "description": "Side of the board; not needed beside `grid`.",
-                "anyOf": [{"type": "integer"}, {"type": "null"}],
+                **column,
                 "default": None,
             },
             "queens": {
-                "title": "Queens",
                 "description": "(row, column) of the placed queens, or the column of each row's.",
-                "anyOf": [
-                    {"items": cell, "type": "array"},
-                    {"items": {"anyOf": [{"type": "integer"}, {"type": "null"}]}, "type": "array"},
-                    {"type": "null"},
-                ],
+                "anyOf": [list_of(square), list_of(column), NULL],
                 "default": None,
             },
             "grid": {
-                "title": "Grid",
                 "description": "Rows of `Q` and `.`, or of 1 and 0, instead of `n` and `queens`.",
-                "anyOf": [
-                    {"type": "string"},
-                    {"items": {"type": "string"}, "type": "array"},
-                    {"items": {"items": {"type": "string"}, "type": "array"}, "type": "array"},
-                    {"items": {"items": {"type": "integer"}, "type": "array"}, "type": "array"},
-                    {"type": "null"},
-                ],
+                "anyOf": [TEXT, lines, list_of(lines), list_of(list_of(INTEGER)), NULL],
                 "default": None,
             },
         }
@@ -92,7 +77,6 @@ class NQueens(Family[QueensBoard]):
         )
 
     def parse(self, body: Mapping[str, object]) -> QueensBoard:
-        """Read ``{"n": ..., "queens": ...}`` or ``{"grid": ...}``."""
         return read_board(check_fields(body, puzzle=self.name, allowed=("n", "queens", "grid")))
 
     def likeness(self, text: str) -> float:
@@ -100,11 +84,9 @@ class NQueens(Family[QueensBoard]):
         return 1.0 if set("".join(text.split())) == {"0", "1"} else super().likeness(text)
 
     def task_of(self, instance: QueensBoard) -> Task:
-        """Return the task of the board's size."""
         return _task(instance.size)
 
     def dump(self, instance: QueensBoard) -> dict[str, object]:
-        """Return the canonical body, in the form that was posted."""
         board = format_board(instance.size, instance.queens, instance.form)
         return {"puzzle": self.name, "n": instance.size, instance.field: board}
 
@@ -116,7 +98,6 @@ class NQueens(Family[QueensBoard]):
         return Encoded(tokens=board.reshape(-1))
 
     def instance_of(self, task: Task, encoded: Encoded) -> QueensBoard:
-        """Return the board of encoded tokens."""
         return QueensBoard(size=task.size, queens=tuple(_queens(encoded.tokens, task.size)))
 
     def decode(self, instance: QueensBoard, tokens: Tokens) -> object:
@@ -126,18 +107,19 @@ class NQueens(Family[QueensBoard]):
             form = Form.QUEENS
         return format_board(instance.size, queens, form)
 
-    def render(self, instance: QueensBoard, tokens: Tokens) -> str:
-        """Return the board as lines of ``Q`` and ``.``."""
-        lines = str(format_board(instance.size, _queens(tokens, instance.size), Form.TEXT))
-        return "\n".join(" ".join(line) for line in lines.splitlines())
-
     def check(self, instance: QueensBoard, tokens: Tokens) -> bool:
         """Say whether there are n queens, the given among them, and no two attack each other."""
         if not np.isin(tokens, (BLANK, _QUEEN)).all():
             return False
         queens = _queens(tokens, instance.size)
-        kept = set(instance.queens) <= set(queens)
-        return kept and len(queens) == instance.size and not _has_attack(queens)
+        if len(queens) != instance.size or not set(instance.queens) <= set(queens):
+            return False
+        return not any(
+            row == other_row
+            or column == other_column
+            or abs(row - other_row) == abs(column - other_column)
+            for (row, column), (other_row, other_column) in combinations(queens, 2)
+        )
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw one of the eight rotations and reflections of the board."""
@@ -188,13 +170,3 @@ def _units(size: int) -> tuple[Unit, ...]:
 
 def _queens(tokens: Tokens, size: int) -> list[Square]:
     return [divmod(position, size) for position in np.flatnonzero(tokens == _QUEEN).tolist()]
-
-
-def _has_attack(queens: Iterable[Square]) -> bool:
-    """Compare all pairs, so that ``check`` does not depend on the units."""
-    return any(
-        row == other_row
-        or column == other_column
-        or abs(row - other_row) == abs(column - other_column)
-        for (row, column), (other_row, other_column) in combinations(queens, 2)
-    )

@@ -11,16 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core.puzzles.base import Family
-from gram_core.puzzles.body import check_fields, object_schema, refuse
+from gram_core.puzzles.body import INTEGER, TEXT, check_fields, list_of, object_schema, refuse
 from gram_core.puzzles.sudoku import generate
-from gram_core.puzzles.sudoku.grid import (
-    BOX_SHAPES,
-    SudokuGrid,
-    box_of,
-    draw_grid,
-    format_grid,
-    read_grid,
-)
+from gram_core.puzzles.sudoku.grid import BOX_SHAPES, SudokuGrid, box_of, format_grid, read_grid
 from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, shuffled_values
 from gram_kernels.tokens import BLANK, Constraint, Unit
 
@@ -37,24 +30,17 @@ class Sudoku(Family[SudokuGrid]):
     text_signs = "123456789.0*_|+-"
 
     def tasks(self) -> Sequence[str]:
-        """Return the names of the three sizes, largest first."""
         return _TASKS
 
     def make_task(self, *sizes: int) -> Task | None:
-        """Return the task of a board's side."""
         return _task(sizes[0]) if sizes[0] in BOX_SHAPES else None
 
     def schema(self) -> dict[str, object]:
-        """Return the JSON Schema of the posted forms."""
-        rows = {"items": {"type": "string"}, "type": "array"}
-        numbers = {"items": {"items": {"type": "integer"}, "type": "array"}, "type": "array"}
-        signs = {"items": rows, "type": "array"}
-        flat = numbers["items"]
+        lines, numbers = list_of(TEXT), list_of(INTEGER)
         grid = {
-            "title": "Grid",
             "description": "81, 36 or 16 cells in rows: digits, and `.`, `0`, `*` or `_` for a "
             "blank.",
-            "anyOf": [{"type": "string"}, rows, numbers, signs, flat],
+            "anyOf": [TEXT, lines, list_of(numbers), list_of(lines), numbers],
         }
         return object_schema(
             self.name,
@@ -73,11 +59,9 @@ class Sudoku(Family[SudokuGrid]):
         return read_grid(fields["grid"])
 
     def task_of(self, instance: SudokuGrid) -> Task:
-        """Return the task of the board's size."""
         return _task(instance.size)
 
     def dump(self, instance: SudokuGrid) -> dict[str, object]:
-        """Return the canonical body, in the form that was posted."""
         grid = format_grid(instance.size, instance.cells, instance.form)
         return {"puzzle": self.name, "grid": grid}
 
@@ -86,31 +70,23 @@ class Sudoku(Family[SudokuGrid]):
         return Encoded(tokens=np.asarray(instance.cells, dtype=np.uint8) + BLANK)
 
     def instance_of(self, task: Task, encoded: Encoded) -> SudokuGrid:
-        """Return the grid of encoded tokens."""
         digits = (encoded.tokens - BLANK).tolist()
         return SudokuGrid(size=task.size, cells=tuple(digits))
 
     def decode(self, instance: SudokuGrid, tokens: Tokens) -> object:
-        """Return the digits in the form that was posted."""
         digits = [max(token - BLANK, 0) for token in tokens.tolist()]
         return format_grid(instance.size, digits, instance.form)
 
-    def render(self, instance: SudokuGrid, tokens: Tokens) -> str:
-        """Return the board with lines between its boxes."""
-        return draw_grid(instance.size, [max(token - BLANK, 0) for token in tokens.tolist()])
-
     def check(self, instance: SudokuGrid, tokens: Tokens) -> bool:
-        """Say whether the tokens solve the grid."""
         digits = [token - BLANK for token in tokens.tolist()]
         kept = all(given in (0, digit) for given, digit in zip(instance.cells, digits, strict=True))
         return kept and _is_complete(digits, instance.size)
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
-        """Draw permutations of digits, bands, stacks and lines, and a transposition."""
         return self.symmetries(task, rng, 1)[0]
 
     def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> list[Symmetry]:
-        """Draw several, as arrays."""
+        """Draw permutations of digits, bands, stacks and lines, and transpositions."""
         box_rows, box_columns = BOX_SHAPES[task.size]
         rows = _shuffled_lines(task.size, box_rows, rng, count)
         columns = _shuffled_lines(task.size, box_columns, rng, count)
@@ -130,13 +106,11 @@ class Sudoku(Family[SudokuGrid]):
         return SudokuGrid(size=task.size, cells=tuple(cells))
 
     def blank(self, task: Task) -> SudokuGrid:
-        """Return the board without a digit."""
         return SudokuGrid(size=task.size, cells=(0,) * task.length)
 
     def reduce(
         self, task: Task, answer: Tokens, rng: np.random.Generator, *, num_clues: int | None = None
     ) -> SudokuGrid:
-        """Return a grid whose only solution is the full board ``answer``."""
         digits = [token - BLANK for token in answer.tolist()]
         cells = generate.reduce(digits, task.size, rng, num_clues=num_clues)
         return SudokuGrid(size=task.size, cells=tuple(cells))

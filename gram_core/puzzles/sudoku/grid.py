@@ -95,20 +95,6 @@ def format_grid(size: int, cells: Sequence[int], form: Form) -> object:
     return lines if form is Form.ROWS else "".join(lines)
 
 
-def draw_grid(size: int, cells: Sequence[int]) -> str:
-    """Return digits, 0 for a blank, as lines of text with lines between the boxes."""
-    box_rows, box_columns = BOX_SHAPES[size]
-    rule = "+" + "+".join(["-" * (2 * box_columns + 1)] * (size // box_columns)) + "+"
-    lines = [rule]
-    for row in range(size):
-        marks = [str(digit) if digit else "." for digit in cells[row * size : (row + 1) * size]]
-        boxes = [marks[start : start + box_columns] for start in range(0, size, box_columns)]
-        lines.append("|" + "|".join(f" {' '.join(box)} " for box in boxes) + "|")
-        if (row + 1) % box_rows == 0:
-            lines.append(rule)
-    return "\n".join(lines)
-
-
 def _cell_characters(text: str) -> str:
     """Return the cells of a drawn board, or of the first section and the text before it.
 

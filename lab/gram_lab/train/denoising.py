@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gram_core.model import Gram
+from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, FIRST_VALUE
-from gram_core.state import LatentState
 from gram_lab.data.examples import Source
 from gram_lab.train.recipe import Denoising, DenoisingLoss
 

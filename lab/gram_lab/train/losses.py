@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gram_core.guidance import Gaussian, kl_divergence
-from gram_core.model import Gram
+from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, PAD
-from gram_core.state import LatentState
 
 Aim = Literal["drawn", "nearest", "matched"]
 """``drawn``: one solution, drawn uniformly; ``nearest``: the one with the lowest loss;

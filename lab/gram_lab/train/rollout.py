@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gram_core.model import Gram
+from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, FIRST_VALUE
-from gram_core.state import LatentState
 from gram_lab.data.examples import Source
 from gram_lab.train.empty_boards import EmptyBoards
 from gram_lab.train.losses import Learns, Rows

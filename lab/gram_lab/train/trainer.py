@@ -17,8 +17,7 @@ from torch import Tensor
 from gram_core.checkpoint import load_model
 from gram_core.config import GramConfig
 from gram_core.errors import CheckpointError
-from gram_core.model import Gram
-from gram_core.state import LatentState
+from gram_core.model import Gram, LatentState
 from gram_lab.data.examples import Source
 from gram_lab.train import denoising
 from gram_lab.train.denoising import Episodes

@@ -9,9 +9,8 @@ from torch import Tensor
 from gram_core import puzzles
 from gram_core.config import preset
 from gram_core.guidance import Gaussian, kl_divergence
-from gram_core.model import Gram
+from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, PAD
-from gram_core.state import LatentState
 from gram_lab.train.losses import Rows, Weights, heads_loss, step_loss
 
 PLAIN = Weights(beta=0.0, label_smoothing=0.0, aim="nearest", num_siblings=1, learns="all")
