@@ -108,31 +108,24 @@ def _is_json(media_type: str) -> bool:
 
 async def read_bytes(request: Request, http: HttpConfig) -> bytes:
     """Read the body, and stop reading as soon as it is too large or takes too long."""
+    too_large = BodyTooLarge(f"the body is larger than {http.max_body_bytes} bytes")
+    declared = request.headers.get("content-length", "")
+    # int() refuses numbers of thousands of digits.
+    if declared.isdecimal() and (len(declared) >= 20 or int(declared) > http.max_body_bytes):
+        raise too_large
+    chunks, size = [], 0
     try:
         async with asyncio.timeout(http.body_timeout_s):
-            return await _read_within(request, http.max_body_bytes)
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > http.max_body_bytes:
+                    raise too_large
+                chunks.append(chunk)
     except TimeoutError as error:
         raise BodySlow(f"the body took longer than {http.body_timeout_s:g} s") from error
     except ClientDisconnect as error:
         raise BodyInvalid("the connection ended before the body did") from error
-
-
-async def _read_within(request: Request, max_bytes: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    # int() refuses numbers of thousands of digits.
-    if declared.isdecimal() and (len(declared) >= 20 or int(declared) > max_bytes):
-        raise _too_large(max_bytes)
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        chunks.append(chunk)
     return b"".join(chunks)
-
-
-def _too_large(max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body is larger than {max_bytes} bytes")
 
 
 def decode(raw: bytes) -> str:

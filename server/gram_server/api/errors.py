@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 from fastapi import FastAPI, Request
@@ -89,15 +89,7 @@ class Problem:
             "request_id": request_id,
         }
         if self.issues:
-            document["errors"] = [
-                {
-                    "field": issue.field,
-                    "detail": issue.detail,
-                    "cells": [list(cell) for cell in issue.cells],
-                    "rule": issue.rule,
-                }
-                for issue in self.issues
-            ]
+            document["errors"] = [asdict(issue) for issue in self.issues]
         if self.retry_after_s is not None:
             document["retry_after_s"] = self.retry_after_s
         return document
@@ -119,18 +111,13 @@ def problem_of(error: Exception) -> Problem:
     if kind.code == "internal":
         # Internal details are logged, and hidden from the caller.
         return Problem(type=kind, detail="the server failed; the log has the request id")
-    retry_after_s = getattr(error, "retry_after_s", None)
-    return Problem(
-        type=kind, detail=str(error), issues=_issues_of(error), retry_after_s=retry_after_s
-    )
-
-
-def _issues_of(error: Exception) -> tuple[Issue, ...]:
+    issues: tuple[Issue, ...] = ()
     if isinstance(error, PuzzleInvalid):
-        return error.issues
-    if isinstance(error, UserError | CoreUserError) and error.field is not None:
-        return (Issue(error.field, str(error)),)
-    return ()
+        issues = error.issues
+    elif isinstance(error, UserError | CoreUserError) and error.field is not None:
+        issues = (Issue(error.field, str(error)),)
+    retry_after_s = getattr(error, "retry_after_s", None)
+    return Problem(type=kind, detail=str(error), issues=issues, retry_after_s=retry_after_s)
 
 
 def add_error_handlers(app: FastAPI) -> None:

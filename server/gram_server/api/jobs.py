@@ -43,7 +43,7 @@ from gram_server.api.serializers import document, result_of, summary
 from gram_server.api.state import AppState, is_admin, owner_of, request_id_of
 from gram_server.api.submission import KEY_HEADER, Submission, read_submission
 from gram_server.errors import JobFailed, JobNotFound, LinkClosed, NotReady, ServerError, UserError
-from gram_server.job import Event, EventKind, JobRecord, JobState
+from gram_server.job import EventKind, JobRecord, JobState
 from gram_server.logs import also_logged_with
 
 GREETING = b"retry: 1000\n\n"
@@ -242,27 +242,21 @@ async def _owned(state: AppState, request: Request, job_id: str) -> JobRecord:
 async def _events(
     state: AppState, request: Request, job_id: str, after: int
 ) -> AsyncGenerator[bytes]:
-    last = after
+    last, request_id = after, request_id_of(request.scope)
     try:
         events = state.store.events(job_id, after=after)
         async for event in followed(events, state.lifecycle.released):
-            last = event.id
-            yield await _format(state, request, job_id, event)
+            last, data = event.id, event.data
+            if event.kind is EventKind.ERROR:
+                failure = JobFailed(f"{data['code']}: {data['detail']}")
+                data = problem_of(failure).document(request_id)
+            elif event.kind is EventKind.DONE and not data:
+                record = await state.store.get(job_id)
+                data = result_of(state, record) or {"id": job_id, "state": record.state.value}
+            yield format_event(event.kind, data, number=last)
             if event.kind.is_final:
                 state.lifecycle.unread.discard(job_id)
     except (Released, ServerError) as error:
         # The server stops, or lost its queue: the client can resume after ``last``.
         told = error if isinstance(error, ServerError) else NotReady("the server is stopping")
-        problem = problem_of(told).document(request_id_of(request.scope))
-        yield format_event(EventKind.ERROR, problem, number=last)
-
-
-async def _format(state: AppState, request: Request, job_id: str, event: Event) -> bytes:
-    data = event.data
-    if event.kind is EventKind.ERROR:
-        failure = JobFailed(f"{data['code']}: {data['detail']}")
-        data = problem_of(failure).document(request_id_of(request.scope))
-    elif event.kind is EventKind.DONE and not data:
-        record = await state.store.get(job_id)
-        data = result_of(state, record) or {"id": job_id, "state": record.state.value}
-    return format_event(event.kind, data, number=event.id)
+        yield format_event(EventKind.ERROR, problem_of(told).document(request_id), number=last)

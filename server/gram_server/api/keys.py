@@ -81,7 +81,14 @@ class KeyFile:
             entries = list(json.loads(self._path.read_text("utf-8"))["keys"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError("keys", str(self._path), f"cannot be read: {error!r}") from error
-        keys, self.faults = _read_entries(entries)
+        keys, faults = [], []
+        for number, entry in enumerate(entries):
+            try:
+                keys.append(read_key(entry))
+            except ValueError as error:
+                name = entry.get("name") if isinstance(entry, Mapping) else None
+                faults.append(f"keys[{number}], {str(name)[:40]!a}: {error}")
+        self.faults = faults
         for fault in self.faults:
             self._log.say(logging.ERROR, "an API key is left out: %s", fault)
         if entries and not keys:
@@ -95,11 +102,17 @@ def read_key(entry: object) -> Key:
         raise ValueError("an entry is a JSON object")
     if unknown := [str(field) for field in entry if field not in FIELDS]:
         raise ValueError(f"there is no field {unknown[0][:40]!r}: there are {', '.join(FIELDS)}")
+    name, digest = _name(entry.get("name")), str(entry.get("sha256")).lower()
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        raise ValueError("sha256 has 64 hexadecimal digits")
+    scopes = entry.get("scopes")
+    if not isinstance(scopes, list) or not scopes or any(scope not in SCOPES for scope in scopes):
+        raise ValueError(f"scopes is a list of {', '.join(SCOPES)}")
     rate, expires = entry.get("trajectories_per_s"), entry.get("expires")
     return Key(
-        name=_name(entry.get("name")),
-        sha256=_digest(entry.get("sha256")),
-        scopes=_scopes(entry.get("scopes")),
+        name=name,
+        sha256=digest,
+        scopes=frozenset(scopes),
         trajectories_per_s=None if rate is None else _rate(rate),
         expires_s=None if expires is None else _moment(expires),
     )
@@ -110,19 +123,6 @@ def _name(value: object) -> str:
     if not isinstance(value, str) or not is_plain or len(value) > MAX_NAME_CHARS:
         raise ValueError(f"name has 1 to {MAX_NAME_CHARS} letters, digits, - and _")
     return value
-
-
-def _digest(value: object) -> str:
-    text = str(value).lower()
-    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
-        raise ValueError("sha256 has 64 hexadecimal digits")
-    return text
-
-
-def _scopes(value: object) -> frozenset[str]:
-    if not isinstance(value, list) or not value or any(scope not in SCOPES for scope in value):
-        raise ValueError(f"scopes is a list of {', '.join(SCOPES)}")
-    return frozenset(value)
 
 
 def _rate(value: object) -> float:
@@ -144,15 +144,3 @@ def _moment(value: object) -> float:
     if moment.tzinfo is None:
         raise ValueError(wanted)
     return moment.timestamp()
-
-
-def _read_entries(entries: Sequence[object]) -> tuple[list[Key], list[str]]:
-    """Return the keys that can be used, and what is wrong with the others."""
-    keys, faults = [], []
-    for number, entry in enumerate(entries):
-        try:
-            keys.append(read_key(entry))
-        except ValueError as error:
-            name = entry.get("name") if isinstance(entry, Mapping) else None
-            faults.append(f"keys[{number}], {str(name)[:40]!a}: {error}")
-    return keys, faults

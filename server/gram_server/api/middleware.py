@@ -100,8 +100,7 @@ class RequestContext:
                     problem = problem_of(NotReady("the server stopped before the request was done"))
                     await problem.response(request_id)(scope, receive, send_noting)
             finally:
-                _describe(span, scope, status or UNANSWERED)
-                _log(scope, status or UNANSWERED, time.perf_counter() - started_s)
+                _report(span, scope, status or UNANSWERED, time.perf_counter() - started_s)
 
 
 class OriginCheck:
@@ -244,37 +243,23 @@ def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in METHODS else "_OTHER"
 
 
-def _route(scope: Scope) -> str:
-    """Return the template of the path, '' if no route matched."""
-    return str(getattr(scope.get("route"), "path", ""))
-
-
-def _describe(span: Span, scope: Scope, status: int) -> None:
-    if not span.is_recording():
-        return
-    method, route = _method(scope), _route(scope)
-    attributes: Attributes = {
-        "http.request.method": method,
-        "http.response.status_code": status,
-        "url.scheme": scope["scheme"],
-    }
-    if route:
-        span.update_name(f"{method} {route}")
-        attributes = {**attributes, "http.route": route}
-    span.set_attributes(attributes)
-    if status >= UNANSWERED:
-        fail(span, str(status))
-
-
-def _log(scope: Scope, status: int, duration_s: float) -> None:
+def _report(span: Span, scope: Scope, status: int, duration_s: float) -> None:
+    """Describe an answered request in its span, and in a line of the log."""
+    # The template of the path, '' if no route matched.
+    method, route = _method(scope), str(getattr(scope.get("route"), "path", ""))
+    if span.is_recording():
+        attributes: Attributes = {
+            "http.request.method": method,
+            "http.response.status_code": status,
+            "url.scheme": scope["scheme"],
+        }
+        if route:
+            span.update_name(f"{method} {route}")
+            attributes = {**attributes, "http.route": route}
+        span.set_attributes(attributes)
+        if status >= UNANSWERED:
+            fail(span, str(status))
     level = logging.DEBUG if scope["path"] in QUIET else logging.INFO
-    if not logger.isEnabledFor(level):
-        return
-    method, route = _method(scope), _route(scope)
-    facts = {
-        "method": method,
-        "route": route,
-        "status": status,
-        "duration_ms": round(duration_s * 1e3, 3),
-    }
+    duration_ms = round(duration_s * 1e3, 3)
+    facts = {"method": method, "route": route, "status": status, "duration_ms": duration_ms}
     logger.log(level, "%s %s %d", method, route or "(no route)", status, extra=facts)

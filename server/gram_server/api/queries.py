@@ -54,18 +54,6 @@ def _to_bool(text: str) -> bool:
     return text == "true"
 
 
-def _to_family(text: str) -> str:
-    if text not in families():
-        raise ValueError("no puzzle family")
-    return text
-
-
-def _to_generative(text: str) -> str:
-    if text not in GENERATIVE:
-        raise ValueError("no family whose boards are generated")
-    return text
-
-
 GENERATIVE = [name for name, known in families().items() if isinstance(known, Generative)]
 
 Whole = Annotated[int, BeforeValidator(_to_int)]
@@ -74,10 +62,14 @@ Flag = Annotated[bool, BeforeValidator(_to_bool)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Cursor = Annotated[Name, Field(pattern=f"^{SORT_KEY_PATTERN}$")]
 FamilyName = Annotated[
-    str, BeforeValidator(_to_family), WithJsonSchema({"type": "string", "enum": [*families()]})
+    str,
+    Field(pattern=f"^({'|'.join(map(re.escape, families()))})$"),
+    WithJsonSchema({"type": "string", "enum": [*families()]}),
 ]
 GenerativeName = Annotated[
-    str, BeforeValidator(_to_generative), WithJsonSchema({"type": "string", "enum": GENERATIVE})
+    str,
+    Field(pattern=f"^({'|'.join(map(re.escape, GENERATIVE))})$"),
+    WithJsonSchema({"type": "string", "enum": GENERATIVE}),
 ]
 
 

@@ -75,11 +75,13 @@ async def read_submission(state: AppState, request: Request, model: type[JobQuer
         posted = await asyncio.to_thread(_parse, raw, media_type, query, limit)
     else:
         posted = _parse(raw, media_type, query, limit)
-    owner = owner_of(request.scope)
     jobs = await _make_jobs(state, request, posted, query)
     ticket = None
     if key is not None:
-        ticket = IdempotencyKey(owner=owner, key=key, fingerprint=_fingerprint(request, raw))
+        # Everything that decides what the request asks for.
+        named = sorted(f"{name}={value}" for name, value in request.query_params.multi_items())
+        digest = hashlib.sha256("&".join(named).encode() + b"\n" + raw).hexdigest()
+        ticket = IdempotencyKey(owner=owner_of(request.scope), key=key, fingerprint=digest)
     if not posted.is_batch:
         return Submission(jobs[0], (), ticket, posted.puzzles)
     batch, parts = _batch(state, jobs)
@@ -110,14 +112,14 @@ def _parse(raw: bytes, media_type: str, query: JobQuery, limit: int) -> Posted:
     instances = body["instances"]
     if not isinstance(instances, list) or not 1 <= len(instances) <= limit:
         raise BodyInvalid(f"instances must be a list of 1 to {limit} puzzles", field="instances")
-    return Posted([_parse_part(part, n, query) for n, part in enumerate(instances)], True)
-
-
-def _parse_part(part: object, number: int, query: JobQuery) -> PostedPuzzle:
-    if not isinstance(part, str | dict | list):
-        raise PuzzleInvalid([Issue(f"instances[{number}]", "must be an object or a string")])
-    with _naming(number):
-        return parse_text(part, query) if isinstance(part, str) else parse_object(part, query)
+    puzzles = []
+    for number, part in enumerate(instances):
+        if not isinstance(part, str | dict | list):
+            raise PuzzleInvalid([Issue(f"instances[{number}]", "must be an object or a string")])
+        with _naming(number):
+            read = parse_text if isinstance(part, str) else parse_object
+            puzzles.append(read(part, query))
+    return Posted(puzzles, True)
 
 
 @contextmanager
@@ -180,11 +182,3 @@ def _batch(state: AppState, jobs: Sequence[Job]) -> tuple[Job, tuple[Job, ...]]:
     batch = replace(jobs[0], id=batch_id, num_parts=len(jobs), body={}, puzzle="batch")
     parts = tuple(replace(job, batch=batch_id) for job in jobs)
     return batch, parts
-
-
-def _fingerprint(request: Request, raw: bytes) -> str:
-    """Return the digest of everything that decides what a request asks for."""
-    query = "&".join(
-        sorted(f"{name}={value}" for name, value in request.query_params.multi_items())
-    )
-    return hashlib.sha256(query.encode() + b"\n" + raw).hexdigest()
