@@ -69,11 +69,15 @@ def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence
     if puzzle == "sudoku" and rows:
         return _boxes(rows)
     if puzzle == "nqueens":
-        return _lines(_queens(answer, size))
+        return "\n".join(" ".join(row) for row in _queens(answer, size))
     if puzzle == "maze" and maze:
         return _path(rows, maze)
     if puzzle == "graph-coloring" and isinstance(answer, list):
-        return _colors([_shown(color) for color in answer])
+        colors = [_shown(color) for color in answer]
+        width = max((len(cell) for cell in [str(len(colors)), *colors]), default=1)
+        lines = [map(str, range(len(colors))), colors]
+        vertices, shown = (" ".join(cell.rjust(width) for cell in line) for line in lines)
+        return f"vertex {vertices}\ncolor  {shown}"
     return json.dumps(answer)
 
 
@@ -134,7 +138,12 @@ def _queens(answer: Answer, size: int | None) -> Rows:
         return rows
     if len(rows) != 2 and all(len(row) == len(rows) for row in rows):
         return [["Q" if sign == "1" else "." for sign in row] for row in rows]
-    return _squares(rows, size)
+    cells = {(int(row), int(column)) for row, column in rows}
+    # A solution has a queen in every row: their number is the board's side.
+    side = size or max([len(cells), *(1 + max(cell) for cell in cells)])
+    return [
+        ["Q" if (row, column) in cells else "." for column in range(side)] for row in range(side)
+    ]
 
 
 def _shown(cell: object) -> str:
@@ -154,16 +163,6 @@ def _boxes(rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def _squares(queens: Rows, size: int | None) -> Rows:
-    """Return the board of queens that are given as (row, column)."""
-    cells = {(int(row), int(column)) for row, column in queens}
-    # A solution has a queen in every row: their number is the board's side.
-    side = size or max([len(cells), *(1 + max(cell) for cell in cells)])
-    return [
-        ["Q" if (row, column) in cells else "." for column in range(side)] for row in range(side)
-    ]
-
-
 def _path(steps: Rows, maze: Sequence[str]) -> str:
     """Return the maze with the free cells of a path marked."""
     on_path = {(int(row), int(column)) for row, column in steps}
@@ -174,14 +173,3 @@ def _path(steps: Rows, maze: Sequence[str]) -> str:
         )
         for row, line in enumerate(maze)
     )
-
-
-def _lines(rows: Rows) -> str:
-    return "\n".join(" ".join(row) for row in rows)
-
-
-def _colors(cells: list[str]) -> str:
-    width = max((len(cell) for cell in [str(len(cells)), *cells]), default=1)
-    vertices = " ".join(str(vertex).rjust(width) for vertex in range(len(cells)))
-    colors = " ".join(cell.rjust(width) for cell in cells)
-    return f"vertex {vertices}\ncolor  {colors}"

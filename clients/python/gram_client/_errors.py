@@ -80,7 +80,12 @@ class StatusError(GramError):
     def __init__(
         self, problem: Problem, *, status_code: int, body: bytes, retry_after_s: float | None
     ) -> None:
-        super().__init__(_sentence(problem, status_code))
+        text = problem.detail or problem.title or "the server gave no reason"
+        # The detail usually names every issue already.
+        more = "; ".join(str(issue) for issue in problem.errors if issue.detail not in text)
+        reason = f"{text} ({more})" if more else text
+        request = "" if problem.request_id is None else f", request {problem.request_id}"
+        super().__init__(f"{reason} [{status_code}{request}]")
         self.code = problem.code or type(self).code
         self.detail = problem.detail
         self.errors: tuple[Issue, ...] = problem.errors
@@ -137,12 +142,3 @@ def _rebuild(
     error.args = arguments
     error.__dict__.update(state)
     return error
-
-
-def _sentence(problem: Problem, status_code: int) -> str:
-    text = problem.detail or problem.title or "the server gave no reason"
-    # The detail usually names every issue already.
-    more = "; ".join(str(issue) for issue in problem.errors if issue.detail not in text)
-    request = "" if problem.request_id is None else f", request {problem.request_id}"
-    reason = f"{text} ({more})" if more else text
-    return f"{reason} [{status_code}{request}]"

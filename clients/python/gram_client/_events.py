@@ -146,7 +146,12 @@ class EventDecoder:
             self._is_first_line = False
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if not line:
-            yield from self._close()
+            fields, self._fields = self._fields, {}
+            data, self._data = self._data, []
+            self._num_bytes = 0
+            if data:
+                number, kind = _number(fields.get("id", "")), fields.get("event") or "message"
+                yield RawEvent(number, kind, "\n".join(data))
             return
         name, _, value = line.decode(errors="replace").partition(":")
         value = value.removeprefix(" ")
@@ -157,17 +162,6 @@ class EventDecoder:
         else:
             # A comment, or an ignored field, does not count against the limit.
             self._num_bytes -= len(line)
-
-    def _close(self) -> Iterator[RawEvent]:
-        fields, self._fields = self._fields, {}
-        data, self._data = self._data, []
-        self._num_bytes = 0
-        if data:
-            yield RawEvent(
-                id=_number(fields.get("id", "")),
-                kind=fields.get("event") or "message",
-                data="\n".join(data),
-            )
 
 
 def _number(text: str) -> int:

@@ -39,7 +39,13 @@ def status_error(response: httpx.Response) -> StatusError:
     except ValidationError:
         # A proxy's page: only the status is usable.
         problem = Problem(detail=response.reason_phrase)
-    return _error(problem, response.status_code, response.content, _retry_after_s(response))
+    try:
+        seconds = float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        # None, or a date.
+        seconds = -1.0
+    retry_after_s = seconds if seconds >= 0 else None
+    return _error(problem, response.status_code, response.content, retry_after_s)
 
 
 def stream_error(data: bytes) -> StatusError:
@@ -63,15 +69,5 @@ def no_answer(error: httpx.RequestError, settings: Settings) -> NoAnswer:
 def _error(
     problem: Problem, status_code: int, body: bytes, retry_after_s: float | None
 ) -> StatusError:
-    deprecated = _deprecated_errors.BY_CODE.get(problem.code or "")
-    kind = deprecated or status_class(status_code)
+    kind = _deprecated_errors.BY_CODE.get(problem.code or "", status_class(status_code))
     return kind(problem, status_code=status_code, body=body, retry_after_s=retry_after_s)
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """Return the header ``Retry-After`` where it is a number of seconds."""
-    try:
-        seconds = float(response.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
-    return seconds if seconds >= 0 else None

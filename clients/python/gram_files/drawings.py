@@ -19,10 +19,11 @@ from gram_files.cells import (
     with_dots,
 )
 from gram_files.entries import SIZES, Entry, Item, Unread
-from gram_files.sections import is_section, wanted_lines
 
 COMMENTS = ("#", "//", ";", "%")
 DECORATION = frozenset("#/;%-=* ")
+SECTION = re.compile(r"\[\s*[A-Za-z][\w -]*\]")
+"""A heading of an ``.sdk`` file: ``[Puzzle]`` is wanted, ``[State]`` and others are not."""
 MAX_SHOWN = 60
 MIN_SIDE = 4
 TITLE = re.compile(
@@ -51,6 +52,27 @@ def read_drawings(name: str, text: str) -> Iterator[Item]:
                 yield from boards.read(list(run), is_maze=is_maze)
             yield from boards.end_paragraph()
     yield from boards.end()
+
+
+def is_section(line: str) -> bool:
+    """Return whether a line is a heading, and no JSON list."""
+    return SECTION.fullmatch(line.strip()) is not None
+
+
+def wanted_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines, headings included; with ``[Puzzle]`` no other sections."""
+    lines = text.splitlines()
+    has_puzzles = any(_is_puzzle(line) for line in lines)
+    is_wanted = True
+    for number, line in enumerate(lines, start=1):
+        if is_section(line):
+            is_wanted = not has_puzzles or _is_puzzle(line)
+        if is_wanted:
+            yield number, line
+
+
+def _is_puzzle(line: str) -> bool:
+    return is_section(line) and line.strip(" \t[]").casefold() == "puzzle"
 
 
 class _Boards:

@@ -116,7 +116,10 @@ def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
     """Return the board that a list is: its cells, its rows of cells, or its rows as text."""
     if all(_is_number(cell) for cell in rows):
         side = SIZES.get(len(rows))
-        return {"puzzle": "sudoku", "grid": _cut(rows, side)} if side else None
+        if side is None:
+            return None
+        grid = [list(rows[start : start + side]) for start in range(0, len(rows), side)]
+        return {"puzzle": "sudoku", "grid": grid}
     if all(isinstance(row, list) and row for row in rows):
         return _board_of_lists([row for row in rows if isinstance(row, list)])
     lines = [row for row in rows if isinstance(row, str)]
@@ -139,10 +142,6 @@ def _board_of_lists(rows: Sequence[list[object]]) -> dict[str, object] | str | N
     if all(isinstance(cell, str) and len(cell) <= 1 for cell in cells):
         return "\n".join("".join(str(cell) or "." for cell in row) for row in rows)
     return None
-
-
-def _cut(cells: Sequence[object], side: int) -> list[object]:
-    return [list(cells[start : start + side]) for start in range(0, len(cells), side)]
 
 
 def _is_number(cell: object) -> bool:

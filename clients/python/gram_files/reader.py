@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gram_files import arrays
-from gram_files.drawings import read_drawings
+from gram_files.drawings import is_section, read_drawings
 from gram_files.entries import Entry, Item, Unread
 from gram_files.graphs import is_dimacs, read_dimacs
 from gram_files.objects import read_json
 from gram_files.opensudoku import is_opensudoku, read_opensudoku
-from gram_files.sections import is_section
 from gram_files.tables import header_line, read_table
 
 ENCODINGS = (
@@ -84,26 +83,19 @@ def _read_text(name: str, text: str) -> Iterator[Item]:
     if not filled:
         yield Unread(name, "holds no puzzle")
     elif filled[0].startswith(("{", "[")) and not is_section(filled[0]):
-        yield from _read_brackets(name, text)
+        found = list(read_json(name, text))
+        # What is no JSON may be the lists of another language.
+        drawn = [] if _has_puzzle(found) else list(read_drawings(name, BRACKETS.sub(" ", text)))
+        yield from _placed(name, drawn) if _has_puzzle(drawn) else found
     elif is_opensudoku(text):
         yield from read_opensudoku(name, text)
     elif header_line(text.splitlines()) is not None:
         yield from read_table(name, text)
     else:
-        yield from _read_unmarked(name, text)
-
-
-def _read_brackets(name: str, text: str) -> Iterator[Item]:
-    """Yield the puzzles of JSON or, where it is none, of the lists of other languages."""
-    found = list(read_json(name, text))
-    drawn = [] if _has_puzzle(found) else list(read_drawings(name, BRACKETS.sub(" ", text)))
-    yield from _placed(name, drawn) if _has_puzzle(drawn) else found
-
-
-def _read_unmarked(name: str, text: str) -> Iterator[Item]:
-    found = list((read_dimacs if is_dimacs(text) else read_drawings)(name, text))
-    # Without a puzzle it is a form that only the puzzle's family knows.
-    yield from _placed(name, found) if _has_puzzle(found) else [Entry(name, text.strip("\r\n"))]
+        found = list((read_dimacs if is_dimacs(text) else read_drawings)(name, text))
+        # Without a puzzle it is a form that only the puzzle's family knows.
+        whole: Item = Entry(name, text.strip("\r\n"))
+        yield from _placed(name, found) if _has_puzzle(found) else [whole]
 
 
 def _placed(name: str, found: list[Item]) -> list[Item]:

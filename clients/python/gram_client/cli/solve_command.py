@@ -5,7 +5,7 @@ import os
 import statistics
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -71,8 +71,13 @@ def solve(
     if resume and output is not None:
         done = _kept_results(Path(output))
         puzzles = [each for each in puzzles if each.source not in done]
-    with _opened(output, "a" if resume else "w") as file:
-        raise SystemExit(_solve_many(client, puzzles, options, file, is_json))
+    try:
+        mode = "a" if resume else "w"
+        file = nullcontext() if output is None else click.open_file(output, mode, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{output}: {error.strerror}") from error
+    with file as lines:
+        raise SystemExit(_solve_many(client, puzzles, options, lines, is_json))
 
 
 def _solve_one(client: Client, entry: Entry, options: Any, is_json: bool | None) -> int:
@@ -105,16 +110,6 @@ def _kept_results(output: Path) -> set[str]:
                 file.write(line if line.endswith("\n") else f"{line}\n")
     os.replace(rest, output)
     return kept
-
-
-def _opened(output: str | None, mode: str) -> AbstractContextManager[IO[str] | None]:
-    if output is None:
-        return nullcontext()
-    try:
-        file: IO[str] = click.open_file(output, mode, encoding="utf-8")
-    except OSError as error:
-        raise click.UsageError(f"{output}: {error.strerror}") from error
-    return file
 
 
 def _solve_many(
