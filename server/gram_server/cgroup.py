@@ -21,8 +21,11 @@ class Limits(NamedTuple):
 def read_limits(*, root: Path = ROOT, membership: Path = MEMBERSHIP) -> Limits:
     shares, sizes = [], []
     for folder in _folders(root, membership):
-        shares += [share for share in (_share(folder),) if share is not None]
-        sizes += [size for size in (_size(folder),) if size is not None]
+        if (share := _share(folder)) is not None:
+            shares.append(share)
+        size = _read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes")
+        if size.isdecimal() and int(size) < UNLIMITED_BYTES:
+            sizes.append(int(size))
     return Limits(min(shares, default=None), min(sizes, default=None))
 
 
@@ -50,12 +53,6 @@ def _share(folder: Path) -> float | None:
     if not quota.isdecimal() or not period.isdecimal():
         return None
     return int(quota) / int(period)
-
-
-def _size(folder: Path) -> int | None:
-    """Return the limit in bytes."""
-    text = _read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes")
-    return int(text) if text.isdecimal() and int(text) < UNLIMITED_BYTES else None
 
 
 def _read(path: Path) -> str:

@@ -187,21 +187,15 @@ def models() -> None:
     click.echo(json.dumps(listed, indent=2))
 
 
-def _moved(name: str, now: str) -> click.Command:
-    """Return a hidden command that names its replacement."""
-
-    def say() -> None:
-        click.echo(f"gram-server {name} is now gram-lab {now}: pip install gram-lab", err=True)
-        sys.exit(2)
-
-    options = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(
-        name, callback=say, context_settings=options, add_help_option=False, hidden=True
-    )
+def _say_moved() -> None:
+    name = click.get_current_context().info_name or ""
+    click.echo(f"gram-server {name} is now gram-lab {MOVED[name]}: pip install gram-lab", err=True)
+    sys.exit(2)
 
 
-for _name, _now in MOVED.items():
-    main.add_command(_moved(_name, _now))
+for _name in MOVED:
+    _options = {"ignore_unknown_options": True, "allow_extra_args": True}
+    main.command(_name, context_settings=_options, add_help_option=False, hidden=True)(_say_moved)
 
 
 @main.group()

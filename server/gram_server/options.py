@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -14,7 +14,9 @@ from gram_server.store_url import MIN_SECRET, redact_url, secrets_within
 OTEL_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 OTEL_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
-KINDS: Mapping[str, type] = {"integer": int, "number": float, "true or false": bool}
+KINDS = {"int": "integer", "float": "number", "str": "text", "bool": "true or false"}
+"""Kind of a setting by its type; any other is a list."""
+TYPES: Mapping[str, type] = {"integer": int, "number": float, "true or false": bool}
 """Type of a flag, by the kind of its setting; any other is text."""
 
 Command = Callable[..., Any]
@@ -44,13 +46,9 @@ def _settings_of(config: Any, part: str) -> Iterator[Setting]:
         if each.default is MISSING:
             yield from _settings_of(each.default_factory, each.name)
         else:
-            yield Setting(each.name, part, _kind(each), _shown(each.default))
-
-
-def _kind(declared: "Field[Any]") -> str:
-    name = str(getattr(declared.type, "__name__", declared.type)).removesuffix(" | None")
-    words = {"int": "integer", "float": "number", "str": "text", "bool": "true or false"}
-    return words.get(name, "list, with commas")
+            hint = str(getattr(each.type, "__name__", each.type)).removesuffix(" | None")
+            kind = KINDS.get(hint, "list, with commas")
+            yield Setting(each.name, part, kind, _shown(each.default))
 
 
 def _shown(default: object) -> str:
@@ -74,7 +72,7 @@ def setting_option(
     return click.option(
         flag,
         name,
-        type=KINDS.get(setting.kind, str) if choices is None else click.Choice(choices),
+        type=TYPES.get(setting.kind, str) if choices is None else click.Choice(choices),
         multiple=setting.kind == "list, with commas",
         default=None,
         help=f"{help}  [env: {setting.variable}{default}]",

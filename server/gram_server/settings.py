@@ -90,7 +90,11 @@ class HttpConfig:
         is_path = not root or (root.startswith("/") and root.isascii() and not root.endswith("/"))
         _require(is_path, "root_path", root, "must begin with / and not end with it")
         for proxy in self.trusted_proxies:
-            _require(_is_network(proxy), "trusted_proxies", proxy, "is no address or network")
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError as error:
+                reason = "is no address or network"
+                raise ConfigError("trusted_proxies", proxy, reason) from error
         bounds = self.latency_buckets_ms
         is_rising = all(low < high for low, high in pairwise((0.0, *bounds)))
         _require(is_rising, "latency_buckets_ms", bounds, "must rise from above 0")
@@ -307,14 +311,6 @@ _CONVERTERS: Mapping[str, Callable[[str], object]] = {
 def _require(condition: bool, name: str, value: object, reason: str) -> None:
     if not condition:
         raise ConfigError(name, value, reason)
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
 
 
 def _require_positive(config: object, name: str) -> None:

@@ -116,7 +116,8 @@ class _Boards:
         # Empty cells of a spreadsheet are tabs.
         text, cells = line.text.strip(), cells_of(line.text)
         board = None if self.has_queens else _board_on(text, cells)
-        if is_section(text) or _is_comment(text):
+        is_drawn = text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
+        if is_section(text) or (text.startswith(COMMENTS) and not is_drawn):
             yield from self.end()
         elif board is not None:
             yield from self.end()
@@ -190,11 +191,6 @@ class _Boards:
 
     def source(self, line: Line) -> str:
         return f"{self.name}:{line.number}"
-
-
-def _is_comment(text: str) -> bool:
-    is_drawn = text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
-    return text.startswith(COMMENTS) and not is_drawn
 
 
 def _board_on(text: str, cells: str) -> str | None:

@@ -85,7 +85,9 @@ def _values_in(value: object) -> Sequence[object] | None:
 
 
 def _entry(source: str, value: object, fields: Mapping[str, object] = NO_FIELDS) -> Item:
-    if isinstance(value, dict) and not _is_body(value):
+    named = value.get("puzzle") if isinstance(value, dict) else None
+    is_name = isinstance(named, str) and len(named) not in SIZES and NAME.fullmatch(named)
+    if isinstance(value, dict) and not is_name and not BODY & value.keys():
         puzzle = _puzzle_in(value)
         if isinstance(puzzle, str | list):
             return _entry(source, puzzle, value)
@@ -104,12 +106,6 @@ def _puzzle_in(record: Mapping[str, object]) -> object:
     # Of a puzzle and its solution, the puzzle.
     unsolved = [board for board in boards if not board.isdigit() or "0" in board]
     return next(iter([*named, *unsolved, *boards]), None)
-
-
-def _is_body(value: Mapping[str, object]) -> bool:
-    named = value.get("puzzle")
-    is_name = isinstance(named, str) and len(named) not in SIZES and NAME.fullmatch(named)
-    return bool(BODY & value.keys() or is_name)
 
 
 def _board(rows: Sequence[object]) -> dict[str, object] | str | None:

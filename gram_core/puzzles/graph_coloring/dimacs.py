@@ -40,7 +40,13 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
         if not words or kind in _SKIPPED:
             continue
         if kind == "p":
-            graph = _read_problem(words, number, graph, max_vertices)
+            if graph is not None:
+                refuse(_FIELD, f"line {number} is a second problem line")
+            if len(words) < 4 or words[1].lower() not in _KINDS:
+                refuse(_FIELD, f"line {number} is not of the form: p edge VERTICES EDGES")
+            # The number of edges is not checked: files differ in whether they count each twice.
+            vertices = _read_number(words[2], number, low=1, high=max_vertices)
+            graph = Graph(vertices, [], {str(vertex + 1): vertex for vertex in range(vertices)})
         elif kind in ("e", "a"):
             _read_edge(words[1:], number, graph)
         elif graph is not None and kind.isdigit():
@@ -50,16 +56,6 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
     if graph is None:
         refuse(_FIELD, "has no problem line: p edge VERTICES EDGES")
     return graph
-
-
-def _read_problem(words: list[str], line: int, graph: Graph | None, max_vertices: int) -> Graph:
-    if graph is not None:
-        refuse(_FIELD, f"line {line} is a second problem line")
-    if len(words) < 4 or words[1].lower() not in _KINDS:
-        refuse(_FIELD, f"line {line} is not of the form: p edge VERTICES EDGES")
-    # The number of edges is not checked: files differ in whether they count both directions.
-    vertices = _read_number(words[2], line, low=1, high=max_vertices)
-    return Graph(vertices, [], {str(vertex + 1): vertex for vertex in range(vertices)})
 
 
 def _read_edge(words: list[str], line: int, graph: Graph | None) -> None:

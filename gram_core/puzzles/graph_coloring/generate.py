@@ -23,7 +23,13 @@ def generate(
     Colourings that differ by a renaming of colours count once.
     """
     for _ in range(_MAX_GRAPHS):
-        edges = _compatible_edges(vertices, colors, rng)
+        hidden = rng.integers(colors, size=vertices).tolist()
+        pairs = [
+            (one, other)
+            for one, other in combinations(range(vertices), 2)
+            if hidden[one] != hidden[other]
+        ]
+        edges = [pairs[index] for index in rng.permutation(len(pairs))]
         if num_solutions is None:
             return edges[: rng.integers(len(edges) + 1)]
         chosen = _choose(edges, vertices, colors, num_solutions)
@@ -51,17 +57,6 @@ def count(edges: Sequence[Edge], vertices: int, colors: int, *, limit: int) -> i
         interchangeable=everything,
         max_nodes=MAX_NODES,
     )
-
-
-def _compatible_edges(vertices: int, colors: int, rng: np.random.Generator) -> list[Edge]:
-    """Return every edge that a random hidden colouring allows, in random order."""
-    hidden = rng.integers(colors, size=vertices).tolist()
-    edges = [
-        (one, other)
-        for one, other in combinations(range(vertices), 2)
-        if hidden[one] != hidden[other]
-    ]
-    return [edges[index] for index in rng.permutation(len(edges))]
 
 
 def _choose(

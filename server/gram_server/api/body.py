@@ -240,15 +240,12 @@ def _check_no_rival(posted: PostedPuzzle, text: str, others: Iterable[AnyFamily]
     if not _has_givens(posted.family, posted.instance):
         return
     for other in others:
-        if other.likeness(text) == 1.0 and _reads_givens(other, text):
+        try:
+            is_rival = other.likeness(text) == 1.0 and _has_givens(other, other.parse_text(text))
+        except PuzzleInvalid:
+            continue
+        if is_rival:
             raise _ambiguous(other.text_field, posted.family.name, other.name)
-
-
-def _reads_givens(family: AnyFamily, text: str) -> bool:
-    try:
-        return _has_givens(family, family.parse_text(text))
-    except PuzzleInvalid:
-        return False
 
 
 def _has_givens(family: AnyFamily, instance: object) -> bool:

@@ -93,7 +93,12 @@ async def run_while_connected(work: Awaitable[_T], receive: Receive) -> _T:
 
     The body of the request must have been read to its end.
     """
-    return await _race(work, _until_disconnect(receive), ClientLeft)
+
+    async def leave() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    return await _race(work, leave(), ClientLeft)
 
 
 async def run_until_released(work: Awaitable[_T], released: asyncio.Event) -> _T:
@@ -118,8 +123,3 @@ async def _race(work: Awaitable[_T], other: Awaitable[object], error: type[Excep
         for task in (working, ending):
             task.cancel()
         await asyncio.gather(working, ending, return_exceptions=True)
-
-
-async def _until_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

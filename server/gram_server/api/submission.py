@@ -67,7 +67,11 @@ class Posted(NamedTuple):
 
 async def read_submission(state: AppState, request: Request, model: type[JobQuery]) -> Submission:
     query = read_work_query(state, request, model)
-    key = _read_key(request)
+    keys = request.headers.getlist(KEY_HEADER)
+    if keys and (len(keys) > 1 or not _KEY.fullmatch(keys[0])):
+        raise ParameterInvalid(
+            "must be one value of 1 to 255 visible ASCII characters", field=KEY_HEADER
+        )
     media_type = media_type_of(request)
     raw = await read_bytes(request, state.settings.http)
     limit = state.settings.http.max_batch
@@ -77,26 +81,15 @@ async def read_submission(state: AppState, request: Request, model: type[JobQuer
         posted = _parse(raw, media_type, query, limit)
     jobs = await _make_jobs(state, request, posted, query)
     ticket = None
-    if key is not None:
+    if keys:
         # Everything that decides what the request asks for.
         named = sorted(f"{name}={value}" for name, value in request.query_params.multi_items())
         digest = hashlib.sha256("&".join(named).encode() + b"\n" + raw).hexdigest()
-        ticket = IdempotencyKey(owner=owner_of(request.scope), key=key, fingerprint=digest)
+        ticket = IdempotencyKey(owner=owner_of(request.scope), key=keys[0], fingerprint=digest)
     if not posted.is_batch:
         return Submission(jobs[0], (), ticket, posted.puzzles)
     batch, parts = _batch(state, jobs)
     return Submission(batch, parts, ticket, posted.puzzles)
-
-
-def _read_key(request: Request) -> str | None:
-    keys = request.headers.getlist(KEY_HEADER)
-    if not keys:
-        return None
-    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        raise ParameterInvalid(
-            "must be one value of 1 to 255 visible ASCII characters", field=KEY_HEADER
-        )
-    return keys[0]
 
 
 def _parse(raw: bytes, media_type: str, query: JobQuery, limit: int) -> Posted:
