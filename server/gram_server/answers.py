@@ -52,7 +52,9 @@ Cell = Annotated[list[int], Field(min_length=1, max_length=2)]
 class Schema(BaseModel):
     """Base of all: fields have their descriptions beneath them."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, extra="forbid", protected_namespaces=()
+    )
 
 
 class First(Schema):
@@ -221,8 +223,6 @@ class GenerateResponse(Schema):
 
 class AcceptedEvent(Schema):
     """Data of the event `accepted`: what will be done."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     id: str
     """Of the job."""

@@ -7,6 +7,7 @@ elsewhere. Imports no torch: the model runs in the worker.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -19,7 +20,7 @@ from gram_server.api.health import health_router
 from gram_server.api.jobs import jobs_router
 from gram_server.api.keys import KeyFile
 from gram_server.api.middleware import HeadRequests, OriginCheck, RequestContext, RootPath
-from gram_server.api.openapi import document_builder
+from gram_server.api.openapi import openapi_document
 from gram_server.api.page import page_router
 from gram_server.api.solve import generate_router, solve_router
 from gram_server.api.state import AppState
@@ -108,7 +109,7 @@ def _assemble(state: AppState, child: ChildWorker | None) -> FastAPI:
     app.include_router(page_router())
     add_error_handlers(app)
     _add_middleware(app, state)
-    builder = document_builder(app, root_path=state.settings.http.root_path)
+    builder = partial(openapi_document, app, root_path=state.settings.http.root_path)
     app.openapi = builder  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

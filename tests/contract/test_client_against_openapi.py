@@ -8,13 +8,13 @@ import pytest
 from pydantic import BaseModel
 
 import gram_client
-from gram_client import _deprecated_errors, _options
-from gram_client._calls import Calls
+from gram_client import Client, _deprecated_errors, _options
+from gram_client._calls import Flow
 from gram_client._events import EVENT_KINDS
 from gram_client._problems import status_class
 from gram_client._requests import LOCAL_OPTIONS, OLD_NAMES, Request
 from gram_client._server_models import Problem
-from gram_client._settings import Settings as ClientSettings
+from gram_client._stream import EventStreamState
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.settings import QueueConfig, Settings
@@ -139,25 +139,32 @@ def test_the_options_of_a_call_are_the_parameters_of_its_operation(
             assert f"`{OLD_NAMES[name]}`" in parameter["description"]
 
 
+class Asking(Client):
+    """A client whose calls return their first request, and send none."""
+
+    def _run(self, flow: Flow[Any]) -> Any:
+        return next(flow)
+
+    def _follow(self, stream: EventStreamState) -> Any:
+        return stream.request()
+
+
 def test_every_call_of_the_client_is_an_operation_with_its_parameters() -> None:
-    calls = Calls(ClientSettings())
-    flows = (
-        calls.solve("1", {"width": 1}),
-        calls.generate("sudoku", {"count": 1}),
-        calls.create_job("1", {"width": 1}),
-        calls.create_batch(["1"], {"width": 1}),
-        calls.get_job("x", None),
-        calls.wait_for_job("x", None),
-        calls.cancel_job("x"),
-        calls.list_jobs(5, "c", None),
-        calls.puzzles(None),
-        calls.models(None),
-        calls.health(None),
-    )
-    requests = [next(flow) for flow in flows]
-    requests += [
-        calls.solve_stream("1", {"show_trajectories": 1}).request(),
-        calls.job_events("x", 3, None).request(),
+    client = Asking()
+    requests: list[Any] = [
+        client.solve("1", width=1),
+        client.generate("sudoku", count=1),
+        client.jobs.create("1", width=1),
+        client.jobs.create_batch(["1"], width=1),
+        client.jobs.get("x"),
+        client.jobs.wait("x"),
+        client.jobs.cancel("x"),
+        client.jobs.list(limit=5, cursor="c"),
+        client.puzzles(),
+        client.models(),
+        client.health(),
+        client.solve_stream("1", show_trajectories=1),
+        client.jobs.events("x", after=3),
     ]
     known = {(method, path): operation for method, path, operation in operations()}
     for request in requests:

@@ -12,12 +12,11 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, 
 import httpx
 
 from gram_client import _settings
-from gram_client._calls import Calls, Flow, OnError, Reply, Sleep
+from gram_client._calls import Calls, Flow, OnError, Reply, Sleep, Window
 from gram_client._client import Client, Jobs
 from gram_client._errors import GramError
 from gram_client._events import AnyEvent
 from gram_client._inputs import Puzzle
-from gram_client._map import Window
 from gram_client._models import SolveResult
 from gram_client._options import MapOptions
 from gram_client._requests import Request, default_headers

@@ -1,21 +1,31 @@
 """Every call without I/O, written once for both clients.
 
 A call is a generator: it yields the requests to send and the pauses to make, receives the
-responses, and returns its result.
+responses, and returns its result. Of ``map``, the bound on concurrent work is here too.
 """
 
+import sys
 import time
 import uuid
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
+import click
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from gram_client._drawing import PuzzleShape
-from gram_client._errors import GramError, NoAnswer, ResponseInvalid, StatusError, TimedOut
-from gram_client._inputs import Graph, Puzzle, encode, encode_batch, text_or_body
+from gram_client._errors import (
+    ConfigInvalid,
+    GramError,
+    NoAnswer,
+    ResponseInvalid,
+    StatusError,
+    TimedOut,
+)
+from gram_client._inputs import Graph, Puzzle, encode, text_or_body
 from gram_client._models import GenerateResult, Job, JobPage, SolveResult
 from gram_client._options import (
     GenerateOptions,
@@ -25,16 +35,19 @@ from gram_client._options import (
     StreamOptions,
 )
 from gram_client._problems import no_answer, status_error
-from gram_client._requests import EVENT_STREAM, JSON, Request, job_path, query, random_seed, seed_of
-from gram_client._retry import Patience, Retry
+from gram_client._requests import EVENT_STREAM, Request, job_path, query, random_seed, seed_of
+from gram_client._retry import DEFAULT_PATIENCE_S, Patience, Retry
 from gram_client._server_models import Health, ModelInfo, ModelList, PuzzleInfo, PuzzleList
 from gram_client._settings import Settings, header_value
 from gram_client._stream import EventStreamState
 
+DEFAULT_CONCURRENCY = 8
 LONG_POLL_S = 20
 """Seconds that one request waits for the end of a job."""
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Work = TypeVar("Work")
 Read = TypeVar("Read", bound=BaseModel)
 
 
@@ -49,6 +62,40 @@ Reply = httpx.Response | httpx.RequestError | None
 """The response to a request; None after a pause."""
 Flow = Generator[Request | Sleep, Reply, T]
 OnError = Literal["raise", "return"]
+
+
+class Window(Generic[Work]):
+    """Bounds concurrent work, and returns it in order."""
+
+    def __init__(self, options: MapOptions) -> None:
+        self.size = options.get("max_concurrency", DEFAULT_CONCURRENCY)
+        if self.size < 1:
+            raise ConfigInvalid(f"max_concurrency={self.size}: must be at least 1")
+        self.patience = Patience(self.size * options.get("patience_s", DEFAULT_PATIENCE_S))
+        self._has_bar = options.get("progress", False)
+        self.open: deque[Work] = deque()
+
+    def run(self, items: Iterable[Item], start: Callable[[Item], Work]) -> Generator[Work]:
+        """Yield the oldest work whenever the window is full, then the rest."""
+        if not self._has_bar:
+            yield from self._run(items, start)
+            return
+        # The length of the bar: items without one are counted.
+        counted: Collection[Item] = items if isinstance(items, Collection) else list(items)
+        with click.progressbar(
+            length=len(counted), label="solving", show_pos=True, file=sys.stderr
+        ) as bar:
+            for work in self._run(counted, start):
+                yield work
+                bar.update(1)
+
+    def _run(self, items: Iterable[Item], start: Callable[[Item], Work]) -> Generator[Work]:
+        for item in items:
+            self.open.append(start(item))
+            if len(self.open) >= self.size:
+                yield self.open.popleft()
+        while self.open:
+            yield self.open.popleft()
 
 
 class Calls:
@@ -113,17 +160,24 @@ class Calls:
             return Health(is_ready=False, reason=answer.detail)
         return Health(is_ready=True)
 
-    def create_job(self, puzzle: Puzzle, options: JobOptions) -> Flow[Job]:
-        return (yield from self._create(*encode(puzzle), options))
+    def create_job(self, content_type: str, content: bytes, options: JobOptions) -> Flow[Job]:
+        given = options.get("idempotency_key")
+        key = uuid.uuid4().hex if given is None else header_value("idempotency_key", given)
+        params = {"seed": seed_of(key), **query(options, JobOptions.__optional_keys__)}
+        headers = {"Content-Type": content_type, "Idempotency-Key": key}
+        timeout_s = options.get("timeout_s")
+        job = yield from self.job(
+            Request("POST", "/jobs", params, headers, content, timeout_s=timeout_s)
+        )
+        if not job.is_final:
+            self._open_jobs.add(job.id)
+        return job
 
-    def create_batch(self, puzzles: Iterable[Puzzle], options: JobOptions) -> Flow[Job]:
-        return (yield from self._create(JSON, encode_batch(puzzles), options))
-
-    def get_job(self, job_id: str, timeout_s: float | None) -> Flow[Job]:
-        return (yield from self._job(Request("GET", job_path(job_id), timeout_s=timeout_s)))
-
-    def cancel_job(self, job_id: str, timeout_s: float | None = None) -> Flow[Job]:
-        return (yield from self._job(Request("DELETE", job_path(job_id), timeout_s=timeout_s)))
+    def job(self, request: Request) -> Flow[Job]:
+        job = _read(Job, (yield from self._send(request)))
+        if job.is_final:
+            self._open_jobs.discard(job.id)
+        return job
 
     def wait_for_job(self, job_id: str, timeout_s: float | None) -> Flow[Job]:
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
@@ -131,7 +185,7 @@ class Calls:
             left_s = LONG_POLL_S if until_s is None else until_s - time.monotonic()
             wait_s = max(0, min(LONG_POLL_S, int(left_s)))
             params = {"wait": str(wait_s)} if wait_s else {}
-            job = yield from self._job(Request("GET", job_path(job_id), params, hold_s=wait_s))
+            job = yield from self.job(Request("GET", job_path(job_id), params, hold_s=wait_s))
             if job.is_final:
                 return job
             if until_s is not None and time.monotonic() >= until_s:
@@ -157,29 +211,10 @@ class Calls:
     def cancel_open_jobs(self) -> Flow[None]:
         for job_id in list(self._open_jobs):
             try:
-                yield from self.cancel_job(job_id)
+                yield from self.job(Request("DELETE", job_path(job_id)))
             except GramError:
                 # The client is closing: the job, if the server still has it, ends by itself.
                 self._open_jobs.discard(job_id)
-
-    def _create(self, content_type: str, content: bytes, options: JobOptions) -> Flow[Job]:
-        given = options.get("idempotency_key")
-        key = uuid.uuid4().hex if given is None else header_value("idempotency_key", given)
-        params = {"seed": seed_of(key), **query(options, JobOptions.__optional_keys__)}
-        headers = {"Content-Type": content_type, "Idempotency-Key": key}
-        timeout_s = options.get("timeout_s")
-        job = yield from self._job(
-            Request("POST", "/jobs", params, headers, content, timeout_s=timeout_s)
-        )
-        if not job.is_final:
-            self._open_jobs.add(job.id)
-        return job
-
-    def _job(self, request: Request) -> Flow[Job]:
-        job = _read(Job, (yield from self._send(request)))
-        if job.is_final:
-            self._open_jobs.discard(job.id)
-        return job
 
     def _send(self, request: Request) -> Flow[httpx.Response]:
         """Return a successful response, retrying where that may help; raise everything else."""

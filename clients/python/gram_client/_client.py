@@ -9,11 +9,10 @@ from typing import Literal, Self, TypeVar, Unpack, overload
 import httpx
 
 from gram_client import _settings
-from gram_client._calls import Calls, Flow, OnError, Reply, Sleep
+from gram_client._calls import Calls, Flow, OnError, Reply, Sleep, Window
 from gram_client._errors import GramError
 from gram_client._events import AnyEvent
-from gram_client._inputs import Puzzle
-from gram_client._map import Window
+from gram_client._inputs import Puzzle, encode, encode_batch
 from gram_client._models import GenerateResult, Job, JobPage, SolveResult
 from gram_client._options import (
     GenerateOptions,
@@ -22,7 +21,7 @@ from gram_client._options import (
     SolveOptions,
     StreamOptions,
 )
-from gram_client._requests import Request, default_headers
+from gram_client._requests import JSON, Request, default_headers, job_path
 from gram_client._server_models import Health, ModelInfo, PuzzleInfo
 from gram_client._stream import EventStreamState
 
@@ -219,15 +218,15 @@ class Jobs:
             puzzle: As in ``solve``.
             options: See ``JobOptions``.
         """
-        return self._run(self._calls.create_job(puzzle, options))
+        return self._run(self._calls.create_job(*encode(puzzle), options))
 
     def create_batch(self, puzzles: Iterable[Puzzle], **options: Unpack[JobOptions]) -> Job:
         """Submit many puzzles as one job, accepted or refused as a whole."""
-        return self._run(self._calls.create_batch(puzzles, options))
+        return self._run(self._calls.create_job(JSON, encode_batch(puzzles), options))
 
     def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """Return the current state of a job."""
-        return self._run(self._calls.get_job(job_id, timeout_s))
+        return self._run(self._calls.job(Request("GET", job_path(job_id), timeout_s=timeout_s)))
 
     def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """Return a job once it is final; raise ``TimedOut`` after ``timeout_s``.
@@ -240,7 +239,7 @@ class Jobs:
 
     def cancel(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """Cancel a job that is not final yet, and return it; a final one is unchanged."""
-        return self._run(self._calls.cancel_job(job_id, timeout_s))
+        return self._run(self._calls.job(Request("DELETE", job_path(job_id), timeout_s=timeout_s)))
 
     def events(
         self, job_id: str, *, after: int = 0, timeout_s: float | None = None

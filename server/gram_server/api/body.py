@@ -108,18 +108,18 @@ def _is_json(media_type: str) -> bool:
 
 async def read_bytes(request: Request, http: HttpConfig) -> bytes:
     """Read the body, and stop reading as soon as it is too large or takes too long."""
-    too_large = BodyTooLarge(f"the body is larger than {http.max_body_bytes} bytes")
+    too_large = f"the body is larger than {http.max_body_bytes} bytes"
     declared = request.headers.get("content-length", "")
     # int() refuses numbers of thousands of digits.
     if declared.isdecimal() and (len(declared) >= 20 or int(declared) > http.max_body_bytes):
-        raise too_large
+        raise BodyTooLarge(too_large)
     chunks, size = [], 0
     try:
         async with asyncio.timeout(http.body_timeout_s):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > http.max_body_bytes:
-                    raise too_large
+                    raise BodyTooLarge(too_large)
                 chunks.append(chunk)
     except TimeoutError as error:
         raise BodySlow(f"the body took longer than {http.body_timeout_s:g} s") from error

@@ -1,6 +1,5 @@
 """The OpenAPI document beyond the routes' signatures: bodies, problems and examples."""
 
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -152,25 +151,22 @@ def batch_request_body() -> Document:
     return body
 
 
-def document_builder(app: FastAPI, *, root_path: str = "") -> Callable[[], Document]:
-    """Return a function that builds the OpenAPI document once."""
-
-    def build() -> Document:
-        if app.openapi_schema is None:
-            document = get_openapi(
-                title=app.title,
-                version=app.version,
-                description=app.description,
-                routes=app.routes,
-                servers=[{"url": root_path}] if root_path else None,
-            )
-            app.openapi_schema = _complete(document)
-        return app.openapi_schema
-
-    return build
+def openapi_document(app: FastAPI, *, root_path: str) -> Document:
+    """Return the OpenAPI document, which is built once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            servers=[{"url": root_path}] if root_path else None,
+        )
+        _complete(document)
+        app.openapi_schema = document
+    return app.openapi_schema
 
 
-def _complete(document: Document) -> Document:
+def _complete(document: Document) -> None:
     _, bodies = models_json_schema(
         [(body, "validation") for body in OTHERS],
         ref_template="#/components/schemas/{model}",
@@ -188,4 +184,3 @@ def _complete(document: Document) -> Document:
                 content = response.get("content", {})
                 if status[0] in "45" and "application/json" in content:
                     content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")
-    return document

@@ -55,8 +55,6 @@ class PartEndedEvent(Schema):
 class JobSummary(Schema):
     """Where a job stands."""
 
-    model_config = ConfigDict(protected_namespaces=())
-
     id: str
     state: JobState
     """`done`, `failed`, `cancelled` and `expired` are final. `expired`: the deadline came before
@@ -111,8 +109,6 @@ class PuzzleList(Schema):
 
 class ModelInfo(Schema):
     """A model that a worker has loaded."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     id: str
     """Name and fingerprint."""

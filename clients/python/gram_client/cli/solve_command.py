@@ -12,9 +12,9 @@ from typing import IO, Any
 
 import click
 
+from gram_client._calls import DEFAULT_CONCURRENCY
 from gram_client._client import Client
 from gram_client._errors import BadRequest, GramError, PuzzleUnusable
-from gram_client._map import DEFAULT_CONCURRENCY
 from gram_client._models import SolveResult
 from gram_client._options import SolveOptions
 from gram_client._retry import DEFAULT_PATIENCE_S
