@@ -187,43 +187,38 @@ def preset(name: str, task: Task) -> GramConfig:
     what is shipped; ``tiny`` is for tests.
     """
     if name == "paper":
-        return _paper(task)
+        return GramConfig(
+            vocabulary=task.vocabulary,
+            length=task.length,
+            rows=task.rows,
+            columns=task.columns,
+            dim=512,
+            num_heads=8,
+            ffn_dim=512,
+            guidance_dim=512,
+            num_low_blocks=2,
+            num_high_blocks=2,
+            num_inner_steps=task.paper_inner_steps,
+            num_transitions=3,
+            num_supervision_steps=16,
+            mixer="attention",
+            rotary="1d",
+            readout="first",
+        )
     if name == "small":
         return _small(task)
     if name == "tiny":
-        return replace(
-            _small(task),
-            dim=32,
-            ffn_dim=32,
-            guidance_dim=16,
-            num_inner_steps=2,
-        )
+        return replace(_small(task), dim=32, ffn_dim=32, guidance_dim=16, num_inner_steps=2)
     raise ConfigError("preset", name, f"must be one of {', '.join(PRESETS)}")
 
 
-def _paper(task: Task) -> GramConfig:
-    return GramConfig(
-        vocabulary=task.vocabulary,
-        length=task.length,
-        rows=task.rows,
-        columns=task.columns,
-        dim=512,
-        num_heads=8,
-        ffn_dim=512,
-        guidance_dim=512,
-        num_low_blocks=2,
-        num_high_blocks=2,
-        num_inner_steps=task.paper_inner_steps,
-        num_transitions=3,
-        num_supervision_steps=16,
-        mixer="attention",
-        rotary="1d",
-        readout="first",
-    )
-
-
 def _small(task: Task) -> GramConfig:
-    kinds = _head_kinds(task)
+    kinds = (ADJACENCY,) * 2 if task.has_adjacency else ()
+    kinds = kinds or tuple(dict.fromkeys(unit.kind for unit in task.units))
+    # One head per kind of unit, and unrestricted ones up to a multiple of four. A board without
+    # units has neighbour heads only: they do not depend on its size, so weights of one size can
+    # initialise another.
+    kinds = kinds + (UNRESTRICTED,) * (-len(kinds) % 4) if kinds else (NEAR,) * 4
     return GramConfig(
         vocabulary=task.vocabulary,
         length=task.length,
@@ -238,19 +233,3 @@ def _small(task: Task) -> GramConfig:
         rotary="none" if task.has_adjacency else "2d",
         rotary_base=10.0,
     )
-
-
-def _head_kinds(task: Task) -> tuple[str, ...]:
-    """Return one head per kind of unit, and unrestricted ones up to a multiple of four.
-
-    A board without units has neighbour heads only: they do not depend on its size, so weights of
-    one size can initialise another.
-    """
-    if not task.units and not task.has_adjacency:
-        return (NEAR,) * 4
-    kinds = (
-        (ADJACENCY,) * 2
-        if task.has_adjacency
-        else tuple(dict.fromkeys(unit.kind for unit in task.units))
-    )
-    return kinds + (UNRESTRICTED,) * (-len(kinds) % 4)

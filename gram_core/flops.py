@@ -42,31 +42,25 @@ def inference_parameters(model: Gram) -> int:
 
 
 def _block(config: GramConfig, units: Sequence[Unit]) -> int:
-    if config.mixer == "token":
-        token_ffn_dim = config.token_ffn_dim or config.ffn_dim
-        mixer = config.dim * _swiglu(config.num_tokens, token_ffn_dim)
-    else:
-        mixer = _attention(config, units)
-    return mixer + config.num_tokens * _swiglu(config.dim, config.ffn_dim)
-
-
-def _swiglu(dim: int, hidden_dim: int) -> int:
-    """Gate, up and down of one vector."""
-    return 2 * 3 * dim * hidden_dim
-
-
-def _attention(config: GramConfig, units: Sequence[Unit]) -> int:
     tokens, dim = config.num_tokens, config.dim
+    mlp = tokens * _swiglu(dim, config.ffn_dim)
+    if config.mixer == "token":
+        return mlp + dim * _swiglu(tokens, config.token_ffn_dim or config.ffn_dim)
     projections = 2 * tokens * dim * 3 * dim + 2 * tokens * dim * dim
     kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
     num_full = sum(kind in (ADJACENCY, UNRESTRICTED) for kind in kinds)
-    total = projections + _scores(num_full, tokens, config)
+    total = mlp + projections + _scores(num_full, tokens, config)
     if grouped_kinds(kinds):
         # Groups are padded to the largest.
         groups = units or row_and_column_units(config.rows, config.columns)
         num_groups, size = group_tables(kinds, groups, config.length).members.shape
         total += _scores(num_groups, size, config)
     return total
+
+
+def _swiglu(dim: int, hidden_dim: int) -> int:
+    """Gate, up and down of one vector."""
+    return 2 * 3 * dim * hidden_dim
 
 
 def _scores(num: int, tokens: int, config: GramConfig) -> int:

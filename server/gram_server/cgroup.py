@@ -44,7 +44,6 @@ def _folders(root: Path, membership: Path) -> Iterator[Path]:
 
 
 def _share(folder: Path) -> float | None:
-    """Return the limit in processors."""
     two, quota, period = (
         _read(folder / name) for name in ("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")
     )

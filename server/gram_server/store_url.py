@@ -34,15 +34,12 @@ def redact_url(url: str) -> str:
     # An @ after a ? may end a password or be in a parameter: the rest may be secret.
     if "?" in account or not _PLACE.fullmatch(where):
         return f"{start}{HIDDEN}"
-    shown = "&".join(_shown_parameter(part) for part in query.split("&")) if query else ""
-    return f"{start}{HIDDEN if at else ''}{at}{where}{mark}{shown}"
-
-
-def _shown_parameter(part: str) -> str:
-    if _HARMLESS.fullmatch(part):
-        return part
-    named = _PARAMETER.fullmatch(part)
-    return f"{named[1]}={HIDDEN}" if named else HIDDEN
+    shown = []
+    for part in query.split("&") if query else ():
+        named = _PARAMETER.fullmatch(part)
+        hidden = f"{named[1]}={HIDDEN}" if named else HIDDEN
+        shown.append(part if _HARMLESS.fullmatch(part) else hidden)
+    return f"{start}{HIDDEN if at else ''}{at}{where}{mark}{'&'.join(shown)}"
 
 
 def refusal(url: str) -> str | None:

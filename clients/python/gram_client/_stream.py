@@ -38,14 +38,7 @@ class EventStreamState:
     def __init__(
         self, request: Request, settings: Settings, retry: Retry, *, is_replayed: bool
     ) -> None:
-        """Start a stream.
-
-        Args:
-            request: Asks for the stream.
-            settings: Where the server is.
-            retry: When to connect again.
-            is_replayed: Whether the server remembers events, and resumes after the last known one.
-        """
+        """``is_replayed``: the server remembers events, and resumes after the last known one."""
         self._request = request
         self._settings = settings
         self._retry = retry
@@ -53,6 +46,7 @@ class EventStreamState:
         self._decoder = EventDecoder()
         self._shape = request.shape
         self._seen: set[str] = set()
+        """What was yielded of a solve: its answers, and "" once it was accepted."""
         self._last_id = 0
         self._attempt = 0
         self._failure: StatusError | None = None
@@ -90,9 +84,17 @@ class EventStreamState:
                 return
             event = self._read(raw)
             self._last_id = max(self._last_id, raw.id)
-            if event is not None and self._is_new(event):
-                self._attempt = 0
-                yield event
+            if event is None:
+                continue
+            if not self._is_replayed and isinstance(event, Accepted | Found):
+                identity = ""
+                if isinstance(event, Found):
+                    identity = event.solution.model_dump_json(include={"answer"})
+                if identity in self._seen:
+                    continue
+                self._seen.add(identity)
+            self._attempt = 0
+            yield event
 
     def closed_early(self, error: httpx.RequestError | None) -> float:
         """Return the seconds to wait before reconnecting; raise where that cannot help."""
@@ -120,17 +122,6 @@ class EventStreamState:
             self._shape = replace(self._shape, puzzle=event.puzzle)
         self.has_ended = self.has_ended or isinstance(event, Done)
         return event
-
-    def _is_new(self, event: AnyEvent) -> bool:
-        """Return whether an event was not yielded before, and remember it."""
-        if self._is_replayed or isinstance(event, Progress | PartEnded | Done):
-            return True
-        identity = "accepted"
-        if isinstance(event, Found):
-            identity = event.solution.model_dump_json(include={"answer"})
-        is_new = identity not in self._seen
-        self._seen.add(identity)
-        return is_new
 
 
 def _parse(raw: RawEvent, shape: PuzzleShape) -> AnyEvent | None:

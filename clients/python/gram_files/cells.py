@@ -68,7 +68,6 @@ def cells_of(line: str) -> str:
 
 
 def is_ruling(line: str) -> bool:
-    """Return whether a line divides a drawn board."""
     bare = line.translate(BARE)
     is_line = STROKES.search(bare) is not None and set(bare) <= RULING
     return is_line or set(cells_of(line)) <= CROSSES

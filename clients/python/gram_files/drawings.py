@@ -96,7 +96,6 @@ class _Boards:
         """A row of blanks, where dashes are blanks in this paragraph."""
 
     def begin(self, paragraph: Sequence[Line]) -> None:
-        """Look at a paragraph as a whole."""
         rows = [cells_of(text) for _, text in paragraph if not is_words(text)]
         self.has_queens = any("Q" in row.upper() for row in rows)
         dashed = [row for row in rows if "-" in row and not set(row) <= CROSSES]

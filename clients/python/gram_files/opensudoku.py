@@ -10,12 +10,10 @@ GAME = re.compile(r"<game\b[^<>]*?\bdata\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.I
 
 
 def is_opensudoku(text: str) -> bool:
-    """Return whether a text is XML with games."""
     return text.lstrip().startswith("<") and GAME.search(text) is not None
 
 
 def read_opensudoku(name: str, text: str) -> Iterator[Item]:
-    """Yield every game."""
     line, seen = 1, 0
     # Not parsed as XML: a game is read although another is broken.
     for match in GAME.finditer(text):

@@ -43,7 +43,6 @@ def header_line(lines: Sequence[str]) -> int | None:
 
 
 def read_table(name: str, text: str) -> Iterator[Item]:
-    """Yield the puzzle of every row."""
     lines = text.splitlines()
     at = header_line(lines)
     header = None if at is None else header_of(lines[at])
@@ -89,7 +88,6 @@ def _entry(source: str, lines: Sequence[str], header: Header) -> Item:
 
 
 def _split(lines: str | Iterable[str], delimiter: str) -> list[str]:
-    """Return the cells of one row."""
     rows = [lines] if isinstance(lines, str) else lines
     try:
         return next(csv.reader(rows, delimiter=delimiter), [])

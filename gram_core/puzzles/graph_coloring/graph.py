@@ -57,7 +57,14 @@ def read_graph(fields: Mapping[str, object]) -> ColoringGraph:
     elif whole == "adjacency":
         graph = _read_adjacency(fields["adjacency"])
     else:
-        graph = _read_listed(fields)
+        for field, what in (("vertices", "the number of vertices"), ("edges", "a list of pairs")):
+            if field not in fields:
+                refuse(field, f"is missing: {what}, or else a DIMACS text as dimacs")
+        vertices = read_integer(fields["vertices"], "vertices", low=1, high=MAX_VERTICES)
+        entries = read_list(fields["edges"], "edges", max_items=_MAX_EDGES)
+        pairs = read_pairs(entries, "edges", below=vertices)
+        raise_issues(_bad_edges(pairs))
+        graph = Graph(vertices, [(min(pair), max(pair)) for pair in pairs])
     colors = read_integer(fields.get("colors", DEFAULT_COLORS), "colors", low=1, high=MAX_COLORS)
     fixed = _read_fixed(fields.get("fixed", {}), graph.vertices, colors)
     instance = ColoringGraph(
@@ -119,17 +126,6 @@ def _number(name: object, field: str, numbers: Mapping[str, int]) -> int:
     if number is None:
         refuse(field, f"names no vertex: {describe(name)}")
     return number
-
-
-def _read_listed(fields: Mapping[str, object]) -> Graph:
-    for field, what in (("vertices", "the number of vertices"), ("edges", "a list of pairs")):
-        if field not in fields:
-            refuse(field, f"is missing: {what}, or else a DIMACS text as dimacs")
-    vertices = read_integer(fields["vertices"], "vertices", low=1, high=MAX_VERTICES)
-    entries = read_list(fields["edges"], "edges", max_items=_MAX_EDGES)
-    pairs = read_pairs(entries, "edges", below=vertices)
-    raise_issues(_bad_edges(pairs))
-    return Graph(vertices, [(min(pair), max(pair)) for pair in pairs])
 
 
 def _read_adjacency(value: object) -> Graph:

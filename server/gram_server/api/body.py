@@ -65,7 +65,6 @@ class PostedPuzzle:
 
 
 async def read_puzzle(request: Request, query: SolveQuery, http: HttpConfig) -> PostedPuzzle:
-    """Read the body of a request."""
     media_type = media_type_of(request)
     raw = await read_bytes(request, http)
     if len(raw) > MAX_INLINE_BYTES:

@@ -53,27 +53,25 @@ class KeyFile:
         self._looked_s = time.monotonic()
 
     def find(self, token: str) -> Key | None:
-        """Return the key of a token, compared in constant time."""
-        self._look()
+        """Return the key of a token, compared in constant time.
+
+        Reads the file again if it changed; an unreadable file changes nothing.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= LOOK_S:
+            self._looked_s = now_s
+            try:
+                if self._path.stat().st_mtime_ns != self._written_ns:
+                    self._keys, self._written_ns = self._read()
+                    logger.info("read %d API keys", len(self._keys))
+            except (OSError, ConfigError) as error:
+                self._log.say(logging.ERROR, "the API keys stay as they were: %s", error)
         digest = hashlib.sha256(token.encode()).hexdigest()
         found = None
         for key in self._keys:
             if hmac.compare_digest(key.sha256, digest):
                 found = key
         return found
-
-    def _look(self) -> None:
-        """Read the file again if it changed; an unreadable file changes nothing."""
-        now_s = time.monotonic()
-        if now_s - self._looked_s < LOOK_S:
-            return
-        self._looked_s = now_s
-        try:
-            if self._path.stat().st_mtime_ns != self._written_ns:
-                self._keys, self._written_ns = self._read()
-                logger.info("read %d API keys", len(self._keys))
-        except (OSError, ConfigError) as error:
-            self._log.say(logging.ERROR, "the API keys stay as they were: %s", error)
 
     def _read(self) -> tuple[Sequence[Key], int]:
         try:

@@ -162,7 +162,6 @@ async def _make_jobs(
 
 
 def _batch(state: AppState, jobs: Sequence[Job]) -> tuple[Job, tuple[Job, ...]]:
-    """Return the job of a batch, and its parts."""
     width = sum(job.options.width for job in jobs)
     limit = state.settings.queue.max_trajectories
     if width > limit:

@@ -1,6 +1,7 @@
 """What malformed bodies are told: the field, the cells and the rule, and a sentence."""
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -272,23 +273,30 @@ MAZE = [
     ),
 ]
 
-TABLE = [
-    *(("sudoku", refusal) for refusal in SUDOKU),
-    *(("nqueens", refusal) for refusal in QUEENS),
-    *(("graph-coloring", refusal) for refusal in COLORING),
-    *(("maze", refusal) for refusal in MAZE),
-]
+TABLE = {"sudoku": SUDOKU, "nqueens": QUEENS, "graph-coloring": COLORING, "maze": MAZE}
 
 
-@pytest.mark.parametrize(("puzzle", "refusal"), TABLE, ids=range(len(TABLE)))
-def test_malformed_bodies_are_refused_with_field_cells_and_rule(
-    puzzle: str, refusal: Refusal
-) -> None:
+def rows_of(table: Mapping[str, Sequence[Refusal]]) -> list[Any]:
+    return [
+        pytest.param(puzzle, refusal, id=f"{puzzle}-{number}")
+        for puzzle, refusals in table.items()
+        for number, refusal in enumerate(refusals)
+    ]
+
+
+def assert_refused(puzzle: str, refusal: Refusal) -> None:
     with pytest.raises(PuzzleInvalid) as caught:
         family(puzzle).parse(refusal.body)  # type: ignore[arg-type]  # hostile on purpose
     issue = caught.value.issues[0]
     assert (issue.field, issue.cells, issue.rule) == (refusal.field, refusal.cells, refusal.rule)
     assert refusal.detail in issue.detail
+
+
+@pytest.mark.parametrize(("puzzle", "refusal"), rows_of(TABLE))
+def test_malformed_bodies_are_refused_with_field_cells_and_rule(
+    puzzle: str, refusal: Refusal
+) -> None:
+    assert_refused(puzzle, refusal)
 
 
 def test_every_clash_of_a_board_is_told() -> None:

@@ -29,7 +29,6 @@ def show_result(result: SolveResult, givens: str = "") -> None:
 
 
 def summary(result: SolveResult) -> str:
-    """Return the outcome in one line."""
     cost = f"{result.usage.engine_ms:.0f} ms, seed {result.seed}, {result.model}"
     valid = f"{result.valid_trajectories} of {result.width} trajectories valid"
     proof = "" if result.unsolvable is None else f"no solution, {result.unsolvable.reason}; "
@@ -50,7 +49,6 @@ def painted(answer: DrawableAnswer, puzzle: str, givens: str = "") -> str:
 
 
 def place(rule: str, cells: Sequence[tuple[int, ...]]) -> str:
-    """Return a rule with the cells that break it."""
     where = " ".join(f"({', '.join(map(str, cell))})" for cell in cells)
     return f"  {rule}: {where}"
 

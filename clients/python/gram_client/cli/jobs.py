@@ -94,19 +94,14 @@ def _follow(events: Iterable[AnyEvent], *, is_json: bool) -> None:
             continue
         if isinstance(event, Accepted):
             puzzle = event.puzzle
-        _show_event(event, puzzle)
-
-
-def _show_event(event: AnyEvent, puzzle: str) -> None:
-    if isinstance(event, Accepted):
-        click.echo(f"{event.puzzle}, width {event.width}, seed {event.seed}, {event.model}")
-    elif isinstance(event, Progress):
-        click.echo(f"step {event.step}: {event.live} live, {event.solved} solved", err=True)
-    elif isinstance(event, PartEnded):
-        click.echo(f"{event.job_id} {event.state}")
-    elif isinstance(event, Found):
-        first = event.solution.first
-        how = "exact search" if first is None else f"step {first.step}"
-        click.echo(f"solution, {how}\n{painted(event.solution, puzzle)}")
-    elif event.result is not None:
-        click.echo(summary(event.result))
+            click.echo(f"{puzzle}, width {event.width}, seed {event.seed}, {event.model}")
+        elif isinstance(event, Progress):
+            click.echo(f"step {event.step}: {event.live} live, {event.solved} solved", err=True)
+        elif isinstance(event, PartEnded):
+            click.echo(f"{event.job_id} {event.state}")
+        elif isinstance(event, Found):
+            first = event.solution.first
+            how = "exact search" if first is None else f"step {first.step}"
+            click.echo(f"solution, {how}\n{painted(event.solution, puzzle)}")
+        elif event.result is not None:
+            click.echo(summary(event.result))

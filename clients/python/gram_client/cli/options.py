@@ -96,7 +96,6 @@ def flags_of(kind: type) -> Callable[[Command], Command]:
 
 
 def say(error: GramError, *, source: str = "") -> None:
-    """Print an error, and where it occurred, on stderr."""
     where = f"{source}: " if source else ""
     click.echo(f"gram: {where}{error}", err=True)
     for issue in error.errors if isinstance(error, StatusError) else ():

@@ -153,7 +153,6 @@ class Tally:
     num_unsolved: int = 0
 
     def add(self, source: str, outcome: Outcome) -> None:
-        """Count a puzzle."""
         if isinstance(outcome, GramError):
             self.errors.append((source, outcome))
             return
@@ -168,7 +167,6 @@ class Tally:
         return 2 if self.errors else int(self.num_unsolved > 0)
 
     def report(self, *, duration_s: float) -> str:
-        """Return the closing table."""
         every = [figures for group in self.groups.values() for figures in group]
         num_all, num_errors = len(every) + len(self.errors), len(self.errors)
         rows = [["", "puzzles", "share", "solutions", "steps", "median ms"]]
