@@ -49,7 +49,14 @@ def enumerate_answers(
     may hold, can be renamed into one another; of answers that differ only so, one is yielded.
     """
     program = _state(givens, task, units)
-    _break_renaming(program, interchangeable)
+    # Each interchangeable value may appear only after the one before it has appeared.
+    for earlier, later in pairwise(interchangeable):
+        seen: list[Any] = []
+        for options in program.choices:
+            if later in options:
+                program.model.add_bool_or([*seen, options[later].negated()])
+            if earlier in options:
+                seen.append(options[earlier])
     yield from _search(program, limit=limit, max_time_s=max_time_s, should_stop=should_stop)
 
 
@@ -89,17 +96,6 @@ def _require(program: _Program, unit: Unit, values: Sequence[int]) -> None:
             program.model.add_exactly_one(holders)
         else:
             program.model.add_at_most_one(holders)
-
-
-def _break_renaming(program: _Program, interchangeable: Sequence[int]) -> None:
-    """Let each interchangeable value appear only after the one before it has appeared."""
-    for earlier, later in pairwise(interchangeable):
-        seen: list[Any] = []
-        for options in program.choices:
-            if later in options:
-                program.model.add_bool_or([*seen, options[later].negated()])
-            if earlier in options:
-                seen.append(options[earlier])
 
 
 def _search(

@@ -285,12 +285,7 @@ def _with_letters(flags: dict[str, Any], work: Callable[[Any], Awaitable[object]
 
 
 def _settings(flags: dict[str, Any], *, inherited: str | None = None) -> Settings:
-    """Return settings and set up the log.
-
-    Args:
-        flags: override the environment.
-        inherited: settings of the server that started this process, as JSON; None without one.
-    """
+    """Return settings and set up the log; ``inherited`` are those of a parent server, as JSON."""
     flags["models"] = flags["models"] or None
     is_printed = flags.pop("print_config", False)
     settings = Settings.load(flags) if inherited is None else Settings.from_json(inherited)

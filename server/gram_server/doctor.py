@@ -201,30 +201,24 @@ def _store(settings: Settings) -> Iterator[Finding]:
         return
     url = redact_url(settings.redis.store)
     try:
-        facts = asyncio.run(_ask_redis(settings))
+        version, found = asyncio.run(_ask_redis(settings))
     except ServerError as error:
         yield Finding("store", "failed", f"{url}: {error}")
         return
-    health: Health = "failed" if facts.version is None else "ok"
-    number = "6 or older" if facts.version is None else facts.version
+    health: Health = "failed" if version is None else "ok"
+    number = "6 or older" if version is None else version
     yield Finding("store", health, f"{url}: Redis {number}, 7.0 or later is needed")
     for name, (wanted, danger) in WANTED_SETTINGS.items():
-        value = facts.settings.get(name, wanted)
+        value = found.get(name, wanted)
         if value != wanted:
             yield Finding(name, "warning", f"{value}, not {wanted}: {danger}")
 
 
-class RedisFacts(NamedTuple):
-    """Version and settings of the Redis server."""
+async def _ask_redis(settings: Settings) -> tuple[str | None, Mapping[str, str]]:
+    """Run a script and a function of the queue, as a server and its workers do.
 
-    version: str | None
-    """None before 7.0."""
-    settings: Mapping[str, str]
-    """Only those that the user may read."""
-
-
-async def _ask_redis(settings: Settings) -> RedisFacts:
-    """Run a script and a function of the queue, as a server and its workers do."""
+    Returns the version, None before 7.0, and those settings that the user may read.
+    """
     connection = RedisConnection(settings.redis)
     try:
         place = f"{connection.keys.prefix}doctor"
@@ -235,7 +229,7 @@ async def _ask_redis(settings: Settings) -> RedisFacts:
         readable = await connection.read_settings()
     finally:
         await connection.close()
-    return RedisFacts(version.decode() if version else None, readable)
+    return version.decode() if version else None, readable
 
 
 def _traces(settings: Settings) -> Iterator[Finding]:

@@ -78,11 +78,7 @@ def also_logged_with(**ids: str | None) -> None:
 def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
     """Log to standard error; libraries log only warnings and errors.
 
-    Uncaught exceptions and Python warnings are logged too.
-
-    Args:
-        level: lowest level that is written.
-        hidden: texts that are replaced in every line.
+    Uncaught exceptions and Python warnings are logged too. ``hidden`` texts are replaced.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(hidden))

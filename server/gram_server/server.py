@@ -11,10 +11,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -61,9 +62,7 @@ class DrainingServer(uvicorn.Server):
         self._child = child
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own = copy_context()
-        self._drain_task: asyncio.Task[None] | None = None
-        self._watch_task: asyncio.Task[None] | None = None
-        self._descriptors_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.failure: Exception | None = None
         """Why the server stopped by itself."""
 
@@ -75,7 +74,7 @@ class DrainingServer(uvicorn.Server):
         if self._child is not None and not await self._start(self._child):
             return
         await super().startup(sockets)
-        self._descriptors_task = asyncio.create_task(watch_descriptors())
+        self._begin(watch_descriptors())
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
             what = "metrics" if port == self._metrics_port else "listening"
@@ -88,8 +87,11 @@ class DrainingServer(uvicorn.Server):
             await child.stop()
             self.should_exit = True
             return False
-        self._watch_task = asyncio.create_task(self._watch(child))
+        self._begin(self._watch(child))
         return True
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
 
     async def _watch(self, child: ChildWorker) -> None:
         await child.supervisor.has_failed.wait()
@@ -106,10 +108,7 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
         else:
             # Not in the context of the interrupted request, whose ids would be logged.
-            self._loop.call_soon_threadsafe(self._start_drain, sig, context=self._own)
-
-    def _start_drain(self, sig: int) -> None:
-        self._drain_task = asyncio.create_task(self._drain(sig))
+            self._loop.call_soon_threadsafe(self._begin, self._drain(sig), context=self._own)
 
     async def _drain(self, sig: int) -> None:
         await Drain(self._state).run(signal.Signals(sig).name)
@@ -146,9 +145,10 @@ class Drain:
         if self._has_work():
             await self._give_up()
             return
-        await self._wait_while(self._has_unread, min(end_s, time.monotonic() + READ_S))
-        if self._has_unread():
-            logger.warning("the results of %d jobs were not read", len(self._lifecycle.unread))
+        unread = self._lifecycle.unread
+        await self._wait_while(lambda: bool(unread), min(end_s, time.monotonic() + READ_S))
+        if unread:
+            logger.warning("the results of %d jobs were not read", len(unread))
 
     def _has_work(self) -> bool:
         open_jobs = self._state.store.open_jobs()
@@ -156,9 +156,6 @@ class Drain:
             job.id for job in open_jobs if job.owner is not None and job.batch is None
         )
         return bool(self._lifecycle.inflight or open_jobs)
-
-    def _has_unread(self) -> bool:
-        return bool(self._lifecycle.unread)
 
     async def _wait_while(self, condition: Callable[[], bool], end_s: float) -> None:
         # Work ends in many places: polling is simpler than a notification from each.

@@ -33,12 +33,7 @@ class Retry:
     rng: random.Random = field(default_factory=random.Random)
 
     def delay_s(self, error: NoAnswer | StatusError, *, attempt: int) -> float | None:
-        """Return the seconds to wait before the next attempt, or None to stop.
-
-        Args:
-            error: What the attempt ended with.
-            attempt: Attempts made before it.
-        """
+        """Return the seconds to wait after the ``attempt``-th failure, from 0, or None to stop."""
         if isinstance(error, StatusError):
             can_help, asked_s = error.is_retryable, error.retry_after_s
         else:

@@ -3,6 +3,7 @@
 Knows vertices and colours; the search itself is in ``backtracking``.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -91,10 +92,6 @@ def _shortest_prefix(
             return False
         return found <= most
 
-    low, high = 0, len(left)
-    if not is_enough(high):
+    if not is_enough(len(left)):
         return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
-    return low
+    return bisect_left(range(len(left)), True, key=is_enough)

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeGuard
 
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
@@ -74,8 +73,8 @@ def read_board(fields: Mapping[str, object]) -> QueensBoard:
         board = _read_grid(fields["grid"])
         if size not in (None, board.size):
             refuse("n", f"is {size}, but the grid has {board.size} rows")
-    elif _is_columns(columns := fields.get("queens"), size):
-        board = _read_columns(columns)
+    elif (columns := _read_columns(fields.get("queens"), size)) is not None:
+        board = columns
     elif size is None:
         refuse("n", "is missing: the side of the board, or else a grid")
     else:
@@ -119,21 +118,16 @@ def lines_of(size: int, row: int, column: int) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _is_columns(value: object, size: int | None) -> TypeGuard[list[int | None]]:
-    """Say whether queens are given as one column for each row."""
-    return (
-        isinstance(value, list | tuple)
-        and bool(value)
-        and size in (None, len(value))
-        and all(entry is None or is_integer(entry) for entry in value)
-    )
+def _read_columns(columns: object, size: int | None) -> QueensBoard | None:
+    """Read one column for each row; None where the queens are given in another form.
 
-
-def _read_columns(columns: Sequence[int | None]) -> QueensBoard:
-    """Read the columns; null and -1 stand for a row whose queen is not placed.
-
-    Whoever means the rows of the columns' queens gets them: a board's mirror image is a board too.
+    Null and -1 stand for a row whose queen is not placed. Whoever means the rows of the columns'
+    queens gets them: a board's mirror image is a board too.
     """
+    if not isinstance(columns, list | tuple) or not columns or size not in (None, len(columns)):
+        return None
+    if not all(entry is None or is_integer(entry) for entry in columns):
+        return None
     size = read_integer(len(columns), "n", low=1, high=MAX_SIZE)
     if size in columns and 0 not in columns:
         refuse(f"queens[{columns.index(size)}]", f"is {size}: columns are counted from 0")

@@ -58,13 +58,6 @@ class Submission(NamedTuple):
         return sum(0 if puzzle.is_refuted else width for puzzle in self.puzzles)
 
 
-class Posted(NamedTuple):
-    """The puzzles in a body."""
-
-    puzzles: list[PostedPuzzle]
-    is_batch: bool
-
-
 async def read_submission(state: AppState, request: Request, model: type[JobQuery]) -> Submission:
     query = read_work_query(state, request, model)
     keys = request.headers.getlist(KEY_HEADER)
@@ -76,30 +69,33 @@ async def read_submission(state: AppState, request: Request, model: type[JobQuer
     raw = await read_bytes(request, state.settings.http)
     limit = state.settings.http.max_batch
     if len(raw) > MAX_INLINE_BYTES:
-        posted = await asyncio.to_thread(_parse, raw, media_type, query, limit)
+        puzzles, is_batch = await asyncio.to_thread(_parse, raw, media_type, query, limit)
     else:
-        posted = _parse(raw, media_type, query, limit)
-    jobs = await _make_jobs(state, request, posted, query)
+        puzzles, is_batch = _parse(raw, media_type, query, limit)
+    jobs = await _make_jobs(state, request, puzzles, query, is_batch=is_batch)
     ticket = None
     if keys:
         # Everything that decides what the request asks for.
         named = sorted(f"{name}={value}" for name, value in request.query_params.multi_items())
         digest = hashlib.sha256("&".join(named).encode() + b"\n" + raw).hexdigest()
         ticket = IdempotencyKey(owner=owner_of(request.scope), key=keys[0], fingerprint=digest)
-    if not posted.is_batch:
-        return Submission(jobs[0], (), ticket, posted.puzzles)
+    if not is_batch:
+        return Submission(jobs[0], (), ticket, puzzles)
     batch, parts = _batch(state, jobs)
-    return Submission(batch, parts, ticket, posted.puzzles)
+    return Submission(batch, parts, ticket, puzzles)
 
 
-def _parse(raw: bytes, media_type: str, query: JobQuery, limit: int) -> Posted:
+def _parse(
+    raw: bytes, media_type: str, query: JobQuery, limit: int
+) -> tuple[list[PostedPuzzle], bool]:
+    """Return the puzzles in a body, and whether it is a batch."""
     text = decode(raw).strip()
     if not text.startswith("{"):
         # Leading spaces have a meaning in some texts.
-        return Posted([parse_puzzle(raw, query, media_type=media_type)], False)
+        return [parse_puzzle(raw, query, media_type=media_type)], False
     body = load_json(text)
     if not isinstance(body, dict) or "instances" not in body:
-        return Posted([parse_object(body, query)], False)
+        return [parse_object(body, query)], False
     if set(body) != {"instances"}:
         raise BodyInvalid("a batch has the field instances and no other", field="body")
     instances = body["instances"]
@@ -112,7 +108,7 @@ def _parse(raw: bytes, media_type: str, query: JobQuery, limit: int) -> Posted:
         with _naming(number):
             read = parse_text if isinstance(part, str) else parse_object
             puzzles.append(read(part, query))
-    return Posted(puzzles, True)
+    return puzzles, True
 
 
 @contextmanager
@@ -134,13 +130,18 @@ def _naming(number: int | None) -> Iterator[None]:
 
 
 async def _make_jobs(
-    state: AppState, request: Request, posted: Posted, query: JobQuery
+    state: AppState,
+    request: Request,
+    puzzles: Sequence[PostedPuzzle],
+    query: JobQuery,
+    *,
+    is_batch: bool,
 ) -> list[Job]:
     seed, now_s = draw_seed(), state.clock()
     models: dict[str, ModelReport] = {}
-    for number, puzzle in enumerate(posted.puzzles):
+    for number, puzzle in enumerate(puzzles):
         if puzzle.task.name not in models:
-            with _naming(number if posted.is_batch else None):
+            with _naming(number if is_batch else None):
                 models[puzzle.task.name] = await select_model(state, puzzle, query)
     options = {name: solve_options(query, model, seed=seed) for name, model in models.items()}
     priority = PRIORITY_CLASSES.index(query.priority)
@@ -157,7 +158,7 @@ async def _make_jobs(
             owner=owner_of(request.scope),
             priority=priority,
         )
-        for puzzle in posted.puzzles
+        for puzzle in puzzles
     ]
 
 

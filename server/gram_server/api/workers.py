@@ -33,17 +33,11 @@ class WorkerRegistry:
         patience_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Create a registry without workers.
-
-        Args:
-            store: holds the reports.
-            is_remote: whether reading is slow or may fail: ``watch`` then reads in the background.
-            patience_s: how long a request waits while no worker has its model.
-            clock: monotonic seconds.
-        """
         self._store = store
         self.is_remote = is_remote
+        """Whether reading is slow or may fail: ``watch`` then reads in the background."""
         self._patience_s = patience_s
+        """How long a request waits while no worker has its model."""
         self._clock = clock
         self._read_at_s = float("-inf")
         self._loaded: dict[str, ModelReport] = {}
@@ -140,11 +134,8 @@ class WorkerRegistry:
     ) -> ModelReport:
         """Return the wanted model, or the first that solves the task; raise ``ModelUnknown``.
 
-        Args:
-            task: name of the puzzle's own task.
-            fits: says whether a model of another task takes the puzzle all the same.
-            wanted: name of the model that was asked for.
-            has_fallback: whether exact search may answer where no model takes the puzzle.
+        ``fits`` says whether a model of another task takes the puzzle all the same. With
+        ``has_fallback`` exact search may answer where no model takes it.
         """
         await self._ensure_loaded()
         if wanted is not None and wanted != EXACT.name:

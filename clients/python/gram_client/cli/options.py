@@ -86,9 +86,10 @@ def flags_of(kind: type) -> Callable[[Command], Command]:
             flags = [_flag(name), *(_flag(old) for old, new in OLD_NAMES.items() if new == name)]
             if hints[name] is bool:
                 flags = [f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags]
-            option = click.option(
-                *flags, name, type=_type_of(hints[name]), default=None, help=HELP[name]
-            )
+            kind = {Clues: clues, bool: bool, int: int, int | None: int}.get(hints[name], str)
+            if get_origin(hints[name]) is Literal:
+                kind = click.Choice(get_args(hints[name]))
+            option = click.option(*flags, name, type=kind, default=None, help=HELP[name])
             command = option(command)
         return command
 
@@ -105,15 +106,6 @@ def say(error: GramError, *, source: str = "") -> None:
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _type_of(hint: Any) -> Any:
-    if hint is Clues:
-        return clues
-    if get_origin(hint) is Literal:
-        return click.Choice(get_args(hint))
-    kinds = {bool: bool, int: int, int | None: int}
-    return kinds.get(hint, str)
 
 
 def clues(text: str) -> str:
