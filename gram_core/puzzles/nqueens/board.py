@@ -12,6 +12,7 @@ from gram_core.errors import Issue
 from gram_core.puzzles.body import (
     check_blanks,
     describe,
+    drawn_rows,
     is_integer,
     raise_issues,
     read_integer,
@@ -19,8 +20,8 @@ from gram_core.puzzles.body import (
     read_pairs,
     read_text,
     refuse,
+    with_dots,
 )
-from gram_core.puzzles.drawn import drawn_rows, with_dots
 
 MAX_SIZE = 64
 

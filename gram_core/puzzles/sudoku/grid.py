@@ -12,13 +12,14 @@ from gram_core.errors import Issue
 from gram_core.puzzles.body import (
     check_blanks,
     describe,
+    drawn_rows,
     is_integer,
     raise_issues,
     read_list,
     read_text,
     refuse,
+    with_dots,
 )
-from gram_core.puzzles.drawn import drawn_rows, with_dots
 
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 """Rows and columns of a box, by side of the board."""
