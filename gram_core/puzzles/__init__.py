@@ -63,14 +63,14 @@ def families() -> Mapping[str, AnyFamily]:
     }
     for point in sorted(entry_points(group=_GROUP), key=lambda point: point.name):
         try:
-            brought = point.load()()
+            registered = point.load()()
         except Exception as error:
             raise ConfigError(_GROUP, point.value, f"cannot be loaded: {error}") from error
-        if not isinstance(brought, Family):
+        if not isinstance(registered, Family):
             raise ConfigError(_GROUP, point.value, "is no class derived from Family")
-        if brought.name in found:
-            raise ConfigError(_GROUP, point.value, f"{brought.name} is taken")
-        found[brought.name] = brought
+        if registered.name in found:
+            raise ConfigError(_GROUP, point.value, f"{registered.name} is taken")
+        found[registered.name] = registered
     return MappingProxyType(found)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
 
-STOP_LOOK_S = 0.02
+STOP_POLL_S = 0.02
 """Interval at which a running search polls ``should_stop``."""
 
 
@@ -131,8 +131,8 @@ def _search(
         status = solver.solve(program.model, Collector())
     yield from found[:limit]
     if len(found) < limit and status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
-        is_told = should_stop is not None and should_stop()
-        when = "when told to" if is_told else f"after {max_time_s} s"
+        was_stopped = should_stop is not None and should_stop()
+        when = "when told to" if was_stopped else f"after {max_time_s} s"
         raise ExactTimeout(f"stopped {when} with {len(found)} solutions")
 
 
@@ -145,7 +145,7 @@ def _stopped_by(should_stop: Callable[[], bool] | None, solver: Any) -> Iterator
     is_over = Event()
 
     def watch() -> None:
-        while not is_over.wait(STOP_LOOK_S):
+        while not is_over.wait(STOP_POLL_S):
             if should_stop():
                 # Repeated, because the search may not have begun yet.
                 solver.stop_search()

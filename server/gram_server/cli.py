@@ -152,8 +152,8 @@ def healthcheck(pid: int | None, timeout_s: float) -> None:
     running = find_running(pid)
     if running is None:
         raise click.ClickException("no gram-server serve and no gram-server worker runs here")
-    with main.commands[running.role].make_context(running.role, list(running.arguments)) as told:
-        flags = dict(told.params)
+    with main.commands[running.role].make_context(running.role, list(running.arguments)) as context:
+        flags = dict(context.params)
     flags.pop("link", None)
     flags.pop("print_config", None)
     heartbeat = flags.pop("heartbeat", None)

@@ -48,7 +48,7 @@ class Finding(NamedTuple):
 
 def examine(settings: Settings) -> list[Finding]:
     """Run every check; a failed check is a finding, not an exception."""
-    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         _packages,
         _processors,
         _memory,
@@ -60,7 +60,7 @@ def examine(settings: Settings) -> list[Finding]:
         _store,
         _traces,
     )
-    return [finding for look in looks for finding in look(settings)]
+    return [finding for check in checks for finding in check(settings)]
 
 
 def is_fit(findings: list[Finding]) -> bool:
@@ -114,8 +114,8 @@ def _devices(settings: Settings) -> Iterator[Finding]:
     from gram_kernels.supervision_step.native import origin, refusal
 
     reason = refusal()
-    told = f"slower on a CPU: {reason}" if reason else f"native code on a CPU: {origin()}"
-    yield Finding("supervision step", "warning" if reason else "ok", told)
+    detail = f"slower on a CPU: {reason}" if reason else f"native code on a CPU: {origin()}"
+    yield Finding("supervision step", "warning" if reason else "ok", detail)
     num_gpus = torch.cuda.device_count()
     for index in range(num_gpus):
         gpu = torch.cuda.get_device_properties(index)

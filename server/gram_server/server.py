@@ -195,10 +195,10 @@ def serve(settings: Settings) -> None:
     sockets = bind(http.host, http.port, setting="port")
     if http.keys is None and is_open_to_others(http.host):
         logger.warning("others can reach the server, and it asks for no key: see --keys")
-    beside = []
+    metrics_sockets = []
     if http.metrics_port is not None:
-        beside = bind(http.host, http.metrics_port, setting="metrics_port")
-    metrics_port = beside[0].getsockname()[1] if beside else None
+        metrics_sockets = bind(http.host, http.metrics_port, setting="metrics_port")
+    metrics_port = metrics_sockets[0].getsockname()[1] if metrics_sockets else None
     tracer = open_tracer("gram-server")
     app = create_app(settings, tracer=tracer)
     state = app.state.app_state
@@ -206,7 +206,7 @@ def serve(settings: Settings) -> None:
     server = DrainingServer(
         _config(whole, settings), state, app.state.child, metrics_port=metrics_port
     )
-    server.run([*sockets, *beside])
+    server.run([*sockets, *metrics_sockets])
     tracer.close()
     if server.failure is not None:
         raise server.failure

@@ -215,9 +215,9 @@ def _walk(maze: MazeGrid, marked: set[int]) -> list[int]:
     walked, seen = [maze.start], {maze.start}
     passages, goal = maze.passages, maze.goal
     while walked[-1] != goal:
-        beside = list(neighbours(passages, walked[-1]))
-        options = [cell for cell in beside if cell in marked and cell not in seen]
-        if goal in beside:
+        adjacent = list(neighbours(passages, walked[-1]))
+        options = [cell for cell in adjacent if cell in marked and cell not in seen]
+        if goal in adjacent:
             options = [goal]
         if not options:
             break
@@ -232,11 +232,11 @@ def _broken_path(maze: MazeGrid, marked: set[int]) -> list[Violation]:
     steps = marked | ends
     found = []
     for position in sorted(steps):
-        beside = [cell for cell in neighbours(passages, position) if cell in steps]
+        adjacent = [cell for cell in neighbours(passages, position) if cell in steps]
         wanted = 1 if position in ends else 2
-        if len(beside) != wanted:
-            rule = "gap" if len(beside) < wanted else "branch"
-            cells = (position, *(beside if rule == "branch" else ()))
+        if len(adjacent) != wanted:
+            rule = "gap" if len(adjacent) < wanted else "branch"
+            cells = (position, *(adjacent if rule == "branch" else ()))
             found.append(Violation(rule, tuple(map(maze.cell, cells))))
     if found or len(steps) == maze.num_moves + 1:
         return found

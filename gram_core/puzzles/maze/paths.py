@@ -47,10 +47,10 @@ def distances(passages: Passages, source: int) -> list[int | None]:
     waiting = deque([(source, 0)])
     while waiting:
         position, distance = waiting.popleft()
-        for beside in neighbours(passages, position):
-            if found[beside] is None:
-                found[beside] = distance + 1
-                waiting.append((beside, distance + 1))
+        for adjacent in neighbours(passages, position):
+            if found[adjacent] is None:
+                found[adjacent] = distance + 1
+                waiting.append((adjacent, distance + 1))
     return found
 
 
@@ -59,7 +59,9 @@ def descent(passages: Passages, goal: int) -> Descent:
     away = distances(passages, goal)
     moves = {
         position: tuple(
-            beside for beside in neighbours(passages, position) if away[beside] == distance - 1
+            adjacent
+            for adjacent in neighbours(passages, position)
+            if away[adjacent] == distance - 1
         )
         for position, distance in enumerate(away)
         if distance is not None
@@ -83,21 +85,21 @@ def all_paths(towards: Descent, start: int) -> Iterator[list[int]]:
         if path[-1] == towards.goal:
             yield path
         # The stack pops from its end.
-        stack += [[*path, beside] for beside in reversed(towards.moves[path[-1]])]
+        stack += [[*path, adjacent] for adjacent in reversed(towards.moves[path[-1]])]
 
 
 def num_paths(towards: Descent, start: int) -> dict[int, int]:
     """Return the number of shortest paths to the goal, by cell on one from the start."""
     order, seen = [start], {start}
     for position in order:
-        fresh = [beside for beside in towards.moves[position] if beside not in seen]
+        fresh = [adjacent for adjacent in towards.moves[position] if adjacent not in seen]
         seen.update(fresh)
         order += fresh
     # In breadth-first order the last cells are nearest to the goal.
     numbers: dict[int, int] = {towards.goal: 1}
     for position in reversed(order):
         if position != towards.goal:
-            numbers[position] = sum(numbers[beside] for beside in towards.moves[position])
+            numbers[position] = sum(numbers[adjacent] for adjacent in towards.moves[position])
     return numbers
 
 

@@ -150,8 +150,8 @@ def parse_object(body: object, query: SolveQuery) -> PostedPuzzle:
         raise PuzzleInvalid([Issue("puzzle", "must be a string")])
     chosen, size = family_named(named)
     body = {**body, "puzzle": chosen.name}
-    beside = query.fields if query.puzzle is None else {"puzzle": query.puzzle, **query.fields}
-    for name, value in beside.items():
+    in_query = query.fields if query.puzzle is None else {"puzzle": query.puzzle, **query.fields}
+    for name, value in in_query.items():
         if body.get(name, value) != value:
             raise ParameterInvalid(f"{name} is not the one that the body names", field=name)
     posted = _posted(chosen, chosen.parse({**query.fields, **body}))

@@ -248,8 +248,8 @@ async def _events(
         async for event in followed(events, state.lifecycle.released):
             last, data = event.id, event.data
             if event.kind is EventKind.ERROR:
-                failure = JobFailed(f"{data['code']}: {data['detail']}")
-                data = problem_of(failure).document(request_id)
+                failed = JobFailed(f"{data['code']}: {data['detail']}")
+                data = problem_of(failed).document(request_id)
             elif event.kind is EventKind.DONE and not data:
                 record = await state.store.get(job_id)
                 data = result_of(state, record) or {"id": job_id, "state": record.state.value}
@@ -258,5 +258,5 @@ async def _events(
                 state.lifecycle.unread.discard(job_id)
     except (Released, ServerError) as error:
         # The server stops, or lost its queue: the client can resume after ``last``.
-        told = error if isinstance(error, ServerError) else NotReady("the server is stopping")
-        yield format_event(EventKind.ERROR, problem_of(told).document(request_id), number=last)
+        failure = error if isinstance(error, ServerError) else NotReady("the server is stopping")
+        yield format_event(EventKind.ERROR, problem_of(failure).document(request_id), number=last)

@@ -21,7 +21,7 @@ FIELDS = ("name", "sha256", "scopes", "trajectories_per_s", "expires")
 MAX_NAME_CHARS = 100
 MIN_RATE, MAX_RATE = 1e-6, 1e9
 """Bounds of a key's trajectories per second, for the arithmetic of every store."""
-LOOK_S = 1.0
+CHECK_S = 1.0
 """Least seconds between checks of the file."""
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class KeyFile:
         self.faults: Sequence[str] = ()
         """What is wrong with entries that were left out."""
         self._keys, self._written_ns = self._read()
-        self._looked_s = time.monotonic()
+        self._checked_s = time.monotonic()
 
     def find(self, token: str) -> Key | None:
         """Return the key of a token, compared in constant time.
@@ -58,8 +58,8 @@ class KeyFile:
         Reads the file again if it changed; an unreadable file changes nothing.
         """
         now_s = time.monotonic()
-        if now_s - self._looked_s >= LOOK_S:
-            self._looked_s = now_s
+        if now_s - self._checked_s >= CHECK_S:
+            self._checked_s = now_s
             try:
                 if self._path.stat().st_mtime_ns != self._written_ns:
                     self._keys, self._written_ns = self._read()

@@ -206,7 +206,7 @@ async def test_what_is_refused_is_not_charged(keys: Path, path: str) -> None:
 async def test_keys_are_exchanged_while_the_server_runs(
     keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gram_server.api.keys.LOOK_S", 0.0)
+    monkeypatch.setattr("gram_server.api.keys.CHECK_S", 0.0)
     async with open_app(keys) as (_, client):
         old = entry("solver", "solve")
         new = entry("solver", "solve", token="next-token")
