@@ -7,14 +7,16 @@ character distinguishes JSON from text. The families parse and validate.
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from functools import partial
+from typing import NamedTuple, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from gram_core.errors import Issue, PuzzleInvalid, UnknownTask
+from gram_core.errors import UserError as CoreUserError
 from gram_core.puzzles import FIRST_VALUE, AnyFamily, Task, families, family, task
 from gram_server.api.queries import MAX_NAME, SolveQuery
 from gram_server.errors import (
@@ -23,6 +25,7 @@ from gram_server.errors import (
     BodyTooLarge,
     MediaTypeUnsupported,
     ParameterInvalid,
+    UserError,
 )
 from gram_server.settings import HttpConfig
 
@@ -36,6 +39,9 @@ SNIFFED_MEDIA_TYPES = (
 
 MAX_INLINE_BYTES = 4 << 10
 """Larger bodies are parsed in a thread, to keep the event loop free."""
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +70,70 @@ class PostedPuzzle:
         return is_of_family and self.family.pad(self.instance, other) is not None
 
 
+class PostedBody(NamedTuple):
+    """The puzzles in a body, of which a batch may hold many."""
+
+    puzzles: Sequence[PostedPuzzle]
+    is_batch: bool
+    raw: bytes
+
+
 async def read_puzzle(request: Request, query: SolveQuery, http: HttpConfig) -> PostedPuzzle:
     media_type = media_type_of(request)
     raw = await read_bytes(request, http)
-    if len(raw) > MAX_INLINE_BYTES:
-        return await asyncio.to_thread(parse_puzzle, raw, query, media_type=media_type)
-    return parse_puzzle(raw, query, media_type=media_type)
+    return await _parse(raw, partial(parse_puzzle, raw, query, media_type=media_type))
+
+
+async def read_puzzles(request: Request, query: SolveQuery, http: HttpConfig) -> PostedBody:
+    media_type = media_type_of(request)
+    raw = await read_bytes(request, http)
+    limit = http.max_batch
+    return await _parse(raw, partial(_parse_batch, raw, query, media_type=media_type, limit=limit))
+
+
+async def _parse(raw: bytes, parse: Callable[[], _T]) -> _T:
+    return parse() if len(raw) <= MAX_INLINE_BYTES else await asyncio.to_thread(parse)
+
+
+def _parse_batch(raw: bytes, query: SolveQuery, *, media_type: str, limit: int) -> PostedBody:
+    text = decode(raw).strip()
+    if not text.startswith("{"):
+        # Leading spaces have a meaning in some texts.
+        return PostedBody([parse_puzzle(raw, query, media_type=media_type)], False, raw)
+    body = load_json(text)
+    if not isinstance(body, dict) or "instances" not in body:
+        return PostedBody([parse_object(body, query)], False, raw)
+    if set(body) != {"instances"}:
+        raise BodyInvalid("a batch has the field instances and no other", field="body")
+    instances = body["instances"]
+    if not isinstance(instances, list) or not 1 <= len(instances) <= limit:
+        raise BodyInvalid(f"instances must be a list of 1 to {limit} puzzles", field="instances")
+    puzzles = []
+    for number, part in enumerate(instances):
+        if not isinstance(part, str | dict | list):
+            raise PuzzleInvalid([Issue(f"instances[{number}]", "must be an object or a string")])
+        with naming(number):
+            read = parse_text if isinstance(part, str) else parse_object
+            puzzles.append(read(part, query))
+    return PostedBody(puzzles, True, raw)
+
+
+@contextmanager
+def naming(number: int | None) -> Iterator[None]:
+    """Name the instance in a refusal of it; None stands for a puzzle that is no part of a batch."""
+    where = f"instances[{number}]"
+    try:
+        yield
+    except (PuzzleInvalid, CoreUserError, UserError) as error:
+        if number is None:
+            raise
+        if isinstance(error, PuzzleInvalid):
+            issues = [replace(issue, field=f"{where}.{issue.field}") for issue in error.issues]
+            raise PuzzleInvalid(issues) from error
+        named = type(error)(f"{where}: {error}")
+        # Other fields are parameters, which no instance has of its own.
+        named.field = f"{where}.puzzle" if error.field == "puzzle" else error.field
+        raise named from error
 
 
 async def refuse_body(request: Request, http: HttpConfig) -> None:

@@ -27,6 +27,7 @@ from gram_server.api.queries import (
     describe,
     read_query,
 )
+from gram_server.api.requests import KEY_HEADER, ParsedRequest, parse_submission
 from gram_server.api.responses import (
     CLIENT_CLOSED_REQUEST,
     ClientLeft,
@@ -41,7 +42,6 @@ from gram_server.api.responses import (
 from gram_server.api.schemas import JobDocument, JobPage
 from gram_server.api.serializers import document, result_of, summary
 from gram_server.api.state import AppState, is_admin, owner_of, request_id_of
-from gram_server.api.submission import KEY_HEADER, Submission, read_submission
 from gram_server.errors import JobFailed, JobNotFound, LinkClosed, NotReady, ServerError, UserError
 from gram_server.job import EventKind, JobRecord, JobState
 from gram_server.logs import also_logged_with
@@ -88,8 +88,7 @@ def _add_submit(router: APIRouter, state: AppState) -> None:
         With an `Idempotency-Key` that was used before, the answer is 200 with the earlier job.
         """
         try:
-            submission = await read_submission(state, request, query)
-            return await _submit(state, request, submission)
+            return await _submit(state, request, await parse_submission(state, request, query))
         except (UserError, CoreUserError, ServerError) as error:
             count_refusal(state, error)
             raise
@@ -194,24 +193,24 @@ def _add_events(router: APIRouter, state: AppState) -> None:
         return EventStream(opening, events, heartbeat_s=state.settings.http.sse_heartbeat_s)
 
 
-async def _submit(state: AppState, request: Request, submission: Submission) -> Response:
+async def _submit(state: AppState, request: Request, parsed: ParsedRequest) -> Response:
     """Submit the work of a request, unless its idempotency key already has a job."""
-    ticket, job = submission.ticket, submission.job
+    ticket, job = parsed.ticket, parsed.job
     if ticket is not None and (known := await state.store.known(ticket)):
         return await _accepted_before(state, known)
-    async with charged(state, request.scope, lambda: submission.charge):
+    async with charged(state, request.scope, lambda: parsed.charge):
         job_id = await submit(
             state,
             job,
             request_id=request_id_of(request.scope),
-            parts=submission.parts,
+            parts=parsed.parts,
             ticket=ticket,
         )
     if job_id != job.id:
         # A concurrent request with this key was first.
-        await give_back(state, request.scope, submission.charge)
+        await give_back(state, request.scope, parsed.charge)
         return await _accepted_before(state, job_id)
-    parts = tuple(JobRecord(job=part, state=JobState.QUEUED) for part in submission.parts)
+    parts = tuple(JobRecord(job=part, state=JobState.QUEUED) for part in parsed.parts)
     record = JobRecord(job=job, state=JobState.QUEUED, parts=parts)
     return json_response(document(state, record), 202, {"Location": _location(job_id)})
 

@@ -1,63 +1,89 @@
-"""Builds the job of a request: query, body, model, seed, deadline."""
+"""Builds the job of a request, or a batch and its parts: query, body, model, seed, deadline."""
 
+import hashlib
+import re
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fastapi import Request
 
 from gram_core.puzzles import Countable, Generative, family, task
-from gram_server.api.body import PostedPuzzle, read_puzzle, refuse_body
+from gram_server.api.body import (
+    PostedBody,
+    PostedPuzzle,
+    naming,
+    read_puzzle,
+    read_puzzles,
+    refuse_body,
+)
 from gram_server.api.queries import (
     MAX_REDUCED,
     MIN_TRAJECTORIES,
     GenerateQuery,
+    JobQuery,
     Query,
     SolveQuery,
     read_query,
 )
 from gram_server.api.responses import wants_stream
-from gram_server.api.state import AppState, client_of
+from gram_server.api.state import AppState, client_of, owner_of
 from gram_server.errors import ModelUnknown, NotReady, ParameterInvalid
-from gram_server.job import HALTS, Halt, Job, ModelReport, Sampling, SolveOptions
+from gram_server.job import (
+    HALTS,
+    PRIORITY_CLASSES,
+    Halt,
+    Job,
+    ModelReport,
+    Sampling,
+    SolveOptions,
+)
+from gram_server.jobs.store import IdempotencyKey
 
-_Query = TypeVar("_Query", bound=Query)
-
+KEY_HEADER = "Idempotency-Key"
 SEED_BITS = 53
 """Every JSON reader holds integers of this size exactly."""
 
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_Query = TypeVar("_Query", bound=Query)
+
 
 class ParsedRequest(NamedTuple):
-    """The job of a request, and its model."""
+    """What a request asks for."""
 
     job: Job
     model: ModelReport
-    puzzle: PostedPuzzle
+    """Of a batch that of its first part."""
+    puzzles: Sequence[PostedPuzzle]
+    parts: Sequence[Job] = ()
+    """Jobs of a batch; none for a single job."""
+    ticket: IdempotencyKey | None = None
 
     @property
     def charge(self) -> int:
         """Trajectories that its key pays for."""
-        return 0 if self.puzzle.is_refuted else self.job.options.width
+        width = self.job.options.width
+        return sum(0 if puzzle.is_refuted else width for puzzle in self.puzzles)
 
 
 async def parse_solve(state: AppState, request: Request, model: type[SolveQuery]) -> ParsedRequest:
-    query = read_work_query(state, request, model)
+    query = _read_query(state, request, model)
     posted = await read_puzzle(request, query, state.settings.http)
-    chosen = await select_model(state, posted, query)
-    options = solve_options(query, chosen)
+    chosen = await _select_model(state, posted, query)
+    options = _solve_options(query, chosen)
     if options.decodes and not wants_stream(request):
         # Only a stream shows them.
         options = replace(options, decodes=0)
-    client, now_s = client_of(request.scope), state.clock()
-    job = make_job(posted, chosen, options, now_s=now_s, wanted=query.model, client=client)
-    return ParsedRequest(job, chosen, posted)
+    job = _make_job(request, posted, chosen, options, now_s=state.clock(), wanted=query.model)
+    return ParsedRequest(job, chosen, [posted])
 
 
 async def parse_generate(
     state: AppState, request: Request, model: type[GenerateQuery]
 ) -> ParsedRequest:
-    query = read_work_query(state, request, model)
+    query = _read_query(state, request, model)
     await refuse_body(request, state.settings.http)
     chosen = await state.workers.select_generating(
         puzzle=query.puzzle, size=query.size, wanted=query.model
@@ -69,7 +95,7 @@ async def parse_generate(
     _check_counts(query, width)
     options = SolveOptions(
         model=chosen.name,
-        seed=draw_seed() if query.seed is None else query.seed,
+        seed=_draw_seed() if query.seed is None else query.seed,
         width=width,
         depth=query.depth or chosen.depth,
         max_solutions=query.count,
@@ -82,20 +108,39 @@ async def parse_generate(
         is_thinned=clues != "none",
         num_clues=clues if isinstance(clues, int) else None,
     )
-    client, now_s = client_of(request.scope), state.clock()
     blank = _blank(chosen)
-    job = make_job(blank, chosen, options, now_s=now_s, wanted=query.model, client=client)
-    return ParsedRequest(replace(job, sampling=sampling), chosen, blank)
+    job = _make_job(request, blank, chosen, options, now_s=state.clock(), wanted=query.model)
+    return ParsedRequest(replace(job, sampling=sampling), chosen, [blank])
 
 
-def read_work_query(state: AppState, request: Request, model: type[_Query]) -> _Query:
+async def parse_submission(
+    state: AppState, request: Request, model: type[JobQuery]
+) -> ParsedRequest:
+    query = _read_query(state, request, model)
+    keys = request.headers.getlist(KEY_HEADER)
+    if keys and (len(keys) > 1 or not _KEY.fullmatch(keys[0])):
+        raise ParameterInvalid(
+            "must be one value of 1 to 255 visible ASCII characters", field=KEY_HEADER
+        )
+    posted = await read_puzzles(request, query, state.settings.http)
+    parsed = await _parse_jobs(state, request, posted, query)
+    if not keys:
+        return parsed
+    # Everything that decides what the request asks for.
+    named = sorted(f"{name}={value}" for name, value in request.query_params.multi_items())
+    digest = hashlib.sha256("&".join(named).encode() + b"\n" + posted.raw).hexdigest()
+    ticket = IdempotencyKey(owner=owner_of(request.scope), key=keys[0], fingerprint=digest)
+    return parsed._replace(ticket=ticket)
+
+
+def _read_query(state: AppState, request: Request, model: type[_Query]) -> _Query:
     """Return the parameters; raise ``NotReady`` while the server stops."""
     if state.lifecycle.is_closed:
         raise NotReady("the server is stopping and takes no new work")
     return read_query(model, request.query_params.multi_items())
 
 
-async def select_model(state: AppState, posted: PostedPuzzle, query: SolveQuery) -> ModelReport:
+async def _select_model(state: AppState, posted: PostedPuzzle, query: SolveQuery) -> ModelReport:
     """Return the model for a puzzle, or ``EXACT`` where only exact search can answer it.
 
     Raises ``ParameterInvalid`` for an exact search that no worker can do.
@@ -117,11 +162,11 @@ async def select_model(state: AppState, posted: PostedPuzzle, query: SolveQuery)
     return chosen
 
 
-def draw_seed() -> int:
+def _draw_seed() -> int:
     return secrets.randbits(SEED_BITS)
 
 
-def solve_options(
+def _solve_options(
     query: SolveQuery, model: ModelReport, *, seed: int | None = None
 ) -> SolveOptions:
     """Return the options of a job, with defaults from the model and a drawn seed."""
@@ -130,7 +175,7 @@ def solve_options(
         options.pop(name, None)
     options |= {
         "model": model.name,
-        "seed": next(known for known in (query.seed, seed, draw_seed()) if known is not None),
+        "seed": next(known for known in (query.seed, seed, _draw_seed()) if known is not None),
         "depth": query.depth or model.depth or None,
         "halt": _halt(query.halt),
         "count": options.pop("count_solutions"),
@@ -139,14 +184,15 @@ def solve_options(
     return SolveOptions(**options)
 
 
-def make_job(
+def _make_job(
+    request: Request,
     posted: PostedPuzzle,
     model: ModelReport,
     options: SolveOptions,
     *,
     now_s: float,
     wanted: str | None,
-    client: str,
+    **more: Any,
 ) -> Job:
     """Return a new job, accepted at ``now_s``.
 
@@ -161,10 +207,11 @@ def make_job(
         model=model.name,
         fingerprint=model.fingerprint if wanted == model.id else None,
         body=posted.body,
-        client=client,
+        client=client_of(request.scope),
         options=options,
         submitted_s=now_s,
         deadline_s=None if deadline_ms is None else now_s + deadline_ms / 1e3,
+        **more,
     )
 
 
@@ -192,3 +239,35 @@ def _blank(model: ModelReport) -> PostedPuzzle:
         raise ModelUnknown(f"{puzzle.name} has no empty board to start from", field="model")
     blank = puzzle.blank(known)
     return PostedPuzzle(family=puzzle, instance=blank, task=known, body=puzzle.dump(blank))
+
+
+async def _parse_jobs(
+    state: AppState, request: Request, posted: PostedBody, query: JobQuery
+) -> ParsedRequest:
+    seed, now_s = _draw_seed(), state.clock()
+    models: dict[str, ModelReport] = {}
+    for number, puzzle in enumerate(posted.puzzles):
+        if puzzle.task.name not in models:
+            with naming(number if posted.is_batch else None):
+                models[puzzle.task.name] = await _select_model(state, puzzle, query)
+    options = {name: _solve_options(query, model, seed=seed) for name, model in models.items()}
+    more = {"owner": owner_of(request.scope), "priority": PRIORITY_CLASSES.index(query.priority)}
+    jobs = []
+    for puzzle in posted.puzzles:
+        model, chosen = models[puzzle.task.name], options[puzzle.task.name]
+        jobs.append(
+            _make_job(request, puzzle, model, chosen, now_s=now_s, wanted=query.model, **more)
+        )
+    first = ParsedRequest(jobs[0], next(iter(models.values())), posted.puzzles)
+    if not posted.is_batch:
+        return first
+    width = sum(job.options.width for job in jobs)
+    limit = state.settings.queue.max_trajectories
+    if width > limit:
+        raise ParameterInvalid(
+            f"{len(jobs)} instances of this width are {width} trajectories, and the queue never "
+            f"holds more than {limit}",
+            field="width",
+        )
+    batch = replace(first.job, id=uuid.uuid4().hex, num_parts=len(jobs), body={}, puzzle="batch")
+    return first._replace(job=batch, parts=[replace(job, batch=batch.id) for job in jobs])
