@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, assert_type
+from typing import assert_type
 
 import pytest
 
@@ -18,11 +18,10 @@ from tests.clients.scripted import PUZZLE, RESULT, Caller, Received, Reply, Scri
 class Counting:
     """Answers each puzzle with itself after a moment, and counts how many it holds at once."""
 
-    def __init__(self, server: ScriptedServer, reply: type[Reply], result: dict[str, Any]) -> None:
+    def __init__(self, server: ScriptedServer) -> None:
         self._lock = threading.Lock()
         self._held = 0
         self.most = 0
-        self._reply, self._result = reply, result
         server.next_reply = self._answer  # type: ignore[method-assign]  # a server of its own kind
 
     def _answer(self, received: Received) -> Reply:
@@ -34,14 +33,14 @@ class Counting:
         time.sleep(0.03 if text < "0005" else 0.01)
         with self._lock:
             self._held -= 1
-        solution = {**self._result["solutions"][0], "answer": text}
-        return self._reply(body={**self._result, "solutions": [solution]})
+        solution = {**RESULT["solutions"][0], "answer": text}
+        return Reply(body={**RESULT, "solutions": [solution]})
 
 
 def test_results_come_in_the_order_of_the_puzzles_and_within_the_bound(
     server: ScriptedServer, call: Caller
 ) -> None:
-    counting = Counting(server, Reply, RESULT)
+    counting = Counting(server)
     puzzles = [f"{number:04}" for number in range(30)]
     results = call("map", puzzles, max_concurrency=5, width=2)
     assert [one.best.answer for one in results] == puzzles
