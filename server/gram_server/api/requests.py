@@ -108,7 +108,12 @@ async def parse_generate(
         is_thinned=clues != "none",
         num_clues=clues if isinstance(clues, int) else None,
     )
-    blank = _blank(chosen)
+    known = task(chosen.task)
+    puzzle = family(known.family)
+    if not isinstance(puzzle, Generative):
+        raise ModelUnknown(f"{puzzle.name} has no empty board to start from", field="model")
+    board = puzzle.blank(known)
+    blank = PostedPuzzle(family=puzzle, instance=board, task=known, body=puzzle.dump(board))
     job = _make_job(request, blank, chosen, options, now_s=state.clock(), wanted=query.model)
     return ParsedRequest(replace(job, sampling=sampling), chosen, [blank])
 
@@ -230,15 +235,6 @@ def _check_counts(query: GenerateQuery, width: int) -> None:
         raise ParameterInvalid(
             f"count must be 1 to {MAX_REDUCED} with reduce_clues, not {query.count}", field="count"
         )
-
-
-def _blank(model: ModelReport) -> PostedPuzzle:
-    known = task(model.task)
-    puzzle = family(known.family)
-    if not isinstance(puzzle, Generative):
-        raise ModelUnknown(f"{puzzle.name} has no empty board to start from", field="model")
-    blank = puzzle.blank(known)
-    return PostedPuzzle(family=puzzle, instance=blank, task=known, body=puzzle.dump(blank))
 
 
 async def _parse_jobs(

@@ -84,18 +84,17 @@ class WorkerRegistry:
             await asyncio.sleep(MAX_AGE_S)
 
     async def _read(self) -> None:
+        """Read the reports, and drop the models that were missing for too long."""
         try:
             self.stats = await self._store.stats()
         except StoreUnavailable as error:
-            self.last_error = str(error)
-        else:
-            self.last_error = None
-            self._learn({model.id: model for worker in self.reports for model in worker.models})
-        self._read_at_s = self._clock()
-
-    def _learn(self, loaded: dict[str, ModelReport]) -> None:
-        """Store the loaded models, and drop those that were missing for too long."""
-        now_s, self._loaded = self._clock(), loaded
+            self.last_error, self._read_at_s = str(error), self._clock()
+            return
+        now_s, self.last_error = self._clock(), None
+        self._read_at_s = now_s
+        self._loaded = loaded = {
+            model.id: model for worker in self.reports for model in worker.models
+        }
         had = {name: model for name, model in self._known.items() if name not in loaded}
         if any(worker.state is WorkerState.STARTING for worker in self.reports):
             self._missed_at_s.clear()

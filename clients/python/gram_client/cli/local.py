@@ -26,8 +26,18 @@ def local_server() -> Iterator[str]:
     click.echo("starting the shipped models", err=True)
     command = [sys.executable, "-m", "gram_server.cli", "serve", "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    found: SimpleQueue[str] = SimpleQueue()
-    reader = threading.Thread(target=_read_log, args=(process, found), daemon=True)
+    log, found = process.stderr, SimpleQueue[str]()
+    assert log is not None
+
+    def read_log() -> None:
+        """Read the server's log to its end, so that its pipe never fills."""
+        with log:
+            for line in log:
+                message = json.loads(line).get("message", "") if line.startswith("{") else ""
+                if message.startswith(LISTENING):
+                    found.put(message.removeprefix(LISTENING))
+
+    reader = threading.Thread(target=read_log, daemon=True)
     reader.start()
     try:
         yield _wait_until_ready(process, found)
@@ -35,16 +45,6 @@ def local_server() -> Iterator[str]:
         process.terminate()
         process.wait()
         reader.join()
-
-
-def _read_log(process: "subprocess.Popen[str]", found: "SimpleQueue[str]") -> None:
-    """Read the server's log to its end, so that its pipe never fills."""
-    assert process.stderr is not None
-    with process.stderr:
-        for line in process.stderr:
-            message = json.loads(line).get("message", "") if line.startswith("{") else ""
-            if message.startswith(LISTENING):
-                found.put(message.removeprefix(LISTENING))
 
 
 def _wait_until_ready(process: "subprocess.Popen[str]", found: "SimpleQueue[str]") -> str:
