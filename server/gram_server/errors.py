@@ -215,6 +215,12 @@ class ConfigError(ServerError):
         self.value = value
 
 
+def require(condition: bool, field: str, value: object, reason: str) -> None:
+    """Raise ``ConfigError`` unless the condition is met."""
+    if not condition:
+        raise ConfigError(field, value, reason)
+
+
 class StartRefused(ServerError):
     """A worker cannot run with these settings, or these files, on this machine."""
 

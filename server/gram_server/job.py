@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
 
-from gram_server.errors import ConfigError
+from gram_server.errors import require
 
 Halt = Literal["verified", "act", "settled", "never"]
 Fallback = Literal["none", "exact"]
@@ -88,15 +88,15 @@ class SolveOptions:
 
     def __post_init__(self) -> None:
         """Check values again; the API checks first, with better messages."""
-        _require(self.width >= 1, "width", self.width, "must be at least 1")
-        _require(0 <= self.seed <= MAX_SEED, "seed", self.seed, "must be 0 .. 2**63 - 1")
-        _require(self.decodes >= 0, "decodes", self.decodes, "must be at least 0")
+        require(self.width >= 1, "width", self.width, "must be at least 1")
+        require(0 <= self.seed <= MAX_SEED, "seed", self.seed, "must be 0 .. 2**63 - 1")
+        require(self.decodes >= 0, "decodes", self.decodes, "must be at least 0")
         for name in ("depth", "max_solutions", "deadline_ms"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, name, value, "must be at least 1")
-        _require(self.halt in HALTS, "halt", self.halt, f"must be one of {HALTS}")
-        _require(self.fallback in FALLBACKS, "fallback", self.fallback, "unknown")
-        _require(self.count in COUNTS, "count", self.count, "unknown")
+            require(value is None or value >= 1, name, value, "must be at least 1")
+        require(self.halt in HALTS, "halt", self.halt, f"must be one of {HALTS}")
+        require(self.fallback in FALLBACKS, "fallback", self.fallback, "unknown")
+        require(self.count in COUNTS, "count", self.count, "unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,8 +290,3 @@ def outcome_of(
         has_solutions = bool(result.get("solutions") or result.get("boards"))
     outcome = _OUTCOMES.get(str((result or {}).get("status", "partial")), "unsolved")
     return outcome if outcome != "partial" or has_solutions else "deadline"
-
-
-def _require(condition: bool, field_name: str, value: object, reason: str) -> None:
-    if not condition:
-        raise ConfigError(field_name, value, reason)

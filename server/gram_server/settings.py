@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any, get_type_hints
 
-from gram_server.errors import ConfigError
+from gram_server.errors import ConfigError, require
 from gram_server.store_url import HIDDEN, redact_url, refusal
 
 ENV_PREFIX = "GRAM_SERVER_"
@@ -76,19 +76,19 @@ class HttpConfig:
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("metrics_port", self.metrics_port or 0)):
-            _require(0 <= port <= 65535, name, port, "must be 0 .. 65535")
+            require(0 <= port <= 65535, name, port, "must be 0 .. 65535")
         is_taken = self.port != 0 and self.metrics_port == self.port
-        _require(not is_taken, "metrics_port", self.metrics_port, "is the port of the rest")
+        require(not is_taken, "metrics_port", self.metrics_port, "is the port of the rest")
         for name in ("max_body_bytes", "max_width", "max_depth", "max_deadline_ms", "max_batch"):
             _require_positive(self, name)
         for name in ("sse_heartbeat_s", "body_timeout_s", "header_timeout_s", "keep_alive_s"):
             _require_positive(self, name)
         _require_positive(self, "max_wait_s")
-        _require(bool(self.host), "host", self.host, "is no address")
-        _require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
+        require(bool(self.host), "host", self.host, "is no address")
+        require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
         root = self.root_path
         is_path = not root or (root.startswith("/") and root.isascii() and not root.endswith("/"))
-        _require(is_path, "root_path", root, "must begin with / and not end with it")
+        require(is_path, "root_path", root, "must begin with / and not end with it")
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy, strict=False)
@@ -97,7 +97,7 @@ class HttpConfig:
                 raise ConfigError("trusted_proxies", proxy, reason) from error
         bounds = self.latency_buckets_ms
         is_rising = all(low < high for low, high in pairwise((0.0, *bounds)))
-        _require(is_rising, "latency_buckets_ms", bounds, "must rise from above 0")
+        require(is_rising, "latency_buckets_ms", bounds, "must rise from above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +147,9 @@ class RedisConfig:
         for name in ("lease_s", "redis_timeout_s"):
             _require_positive(self, name)
         reason = None if self.store is None else refusal(self.store)
-        _require(reason is None, "store", redact_url(self.store or ""), reason or "")
+        require(reason is None, "store", redact_url(self.store or ""), reason or "")
         is_plain = self.queue_name.replace("-", "").replace("_", "").isalnum()
-        _require(is_plain, "queue_name", self.queue_name, "must be letters, digits, - and _")
+        require(is_plain, "queue_name", self.queue_name, "must be letters, digits, - and _")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,17 +187,17 @@ class EngineConfig:
         _require_positive(self, "hang_s")
         _require_positive(self, "max_failed_starts")
         is_named = bool(self.worker_metrics_host)
-        _require(is_named, "worker_metrics_host", self.worker_metrics_host, "is no address")
-        _require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
+        require(is_named, "worker_metrics_host", self.worker_metrics_host, "is no address")
+        require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
         port = self.worker_metrics_port or 0
-        _require(0 <= port <= 65535, "worker_metrics_port", port, "must be 0 .. 65535")
+        require(0 <= port <= 65535, "worker_metrics_port", port, "must be 0 .. 65535")
         for name in ("num_slots", "num_threads"):
             count = getattr(self, name)
-            _require(count is None or count > 0, name, count, "must be above 0")
+            require(count is None or count > 0, name, count, "must be above 0")
         is_device = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
-        _require(is_device, "device", self.device, "must be auto, cpu, cuda or cuda:N")
+        require(is_device, "device", self.device, "must be auto, cpu, cuda or cuda:N")
         is_known = self.precision in PRECISIONS
-        _require(is_known, "precision", self.precision, f"must be one of {', '.join(PRECISIONS)}")
+        require(is_known, "precision", self.precision, f"must be one of {', '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +212,8 @@ class Settings:
     """``debug``, ``info``, ``warning`` or ``error``."""
 
     def __post_init__(self) -> None:
-        _require(self.log_level in LOG_LEVELS, "log_level", self.log_level, "unknown level")
-        _require(
+        require(self.log_level in LOG_LEVELS, "log_level", self.log_level, "unknown level")
+        require(
             self.http.max_width <= self.queue.max_trajectories,
             "max_width",
             self.http.max_width,
@@ -308,11 +308,6 @@ _CONVERTERS: Mapping[str, Callable[[str], object]] = {
 }
 
 
-def _require(condition: bool, name: str, value: object, reason: str) -> None:
-    if not condition:
-        raise ConfigError(name, value, reason)
-
-
 def _require_positive(config: object, name: str) -> None:
     value = getattr(config, name)
-    _require(value > 0, name, value, "must be above 0")
+    require(value > 0, name, value, "must be above 0")
