@@ -213,7 +213,7 @@ def preset(name: str, task: Task) -> GramConfig:
 
 
 def _small(task: Task) -> GramConfig:
-    kinds = (ADJACENCY,) * 2 if task.has_adjacency else ()
+    kinds: tuple[str, ...] = (ADJACENCY,) * 2 if task.has_adjacency else ()
     kinds = kinds or tuple(dict.fromkeys(unit.kind for unit in task.units))
     # One head per kind of unit, and unrestricted ones up to a multiple of four. A board without
     # units has neighbour heads only: they do not depend on its size, so weights of one size can

@@ -113,8 +113,9 @@ def _parse_batch(raw: bytes, query: SolveQuery, *, media_type: str, limit: int) 
         if not isinstance(part, str | dict | list):
             raise PuzzleInvalid([Issue(f"instances[{number}]", "must be an object or a string")])
         with naming(number):
-            read = parse_text if isinstance(part, str) else parse_object
-            puzzles.append(read(part, query))
+            puzzles.append(
+                parse_text(part, query) if isinstance(part, str) else parse_object(part, query)
+            )
     return PostedBody(puzzles, True, raw)
 
 
