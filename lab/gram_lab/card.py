@@ -45,7 +45,7 @@ def write_card(trained: Trained) -> None:
         "",
         f"    {trained.command}",
         "",
-        *(_raw_validity(loaded) if info.purpose == "generate" else _solve_rates(loaded)),
+        *_measured(loaded),
         "",
         "Recipe:",
         "",
@@ -57,8 +57,14 @@ def write_card(trained: Trained) -> None:
     (trained.folder / CARD_FILE).write_text("\n".join(lines), encoding="utf-8")
 
 
-def _solve_rates(loaded: LoadedModel) -> list[str]:
+def _measured(loaded: LoadedModel) -> list[str]:
+    """Return solve rates, or how many boards of a model that generates are valid at the end."""
     depth = loaded.info.depth
+    if loaded.info.purpose == "generate":
+        case, variant = blank_case(loaded), Variant(loaded=loaded, augment=False)
+        (run,) = variant.run([case], Plan(), width=NUM_CASES, depth=depth)
+        share = 100 * last_answers(loaded.task, [case], run).is_valid.mean()
+        return [f"Of {NUM_CASES} boards made up in {depth} steps, {share:.0f} % were valid."]
     per_case = step_flops(loaded.model.config, loaded.task) * WIDTH * depth
     number = min(NUM_CASES, max(MIN_CASES, int(MAX_FLOP / per_case)))
     try:
@@ -76,11 +82,3 @@ def _solve_rates(loaded: LoadedModel) -> list[str]:
         *(f"| {width} | {100 * share:.1f} % |" for width, share in shares),
         *coverage,
     ]
-
-
-def _raw_validity(loaded: LoadedModel) -> list[str]:
-    case, depth = blank_case(loaded), loaded.info.depth
-    variant = Variant(loaded=loaded, augment=False)
-    (run,) = variant.run([case], Plan(command=""), width=NUM_CASES, depth=depth)
-    share = 100 * last_answers(loaded.task, [case], run).is_valid.mean()
-    return [f"Of {NUM_CASES} boards made up in {depth} steps, {share:.0f} % were valid."]

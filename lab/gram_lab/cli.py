@@ -14,7 +14,6 @@ from gram_lab import __version__
 COMMANDS = {
     "data": ("gram_lab.data.command", "make puzzles to train on"),
     "train": ("gram_lab.card", "train a model within a budget, and write its card"),
-    "compare": ("gram_lab.comparison", "train a recipe and variants of it at an equal budget"),
     "evaluate": ("gram_lab.evaluate.command", "measure a model on puzzles"),
     "bench": ("gram_lab.bench.command", "measure the engine, and servers under load"),
 }

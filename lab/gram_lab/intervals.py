@@ -1,7 +1,8 @@
 """Figures with 95 % intervals over the puzzles they were measured on."""
 
 import math
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ NUM_RESAMPLES = 2000
 Kind = Literal["share", "mean", "total"]
 
 
-class Figure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Figure:
     """A value and its 95 % interval."""
 
     value: float

@@ -5,6 +5,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,13 +20,13 @@ from gram_lab.data.graphs import EdgeProbabilities
 from gram_lab.data.instances import held_out_cases, read_cases, read_data, spread
 from gram_lab.data.pools import EDGE_PROBABILITIES
 from gram_lab.evaluate import tables
-from gram_lab.evaluate.options import command_line, parser, running
 from gram_lab.evaluate.published import NUM_TEST_GRAPHS, SUDOKU_TASK
 from gram_lab.evaluate.report import measure
-from gram_lab.evaluate.table import GRID, PAPER_TABLES, Table, write_tables
+from gram_lab.evaluate.table import GRID, PAPER_TABLES, Table, section, write_table
 from gram_lab.evaluate.tables import TestSet
 from gram_lab.evaluate.variants import Plan
 from gram_lab.intervals import wilson
+from gram_lab.rollouts import Running
 
 WITH_MANY_SOLUTIONS = ("nqueens", "graph-coloring")
 GENERATED = "held-out, generated"
@@ -38,17 +40,24 @@ def main(arguments: Sequence[str]) -> int:
             torch.set_num_threads(options.threads)
         models = _models(options)
         if options.grid or options.paper_tables or models[0].info.purpose == "generate":
-            _print_tables(options, _tables(models, options, command_line(arguments)))
-        else:
-            result = evaluate(models[0], options)
-            print(json.dumps(result, indent=2) if options.json else _shown(result))
-            for refusal in result["unread"]:
-                print(f"gram-lab evaluate: {refusal}", file=sys.stderr)
-            return 2 if result["unread"] else 0
+            shown = []
+            for table in _tables(models, options, arguments):
+                if options.output:
+                    write_table(options.output, GRID if options.grid else PAPER_TABLES, table)
+                shown.append(table.to_json())
+                if not options.json:
+                    print(section(shown[-1]), flush=True)
+            if options.json:
+                print(json.dumps(shown, indent=2))
+            return 0
+        result = evaluate(models[0], options)
+        print(json.dumps(result, indent=2) if options.json else _shown(result))
+        for refusal in result["unread"]:
+            print(f"gram-lab evaluate: {refusal}", file=sys.stderr)
+        return 2 if result["unread"] else 0
     except CoreError as error:
         print(f"gram-lab evaluate: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, Any]:
@@ -67,7 +76,7 @@ def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, Any]
         augment=not options.no_augment,
         halt=options.halt,
         is_complete=options.all_trajectories,
-        running=running(options),
+        running=_running(options),
     )
     return {
         "model": loaded.info.id,
@@ -79,7 +88,7 @@ def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, Any]
         "precision": options.precision,
         "augment": not options.no_augment,
         "halt": options.halt,
-        "reports": [report.to_json() for report in reports],
+        "reports": [asdict(report) for report in reports],
     }
 
 
@@ -109,11 +118,13 @@ def _names(info: ModelInfo) -> set[str]:
 
 
 def _tables(
-    models: Sequence[LoadedModel], options: argparse.Namespace, command: str
+    models: Sequence[LoadedModel], options: argparse.Namespace, arguments: Sequence[str]
 ) -> Iterator[Table]:
+    # Absolute paths are this machine's business.
+    words = [Path(each).name if Path(each).is_absolute() else each for each in arguments]
     plan = Plan(
-        command=command,
-        running=running(options),
+        command=" ".join(["gram-lab evaluate", *words]),
+        running=_running(options),
         seeds=options.seeds or (options.seed,),
         has_ablations=not options.no_ablations,
         twins=tuple(load_model(find_model(each), options.device) for each in options.twin),
@@ -163,43 +174,105 @@ def paper_sets(task: Task, options: argparse.Namespace, *, has_data: bool) -> li
     return found
 
 
-def _print_tables(options: argparse.Namespace, found: Iterator[Table]) -> None:
-    shown = []
-    for table in found:
-        if options.output:
-            write_tables(options.output, GRID if options.grid else PAPER_TABLES, [table])
-        shown.append(table.to_json())
-        if not options.json:
-            print(table.to_markdown(), flush=True)
-    if options.json:
-        print(json.dumps(shown, indent=2))
-
-
 def _shown(result: dict[str, object]) -> str:
     reports = result["reports"]
     assert isinstance(reports, list)
     lines = [f"{result['model']} on {result['data']}, {result['seconds']} s"]
     lines.append("group            instances  solved  single  distinct  coverage  steps/puzzle")
     for report in reports:
-        lines.append(
-            f"{report['group']:<16} {report['instances']:>9} {_percent(report['solved'])} "
-            f"{_percent(report['single'])} {_number(report['distinct'])} "
-            f"{_percent(report['coverage'])} {report['steps_per_puzzle']:>12.1f}"
+        solved, single, coverage = (
+            f"{'-':>8}" if report[name] is None else f"{100 * report[name]:7.2f}%"
+            for name in ("solved", "single", "coverage")
         )
-        shares = [
-            (width, *wilson(share, report["instances"]))
-            for width, share in report["solved_by_width"].items()
-        ]
-        lines += [
-            f"  width {width}: {100 * share:.1f} % (95 %: {100 * low:.1f} to {100 * high:.1f})"
-            for width, share, low, high in shares
-        ]
+        distinct = f"{'-':>8}" if report["distinct"] is None else f"{report['distinct']:8.2f}"
+        lines.append(
+            f"{report['group']:<16} {report['instances']:>9} {solved} {single} {distinct} "
+            f"{coverage} {report['steps_per_puzzle']:>12.1f}"
+        )
+        for width, share in report["solved_by_width"].items():
+            found = wilson(share, report["instances"])
+            low, high = (f"{100 * bound:.1f}" for bound in (found.low, found.high))
+            lines.append(f"  width {width}: {100 * share:.1f} % (95 %: {low} to {high})")
     return "\n".join(lines)
 
 
-def _percent(share: float | None) -> str:
-    return f"{'-':>8}" if share is None else f"{100 * share:7.2f}%"
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gram-lab evaluate", description="How well a checkpoint does, as a table or JSON."
+    )
+    add = parser.add_argument
+    add("puzzle", nargs="?", help="task or family of a shipped model, such as sudoku-9x9")
+    add("--model", help="name or directory of another checkpoint")
+    add("--data", type=Path, help="as for gram solve; default: generated held-out instances")
+    add("--width", type=_positive, default=16, help="trajectories per instance")
+    add("--depth", type=_positive, help="supervision steps; default: the model's")
+    add("--limit", type=_positive, help="at most that many instances")
+    add("--seed", type=int, default=0)
+    add("--no-augment", action="store_true", help="no symmetry views")
+    add(
+        "--halt",
+        choices=("verified", "settled"),
+        default="verified",
+        help="settled: no verifier; trajectories stop when their answer has stayed the same, and "
+        "the most frequent answer counts",
+    )
+    add(
+        "--all-trajectories",
+        action="store_true",
+        help="go on after the first solution, to count distinct ones and coverage",
+    )
+    kinds = parser.add_argument_group("measurements beside solve rates")
+    add = kinds.add_mutually_exclusive_group().add_argument
+    add(
+        "--paper-tables",
+        action="store_true",
+        help="our rows of the paper's tables, for one puzzle or all shipped models",
+    )
+    add(
+        "--grid",
+        action="store_true",
+        help="solve rates at every width and depth up to these, with a verifier and without",
+    )
+    _add_how(parser)
+    return parser
 
 
-def _number(value: float | None) -> str:
-    return f"{'-':>8}" if value is None else f"{value:8.2f}"
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("how to measure").add_argument
+    text = "tasks or families of --paper-tables, separated by commas"
+    add("--tables", type=lambda names: tuple(names.split(",")), help=text)
+    add("--seeds", type=_seeds, help="such as 0,1,2: figures are means over them")
+    add("--twin", action="append", default=[], help="deterministic checkpoint")
+    add("--no-ablations", action="store_true", help="the model alone")
+    text = "of held-out random graphs: 0.5, or bounds such as 0.3-0.7"
+    add("--edge-probability", type=_probabilities, help=text)
+    add("--output", type=Path, help="folder to write JSON and Markdown files to")
+    add = parser.add_argument_group("how to compute").add_argument
+    add("--rows", type=_positive, default=256, help="rows of the running batch")
+    add("--device", default="cpu")
+    add("--threads", type=_positive)
+    add("--precision", choices=("fp32", "bf16"), default="fp32")
+    add("--json", action="store_true", help="JSON on stdout")
+
+
+def _running(options: argparse.Namespace) -> Running:
+    return Running(num_rows=options.rows, is_bf16=options.precision == "bf16")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
+
+
+def _probabilities(text: str) -> EdgeProbabilities:
+    low, _, high = text.partition("-")
+    bounds = (float(low), float(high or low))
+    if not 0.0 <= bounds[0] <= bounds[1] <= 1.0:
+        raise argparse.ArgumentTypeError("must lie between 0 and 1, the smaller bound first")
+    return bounds

@@ -52,10 +52,10 @@ def published_rows(name: str, task: Task) -> list[Row]:
     return [
         Row(
             name=each.method,
+            measured=False,
+            steps_per_puzzle=each.steps,
+            flop_per_puzzle=flops * each.steps if each.is_paper_model and each.steps else None,
             figures=dict(each.figures),
-            steps=each.steps,
-            flops=flops * each.steps if each.is_paper_model and each.steps else None,
-            is_measured=False,
         )
         for each in published(name)
     ]

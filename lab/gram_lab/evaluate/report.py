@@ -1,8 +1,8 @@
 """Solve rates of one checkpoint by width, and their cost."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from gram_lab.data.instances import Case
 from gram_lab.evaluate.samples import (
     Scores,
     any_valid,
+    coverage,
     first_valid,
     most_frequent_valid,
     num_distinct,
@@ -20,6 +21,10 @@ from gram_lab.evaluate.samples import (
 )
 from gram_lab.evaluate.variants import Plan, Variant
 from gram_lab.rollouts import DEFAULT, Rollouts, Running, Stops
+
+Halt = Literal["verified", "settled"]
+"""When trajectories stop: at a verified answer, or without a verifier when their answer has
+settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +52,6 @@ class Report:
     mismatches: int
     """Answers that the device verifier and the independent check judge differently; must be 0."""
 
-    def to_json(self) -> dict[str, object]:
-        return asdict(self)
-
 
 def measure(
     loaded: LoadedModel,
@@ -59,20 +61,16 @@ def measure(
     depth: int,
     seed: int = 0,
     augment: bool = True,
-    halt: Literal["verified", "settled"] = "verified",
+    halt: Halt = "verified",
     is_complete: bool = False,
     running: Running = DEFAULT,
 ) -> list[Report]:
     """Run trajectories on every case and summarise them.
 
-    ``halt`` says when trajectories stop: at a verified answer, or without a verifier when their
-    answer has settled. With ``is_complete`` every trajectory runs, also of solved instances, and
-    solutions are counted.
+    With ``is_complete`` every trajectory runs, also of solved instances, and solutions are counted.
     """
-    plan = Plan(command="", running=running, seeds=(seed,))
-    stops: Stops = "valid" if is_complete else "solved"
-    if halt == "settled":
-        stops = "settled"
+    stops: Stops = "settled" if halt == "settled" else "valid" if is_complete else "solved"
+    plan = Plan(running=running, seeds=(seed,))
     variant = Variant(loaded=loaded, augment=augment)
     (found,) = variant.run(cases, plan, width=width, depth=depth, stops=stops)
     return summarise(loaded.task, cases, found, halt=halt, is_complete=is_complete)
@@ -83,74 +81,44 @@ def summarise(
     cases: Sequence[Case],
     found: Rollouts,
     *,
-    halt: Literal["verified", "settled"] = "verified",
+    halt: Halt = "verified",
     is_complete: bool,
 ) -> list[Report]:
     """Return one report over all cases and, where there are several groups, one each.
 
     ``is_complete``: every trajectory ran, so solutions may be counted.
     """
-    per_case = _scores(task, cases, found, is_verified=halt == "verified", is_complete=is_complete)
-    whole = _report("all", per_case, np.ones(len(cases), dtype=bool), found)
+    samples = (first_valid if halt == "verified" else settled_answers)(task, cases, found)
+    choose = any_valid if halt == "verified" else most_frequent_valid
+    solved, width = choose(samples), samples.is_valid.shape[1]
+    by_width = {
+        1 << power: choose(samples.part(0, 1 << power)) for power in range(width.bit_length())
+    }
+    is_whole = is_complete or halt == "settled"
+    num_steps = samples.num_steps if is_whole else found.served_steps()
+
+    def report(group: str, chosen: NDArray[np.bool_]) -> Report:
+        return Report(
+            group=group,
+            instances=int(chosen.sum()),
+            width=width,
+            depth=found.depth,
+            solved=float(solved[chosen].mean()),
+            single=float(samples.is_valid[chosen, 0].mean()),
+            solved_by_width={each: float(by_width[each][chosen].mean()) for each in by_width},
+            distinct=float(num_distinct(samples)[chosen].mean()) if is_complete else None,
+            coverage=_known_mean(coverage(cases, samples)[chosen]) if is_complete else None,
+            steps_per_puzzle=float(num_steps[chosen].mean()),
+            mismatches=int(samples.num_mismatches[chosen].sum()),
+        )
+
+    whole = report("all", np.ones(len(cases), dtype=bool))
     group_of = np.array([case.group for case in cases])
     groups = sorted(set(group_of.tolist()))
-    if len(groups) == 1:
-        return [whole]
-    return [whole, *(_report(group, per_case, group_of == group, found) for group in groups)]
+    return [whole, *(report(group, group_of == group) for group in groups if len(groups) > 1)]
 
 
-class _Scores(NamedTuple):
-    """Each an array (cases,)."""
-
-    by_width: dict[int, Scores]
-    solved: Scores
-    single: NDArray[np.bool_]
-    distinct: NDArray[np.float64]
-    """NaN where solutions were not counted, as is coverage."""
-    coverage: Scores
-    num_steps: NDArray[np.int64]
-    num_mismatches: NDArray[np.int64]
-
-
-def _scores(
-    task: Task, cases: Sequence[Case], found: Rollouts, *, is_verified: bool, is_complete: bool
-) -> _Scores:
-    samples = (first_valid if is_verified else settled_answers)(task, cases, found)
-    choose = any_valid if is_verified else most_frequent_valid
-    distinct = np.where(is_complete, num_distinct(samples), np.nan)
-    num_solutions = np.array([case.num_solutions or np.nan for case in cases])
-    widths = [1 << power for power in range(samples.is_valid.shape[1].bit_length())]
-    is_whole = is_complete or not is_verified
-    return _Scores(
-        by_width={width: choose(samples.part(0, width)) for width in widths},
-        solved=choose(samples),
-        single=samples.is_valid[:, 0],
-        distinct=distinct,
-        coverage=distinct / num_solutions,
-        num_steps=samples.num_steps if is_whole else found.served_steps(),
-        num_mismatches=samples.num_mismatches,
-    )
-
-
-def _report(group: str, scores: _Scores, chosen: NDArray[np.bool_], found: Rollouts) -> Report:
-    return Report(
-        group=group,
-        instances=int(chosen.sum()),
-        width=found.num_steps.shape[1],
-        depth=found.depth,
-        solved=float(scores.solved[chosen].mean()),
-        single=float(scores.single[chosen].mean()),
-        solved_by_width={
-            width: float(each[chosen].mean()) for width, each in scores.by_width.items()
-        },
-        distinct=_mean(scores.distinct[chosen]),
-        coverage=_mean(scores.coverage[chosen]),
-        steps_per_puzzle=float(scores.num_steps[chosen].mean()),
-        mismatches=int(scores.num_mismatches[chosen].sum()),
-    )
-
-
-def _mean(values: Scores) -> float | None:
+def _known_mean(values: Scores) -> float | None:
     """Return the mean of the known values; None where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None

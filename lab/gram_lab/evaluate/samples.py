@@ -5,7 +5,7 @@ a model without a verifier gives it. Of the last ones, one can be chosen without
 rules. Every score is an array (puzzles,).
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -101,8 +101,7 @@ def any_valid(samples: Samples) -> Scores:
 
 def most_frequent_valid(samples: Samples) -> Scores:
     """Return whether the answer that most samples agree on is valid."""
-    chosen = [_elected(keys, [1.0] * len(keys)) for keys in samples.keys]
-    return samples.is_valid[np.arange(len(chosen)), chosen].astype(np.float64)
+    return accuracy(samples, "votes", samples.is_valid.shape[1])
 
 
 def num_distinct(samples: Samples) -> NDArray[np.int64]:
@@ -136,9 +135,7 @@ def conflicts(task: Task, cases: Sequence[Case], samples: Samples) -> Scores:
     family = puzzles.family(task.family)
     broken = []
     for case, keys, tokens in zip(cases, samples.keys, samples.answers.tokens, strict=True):
-        # Of equally frequent answers, the one found by the earliest trajectory.
-        winner = Counter(keys).most_common(1)[0][0]
-        broken.append(len(family.violations(case.instance, tokens[keys.index(winner)])))
+        broken.append(len(family.violations(case.instance, tokens[_elected(keys)])))
     return np.array(broken, dtype=np.float64)
 
 
@@ -154,54 +151,37 @@ def solved_at(rollouts: Rollouts) -> NDArray[np.int64]:
     return np.asarray(np.where(at > 0, at, rollouts.depth + 1).min(axis=1))
 
 
-class Candidates(NamedTuple):
-    """The answers of one puzzle's trajectories, to choose one from."""
-
-    keys: Sequence[bytes]
-    value: NDArray[np.float32]
-
-
-def _elected(keys: Sequence[bytes], weights: Sequence[float]) -> int:
-    """Return the earliest index of the key with the largest sum of weights."""
+def _elected(keys: Sequence[bytes], weights: Sequence[float] | None = None) -> int:
+    """Return the index of the key with the largest sum of weights; of equal ones the earliest."""
     totals: defaultdict[bytes, float] = defaultdict(float)
-    for key, weight in zip(keys, weights, strict=True):
+    for key, weight in zip(keys, weights or [1.0] * len(keys), strict=True):
         totals[key] += weight
     return keys.index(max(totals, key=lambda key: totals[key]))
 
 
-WAYS: Mapping[str, Callable[[Candidates], int]] = {
-    "one trajectory": lambda found: 0,
-    "value": lambda found: int(found.value.argmax()),
-    "votes": lambda found: _elected(found.keys, [1.0] * len(found.keys)),
-    "votes x value": lambda found: _elected(found.keys, found.value.tolist()),
+WAYS: Mapping[str, Callable[[Sequence[bytes], list[float]], int]] = {
+    "one trajectory": lambda keys, values: 0,
+    "value": lambda keys, values: values.index(max(values)),
+    "votes": lambda keys, values: _elected(keys),
+    "votes x value": _elected,
 }
-"""How one of a puzzle's answers is chosen without looking at the rules."""
+"""How one of a puzzle's answers is chosen, by keys and values, without looking at the rules."""
 VERIFIED = "verified"
 """Chooses by the rules: the upper bound of the others."""
 
 
-def accuracies(samples: Samples, width: int) -> dict[str, Scores]:
-    """Return per puzzle how often each way chooses a right answer among ``width``.
+def accuracy(samples: Samples, way: str, width: int) -> Scores:
+    """Return per puzzle how often a way chooses a right answer among ``width``.
 
     Averaged over as many groups of ``width`` trajectories as there are.
     """
-    num_groups = samples.is_valid.shape[1] // width
-    starts = range(0, num_groups * width, width)
 
-    def is_right(case: int, start: int, choose: Callable[[Candidates], int]) -> bool:
+    def is_right(case: int, start: int) -> bool:
         some = slice(start, start + width)
-        chosen = choose(Candidates(samples.keys[case][some], samples.answers.value[case, some]))
-        return bool(samples.is_valid[case, start + chosen])
+        values = samples.answers.value[case, some].tolist()
+        return bool(samples.is_valid[case, start + WAYS[way](samples.keys[case][some], values)])
 
-    found: dict[str, Scores] = {
-        name: np.array(
-            [
-                np.mean([is_right(case, start, choose) for start in starts])
-                for case in range(len(samples.keys))
-            ]
-        )
-        for name, choose in WAYS.items()
-    }
-    groups = samples.is_valid[:, : num_groups * width].reshape(-1, num_groups, width)
-    found[VERIFIED] = groups.any(axis=2).mean(axis=1)
-    return found
+    starts = range(0, samples.is_valid.shape[1] - width + 1, width)
+    return np.array(
+        [np.mean([is_right(case, start) for start in starts]) for case in range(len(samples.keys))]
+    )

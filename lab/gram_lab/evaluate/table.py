@@ -1,7 +1,7 @@
 """A table of figures and their cost, as JSON, and the Markdown pages of such tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -41,32 +41,18 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One method's figures."""
+    """One method's figures, as JSON has them."""
 
     name: str
-    figures: dict[str, Figure | float]
-    """By column key; a bare number where no interval is known."""
-    steps: float | None = None
-    """Mean supervision steps per puzzle."""
-    flops: float | None = None
-    """Mean FLOP per puzzle."""
-    is_measured: bool = True
+    measured: bool = True
     """False for what others published, and for bounds."""
-    num_mismatches: int = 0
+    mismatches: int = 0
     """Answers that device verifier and plain checker judged differently; must be 0."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "measured": self.is_measured,
-            "mismatches": self.num_mismatches,
-            "steps_per_puzzle": self.steps,
-            "flop_per_puzzle": self.flops,
-            "figures": {
-                key: value._asdict() if isinstance(value, Figure) else value
-                for key, value in self.figures.items()
-            },
-        }
+    steps_per_puzzle: float | None = None
+    """A mean, as FLOP are."""
+    flop_per_puzzle: float | None = None
+    figures: Mapping[str, Figure | float]
+    """By column key; a bare number where no interval is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,40 +74,34 @@ class Table:
             "title": self.title,
             **asdict(self.facts),
             "columns": [column._asdict() for column in self.columns],
-            "rows": [row.to_json() for row in self.rows],
+            "rows": [asdict(row) for row in self.rows],
             "notes": list(self.notes),
         }
 
-    def to_markdown(self) -> str:
-        return section(self.to_json())
-
 
 def section(table: Json) -> str:
+    """Return a table, as JSON has it, as Markdown."""
     columns = table["columns"]
     titles = ["", *(column["title"] for column in columns), "steps", "GFLOP"]
-    lines = [f"## {table['title']}", "", _facts(table), "", *table["notes"], ""]
-    lines += [f"    {table['command']}", ""]
-    rows = [titles, ["---"] * len(titles), *(_cells(row, columns) for row in table["rows"])]
-    lines += [f"| {' | '.join(cells)} |" for cells in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _facts(table: Json) -> str:
     seeds = "seed" if len(table["seeds"]) == 1 else "seeds"
-    return (
+    facts = (
         f"`{table['model']}`: {table['parameters']:,} parameters, "
         f"{table['inference_parameters']:,} of them at inference, "
         f"{table['flop_per_step'] / 1e6:.1f} MFLOP a supervision step. "
         f"{table['puzzles']:,} puzzles ({table['data']}), {seeds} "
         f"{', '.join(map(str, table['seeds']))}, {table['precision']}, {table['hardware']}."
     )
-
-
-def _cells(row: Json, columns: Sequence[Json]) -> list[str]:
-    name = f"**{row['name']}**" if row["measured"] else row["name"]
-    figures = [_shown(row["figures"].get(column["key"]), column["unit"]) for column in columns]
-    gigaflops = None if row["flop_per_puzzle"] is None else row["flop_per_puzzle"] / 1e9
-    return [name, *figures, _count(row["steps_per_puzzle"]), _count(gigaflops)]
+    lines = [f"## {table['title']}", "", facts, "", *table["notes"], ""]
+    lines += [f"    {table['command']}", ""]
+    rows = [titles, ["---"] * len(titles)]
+    for row in table["rows"]:
+        name = f"**{row['name']}**" if row["measured"] else row["name"]
+        figures = [_shown(row["figures"].get(column["key"]), column["unit"]) for column in columns]
+        flop = row["flop_per_puzzle"]
+        costs = (row["steps_per_puzzle"], None if flop is None else flop / 1e9)
+        rows.append([name, *figures, *map(_count, costs)])
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _shown(figure: Json | float | None, unit: Unit) -> str:
@@ -166,12 +146,11 @@ GRID = Page(
 )
 
 
-def write_tables(folder: Path, page: Page, tables: Sequence[Table]) -> None:
-    """Write the tables' JSON and rebuild the page from all tables of its kind."""
+def write_table(folder: Path, page: Page, table: Table) -> None:
+    """Write a table's JSON and rebuild the page from all tables of its kind."""
     (folder / page.name).mkdir(parents=True, exist_ok=True)
-    for table in tables:
-        text = json.dumps(table.to_json(), indent=1) + "\n"
-        (folder / page.name / f"{table.name}.json").write_text(text, encoding="utf-8")
+    text = json.dumps(table.to_json(), indent=1) + "\n"
+    (folder / page.name / f"{table.name}.json").write_text(text, encoding="utf-8")
     paths = sorted((folder / page.name).glob("*.json"))
     sections = [section(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
     text = "\n".join([page.opening, *sections])

@@ -15,10 +15,10 @@ from gram_core.errors import ConfigError
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import samples as scores
 from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, GRAM_SAMPLES, published_rows
-from gram_lab.evaluate.samples import VERIFIED, WAYS, SampleRule, Samples, accuracies
+from gram_lab.evaluate.samples import VERIFIED, WAYS, SampleRule, Samples, accuracy
 from gram_lab.evaluate.table import Column, Row, Table
 from gram_lab.evaluate.variants import Plan, Variant, variants
-from gram_lab.intervals import Figure, Kind, figure, wilson
+from gram_lab.intervals import Kind, figure, wilson
 from gram_lab.rollouts import Rollouts
 
 NOTES = {
@@ -55,8 +55,8 @@ NOTES = {
         "*Verified* is right where any trajectory has a valid answer by that depth; steps are "
         "those until then, all trajectories of a puzzle together. At the full depth *one "
         "trajectory* takes the first answer, *value* the one that the value head expects most of, "
-        "*votes* the most frequent one, *votes x value* the one with the largest sum of values, "
-        "*halt* the one that the halt head is surest of. Brackets hold 95 % intervals over puzzles."
+        "*votes* the most frequent one, *votes x value* the one with the largest sum of values. "
+        "Brackets hold 95 % intervals over puzzles."
     ),
 }
 
@@ -72,28 +72,34 @@ class TestSet(NamedTuple):
 
 
 SOLVED_WIDTHS = (1, 5, GRAM_SAMPLES)
+CHOICES = (
+    (1, "one trajectory", "no verifier"),
+    *((width, way, f"by {way}") for width in SOLVED_WIDTHS[1:] for way in ("value", "votes")),
+)
+"""Widths, ways to choose one answer, and what their rows are called."""
 SERVED = 64
 """Width and depth of the measured server request."""
 
 
 def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
     """Measure a model whose puzzles want one answer."""
-    cases = test.cases
-    published = published_rows(loaded.task.name, loaded.task)
-    ours, *others = variants(loaded, plan)
+    cases, task = test.cases, loaded.task
+    published = published_rows(task.name, task)
     rows = list(published)
+    ours, *others = variants(loaded, plan)
     for variant in (ours, *others):
         runs = variant.run(cases, plan, width=GRAM_SAMPLES, depth=GRAM_DEPTH)
         for width in SOLVED_WIDTHS if variant is ours else (1, GRAM_SAMPLES):
             parts = [run.part(0, width) for run in runs]
-            steps = np.mean([scores.lockstep_cost(part) for part in parts])
-            rows.append(_solved(variant, cases, parts, f"N = {width}, verified", float(steps)))
+            steps = float(np.mean([scores.lockstep_cost(part) for part in parts]))
+            rows.append(_solved(variant, cases, parts, f"N = {width}, verified", steps))
         if variant is ours:
-            rows += _chosen(variant, cases, runs)
+            seeds = [scores.last_answers(task, cases, run) for run in runs]
+            rows += [_chosen(ours, seeds, *choice) for choice in CHOICES]
     runs = ours.run(cases, plan, width=SERVED, depth=SERVED, stops="solved")
-    steps = np.mean([run.served_steps() for run in runs])
+    steps = float(np.mean([run.served_steps() for run in runs]))
     text = f"width {SERVED}, depth {SERVED}, verified"
-    rows.append(_solved(ours, cases, runs, text, float(steps)))
+    rows.append(_solved(ours, cases, runs, text, steps))
     return Table(
         name=loaded.info.name,
         title=loaded.info.name,
@@ -109,26 +115,13 @@ def _solved(
 ) -> Row:
     seeds = [scores.first_valid(variant.loaded.task, cases, run) for run in runs]
     exact = np.mean([scores.any_valid(each) for each in seeds], axis=0)
-    return variant.row(
-        text, {"exact": figure(exact, "share")}, steps=steps, num_mismatches=_mismatches(seeds)
-    )
+    return variant.row(text, {"exact": figure(exact, "share")}, steps=steps, seeds=seeds)
 
 
-def _chosen(variant: Variant, cases: Sequence[Case], runs: Sequence[Rollouts]) -> list[Row]:
-    seeds = [scores.last_answers(variant.loaded.task, cases, run) for run in runs]
-    rows = []
-    for width in SOLVED_WIDTHS:
-        found = [accuracies(each, width) for each in seeds]
-        ways = {"value": "by value", "votes": "by votes"}
-        for way, text in ways.items() if width > 1 else [("one trajectory", "no verifier")]:
-            right = figure(np.mean([each[way] for each in found], axis=0), "share")
-            steps = float(width * GRAM_DEPTH)
-            rows.append(variant.row(f"N = {width}, {text}", {"exact": right}, steps=steps))
-    return rows
-
-
-def _mismatches(seeds: Sequence[Samples]) -> int:
-    return int(sum(samples.num_mismatches.sum() for samples in seeds))
+def _chosen(variant: Variant, seeds: Sequence[Samples], width: int, way: str, text: str) -> Row:
+    right = np.mean([accuracy(each, way, width) for each in seeds], axis=0)
+    steps = float(width * GRAM_DEPTH)
+    return variant.row(f"N = {width}, {text}", {"exact": figure(right, "share")}, steps=steps)
 
 
 KINDS: dict[str, Kind] = {
@@ -156,8 +149,7 @@ def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
     }
     rows = published_rows(task.name, task)
     for text, shares in bounds.items():
-        figures: dict[str, Figure | float] = {"coverage": float(shares.mean())}
-        rows.append(Row(name=text, figures=figures, is_measured=False))
+        rows.append(Row(name=text, measured=False, figures={"coverage": float(shares.mean())}))
     for number, variant in enumerate(variants(loaded, plan)):
         runs = variant.run(cases, plan, width=GRAM_SAMPLES, depth=GRAM_DEPTH)
         rows.append(_sampled(variant, cases, runs, scores.first_valid, ""))
@@ -190,7 +182,7 @@ def _sampled(
         text,
         {key: figure(np.mean(each, axis=0), KINDS[key]) for key, each in scored.items()},
         steps=float(np.mean([each.num_steps for each in seeds])),
-        num_mismatches=_mismatches(seeds),
+        seeds=seeds,
     )
 
 
@@ -242,7 +234,7 @@ def _generated(variant: Variant, seeds: Sequence[Samples], text: str) -> Row:
         text,
         {"validity": wilson(float(valid.mean()), len(valid)), "uniqueness": unique},
         steps=float(np.mean([samples.num_steps for samples in seeds]) * len(seeds) / len(valid)),
-        num_mismatches=_mismatches(seeds),
+        seeds=seeds,
     )
 
 
@@ -255,10 +247,16 @@ def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, de
     rows = []
     for variant in variants(loaded, plan):
         runs = variant.run(test.cases, plan, width=width, depth=depth)
-        last = [scores.last_answers(variant.loaded.task, test.cases, run) for run in runs]
-        for each in powers(width):
+        last = [scores.last_answers(loaded.task, test.cases, run) for run in runs]
+        for some in powers(width):
+            at = np.stack([scores.solved_at(run.part(0, some)) for run in runs])  # (seeds, puzzles)
             for number in powers(depth):
-                rows.append(_point(variant, runs, last if number == depth else (), each, number))
+                shares = {VERIFIED: np.mean(at <= number, axis=0, dtype=np.float64)}
+                for way in WAYS if number == depth else ():
+                    shares[way] = np.mean([accuracy(each, way, some) for each in last], axis=0)
+                figures = {way: figure(share, "share") for way, share in shares.items()}
+                steps = some * float(np.minimum(at, number).mean())
+                rows.append(variant.row(f"{some} x {number}", figures, steps=steps))
     return Table(
         name=f"{loaded.info.name}-{width}-x-{depth}",
         title=f"{loaded.info.name}, up to {width} x {depth}",
@@ -272,17 +270,3 @@ def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, de
 def powers(largest: int) -> list[int]:
     """Return the powers of two below a number, and the number."""
     return [*(1 << power for power in range((largest - 1).bit_length())), largest]
-
-
-def _point(
-    variant: Variant, runs: Sequence[Rollouts], last: Sequence[Samples], width: int, depth: int
-) -> Row:
-    at = np.stack([scores.solved_at(run.part(0, width)) for run in runs])  # (seeds, puzzles)
-    chosen = [accuracies(each, width) for each in last]
-    shares = {way: np.mean([each[way] for each in chosen], axis=0) for way in WAYS if chosen}
-    shares[VERIFIED] = np.mean(at <= depth, axis=0, dtype=np.float64)
-    return variant.row(
-        f"{width} x {depth}",
-        {way: figure(share, "share") for way, share in shares.items()},
-        steps=width * float(np.minimum(at, depth).mean()),
-    )

@@ -1,6 +1,6 @@
 """The variants of a checkpoint that a measurement compares: whole, and with parts removed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from gram_core.flops import inference_parameters, step_flops
 from gram_core.model import Gram
 from gram_lab.console import progress_bar
 from gram_lab.data.instances import Case
+from gram_lab.evaluate.samples import Samples
 from gram_lab.evaluate.table import Facts, Row
 from gram_lab.intervals import Figure
 from gram_lab.machine import hardware
@@ -21,7 +22,7 @@ from gram_lab.rollouts import DEFAULT, Recorder, Rollouts, Running, Stops
 class Plan:
     """How figures are measured, for any model and puzzles."""
 
-    command: str
+    command: str = ""
     """As a reader would type it."""
     running: Running = DEFAULT
     seeds: tuple[int, ...] = (0,)
@@ -85,18 +86,18 @@ class Variant:
     def row(
         self,
         text: str,
-        figures: dict[str, Figure | float],
+        figures: Mapping[str, Figure | float],
         *,
         steps: float,
-        num_mismatches: int = 0,
+        seeds: Sequence[Samples] = (),
     ) -> Row:
         """Return a row of measured figures; ``steps`` is the mean number per puzzle."""
         return Row(
             name=f"{self.name}, {text}" if text else self.name,
+            mismatches=int(sum(samples.num_mismatches.sum() for samples in seeds)),
+            steps_per_puzzle=steps,
+            flop_per_puzzle=steps * step_flops(self.loaded.model.config, self.loaded.task),
             figures=figures,
-            steps=steps,
-            flops=steps * step_flops(self.loaded.model.config, self.loaded.task),
-            num_mismatches=num_mismatches,
         )
 
 
@@ -120,28 +121,19 @@ ABLATIONS = (
 def variants(loaded: LoadedModel, plan: Plan) -> list[Variant]:
     """Return the model, its ablations that apply, and its deterministic twin, as planned."""
     has_guidance = loaded.model.config.guidance == "learned"
+    ablations = ABLATIONS if plan.has_ablations else ()
+    twins = [twin for twin in plan.twins if twin.task.name == loaded.task.name]
     return [
         Variant(loaded=loaded),
-        *(
-            ablated(loaded, each)
-            for each in (ABLATIONS if plan.has_ablations else ())
-            if has_guidance or each.guidance is None
-        ),
-        *(
-            Variant(name="deterministic twin", loaded=twin)
-            for twin in plan.twins
-            if twin.task.name == loaded.task.name
-        ),
+        *(ablated(loaded, each) for each in ablations if has_guidance or each.guidance is None),
+        *(Variant(name="deterministic twin", loaded=twin) for twin in twins),
     ]
 
 
 def ablated(loaded: LoadedModel, ablation: Ablation) -> Variant:
-    name = f"ours, {ablation.name}"
-    if ablation.guidance is None:
-        return Variant(name=name, loaded=loaded, augment=ablation.augment)
-    config = replace(loaded.model.config, guidance=ablation.guidance)
-    model = Gram(config, loaded.task.units)
-    model.load_state_dict(loaded.model.state_dict())
-    model.to(loaded.model.z0_high.device).eval().requires_grad_(False)
-    changed = replace(loaded, model=model)
-    return Variant(name=name, loaded=changed, augment=ablation.augment)
+    if ablation.guidance is not None:
+        model = Gram(replace(loaded.model.config, guidance=ablation.guidance), loaded.task.units)
+        model.load_state_dict(loaded.model.state_dict())
+        model.to(loaded.model.z0_high.device).eval().requires_grad_(False)
+        loaded = replace(loaded, model=model)
+    return Variant(name=f"ours, {ablation.name}", loaded=loaded, augment=ablation.augment)

@@ -9,9 +9,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple, get_args
 
 import torch
@@ -23,17 +22,15 @@ from gram_core.config import PRESETS, Guidance
 from gram_core.errors import CoreError
 from gram_lab.console import progress_bar
 from gram_lab.machine import hardware
-from gram_lab.train.progress import Budget
-from gram_lab.train.recipe import Curriculum, Recipe, choices
+from gram_lab.train.recipe import Recipe, choices
 from gram_lab.train.resume import load_run, save_run
-from gram_lab.train.sources import training_source
-from gram_lab.train.trainer import Execution, Trainer
-from gram_lab.train.validation import validate, validation_examples
+from gram_lab.train.sources import training_source, validate, validation_examples
+from gram_lab.train.trainer import Budget, Execution, Trainer
 
 VALIDATION_SHARE = 0.1
 """At most this share of the time goes into validation: large boards are validated less often."""
 SAVE_INTERVAL_S = 180.0
-VALIDATION_WIDTH: Mapping[Curriculum, int] = MappingProxyType({"rollouts": 8, "denoising": 1})
+VALIDATION_WIDTH = {"rollouts": 8, "denoising": 1}
 """The denoising curriculum is validated by single long trajectories."""
 LOG_FILE = "log.jsonl"
 RUN_FOLDER = "run"
@@ -67,21 +64,22 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     purpose: Purpose = "generate" if options.puzzle.endswith(GENERATE_SUFFIX) else "solve"
     task = puzzles.task(options.puzzle.removesuffix(GENERATE_SUFFIX))
+    named = [
+        f"{name}={value}"
+        for name, value in (("guidance", options.guidance), ("mixer", options.mixer))
+        if value
+    ]
     chosen, config = choices(
-        task,
-        purpose=purpose,
-        preset_name=options.preset,
-        settings=options.set,
-        guidance=options.guidance,
-        mixer=options.mixer,
+        task, purpose=purpose, preset_name=options.preset, settings=[*options.set, *named]
     )
+    updates = options.updates
+    if options.flop is not None:
+        updates = max(1, round(options.flop / chosen.update_flops(config, task)))
     trainer = Trainer(
         config,
         training_source(task, options.data, chosen, purpose=purpose),
         chosen,
-        budget=Budget(
-            updates=options.updates, minutes=options.minutes if options.updates is None else None
-        ),
+        budget=Budget(updates=updates, minutes=options.minutes if updates is None else None),
         execution=_execution(options),
         seed=options.seed,
     )
@@ -109,7 +107,6 @@ class _Session:
         self._trainer, self._name, self._purpose = trainer, options.puzzle, purpose
         self._task, self._output = trainer.source.task, options.output
         self._examples = validation_examples(trainer.source, purpose=purpose)
-        self._figures: dict[str, float] = {}
         self._logged_s = self._saved_s = time.monotonic()
         self._least_interval_s = self._log_interval_s = options.validate_every
         self._logged_updates = trainer.num_updates
@@ -118,21 +115,20 @@ class _Session:
         """Train; what has been learned is saved whatever ends it."""
         try:
             with progress_bar() as show:
-                self._run(show)
+                text = "measuring"
+                for progress in self._trainer.run():
+                    now_s = time.monotonic()
+                    if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
+                        text = self._log(progress, now_s)
+                    if now_s - self._saved_s >= SAVE_INTERVAL_S:
+                        self._save()
+                        self._saved_s = now_s
+                    show(progress, text)
         finally:
             self._save()
 
-    def _run(self, show: Callable[[float, str], None]) -> None:
-        for progress in self._trainer.run():
-            now_s = time.monotonic()
-            if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
-                self._log(progress, now_s)
-            if now_s - self._saved_s >= SAVE_INTERVAL_S:
-                self._save()
-                self._saved_s = now_s
-            show(progress, _words(self._figures))
-
-    def _log(self, progress: float, now_s: float) -> None:
+    def _log(self, progress: float, now_s: float) -> str:
+        """Validate and log; return the figures in a few words."""
         trainer = self._trainer
         found = validate(
             trainer.ema.averaged,
@@ -142,7 +138,7 @@ class _Session:
             depth=trainer.recipe.num_steps(progress),
         )
         updates = max(1, trainer.num_updates - self._logged_updates)
-        self._figures = {
+        figures = {
             "progress": progress,
             "updates": trainer.num_updates,
             "update_ms": 1e3 * (now_s - self._logged_s) / updates,
@@ -150,10 +146,14 @@ class _Session:
             **{f"probe_{name}": value for name, value in found._asdict().items()},
         }
         with (self._output / LOG_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(self._figures) + "\n")
+            file.write(json.dumps(figures) + "\n")
         self._logged_s, self._logged_updates = time.monotonic(), trainer.num_updates
         self._log_interval_s = max(
             self._least_interval_s, (self._logged_s - now_s) / VALIDATION_SHARE
+        )
+        return (
+            f"loss {figures['loss']:.3f}, prior valid {found.valid:.2f}, "
+            f"solved {found.solved:.2f}, distinct {found.distinct:.2f}"
         )
 
     def _save(self) -> None:
@@ -168,15 +168,6 @@ class _Session:
             purpose=self._purpose,
         )
         save_run(self._output / RUN_FOLDER, trainer)
-
-
-def _words(figures: dict[str, float]) -> str:
-    if not figures:
-        return "measuring"
-    return (
-        f"loss {figures['loss']:.3f}, prior valid {figures['probe_valid']:.2f}, "
-        f"solved {figures['probe_solved']:.2f}, distinct {figures['probe_distinct']:.2f}"
-    )
 
 
 def _execution(options: argparse.Namespace) -> Execution:
@@ -210,6 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, default=25.0, help="time budget (default 25)")
     budget.add_argument("--updates", type=int, help="number of updates instead of minutes")
+    text = "so many updates as take this many FLOP: an equal budget for recipes to compare"
+    budget.add_argument("--flop", type=float, help=text)
     add("--resume", type=Path, help="--output folder of a run to go on with")
     add("--init", type=Path, help="checkpoint whose weights to begin with")
     add("--guidance", choices=get_args(Guidance))

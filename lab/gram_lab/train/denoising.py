@@ -7,7 +7,6 @@ only pure noise is left (arXiv 2609.01449). Rows are persistent and at different
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from torch.nn import functional
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_lab.data.examples import Source
-from gram_lab.train.recipe import Denoising, DenoisingLoss
+from gram_lab.train.recipe import DenoisingLoss, Recipe
 
 MIN_TIME = 0.01
 TIME_SPAN = 0.98
@@ -29,18 +28,12 @@ class Episodes:
     """A batch of episodes under training: puzzles, memories, and steps taken."""
 
     def __init__(
-        self,
-        model: Gram,
-        source: Source,
-        settings: Denoising,
-        *,
-        num_rows: int,
-        rng: np.random.Generator,
+        self, model: Gram, source: Source, recipe: Recipe, rng: np.random.Generator
     ) -> None:
         """Fill every row, at a random step of its episode."""
-        self._source, self._settings, self._rng = source, settings, rng
+        self._source, self._settings, self._rng = source, recipe.denoising, rng
         self._device = model.z0_high.device
-        length = source.task.length
+        num_rows, length = recipe.num_rows, source.task.length
         self.givens = torch.zeros(num_rows, length, dtype=torch.int64, device=self._device)
         self.targets = torch.zeros_like(self.givens)
         self.high = torch.zeros(num_rows, length, model.config.dim, device=self._device)
@@ -49,11 +42,25 @@ class Episodes:
         self._refill(np.arange(num_rows), 0.0)
         self.step = self._rounded(rng.integers(self.num_steps))
 
-    def times(self, ahead: int) -> Tensor:
-        """Return t, (rows,), of the step ``ahead`` steps from now."""
+    def values(self, answer: Tensor | None, ahead: int, generator: torch.Generator) -> Tensor:
+        """Return what unknown cells hold ``ahead`` steps from now, (rows, length, values).
+
+        ``answer`` is that of the previous step, for noise ``fed-back``; None before the first.
+        """
+        kind, num_values = self._settings.noise, self._source.task.num_values
+        shape = (*self.targets.shape, num_values)
+        noise = torch.randn(shape, generator=generator, device=self._device)
+        if kind == "fixed":
+            return noise
         share = (self.step + ahead) / np.maximum(1, self.num_steps - 1)
-        times = MIN_TIME + TIME_SPAN * np.minimum(share, 1.0)
-        return self._sent(times.astype(np.float32))
+        times = self._sent((MIN_TIME + TIME_SPAN * np.minimum(share, 1.0)).astype(np.float32))
+        if kind == "drawn":
+            times = torch.rand(times.shape, generator=generator, device=self._device)
+        angle = (math.pi / 2.0) * times[:, None, None]
+        clean = _one_hot(self.targets, num_values)
+        if kind == "fed-back":
+            clean = torch.zeros_like(clean) if answer is None else answer
+        return torch.sin(angle) * clean + torch.cos(angle) * noise
 
     def advance(self, high: Tensor, progress: float) -> int:
         """Store the memories after one update; replace and count the ended episodes."""
@@ -76,8 +83,9 @@ class Episodes:
     def restore(self, found: dict[str, Tensor]) -> None:
         for name in ("givens", "targets", "high"):
             setattr(self, name, found[name].to(self._device))
-        self.step = found["step"].cpu().numpy().copy()
-        self.num_steps = found["num_steps"].cpu().numpy().copy()
+        self.step, self.num_steps = (
+            found[name].cpu().numpy().copy() for name in ("step", "num_steps")
+        )
 
     def _refill(self, rows: NDArray[np.int64], progress: float) -> None:
         if not len(rows):
@@ -116,9 +124,6 @@ class DenoisingStep(NamedTuple):
     """(batch, length, values) probabilities or, with the squared loss, raw values; detached."""
 
 
-StepFunction = Callable[[Gram, Tensor, Tensor, Tensor, Tensor, DenoisingLoss], DenoisingStep]
-
-
 def denoising_step(
     model: Gram,
     high: Tensor,
@@ -152,31 +157,3 @@ def _one_hot(tokens: Tensor, num_values: int) -> Tensor:
     """Return (..., values) floats; all zero where a token is no value."""
     values = torch.arange(FIRST_VALUE, FIRST_VALUE + num_values, device=tokens.device)
     return (tokens[..., None] == values).float()
-
-
-def corrupted(
-    episodes: Episodes,
-    answer: Tensor | None,
-    ahead: int,
-    *,
-    settings: Denoising,
-    num_values: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return what unknown cells hold ``ahead`` steps from now.
-
-    ``answer`` is that of the previous step, for noise ``fed-back``; None before the first.
-    """
-    device = episodes.high.device
-    shape = (*episodes.targets.shape, num_values)
-    noise = torch.randn(shape, generator=generator, device=device)
-    if settings.noise == "fixed":
-        return noise
-    times = episodes.times(ahead)
-    if settings.noise == "drawn":
-        times = torch.rand(times.shape, generator=generator, device=device)
-    angle = (math.pi / 2.0) * times[:, None, None]
-    clean = _one_hot(episodes.targets, num_values)
-    if settings.noise == "fed-back":
-        clean = torch.zeros_like(clean) if answer is None else answer
-    return torch.sin(angle) * clean + torch.cos(angle) * noise

@@ -35,7 +35,7 @@ class Rows(NamedTuple):
     without any target learns nothing."""
     is_prior: Tensor
     """(batch,) bool: guided by the prior, as at inference; else by the posterior."""
-    adjacency: Tensor | None
+    adjacency: Tensor | None = None
 
 
 class Weights(NamedTuple):
@@ -83,6 +83,7 @@ def step_loss(
         divergence = divergence + charged
         state = LatentState(high if transition == last else high.detach(), low)
     output = model.readout(state)
+    summary = state.high[:, 0] if model.config.readout == "first" else state.high.mean(dim=1)
     per_row, num_unknown = _reconstruction(output.logits.float(), rows, weights)
     is_posterior = (~rows.is_prior).float()
     total = per_row + weights.beta * divergence * is_posterior
@@ -93,7 +94,7 @@ def step_loss(
         loss=total.sum() / num_unknown.sum().clamp(min=1),
         state=state.detach(),
         logits=output.logits.detach(),
-        summary=_summary(model, state.high).detach(),
+        summary=summary.detach(),
         cross_entropy=per_row.detach().sum() / num_unknown.sum().clamp(min=1),
         divergence=(divergence.detach() * is_posterior).sum() / is_posterior.sum().clamp(min=1),
     )
@@ -127,16 +128,14 @@ def _reconstruction(logits: Tensor, rows: Rows, weights: Weights) -> tuple[Tenso
     chosen = torch.bmm(one_hot, unknown_log.flatten(1)[..., None])[..., 0]  # (batch, targets)
     smooth = unknown_log.mean(dim=-1).sum(dim=1, keepdim=True)
     per_target = -(1.0 - weights.label_smoothing) * chosen - weights.label_smoothing * smooth
+    per_row = per_target[:, 0]
     if targets.shape[1] > 1:
-        present = per_target.masked_fill(absent, float("inf"))
-        aimed = (
-            present.min(dim=1).values
-            if weights.aim == "nearest"
-            else _matched(present, weights.num_siblings)
-        )
-        per_row = torch.where(rows.is_prior, aimed, per_target[:, 0])
-    else:
-        per_row = per_target[:, 0]
+        aimed = per_target.masked_fill(absent, float("inf"))
+        if weights.aim == "matched":
+            aimed = _matched(aimed, weights.num_siblings)
+        else:
+            aimed = aimed.min(dim=1).values
+        per_row = torch.where(rows.is_prior, aimed, per_row)
     return per_row, is_unknown.sum(dim=1)
 
 
@@ -162,10 +161,6 @@ def _matched(per_target: Tensor, num_siblings: int) -> Tensor:
         row, target = pair.amax(dim=2, keepdim=True), pair.amax(dim=1, keepdim=True)
         open_cost = (open_cost + penalty * target).masked_fill(row > 0, float("inf"))
     return (groups.masked_fill(chosen == 0, 0.0)).sum(dim=2).flatten()
-
-
-def _summary(model: Gram, high: Tensor) -> Tensor:
-    return high[:, 0] if model.config.readout == "first" else high.mean(dim=1)
 
 
 def heads_loss(model: Gram, summaries: Tensor, is_exact: Tensor, accuracy: Tensor) -> Tensor:

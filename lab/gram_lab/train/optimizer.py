@@ -14,24 +14,20 @@ MUON_MOMENTUM = 0.95
 
 def optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     """Return AdamW for everything, or Muon for the weights of the stacks and AdamW for the rest."""
-    matrices = [
-        parameter
-        for name, parameter in model.named_parameters()
-        if name.startswith(("low.", "high.")) and parameter.ndim == 2
-    ]
-    if recipe.optimizer == "adamw":
-        matrices = []
-    chosen = {id(parameter) for parameter in matrices}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-    result: list[Optimizer] = [
-        AdamW(
-            others,
-            lr=recipe.learning_rate,
-            betas=(0.9, 0.95),
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
-    ]
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_matrix = name.startswith(("low.", "high.")) and parameter.ndim == 2
+        is_muon = is_matrix and recipe.optimizer == "muon"
+        (matrices if is_muon else others).append(parameter)
+    adamw = AdamW(
+        others,
+        lr=recipe.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    result: list[Optimizer] = [adamw]
     if matrices:
         muon = Muon(matrices, lr=recipe.muon_learning_rate, momentum=MUON_MOMENTUM, nesterov=True)
         result.append(muon)

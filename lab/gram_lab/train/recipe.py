@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from gram_core.catalog import Purpose
-from gram_core.config import GramConfig, Guidance, Mixer, preset
+from gram_core.config import GramConfig, preset
 from gram_core.errors import ConfigError
+from gram_core.flops import step_flops
 from gram_core.puzzles import Task
 from gram_lab.train.losses import Aim, Learns
 
@@ -15,6 +16,8 @@ Optimizer = Literal["adamw", "muon"]
 Curriculum = Literal["rollouts", "denoising"]
 Noise = Literal["annealed", "fixed", "fed-back", "drawn"]
 DenoisingLoss = Literal["squared", "cross-entropy"]
+BACKWARD_SHARE = 2.0
+"""FLOP of a backward pass over those of its forward pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,62 +105,69 @@ class Recipe:
     def num_steps(self, progress: float) -> int:
         return next(stage.num_steps for stage in self.depths if progress <= stage.until)
 
+    def update_flops(self, config: GramConfig, task: Task) -> float:
+        """Return the FLOP of one update: forward, and backward where there is a gradient."""
+        num_forward, num_backward = config.num_transitions, 1
+        if self.curriculum == "denoising":
+            num_forward = num_backward = self.denoising.num_backward_steps
+        passes = num_forward + BACKWARD_SHARE * num_backward
+        return self.num_rows * passes / config.num_transitions * step_flops(config, task)
+
+
+# One solution: wide noise only hides the state (sigma grows to 0.9 if allowed).
+NARROW = {"sigma_max": 0.1, "sigma_init": 0.03}
+EMPTY_BOARDS = Recipe(
+    learning_rate=1e-3,
+    prior_share=1.0,
+    depths=(Depths(until=1.0, num_steps=12),),
+    overrides={"initial_state": "random", **NARROW},
+)
+DENOISING = Recipe(
+    curriculum="denoising",
+    num_rows=48,
+    learning_rate=1e-3,
+    optimizer="muon",
+    muon_learning_rate=0.01,
+    hold=0.5,
+    max_rating=11.0,
+    hard_share=0.5,
+    open_share=0.1,
+    depths=(Depths(until=1.0, num_steps=64),),
+    default_depth=128,
+    overrides={
+        "guidance": "input",
+        "recursion": "flat",
+        "block_norm": "pre",
+        "positions": "units",
+        "normed_queries": True,
+        # J = 8 passes through the block.
+        "num_inner_steps": 7,
+    },
+)
+"""One set of weights for boards of all kinds."""
+SUDOKU = Recipe(
+    # One solution leaves a posterior nothing to choose; its KL only disturbs.
+    prior_share=1.0,
+    depths=(Depths(until=1.0, num_steps=8),),
+    default_depth=128,
+    overrides=NARROW,
+)
+
 
 def recipe(
     task: Task, *, purpose: Purpose = "solve", curriculum: Curriculum = "rollouts"
 ) -> Recipe:
     """Return the chosen recipe of a task; docs/training.md says why."""
     if purpose == "generate":
-        return Recipe(
-            learning_rate=1e-3,
-            prior_share=1.0,
-            depths=(Depths(until=1.0, num_steps=12),),
-            default_depth=32,
-            overrides={"initial_state": "random", "sigma_max": 0.1, "sigma_init": 0.03},
-        )
+        return EMPTY_BOARDS
     if curriculum == "denoising":
-        return _denoising(task)
+        return DENOISING
     if task.name == "sudoku-9x9":
-        return Recipe(
-            # One solution leaves a posterior nothing to choose; its KL only disturbs.
-            prior_share=1.0,
-            depths=(Depths(until=1.0, num_steps=8),),
-            default_depth=128,
-            # One solution: wide noise only hides the state (sigma grows to 0.9 if allowed).
-            overrides={"sigma_max": 0.1, "sigma_init": 0.03},
-        )
-    if task.family == "maze":
-        return _mazes(task)
-    return _several_solutions(task)
+        return SUDOKU
+    return _maze(task) if task.family == "maze" else _several_solutions(task)
 
 
-def _denoising(task: Task) -> Recipe:
-    """Return the recipe of the denoising curriculum: one set of weights for boards of all kinds."""
-    return Recipe(
-        curriculum="denoising",
-        num_rows=48,
-        learning_rate=1e-3,
-        optimizer="muon",
-        muon_learning_rate=0.01,
-        hold=0.5,
-        max_rating=11.0,
-        hard_share=0.5,
-        open_share=0.1,
-        depths=(Depths(until=1.0, num_steps=64),),
-        default_depth=128,
-        overrides={
-            "guidance": "input",
-            "recursion": "flat",
-            "block_norm": "pre",
-            "positions": "units",
-            "normed_queries": True,
-            # J = 8 passes through the block.
-            "num_inner_steps": 7,
-        },
-    )
-
-
-def _mazes(task: Task) -> Recipe:
+def _maze(task: Task) -> Recipe:
     """Return the recipe of one size; a larger size begins with the weights of a smaller one."""
     side = max(task.rows, task.columns)
     return Recipe(
@@ -167,44 +177,33 @@ def _mazes(task: Task) -> Recipe:
         prior_share=1.0,
         depths=(Depths(until=1.0, num_steps=max(6, side)),),
         default_depth=max(8, 2 * side),
-        overrides={
-            "dim": 64,
-            "ffn_dim": 128,
-            "sigma_max": 0.1,
-            "sigma_init": 0.03,
-            # The passes of a step bound how far information travels.
-            "num_inner_steps": 7,
-        },
+        # The passes of a step bound how far information travels.
+        overrides={"dim": 64, "ffn_dim": 128, **NARROW, "num_inner_steps": 7},
     )
 
 
 def _several_solutions(task: Task) -> Recipe:
-    shared = {
-        "initial_state": "random",
-        "dim": 64,
-        "ffn_dim": 128,
-        # The floor keeps the KL finite as the prior's variance shrinks.
-        "sigma_min": 0.01,
-        "sigma_max": 0.5,
-    }
-    if task.family == "sudoku":
-        return Recipe(
-            prior_share=0.5,
-            aim="nearest",
-            depths=(Depths(until=1.0, num_steps=8),),
-            default_depth=16,
-            overrides=shared,
-        )
-    return Recipe(
-        num_rows=256 if task.has_adjacency else 64,
-        learning_rate=1e-3,
-        beta=0.5 if task.has_adjacency else 0.07,
-        prior_share=0.5 if task.has_adjacency else 0.7,
+    found = Recipe(
+        prior_share=0.5,
         aim="nearest",
-        depths=(Depths(until=0.5, num_steps=8), Depths(until=1.0, num_steps=12)),
+        depths=(Depths(until=1.0, num_steps=8),),
         default_depth=16,
-        overrides=shared,
+        overrides={
+            "initial_state": "random",
+            "dim": 64,
+            "ffn_dim": 128,
+            # The floor keeps the KL finite as the prior's variance shrinks.
+            "sigma_min": 0.01,
+            "sigma_max": 0.5,
+        },
     )
+    if task.family == "sudoku":
+        return found
+    depths = (Depths(until=0.5, num_steps=8), Depths(until=1.0, num_steps=12))
+    found = replace(found, learning_rate=1e-3, depths=depths)
+    if task.has_adjacency:
+        return replace(found, num_rows=256, beta=0.5)
+    return replace(found, beta=0.07, prior_share=0.7)
 
 
 def choices(
@@ -213,8 +212,6 @@ def choices(
     purpose: Purpose = "solve",
     preset_name: str = "small",
     settings: Sequence[str] = (),
-    guidance: Guidance | None = None,
-    mixer: Mixer | None = None,
 ) -> tuple[Recipe, GramConfig]:
     """Return the recipe and the architecture of a run; ``ConfigError`` for what cannot be.
 
@@ -222,8 +219,6 @@ def choices(
     fields of either, values as JSON or plain words. Guidance ``none`` is the deterministic twin.
     """
     changes = dict(_setting(text) for text in settings)
-    guidance = guidance or changes.get("guidance")  # type: ignore[assignment]  # checked later
-    mixer = mixer or changes.get("mixer")  # type: ignore[assignment]  # checked later
     curriculum: Curriculum = "denoising" if changes.get("curriculum") == "denoising" else "rollouts"
     ours = {each.name for each in fields(Recipe)}
     chosen = replace(
@@ -231,17 +226,14 @@ def choices(
         **{name: value for name, value in changes.items() if name in ours},  # type: ignore[arg-type]
     )
     overrides = {**(chosen.overrides if preset_name == "small" else {})}
-    if guidance:
-        overrides["guidance"] = guidance
-    if guidance == "none":
+    if changes.get("guidance") == "none":
         # The deterministic twin has no posterior rows, and the stored z_0.
         chosen = replace(chosen, prior_share=1.0)
         overrides["initial_state"] = "fixed"
-    if mixer and mixer != "relational":
-        overrides |= {"mixer": mixer, "head_kinds": ()}
+    if changes.get("mixer", "relational") != "relational":
+        overrides["head_kinds"] = ()
     overrides |= {name: value for name, value in changes.items() if name not in ours}
-    config = preset(preset_name, task)
-    return chosen, GramConfig.from_json({**config.to_json(), **overrides})
+    return chosen, GramConfig.from_json({**preset(preset_name, task).to_json(), **overrides})
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -4,6 +4,7 @@ Tensors lie in one safetensors file, counters and generator states in one JSON f
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -41,16 +42,25 @@ def load_run(folder: Path, trainer: Trainer) -> None:
         raise CheckpointError(
             f"{folder} holds no run to resume ({error}): pass the --output of an earlier run"
         ) from error
+    parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
+    for key, tensor in tensors.items():
+        part, _, name = key.partition("/")
+        parts[part][name] = tensor
     try:
-        trainer.model.load_state_dict(_part(tensors, "model"))
-        trainer.ema.averaged.load_state_dict(_part(tensors, "average"))
+        trainer.model.load_state_dict(parts["model"])
+        trainer.ema.averaged.load_state_dict(parts["average"])
     except RuntimeError as error:
         raise CheckpointError(
             f"{folder} is a run of another architecture: resume it with the options it began with"
         ) from error
     for index, optimizer in enumerate(trainer.optimizers):
-        _fill_optimizer(optimizer, _part(tensors, f"optimizer{index}"))
-    trainer.rollout.restore(_part(tensors, "rollout"))
+        state: defaultdict[int, dict[str, Tensor]] = defaultdict(dict)
+        for key, tensor in parts[f"optimizer{index}"].items():
+            row, _, name = key.partition(".")
+            state[int(row)][name] = tensor
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
+    trainer.rollout.restore(parts["rollout"])
     trainer.generator.set_state(tensors["generator"])
     trainer.rng.bit_generator.state = counters["rng"]
     trainer.num_updates = counters["num_updates"]
@@ -75,24 +85,6 @@ def _tensors(trainer: Trainer) -> dict[str, Tensor]:
     }
     named["generator"] = trainer.generator.get_state()
     return {name: tensor.detach().clone().contiguous() for name, tensor in named.items()}
-
-
-def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
-    prefix = f"{part}/"
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
-
-
-def _fill_optimizer(optimizer: torch.optim.Optimizer, found: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in found.items():
-        row, name = key.split(".", 1)
-        state.setdefault(int(row), {})[name] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

@@ -1,21 +1,26 @@
-"""Finds the training source of a task: generated instances or files."""
+"""What a run trains on, and the held-out instances that monitor it."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from gram_core.catalog import Purpose
 from gram_core.errors import ConfigError
-from gram_core.puzzles import Task
-from gram_lab.data.examples import Source
+from gram_core.model import Gram
+from gram_core.puzzles import Encoded, Task
+from gram_lab.data.examples import Examples, Source
 from gram_lab.data.mazes import CarvedMazes, MazeFiles
 from gram_lab.data.pools import PooledSource, make_pool, queens_solutions, with_empty_board
 from gram_lab.data.sudoku_files import SudokuFiles
+from gram_lab.rollouts import Recorder, Running
 from gram_lab.train.empty_boards import EmptyBoards
 from gram_lab.train.recipe import Recipe
 
 EMPTY_BOARD_SHARE = 0.1
 """Share of queens examples that start from the empty board."""
+NUM_EXAMPLES = 24
+SEED = 7
 
 
 def training_source(
@@ -38,8 +43,52 @@ def training_source(
     pool = make_pool(task, "train")
     if task.family != "nqueens":
         return PooledSource(task, pool)
-    solutions = queens_solutions(task.size)
-    pool = with_empty_board(pool, solutions)
+    pool = with_empty_board(pool, queens_solutions(task.size))
     weights = np.full(len(pool.givens), (1 - EMPTY_BOARD_SHARE) / (len(pool.givens) - 1))
     weights[-1] = EMPTY_BOARD_SHARE
     return PooledSource(task, pool, weights)
+
+
+def validation_examples(source: Source, *, purpose: Purpose = "solve") -> Examples:
+    """Return a few instances to monitor a run: held-out ones where they are generated."""
+    task, rng = source.task, np.random.default_rng(5)
+    if task.name == "sudoku-9x9" or task.family == "maze" or purpose == "generate":
+        return source.draw(NUM_EXAMPLES, 1.0, rng)
+    pool = make_pool(task, "held_out")
+    rows = rng.permutation(len(pool.givens))[:NUM_EXAMPLES]
+    adjacency = None if pool.adjacency is None else pool.adjacency[rows]
+    return Examples(pool.givens[rows], pool.targets[rows], adjacency)
+
+
+class Validity(NamedTuple):
+    """Rates over trajectories and instances."""
+
+    valid: float
+    """Share of single trajectories with a valid answer at any step."""
+    solved: float
+    """Share of instances with at least one."""
+    distinct: float
+    """Mean number of distinct valid answers per instance."""
+
+
+def validate(model: Gram, task: Task, examples: Examples, *, width: int, depth: int) -> Validity:
+    """Run ``width`` trajectories on every instance, without symmetry views or targets."""
+    graphs = examples.adjacency
+    encoded = [
+        Encoded(tokens=tokens, adjacency=None if graphs is None else graphs[index])
+        for index, tokens in enumerate(examples.givens)
+    ]
+    recorder = Recorder(model, task, Running(num_rows=width * len(encoded)))
+    found = recorder.run(
+        encoded, width=width, depth=depth, seed=SEED, augment=False, stops="valid"
+    ).first
+    is_solved = found.at > 0
+    distinct = [
+        len({row.tobytes() for row in rows[solved]})
+        for rows, solved in zip(found.tokens, is_solved, strict=True)
+    ]
+    return Validity(
+        valid=float(is_solved.mean()),
+        solved=float(is_solved.any(axis=1).mean()),
+        distinct=float(np.mean(distinct)),
+    )

@@ -5,10 +5,10 @@ inference. Needs only torch, numpy and safetensors.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,16 +16,75 @@ from torch import Tensor
 
 from gram_core.checkpoint import load_model
 from gram_core.config import GramConfig
-from gram_core.errors import CheckpointError
-from gram_core.model import Gram, LatentState
+from gram_core.errors import CheckpointError, ConfigError
+from gram_core.model import Gram
 from gram_lab.data.examples import Source
-from gram_lab.train import denoising
-from gram_lab.train.denoising import Episodes
-from gram_lab.train.losses import Rows, StepLoss, Weights, heads_loss, step_loss
+from gram_lab.train.denoising import Episodes, denoising_step
+from gram_lab.train.losses import Weights, heads_loss, step_loss
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
-from gram_lab.train.progress import Budget, RunningMetrics
 from gram_lab.train.recipe import Recipe
 from gram_lab.train.rollout import Rollout
+
+
+class Budget:
+    """A budget of minutes, summed over interruptions, or of updates."""
+
+    def __init__(self, *, minutes: float | None = None, updates: int | None = None) -> None:
+        """Take exactly one of the two."""
+        if (minutes is None) == (updates is None):
+            raise ConfigError("minutes", minutes, "set exactly one of minutes and updates")
+        self._minutes, self._updates = minutes, updates
+        self.resume(0.0)
+
+    def resume(self, used_s: float) -> None:
+        """Restart the clock, with that many seconds already used."""
+        self._start_s = time.monotonic() - used_s
+
+    @property
+    def used_s(self) -> float:
+        return time.monotonic() - self._start_s
+
+    def progress(self, num_updates: int) -> float:
+        """Return the used share in 0..1."""
+        if self._updates is not None:
+            return min(1.0, num_updates / self._updates)
+        assert self._minutes is not None
+        return min(1.0, self.used_s / (60.0 * self._minutes))
+
+
+class RunningMetrics:
+    """Collects figures of updates; ``take`` averages and resets."""
+
+    def __init__(self) -> None:
+        self._losses: list[tuple[Tensor, ...]] = []
+        self._counts: list[tuple[int, ...]] = []
+
+    def add(
+        self, loss: Tensor, cross_entropy: Tensor, divergence: Tensor, ended: tuple[int, ...]
+    ) -> None:
+        """Add one update, without waiting for the device; ``ended`` as in ``Ended``."""
+        self._losses.append((loss, cross_entropy, divergence))
+        self._counts.append(ended)
+
+    def take(self) -> dict[str, float]:
+        """Return the means since the last call; shares are NaN where nothing ended."""
+        loss, cross_entropy, divergence = (
+            sum(float(row[part]) for row in self._losses) / max(1, len(self._losses))
+            for part in range(3)
+        )
+        prior, prior_solved, posterior, posterior_solved = (
+            sum(row[part] for row in self._counts) for part in range(4)
+        )
+        self._losses.clear()
+        self._counts.clear()
+        return {
+            "loss": loss,
+            "cross_entropy": cross_entropy,
+            "kl_nats": divergence,
+            "prior_solved": prior_solved / prior if prior else float("nan"),
+            "posterior_solved": posterior_solved / posterior if posterior else float("nan"),
+            "ended": prior + posterior,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,36 +117,17 @@ class Trainer:
         self.ema = Ema(self.model, copy.deepcopy(self.model), recipe.ema_decay)
         self.optimizers = optimizers(self.model, recipe)
         self.generator = torch.Generator(execution.device).manual_seed(seed)
-        self.rollout = self._rows()
+        self.rollout: Rollout | Episodes = (
+            Episodes(self.model, source, recipe, self.rng)
+            if recipe.curriculum == "denoising"
+            else Rollout(self.model, source, recipe, self.rng)
+        )
         self.num_updates = 0
-        self.budget = budget
-        self.metrics = RunningMetrics()
-        self._step: StepFunction = _compiled(step_loss, execution)
-        self._denoising_step: denoising.StepFunction = _compiled(
-            denoising.denoising_step, execution
-        )
-
-    def _rows(self) -> Rollout | Episodes:
-        recipe = self.recipe
-        if recipe.curriculum == "denoising":
-            return Episodes(
-                self.model,
-                self.source,
-                recipe.denoising,
-                num_rows=recipe.num_rows,
-                rng=self.rng,
-            )
-        rollout = Rollout(
-            self.model,
-            self.source,
-            num_rows=recipe.num_rows,
-            num_siblings=recipe.num_siblings,
-            learns=recipe.learns,
-            prior_share=recipe.prior_share,
-            rng=self.rng,
-        )
-        rollout.start(recipe.num_steps(0.0), 0.0)
-        return rollout
+        self.budget, self.metrics = budget, RunningMetrics()
+        self._step, self._denoising_step = step_loss, denoising_step
+        if execution.is_compiled:
+            self._step = torch.compile(step_loss, dynamic=False)
+            self._denoising_step = torch.compile(denoising_step, dynamic=False)
 
     def start_from(self, checkpoint: Path) -> None:
         """Load the weights of a checkpoint with the same parameters.
@@ -126,19 +166,25 @@ class Trainer:
         self.ema.update(self.num_updates)
         self.num_updates += 1
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.execution.device, torch.bfloat16, enabled=self.execution.is_bf16)
+
     def _roll_out(self, rollout: Rollout, progress: float) -> None:
         """Run one supervision step and its backward pass."""
-        num_steps = self.recipe.num_steps(progress)
-        result = self._forward(rollout)
+        config, recipe = self.model.config, self.recipe
+        shape = (config.num_transitions, recipe.num_rows, config.num_tokens, config.dim)
+        draws = torch.randn(shape, generator=self.generator, device=self.execution.device)
+        weights = Weights(**{name: getattr(recipe, name) for name in Weights._fields})
+        with self._autocast():
+            result = self._step(self.model, rollout.state, rollout.rows, draws, weights)
         # Before the rollout refills its rows in place, which the graph still holds.
-        _backward(result.loss)
-        ended = rollout.advance(
-            result.state, result.logits, result.summary, num_steps=num_steps, progress=progress
-        )
+        result.loss.backward()
+        ended = rollout.advance(result, progress)
         if len(ended.accuracy):
             loss = heads_loss(self.model, ended.summaries, ended.is_exact, ended.accuracy)
-            _backward(self.recipe.heads_weight * loss)
-        self.metrics.add(result, ended)
+            (recipe.heads_weight * loss).backward()
+        counts = ended[:4]
+        self.metrics.add(result.loss.detach(), result.cross_entropy, result.divergence, counts)
 
     def _denoise(self, episodes: Episodes, progress: float) -> None:
         """Run the steps of one update and their backward passes, summing gradients."""
@@ -146,51 +192,15 @@ class Trainer:
         high, answer = episodes.high, None
         losses = []
         for ahead in range(settings.num_backward_steps):
-            values = denoising.corrupted(
-                episodes,
-                answer,
-                ahead,
-                settings=settings,
-                num_values=self.source.task.num_values,
-                generator=self.generator,
-            )
+            values = episodes.values(answer, ahead, self.generator)
             with self._autocast():
                 high, loss, answer = self._denoising_step(
                     self.model, high, episodes.givens, episodes.targets, values, settings.loss
                 )
             losses.append(loss)
         mean = torch.stack(losses).mean()
-        _backward(mean)
+        mean.backward()
         num_ended = episodes.advance(high.detach().float(), progress)
-        self.metrics.add_denoising(mean.detach(), num_ended)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.execution.device, torch.bfloat16, enabled=self.execution.is_bf16)
-
-    def _forward(self, rollout: Rollout) -> StepLoss:
-        config, recipe = self.model.config, self.recipe
-        shape = (config.num_transitions, recipe.num_rows, config.num_tokens, config.dim)
-        draws = torch.randn(shape, generator=self.generator, device=self.execution.device)
-        weights = Weights(
-            beta=recipe.beta,
-            label_smoothing=recipe.label_smoothing,
-            aim=recipe.aim,
-            num_siblings=recipe.num_siblings,
-            learns=recipe.learns,
-        )
-        with self._autocast():
-            return self._step(self.model, rollout.state, rollout.rows, draws, weights)
-
-
-def _backward(loss: Tensor) -> None:
-    loss.backward()
-
-
-StepFunction = Callable[[Gram, LatentState, Rows, Tensor, Weights], StepLoss]
-Compilable = TypeVar("Compilable", bound=Callable[..., object])
-
-
-def _compiled(function: Compilable, execution: Execution) -> Compilable:
-    if not execution.is_compiled:
-        return function
-    return cast("Compilable", torch.compile(function, dynamic=False))
+        # There are neither KL nor prior rows.
+        loss = mean.detach()
+        self.metrics.add(loss, loss, torch.zeros_like(loss), (0, 0, num_ended, 0))

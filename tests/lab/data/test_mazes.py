@@ -12,8 +12,7 @@ from gram_core.puzzles import Encoded, Tokens
 from gram_lab.data.instances import read_cases
 from gram_lab.data.mazes import CarvedMazes, MazeFiles
 from gram_lab.train.recipe import recipe
-from gram_lab.train.sources import training_source
-from gram_lab.train.validation import validation_examples
+from gram_lab.train.sources import training_source, validation_examples
 
 CODES = {"#": 1, ".": 2, "S": 3, "G": 4}
 TASK = puzzles.task("maze-4x4")

@@ -11,8 +11,7 @@ from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
 from gram_core.flops import step_flops
 from gram_core.model import Gram
-from gram_lab.evaluate.command import main, paper_sets
-from gram_lab.evaluate.options import parser
+from gram_lab.evaluate.command import main, paper_sets, parser
 from gram_lab.evaluate.published import paper_step_flops, published
 from gram_lab.evaluate.table import section
 

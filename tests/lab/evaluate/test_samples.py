@@ -7,7 +7,7 @@ from gram_core import puzzles
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import samples as scores
 from gram_lab.evaluate.report import summarise
-from gram_lab.evaluate.samples import VERIFIED, WAYS, Candidates, accuracies
+from gram_lab.evaluate.samples import WAYS, accuracy
 from gram_lab.rollouts import Answers, Rollouts
 
 TASK = puzzles.task("graph-coloring-4")
@@ -81,10 +81,8 @@ def test_bounds_are_those_of_drawing_solutions_at_random() -> None:
     assert scores.best_coverage(cases, 20).tolist() == [1.0, 1.0, 0.5]
 
 
-CANDIDATES = Candidates(
-    keys=[b"a", b"b", b"b", b"c", b"d", b"d"],
-    value=np.array([0.2, 0.1, 0.2, 0.3, 0.35, 0.1], dtype=np.float32),
-)
+KEYS = [b"a", b"b", b"b", b"c", b"d", b"d"]
+VALUES = [0.2, 0.1, 0.2, 0.3, 0.35, 0.1]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +90,7 @@ CANDIDATES = Candidates(
     [("one trajectory", 0), ("value", 4), ("votes", 1), ("votes x value", 4)],
 )
 def test_each_way_chooses_by_its_own_measure(way: str, index: int) -> None:
-    assert WAYS[way](CANDIDATES) == index
+    assert WAYS[way](KEYS, VALUES) == index
 
 
 def test_accuracy_is_the_mean_over_groups_of_the_width() -> None:
@@ -104,16 +102,10 @@ def test_accuracy_is_the_mean_over_groups_of_the_width() -> None:
     samples = scores.last_answers(TASK, CASES, nothing)
     assert samples.is_valid.tolist() == [[False, True, True, False, False, False, True]]
     # Two groups of three: in the first, a renamed colouring is the same answer and wins the vote.
-    found = {name: float(share[0]) for name, share in accuracies(samples, 3).items()}
-    assert found == {
-        "one trajectory": 0.0,
-        "value": 0.0,
-        "votes": 0.5,
-        "votes x value": 0.5,
-        VERIFIED: 0.5,
-    }
-    assert accuracies(samples, 1)[VERIFIED][0] == pytest.approx(3 / 7)
-    assert accuracies(samples, 7)["value"][0] == 1.0
+    found = {way: float(accuracy(samples, way, 3)[0]) for way in WAYS}
+    assert found == {"one trajectory": 0.0, "value": 0.0, "votes": 0.5, "votes x value": 0.5}
+    assert accuracy(samples, "votes", 1)[0] == pytest.approx(3 / 7)
+    assert accuracy(samples, "value", 7)[0] == 1.0
 
 
 def test_the_steps_until_a_puzzle_is_solved_are_what_counting_gives() -> None:

@@ -15,12 +15,11 @@ from gram_core.model import Gram
 from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_core.solve import rollout
 from gram_lab.data.examples import Examples, augmented
-from gram_lab.train.denoising import Episodes, corrupted, denoising_step
-from gram_lab.train.progress import Budget
-from gram_lab.train.recipe import Denoising, DenoisingLoss, Noise, Recipe, choices
+from gram_lab.train.denoising import Episodes, denoising_step
+from gram_lab.train.recipe import Denoising, DenoisingLoss, Recipe, choices
 from gram_lab.train.resume import load_run, save_run
-from gram_lab.train.trainer import Execution, Trainer
-from gram_lab.train.validation import validate
+from gram_lab.train.sources import validate
+from gram_lab.train.trainer import Budget, Execution, Trainer
 
 TASK = puzzles.task("sudoku-4x4")
 SETTINGS = ("curriculum=denoising", "num_inner_steps=3", "num_rows=32", "hard_share=0")
@@ -62,15 +61,8 @@ def trainer(
     return made, made.rollout
 
 
-def values_of(episodes: Episodes, noise: Noise, ahead: int = 0) -> torch.Tensor:
-    return corrupted(
-        episodes,
-        None,
-        ahead,
-        settings=Denoising(noise=noise),
-        num_values=4,
-        generator=torch.Generator().manual_seed(0),
-    )
+def values_of(episodes: Episodes) -> torch.Tensor:
+    return episodes.values(None, 0, torch.Generator().manual_seed(0))
 
 
 def test_an_episode_goes_from_noise_to_the_target(source: Boards) -> None:
@@ -78,7 +70,7 @@ def test_an_episode_goes_from_noise_to_the_target(source: Boards) -> None:
     target = functional.one_hot(episodes.targets - FIRST_VALUE, 4).float()
     for share, a, b in ((0.0, 0.0157, 0.9999), (0.5, 0.7071, 0.7071), (1.0, 0.9999, 0.0157)):
         episodes.step = np.round(share * (episodes.num_steps - 1)).astype(np.int64)
-        values = values_of(episodes, "annealed")
+        values = values_of(episodes)
         weight = (values * target).sum() / target.sum()
         rest = values - a * target
         assert weight.item() == pytest.approx(a, abs=0.05)
@@ -86,9 +78,9 @@ def test_an_episode_goes_from_noise_to_the_target(source: Boards) -> None:
 
 
 def test_noise_that_stays_at_its_maximum_says_nothing_of_the_target(source: Boards) -> None:
-    _, episodes = trainer(source)
+    _, episodes = trainer(source, 'denoising={"noise": "fixed"}')
     episodes.step = episodes.num_steps - 1
-    values = values_of(episodes, "fixed")
+    values = values_of(episodes)
     target = functional.one_hot(episodes.targets - FIRST_VALUE, 4).float()
     assert abs(((values * target).sum() / target.sum()).item()) < 0.15
     assert values.std().item() == pytest.approx(1.0, abs=0.05)
@@ -130,7 +122,7 @@ def test_given_cells_see_no_noise(source: Boards) -> None:
 @pytest.mark.parametrize("loss", ["squared", "cross-entropy"])
 def test_only_unknown_cells_are_charged(source: Boards, loss: DenoisingLoss) -> None:
     run, episodes = trainer(source)
-    values = values_of(episodes, "annealed")
+    values = values_of(episodes)
 
     def charged(targets: torch.Tensor) -> float:
         step = denoising_step(run.model, episodes.high, episodes.givens, targets, values, loss)

@@ -10,10 +10,9 @@ from gram_core.config import preset
 from gram_core.errors import ConfigError
 from gram_core.puzzles import BLANK, FIRST_VALUE, PAD
 from gram_lab.train.empty_boards import Completion, EmptyBoards
-from gram_lab.train.progress import Budget
 from gram_lab.train.recipe import Depths, Recipe
 from gram_lab.train.rollout import Rollout
-from gram_lab.train.trainer import Execution, Trainer
+from gram_lab.train.trainer import Budget, Execution, Trainer
 
 SUDOKU = puzzles.task("sudoku-9x9")
 

@@ -4,6 +4,7 @@ import pytest
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
+from gram_core.flops import step_flops
 from gram_lab.train.recipe import choices
 
 SUDOKU = puzzles.task("sudoku-9x9")
@@ -30,10 +31,19 @@ def test_a_setting_that_cannot_be_is_refused(text: str) -> None:
 
 
 def test_the_deterministic_twin_has_no_posterior_rows_and_a_stored_z0() -> None:
-    for named in (choices(QUEENS, guidance="none"), choices(QUEENS, settings=("guidance=none",))):
-        chosen, config = named
-        assert chosen.prior_share == 1.0
-        assert (config.guidance, config.initial_state) == ("none", "fixed")
+    chosen, config = choices(QUEENS, settings=("guidance=none",))
+    assert chosen.prior_share == 1.0
+    assert (config.guidance, config.initial_state) == ("none", "fixed")
+
+
+def test_an_update_costs_its_forward_passes_and_twice_those_with_a_gradient() -> None:
+    chosen, config = choices(QUEENS, settings=("num_transitions=3", "num_rows=10"))
+    expected = 10 * (3 + 2) / 3 * step_flops(config, QUEENS)
+    assert chosen.update_flops(config, QUEENS) == pytest.approx(expected)
+    chosen, config = choices(SUDOKU, settings=("curriculum=denoising", "num_rows=10"))
+    assert config.num_transitions == 1
+    expected = 10 * 4 * (1 + 2) * step_flops(config, SUDOKU)
+    assert chosen.update_flops(config, SUDOKU) == pytest.approx(expected)
 
 
 def test_other_mixers_have_no_relational_heads() -> None:

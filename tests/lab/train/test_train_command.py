@@ -12,7 +12,7 @@ from gram_core.config import preset
 from gram_core.model import Gram
 from gram_lab.card import main, write_card
 from gram_lab.train.command import Trained
-from gram_lab.train.recipe import Recipe
+from gram_lab.train.recipe import Recipe, choices
 
 
 @pytest.mark.slow
@@ -43,6 +43,21 @@ def test_a_run_writes_checkpoint_log_and_card_and_can_go_on(tmp_path: Path) -> N
     assert main([*options, *more]) == 0
     line = json.loads((tmp_path / "second" / "log.jsonl").read_text().splitlines()[-1])
     assert line["updates"] == 5
+
+
+@pytest.mark.slow
+def test_a_budget_of_flop_is_spent_on_fewer_updates_where_they_are_dearer(tmp_path: Path) -> None:
+    task = puzzles.task("nqueens-5")
+    chosen, config = choices(task, preset_name="tiny", settings=["num_rows=8"])
+    flop = str(2 * chosen.update_flops(config, task))
+    for rows, updates in (("8", 2), ("4", 4)):
+        options = ["--preset", "tiny", "--threads", "1", "--compile", "off", "--flop", flop]
+        output = tmp_path / rows
+        assert (
+            main(["nqueens-5", *options, "--set", f"num_rows={rows}", "--output", str(output)]) == 0
+        )
+        line = json.loads((output / "log.jsonl").read_text().splitlines()[-1])
+        assert line["updates"] == updates
 
 
 def test_missing_training_files_are_refused_with_one_sentence(

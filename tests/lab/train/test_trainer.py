@@ -14,12 +14,11 @@ from gram_core.errors import CheckpointError, ConfigError
 from gram_core.puzzles import PAD
 from gram_lab.data.pools import Pool, PooledSource, make_pool, queens_solutions
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
-from gram_lab.train.progress import Budget
 from gram_lab.train.recipe import Depths, Recipe
 from gram_lab.train.resume import load_run, save_run
 from gram_lab.train.rollout import Rollout
-from gram_lab.train.trainer import Execution, Trainer
-from gram_lab.train.validation import validate
+from gram_lab.train.sources import validate
+from gram_lab.train.trainer import Budget, Execution, Trainer
 
 RECIPE = Recipe(
     num_rows=8, aim="nearest", prior_share=0.5, depths=(Depths(until=1.0, num_steps=3),)
