@@ -12,8 +12,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def main() -> int:
     ours = replace(ours, arguments=(*ours.arguments, "--device", options.device))
     with tempfile.NamedTemporaryFile(suffix=".log") as log, ThreadPoolExecutor(1) as pool:
         drawn = pool.submit(draw_questions, read_mix(options.mix), NUM_QUESTIONS, seed=5)
-        with running(ours, models=(), num_threads=2, log=Path(log.name), timeout_s=60.0) as server:
+        with running(ours, models=(), num_threads=2, log=Path(log.name)) as server:
             url, questions = server.target.url, drawn.result()
             found = asyncio.run(loaded(url, questions, options.seconds, options.at_once))
         said = Path(log.name).read_text(encoding="utf-8")
@@ -51,53 +52,42 @@ def main() -> int:
     return 1 if found["wrong"] or found["failed"] else 0
 
 
-@dataclass(slots=True)
-class Tally:
-    """What became of the requests."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    asked: Counter[str] = field(default_factory=Counter)
-    solved: Counter[str] = field(default_factory=Counter)
-    complaints: list[str] = field(default_factory=list)
-    durations: list[float] = field(default_factory=list)
-
-    async def ask(self, client: AsyncClient, question: Question) -> None:
-        """Send one request and judge what comes back."""
-        started_s = time.monotonic()
-        self.asked[question.task] += 1
-        try:
-            result = await client.solve(question.body, width=question.width, seed=question.seed)
-        except GramError as error:
-            self.counts["failed"] += 1
-            self.complaints.append(f"{question.task}: {error!r}"[:300])
-            return
-        self.durations.append(time.monotonic() - started_s)
-        self.solved[question.task] += result.distinct > 0
-        wrong = [s.answer for s in result.solutions if not is_right(question.body, s.answer)]
-        self.counts["wrong"] += len(wrong)
-        self.counts["answers"] += len(result.solutions)
-        self.complaints.extend(f"{question.body}: {answer}"[:300] for answer in wrong)
-
-
 async def loaded(
     url: str, questions: list[Question], seconds: float, at_once: int
 ) -> dict[str, Any]:
     """Keep requests under way for some seconds; return what became of them."""
-    end_s, left, tally = time.monotonic() + seconds, cycle(questions), Tally()
+    end_s, left = time.monotonic() + seconds, cycle(questions)
+    counts = Counter(answers=0, wrong=0, failed=0)
+    asked, solved = Counter[str](), Counter[str]()
+    complaints: list[str] = []
+    durations: list[float] = []
 
     async def ask_on(client: AsyncClient) -> None:
         while time.monotonic() < end_s:
-            await tally.ask(client, next(left))
+            question, started_s = next(left), time.monotonic()
+            body = question.body
+            asked[question.task] += 1
+            try:
+                result = await client.solve(body, width=question.width, seed=question.seed)
+            except GramError as error:
+                counts["failed"] += 1
+                complaints.append(f"{question.task}: {error!r}"[:300])
+                continue
+            durations.append(time.monotonic() - started_s)
+            solved[question.task] += result.distinct > 0
+            wrong = [each.answer for each in result.solutions if not is_right(body, each.answer)]
+            counts.update(answers=len(result.solutions), wrong=len(wrong))
+            complaints.extend(f"{body}: {answer}"[:300] for answer in wrong)
 
     async with AsyncClient(url) as client:
         await asyncio.gather(*(ask_on(client) for _ in range(at_once)))
-    durations = sorted(tally.durations)
+    durations.sort()
     return {
         "seconds": seconds,
         "requests": len(durations),
-        **{name: tally.counts[name] for name in ("answers", "wrong", "failed")},
-        "complaints": tally.complaints[:5],
-        "solved": {task: f"{tally.solved[task]} of {tally.asked[task]}" for task in tally.asked},
+        **counts,
+        "complaints": complaints[:5],
+        "solved": {task: f"{solved[task]} of {number}" for task, number in asked.items()},
         "p50_ms": 1e3 * durations[len(durations) // 2] if durations else None,
         "p99_ms": 1e3 * durations[len(durations) * 99 // 100] if durations else None,
     }
@@ -108,80 +98,68 @@ def is_right(body: dict[str, Any], answer: Any) -> bool:
     return CHECKS[body["puzzle"]](body, answer)
 
 
-def _is_sudoku(body: dict[str, Any], answer: str) -> bool:
+def is_sudoku(body: dict[str, Any], answer: str) -> bool:
+    """Return whether every row, column and box holds every digit, and givens stay."""
     side = round(len(answer) ** 0.5)
     high = {4: 2, 6: 2, 9: 3}[side]
-    wide = side // high
-    rows = [answer[side * row : side * (row + 1)] for row in range(side)]
-    boxes = [
-        "".join(line[column : column + wide] for line in rows[row : row + high])
-        for row in range(0, side, high)
-        for column in range(0, side, wide)
-    ]
-    units = [*rows, *map("".join, zip(*rows, strict=True)), *boxes]
+    units: dict[tuple[str, int], set[str]] = {}
+    for cell, digit in enumerate(answer):
+        row, column = divmod(cell, side)
+        box = row // high * high + column // (side // high)
+        for unit in (("row", row), ("column", column), ("box", box)):
+            units.setdefault(unit, set()).add(digit)
     keeps = all(given in (".", digit) for given, digit in zip(body["grid"], answer, strict=True))
-    return keeps and all(set(unit) == set("123456789"[:side]) for unit in units)
+    return keeps and all(unit == set("123456789"[:side]) for unit in units.values())
 
 
-def _is_queens(body: dict[str, Any], answer: list[list[int]]) -> bool:
-    cells = {(row, column) for row, column in answer}
-    lines = (
-        {row for row, _ in cells},
-        {column for _, column in cells},
-        {row + column for row, column in cells},
-        {row - column for row, column in cells},
-    )
+def is_placing(body: dict[str, Any], answer: list[list[int]]) -> bool:
+    """Return whether there is a queen on every row and column, and none attacks another."""
+    cells = [(row, column) for row, column in answer]
+    lines = zip(*((row, column, row + column, row - column) for row, column in cells), strict=True)
     fixed = {(row, column) for row, column in body.get("queens", [])}
-    return fixed <= cells and all(len(line) == body["n"] for line in lines)
+    return fixed <= set(cells) and all(len(set(line)) == body["n"] for line in lines)
 
 
-def _is_coloring(body: dict[str, Any], answer: list[int]) -> bool:
-    fixed = body.get("fixed", {})
+def is_coloring(body: dict[str, Any], answer: list[int]) -> bool:
+    """Return whether every vertex has a colour, and no neighbour the same."""
     return (
         len(answer) == body["vertices"]
         and all(0 <= color < body["colors"] for color in answer)
         and all(answer[first] != answer[second] for first, second in body["edges"])
-        and all(answer[int(vertex)] == color for vertex, color in fixed.items())
+        and all(answer[int(vertex)] == color for vertex, color in body.get("fixed", {}).items())
     )
 
 
-def _is_path(body: dict[str, Any], answer: list[list[int]]) -> bool:
-    grid, cells = body["grid"], [(row, column) for row, column in answer]
-    ends = [
-        body.get(name) or _found(grid, letter) for name, letter in (("start", "S"), ("goal", "G"))
-    ]
-    steps = all(abs(a - c) + abs(b - d) == 1 for (a, b), (c, d) in pairwise(cells))
-    is_free = all(grid[row][column] != MAZE_WALL for row, column in cells)
-    is_whole = cells[0] == tuple(ends[0]) and cells[-1] == tuple(ends[1])
-    return steps and is_free and is_whole and len(cells) - 1 == _distance(grid, *ends)
-
-
-def _found(grid: list[str], letter: str) -> list[int]:
-    return next([row, line.index(letter)] for row, line in enumerate(grid) if letter in line)
-
-
-def _distance(grid: list[str], start: list[int], goal: list[int]) -> int:
-    """Return the length of a shortest path, by waves from the start."""
-    wave, seen, length = {tuple(start)}, {tuple(start)}, 0
-    while wave and tuple(goal) not in wave:
+def is_shortest_path(body: dict[str, Any], answer: list[list[int]]) -> bool:
+    """Return whether steps lead from start to goal over free cells, as few as can be."""
+    signs = {
+        (row, column): sign
+        for row, line in enumerate(body["grid"])
+        for column, sign in enumerate(line)
+        if sign != MAZE_WALL
+    }
+    start, goal = (
+        tuple(body.get(name) or next(cell for cell in signs if signs[cell] == letter))
+        for name, letter in (("start", "S"), ("goal", "G"))
+    )
+    # By waves from the start.
+    wave, seen, length = {start}, {start}, 0
+    while wave and goal not in wave:
         near = {(r + a, c + b) for r, c in wave for a, b in ((0, 1), (1, 0), (0, -1), (-1, 0))}
-        wave = {
-            (row, column)
-            for row, column in near - seen
-            if 0 <= row < len(grid)
-            and 0 <= column < len(grid[0])
-            and grid[row][column] != MAZE_WALL
-        }
+        wave = (near & signs.keys()) - seen
         seen |= wave
         length += 1
-    return length
+    cells = [(row, column) for row, column in answer]
+    steps = all(abs(a - c) + abs(b - d) == 1 for (a, b), (c, d) in pairwise(cells))
+    is_whole = cells[0] == start and cells[-1] == goal and set(cells) <= signs.keys()
+    return steps and is_whole and len(cells) - 1 == length
 
 
-CHECKS = {
-    "sudoku": _is_sudoku,
-    "nqueens": _is_queens,
-    "graph-coloring": _is_coloring,
-    "maze": _is_path,
+CHECKS: dict[str, Callable[[dict[str, Any], Any], bool]] = {
+    "sudoku": is_sudoku,
+    "nqueens": is_placing,
+    "graph-coloring": is_coloring,
+    "maze": is_shortest_path,
 }
 
 if __name__ == "__main__":

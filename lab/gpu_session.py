@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,17 +25,8 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 PATHS = (".", "kernels", "server", "clients/python", "lab")
-PYTEST = (
-    "-m",
-    "pytest",
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:benchmark",
-    "--timeout=200",
-    "-n",
-)
+PLUGINS = ("-p", "no:cacheprovider", "-p", "no:benchmark")
+PYTEST = ("-m", "pytest", "-q", *PLUGINS, "--timeout=200", "-n")
 TESTS = (
     "tests/kernels",
     "tests/server/engine/test_model_runner.py",
@@ -67,14 +59,12 @@ def main() -> int:
     end_s = time.monotonic() + 60.0 * options.minutes
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = dict.fromkeys(options.only)
-    failed = set()
-    for stage in wanted:
-        if stage == "train" and options.data is None:
-            continue
-        for command in _commands(stage, folder, options.data, end_s):
-            if not _run(command, folder, end_s):
-                failed.add(stage)
+    failed = {
+        stage
+        for stage in dict.fromkeys(options.only)
+        for command in _commands(stage, folder, options.data, end_s)
+        if not _run(command, folder, end_s)
+    }
     return len(failed)
 
 
@@ -99,20 +89,15 @@ def _commands(stage: str, folder: Path, data: Path | None, end_s: float) -> Iter
         timed = ("kernels/bench/run.py", "--tested", "--output", str(folder / "kernels.json"))
         yield Command("kernels", (*timed, *small), 90.0)
         yield Command("tiles", ("kernels/bench/tiles.py",))
-    else:
+    elif data is not None:
         left_s = end_s - time.monotonic() - 15.0
+        small = ("--set", "num_rows=2", "--compile", "off", "--updates", "2")
+        size = ("--device", "cuda", "--set", "num_rows=256", "--minutes", f"{left_s / 60.0:.2f}")
+        where = ("--data", str(data), "--init", RUN_UNDER_WAY, "--output", str(folder / "trained"))
         if left_s > MIN_TRAINING_S or not is_gpu:
-            yield _training(folder, data, left_s if is_gpu else 60.0)
-
-
-def _training(folder: Path, data: Path | None, left_s: float) -> Command:
-    size = ("--device", "cuda", "--set", "num_rows=256")
-    if not torch.cuda.is_available():
-        size = ("--set", "num_rows=2", "--compile", "off", "--updates", "2")
-    else:
-        size += ("--minutes", f"{left_s / 60.0:.2f}")
-    where = ("--data", str(data), "--init", RUN_UNDER_WAY, "--output", str(folder / "trained"))
-    return Command("train", ("-m", "gram_lab", "train", *TRAINING, *size, *where), left_s + 60.0)
+            arguments = (*TRAINING, *(size if is_gpu else small), *where)
+            most_s = (left_s if is_gpu else 60.0) + 60.0
+            yield Command("train", ("-m", "gram_lab", "train", *arguments), most_s)
 
 
 def _run(command: Command, folder: Path, end_s: float) -> bool:
@@ -132,13 +117,12 @@ def _run(command: Command, folder: Path, end_s: float) -> bool:
         try:
             status: int | str = process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            process.terminate()
             status = f"stopped after {limit_s:.0f} s"
-            try:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(10.0)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
     line = {"stage": command.name, "status": status, "seconds": time.monotonic() - started_s}
     with (folder / "summary.jsonl").open("a", encoding="utf-8") as summary:
         summary.write(json.dumps(line) + "\n")

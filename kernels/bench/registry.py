@@ -118,47 +118,38 @@ def board_tables(shape: Shape, device: str) -> UnitTables:
     ).to(device)
 
 
-def _normals(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
+def _noise(
+    draw: Callable[..., Tensor], shape: Shape, device: str, dtype: torch.dtype, rows: int
+) -> Prepared:
     keys, count = row_keys(device, rows), shape.tokens * shape.dim
+    size = 4.0 if draw is philox.normals else 8.0
     return Prepared(
-        lambda backend: philox.normals(
+        lambda backend: draw(
             *keys, transition=0, stream=philox.GUIDANCE_STREAM, count=count, backend=backend
         ),
         flop=0.0,
-        moved_bytes=4.0 * rows * count,
-    )
-
-
-def _integers(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
-    keys, count = row_keys(device, rows), shape.tokens * shape.dim
-    return Prepared(
-        lambda backend: philox.integers(
-            *keys, transition=0, stream=philox.GUIDANCE_STREAM, count=count, backend=backend
-        ),
-        flop=0.0,
-        moved_bytes=8.0 * rows * count,
+        moved_bytes=size * rows * count,
     )
 
 
 def _verify(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
     answers = torch.randint(2, 2 + shape.side, (rows, shape.tokens), device=device)
-    givens, tables = torch.ones_like(answers), board_tables(shape, device)
-    return Prepared(
-        lambda backend: verify(answers, givens, tables, backend=backend),
-        flop=0.0,
-        moved_bytes=16.0 * answers.numel(),
-    )
+    return _verified(answers, board_tables(shape, device), None)
 
 
 def _verify_graph(shape: Shape, device: str, dtype: torch.dtype, rows: int) -> Prepared:
     answers = torch.randint(2, 5, (rows, shape.tokens), device=device)
     adjacency = torch.rand(rows, shape.tokens, shape.tokens, device=device) < 0.3
-    givens = torch.ones_like(answers)
-    tables = UnitTables.build([], length=shape.tokens, num_values=3, allows_blank=False).to(device)
+    tables = UnitTables.build([], length=shape.tokens, num_values=3, allows_blank=False)
+    return _verified(answers, tables.to(device), adjacency)
+
+
+def _verified(answers: Tensor, tables: UnitTables, adjacency: Tensor | None) -> Prepared:
+    givens, num_edges = torch.ones_like(answers), 0 if adjacency is None else adjacency.numel()
     return Prepared(
         lambda backend: verify(answers, givens, tables, adjacency=adjacency, backend=backend),
         flop=0.0,
-        moved_bytes=16.0 * answers.numel() + adjacency.numel(),
+        moved_bytes=16.0 * answers.numel() + num_edges,
     )
 
 
@@ -290,7 +281,8 @@ def _cases(
 OPS = {
     "philox": Op(
         tests=("test_philox.py", "test_philox_kernel.py"),
-        cases=_cases(_normals, SUDOKU) + _cases(_integers, SUDOKU, suffix=" integers"),
+        cases=_cases(partial(_noise, philox.normals), SUDOKU)
+        + _cases(partial(_noise, philox.integers), SUDOKU, suffix=" integers"),
     ),
     "slots": Op(
         tests=("test_slots.py",),

@@ -17,21 +17,18 @@ def median_s(call: Callable[[], object], device: str, *, budget_s: float) -> flo
     durations: list[float] = []
     deadline_s = time.perf_counter() + budget_s
     while len(durations) < 3 or (time.perf_counter() < deadline_s and len(durations) < 200):
-        durations.append(_timed_s(call, device))
-    return statistics.median(durations)
-
-
-def _timed_s(call: Callable[[], object], device: str) -> float:
-    if device == "cpu":
-        started_s = time.perf_counter()
+        if device == "cpu":
+            started_s = time.perf_counter()
+            call()
+            durations.append(time.perf_counter() - started_s)
+            continue
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
         call()
-        return time.perf_counter() - started_s
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    call()
-    end.record()
-    end.synchronize()
-    return start.elapsed_time(end) / 1e3
+        end.record()
+        end.synchronize()
+        durations.append(start.elapsed_time(end) / 1e3)
+    return statistics.median(durations)
 
 
 def ceilings(device: str, *, budget_s: float = 1.0) -> dict[str, float]:

@@ -5,7 +5,6 @@ evaluating need torch, numpy and safetensors only.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -20,13 +19,6 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    module, _ = COMMANDS[options.command]
-    status: int = import_module(module).main(options.arguments)
-    return status
-
-
-def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="gram-lab",
@@ -37,8 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gram-lab {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    options = parser.parse_args(arguments)
+    module, _ = COMMANDS[options.command]
+    status: int = import_module(module).main(options.arguments)
+    return status

@@ -87,13 +87,12 @@ class Rollouts(NamedTuple):
 
     def part(self, start: int, stop: int) -> "Rollouts":
         some = slice(start, stop)
-        return Rollouts(
-            self.depth,
-            self.is_valid[:, some],
-            self.first.part(some),
-            self.settled.part(some),
-            self.final.part(some),
-            self.num_steps[:, some],
+        return self._replace(
+            is_valid=self.is_valid[:, some],
+            first=self.first.part(some),
+            settled=self.settled.part(some),
+            final=self.final.part(some),
+            num_steps=self.num_steps[:, some],
         )
 
     def served_steps(self) -> NDArray[np.int64]:
@@ -228,12 +227,9 @@ class _Record:
             moment.at[place] = live.steps
             moment.tokens[place], moment.value[place] = live.posted(seen), value
         if is_valid and found.first.at[place] == live.steps:
-            self._solve(live)
-
-    def _solve(self, live: _Live) -> None:
-        time = start_delay(live.trajectory) + live.steps
-        index, virtual_step = self._solved.get(live.case, (live.trajectory, time))
-        self._solved[live.case] = (min(index, live.trajectory), min(virtual_step, time))
+            time = start_delay(live.trajectory) + live.steps
+            index, virtual_step = self._solved.get(live.case, (live.trajectory, time))
+            self._solved[live.case] = (min(index, live.trajectory), min(virtual_step, time))
 
 
 class _Rows:
@@ -251,7 +247,7 @@ class _Rows:
         self._recorder, self._encoded = recorder, encoded
         self._seeds, self._augment = seeds, augment
         task = recorder.task
-        # ``check`` needs them only where the units are not all rules.
+        # For the rules that the device verifier does not know.
         checked = encoded if task.has_other_rules else ()
         self._instances = [recorder.family.instance_of(task, each) for each in checked]
         self._views = lru_cache(2 * num_rows)(partial(recorder.family.views, task))
@@ -261,13 +257,8 @@ class _Rows:
 
     def refill(self, waiting: deque[_Live], record: _Record) -> bool:
         """Start waiting trajectories in free rows; return whether any row is live."""
-        self._keep(
-            [
-                row
-                for row, live in enumerate(self._live)
-                if not live.is_over and not record.is_needless(live)
-            ]
-        )
+        goes_on = [not live.is_over and not record.is_needless(live) for live in self._live]
+        self._keep(np.flatnonzero(goes_on).tolist())
         first = len(self._live)
         while waiting and len(self._live) < self._num_rows:
             live = waiting.popleft()
@@ -317,14 +308,9 @@ class _Rows:
         facts = rows.facts[:count].cpu().numpy()
         answers = facts[:, NUM_FACTS:].astype(np.uint8)
         values = np.ascontiguousarray(facts[:, 4]).view(np.float32)
-        for live, is_valid, seen, value in zip(
-            self._live, facts[:, 0], answers, values, strict=True
-        ):
-            is_right = bool(is_valid) and self._check(live, seen)
-            record.note(live, seen, is_valid=is_right, value=float(value))
-
-    def _check(self, live: _Live, seen: Tokens) -> bool:
-        """Check the rules that the device verifier does not know."""
-        if not self._instances:
-            return True
-        return self._recorder.family.check(self._instances[live.case], live.posted(seen))
+        check = self._recorder.family.check
+        for row, live in enumerate(self._live):
+            seen, is_valid = answers[row], bool(facts[row, 0])
+            if is_valid and self._instances:
+                is_valid = check(self._instances[live.case], live.posted(seen))
+            record.note(live, seen, is_valid=is_valid, value=float(values[row]))

@@ -62,9 +62,9 @@ class Load(NamedTuple):
 
 class _Answer(NamedTuple):
     status: int
-    first_s: float | None
-    """On the client's clock."""
     end: End
+    first_s: float | None = None
+    """On the client's clock."""
     retry_after_s: float | None = None
 
 
@@ -94,18 +94,18 @@ async def _ask(
     started_s: float,
     moment_s: float,
 ) -> Record:
-    sent_s = time.perf_counter() - started_s
+    sent_s = time.perf_counter()
     try:
         answer = await _answer(session, target, question)
     except TimeoutError:
-        answer = _Answer(0, None, "late")
+        answer = _Answer(0, "late")
     except (aiohttp.ClientError, ConnectionError, ValueError):
-        answer = _Answer(0, None, "failed")
+        answer = _Answer(0, "failed")
     return Record(
         task=question.task,
         width=question.width,
         scheduled_s=moment_s,
-        sent_s=sent_s,
+        sent_s=sent_s - started_s,
         first_s=None if answer.first_s is None else answer.first_s - started_s,
         end_s=time.perf_counter() - started_s,
         status=answer.status,
@@ -123,30 +123,26 @@ async def _answer(session: aiohttp.ClientSession, target: Target, question: Ques
         json=question.body if is_query else {**question.body, **options},
         headers={"Accept": EVENT_STREAM, **dict(target.headers)},
     ) as response:
-        if response.status == 200 and response.content_type == EVENT_STREAM:
-            return await _follow(response)
-        body = await response.read()
-        if response.status == 200:
-            return _found(time.perf_counter() if json.loads(body)["solutions"] else None)
-        if response.status not in REFUSED:
-            return _Answer(response.status, None, "failed")
-        wait_s = response.headers.get("Retry-After")
-        return _Answer(response.status, None, "refused", None if wait_s is None else float(wait_s))
-
-
-async def _follow(response: aiohttp.ClientResponse) -> _Answer:
-    first_s: float | None = None
-    last = ""
-    async for line in response.content:
-        if line.startswith(b"event:"):
-            last = line.removeprefix(b"event:").strip().decode()
-            if last == "solution" and first_s is None:
+        if response.status in REFUSED:
+            wait_s = response.headers.get("Retry-After")
+            retry_after_s = None if wait_s is None else float(wait_s)
+            return _Answer(response.status, "refused", retry_after_s=retry_after_s)
+        if response.status != 200:
+            return _Answer(response.status, "failed")
+        first_s: float | None = None
+        if response.content_type != EVENT_STREAM:
+            if json.loads(await response.read())["solutions"]:
                 first_s = time.perf_counter()
-    return _found(first_s) if last == "done" else _Answer(200, first_s, "failed")
-
-
-def _found(first_s: float | None) -> _Answer:
-    return _Answer(200, first_s, "unsolved" if first_s is None else "solved")
+        else:
+            last = ""
+            async for line in response.content:
+                if line.startswith(b"event:"):
+                    last = line.removeprefix(b"event:").strip().decode()
+                    if last == "solution" and first_s is None:
+                        first_s = time.perf_counter()
+            if last != "done":
+                return _Answer(200, "failed", first_s)
+        return _Answer(200, "unsolved" if first_s is None else "solved", first_s)
 
 
 async def scrape(url: str, headers: Sequence[tuple[str, str]] = ()) -> dict[str, float]:

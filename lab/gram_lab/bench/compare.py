@@ -10,17 +10,14 @@ from pathlib import Path
 
 from gram_lab.bench.load import Json, LoadOptions, LoadRun, environment, run_client
 from gram_lab.bench.plain_solver import solvable
-from gram_lab.bench.questions import Question, describe, draw_questions, read_mix, write_questions
+from gram_lab.bench.questions import Question, describe, write_questions
 from gram_lab.bench.servers import CONTENDERS, OURS, running
-
-MIX = "sudoku-9x9:1-64=1,nqueens-8:1-64=1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOptions(LoadOptions):
     """Servers to compare, and their load."""
 
-    mix: str = MIX
     models: tuple[str, ...] = ("sudoku-9x9", "nqueens-8")
     contenders: tuple[str, ...] = tuple(CONTENDERS)
     num_threads: int = 2
@@ -29,10 +26,7 @@ class CompareOptions(LoadOptions):
 
 def measure_compare(options: CompareOptions) -> Json:
     options.output.mkdir(parents=True, exist_ok=True)
-    drawn = draw_questions(
-        read_mix(options.mix), options.num_questions, seed=options.seed, data=options.data
-    )
-    questions = solvable(drawn, options.models, num_threads=options.num_threads)
+    questions = solvable(options.draw(), options.models, num_threads=options.num_threads)
     write_questions(options.output / "compare-questions.jsonl", questions)
     results = {name: _measured(name, options, questions) for name in options.contenders}
     ours = results.get(OURS, {}).get("best_rate")

@@ -5,7 +5,6 @@ in more than rounding can explain, nothing is reported.
 """
 
 import hashlib
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -18,12 +17,12 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
-from gram_core.bound_step import RunnerBackend
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import Encoded
+from gram_lab.machine import hardware
 from gram_lab.rollouts import Recorder, Running
-from gram_server.engine import Engine, EngineJob, Trajectory
+from gram_server.engine import Engine, EngineEvent, EngineJob, Trajectory
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
@@ -61,15 +60,18 @@ def measure_engine(options: EngineOptions) -> Json:
     use_device(device)
     loaded = load_model(find_model(options.model), device)
     return {
-        "environment": {
-            "model": loaded.info.id,
-            "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
-            "num_threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "num_steps": options.num_steps,
-        },
+        "environment": environment(loaded, num_steps=options.num_steps),
         "ceilings": _ceilings(device),
         "results": [_measured(loaded, batch, options.num_steps) for batch in options.batches],
+    }
+
+
+def environment(loaded: LoadedModel, **more: object) -> Json:
+    return {
+        "model": loaded.info.id,
+        "device": hardware(loaded.model.z0_high.device),
+        "torch": torch.__version__,
+        **more,
     }
 
 
@@ -84,6 +86,17 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
     median_s = statistics.median(durations)
     is_cuda = loaded.model.z0_high.is_cuda
     answers = b"".join(sorted(row.tobytes() for row in report.answers))
+    jobs_s = []
+    engine = bench_engine(runner)
+    for _ in range(1 + NUM_JOBS):
+        started_s = time.perf_counter()
+        finish(engine, job)
+        jobs_s.append(time.perf_counter() - started_s)
+    eager_s = None
+    if is_cuda:
+        eager = ModelRunner(loaded, num_slots=batch, backend=runner.backend, captures=False)
+        eager.warm_up()
+        eager_s = statistics.median(_timed(eager, job, num_steps)[0])
     return {
         "batch": batch,
         "runner": runner.backend,
@@ -93,11 +106,11 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
         "kernels_per_step": _num_kernels(runner, batch) if is_cuda else None,
         "median_step_ms": median_s * 1e3,
         "all_steps_ms": sum(durations) * 1e3,
-        "job_ms": _job_s(runner, job) * 1e3,
+        # From submission to end.
+        "job_ms": statistics.median(jobs_s[1:]) * 1e3,
         "trajectory_steps_per_s": batch / median_s,
-        "replay_against_eager": (
-            _eager_s(loaded, job, num_steps, runner.backend) / median_s if is_cuda else None
-        ),
+        # Against kernels that are launched one by one.
+        "replay_against_eager": eager_s and eager_s / median_s,
     }
 
 
@@ -117,24 +130,17 @@ def _timed(runner: Runner, job: EngineJob, num_steps: int) -> tuple[list[float],
     return durations, report
 
 
-def _job_s(runner: Runner, job: EngineJob) -> float:
-    """Return the median seconds of a whole job, from submission to end."""
-    engine = Engine(runner, metrics=EngineMetrics(CollectorRegistry()).of("bench"))
-    durations = []
-    for _ in range(1 + NUM_JOBS):
-        started_s = time.perf_counter()
-        engine.submit(job, time.monotonic())
-        while engine.has_work:
-            engine.tick(time.monotonic())
-        durations.append(time.perf_counter() - started_s)
-    return statistics.median(durations[1:])
+def bench_engine(runner: Runner) -> Engine:
+    return Engine(runner, metrics=EngineMetrics(CollectorRegistry()).of("bench"))
 
 
-def _eager_s(loaded: LoadedModel, job: EngineJob, num_steps: int, backend: RunnerBackend) -> float:
-    """Return the median seconds of a step whose kernels are launched one by one."""
-    eager = ModelRunner(loaded, num_slots=job.width, backend=backend, captures=False)
-    eager.warm_up()
-    return statistics.median(_timed(eager, job, num_steps)[0])
+def finish(engine: Engine, job: EngineJob) -> list[EngineEvent]:
+    """Run a job to its end; return all that happened."""
+    engine.submit(job, time.monotonic())
+    events: list[EngineEvent] = []
+    while engine.has_work:
+        events += engine.tick(time.monotonic())
+    return events
 
 
 def _num_kernels(runner: Runner, batch: int) -> int:

@@ -3,7 +3,6 @@
 Everything around the step is the server's own: scheduling, views, staging, harvest, metrics.
 """
 
-import platform
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -11,18 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_kernels.slots import Moves, Starts
 from gram_kernels.tokens import NUM_FACTS
-from gram_lab.bench.engine import Json, bench_job
-from gram_server.engine import Engine
+from gram_lab.bench.engine import Json, bench_engine, bench_job, environment
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError
-from gram_server.metrics.engine import EngineMetrics
 
 NUM_EDGE_TICKS = 2
 """Ticks at the start and the end of a job that are not steady."""
@@ -47,20 +43,13 @@ def measure_host(options: HostOptions) -> Json:
     torch.set_num_threads(1)
     loaded = load_model(find_model(options.model))
     return {
-        "environment": {
-            "model": loaded.info.id,
-            "machine": platform.machine(),
-            "torch": torch.__version__,
-            "num_steps": options.num_steps,
-        },
+        "environment": environment(loaded, num_steps=options.num_steps),
         "results": [_measured(loaded, width, options) for width in options.widths],
     }
 
 
 def _measured(loaded: LoadedModel, width: int, options: HostOptions) -> Json:
-    engine = Engine(
-        _idle_runner(loaded, width), metrics=EngineMetrics(CollectorRegistry()).of("bench")
-    )
+    engine = bench_engine(_idle_runner(loaded, width))
     job = bench_job(loaded, width=width, depth=options.num_steps)
     jobs_s, ticks_s = [], list[float]()
     for number in range(1 + options.num_jobs):

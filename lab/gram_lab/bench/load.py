@@ -1,33 +1,39 @@
-"""Loads on one server: at given rates, at the highest that meets the objective, and beyond it."""
+"""Loads on one server: at given rates, at the highest that meets the objective, and beyond it.
+
+When requests arrive is drawn before a load starts and waits for no answer: a slow server does not
+slow the load down.
+"""
 
 import json
+import math
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import psutil
-from rich.console import Console
 
-from gram_lab.bench.arrivals import arrival_moments
 from gram_lab.bench.client import Load, Target, offer
-from gram_lab.bench.questions import Question
-from gram_lab.bench.search import best_rate, rates_to_try
-from gram_lab.bench.summary import Objective, Summary, summarise
+from gram_lab.bench.questions import Question, QuestionOptions
+from gram_lab.bench.summary import Summary, summarise
 from gram_lab.machine import processor
 from gram_server import __version__, event_loop
 from gram_server.errors import ConfigError
 
 Json = dict[str, Any]
 WARM_UP_REQUESTS = 8
+PRECISION = 1.15
+"""Ratio of the lowest failing to the highest passing rate at which a search stops."""
+MAX_RATE = 2000.0
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
+class LoadOptions(QuestionOptions):
     """What to offer, and for how long."""
 
     rate: float = 2.0
@@ -37,7 +43,6 @@ class LoadOptions:
     """Squared coefficient of variation of the gaps: 1 is Poisson, 4 comes in bursts, 0 is even."""
     ramp_s: float = 0.0
     """Seconds over which the rate rises from zero."""
-    seed: int = 0
     min_requests: int = 100
     """Low rates are offered for longer, to reach this many."""
     lowest_rate: float = 0.1
@@ -50,9 +55,6 @@ class LoadOptions:
     """Promised time to the first solution."""
     slo_share: float = 0.99
     """Share of requests that must meet it."""
-    num_questions: int = 200
-    data: Path | None = None
-    """Puzzles of the first task of the mix."""
     timeout_s: float = 60.0
     """Time after which the client gives up."""
 
@@ -73,8 +75,6 @@ class LoadRun:
 
     def __init__(self, target: Target, questions: Sequence[Question], plan: LoadOptions) -> None:
         self._target, self._questions, self._plan = target, questions, plan
-        self._objective = Objective(plan.slo_ms / 1e3, plan.slo_share)
-        self._talk = Console(stderr=True)
         self.loads: dict[str, Load] = {}
         self.summaries: dict[str, Summary] = {}
 
@@ -102,12 +102,15 @@ class LoadRun:
     async def _offer(
         self, moments: Sequence[float], rate: float, duration_s: float, name: str
     ) -> Summary:
+        slo_s, slo_share = self._plan.slo_ms / 1e3, self._plan.slo_share
         load = await offer(self._target, self._questions, moments)
-        summary = summarise(load, rate=rate, duration_s=duration_s, objective=self._objective)
+        summary = summarise(
+            load, rate=rate, duration_s=duration_s, slo_s=slo_s, slo_share=slo_share
+        )
         self.loads[name], self.summaries[name] = load, summary
-        self._talk.print(
+        sys.stderr.write(
             f"{self._target.url} {name}: {len(moments)} requests, {summary.ends}, "
-            f"{summary.share_within:.1%} within {self._objective.first_solution_s:g} s"
+            f"{summary.share_within:.1%} within {slo_s:g} s\n"
         )
         return summary
 
@@ -153,6 +156,65 @@ class LoadRun:
             for name, load in self.loads.items():
                 for record in load.records:
                     file.write(json.dumps({"run": name, **asdict(record)}) + "\n")
+
+
+def arrival_moments(
+    *, rate: float, duration_s: float, burstiness: float = 1.0, ramp_s: float = 0.0, seed: int = 0
+) -> list[float]:
+    """Return the moments at which requests arrive, in seconds since the start.
+
+    Args:
+        rate: requests per second at the end of the ramp, on average.
+        duration_s: of the whole load.
+        burstiness: squared coefficient of variation of the gaps, which are gamma-distributed: 1 is
+            Poisson, 4 comes in bursts, 0 is even.
+        ramp_s: seconds over which the rate rises from zero.
+        seed: of the gaps.
+    """
+    rng = np.random.default_rng(seed)
+    num_in_ramp = rate * ramp_s / 2
+    moments: list[float] = []
+    num_expected = 0.0
+    while True:
+        # Gaps in expected arrivals, mapped to time by the ramp.
+        num_expected += rng.gamma(1.0 / burstiness, burstiness) if burstiness else 1.0
+        if num_expected < num_in_ramp:
+            moment_s = math.sqrt(2 * ramp_s * num_expected / rate)
+        else:
+            moment_s = ramp_s + (num_expected - num_in_ramp) / rate
+        if moment_s >= duration_s:
+            return moments
+        moments.append(moment_s)
+
+
+def best_rate(tried: Mapping[float, bool]) -> float | None:
+    """Return the highest rate that met the objective below any that failed; None when none did."""
+    ceiling = _ceiling(tried)
+    return max((rate for rate, meets in tried.items() if meets and rate < ceiling), default=None)
+
+
+def rates_to_try(tried: Mapping[float, bool], *, start: float, lowest: float) -> Iterator[float]:
+    """Yield rates from ``start``, doubling, then bisecting, until the best one is known.
+
+    ``tried`` must hold each rate, whether it met the objective, before the next is asked for. The
+    search ends without one below ``lowest``.
+    """
+    rate = start
+    while lowest <= rate <= MAX_RATE:
+        yield rate
+        best, ceiling = best_rate(tried), _ceiling(tried)
+        if best is None:
+            rate = ceiling / 2
+        elif math.isinf(ceiling):
+            rate = best * 2
+        elif ceiling / best <= PRECISION:
+            return
+        else:
+            rate = math.sqrt(best * ceiling)
+
+
+def _ceiling(tried: Mapping[float, bool]) -> float:
+    return min((rate for rate, meets in tried.items() if not meets), default=math.inf)
 
 
 def environment() -> Json:

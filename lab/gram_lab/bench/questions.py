@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +31,7 @@ class Question:
     """Its moment in a trace, else None."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(NamedTuple):
     """One part of a mix."""
 
     task: str
@@ -40,28 +39,43 @@ class Share:
     weight: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionOptions:
+    """What to ask."""
+
+    mix: str = "sudoku-9x9:1-64=1,nqueens-8:1-64=1"
+    """Tasks, widths and weights, as sudoku-9x9:1-64=2,nqueens-8:16=1."""
+    num_questions: int = 200
+    data: Path | None = None
+    """Puzzles of the first task of the mix."""
+    seed: int = 0
+
+    def draw(self) -> list[Question]:
+        return draw_questions(
+            read_mix(self.mix), self.num_questions, seed=self.seed, data=self.data
+        )
+
+
 def read_mix(text: str) -> tuple[Share, ...]:
     """Read ``sudoku-9x9:16=3,nqueens-8:1-64=1``: task, width or powers of two in a range, weight.
 
     The default weight is 1.
     """
-    return tuple(_read_share(part) for part in text.split(","))
-
-
-def _read_share(part: str) -> Share:
-    what, _, weight = part.strip().partition("=")
-    task, _, widths = what.partition(":")
-    low, _, high = (widths or "16").partition("-")
-    try:
-        first, last = int(low), int(high or low)
-        powers = tuple(2**power for power in range(31) if first <= 2**power <= last)
-        chosen = (first,) if first == last else powers
-        share = Share(task=task, widths=chosen, weight=float(weight or 1))
-    except ValueError as error:
-        raise ConfigError("mix", part, "must be like sudoku-9x9:1-64=2") from error
-    if not task or not share.widths or share.weight <= 0:
-        raise ConfigError("mix", part, "must be like sudoku-9x9:1-64=2")
-    return share
+    shares = []
+    for part in text.split(","):
+        what, _, weight = part.strip().partition("=")
+        task, _, widths = what.partition(":")
+        low, _, high = (widths or "16").partition("-")
+        try:
+            first, last = int(low), int(high or low)
+            powers = tuple(2**power for power in range(31) if first <= 2**power <= last)
+            share = Share(task, (first,) if first == last else powers, float(weight or 1))
+        except ValueError as error:
+            raise ConfigError("mix", part, "must be like sudoku-9x9:1-64=2") from error
+        if not task or not share.widths or share.weight <= 0:
+            raise ConfigError("mix", part, "must be like sudoku-9x9:1-64=2")
+        shares.append(share)
+    return tuple(shares)
 
 
 def draw_questions(
@@ -74,19 +88,16 @@ def draw_questions(
     """
     rng = np.random.default_rng(seed)
     weights = np.array([share.weight for share in mix])
-    shares = rng.choice(len(mix), size=count, p=weights / weights.sum())
+    chosen = [mix[at] for at in rng.choice(len(mix), size=count, p=weights / weights.sum())]
     bodies: dict[str, list[dict[str, Any]]] = {}
-    for number, share in enumerate(mix):
-        if share.task not in bodies:
-            task = puzzles.task(share.task)
-            needed = sum(mix[chosen].task == share.task for chosen in shares)
-            cases = read_cases(task, data if number == 0 else None, limit=max(needed, 1))
-            family = puzzles.family(task.family)
-            bodies[share.task] = [family.dump(case.instance) for case in cases]
-            rng.shuffle(bodies[share.task])
+    for name in dict.fromkeys(share.task for share in mix):
+        task = puzzles.task(name)
+        needed = sum(share.task == name for share in chosen)
+        cases = read_cases(task, None if bodies else data, limit=max(needed, 1))
+        bodies[name] = [puzzles.family(task.family).dump(case.instance) for case in cases]
+        rng.shuffle(bodies[name])
     questions = []
-    for chosen in shares:
-        share = mix[chosen]
+    for share in chosen:
         queue = bodies[share.task]
         queue.append(body := queue.pop(0))
         width = share.widths[rng.integers(len(share.widths))]

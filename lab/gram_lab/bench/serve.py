@@ -14,14 +14,7 @@ from gram_lab.bench.load import (
     environment,
     run_client,
 )
-from gram_lab.bench.questions import (
-    Question,
-    describe,
-    draw_questions,
-    read_mix,
-    read_questions,
-    write_questions,
-)
+from gram_lab.bench.questions import describe, read_questions, write_questions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +24,6 @@ class ServeOptions(LoadOptions):
     url: str = "http://127.0.0.1:8000"
     key: str | None = None
     mix: str = "sudoku-9x9:16"
-    """As sudoku-9x9:1-64=2,nqueens-8:16=1."""
     trace: Path | None = None
     """File of questions to ask instead; a trace has at_s."""
     replay: float | None = None
@@ -44,7 +36,9 @@ class ServeOptions(LoadOptions):
 
 
 def measure_serve(options: ServeOptions) -> Json:
-    questions = _questions(options)
+    questions = options.draw() if options.trace is None else read_questions(options.trace)
+    if options.keep_questions is not None:
+        write_questions(options.keep_questions, questions)
     headers = (("Authorization", f"Bearer {options.key}"),) if options.key else ()
     target = Target(url=options.url, timeout_s=options.timeout_s, headers=headers)
     run = LoadRun(target, questions, options)
@@ -77,17 +71,6 @@ def measure_serve(options: ServeOptions) -> Json:
     plan = {**asdict(options), "key": None}
     about = {"environment": environment(), "url": target.url, "questions": describe(questions)}
     return {**about, "plan": plan, **result}
-
-
-def _questions(options: ServeOptions) -> list[Question]:
-    if options.trace is not None:
-        return read_questions(options.trace)
-    found = draw_questions(
-        read_mix(options.mix), options.num_questions, seed=options.seed, data=options.data
-    )
-    if options.keep_questions is not None:
-        write_questions(options.keep_questions, found)
-    return found
 
 
 def _requests(samples: Mapping[str, float]) -> Counter[str]:

@@ -42,7 +42,7 @@ class Contender:
 
 OURS = "gram-server"
 _BASELINES = ("-m", "gram_lab.bench.baselines")
-_STATIC = ("-m", "gram_lab.bench.static_batching", "serve", "--log-level", "warning")
+_SERVE = ("serve", "--log-level", "warning")
 CONTENDERS: Mapping[str, Contender] = MappingProxyType(
     {
         "naive": Contender(name="a naive FastAPI loop", arguments=(*_BASELINES, "naive")),
@@ -50,11 +50,14 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
             name="LitServe, dynamic batches of 8 requests", arguments=(*_BASELINES, "litserve")
         ),
         "static": Contender(
-            name="our engine, static batching", arguments=_STATIC, health="/readyz", form="query"
+            name="our engine, static batching",
+            arguments=("-m", "gram_lab.bench.static_batching", *_SERVE),
+            health="/readyz",
+            form="query",
         ),
         OURS: Contender(
             name=OURS,
-            arguments=("-m", "gram_server.cli", "serve", "--log-level", "warning"),
+            arguments=("-m", "gram_server.cli", *_SERVE),
             health="/readyz",
             form="query",
         ),
@@ -73,7 +76,12 @@ class Started(NamedTuple):
 
 @contextmanager
 def running(
-    contender: Contender, *, models: Sequence[str], num_threads: int, log: Path, timeout_s: float
+    contender: Contender,
+    *,
+    models: Sequence[str],
+    num_threads: int,
+    log: Path = Path(os.devnull),
+    timeout_s: float = 60.0,
 ) -> Iterator[Started]:
     """Run a server for as long as the context is open, or until SIGTERM ends this process.
 

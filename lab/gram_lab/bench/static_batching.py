@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gram_server import child, cli
 from gram_server.engine import Engine
-from gram_server.engine.runner import Runner, StepReport
+from gram_server.engine.runner import Runner
 from gram_server.engine.scheduler import Plan, Scheduler
 from gram_server.engine.slots import BatchUpdate
 from gram_server.metrics.engine import ModelMetrics
@@ -37,9 +37,8 @@ class WholeBatchRunner:
 
     def __init__(self, runner: Runner) -> None:
         self.num_slots, self.num_parking = runner.num_slots, runner.num_parking
-        self.pipeline_depth = runner.pipeline_depth
-        self._runner = runner
-        self._num_rows = 0
+        self.pipeline_depth, self.read = runner.pipeline_depth, runner.read
+        self._runner, self._num_rows = runner, 0
 
     def update_rows(self, update: BatchUpdate) -> None:
         self._num_rows = len(update.starts) or self._num_rows
@@ -47,9 +46,6 @@ class WholeBatchRunner:
 
     def step(self, num_live: int) -> None:
         self._runner.step(max(num_live, self._num_rows))
-
-    def read(self) -> StepReport:
-        return self._runner.read()
 
 
 class StaticEngine(Engine):
@@ -60,17 +56,15 @@ class StaticEngine(Engine):
         self._scheduler = StaticScheduler(num_slots=runner.num_slots)
 
 
-worker_command = child.worker_command
-
-
-def static_worker_command(*, link: Path, heartbeat: Path) -> Sequence[str]:
-    """Return the product's command line with this module in place of its own."""
-    python, option, _, *words = worker_command(link=link, heartbeat=heartbeat)
-    return [python, option, "gram_lab.bench.static_batching", *words]
-
-
 def main() -> None:
-    child.worker_command = static_worker_command
+    """Run the product's command line with this module in place of its own."""
+    product = child.worker_command
+
+    def worker_command(*, link: Path, heartbeat: Path) -> Sequence[str]:
+        python, option, _, *words = product(link=link, heartbeat=heartbeat)
+        return [python, option, "gram_lab.bench.static_batching", *words]
+
+    child.worker_command = worker_command
     if sys.argv[1:2] == ["worker"]:
         # The API process needs no torch.
         from gram_server.worker import loading

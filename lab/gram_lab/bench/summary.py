@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from gram_lab.bench.client import Load, Record
 
@@ -15,14 +14,6 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 Milliseconds = dict[str, float | None]
 """Quantiles; None where too many requests have no such time."""
-
-
-class Objective(NamedTuple):
-    """A service-level objective."""
-
-    first_solution_s: float
-    share: float = 0.99
-    """Share of all requests, also refused ones, that must meet it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +42,14 @@ class Summary:
     """Of one core."""
 
 
-def summarise(load: Load, *, rate: float, duration_s: float, objective: Objective) -> Summary:
+def summarise(
+    load: Load, *, rate: float, duration_s: float, slo_s: float, slo_share: float
+) -> Summary:
+    """Sum a load up; ``slo_share`` of all requests, also refused ones, must be solved in time."""
     records = load.records
     accepted = [record for record in records if record.end != "refused"]
     refused = [record for record in records if record.end == "refused"]
-    num_within = sum(_waited_s(record) <= objective.first_solution_s for record in records)
+    num_within = sum(_waited_s(record) <= slo_s for record in records)
     share = num_within / len(records) if records else 0.0
     ends = Counter(record.end for record in records)
     return Summary(
@@ -65,7 +59,7 @@ def summarise(load: Load, *, rate: float, duration_s: float, objective: Objectiv
         throughput=ends["solved"] / load.wall_s,
         goodput=num_within / duration_s,
         share_within=share,
-        meets=share >= objective.share,
+        meets=share >= slo_share,
         first_solution_ms=quantiles(_waited_s(record) for record in accepted),
         whole_ms=quantiles(
             record.end_s - record.scheduled_s if record.status == 200 else math.inf

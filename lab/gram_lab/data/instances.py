@@ -42,7 +42,7 @@ class Reading(NamedTuple):
 
 SMALL_SUDOKU = 6
 """Largest board side that training generates itself, with a held-out part."""
-NUM_GENERATED = 200
+NUM_MADE = 200
 RATING_BOUNDS = (1.7, 4.5, 7.0)
 MAX_REFUSALS = 5
 """As many are named in one message."""
@@ -65,9 +65,12 @@ def read_cases(
         if refusals:
             raise ConfigError("data", str(path), "; ".join(refusals[:MAX_REFUSALS]))
         return cases
-    is_made = task.family == "maze" or (task.family == "sudoku" and task.size > SMALL_SUDOKU)
-    if is_made:
-        return spread(_generated(task, limit or NUM_GENERATED), limit)
+    if task.family == "maze" or (task.family == "sudoku" and task.size > SMALL_SUDOKU):
+        # Minimal puzzles with one solution, or mazes with many, the same ones each time.
+        family, rng = puzzles.family(task.family), np.random.default_rng(0)
+        number = None if task.family == "maze" else 1
+        made = [family.generate(task, rng, num_solutions=number) for _ in range(limit or NUM_MADE)]
+        return [Case(instance, "all", number) for instance in made]
     return spread(held_out_cases(task, edge_probabilities=edge_probabilities), limit)
 
 
@@ -80,7 +83,10 @@ def read_data(task: Task, path: Path, *, limit: int | None) -> Reading:
         ConfigError: there is no puzzle of the task.
     """
     if is_archive(path):
-        return Reading(spread(_from_archive(task, path), limit), [])
+        if task.name != "sudoku-9x9":
+            raise ConfigError("data", str(path), f"holds puzzles of sudoku-9x9, not of {task.name}")
+        boards = spread(list(read_archive(path).puzzles + np.uint8(BLANK)), limit)
+        return Reading([Case(_instance(task, row), "all", 1) for row in boards], [])
     cases: list[Case] = []
     refusals: list[str] = []
     for found in spread(_found_in(task, path), limit):
@@ -113,24 +119,14 @@ def held_out_cases(
     For tasks whose solutions are cheap to enumerate; without ``num_graphs`` the pool's default.
     """
     pool = make_pool(task, "held_out", edge_probabilities=edge_probabilities, num_graphs=num_graphs)
-    if pool.adjacency is not None:
-        # Without givens, colourings come in classes of renamed colours.
-        return [
-            Case(
-                _instance(task, givens, graph), "all", len(coloring_classes(graph, task.num_values))
-            )
-            for givens, graph in zip(pool.givens, pool.adjacency, strict=True)
-        ]
-    instances = [_instance(task, row) for row in pool.givens]
-    numbers = pool.num_solutions.tolist()
-    return [Case(board, "all", number) for board, number in zip(instances, numbers, strict=True)]
-
-
-def _from_archive(task: Task, path: Path) -> list[Case]:
-    if task.name != "sudoku-9x9":
-        raise ConfigError("data", str(path), f"holds puzzles of sudoku-9x9, not of {task.name}")
-    boards = read_archive(path).puzzles + np.uint8(BLANK)
-    return [Case(_instance(task, row), "all", 1) for row in boards]
+    graphs = [None] * len(pool.givens) if pool.adjacency is None else pool.adjacency
+    cases = []
+    for givens, graph, number in zip(pool.givens, graphs, pool.num_solutions, strict=True):
+        if graph is not None:
+            # Without givens, colourings come in classes of renamed colours.
+            number = len(coloring_classes(graph, task.num_values))
+        cases.append(Case(_instance(task, givens, graph), "all", int(number)))
+    return cases
 
 
 def _found_in(task: Task, path: Path) -> "list[Item]":
@@ -187,13 +183,3 @@ def _group(row: Mapping[str, object]) -> str:
 def _instance(task: Task, givens: Tokens, adjacency: NDArray[np.bool_] | None = None) -> object:
     encoded = Encoded(tokens=givens, adjacency=adjacency)
     return puzzles.family(task.family).instance_of(task, encoded)
-
-
-def _generated(task: Task, count: int) -> list[Case]:
-    """Make minimal puzzles with one solution, or mazes with many, the same ones each time."""
-    family = puzzles.family(task.family)
-    rng = np.random.default_rng(0)
-    number = None if task.family == "maze" else 1
-    return [
-        Case(family.generate(task, rng, num_solutions=number), "all", number) for _ in range(count)
-    ]

@@ -108,23 +108,23 @@ class SudokuFiles:
         hard = [np.load(path) for path in sorted(folder.glob("train_hard*.npz"))]
         ratings = np.concatenate([np.zeros(0), *(archive["ser10"] for archive in graded)])
         order = np.argsort(ratings, kind="stable")
-        self._num_graded = int(np.searchsorted(ratings[order], 10 * max_rating + 0.5))
-        self._graded, self._hard = _joined(graded).rows(order), _joined(hard)
-        self._num_hard = len(self._hard.solution)
-        self._hard_share = hard_share if self._num_hard else 0.0
+        num_graded = int(np.searchsorted(ratings[order], 10 * max_rating + 0.5))
+        self._graded, self._hard = _joined(graded).rows(order[:num_graded]), _joined(hard)
+        num_hard = len(self._hard.solution)
+        if not num_graded and not num_hard:
+            wanted = f"no train_hard*.npz, and no train_graded_*.npz up to SER {max_rating}"
+            raise ConfigError("data", str(folder), f"holds {wanted}")
+        self._hard_share = (hard_share if num_hard else 0.0) if num_graded else 1.0
         self._open_share = open_share
-        if not self._num_graded:
-            self._hard_share = 1.0
-            if not self._num_hard:
-                wanted = f"no train_hard*.npz, and no train_graded_*.npz up to SER {max_rating}"
-                raise ConfigError("data", str(folder), f"holds {wanted}")
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
         is_hard = rng.random(count) < self._hard_share
         num_hard = int(is_hard.sum())
-        hard = self._hard.rows(rng.integers(max(1, self._num_hard), size=num_hard))
-        chosen = rng.integers(max(1, self._num_graded), size=count - num_hard)
-        grids = [packed.unpacked() for packed in (hard, self._graded.rows(chosen))]
+        drawn = ((self._hard, num_hard), (self._graded, count - num_hard))
+        grids = [
+            packed.rows(rng.integers(max(1, len(packed.solution)), size=size)).unpacked()
+            for packed, size in drawn
+        ]
         examples = Examples(
             givens=np.concatenate([each.puzzles for each in grids]) + np.uint8(BLANK),
             targets=np.concatenate([each.solutions for each in grids])[:, None] + np.uint8(BLANK),

@@ -22,7 +22,7 @@ from gram_lab.data.pools import EDGE_PROBABILITIES
 from gram_lab.evaluate import tables
 from gram_lab.evaluate.published import NUM_TEST_GRAPHS, SUDOKU_TASK
 from gram_lab.evaluate.report import measure
-from gram_lab.evaluate.table import GRID, PAPER_TABLES, Table, section, write_table
+from gram_lab.evaluate.table import Json, section, write_table
 from gram_lab.evaluate.tables import TestSet
 from gram_lab.evaluate.variants import Plan
 from gram_lab.intervals import wilson
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str]) -> int:
             shown = []
             for table in _tables(models, options, arguments):
                 if options.output:
-                    write_table(options.output, GRID if options.grid else PAPER_TABLES, table)
-                shown.append(table.to_json())
+                    write_table(options.output, "grid" if options.grid else "paper-tables", table)
+                shown.append(table)
                 if not options.json:
-                    print(section(shown[-1]), flush=True)
+                    print(section(table), flush=True)
             if options.json:
                 print(json.dumps(shown, indent=2))
             return 0
@@ -108,18 +108,18 @@ def _models(options: argparse.Namespace) -> list[LoadedModel]:
 
 
 def _shipped(names: Sequence[str]) -> list[ModelInfo]:
-    return [info for info in shipped_models() if _names(info) & set(names)]
-
-
-def _names(info: ModelInfo) -> set[str]:
-    if info.purpose == "generate":
-        return {info.name, info.purpose}
-    return {info.name, info.task, puzzles.task(info.task).family}
+    found = []
+    for info in shipped_models():
+        solves = {info.task, puzzles.task(info.task).family}
+        known = {info.purpose} if info.purpose == "generate" else solves
+        if {info.name, *known} & set(names):
+            found.append(info)
+    return found
 
 
 def _tables(
     models: Sequence[LoadedModel], options: argparse.Namespace, arguments: Sequence[str]
-) -> Iterator[Table]:
+) -> Iterator[Json]:
     # Absolute paths are this machine's business.
     words = [Path(each).name if Path(each).is_absolute() else each for each in arguments]
     plan = Plan(
@@ -209,30 +209,17 @@ def parser() -> argparse.ArgumentParser:
     add("--limit", type=_positive, help="at most that many instances")
     add("--seed", type=int, default=0)
     add("--no-augment", action="store_true", help="no symmetry views")
-    add(
-        "--halt",
-        choices=("verified", "settled"),
-        default="verified",
-        help="settled: no verifier; trajectories stop when their answer has stayed the same, and "
-        "the most frequent answer counts",
-    )
-    add(
-        "--all-trajectories",
-        action="store_true",
-        help="go on after the first solution, to count distinct ones and coverage",
-    )
+    text = "settled: no verifier; trajectories stop when their answer has stayed the same, and the"
+    text += " most frequent answer counts"
+    add("--halt", choices=("verified", "settled"), default="verified", help=text)
+    text = "go on after the first solution, to count distinct ones and coverage"
+    add("--all-trajectories", action="store_true", help=text)
     kinds = parser.add_argument_group("measurements beside solve rates")
     add = kinds.add_mutually_exclusive_group().add_argument
-    add(
-        "--paper-tables",
-        action="store_true",
-        help="our rows of the paper's tables, for one puzzle or all shipped models",
-    )
-    add(
-        "--grid",
-        action="store_true",
-        help="solve rates at every width and depth up to these, with a verifier and without",
-    )
+    text = "our rows of the paper's tables, for one puzzle or all shipped models"
+    add("--paper-tables", action="store_true", help=text)
+    text = "solve rates at every width and depth up to these, with a verifier and without"
+    add("--grid", action="store_true", help=text)
     _add_how(parser)
     return parser
 

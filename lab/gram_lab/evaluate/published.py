@@ -9,24 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from types import MappingProxyType
-from typing import NamedTuple
 
 from gram_core.config import preset
 from gram_core.flops import step_flops
 from gram_core.puzzles import Task
 from gram_lab.evaluate.table import Row
-
-
-class Published(NamedTuple):
-    """One method's figures on one task."""
-
-    method: str
-    figures: Mapping[str, float]
-    steps: int | None = None
-    """None where its authors do not say."""
-    is_paper_model: bool = False
-    """Whether it is the paper's 10 M model, so that its FLOP are known."""
-
 
 GRAM_SAMPLES = 20
 """Samples per puzzle in the paper."""
@@ -40,25 +27,24 @@ NUM_TEST_GRAPHS: Mapping[str, int] = MappingProxyType(
 """Test graphs of the paper, over which conflicts are summed."""
 
 
-def published(name: str) -> list[Published]:
-    """Return what was published on a task, or on generation; empty for most."""
+def published(name: str, task: Task) -> list[Row]:
+    """Return a row for each method published on a task, or on generation; none for most."""
     text = files("gram_lab.evaluate").joinpath("published.json").read_text(encoding="utf-8")
-    return [Published(**row) for row in json.loads(text).get(name, ())]
-
-
-def published_rows(name: str, task: Task) -> list[Row]:
-    """Return one row per published method, with FLOP for the paper's own model."""
-    flops = paper_step_flops(task)
-    return [
-        Row(
-            name=each.method,
-            measured=False,
-            steps_per_puzzle=each.steps,
-            flop_per_puzzle=flops * each.steps if each.is_paper_model and each.steps else None,
-            figures=dict(each.figures),
+    rows = []
+    for each in json.loads(text).get(name, ()):
+        # None where its authors do not say.
+        steps = each.get("steps")
+        is_known = steps is not None and each.get("is_paper_model", False)
+        rows.append(
+            Row(
+                name=each["method"],
+                measured=False,
+                steps_per_puzzle=steps,
+                flop_per_puzzle=paper_step_flops(task) * steps if is_known else None,
+                figures=each["figures"],
+            )
         )
-        for each in published(name)
-    ]
+    return rows
 
 
 def paper_step_flops(task: Task) -> int:

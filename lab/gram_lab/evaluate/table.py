@@ -1,7 +1,7 @@
 """A table of figures and their cost, as JSON, and the Markdown pages of such tables."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,25 +21,6 @@ class Column(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a reader needs to repeat a measurement."""
-
-    command: str
-    model: str
-    """Name and fingerprint."""
-    parameters: int
-    inference_parameters: int
-    """Without the posterior, which only training uses."""
-    flop_per_step: int
-    """Of one supervision step of one trajectory."""
-    data: str
-    puzzles: int
-    seeds: tuple[int, ...]
-    precision: str
-    hardware: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One method's figures, as JSON has them."""
 
@@ -55,32 +36,37 @@ class Row:
     """By column key; a bare number where no interval is known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Rows under one heading."""
+def table(
+    name: str,
+    title: str,
+    *,
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    facts: Json,
+    notes: Sequence[str],
+) -> Json:
+    """Return rows under one heading, as JSON.
 
-    name: str
-    """Base name of its files."""
-    title: str
-    columns: tuple[Column, ...]
-    rows: list[Row]
-    facts: Facts
-    notes: tuple[str, ...] = ()
-    """Sentences on how to read it."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "table": self.name,
-            "title": self.title,
-            **asdict(self.facts),
-            "columns": [column._asdict() for column in self.columns],
-            "rows": [asdict(row) for row in self.rows],
-            "notes": list(self.notes),
-        }
+    Args:
+        name: base name of its files.
+        title: heading.
+        columns: of the figures.
+        rows: the methods.
+        facts: what a reader needs to repeat the measurement, as ``Plan.facts``.
+        notes: sentences on how to read it.
+    """
+    return {
+        "table": name,
+        "title": title,
+        **facts,
+        "columns": [column._asdict() for column in columns],
+        "rows": [asdict(row) for row in rows],
+        "notes": list(notes),
+    }
 
 
 def section(table: Json) -> str:
-    """Return a table, as JSON has it, as Markdown."""
+    """Return a table as Markdown."""
     columns = table["columns"]
     titles = ["", *(column["title"] for column in columns), "steps", "GFLOP"]
     seeds = "seed" if len(table["seeds"]) == 1 else "seeds"
@@ -122,36 +108,24 @@ def _count(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-class Page(NamedTuple):
-    """A kind of table and the page that shows its tables."""
-
-    name: str
-    """Of the Markdown file and of the folder of JSON files."""
-    opening: str
-
-
-PAPER_TABLES = Page(
-    "paper-tables",
-    "# The paper's tables\n\n"
+PAGES = {
+    "paper-tables": "# The paper's tables\n\n"
     "Our rows, in bold, beside the published ones (arXiv 2605.19376 and the papers that rows "
     "name). *Steps* are supervision steps per puzzle, *GFLOP* what they cost, both means over the "
     "puzzles. Every answer that counts passed the plain checker. The JSON files of these tables "
     "are in `paper-tables/`.\n",
-)
-GRID = Page(
-    "grid",
-    "# Widths and depths\n\n"
+    "grid": "# Widths and depths\n\n"
     "How often the first trajectories of a puzzle are right, by how many they are and how many "
     "steps they take. The JSON files of these tables are in `grid/`.\n",
-)
+}
+"""Beginnings of the pages, by the kind of their tables."""
 
 
-def write_table(folder: Path, page: Page, table: Table) -> None:
-    """Write a table's JSON and rebuild the page from all tables of its kind."""
-    (folder / page.name).mkdir(parents=True, exist_ok=True)
-    text = json.dumps(table.to_json(), indent=1) + "\n"
-    (folder / page.name / f"{table.name}.json").write_text(text, encoding="utf-8")
-    paths = sorted((folder / page.name).glob("*.json"))
+def write_table(folder: Path, kind: str, table: Json) -> None:
+    """Write a table as JSON and rebuild the page from all tables of its kind."""
+    (folder / kind).mkdir(parents=True, exist_ok=True)
+    text = json.dumps(table, indent=1) + "\n"
+    (folder / kind / f"{table['table']}.json").write_text(text, encoding="utf-8")
+    paths = sorted((folder / kind).glob("*.json"))
     sections = [section(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-    text = "\n".join([page.opening, *sections])
-    (folder / f"{page.name}.md").write_text(text, encoding="utf-8")
+    (folder / f"{kind}.md").write_text("\n".join([PAGES[kind], *sections]), encoding="utf-8")

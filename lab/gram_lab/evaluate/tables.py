@@ -14,9 +14,9 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.errors import ConfigError
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import samples as scores
-from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, GRAM_SAMPLES, published_rows
-from gram_lab.evaluate.samples import VERIFIED, WAYS, SampleRule, Samples, accuracy
-from gram_lab.evaluate.table import Column, Row, Table
+from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, GRAM_SAMPLES, published
+from gram_lab.evaluate.samples import VERIFIED, WAYS, SampleRule, Samples, Scores, accuracy
+from gram_lab.evaluate.table import Column, Json, Row, table
 from gram_lab.evaluate.variants import Plan, Variant, variants
 from gram_lab.intervals import Kind, figure, wilson
 from gram_lab.rollouts import Rollouts
@@ -81,11 +81,11 @@ SERVED = 64
 """Width and depth of the measured server request."""
 
 
-def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
+def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Json:
     """Measure a model whose puzzles want one answer."""
     cases, task = test.cases, loaded.task
-    published = published_rows(task.name, task)
-    rows = list(published)
+    rows = published(task.name, task)
+    notes = [NOTES["solving"], NOTES["published"]] if rows else [NOTES["solving"]]
     ours, *others = variants(loaded, plan)
     for variant in (ours, *others):
         runs = variant.run(cases, plan, width=GRAM_SAMPLES, depth=GRAM_DEPTH)
@@ -100,13 +100,13 @@ def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
     steps = float(np.mean([run.served_steps() for run in runs]))
     text = f"width {SERVED}, depth {SERVED}, verified"
     rows.append(_solved(ours, cases, runs, text, steps))
-    return Table(
-        name=loaded.info.name,
-        title=loaded.info.name,
+    return table(
+        loaded.info.name,
+        loaded.info.name,
         columns=(Column("exact", "right"),),
         rows=rows,
         facts=plan.facts(loaded, cases, test.data),
-        notes=(NOTES["solving"], NOTES["published"]) if published else (NOTES["solving"],),
+        notes=notes,
     )
 
 
@@ -137,7 +137,7 @@ SAMPLE_COLUMNS = (
 COVERAGE, CONFLICTS = Column("coverage", "coverage"), Column("conflicts", "conflicts", "number")
 
 
-def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
+def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Json:
     """Measure a model whose puzzles have many solutions, of known number."""
     task, cases = loaded.task, test.cases
     name = title = loaded.info.name
@@ -147,7 +147,7 @@ def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
         "bound: uniform over all solutions": scores.uniform_coverage(cases, GRAM_SAMPLES),
         "bound: never the same twice": scores.best_coverage(cases, GRAM_SAMPLES),
     }
-    rows = published_rows(task.name, task)
+    rows = published(task.name, task)
     for text, shares in bounds.items():
         rows.append(Row(name=text, measured=False, figures={"coverage": float(shares.mean())}))
     for number, variant in enumerate(variants(loaded, plan)):
@@ -156,9 +156,9 @@ def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Table:
         if number == 0:
             rows.append(_sampled(variant, cases, runs, scores.last_answers, "no verifier"))
     is_graph = task.has_adjacency
-    return Table(
-        name=name,
-        title=title,
+    return table(
+        name,
+        title,
         columns=(CONFLICTS, COVERAGE, *SAMPLE_COLUMNS) if is_graph else (*SAMPLE_COLUMNS, COVERAGE),
         rows=rows,
         facts=plan.facts(loaded, cases, test.data),
@@ -190,7 +190,7 @@ NUM_SAMPLES = 1000
 DEPTHS = (4, 8, GRAM_DEPTH, 32, 64)
 
 
-def generation_table(loaded: LoadedModel, plan: Plan, *, num_samples: int = NUM_SAMPLES) -> Table:
+def generation_table(loaded: LoadedModel, plan: Plan, *, num_samples: int = NUM_SAMPLES) -> Json:
     """Measure the boards generated from an empty one: how many are valid, and distinct.
 
     ``num_samples`` boards are made for every seed and depth.
@@ -205,13 +205,13 @@ def generation_table(loaded: LoadedModel, plan: Plan, *, num_samples: int = NUM_
     for each in others:
         wanted.append((each, scores.last_answers, GRAM_DEPTH, f"{GRAM_DEPTH} steps"))
     case = blank_case(loaded)
-    rows = published_rows(GENERATION, loaded.task)
+    rows = published(GENERATION, loaded.task)
     for variant, rule, depth, text in wanted:
         runs = variant.run([case], plan, width=num_samples, depth=depth)
         rows.append(_generated(variant, [rule(loaded.task, [case], run) for run in runs], text))
-    return Table(
-        name=loaded.info.name,
-        title=f"{loaded.info.name}, unconditional",
+    return table(
+        loaded.info.name,
+        f"{loaded.info.name}, unconditional",
         columns=(Column("validity", "valid"), Column("uniqueness", "distinct among the valid")),
         rows=rows,
         facts=plan.facts(loaded, [case] * num_samples, "samples from the empty board"),
@@ -238,7 +238,7 @@ def _generated(variant: Variant, seeds: Sequence[Samples], text: str) -> Row:
     )
 
 
-def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, depth: int) -> Table:
+def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, depth: int) -> Json:
     """Measure all widths and depths up to these that are powers of two, from one recording.
 
     A row counts the first trajectories of each puzzle up to that step. At the full depth, one
@@ -251,15 +251,15 @@ def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, de
         for some in powers(width):
             at = np.stack([scores.solved_at(run.part(0, some)) for run in runs])  # (seeds, puzzles)
             for number in powers(depth):
-                shares = {VERIFIED: np.mean(at <= number, axis=0, dtype=np.float64)}
+                shares: dict[str, Scores] = {VERIFIED: (at <= number).mean(axis=0)}
                 for way in WAYS if number == depth else ():
                     shares[way] = np.mean([accuracy(each, way, some) for each in last], axis=0)
                 figures = {way: figure(share, "share") for way, share in shares.items()}
                 steps = some * float(np.minimum(at, number).mean())
                 rows.append(variant.row(f"{some} x {number}", figures, steps=steps))
-    return Table(
-        name=f"{loaded.info.name}-{width}-x-{depth}",
-        title=f"{loaded.info.name}, up to {width} x {depth}",
+    return table(
+        f"{loaded.info.name}-{width}-x-{depth}",
+        f"{loaded.info.name}, up to {width} x {depth}",
         columns=tuple(Column(way, way) for way in (VERIFIED, *WAYS)),
         rows=rows,
         facts=plan.facts(loaded, test.cases, test.data),

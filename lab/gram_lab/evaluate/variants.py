@@ -12,7 +12,7 @@ from gram_core.model import Gram
 from gram_lab.console import progress_bar
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.samples import Samples
-from gram_lab.evaluate.table import Facts, Row
+from gram_lab.evaluate.table import Json, Row
 from gram_lab.intervals import Figure
 from gram_lab.machine import hardware
 from gram_lab.rollouts import DEFAULT, Recorder, Rollouts, Running, Stops
@@ -31,19 +31,20 @@ class Plan:
     twins: tuple[LoadedModel, ...] = ()
     """Deterministic checkpoints to compare with the models of their tasks."""
 
-    def facts(self, loaded: LoadedModel, cases: Sequence[Case], data: str) -> Facts:
-        return Facts(
-            command=self.command,
-            model=loaded.info.id,
-            parameters=loaded.info.num_parameters,
-            inference_parameters=inference_parameters(loaded.model),
-            flop_per_step=step_flops(loaded.model.config, loaded.task),
-            data=data,
-            puzzles=len(cases),
-            seeds=self.seeds,
-            precision="bf16" if self.running.is_bf16 else "fp32",
-            hardware=hardware(loaded.model.z0_high.device),
-        )
+    def facts(self, loaded: LoadedModel, cases: Sequence[Case], data: str) -> Json:
+        """Return what a reader needs to repeat a measurement."""
+        return {
+            "command": self.command,
+            "model": loaded.info.id,
+            "parameters": loaded.info.num_parameters,
+            "inference_parameters": inference_parameters(loaded.model),
+            "flop_per_step": step_flops(loaded.model.config, loaded.task),
+            "data": data,
+            "puzzles": len(cases),
+            "seeds": self.seeds,
+            "precision": "bf16" if self.running.is_bf16 else "fp32",
+            "hardware": hardware(loaded.model.z0_high.device),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,9 +27,6 @@ class _Board(NamedTuple):
     values: list[int]
     """Value of each cell, -1 while open."""
 
-    def copy(self) -> "_Board":
-        return _Board(self.domains.copy(), self.values.copy())
-
 
 class Completion:
     """Finds valid boards of a task whose units are permutations, such as Sudoku."""
@@ -38,7 +35,8 @@ class Completion:
         """Read the peers of every cell; ``ConfigError`` where a unit is no permutation."""
         if any(unit.constraint != "permutation" for unit in task.units):
             raise ConfigError("task", task.name, "boards are completed for permutation units only")
-        self._num_values = task.num_values
+        length = task.length
+        self._empty = _Board([(1 << task.num_values) - 1] * length, [-1] * length)
         self._peers = [
             sorted(
                 {cell for unit in task.units if own in unit.cells for cell in unit.cells} - {own}
@@ -54,27 +52,25 @@ class Completion:
         """
         confidence = np.argsort(-scores.max(axis=1), kind="stable").tolist()
         preferred = np.argsort(-scores, axis=1, kind="stable").tolist()
-        trail = [self._empty(), *self._greedy(confidence, preferred)]
-        if min(trail[-1].values) >= 0:
-            return _tokens(trail[-1])
-        dead_end = len(trail) - 1
-        for back in (3, 8, dead_end // 2, 3 * dead_end // 4):
-            found = self._search(trail[max(0, dead_end - back)], confidence, preferred, MAX_NODES)
-            if found:
-                return _tokens(found)
-        found = self._search(trail[0], confidence, preferred, None)
+        trail = [self._empty, *self._greedy(confidence, preferred)]
+        found: _Board | None = trail[-1]
+        if min(trail[-1].values) < 0:
+            dead_end = len(trail) - 1
+            backs = (3, 8, dead_end // 2, 3 * dead_end // 4)
+            starts = [(trail[max(0, dead_end - back)], MAX_NODES) for back in backs]
+            tries = (
+                self._search(start, confidence, preferred, max_nodes)
+                for start, max_nodes in [*starts, (self._empty, None)]
+            )
+            found = next(filter(None, tries), None)
         assert found is not None, "an empty board has a completion"
-        return _tokens(found)
-
-    def _empty(self) -> _Board:
-        length = len(self._peers)
-        return _Board([(1 << self._num_values) - 1] * length, [-1] * length)
+        return (np.array(found.values) + FIRST_VALUE).astype(np.uint8)
 
     def _greedy(
         self, confidence: Sequence[int], preferred: Sequence[Sequence[int]]
     ) -> Iterator[_Board]:
         """Fill cells in order of confidence until all are filled or one has no value left."""
-        board = self._empty()
+        board = self._empty
         for cell in confidence:
             if board.values[cell] >= 0:
                 continue
@@ -111,7 +107,7 @@ class Completion:
         """Return the board with the value and its consequences, None on a clash."""
         if not board.domains[cell] >> value & 1:
             return None
-        domains, values = board.copy()
+        domains, values = board.domains.copy(), board.values.copy()
         pending = [(cell, value)]
         while pending:
             cell, value = pending.pop()
@@ -131,10 +127,6 @@ class Completion:
                 if left & (left - 1) == 0:
                     pending.append((peer, left.bit_length() - 1))
         return _Board(domains, values)
-
-
-def _tokens(board: _Board) -> Tokens:
-    return (np.array(board.values) + FIRST_VALUE).astype(np.uint8)
 
 
 class EmptyBoards:

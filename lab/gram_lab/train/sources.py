@@ -10,7 +10,7 @@ from gram_core.errors import ConfigError
 from gram_core.model import Gram
 from gram_core.puzzles import Encoded, Task
 from gram_lab.data.examples import Examples, Source
-from gram_lab.data.mazes import CarvedMazes, MazeFiles
+from gram_lab.data.mazes import Mazes
 from gram_lab.data.pools import PooledSource, make_pool, queens_solutions, with_empty_board
 from gram_lab.data.sudoku_files import SudokuFiles
 from gram_lab.rollouts import Recorder, Running
@@ -39,7 +39,7 @@ def training_source(
             open_share=chosen.open_share,
         )
     if task.family == "maze":
-        return MazeFiles(data, task) if data else CarvedMazes(task)
+        return Mazes(task, data)
     pool = make_pool(task, "train")
     if task.family != "nqueens":
         return PooledSource(task, pool)

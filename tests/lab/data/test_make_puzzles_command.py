@@ -9,7 +9,7 @@ import pytest
 from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_lab.data.command import main
-from gram_lab.data.mazes import MazeFiles
+from gram_lab.data.mazes import Mazes
 from gram_lab.data.sudoku_files import Grids, SudokuFiles, read_archive, write_archive
 from gram_lab.data.sudoku_search import candidates, search
 
@@ -57,7 +57,7 @@ def test_mazes_are_written_as_training_reads_them(
     assert main(["maze-8x8", "--output", str(output), "--count", "5"]) == 0
     assert json.loads(capsys.readouterr().out)["count"] == 5
     task = puzzles.task("maze-8x8")
-    assert MazeFiles(tmp_path, task).draw(3, 0.0, np.random.default_rng(0)).givens.shape == (3, 64)
+    assert Mazes(task, tmp_path).draw(3, 0.0, np.random.default_rng(0)).givens.shape == (3, 64)
     archive = np.load(output)
     differs = archive["inputs"] != archive["labels"]
     assert (archive["inputs"][differs] == 2).all()

@@ -10,7 +10,7 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_core.puzzles import Encoded, Tokens
 from gram_lab.data.instances import read_cases
-from gram_lab.data.mazes import CarvedMazes, MazeFiles
+from gram_lab.data.mazes import Mazes
 from gram_lab.train.recipe import recipe
 from gram_lab.train.sources import training_source, validation_examples
 
@@ -39,21 +39,20 @@ def moves(givens: Tokens, target: Tokens) -> str:
 
 
 def test_the_first_target_is_the_least_shortest_path_of_the_view(folder: Path) -> None:
-    examples = MazeFiles(folder, TASK, max_targets=3).draw(60, 0.0, np.random.default_rng(1))
+    examples = Mazes(TASK, folder).draw(60, 0.0, np.random.default_rng(1))
     family = puzzles.family("maze")
-    assert examples.targets.shape == (60, 3, 16)
+    assert examples.targets.shape == (60, 1, 16)
     num_several = 0
     for givens, targets in zip(examples.givens, examples.targets, strict=True):
         maze = family.instance_of(TASK, Encoded(tokens=givens))
         every = [moves(givens, tokens) for tokens in family.enumerate(maze, limit=1000)]
         assert moves(givens, targets[0]) == min(every)
-        assert {moves(givens, target) for target in targets} <= set(every)
-        num_several += len({target.tobytes() for target in targets}) > 1
+        num_several += len(every) > 1
     assert num_several > 0
 
 
 def test_mazes_are_a_training_source_with_examples_to_validate_by(folder: Path) -> None:
-    source = MazeFiles(folder, TASK)
+    source = Mazes(TASK, folder)
     assert validation_examples(source).givens.shape == (24, 16)
     cases = read_cases(TASK, folder / "some_train.npz", limit=5)
     assert len(cases) == 5
@@ -62,9 +61,9 @@ def test_mazes_are_a_training_source_with_examples_to_validate_by(folder: Path) 
 
 def test_folders_without_fitting_mazes_are_refused(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"no \*train\*\.npz"):
-        MazeFiles(tmp_path / "none", TASK)
+        Mazes(TASK, tmp_path / "none")
     with pytest.raises(ConfigError, match="no mazes of 9 cells"):
-        MazeFiles(folder, puzzles.task("maze-3x3"))
+        Mazes(puzzles.task("maze-3x3"), folder)
 
 
 def test_without_files_mazes_are_carved() -> None:
@@ -79,7 +78,7 @@ def test_without_files_mazes_are_carved() -> None:
 
 
 def test_a_carved_maze_comes_again_with_its_seed() -> None:
-    drawn = [CarvedMazes(TASK).draw(5, 0.0, np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    drawn = [Mazes(TASK).draw(5, 0.0, np.random.default_rng(seed)) for seed in (3, 3, 4)]
     assert (drawn[0].givens == drawn[1].givens).all()
     assert (drawn[0].targets == drawn[1].targets).all()
     assert (drawn[0].givens != drawn[2].givens).any()

@@ -12,7 +12,6 @@ from gram_lab.data.instances import read_cases
 from gram_lab.evaluate.command import main
 from gram_lab.evaluate.report import measure
 from gram_lab.evaluate.samples import VERIFIED, WAYS
-from gram_lab.evaluate.tables import powers
 
 
 @pytest.fixture
@@ -62,12 +61,6 @@ def test_the_grid_is_what_measuring_each_of_its_points_gives(
     )
     assert (tmp_path / "out/grid/sudoku-4x4-4-x-3.json").is_file()
     assert "Widths and depths" in (tmp_path / "out/grid.md").read_text()
-
-
-def test_powers_of_two_end_with_the_number_itself() -> None:
-    assert powers(1) == [1]
-    assert powers(20) == [1, 2, 4, 8, 16, 20]
-    assert powers(16) == [1, 2, 4, 8, 16]
 
 
 @pytest.mark.slow
