@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 
 from gram_core.errors import UnknownTask
 from gram_core.puzzles.body import printable
-from gram_core.puzzles.task import Answer, Encoded, Symmetry, Task, Tokens, Violation
-from gram_core.puzzles.violations import find_dead_end, find_violations
+from gram_core.puzzles.task import (
+    Answer,
+    Encoded,
+    Symmetry,
+    Task,
+    Tokens,
+    Violation,
+    find_dead_end,
+    find_violations,
+)
 from gram_kernels.tokens import FIRST_VALUE, Unit
 
 Instance = TypeVar("Instance")

@@ -29,8 +29,7 @@ from gram_core.puzzles.maze.grid import (
     read_maze,
 )
 from gram_core.puzzles.maze.paths import all_paths, descent, neighbours, num_paths
-from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation
-from gram_core.puzzles.violations import find_violations
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation, find_violations
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD
 
 PATH = FIRST_VALUE
