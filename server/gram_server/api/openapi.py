@@ -153,20 +153,15 @@ def batch_request_body() -> Document:
 
 def openapi_document(app: FastAPI, *, root_path: str) -> Document:
     """Return the OpenAPI document, which is built once."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-            servers=[{"url": root_path}] if root_path else None,
-        )
-        _complete(document)
-        app.openapi_schema = document
-    return app.openapi_schema
-
-
-def _complete(document: Document) -> None:
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        servers=[{"url": root_path}] if root_path else None,
+    )
     _, bodies = models_json_schema(
         [(body, "validation") for body in OTHERS],
         ref_template="#/components/schemas/{model}",
@@ -184,3 +179,5 @@ def _complete(document: Document) -> None:
                 content = response.get("content", {})
                 if status[0] in "45" and "application/json" in content:
                     content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")
+    app.openapi_schema = document
+    return document
