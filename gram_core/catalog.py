@@ -36,6 +36,8 @@ class ModelInfo:
     architecture: GramConfig
     path: Path
     purpose: Purpose = "solve"
+    max_givens: int | None = None
+    """Boards with at most so many givens go to this model before any other; None: no board does."""
 
     @property
     def id(self) -> str:
@@ -76,6 +78,7 @@ def read_model(path: Path) -> ModelInfo:
             architecture=GramConfig.from_json(values["architecture"]),
             path=path,
             purpose=_purpose(values.get("purpose", "solve")),
+            max_givens=None if (most := values.get("max_givens")) is None else int(most),
         )
     except OSError as error:
         raise CheckpointError(

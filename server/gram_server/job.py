@@ -235,6 +235,8 @@ class ModelReport:
     """Default supervision steps."""
     num_parameters: int
     purpose: Purpose = "solve"
+    max_givens: int | None = None
+    """Boards with at most so many givens go to this model before any other."""
 
     @property
     def id(self) -> str:

@@ -143,7 +143,13 @@ def test_a_checkpoint_says_what_it_is_for_and_one_that_does_not_solves(tmp_path:
     del config["purpose"]
     path.write_text(json.dumps(config))
     assert catalog.read_model(tmp_path).purpose == "solve"
-    edit(tmp_path, purpose="amuse")
+    assert catalog.read_model(tmp_path).max_givens is None
+    edit(tmp_path, max_givens=16)
+    assert catalog.read_model(tmp_path).max_givens == 16
+    edit(tmp_path, max_givens="few")
+    with pytest.raises(CheckpointError, match="damaged"):
+        catalog.read_model(tmp_path)
+    edit(tmp_path, max_givens=None, purpose="amuse")
     with pytest.raises(CheckpointError, match="purpose is 'amuse': it is one of solve, generate"):
         catalog.read_model(tmp_path)
 

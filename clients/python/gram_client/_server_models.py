@@ -23,6 +23,8 @@ class ModelInfo(Model):
     num_parameters: int
     purpose: str = "solve"
     """``generate`` where it generates boards from an empty one."""
+    max_givens: int | None = None
+    """Boards with at most so many givens go to this model where no other is named."""
 
 
 class PuzzleList(Model):

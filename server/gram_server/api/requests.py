@@ -152,6 +152,7 @@ async def _select_model(state: AppState, posted: PostedPuzzle, query: SolveQuery
     """
     chosen = await state.workers.select_model(
         posted.task.name,
+        num_givens=posted.num_givens,
         fits=posted.fits,
         wanted=query.model,
         has_fallback=query.fallback == "exact",
@@ -241,16 +242,17 @@ async def _parse_jobs(
     state: AppState, request: Request, posted: PostedBody, query: JobQuery
 ) -> ParsedRequest:
     seed, now_s = _draw_seed(), state.clock()
-    models: dict[str, ModelReport] = {}
-    for number, puzzle in enumerate(posted.puzzles):
-        if puzzle.task.name not in models:
+    models: dict[tuple[str, int], ModelReport] = {}
+    kinds = [(puzzle.task.name, puzzle.num_givens) for puzzle in posted.puzzles]
+    for number, (kind, puzzle) in enumerate(zip(kinds, posted.puzzles, strict=True)):
+        if kind not in models:
             with naming(number if posted.is_batch else None):
-                models[puzzle.task.name] = await _select_model(state, puzzle, query)
-    options = {name: _solve_options(query, model, seed=seed) for name, model in models.items()}
+                models[kind] = await _select_model(state, puzzle, query)
+    options = {kind: _solve_options(query, model, seed=seed) for kind, model in models.items()}
     more = {"owner": owner_of(request.scope), "priority": PRIORITY_CLASSES.index(query.priority)}
     jobs = []
-    for puzzle in posted.puzzles:
-        model, chosen = models[puzzle.task.name], options[puzzle.task.name]
+    for kind, puzzle in zip(kinds, posted.puzzles, strict=True):
+        model, chosen = models[kind], options[kind]
         jobs.append(
             _make_job(request, puzzle, model, chosen, now_s=now_s, wanted=query.model, **more)
         )

@@ -120,6 +120,8 @@ class ModelInfo(Schema):
     num_parameters: int
     purpose: Literal["solve", "generate"]
     """`generate`: fills empty boards."""
+    max_givens: int | None
+    """Boards with at most so many givens go to this model where no other is named."""
 
 
 class ModelList(Schema):

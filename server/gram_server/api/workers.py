@@ -129,7 +129,13 @@ class WorkerRegistry:
         return EXACT if name == EXACT.name else self._models.get(name)
 
     async def select_model(
-        self, task: str, *, fits: Callable[[str], bool], wanted: str | None, has_fallback: bool
+        self,
+        task: str,
+        *,
+        num_givens: int,
+        fits: Callable[[str], bool],
+        wanted: str | None,
+        has_fallback: bool,
     ) -> ModelReport:
         """Return the wanted model, or the first that solves the task; raise ``ModelUnknown``.
 
@@ -144,7 +150,7 @@ class WorkerRegistry:
                     f"model {model.name} is for {model.task}, the puzzle is {task}", field="model"
                 )
             return model
-        if wanted is None and (default := self._default(task, fits)):
+        if wanted is None and (default := self._default(task, num_givens, fits)):
             return default
         if has_fallback:
             return EXACT
@@ -193,10 +199,16 @@ class WorkerRegistry:
         if not self._models:
             raise NotReady("no worker is ready yet")
 
-    def _default(self, name: str, fits: Callable[[str], bool]) -> ModelReport | None:
+    def _default(
+        self, name: str, num_givens: int, fits: Callable[[str], bool]
+    ) -> ModelReport | None:
         """Return a model of the task, or else the one of the smallest that takes its puzzles."""
+        of_task = [model for model in self._models.values() if model.task == name]
+        limits = [(model, model.max_givens) for model in of_task]
+        fitting = [model for model, most in limits if most is not None and num_givens <= most]
         solving = [model for model in self._models.values() if model.purpose == "solve"]
-        fitting = [model for model in solving if model.task == name]
+        if not fitting:
+            fitting = [model for model in solving if model.task == name]
         if not fitting:
             fitting = [model for model in solving if fits(model.task)]
             fitting.sort(key=lambda model: task(model.task).length)

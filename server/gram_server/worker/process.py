@@ -242,6 +242,7 @@ class WorkerProcess:
                     depth=info.depth,
                     num_parameters=info.num_parameters,
                     purpose=info.purpose,
+                    max_givens=info.max_givens,
                 )
                 for info in (served.info for served in self._models)
             ),

@@ -234,6 +234,7 @@ async def test_families_and_models_are_listed(service: Service) -> None:
         "depth": 16,
         "num_parameters": 7,
         "purpose": "solve",
+        "max_givens": None,
     }
 
 

@@ -1,6 +1,7 @@
 """Which models are offered while workers come, go and are replaced."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,11 +45,31 @@ class Workers:
         self.now_s += 6.0
         await self.registry.refresh()
 
-    async def chosen(self, wanted: str | None) -> str:
+    async def chosen(self, wanted: str | None, *, num_givens: int = 8) -> str:
         model = await self.registry.select_model(
-            "sudoku-4x4", fits=lambda task: False, wanted=wanted, has_fallback=False
+            "sudoku-4x4",
+            num_givens=num_givens,
+            fits=lambda task: False,
+            wanted=wanted,
+            has_fallback=False,
         )
         return model.id
+
+
+async def test_boards_of_few_givens_go_to_the_model_that_is_for_them() -> None:
+    workers = Workers()
+    few = replace(report("few"), purpose="generate", max_givens=3)
+    await workers.have(one=[report("m"), few])
+    assert [await workers.chosen(None, num_givens=number) for number in (0, 3, 4)] == [
+        "few@old",
+        "few@old",
+        "m@old",
+    ]
+    assert await workers.chosen("m", num_givens=0) == "m@old"
+    await workers.have(one=[report("m")])
+    workers.now_s += 10 * KNOWN_S
+    await workers.have(one=[report("m")])
+    assert await workers.chosen(None, num_givens=0) == "m@old"
 
 
 async def test_both_weights_of_a_name_can_be_asked_for_while_both_are_there() -> None:

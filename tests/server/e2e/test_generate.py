@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from gram_core import puzzles
@@ -159,6 +160,22 @@ def test_the_shipped_weights_make_up_whole_sudokus(shipped: Server) -> None:
         grid = sudoku.parse({"grid": board["puzzle"]})
         found = [sudoku.decode(grid, tokens) for tokens in sudoku.enumerate(grid, limit=2)]
         assert found == [board["answer"]]
+
+
+def test_boards_of_few_givens_go_to_the_weights_that_generate(shipped: Server) -> None:
+    """No puzzle of fewer than 17 givens has one solution; weights that solve leave it unsolved."""
+    solved = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+    for num_givens in (0, 1, 8, 12, 16, 16):
+        kept = np.random.default_rng(num_givens).permutation(81)[:num_givens]
+        board = "".join(digit if place in kept else "." for place, digit in enumerate(solved))
+        posted = httpx.post(f"{shipped.url}/solve?width=16&seed=1", content=board, timeout=60.0)
+        answer = posted.json()
+        assert (answer["status"], answer["model"].split("@")[0]) == ("solved", SHIPPED), board
+        for solution in answer["solutions"]:
+            assert is_whole_sudoku(solution["answer"])
+            assert all(solution["answer"][place] == solved[place] for place in kept)
+    refused = httpx.post(f"{shipped.url}/solve", content=solved[:17] + "." * 64)
+    assert refused.json()["code"] == "model_unknown"
 
 
 def is_whole_sudoku(answer: str) -> bool:
