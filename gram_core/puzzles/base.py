@@ -146,6 +146,10 @@ class Family(ABC, Generic[Instance]):
             position_to_cell=lambda position: self.cell(instance, position),
         )
 
+    def num_givens(self, instance: Instance) -> int:
+        """Return the number of positions whose value the instance states."""
+        return int(np.count_nonzero(self.encode(instance).tokens >= FIRST_VALUE))
+
     def dead_end(self, instance: Instance) -> Violation | None:
         """Return what the givens leave no value for; None where that takes more than a look."""
         givens = self.encode(instance).tokens

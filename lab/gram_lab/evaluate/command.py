@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.threads:
             torch.set_num_threads(options.threads)
         models = _models(options)
-        if options.grid or options.paper_tables or models[0].info.purpose == "generate":
+        is_generated = models[0].info.purpose == "generate" and not options.data
+        if options.grid or options.paper_tables or is_generated:
             shown = []
             for table in _tables(models, options, arguments):
                 if options.output:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, NoReturn, TypeVar
 
-import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
 from gram_core.errors import Issue, PuzzleInvalid, UnknownTask
@@ -59,11 +58,6 @@ class PostedPuzzle:
     def is_refuted(self) -> bool:
         """Whether one look shows that there is no solution: then nothing is run."""
         return self.family.dead_end(self.instance) is not None
-
-    @property
-    def num_givens(self) -> int:
-        tokens = self.family.encode(self.instance).tokens
-        return int(np.count_nonzero(tokens >= FIRST_VALUE))
 
     def fits(self, name: str) -> bool:
         """Say whether a model of the task of that name takes the puzzle, as it is or padded."""

@@ -152,7 +152,7 @@ async def _select_model(state: AppState, posted: PostedPuzzle, query: SolveQuery
     """
     chosen = await state.workers.select_model(
         posted.task.name,
-        num_givens=posted.num_givens,
+        num_givens=posted.family.num_givens(posted.instance),
         fits=posted.fits,
         wanted=query.model,
         has_fallback=query.fallback == "exact",
@@ -243,7 +243,9 @@ async def _parse_jobs(
 ) -> ParsedRequest:
     seed, now_s = _draw_seed(), state.clock()
     models: dict[tuple[str, int], ModelReport] = {}
-    kinds = [(puzzle.task.name, puzzle.num_givens) for puzzle in posted.puzzles]
+    kinds = [
+        (puzzle.task.name, puzzle.family.num_givens(puzzle.instance)) for puzzle in posted.puzzles
+    ]
     for number, (kind, puzzle) in enumerate(zip(kinds, posted.puzzles, strict=True)):
         if kind not in models:
             with naming(number if posted.is_batch else None):

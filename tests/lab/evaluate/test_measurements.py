@@ -80,3 +80,12 @@ def test_a_model_that_generates_is_measured_on_the_empty_board(
     assert "ours, no noise (sigma = 0), 16 steps" in rows
     assert not any("no views" in name for name in rows)
     assert rows["ours, first valid within 16 steps"]["steps_per_puzzle"] <= 16
+
+
+def test_a_model_that_generates_is_measured_on_boards_where_they_are_given(
+    generator: LoadedModel, boards: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--model", str(generator.info.path), "--data", boards, "--width", "2", "--json"]
+    assert main(options) == 0
+    (report,) = json.loads(capsys.readouterr().out)["reports"]
+    assert (report["instances"], report["width"]) == (3, 2)
