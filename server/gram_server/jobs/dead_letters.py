@@ -33,7 +33,10 @@ class DeadLetters:
     async def list(self, limit: int) -> Sequence[Letter]:
         """Return the newest letters, without their jobs."""
         letters = await self._read(limit)
-        return [{name: letter[name] for name in letter if name != "job"} for letter in letters]
+        return [
+            {name: letter[name] for name in letter if name not in ("job", "place")}
+            for letter in letters
+        ]
 
     async def show(self, job_id: str) -> Letter:
         """Return the letter of a job; raise ``JobNotFound``."""
@@ -52,8 +55,9 @@ class DeadLetters:
         again = replace(job, attempt=0, deadline_s=None, submitted_s=time.time())
         data = dump_submitted(again, self._config)
         if job.owner is not None:
-            # Its place in the list of its owner's jobs stays the same.
-            data |= {"owner": job.owner, "place": sort_key(job)}
+            # Its place in the list of its owner's jobs stays the same, however often it is
+            # replayed; letters of older versions do not state it.
+            data |= {"owner": job.owner, "place": letter.get("place") or sort_key(job)}
         request = {
             "job": data,
             "max": self._config.max_trajectories,

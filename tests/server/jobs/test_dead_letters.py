@@ -156,6 +156,21 @@ async def test_who_follows_a_replayed_job_sees_its_new_events_under_greater_numb
     assert [record.job.id for record in page.records] == ["a"]
 
 
+async def test_a_job_that_is_replayed_twice_is_listed_once_and_where_it_was(
+    harness: Harness,
+) -> None:
+    for job_id in ("a", "b"):
+        await harness.store.submit(replace(harness.job(job_id, width=1), owner="me"))
+        await harness.advance(1.0)
+    await kill(harness, "a")
+    await complete(harness, "b")
+    for _ in range(2):
+        await harness.letters.replay("a")
+        await kill(harness, "a")
+    page = await harness.store.page("me", cursor=None, limit=10)
+    assert [record.job.id for record in page.records] == ["b", "a"]
+
+
 async def test_a_full_queue_refuses_a_replay_and_nothing_is_lost(harness: Harness) -> None:
     await harness.store.submit(harness.job("a", width=8))
     await kill(harness, "a")

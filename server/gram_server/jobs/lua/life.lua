@@ -239,9 +239,10 @@ local function lose(job, max_attempts)
   end
   local problem = {code = 'worker_lost',
     detail = attempt .. ' workers were lost while they held the job'}
-  local payload = redis.call('HGET', job_key(job.id), 'job')
+  local payload, place = unpack(redis.call('HMGET', job_key(job.id), 'job', 'place'))
   redis.call('XADD', key('dead'), 'MAXLEN', '~', LETTERS_KEPT, '*', 'job', payload,
-    'id', job.id, 'reason', problem.code, 'detail', problem.detail, 'worker', job.worker or '')
+    'id', job.id, 'reason', problem.code, 'detail', problem.detail, 'worker', job.worker or '',
+    'place', place or '')
   redis.call('EXPIRE', key('dead'), LETTERS_KEPT_S)
   count('dead', 1)
   finish(job, 'failed', nil, cjson.encode(problem))
