@@ -205,10 +205,10 @@ class WorkerRegistry:
         """Return a model of the task, or else the one of the smallest that takes its puzzles."""
         of_task = [model for model in self._models.values() if model.task == name]
         limits = [(model, model.max_givens) for model in of_task]
-        fitting = [model for model, most in limits if most is not None and num_givens <= most]
+        for_few = [model for model, most in limits if most is not None and num_givens <= most]
         solving = [model for model in self._models.values() if model.purpose == "solve"]
-        if not fitting:
-            fitting = [model for model in solving if model.task == name]
+        # Of those that are loaded, or else of all, the first.
+        fitting = for_few + [model for model in solving if model.task == name]
         if not fitting:
             fitting = [model for model in solving if fits(model.task)]
             fitting.sort(key=lambda model: task(model.task).length)
