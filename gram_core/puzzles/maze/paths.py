@@ -69,14 +69,6 @@ def descent(passages: Passages, goal: int) -> Descent:
     return Descent(moves, goal)
 
 
-def first_path(towards: Descent, start: int) -> list[int]:
-    """Return the shortest path, ends included, that is first in the order of moves."""
-    path = [start]
-    while path[-1] != towards.goal:
-        path.append(towards.moves[path[-1]][0])
-    return path
-
-
 def all_paths(towards: Descent, start: int) -> Iterator[list[int]]:
     """Yield every shortest path, ends included, by the order of their moves."""
     stack = [[start]]
