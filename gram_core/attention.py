@@ -65,16 +65,17 @@ def gather_rows(x: Tensor, index: Tensor, inverse: Tensor, mask: Tensor | None) 
 def rotary_table(config: GramConfig) -> tuple[Tensor, Tensor]:
     """Return cosines and sines, each (tokens, head_dim).
 
-    1-D: all channel pairs rotate by the token's index. 2-D: half of them by the row, half by the
-    column. Prefix tokens have position 0.
+    1-D: all channel pairs rotate by the token's index, prefix tokens first. 2-D: half of them by
+    the row, half by the column; prefix tokens have position 0.
     """
     half = config.head_dim // 2
     cells = torch.arange(config.length)
     is_2d = config.rotary == "2d"
-    axes = [cells // config.columns, cells % config.columns] if is_2d else [cells]
+    by_axis = [cells // config.columns, cells % config.columns]
+    axes = by_axis if is_2d else [torch.arange(config.num_tokens)]
     per_axis = half // len(axes)
     rates = config.rotary_base ** (-torch.arange(per_axis, dtype=torch.float64) / per_axis)
-    angles = torch.cat([axis[:, None] * rates for axis in axes], dim=1)  # (length, half)
-    prefix = angles.new_zeros(config.num_prefix_tokens, half)
+    angles = torch.cat([axis[:, None] * rates for axis in axes], dim=1)  # (cells, half)
+    prefix = angles.new_zeros(config.num_tokens - len(angles), half)
     angles = torch.cat((prefix, angles)).repeat(1, 2)
     return angles.cos().float(), angles.sin().float()

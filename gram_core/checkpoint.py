@@ -1,6 +1,7 @@
 """Saves and loads model directories: safetensors and JSON, never pickle."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +36,17 @@ def save_model(
     depth: int,
     dtype: torch.dtype,
     purpose: Purpose = "solve",
+    others: Sequence[Task] = (),
 ) -> ModelInfo:
     """Write a model directory, replacing one that exists, and return its metadata.
 
-    ``depth`` is the default limit on supervision steps, ``dtype`` the floating type on disk.
+    ``depth`` is the default limit on supervision steps, ``dtype`` the floating type on disk;
+    ``others`` are other sizes that the weights are for.
+
+    Raises:
+        ConfigError: the architecture cannot see the graph of the task.
     """
+    model.config.check_task(task)
     path.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().to(dtype) for key, value in model.state_dict().items()}
     weights_path = path / catalog.WEIGHTS_FILE
@@ -48,6 +55,7 @@ def save_model(
         "format": catalog.FORMAT,
         "name": name,
         "task": task.name,
+        "other_tasks": [each.name for each in others],
         "purpose": purpose,
         "fingerprint": catalog.fingerprint(weights_path),
         "depth": depth,
@@ -92,6 +100,12 @@ def _task_of(info: ModelInfo) -> Task:
             f"{info.path} has (length, vocabulary) {_shape(info.architecture)} but {task.name} "
             f"needs {(task.length, task.vocabulary)}: train it again for this task"
         )
+    try:
+        info.architecture.check_task(task)
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{info.path} is blind ({error}), and must be trained anew"
+        ) from error
     if info.purpose == "generate" and not isinstance(puzzles.family(task.family), Generative):
         raise CheckpointError(
             f"{info.path} generates {task.family}, which has no empty instance to start from"

@@ -85,6 +85,8 @@ class GramConfig:
     """Initial sigma, and the bounds of the sigmoid that yields sigma."""
     initial_state: InitialState = "fixed"
     """z_0: one stored draw, or fresh noise for every trajectory."""
+    damping: float = 0.0
+    """Share of the state before a pass of f_L or f_H that it keeps (EqR, arXiv 2605.21488)."""
     recursion: Recursion = "hierarchical"
     """``flat`` drops l: h passes K + 1 times through f_L (a looped transformer)."""
     num_prefix_tokens: int = 0
@@ -108,9 +110,9 @@ class GramConfig:
             (self.rows * self.columns == self.length, "rows", "rows * columns != length"),
             (len(self.head_kinds) == num_kinds, "head_kinds", f"needs {num_kinds} kinds"),
             (
-                self.num_prefix_tokens == 0 or self.mixer == "attention",
+                self.num_prefix_tokens == 0 or self.mixer != "relational",
                 "num_prefix_tokens",
-                "prefix tokens need mixer=attention",
+                "prefix tokens need mixer=attention or mixer=token",
             ),
             (
                 size is None or (is_token and size >= 1),
@@ -118,6 +120,12 @@ class GramConfig:
                 "must be at least 1, and needs mixer=token",
             ),
             (is_token or self.mixer_norm == "channels", "mixer_norm", "needs mixer=token"),
+            (
+                self.damping == 0.0
+                or (0.0 < self.damping < 1.0 and self.recursion == "hierarchical"),
+                "damping",
+                "must be at least 0 and below 1, and needs recursion=hierarchical",
+            ),
             (
                 self.block_norm == "post" or self.recursion == "flat",
                 "block_norm",
@@ -139,6 +147,28 @@ class GramConfig:
     def num_tokens(self) -> int:
         """Tokens the model works on: prefix and cells."""
         return self.num_prefix_tokens + self.length
+
+    def check_task(self, task: Task) -> None:
+        """Raise ``ConfigError`` where no head follows the graph of a task, or one would in vain."""
+        has_edges = ADJACENCY in self.head_kinds
+        if task.has_adjacency and not has_edges:
+            name = "head_kinds" if self.mixer == "relational" else "mixer"
+            detail = f"{task.name} has a graph, which only heads of the kind {ADJACENCY} see: "
+            detail += f"choose mixer=relational with {ADJACENCY} among its head_kinds"
+            raise ConfigError(name, getattr(self, name), detail)
+        is_met = task.has_adjacency or not has_edges
+        self._require(is_met, "head_kinds", f"{task.name} has no graph for {ADJACENCY} to follow")
+
+    def resized(self, task: Task) -> "GramConfig":
+        """Return the same architecture for another size of its puzzle.
+
+        Raises:
+            ConfigError: the weights fit one size only.
+        """
+        is_free = self.mixer != "token" and self.positions == "none"
+        if not is_free or task.vocabulary != self.vocabulary:
+            raise ConfigError("task", task.name, "is of a size that these weights cannot have")
+        return replace(self, length=task.length, rows=task.rows, columns=task.columns)
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
@@ -187,6 +217,10 @@ def preset(name: str, task: Task) -> GramConfig:
     what is shipped; ``tiny`` is for tests.
     """
     if name == "paper":
+        # In place of the paper's tokens for pairs of vertices, half of the heads follow the edges.
+        kinds: tuple[str, ...] = (
+            (ADJACENCY,) * 4 + (UNRESTRICTED,) * 4 if task.has_adjacency else ()
+        )
         return GramConfig(
             vocabulary=task.vocabulary,
             length=task.length,
@@ -201,7 +235,8 @@ def preset(name: str, task: Task) -> GramConfig:
             num_inner_steps=task.paper_inner_steps,
             num_transitions=3,
             num_supervision_steps=16,
-            mixer="attention",
+            mixer="relational" if kinds else "attention",
+            head_kinds=kinds,
             rotary="1d",
             readout="first",
         )

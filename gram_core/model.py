@@ -141,8 +141,12 @@ class Gram(nn.Module):
                 high = self.low(high + embedding, adjacency)
             return LatentState(high, low)
         for _ in range(self.config.num_inner_steps):
-            low = self.low(low + context, adjacency)
-        return LatentState(self.high(high + low, adjacency), low)
+            low = self._damped(low, self.low(low + context, adjacency))
+        return LatentState(self._damped(high, self.high(high + low, adjacency)), low)
+
+    def _damped(self, before: Tensor, after: Tensor) -> Tensor:
+        share = self.config.damping
+        return torch.lerp(after, before, share) if share else after
 
     def sample(self, u: Tensor, noise: NoiseKey, transition: int) -> Tensor:
         """Return h = u + eps, eps from the prior; u for guidance ``none`` and ``input``."""

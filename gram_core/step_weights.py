@@ -1,7 +1,7 @@
 """A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
 
-Models with prefix tokens, another gate, or a mixture of norms and noise that no recipe uses have no
-such form: they run ``Gram.supervision_step``.
+Models with prefix tokens, damping, another gate, or a mixture of norms and noise that no recipe
+uses have no such form: they run ``Gram.supervision_step``.
 """
 
 import math
@@ -35,6 +35,7 @@ def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
     return (
         config.num_prefix_tokens == 0
         and config.gate == "silu"
+        and config.damping == 0.0
         and not has_ordered_groups
         # Noise in the input and norms before the mixer come together, and with attention.
         and (config.block_norm == "pre") == (config.guidance == "input")

@@ -11,7 +11,15 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from gram_core.errors import ConfigError, UnknownPuzzle, UnknownTask
-from gram_core.puzzles.base import Countable, Family, Generative, Instance, Padding, Renaming
+from gram_core.puzzles.base import (
+    Countable,
+    Family,
+    Generative,
+    Instance,
+    Padding,
+    Renaming,
+    Views,
+)
 from gram_core.puzzles.body import printable
 from gram_core.puzzles.graph_coloring import GraphColoring
 from gram_core.puzzles.maze import Maze
@@ -38,6 +46,7 @@ __all__ = [
     "Task",
     "Tokens",
     "Unit",
+    "Views",
     "Violation",
     "families",
     "family",

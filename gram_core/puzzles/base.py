@@ -7,7 +7,8 @@ package; see docs/adding-a-puzzle.md.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -18,6 +19,7 @@ from gram_core.puzzles.body import printable
 from gram_core.puzzles.task import (
     Answer,
     Encoded,
+    Symmetries,
     Symmetry,
     Task,
     Tokens,
@@ -35,15 +37,55 @@ VIEWS_AT_ONCE = 64
 """Views drawn together: all of them take little longer than one."""
 
 
+class Views:
+    """The symmetry under which each trajectory of a seed sees its instance.
+
+    It is None for the first trajectory. A pure function of (task, seed, trajectory), so a
+    trajectory can be repeated anywhere; ``VIEWS_AT_ONCE`` neighbours are drawn together.
+    """
+
+    def __init__(self, draw: Callable[[np.random.Generator, int], Symmetries], seed: int) -> None:
+        self._draw = draw
+        self._seed = seed
+        self._chunks: dict[int, Symmetries] = {}
+
+    def __call__(self, trajectory: int) -> Symmetry | None:
+        """Return the symmetry of one trajectory."""
+        chunk, place = divmod(trajectory, VIEWS_AT_ONCE)
+        return self._drawn(chunk)[place] if trajectory else None
+
+    def seen(self, tokens: Tokens, trajectories: NDArray[np.int64]) -> Tokens:
+        """Return tokens, (length,), as each trajectory sees them, (trajectories, length)."""
+        seen = np.empty((len(trajectories), len(tokens)), np.uint8)
+        chunks, places = np.divmod(trajectories, VIEWS_AT_ONCE)
+        for chunk in set(chunks[trajectories > 0].tolist()):
+            rows = chunks == chunk
+            seen[rows] = self._drawn(chunk).apply(tokens, places[rows])
+        seen[trajectories == 0] = tokens
+        return seen
+
+    def _drawn(self, chunk: int) -> Symmetries:
+        if chunk not in self._chunks:
+            key = np.array([self._seed % 2**64, (_VIEW_STREAM << 32) | chunk], dtype=np.uint64)
+            rng = np.random.Generator(np.random.Philox(key=key))
+            self._chunks[chunk] = self._draw(rng, VIEWS_AT_ONCE)
+        return self._chunks[chunk]
+
+
 class Padding(NamedTuple, Generic[Instance]):
     """A puzzle of another size whose solutions are those of the posted one, with more around."""
 
     instance: Instance
     positions: NDArray[np.int64]
     """For each position of the posted puzzle's tokens, the one that it has here."""
+    names: Mapping[int, int] = MappingProxyType({})
+    """Token that a position here is to have: values are renamed for it."""
 
     def cut(self, tokens: Tokens) -> Tokens:
         """Return the posted puzzle's part of tokens, shape (..., length)."""
+        for position, token in self.names.items():
+            found = tokens[..., [position]]
+            tokens = np.where(tokens == found, token, np.where(tokens == token, found, tokens))
         return tokens[..., self.positions]
 
 
@@ -170,28 +212,14 @@ class Family(ABC, Generic[Instance]):
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         """Draw a random rule-preserving transformation of the task's boards."""
 
-    def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> Sequence[Symmetry]:
+    def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> Symmetries:
         """Draw several at once; families whose draws are arrays do it in a fraction of the time."""
-        return [self.symmetry(task, rng) for _ in range(count)]
+        drawn = [self.symmetry(task, rng) for _ in range(count)]
+        return Symmetries(*map(np.stack, zip(*drawn, strict=True)))
 
-    def views(self, task: Task, seed: int) -> Callable[[int], Symmetry | None]:
-        """Return a function from a trajectory to the symmetry under which it sees its instance.
-
-        It is None for the first trajectory. A pure function of (task, seed, trajectory), so a
-        trajectory can be repeated anywhere; ``VIEWS_AT_ONCE`` neighbours are drawn together.
-        """
-
-        @cache
-        def drawn(chunk: int) -> Sequence[Symmetry]:
-            key = np.array([seed % 2**64, (_VIEW_STREAM << 32) | chunk], dtype=np.uint64)
-            rng = np.random.Generator(np.random.Philox(key=key))
-            return self.symmetries(task, rng, VIEWS_AT_ONCE)
-
-        def view(trajectory: int) -> Symmetry | None:
-            chunk, place = divmod(trajectory, VIEWS_AT_ONCE)
-            return drawn(chunk)[place] if trajectory else None
-
-        return view
+    def views(self, task: Task, seed: int) -> "Views":
+        """Return the symmetries under which the trajectories of a seed see their instance."""
+        return Views(partial(self.symmetries, task), seed)
 
     @abstractmethod
     def generate(

@@ -23,8 +23,9 @@ _FRAMES = str.maketrans(
     dict.fromkeys(map(chr, range(0x2500, 0x2580)), " ")
     | dict.fromkeys("'\"`", " ")
     | dict.fromkeys("¦│┃║", "|")
+    | dict.fromkeys("♕♛", "Q")
 )
-"""Characters of drawn boxes, and quotes; verticals part cells."""
+"""Characters of drawn boxes, quotes and queens; verticals part cells."""
 _STROKES = re.compile(r"[-=]{3}")
 _CROSSES = frozenset("-+=:")
 _RULING = _CROSSES | frozenset("|*., \t")

@@ -5,8 +5,9 @@ and no torch.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ Answer = object
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The token shapes one checkpoint is made for: a family at one size, such as ``sudoku-9x9``."""
+    """The token shapes of a model: a family at one size, such as ``sudoku-9x9``."""
 
     name: str
     family: str
@@ -76,8 +77,7 @@ class Encoded:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Symmetry:
+class Symmetry(NamedTuple):
     """A rule-preserving transformation: ``view[i] = values[tokens[positions[i]]]``."""
 
     positions: NDArray[np.int64]
@@ -100,12 +100,34 @@ class Symmetry:
         return tokens
 
 
+@dataclass(frozen=True, slots=True)
+class Symmetries:
+    """Several symmetries of one task, drawn as arrays."""
+
+    positions: NDArray[np.int64]
+    """(count, length)"""
+    values: NDArray[np.uint8]
+    """(count, vocabulary)"""
+
+    def __iter__(self) -> Iterator[Symmetry]:
+        return map(Symmetry, self.positions, self.values)
+
+    def __getitem__(self, index: int) -> Symmetry:
+        return Symmetry(self.positions[index], self.values[index])
+
+    def apply(self, tokens: Tokens, which: NDArray[np.int64]) -> Tokens:
+        """Return tokens, (length,), as each of the named symmetries shows them, (which, length)."""
+        # An index into all tables at once is a third of the time of one into each.
+        places = tokens.astype(np.int64).take(self.positions[which])
+        places += (which * self.values.shape[1])[:, None]
+        return self.values.ravel().take(places)
+
+
 def shuffled_values(task: Task, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
     """Return (count, vocabulary) ``Symmetry.values`` that permute the values at random."""
-    tokens = np.broadcast_to(np.arange(task.vocabulary, dtype=np.uint8), (count, task.vocabulary))
-    values = tokens.copy()
-    values[:, FIRST_VALUE:] = rng.permuted(tokens[:, FIRST_VALUE:], axis=1)
-    return values
+    values = np.tile(np.arange(task.vocabulary), (count, 1))
+    values[:, FIRST_VALUE:] = rng.permuted(values[:, FIRST_VALUE:].copy(), axis=1)
+    return values.astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

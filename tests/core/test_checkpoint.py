@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from gram_core import catalog, puzzles
 from gram_core.checkpoint import load_model, save_model
 from gram_core.config import preset
-from gram_core.errors import CheckpointError
+from gram_core.errors import CheckpointError, ConfigError
 from gram_core.model import Gram
+from gram_core.solve import rollout
 
 
 def saved(folder: Path, task_name: str = "sudoku-4x4", *, seed: int = 0) -> Gram:
@@ -154,6 +155,50 @@ def test_a_checkpoint_says_what_it_is_for_and_one_that_does_not_solves(tmp_path:
         catalog.read_model(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "names"), [("q", "q q-5 q-4"), ("my-6", "my-6 my-5 my-4")])
+def test_weights_for_several_sizes_are_a_model_for_each(
+    tmp_path: Path, name: str, names: str
+) -> None:
+    task, *others = (puzzles.task(f"nqueens-{size}") for size in (6, 5, 4))
+    model = Gram(preset("tiny", task), task.units)
+    save_model(tmp_path, model, name=name, task=task, depth=8, dtype=torch.float32, others=others)
+    found = catalog.find_models(str(tmp_path))
+    assert " ".join(info.name for info in found) == names
+    assert len({info.fingerprint for info in found}) == 1
+    assert catalog.find_model(str(tmp_path)) == found[0]
+    for info, each in zip(found, (task, *others), strict=True):
+        loaded = load_model(info)
+        assert (loaded.task.name, info.is_late) == (each.name, each is not task)
+        assert torch.equal(loaded.model.decoder.weight, model.decoder.weight)
+        tokens = torch.ones(2, each.length, dtype=torch.int64)
+        key = torch.zeros(2, dtype=torch.int64)
+        (output,) = rollout(loaded.model, tokens, key, key, depth=1)
+        assert output.logits.shape == (2, each.length, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"other_tasks": ["chess-8"]}, "no task is named"),
+        ({"other_tasks": [6]}, "damaged"),
+        ({"other_tasks": ["sudoku-6x6"]}, "these weights cannot have"),
+    ],
+)
+def test_sizes_that_weights_cannot_have_are_refused(
+    tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    saved(tmp_path)
+    edit(tmp_path, **changes)
+    with pytest.raises(CheckpointError, match=says):
+        load_model(tmp_path)
+
+
+def test_weights_of_one_entry_per_token_fit_one_size_only() -> None:
+    config = replace(preset("tiny", puzzles.task("nqueens-5")), mixer="token", head_kinds=())
+    with pytest.raises(ConfigError, match="these weights cannot have"):
+        config.resized(puzzles.task("nqueens-6"))
+
+
 def test_a_family_without_an_empty_instance_has_no_generating_model(tmp_path: Path) -> None:
     saved(tmp_path, "graph-coloring-5")
     edit(tmp_path, purpose="generate")
@@ -164,3 +209,35 @@ def test_a_family_without_an_empty_instance_has_no_generating_model(tmp_path: Pa
 def test_configs_are_frozen_values() -> None:
     config = preset("tiny", puzzles.task("sudoku-4x4"))
     assert replace(config, dim=64) != config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mixer": "attention", "head_kinds": ()},
+        {"mixer": "token", "head_kinds": ()},
+        {"head_kinds": ("any",) * 4},
+    ],
+)
+def test_a_model_that_cannot_see_the_graph_is_neither_saved_nor_loaded(
+    changes: dict[str, object], tmp_path: Path
+) -> None:
+    task = puzzles.task("graph-coloring-5")
+    config = replace(preset("tiny", task), **changes)  # type: ignore[arg-type]  # by field name
+    model = Gram(config, task.units)
+    with pytest.raises(ConfigError, match="has a graph"):
+        save_model(tmp_path, model, name="m", task=task, depth=2, dtype=torch.float32)
+    saved(tmp_path, task.name)
+    path = tmp_path / catalog.CONFIG_FILE
+    values = json.loads(path.read_text())
+    values["architecture"] |= json.loads(json.dumps(changes))
+    path.write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="choose mixer=relational"):
+        load_model(tmp_path)
+
+
+def test_heads_that_follow_edges_are_refused_where_there_are_none(tmp_path: Path) -> None:
+    task = puzzles.task("sudoku-4x4")
+    model = Gram(replace(preset("tiny", task), head_kinds=("any", "any", "any", "edge")))
+    with pytest.raises(ConfigError, match="no graph"):
+        save_model(tmp_path, model, name="m", task=task, depth=2, dtype=torch.float32)

@@ -98,6 +98,19 @@ def test_the_first_trajectory_sees_the_board_as_posted_and_the_others_repeatable
     assert len(drawn) == 199
 
 
+@pytest.mark.parametrize(
+    "name", ["sudoku-9x9", "sudoku-6x6", "nqueens-8", "graph-coloring-5", "maze-3x3"]
+)
+def test_many_trajectories_see_the_tokens_that_each_alone_sees(name: str) -> None:
+    task = puzzles.task(name)
+    views = puzzles.family(task.family).views(task, 7)
+    tokens = np.random.default_rng(1).integers(0, task.vocabulary, task.length).astype(np.uint8)
+    trajectories = np.array([5, 0, 63, 64, 200, 1, 130])
+    for row, index in zip(views.seen(tokens, trajectories), trajectories.tolist(), strict=True):
+        view = views(index)
+        assert np.array_equal(row, tokens if view is None else view.apply(tokens))
+
+
 def test_a_graph_is_seen_with_its_edges_moved_along() -> None:
     family = puzzles.family("graph-coloring")
     task = puzzles.task("graph-coloring-5")

@@ -34,8 +34,10 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
     text = read_text(value, _FIELD, max_length=_MAX_TEXT)
     graph: Graph | None = None
     for number, line in enumerate(text.splitlines(), start=1):
-        # Empty lines must be cheap: a text may have a million of them.
-        words = line.split() if line else ()
+        if not line:
+            # Must be cheap: a text may have a million of them.
+            continue
+        words = line.split()
         kind = words[0].lower() if words else ""
         if not words or kind in _SKIPPED:
             continue

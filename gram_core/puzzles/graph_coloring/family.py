@@ -20,7 +20,7 @@ from gram_core.puzzles.graph_coloring.graph import (
     ColoringGraph,
     read_graph,
 )
-from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, shuffled_values
+from gram_core.puzzles.task import Encoded, Symmetries, Symmetry, Task, Tokens, shuffled_values
 from gram_kernels.tokens import BLANK, FIRST_VALUE, Constraint, Unit
 
 _FIELDS = ("vertices", "edges", "adjacency", "colors", "fixed", "dimacs")
@@ -95,18 +95,21 @@ class GraphColoring(Family[ColoringGraph]):
 
         For each colour that it may not have, one that has that colour is joined to its vertices.
         """
-        vertices, colors = range(instance.vertices), range(instance.colors, task.num_values)
-        if instance.colors > task.num_values or len(vertices) + len(colors) > task.size:
+        number, colors = instance.vertices, range(instance.colors, task.num_values)
+        if instance.colors > task.num_values or number + len(colors) > task.size:
             return None
-        taken = tuple(enumerate(colors, start=len(vertices)))
-        edges = {(vertex, other) for vertex in vertices for other, _ in taken}
+        taken = tuple(enumerate(colors, start=number))
+        edges = {(vertex, other) for other, _ in taken for vertex in range(other)}
+        # Models know few graphs with fixed colours: where colours may be renamed, they are.
+        is_named = bool(instance.fixed)
         padded = ColoringGraph(
             vertices=task.size,
             edges=tuple(sorted(edges.union(instance.edges))),
             colors=task.num_values,
-            fixed=instance.fixed + taken,
+            fixed=instance.fixed + taken if is_named else (),
         )
-        return Padding(padded, np.arange(len(vertices)))
+        names = {} if is_named else {vertex: color + FIRST_VALUE for vertex, color in taken}
+        return Padding(padded, np.arange(number), names)
 
     def dump(self, instance: ColoringGraph) -> dict[str, object]:
         """Return the canonical body, with sorted edges."""
@@ -180,10 +183,10 @@ class GraphColoring(Family[ColoringGraph]):
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:
         return self.symmetries(task, rng, 1)[0]
 
-    def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> list[Symmetry]:
+    def symmetries(self, task: Task, rng: np.random.Generator, count: int) -> Symmetries:
         """Draw renamings of vertices and colours; the adjacency must be renamed with them."""
         positions = rng.random((count, task.length)).argsort(axis=1)
-        return list(map(Symmetry, positions, shuffled_values(task, rng, count)))
+        return Symmetries(positions, shuffled_values(task, rng, count))
 
     def generate(
         self, task: Task, rng: np.random.Generator, *, num_solutions: int | None = 1

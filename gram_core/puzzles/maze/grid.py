@@ -18,6 +18,8 @@ START, GOAL, WALL, FREE = "S", "G", "#", "."
 _CELLS = {START: START, GOAL: GOAL, WALL: WALL, FREE: FREE, " ": FREE}
 _MAX_TEXT = 4 * MAX_SIDE * (MAX_SIDE + 1)
 _NOUNS = {START: "start", GOAL: "goal"}
+_OTHER_ENDS = ("SE", "SF", "ST", "AB", "sg", "se", "sf", "st", "ab")
+"""Letters of start and goal in other drawings: read where each stands once and no other does."""
 
 Cell = tuple[int, int]
 
@@ -137,7 +139,7 @@ def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
         for row, line in enumerate(lines)
         if len(line) != columns
     )
-    drawn = "".join(lines)
+    drawn = _with_our_ends("".join(lines))
     raise_issues(
         Issue(
             f"grid[{at // columns}]",
@@ -150,6 +152,15 @@ def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
     )
     raise_issues(issue for mark in _NOUNS for issue in _miscounted(drawn, mark, columns))
     return make_maze("".join(_CELLS[character] for character in drawn), columns, form)
+
+
+def _with_our_ends(drawn: str) -> str:
+    """Return a drawing with S and G for the letters that others have for start and goal."""
+    letters = "".join(sorted(filter(str.isalpha, drawn)))
+    for ends in _OTHER_ENDS:
+        if letters == "".join(sorted(ends)):
+            return drawn.translate(str.maketrans(ends, START + GOAL))
+    return drawn
 
 
 def _miscounted(drawn: str, mark: str, columns: int) -> list[Issue]:

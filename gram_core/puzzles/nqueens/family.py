@@ -26,6 +26,7 @@ from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 _QUEEN = FIRST_VALUE
+_BITS = re.compile(r"[01\s]+")
 _CONSTRAINTS = {
     "row": Constraint.EXACTLY_ONE,
     "column": Constraint.EXACTLY_ONE,
@@ -81,7 +82,8 @@ class NQueens(Family[QueensBoard]):
 
     def likeness(self, text: str) -> float:
         """Return 1 for a board of 0 and 1, and else the share of its own signs."""
-        return 1.0 if set("".join(text.split())) == {"0", "1"} else super().likeness(text)
+        is_bits = "0" in text and "1" in text and _BITS.fullmatch(text) is not None
+        return 1.0 if is_bits else super().likeness(text)
 
     def task_of(self, instance: QueensBoard) -> Task:
         return _task(instance.size)
@@ -138,7 +140,7 @@ class NQueens(Family[QueensBoard]):
         return QueensBoard(size=task.size, queens=tuple(sorted(queens)))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _task(size: int) -> Task:
     return Task(
         name=f"nqueens-{size}",

@@ -94,11 +94,15 @@ def test_enumeration_that_runs_out_of_time_says_so_after_what_it_found() -> None
     queens = family("nqueens")
     board = queens.parse({"n": 16})
     found: list[Tokens] = []
-    started_s = time.monotonic()
-    with pytest.raises(ExactTimeout, match=r"stopped after 0\.3 s"):
-        found.extend(queens.enumerate(board, limit=10**9, max_time_s=0.3))
+    # A busy machine may find nothing in the shortest of these times.
+    for max_time_s in (0.3, 3.0, 30.0):
+        started_s = time.monotonic()
+        with pytest.raises(ExactTimeout, match=f"stopped after {max_time_s:g} s"):
+            found.extend(queens.enumerate(board, limit=10**9, max_time_s=max_time_s))
+        assert time.monotonic() - started_s < max_time_s + 5
+        if found:
+            break
     assert found
-    assert time.monotonic() - started_s < 5
     assert all(queens.check(board, tokens) for tokens in found)
 
 

@@ -179,6 +179,12 @@ def test_text_and_spaces_are_read(text: str) -> None:
     assert MAZE.task_of(maze).name == "maze-3x3"
 
 
+@pytest.mark.parametrize("ends", ["SG", "SE", "SF", "ST", "AB", "sg", "se", "ab"])
+def test_other_letters_of_start_and_goal_are_read(ends: str) -> None:
+    maze = MAZE.parse_text(f"{ends[0]}.#\n...\n#.{ends[1]}")
+    assert MAZE.dump(maze) == {"puzzle": "maze", "grid": "S.#\n...\n#.G"}
+
+
 @pytest.mark.parametrize("name", ["maze-1x1", "maze-30", "maze-65x3", "maze-0x5", "maze-03x5"])
 def test_sizes_that_cannot_be_are_refused(name: str) -> None:
     with pytest.raises(UnknownTask, match="no maze task"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gram_core.puzzles import family, task
+from gram_core.puzzles import FIRST_VALUE, family, task
 
 AUSTRALIA = [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3], [2, 4], [2, 5], [3, 4], [4, 5]]
 
@@ -69,3 +69,36 @@ def test_only_the_posted_part_of_tokens_is_kept() -> None:
         [0, 1, 3, 4],
         [9, 10, 12, 13],
     ]
+
+
+def test_colours_of_a_padded_graph_are_called_so_that_those_it_may_not_have_are_left_out() -> None:
+    rules = family("graph-coloring")
+    graph = rules.parse({"vertices": 3, "edges": [[0, 1], [1, 2]], "colors": 2})
+    padding = rules.pad(graph, task("graph-coloring-5"))
+    assert padding is not None
+    assert padding.instance.fixed == ()
+    # The fourth vertex is joined to the others, the fifth to none.
+    every = [[2, 1, 2, 0, 0], [0, 2, 0, 1, 1], [0, 1, 0, 2, 2], [1, 1, 2, 0, 1]]
+    tokens = np.array(every, dtype=np.uint8) + FIRST_VALUE
+    assert [rules.check(padding.instance, row) for row in tokens] == [True, True, True, False]
+    cut = padding.cut(tokens)
+    assert (cut - FIRST_VALUE).tolist() == [[0, 1, 0], [0, 1, 0], [0, 1, 0], [1, 1, 0]]
+    assert cut.dtype == np.uint8
+    assert [padding.cut(row).tolist() for row in tokens] == cut.tolist()
+    assert [rules.check(graph, row) for row in cut] == [True, True, True, False]
+
+
+def test_a_padded_graph_of_one_colour_has_a_joined_vertex_for_each_other() -> None:
+    rules = family("graph-coloring")
+    graph = rules.parse({"vertices": 2, "edges": [], "colors": 1})
+    padding = rules.pad(graph, task("graph-coloring-4"))
+    assert padding is not None
+    tokens = np.array([1, 1, 0, 2], dtype=np.uint8) + FIRST_VALUE
+    assert rules.check(padding.instance, tokens)
+    assert (padding.cut(tokens) - FIRST_VALUE).tolist() == [0, 0]
+    named = rules.pad(
+        rules.parse({**rules.dump(graph), "fixed": {"0": 0}}), task("graph-coloring-4")
+    )
+    assert named is not None
+    assert named.instance.fixed == ((0, 0), (2, 1), (3, 2))
+    assert (named.cut(tokens) - FIRST_VALUE).tolist() == [1, 1]

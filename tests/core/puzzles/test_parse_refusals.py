@@ -254,6 +254,8 @@ MAZE = [
     Refusal({"grid": ["S.", None]}, "grid[1]", "must be a string, not null"),
     Refusal({"grid": ["S.G", "..", "..."]}, "grid[1]", "has 2 cells; row 0 of this maze"),
     Refusal({"grid": ["S.G", ".x."]}, "grid[1]", 'column 1 holds the string "x"', ((1, 1),)),
+    Refusal({"grid": ["S.E", "..E"]}, "grid[0]", 'column 2 holds the string "E"', ((0, 2),)),
+    Refusal({"grid": ["S.G", "..E"]}, "grid[1]", 'column 2 holds the string "E"', ((1, 2),)),
     Refusal({"grid": ["S\t.G"]}, "grid[0]", "column 1 holds", ((0, 1),)),
     Refusal({"grid": ["..G"]}, "grid", "has no start: mark one cell S", (), "start"),
     Refusal({"grid": ["S.."]}, "grid", "has no goal: mark one cell G", (), "goal"),
