@@ -5,14 +5,18 @@ import re
 from gram_files.entries import CELLS, SIZES
 
 MAZE = frozenset("#. SG")
+OTHER_MAZE_ROW = re.compile(r"(?=.*[#.])[#. ]*(?:[SEFTABseftabg][#. ]*){0,2}")
+ENDS = tuple(map(set, ("SG", "SE", "SF", "ST", "AB")))
+"""Letters that people have for the start and the goal of a maze."""
 ODD_BLANKS = frozenset("xX?-·•□◦")
 """Signs of an empty cell in other programs: read where a board has one of them and no other."""
 BARE = str.maketrans(
     dict.fromkeys(map(chr, range(0x2500, 0x2580)), " ")
     | dict.fromkeys("'\"`", " ")
     | dict.fromkeys("¦│┃║", "|")
+    | dict.fromkeys("♕♛", "Q")
 )
-"""Characters of drawn boxes, and quotes; verticals part cells."""
+"""Characters of drawn boxes, quotes and queens; verticals part cells."""
 STROKES = re.compile(r"[-=]{3}")
 CROSSES = frozenset("-+=:")
 RULING = CROSSES | frozenset("|*., \t")
@@ -77,9 +81,10 @@ def is_words(line: str) -> bool:
     """Return whether a line is text: a title, a remark."""
     cells = cells_of(line)
     known = CELLS | ODD_BLANKS | set("Qq#SG")
-    return WORD.search(line[:MAX_TITLE]) is not None or 3 * sum(
-        cell not in known for cell in cells
-    ) > len(cells)
+    num_unknown = sum(cell not in known for cell in cells)
+    is_text = WORD.search(line[:MAX_TITLE]) is not None or 3 * num_unknown > len(cells)
+    # Brackets are of lists, which are read without them.
+    return is_text or "[" in cells
 
 
 def with_dots(cells: str) -> str:
@@ -87,3 +92,13 @@ def with_dots(cells: str) -> str:
     blanks = set(cells) & (ODD_BLANKS | set("0.*_"))
     is_odd = len(blanks) == 1 and blanks <= ODD_BLANKS
     return cells.replace(blanks.pop(), ".") if is_odd else cells
+
+
+def is_maze_row(line: str) -> bool:
+    return set(line) <= MAZE or OTHER_MAZE_ROW.fullmatch(line) is not None
+
+
+def is_maze(drawing: str) -> bool:
+    """Return whether rows of a maze have a start or a goal; other letters than ours, both."""
+    ends = set(drawing) - set("#. \n")
+    return (bool(ends) and ends <= MAZE) or {end.upper() for end in ends} in ENDS

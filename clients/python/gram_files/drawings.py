@@ -8,10 +8,11 @@ from typing import NamedTuple
 from gram_files.cells import (
     CROSSES,
     MAX_DRAWN,
-    MAZE,
     SEPARATORS,
     cells_of,
     is_board,
+    is_maze,
+    is_maze_row,
     is_nearly_board,
     is_ruling,
     is_words,
@@ -19,9 +20,12 @@ from gram_files.cells import (
     with_dots,
 )
 from gram_files.entries import SIZES, Entry, Item, Unread
+from gram_files.objects import entry_of_json
 
 COMMENTS = ("#", "//", ";", "%")
 DECORATION = frozenset("#/;%-=* ")
+GIVEN = re.compile("[1-9]|.{65}")
+"""What a row of a queens board does not hold."""
 SECTION = re.compile(r"\[\s*[A-Za-z][\w -]*\]")
 """A heading of an ``.sdk`` file: ``[Puzzle]`` is wanted, ``[State]`` and others are not."""
 MAX_SHOWN = 60
@@ -48,8 +52,8 @@ def read_drawings(name: str, text: str) -> Iterator[Item]:
         if not is_blank:
             paragraph = list(group)
             boards.begin(paragraph)
-            for is_maze, run in groupby(paragraph, key=lambda line: set(line.text) <= MAZE):
-                yield from boards.read(list(run), is_maze=is_maze)
+            for _, run in groupby(paragraph, key=lambda line: is_maze_row(line.text)):
+                yield from boards.read(list(run))
             yield from boards.end_paragraph()
     yield from boards.end()
 
@@ -91,7 +95,7 @@ class _Boards:
         self.has_lines = False
         """Whether boards stood on a line each, so that other lines stand out."""
         self.has_queens = False
-        """Whether a paragraph draws queens: no row of it is a sudoku."""
+        """Whether a paragraph draws queens: no row of it without digits is a sudoku."""
         self.dashes = ""
         """A row of blanks, where dashes are blanks in this paragraph."""
 
@@ -101,10 +105,10 @@ class _Boards:
         dashed = [row for row in rows if "-" in row and not set(row) <= CROSSES]
         self.dashes = "-" * len(dashed[0]) if dashed else ""
 
-    def read(self, rows: Sequence[Line], *, is_maze: bool) -> Iterator[Item]:
+    def read(self, rows: Sequence[Line]) -> Iterator[Item]:
         """Take lines that follow each other."""
         drawing = "\n".join(row.text for row in rows)
-        if is_maze and {"S", "G"} & set(drawing):
+        if is_maze(drawing):
             yield from self.end()
             yield Entry(self.source(rows[0]), drawing)
             return
@@ -114,7 +118,19 @@ class _Boards:
     def _read_line(self, line: Line) -> Iterator[Item]:
         # Empty cells of a spreadsheet are tabs.
         text, cells = line.text.strip(), cells_of(line.text)
-        board = None if self.has_queens else _board_on(text, cells)
+        if not text.strip("[], ") and not {"[", "]"}.isdisjoint(text):
+            # They surround lines of JSON.
+            return
+        if text.startswith(("{", "[")) and not is_section(text):
+            found = entry_of_json(self.source(line), text.rstrip(", "))
+            if isinstance(found, Entry) or text.startswith("{"):
+                yield from self.end()
+                self.has_lines = True
+                yield found
+                return
+        board = _board_on(text, cells)
+        if board is not None and self.has_queens and not GIVEN.search(board):
+            board = None
         is_drawn = text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
         if is_section(text) or (text.startswith(COMMENTS) and not is_drawn):
             yield from self.end()
@@ -183,7 +199,8 @@ class _Boards:
         elif rows:
             counts = f"{len(rows)} of {' or '.join(map(str, widths))}"
             reason = f"a board has as many rows as cells in a row, not {counts}"
-            yield Unread(self.source(rows[0]), reason)
+            for row in rows if self.has_lines else rows[:1]:
+                yield Unread(self.source(row), reason)
 
     def _drawn(self, rows: Sequence[Line]) -> Entry:
         return Entry(self.source(rows[0]), with_dots("\n".join(row.text for row in rows)))

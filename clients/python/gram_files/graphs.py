@@ -1,13 +1,18 @@
-"""Graphs in DIMACS ``.col`` texts, one or several in a file."""
+"""Graphs: DIMACS ``.col`` texts, one or several in a file, lists of edges, GML and GraphML."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from gram_files.entries import Entry
+from gram_files.entries import Entry, Item, Unread
 
 PROBLEM = re.compile(r"\s*p\s+[A-Za-z]+\s+\d+", re.IGNORECASE)
 EDGE = re.compile(r"\s*e\s+\d+\s+\d+\b", re.IGNORECASE)
 COMMENT = re.compile(r"\s*(c\b|[#%]|$)", re.IGNORECASE)
+PAIR = re.compile(r"\s*(\d{1,6})(?:\s+|\s*[,;]\s*)(\d{1,6})(?:\s+\{.*\})?\s*")
+"""Two ends of an edge, as in the lists of networkx and SNAP."""
+GML = re.compile(r"^\s*graph\s*\[", re.IGNORECASE | re.MULTILINE)
+GRAPHML = re.compile(r"<graphml\b")
+MIN_PAIRS = 3
 
 
 def is_dimacs(text: str) -> bool:
@@ -32,3 +37,53 @@ def read_dimacs(name: str, text: str) -> Iterator[Entry]:
         comments = []
     for start, graph in zip(starts, graphs, strict=True):
         yield Entry(f"{name}:{start}", "\n".join(graph).strip("\n"))
+
+
+def pairs_of(text: str) -> list[tuple[int, int]]:
+    """Return the edges of a text that is pairs of numbers alone, and nothing else they may be."""
+    rows = [PAIR.fullmatch(line) for line in text.splitlines() if not COMMENT.match(line)]
+    pairs = [(row[1], row[2]) for row in rows if row]
+    lengths = {len(end) for pair in pairs for end in pair}
+    # Boxes of small sudokus are two or three cells wide.
+    is_board = lengths in ({2}, {3}) and len(rows) % (2 * max(lengths)) == 0
+    # So that no row and no column has two.
+    is_queens = all(len({*ends}) == len(pairs) for ends in zip(*pairs, strict=True))
+    if len(pairs) < max(MIN_PAIRS, len(rows)) or is_board or is_queens:
+        return []
+    return [(int(one), int(other)) for one, other in pairs]
+
+
+def graph_of_pairs(name: str, pairs: Sequence[tuple[int, int]]) -> Entry:
+    """Return the graph of some edges, which the numbers of vertices and edges may precede."""
+    (num_vertices, num_edges), *rest = pairs
+    ends = {end for pair in rest for end in pair}
+    first = min(1, *ends)
+    if num_edges == len(rest) and max(ends) - first < num_vertices:
+        return Entry(name, coloring(range(first, first + num_vertices), rest))
+    return Entry(name, coloring(sorted(ends.union(pairs[0])), pairs))
+
+
+def is_graph_file(text: str) -> bool:
+    return GML.search(text) is not None or GRAPHML.search(text) is not None
+
+
+def read_graph_file(name: str, text: str) -> Item:
+    """Return the graph in GML or GraphML."""
+    try:
+        # Brought by whoever has such graphs.
+        import networkx
+    except ImportError:
+        return Unread(name, "is GML or GraphML: reading it needs networkx")
+    try:
+        is_xml = GRAPHML.search(text) is not None
+        graph = networkx.parse_graphml(text) if is_xml else networkx.parse_gml(text, label="id")
+    # A broken file raises whatever the parser came upon.
+    except Exception as error:
+        return Unread(name, f"holds no graph: {str(error).partition(chr(10))[0]}")
+    return Entry(name, coloring(graph.nodes, networkx.Graph(graph).edges))
+
+
+def coloring(vertices: Iterable[object], edges: Iterable[Sequence[object]]) -> dict[str, object]:
+    """Return the body of a graph, each edge once."""
+    once = {frozenset(edge): list(edge) for edge in edges}
+    return {"puzzle": "graph-coloring", "vertices": list(vertices), "edges": list(once.values())}

@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from gram_files.cells import is_board
+from gram_files.cells import is_board, is_maze
 from gram_files.entries import NO_FIELDS, SIZES, Entry, Item, Unread
+from gram_files.graphs import coloring
 
 COLUMNS = (
     *("puzzle", "puzzles", "quiz", "quizzes", "question", "questions", "problem", "problems"),
@@ -22,11 +23,11 @@ MAX_SHOWN = 60
 
 
 def read_json(name: str, text: str) -> Iterator[Item]:
-    """Yield the puzzles of a JSON text, or of its lines."""
+    """Yield the puzzles of a JSON text, or of several that follow each other."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        yield from _read_each(name, text) or _read_lines(name, text, error)
+        yield from _read_each(name, text) or [Unread(name, f"is not JSON: {error}")]
         return
     values = _values_in(value)
     if values is None:
@@ -38,8 +39,8 @@ def read_json(name: str, text: str) -> Iterator[Item]:
         yield _entry(f"{name}:{number}", part)
 
 
-def entry_of_json(source: str, text: str, fields: Mapping[str, object]) -> Item:
-    """Return the puzzle in a cell of a table."""
+def entry_of_json(source: str, text: str, fields: Mapping[str, object] = NO_FIELDS) -> Item:
+    """Return the puzzle in a line of a file, or in a cell of a table."""
     try:
         return _entry(source, json.loads(text), fields)
     except (ValueError, RecursionError) as error:
@@ -64,17 +65,6 @@ def _read_each(name: str, text: str) -> list[Item]:
     return found
 
 
-def _read_lines(name: str, text: str, error: ValueError | RecursionError) -> Iterator[Item]:
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
-    # One object a line may stand in a list, whose brackets and commas say nothing.
-    filled = [(number, line.rstrip(",")) for number, line in lines if line.strip("[], ")]
-    found = [entry_of_json(f"{name}:{number}", line, NO_FIELDS) for number, line in filled]
-    if any(isinstance(each, Entry) for each in found):
-        yield from found
-    else:
-        yield Unread(name, f"is not JSON: {error}")
-
-
 def _values_in(value: object) -> Sequence[object] | None:
     """Return the puzzles that a value holds; None where it is one itself."""
     if isinstance(value, dict) and not BODY & value.keys():
@@ -85,6 +75,7 @@ def _values_in(value: object) -> Sequence[object] | None:
 
 
 def _entry(source: str, value: object, fields: Mapping[str, object] = NO_FIELDS) -> Item:
+    value = _linked(value) or value
     named = value.get("puzzle") if isinstance(value, dict) else None
     is_name = isinstance(named, str) and len(named) not in SIZES and NAME.fullmatch(named)
     if isinstance(value, dict) and not is_name and not BODY & value.keys():
@@ -95,6 +86,23 @@ def _entry(source: str, value: object, fields: Mapping[str, object] = NO_FIELDS)
     if isinstance(board, str | dict):
         return Entry(source, board, fields)
     return Unread(source, f"is no puzzle, but {json.dumps(value)[:MAX_SHOWN]}")
+
+
+def _linked(value: object) -> dict[str, object] | None:
+    """Return the body of a graph that is written as nodes and links; None where it is none."""
+    if not isinstance(value, dict):
+        return None
+    try:
+        vertices = [node["id"] for node in value["nodes"]]
+        links = value["links"] if "links" in value else value["edges"]
+        body = coloring(vertices, [[link["source"], link["target"]] for link in links])
+    except (KeyError, TypeError):
+        return None
+    # Where networkx keeps what is said of a whole graph.
+    attributes = value.get("graph")
+    if isinstance(attributes, dict) and "colors" in attributes:
+        body["colors"] = attributes["colors"]
+    return body
 
 
 def _puzzle_in(record: Mapping[str, object]) -> object:
@@ -125,7 +133,9 @@ def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
     signs = set("".join(lines))
     # As many sudokus of 16 cells are no board of sixteen rows.
     is_square = len(lines) == width and (width not in SIZES or "Q" in signs)
-    return "\n".join(lines) if is_square or {"S", "G"} <= signs else None
+    drawing = "\n".join(lines)
+    is_drawn = is_square or is_maze(drawing) or {"S", "G"} <= signs
+    return drawing if is_drawn else None
 
 
 def _board_of_lists(rows: Sequence[list[object]]) -> dict[str, object] | str | None:

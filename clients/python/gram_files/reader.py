@@ -8,7 +8,14 @@ from pathlib import Path
 from gram_files import arrays
 from gram_files.drawings import is_section, read_drawings
 from gram_files.entries import Entry, Item, Unread
-from gram_files.graphs import is_dimacs, read_dimacs
+from gram_files.graphs import (
+    graph_of_pairs,
+    is_dimacs,
+    is_graph_file,
+    pairs_of,
+    read_dimacs,
+    read_graph_file,
+)
 from gram_files.objects import read_json
 from gram_files.opensudoku import is_opensudoku, read_opensudoku
 from gram_files.tables import header_line, read_table
@@ -22,7 +29,7 @@ ENCODINGS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 BRACKETS = re.compile(r"[]})]\s*,|[][(){}]")
-WHITE = "\t\n\v\f\r\x1a\x1c\x1d\x1e\x85"
+WHITE = frozenset("\t\n\v\f\r\x1a\x1c\x1d\x1e\x85")
 
 
 def read_file(path: str | Path) -> Iterator[Item]:
@@ -60,9 +67,11 @@ def decode(content: bytes) -> str:
             break
     else:
         text = _decode_unmarked(content)
-    if any(sign < " " and sign not in WHITE for sign in set(text)):
+    controls = {sign for sign in text if sign < " "} - WHITE
+    if sum(map(text.count, controls)) > len(text) / 100:
         raise ValueError("is not text")
-    return text
+    # What has a few of them has broken lines.
+    return text.translate(dict.fromkeys(map(ord, controls), "\N{REPLACEMENT CHARACTER}"))
 
 
 def _decode_unmarked(content: bytes) -> str:
@@ -84,11 +93,18 @@ def _read_text(name: str, text: str) -> Iterator[Item]:
         yield Unread(name, "holds no puzzle")
     elif filled[0].startswith(("{", "[")) and not is_section(filled[0]):
         found = list(read_json(name, text))
-        # What is no JSON may be the lists of another language.
-        drawn = [] if _has_puzzle(found) else list(read_drawings(name, BRACKETS.sub(" ", text)))
-        yield from _placed(name, drawn) if _has_puzzle(drawn) else found
+        # Or some of its lines are, or it holds the lists of another language.
+        for other in (text, BRACKETS.sub(" ", text)):
+            if not _has_puzzle(found):
+                drawn = list(read_drawings(name, other))
+                found = _placed(name, drawn) if _has_puzzle(drawn) else found
+        yield from found
     elif is_opensudoku(text):
         yield from read_opensudoku(name, text)
+    elif is_graph_file(text):
+        yield read_graph_file(name, text)
+    elif pairs := pairs_of(text):
+        yield graph_of_pairs(name, pairs)
     elif header_line(text.splitlines()) is not None:
         yield from read_table(name, text)
     else:
