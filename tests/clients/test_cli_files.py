@@ -63,7 +63,7 @@ def test_many_puzzles_are_json_lines_and_a_table(server: ScriptedServer) -> None
     server.say(Reply(body=RESULT), Reply(body=UNSOLVED), refused)
     run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 3)
     lines = [json.loads(line) for line in run.stdout.splitlines()]
-    assert lines[0] == {"source": "stdin:1", **RESULT}
+    assert lines[0] == {"source": "stdin:1", **RESULT, "posted": PUZZLE}
     assert (lines[1]["source"], lines[1]["status"]) == ("stdin:2", "unsolved")
     assert lines[2] == {
         "source": "stdin:3",

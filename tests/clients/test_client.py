@@ -305,6 +305,6 @@ def test_the_same_calls_take_the_same_arguments(one: type, other: type) -> None:
     for name in methods(one) & methods(other):
         mine, theirs = (inspect.signature(getattr(kind, name)) for kind in (one, other))
         assert mine.parameters == theirs.parameters
-        is_stream = name in ("solve_stream", "map", "events")
+        is_stream = name in ("solve_stream", "map", "events", "all")
         assert inspect.iscoroutinefunction(getattr(other, name)) is not is_stream
         assert not inspect.iscoroutinefunction(getattr(one, name))

@@ -74,4 +74,4 @@ def test_a_path_is_drawn_on_the_maze_that_was_posted() -> None:
 
 
 def test_empty_lines_before_a_maze_are_no_rows_of_it() -> None:
-    assert PuzzleShape.read("\nS.#\n..G\n").maze == ("S.#", "..G")
+    assert PuzzleShape(posted="\nS.#\n..G\n").maze == ["S.#", "..G"]

@@ -27,7 +27,7 @@ Usage: gram [OPTIONS] COMMAND [ARGS]...
   Ask a gram-server to solve puzzles.
 
   Exit status 0: solved, 1: unsolved, 2: wrong usage, or the server could not or
-  would not.
+  would not, 130: interrupted.
 
 Options:
   --version   Show the version and exit.
@@ -37,11 +37,19 @@ Commands:
   cancel      End jobs that are not final yet; final ones stay as they are.
   completion  Print the script that completes gram's words in SHELL.
   generate    Generate boards of PUZZLE (sudoku), or puzzles made of them.
+  jobs        List the jobs of the API key, newest first.
   models      List the models the server has loaded.
   puzzles     List the puzzles the server knows.
+  show        Show a job and its result.
   solve       Solve each PUZZLE: a file, - for stdin, or the puzzle itself.
   submit      Hand in each PUZZLE as a job, many as one batch.
   watch       Follow a job to its end; leaving does not end it.
+
+  Environment:
+    GRAM_BASE_URL  the server, http://127.0.0.1:8000 by default
+    GRAM_API_KEY   the key, where the server asks for one
+    GRAM_LOG       info or debug: show every request
+    NO_COLOR       no colours
 """
 SUMMARY = "solved: 1 distinct, 15 of 16 trajectories valid, 31 ms, seed 7, sudoku-4x4@0123abcd\n"
 
@@ -57,7 +65,7 @@ def test_solve_draws_the_boards(server: ScriptedServer) -> None:
 def test_json_prints_the_result_on_one_line(server: ScriptedServer) -> None:
     server.say(Reply(body=RESULT))
     run = gram(server, "solve", PUZZLE, "--json")
-    assert json.loads(run.stdout) == {"source": "puzzle", **RESULT}
+    assert json.loads(run.stdout) == {"source": "puzzle", **RESULT, "posted": PUZZLE}
     assert run.stdout.count("\n") == 1
     assert run.stderr == ""
     assert run.exit_code == 0
@@ -212,7 +220,9 @@ def test_every_command_has_help_with_examples(command: str) -> None:
 )
 def test_every_option_of_a_call_has_a_flag(command: str, options: Any) -> None:
     given = {name for one in main.commands[command].params for name in one.opts}
-    flags = {f"--{name.replace('_', '-')}" for name in options.__optional_keys__}
+    # Headers are for programs.
+    names = options.__optional_keys__ - {"extra_headers"}
+    flags = {f"--{name.replace('_', '-')}" for name in names}
     # The flag of a key is --key.
     assert flags - given == {"--idempotency-key"} & flags
 

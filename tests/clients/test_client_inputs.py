@@ -35,7 +35,9 @@ def result_of() -> MakeResult:
     def make(puzzle: Puzzle, family: str, answer: object) -> SolveResult:
         solution = {"answer": answer, "votes": 3, "source": "model", "value": 0.5, "first": None}
         document = {**RESULT, "puzzle": family, "solutions": [solution]}
-        return SolveResult.model_validate(document, context=PuzzleShape.read(text_or_body(puzzle)))
+        return SolveResult.model_validate(
+            document, context=PuzzleShape(posted=text_or_body(puzzle))
+        )
 
     return make
 

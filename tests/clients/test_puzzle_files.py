@@ -1,8 +1,10 @@
 """Files as people have them: what is read in each form, and what is said of the rest."""
 
 import io
+import sys
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 
@@ -15,6 +17,13 @@ ROWS = [PUZZLE[start : start + 9] for start in range(0, 81, 9)]
 DRAWN = "\n".join(ROWS)
 MAZE = "#####\n#S.G#\n#####"
 GRAPH = "p edge 3 2\ne 1 2\ne 2 3"
+
+
+def edges(vertices: list[int], pairs: list[list[int]]) -> dict[str, object]:
+    return {"puzzle": "graph-coloring", "vertices": vertices, "edges": pairs}
+
+
+LINKED = {"puzzle": "graph-coloring", "vertices": ["a", 7], "edges": [["a", 7]]}
 
 
 def framed(rows: list[str], *, ends: str, middle: str, bar: str = "|") -> str:
@@ -127,7 +136,27 @@ def test_many_puzzles_are_parted_and_placed(content: bytes | str, lines: tuple[i
             ["F:2: has a quote that does not end", "F:4: has nothing in column quizzes"],
         ),
         (f"id,puzzle\n1\n2,{PUZZLE}", (3,), ["F:2: has 1 of 2 columns"]),
-        (f'{{"puzzle": "{PUZZLE}"}}\nnot json\n"{PUZZLE}"', (1, 3), ["F:2: is not JSON: "]),
+        (
+            f'{{"puzzle": "{PUZZLE}"}}\nnot json\n"{PUZZLE}"',
+            (1, 3),
+            ["F:2: is no puzzle: not json"],
+        ),
+        (
+            f'{PUZZLE}\n{{"puzzle": "{PUZZLE}"}}\n{{"puzzle": \n[3]\n12.43\n12.43\nQ{PUZZLE[1:]}',
+            (1, 2),
+            [
+                "F:3: is not JSON: ",
+                "F:4: is no puzzle: [3]",
+                "F:5: a board has as many rows as cells in a row, not 2 of 5",
+                "F:6: a board has as many rows as cells in a row, not 2 of 5",
+                f"F:7: Q{PUZZLE[1:]}",
+            ],
+        ),
+        (
+            f"{PUZZLE}\n\0{PUZZLE[1:]}\n{PUZZLE}".encode(),
+            (1, 3),
+            [f"F:2: \N{REPLACEMENT CHARACTER}{PUZZLE[1:]}"],
+        ),
         (f'["{PUZZLE}", 7, [1]]', (1,), ["F:2: is no puzzle, but 7", "F:3: is no puzzle, but [1]"]),
         (
             f'<x><game data="12"/>\n<game data="{ZEROS}"/>',
@@ -137,7 +166,7 @@ def test_many_puzzles_are_parted_and_placed(content: bytes | str, lines: tuple[i
     ],
 )
 def test_a_broken_neighbour_costs_no_puzzle_and_is_named(
-    content: str, lines: tuple[int, ...], rest: list[str]
+    content: bytes | str, lines: tuple[int, ...], rest: list[str]
 ) -> None:
     good, said = found(content)
     assert good == [f"F:{line}" for line in lines]
@@ -153,6 +182,8 @@ def test_a_broken_neighbour_costs_no_puzzle_and_is_named(
         ("#####\nS..G#\n#####\n", [("F", "#####\nS..G#\n#####")]),
         (f"{MAZE}\n\n  #\nS G\n", [("F:1", MAZE), ("F:5", "  #\nS G")]),
         (f"Maze 1\n{MAZE}\nMaze 2\n{MAZE}", [("F:2", MAZE), ("F:6", MAZE)]),
+        ("###\nA.B\n###", [("F", "###\nA.B\n###")]),
+        (f"1\n{MAZE}\n\n #\ns.\n.e", [("F:2", MAZE), ("F:6", " #\ns.\n.e")]),
         (f"{GRAPH}\nc more\n{GRAPH}", [("F:1", GRAPH), ("F:5", f"c more\n{GRAPH}")]),
         (
             "..Q\n...\n...\n\nQ - -\n- - -\n- - -",
@@ -161,6 +192,23 @@ def test_a_broken_neighbour_costs_no_puzzle_and_is_named(
         ("Q" + "." * 15 + ("\n" + "." * 16) * 15, [("F", "Q" + "." * 15 + ("\n" + "." * 16) * 15)]),
         ("1.........2.....\n" * 2, [("F:1", "1.........2....."), ("F:2", "1.........2.....")]),
         ('["S.#", "..G"]', [("F", "S.#\n..G")]),
+        ('["S.#", "..E"]', [("F", "S.#\n..E")]),
+        (
+            '{"graph": {"colors": 4}, "nodes": [{"id": "a"}, {"id": 7}], '
+            '"links": [{"source": "a", "target": 7}]}',
+            [("F", {**LINKED, "colors": 4})],
+        ),
+        (
+            '{"nodes": [{"id": "a"}, {"id": 7}], "edges": [{"source": "a", "target": 7}]}',
+            [("F", LINKED)],
+        ),
+        ("# 2 edges\n0 2\n2,0\n2 1 {}\n", [("F", edges([0, 1, 2], [[2, 0], [2, 1]]))]),
+        ("4 3\n1 2\n2 3\n1 3\n", [("F", edges([1, 2, 3, 4], [[1, 2], [2, 3], [1, 3]]))]),
+        ("10 24\n24 10\n10 40\n", [("F", edges([10, 24, 40], [[24, 10], [10, 40]]))]),
+        ("10 34\n34 12\n21 43\n43 20\n", [("F", "1034\n3412\n2143\n4320")]),
+        ("0 1\n1 3\n2 0\n3 2\n", [("F", "0 1\n1 3\n2 0\n3 2")]),
+        ("..♛\n...\n...", [("F", "..Q\n...\n...")]),
+        ('{"nodes": 5, "edges": [[0, 1]]}', [("F", {"nodes": 5, "edges": [[0, 1]]})]),
         ('{"n": 8}', [("F", {"n": 8})]),
         ('{"puzzle": "nqueens", "n": 8}', [("F", {"puzzle": "nqueens", "n": 8})]),
         ("[[1, null], [0, 1]]", [("F", {"puzzle": "sudoku", "grid": [[1, 0], [0, 1]]})]),
@@ -171,6 +219,29 @@ def test_a_broken_neighbour_costs_no_puzzle_and_is_named(
 def test_puzzles_of_every_family_are_found(content: str, puzzles: list[tuple[str, Any]]) -> None:
     entries = [each for each in read("F", content) if isinstance(each, Entry)]
     assert [(entry.source, entry.puzzle) for entry in entries] == puzzles
+
+
+KARATE = networkx.karate_club_graph()
+GRAPH_FILES = [
+    "\n".join(networkx.generate_gml(KARATE)),
+    "\n".join(networkx.generate_graphml(KARATE)),
+]
+
+
+@pytest.mark.parametrize("text", GRAPH_FILES)
+def test_graphs_of_networkx_are_read_where_it_is(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [entry] = read("F", f'Creator "me"\n{text}' if text.startswith("graph") else text)
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.puzzle, dict)
+    again = networkx.Graph(entry.puzzle["edges"])
+    assert networkx.is_isomorphic(again, KARATE)
+    [broken] = read("F", text[: len(text) // 2])
+    assert str(broken).startswith("F: holds no graph: ")
+    monkeypatch.setitem(sys.modules, "networkx", None)
+    [unread] = read("F", text)
+    assert str(unread) == "F: is GML or GraphML: reading it needs networkx"
 
 
 def test_the_columns_beside_a_puzzle_come_with_it() -> None:

@@ -25,17 +25,13 @@ from gram_client._errors import (
 )
 from gram_client._events import Accepted, AnyEvent, Done, Found, PartEnded, Progress, TrajectoryView
 from gram_client._inputs import Puzzle
+from gram_client._job_models import BatchProgress, Job, JobFailure, JobPage, JobSummary
 from gram_client._models import (
-    BatchProgress,
     BestAttempt,
     Board,
     Completeness,
     First,
     GenerateResult,
-    Job,
-    JobFailure,
-    JobPage,
-    JobSummary,
     Solution,
     SolveResult,
     Unsolvable,
@@ -43,12 +39,15 @@ from gram_client._models import (
     Violation,
 )
 from gram_client._options import (
+    CallOptions,
+    ClientOptions,
     GenerateOptions,
     JobOptions,
     MapOptions,
     SolveOptions,
     StreamOptions,
 )
+from gram_client._requests import RawResponse
 from gram_client._server_models import Health, Issue, ModelInfo, PuzzleInfo
 from gram_client._version import __version__
 from gram_files import Entry, Unread, read_file
@@ -63,7 +62,9 @@ __all__ = [
     "BatchProgress",
     "BestAttempt",
     "Board",
+    "CallOptions",
     "Client",
+    "ClientOptions",
     "Completeness",
     "ConfigInvalid",
     "ConnectionFailed",
@@ -92,6 +93,7 @@ __all__ = [
     "Puzzle",
     "PuzzleInfo",
     "PuzzleUnusable",
+    "RawResponse",
     "ResponseInvalid",
     "ServerFailure",
     "ServerUnavailable",

@@ -12,14 +12,15 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, 
 import httpx
 
 from gram_client import _settings
-from gram_client._calls import Calls, Flow, OnError, Reply, Sleep, Window
-from gram_client._client import Client, Jobs
+from gram_client._calls import Configured, Flow, OnError, Reply, Sleep, Window
+from gram_client._client import Client, Jobs, RawClient, RawJobs
 from gram_client._errors import GramError
 from gram_client._events import AnyEvent
 from gram_client._inputs import Puzzle
+from gram_client._job_models import JobSummary
 from gram_client._models import SolveResult
-from gram_client._options import MapOptions
-from gram_client._requests import Request, default_headers
+from gram_client._options import CallOptions, ClientOptions, MapOptions
+from gram_client._requests import RawResponse, Request
 from gram_client._stream import EventStreamState
 
 P = ParamSpec("P")
@@ -46,7 +47,7 @@ def streamed(
     return cast("Callable[Concatenate[Any, P], AsyncGenerator[T]]", call)
 
 
-class AsyncClient:
+class AsyncClient(Configured):
     """Talks to one server over one pool of connections; belongs to one event loop.
 
     Takes the arguments of ``Client`` and has its calls, awaited.
@@ -57,25 +58,16 @@ class AsyncClient:
         base_url: str | None = None,
         *,
         api_key: str | None = None,
-        timeout_s: float = _settings.DEFAULT_TIMEOUT_S,
-        max_retries: int = _settings.DEFAULT_MAX_RETRIES,
+        http_client: httpx.AsyncClient | None = None,
         cancel_on_exit: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        **options: Unpack[ClientOptions],
     ) -> None:
         """The first call opens a connection."""
-        self.settings = _settings.resolve(
-            base_url, api_key, timeout_s=timeout_s, max_retries=max_retries
-        )
-        self._calls = Calls(self.settings)
-        self.jobs = AsyncJobs(self)
+        super().__init__(_settings.resolve(base_url, api_key, **options))
         self._cancel_on_exit = cancel_on_exit
         self._sleep = sleep
-        self._http = httpx.AsyncClient(
-            base_url=self.settings.base_url,
-            headers=default_headers(self.settings),
-            timeout=timeout_s,
-            verify=_settings.tls_context(),
-        )
+        self._http = http_client or httpx.AsyncClient(verify=_settings.tls_context())
 
     solve = awaited(Client.solve)
     generate = awaited(Client.generate)
@@ -126,6 +118,8 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections, after cancelling open jobs where ``cancel_on_exit`` is set."""
+        if not self._owns_connections:
+            return
         try:
             if self._cancel_on_exit:
                 await self.jobs.cancel_open()
@@ -138,14 +132,21 @@ class AsyncClient:
     async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
 
+    def _use(self, settings: _settings.Settings) -> None:
+        super()._use(settings)
+        self.jobs = AsyncJobs(self)
+        self.with_raw_response = AsyncRawClient(self)
+
     async def _run(self, flow: Flow[T]) -> T:
+        return (await self._run_raw(flow)).parsed
+
+    async def _run_raw(self, flow: Flow[T]) -> RawResponse[T]:
         reply: Reply = None
         while True:
             try:
                 step = flow.send(reply)
             except StopIteration as end:
-                result: T = end.value
-                return result
+                return RawResponse(end.value, cast("httpx.Response", reply))
             reply = await self._carry_out(step)
 
     async def _carry_out(self, step: Request | Sleep) -> Reply:
@@ -153,7 +154,7 @@ class AsyncClient:
             await self._sleep(step.seconds)
             return None
         try:
-            return await self._http.send(step.build(self._http))
+            return await self._http.send(step.build(self._http, self.settings))
         except httpx.RequestError as error:
             return error
 
@@ -161,7 +162,7 @@ class AsyncClient:
         while not stream.has_ended:
             failure: httpx.RequestError | None = None
             try:
-                request = stream.request().build(self._http)
+                request = stream.request().build(self._http, self.settings)
                 response = await self._http.send(request, stream=True)
                 async with aclosing(response):
                     if not response.is_success:
@@ -192,3 +193,44 @@ class AsyncJobs:
     events = streamed(Jobs.events)
     list = awaited(Jobs.list)
     cancel_open = awaited(Jobs.cancel_open)
+
+    async def all(
+        self, *, limit: int | None = None, **options: Unpack[CallOptions]
+    ) -> AsyncGenerator[JobSummary]:
+        """Yield every job of the API key, newest first; ``limit`` are asked for at a time."""
+        cursor, is_first = None, True
+        while is_first or cursor is not None:
+            page = await self.list(limit=limit, cursor=cursor, **options)
+            for job in page.jobs:
+                yield job
+            cursor, is_first = page.cursor, False
+
+
+class AsyncRawClient:
+    """The calls of ``AsyncClient``, which return their responses."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._run = client._run_raw
+        self._calls = client._calls
+        self.jobs = AsyncRawJobs(self)
+
+    solve = awaited(RawClient.solve)
+    generate = awaited(RawClient.generate)
+    puzzles = awaited(RawClient.puzzles)
+    models = awaited(RawClient.models)
+    health = awaited(RawClient.health)
+
+
+class AsyncRawJobs:
+    """The calls of ``AsyncJobs``, which return their responses."""
+
+    def __init__(self, client: AsyncRawClient) -> None:
+        self._run = client._run
+        self._calls = client._calls
+
+    create = awaited(RawJobs.create)
+    create_batch = awaited(RawJobs.create_batch)
+    get = awaited(RawJobs.get)
+    wait = awaited(RawJobs.wait)
+    cancel = awaited(RawJobs.cancel)
+    list = awaited(RawJobs.list)

@@ -4,66 +4,72 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import Literal, Self, TypeVar, Unpack, overload
+from typing import Literal, Self, TypeVar, Unpack, cast, overload
 
 import httpx
 
 from gram_client import _settings
-from gram_client._calls import Calls, Flow, OnError, Reply, Sleep, Window
+from gram_client._calls import (
+    Configured,
+    Flow,
+    OnError,
+    Reply,
+    Sleep,
+    Window,
+    is_interruption,
+)
 from gram_client._errors import GramError
 from gram_client._events import AnyEvent
 from gram_client._inputs import Puzzle, encode, encode_batch
-from gram_client._models import GenerateResult, Job, JobPage, SolveResult
+from gram_client._job_models import Job, JobPage, JobSummary
+from gram_client._models import GenerateResult, SolveResult
 from gram_client._options import (
+    CallOptions,
+    ClientOptions,
     GenerateOptions,
     JobOptions,
     MapOptions,
     SolveOptions,
     StreamOptions,
 )
-from gram_client._requests import JSON, Request, default_headers, job_path
+from gram_client._requests import JSON, RawResponse, Request, job_path, plain, raw
 from gram_client._server_models import Health, ModelInfo, PuzzleInfo
 from gram_client._stream import EventStreamState
 
 T = TypeVar("T")
 
 
-class Client:
-    """Talks to one server over one pool of connections; safe to share between threads."""
+class Client(Configured):
+    """Talks to one server over one pool of connections; safe to share between threads.
+
+    ``jobs`` has the calls under ``/jobs``, ``with_raw_response`` those that return their responses.
+    """
 
     def __init__(
         self,
         base_url: str | None = None,
         *,
         api_key: str | None = None,
-        timeout_s: float = _settings.DEFAULT_TIMEOUT_S,
-        max_retries: int = _settings.DEFAULT_MAX_RETRIES,
+        http_client: httpx.Client | None = None,
         cancel_on_exit: bool = False,
         sleep: Callable[[float], object] = time.sleep,
+        **options: Unpack[ClientOptions],
     ) -> None:
         """The first call opens a connection.
 
         Args:
             base_url: The server; ``GRAM_BASE_URL`` or http://127.0.0.1:8000 where None.
             api_key: Bearer token; ``GRAM_API_KEY`` where None.
-            timeout_s: Silence after which an attempt is given up.
-            max_retries: Attempts after the first, for failures that may be temporary.
+            http_client: Carries the requests, for a proxy, certificates or tests; its timeouts are
+                not used, and it is closed with this client.
             cancel_on_exit: Cancel, on closing, the jobs of this client that were not seen to end.
             sleep: Waits between attempts.
+            options: See ``ClientOptions``.
         """
-        self.settings = _settings.resolve(
-            base_url, api_key, timeout_s=timeout_s, max_retries=max_retries
-        )
-        self._calls = Calls(self.settings)
-        self.jobs = Jobs(self)
+        super().__init__(_settings.resolve(base_url, api_key, **options))
         self._cancel_on_exit = cancel_on_exit
         self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=self.settings.base_url,
-            headers=default_headers(self.settings),
-            timeout=timeout_s,
-            verify=_settings.tls_context(),
-        )
+        self._http = http_client or httpx.Client(verify=_settings.tls_context())
 
     def solve(self, puzzle: Puzzle, **options: Unpack[SolveOptions]) -> SolveResult:
         """Solve a puzzle; an unsolved one is a result too, see ``SolveResult.status``.
@@ -121,7 +127,7 @@ class Client:
         """Solve many puzzles, and yield their results in the order of the puzzles.
 
         Puzzles are taken only as they are solved, so there may be endlessly many. Leaving the
-        iterator waits for those under way.
+        iterator waits for those under way, Ctrl-C does not.
 
         Args:
             puzzles: As in ``solve``, any number.
@@ -136,25 +142,32 @@ class Client:
             return pool.submit(self._run, flow)
 
         try:
-            for ready in window.run(puzzles, start):
-                yield ready.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+            with closing(window.run(puzzles, start)) as work:
+                for ready in work:
+                    yield ready.result()
+        except BaseException as error:
+            # What is interrupted may hold a lock of the pool, which ends once it is forgotten.
+            if not is_interruption(error):
+                pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
 
-    def puzzles(self, *, timeout_s: float | None = None) -> list[PuzzleInfo]:
+    def puzzles(self, **options: Unpack[CallOptions]) -> list[PuzzleInfo]:
         """Return the puzzle families the server knows."""
-        return self._run(self._calls.puzzles(timeout_s))
+        return self._run(self._calls.puzzles(options))
 
-    def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
+    def models(self, **options: Unpack[CallOptions]) -> list[ModelInfo]:
         """Return the models the server has loaded."""
-        return self._run(self._calls.models(timeout_s))
+        return self._run(self._calls.models(options))
 
-    def health(self, *, timeout_s: float | None = None) -> Health:
+    def health(self, **options: Unpack[CallOptions]) -> Health:
         """Return whether the server takes work now; asks once and does not retry."""
-        return self._run(self._calls.health(timeout_s))
+        return self._run(self._calls.health(options))
 
     def close(self) -> None:
         """Close the connections, after cancelling open jobs where ``cancel_on_exit`` is set."""
+        if not self._owns_connections:
+            return
         try:
             if self._cancel_on_exit:
                 self.jobs.cancel_open()
@@ -167,14 +180,21 @@ class Client:
     def __exit__(self, *raised: object) -> None:
         self.close()
 
+    def _use(self, settings: _settings.Settings) -> None:
+        super()._use(settings)
+        self.jobs = Jobs(self)
+        self.with_raw_response = RawClient(self)
+
     def _run(self, flow: Flow[T]) -> T:
+        return self._run_raw(flow).parsed
+
+    def _run_raw(self, flow: Flow[T]) -> RawResponse[T]:
         reply: Reply = None
         while True:
             try:
                 step = flow.send(reply)
             except StopIteration as end:
-                result: T = end.value
-                return result
+                return RawResponse(end.value, cast("httpx.Response", reply))
             reply = self._carry_out(step)
 
     def _carry_out(self, step: Request | Sleep) -> Reply:
@@ -182,7 +202,7 @@ class Client:
             self._sleep(step.seconds)
             return None
         try:
-            return self._http.send(step.build(self._http))
+            return self._http.send(step.build(self._http, self.settings))
         except httpx.RequestError as error:
             return error
 
@@ -190,7 +210,7 @@ class Client:
         while not stream.has_ended:
             failure: httpx.RequestError | None = None
             try:
-                request = stream.request().build(self._http)
+                request = stream.request().build(self._http, self.settings)
                 with closing(self._http.send(request, stream=True)) as response:
                     if not response.is_success:
                         response.read()
@@ -224,25 +244,25 @@ class Jobs:
         """Submit many puzzles as one job, accepted or refused as a whole."""
         return self._run(self._calls.create_job(JSON, encode_batch(puzzles), options))
 
-    def get(self, job_id: str, *, timeout_s: float | None = None) -> Job:
+    def get(self, job_id: str, **options: Unpack[CallOptions]) -> Job:
         """Return the current state of a job."""
-        return self._run(self._calls.job(Request("GET", job_path(job_id), timeout_s=timeout_s)))
+        return self._run(self._calls.job(plain("GET", job_path(job_id), options)))
 
-    def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
+    def wait(self, job_id: str, **options: Unpack[CallOptions]) -> Job:
         """Return a job once it is final; raise ``TimedOut`` after ``timeout_s``.
 
         Args:
             job_id: The job.
-            timeout_s: How long to wait in all; None waits for as long as it takes.
+            options: ``timeout_s`` is how long to wait in all, without it for as long as it takes.
         """
-        return self._run(self._calls.wait_for_job(job_id, timeout_s))
+        return self._run(self._calls.wait_for_job(job_id, options))
 
-    def cancel(self, job_id: str, *, timeout_s: float | None = None) -> Job:
+    def cancel(self, job_id: str, **options: Unpack[CallOptions]) -> Job:
         """Cancel a job that is not final yet, and return it; a final one is unchanged."""
-        return self._run(self._calls.job(Request("DELETE", job_path(job_id), timeout_s=timeout_s)))
+        return self._run(self._calls.job(plain("DELETE", job_path(job_id), options)))
 
     def events(
-        self, job_id: str, *, after: int = 0, timeout_s: float | None = None
+        self, job_id: str, *, after: int = 0, **options: Unpack[CallOptions]
     ) -> Generator[AnyEvent]:
         """Yield the events of a job, from the start or after a known event.
 
@@ -251,20 +271,56 @@ class Jobs:
         Args:
             job_id: The job.
             after: Id of the last known event.
-            timeout_s: Replaces the client's for this call; the server is never silent for long.
+            options: See ``CallOptions``; the server is never silent for long.
         """
-        return self._follow(self._calls.job_events(job_id, after, timeout_s))
+        return self._follow(self._calls.job_events(job_id, after, options))
 
     def list(
-        self,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        timeout_s: float | None = None,
+        self, *, limit: int | None = None, cursor: str | None = None, **options: Unpack[CallOptions]
     ) -> JobPage:
         """Return a page of the jobs of the API key, newest first, from ``cursor`` on."""
-        return self._run(self._calls.list_jobs(limit, cursor, timeout_s))
+        return self._run(self._calls.list_jobs(limit, cursor, options))
+
+    def all(
+        self, *, limit: int | None = None, **options: Unpack[CallOptions]
+    ) -> Generator[JobSummary]:
+        """Yield every job of the API key, newest first; ``limit`` are asked for at a time."""
+        cursor, is_first = None, True
+        while is_first or cursor is not None:
+            page = self.list(limit=limit, cursor=cursor, **options)
+            yield from page.jobs
+            cursor, is_first = page.cursor, False
 
     def cancel_open(self) -> None:
         """Cancel this client's jobs that were not seen to end; errors are ignored."""
         return self._run(self._calls.cancel_open_jobs())
+
+
+class RawClient:
+    """The calls of ``Client``, which return their responses."""
+
+    def __init__(self, client: Client) -> None:
+        self._run = client._run_raw
+        self._calls = client._calls
+        self.jobs = RawJobs(self)
+
+    solve = raw(Client.solve)
+    generate = raw(Client.generate)
+    puzzles = raw(Client.puzzles)
+    models = raw(Client.models)
+    health = raw(Client.health)
+
+
+class RawJobs:
+    """The calls of ``Jobs``, which return their responses."""
+
+    def __init__(self, client: RawClient) -> None:
+        self._run = client._run
+        self._calls = client._calls
+
+    create = raw(Jobs.create)
+    create_batch = raw(Jobs.create_batch)
+    get = raw(Jobs.get)
+    wait = raw(Jobs.wait)
+    cancel = raw(Jobs.cancel)
+    list = raw(Jobs.list)

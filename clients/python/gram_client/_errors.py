@@ -65,10 +65,13 @@ class ResponseInvalid(GramError):
 
     code = "response_invalid"
 
-    def __init__(self, message: str, *, status_code: int, body: bytes) -> None:
+    def __init__(
+        self, message: str, *, status_code: int, body: bytes, request_id: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.body = body
+        self.request_id = request_id
 
 
 class StatusError(GramError):

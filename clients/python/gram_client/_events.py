@@ -56,6 +56,8 @@ class Progress(Event):
     """Trajectories that are being run."""
     solved: int
     """Trajectories that have found a valid answer."""
+    solved_at: tuple[int, ...] = ()
+    """How many of them found it at each supervision step, from 1, also those that are not shown."""
     trajectories: tuple[TrajectoryView, ...]
 
 

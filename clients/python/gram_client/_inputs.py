@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from gram_client._errors import PuzzleUnusable
 from gram_files import Entry, Unread
 
-_SIGNS = frozenset("123456789.0*_QqSG# ")
+_SIGNS = frozenset("123456789.0*_QqSGEFTAB# ")
 """Cells of drawn boards."""
 
 

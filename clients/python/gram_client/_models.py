@@ -2,9 +2,11 @@
 client reads a newer server. Knows no HTTP.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NUM_SHOWN = 24
+"""Answers of one result in a notebook."""
+
 
 class Model(BaseModel):
     """Base of everything read from the server."""
@@ -22,8 +27,25 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as the server sent them."""
+        """Return plain values, as the server sent them; ``model_validate`` reads them back."""
         return self.model_dump(mode="json")
+
+
+class Response(Model):
+    """Base of what is read from a whole response."""
+
+    @cached_property
+    def request_id(self) -> str | None:
+        """Id of the request in the server's log; None of a part of an answer.
+
+        It is no part of the value: equal answers to two requests are equal.
+        """
+        return None
+
+    def _of_request(self, request_id: str | None) -> Self:
+        # As a cached property keeps it.
+        self.__dict__["request_id"] = request_id
+        return self
 
 
 class DrawableAnswer(Model):
@@ -57,9 +79,7 @@ class DrawableAnswer(Model):
 
     def __str__(self) -> str:
         """Draw the board."""
-        return _drawing.draw(
-            self._shape.puzzle, self.answer, size=self._shape.size, maze=self._shape.maze
-        )
+        return _drawing.text(self._shape, self.answer)
 
     def _repr_html_(self) -> str:
         return _drawing.html(self._shape, self.answer)
@@ -141,7 +161,7 @@ class Usage(Model):
     """Those of them that could not change the answer any more."""
 
 
-class SolveResult(Model):
+class SolveResult(Response):
     """What ``solve`` returns."""
 
     id: str
@@ -167,6 +187,8 @@ class SolveResult(Model):
     """Set where it is proved that there is no solution; ``unsolved`` without it means given up."""
     padded_to: str | None = None
     """Task of the model, where that is larger than the puzzle, which was padded."""
+    posted: str | dict[str, object] | None = None
+    """The puzzle as the client sent it, on which the answers are drawn; None of a job's result."""
 
     @property
     def is_solved(self) -> bool:
@@ -191,13 +213,16 @@ class SolveResult(Model):
         return "\n".join([f"{self.status}: {self.distinct} distinct{why}", *boards])
 
     def _repr_html_(self) -> str:
-        shown = self.solutions or ([self.best_attempt] if self.best_attempt else [])
-        boards = "".join(answer._repr_html_() for answer in shown)
-        return f"<p>{self.status}: {self.distinct} distinct</p>{boards}"
+        attempts = tuple(filter(None, [self.best_attempt]))
+        shown: Sequence[DrawableAnswer] = self.solutions or attempts
+        captions = [f"{solution.votes} votes" for solution in self.solutions] or ["best attempt"]
+        why = "" if self.unsolvable is None else f", {escape(self.unsolvable.reason)}"
+        return _figures(f"{self.status}: {self.distinct} distinct{why}", captions, shown)
 
     def model_post_init(self, context: object, /) -> None:
-        """Let the answers know of what puzzle they are: their drawings depend on it."""
-        known = context if isinstance(context, PuzzleShape) else PuzzleShape()
+        """Keep the puzzle, and let the answers know it: their drawings depend on it."""
+        known = context if isinstance(context, PuzzleShape) else PuzzleShape(posted=self.posted)
+        self.__dict__["posted"] = known.posted
         for answer in (*self.solutions, *filter(None, [self.best_attempt])):
             answer._shape = replace(known, puzzle=self.puzzle)
 
@@ -217,8 +242,22 @@ class Board(DrawableAnswer):
     ms: float
     """Milliseconds since the job entered the engine."""
 
+    def __str__(self) -> str:
+        """Draw the puzzle, where there is one, and the answer."""
+        if self.puzzle is None:
+            return super().__str__()
+        puzzle = _drawing.text(PuzzleShape(puzzle=self._shape.puzzle), self.puzzle)
+        return f"puzzle, {self.clues} clues\n{puzzle}\nanswer\n{super().__str__()}"
 
-class GenerateResult(Model):
+    def _repr_html_(self) -> str:
+        answer = super()._repr_html_()
+        if self.puzzle is None:
+            return answer
+        puzzle = _drawing.html(PuzzleShape(puzzle=self._shape.puzzle), self.puzzle)
+        return f"{puzzle}<br>{answer}"
+
+
+class GenerateResult(Response):
     """What ``generate`` returns."""
 
     id: str
@@ -259,72 +298,20 @@ class GenerateResult(Model):
         return "\n\n".join(str(board) for board in self.boards)
 
     def _repr_html_(self) -> str:
-        return "".join(board._repr_html_() for board in self.boards)
+        captions = [f"{board.clues or 'all'} clues" for board in self.boards]
+        return _figures(f"{self.status}: {len(self.boards)} boards", captions, self.boards)
 
     def model_post_init(self, context: object, /) -> None:
-        """Let the boards know what they are boards of."""
+        """Let the boards know what they are boards of, and on which puzzles they are drawn."""
         for board in self.boards:
-            board._shape = PuzzleShape(puzzle=self.puzzle)
+            board._shape = PuzzleShape(puzzle=self.puzzle, posted={"grid": board.puzzle})
 
 
-class JobFailure(Model):
-    """Why a job failed."""
-
-    code: str
-    detail: str
-
-
-class BatchProgress(Model):
-    """How far a batch is."""
-
-    size: int
-    finished: int
-
-
-class JobSummary(Model):
-    """Where a job stands."""
-
-    id: str
-    state: Literal["queued", "running", "done", "failed", "cancelled", "expired"]
-    puzzle: str
-    model: str | None = None
-    """None for a batch, whose parts name theirs."""
-    width: int
-    seed: int
-    priority: str
-    attempt: int = 0
-    """Workers that were lost while they held the job."""
-    submitted_at: str
-    started_at: str | None = None
-    finished_at: str | None = None
-    batch: BatchProgress | None = None
-    """None for a job that is no batch."""
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more will happen to the job."""
-        return self.state not in ("queued", "running")
-
-
-class Job(JobSummary):
-    """A job with what became of it."""
-
-    result: SolveResult | None = None
-    error: JobFailure | None = None
-    parts: tuple["Job", ...] = ()
-    """The jobs of a batch, in the order of its puzzles."""
-
-    @property
-    def is_solved(self) -> bool:
-        """Whether there is a solution; of a batch, for every part."""
-        if self.parts:
-            return all(part.is_solved for part in self.parts)
-        return self.result is not None and self.result.is_solved
-
-
-class JobPage(Model):
-    """A part of the list of jobs, newest first."""
-
-    jobs: tuple[JobSummary, ...]
-    cursor: str | None = None
-    """Where the next part starts; None at the end."""
+def _figures(title: str, captions: Sequence[str], answers: Sequence[DrawableAnswer]) -> str:
+    """Return answers side by side as HTML; of very many the first."""
+    shown = zip(captions, answers[:NUM_SHOWN], strict=False)
+    figures = [f"<div><p>{caption}</p>{answer._repr_html_()}</div>" for caption, answer in shown]
+    if len(answers) > NUM_SHOWN:
+        figures.append(f"<div>and {len(answers) - NUM_SHOWN} more</div>")
+    style = "display:flex;flex-wrap:wrap;gap:1em"
+    return f'<p>{title}</p><div style="{style}">{"".join(figures)}</div>'

@@ -1,5 +1,6 @@
 """The options of each call. Knows no HTTP."""
 
+from collections.abc import Mapping
 from typing import Literal, TypedDict
 
 Halt = Literal["verified", "halt_head", "settled", "never", "act"]
@@ -12,11 +13,29 @@ GenerateHalt = Literal["verified", "halt_head", "settled", "act"]
 Priority = Literal["high", "normal", "low"]
 
 
-class CommonOptions(TypedDict, total=False):
-    """Options of every request for work; the server has defaults for what is left out."""
+class CallOptions(TypedDict, total=False):
+    """Options of every call."""
 
     timeout_s: float | None
     """Silence after which an attempt is given up; the client's where None."""
+    extra_headers: Mapping[str, str] | None
+    """Headers of this call alone; they win over all others."""
+
+
+class ClientOptions(TypedDict, total=False):
+    """Options of a client, which ``with_options`` changes."""
+
+    timeout_s: float
+    """Silence after which an attempt is given up; a connection has 5 s at most."""
+    max_retries: int
+    """Attempts after the first, for failures that may be temporary."""
+    default_headers: Mapping[str, str] | None
+    """Headers of every call; ``with_options`` adds to those that the client has."""
+
+
+class CommonOptions(CallOptions, total=False):
+    """Options of every request for work; the server has defaults for what is left out."""
+
     depth: int | None
     """Supervision steps a trajectory may take; the model's default where None."""
     deadline_ms: int | None

@@ -16,6 +16,7 @@ from gram_client._errors import (
     TooManyRequests,
     Unauthorized,
 )
+from gram_client._requests import request_id_of
 from gram_client._server_models import Problem
 from gram_client._settings import Settings
 
@@ -39,6 +40,8 @@ def status_error(response: httpx.Response) -> StatusError:
     except ValidationError:
         # A proxy's page: only the status is usable.
         problem = Problem(detail=response.reason_phrase)
+    if problem.request_id is None:
+        problem = problem.model_copy(update={"request_id": request_id_of(response)})
     try:
         seconds = float(response.headers.get("Retry-After", ""))
     except ValueError:

@@ -1,6 +1,6 @@
 """Models of the server itself: its puzzles, its models, its readiness and its problems."""
 
-from gram_client._models import Model
+from gram_client._models import Model, Response
 
 
 class PuzzleInfo(Model):
@@ -39,7 +39,7 @@ class ModelList(Model):
     models: tuple[ModelInfo, ...]
 
 
-class Health(Model):
+class Health(Response):
     """Whether the server takes work, and in its own words why not."""
 
     is_ready: bool

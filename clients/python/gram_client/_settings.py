@@ -3,18 +3,25 @@
 The only module of the package that reads the environment.
 """
 
+import logging
 import os
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Unpack
 
 import httpx
 
 from gram_client._errors import ConfigInvalid
+from gram_client._options import ClientOptions
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT_S = 120.0
 DEFAULT_MAX_RETRIES = 2
+CONNECT_S = 5.0
+"""Time for a connection; a server that is there takes one at once."""
+LOG_LEVELS = ("debug", "info")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +37,8 @@ class Settings:
     timeout_s: float = DEFAULT_TIMEOUT_S
     """Silence after which an attempt is given up; the server answers a solve when it is done."""
     max_retries: int = DEFAULT_MAX_RETRIES
+    default_headers: Mapping[str, str] | None = field(default=None, repr=False)
+    """Sent with every call; they may hold secrets."""
 
     def __post_init__(self) -> None:
         shown = str(self.base_url).rpartition("@")[2]
@@ -46,6 +55,8 @@ class Settings:
             raise ConfigInvalid(f"timeout_s={self.timeout_s!r}: must be a number above 0")
         if not (isinstance(self.max_retries, int) and self.max_retries >= 0):
             raise ConfigInvalid(f"max_retries={self.max_retries!r}: must be an int of at least 0")
+        for name, value in (self.default_headers or {}).items():
+            header_value(name, value)
 
 
 def header_value(name: str, value: str) -> str:
@@ -57,15 +68,32 @@ def header_value(name: str, value: str) -> str:
 
 
 def resolve(
-    base_url: str | None, api_key: str | None, *, timeout_s: float, max_retries: int
+    base_url: str | None, api_key: str | None, **options: Unpack[ClientOptions]
 ) -> Settings:
-    """Fill missing values from ``GRAM_BASE_URL`` and ``GRAM_API_KEY``, then the defaults."""
+    """Fill missing values from ``GRAM_BASE_URL`` and ``GRAM_API_KEY``, then the defaults.
+
+    ``GRAM_LOG`` shows the calls of every client on standard error.
+    """
+    if level := os.environ.get("GRAM_LOG", ""):
+        if level.lower() not in LOG_LEVELS:
+            raise ConfigInvalid(f"GRAM_LOG={level!r}: must be {' or '.join(LOG_LEVELS)}")
+        logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        logging.getLogger("gram_client").setLevel(level.upper())
     return Settings(
         base_url=base_url or os.environ.get("GRAM_BASE_URL") or DEFAULT_BASE_URL,
         api_key=api_key or os.environ.get("GRAM_API_KEY") or None,
-        timeout_s=timeout_s,
-        max_retries=max_retries,
+        **options,
     )
+
+
+def has_colors() -> bool:
+    """Return whether people who look at a terminal want colours on it (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Return whether the terminal can only add lines."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def tls_context() -> ssl.SSLContext:

@@ -4,6 +4,7 @@ A job's events are asked for from the last one known. A solve is asked for again
 that the same work with the same answers, of which those already yielded are left out.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,9 +26,11 @@ from gram_client._events import (
     RawEvent,
 )
 from gram_client._problems import no_answer, status_error, stream_error
-from gram_client._requests import EVENT_STREAM, Request
+from gram_client._requests import EVENT_STREAM, Request, request_id_of, shown
 from gram_client._retry import Retry
 from gram_client._settings import Settings
+
+logger = logging.getLogger(__name__)
 
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
@@ -51,6 +54,7 @@ class EventStreamState:
         self._attempt = 0
         self._failure: StatusError | None = None
         """The problem of the response, or of the stream."""
+        self._request_id: str | None = None
         self.has_ended = False
         """Whether no event will follow."""
 
@@ -63,6 +67,8 @@ class EventStreamState:
 
     def open(self, response: httpx.Response) -> None:
         """Check how a connection answered; raise where it is no stream."""
+        self._request_id = request_id_of(response)
+        logger.info("%s %s: %s", self._request.method, self._request.path, shown(response))
         if not response.is_success:
             self._failure = status_error(response)
         elif response.status_code == httpx.codes.NO_CONTENT:
@@ -72,6 +78,7 @@ class EventStreamState:
                 f"{self._request.path} gave no stream of events",
                 status_code=response.status_code,
                 body=b"",
+                request_id=self._request_id,
             )
 
     def feed(self, chunk: bytes) -> Iterator[AnyEvent]:
@@ -109,6 +116,8 @@ class EventStreamState:
         if delay_s is None:
             raise reason
         self._attempt += 1
+        where = self._request.method, self._request.path
+        logger.info("%s %s again in %.2f s: %s", *where, delay_s, reason)
         return delay_s
 
     def _read(self, raw: RawEvent) -> AnyEvent | None:
@@ -116,11 +125,16 @@ class EventStreamState:
             event = _parse(raw, self._shape)
         except (ValidationError, KeyError) as error:
             message = f"{self._request.path} sent an event {raw.kind} that cannot be read"
-            body = raw.data.encode()
-            raise ResponseInvalid(message, status_code=200, body=body) from error
+            body, request_id = raw.data.encode(), self._request_id
+            raise ResponseInvalid(
+                message, status_code=200, body=body, request_id=request_id
+            ) from error
         if isinstance(event, Accepted):
             self._shape = replace(self._shape, puzzle=event.puzzle)
-        self.has_ended = self.has_ended or isinstance(event, Done)
+        elif isinstance(event, Done):
+            self.has_ended = True
+            if event.result is not None:
+                event.result._of_request(self._request_id)
         return event
 
 

@@ -11,7 +11,7 @@ import click
 
 from gram_client._client import Client
 from gram_client._errors import GramError, StatusError
-from gram_client._models import Job
+from gram_client._job_models import Job
 from gram_client._retry import Patience, is_busy
 from gram_files import Entry
 

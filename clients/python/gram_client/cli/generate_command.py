@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from gram_client._client import Client
-from gram_client._drawing import draw
+from gram_client._drawing import draw, text
 from gram_client._options import GenerateOptions
 from gram_client.cli.options import flags_of, wants_json, with_client
 
@@ -37,5 +37,5 @@ def generate(*, puzzle: str, client: Client, is_json: bool | None, **options: An
             click.echo(f"puzzle {number}, {board.clues} clues")
             click.echo(draw(result.puzzle, board.puzzle))
         click.echo(f"board {number}, trajectory {board.trajectory}")
-        click.echo(str(board))
+        click.echo(text(board._shape, board.answer))
     raise SystemExit(0 if result.is_complete else 1)

@@ -1,24 +1,47 @@
 """The group of commands, the listing commands, and shell completion."""
 
+from typing import Any
+
 import click
 from click.shell_completion import get_completion_class
 
 from gram_client._client import Client
+from gram_client._settings import has_colors
 from gram_client._version import __version__
 from gram_client.cli.generate_command import generate
-from gram_client.cli.jobs import cancel, submit, watch
-from gram_client.cli.options import wants_json, with_client
+from gram_client.cli.jobs import cancel, jobs, show, submit, watch
+from gram_client.cli.options import reported, wants_json, with_client
 from gram_client.cli.solve_command import solve
 
 SHELLS = ("bash", "zsh", "fish")
 
+ENVIRONMENT = """\b
+Environment:
+  GRAM_BASE_URL  the server, http://127.0.0.1:8000 by default
+  GRAM_API_KEY   the key, where the server asks for one
+  GRAM_LOG       info or debug: show every request
+  NO_COLOR       no colours
+"""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Group(click.Group):
+    """Prints failures in one line, and colours where they are wanted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        ctx.color = ctx.color if has_colors() else False
+        with reported():
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=ENVIRONMENT
+)
 @click.version_option(__version__, prog_name="gram")
 def main() -> None:
     """Ask a gram-server to solve puzzles.
 
-    Exit status 0: solved, 1: unsolved, 2: wrong usage, or the server could not or would not.
+    Exit status 0: solved, 1: unsolved, 2: wrong usage, or the server could not or would not, 130:
+    interrupted.
     """
 
 
@@ -50,5 +73,6 @@ def completion(*, shell: str) -> None:
     click.echo(kind(main, {}, "gram", "_GRAM_COMPLETE").source())
 
 
-for command in (solve, generate, submit, watch, cancel, puzzles, models, completion):
+COMMANDS = (solve, generate, submit, watch, jobs, show, cancel, puzzles, models, completion)
+for command in COMMANDS:
     main.add_command(command)

@@ -1,21 +1,26 @@
-"""``gram submit``, ``watch`` and ``cancel``: jobs that continue without their client."""
+"""``gram submit``, ``watch``, ``jobs``, ``show``, ``cancel``: jobs that need no client."""
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import click
 
 from gram_client._client import Client
+from gram_client._drawing import PuzzleShape
 from gram_client._events import Accepted, AnyEvent, Found, PartEnded, Progress
-from gram_client._models import Job
+from gram_client._job_models import Job, JobSummary
 from gram_client._options import JobOptions
 from gram_client._retry import DEFAULT_PATIENCE_S, Patience
 from gram_client.cli.batches import hand_in
-from gram_client.cli.display import painted, summary
+from gram_client.cli.display import Screen, painted, show_result, summary
 from gram_client.cli.options import flags_of, say, wants_json, with_client
 from gram_client.cli.puzzle_files import named, puzzle_arguments
 from gram_files import Entry, Item
+
+MAX_PAGE = 200
+"""Jobs that a server lists at once."""
 
 
 @click.command(
@@ -68,6 +73,39 @@ def watch(*, job_id: str, after: int, client: Client, is_json: bool | None) -> N
     raise SystemExit(0 if client.jobs.get(job_id).is_solved else 1)
 
 
+@click.command(epilog="\b\nExamples:\n  gram jobs --limit 100 --json")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Jobs at most."
+)
+@with_client
+def jobs(*, limit: int, client: Client, is_json: bool | None) -> None:
+    """List the jobs of the API key, newest first."""
+    for job in islice(client.jobs.all(limit=min(limit, MAX_PAGE)), limit):
+        what = f", {job.puzzle}, width {job.width}, {job.submitted_at}"
+        _show_job(job, what, is_json=wants_json(is_json))
+
+
+@click.command(epilog="\b\nExamples:\n  gram show 5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10")
+@click.argument("job_id")
+@with_client
+def show(*, job_id: str, client: Client, is_json: bool | None) -> None:
+    """Show a job and its result.
+
+    Exit status 1: it has ended without a solution.
+    """
+    job = client.jobs.get(job_id)
+    _show_job(job, is_json=wants_json(is_json))
+    if not wants_json(is_json):
+        for part in job.parts or (job,):
+            if job.parts:
+                _show_job(part, is_json=False)
+            if part.error is not None:
+                click.echo(f"gram: {part.error.detail}", err=True)
+            if part.result is not None:
+                show_result(part.result)
+    raise SystemExit(int(job.is_final and not job.is_solved))
+
+
 @click.command(epilog="\b\nExamples:\n  gram cancel 5f0c1f3c9a3b4d0f8b1d7c6e2a4f9b10")
 @click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
 @with_client
@@ -77,31 +115,32 @@ def cancel(*, job_ids: Sequence[str], client: Client, is_json: bool | None) -> N
         _show_job(client.jobs.cancel(job_id), is_json=wants_json(is_json))
 
 
-def _show_job(job: Job, *, is_json: bool) -> None:
+def _show_job(job: JobSummary, what: str = "", *, is_json: bool) -> None:
     if is_json:
         click.echo(job.model_dump_json())
         return
     parts = "" if job.batch is None else f", {job.batch.finished} of {job.batch.size} puzzles done"
-    click.echo(f"{job.id} {job.state}{parts}")
+    click.echo(f"{job.id} {job.state}{parts}{what}")
 
 
 def _follow(events: Iterable[AnyEvent], *, is_json: bool) -> None:
-    puzzle = ""
+    screen = Screen(PuzzleShape())
     for event in events:
         if is_json:
             data = event.model_dump(mode="json", exclude={"id"})
             click.echo(json.dumps({"id": event.id, "event": event.kind, "data": data}))
             continue
         if isinstance(event, Accepted):
-            puzzle = event.puzzle
-            click.echo(f"{puzzle}, width {event.width}, seed {event.seed}, {event.model}")
+            screen = Screen(PuzzleShape(puzzle=event.puzzle))
+            click.echo(f"{event.puzzle}, width {event.width}, seed {event.seed}, {event.model}")
         elif isinstance(event, Progress):
-            click.echo(f"step {event.step}: {event.live} live, {event.solved} solved", err=True)
+            screen.show(event)
         elif isinstance(event, PartEnded):
             click.echo(f"{event.job_id} {event.state}")
         elif isinstance(event, Found):
             first = event.solution.first
             how = "exact search" if first is None else f"step {first.step}"
-            click.echo(f"solution, {how}\n{painted(event.solution, puzzle)}")
+            screen.clear()
+            click.echo(f"solution, {how}\n{painted(event.solution)}")
         elif event.result is not None:
             click.echo(summary(event.result))

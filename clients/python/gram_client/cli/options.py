@@ -3,12 +3,14 @@
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from gram_client._calls import is_interruption
 from gram_client._client import Client
 from gram_client._errors import GramError, StatusError
 from gram_client._options import Clues
@@ -18,6 +20,8 @@ from gram_client.cli.display import place
 from gram_client.cli.local import local_server
 
 Command = Callable[..., Any]
+
+INTERRUPTED = 130
 
 HELP = {
     "colors": "Colors of a DIMACS graph.  [default: 3]",
@@ -64,7 +68,7 @@ def with_client(command: Command) -> Command:
         **options: Any,
     ) -> None:
         server = local_server() if local else nullcontext(base_url)
-        with _reported(), server as address, Client(address, timeout_s=timeout_s) as client:
+        with server as address, Client(address, timeout_s=timeout_s) as client:
             command(client=client, is_json=is_json, **options)
 
     return run
@@ -97,11 +101,15 @@ def flags_of(kind: type) -> Callable[[Command], Command]:
 
 
 def say(error: GramError, *, source: str = "") -> None:
+    click.echo(described(error, source=source), err=True)
+
+
+def described(error: GramError, *, source: str) -> str:
+    """Return an error in one line, and one for each rule that it says is broken."""
     where = f"{source}: " if source else ""
-    click.echo(f"gram: {where}{error}", err=True)
-    for issue in error.errors if isinstance(error, StatusError) else ():
-        if issue.rule and issue.cells:
-            click.echo(place(issue.rule, issue.cells), err=True)
+    issues = error.errors if isinstance(error, StatusError) else ()
+    places = [place(issue.rule, issue.cells) for issue in issues if issue.rule and issue.cells]
+    return "\n".join([f"gram: {where}{error}", *places])
 
 
 def _flag(name: str) -> str:
@@ -116,14 +124,27 @@ def clues(text: str) -> str:
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
-    """Print a failed call in one line, and exit with status 2."""
+def reported() -> Iterator[None]:
+    """Print a failed call in one line, and exit with status 2; with 130 on Ctrl-C."""
     try:
         yield
     except GramError as error:
         say(error)
         raise SystemExit(2) from error
-    except BrokenPipeError as error:
-        # The reader has closed the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from error
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not is_interruption(error):
+            raise
+        click.echo(err=True)
+        if any(thread.name.startswith("gram-map") for thread in threading.enumerate()):
+            # The interpreter would wait for the puzzles under way.
+            os._exit(INTERRUPTED)
+        raise SystemExit(INTERRUPTED) from error
+    except OSError as error:
+        is_left = isinstance(error, BrokenPipeError)
+        if not is_left:
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"gram: {where}{error.strerror}", err=True)
+        with suppress(OSError):
+            # What is left to write has no place: the reader has closed the pipe, the disk is full.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1 if is_left else 2) from error

@@ -5,10 +5,9 @@ from typing import Any
 
 import click
 
-from gram_client._inputs import Puzzle
+from gram_client._drawing import CELLS
 from gram_files import Entry, Item, read, read_file
 
-CELLS = frozenset("0123456789.*_")
 MAX_REASONS = 5
 ARGUMENT = "puzzle"
 """Source of what stands on the command line."""
@@ -38,15 +37,6 @@ def read_entries(arguments: Sequence[str]) -> list[Item]:
 def named(entry: Entry) -> str:
     """Return the source of a puzzle, for messages; empty where the command line holds it."""
     return "" if entry.source == ARGUMENT else entry.source
-
-
-def givens_of(puzzle: Puzzle) -> str:
-    """Return the cells of a sudoku in order; empty for other puzzles."""
-    grid = puzzle.get("grid", "") if isinstance(puzzle, dict) else puzzle
-    if isinstance(grid, str):
-        return "".join(sign for sign in grid if sign in CELLS)
-    rows = grid if isinstance(grid, list) else []
-    return "".join(str(cell) for row in rows for cell in row)
 
 
 def _read(argument: str) -> Iterator[Item]:

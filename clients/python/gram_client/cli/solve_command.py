@@ -14,22 +14,26 @@ import click
 
 from gram_client._calls import DEFAULT_CONCURRENCY
 from gram_client._client import Client
+from gram_client._drawing import PuzzleShape
 from gram_client._errors import BadRequest, GramError, PuzzleUnusable
+from gram_client._events import Accepted, Done, Progress
 from gram_client._models import SolveResult
 from gram_client._options import SolveOptions
 from gram_client._retry import DEFAULT_PATIENCE_S
-from gram_client.cli.display import show_result, table
-from gram_client.cli.options import flags_of, say, wants_json, with_client
-from gram_client.cli.puzzle_files import givens_of, named, puzzle_arguments
+from gram_client.cli.display import Screen, show_result, table
+from gram_client.cli.options import described, flags_of, say, wants_json, with_client
+from gram_client.cli.puzzle_files import named, puzzle_arguments
 from gram_files import Entry, Item
 
 Outcome = SolveResult | GramError
+NUM_WATCHED = 16
+"""Trajectories that are drawn, where a terminal has room for them."""
 
 EXAMPLES = """\b
 Examples:
   gram solve 53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79
   gram solve '{"puzzle": "nqueens", "n": 8, "queens": [[0, 3]]}' --width 64
-  gram solve graph.col
+  gram solve graph.col --watch
   gram solve puzzles.txt --output solved.jsonl
   curl -s https://example.org/puzzle.txt | gram solve - --local
 """
@@ -44,6 +48,7 @@ Examples:
 )
 @click.option("--output", type=click.Path(dir_okay=False), help="File for JSON lines.")
 @click.option("--resume", is_flag=True, help="Leave out what --output has results of.")
+@click.option("--watch", is_flag=True, help="Draw the trajectories of one puzzle while they run.")
 @click.option("--local", is_flag=True, help="Without a server, where gram-server is installed.")
 @with_client
 def solve(
@@ -53,6 +58,7 @@ def solve(
     patience_s: float,
     output: str | None,
     resume: bool,
+    watch: bool,
     client: Client,
     is_json: bool | None,
     **options: Any,
@@ -66,31 +72,47 @@ def solve(
     if resume and output is None:
         raise click.UsageError("--resume needs --output")
     if len(puzzles) == 1 and output is None and isinstance(puzzles[0], Entry):
-        raise SystemExit(_solve_one(client, puzzles[0], options, is_json))
+        raise SystemExit(_solve_one(client, puzzles[0], options, is_json, is_watched=watch))
+    if watch:
+        raise click.UsageError("--watch shows one puzzle, and no --output")
     options |= {"max_concurrency": concurrency, "patience_s": patience_s}
     if resume and output is not None:
         done = _kept_results(Path(output))
         puzzles = [each for each in puzzles if each.source not in done]
-    try:
-        mode = "a" if resume else "w"
-        file = nullcontext() if output is None else click.open_file(output, mode, encoding="utf-8")
-    except OSError as error:
-        raise click.UsageError(f"{output}: {error.strerror}") from error
+    mode = "a" if resume else "w"
+    file = nullcontext() if output is None else click.open_file(output, mode, encoding="utf-8")
     with file as lines:
         raise SystemExit(_solve_many(client, puzzles, options, lines, is_json))
 
 
-def _solve_one(client: Client, entry: Entry, options: Any, is_json: bool | None) -> int:
+def _solve_one(
+    client: Client, entry: Entry, options: Any, is_json: bool | None, *, is_watched: bool
+) -> int:
     try:
-        result = client.solve(entry, **options)
+        result = _watched(client, entry, options) if is_watched else client.solve(entry, **options)
     except BadRequest as error:
         say(error, source=named(entry))
         return 2
     if wants_json(is_json):
         click.echo(_line(entry, result))
     else:
-        show_result(result, givens_of(entry.puzzle))
+        show_result(result)
     return int(not result.is_solved)
+
+
+def _watched(client: Client, entry: Entry, options: Any) -> SolveResult:
+    """Solve a puzzle, and draw its trajectories meanwhile."""
+    screen = Screen(PuzzleShape())
+    num_shown = min(NUM_WATCHED, options.get("width") or NUM_WATCHED)
+    for event in client.solve_stream(entry, show_trajectories=num_shown, **options):
+        if isinstance(event, Accepted):
+            screen = Screen(PuzzleShape(puzzle=event.puzzle, posted=entry.puzzle))
+        elif isinstance(event, Progress):
+            screen.show(event)
+        elif isinstance(event, Done) and event.result is not None:
+            screen.clear()
+            return event.result
+    raise AssertionError("the stream of a solve ends with its result")
 
 
 def _kept_results(output: Path) -> set[str]:
@@ -133,11 +155,11 @@ def _solve_many(
             click.echo(_line(each, outcome), file=output)
         elif is_json is False and isinstance(each, Entry) and isinstance(outcome, SolveResult):
             click.echo(each.source)
-            show_result(outcome, givens_of(each.puzzle))
+            show_result(outcome)
     # Ends the bar.
     next(results, None)
-    for source, error in tally.errors:
-        say(error, source=source)
+    for error in tally.errors:
+        click.echo(error, err=True)
     click.echo(tally.report(duration_s=time.perf_counter() - started_s), err=True)
     return tally.exit_status
 
@@ -148,13 +170,13 @@ class Tally:
 
     groups: dict[str, list[tuple[int, int, float]]] = field(default_factory=dict)
     """By status: solutions, steps and milliseconds of each puzzle."""
-    errors: list[tuple[str, GramError]] = field(default_factory=list)
-    """With their sources."""
+    errors: list[str] = field(default_factory=list)
+    """What to say of them: an error itself holds on to its response and more."""
     num_unsolved: int = 0
 
     def add(self, source: str, outcome: Outcome) -> None:
         if isinstance(outcome, GramError):
-            self.errors.append((source, outcome))
+            self.errors.append(described(outcome, source=source))
             return
         self.num_unsolved += not outcome.is_solved
         usage = outcome.usage

@@ -1,0 +1,122 @@
+"""Ten thousand lines through ``gram solve``: all are answered or named, memory stays flat."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gram_core.errors import PuzzleInvalid, UserError
+from gram_core.puzzles import family
+from tests.clients.scripted import RESULT, Received, Reply, ScriptedServer, problem
+
+NUM_LINES = 10_000
+NINE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+SIX = "." * 35 + "1"
+MAX_GROWTH_BYTES = 8 << 20
+"""Between a fifth of the way and the end; 8,000 kept results or errors take several times that."""
+
+READABLE = (
+    "12.4341221434321",
+    SIX,
+    NINE,
+    NINE.replace(".", "0"),
+    f"{NINE} 7.2",
+    f"0000183b305c {NINE} 1.2",
+    f'"{NINE}"',
+    " ".join(NINE),
+    f'{{"puzzle": "{NINE}", "rating": 2}}',
+    '{"puzzle": "nqueens", "n": 6, "queens": [[0, 1]]}',
+    '{"puzzle": "graph-coloring", "vertices": 3, "edges": [[0, 1], [1, 2]], "colors": 4}',
+    '{"puzzle": "maze", "grid": ["S.#", "..E"]}',
+    '["S.#", "..G"]',
+)
+BROKEN = (
+    NINE[1:],
+    f"{NINE}5",
+    f"55{NINE[2:]}",
+    f"5x{NINE[2:]}",
+    f"Q{NINE[1:]}",
+    f"\0{NINE[1:]}",
+    "hello world",
+    "12.43",
+    "?",
+    '{"puzzle": "nqueens", "n": 6',
+    '{"puzzle": "nqueens", "n": 2, "queens": [[0, 0], [1, 1]]}',
+    '{"puzzle": "chess"}',
+    '{"puzzle": "maze", "grid": ["S#G"]}',
+    "[1, 2]",
+)
+SILENT = ("", "# a remark", "Puzzle 7", "; another")
+
+
+class ReadingServer(ScriptedServer):
+    """Refuses what no family reads, as the server does, and answers the rest with one result."""
+
+    def next_reply(self, received: Received) -> Reply:
+        text = received.body.decode()
+        body = json.loads(text) if text[0] == "{" else {"puzzle": "sudoku", "grid": text}
+        body = body if text[0] != "S" else {"puzzle": "maze", "grid": text}
+        try:
+            family(body["puzzle"]).parse(body)
+        except (PuzzleInvalid, UserError) as error:
+            return problem(422, "puzzle_invalid", detail=str(error))
+        return Reply(body=RESULT)
+
+
+@pytest.fixture
+def reading() -> Iterator[ReadingServer]:
+    server = ReadingServer()
+    yield server
+    server.close()
+
+
+def growth_bytes(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for a process, and return by how much its memory grew after a fifth of its time."""
+    watched, sizes = psutil.Process(process.pid), list[int]()
+    while process.poll() is None:
+        try:
+            sizes.append(watched.memory_info().rss)
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(0.05)
+    process.wait()
+    return max(sizes) - sizes[len(sizes) // 5]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_of_ten_thousand_lines_each_is_answered_or_named(
+    reading: ReadingServer, tmp_path: Path
+) -> None:
+    draw = random.Random(1)
+    # The first line says of a file that its lines are puzzles.
+    lines = [NINE, *(draw.choice(READABLE + BROKEN + SILENT) for _ in range(NUM_LINES - 1))]
+    path, output, said = (tmp_path / name for name in ("mixed.txt", "solved.jsonl", "said.txt"))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with said.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gram_client.cli", "solve", str(path), "--output", str(output)],
+            env={**os.environ, "GRAM_BASE_URL": reading.url},
+            stderr=stderr,
+        )
+        growth = growth_bytes(process)
+    by_line = {}
+    for text in output.read_text(encoding="utf-8").splitlines():
+        result = json.loads(text)
+        by_line[int(result["source"].rpartition(":")[2])] = "error" not in result
+    expected = {
+        number: line in READABLE for number, line in enumerate(lines, start=1) if line not in SILENT
+    }
+    told = said.read_text(encoding="utf-8")
+    named = set(map(int, re.findall(rf"^gram: {re.escape(str(path))}:(\d+): ", told, re.MULTILINE)))
+    assert by_line == expected
+    assert named == {number for number, is_solved in expected.items() if not is_solved}
+    assert (process.returncode, growth < MAX_GROWTH_BYTES) == (2, True), growth

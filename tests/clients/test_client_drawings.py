@@ -1,0 +1,126 @@
+"""Results that draw themselves: on their puzzle, after a way through JSON, in notebooks."""
+
+import json
+from typing import Any
+
+import httpx
+import networkx
+import pytest
+
+from gram_client import Client, GenerateResult, Job, Puzzle, SolveResult
+from tests.clients.scripted import BOARD, BOARDS, JOB, PUZZLE, RESULT
+
+MAZE = " .#\nS.G"
+PATH = [[1, 0], [1, 1], [1, 2]]
+QUEENS = [[0, 1], [1, 3], [2, 0], [3, 2]]
+GRAPH = {"puzzle": "graph-coloring", "vertices": 3, "edges": [[0, 1], [1, 2]]}
+FOUND = "<b style="
+
+
+def solved(puzzle: Puzzle, family: str, *answers: object, **more: Any) -> SolveResult:
+    """Return what the client makes of the server's answer to a puzzle."""
+    solutions = [{"answer": answer, "votes": 3, "source": "model"} for answer in answers]
+    document = {**RESULT, "puzzle": family, "solutions": solutions, **more}
+    reply = httpx.MockTransport(lambda request: httpx.Response(200, json=document))
+    with Client(http_client=httpx.Client(transport=reply)) as client:
+        return client.solve(puzzle)
+
+
+CASES: list[tuple[Puzzle, str, object, str]] = [
+    (PUZZLE, "sudoku", "1234341221434321", "| 1 2 | 3 4 |"),
+    ({"puzzle": "nqueens", "n": 4, "queens": [(0, 1)]}, "nqueens", QUEENS, ". Q . ."),
+    (MAZE, "maze", PATH, "S*G"),
+    ({"puzzle": "maze", "grid": [" .#", "S.G"]}, "maze", PATH, "S*G"),
+    (GRAPH, "graph-coloring", [0, 1, 0], "color  0 1 0"),
+]
+
+
+@pytest.mark.parametrize(("puzzle", "family", "answer", "line"), CASES)
+def test_a_result_draws_itself_after_a_way_through_json(
+    puzzle: Puzzle, family: str, answer: object, line: str
+) -> None:
+    result = solved(puzzle, family, answer)
+    assert line in str(result)
+    for back in (
+        SolveResult.model_validate(result.to_dict()),
+        SolveResult.model_validate(json.loads(json.dumps(result.to_dict()))),
+        SolveResult.model_validate_json(result.model_dump_json()),
+    ):
+        assert back == result
+        assert str(back) == str(result)
+        assert back._repr_html_() == result._repr_html_()
+        assert back.best is not None
+        assert result.best is not None
+        assert back.best.grid == result.best.grid
+        assert back.best.colors == result.best.colors
+
+
+def test_an_attempt_with_too_few_queens_keeps_the_size_of_its_board() -> None:
+    attempt = {"answer": [[0, 1]], "violations": []}
+    result = solved({"puzzle": "nqueens", "n": 3}, "nqueens", best_attempt=attempt)
+    back = SolveResult.model_validate(result.to_dict())
+    assert str(back).endswith("best attempt\n. Q .\n. . .\n. . .")
+
+
+def test_results_within_others_draw_themselves_too() -> None:
+    job = Job.model_validate({**JOB, "state": "done", "result": RESULT})
+    back = Job.model_validate(job.to_dict())
+    assert BOARD.rstrip() in str(back.result)
+    made = GenerateResult.model_validate(BOARDS)
+    assert str(GenerateResult.model_validate(made.to_dict())) == BOARD.rstrip()
+
+
+def test_what_a_server_of_before_answers_is_drawn_as_far_as_it_is_known() -> None:
+    result = SolveResult.model_validate(RESULT)
+    assert result.posted is None
+    assert BOARD.rstrip() in str(result)
+    assert FOUND not in result._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "family", "answer", "num_found"),
+    [
+        (PUZZLE, "sudoku", "1234341221434321", 1),
+        ([[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 0]], "sudoku", "1234341221434321", 2),
+        ({"puzzle": "nqueens", "n": 4, "queens": [[0, 1]]}, "nqueens", QUEENS, 3),
+        ({"puzzle": "nqueens", "n": 4, "queens": [None, 3, None, None]}, "nqueens", QUEENS, 3),
+        (".Q..\n....\n....\n....", "nqueens", QUEENS, 3),
+        ({"puzzle": "nqueens", "n": 4}, "nqueens", QUEENS, 4),
+        (MAZE, "maze", PATH, 1),
+    ],
+)
+def test_a_notebook_tells_what_was_found_from_what_was_given(
+    puzzle: Puzzle, family: str, answer: object, num_found: int
+) -> None:
+    assert solved(puzzle, family, answer)._repr_html_().count(FOUND) == num_found
+
+
+def test_a_notebook_shows_a_graph_with_its_edges_and_names() -> None:
+    graph = networkx.Graph([("WA", "NT"), ("NT", "<Q>")])
+    shown = solved(graph, "graph-coloring", [0, 1, 0])._repr_html_()
+    assert (shown.count("<circle"), shown.count("<line")) == (3, 2)
+    assert "WA</text>" in shown
+    assert "&lt;Q&gt;" in shown
+    assert len({part.partition('"')[0] for part in shown.split('fill="hsl')[1:]}) == 2
+    dimacs = solved("p edge 3 2\ne 1 2\ne 2 3\n", "graph-coloring", [0, 1, None])._repr_html_()
+    assert (dimacs.count("<circle"), dimacs.count("<line")) == (3, 2)
+
+
+def test_a_notebook_shows_many_solutions_side_by_side_and_of_very_many_some() -> None:
+    result = solved({"puzzle": "nqueens", "n": 4}, "nqueens", *[QUEENS] * 92)
+    shown = result._repr_html_()
+    assert (shown.count("<table"), "and 68 more" in shown) == (24, True)
+    assert "flex-wrap" in shown
+    assert shown.count("<p>3 votes</p>") == 24
+
+
+def test_made_puzzles_are_shown_before_their_answers() -> None:
+    board = {**BOARDS["boards"][0], "puzzle": ".2....1...4..3..", "clues": 4}
+    result = GenerateResult.model_validate({**BOARDS, "boards": [board]})
+    lines = str(result).splitlines()
+    assert (lines[0], lines[2], lines[8]) == ("puzzle, 4 clues", "| . 2 | . . |", "answer")
+    assert "\n".join(lines[9:]) == BOARD.rstrip()
+    shown = result._repr_html_()
+    assert (shown.count("<table"), shown.count(FOUND)) == (2, 12)
+    assert "<p>4 clues</p>" in shown
+    assert "</table><br><table" in shown
