@@ -1,16 +1,29 @@
-"""A progress line for long commands: rich's, on a terminal where it is installed."""
+"""A progress line for long commands: rich's, on a terminal where it is installed; else now and then
+a line on standard error.
+"""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+
+SAY_EVERY_S = 20.0
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[float, str], None]]:
     """Yield a function that shows the share done, in 0..1, and a few words."""
     if not sys.stderr.isatty() or find_spec("rich") is None:
-        yield lambda share, text: None
+        said_s = 0.0
+
+        def say(share: float, text: str) -> None:
+            nonlocal said_s
+            if time.monotonic() >= said_s + SAY_EVERY_S or share >= 1.0:
+                said_s = time.monotonic()
+                sys.stderr.write(f"{share:.0%} {text}\n")
+
+        yield say
         return
     from rich.console import Console
     from rich.progress import Progress

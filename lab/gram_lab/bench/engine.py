@@ -26,6 +26,7 @@ from gram_server.engine import Engine, EngineEvent, EngineJob, Trajectory
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
+from gram_server.engine.trajectory import StepClock
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.worker.loading import make_runner, resolve_device, use_device
@@ -116,10 +117,7 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
 
 def _timed(runner: Runner, job: EngineJob, num_steps: int) -> tuple[list[float], StepReport]:
     """Return the seconds of each step, and the last report."""
-    starts = [
-        SlotAssignment(row, Trajectory(job=job, index=row, view=job.view(row)))
-        for row in range(job.width)
-    ]
+    starts = [SlotAssignment(row, Trajectory(job, row, StepClock())) for row in range(job.width)]
     runner.update_rows(BatchUpdate(moves=[], starts=starts))
     durations = []
     for _ in range(num_steps):

@@ -3,6 +3,7 @@
 Everything around the step is the server's own: scheduling, views, staging, harvest, metrics.
 """
 
+import gc
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -14,8 +15,7 @@ import torch
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
-from gram_kernels.slots import Moves, Starts
-from gram_kernels.tokens import NUM_FACTS
+from gram_kernels.slots import Moves
 from gram_lab.bench.engine import Json, bench_engine, bench_job, environment
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError
@@ -42,6 +42,9 @@ class HostOptions:
 def measure_host(options: HostOptions) -> Json:
     torch.set_num_threads(1)
     loaded = load_model(find_model(options.model))
+    # As the worker does when it is ready.
+    gc.collect()
+    gc.freeze()
     return {
         "environment": environment(loaded, num_steps=options.num_steps),
         "results": [_measured(loaded, width, options) for width in options.widths],
@@ -51,6 +54,8 @@ def measure_host(options: HostOptions) -> Json:
 def _measured(loaded: LoadedModel, width: int, options: HostOptions) -> Json:
     engine = bench_engine(_idle_runner(loaded, width))
     job = bench_job(loaded, width=width, depth=options.num_steps)
+    # Any answer keeps the givens of a blank board.
+    job = replace(job, tokens=np.full_like(job.tokens, puzzles.BLANK))
     jobs_s, ticks_s = [], list[float]()
     for number in range(1 + options.num_jobs):
         # Views are drawn for every job anew, as for every request.
@@ -71,18 +76,10 @@ def _measured(loaded: LoadedModel, width: int, options: HostOptions) -> Json:
 
 
 def _idle_runner(loaded: LoadedModel, num_slots: int) -> ModelRunner:
-    """Return a runner whose step does nothing and whose answers are the givens, not yet right."""
+    """Return a runner whose step does nothing, and whose answers are finite and wrong."""
     runner = ModelRunner(loaded, num_slots=num_slots)
-    rows = runner._bound.rows
-    rows.facts[:, 2:4] = 1
-
-    def admit(starts: Starts) -> None:
-        rows.facts[starts.rows, NUM_FACTS:] = starts.givens
-
+    runner._bound.rows.facts[:, 2:4] = 1
     runner.rows_are_free = True
-    runner._bound = replace(
-        runner._bound,
-        advance=lambda num_rows: None,
-        moves=Moves(lambda sources, targets: None, admit),
-    )
+    moves = Moves(lambda sources, targets: None, lambda starts: None)
+    runner._bound = replace(runner._bound, advance=lambda num_rows: None, moves=moves)
     return runner

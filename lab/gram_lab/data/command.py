@@ -1,6 +1,7 @@
 """``gram-lab data``: training puzzles of one's own, so that none need be fetched.
 
-Writes npz archives as ``gram-lab train --data`` reads them. Needs numpy only.
+Writes what ``gram-lab train --data`` reads, or writes puzzles of other projects in another form.
+Needs numpy only.
 """
 
 import argparse
@@ -20,12 +21,14 @@ from gram_core.errors import ConfigError, CoreError
 from gram_core.puzzles import FIRST_VALUE, Task
 from gram_lab.console import progress_bar
 from gram_lab.data.examples import Examples
-from gram_lab.data.mazes import Mazes, write_mazes
+from gram_lab.data.mazes import Mazes, maze_pairs
+from gram_lab.data.pairs import SIGNS, Pairs, find_pairs, read_pairs, write_pairs
 from gram_lab.data.sudoku_classes import Key, class_key
-from gram_lab.data.sudoku_files import Grids, read_archive, write_archive
+from gram_lab.data.sudoku_files import read_archive
 from gram_lab.data.sudoku_search import NUM_CELLS, UNITS
 from gram_lab.data.sudoku_vicinity import NUM_VIEWS, Found, Vicinity
 
+NUM_MADE = 1000
 MIN_GUESSES = 100.0
 """Guesses of the easier very hard puzzles (docs/data.md)."""
 Some = TypeVar("Some", Found, Examples)
@@ -35,14 +38,16 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         task = puzzles.task(options.task)
-        if task.name == "sudoku-9x9":
-            told = _make_sudokus(options)
-        elif task.family == "maze":
-            told = _make_mazes(task, options)
-        else:
+        if options.source and task.family in SIGNS:
+            told = _convert(task, options)
+        elif task.name != "sudoku-9x9" and task.family != "maze":
             raise ConfigError(
                 "task", task.name, "is no sudoku-9x9 and no maze: training makes its own"
             )
+        else:
+            options.count = options.count or NUM_MADE
+            is_maze = task.family == "maze"
+            told = _make_mazes(task, options) if is_maze else _make_sudokus(options)
     except (CoreError, OSError) as error:
         print(f"gram-lab data: {error}", file=sys.stderr)
         return 2
@@ -66,7 +71,8 @@ def _make_sudokus(options: argparse.Namespace) -> dict[str, Any]:
     made, solutions, guesses = (
         np.concatenate(part)[: options.count] for part in zip(*found, strict=True)
     )
-    write_archive(options.output, Grids(made, solutions), guesses=guesses.astype(np.float32))
+    pairs = Pairs(made + np.uint8(1), solutions + np.uint8(1))
+    write_pairs(options.output, shape, pairs, guesses=guesses.astype(np.float32))
     quantiles = np.percentile(guesses, (5, 25, 50, 75, 95)).round(1).tolist()
     clues = (made > 0).sum(axis=1).mean()
     return {"count": len(made), "guesses_5_25_50_75_95": quantiles, "mean_clues": clues}
@@ -78,9 +84,22 @@ def _make_mazes(task: Task, options: argparse.Namespace) -> dict[str, Any]:
     found = list(_timed(fresh, options))
     givens = np.concatenate([each.givens for each in found])
     targets = np.concatenate([each.targets for each in found])
-    write_mazes(options.output, Examples(givens, targets))
+    write_pairs(options.output, task, maze_pairs(Examples(givens, targets)))
     moves = (targets == FIRST_VALUE).sum(axis=(1, 2)) + 1
     return {"count": len(givens), "mean_moves": moves.mean()}
+
+
+def _convert(task: Task, options: argparse.Namespace) -> dict[str, Any]:
+    """Write the puzzles of a file in another form: all of them, or so many drawn ones."""
+    path = find_pairs(options.source)
+    if path is None:
+        raise ConfigError("from", str(options.source), "is no file, and no folder with one")
+    pairs = read_pairs(path, task)
+    count = min(options.count or len(pairs.inputs), len(pairs.inputs))
+    rng = np.random.default_rng(options.seed)
+    chosen = np.sort(rng.permutation(len(pairs.inputs))[:count])
+    write_pairs(options.output, task, Pairs(pairs.inputs[chosen], pairs.labels[chosen]))
+    return {"count": count}
 
 
 def _timed(rounds: Iterator[Some], options: argparse.Namespace) -> Iterator[Some]:
@@ -120,8 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-lab data", description=__doc__)
     add = parser.add_argument
     add("task", help="sudoku-9x9 (very hard ones) or maze-ROWSxCOLUMNS")
-    add("--output", type=Path, required=True, help="npz archive to write")
-    add("--count", type=int, default=1000, help="puzzles wanted (default 1000)")
+    text = "NAME.npz, a table NAME.csv, or else a folder of arrays as for HRM and TRM"
+    add("--output", type=Path, required=True, help=text)
+    text = "write these in the form of --output in place of new ones: an archive, a table with "
+    text += "question and answer, or a folder of arrays; sudokus of any size, and mazes"
+    add("--from", type=Path, dest="source", metavar="PATH", help=text)
+    add("--count", type=int, help=f"puzzles wanted (default {NUM_MADE}; of --from all)")
     add("--minutes", type=float, default=10.0, help="time budget (default 10)")
     add("--seeds", type=Path, help="npz archive of hard sudokus to search around")
     text = "archives or tables whose solutions no sudoku may share, up to symmetry"

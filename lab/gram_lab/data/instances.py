@@ -43,6 +43,10 @@ class Reading(NamedTuple):
 SMALL_SUDOKU = 6
 """Largest board side that training generates itself, with a held-out part."""
 NUM_MADE = 200
+MAX_LISTED_QUEENS = 12
+"""Largest board of queens whose solutions are listed, so that training holds some boards out."""
+MAX_LISTED_VERTICES = 16
+"""Largest graph whose colourings are listed."""
 RATING_BOUNDS = (1.7, 4.5, 7.0)
 MAX_REFUSALS = 5
 """As many are named in one message."""
@@ -65,10 +69,16 @@ def read_cases(
         if refusals:
             raise ConfigError("data", str(path), "; ".join(refusals[:MAX_REFUSALS]))
         return cases
-    if task.family == "maze" or (task.family == "sudoku" and task.size > SMALL_SUDOKU):
-        # Minimal puzzles with one solution, or mazes with many, the same ones each time.
+    largest = {
+        "maze": 0,
+        "sudoku": SMALL_SUDOKU,
+        "nqueens": MAX_LISTED_QUEENS,
+        "graph-coloring": MAX_LISTED_VERTICES,
+    }
+    if task.size > largest.get(task.family, task.size):
+        # Minimal puzzles with one solution, or others with many, the same ones each time.
         family, rng = puzzles.family(task.family), np.random.default_rng(0)
-        number = None if task.family == "maze" else 1
+        number = 1 if task.family == "sudoku" else None
         made = [family.generate(task, rng, num_solutions=number) for _ in range(limit or NUM_MADE)]
         return [Case(instance, "all", number) for instance in made]
     return spread(held_out_cases(task, edge_probabilities=edge_probabilities), limit)

@@ -16,6 +16,7 @@ from gram_core.puzzles import FIRST_VALUE, Encoded, Task, Tokens
 from gram_core.puzzles.maze.family import TOKENS
 from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL
 from gram_lab.data.examples import Examples
+from gram_lab.data.pairs import INPUTS, Pairs, find_pairs, read_pairs
 
 TOKENS_OF_CODES = np.array(
     [0, TOKENS[WALL], TOKENS[FREE], TOKENS[START], TOKENS[GOAL], FIRST_VALUE], dtype=np.uint8
@@ -29,14 +30,11 @@ class Mazes:
     max_targets = 1
 
     def __init__(self, task: Task, folder: Path | None = None) -> None:
-        """Read every ``*train*.npz`` of the folder."""
+        """Read every ``*train*.npz`` of the folder, or the pairs that it is or holds."""
         self.task, self._family = task, puzzles.family(task.family)
         self._givens: Tokens | None = None
         if folder is not None:
-            paths = sorted(folder.glob("*train*.npz"))
-            if not paths:
-                raise ConfigError("data", str(folder), "holds no *train*.npz with mazes")
-            self._givens = np.concatenate([read_mazes(path, task) for path in paths])
+            self._givens = _read_mazes(folder, task)
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
         """Draw mazes; targets are the paths whose moves come first: down, left, right, up."""
@@ -56,16 +54,26 @@ class Mazes:
         return Examples(givens=np.stack(givens), targets=np.stack(targets)[:, None])
 
 
-def read_mazes(path: Path, task: Task) -> Tokens:
-    """Return the mazes of an archive as tokens, (count, length)."""
-    codes = np.load(path)["inputs"]
-    if codes.ndim != 2 or codes.shape[1] != task.length or codes.max() >= PATH_CODE:
-        raise ConfigError("data", str(path), f"holds no mazes of {task.length} cells")
-    tokens: Tokens = TOKENS_OF_CODES[codes]
+def _read_mazes(folder: Path, task: Task) -> Tokens:
+    """Return mazes as tokens, (count, length)."""
+    found = []
+    for path in sorted(folder.glob("*train*.npz")):
+        codes = np.load(path)["inputs"]
+        if codes.ndim != 2 or codes.shape[1] != task.length or codes.max() >= PATH_CODE:
+            raise ConfigError("data", str(path), f"holds no mazes of {task.length} cells")
+        found.append(codes)
+    pairs = find_pairs(folder)
+    if pairs is not None and not found:
+        found.append(read_pairs(pairs, task).inputs)
+    if not found:
+        detail = f"holds no *train*.npz with mazes, no {INPUTS} and no train.csv"
+        raise ConfigError("data", str(folder), detail)
+    tokens: Tokens = TOKENS_OF_CODES[np.concatenate(found)]
     return tokens
 
 
-def write_mazes(path: Path, examples: Examples) -> None:
+def maze_pairs(examples: Examples) -> Pairs:
+    """Return mazes with their paths as other projects write them."""
     codes = np.zeros(TOKENS_OF_CODES.max() + 1, dtype=np.uint8)
     codes[TOKENS_OF_CODES] = np.arange(len(TOKENS_OF_CODES))
-    np.savez(path, inputs=codes[examples.givens], labels=codes[examples.targets[:, 0]])
+    return Pairs(codes[examples.givens], codes[examples.targets[:, 0]])

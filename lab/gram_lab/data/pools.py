@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.puzzles import BLANK, FIRST_VALUE, PAD, Encoded, Task, Tokens
+from gram_core.puzzles import BLANK, FIRST_VALUE, Encoded, Task, Tokens
 from gram_core.puzzles.sudoku.generate import solutions_of
 from gram_lab.data.examples import Examples, augmented, pack_targets
 from gram_lab.data.graphs import Drawn, EdgeProbabilities, random_graphs
@@ -45,15 +45,14 @@ class Pool(NamedTuple):
 class PooledSource:
     """Draws from a pool, each instance through its own random symmetry."""
 
-    def __init__(self, task: Task, pool: Pool, weights: NDArray[np.float64] | None = None) -> None:
+    def __init__(self, task: Task, pool: Pool) -> None:
         self.task = task
         self.max_targets = pool.targets.shape[1]
         self._pool = pool
-        self._weights = weights
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
         pool = self._pool
-        rows = rng.choice(len(pool.givens), size=count, p=self._weights)
+        rows = rng.integers(len(pool.givens), size=count)
         present = np.minimum(pool.num_solutions[rows], self.max_targets)
         targets = pool.targets[rows]
         for target, number in zip(targets, present, strict=True):
@@ -63,6 +62,29 @@ class PooledSource:
             targets=targets,
             adjacency=None if pool.adjacency is None else pool.adjacency[rows],
         )
+        return augmented(examples, puzzles.family(self.task.family), self.task, rng)
+
+
+EMPTY_BOARD_SHARE = 0.1
+"""Share of queens examples that start from the empty board."""
+MAX_QUEENS_TARGETS = 256
+
+
+class QueensSource:
+    """Draws partial boards of queens and the empty one, with compatible solutions drawn anew."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._solutions = queens_solutions(task.size)
+        self._givens = queens_boards(task, "train", self._solutions, np.random.default_rng(0))
+        self.max_targets = min(len(self._solutions), MAX_QUEENS_TARGETS)
+
+    def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
+        givens = self._givens[rng.integers(len(self._givens), size=count)]
+        givens[rng.random(count) < EMPTY_BOARD_SHARE] = BLANK
+        found = [_compatible(row, self._solutions) for row in givens]
+        targets = np.stack([pack_targets(each, self.max_targets, rng) for each in found])
+        examples = Examples(givens=givens, targets=targets)
         return augmented(examples, puzzles.family(self.task.family), self.task, rng)
 
 
@@ -96,58 +118,61 @@ def is_held_out(key: bytes) -> bool:
     return hashlib.sha256(key).digest()[0] < 256 * HELD_OUT_SHARE
 
 
-def with_empty_board(pool: Pool, solutions: Tokens) -> Pool:
-    """Return the pool and, last, the board without givens, with room for all of its solutions."""
-    _, max_targets, length = pool.targets.shape
-    missing = max(0, len(solutions) - max_targets)
-    targets = np.pad(pool.targets, ((0, 0), (0, missing), (0, 0)), constant_values=PAD)
-    packed = pack_targets(solutions, targets.shape[1], np.random.default_rng(0))
-    return Pool(
-        givens=np.concatenate((pool.givens, np.full((1, length), BLANK, np.uint8))),
-        targets=np.concatenate((targets, packed[None])),
-        num_solutions=np.append(pool.num_solutions, len(solutions)),
-        adjacency=pool.adjacency,
-    )
-
-
 def queens_solutions(size: int) -> Tokens:
-    """Return all solutions of the n-queens problem, (count, n * n)."""
-    boards: list[tuple[int, ...]] = [()]
+    """Return all solutions of the n-queens problem, (count, n * n), in ascending order."""
+    boards = np.zeros((1, 0), dtype=np.int8)  # (partial, rows): the column of each row's queen
+    columns = np.arange(size, dtype=np.int8)[:, None]
     for row in range(size):
-        boards = [
-            (*board, column)
-            for board in boards
-            for column in range(size)
-            if all(
-                column != other and abs(column - other) != row - above
-                for above, other in enumerate(board)
-            )
-        ]
+        distances = np.abs(columns - boards[:, None])  # (partial, columns, rows)
+        is_open = ((distances != 0) & (distances != row - np.arange(row))).all(axis=2)
+        partial, chosen = np.nonzero(is_open)
+        boards = np.concatenate((boards[partial], chosen[:, None].astype(np.int8)), axis=1)
     tokens = np.full((len(boards), size, size), BLANK, dtype=np.uint8)
-    for solution, board in zip(tokens, boards, strict=True):
-        solution[np.arange(size), board] = FIRST_VALUE
-    return tokens.reshape(len(boards), -1)
+    np.put_along_axis(tokens, boards[..., None].astype(np.int64), FIRST_VALUE, axis=2)
+    return tokens.reshape(len(boards), size * size)
 
 
 MAX_KEPT_QUEENS = 3
+MAX_LISTED_QUEENS = 10
+"""Largest board whose partial boards are all in the pools; of larger ones some are drawn."""
+NUM_DRAWN_QUEENS = 8_000
 
 
-def _queens_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
-    """All partial boards that keep 1 to 3 queens of a solution, as in the paper (n = 8, 10)."""
+def queens_boards(task: Task, split: Split, solutions: Tokens, rng: np.random.Generator) -> Tokens:
+    """Return partial boards of a split, (count, length).
+
+    All that keep 1 to 3 queens of a solution, as in the paper (n = 8, 10); of larger sizes some of
+    those that keep up to half of the queens.
+    """
     size = task.size
-    solutions = queens_solutions(size)
-    squares = [np.flatnonzero(solution == FIRST_VALUE) for solution in solutions]
-    kept = {
-        chosen
-        for cells in squares
-        for number in range(1, min(MAX_KEPT_QUEENS, size - 3) + 1)
-        for chosen in combinations(cells.tolist(), number)
-    }
+    squares = np.nonzero(solutions == FIRST_VALUE)[1].reshape(len(solutions), size)
+    kept: set[tuple[int, ...]]
+    if size > MAX_LISTED_QUEENS:
+        drawn = squares[rng.integers(len(squares), size=NUM_DRAWN_QUEENS)]
+        shuffled, numbers = rng.permuted(drawn, axis=1), rng.integers(1, size // 2 + 1, len(drawn))
+        kept = {
+            tuple(sorted(row[:number].tolist()))
+            for row, number in zip(shuffled, numbers, strict=True)
+        }
+    else:
+        kept = {
+            chosen
+            for cells in squares.tolist()
+            for number in range(1, min(MAX_KEPT_QUEENS, size - 3) + 1)
+            for chosen in combinations(cells, number)
+        }
     givens = np.full((len(kept), task.length), BLANK, dtype=np.uint8)
     for row, chosen in zip(givens, sorted(kept, key=lambda each: (len(each), each)), strict=True):
         row[list(chosen)] = FIRST_VALUE
     views = _position_symmetries(task)
-    givens = givens[_on_side([_orbit_key(row, views) for row in givens], split)]
+    sided = givens[_on_side([_orbit_key(row, views) for row in givens], split)]
+    # All 4x4 boards are images of one: there is nothing to hold out.
+    return sided if len(sided) else givens
+
+
+def _queens_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
+    solutions = queens_solutions(task.size)
+    givens = queens_boards(task, split, solutions, rng)
     return _pack([_compatible(row, solutions) for row in givens], givens, None, rng)
 
 

@@ -20,6 +20,7 @@ from gram_lab.data.graphs import EdgeProbabilities
 from gram_lab.data.instances import held_out_cases, read_cases, read_data, spread
 from gram_lab.data.pools import EDGE_PROBABILITIES
 from gram_lab.evaluate import tables
+from gram_lab.evaluate.protocols import PROTOCOLS, protocol_table
 from gram_lab.evaluate.published import NUM_TEST_GRAPHS, SUDOKU_TASK
 from gram_lab.evaluate.report import measure
 from gram_lab.evaluate.table import Json, section, write_table
@@ -28,7 +29,6 @@ from gram_lab.evaluate.variants import Plan
 from gram_lab.intervals import wilson
 from gram_lab.rollouts import Running
 
-WITH_MANY_SOLUTIONS = ("nqueens", "graph-coloring")
 GENERATED = "held-out, generated"
 TEXTBOOK_PROBABILITY: EdgeProbabilities = (0.5, 0.5)
 
@@ -40,11 +40,13 @@ def main(arguments: Sequence[str]) -> int:
             torch.set_num_threads(options.threads)
         models = _models(options)
         is_generated = models[0].info.purpose == "generate" and not options.data
-        if options.grid or options.paper_tables or is_generated:
+        if options.grid or options.paper_tables or options.protocol or is_generated:
+            kind = "grid" if options.grid else "paper-tables"
+            kind = "protocols" if options.protocol else kind
             shown = []
             for table in _tables(models, options, arguments):
                 if options.output:
-                    write_table(options.output, "grid" if options.grid else "paper-tables", table)
+                    write_table(options.output, kind, table)
                 shown.append(table)
                 if not options.json:
                     print(section(table), flush=True)
@@ -95,6 +97,8 @@ def evaluate(loaded: LoadedModel, options: argparse.Namespace) -> dict[str, Any]
 
 def _models(options: argparse.Namespace) -> list[LoadedModel]:
     """Return the requested model or, for the paper's tables, those of tasks, or all."""
+    if options.against and not options.protocol:
+        raise ConfigError("against", options.against, "two models are compared by a --protocol")
     if options.model:
         chosen = [find_model(options.model)]
     elif options.puzzle:
@@ -102,7 +106,8 @@ def _models(options: argparse.Namespace) -> list[LoadedModel]:
     elif not options.paper_tables:
         raise ConfigError("puzzle", None, "name a task, such as sudoku-9x9, or pass --model")
     else:
-        chosen = _shipped(options.tables) if options.tables else list(shipped_models())
+        own = [info for info in shipped_models() if not info.is_late]
+        chosen = _shipped(options.tables) if options.tables else own
         if not chosen:
             raise ConfigError("tables", options.tables, "no shipped model is for any of these")
     return [load_model(info, options.device) for info in chosen]
@@ -131,14 +136,19 @@ def _tables(
         twins=tuple(load_model(find_model(each), options.device) for each in options.twin),
     )
     for loaded in models:
-        if options.grid:
+        if options.protocol and (loaded.info.purpose == "solve" or options.data):
+            named = [options.against] if options.against else []
+            others = [load_model(find_model(each), options.device) for each in named]
+            for test in paper_sets(loaded.task, options, has_data=True):
+                yield protocol_table(options.protocol, [loaded, *others], test, plan)
+        elif options.grid:
             test, depth = _test_set(loaded.task, options), options.depth or loaded.info.depth
             yield tables.grid_table(loaded, test, plan, width=options.width, depth=depth)
         elif loaded.info.purpose == "generate":
             num_samples = options.limit or tables.NUM_SAMPLES
             yield tables.generation_table(loaded, plan, num_samples=num_samples)
         else:
-            has_many = loaded.task.family in WITH_MANY_SOLUTIONS
+            has_many = loaded.task.family in tables.WITH_MANY_SOLUTIONS
             make = tables.sampling_table if has_many else tables.solving_table
             has_data = len(models) == 1 or loaded.task.name == SUDOKU_TASK
             for test in paper_sets(loaded.task, options, has_data=has_data):
@@ -221,6 +231,8 @@ def parser() -> argparse.ArgumentParser:
     add("--paper-tables", action="store_true", help=text)
     text = "solve rates at every width and depth up to these, with a verifier and without"
     add("--grid", action="store_true", help=text)
+    text = "as a paper measures: its width and depth, and how it chooses an answer"
+    add("--protocol", choices=PROTOCOLS, help=text)
     _add_how(parser)
     return parser
 
@@ -230,6 +242,8 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     text = "tasks or families of --paper-tables, separated by commas"
     add("--tables", type=lambda names: tuple(names.split(",")), help=text)
     add("--seeds", type=_seeds, help="such as 0,1,2: figures are means over them")
+    text = "for --protocol: a second checkpoint, and the difference with its paired interval"
+    add("--against", metavar="MODEL", help=text)
     add("--twin", action="append", default=[], help="deterministic checkpoint")
     add("--no-ablations", action="store_true", help="the model alone")
     text = "of held-out random graphs: 0.5, or bounds such as 0.3-0.7"

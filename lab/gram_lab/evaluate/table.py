@@ -99,7 +99,8 @@ def _shown(figure: Json | float | None, unit: Unit) -> str:
     if isinstance(figure, float | int):
         return shown
     low, high = ((100 if is_percent else 1) * figure[bound] for bound in ("low", "high"))
-    return f"{shown} ({low:.1f}-{high:.1f})"
+    # A minus sign beside a dash is hard to read.
+    return f"{shown} ({low:.1f}{' to ' if low < 0 else '-'}{high:.1f})"
 
 
 def _count(value: float | None) -> str:
@@ -117,6 +118,9 @@ PAGES = {
     "grid": "# Widths and depths\n\n"
     "How often the first trajectories of a puzzle are right, by how many they are and how many "
     "steps they take. The JSON files of these tables are in `grid/`.\n",
+    "protocols": "# Models by the protocols of papers\n\n"
+    "Each model as the named paper measures its own, on the same puzzles. The JSON files of these "
+    "tables are in `protocols/`.\n",
 }
 """Beginnings of the pages, by the kind of their tables."""
 

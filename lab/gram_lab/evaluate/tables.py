@@ -12,6 +12,7 @@ import numpy as np
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.errors import ConfigError
+from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import samples as scores
 from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, GRAM_SAMPLES, published
@@ -103,7 +104,7 @@ def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Json:
     return table(
         loaded.info.name,
         loaded.info.name,
-        columns=(Column("exact", "right"),),
+        columns=(COLUMNS["exact"],),
         rows=rows,
         facts=plan.facts(loaded, cases, test.data),
         notes=notes,
@@ -125,16 +126,23 @@ def _chosen(variant: Variant, seeds: Sequence[Samples], width: int, way: str, te
 
 
 KINDS: dict[str, Kind] = {
+    "exact": "share",
     "samples": "mean",
     "any": "share",
     "coverage": "mean",
     "conflicts": "total",
 }
-SAMPLE_COLUMNS = (
-    Column("samples", "valid samples"),
-    Column("any", f"any of {GRAM_SAMPLES} valid"),
-)
-COVERAGE, CONFLICTS = Column("coverage", "coverage"), Column("conflicts", "conflicts", "number")
+COLUMNS = {
+    each.key: each
+    for each in (
+        Column("exact", "right"),
+        Column("conflicts", "conflicts", "number"),
+        Column("samples", "valid samples"),
+        Column("any", f"any of {GRAM_SAMPLES} valid"),
+        Column("coverage", "coverage"),
+    )
+}
+WITH_MANY_SOLUTIONS = ("nqueens", "graph-coloring")
 
 
 def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Json:
@@ -156,10 +164,11 @@ def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Json:
         if number == 0:
             rows.append(_sampled(variant, cases, runs, scores.last_answers, "no verifier"))
     is_graph = task.has_adjacency
+    queens, graphs = ("samples", "any", "coverage"), ("conflicts", "coverage", "samples", "any")
     return table(
         name,
         title,
-        columns=(CONFLICTS, COVERAGE, *SAMPLE_COLUMNS) if is_graph else (*SAMPLE_COLUMNS, COVERAGE),
+        columns=[COLUMNS[key] for key in (graphs if is_graph else queens)],
         rows=rows,
         facts=plan.facts(loaded, cases, test.data),
         notes=(NOTES["sampling"], NOTES["graphs"]) if is_graph else (NOTES["sampling"],),
@@ -171,19 +180,28 @@ def _sampled(
 ) -> Row:
     task = variant.loaded.task
     seeds = [rule(task, cases, run) for run in runs]
-    scored = {
-        "samples": [scores.sample_validity(each) for each in seeds],
-        "any": [scores.any_valid(each) for each in seeds],
-        "coverage": [scores.coverage(cases, each) for each in seeds],
-    }
-    if task.has_adjacency:
-        scored["conflicts"] = [scores.conflicts(task, cases, each) for each in seeds]
+    scored = [sample_scores(task, cases, each) for each in seeds]
     return variant.row(
         text,
-        {key: figure(np.mean(each, axis=0), KINDS[key]) for key, each in scored.items()},
+        {
+            key: figure(np.mean([each[key] for each in scored], axis=0), KINDS[key])
+            for key in scored[0]
+        },
         steps=float(np.mean([each.num_steps for each in seeds])),
         seeds=seeds,
     )
+
+
+def sample_scores(task: Task, cases: Sequence[Case], samples: Samples) -> dict[str, Scores]:
+    """Return the scores of samples of puzzles with many solutions, by the key of their column."""
+    found = {
+        "samples": scores.sample_validity(samples),
+        "any": scores.any_valid(samples),
+        "coverage": scores.coverage(cases, samples),
+    }
+    if task.has_adjacency:
+        found["conflicts"] = scores.conflicts(task, cases, samples)
+    return found
 
 
 NUM_SAMPLES = 1000

@@ -6,6 +6,7 @@ Writes into --output: the model directory, the state to resume from and ``log.js
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -19,22 +20,26 @@ from gram_core import puzzles
 from gram_core.catalog import Purpose
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import PRESETS, Guidance
-from gram_core.errors import CoreError
+from gram_core.errors import ConfigError, CoreError
+from gram_core.puzzles import Task
 from gram_lab.console import progress_bar
 from gram_lab.machine import hardware
-from gram_lab.train.recipe import Recipe, choices
+from gram_lab.train.recipe import OURS, Recipe, choices, recipe_names
 from gram_lab.train.resume import load_run, save_run
-from gram_lab.train.sources import training_source, validate, validation_examples
-from gram_lab.train.trainer import Budget, Execution, Trainer
+from gram_lab.train.sources import Validity, training_source, validate, validation_examples
+from gram_lab.train.trainer import Budget, Execution, Trainer, resized
 
 VALIDATION_SHARE = 0.1
 """At most this share of the time goes into validation: large boards are validated less often."""
 SAVE_INTERVAL_S = 180.0
+DEFAULT_MINUTES = 25.0
 VALIDATION_WIDTH = {"rollouts": 8, "denoising": 1}
 """The denoising curriculum is validated by single long trajectories."""
 LOG_FILE = "log.jsonl"
 RUN_FOLDER = "run"
 GENERATE_SUFFIX = "-generate"
+PRESET_RECIPES = {"paper": "gram"}
+_SIZES = re.compile(r"(.+)-([0-9]+)\.\.([0-9]+)")
 
 
 class Trained(NamedTuple):
@@ -51,7 +56,7 @@ class Trained(NamedTuple):
 
 
 def main(arguments: Sequence[str], *, finish: Callable[[Trained], None]) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         finish(train(options, arguments))
     except CoreError as error:
@@ -63,23 +68,23 @@ def main(arguments: Sequence[str], *, finish: Callable[[Trained], None]) -> int:
 def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     purpose: Purpose = "generate" if options.puzzle.endswith(GENERATE_SUFFIX) else "solve"
-    task = puzzles.task(options.puzzle.removesuffix(GENERATE_SUFFIX))
-    named = [
-        f"{name}={value}"
-        for name, value in (("guidance", options.guidance), ("mixer", options.mixer))
-        if value
-    ]
+    tasks = _tasks(options.puzzle.removesuffix(GENERATE_SUFFIX))
+    words = {"guidance": options.guidance, "mixer": options.mixer}
+    named = [f"{name}={value}" for name, value in words.items() if value]
     chosen, config = choices(
-        task, purpose=purpose, preset_name=options.preset, settings=[*options.set, *named]
+        tasks[0],
+        purpose=purpose,
+        recipe=options.recipe or PRESET_RECIPES.get(options.preset, OURS),
+        preset_name="tiny" if options.preset == "tiny" else None,
+        settings=[*options.set, *named],
     )
-    updates = options.updates
-    if options.flop is not None:
-        updates = max(1, round(options.flop / chosen.update_flops(config, task)))
+    sources = [training_source(each, options.data, chosen, purpose=purpose) for each in tasks]
     trainer = Trainer(
         config,
-        training_source(task, options.data, chosen, purpose=purpose),
+        sources[0],
         chosen,
-        budget=Budget(updates=updates, minutes=options.minutes if updates is None else None),
+        others=sources[1:],
+        budget=_budget(options, chosen, chosen.update_flops(config, tasks[0])),
         execution=_execution(options),
         seed=options.seed,
     )
@@ -100,13 +105,35 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
     )
 
 
+def _budget(options: argparse.Namespace, chosen: Recipe, update_flops: float) -> Budget:
+    updates = options.updates
+    if options.flop is not None:
+        updates = max(1, round(options.flop / update_flops))
+    elif updates is None and options.minutes is None:
+        updates = chosen.num_updates
+    minutes = DEFAULT_MINUTES if options.minutes is None else options.minutes
+    return Budget(updates=updates, minutes=minutes if updates is None else None)
+
+
+def _tasks(text: str) -> list[Task]:
+    """Return the task of a name, or those of a range such as ``nqueens-4..12``, largest first."""
+    sizes = _SIZES.fullmatch(text)
+    if sizes is None:
+        return [puzzles.task(text)]
+    family, first, last = sizes[1], int(sizes[2]), int(sizes[3])
+    if first > last:
+        raise ConfigError("puzzle", text, "has no size in it")
+    return [puzzles.task(f"{family}-{size}") for size in range(last, first - 1, -1)]
+
+
 class _Session:
     """Progress, log and checkpoints of a run."""
 
     def __init__(self, trainer: Trainer, purpose: Purpose, options: argparse.Namespace) -> None:
-        self._trainer, self._name, self._purpose = trainer, options.puzzle, purpose
-        self._task, self._output = trainer.source.task, options.output
-        self._examples = validation_examples(trainer.source, purpose=purpose)
+        self._trainer, self._purpose, self._output = trainer, purpose, options.output
+        self._tasks = [source.task for source in trainer.sources]
+        self._name = self._tasks[0].name if len(self._tasks) > 1 else options.puzzle
+        self._examples = [validation_examples(each, purpose=purpose) for each in trainer.sources]
         self._logged_s = self._saved_s = time.monotonic()
         self._least_interval_s = self._log_interval_s = options.validate_every
         self._logged_updates = trainer.num_updates
@@ -116,6 +143,7 @@ class _Session:
         try:
             with progress_bar() as show:
                 text = "measuring"
+                show(0.0, text)
                 for progress in self._trainer.run():
                     now_s = time.monotonic()
                     if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
@@ -130,12 +158,18 @@ class _Session:
     def _log(self, progress: float, now_s: float) -> str:
         """Validate and log; return the figures in a few words."""
         trainer = self._trainer
-        found = validate(
-            trainer.ema.averaged,
-            self._task,
-            self._examples,
-            width=VALIDATION_WIDTH[trainer.recipe.curriculum],
-            depth=trainer.recipe.num_steps(progress),
+        by_task = {
+            task.name: validate(
+                resized(trainer.ema.averaged, task),
+                task,
+                examples,
+                width=VALIDATION_WIDTH[trainer.recipe.curriculum],
+                depth=trainer.recipe.num_steps(progress),
+            )
+            for task, examples in zip(self._tasks, self._examples, strict=True)
+        }
+        found = Validity(
+            *(sum(each) / len(by_task) for each in zip(*by_task.values(), strict=True))
         )
         updates = max(1, trainer.num_updates - self._logged_updates)
         figures = {
@@ -144,6 +178,7 @@ class _Session:
             "update_ms": 1e3 * (now_s - self._logged_s) / updates,
             **trainer.metrics.take(),
             **{f"probe_{name}": value for name, value in found._asdict().items()},
+            "probe_by_task": {name: each.solved for name, each in by_task.items()},
         }
         with (self._output / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(figures) + "\n")
@@ -162,7 +197,8 @@ class _Session:
             self._output,
             trainer.ema.averaged,
             name=self._name,
-            task=self._task,
+            task=self._tasks[0],
+            others=self._tasks[1:],
             depth=trainer.recipe.default_depth,
             dtype=torch.bfloat16,
             purpose=self._purpose,
@@ -191,15 +227,20 @@ def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:
     return time.perf_counter() - start_s
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-lab train", description=__doc__)
     add = parser.add_argument
-    add("puzzle", help="task to train for, such as nqueens-8, or sudoku-9x9-generate")
+    text = "task to train for, such as nqueens-8, or sudoku-9x9-generate; nqueens-4..12 trains one "
+    add("puzzle", help=text + "set of weights for all of these sizes")
     add("--output", type=Path, required=True, help="folder of the checkpoint")
     add("--data", type=Path, help="folder of training files (sudoku-9x9)")
-    add("--preset", choices=PRESETS, default="small")
+    named = parser.add_mutually_exclusive_group()
+    text = "a file, or one of " + ", ".join(recipe_names()) + " (default ours)"
+    named.add_argument("--recipe", help=text)
+    text = "paper: --recipe gram; small: --recipe ours; tiny: a model for tests"
+    named.add_argument("--preset", choices=PRESETS, help=text)
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", type=float, default=25.0, help="time budget (default 25)")
+    budget.add_argument("--minutes", type=float, help="time budget (default 25, or the recipe's)")
     budget.add_argument("--updates", type=int, help="number of updates instead of minutes")
     text = "so many updates as take this many FLOP: an equal budget for recipes to compare"
     budget.add_argument("--flop", type=float, help=text)

@@ -31,7 +31,8 @@ class Episodes:
         self, model: Gram, source: Source, recipe: Recipe, rng: np.random.Generator
     ) -> None:
         """Fill every row, at a random step of its episode."""
-        self._source, self._settings, self._rng = source, recipe.denoising, rng
+        self.model, self._source = model, source
+        self._settings, self._rng = recipe.denoising, rng
         self._device = model.z0_high.device
         num_rows, length = recipe.num_rows, source.task.length
         self.givens = torch.zeros(num_rows, length, dtype=torch.int64, device=self._device)

@@ -17,6 +17,7 @@ from gram_lab.data.examples import Examples
 
 MAX_NODES = 400
 """Assignments tried from one restart point."""
+FOLLOWED_STEPS = frozenset({1, 2, 4, 8, 16})
 
 
 class _Board(NamedTuple):
@@ -132,25 +133,27 @@ class Completion:
 class EmptyBoards:
     """Unconditional examples, aimed at valid boards near a trajectory's own draws.
 
-    The paper's posterior sees one drawn board. Here a trajectory's decodes, from a random z_0 and
-    noise alone, determine it: the target is the nearest valid board.
+    The paper's posterior sees one drawn board. What the prior guides cannot know it: there the
+    decodes, from a random z_0 and noise alone, choose the target, the nearest valid board.
     """
 
     max_targets = 1
-    followed_steps = frozenset({1, 2, 4, 8, 16})
-    """Supervision steps, from 1, after which the target is drawn anew."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, *, follows: bool = True) -> None:
+        """Without ``follows`` the targets are boards drawn at random, as the paper's."""
         self.task = task
         self._completion = Completion(task)
+        self.followed_steps = FOLLOWED_STEPS if follows else frozenset()
+        """Supervision steps, from 1, after which the target is drawn anew."""
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
-        """Return empty boards without targets; rows learn from their second step on."""
+        """Return empty boards; rows that are followed have no target before their second step."""
         shape = (count, self.task.length)
-        return Examples(
-            givens=np.full(shape, BLANK, dtype=np.uint8),
-            targets=np.full((count, 1, self.task.length), PAD, dtype=np.uint8),
-        )
+        targets = np.full(shape, PAD, dtype=np.uint8)
+        if not self.followed_steps:
+            scores = rng.random((*shape, self.task.num_values))
+            targets = np.stack([self._completion.nearest(each) for each in scores])
+        return Examples(givens=np.full(shape, BLANK, dtype=np.uint8), targets=targets[:, None])
 
     def follow(self, scores: NDArray[np.float32]) -> Tokens:
         """Return the valid board each trajectory is heading for, (rows, length).

@@ -1,7 +1,7 @@
 """What training minimises in one supervision step.
 
 Cross-entropy over the cells that were not given, plus beta times the balanced KL of **every**
-transition, both summed over the puzzle. Charging only the last KL, as the paper does, lets the
+transition, both summed over the puzzle. Charging only the ``last`` KL, as the paper does, lets the
 posterior write the answer into h unseen; heads of the earlier transitions are re-run on a detached
 u for that.
 """
@@ -20,6 +20,8 @@ Aim = Literal["drawn", "nearest", "matched"]
 """``drawn``: one solution, drawn uniformly; ``nearest``: the one with the lowest loss;
 ``matched``: siblings are assigned to different solutions, nearest pairs first."""
 Learns = Literal["all", "best"]
+Charges = Literal["all", "last"]
+"""Transitions whose KL is charged."""
 
 KL_BALANCE = 0.8
 """Weight of the part that moves the prior towards the posterior."""
@@ -49,6 +51,7 @@ class Weights(NamedTuple):
     """Neighbouring rows that hold the same puzzle."""
     learns: Learns
     """``best``: of siblings, only the one with the lowest loss learns (winner-take-all)."""
+    charges: Charges = "all"
 
 
 class StepLoss(NamedTuple):
@@ -80,7 +83,8 @@ def step_loss(
         with torch.set_grad_enabled(torch.is_grad_enabled() and transition == last):
             u, low = model.transition(state, embedding, rows.adjacency)
         high, charged = _guide(model, u, rows, draw)
-        divergence = divergence + charged
+        if weights.charges == "all" or transition == last:
+            divergence = divergence + charged
         state = LatentState(high if transition == last else high.detach(), low)
     output = model.readout(state)
     summary = state.high[:, 0] if model.config.readout == "first" else state.high.mean(dim=1)

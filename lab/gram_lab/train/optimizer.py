@@ -43,7 +43,7 @@ def set_rate(optimizer: Optimizer, recipe: Recipe, progress: float) -> None:
         share = progress / recipe.warmup
     else:
         begin = max(recipe.warmup, recipe.hold)
-        done = max(0.0, progress - begin) / (1.0 - begin)
+        done = max(0.0, progress - begin) / (1.0 - begin) if begin < 1.0 else 0.0
         share = 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share

@@ -1,16 +1,24 @@
-"""Training recipes per task: sizes, objective, optimiser, curriculum."""
+"""Training recipes: every choice of a run, from the files in ``recipes`` or one of the user's own.
+
+A file holds fields of ``Recipe`` and of ``GramConfig`` for all tasks, and in ``tasks`` others by
+family, by task, or for ``generate``; the narrower one wins.
+"""
 
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
+from gram_core import puzzles
 from gram_core.catalog import Purpose
 from gram_core.config import GramConfig, preset
 from gram_core.errors import ConfigError
 from gram_core.flops import step_flops
 from gram_core.puzzles import Task
-from gram_lab.train.losses import Aim, Learns
+from gram_lab.train.losses import Aim, Charges, Learns
 
 Optimizer = Literal["adamw", "muon"]
 Curriculum = Literal["rollouts", "denoising"]
@@ -18,6 +26,33 @@ Noise = Literal["annealed", "fixed", "fed-back", "drawn"]
 DenoisingLoss = Literal["squared", "cross-entropy"]
 BACKWARD_SHARE = 2.0
 """FLOP of a backward pass over those of its forward pass."""
+
+
+SHARES = (
+    *("hold", "warmup", "prior_share", "label_smoothing"),
+    *("hard_share", "open_share", "ema_decay", "until"),
+)
+
+
+def _check_fields(chosen: Any) -> None:
+    """Raise ``ConfigError`` for a value that its field cannot have."""
+    for each in fields(chosen):
+        value = getattr(chosen, each.name)
+        if get_origin(each.type) is Literal:
+            words = get_args(each.type)
+            if value not in words:
+                raise ConfigError(each.name, value, f"must be one of {', '.join(words)}")
+        elif each.type is bool and not isinstance(value, bool):
+            raise ConfigError(each.name, value, "must be true or false")
+        elif each.type is float:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            most = 1.0 if each.name in SHARES else float("inf")
+            if not is_number or not 0.0 <= value <= most:
+                raise ConfigError(each.name, value, f"must be a number from 0 to {most:g}")
+        elif each.type in (int, int | None):
+            is_count = isinstance(value, int) and value >= 1
+            if not is_count and (each.type is int or value is not None):
+                raise ConfigError(each.name, value, "must be a whole number of at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +70,7 @@ class Denoising:
     max_steps: int = 160
 
     def __post_init__(self) -> None:
+        _check_fields(self)
         if not 1 <= self.num_backward_steps <= self.min_steps <= self.max_steps:
             raise ConfigError(
                 "denoising", self, "needs 1 <= num_backward_steps <= min_steps <= max_steps"
@@ -48,6 +84,9 @@ class Depths:
     until: float
     num_steps: int
 
+    def __post_init__(self) -> None:
+        _check_fields(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -57,12 +96,15 @@ class Recipe:
     """``rollouts``: the model's own trajectories, a loss on each step; ``denoising``: episodes
     whose input mixes the target with less and less noise."""
     denoising: Denoising = Denoising()
+    num_updates: int | None = None
+    """Of a whole run: the budget where the command names none."""
     num_rows: int = 64
     """Trajectories in one update."""
     learning_rate: float = 2e-3
     """Peak; cosine to zero inside the budget."""
     hold: float = 0.0
-    """Share of the budget in which the rate stays at its peak before the cosine begins."""
+    """Share of the budget in which the rate stays at its peak before the cosine begins; at 1 it is
+    constant."""
     warmup: float = 0.01
     """Share of the budget in which the rate rises."""
     optimizer: Optimizer = "adamw"
@@ -72,8 +114,11 @@ class Recipe:
     clip: float = 1.0
     beta: float = 0.1
     """Weight of the KL (the paper's value for Sudoku)."""
+    charges: Charges = "all"
+    """Transitions of a posterior row whose KL is charged; ``last`` is the paper's."""
     prior_share: float = 0.9
-    """Share of trajectories guided by the prior, as at inference."""
+    """Share of trajectories guided by the prior, as at inference; the halt and value heads learn
+    from these only."""
     label_smoothing: float = 0.0
     aim: Aim = "drawn"
     """Which compatible solution is the target of prior rows."""
@@ -90,16 +135,17 @@ class Recipe:
     open_share: float = 0.0
     """Share of boards from such files that keep few or no givens: many answers are right."""
     ema_decay: float = 0.999
+    shares_stack: bool = False
+    """f_L and f_H are one stack, as in TRM; checkpoints hold it twice."""
     depths: tuple[Depths, ...] = (Depths(until=1.0, num_steps=16),)
     default_depth: int = 32
     """Supervision steps the checkpoint takes when the caller does not say."""
-    overrides: Mapping[str, object] = field(default_factory=dict)
-    """Changes to the preset architecture."""
 
     def __post_init__(self) -> None:
+        _check_fields(self)
         if self.num_rows % self.num_siblings:
             raise ConfigError("num_rows", self.num_rows, "must be a multiple of num_siblings")
-        if self.depths[-1].until < 1.0:
+        if not self.depths or self.depths[-1].until < 1.0:
             raise ConfigError("depths", self.depths, "must reach until=1.0")
 
     def num_steps(self, progress: float) -> int:
@@ -114,126 +160,107 @@ class Recipe:
         return self.num_rows * passes / config.num_transitions * step_flops(config, task)
 
 
-# One solution: wide noise only hides the state (sigma grows to 0.9 if allowed).
-NARROW = {"sigma_max": 0.1, "sigma_init": 0.03}
-EMPTY_BOARDS = Recipe(
-    learning_rate=1e-3,
-    prior_share=1.0,
-    depths=(Depths(until=1.0, num_steps=12),),
-    overrides={"initial_state": "random", **NARROW},
-)
-DENOISING = Recipe(
-    curriculum="denoising",
-    num_rows=48,
-    learning_rate=1e-3,
-    optimizer="muon",
-    muon_learning_rate=0.01,
-    hold=0.5,
-    max_rating=11.0,
-    hard_share=0.5,
-    open_share=0.1,
-    depths=(Depths(until=1.0, num_steps=64),),
-    default_depth=128,
-    overrides={
-        "guidance": "input",
-        "recursion": "flat",
-        "block_norm": "pre",
-        "positions": "units",
-        "normed_queries": True,
-        # J = 8 passes through the block.
-        "num_inner_steps": 7,
-    },
-)
-"""One set of weights for boards of all kinds."""
-SUDOKU = Recipe(
-    # One solution leaves a posterior nothing to choose; its KL only disturbs.
-    prior_share=1.0,
-    depths=(Depths(until=1.0, num_steps=8),),
-    default_depth=128,
-    overrides=NARROW,
-)
+OURS = "ours"
+OWN = frozenset(each.name for each in fields(Recipe))
+ABOUT = ("source", "preset", "tasks", "published", "measured", "runs")
+"""What a file says beside settings. Figures are lists, empty where there are none."""
 
 
-def recipe(
-    task: Task, *, purpose: Purpose = "solve", curriculum: Curriculum = "rollouts"
-) -> Recipe:
-    """Return the chosen recipe of a task; docs/training.md says why."""
-    if purpose == "generate":
-        return EMPTY_BOARDS
-    if curriculum == "denoising":
-        return DENOISING
-    if task.name == "sudoku-9x9":
-        return SUDOKU
-    return _maze(task) if task.family == "maze" else _several_solutions(task)
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with this package."""
+    folder = files("gram_lab").joinpath("recipes")
+    return sorted(each.name.removesuffix(".toml") for each in folder.iterdir())
 
 
-def _maze(task: Task) -> Recipe:
-    """Return the recipe of one size; a larger size begins with the weights of a smaller one."""
-    side = max(task.rows, task.columns)
-    return Recipe(
-        num_rows=max(16, 64 * 8 // max(side, 8)),
-        optimizer="muon",
-        muon_learning_rate=0.01,
-        prior_share=1.0,
-        depths=(Depths(until=1.0, num_steps=max(6, side)),),
-        default_depth=max(8, 2 * side),
-        # The passes of a step bound how far information travels.
-        overrides={"dim": 64, "ffn_dim": 128, **NARROW, "num_inner_steps": 7},
-    )
+def read_recipe(name: str) -> dict[str, Any]:
+    """Return what the recipe of a name, or a file, says of all tasks.
 
-
-def _several_solutions(task: Task) -> Recipe:
-    found = Recipe(
-        prior_share=0.5,
-        aim="nearest",
-        depths=(Depths(until=1.0, num_steps=8),),
-        default_depth=16,
-        overrides={
-            "initial_state": "random",
-            "dim": 64,
-            "ffn_dim": 128,
-            # The floor keeps the KL finite as the prior's variance shrinks.
-            "sigma_min": 0.01,
-            "sigma_max": 0.5,
-        },
-    )
-    if task.family == "sudoku":
-        return found
-    depths = (Depths(until=0.5, num_steps=8), Depths(until=1.0, num_steps=12))
-    found = replace(found, learning_rate=1e-3, depths=depths)
-    if task.has_adjacency:
-        return replace(found, num_rows=256, beta=0.5)
-    return replace(found, beta=0.07, prior_share=0.7)
+    Raises:
+        ConfigError: it cannot be read.
+        UnknownTask: it is for a task that does not exist.
+    """
+    own = files("gram_lab").joinpath("recipes", f"{name}.toml")
+    path = own if name in recipe_names() else Path(name)
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(recipe_names())
+        raise ConfigError("recipe", name, f"is no file, and none of {known}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError("recipe", name, f"cannot be read: {error}") from error
+    for task, told in found.get("tasks", {}).items():
+        if not isinstance(told, dict):
+            raise ConfigError(f"tasks.{task}", told, "must be a table of settings")
+        if task != "generate" and task not in puzzles.families():
+            puzzles.task(task)
+    return found
 
 
 def choices(
     task: Task,
     *,
     purpose: Purpose = "solve",
-    preset_name: str = "small",
+    recipe: str = OURS,
+    preset_name: str | None = None,
     settings: Sequence[str] = (),
 ) -> tuple[Recipe, GramConfig]:
     """Return the recipe and the architecture of a run; ``ConfigError`` for what cannot be.
 
-    The recipe's overrides belong to the preset ``small``. ``settings`` are ``name=value`` for
-    fields of either, values as JSON or plain words. Guidance ``none`` is the deterministic twin.
+    ``recipe`` is a name or a file, ``preset_name`` an architecture in place of the recipe's.
+    ``settings`` are ``name=value`` for fields of either, values as JSON or plain words. Guidance
+    ``none`` is the deterministic twin.
     """
     changes = dict(_setting(text) for text in settings)
-    curriculum: Curriculum = "denoising" if changes.get("curriculum") == "denoising" else "rollouts"
-    ours = {each.name for each in fields(Recipe)}
-    chosen = replace(
-        recipe(task, purpose=purpose, curriculum=curriculum),
-        **{name: value for name, value in changes.items() if name in ours},  # type: ignore[arg-type]
-    )
-    overrides = {**(chosen.overrides if preset_name == "small" else {})}
+    if recipe == OURS and changes.get("curriculum") == "denoising":
+        recipe = "denoising"
+    file = read_recipe(recipe)
+    told = _told(file, task, purpose)
+    if preset_name:
+        told = {name: value for name, value in told.items() if name in OWN}
     if changes.get("guidance") == "none":
         # The deterministic twin has no posterior rows, and the stored z_0.
-        chosen = replace(chosen, prior_share=1.0)
-        overrides["initial_state"] = "fixed"
+        told |= {"prior_share": 1.0, "initial_state": "fixed"}
     if changes.get("mixer", "relational") != "relational":
-        overrides["head_kinds"] = ()
-    overrides |= {name: value for name, value in changes.items() if name not in ours}
-    return chosen, GramConfig.from_json({**preset(preset_name, task).to_json(), **overrides})
+        told["head_kinds"] = ()
+    told |= changes
+    chosen = Recipe(**{name: value for name, value in told.items() if name in OWN})  # type: ignore[arg-type]
+    base = preset_name or file.get("preset")
+    sizes = {name: getattr(task, name) for name in ("vocabulary", "length", "rows", "columns")}
+    architecture = preset(base, task).to_json() if base else sizes
+    architecture |= {name: value for name, value in told.items() if name not in OWN}
+    config = GramConfig.from_json(architecture)
+    _check_pair(chosen, config, task)
+    return chosen, config
+
+
+def _check_pair(chosen: Recipe, config: GramConfig, task: Task) -> None:
+    """Raise ``ConfigError`` for a recipe, an architecture and a task that do not go together."""
+    config.check_task(task)
+    if chosen.shares_stack and config.num_low_blocks != config.num_high_blocks:
+        raise ConfigError("shares_stack", True, "needs num_low_blocks = num_high_blocks")
+    is_denoising = chosen.curriculum == "denoising"
+    if is_denoising != (config.guidance == "input"):
+        raise ConfigError("guidance", config.guidance, "input and curriculum=denoising go together")
+    if is_denoising and task.has_adjacency:
+        raise ConfigError("curriculum", "denoising", f"reads no graph, and {task.name} has one")
+
+
+def _told(file: Mapping[str, Any], task: Task, purpose: Purpose) -> dict[str, object]:
+    """Return the settings of a file for a task."""
+    names = ("generate",) if purpose == "generate" else (task.family, task.name)
+    parts = [file, *(file.get("tasks", {}).get(name, {}) for name in names)]
+    told = {name: _read(name, value) for part in parts for name, value in part.items()}
+    told = {name: value for name, value in told.items() if name not in ABOUT}
+    side, longest = told.pop("for_side", None), max(task.rows, task.columns)
+    if isinstance(side, int) and longest > side:
+        # A longer side takes more steps, and leaves memory for fewer rows.
+        known = Recipe(**{name: value for name, value in told.items() if name in OWN})  # type: ignore[arg-type]
+        told["num_rows"] = max(1, known.num_rows * side // longest)
+        told["default_depth"] = known.default_depth * longest // side
+        told["depths"] = tuple(
+            replace(stage, num_steps=stage.num_steps * longest // side) for stage in known.depths
+        )
+    return told
 
 
 def _setting(text: str) -> tuple[str, object]:
@@ -244,13 +271,19 @@ def _setting(text: str) -> tuple[str, object]:
         read = json.loads(value)
     except json.JSONDecodeError:
         read = value
-    if name == "denoising":
-        if not isinstance(read, dict):
-            raise ConfigError("denoising", value, 'must be JSON, as {"noise": "fixed"}')
-        try:
-            read = Denoising(**read)
-        except TypeError as error:
-            raise ConfigError("denoising", read, str(error)) from error
-    if name == "depths":
-        read = (Depths(until=1.0, num_steps=int(read)),)
-    return name, read
+    return name, _read(name, read)
+
+
+def _read(name: str, value: Any) -> object:
+    """Return the value of a field that is an object of ours; others as they are."""
+    try:
+        if name == "denoising" and not isinstance(value, dict):
+            raise ConfigError(name, value, 'must be JSON, as {"noise": "fixed"}')
+        if name == "denoising":
+            return Denoising(**value)
+        if name == "depths":
+            stages = value if isinstance(value, list) else [(1.0, value)]
+            return tuple(Depths(until=until, num_steps=number) for until, number in stages)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(name, value, str(error)) from error
+    return value

@@ -60,7 +60,8 @@ def load_run(folder: Path, trainer: Trainer) -> None:
             state[int(row)][name] = tensor
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
-    trainer.rollout.restore(parts["rollout"])
+    for index, rollout in enumerate(trainer.rollouts):
+        rollout.restore(parts[f"rollout{index or ''}"])
     trainer.generator.set_state(tensors["generator"])
     trainer.rng.bit_generator.state = counters["rng"]
     trainer.num_updates = counters["num_updates"]
@@ -71,7 +72,7 @@ def _tensors(trainer: Trainer) -> dict[str, Tensor]:
     parts = {
         "model": trainer.model.state_dict(),
         "average": trainer.ema.averaged.state_dict(),
-        "rollout": trainer.rollout.tensors(),
+        **{f"rollout{index or ''}": each.tensors() for index, each in enumerate(trainer.rollouts)},
     }
     for index, optimizer in enumerate(trainer.optimizers):
         state = optimizer.state_dict()["state"]

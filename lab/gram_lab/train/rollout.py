@@ -43,7 +43,7 @@ class Rollout:
         self, model: Gram, source: Source, recipe: Recipe, rng: np.random.Generator
     ) -> None:
         """Fill every row, at a staggered step; siblings, neighbouring rows, share a puzzle."""
-        self._model, self._source, self._recipe, self._rng = model, source, recipe, rng
+        self.model, self._source, self._recipe, self._rng = model, source, recipe, rng
         config, task, num_rows = model.config, source.task, recipe.num_rows
         self.device = model.z0_high.device
         shape = (num_rows, config.num_tokens, config.dim)
@@ -171,6 +171,6 @@ class Rollout:
                 repeated = np.repeat(fresh[name], num_siblings, axis=0)
                 target[rows] = torch.as_tensor(repeated, device=self.device).to(target.dtype)
         seeds = torch.as_tensor(self._rng.integers(2**62, size=len(chosen)), device=self.device)
-        start = self._model.initial_state(seeds, torch.zeros_like(seeds))
+        start = self.model.initial_state(seeds, torch.zeros_like(seeds))
         self.state.high[rows], self.state.low[rows] = start.high, start.low
         self.step[chosen] = 0

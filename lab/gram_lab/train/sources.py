@@ -11,14 +11,13 @@ from gram_core.model import Gram
 from gram_core.puzzles import Encoded, Task
 from gram_lab.data.examples import Examples, Source
 from gram_lab.data.mazes import Mazes
-from gram_lab.data.pools import PooledSource, make_pool, queens_solutions, with_empty_board
+from gram_lab.data.pairs import PairsSource, find_pairs, read_pairs
+from gram_lab.data.pools import PooledSource, QueensSource, make_pool
 from gram_lab.data.sudoku_files import SudokuFiles
 from gram_lab.rollouts import Recorder, Running
 from gram_lab.train.empty_boards import EmptyBoards
 from gram_lab.train.recipe import Recipe
 
-EMPTY_BOARD_SHARE = 0.1
-"""Share of queens examples that start from the empty board."""
 NUM_EXAMPLES = 24
 SEED = 7
 
@@ -26,9 +25,14 @@ SEED = 7
 def training_source(
     task: Task, data: Path | None, chosen: Recipe, *, purpose: Purpose = "solve"
 ) -> Source:
-    """Return the source of a task; ``data`` is the folder of its files where it needs some."""
+    """Return the source of a task; ``data`` is a folder or file of puzzles where it needs some."""
     if purpose == "generate":
-        return EmptyBoards(task)
+        # Posterior rows are shown a board before they have an answer of their own.
+        return EmptyBoards(task, follows=chosen.prior_share == 1.0)
+    if task.family == "sudoku" and data is not None and not list(data.glob("train_*.npz")):
+        pairs = find_pairs(data)
+        if pairs is not None:
+            return PairsSource(task, read_pairs(pairs, task))
     if task.name == "sudoku-9x9":
         if data is None:
             raise ConfigError("data", None, "sudoku-9x9 trains on files: pass --data FOLDER")
@@ -40,13 +44,9 @@ def training_source(
         )
     if task.family == "maze":
         return Mazes(task, data)
-    pool = make_pool(task, "train")
-    if task.family != "nqueens":
-        return PooledSource(task, pool)
-    pool = with_empty_board(pool, queens_solutions(task.size))
-    weights = np.full(len(pool.givens), (1 - EMPTY_BOARD_SHARE) / (len(pool.givens) - 1))
-    weights[-1] = EMPTY_BOARD_SHARE
-    return PooledSource(task, pool, weights)
+    if task.family == "nqueens":
+        return QueensSource(task)
+    return PooledSource(task, make_pool(task, "train"))
 
 
 def validation_examples(source: Source, *, purpose: Purpose = "solve") -> Examples:

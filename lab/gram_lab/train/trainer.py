@@ -6,7 +6,7 @@ inference. Needs only torch, numpy and safetensors.
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gram_core.checkpoint import load_model
 from gram_core.config import GramConfig
 from gram_core.errors import CheckpointError, ConfigError
 from gram_core.model import Gram
+from gram_core.puzzles import Task
 from gram_lab.data.examples import Source
 from gram_lab.train.denoising import Episodes, denoising_step
 from gram_lab.train.losses import Weights, heads_loss, step_loss
@@ -33,12 +34,20 @@ class Budget:
         """Take exactly one of the two."""
         if (minutes is None) == (updates is None):
             raise ConfigError("minutes", minutes, "set exactly one of minutes and updates")
+        for name, amount in (("minutes", minutes), ("updates", updates)):
+            if amount is not None and amount <= 0:
+                raise ConfigError(name, amount, "leaves no time for an update")
         self._minutes, self._updates = minutes, updates
         self.resume(0.0)
 
     def resume(self, used_s: float) -> None:
         """Restart the clock, with that many seconds already used."""
-        self._start_s = time.monotonic() - used_s
+        self._used_before_s = used_s
+        self.begin()
+
+    def begin(self) -> None:
+        """Take no time for what was made ready since the clock was restarted."""
+        self._start_s = time.monotonic() - self._used_before_s
 
     @property
     def used_s(self) -> float:
@@ -98,7 +107,7 @@ class Execution:
 
 
 class Trainer:
-    """Trains one model on one source."""
+    """Trains one model on one source, or on one for each of several sizes of the same puzzle."""
 
     def __init__(
         self,
@@ -109,23 +118,31 @@ class Trainer:
         budget: Budget,
         execution: Execution,
         seed: int,
+        others: Sequence[Source] = (),
     ) -> None:
+        """``others`` are sources of other sizes; an update takes one size, often a larger one."""
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.source, self.recipe, self.execution = source, recipe, execution
         self.model = Gram(config, source.task.units).to(execution.device)
+        if recipe.shares_stack and config.recursion == "hierarchical":
+            self.model.high = self.model.low
         self.ema = Ema(self.model, copy.deepcopy(self.model), recipe.ema_decay)
         self.optimizers = optimizers(self.model, recipe)
         self.generator = torch.Generator(execution.device).manual_seed(seed)
-        self.rollout: Rollout | Episodes = (
-            Episodes(self.model, source, recipe, self.rng)
-            if recipe.curriculum == "denoising"
-            else Rollout(self.model, source, recipe, self.rng)
-        )
+        self.sources = (source, *others)
+        begin = Episodes if recipe.curriculum == "denoising" else Rollout
+        self.rollouts: list[Rollout | Episodes] = [
+            begin(resized(self.model, each.task), each, recipe, self.rng) for each in self.sources
+        ]
+        sizes = np.array([each.task.size for each in self.sources])
+        self._shares = sizes / sizes.sum()
         self.num_updates = 0
         self.budget, self.metrics = budget, RunningMetrics()
         self._step, self._denoising_step = step_loss, denoising_step
         if execution.is_compiled:
+            # Each size is compiled on its own.
+            torch._dynamo.config.recompile_limit = 8 * len(self.sources)
             self._step = torch.compile(step_loss, dynamic=False)
             self._denoising_step = torch.compile(denoising_step, dynamic=False)
 
@@ -146,6 +163,7 @@ class Trainer:
 
     def run(self) -> Iterator[float]:
         """Train, yielding the used share of the budget after every update."""
+        self.budget.begin()
         progress = self.budget.progress(self.num_updates)
         while progress < 1.0:
             self.update(progress)
@@ -154,10 +172,11 @@ class Trainer:
 
     def update(self, progress: float) -> None:
         """Run the supervision steps of one update for every row, and one optimiser step."""
-        if isinstance(self.rollout, Episodes):
-            self._denoise(self.rollout, progress)
+        rollout = self.rollouts[self.rng.choice(len(self.rollouts), p=self._shares)]
+        if isinstance(rollout, Episodes):
+            self._denoise(rollout, progress)
         else:
-            self._roll_out(self.rollout, progress)
+            self._roll_out(rollout, progress)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         for optimizer in self.optimizers:
             set_rate(optimizer, self.recipe, progress)
@@ -171,12 +190,12 @@ class Trainer:
 
     def _roll_out(self, rollout: Rollout, progress: float) -> None:
         """Run one supervision step and its backward pass."""
-        config, recipe = self.model.config, self.recipe
+        config, recipe = rollout.model.config, self.recipe
         shape = (config.num_transitions, recipe.num_rows, config.num_tokens, config.dim)
         draws = torch.randn(shape, generator=self.generator, device=self.execution.device)
         weights = Weights(**{name: getattr(recipe, name) for name in Weights._fields})
         with self._autocast():
-            result = self._step(self.model, rollout.state, rollout.rows, draws, weights)
+            result = self._step(rollout.model, rollout.state, rollout.rows, draws, weights)
         # Before the rollout refills its rows in place, which the graph still holds.
         result.loss.backward()
         ended = rollout.advance(result, progress)
@@ -195,7 +214,7 @@ class Trainer:
             values = episodes.values(answer, ahead, self.generator)
             with self._autocast():
                 high, loss, answer = self._denoising_step(
-                    self.model, high, episodes.givens, episodes.targets, values, settings.loss
+                    episodes.model, high, episodes.givens, episodes.targets, values, settings.loss
                 )
             losses.append(loss)
         mean = torch.stack(losses).mean()
@@ -204,3 +223,14 @@ class Trainer:
         # There are neither KL nor prior rows.
         loss = mean.detach()
         self.metrics.add(loss, loss, torch.zeros_like(loss), (0, 0, num_ended, 0))
+
+
+def resized(model: Gram, task: Task) -> Gram:
+    """Return the model for another size of its puzzle; both have the same parameters."""
+    if task.length == model.config.length:
+        return model
+    other = Gram(model.config.resized(task), task.units).to(model.z0_high.device)
+    for name, module in other.named_modules():
+        module._parameters = model.get_submodule(name)._parameters
+    other.z0_high, other.z0_low = model.z0_high, model.z0_low
+    return other

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,17 @@ def test_colours_are_part_of_a_task(tmp_path: Path) -> None:
     path.write_text('{"vertices": 8, "edges": [[0, 1]], "colors": 4}', encoding="utf-8")
     with pytest.raises(ConfigError, match="graph-coloring-8-4, not of graph-coloring-8"):
         read_data(puzzles.task("graph-coloring-8"), path, limit=None)
+
+
+@pytest.mark.parametrize("name", ["nqueens-8", "graph-coloring-8", "maze-30x30", "sudoku-4x4"])
+def test_data_of_another_task_is_refused_whatever_it_is(tmp_path: Path, name: str) -> None:
+    path, task = tmp_path / "data", puzzles.task(name)
+    num_read = 0
+    for content in [*GOOD.values(), *BAD]:
+        path.write_bytes(content)
+        with suppress(ConfigError):
+            cases = read_data(task, path, limit=None).cases
+            assert {puzzles.family(task.family).task_of(case.instance) for case in cases} == {task}
+            num_read += 1
+    # What is bad for 9x9 sudokus holds a puzzle each of two of these tasks.
+    assert num_read == int(name in ("nqueens-8", "sudoku-4x4"))

@@ -11,7 +11,7 @@ from gram_core.errors import ConfigError
 from gram_core.puzzles import Encoded, Tokens
 from gram_lab.data.instances import read_cases
 from gram_lab.data.mazes import Mazes
-from gram_lab.train.recipe import recipe
+from gram_lab.train.recipe import choices
 from gram_lab.train.sources import training_source, validation_examples
 
 CODES = {"#": 1, ".": 2, "S": 3, "G": 4}
@@ -67,7 +67,7 @@ def test_folders_without_fitting_mazes_are_refused(tmp_path: Path, folder: Path)
 
 
 def test_without_files_mazes_are_carved() -> None:
-    source = training_source(TASK, None, recipe(TASK))
+    source = training_source(TASK, None, choices(TASK)[0])
     examples = source.draw(20, 0.0, np.random.default_rng(1))
     paths = [
         moves(givens, target)

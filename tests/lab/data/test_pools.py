@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from gram_core import puzzles
-from gram_core.puzzles import BLANK, PAD
+from gram_core.puzzles import BLANK, PAD, Encoded
 from gram_lab.data.examples import Examples, augmented
 from gram_lab.data.pools import (
     Pool,
     PooledSource,
+    QueensSource,
     _position_symmetries,
     _small_sudoku_solutions,
     is_held_out,
     make_pool,
     queens_solutions,
-    with_empty_board,
 )
 from gram_lab.data.sudoku_boards import boards, pattern_key
 
@@ -33,15 +33,20 @@ def test_the_queens_inputs_are_the_5148_of_the_paper() -> None:
 
 
 def test_known_numbers_of_solutions() -> None:
-    assert [len(queens_solutions(n)) for n in (4, 5, 6, 7, 8)] == [2, 10, 4, 40, 92]
+    assert [len(queens_solutions(n)) for n in (1, 4, 5, 6, 7, 8)] == [1, 2, 10, 4, 40, 92]
     assert len(_small_sudoku_solutions()) == 288
 
 
 @pytest.mark.slow
-def test_no_held_out_board_is_a_symmetric_image_of_a_training_board() -> None:
-    train, held_out = pools("nqueens-8")
+@pytest.mark.parametrize("name", ["nqueens-8", "nqueens-11"])
+def test_no_held_out_board_is_a_symmetric_image_of_a_training_board(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gram_lab.data.pools.NUM_DRAWN_QUEENS", 400)
+    train, held_out = pools(name)
+    assert len(held_out.givens) > 20
     seen = {row.tobytes() for row in train.givens}
-    for positions in _position_symmetries(puzzles.task("nqueens-8")):
+    for positions in _position_symmetries(puzzles.task(name)):
         assert not any(row[positions].tobytes() in seen for row in held_out.givens)
 
 
@@ -78,14 +83,31 @@ def test_augmented_examples_keep_their_solutions() -> None:
 
 
 def test_the_drawn_target_is_uniform_over_all_solutions() -> None:
-    task = puzzles.task("nqueens-4")
     solutions = queens_solutions(4)
-    empty = np.zeros((0, 16), dtype=np.uint8)
-    pool = Pool(empty, np.zeros((0, 2, 16), np.uint8), np.zeros(0, np.int64), None)
-    source = PooledSource(task, with_empty_board(pool, solutions))
-    drawn = source.draw(400, 0.0, np.random.default_rng(1)).targets[:, 0]
-    share = (drawn == solutions[0]).all(axis=1).mean()
+    examples = QueensSource(puzzles.task("nqueens-4")).draw(4000, 0.0, np.random.default_rng(1))
+    is_empty = (examples.givens == BLANK).all(axis=1)
+    assert 0.08 < is_empty.mean() < 0.12
+    share = (examples.targets[is_empty, 0] == solutions[0]).all(axis=1).mean()
     assert 0.4 < share < 0.6
+
+
+@pytest.mark.slow
+def test_queens_are_drawn_with_solutions_that_keep_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gram_lab.data.pools.MAX_LISTED_QUEENS", 6)
+    monkeypatch.setattr("gram_lab.data.pools.MAX_QUEENS_TARGETS", 9)
+    monkeypatch.setattr("gram_lab.data.pools.NUM_DRAWN_QUEENS", 200)
+    family = puzzles.family("nqueens")
+    task = puzzles.task("nqueens-7")
+    examples = QueensSource(task).draw(60, 0.0, np.random.default_rng(2))
+    numbers = set()
+    for givens, targets in zip(examples.givens, examples.targets, strict=True):
+        instance = family.instance_of(task, Encoded(tokens=givens))
+        present = [target for target in targets if target[0] != PAD]
+        total = len(list(family.enumerate(instance, limit=50)))
+        assert len({target.tobytes() for target in present}) == min(9, total)
+        assert all(family.check(instance, target) for target in present)
+        numbers.add(len(instance.queens))
+    assert {0, 2, 3} <= numbers <= {0, 1, 2, 3}
 
 
 @pytest.mark.slow

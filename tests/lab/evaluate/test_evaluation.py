@@ -1,6 +1,7 @@
 """Reading puzzles, recording trajectories, and the figures made of them."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from gram_lab.data.instances import Case, held_out_cases, read_cases
 from gram_lab.evaluate.command import main
 from gram_lab.evaluate.report import measure, summarise
 from gram_lab.rollouts import Rollouts, Running
+from tests.lab.data.test_instances import BAD
 
 PUZZLE = "..35.1....7148....58..73..4.....569.........7...1.72.534...8....15..483.......4.."
 SOLUTION = "493561782671482953582973164137245698254896317968137245349718526715624839826359471"
@@ -129,3 +131,20 @@ def test_the_command_prints_json_and_refuses_with_one_sentence(
     assert "width 1: " in capsys.readouterr().out
     assert main(["sudoku-4x4", "--model", str(tmp_path / "none")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--grid"]])
+def test_no_bad_file_ends_in_a_traceback(
+    guesser: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    # One of them is a board of the task.
+    bad = [content for content in BAD if content != b"12.4341221434321"]
+    assert len(bad) > 40
+    data = tmp_path / "data"
+    for content in bad:
+        data.write_bytes(content)
+        options = ["sudoku-4x4", "--model", str(guesser.info.path), "--data", str(data)]
+        assert main([*options, *more]) == 2, content
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert re.fullmatch(r"gram-lab evaluate: .*holds .*\n", shown.err), content

@@ -57,8 +57,9 @@ def trainer(
     made = Trainer(
         config, source, recipe, budget=Budget(updates=updates), execution=Execution(), seed=seed
     )
-    assert isinstance(made.rollout, Episodes)
-    return made, made.rollout
+    (episodes,) = made.rollouts
+    assert isinstance(episodes, Episodes)
+    return made, episodes
 
 
 def values_of(episodes: Episodes) -> torch.Tensor:

@@ -10,8 +10,9 @@ from gram_core.config import preset
 from gram_core.errors import ConfigError
 from gram_core.puzzles import BLANK, FIRST_VALUE, PAD
 from gram_lab.train.empty_boards import Completion, EmptyBoards
-from gram_lab.train.recipe import Depths, Recipe
+from gram_lab.train.recipe import Depths, Recipe, choices
 from gram_lab.train.rollout import Rollout
+from gram_lab.train.sources import training_source
 from gram_lab.train.trainer import Budget, Execution, Trainer
 
 SUDOKU = puzzles.task("sudoku-9x9")
@@ -67,7 +68,7 @@ def test_targets_appear_after_the_first_step_and_are_valid() -> None:
     recipe = Recipe(num_rows=4, prior_share=1.0, depths=(Depths(until=1.0, num_steps=4),))
     config = replace(preset("tiny", SUDOKU), initial_state="random")
     run = Trainer(config, source, recipe, budget=Budget(updates=3), execution=Execution(), seed=0)
-    rows = run.rollout
+    (rows,) = run.rollouts
     assert isinstance(rows, Rollout)
     rows.step[:] = 0
     assert (rows.rows.targets == PAD).all()
@@ -76,3 +77,17 @@ def test_targets_appear_after_the_first_step_and_are_valid() -> None:
     targets = rows.rows.targets[:, 0].numpy()
     assert all(is_valid(target) for target in targets)
     assert len({target.tobytes() for target in targets}) == 4, "z_0 is random"
+
+
+def test_posterior_rows_are_shown_drawn_boards() -> None:
+    recipe, _ = choices(SUDOKU, purpose="generate", recipe="gram")
+    source = training_source(SUDOKU, None, recipe, purpose="generate")
+    examples = source.draw(6, 0.0, np.random.default_rng(0))
+    assert (examples.givens == BLANK).all()
+    assert all(is_valid(target) for target in examples.targets[:, 0])
+    assert len({target.tobytes() for target in examples.targets}) == 6
+    assert isinstance(source, EmptyBoards)
+    assert not source.followed_steps
+    ours, _ = choices(SUDOKU, purpose="generate")
+    source = training_source(SUDOKU, None, ours, purpose="generate")
+    assert (source.draw(6, 0.0, np.random.default_rng(0)).targets == PAD).all()

@@ -11,7 +11,7 @@ from gram_core.config import preset
 from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, PAD
-from gram_lab.train.losses import Rows, Weights, heads_loss, step_loss
+from gram_lab.train.losses import Charges, Rows, Weights, heads_loss, step_loss
 
 PLAIN = Weights(beta=0.0, label_smoothing=0.0, aim="nearest", num_siblings=1, learns="all")
 
@@ -88,18 +88,21 @@ def test_label_smoothing_mixes_in_the_uniform_distribution() -> None:
     torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize("charges", ["all", "last"])
 @pytest.mark.parametrize("transitions", [1, 3])
-def test_the_kl_of_every_transition_is_charged_to_posterior_rows(transitions: int) -> None:
+def test_the_kl_is_charged_to_posterior_rows(transitions: int, charges: Charges) -> None:
     model, state, rows, draws = setting(transitions=transitions)
     free = step_loss(model, state, rows, draws, PLAIN)
-    charged = step_loss(model, state, rows, draws, PLAIN._replace(beta=0.3))
+    weights = PLAIN._replace(beta=0.3, charges=charges)
+    charged = step_loss(model, state, rows, draws, weights)
     high, low = state
     total = torch.zeros(4)
     embedding, target = model.encode(rows.givens), model.encode(rows.targets[:, 0])
     for draw in draws:
         u, low = model.transition(LatentState(high, low), embedding)
         prior, posterior = model.prior(u), model.posterior(u + target)
-        total = total + kl_divergence(posterior, prior)
+        divergence = kl_divergence(posterior, prior)
+        total = divergence if charges == "last" else total + divergence
         chosen: Gaussian = prior.select(rows.is_prior, posterior)
         high = u + chosen.mean + chosen.deviation * draw
     expected = 0.3 * total[~rows.is_prior].sum() / (rows.givens == BLANK).sum()

@@ -1,6 +1,7 @@
 """Whole runs: exact resume, the schedule, and the private channel that must stay shut."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 import torch
 
 from gram_core import puzzles
+from gram_core.checkpoint import load_model, save_model
 from gram_core.config import preset
 from gram_core.errors import CheckpointError, ConfigError
 from gram_core.puzzles import PAD
-from gram_lab.data.pools import Pool, PooledSource, make_pool, queens_solutions
+from gram_lab.data.pools import Pool, PooledSource, QueensSource, make_pool, queens_solutions
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
 from gram_lab.train.recipe import Depths, Recipe
 from gram_lab.train.resume import load_run, save_run
@@ -25,7 +27,9 @@ RECIPE = Recipe(
 )
 
 
-def trainer(*, updates: int, recipe: Recipe = RECIPE, seed: int = 0) -> Trainer:
+def trainer(
+    *, updates: int, recipe: Recipe = RECIPE, seed: int = 0, sizes: Sequence[int] = ()
+) -> Trainer:
     task = puzzles.task("nqueens-5")
     solutions = queens_solutions(5)
     givens = np.where(np.arange(25) < 5, solutions, 1).astype(np.uint8)
@@ -42,20 +46,21 @@ def trainer(*, updates: int, recipe: Recipe = RECIPE, seed: int = 0) -> Trainer:
         budget=Budget(updates=updates),
         execution=Execution(),
         seed=seed,
+        others=[QueensSource(puzzles.task(f"nqueens-{size}")) for size in sizes],
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(("optimizer", "sizes"), [("adamw", ()), ("muon", ()), ("adamw", (4, 6))])
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
-    tmp_path: Path, optimizer: str
+    tmp_path: Path, optimizer: str, sizes: tuple[int, ...]
 ) -> None:
     recipe = replace(RECIPE, optimizer=optimizer)  # type: ignore[arg-type]
-    whole = trainer(updates=4, recipe=recipe)
+    whole = trainer(updates=4, recipe=recipe, sizes=sizes)
     for _ in whole.run():
         if whole.num_updates == 2:
             save_run(tmp_path, whole)
-    resumed = trainer(updates=4, recipe=recipe, seed=99)
+    resumed = trainer(updates=4, recipe=recipe, seed=99, sizes=sizes)
     load_run(tmp_path, resumed)
     for _ in resumed.run():
         pass
@@ -64,6 +69,46 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
         assert torch.equal(weight, resumed.model.state_dict()[name]), name
     for name, weight in whole.ema.averaged.state_dict().items():
         assert torch.equal(weight, resumed.ema.averaged.state_dict()[name]), name
+
+
+def test_every_size_trains_the_same_weights() -> None:
+    run = trainer(updates=30, sizes=(4, 6))
+    before = run.model.decoder.weight.detach().clone()
+    rollouts = [each for each in run.rollouts if isinstance(each, Rollout)]
+    assert [len(each.rows.givens[0]) for each in rollouts] == [25, 16, 36]
+    for rollout in rollouts:
+        assert list(rollout.model.parameters()) == list(run.model.parameters())
+        assert rollout.model.encode(rollout.rows.givens).shape == rollout.state.high.shape
+    for _ in run.run():
+        pass
+    assert not torch.equal(run.model.decoder.weight, before)
+
+
+@pytest.mark.slow
+def test_one_stack_for_both_stays_one_also_in_what_is_saved(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, shares_stack=True)
+    run = trainer(updates=4, recipe=recipe, sizes=(4,))
+    before = run.model.low.state_dict()["blocks.0.mlp.down.weight"].clone()
+    for _ in run.run():
+        if run.num_updates == 2:
+            save_run(tmp_path, run)
+    resumed = trainer(updates=4, recipe=recipe, sizes=(4,), seed=9)
+    load_run(tmp_path, resumed)
+    for _ in resumed.run():
+        pass
+    info = save_model(
+        tmp_path / "m",
+        run.ema.averaged,
+        name="m",
+        task=run.source.task,
+        depth=2,
+        dtype=torch.bfloat16,
+    )
+    for model in (run.model, run.ema.averaged, resumed.model, load_model(info).model):
+        for name, weight in model.low.state_dict().items():
+            assert torch.equal(weight, model.high.state_dict()[name])
+    assert not torch.equal(run.model.low.state_dict()["blocks.0.mlp.down.weight"], before)
+    assert torch.equal(resumed.model.decoder.weight, run.model.decoder.weight)
 
 
 def test_resuming_another_architecture_or_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -88,6 +133,9 @@ def test_the_rate_rises_then_falls_to_zero_inside_the_budget() -> None:
     assert rates[2] == pytest.approx(RECIPE.learning_rate)
     assert rates[3] == pytest.approx(RECIPE.learning_rate / 2, rel=1e-3)
     assert rates[4] == pytest.approx(0.0, abs=1e-12)
+    for progress in (0.3, 0.99, 1.0):
+        set_rate(optimizer, replace(RECIPE, hold=1.0), progress)
+        assert optimizer.param_groups[0]["lr"] == RECIPE.learning_rate
 
 
 def test_the_average_converges_to_constant_weights() -> None:
@@ -107,8 +155,9 @@ def test_winner_take_all_rows_share_their_puzzle() -> None:
     run = trainer(updates=3, recipe=replace(RECIPE, num_siblings=4, learns="best"))
     for _ in run.run():
         pass
-    assert isinstance(run.rollout, Rollout)
-    givens = run.rollout.rows.givens.view(2, 4, 25)
+    (rollout,) = run.rollouts
+    assert isinstance(rollout, Rollout)
+    givens = rollout.rows.givens.view(2, 4, 25)
     assert (givens == givens[:, :1]).all()
 
 

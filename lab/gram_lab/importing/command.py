@@ -1,0 +1,63 @@
+"""``gram-lab import``: a checkpoint of TRM, HRM or EqR as a model directory to serve."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from gram_core import puzzles
+from gram_core.checkpoint import save_model
+from gram_core.errors import CoreError
+from gram_lab.importing.files import read_checkpoint, weights_file
+from gram_lab.importing.models import PEERS, fraction, import_model, settings_of, with_noise
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        task = puzzles.task(options.task)
+        state, told = read_checkpoint(weights_file(options.path))
+        told = settings_of(options.peer, {**told, **dict(options.set or ())})
+        model = import_model(options.peer, state, task, told, identifier=options.identifier)
+        sigma = fraction(told, "noise_scale") if options.sigma is None else options.sigma
+        if sigma:
+            model = with_noise(model, sigma, task)
+        depth = model.config.num_supervision_steps
+        info = save_model(
+            options.output,
+            model,
+            name=options.output.name,
+            task=task,
+            depth=depth,
+            dtype=torch.float32,
+        )
+    except (CoreError, OSError) as error:
+        print(f"gram-lab import: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps({"model": info.id, "task": task.name, "num_parameters": info.num_parameters}))
+    return 0
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, is_given, value = text.partition("=")
+    if not is_given:
+        raise argparse.ArgumentTypeError("write NAME=VALUE")
+    return name, value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gram-lab import", description=__doc__)
+    parser.add_argument("peer", choices=PEERS, help="the project that wrote the checkpoint")
+    parser.add_argument("path", type=Path, help="a state dict, safetensors, or a folder with one")
+    parser.add_argument("--task", default="sudoku-9x9", help="such as sudoku-9x9 or maze-30x30")
+    parser.add_argument("--output", type=Path, required=True, help="model directory to write")
+    text = "the architecture, where no config stands beside the weights, such as num_heads=8"
+    parser.add_argument("--set", type=_setting, action="append", metavar="NAME=VALUE", help=text)
+    text = "row of the puzzle embedding"
+    parser.add_argument("--identifier", type=int, default=0, help=text)
+    text = "deviation of noise in h after each transition; 0.01 for eqr, else none by default"
+    parser.add_argument("--sigma", type=float, help=text)
+    return parser

@@ -1,0 +1,228 @@
+"""Weights of TRM, HRM and EqR as a model of ours.
+
+TRM is arXiv 2510.04871, HRM arXiv 2506.21734, EqR arXiv 2605.21488; the names of weights and
+settings are those of their training code. Sizes come from the weights; what these do not tell
+(heads, cycles, positions) from the settings, else as published.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gram_core.config import GramConfig, Rotary
+from gram_core.errors import CheckpointError, ConfigError
+from gram_core.model import Gram
+from gram_core.puzzles import Task
+from gram_lab.importing.files import Settings, State, one_line
+
+
+class Peer(NamedTuple):
+    """What the checkpoints of one project have in common."""
+
+    low: str
+    """Name of the stack of f_L."""
+    high: str
+    """Name of the stack of f_H: TRM and EqR have one stack for both."""
+    settings: Settings
+    """Published values that differ from ``PUBLISHED``, by the project's own names."""
+
+
+PUBLISHED: Settings = {
+    "num_heads": 8,
+    "rope_theta": 10000.0,
+    "halt_max_steps": 16,
+    "H_cycles": 3,
+    "L_cycles": 6,
+    "puzzle_emb_len": 0,
+    "lambda_": 1.0,
+    "noise_scale": 0.0,
+}
+PEERS = {
+    "trm": Peer("L_level", "L_level", {"puzzle_emb_len": 16}),
+    "hrm": Peer("L_level", "H_level", {"H_cycles": 2, "L_cycles": 2}),
+    "eqr": Peer("L_level", "L_level", {"lambda_": 0.95, "noise_scale": 0.01}),
+}
+ROTARY: Mapping[str, Rotary] = {"None": "none", "none": "none", "rope": "1d", "rope2d": "2d"}
+BLOCK = {
+    "self_attn.qkv_proj.weight": "mixer.qkv.weight",
+    "self_attn.o_proj.weight": "mixer.out.weight",
+    "mlp_t.gate_up_proj.weight": "mixer.mlp.gate_up.weight",
+    "mlp_t.down_proj.weight": "mixer.mlp.down.weight",
+    "mlp.gate_up_proj.weight": "mlp.gate_up.weight",
+    "mlp.down_proj.weight": "mlp.down.weight",
+}
+ENDS = (
+    *("embed_tokens.embedding_weight", "lm_head.weight", "q_head.weight", "q_head.bias"),
+    *("H_init", "L_init", "puzzle_emb.weights"),
+)
+MAZE_TOKENS = (0, 2, 5, 1, 3, 4)
+"""Their token of each of ours: pad, free, path, wall, start, goal. Sudoku has the same tokens."""
+
+
+def settings_of(peer: str, settings: Settings) -> Settings:
+    """Return settings with the published values of those that are missing."""
+    return {**PUBLISHED, **PEERS[peer].settings, **settings}
+
+
+def import_model(
+    peer: str, state: State, task: Task, settings: Settings, *, identifier: int = 0
+) -> Gram:
+    """Return a checkpoint's model for a task; ``identifier`` is the row of its puzzle embedding.
+
+    Raises:
+        CheckpointError: weights of another shape, or of a layer that is not known.
+    """
+    kind, told = PEERS[peer], settings_of(peer, settings)
+    stacks = tuple(f"{name}.layers." for name in (kind.low, kind.high))
+    unknown = [name for name in state if name not in ENDS and not name.startswith(stacks)]
+    if unknown:
+        raise CheckpointError(f"the checkpoint has weights of an unknown layer: {min(unknown)}")
+    try:
+        prefix = _prefix(state, told, identifier)
+        config = _config(state, task, told, kind, len(prefix))
+        model = Gram(config, task.units)
+        weights = {
+            **_stack(state, kind.low, "low", config),
+            **_stack(state, kind.high, "high", config),
+            **_ends(state, task),
+            "prefix": prefix,
+        }
+        model.load_state_dict({name: value.float() for name, value in weights.items()})
+    except KeyError as error:
+        raise CheckpointError(f"the checkpoint has no weights {error}: is it of {peer}?") from error
+    except (IndexError, RuntimeError, ValueError) as error:
+        reason = f"the checkpoint does not fit {task.name}: {one_line(error)}"
+        raise CheckpointError(reason) from error
+    return model.eval()
+
+
+def _config(
+    state: State, task: Task, told: Settings, kind: Peer, num_prefix_tokens: int
+) -> GramConfig:
+    vocabulary, dim = state["embed_tokens.embedding_weight"].shape
+    if vocabulary != task.vocabulary:
+        raise CheckpointError(
+            f"the checkpoint has {vocabulary} tokens; {task.name} has {task.vocabulary}"
+        )
+    first = f"{kind.low}.layers.0."
+    across = state.get(f"{first}mlp_t.gate_up_proj.weight")
+    positions = str(told.get("pos_encodings", "rope" if across is None else "none"))
+    if positions not in ROTARY:
+        raise CheckpointError(f"positions of the kind {positions!r} are not known")
+    return GramConfig(
+        vocabulary=vocabulary,
+        length=task.length,
+        rows=task.rows,
+        columns=task.columns,
+        dim=dim,
+        num_heads=number(told, "num_heads"),
+        ffn_dim=len(state[f"{first}mlp.gate_up_proj.weight"]) // 2,
+        guidance_dim=1,
+        num_low_blocks=_num_layers(state, kind.low),
+        num_high_blocks=_num_layers(state, kind.high),
+        num_inner_steps=number(told, "L_cycles"),
+        num_transitions=number(told, "H_cycles"),
+        num_supervision_steps=number(told, "halt_max_steps"),
+        mixer="attention" if across is None else "token",
+        token_ffn_dim=None if across is None else len(across) // 2,
+        mixer_norm="channels" if across is None else "tokens",
+        rotary=ROTARY[positions],
+        rotary_base=fraction(told, "rope_theta"),
+        damping=round(1.0 - fraction(told, "lambda_"), 6),
+        guidance="none",
+        initial_state="fixed" if "H_init" in state else "random",
+        num_prefix_tokens=num_prefix_tokens,
+        readout="first",
+    )
+
+
+def _prefix(state: State, told: Settings, identifier: int) -> Tensor:
+    """Return the puzzle embedding as (prefix tokens, dim), scaled as the embedding of tokens is."""
+    dim = state["embed_tokens.embedding_weight"].shape[1]
+    embedding = state.get("puzzle_emb.weights")
+    if embedding is None:
+        return torch.zeros(0, dim)
+    if not 0 <= identifier < len(embedding):
+        detail = f"the checkpoint knows 0 to {len(embedding) - 1}"
+        raise ConfigError("identifier", identifier, detail)
+    row = embedding[identifier].float()
+    num_tokens = number(told, "puzzle_emb_len") or -(-len(row) // dim)
+    padded = torch.zeros(num_tokens * dim)
+    padded[: len(row)] = row
+    return padded.view(num_tokens, dim) * math.sqrt(dim)
+
+
+def _ends(state: State, task: Task) -> dict[str, Tensor]:
+    """Return what is before and behind the stacks; the value head repeats the halting head."""
+    order = list(MAZE_TOKENS) if task.family == "maze" else slice(None)
+    weight, bias = state["q_head.weight"], state["q_head.bias"]
+    nothing = torch.zeros(weight.shape[1])
+    return {
+        "embedding.weight": state["embed_tokens.embedding_weight"][order],
+        "decoder.weight": state["lm_head.weight"][order],
+        "halt.weight": weight,
+        "halt.bias": bias,
+        "value.weight": weight[:1],
+        "value.bias": bias[:1],
+        "z0_high": state.get("H_init", nothing),
+        "z0_low": state.get("L_init", nothing),
+    }
+
+
+def _stack(state: State, theirs: str, ours: str, config: GramConfig) -> dict[str, Tensor]:
+    found = {}
+    for name, value in state.items():
+        if match := re.fullmatch(rf"{theirs}\.layers\.(\d+)\.(.+)", name):
+            if match[2] not in BLOCK:
+                raise CheckpointError(f"the checkpoint has weights of an unknown layer: {name}")
+            is_turned = config.rotary == "2d" and match[2] == "self_attn.qkv_proj.weight"
+            weights = _by_halves(value, config) if is_turned else value
+            found[f"{ours}.blocks.{match[1]}.{BLOCK[match[2]]}"] = weights
+    return found
+
+
+def _by_halves(weights: Tensor, config: GramConfig) -> Tensor:
+    """Return weights of q, k and v with the channels of q and k in our order for 2-D positions.
+
+    Theirs turn the two quarters of each half into each other, ours the two halves.
+    """
+    q, k, v = weights.view(3, config.num_heads, 2, 2, config.head_dim // 4, config.dim)
+    return torch.stack((q.transpose(1, 2), k.transpose(1, 2), v)).reshape(weights.shape)
+
+
+def _num_layers(state: State, theirs: str) -> int:
+    found = (re.match(rf"{theirs}\.layers\.(\d+)\.", name) for name in state)
+    return 1 + max((int(match[1]) for match in found if match), default=-1)
+
+
+def with_noise(model: Gram, sigma: float, task: Task) -> Gram:
+    """Return the model with normal noise of deviation ``sigma`` added to h after a transition."""
+    config = replace(
+        model.config,
+        guidance="noise",
+        sigma_min=0.999 * sigma,
+        sigma_max=1.001 * sigma,
+        sigma_init=sigma,
+    )
+    noisy = Gram(config, task.units)
+    noisy.load_state_dict(model.state_dict(), strict=False)
+    return noisy.eval()
+
+
+def number(told: Settings, name: str) -> int:
+    value = fraction(told, name)
+    if value != int(value):
+        raise ConfigError(name, value, "must be a whole number")
+    return int(value)
+
+
+def fraction(told: Settings, name: str) -> float:
+    try:
+        return float(str(told[name]))
+    except ValueError as error:
+        raise ConfigError(name, told[name], "must be a number") from error
