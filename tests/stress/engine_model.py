@@ -24,6 +24,7 @@ from gram_kernels.verify import verify
 from gram_server.engine import EngineJob, Trajectory
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
+from gram_server.engine.trajectory import StepClock
 from tests.server.conftest import make_guessing_model
 
 DEPTH = 40
@@ -291,7 +292,13 @@ def _block(
         loop = _by_torch(model(model_name), family.encode(puzzle), rows, seed, first)
     else:
         wanted = Wanted(
-            name="plain", model=model_name, instance=number, seed=seed, width=1, depth=DEPTH
+            name="plain",
+            model=model_name,
+            instance=number,
+            seed=seed,
+            width=1,
+            depth=DEPTH,
+            augment=augment,
         )
         loop = _by_native_code(wanted, rows, first)
     return _Block(loop, partial(family.check, puzzle))
@@ -331,7 +338,7 @@ def _by_native_code(wanted: Wanted, views: Views, first: int) -> Iterator[list[S
     job = engine_job(wanted)
     runner = ModelRunner(model(wanted.model), num_slots=ROWS, num_parking=0, backend="native")
     starts = [
-        SlotAssignment(row, Trajectory(job=job, index=first + row, view=symmetry))
+        SlotAssignment(row, Trajectory(job, first + row, StepClock()))
         for row, symmetry in enumerate(views)
     ]
     runner.update_rows(BatchUpdate([], starts))

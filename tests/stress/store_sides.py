@@ -16,12 +16,12 @@ from redis.asyncio import Redis
 from gram_server.jobs import dead_letters
 from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.memory_store import MemoryStore
-from gram_server.jobs.periodic import PeriodicTask
-from gram_server.jobs.redis_connection import RedisConnection
+from gram_server.jobs.redis_connection import PeriodicTask, RedisConnection
 from gram_server.jobs.redis_library import Keys
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.jobs.store import JobStore, WorkerStore
+from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.settings import QueueConfig, RedisConfig
 from tests.conftest import RedisServer
 
@@ -107,7 +107,7 @@ class MemorySide:
 
     def connect(self, name: str) -> Hand:
         async def open_side() -> Hand:
-            hand = Hand(name, self._memory.connect(name))
+            hand = Hand(name, MemoryWorker(self._memory, name))
             hand.listening = asyncio.create_task(hand.listen())
             return hand
 

@@ -3,30 +3,33 @@
 Knows slots and ticks. Does not know HTTP, Redis, asyncio or the rules of a puzzle; time is given.
 """
 
-from collections import deque
-from dataclasses import replace
+from collections import Counter, defaultdict, deque
+from heapq import heapify, heappop
+
+import numpy as np
 
 from gram_server.engine.job_run import (
     CONTINUES,
+    Attempt,
     FinishReason,
     JobRun,
     classify,
     host_verify,
-    marked,
     next_time,
+    num_violations_of,
     round_of,
     virtual_time,
 )
 from gram_server.engine.progress import GivensGuard, ProgressReporter
 from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
-from gram_server.engine.slots import Slots
-from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, Trajectory
+from gram_server.engine.slots import Batch, Slots
+from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, StepClock, Trajectory
 from gram_server.metrics.engine import ModelMetrics
 
-Batch = list[Trajectory]
-"""The trajectories of one step, in the rows that they had when the step was launched. By the time
-its results are read some have left, and some sit in other rows."""
+WRONG = (FinishReason.EXHAUSTED, FinishReason.HALTED)
+Tries = defaultdict[str, list[tuple[int, int, int]]]
+"""Wrong answers of one step by job: broken rules, trajectory, row."""
 
 
 class Engine:
@@ -43,9 +46,12 @@ class Engine:
         self._runs: dict[str, JobRun] = {}
         self._guard = GivensGuard(metrics)
         self._reporter = ProgressReporter(self._guard)
+        self._clock = StepClock()
         self._in_flight: deque[Batch] = deque()
         """Steps whose results have not been read, oldest first."""
         self._last_step: tuple[Batch, StepReport] | None = None
+        self._ended: Counter[tuple[FinishReason, int]] = Counter()
+        """Reasons and steps of the trajectories that ended in this tick."""
         metrics.set_slots(live=0, capacity=num_slots)
 
     @property
@@ -91,6 +97,9 @@ class Engine:
         self._launch()
         events += self._harvest(now_s)
         self._metrics.set_slots(live=self._slots.num_live, capacity=self._slots.num_slots)
+        for (reason, steps), count in self._ended.items():
+            self._metrics.count_trajectories(reason, steps, count)
+        self._ended.clear()
         return events
 
     def _expire(self, now_s: float) -> list[EngineEvent]:
@@ -108,6 +117,8 @@ class Engine:
             for run in self._runs.values():
                 if run.unfinished:
                     self._limit_starts(run)
+        if not self._scheduler.num_waiting and not self._slots.has_holes:
+            return
         plan = self._scheduler.plan(now_s)
         for job_id, count in plan.preempt.items():
             self._preempt_youngest(self._runs[job_id], count)
@@ -118,11 +129,13 @@ class Engine:
         for job_id, index in admits:
             run = self._runs[job_id]
             run.admitted_s = now_s if run.admitted_s is None else run.admitted_s
-            if index not in run.unfinished:
+            trajectory = run.unfinished.get(index)
+            if trajectory is None:
                 run.num_started += 1
-                view = run.job.view(index)
-                run.unfinished[index] = Trajectory(job=run.job, index=index, view=view)
-            admitted.append(run.unfinished[index])
+                trajectory = run.unfinished[index] = Trajectory(run.job, index, self._clock)
+            else:
+                trajectory.join()
+            admitted.append(trajectory)
         update = self._slots.fill(admitted)
         if update.moves or update.starts:
             self._runner.update_rows(update)
@@ -136,13 +149,16 @@ class Engine:
     def _preempt_youngest(self, run: JobRun, count: int) -> None:
         youngest = sorted(run.live(), key=lambda each: (each.trajectory.steps, -each.row))
         for row, trajectory in youngest[:count]:
-            if not self._slots.preempt(row):
-                self._waste(run, trajectory, "preempted")
+            if not self._pause(row):
+                run.wasted_steps += trajectory.steps
                 run.supervision_steps += trajectory.steps
+                self._metrics.wasted["preempted"].inc(trajectory.steps)
+                self._note_gone(trajectory)
                 # A new object, so that a step in flight counts for neither.
-                trajectory = run.unfinished[trajectory.index] = replace(
-                    trajectory, steps=0, answer=b"", num_same=0
-                )
+                again = Trajectory(run.job, trajectory.index, self._clock)
+                again.found = trajectory.found
+                again.pause()
+                trajectory = run.unfinished[trajectory.index] = again
             resume_round = round_of(run.job, next_time(trajectory))
             self._scheduler.of(run.job.id).requeue(trajectory.index, resume_round)
 
@@ -156,14 +172,26 @@ class Engine:
             behind = entry.next_round
             if behind is None or behind >= resume_round or not self._slots.has_parking:
                 break
-            self._slots.preempt(row)
+            self._pause(row)
             admits.append(entry.swap(trajectory.index, resume_round))
         return admits
+
+    def _pause(self, row: int) -> bool:
+        """Free the row of a trajectory that resumes later; return whether its state is kept."""
+        trajectory = self._slots.preempt(row)
+        if trajectory.parking_row is not None:
+            trajectory.pause()
+        return trajectory.parking_row is not None
+
+    def _note_gone(self, trajectory: Trajectory) -> None:
+        for batch in self._in_flight:
+            batch.note_gone(trajectory)
 
     def _launch(self) -> None:
         if self._slots.num_live:
             self._runner.step(self._slots.num_live)
-            self._in_flight.append(self._slots.batch())
+            self._in_flight.append(self._slots.batch(self._clock.launched))
+            self._clock.launched += 1
 
     def _harvest(self, now_s: float) -> list[EngineEvent]:
         """Read the results that are due; all of them once no trajectory is live."""
@@ -176,39 +204,49 @@ class Engine:
 
     def _take_results(self, batch: Batch, report: StepReport, now_s: float) -> list[EngineEvent]:
         self._last_step = batch, report
+        self._clock.read += 1
+        num_live, num_rows = len(batch.trajectories), report.num_rows
+        num_useful, duration_s = num_live - batch.num_gone, report.duration_s
+        self._metrics.observe_step(
+            num_useful=num_useful, num_live=num_live, num_rows=num_rows, duration_s=duration_s
+        )
         # The rest of the harvest is for these alone: in most steps of most rows nothing happens.
-        num_useful, eventful, marks = 0, list[int](), marked(report)
-        for row, trajectory in enumerate(batch):
+        marks = report.marks()[:num_live]
+        rows = batch.marked_or_due(marks, self._clock.read).tolist()
+        flags = marks.tolist() if rows else []
+        # A satisfied job drops trajectories that can no longer matter.
+        touched = {run.job.id: run for run in self._runs.values() if run.stop_time is not None}
+        tries: Tries = defaultdict(list)
+        for row in rows:
+            trajectory, is_marked = batch.trajectories[row], flags[row]
             if trajectory.row is None and trajectory.parking_row is None:
                 # It has ended or lost its state.
                 continue
-            num_useful += 1
-            trajectory.steps += 1
-            if marks[row] or trajectory.steps >= trajectory.next_look:
-                eventful.append(row)
-        self._metrics.observe_step(
-            num_useful=num_useful,
-            num_live=len(batch),
-            num_rows=report.num_rows,
-            duration_s=report.duration_s,
-        )
-        # A satisfied job drops trajectories that can no longer matter.
-        touched = {run.job.id: run for run in self._runs.values() if run.stop_time is not None}
-        for row in eventful:
-            host_verify(report, batch[row], row)
-            run = self._runs[batch[row].job.id]
-            if self._advance(run, batch[row], report, row, now_s):
+            run = self._runs[trajectory.job.id]
+            if is_marked:
+                host_verify(report, trajectory, row)
+            if self._advance(run, trajectory, report, row, now_s, tries, is_marked=is_marked):
                 touched[run.job.id] = run
+        for job_id, tried in tries.items():
+            self._consider(self._runs[job_id], tried)
         events = [event for run in touched.values() for event in self._settle(run, now_s)]
         for job_id in self._reporter.due(now_s):
             events += self._reporter.report(self._runs[job_id], now_s)
         return events
 
     def _advance(
-        self, run: JobRun, trajectory: Trajectory, report: StepReport, row: int, now_s: float
+        self,
+        run: JobRun,
+        trajectory: Trajectory,
+        report: StepReport,
+        row: int,
+        now_s: float,
+        tries: Tries,
+        *,
+        is_marked: bool,
     ) -> bool:
         """Return whether the job must be settled."""
-        outcome = classify(trajectory, report, row)
+        outcome = classify(trajectory, report, row, is_marked=is_marked)
         reason = outcome.reason
         if outcome.is_find and not self._record(run, trajectory, report, row, now_s):
             reason = FinishReason.MISMATCH
@@ -216,8 +254,9 @@ class Engine:
             self._reporter.note(trajectory, report.answers[row], reason)
         if outcome is CONTINUES:
             return False
-        if reason in (FinishReason.HALTED, FinishReason.EXHAUSTED):
-            self._consider(run, trajectory, report, row)
+        if reason in WRONG:
+            num_violations = num_violations_of(trajectory, report, row)
+            tries[run.job.id].append((num_violations, trajectory.index, row))
         if reason is not None:
             run.num_failed += reason is FinishReason.FAILED
             run.ended.append(trajectory.index)
@@ -234,7 +273,7 @@ class Engine:
             run.verify_mismatches += 1
             self._metrics.verify_mismatches.inc()
             return False
-        trajectory.found.add(report.answers[row].tobytes())
+        trajectory.found |= {report.answers[row].tobytes()}
         is_new = run.add_find(trajectory, tokens, value=float(report.value[row]), now_s=now_s)
         (self._metrics.distinct if is_new else self._metrics.duplicate).inc()
         return True
@@ -264,30 +303,43 @@ class Engine:
         return [*solutions, *last_progress, run.finish(outcome, now_s)]
 
     def _keep_attempts(self, run: JobRun) -> None:
+        """Consider the last answers of trajectories that are cut short."""
         if self._last_step is None or not run.unfinished:
             return
         batch, report = self._last_step
-        for row, trajectory in enumerate(batch):
+        tried = []
+        is_wrong = report.is_finite & ~report.is_valid
+        for row in np.flatnonzero(is_wrong[: len(batch.trajectories)]).tolist():
+            trajectory = batch.trajectories[row]
             is_cut_short = run.unfinished.get(trajectory.index) is trajectory
-            is_wrong = report.is_finite[row] and not report.is_valid[row]
-            if is_cut_short and is_wrong and trajectory.row is not None:
-                self._consider(run, trajectory, report, row)
+            if is_cut_short and trajectory.row is not None:
+                tried.append((num_violations_of(trajectory, report, row), trajectory.index, row))
+        self._consider(run, tried)
 
-    def _consider(self, run: JobRun, trajectory: Trajectory, report: StepReport, row: int) -> None:
-        """Keep a wrong answer that is the job's best so far and keeps its givens."""
-        num_violations = int(report.num_violations[row])
-        attempt = run.better_attempt(trajectory, report.answers[row], num_violations)
-        if attempt is not None and self._guard.may_show(run.job, attempt.tokens):
-            run.best = attempt
+    def _consider(self, run: JobRun, tried: list[tuple[int, int, int]]) -> None:
+        """Keep the best wrong answer so far that keeps its givens."""
+        assert self._last_step is not None
+        batch, report = self._last_step
+        heapify(tried)
+        while tried:
+            num_violations, index, row = heappop(tried)
+            if run.best is not None and (num_violations, index) >= run.best[:2]:
+                return
+            tokens = batch.trajectories[row].unview(report.answers[row])
+            if self._guard.may_show(run.job, tokens):
+                run.best = Attempt(num_violations, index, tokens)
+                return
 
     def _drop(self, run: JobRun, trajectory: Trajectory) -> None:
-        self._waste(run, trajectory, "aborted")
+        run.wasted_steps += trajectory.steps
         self._leave(run, trajectory, FinishReason.ABORTED)
 
     def _leave(self, run: JobRun, trajectory: Trajectory, reason: FinishReason) -> None:
         """Drop a trajectory, which may have been preempted while its last step was in flight."""
-        job_id = run.job.id
-        run.supervision_steps += trajectory.steps
+        job_id, steps = run.job.id, trajectory.steps
+        run.supervision_steps += steps
+        self._ended[reason, steps] += 1
+        self._note_gone(trajectory)
         del run.unfinished[trajectory.index]
         if trajectory.row is not None:
             self._slots.release(trajectory.row)
@@ -295,8 +347,3 @@ class Engine:
         else:
             self._slots.forget(trajectory)
             self._scheduler.of(job_id).discard(trajectory.index)
-        self._metrics.count_trajectory(reason, trajectory.steps)
-
-    def _waste(self, run: JobRun, trajectory: Trajectory, reason: str) -> None:
-        run.wasted_steps += trajectory.steps
-        self._metrics.wasted[reason].inc(trajectory.steps)

@@ -36,6 +36,9 @@ class FinishReason(StrEnum):
     MISMATCH = "mismatch"
     """The device verifier accepted an answer that the plain checker refused."""
 
+    # That of enumerations is not in C, and every trajectory is counted by its reason.
+    __hash__ = str.__hash__
+
 
 class StepOutcome(NamedTuple):
     """Whether a trajectory has a valid answer that is new for it, and why it leaves, if so."""
@@ -45,6 +48,8 @@ class StepOutcome(NamedTuple):
 
 
 CONTINUES = StepOutcome(is_find=False, reason=None)
+ENDS = {reason: StepOutcome(is_find=False, reason=reason) for reason in FinishReason}
+SOLVED_BEFORE, EXHAUSTED = ENDS[FinishReason.SOLVED], ENDS[FinishReason.EXHAUSTED]
 
 
 class VirtualTime(NamedTuple):
@@ -124,16 +129,6 @@ class JobRun:
                     self.stop_time = find.time
                     break
         return is_new
-
-    def better_attempt(
-        self, trajectory: Trajectory, answer: Tokens, num_violations: int
-    ) -> Attempt | None:
-        if self.job.count_violations is not None:
-            num_violations = self.job.count_violations(trajectory.unview(answer))
-        candidate = (num_violations, trajectory.index)
-        if self.best is None or candidate < (self.best.num_violations, self.best.trajectory):
-            return Attempt(num_violations, trajectory.index, trajectory.unview(answer))
-        return None
 
     def emit(self, *, has_ended: bool = False) -> list[FoundSolution]:
         """Return new solutions that no later step can displace."""
@@ -268,33 +263,41 @@ def num_started_by(job: EngineJob, time: VirtualTime) -> int:
     return bisect_right(range(job.width), time, key=lambda index: virtual_time(job, index, 1))
 
 
-def classify(trajectory: Trajectory, report: StepReport, row: int) -> StepOutcome:
-    if not report.is_finite[row]:
-        return StepOutcome(is_find=False, reason=FinishReason.FAILED)
-    halt, answer = trajectory.job.halt, report.answers[row].tobytes()
-    is_halting = bool(halt == "act" and report.wants_halt[row])
+def classify(
+    trajectory: Trajectory, report: StepReport, row: int, *, is_marked: bool
+) -> StepOutcome:
+    """Say what a step's result means; only a marked one has a flag to look at."""
+    if not is_marked and trajectory.next_look == trajectory.job.depth:
+        # It is looked at because it was the last step.
+        return SOLVED_BEFORE if trajectory.found else EXHAUSTED
+    if is_marked and not report.is_finite[row]:
+        return ENDS[FinishReason.FAILED]
+    halt = trajectory.job.halt
+    is_halting = bool(is_marked and halt == "act" and report.wants_halt[row])
     if halt == "settled":
+        answer = report.answers[row].tobytes()
         trajectory.num_same = trajectory.num_same + 1 if answer == trajectory.answer else 0
         trajectory.answer = answer
         is_halting = trajectory.num_same >= SETTLED_STEPS
     is_last = is_halting or trajectory.steps >= trajectory.job.depth
     can_answer = is_last or halt in ("verified", "never")
-    is_new = report.is_valid[row] and answer not in trajectory.found
-    if can_answer and is_new:
+    if can_answer and is_marked and report.is_valid[row]:
         leaves = is_last or halt == "verified"
-        return StepOutcome(is_find=True, reason=FinishReason.SOLVED if leaves else None)
+        is_find = report.answers[row].tobytes() not in trajectory.found
+        if is_find or leaves:
+            reason = FinishReason.SOLVED if leaves else None
+            return StepOutcome(is_find=is_find, reason=reason)
     if not is_last:
         return CONTINUES
     if trajectory.found:
-        return StepOutcome(is_find=False, reason=FinishReason.SOLVED)
-    reason = FinishReason.HALTED if is_halting else FinishReason.EXHAUSTED
-    return StepOutcome(is_find=False, reason=reason)
+        return ENDS[FinishReason.SOLVED]
+    return ENDS[FinishReason.HALTED if is_halting else FinishReason.EXHAUSTED]
 
 
-def marked(report: StepReport) -> list[bool]:
-    """Return for each row whether its answer, its halt head or its numbers may end a trajectory."""
-    marks: list[bool] = (report.is_valid | report.wants_halt | ~report.is_finite).tolist()
-    return marks
+def num_violations_of(trajectory: Trajectory, report: StepReport, row: int) -> int:
+    if trajectory.job.count_violations is None:
+        return int(report.num_violations[row])
+    return trajectory.job.count_violations(trajectory.unview(report.answers[row]))
 
 
 def host_verify(report: StepReport, trajectory: Trajectory, row: int) -> None:

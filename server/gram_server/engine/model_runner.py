@@ -19,12 +19,12 @@ from torch import Tensor
 
 from gram_core.bound_step import StepOptions, bind_step
 from gram_core.checkpoint import LoadedModel
-from gram_core.puzzles import Symmetry, Task, Tokens
+from gram_core.puzzles import Task, Tokens, Views
 from gram_kernels.slots import Starts
 from gram_kernels.supervision_step import Step
-from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import BatchUpdate, Move, SlotAssignment
+from gram_server.engine.trajectory import EngineJob
 
 WARM_UP_CALLS = 2
 """Calls before a capture: the first ones compile kernels and set up libraries."""
@@ -48,6 +48,8 @@ class ModelRunner:
     """Static rows on one device, and a prepared call for each bucket of live rows."""
 
     _num_steps = 0
+    _num_live = _num_rows = 0
+    """What the device knows, and how many rows it computes for them."""
     _updated_s: float | None = None
     _launched_s: float | None = None
 
@@ -112,6 +114,7 @@ class ModelRunner:
         if self._captures:
             # Live rows must not change: a capture may come while rows are in use.
             self._rows.num_live.zero_()
+            self._num_live = 0
             try:
                 return captured(self._bound.advance, num_rows, self._device)
             except RuntimeError as error:
@@ -132,15 +135,12 @@ class ModelRunner:
         if update.starts:
             self._bound.moves.admit(self._staging.starts(update.starts))
 
-    @torch.inference_mode()
     def step(self, num_live: int) -> None:
         self._launched_s = self._updated_s or time.perf_counter()
         self._updated_s = None
-        num_rows = next(size for size in self._bound.buckets if size >= num_live)
-        if num_rows not in self._calls:
-            self._calls[num_rows] = self._prepared(num_rows)
-        self._rows.num_live.fill_(num_live)
-        self._calls[num_rows]()
+        if num_live != self._num_live:
+            self._set_live(num_live)
+        self._calls[self._num_rows]()
         place = self._num_steps % len(self._facts)
         if self._has_copies:
             copied = self._host_facts[place, :num_live]
@@ -151,24 +151,25 @@ class ModelRunner:
         if self._is_cuda:
             arrived = torch.cuda.Event()
             arrived.record(torch.cuda.current_stream(self._device))
-        num_computed = num_live if self._bound.computes_live_only else num_rows
+        num_computed = num_live if self._bound.computes_live_only else self._num_rows
         self._in_flight.append(InFlightStep(facts, arrived, num_computed))
         self._staging.next_tick()
+
+    def _set_live(self, num_live: int) -> None:
+        num_rows = next(size for size in self._bound.buckets if size >= num_live)
+        if num_rows not in self._calls:
+            with torch.inference_mode():
+                self._calls[num_rows] = self._prepared(num_rows)
+        self._rows.num_live.fill_(num_live)
+        self._num_live, self._num_rows = num_live, num_rows
 
     def read(self) -> StepReport:
         started_s, self._launched_s = self._launched_s or time.perf_counter(), None
         oldest = self._in_flight.popleft()
         if oldest.arrived is not None:
             oldest.arrived.synchronize()
-        facts = oldest.facts
-        is_valid, wants_halt, is_finite = facts[:, :3].T != 0
         return StepReport(
-            answers=facts[:, NUM_FACTS:].astype(np.uint8),
-            is_valid=is_valid,
-            wants_halt=wants_halt,
-            is_finite=is_finite,
-            num_violations=facts[:, 3].copy(),
-            value=facts[:, 4].copy().view(np.float32),
+            facts=oldest.facts.copy(),
             num_rows=oldest.num_rows,
             duration_s=time.perf_counter() - started_s,
         )
@@ -195,6 +196,8 @@ class _Table(NamedTuple):
 
     def upload(self, count: int) -> Tensor:
         """Start copying the first entries; return them on the device."""
+        if self.device is self.host:
+            return self.host[:count]
         target = self.device[:count]
         target.copy_(self.host[:count], non_blocking=True)
         return target
@@ -233,17 +236,17 @@ class Staging:
         tables.rows.values[:count] = [row for row, _ in assignments]
         tables.trajectories.values[:count] = [trajectory.index for _, trajectory in assignments]
         first = 0
-        for _, group in groupby(assignments, key=lambda each: id(each.trajectory.job)):
-            started = [trajectory for _, trajectory in group]
-            job, views = started[0].job, [trajectory.view for trajectory in started]
-            places = slice(first, first := first + len(views))
+        for _, group in groupby([trajectory.job for _, trajectory in assignments], key=id):
+            jobs = list(group)
+            job, places = jobs[0], slice(first, first := first + len(jobs))
             tables.seeds.values[places] = job.seed
-            tables.givens.values[places] = seen_tokens(job.tokens, views)
+            numbers = tables.trajectories.values[places]
+            tables.givens.values[places] = seen_tokens(job, numbers)
             if tables.adjacency is not None:
                 assert job.adjacency is not None
                 tables.adjacency.values[places] = [
                     job.adjacency if view is None else view.apply_adjacency(job.adjacency)
-                    for view in views
+                    for view in map(job.view, numbers.tolist())
                 ]
         return Starts(
             rows=tables.rows.upload(count),
@@ -254,24 +257,20 @@ class Staging:
         )
 
 
-def seen_tokens(tokens: Tokens, views: Sequence[Symmetry | None]) -> Tokens:
-    """Return (views, length): the tokens as each view shows them; None shows them as they are."""
-    seen = np.empty((len(views), len(tokens)), np.uint8)
-    chosen = [place for place, view in enumerate(views) if view is not None]
-    if len(chosen) < len(views):
-        seen[:] = tokens
-    if chosen:
-        drawn = [view for view in views if view is not None]
-        positions = np.stack([view.positions for view in drawn])
-        values = np.stack([view.values for view in drawn])
-        seen[chosen] = np.take_along_axis(values, tokens[positions], axis=1)
-    return seen
+def seen_tokens(job: EngineJob, trajectories: NDArray[np.int64]) -> Tokens:
+    """Return (trajectories, length): the job's tokens as each of its trajectories sees them."""
+    if isinstance(job.view, Views):
+        return job.view.seen(job.tokens, trajectories)
+    views = map(job.view, trajectories.tolist())
+    return np.stack([job.tokens if view is None else view.apply(job.tokens) for view in views])
 
 
 def _allocate(task: Task, num_rows: int, device: torch.device) -> _Set:
     def table(dtype: torch.dtype, *shape: int) -> _Table:
+        is_elsewhere = device.type != "cpu"
         host = torch.zeros(shape, dtype=dtype, pin_memory=device.type == "cuda")
-        return _Table(host, host.numpy(), torch.zeros(shape, dtype=dtype, device=device))
+        on_device = torch.zeros(shape, dtype=dtype, device=device) if is_elsewhere else host
+        return _Table(host, host.numpy(), on_device)
 
     length = task.length
     graph = (num_rows, length, length)

@@ -5,6 +5,7 @@ they are read. Knows no slots.
 """
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,6 +62,7 @@ class _ShownJob:
     """Trajectory and step of the views that may be shown."""
     reported_s: float = float("-inf")
     step: int = 0
+    num_finds: int = 0
     has_changed: bool = False
 
 
@@ -93,7 +95,8 @@ class ProgressReporter:
 
     def report(self, run: JobRun, now_s: float) -> list[Progress]:
         shown = self._jobs.get(run.job.id)
-        if shown is None or not shown.has_changed:
+        # What the others find is reported too, also where nothing that is shown changes any more.
+        if shown is None or not (shown.has_changed or len(run.finds) > shown.num_finds):
             return []
         for index, view in list(shown.views.items()):
             is_new = (index, view.step) not in shown.checked
@@ -106,12 +109,15 @@ class ProgressReporter:
         steps += [view.step for view in shown.views.values()]
         shown.step = max([shown.step, *steps])
         shown.reported_s, shown.has_changed = now_s, False
+        shown.num_finds = len(run.finds)
+        finds = Counter(find.time.step for find in run.finds)
         return [
             Progress(
                 job_id=run.job.id,
                 step=shown.step,
                 live=len(live),
                 solved=len(run.finds),
+                solved_at=tuple(finds[step] for step in range(1, max(finds, default=0) + 1)),
                 trajectories=tuple(shown.views[index] for index in sorted(shown.views)),
             )
         ]

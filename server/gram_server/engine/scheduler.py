@@ -8,6 +8,7 @@ trajectory at a time. ``docs/operations.md`` has the rule in full.
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import NamedTuple
 
 AGEING_S = 10.0
@@ -80,12 +81,18 @@ class ScheduledJob:
         """The demand from which its fair share is computed."""
         return min(self.demand, 1) if self.is_lent else self.demand
 
-    def take(self) -> Admit:
-        self.num_live += 1
-        if self.preempted and self.preempted[0].round == self.next_round:
-            return Admit(self.job_id, self.preempted.pop(0).trajectory)
-        self.next_fresh += 1
-        return Admit(self.job_id, self.next_fresh - 1)
+    def take(self, count: int = 1) -> list[Admit]:
+        """Give slots to the next trajectories, at most as many as wait."""
+        self.num_live += count
+        taken: list[int] = []
+        while self.preempted and len(taken) < count:
+            if self.preempted[0].round == self.next_round:
+                taken.append(self.preempted.pop(0).trajectory)
+            else:
+                taken.append(self.next_fresh)
+                self.next_fresh += 1
+        first, self.next_fresh = self.next_fresh, self.next_fresh + count - len(taken)
+        return [*map(Admit, repeat(self.job_id), (*taken, *range(first, self.next_fresh)))]
 
     def requeue(self, trajectory: int, resume_round: int = 0) -> None:
         """Queue a trajectory that lost its slot to a ``Plan``."""
@@ -95,7 +102,7 @@ class ScheduledJob:
         """Queue a live trajectory; return the one that gets the slot instead."""
         self.requeue(trajectory, resume_round)
         self.num_live -= 1
-        return self.take()
+        return self.take()[0]
 
     def discard(self, trajectory: int) -> None:
         self.preempted = [each for each in self.preempted if each.trajectory != trajectory]
@@ -259,8 +266,9 @@ class Scheduler:
             below = [entry for entry in group if entry.num_live < shares[entry.job_id]]
             lacking = sum(shares[entry.job_id] - entry.num_live for entry in below)
             for entry in below if lacking <= self._num_free else self._in_rotation(below):
-                count = min(self._num_free, shares[entry.job_id] - entry.num_live)
-                admits.extend(self._take(entry) for _ in range(count))
+                admits += self._take(
+                    entry, min(self._num_free, shares[entry.job_id] - entry.num_live)
+                )
         self._to_end(admits)
         return admits
 
@@ -294,7 +302,7 @@ class Scheduler:
         for taker in takers:
             if holders and (taker.is_lent or holders[-1].width > taker.width):
                 self._give_up(holders.pop(), 1, preempt)
-                admits.append(self._take(taker))
+                admits += self._take(taker)
                 self._is_ring_next = not taker.is_lent
         self._to_end(admits)
         return admits
@@ -305,13 +313,14 @@ class Scheduler:
         for group in classes:
             ring = sorted(group, key=lambda entry: entry.num_live)
             while (ring := [entry for entry in ring if entry.num_waiting]) and self._num_free:
-                admits.extend(self._take(entry) for entry in ring[: self._num_free])
+                for entry in ring[: self._num_free]:
+                    admits += self._take(entry)
         self._to_end(admits)
         return admits
 
-    def _take(self, entry: ScheduledJob) -> Admit:
-        self._num_free -= 1
-        return entry.take()
+    def _take(self, entry: ScheduledJob, count: int = 1) -> list[Admit]:
+        self._num_free -= count
+        return entry.take(count)
 
     def _to_end(self, served: Iterable[Admit]) -> None:
         for job_id in dict.fromkeys(admit.job_id for admit in served):

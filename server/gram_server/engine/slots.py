@@ -4,8 +4,13 @@ Host-side table only: the tensors belong to the runner. Live rows are kept a pre
 trajectories fill holes, and remaining holes are filled from the end.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gram_server.engine.trajectory import Trajectory
 
@@ -35,6 +40,31 @@ class BatchUpdate(NamedTuple):
     starts: list[SlotAssignment]
 
 
+@dataclass(slots=True)
+class Batch:
+    """The trajectories of one step, in the rows that they had when the step was launched.
+
+    By the time its results are read some have left, and some sit in other rows.
+    """
+
+    number: int
+    """How many steps were launched before it."""
+    trajectories: list[Trajectory]
+    due: NDArray[np.int64]
+    """(live,) ``Trajectory.due`` of each."""
+    first_due: int
+    num_gone: int = 0
+    """How many have ended or lost their state since."""
+
+    def marked_or_due(self, marks: NDArray[np.bool_], num_read: int) -> NDArray[np.int64]:
+        """Return the rows, rising, that are marked, (live,), or due after so many steps."""
+        looks = marks if self.first_due > num_read else marks | (self.due <= num_read)
+        return looks.nonzero()[0]
+
+    def note_gone(self, trajectory: Trajectory) -> None:
+        self.num_gone += trajectory.joined <= self.number < trajectory.left
+
+
 class Slots:
     """Rows ``0 .. num_slots - 1`` run; parking rows behind them keep preempted trajectories.
 
@@ -47,6 +77,9 @@ class Slots:
         self.num_slots = num_slots
         self.num_live = 0
         self._rows: list[Trajectory | None] = []
+        self._due = np.zeros(num_slots, np.int64)
+        self._batch: tuple[list[Trajectory], NDArray[np.int64], int] | None = None
+        """What a step needs of them; None where it has changed."""
         self._free_parking = list(range(num_slots + num_parking - 1, num_slots - 1, -1))
         self._origins: dict[Trajectory, int] = {}
         """Row of the state at the last update, for trajectories that have changed rows since."""
@@ -55,9 +88,17 @@ class Slots:
     def has_parking(self) -> bool:
         return bool(self._free_parking)
 
-    def batch(self) -> list[Trajectory]:
+    @property
+    def has_holes(self) -> bool:
+        return self.num_live < len(self._rows)
+
+    def batch(self, number: int) -> Batch:
         """Return the live trajectories by row, right after ``fill``, which leaves no hole."""
-        return self._rows.copy()  # type: ignore[return-value]
+        if self._batch is None:
+            rows: list[Trajectory] = self._rows.copy()  # type: ignore[assignment]
+            due = self._due[: len(rows)].copy()
+            self._batch = rows, due, int(due.min())
+        return Batch(number, *self._batch)
 
     def live(self) -> Iterator[SlotAssignment]:
         for row, trajectory in enumerate(self._rows):
@@ -71,13 +112,13 @@ class Slots:
         self.num_live -= 1
         return trajectory
 
-    def preempt(self, row: int) -> bool:
-        """Free the row of a trajectory that resumes later; return whether its state is kept."""
+    def preempt(self, row: int) -> Trajectory:
+        """Free the row of a trajectory that resumes later; its state is kept if it gets another."""
         trajectory = self.release(row)
         if self._free_parking:
             trajectory.parking_row = self._free_parking.pop()
             self._origins.setdefault(trajectory, row)
-        return trajectory.parking_row is not None
+        return trajectory
 
     def forget(self, trajectory: Trajectory) -> None:
         if trajectory.parking_row is not None:
@@ -86,17 +127,20 @@ class Slots:
 
     def fill(self, trajectories: Iterable[Trajectory]) -> BatchUpdate:
         """Assign rows to trajectories, close the holes, and return the runner's update."""
-        holes: list[int] = []
-        if self.num_live < len(self._rows):
-            holes = [row for row, trajectory in enumerate(self._rows) if trajectory is None]
+        rows, holes = self._rows, deque[int]()
+        self._batch = None
+        if self.has_holes:
+            holes.extend(row for row, trajectory in enumerate(rows) if trajectory is None)
         starts: list[SlotAssignment] = []
         for trajectory in trajectories:
-            if not holes:
-                assert len(self._rows) < self.num_slots
-                holes.append(len(self._rows))
-                self._rows.append(None)
-            row = holes.pop(0)
-            self._rows[row], trajectory.row = trajectory, row
+            if holes:
+                row = holes.popleft()
+                rows[row] = trajectory
+            else:
+                row = len(rows)
+                rows.append(trajectory)
+            # Of more trajectories than slots this is an error.
+            trajectory.row, self._due[row] = row, trajectory.due
             self.num_live += 1
             if trajectory.parking_row is None:
                 starts.append(SlotAssignment(row, trajectory))
@@ -113,7 +157,7 @@ class Slots:
                 moves.append(Move(source, target))
         return BatchUpdate(moves, starts)
 
-    def _compact(self, holes: list[int]) -> None:
+    def _compact(self, holes: Iterable[int]) -> None:
         for hole in holes:
             while self._rows and self._rows[-1] is None:
                 self._rows.pop()
@@ -121,5 +165,5 @@ class Slots:
                 return
             last = self._rows.pop()
             assert last is not None
-            self._rows[hole], last.row = last, hole
+            self._rows[hole], last.row, self._due[hole] = last, hole, last.due
             self._origins.setdefault(last, len(self._rows))

@@ -3,8 +3,9 @@
 Plain data. The rules of a puzzle arrive as callables of the job; nothing here knows a puzzle.
 """
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ Order = Literal["step", "trajectory"]
 take."""
 Outcome = Literal["done", "expired", "cancelled", "failed"]
 ViewState = Literal["running", "solved", "halted", "exhausted"]
+FOREVER = sys.maxsize
+NOTHING_FOUND: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,8 @@ class Progress:
     """Most supervision steps that a trajectory of the job has taken."""
     live: int
     solved: int
+    solved_at: tuple[int, ...]
+    """How many were found at each supervision step, from 1."""
     trajectories: tuple[TrajectoryView, ...]
     """The shown trajectories that have taken a step."""
 
@@ -142,31 +147,87 @@ class Progress:
 EngineEvent = FoundSolution | Finished | Progress
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True)
+class StepClock:
+    """Counts the steps of a batch."""
+
+    launched: int = 0
+    read: int = 0
+    """Those whose results the host has."""
+
+
 class Trajectory:
-    """One sampled latent path on its way through the slots."""
+    """One sampled latent path on its way through the slots.
 
-    job: EngineJob
-    index: int
-    view: Symmetry | None
-    steps: int = 0
-    found: set[bytes] = field(default_factory=set)
-    """Valid answers that were recorded, in its view."""
-    answer: bytes = b""
-    """The last answer of a trajectory that leaves when it has settled."""
-    num_same: int = 0
-    """Steps over which that answer has stayed the same."""
-    row: int | None = None
-    """Row of its slot; None while it has none."""
-    parking_row: int | None = None
-    """Row that keeps the latent state while the trajectory has no slot."""
-    next_look: int = field(init=False)
-    """Steps from which on every result must be looked at, even one that ends nothing by itself."""
+    Every step of the batch is one of each trajectory with a slot, so how many it has taken follows
+    from the steps of the batch between which it had one.
+    """
 
-    def __post_init__(self) -> None:
-        is_watched = self.job.halt == "settled" or self.index < self.job.num_shown
-        self.next_look = 1 if is_watched else self.job.depth
+    __slots__ = (
+        "_clock",
+        "_zero",
+        "answer",
+        "found",
+        "index",
+        "job",
+        "joined",
+        "left",
+        "next_look",
+        "num_same",
+        "parking_row",
+        "row",
+    )
+
+    def __init__(self, job: EngineJob, index: int, clock: StepClock) -> None:
+        self.job, self.index, self._clock = job, index, clock
+        self.found = NOTHING_FOUND
+        """Valid answers that were recorded, in its view."""
+        self.answer = b""
+        """The last answer of a trajectory that leaves when it has settled."""
+        self.num_same = 0
+        """Steps over which that answer has stayed the same."""
+        self.row: int | None = None
+        """Row of its slot; None while it has none."""
+        self.parking_row: int | None = None
+        """Row that keeps the latent state while the trajectory has no slot."""
+        is_watched = index < job.num_shown or job.halt == "settled"
+        self.next_look = 1 if is_watched else job.depth
+        """Steps from which on every result is looked at, even one that ends nothing by itself."""
+        self._zero = self.joined = clock.launched
+        self.left = FOREVER
+        """It takes the steps of the batch from ``joined`` on, before ``left``."""
+
+    @property
+    def steps(self) -> int:
+        """Supervision steps whose results the host has."""
+        end = self._clock.read
+        if end > self.left:
+            end = self.left
+        elif end < self.joined:
+            end = self.joined
+        return end - self._zero
+
+    @property
+    def due(self) -> int:
+        """How many steps of the batch have been read when its result must be looked at."""
+        return self._zero + self.next_look
+
+    @property
+    def view(self) -> Symmetry | None:
+        return self.job.view(self.index)
+
+    def join(self) -> None:
+        """Take the batch's next steps after a break; those before it must have been read."""
+        gap = self._clock.launched - self.left
+        if gap:
+            self._zero += gap
+            self.joined = self._clock.launched
+        self.left = FOREVER
+
+    def pause(self) -> None:
+        self.left = self._clock.launched
 
     def unview(self, answer: Tokens) -> Tokens:
         """Return an answer, (length,), as the user sees it."""
-        return answer.copy() if self.view is None else self.view.invert(answer)
+        view = self.view
+        return answer.copy() if view is None else view.invert(answer)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gram_server.errors import JobNotFound, NotReplayed
-from gram_server.jobs.codec import load_job, to_bytes
+from gram_server.job import load_job, to_bytes
 from gram_server.jobs.queued_job import sort_key
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_records import dump_submitted

@@ -7,14 +7,15 @@ the owner with the most is dropped first. Synchronous, without a clock.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 from gram_server.errors import KeyConflict
-from gram_server.job import JobError, JobState
-from gram_server.jobs.codec import (
+from gram_server.job import (
     Data,
-    dump_event,
-    dump_job,
+    JobError,
+    JobState,
+    dump,
     from_bytes,
     load_event,
     load_job,
@@ -34,6 +35,7 @@ class Kept(NamedTuple):
     id: str
     sort_key: str
     owner: str | None
+    ended_s: float
     until_s: float
     parts: tuple[str, ...]
     """Ids of the parts of a batch, which are forgotten with it."""
@@ -77,15 +79,16 @@ class FinishedJobs:
         parts = tuple(part.job.id for part in entry.parts)
         error = entry.error
         data: Data = {
-            "job": dump_job(job),
+            "job": dump(job),
             "state": entry.state,
             "result": entry.result,
             "error": None if error is None else {"code": error.code, "detail": error.detail},
-            "events": [dump_event(event) for event in entry.events[:-1]],
+            "events": [dump(event) for event in entry.events[:-1]],
             "started": entry.started_s,
             "finished": entry.finished_s,
         }
-        kept = Kept(job.id, sort_key(job), job.owner, now_s + keep_s, parts, to_bytes(data))
+        text = to_bytes(data)
+        kept = Kept(job.id, sort_key(job), job.owner, now_s, now_s + keep_s, parts, text)
         self._kept[job.id] = kept
         self._count(kept, 1)
         if job.batch is None:
@@ -113,6 +116,12 @@ class FinishedJobs:
 
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._kept
+
+    def ended_since(self, since_s: float) -> list[str]:
+        """Return the ids of jobs with an owner, without parts of batches, newest first."""
+        recent = takewhile(lambda kept: kept.ended_s >= since_s, reversed(self._kept.values()))
+        owned = (kept for kept in recent if kept.owner is not None)
+        return [kept.id for kept in owned if kept.id in self._owners[kept.owner].order]
 
     def sort_keys_of(self, owner: str) -> list[str]:
         """Parts of batches are left out."""

@@ -1,7 +1,7 @@
 """Jobs kept in the memory of the API process: the default store, which needs no Redis.
 
-``MemoryStore`` is the API's side, and has the rules of a job's life; ``MemoryStore.connect`` opens
-a worker's side, which worker_rpc.py serves to the worker. One event loop owns both: no locks.
+``MemoryStore`` is the API's side, and has the rules of a job's life; a worker's side is in
+worker_rpc.py. One event loop owns both: no locks.
 """
 
 import asyncio
@@ -13,14 +13,13 @@ from contextlib import suppress
 from dataclasses import replace
 from heapq import nlargest
 from itertools import chain
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from gram_server.errors import JobGone, JobNotFound, LinkClosed
 from gram_server.job import Event, Job, JobError, JobRecord, JobState, outcome_of
-from gram_server.jobs.backlog import Backlog
 from gram_server.jobs.finished_jobs import FinishedJobs, IdempotencyKeys
-from gram_server.jobs.memory_worker import MemoryWorker
 from gram_server.jobs.queued_job import (
+    Backlog,
     QueuedJob,
     WaitingJobs,
     accepted_event,
@@ -40,6 +39,9 @@ from gram_server.jobs.store import (
     too_late,
 )
 from gram_server.settings import QueueConfig
+
+if TYPE_CHECKING:
+    from gram_server.jobs.worker_rpc import MemoryWorker
 
 EXPIRY_GRACE_S = 1.0
 """How long past its deadline a running job may deliver what it found."""
@@ -191,6 +193,9 @@ class MemoryStore:
     def open_jobs(self) -> Sequence[Job]:
         return [entry.job for entry in self._unfinished.values()]
 
+    def ended_within(self, duration_s: float) -> Sequence[str]:
+        return self._finished.ended_since(self._clock() - duration_s)
+
     async def close(self) -> None:
         self._is_closed = True
         for entry in self._unfinished.values():
@@ -200,12 +205,11 @@ class MemoryStore:
                 worker.cancelled.put_nowait(entry.job.id)
         self._announce_arrival()
 
-    def connect(self, worker: str) -> MemoryWorker:
-        """Open a worker's side under a name that no connected worker has."""
-        if worker in self._workers:
-            raise ValueError(f"a worker named {worker} is connected")
-        self._workers[worker] = MemoryWorker(self, worker)
-        return self._workers[worker]
+    def add_worker(self, name: str, worker: "MemoryWorker") -> None:
+        """Take in a worker's side under a name that no connected worker has."""
+        if name in self._workers:
+            raise ValueError(f"a worker named {name} is connected")
+        self._workers[name] = worker
 
     def take(self, worker: str, **room: Unpack[Room]) -> list[Job]:
         """Give a worker its next jobs."""

@@ -1,13 +1,16 @@
 """Connections to Redis, whatever the URL: one server, Sentinel or a cluster.
 
 Every failure becomes ``StoreUnavailable``, at once while Redis is known to be down. Blocking reads
-use connections of their own, so that no other call waits behind them.
+use connections of their own, so that no other call waits behind them. Also the periodic tasks of
+both sides of the queue.
 """
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -32,6 +35,8 @@ DOWN_S = 0.25
 """Time for which calls fail at once after Redis could not be reached."""
 CONNECT_S = 1.0
 MAX_CONNECTIONS = 16
+END_S = 0.5
+"""Time that cancelled tasks are given to end before they are cancelled again."""
 
 CLIENT_BUGS = (AttributeError, RuntimeError, EOFError)
 """Errors that redis-py raises when a connection breaks at a bad moment."""
@@ -279,3 +284,37 @@ def _open(url: str, config: RedisConfig, *, num_retries: int) -> Client:
     sentinel = Sentinel(hosts(url, 26379), sentinel_kwargs=own)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(service, db=int(database or 0), retry=retry, **options)
     return client
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodicTask:
+    """Work that is repeated with jitter until cancelled."""
+
+    every_s: float
+    work: Callable[[], Awaitable[object]]
+    _log: SparseLog = field(default_factory=lambda: SparseLog(logger), repr=False)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(jittered(self.every_s))
+            try:
+                await self.work()
+            except StoreUnavailable:
+                logger.debug("a periodic task waits for Redis")
+            except Exception as error:
+                # The next run may succeed, and no other task does this work.
+                self._log.say(logging.ERROR, "a periodic task broke: %r", error, exc_info=error)
+
+
+async def end_tasks(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel tasks until they have ended: a client library may lose a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=END_S)
+
+
+def jittered(duration_s: float) -> float:
+    """Return 0.7 to 1.0 times a duration, at random."""
+    return duration_s * random.uniform(0.7, 1.0)

@@ -5,10 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gram_server.job import Event, EventKind, Job, JobError, JobRecord, JobState
-from gram_server.jobs.backlog import min_trajectories
-from gram_server.jobs.codec import Data, dump_job, from_bytes, load_job, load_report, to_bytes
-from gram_server.jobs.queued_job import accepted_event, sort_key
+from gram_server.job import (
+    Data,
+    Event,
+    EventKind,
+    Job,
+    JobError,
+    JobRecord,
+    JobState,
+    dump,
+    from_bytes,
+    load_job,
+    load_report,
+    to_bytes,
+)
+from gram_server.jobs.queued_job import accepted_event, min_trajectories, sort_key
 from gram_server.jobs.store import ClassStats, IdempotencyKey, JobCount, QueueStats
 from gram_server.settings import QueueConfig
 
@@ -43,7 +54,7 @@ def dump_submission(
 def dump_submitted(job: Job, config: QueueConfig) -> Data:
     data: Data = {
         "id": job.id,
-        "job": to_bytes(dump_job(job)).decode(),
+        "job": to_bytes(dump(job)).decode(),
         "accepted": to_bytes(accepted_event(job).data).decode(),
         "model": job.model,
         # Stored as they are: as numbers, Lua would have to print them first.

@@ -14,11 +14,9 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, LinkClosed, StoreUnavailable
-from gram_server.job import Event, EventKind, Job, JobRecord, JobState
-from gram_server.jobs.codec import to_bytes
-from gram_server.jobs.periodic import PeriodicTask, end_tasks
+from gram_server.job import Event, EventKind, Job, JobRecord, JobState, to_bytes
 from gram_server.jobs.queued_job import CANCELLED
-from gram_server.jobs.redis_connection import Argument, RedisConnection
+from gram_server.jobs.redis_connection import Argument, PeriodicTask, RedisConnection, end_tasks
 from gram_server.jobs.redis_records import (
     dump_submission,
     load_events,
@@ -196,6 +194,9 @@ class RedisStore:
         )
 
     def open_jobs(self) -> Sequence[Job]:
+        return ()
+
+    def ended_within(self, duration_s: float) -> Sequence[str]:
         return ()
 
     async def close(self) -> None:

@@ -20,11 +20,17 @@ from gram_server.job import (
     Job,
     JobState,
     WorkerReport,
+    dump,
     outcome_of,
+    to_bytes,
 )
-from gram_server.jobs.codec import dump_report, to_bytes
-from gram_server.jobs.periodic import PeriodicTask, end_tasks, jittered
-from gram_server.jobs.redis_connection import Argument, RedisConnection
+from gram_server.jobs.redis_connection import (
+    Argument,
+    PeriodicTask,
+    RedisConnection,
+    end_tasks,
+    jittered,
+)
 from gram_server.jobs.redis_records import load_claimed
 from gram_server.jobs.store import Outcome, Room
 
@@ -141,7 +147,7 @@ class RedisWorker:
     async def _send_report(self) -> None:
         if self._last_report is None:
             return
-        text = to_bytes(dump_report(self._last_report))
+        text = to_bytes(dump(self._last_report))
         try:
             await self._connection.run("report", self._name, text, REPORT_KEPT_S)
         except StoreUnavailable:

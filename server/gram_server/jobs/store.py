@@ -178,6 +178,13 @@ class JobStore(Protocol):
         """Return the unfinished jobs, batches included, that are lost with this process."""
         ...
 
+    def ended_within(self, duration_s: float) -> Sequence[str]:
+        """Return the ids of jobs and batches that ended just now and are lost with this process.
+
+        Not of those that a request waited for.
+        """
+        ...
+
     async def close(self) -> None:
         """Disconnect; waiting callers see ``LinkClosed``."""
         ...

@@ -1,7 +1,7 @@
-"""The store of the API process, reached from a worker process over a Unix socket.
+"""A worker's side of the queue in memory, and its way from a worker process over a Unix socket.
 
-``WorkerRpcServer`` runs in the store's process and gives each connection a worker's side of it;
-``WorkerRpcClient`` is that side in the worker. A frame is a length and a JSON object. A connection
+``WorkerRpcServer`` runs in the store's process and gives each connection a ``MemoryWorker``, which
+``WorkerRpcClient`` reaches from the worker. A frame is a length and a JSON object. A connection
 that ends, for whatever reason, gives back the jobs it held.
 """
 
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Unpack, cast
 
 from gram_server.errors import JobUnreadable, LinkClosed
-from gram_server.job import Event, Job, JobState, WorkerReport
-from gram_server.jobs.codec import (
+from gram_server.job import (
     Data,
-    dump_event,
-    dump_job,
-    dump_report,
+    Event,
+    Job,
+    JobError,
+    JobState,
+    WorkerReport,
+    dump,
     from_bytes,
     load_event,
     load_job,
@@ -27,7 +29,6 @@ from gram_server.jobs.codec import (
     to_bytes,
 )
 from gram_server.jobs.memory_store import MemoryStore
-from gram_server.jobs.memory_worker import MemoryWorker
 from gram_server.jobs.store import Outcome, Room
 
 LENGTH = struct.Struct(">I")
@@ -36,6 +37,57 @@ BROKEN = (ValueError, KeyError, TypeError, AttributeError)
 """What a frame raises that is not of the protocol."""
 
 logger = logging.getLogger(__name__)
+
+
+class MemoryWorker:
+    """What one worker may do with the jobs that it holds: late calls change nothing.
+
+    Used in the process of the store, under a name that no connected worker has.
+    """
+
+    def __init__(self, store: MemoryStore, name: str) -> None:
+        self._store = store
+        self._name = name
+        self.cancelled: asyncio.Queue[str | None] = asyncio.Queue()
+        self.last_report: WorkerReport | None = None
+        store.add_worker(name, self)
+
+    async def claim(self, **room: Unpack[Room]) -> list[Job]:
+        while True:
+            arrival = self._store.arrival
+            jobs = self._store.take(self._name, **room)
+            if jobs or not room.get("can_wait", True):
+                return jobs
+            await arrival.wait()
+
+    async def publish(self, job_id: str, event: Event) -> None:
+        if entry := self._store.held(self._name, job_id):
+            entry.append(event)
+
+    async def complete(
+        self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
+    ) -> None:
+        if entry := self._store.held(self._name, job_id):
+            self._store.finish(entry, outcome, result=result)
+
+    async def fail(self, job_id: str, *, code: str, detail: str) -> None:
+        if entry := self._store.held(self._name, job_id):
+            self._store.finish(entry, JobState.FAILED, error=JobError(code=code, detail=detail))
+
+    async def hand_back(self, job_ids: Sequence[str]) -> None:
+        entries = (self._store.held(self._name, job_id) for job_id in job_ids)
+        self._store.put_back([entry for entry in entries if entry is not None])
+
+    async def cancellations(self) -> AsyncIterator[str]:
+        while (job_id := await self.cancelled.get()) is not None:
+            yield job_id
+
+    async def report(self, report: WorkerReport) -> None:
+        self.last_report = report
+
+    async def close(self) -> None:
+        self.cancelled.put_nowait(None)
+        self._store.lose(self._name)
 
 
 class WorkerRpcServer:
@@ -65,7 +117,7 @@ class WorkerRpcServer:
         self._sessions.add(session)
         try:
             name = str((await _read_frame(reader))["worker"])
-            await _Session(self._store.connect(name), reader, writer).run()
+            await _Session(MemoryWorker(self._store, name), reader, writer).run()
         except (LinkClosed, asyncio.CancelledError):
             logger.debug("link connection ended")
         except BROKEN:
@@ -128,7 +180,7 @@ class _Session:
         except LinkClosed:
             # The store is closing and ends the connection itself.
             return
-        frame = {"call": "jobs", "number": number, "jobs": [dump_job(job) for job in jobs]}
+        frame = {"call": "jobs", "number": number, "jobs": [dump(job) for job in jobs]}
         self._writer.write(_frame(frame))
 
     async def _forward_cancellations(self) -> None:
@@ -177,7 +229,7 @@ class WorkerRpcClient:
             self._claims.pop(number, None)
 
     async def publish(self, job_id: str, event: Event) -> None:
-        await self._send({"call": "publish", "job": job_id, "event": dump_event(event)})
+        await self._send({"call": "publish", "job": job_id, "event": dump(event)})
 
     async def complete(
         self, job_id: str, result: dict[str, object], *, outcome: Outcome = JobState.DONE
@@ -196,7 +248,7 @@ class WorkerRpcClient:
             yield job_id
 
     async def report(self, report: WorkerReport) -> None:
-        await self._send({"call": "report", "report": dump_report(report)})
+        await self._send({"call": "report", "report": dump(report)})
 
     async def close(self) -> None:
         self._receiver.cancel()

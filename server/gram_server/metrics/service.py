@@ -1,7 +1,7 @@
 """Metrics of the API process, in a registry of each instance."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,7 +12,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from gram_server.job import PRIORITY_CLASSES
+from gram_server.job import PRIORITY_CLASSES, Job
 from gram_server.metrics.state import ServiceState, StateCollector
 
 LATENCY_BUCKETS_S = (
@@ -73,20 +73,21 @@ class ServiceMetrics:
     def observe_request(self, duration_s: float, *, model: str) -> None:
         self._duration.labels(model).observe(duration_s)
 
-    def observe_job(
-        self, *, model: str, queue_s: float, engine_s: float, first_solution_s: float | None
-    ) -> None:
-        self._queue_wait.labels(model).observe(queue_s)
-        self._engine.labels(model).observe(engine_s)
-        if first_solution_s is not None:
-            self._first.labels(model).observe(first_solution_s)
-
-    def observe_boards(
-        self, *, puzzle: str, num_boards: int, num_valid: int, num_trajectories: int
-    ) -> None:
-        self._sampled.labels(puzzle, "valid").inc(num_valid)
-        self._sampled.labels(puzzle, "invalid").inc(num_trajectories - num_valid)
-        self._boards.labels(puzzle).inc(num_boards)
+    def observe_result(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Observe the answer to a job."""
+        queue_s, engine_s = (result["usage"][name] / 1e3 for name in ("queue_ms", "engine_ms"))
+        self._queue_wait.labels(job.model).observe(queue_s)
+        self._engine.labels(job.model).observe(engine_s)
+        if job.sampling is None:
+            found_ms = [found["first"]["ms"] for found in result["solutions"] if found["first"]]
+        else:
+            found_ms = [board["ms"] for board in result["boards"]]
+            num_valid = result["valid_trajectories"]
+            self._sampled.labels(job.puzzle, "valid").inc(num_valid)
+            self._sampled.labels(job.puzzle, "invalid").inc(result["trajectories"] - num_valid)
+            self._boards.labels(job.puzzle).inc(len(found_ms))
+        if found_ms:
+            self._first.labels(job.model).observe(queue_s + min(found_ms) / 1e3)
 
     def expose(self, state: ServiceState) -> bytes:
         self._state.state = state

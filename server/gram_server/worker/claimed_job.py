@@ -24,26 +24,31 @@ from gram_core.puzzles import (
     Tokens,
     Violation,
 )
-from gram_server.answers import (
-    BestAttempt,
-    Board,
-    First,
-    GenerateResponse,
-    ProgressEvent,
-    Sight,
-    Solution,
-    SolveResponse,
-    Unsolvable,
-    Usage,
-    identity,
-)
-from gram_server.answers import Violation as ShownViolation
+from gram_server import answers
 from gram_server.engine import EngineJob, Finished, FoundSolution, Progress
 from gram_server.errors import ModelUnknown
 from gram_server.job import EXACT, Job
-from gram_server.tracing import Tracer
-from gram_server.worker.completeness import ExactFindings, completeness_of
-from gram_server.worker.job_trace import JobTrace
+from gram_server.tracing import JobTrace
+
+MIN_VALID = 8
+"""Trajectories with a solution from which the Good-Turing estimate is made."""
+WITHOUT_TOTAL: Mapping[answers.ExactSearch | None, answers.TotalStatus] = {
+    "limit": "more",
+    "time": "out_of_time",
+    "deadline": "out_of_time",
+    "busy": "out_of_time",
+}
+"""Why there is no total, by how the search for it ended; ``failed`` otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactFindings:
+    """What exact search added to a job."""
+
+    solutions: tuple[Tokens, ...] = ()
+    total: int | None = None
+    at_least: int = 0
+    ended: answers.ExactSearch | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -75,8 +80,8 @@ class ClaimedJob:
     """The newest progress, not yet published."""
     reductions: Queue[FoundSolution | Finished] | None = None
     """Generated boards whose clues are still to be reduced, then the end of the job."""
-    boards: list[Board] = field(default_factory=list)
-    shown: dict[int, Sight] = field(default_factory=dict)
+    boards: list[answers.Board] = field(default_factory=list)
+    shown: dict[int, answers.Sight] = field(default_factory=dict)
     """The last published state of each shown trajectory."""
 
     @property
@@ -104,7 +109,7 @@ class ClaimedJob:
         models: Mapping[str, ModelInfo],
         *,
         now_s: float,
-        trace: JobTrace | None = None,
+        trace: JobTrace,
     ) -> "ClaimedJob":
         """Raise a domain error when the job cannot run here."""
         model = models.get(job.route)
@@ -129,7 +134,7 @@ class ClaimedJob:
             encoded=puzzle.encode(padding.instance if padding else instance),
             dead_end=puzzle.dead_end(instance),
             claimed_s=now_s,
-            trace=trace or JobTrace(Tracer(), job, claimed_s=now_s),
+            trace=trace,
         )
 
     def engine_job(self, *, clock_offset_s: float) -> EngineJob:
@@ -165,17 +170,17 @@ class ClaimedJob:
         """Return the posted puzzle's part of an engine's tokens."""
         return tokens if self.padding is None else self.padding.cut(tokens)
 
-    def solution(self, found: FoundSolution) -> Solution:
+    def solution(self, found: FoundSolution) -> answers.Solution:
         ms = round(found.ms_since_admission, 3)
-        return Solution(
+        return answers.Solution(
             answer=self._answer(self._cut(found.tokens)),
             votes=found.votes,
             source="model",
             value=round(found.value, 6),
-            first=First(trajectory=found.trajectory, step=found.step, ms=ms),
+            first=answers.First(trajectory=found.trajectory, step=found.step, ms=ms),
         )
 
-    def progress(self, progress: Progress) -> ProgressEvent:
+    def progress(self, progress: Progress) -> answers.ProgressEvent:
         for view in progress.trajectories:
             last = self.shown.get(view.trajectory)
             if last is not None and last.step == view.step:
@@ -184,18 +189,19 @@ class ClaimedJob:
                 answer = last.answer
             else:
                 answer = self._decode(self._cut(view.tokens()))
-            self.shown[view.trajectory] = Sight(
+            self.shown[view.trajectory] = answers.Sight(
                 trajectory=view.trajectory, step=view.step, answer=answer, state=view.state
             )
-        return ProgressEvent(
+        return answers.ProgressEvent(
             step=progress.step,
             live=progress.live,
             solved=progress.solved,
+            solved_at=list(progress.solved_at),
             trajectories=[self.shown[view.trajectory] for view in progress.trajectories],
         )
 
-    def exact_solution(self, tokens: Tokens) -> Solution:
-        return Solution(
+    def exact_solution(self, tokens: Tokens) -> answers.Solution:
+        return answers.Solution(
             answer=self._answer(tokens), votes=0, source="exact", value=None, first=None
         )
 
@@ -209,19 +215,19 @@ class ClaimedJob:
         """Return tokens in the form that was posted, which the models of answers check."""
         return self.family.decode(self.instance, tokens)
 
-    def response(self, end: Finished, exact: ExactFindings) -> SolveResponse:
+    def response(self, end: Finished, exact: ExactFindings) -> answers.SolveResponse:
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
         is_partial = end.outcome == "expired" or exact.ended == "deadline"
         total, unsolvable = exact.total, None
         if self.dead_end is not None:
             cells = [list(cell) for cell in self.dead_end.cells]
-            total, unsolvable = 0, Unsolvable(reason=self.dead_end.rule, cells=cells)
+            total, unsolvable = 0, answers.Unsolvable(reason=self.dead_end.rule, cells=cells)
         elif total is None and isinstance(self.family, Countable):
             total = self.family.count(self.instance)
         elif total == 0:
-            unsolvable = Unsolvable(reason="exact search found no solution", cells=[])
-        return SolveResponse(
+            unsolvable = answers.Unsolvable(reason="exact search found no solution", cells=[])
+        return answers.SolveResponse(
             **self._identity(),
             status="partial" if is_partial else "solved" if solutions else "unsolved",
             solutions=solutions,
@@ -244,11 +250,11 @@ class ClaimedJob:
 
     def _identity(self) -> dict[str, Any]:
         model = self.model or EXACT
-        return identity(self.job, model=model.id, depth=model.depth)
+        return answers.identity(self.job, model=model.id, depth=model.depth)
 
-    def board(self, found: FoundSolution, puzzle: Tokens | None) -> Board:
+    def board(self, found: FoundSolution, puzzle: Tokens | None) -> answers.Board:
         """Return a generated board, and the puzzle made of it."""
-        return Board(
+        return answers.Board(
             answer=self._decode(found.tokens),
             puzzle=None if puzzle is None else self._decode(puzzle),
             clues=None if puzzle is None else int((puzzle != BLANK).sum()),
@@ -258,12 +264,12 @@ class ClaimedJob:
             ms=round(found.ms_since_admission, 3),
         )
 
-    def generate_response(self, end: Finished) -> GenerateResponse:
+    def generate_response(self, end: Finished) -> answers.GenerateResponse:
         job, boards, num_valid = self.job, self.boards, end.valid_trajectories
         keys = {self.family.canonical(self.instance, found.tokens) for found in end.solutions}
         count = job.options.max_solutions or 0
         is_partial = end.outcome == "expired" or len(boards) < len(end.solutions)
-        return GenerateResponse(
+        return answers.GenerateResponse(
             **self._identity(),
             task=job.task,
             status="partial" if is_partial else "complete" if len(boards) == count else "exhausted",
@@ -278,24 +284,26 @@ class ClaimedJob:
             usage=self.usage(end),
         )
 
-    def usage(self, end: Finished) -> Usage:
+    def usage(self, end: Finished) -> answers.Usage:
         queue_s = max(0.0, self.claimed_s - self.job.submitted_s) + end.queue_s
-        return Usage(
+        return answers.Usage(
             queue_ms=round(queue_s * 1e3, 3),
             engine_ms=round(end.engine_s * 1e3, 3),
             supervision_steps=end.supervision_steps,
             wasted_steps=end.wasted_steps,
         )
 
-    def _best_attempt(self, tokens: Tokens | None) -> BestAttempt | None:
+    def _best_attempt(self, tokens: Tokens | None) -> answers.BestAttempt | None:
         if tokens is None or not self.job.options.best_attempt:
             return None
         tokens = self._cut(tokens.astype(np.uint8))
         violations = self.family.violations(self.instance, tokens)
-        return BestAttempt(
+        return answers.BestAttempt(
             answer=self._decode(tokens),
             violations=[
-                ShownViolation(rule=violation.rule, cells=[list(cell) for cell in violation.cells])
+                answers.Violation(
+                    rule=violation.rule, cells=[list(cell) for cell in violation.cells]
+                )
                 for violation in violations
             ],
         )
@@ -303,3 +311,29 @@ class ClaimedJob:
 
 def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 6) if whole else None
+
+
+def completeness_of(
+    end: Finished, exact: ExactFindings, *, total: int | None, num_seen: int, is_asked: bool
+) -> answers.Completeness:
+    """Return what is known of the number of solutions, of which ``num_seen`` are in the answer."""
+    if total is not None:
+        return answers.Completeness(
+            estimate=num_seen / total if total else None,
+            total=total,
+            method="exact" if total else None,
+            total_status="known",
+            at_least=total,
+        )
+    estimate: float | None = None
+    if end.valid_trajectories >= MIN_VALID:
+        # The chance that one more trajectory finds a solution already seen.
+        votes = [found.votes for found in end.solutions]
+        estimate = round(1.0 - votes.count(1) / sum(votes), 6)
+    return answers.Completeness(
+        estimate=estimate,
+        total=None,
+        method=None if estimate is None else "good_turing",
+        total_status=WITHOUT_TOTAL.get(exact.ended, "failed") if is_asked else "not_asked",
+        at_least=max(num_seen, exact.at_least),
+    )

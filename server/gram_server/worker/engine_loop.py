@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gram_server.engine import Engine, EngineEvent, EngineJob
-from gram_server.heartbeat import Heartbeat
+from gram_server.supervisor import Heartbeat
 
 NUM_ALARMS = 10
 """How often a watchdog's alarm is renewed within its time: each renewal starts a thread."""
@@ -86,19 +87,24 @@ class EngineLoop:
     """Ticks one engine per model in turn."""
 
     def __init__(
-        self, engines: Mapping[str, Engine], *, heartbeat: Heartbeat | Watchdog | None
+        self,
+        engines: Mapping[str, Engine],
+        *,
+        late: Mapping[str, Callable[[], Engine]] = MappingProxyType({}),
+        heartbeat: Heartbeat | Watchdog | None,
     ) -> None:
+        """``late`` engines are made when a job first asks for their model."""
         self.inbox: SimpleQueue[Message] = SimpleQueue()
-        self._engines = engines
+        self._engines, self._late = dict(engines), late
         self._heartbeat = heartbeat
         self._num_ticks = 0
         # Read by the store's thread: plain numbers, never the engines themselves.
         self.num_live = 0
         self.num_waiting = 0
-        self._loads = {model: Load(0, 0) for model in engines}
+        self._loads = {model: Load(0, 0) for model in [*engines, *late]}
         # Total trajectories by model, put into the inbox and taken out of it.
-        self._sent = dict.fromkeys(engines, 0)
-        self._taken = dict.fromkeys(engines, 0)
+        self._sent = dict.fromkeys(self._loads, 0)
+        self._taken = dict.fromkeys(self._loads, 0)
         self._is_stopped = False
 
     @property
@@ -140,8 +146,9 @@ class EngineLoop:
             match message:
                 case Submit(model, job):
                     self._taken[model] += job.width
+                    engine = self._engine(model)
                     try:
-                        self._engines[model].submit(job, time.monotonic())
+                        engine.submit(job, time.monotonic())
                     except ValueError:
                         # The first run continues: one job sent twice must not end all the others.
                         logger.exception("job=%s is not taken again", job.id)
@@ -151,13 +158,21 @@ class EngineLoop:
                 case Stop():
                     self._is_stopped = True
 
+    def _engine(self, model: str) -> Engine:
+        if model not in self._engines:
+            if self._heartbeat is not None:
+                # On a GPU kernels may have to be compiled first: that is no hang.
+                self._heartbeat.beat(num_ticks=self._num_ticks, num_live=0)
+            self._engines[model] = self._late[model]()
+        return self._engines[model]
+
     def _beat(self) -> None:
         """Publish the load; before a tick too, so that a hang in the first one is seen."""
         engines = self._engines.values()
         self.num_live = sum(engine.live for engine in engines)
         self.num_waiting = sum(engine.waiting_trajectories for engine in engines)
         # Replaced as a whole: no trajectory may count twice or not at all.
-        self._loads = {
+        self._loads = self._loads | {
             model: Load(engine.live + engine.waiting_trajectories, self._taken[model])
             for model, engine in self._engines.items()
         }

@@ -16,15 +16,13 @@ from pydantic import BaseModel
 from gram_core.errors import CoreError
 from gram_core.puzzles import Tokens
 from gram_server.engine import EngineEvent, Finished, FoundSolution, Progress
-from gram_server.errors import JobFailed, ServerError
+from gram_server.errors import JobFailed, LinkClosed, ServerError
 from gram_server.job import Event, EventKind, Job, JobState, outcome_of
 from gram_server.jobs.store import Outcome, WorkerStore
 from gram_server.search_process import Data
-from gram_server.tracing import SpanKind
-from gram_server.worker.claimed_job import ClaimedJob
-from gram_server.worker.completeness import ExactFindings
+from gram_server.tracing import JobTrace, SpanKind
+from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
 from gram_server.worker.engine_loop import Abort, Message
-from gram_server.worker.job_trace import JobTrace
 from gram_server.worker.search_pool import SearchDropped, SearchPool
 
 NOTHING = ExactFindings()
@@ -63,7 +61,14 @@ class JobResults:
         """Run work in the background until ``close``."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        # When the store is gone, ``JobRunner.run`` says so.
+        if error is not None and not isinstance(error, LinkClosed):
+            logger.error("a job was not ended: %r", error, exc_info=error)
 
     def drop_search(self, claimed: ClaimedJob) -> None:
         self._searches.drop(claimed)
@@ -142,6 +147,8 @@ class JobResults:
                     if puzzle is not None:
                         await self._publish_board(claimed, event, puzzle)
             await self._finish(claimed, event)
+        except LinkClosed:
+            raise
         except Exception:
             # Whatever broke, in a family of another package too: nobody else would end the job.
             with claimed.trace.logged():
@@ -155,7 +162,16 @@ class JobResults:
         self, claimed: ClaimedJob, end: Finished, exact: ExactFindings = NOTHING
     ) -> None:
         """Store the end of a job, unless it was cancelled."""
-        claimed.trace.engine_ended(end)
+        claimed.trace.engine_ended(
+            queue_s=end.queue_s,
+            engine_s=end.engine_s,
+            found_s=[found.ms_since_admission / 1e3 for found in end.solutions],
+            supervision_steps=end.supervision_steps,
+            wasted_steps=end.wasted_steps,
+            distinct_solutions=len(end.solutions),
+            valid_trajectories=end.valid_trajectories,
+            verify_mismatches=end.verify_mismatches,
+        )
         if claimed.must_restart or end.outcome == "cancelled":
             claimed.trace.end("cancelled")
         elif end.outcome == "failed":

@@ -18,11 +18,10 @@ from gram_server.engine import EngineEvent, Finished, Progress
 from gram_server.errors import LinkClosed, ServerError
 from gram_server.job import EXACT, PRIORITY_CLASSES, Job, WorkerReport, WorkerState
 from gram_server.jobs.store import WorkerStore
-from gram_server.tracing import Tracer
+from gram_server.tracing import JobTrace, Tracer
 from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Abort, Message, Submit
 from gram_server.worker.job_results import JobResults
-from gram_server.worker.job_trace import JobTrace
 
 BUSY_REPORT_S = 1.0
 IDLE_REPORT_S = 5.0

@@ -8,23 +8,34 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler
 
 import torch
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    ProcessCollector,
+    generate_latest,
+    make_wsgi_app,
+)
+from prometheus_client.exposition import ThreadingWSGIServer
 
+from gram_core.catalog import ModelInfo
 from gram_core.puzzles.exact import has_solver
 from gram_server import event_loop
-from gram_server.heartbeat import Heartbeat
+from gram_server.engine import Engine
 from gram_server.job import ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.store import WorkerStore
+from gram_server.listening import authority, bind
+from gram_server.logs import TOLD
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
-from gram_server.supervisor import Stage, StartReport
+from gram_server.supervisor import Heartbeat, Stage, StartReport
 from gram_server.tracing import Tracer
 from gram_server.worker.engine_loop import EngineLoop, Stop, Watchdog
 from gram_server.worker.job_runner import JobRunner
@@ -36,7 +47,6 @@ from gram_server.worker.loading import (
     use_device,
     warm_up,
 )
-from gram_server.worker.metrics_server import serve_metrics
 from gram_server.worker.start import wanted_models
 from gram_server.worker.start_errors import check_device, explained
 
@@ -87,7 +97,7 @@ class WorkerProcess:
             # The server exports those of a supervised worker.
             ProcessCollector(registry=self._registry)
         self._phases: dict[str, float] = {}
-        self._models: list[ServedModel] = []
+        self._models: Sequence[ModelInfo] = ()
         self._loop: EngineLoop | None = None
         self._job_runner: JobRunner | None = None
         self._store_loop: asyncio.AbstractEventLoop | None = None
@@ -132,29 +142,32 @@ class WorkerProcess:
             raise self._failure
 
     def _load(self) -> EngineLoop:
-        """Load every model, then freeze its objects for the garbage collector."""
+        """Load the models, then freeze their objects for the garbage collector.
+
+        Further sizes of a model share its weights: their engines are made when first needed.
+        """
         if self._config.num_threads is not None:
             torch.set_num_threads(self._config.num_threads)
         use_device(self._config.device)
+        infos = wanted_models(self._config.models)
         with self._phase("load"):
-            self._models = [
-                load_served_model(info, self._config) for info in wanted_models(self._config.models)
-            ]
+            served = [load_served_model(info, self._config) for info in infos if not info.is_late]
+        self._models = infos
         if self._is_supervised:
             StartReport(Stage.CHECKED).send()
         if self._device.startswith("cuda"):
             watch_gpu(self._registry, str(torch.cuda.get_device_properties(self._device).uuid))
         with self._phase("warm_up"):
-            unseen = EngineMetrics(CollectorRegistry())
-            for served in self._models:
-                warm_up(served, unseen.of(served.info.name))
-        engines = {
-            served.info.name: served.engine(self._metrics.of(served.info.name))
-            for served in self._models
-        }
+            engines = {each.info.name: self._engine(each.info, each) for each in served}
+        late = {info.name: partial(self._engine, info) for info in infos if info.is_late}
         gc.collect()
         gc.freeze()
-        return EngineLoop(engines, heartbeat=self._heartbeat)
+        return EngineLoop(engines, late=late, heartbeat=self._heartbeat)
+
+    def _engine(self, info: ModelInfo, served: ServedModel | None = None) -> Engine:
+        served = served or load_served_model(info, self._config)
+        warm_up(served, EngineMetrics(CollectorRegistry()).of(served.info.name))
+        return served.engine(self._metrics.of(served.info.name))
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -189,7 +202,7 @@ class WorkerProcess:
             self._store_loop = asyncio.get_running_loop()
             self._job_runner = JobRunner(
                 store,
-                [served.info for served in self._models],
+                self._models,
                 send=self._loop.send,
                 report=self._report,
                 free_slots=self._free_slots,
@@ -200,6 +213,8 @@ class WorkerProcess:
                 self._job_runner.drain()
             if self._is_supervised:
                 StartReport(Stage.READY).send()
+            else:
+                logger.info("worker %s is ready", self._name, extra=TOLD)
             await self._job_runner.run()
         finally:
             await store.close()
@@ -244,7 +259,7 @@ class WorkerProcess:
                     purpose=info.purpose,
                     max_givens=info.max_givens,
                 )
-                for info in (served.info for served in self._models)
+                for info in self._models
             ),
             phases=dict(self._phases),
             num_slots=self._num_slots * len(self._models),
@@ -253,3 +268,26 @@ class WorkerProcess:
             waiting_trajectories=self._loop.num_waiting if self._loop else 0,
             metrics_text=generate_latest(self._registry).decode() if self._is_supervised else "",
         )
+
+
+class _SilentHandler(WSGIRequestHandler):
+    """Does not log requests."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+def serve_metrics(registry: CollectorRegistry, *, host: str, port: int) -> None:
+    """Answer scrapes in threads of their own, for as long as the process lives."""
+    for bound in bind(host, port, setting="worker_metrics_port"):
+        address = bound.getsockname()[:2]
+        server = ThreadingWSGIServer(address, _SilentHandler, bind_and_activate=False)
+        server.socket.close()
+        server.socket = bound
+        # ``server_bind`` would set these after a look-up in DNS.
+        server.server_name, server.server_port = address
+        server.setup_environ()
+        server.set_app(make_wsgi_app(registry))
+        server.server_activate()
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        logger.info("metrics on http://%s/metrics", authority(*address))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from gram_core.catalog import ModelInfo, find_model, shipped_models
+from gram_core.catalog import ModelInfo, find_models, shipped_models
 from gram_core.errors import CoreError
 from gram_server.errors import ConfigError, StartRefused
 from gram_server.job import EXACT
@@ -78,7 +78,8 @@ def _work(settings: Settings, *, link: Path | None, heartbeat: Path | None) -> N
 
 def wanted_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
     """Return the named models, or every shipped one; raise when there is nothing to serve."""
-    infos = tuple(find_model(name) for name in names) if names else shipped_models()
+    named = tuple(info for name in names for info in find_models(name))
+    infos = named if names else shipped_models()
     if not infos:
         raise ConfigError("models", names, "no model is shipped here: name a checkpoint")
     for info in infos:

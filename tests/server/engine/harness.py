@@ -104,20 +104,16 @@ class FakeRunner:
         solved = [each.answer is not None and steps >= each.step for steps, each in pairs]
         alarms = [each.is_false_alarm and steps >= each.step for steps, each in pairs]
         violations = [each.num_violations for _, each in pairs]
-        return StepReport(
-            answers=np.array([[each.answer_at(steps)] for steps, each in pairs], np.uint8),
-            is_valid=np.array(solved) | np.array(alarms),
-            wants_halt=np.array(
-                [each.halts is not None and steps >= each.halts for steps, each in pairs]
-            ),
-            is_finite=np.array(
-                [each.breaks is None or steps < each.breaks for steps, each in pairs]
-            ),
-            value=np.full(len(pairs), 0.5, np.float32),
-            num_violations=np.where(solved, 0, violations).astype(np.int32),
-            num_rows=self.num_slots,
-            duration_s=0.0,
-        )
+        columns = [
+            np.array(solved) | np.array(alarms),
+            [each.halts is not None and steps >= each.halts for steps, each in pairs],
+            [each.breaks is None or steps < each.breaks for steps, each in pairs],
+            np.where(solved, 0, violations),
+            np.full(len(pairs), 0.5, np.float32).view(np.int32),
+            [each.answer_at(steps) for steps, each in pairs],
+        ]
+        facts = np.stack([np.asarray(column, np.int32) for column in columns], axis=1)
+        return StepReport(facts=facts, num_rows=self.num_slots)
 
 
 @dataclass

@@ -1,13 +1,12 @@
 """Answers that are about another puzzle, as they would be if rows were mixed up."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gram_core.puzzles import BLANK, Symmetry
-from gram_server.engine import Finished, Progress
+from gram_server.engine import Finished, Progress, StepReport
 from tests.server.engine.harness import Harness, Scripted, make_harness
 
 
@@ -56,8 +55,13 @@ def test_the_best_of_the_jobs_own_answers_is_its_attempt() -> None:
         lambda seed, trajectory: Scripted(answer=answers[trajectory], num_violations=trajectory)
     )
     harness.submit("mine", tokens=_given(6), width=2, depth=2, check=lambda tokens: False)
+
     # Every answer fails, so that all of them are attempts.
-    harness.runner.change = lambda report: replace(report, is_valid=np.zeros_like(report.is_valid))
+    def refuse(report: StepReport) -> StepReport:
+        report.is_valid[:] = False
+        return report
+
+    harness.runner.change = refuse
     end = next(event for event in _events(harness) if isinstance(event, Finished))
     assert end.best_attempt is not None
     assert end.best_attempt.tolist() == [6]
@@ -70,9 +74,12 @@ def test_givens_are_compared_as_the_user_sees_them() -> None:
     harness.submit(
         "mine", tokens=np.array([3, BLANK], np.uint8), depth=2, num_shown=1, view=lambda _: swap
     )
-    harness.runner.change = lambda report: replace(
-        report, answers=np.array([[2, 3]] * len(report.is_valid), np.uint8)
-    )
+
+    def answer(report: StepReport) -> StepReport:
+        report.answers = np.array([[2, 3]] * len(report.is_valid), np.uint8)
+        return report
+
+    harness.runner.change = answer
     views = [s for e in _events(harness) if isinstance(e, Progress) for s in e.trajectories]
     assert [view.tokens().tolist() for view in views] == [[3, 2]] * 2
     assert harness.metric("gram_foreign_answers_total") == 0

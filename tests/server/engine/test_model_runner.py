@@ -23,6 +23,7 @@ from gram_server.engine import Engine, EngineJob, Finished, Trajectory
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.runner import StepReport
 from gram_server.engine.slots import BatchUpdate, Slots
+from gram_server.engine.trajectory import StepClock
 from gram_server.metrics.engine import EngineMetrics
 
 MakeModel = Callable[[str], LoadedModel]
@@ -72,7 +73,7 @@ def random_updates(task_name: str, num_ticks: int) -> Sequence[tuple[BatchUpdate
                 admitted.append(paused.pop())
             else:
                 chosen = jobs[int(rng.integers(3))]
-                admitted.append(Trajectory(job=chosen, index=tick, view=chosen.view(tick)))
+                admitted.append(Trajectory(chosen, tick, StepClock()))
         update = slots.fill(admitted)
         ticks.append((update, slots.num_live))
     return ticks
@@ -193,7 +194,7 @@ def test_a_bucket_that_is_prepared_in_the_middle_of_work_moves_no_row(
     reports: list[list[StepReport]] = [[], []]
     for tick, num_new in enumerate((2, 0, 2, 0, 1, 0)):
         chosen = job(task, tick)
-        new = [Trajectory(job=chosen, index=i, view=chosen.view(i)) for i in range(num_new)]
+        new = [Trajectory(chosen, i, StepClock()) for i in range(num_new)]
         update = slots.fill(new)
         for runner, told in zip((late, early), reports, strict=True):
             told.append(report_of(runner, update, slots.num_live))
@@ -245,7 +246,7 @@ def test_a_step_that_cannot_be_captured_runs_op_by_op_and_says_so_once(
     plain = ModelRunner(loaded, num_slots=NUM_SLOTS, num_parking=0, fixed_shape=False)
     chosen = job("sudoku-4x4", 1)
     slots = Slots(num_slots=NUM_SLOTS, num_parking=0)
-    update = slots.fill([Trajectory(job=chosen, index=0, view=None)])
+    update = slots.fill([Trajectory(chosen, 0, StepClock())])
     for _ in range(3):
         made, expected = report_of(runner, update, 1), report_of(plain, update, 1)
         assert np.array_equal(made.answers, expected.answers)

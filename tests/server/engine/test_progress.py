@@ -69,8 +69,18 @@ def test_only_the_first_trajectories_are_shown_and_all_are_counted() -> None:
     harness.submit("a", width=4, num_shown=2)
     first, last = (e for e in _ticks(harness, every_s=1.0) if isinstance(e, Progress))
     assert [sight.trajectory for sight in first.trajectories] == [0, 1]
-    assert (first.live, first.solved) == (4, 0)
-    assert (last.live, last.solved) == (0, 4)
+    assert (first.live, first.solved, first.solved_at) == (4, 0, ())
+    assert (last.live, last.solved, last.solved_at) == (0, 4, (0, 4))
+
+
+def test_what_the_others_find_after_those_that_are_shown_is_told_with_its_step() -> None:
+    steps = (1, 1, 3, 4)
+    harness = make_harness(
+        lambda seed, trajectory: Scripted(answer=7, step=steps[trajectory]), num_slots=2
+    )
+    harness.submit("a", width=4, num_shown=2)
+    told = [e for e in _ticks(harness, every_s=1.0) if isinstance(e, Progress)]
+    assert [progress.solved_at for progress in told] == [(2,), (2, 0, 1), (2, 0, 1, 1)]
 
 
 def test_a_solved_trajectory_that_goes_on_keeps_showing_its_solution() -> None:

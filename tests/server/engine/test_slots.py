@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gram_server.engine import EngineJob, Trajectory
 from gram_server.engine.slots import Slots
+from gram_server.engine.trajectory import StepClock
 
 JOB = EngineJob(
     id="a",
@@ -24,7 +25,7 @@ JOB = EngineJob(
 
 
 def _trajectory(index: int) -> Trajectory:
-    return Trajectory(job=JOB, index=index, view=None)
+    return Trajectory(JOB, index, StepClock())
 
 
 def test_new_trajectories_fill_holes_before_rows_are_moved() -> None:
@@ -54,7 +55,7 @@ def test_a_paused_trajectory_goes_to_a_parking_row_and_comes_back() -> None:
     slots = Slots(num_slots=2, num_parking=1)
     slots.fill([_trajectory(0), _trajectory(1)])
     paused = next(place.trajectory for place in slots.live() if place.row == 1)
-    assert slots.preempt(1)
+    assert slots.preempt(1).parking_row is not None
     assert slots.fill([_trajectory(2)]).moves == [(1, 2)]
     slots.release(0)
     update = slots.fill([paused])
@@ -65,7 +66,7 @@ def test_a_paused_trajectory_goes_to_a_parking_row_and_comes_back() -> None:
 def test_without_a_parking_row_nothing_is_kept() -> None:
     slots = Slots(num_slots=1, num_parking=0)
     slots.fill([_trajectory(0)])
-    assert not slots.preempt(0)
+    assert slots.preempt(0).parking_row is None
     assert slots.num_live == 0
 
 
@@ -87,7 +88,7 @@ class Rows:
 
     def pause(self, row: int) -> None:
         trajectory = next(place.trajectory for place in self.slots.live() if place.row == row)
-        if self.slots.preempt(row):
+        if self.slots.preempt(row).parking_row is not None:
             self.paused.append(trajectory)
 
     def forget(self, trajectory: Trajectory) -> None:

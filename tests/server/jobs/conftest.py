@@ -13,13 +13,14 @@ import pytest
 from redis.asyncio import Redis
 
 from gram_server.job import Event, EventKind, Job
+from gram_server.jobs import redis_worker
 from gram_server.jobs.dead_letters import DeadLetters
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.jobs.store import JobStore, WorkerStore
-from gram_server.jobs.worker_rpc import WorkerRpcClient, WorkerRpcServer
+from gram_server.jobs.worker_rpc import MemoryWorker, WorkerRpcClient, WorkerRpcServer
 from gram_server.settings import HttpConfig, QueueConfig, RedisConfig, Settings
 from tests.jobs import new_job
 
@@ -102,7 +103,7 @@ async def _memory(config: QueueConfig, path: Path, _: Any) -> AsyncIterator[Harn
     store = MemoryStore(config, clock=clock)
 
     async def connect(name: str) -> WorkerStore:
-        return store.connect(name)
+        return MemoryWorker(store, name)
 
     yield Harness(store=store, clock=clock, connect=connect)
     await store.close()
@@ -215,3 +216,25 @@ def eventually() -> Eventually:
                 await asyncio.sleep(0.001)
 
     return wait
+
+
+@dataclass(slots=True)
+class Queue:
+    """A store on Redis, a worker's side, and a connection to spoil things with."""
+
+    store: RedisStore
+    worker: RedisWorker
+    redis: "Redis"
+
+
+@pytest.fixture
+async def queue(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Queue]:
+    monkeypatch.setattr(redis_worker, "RETRY_S", 0.01)
+    config = RedisConfig(store=redis_url, redis_timeout_s=10.0)
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+        store = RedisStore(RedisConnection(config), QueueConfig())
+        worker = RedisWorker(RedisConnection(config), name="w", lease_s=60.0, max_attempts=2)
+        yield Queue(store, worker, redis)
+        await worker.close()
+        await store.close()

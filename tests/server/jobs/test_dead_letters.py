@@ -171,6 +171,22 @@ async def test_a_job_that_is_replayed_twice_is_listed_once_and_where_it_was(
     assert [record.job.id for record in page.records] == ["b", "a"]
 
 
+async def test_a_part_that_outlives_its_batch_is_listed_where_it_was(harness: Harness) -> None:
+    came_s = harness.clock()
+    await submit_batch(harness, size=1)
+    await kill(harness, "p0")
+    await harness.letters.replay("p0")
+    await kill(harness, "p0")
+    await harness.advance(1_800.0)
+    later = replace(harness.job("x", width=1), owner="me", submitted_s=came_s)
+    await harness.store.submit(later)
+    await complete(harness, "x")
+    await harness.advance(1_900.0)
+    await harness.letters.replay("p0")
+    page = await harness.store.page("me", cursor=None, limit=10)
+    assert [record.job.id for record in page.records] == ["x", "p0"]
+
+
 async def test_a_full_queue_refuses_a_replay_and_nothing_is_lost(harness: Harness) -> None:
     await harness.store.submit(harness.job("a", width=8))
     await kill(harness, "a")

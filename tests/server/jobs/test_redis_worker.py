@@ -3,48 +3,17 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from gram_server.errors import StoreUnavailable
 from gram_server.job import Event, EventKind, JobState
 from gram_server.jobs import redis_worker
-from gram_server.jobs.periodic import PeriodicTask
-from gram_server.jobs.redis_connection import RedisConnection
-from gram_server.jobs.redis_store import RedisStore
-from gram_server.jobs.redis_worker import RedisWorker
-from gram_server.settings import QueueConfig, RedisConfig
-from tests.server.jobs.conftest import RESULT, MakeJob
+from gram_server.jobs.redis_connection import PeriodicTask
+from tests.server.jobs.conftest import RESULT, MakeJob, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
-
-
-class Queue:
-    """A store, a worker's side, and a connection to spoil things with."""
-
-    def __init__(self, url: str) -> None:
-        config = RedisConfig(store=url, redis_timeout_s=10.0)
-        self.store = RedisStore(RedisConnection(config), QueueConfig())
-        self.worker = RedisWorker(RedisConnection(config), name="w", lease_s=60.0, max_attempts=2)
-        self.redis = Redis.from_url(url)
-
-    async def close(self) -> None:
-        await self.worker.close()
-        await self.store.close()
-        await self.redis.aclose()
-
-
-@pytest.fixture
-async def queue(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Queue]:
-    monkeypatch.setattr(redis_worker, "RETRY_S", 0.01)
-    async with Redis.from_url(redis_url) as redis:
-        await redis.flushall()
-    opened = Queue(redis_url)
-    yield opened
-    await opened.close()
 
 
 async def test_what_redis_refuses_for_good_stops_no_other_word(

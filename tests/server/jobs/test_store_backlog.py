@@ -7,7 +7,7 @@ import pytest
 
 from gram_server.errors import QueueFull
 from gram_server.job import Job
-from gram_server.jobs.backlog import MIN_BACKLOG_JOBS, NUM_RECENT
+from gram_server.jobs.queued_job import MIN_BACKLOG_JOBS, NUM_RECENT
 from tests.server.jobs.conftest import Harness
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,11 @@ from gram_server.engine import Finished
 from gram_server.errors import LinkClosed
 from gram_server.job import Event, Job, JobState, WorkerReport, WorkerState
 from gram_server.jobs.store import Room, WorkerStore
+from gram_server.tracing import JobTrace, Tracer
 from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Message
 from gram_server.worker.job_runner import JobRunner
+from tests.processes import until
 
 MakeJob = Callable[..., Job]
 MakeEnd = Callable[..., Finished]
@@ -78,18 +80,11 @@ class Harness:
     sent: list[Message]
     running: "asyncio.Task[None]" = field(init=False)
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(60.0):
-            while True:
-                if condition():
-                    return
-                await asyncio.sleep(0.001)
-
     async def claim(self, job: Job) -> None:
         assert isinstance(self.store, FakeStore)
         num_sent = len(self.sent)
         self.store.jobs.put_nowait(job)
-        await self.until(lambda: len(self.sent) > num_sent)
+        await until(lambda: len(self.sent) > num_sent)
 
 
 @dataclass(slots=True)
@@ -104,7 +99,8 @@ class World:
     def take(self, job: Job, task: str = "sudoku-4x4") -> ClaimedJob:
         """Claim a job at a worker that has a model of this task, half a second after it came."""
         info = self.model(task).info
-        return ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5)
+        trace = JobTrace(Tracer(), job, claimed_s=1_000.5)
+        return ClaimedJob.parse(job, {info.name: info}, now_s=1_000.5, trace=trace)
 
     def open(
         self, store: WorkerStore | None = None, **options: Any

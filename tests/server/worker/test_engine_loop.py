@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from gram_server.engine import Engine, EngineEvent, Finished
 from gram_server.engine.model_runner import ModelRunner
-from gram_server.heartbeat import Heartbeat, read_heartbeat
 from gram_server.metrics.engine import EngineMetrics
+from gram_server.supervisor import Heartbeat, read_heartbeat
 from gram_server.worker.engine_loop import Abort, EngineLoop, Stop, Submit
 from tests.server.worker.harness import World
 
@@ -94,6 +94,37 @@ def test_a_job_that_is_sent_twice_ends_nothing(world: World) -> None:
     thread.join(60.0)
     assert not thread.is_alive()
     assert sum(isinstance(event, Finished) for event in events) == 2
+
+
+def test_a_late_engine_is_made_once_with_its_first_job_and_that_is_no_hang(
+    world: World, tmp_path: Path
+) -> None:
+    metrics, made = EngineMetrics(CollectorRegistry()), list[int | None]()
+
+    def engine(model: str) -> Engine:
+        runner = ModelRunner(world.model(TASK), num_slots=16, backend="model")
+        return Engine(runner, metrics=metrics.of(model))
+
+    def make() -> Engine:
+        beat = read_heartbeat(tmp_path / "beat")
+        made.append(None if beat is None else beat.num_live)
+        return engine("late")
+
+    heartbeat, events = Heartbeat(tmp_path / "beat"), list[EngineEvent]()
+    loop = EngineLoop({TASK: engine(TASK)}, late={"late": make}, heartbeat=heartbeat)
+    thread = _run(loop, events)
+    loop.send(_submit(world.job(width=300, depth=10_000, halt="never"), world))
+    _wait(lambda: loop.num_live)
+    for name in ("b", "c"):
+        job = world.take(world.job(name, width=16, augment=False))
+        loop.send(Submit("late", job.engine_job(clock_offset_s=0.0)))
+    _wait(lambda: sum(isinstance(event, Finished) for event in events) == 2)
+    assert made == [0]
+    loop.send(Abort("a"))
+    _wait(lambda: loop.demand == 0)
+    loop.send(Stop())
+    thread.join(60.0)
+    assert not thread.is_alive()
 
 
 def test_the_loop_sleeps_while_there_is_nothing_to_do(world: World) -> None:

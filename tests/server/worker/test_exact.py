@@ -9,8 +9,7 @@ from gram_core.puzzles import Tokens, family
 from gram_server import search_process
 from gram_server.engine import FoundSolution
 from gram_server.search_process import Data
-from gram_server.worker.claimed_job import ClaimedJob
-from gram_server.worker.completeness import ExactFindings
+from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
 from gram_server.worker.job_results import find_exactly, needs_exact, without_time
 from gram_server.worker.search_pool import SearchPool
 from tests.server.worker.harness import World
@@ -88,11 +87,6 @@ def test_a_search_that_finds_fewer_than_were_asked_for_has_counted_them(
     assert (len(exact.solutions), exact.total, exact.ended) == (found, found, "complete")
 
 
-def test_nothing_is_searched_for_what_one_look_refutes(world: World) -> None:
-    job = world.job(grid="123....4........", fallback="exact", count="exact")
-    assert not needs_exact(world.take(job), world.end())
-
-
 def test_all_solutions_are_counted(world: World) -> None:
     job = world.job(grid=EMPTY, count="exact")
     exact = _find(world.take(job), world.end(grids=[(SOLVED, 1)]))
@@ -141,7 +135,7 @@ def test_a_count_beyond_the_limit_is_unknown(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.slow
 def test_what_was_found_in_time_is_returned() -> None:
     grid = "1" + "." * 80
-    request = _request("sudoku", {"grid": grid}, num_answers=3, max_time_s=1.0)
+    request = _request("sudoku", {"grid": grid}, num_answers=3, max_time_s=4.0)
     reply = search_process.answer(request, lambda: False)
     sudoku = family("sudoku")
     assert (reply["ended"], reply["total"], len(reply["answers"])) == ("time", None, 3)

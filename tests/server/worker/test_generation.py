@@ -1,5 +1,7 @@
 """Jobs that generate boards, from the engine's finds to the store."""
 
+import asyncio
+import gc
 import time
 from dataclasses import replace
 from typing import Any
@@ -8,12 +10,14 @@ import pytest
 
 from gram_core.puzzles import family
 from gram_server.engine import FoundSolution
+from gram_server.errors import LinkClosed
 from gram_server.job import JobState, Sampling
 from gram_server.worker.claimed_job import ClaimedJob
 from gram_server.worker.engine_loop import Abort
 from gram_server.worker.job_results import reduce_clues
 from gram_server.worker.search_pool import SearchPool
-from tests.server.worker.harness import World
+from tests.processes import until
+from tests.server.worker.harness import FakeStore, World
 
 pytestmark = pytest.mark.anyio
 
@@ -137,7 +141,7 @@ async def test_nobody_thins_for_a_cancelled_job(world: World) -> None:
     async with world.open() as harness:
         await harness.claim(world.job(grid=EMPTY, sampling=THINNED, max_solutions=3))
         world.store.cancelled.put_nowait("a")
-        await harness.until(lambda: Abort("a") in harness.sent)
+        await until(lambda: Abort("a") in harness.sent)
         finds = tuple(found(number) for number in range(3))
         harness.runner.on_events([*finds, world.end("cancelled")])
         harness.runner.drain()
@@ -156,10 +160,31 @@ async def test_a_thinning_that_breaks_fails_the_job_and_no_other(
         await harness.claim(world.job(grid=EMPTY, sampling=THINNED, max_solutions=3))
         await harness.claim(world.job("b"))
         harness.runner.on_events([found(0), found(1)])
-        await harness.until(lambda: world.store.failed)
+        await until(lambda: world.store.failed)
         end = world.end()
         harness.runner.on_events([end, replace(end, job_id="b")])
         harness.runner.drain()
         await harness.running
     assert world.store.failed == {"a": "thinning_failed"}
     assert list(world.store.completed) == ["b"]
+
+
+async def test_a_store_that_goes_while_clues_are_reduced_is_no_broken_reduction(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = asyncio.Event()
+
+    async def gone(store: FakeStore, job_id: str, *_: object, **__: object) -> None:
+        asked.set()
+        raise LinkClosed("the store is gone")
+
+    monkeypatch.setattr(FakeStore, "publish", gone)
+    monkeypatch.setattr(FakeStore, "fail", gone)
+    async with world.open() as harness:
+        await harness.claim(world.job(grid=EMPTY, sampling=THINNED, max_solutions=3))
+        harness.runner.on_events([found(0)])
+        await asked.wait()
+        await asyncio.sleep(0)
+    gc.collect()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+    assert Abort("a") not in harness.sent

@@ -11,6 +11,7 @@ from gram_server.engine import FoundSolution, Progress, TrajectoryView
 from gram_server.errors import LinkClosed
 from gram_server.job import EXACT, Job, JobState, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.settings import QueueConfig
 from gram_server.worker.engine_loop import Abort, Submit
 from gram_server.worker.job_runner import (
@@ -19,6 +20,7 @@ from gram_server.worker.job_runner import (
     MAX_HELD_JOBS,
     MAX_SHARING_JOBS,
 )
+from tests.processes import until
 from tests.server.worker.harness import World
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +39,7 @@ async def test_a_claimed_job_goes_to_the_engine_of_its_model(world: World) -> No
 async def test_a_job_that_cannot_be_worked_on_fails_with_the_reason(world: World) -> None:
     async with world.open() as harness:
         world.store.jobs.put_nowait(world.job(model="unknown"))
-        await harness.until(lambda: world.store.failed)
+        await until(lambda: world.store.failed)
         assert (world.store.failed, harness.sent) == ({"a": "model_unknown"}, [])
 
 
@@ -47,7 +49,7 @@ async def test_solutions_are_told_before_the_end_and_only_once(
     async with world.open() as harness:
         await harness.claim(world.job())
         harness.runner.on_events([solved, world.end(grids=[(SOLVED, 2)])])
-        await harness.until(lambda: world.store.completed)
+        await until(lambda: world.store.completed)
         assert [(job_id, event.kind) for job_id, event in world.store.published] == [
             ("a", "solution")
         ]
@@ -73,7 +75,7 @@ async def test_a_fallback_is_searched_for_before_the_job_ends(world: World) -> N
     async with world.open() as harness:
         await harness.claim(world.job(fallback="exact", count="exact"))
         harness.runner.on_events([world.end()])
-        await harness.until(lambda: world.store.completed)
+        await until(lambda: world.store.completed)
         [(_, event)] = world.store.published
         assert (event.data["source"], event.data["answer"]) == ("exact", SOLVED)
         result, _ = world.store.completed["a"]
@@ -84,7 +86,7 @@ async def test_a_cancelled_job_is_aborted(world: World) -> None:
     async with world.open() as harness:
         await harness.claim(world.job())
         world.store.cancelled.put_nowait("a")
-        await harness.until(lambda: len(harness.sent) == 2)
+        await until(lambda: len(harness.sent) == 2)
         assert harness.sent[1] == Abort("a")
 
 
@@ -95,7 +97,7 @@ async def test_jobs_in_close_succession_are_not_reported_each_by_itself(world: W
         for name in map(str, range(30)):
             await harness.claim(world.job(name))
             harness.runner.on_events([world.end(job_id=name)])
-            await harness.until(partial(world.store.completed.get, name))
+            await until(partial(world.store.completed.get, name))
         assert len(world.store.reports) <= 1 + (time.monotonic() - started_s) / BUSY_REPORT_S
 
 
@@ -103,10 +105,10 @@ async def test_jobs_in_close_succession_are_not_reported_each_by_itself(world: W
 async def test_the_end_of_the_last_job_is_reported_soon(world: World) -> None:
     async with world.open() as harness:
         await harness.claim(world.job())
-        await harness.until(lambda: len(world.store.reports) == 2)
+        await until(lambda: len(world.store.reports) == 2)
         harness.runner.on_events([world.end()])
         async with asyncio.timeout(2.5 * BUSY_REPORT_S):
-            await harness.until(lambda: len(world.store.reports) == 3)
+            await until(lambda: len(world.store.reports) == 3)
 
 
 async def test_a_draining_runner_claims_no_more_and_ends_when_its_jobs_are_done(
@@ -115,7 +117,7 @@ async def test_a_draining_runner_claims_no_more_and_ends_when_its_jobs_are_done(
     async with world.open() as harness:
         await harness.claim(world.job("a"))
         harness.runner.drain()
-        await harness.until(lambda: world.store.reports[-1].state is WorkerState.DRAINING)
+        await until(lambda: world.store.reports[-1].state is WorkerState.DRAINING)
         world.store.jobs.put_nowait(world.job("b"))
         await asyncio.sleep(0.02)
         assert not harness.running.done()
@@ -166,7 +168,9 @@ async def test_a_lost_store_ends_the_runner(world: World) -> None:
 
 def _look(step: int, answer: np.ndarray) -> Progress:
     sight = TrajectoryView(trajectory=2, step=step, state="running", answer=answer, view=None)
-    return Progress(job_id="a", step=step, live=3, solved=1, trajectories=(sight,))
+    return Progress(
+        job_id="a", step=step, live=3, solved=1, solved_at=(0, 1), trajectories=(sight,)
+    )
 
 
 async def test_a_look_at_trajectories_is_told_in_the_posted_form(
@@ -176,11 +180,17 @@ async def test_a_look_at_trajectories_is_told_in_the_posted_form(
         await harness.claim(world.job(decodes=4))
         assert harness.sent[0].job.num_shown == 4  # type: ignore[union-attr]
         harness.runner.on_events([_look(5, wrong_answer)])
-        await harness.until(lambda: world.store.published)
+        await until(lambda: world.store.published)
         [(job_id, event)] = world.store.published
         assert (job_id, event.kind, event.is_passing) == ("a", "progress", True)
         shown = {"trajectory": 2, "step": 5, "answer": "1" * 16, "state": "running"}
-        assert event.data == {"step": 5, "live": 3, "solved": 1, "trajectories": [shown]}
+        assert event.data == {
+            "step": 5,
+            "live": 3,
+            "solved": 1,
+            "solved_at": [0, 1],
+            "trajectories": [shown],
+        }
 
 
 async def test_a_slow_store_hears_the_newest_look_only(
@@ -190,7 +200,7 @@ async def test_a_slow_store_hears_the_newest_look_only(
         await harness.claim(world.job(decodes=4))
         harness.runner.on_events([_look(step, wrong_answer) for step in range(1, 50)])
         harness.runner.on_events([world.end(grids=[(SOLVED, 1)])])
-        await harness.until(lambda: world.store.completed)
+        await until(lambda: world.store.completed)
         assert [event.data["step"] for _, event in world.store.published] == [49]
 
 
@@ -199,16 +209,16 @@ async def test_a_worker_with_room_takes_what_fills_it_and_one_without_leaves_job
 ) -> None:
     room = 64
     async with world.open(free_slots=lambda: room) as harness:
-        await harness.until(lambda: world.store.claims)
+        await until(lambda: world.store.claims)
         assert world.store.claims == [(MAX_HELD_JOBS, 64, True)]
         room = 0
         await harness.claim(world.job("a"))
-        await harness.until(lambda: len(world.store.claims) > 3)
+        await until(lambda: len(world.store.claims) > 3)
         # It looks now and then whether there is one that nobody else had room for.
         assert set(world.store.claims[1:]) == {(1, None, False)}
         await harness.claim(world.job("b"))
         room = 5
-        await harness.until(lambda: world.store.claims[-1][2])
+        await until(lambda: world.store.claims[-1][2])
         assert world.store.claims[-1] == (MAX_HELD_JOBS - 2, 5, True)
 
 
@@ -224,15 +234,15 @@ async def test_any_number_of_low_jobs_keeps_no_higher_one_and_none_of_another_mo
     for number in range(limit + 5):
         await store.submit(replace(world.job(f"low {number}", width=1), priority=2))
     async with world.open(
-        store.connect("w"),
+        MemoryWorker(store, "w"),
         free_slots=lambda: free_slots,
         tasks=("sudoku-4x4", "sudoku-6x6"),
     ) as harness:
-        await harness.until(lambda: len(harness.sent) == limit)
+        await until(lambda: len(harness.sent) == limit)
         await store.submit(world.job("normal", width=1))
         await store.submit(replace(world.job("high", width=1), priority=0))
         await store.submit(replace(other(world.job("other", width=1)), priority=2))
-        await harness.until(lambda: len(harness.sent) == limit + 3)
+        await until(lambda: len(harness.sent) == limit + 3)
         await asyncio.sleep(5 * FULL_POLL_S)
         later = harness.sent[limit:]
         begun = {message.job.id for message in later if isinstance(message, Submit)}
@@ -258,18 +268,18 @@ async def test_a_job_that_is_cancelled_while_another_is_refused_is_aborted_after
     monkeypatch.setattr(type(world.store), "fail", fail)
     monkeypatch.setattr(type(world.store), "claim", claim)
     async with world.open() as harness:
-        await harness.until(lambda: len(harness.sent) == 2)
+        await until(lambda: len(harness.sent) == 2)
         assert [type(message) for message in harness.sent] == [Submit, Abort]
         refused.set()
 
 
 async def test_a_runner_asks_for_jobs_of_its_models_only(world: World) -> None:
     async with world.open() as harness:
-        await harness.until(lambda: world.store.models is not None)
+        await until(lambda: world.store.models is not None)
         info = world.model("sudoku-4x4").info
         assert set(world.store.models or ()) == {info.name, info.id, EXACT.name}
         await harness.claim(replace(world.job("pinned"), fingerprint=info.fingerprint))
         world.store.jobs.put_nowait(replace(world.job("other"), fingerprint="0123abcd"))
-        await harness.until(lambda: world.store.failed)
+        await until(lambda: world.store.failed)
         assert world.store.failed == {"other": "model_unknown"}
         assert len(harness.sent) == 1

@@ -8,7 +8,8 @@ import pytest
 
 from gram_server.job import EXACT, JobState
 from gram_server.worker.job_runner import MAX_SHARING_JOBS
-from gram_server.worker.searcher import Searcher
+from gram_server.worker.search_pool import Searcher
+from tests.processes import until
 from tests.server.worker.harness import World
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +48,7 @@ async def test_at_the_deadline_a_search_leaves_what_the_model_found(
     async with world.open() as harness:
         await harness.claim(world.job(deadline_s=time.time() + 0.2, **options))
         harness.runner.on_events([world.end(grids=grids, best_attempt=wrong_answer)])
-        await harness.until(lambda: world.store.completed)
+        await until(lambda: world.store.completed)
     result, outcome = world.store.completed["a"]
     assert (outcome, result["status"]) == (JobState.EXPIRED, "partial")
     assert (result["exact_search"], result["completeness"]["total"]) == ("deadline", None)
@@ -71,7 +72,7 @@ async def test_a_puzzle_that_no_model_takes_is_searched_and_never_run(world: Wor
     async with world.open(free_slots=lambda: 0) as harness:
         for job_id, body in (("a", queens), ("none", {"puzzle": "nqueens", "n": 3})):
             world.store.jobs.put_nowait(world.job(job_id, body=body, fallback="exact", **task))
-        await harness.until(lambda: len(world.store.completed) == 2)
+        await until(lambda: len(world.store.completed) == 2)
         assert harness.sent == []
     result, outcome = world.store.completed["a"]
     assert (outcome, result["status"], result["exact_search"]) == ("done", "solved", "complete")
@@ -93,7 +94,7 @@ async def test_what_one_look_refutes_is_told_without_a_step(world: World) -> Non
         world.store.jobs.put_nowait(
             world.job(grid="123....4........", fallback="exact", count="exact")
         )
-        await harness.until(lambda: world.store.completed)
+        await until(lambda: world.store.completed)
         assert harness.sent == []
     result, outcome = world.store.completed["a"]
     assert (outcome, result["status"], result["exact_search"]) == ("done", "unsolved", None)

@@ -18,6 +18,7 @@ from gram_core.model import Gram
 from gram_kernels.supervision_step.native import product_kind, refusal
 from gram_server.engine import EngineJob, Trajectory
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
+from gram_server.engine.trajectory import StepClock
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
@@ -132,7 +133,7 @@ def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
         check=lambda tokens: True,
         canonical=lambda tokens: tokens.tobytes(),
     )
-    start = SlotAssignment(0, Trajectory(job=job, index=0, view=None))
+    start = SlotAssignment(0, Trajectory(job, 0, StepClock()))
     runner.update_rows(BatchUpdate(moves=[], starts=[start]))
     runner.step(1)
     runner.read()

@@ -14,13 +14,13 @@ from redis.asyncio import Redis
 
 from gram_server.engine import Finished
 from gram_server.job import Job, JobState, WorkerReport, WorkerState
-from gram_server.jobs.periodic import PeriodicTask
-from gram_server.jobs.redis_connection import RedisConnection
+from gram_server.jobs.redis_connection import PeriodicTask, RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import QueueConfig, RedisConfig
 from gram_server.worker.engine_loop import Abort, Message, Submit
 from gram_server.worker.job_runner import JobRunner
+from tests.processes import until
 from tests.server.worker.harness import MakeEnd, MakeJob, MakeModel
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
@@ -140,13 +140,6 @@ async def world(redis_url: str, guessing_model: MakeModel) -> AsyncIterator[Worl
     for worker in opened.workers:
         await worker.close()
     await store.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        # What is waited for happens in other tasks.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
 
 
 async def started(world: World, make_job: MakeJob) -> Worker:

@@ -15,6 +15,7 @@ from gram_core.model import Gram
 from gram_server.engine import EngineJob, Finished, Trajectory
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
+from gram_server.engine.trajectory import StepClock
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig
 from gram_server.worker.loading import load_served_model, warm_up
@@ -82,7 +83,7 @@ def test_its_first_answers_are_those_of_the_plain_model(paper_info: ModelInfo, d
     reports = []
     for runner in (served.runner, plain):
         starts = [
-            SlotAssignment(row, Trajectory(job=job(depth=2), index=row, view=None))
+            SlotAssignment(row, Trajectory(job(depth=2), row, StepClock()))
             for row in range(NUM_ROWS)
         ]
         runner.update_rows(BatchUpdate(moves=[], starts=starts))

@@ -6,14 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import psutil
 import pytest
 
 from gram_server.search_process import Data
-from gram_server.worker import search_pool, searcher
+from gram_server.worker import search_pool
 from gram_server.worker.search_pool import SearchDropped, SearchPool
+from tests.processes import until
 
 pytestmark = pytest.mark.anyio
 
@@ -52,13 +53,6 @@ def _ask(
     return task
 
 
-async def _until(condition: Callable[[], object]) -> None:
-    while True:
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-
-
 def _num_running(pool: SearchPool) -> int:
     return len(pool._searchers) - len(pool._idle)
 
@@ -80,7 +74,7 @@ async def test_searches_that_nobody_waits_for_stop_and_their_processes_go_on(
     pool: SearchPool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(searcher, "STOP_S", LIMIT_S)
+    monkeypatch.setattr(search_pool, "STOP_S", LIMIT_S)
     monkeypatch.setattr(search_pool, "SHORT_CPU_S", 3600.0)
 
     assert (await _ask(pool, TINY))["total"] == 288
@@ -89,22 +83,22 @@ async def test_searches_that_nobody_waits_for_stop_and_their_processes_go_on(
         asyncio.create_task(pool.run(HARD, owner=owner, client="a", deadline_s=None))
         for owner in owners
     ]
-    await _until(lambda: _num_running(pool) == 2)
+    await until(lambda: _num_running(pool) == 2 and len(_processes()) == 2)
     before = {process.pid for process in _processes()}
     for owner in owners:
         pool.drop(owner)
     ends = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(end, SearchDropped) for end in ends)
-    await _until(lambda: not _num_running(pool))
+    await until(lambda: not _num_running(pool))
     assert (await _ask(pool, TINY))["total"] == 288
     assert {process.pid for process in _processes()} == before
 
 
 async def test_a_caller_that_is_cancelled_stops_its_search(pool: SearchPool) -> None:
     task = _ask(pool, HARD)
-    await _until(lambda: _num_running(pool))
+    await until(lambda: _num_running(pool))
     task.cancel()
-    await _until(lambda: not _num_running(pool))
+    await until(lambda: not _num_running(pool))
 
 
 @pytest.mark.slow
@@ -112,7 +106,7 @@ async def test_a_short_search_waits_for_no_long_ones_and_every_client_gets_its_t
     pool: SearchPool,
 ) -> None:
     hogs = [_ask(pool, HARD, client="hog") for _ in range(12)]
-    await _until(lambda: _num_running(pool) >= 2)
+    await until(lambda: _num_running(pool) >= 2)
     for client in ("another", "hog"):
         reply = await _ask(pool, TINY, client=client)
         assert (reply["ended"], reply["total"]) == ("complete", 288)
@@ -169,7 +163,7 @@ async def test_a_search_whose_process_is_killed_begins_again(pool: SearchPool) -
     [first] = _processes()
     first.suspend()
     task = _ask(pool, TINY)
-    await _until(lambda: _num_running(pool))
+    await until(lambda: _num_running(pool))
     first.kill()
     assert (await task)["total"] == 288
     [second] = _processes()
@@ -197,15 +191,15 @@ async def test_a_search_that_ends_every_process_fails_and_no_other_with_it(
 async def test_a_search_that_does_not_stop_is_killed(
     pool: SearchPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searcher, "STOP_S", 0.1)
+    monkeypatch.setattr(search_pool, "STOP_S", 0.1)
 
     await _ask(pool, TINY)
     [process] = _processes()
     process.suspend()
     task = _ask(pool, HARD)
-    await _until(lambda: _num_running(pool))
+    await until(lambda: _num_running(pool))
     task.cancel()
-    await _until(lambda: not _num_running(pool))
+    await until(lambda: not _num_running(pool))
     assert not process.is_running()
     assert (await _ask(pool, TINY))["total"] == 288
 

@@ -1,6 +1,6 @@
 -- The rate at which trajectories finish, and the expected time of each model's jobs.
 --
--- The hash `backlog` has the fields of backlog.py for each model: jobs, weight by class, when the last served
+-- The hash `backlog` has the fields of queued_job.py for each model: jobs, weight by class, when the last served
 -- job ended that left a backlog, and seconds and weight of what ended since then.
 
 local function add_rate(width)

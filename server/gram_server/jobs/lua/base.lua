@@ -15,7 +15,7 @@ local WITHDRAWN_KEPT_S = 600
 local LIST_KEPT_S = 30 * 86400
 local RATE_WINDOW_S = 30
 local GRACE_S = 1
--- The same as in backlog.py.
+-- The same as in queued_job.py.
 local MIN_BACKLOG_JOBS = 8
 local NUM_RECENT = 64
 -- Approximate memory of a job and an event besides their texts (MEMORY USAGE of a small job).

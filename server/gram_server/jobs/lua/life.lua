@@ -101,10 +101,9 @@ local function write_job(job, stream, entry)
   add('parts', job.size)
   add('open', job.size)
   local is_listed = job.place and not job.batch
-  if is_listed then
-    add('owner', job.owner)
-    add('place', job.place)
-  end
+  if is_listed then add('owner', job.owner) end
+  -- Of a replayed part too: it is listed if it is replayed again without its batch.
+  add('place', job.place)
   redis.call('ZADD', key('open'), job.submitted, job.id)
   if job.deadline and not job.size then redis.call('ZADD', key('deadlines'), job.deadline, job.id) end
   add_event(job, 'accepted', job.accepted, unpack(fields))
