@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from gram_core import puzzles
 from gram_core.checkpoint import save_model
@@ -16,6 +16,11 @@ from gram_core.config import preset
 from gram_core.model import Gram
 from gram_core.puzzles import BLANK, FIRST_VALUE
 from tests.processes import running, wait_until_ready
+
+# Of the 5 s that are the default, a busy machine may need more.
+expect.set_options(timeout=20_000)
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Ends once what was changed before is drawn."""
 
 WAIT_MS = 60_000
 MODELS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8")
@@ -103,3 +108,18 @@ def page(context: BrowserContext, url: str) -> Iterator[Page]:
     yield page
     assert errors == []
     assert [address for address in requested if not address.startswith(f"{url}/")] == []
+
+
+def open_with(context: BrowserContext, url: str, *tasks: str) -> Page:
+    """Open the page as if the server had models for these tasks too."""
+    page = context.new_page()
+    more = [{"task": task, "purpose": "solve"} for task in tasks]
+
+    def add(route: Route) -> None:
+        models = route.fetch().json()["models"]
+        route.fulfill(json={"models": [*models, *more]})
+
+    page.route("**/models", add)
+    page.goto(url)
+    page.get_by_role("button", name="Maze", exact=True).wait_for()
+    return page

@@ -1,6 +1,7 @@
 """What can be taken along: links, commands and programs; and a server that wants keys."""
 
 import ast
+import base64
 import json
 import re
 import shutil
@@ -11,12 +12,45 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from playwright.sync_api import BrowserContext, Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Download, Page, expect
 
 from gram_server.cli import main
+from tests.page.conftest import DRAWN
 
 SETUP = "puzzle=nqueens&is=...Q..../......../......../......../......../......../......../........"
 MAZE = [".S.", "..G"]
+# A recorder does not write how long a video is: a browser learns it at the end.
+WATCHED = """async (address) => {
+  const video = Object.assign(document.createElement("video"), { src: address, muted: true });
+  const event = (kind) => new Promise((done, fail) => {
+    video.addEventListener(kind, done, { once: true });
+    video.addEventListener("error", () => fail(new Error(video.error.message)), { once: true });
+  });
+  await event("loadeddata");
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  const brightness = () => {
+    const context = canvas.getContext("2d");
+    context.drawImage(video, 0, 0);
+    const { data } = context.getImageData(560, 0, canvas.width - 560, canvas.height);
+    return data.reduce((sum, value) => sum + value, 0) / data.length;
+  };
+  // A frame may be there to draw some time after its event.
+  const brightnessOtherThan = async (before) => {
+    for (let tries = 0; tries < 200 && brightness() === before; tries += 1) {
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    return brightness();
+  };
+  video.currentTime = 0.01;
+  await event("seeked");
+  const first = await brightnessOtherThan(0);
+  video.currentTime = 1e6;
+  await event("seeked");
+  const size = [canvas.width, canvas.height];
+  const seconds = video.currentTime;
+  return { size, seconds, first, last: await brightnessOtherThan(first) };
+}"""
 
 
 @pytest.fixture
@@ -45,7 +79,7 @@ def test_a_link_brings_back_the_puzzle_the_controls_and_the_run(
     assert other.get_by_label("Width").input_value() == "6"
     assert other.get_by_label("Depth").input_value() == "24"
     assert not other.get_by_label("Augment").is_checked()
-    other.get_by_role("button", name="Solve").click()
+    # It plays the run by itself.
     other.wait_for_selector("#results[data-phase=done]")
     assert votes(other) == votes(solved) != []
     pictures = "() => [...document.querySelectorAll('#solutions canvas')].map(c => c.toDataURL())"
@@ -53,10 +87,11 @@ def test_a_link_brings_back_the_puzzle_the_controls_and_the_run(
 
 
 @pytest.mark.parametrize("fragment", ["#", "#is=12", "#puzzle=none&is=x", "#puzzle=nqueens&is=Q."])
-def test_a_link_that_says_nothing_shows_an_example(page: Page, url: str, fragment: str) -> None:
+def test_a_link_that_says_nothing_opens_as_without(page: Page, url: str, fragment: str) -> None:
     page.goto("about:blank")
     page.goto(f"{url}/{fragment}")
-    expect(page.locator('[data-at="0,0"]')).to_have_text("5")
+    expect(page.get_by_text("This run was recorded.")).to_be_visible()
+    expect(page.locator('[data-at="0,0"]')).to_have_text("8")
 
 
 def test_a_changed_address_changes_the_page(page: Page) -> None:
@@ -76,7 +111,7 @@ def test_the_curl_command_gives_what_is_on_screen(solved: Page) -> None:
     assert (answer["width"], answer["depth"]) == (6, 24)
 
 
-def test_the_python_program_gives_what_is_on_screen_and_the_strip_counts_it(solved: Page) -> None:
+def test_the_python_program_gives_what_is_on_screen_and_operators_see_it(solved: Page) -> None:
     program = str(solved.locator("#python").text_content())
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
@@ -86,9 +121,11 @@ def test_the_python_program_gives_what_is_on_screen_and_the_strip_counts_it(solv
     assert [int(count) for count, _ in lines] == votes(solved)
     assert all(len(ast.literal_eval(answer)) == 8 for _, answer in lines)
     strip = solved.get_by_role("group", name="State of the server")
-    expect(strip).to_contain_text("ready")
-    expect(strip.locator("#strip-queue")).to_have_text("0 waiting")
-    expect(strip.locator("#strip-p95")).to_have_text(re.compile(r"p95 [\d.]+ m?s"))
+    expect(strip).to_have_text("ready")
+    solved.get_by_text("For operators").click()
+    expect(solved.locator("#numbers")).to_have_text(
+        re.compile(r"0 waiting · 0 running · p50 [\d.]+ m?s · p95 [\d.]+ m?s")
+    )
 
 
 def test_a_run_can_be_stopped_and_the_next_one_started(page: Page) -> None:
@@ -102,6 +139,73 @@ def test_a_run_can_be_stopped_and_the_next_one_started(page: Page) -> None:
     page.get_by_label("Width").fill("2")
     page.get_by_role("button", name="Solve").click()
     expect(page.locator("#headline")).to_have_text("1 distinct solution")
+
+
+def saved(page: Page, button: str) -> Download:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    return download.value
+
+
+def test_a_picture_of_what_is_shown_is_saved(page: Page) -> None:
+    pictures = []
+    for key in ("Home", "End"):
+        page.get_by_label("Step of the run").press(key)
+        page.evaluate(DRAWN)
+        download = saved(page, "Save a picture")
+        assert download.suggested_filename == "gram-sudoku.png"
+        with Image.open(download.path()) as picture:
+            assert (picture.format, picture.size) == ("PNG", (1200, 630))
+            pictures.append(picture.convert("RGB"))
+    first, last = pictures
+    assert all(len(picture.getcolors(1 << 20) or []) > 100 for picture in pictures)
+    boards = (48, 92, 528, 572)
+    assert first.crop(boards).tobytes() != last.crop(boards).tobytes()
+    expect(page.locator("#live")).to_have_text("The picture is saved")
+
+
+@pytest.mark.parametrize("family", ["Queens", "Colouring"])
+def test_every_family_has_its_picture_before_a_run_too(page: Page, family: str) -> None:
+    page.get_by_role("button", name=family, exact=True).click()
+    expect(page.get_by_role("button", name="Save a video")).to_be_hidden()
+    with Image.open(saved(page, "Save a picture").path()) as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 50
+
+
+def test_a_video_of_the_run_is_saved_once_by_a_double_click(
+    solved: Page, browser: Browser, url: str
+) -> None:
+    with solved.expect_download() as download:
+        solved.get_by_role("button", name="Save a video").dblclick()
+        expect(solved.get_by_role("button", name="Making the video")).to_be_visible()
+    more: list[Download] = []
+    solved.on("download", lambda one: more.append(one))
+    name = download.value.suggested_filename
+    assert name == "gram-nqueens.webm"
+    content = Path(download.value.path()).read_bytes()
+    watching = browser.new_page()
+    address = f"data:video/webm;base64,{base64.b64encode(content).decode()}"
+    video = watching.evaluate(WATCHED, address)
+    watching.close()
+    assert video["size"] == [1200, 630]
+    # All of it, also where the browser encodes slower than the page paints.
+    assert video["first"] > 0
+    assert 2 < video["seconds"] < 15
+    assert abs(video["first"] - video["last"]) > 0.5
+    expect(solved.get_by_role("button", name="Save a video")).to_be_enabled()
+    expect(solved.locator("#live")).to_have_text("The video is saved")
+    assert more == []
+
+
+def test_a_browser_that_makes_no_videos_is_not_offered_one(
+    context: BrowserContext, url: str
+) -> None:
+    context.add_init_script("delete window.MediaRecorder")
+    page = context.new_page()
+    page.goto(url)
+    expect(page.get_by_text("This run was recorded.")).to_be_visible()
+    expect(page.get_by_role("button", name="Save a picture")).to_be_visible()
+    expect(page.get_by_role("button", name="Save a video")).to_be_hidden()
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +227,9 @@ def test_a_server_that_wants_a_key_is_given_one_and_a_maze_to_solve(
     page.goto(url)
     field = page.get_by_label("This server wants an API key")
     expect(field).to_be_visible()
-    expect(page.locator("#strip-state")).to_have_text("ready, metrics need an admin key")
+    expect(page.locator("#strip-state")).to_have_text("ready")
+    page.get_by_text("For operators").click()
+    expect(page.locator("#numbers")).to_have_text("Metrics need an admin key.")
     field.fill("wrong")
     page.get_by_role("button", name="Use it").click()
     expect(page.locator("#key-why")).to_have_text("the key is not known")
@@ -161,5 +267,5 @@ def paint(page: Page) -> None:
     for tool, at in (("Free", 4), ("Start", 1)):
         page.get_by_role("button", name=tool).click()
         cells.nth(at).click()
-    page.locator("summary").click()
+    page.get_by_text("As text, to paste").click()
     assert page.get_by_label("The puzzle as text").input_value().split("\n") == MAZE

@@ -6,55 +6,86 @@
 import { showChart } from "./chart.js";
 import { connectTheme } from "./colors.js";
 import { Controls } from "./controls.js";
-import { byId } from "./element.js";
+import { connectCount } from "./counting.js";
+import { byId, wantsNoMotion } from "./element.js";
 import { FAMILIES } from "./families.js";
-import { DEFAULT_OPTIONS, fromFragment, parametersOf, toFragment } from "./link.js";
+import { DEFAULT_OPTIONS, fromFragment, isPlayed, toFragment } from "./link.js";
+import { Near } from "./near.js";
+import { Past } from "./past.js";
+import { Player } from "./player.js";
+import { Problems } from "./problems.js";
 import { PuzzleRoom } from "./puzzle.js";
-import { nameRule } from "./rules.js";
+import { Race } from "./race.js";
+import { loadRecording } from "./recording.js";
+import { Replay } from "./replay.js";
 import { Run } from "./run.js";
-import { Problem, apiKey, ask, solveEvents } from "./server.js";
-import { connectCopy, curlOf, pythonOf, showSnippets } from "./snippets.js";
+import { Problem, apiKey, ask } from "./server.js";
+import { connectShare, showShare } from "./share.js";
+import { NOTHING, shownOf } from "./shown.js";
+import { connectSnippets, showSnippets } from "./snippets.js";
 import { Solutions } from "./solutions.js";
+import { solving } from "./solving.js";
 import { startStrip } from "./strip.js";
-import { MAX_SHOWN, Trajectories } from "./trajectories.js";
-import { words } from "./words.js";
+import { Trajectories } from "./trajectories.js";
+import { showSummary, words } from "./words.js";
 
-const RETRY_MODELS_MS = 3000;
-const MAX_RULES = 6;
+/** Where a recorded run stands for those who want no motion, as a share of its steps. */
+const FIRST_LOOK = 0.6;
 
 class App {
   constructor() {
+    const linked = fromFragment(location.hash);
+    const isToPlay = linked !== null && isPlayed(location.hash);
     /** @type {import("./link.js").Setup} */
-    this.setup = fromFragment(location.hash) ?? {
+    this.setup = linked ?? {
       family: FAMILIES[0],
       instance: FAMILIES[0].parse(FAMILIES[0].examples[0][1]),
       options: DEFAULT_OPTIONS,
     };
+    /** Whether the visitor has changed nothing yet, and no link said what to show. */
+    this.isFresh = linked === null;
     this.run = this.newRun();
     this.isIdle = true;
-    /** @type {{trajectory: number} | {solution: string} | null} */
+    /** @type {import("./shown.js").Choice} */
     this.chosen = null;
-    /** @type {import("./rules.js").Clash[]} */
-    this.refused = [];
-    /** @type {AbortController | null} */
+    this.problems = new Problems();
+    /** Stops the request of the run; null where none is being solved. @type {AbortController | null} */
     this.aborter = null;
     /** The options of the last run. */
     this.ran = this.setup.options;
     this.isDrawing = false;
     this.fragment = "";
-    this.puzzle = new PuzzleRoom((family, instance) => this.change({ family, instance }));
+    this.past = new Past(() => this.setup, (puzzle) => this.show(puzzle));
+    this.puzzle = new PuzzleRoom({
+      onChange: (family, instance) => this.change({ family, instance }),
+      onRefuse: (why) => this.problems.show(why),
+      onSay: (text) => this.say(text),
+    });
     this.controls = new Controls({
       onOptions: (options) => this.changeOptions(options),
-      onSolve: () => (this.run.isLive && !this.isIdle ? this.stop() : this.solve()),
-      onKey: () => this.useKey(),
+      onSolve: () => (this.aborter ? this.stop() : this.solve()),
+      onKey: () => this.learnModels(),
     });
-    this.trajectories = new Trajectories((trajectory) => this.choose({ trajectory }));
+    this.trajectories = new Trajectories(this.run, (trajectory) => this.choose({ trajectory }));
+    this.race = new Race();
     this.solutions = new Solutions((solution) => this.choose({ solution }));
+    this.near = new Near((isClosed) => {
+      if (isClosed) this.chosen = null;
+      this.update();
+    });
+    this.player = new Player((run) => {
+      [this.run, this.isIdle] = [run, false];
+      this.update();
+    });
     this.listen();
     this.controls.show(this.setup.options);
     this.draw();
-    this.learnModels();
-    startStrip();
+    startStrip((isNews) => {
+      this.mend();
+      if (isNews) this.learnModels();
+    });
+    if (this.isFresh) this.open();
+    else if (isToPlay) this.solve();
   }
 
   newRun() {
@@ -62,17 +93,51 @@ class App {
     return new Run(family, instance, options.width);
   }
 
+  /** Play the recorded run, unless the visitor or the server wants something else. */
+  async open() {
+    const recorded = await loadRecording().catch(() => null);
+    if (!recorded || !this.isFresh) return;
+    const { family, instance, events } = recorded;
+    this.setup = { ...this.setup, family, instance };
+    this.draw();
+    if (!this.puzzle.isServed) return this.openServed();
+    this.ran = this.setup.options;
+    this.player.load(new Replay(this.newRun(), events));
+    if (wantsNoMotion()) this.player.jump(Math.round(this.player.last * FIRST_LOOK));
+    else this.player.play();
+  }
+
+  /** Open with a puzzle that the server has a model for. */
+  openServed() {
+    const served = this.puzzle.servedExample();
+    if (!served) return;
+    this.show(served);
+    this.isFresh = true;
+  }
+
   /**
-   * Change the puzzle or options, and drop the run.
+   * Change the puzzle as the visitor wishes; it can be undone.
+   * @param {{family: import("./families.js").Family<any>, instance: any}} puzzle
+   */
+  change(puzzle) {
+    this.past.keep();
+    this.show(puzzle);
+  }
+
+  /**
+   * Show a puzzle, with other options too, and drop the run.
    * @param {Partial<import("./link.js").Setup>} part
    */
-  change(part) {
+  show(part) {
     this.aborter?.abort();
+    this.aborter = null;
+    this.player.load(null);
     this.setup = { ...this.setup, ...part };
     this.run = this.newRun();
-    [this.isIdle, this.chosen, this.refused] = [true, null, []];
+    [this.isIdle, this.chosen, this.isFresh] = [true, null, false];
     this.say("");
-    this.showProblem("");
+    this.problems.show("");
+    byId("total").textContent = "";
     this.update();
   }
 
@@ -84,44 +149,46 @@ class App {
   }
 
   async solve() {
-    this.change({});
+    if (!this.puzzle.isServed) {
+      this.say(byId("unserved").textContent);
+      return;
+    }
+    this.show({});
     const aborter = new AbortController();
-    [this.aborter, this.isIdle] = [aborter, false];
-    const run = this.run;
-    const { family, instance, options } = this.setup;
-    this.ran = options;
-    const query = new URLSearchParams(parametersOf(options));
-    query.set("show_trajectories", String(Math.min(options.width, MAX_SHOWN)));
-    this.say(`Solving with ${options.width} trajectories`);
+    const { run, setup } = this;
+    [this.aborter, this.isIdle, this.ran] = [aborter, false, setup.options];
+    this.say(`Solving with ${setup.options.width} trajectories`);
     showResults();
     this.update();
+    const onWait = (/** @type {string} */ why) => {
+      run.why = why;
+      this.update();
+    };
     try {
-      for await (const { kind, data } of solveEvents(
-        `solve?${query}`,
-        family.body(instance),
-        aborter.signal,
-      )) {
-        if (kind === "error") throw new Problem(data.status ?? 500, data);
-        this.take(run, kind, data);
-      }
-      if (run.isLive) throw new Problem(0, { detail: "the connection broke" });
+      for await (const event of solving(setup, aborter.signal, onWait)) this.take(run, event);
     } catch (error) {
-      this.fail(run, error);
+      if (!aborter.signal.aborted) this.fail(run, error);
     }
+    if (this.aborter === aborter) this.end();
+  }
+
+  /** Let go of a run that has ended: it can be played again. */
+  end() {
+    this.aborter = null;
+    this.player.load(new Replay(this.run));
     this.update();
   }
 
   /**
    * @param {Run} run
-   * @param {string} kind
-   * @param {any} data
+   * @param {import("./run.js").Event} event
    */
-  take(run, kind, data) {
+  take(run, event) {
     if (run !== this.run) return;
     const isFirst = !run.solutions.length;
-    run.take(kind, data);
+    run.take(event);
     if (isFirst && run.solutions.length) this.say(`First solution at step ${run.step}`);
-    if (kind === "done") {
+    if (event.kind === "done") {
       this.say(words(run, false).headline);
       this.controls.askForKey(null);
     }
@@ -133,38 +200,30 @@ class App {
    * @param {unknown} error
    */
   fail(run, error) {
-    if (run !== this.run) return;
-    if (!(error instanceof Problem)) {
-      if (/** @type {Error} */ (error).name !== "AbortError") {
-        error = new Problem(0, { detail: "the connection broke" });
-      } else {
-        run.phase = "stopped";
-        return;
-      }
+    [run.phase, run.why] = ["failed", ""];
+    const problem = error instanceof Problem ? error : null;
+    if (run.trajectories.size) {
+      // The headline says why, and what was found before.
+      run.why = problem?.document.title ?? "Connection lost";
+      this.say(words(run, false).headline);
+    } else if (problem?.status === 401 || problem?.status === 403) {
+      this.controls.askForKey(problem.message);
+    } else {
+      const lost = new Problem(Number.NaN, { detail: "the connection broke" });
+      this.problems.refuse(problem ?? lost, this.setup);
     }
-    run.phase = "failed";
-    this.refuse(/** @type {Problem} */ (error));
   }
 
-  /** @param {Problem} problem */
-  refuse(problem) {
-    const errors = problem.document.errors ?? [];
-    this.refused = errors.filter((/** @type {any} */ issue) => issue.cells?.length);
-    const { family, instance } = this.setup;
-    const says = errors.map((/** @type {any} */ issue) =>
-      issue.cells?.length && issue.rule ? family.explain(issue, instance) : issue.detail,
-    );
-    const title = problem.document.title ?? "The request failed";
-    const details = [...new Set(says.length ? says : [problem.message])].join("; ");
-    this.showProblem(`${title}: ${details}.`);
-    if (problem.status === 401 || problem.status === 403) this.controls.askForKey(problem.message);
+  /** The server is there again: take back that it was not. */
+  mend() {
+    if (this.problems.isUnreachable) this.show({});
   }
 
   stop() {
     this.run.phase = "stopped";
     this.aborter?.abort();
     this.say("Stopped");
-    this.update();
+    this.end();
   }
 
   /** @param {{trajectory: number} | {solution: string}} what */
@@ -174,24 +233,16 @@ class App {
     this.update();
   }
 
-  useKey() {
-    this.controls.askForKey(null);
-    this.learnModels();
-    this.update();
-  }
-
   async learnModels() {
+    this.controls.askForKey(null);
     try {
       const { models } = await (await ask("models")).json();
-      const solving = models.filter((/** @type {any} */ model) => model.purpose !== "generate");
-      if (solving.length) this.puzzle.serve(solving.map((/** @type {any} */ model) => model.task));
-      else setTimeout(() => this.learnModels(), RETRY_MODELS_MS);
+      this.puzzle.serve(models);
+      if (this.isFresh && !this.puzzle.isServed) this.openServed();
     } catch (error) {
       const status = error instanceof Problem ? error.status : 0;
       if (status === 401 || status === 403) {
         this.controls.askForKey(apiKey() ? /** @type {Error} */ (error).message : "");
-      } else {
-        setTimeout(() => this.learnModels(), RETRY_MODELS_MS);
       }
     }
     this.update();
@@ -218,27 +269,29 @@ class App {
   draw() {
     const { family, instance } = this.setup;
     const { run, isIdle } = this;
-    const shown = this.shown();
-    const clashes = this.refused.length ? this.refused : family.clashes(instance);
-    const wrongs = shown.answer === null ? [] : family.wrongs(shown.answer, instance);
-    this.puzzle.show(family, instance, {
-      answer: shown.answer,
-      clashes: [...clashes, ...wrongs],
-      reasons: [...clashes.map((clash) => family.explain(clash, instance)), ...shown.reasons],
-    });
+    const shown = isIdle ? NOTHING : shownOf(run, this.chosen);
+    // Where agreement is shown, a clash is only that of two majorities.
+    const wrongs = shown.answer === null || shown.shares ? [] : family.wrongs(shown.answer, instance);
+    const { refused } = this.problems;
+    const clashes = refused.length ? refused : family.clashes(instance);
+    // What the server refused is told by the problem.
+    const told = refused.length ? [] : clashes.map((clash) => family.explain(clash, instance));
+    const view = { answer: shown.answer, shares: shown.shares, clashes: [...clashes, ...wrongs] };
+    this.puzzle.show(family, instance, view, [...told, ...shown.reasons]);
     byId("shown").textContent = shown.name;
-    this.controls.showLive(run.isLive && !isIdle);
+    this.controls.showState(this.aborter !== null, this.puzzle.isServed);
     this.trajectories.show(run, isIdle, shown.trajectory);
     this.solutions.show(run, shown.solution);
+    this.near.show(run, shown, this.chosen !== null);
+    this.race.show(run, isIdle);
     showChart(run);
-    const { headline, detail } = words(run, isIdle);
-    byId("headline").textContent = headline;
-    byId("detail").textContent = detail;
-    byId("results").dataset.phase = isIdle ? "idle" : run.phase;
-    this.drawShares();
+    showSummary(run, isIdle);
+    showShare(this.player);
+    byId("turn").hidden = !this.isFresh || !this.player.replay;
+    byId("turn-new").hidden = !this.puzzle.canMake;
     const setup = this.shownSetup();
     showSnippets(setup);
-    this.showAddress(toFragment(setup));
+    if (!this.isFresh) this.showAddress(toFragment(setup));
   }
 
   /** @param {string} fragment */
@@ -249,77 +302,39 @@ class App {
     history.replaceState(null, "", `#${fragment}`);
   }
 
-  drawShares() {
-    const { run } = this;
-    const share = (/** @type {number} */ count) => String(count / run.width);
-    byId("bar-solved").style.setProperty("--share", share(run.numSolved));
-    byId("bar-failed").style.setProperty("--share", share(this.isIdle ? 0 : run.numFailed));
-  }
-
-  /** What the large board shows: the chosen answer, else the best one. */
-  shown() {
-    const { run, chosen } = this;
-    const nothing = { answer: null, reasons: [], name: "", trajectory: null, solution: null };
-    if (this.isIdle) return nothing;
-    if (chosen && "trajectory" in chosen) {
-      const { answer = null } = run.trajectories.get(chosen.trajectory) ?? {};
-      return { ...nothing, ...chosen, answer, name: `Trajectory ${chosen.trajectory}` };
-    }
-    const key = chosen && "solution" in chosen ? chosen.solution : run.solutions[0]?.key;
-    const index = run.solutions.findIndex((solution) => solution.key === key);
-    if (index >= 0) {
-      const { answer } = run.solutions[index];
-      return { ...nothing, answer, solution: key, name: `Solution ${index + 1}` };
-    }
-    const attempt = run.result?.best_attempt;
-    if (attempt) {
-      const broken = attempt.violations.map((/** @type {any} */ { rule }) => nameRule(rule));
-      const rules = [...new Set(broken)];
-      const reasons = [`it breaks ${rules.slice(0, MAX_RULES).join(", ")}`];
-      if (rules.length > MAX_RULES) reasons.push(`and ${rules.length - MAX_RULES} more rules`);
-      return { ...nothing, answer: attempt.answer, reasons, name: "Nearest, not a solution" };
-    }
-    const { answer = null } = run.trajectories.get(0) ?? {};
-    return answer === null ? nothing : { ...nothing, answer, trajectory: 0, name: "Trajectory 0" };
-  }
-
   listen() {
-    connectTheme(byId("theme"), () => {
-      this.trajectories.recolor();
-      this.solutions.recolor();
-      this.update();
-    });
+    connectTheme(byId("theme"), () => this.recolor());
+    addEventListener("resize", () => this.recolor());
     addEventListener("hashchange", () => {
       const setup = fromFragment(location.hash);
       if (!setup) return;
+      const isPlaying = isPlayed(location.hash);
       this.controls.show(setup.options);
-      this.change(setup);
-    });
-    addEventListener("resize", () => {
-      this.trajectories.recolor();
-      this.update();
+      this.show(setup);
+      if (isPlaying) this.solve();
     });
     addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
-        this.solve();
-      } else if (event.key === "Escape" && this.run.isLive && !this.isIdle) this.stop();
+        if (!event.repeat) this.solve();
+      } else if (event.key === "Escape" && this.aborter) this.stop();
     });
+    byId("turn-solve").addEventListener("click", () => this.solve());
+    byId("turn-new").addEventListener("click", () => this.puzzle.renew());
+    connectCount(() => this);
     const say = (/** @type {string} */ text) => this.say(text);
-    connectCopy(byId("copy-curl"), () => curlOf(this.shownSetup()), say);
-    connectCopy(byId("copy-python"), () => pythonOf(this.shownSetup()), say);
-    connectCopy(byId("copy-link"), () => location.href, say);
+    connectSnippets(() => this.shownSetup(), say);
+    connectShare(() => this, say);
+  }
+
+  recolor() {
+    for (const part of [this.trajectories, this.race, this.solutions]) part.recolor();
+    this.update();
   }
 
   /** Announce to screen readers. @param {string} text */
   say(text) {
     byId("live").textContent = text;
-  }
-
-  /** @param {string} text */
-  showProblem(text) {
-    byId("problem").textContent = text;
-    byId("problem").hidden = !text;
   }
 }
 
@@ -327,8 +342,7 @@ class App {
 function showResults() {
   const results = byId("results");
   if (results.getBoundingClientRect().top < innerHeight / 2) return;
-  const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  results.scrollIntoView({ behavior: isStill ? "auto" : "smooth" });
+  results.scrollIntoView({ behavior: wantsNoMotion() ? "auto" : "smooth" });
 }
 
 new App();

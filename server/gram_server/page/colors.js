@@ -4,7 +4,9 @@
 
 const THEME = "gram-theme";
 const NAMES = /** @type {const} */ ({
+  paper: "--paper",
   ink: "--ink",
+  muted: "--muted",
   card: "--board",
   line: "--line",
   lineStrong: "--line-strong",
@@ -20,6 +22,8 @@ const NUM_HUES = 8;
 /** Return the colours as they are now. @returns {import("./families.js").Colors} */
 export function currentColors() {
   const probe = document.createElement("span");
+  // With forced colours every text has the same one; the style sheet's are then the system's.
+  probe.style.forcedColorAdjust = "none";
   document.body.append(probe);
   const resolve = (/** @type {string} */ name) => {
     probe.style.color = `var(${name})`;
@@ -39,6 +43,7 @@ export function currentColors() {
  */
 export function connectTheme(button, onChange) {
   const system = matchMedia("(prefers-color-scheme: dark)");
+  const forced = matchMedia("(forced-colors: active)");
   const root = document.documentElement;
   const isDark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
   const update = () => {
@@ -51,5 +56,6 @@ export function connectTheme(button, onChange) {
     update();
   });
   system.addEventListener("change", update);
+  forced.addEventListener("change", update);
   update();
 }

@@ -15,6 +15,13 @@ export class Controls {
       event.preventDefault();
       onSolve();
     });
+    // The second click of a double click, and a key held down, would stop what has just begun.
+    byId("solve").addEventListener("click", (/** @type {MouseEvent} */ event) => {
+      if (event.detail > 1) event.preventDefault();
+    });
+    byId("solve").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      if (event.repeat) event.preventDefault();
+    });
     byId("key-form").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       keepApiKey(byId("key").value.trim());
@@ -41,11 +48,15 @@ export class Controls {
     byId("augment").checked = augment;
   }
 
-  /** @param {boolean} isLive */
-  showLive(isLive) {
-    byId("solve").classList.toggle("stop", isLive);
-    byId("solve-words").textContent = isLive ? "Stop" : "Solve";
-    byId("solve-keys").textContent = isLive ? "Esc" : "Ctrl ↵";
+  /**
+   * @param {boolean} isSolving
+   * @param {boolean} isServed
+   */
+  showState(isSolving, isServed) {
+    byId("solve").classList.toggle("stop", isSolving);
+    byId("solve").setAttribute("aria-disabled", String(!isServed));
+    byId("solve-words").textContent = isSolving ? "Stop" : "Solve";
+    byId("solve-keys").textContent = isSolving ? "Esc" : "Ctrl ↵";
   }
 
   /**

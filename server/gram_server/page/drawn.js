@@ -1,6 +1,6 @@
 /**
  * The cells of boards that people draw in text, without frames, rulings and other programs' blanks:
- * the rules of `gram_core/puzzles/drawn.py`, so that what is pasted here reads as what is posted.
+ * the rules of `gram_core/puzzles/body.py`, so that what is pasted here reads as what is posted.
  */
 
 const CROSSES = /^[-+=:]*$/;
@@ -9,18 +9,44 @@ const RULING = /^[-+=:|*.,\s]*$/;
 const ODD_BLANKS = "xX?-·•□◦";
 
 /**
- * Return the cells of a board in rows, of the first section where there are some.
+ * Return the rows of cells of a board, of the first section where there are some; also of a board
+ * in JSON: `{"grid": …}`, rows as strings or lists, or all cells in one list.
  * @param {string} text
  */
-export function drawnCells(text) {
-  const lines = text.split(/\r?\n/).filter((line) => line.trim() && !/^\s*#/.test(line));
+export function drawnRows(text) {
+  const lines = linesOf(text).filter((line) => line.trim() && !/^\s*#/.test(line));
   const headings = lines.flatMap((line, at) => (/^\s*\[/.test(line) ? [at] : []));
   const wanted = lines.filter((_, at) => !headings.includes(at) && !(at > headings[1]));
-  return withDots(drawnRows(wanted).join(""));
+  return withDots(bareRows(wanted).join("\n")).split("\n");
+}
+
+/**
+ * Return the object or list in a text of JSON, null where it is none.
+ * @param {string} text
+ * @returns {any}
+ */
+export function readJson(text) {
+  if (!/^\s*(\{|\[\s*["[\d])/.test(text)) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error("it begins like JSON and is not whole");
+  }
+}
+
+/** @param {string} text */
+function linesOf(text) {
+  const read = readJson(text);
+  if (read === null) return text.split(/\r?\n/);
+  const grid = read.grid ?? read;
+  const rows = Array.isArray(grid) ? grid : String(grid).split(/\r?\n/);
+  return rows.map((/** @type {any} */ row) =>
+    Array.isArray(row) ? row.map((cell) => cell ?? ".").join("") : String(row ?? "."),
+  );
 }
 
 /** @param {string[]} lines */
-function drawnRows(lines) {
+function bareRows(lines) {
   const bare = lines.map((line) =>
     line.replace(/[¦│┃║]/g, "|").replace(/[\u2500-\u257f'"`]/g, " "),
   );
@@ -57,7 +83,8 @@ function cellsOf(line) {
 
 /** @param {string} cells */
 function withDots(cells) {
-  const blanks = [...new Set(cells)].filter((sign) => `.0*_${ODD_BLANKS}`.includes(sign));
-  const isOdd = blanks.length === 1 && ODD_BLANKS.includes(blanks[0]) && new Set(cells).size > 1;
+  const signs = new Set(cells.replace(/\n/g, ""));
+  const blanks = [...signs].filter((sign) => `.0*_${ODD_BLANKS}`.includes(sign));
+  const isOdd = blanks.length === 1 && ODD_BLANKS.includes(blanks[0]) && signs.size > 1;
   return isOdd ? cells.replaceAll(blanks[0], ".") : cells;
 }

@@ -38,6 +38,11 @@ export function byId(id) {
   return element;
 }
 
+/** Whether the visitor wants nothing to move. */
+export function wantsNoMotion() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
 /**
  * @param {Element} element
  * @param {Record<string, any>} attributes

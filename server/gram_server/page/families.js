@@ -2,8 +2,10 @@
  * The puzzle families, and their interface to the page.
  *
  * @typedef {import("./rules.js").Clash} Clash
- * @typedef {{answer: unknown, clashes: Clash[], reasons: string[]}} View  what is shown with the
- *   instance: an answer, the cells to mark, and the reasons
+ * @typedef {{answer: unknown, shares: Map<string, number> | null, clashes: Clash[]}} View  what is
+ *   shown with the instance: an answer, how many agree on each of its cells, the cells to mark
+ * @typedef {{onChange: (instance: any) => void, onRefuse: (why: string) => void,
+ *   maxSize: () => number}} Listeners  maxSize: the most vertices that the server takes
  * @typedef {{element: Element, show: (instance: any, view: View) => void}} Editor
  * @typedef {Record<string, string> & {hues: string[]}} Colors
  */
@@ -13,9 +15,10 @@
  * @typedef {{
  *   name: string, title: string, hint: string, sizes: string[], examples: [string, string][],
  *   blank: (size: string) => Instance,
- *   carve?: (size: string) => Instance,
+ *   make?: (size: string) => Instance,
  *   sizeOf: (instance: Instance) => string,
  *   taskOf?: (instance: Instance) => string,
+ *   fits?: (instance: Instance, size: string) => boolean,
  *   parse: (text: string) => Instance,
  *   format: (instance: Instance) => string,
  *   toLink: (instance: Instance) => string,
@@ -25,8 +28,9 @@
  *   explain: (clash: Clash, instance: Instance) => string,
  *   keyOf: (answer: unknown) => string,
  *   describe: (answer: unknown, instance: Instance) => string,
- *   edit: (host: HTMLElement, instance: Instance,
- *     listeners: {onChange: (instance: Instance) => void}) => Editor,
+ *   marks: (answer: unknown, instance: Instance) => [string, unknown][],
+ *   answerOf: (marks: Map<string, any>, instance: Instance) => unknown,
+ *   edit: (host: HTMLElement, instance: Instance, listeners: Listeners) => Editor,
  *   paint: (canvas: CanvasRenderingContext2D, side: number, colors: Colors,
  *     instance: Instance, answer: unknown, before: unknown) => void,
  * }} Family
@@ -65,6 +69,41 @@ export function taskOf(family, instance) {
 export function sizesOf(family, tasks) {
   if (tasks === null) return family.sizes;
   const prefix = `${family.name}-`;
-  const served = tasks.filter((task) => task.startsWith(prefix));
-  return served.map((task) => task.slice(prefix.length)).filter((size) => /^\d+(x\d+)?$/.test(size));
+  const named = tasks.filter((task) => task.startsWith(prefix)).map((task) => task.slice(prefix.length));
+  const served = named.filter((size) => /^\d+(x\d+)?$/.test(size));
+  return served.sort((one, other) => Number.parseInt(one) - Number.parseInt(other));
+}
+
+/**
+ * Say whether the server has a model for an instance: of its size, or of one that it is padded to.
+ * @param {Family<any>} family
+ * @param {any} instance
+ * @param {string[] | null} tasks
+ */
+export function isServed(family, instance, tasks) {
+  if (tasks === null || tasks.includes(taskOf(family, instance))) return true;
+  return sizesOf(family, tasks).some((size) => family.fits?.(instance, size) ?? false);
+}
+
+/**
+ * Read a puzzle that was pasted: of this family if it can be, else of another.
+ * @param {string} text
+ * @param {Family<any>} family
+ * @returns {{family: Family<any>, instance: any}}
+ */
+export function readPasted(text, family) {
+  const link = /#(\S*\bis=\S+)/.exec(text);
+  const fields = new URLSearchParams(link?.[1] ?? "");
+  const named = /"puzzle"\s*:\s*"([a-z-]+?)(-\d|")/.exec(text)?.[1] ?? fields.get("puzzle");
+  const first = FAMILIES.find(({ name }) => name === named) ?? family;
+  const puzzle = fields.get("is") ?? text;
+  const problems = [];
+  for (const other of [first, ...(named ? [] : FAMILIES.filter((one) => one !== first))]) {
+    try {
+      return { family: other, instance: other.parse(puzzle) };
+    } catch (error) {
+      problems.push(error);
+    }
+  }
+  throw problems[0];
 }

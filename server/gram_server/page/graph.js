@@ -5,6 +5,7 @@
  *   places: number[][]}} Graph  places are (x, y) from 0 to 100, for the drawing only
  */
 
+import { readJson } from "./drawn.js";
 import { GraphBoard } from "./graph_board.js";
 
 const MAX_VERTICES = 64;
@@ -41,8 +42,9 @@ export const graph = {
     `graph-coloring-${vertices}${colors === 3 ? "" : `-${colors}`}`,
 
   parse(text) {
-    const read = text.trim().startsWith("{") ? JSON.parse(text) : readDimacs(text);
-    return checked(read);
+    const read = readJson(text) ?? readDimacs(text);
+    const adjacency = Array.isArray(read) ? read : read.adjacency;
+    return checked(Array.isArray(adjacency) ? { ...read, ...adjacent(adjacency) } : read);
   },
 
   format: ({ vertices, edges, colors, fixed }) =>
@@ -83,7 +85,23 @@ export const graph = {
   describe: (answer) =>
     "colours " + (Array.isArray(answer) ? answer : []).map((color) => color + 1).join(", "),
 
-  edit: (host, instance, { onChange }) => new GraphBoard(host, instance, onChange),
+  marks(answer, instance) {
+    // The names of colours mean nothing, unless some are fixed: first come, first named.
+    const names = new Map();
+    const isFixed = Object.keys(instance.fixed).length > 0;
+    return coloursOf(answer, instance).flatMap((color, vertex) => {
+      if (color === null) return [];
+      if (!names.has(color)) names.set(color, names.size);
+      return [[String(vertex), isFixed ? color : names.get(color)]];
+    });
+  },
+
+  answerOf: (marks, { vertices }) =>
+    Array.from({ length: vertices }, (_, vertex) => marks.get(String(vertex)) ?? null),
+
+  fits: ({ vertices, colors }, size) => colors <= 3 && vertices + 3 - colors <= Number(size),
+
+  edit: (host, instance, listeners) => new GraphBoard(host, instance, listeners),
 
   paint(canvas, side, colors, instance, answer, before) {
     const { edges, fixed, places, vertices } = instance;
@@ -193,6 +211,18 @@ function checked(read) {
   };
 }
 
+/**
+ * Return the graph of a matrix of 0 and 1, or of each vertex's neighbours.
+ * @param {any[]} rows
+ */
+function adjacent(rows) {
+  const isMatrix = rows.every((row) => row.length === rows.length && !row.some((/** @type {any} */ bit) => bit > 1));
+  const edges = rows.flatMap((row, one) =>
+    (isMatrix ? [...row.keys()].filter((other) => row[other]) : row).map((/** @type {any} */ other) => [one, other]),
+  );
+  return { vertices: rows.length, edges };
+}
+
 /** @param {any} place */
 function inside(place) {
   return [0, 1].map((axis) => Math.min(Math.max(Number(place?.[axis]) || 0, 6), 94));
@@ -200,7 +230,7 @@ function inside(place) {
 
 /** @param {string} text */
 function readDimacs(text) {
-  const lines = text.split("\n").map((line) => line.trim().split(/\s+/));
+  const lines = text.toLowerCase().split("\n").map((line) => line.trim().split(/\s+/));
   const header = lines.find(([kind]) => kind === "p");
   if (!header) throw new Error("neither JSON nor DIMACS: a DIMACS graph has a line “p edge 8 12”");
   const edges = lines.filter(([kind]) => kind === "e").map(([, a, b]) => [+a - 1, +b - 1]);

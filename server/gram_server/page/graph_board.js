@@ -3,6 +3,7 @@
  * touch or keys. Every vertex is a button.
  */
 
+import { agreement } from "./consensus.js";
 import { draw, make } from "./element.js";
 import { makePad } from "./pad.js";
 import { cellsOf } from "./rules.js";
@@ -18,10 +19,12 @@ export class GraphBoard {
   /**
    * @param {HTMLElement} host
    * @param {Graph} instance
-   * @param {(instance: Graph) => void} onChange
+   * @param {import("./families.js").Listeners} listeners
    */
-  constructor(host, instance, onChange) {
+  constructor(host, instance, { onChange, onRefuse, maxSize }) {
     this.graph = instance;
+    this.onRefuse = onRefuse;
+    this.maxSize = maxSize;
     this.onChange = (/** @type {Graph} */ next) => {
       this.graph = next;
       onChange(next);
@@ -29,7 +32,7 @@ export class GraphBoard {
     /** @type {number | null} */
     this.chosen = null;
     /** @type {import("./families.js").View} */
-    this.view = { answer: null, clashes: [], reasons: [] };
+    this.view = { answer: null, shares: null, clashes: [] };
     this.element = draw("svg", {
       class: "board graph-board",
       viewBox: "0 0 100 100",
@@ -102,7 +105,8 @@ export class GraphBoard {
       ...(isWrong ? ["clashes"] : []),
     ];
     const hue = color === null ? "no-hue" : `hue-${color % 8}`;
-    const kind = `vertex ${hue} ${fixed === undefined ? "" : "fixed"} ${isWrong ? "clash" : ""}`;
+    const agreed = fixed === undefined ? agreement(this.view, String(vertex)) : "";
+    const kind = `vertex ${hue} ${fixed === undefined ? agreed : "fixed"} ${isWrong ? "clash" : ""}`;
     return draw(
       "g",
       {
@@ -207,7 +211,11 @@ export class GraphBoard {
   /** @param {number[]} place */
   add(place) {
     const { vertices, places } = this.graph;
-    if (vertices >= MAX_VERTICES) return;
+    const most = Math.min(this.maxSize(), MAX_VERTICES);
+    if (vertices >= most) {
+      this.onRefuse(`This server takes graphs of at most ${most} vertices.`);
+      return;
+    }
     this.chosen = null;
     this.onChange({ ...this.graph, vertices: vertices + 1, places: [...places, place] });
   }

@@ -51,7 +51,7 @@ export class GridBoard {
     this.element.style.setProperty("--rows", String(options.rows));
     this.element.style.setProperty("--columns", String(options.columns));
     if (options.onPoint) this.listenToPointer();
-    this.moveTo(0, 0);
+    this.cells[0][0].tabIndex = 0;
     host.replaceChildren(this.element);
   }
 
@@ -90,14 +90,17 @@ export class GridBoard {
   }
 
   /**
-   * Make a cell the one that Tab reaches.
+   * Make a cell the one that Tab reaches and that the keys below act on, and mark it.
    * @param {number} row
    * @param {number} column
    */
   moveTo(row, column) {
-    this.cells[this.row][this.column].tabIndex = -1;
+    const last = this.cells[this.row][this.column];
+    last.tabIndex = -1;
+    last.removeAttribute("aria-selected");
     [this.row, this.column] = [row, column];
     this.cells[row][column].tabIndex = 0;
+    this.cells[row][column].setAttribute("aria-selected", "true");
   }
 
   /** @param {KeyboardEvent} event */

@@ -38,6 +38,25 @@ export function fromFragment(fragment) {
 }
 
 /**
+ * Return a link that shows the puzzle, and plays its run by itself.
+ * @param {Setup} setup
+ * @param {boolean} isPlayed
+ */
+export function linkTo(setup, isPlayed) {
+  const link = new URL(location.href);
+  link.hash = toFragment(setup) + (isPlayed ? "&play=1" : "");
+  return link.href;
+}
+
+/**
+ * Say whether a link plays by itself: the page then solves what it holds when it opens.
+ * @param {string} fragment
+ */
+export function isPlayed(fragment) {
+  return new URLSearchParams(fragment.replace(/^#/, "")).get("play") === "1";
+}
+
+/**
  * Return the query parameters of the request, without the server's defaults.
  * @param {Options} options
  */

@@ -1,9 +1,11 @@
 /**
- * Mazes: reads and writes them, finds what is missing, carves new ones, and draws them.
+ * Mazes: reads and writes them, finds what is missing, makes new ones, and draws them.
  *
  * @typedef {{rows: number, columns: number, cells: string}} Maze  S, G, # and . row by row
  */
 
+import { agreement } from "./consensus.js";
+import { readJson } from "./drawn.js";
 import { GridBoard } from "./grid_board.js";
 import { makePad } from "./pad.js";
 import { cellsOf } from "./rules.js";
@@ -21,6 +23,9 @@ const NAMES = /** @type {Record<string, string>} */ ({
   G: "goal",
 });
 
+const MAX_TRIES = 3000;
+const MOVES_PER_CELL = 109 / 900;
+
 /** @type {import("./families.js").Family<Maze>} */
 export const maze = {
   name: "maze",
@@ -34,17 +39,21 @@ export const maze = {
     return { rows, columns, cells: `S${".".repeat(rows * columns - 2)}G` };
   },
 
-  carve(size) {
+  make(size) {
     const [rows, columns] = size.split("x").map(Number);
-    return carved(rows, columns);
+    return scattered(rows, columns);
   },
 
   sizeOf: ({ rows, columns }) => `${rows}x${columns}`,
 
   parse(text) {
-    const lines = text.split(/[\n/]/).filter((line) => line.length > 0);
+    const read = readJson(text);
+    const rows = read?.grid ?? read ?? text;
+    const lines = (Array.isArray(rows) ? rows : rows.split(/[\r\n/]+/))
+      .map((/** @type {any} */ row) => (Array.isArray(row) ? row.join("") : String(row)))
+      .filter((/** @type {string} */ line) => line.length > 0);
     const columns = lines[0]?.length ?? 0;
-    if (!columns || lines.some((line) => line.length !== columns)) {
+    if (!columns || lines.some((/** @type {string} */ line) => line.length !== columns)) {
       throw new Error("every row of a maze has as many cells: S, G, # and .");
     }
     const cells = lines.join("").replaceAll(" ", ".");
@@ -67,6 +76,15 @@ export const maze = {
     clash.rule === "path" ? "walls lie between start and goal" : (clash.detail ?? ""),
 
   keyOf: (answer) => JSON.stringify(answer),
+
+  marks: (answer) => pathOf(answer).map((cell) => [cell.join(), true]),
+
+  answerOf: (marks) => [...marks.keys()].map((cell) => cell.split(",").map(Number)),
+
+  fits: ({ rows, columns }, size) => {
+    const [most, widest] = size.split("x").map(Number);
+    return rows <= most && columns <= widest;
+  },
 
   describe: (answer) => `a path of ${Array.isArray(answer) ? answer.length : 0} cells`,
 
@@ -116,7 +134,7 @@ export const maze = {
           const isWrong = clashing.has(at);
           return {
             text: mark === "S" || mark === "G" ? mark : "",
-            className: `${kind} ${isWrong ? "clash" : ""}`,
+            className: `${kind} ${isWrong ? "clash" : agreement(view, at)}`,
             label: `row ${row + 1}, column ${column + 1}, ${kind}${isWrong ? ", clashes" : ""}`,
           };
         });
@@ -192,35 +210,46 @@ function miscounted({ columns, cells }, mark) {
 }
 
 /**
- * Carve a maze by a random depth-first walk; removing some walls adds further ways.
+ * Scatter walls until the goal is far from the start, as in the mazes that the weights learned
+ * from (`gram_core/puzzles/maze/generate.py`).
  * @param {number} rows
  * @param {number} columns
+ * @returns {Maze}
  */
-function carved(rows, columns) {
-  const cells = new Array(rows * columns).fill("#");
-  const stack = [[0, 0]];
-  cells[0] = ".";
-  while (stack.length) {
-    const [row, column] = stack[stack.length - 1];
-    const ahead = [[-2, 0], [2, 0], [0, -2], [0, 2]]
-      .map(([down, right]) => [row + down, column + right])
-      .filter(([r, c]) => r >= 0 && c >= 0 && r < rows && c < columns)
-      .filter(([r, c]) => cells[r * columns + c] === "#");
-    if (!ahead.length) {
-      stack.pop();
-      continue;
-    }
-    const [r, c] = ahead[Math.floor(Math.random() * ahead.length)];
-    cells[r * columns + c] = cells[((row + r) / 2) * columns + (column + c) / 2] = ".";
-    stack.push([r, c]);
+function scattered(rows, columns) {
+  const size = rows * columns;
+  /** @type {{cells: string[], away: number}} */
+  let best = { cells: [], away: -1 };
+  for (let tries = 0; tries < MAX_TRIES && best.away < MOVES_PER_CELL * size; tries += 1) {
+    const share = 0.3 + 0.15 * Math.random();
+    const cells = Array.from({ length: size }, () => (Math.random() < share ? "#" : "."));
+    const anywhere = Math.floor(Math.random() * size);
+    cells[anywhere] = ".";
+    const [start] = farthest(cells, columns, anywhere);
+    const [goal, away] = farthest(cells, columns, start);
+    if (away <= best.away) continue;
+    [cells[start], cells[goal]] = ["S", "G"];
+    best = { cells, away };
   }
-  cells[0] = "S";
-  // A cell that the walk reached: one opened below may be unreachable.
-  const goal = cells.lastIndexOf(".");
-  cells[goal < 0 ? cells.length - 1 : goal] = "G";
-  for (let count = 0; count < (rows * columns) / 40; count += 1) {
-    const at = Math.floor(Math.random() * cells.length);
-    if (cells[at] === "#") cells[at] = ".";
+  return { rows, columns, cells: best.cells.join("") };
+}
+
+/**
+ * Return a cell that is farthest from another, and how many moves.
+ * @param {string[]} cells
+ * @param {number} columns
+ * @param {number} source
+ * @returns {[number, number]}
+ */
+function farthest(cells, columns, source) {
+  const away = new Map([[source, 0]]);
+  // A map grows while it is walked: it is the queue as well.
+  for (const [at, moves] of away) {
+    const column = at % columns;
+    const next = [at - columns, at + columns];
+    if (column > 0) next.push(at - 1);
+    if (column + 1 < columns) next.push(at + 1);
+    for (const other of next) if (cells[other] === "." && !away.has(other)) away.set(other, moves + 1);
   }
-  return { rows, columns, cells: cells.join("") };
+  return /** @type {[number, number]} */ ([...away].pop());
 }

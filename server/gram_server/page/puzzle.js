@@ -1,14 +1,22 @@
 /** The puzzle editor: family, example, size, board, text and clashes. */
 
 import { byId, make } from "./element.js";
-import { FAMILIES, familyOf, sizesOf, taskOf } from "./families.js";
+import { FAMILIES, familyOf, isServed, readPasted, sizesOf, taskOf } from "./families.js";
+import { ask } from "./server.js";
 
 export class PuzzleRoom {
-  /** @param {(family: import("./families.js").Family<any>, instance: any) => void} onChange */
-  constructor(onChange) {
+  /**
+   * @param {{onChange: (family: import("./families.js").Family<any>, instance: any) => void,
+   *   onRefuse: (why: string) => void, onSay: (words: string) => void}} listeners
+   */
+  constructor({ onChange, onRefuse, onSay }) {
     this.onChange = onChange;
+    this.onRefuse = onRefuse;
+    this.onSay = onSay;
     /** @type {string[] | null} */
     this.tasks = null;
+    /** Tasks of the models that generate. @type {string[]} */
+    this.generated = [];
     /** @type {import("./families.js").Family<any>} */
     this.family = FAMILIES[0];
     /** @type {any} */
@@ -24,34 +32,47 @@ export class PuzzleRoom {
    * @param {import("./families.js").Family<any>} family
    * @param {any} instance
    * @param {import("./families.js").View} view
+   * @param {string[]} reasons
    */
-  show(family, instance, view) {
+  show(family, instance, view, reasons) {
     const build = `${family.name} ${family.name === "graph-coloring" ? instance.colors : family.sizeOf(instance)}`;
-    const isNew = build !== this.built;
     [this.family, this.instance] = [family, instance];
-    if (isNew) {
+    if (build !== this.built) {
       this.built = build;
-      const onChange = (/** @type {any} */ next) => this.onChange(this.family, next);
-      this.editor = family.edit(byId("board"), instance, { onChange });
+      this.editor = family.edit(byId("board"), instance, {
+        onChange: (next) => this.onChange(this.family, next),
+        onRefuse: this.onRefuse,
+        maxSize: () => this.maxSize(),
+      });
       byId("hint").textContent = family.hint;
     }
     this.showChoices();
     this.editor?.show(instance, view);
-    const text = byId("text");
-    if (document.activeElement !== text) text.value = family.format(instance);
-    this.showReasons(view);
+    if (document.activeElement !== byId("text")) {
+      byId("text").value = family.format(instance);
+      this.showWrong("");
+    }
+    const items = [...new Set(reasons)].slice(0, 6).map((words) => make("li", {}, words));
+    replaceIfChanged(byId("clashes"), items);
   }
 
-  /** @param {string[]} tasks */
-  serve(tasks) {
-    this.tasks = tasks;
+  /** @param {{task: string, purpose: string}[]} models */
+  serve(models) {
+    const tasksOf = (/** @type {boolean} */ isGenerating) =>
+      models.filter(({ purpose }) => (purpose === "generate") === isGenerating).map(({ task }) => task);
+    [this.tasks, this.generated] = [tasksOf(false), tasksOf(true)];
+    this.offered = "";
   }
 
-  /** Return the families that can be chosen. */
-  families() {
-    return FAMILIES.filter(
-      (family) => sizesOf(family, this.tasks).length > 0 || family === this.family,
-    );
+  /** Whether the server has a model for the puzzle, as far as that is known. */
+  get isServed() {
+    return isServed(this.family, this.instance, this.tasks);
+  }
+
+  /** The most vertices that the server takes. */
+  maxSize() {
+    const missing = 3 - (this.instance.colors ?? 3);
+    return this.tasks === null ? Infinity : Math.max(...sizesOf(this.family, this.tasks).map(Number)) - missing;
   }
 
   showChoices() {
@@ -61,13 +82,16 @@ export class PuzzleRoom {
     this.showFamilies();
     this.showSizes();
     this.showExamples();
-    const task = taskOf(this.family, this.instance);
-    byId("unserved").hidden = this.tasks?.includes(task) ?? true;
-    byId("unserved").textContent = `This server has no model for ${task}.`;
+    byId("unserved").hidden = this.isServed;
+    byId("unserved").textContent =
+      `This server has no model for ${taskOf(this.family, this.instance)}.`;
   }
 
   showFamilies() {
-    const tabs = this.families().map((family) =>
+    const offered = FAMILIES.filter(
+      (family) => sizesOf(family, this.tasks).length > 0 || family === this.family,
+    );
+    const tabs = offered.map((family) =>
       make(
         "button",
         {
@@ -97,21 +121,16 @@ export class PuzzleRoom {
   showExamples() {
     const served = sizesOf(this.family, this.tasks);
     const examples = this.family.examples
-      .map(([title], index) => ({ title, index }))
-      .filter(({ index }) => {
-        const size = this.family.sizeOf(this.family.parse(this.family.examples[index][1]));
-        return served.includes(size);
-      });
+      .map(([title, text], index) => ({ title, index, size: this.family.sizeOf(this.family.parse(text)) }))
+      .filter(({ size }) => served.includes(size));
     const options = examples.map(({ title, index }) => make("option", { value: index }, title));
-    if (this.family.carve) options.push(make("option", { value: "carve" }, "Carve a new one"));
-    const first = make("option", { value: "" }, "Examples …");
-    replaceIfChanged(byId("example"), [first, ...options]);
+    if (this.canMake) options.unshift(make("option", { value: "new" }, "A new one"));
+    replaceIfChanged(byId("example"), [make("option", { value: "" }, "Examples …"), ...options]);
   }
 
-  /** @param {import("./families.js").View} view */
-  showReasons({ reasons }) {
-    const items = [...new Set(reasons)].slice(0, 6).map((words) => make("li", {}, words));
-    replaceIfChanged(byId("clashes"), items);
+  /** Whether there is somebody to make up a puzzle of this size. */
+  get canMake() {
+    return Boolean(this.family.make) || this.generated.includes(taskOf(this.family, this.instance));
   }
 
   listen() {
@@ -122,8 +141,8 @@ export class PuzzleRoom {
     byId("example").addEventListener("change", () => {
       const value = byId("example").value;
       byId("example").value = "";
-      if (value === "carve") this.carve();
-      else if (value) this.take(this.family.examples[Number(value)][1]);
+      if (value === "new") this.renew();
+      else if (value) this.onChange(this.family, this.family.parse(this.family.examples[Number(value)][1]));
     });
     byId("size").addEventListener("change", () => {
       this.onChange(this.family, this.family.blank(byId("size").value));
@@ -131,43 +150,88 @@ export class PuzzleRoom {
     byId("clear").addEventListener("click", () => {
       this.onChange(this.family, this.family.blank(this.family.sizeOf(this.instance)));
     });
-    byId("text").addEventListener("input", () => this.take(byId("text").value));
-    byId("board").addEventListener("paste", (/** @type {ClipboardEvent} */ event) => {
+    byId("text").addEventListener("input", (/** @type {InputEvent} */ event) => {
+      const isPasted = event.inputType === "insertFromPaste";
+      this.take(byId("text").value, isPasted, (why) => this.showWrong(why));
+    });
+    document.addEventListener("paste", (event) => {
+      if (/** @type {Element} */ (event.target).closest?.("input, textarea, select")) return;
       event.preventDefault();
-      this.take(event.clipboardData?.getData("text") ?? "");
+      this.take(event.clipboardData?.getData("text") ?? "", true, this.onRefuse);
     });
   }
 
   /** @param {import("./families.js").Family<any>} family */
   choose(family) {
-    const sizes = sizesOf(family, this.tasks);
-    const served = family.examples.map(([, text]) => family.parse(text));
-    const first = served.find((instance) => sizes.includes(family.sizeOf(instance)));
-    const made = first ?? (family.carve ?? family.blank)(sizes[0] ?? family.sizes[0]);
-    this.onChange(family, made);
+    this.onChange(family, this.exampleOf(family));
     byId("families").querySelector(`[data-family="${family.name}"]`)?.focus();
   }
 
-  carve() {
-    const size = this.family.sizeOf(this.instance);
-    if (this.family.carve) this.onChange(this.family, this.family.carve(size));
+  /**
+   * Return the first example of a size that is served, or a puzzle of such a size.
+   * @param {import("./families.js").Family<any>} family
+   */
+  exampleOf(family) {
+    const sizes = sizesOf(family, this.tasks);
+    const instances = family.examples.map(([, text]) => family.parse(text));
+    const first = instances.find((instance) => sizes.includes(family.sizeOf(instance)));
+    return first ?? (family.make ?? family.blank)(sizes[0] ?? family.sizes[0]);
+  }
+
+  /** Return a puzzle that the server has a model for: of its first family that the page knows. */
+  servedExample() {
+    const family = FAMILIES.find((one) => sizesOf(one, this.tasks).length > 0);
+    return family ? { family, instance: this.exampleOf(family) } : null;
+  }
+
+  /** Make up a puzzle here, or let the server generate one that has exactly one solution. */
+  async renew() {
+    const { family } = this;
+    const size = family.sizeOf(this.instance);
+    if (family.make) {
+      this.onChange(family, family.make(size));
+      return;
+    }
+    this.onSay("Making a puzzle …");
+    const query = new URLSearchParams({
+      puzzle: family.name,
+      size: String(Number.parseInt(size, 10)),
+      reduce_clues: "unique",
+    });
+    try {
+      const { boards } = await (await ask(`generate?${query}`, { method: "POST" })).json();
+      if (!boards.length) throw new Error("the model made no valid board this time");
+      this.onChange(family, family.parse(boards[0].puzzle));
+      this.onSay("A new puzzle with one solution");
+    } catch (error) {
+      this.onSay("");
+      this.onRefuse(`No new puzzle: ${/** @type {Error} */ (error).message}.`);
+    }
   }
 
   /**
-   * Parse a puzzle, or show why it is invalid.
+   * Parse a puzzle, or say why it is not one.
    * @param {string} text
+   * @param {boolean} isPasted
+   * @param {(why: string) => void} refuse
    */
-  take(text) {
-    const wrong = byId("text-wrong");
+  take(text, isPasted, refuse) {
     try {
-      const instance = this.family.parse(text);
-      wrong.textContent = "";
-      byId("text").removeAttribute("aria-invalid");
-      this.onChange(this.family, instance);
+      const { family, instance } = isPasted
+        ? readPasted(text, this.family)
+        : { family: this.family, instance: this.family.parse(text) };
+      this.showWrong("");
+      this.onChange(family, instance);
     } catch (error) {
-      wrong.textContent = `Not read: ${/** @type {Error} */ (error).message}.`;
-      byId("text").setAttribute("aria-invalid", "true");
+      refuse(`Not read: ${/** @type {Error} */ (error).message}.`);
     }
+  }
+
+  /** @param {string} why */
+  showWrong(why) {
+    byId("text-wrong").textContent = why;
+    if (why) byId("text").setAttribute("aria-invalid", "true");
+    else byId("text").removeAttribute("aria-invalid");
   }
 }
 

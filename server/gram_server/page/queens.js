@@ -4,9 +4,12 @@
  * @typedef {{n: number, queens: number[][]}} Queens  (row, column), in order
  */
 
+import { agreement } from "./consensus.js";
+import { drawnRows, readJson } from "./drawn.js";
 import { draw } from "./element.js";
 import { GridBoard } from "./grid_board.js";
 import { cellsOf, nameRule, repeated } from "./rules.js";
+import { spritesOn } from "./sprites.js";
 
 const CROWN =
   "M4.6 18.5 3.2 9.2l4.9 3.6L12 5.6l3.9 7.2 4.9-3.6-1.4 9.3zM4.6 19.8h14.8V22H4.6z" +
@@ -14,6 +17,7 @@ const CROWN =
   "M10.2 3.8a1.8 1.8 0 1 0 3.6 0 1.8 1.8 0 1 0-3.6 0z" +
   "M19.3 7.4a1.7 1.7 0 1 0 3.4 0 1.7 1.7 0 1 0-3.4 0z";
 const CROWN_SIDE = 24;
+const MAX_SIDE = 64;
 
 /** @type {import("./families.js").Family<Queens>} */
 export const queens = {
@@ -34,9 +38,13 @@ export const queens = {
   sizeOf: ({ n }) => String(n),
 
   parse(text) {
-    const lines = text.split(/[\n/]/).map((line) => line.replace(/\s/g, "")).filter(Boolean);
+    const read = readJson(text);
+    if (read?.queens ?? read?.n) return readQueens(read);
+    const drawn = drawnRows(text.replace(/[♕♛]/g, "Q").replaceAll("/", "\n"));
+    const isNumbers = /^[01]*$/.test(drawn.join("")) && /1/.test(drawn.join(""));
+    const lines = isNumbers ? drawn.map((line) => line.replaceAll("1", "Q")) : drawn;
     const short = lines.find((line) => line.length !== lines.length);
-    if (!lines.length || short !== undefined) {
+    if (!lines[0] || lines.length > MAX_SIDE || short !== undefined) {
       throw new Error(`${lines.length} rows: each needs as many squares, Q or .`);
     }
     const wrong = lines.join("").match(/[^Qq.0*_-]/);
@@ -61,6 +69,10 @@ export const queens = {
     `${clash.cells.length} queens attack each other on ${nameRule(clash.rule ?? "")}`,
 
   keyOf: (answer) => JSON.stringify(answer),
+
+  marks: (answer) => squares(answer).map((square) => [square.join(), true]),
+
+  answerOf: (marks) => [...marks.keys()].map((square) => square.split(",").map(Number)),
 
   describe: (answer) =>
     "queens at " + squares(answer).map(([row, column]) => `${row + 1}-${column + 1}`).join(", "),
@@ -103,7 +115,7 @@ export const queens = {
           const what = state ? `queen ${state}` : "empty";
           return {
             icon: state ? crown : undefined,
-            className: `${shade} ${state} ${isWrong ? "clash" : ""}`,
+            className: `${shade} ${state} ${isWrong ? "clash" : agreement(view, at)}`,
             label: `${place}, ${what}${isWrong ? ", attacked" : ""}`,
           };
         });
@@ -118,6 +130,7 @@ export const queens = {
     const standing = answer === null ? instance.queens : squares(answer);
     const earlier = setOf(before ?? answer);
     const wrong = cellsOf(attacks(standing));
+    const paintSprite = spritesOn(canvas);
     for (let at = 0; at < n * n; at += 1) {
       const [row, column] = [Math.floor(at / n), at % n];
       canvas.fillStyle = (row + column) % 2 ? colors.boardDark : colors.boardLight;
@@ -129,8 +142,9 @@ export const queens = {
         canvas.fillStyle = colors.change;
         canvas.fillRect(column * step, row * step, step, step);
       }
-      canvas.fillStyle = wrong.has(at) ? colors.bad : given.has(at) ? colors.ink : colors.accent;
-      paintCrown(canvas, column * step, row * step, step);
+      const color = wrong.has(at) ? colors.bad : given.has(at) ? colors.ink : colors.accent;
+      const place = { key: `crown ${color}`, x: column * step, y: row * step, side: step };
+      paintSprite(place, (sprite) => paintCrown(sprite, step, color));
     }
   },
 };
@@ -140,23 +154,17 @@ function crown() {
   return draw("svg", { viewBox: "0 0 24 24", class: "queen", "aria-hidden": "true" }, path);
 }
 
-/** @type {Path2D | undefined} */
-let crownPath;
-
 /**
  * @param {CanvasRenderingContext2D} canvas
- * @param {number} x
- * @param {number} y
  * @param {number} side
+ * @param {string} color
  */
-function paintCrown(canvas, x, y, side) {
-  crownPath ??= new Path2D(CROWN);
+function paintCrown(canvas, side, color) {
   const scale = (side / CROWN_SIDE) * 0.8;
-  canvas.save();
-  canvas.translate(x + side * 0.1, y + side * 0.08);
+  canvas.translate(side * 0.1, side * 0.08);
   canvas.scale(scale, scale);
-  canvas.fill(crownPath);
-  canvas.restore();
+  canvas.fillStyle = color;
+  canvas.fill(new Path2D(CROWN));
 }
 
 /**
@@ -165,6 +173,28 @@ function paintCrown(canvas, x, y, side) {
  */
 function squares(answer) {
   return Array.isArray(answer) ? answer : [];
+}
+
+/**
+ * Read `{"n": 8, "queens": [[0, 3]]}`, or the column of each row's queen.
+ * @param {any} read
+ * @returns {Queens}
+ */
+function readQueens({ n, queens: standing = [] }) {
+  if (!Array.isArray(standing)) throw new Error("queens: pairs of row and column");
+  const isColumns = standing.some((entry) => !Array.isArray(entry));
+  const pairs = isColumns
+    ? standing.flatMap((column, row) => (column === null || column < 0 ? [] : [[row, column]]))
+    : standing;
+  const side = n ?? standing.length;
+  const isInside = (/** @type {any} */ value) => Number.isInteger(value) && value >= 0 && value < side;
+  if (!Number.isInteger(side) || side < 1 || side > MAX_SIDE) {
+    throw new Error(`n: a number from 1 to ${MAX_SIDE}`);
+  }
+  if (!pairs.every((pair) => pair.length === 2 && pair.every(isInside))) {
+    throw new Error(`queens: pairs of row and column, from 0 to ${side - 1}`);
+  }
+  return { n: side, queens: pairs };
 }
 
 /** @param {unknown} answer */

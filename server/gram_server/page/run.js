@@ -7,6 +7,7 @@
  * @typedef {{answer: unknown, key: string, votes: number, source: string,
  *   first: {trajectory: number, step: number, ms: number} | null}} Solution
  * @typedef {"waiting" | "running" | "done" | "failed" | "stopped"} Phase
+ * @typedef {{kind: string, data: any}} Event
  */
 
 export class Run {
@@ -24,23 +25,31 @@ export class Run {
     this.seed = null;
     /** @type {Phase} */
     this.phase = "waiting";
+    /** Why it failed or waits, in words. */
+    this.why = "";
     this.step = 0;
     this.numSolved = 0;
+    /** How many were solved at each step, from 1. @type {number[]} */
+    this.solvedAt = [];
     /** @type {Map<number, Trajectory>} */
     this.trajectories = new Map();
+    /**
+     * One of the same network without noise, where it was recorded.
+     * @type {{answer: unknown, step: number, state: string} | null}
+     */
+    this.noiseless = null;
     /** @type {Solution[]} */
     this.solutions = [];
-    /** @type {{step: number, solved: number, distinct: number}[]} */
-    this.points = [{ step: 0, solved: 0, distinct: 0 }];
     /** @type {any} */
     this.result = null;
+    /** All that was taken, to play it again. @type {Event[]} */
+    this.events = [];
   }
 
-  /**
-   * @param {string} kind
-   * @param {any} data
-   */
-  take(kind, data) {
+  /** @param {Event} event */
+  take(event) {
+    const { kind, data } = event;
+    this.events.push(event);
     if (kind === "accepted") this.begin(data);
     else if (kind === "progress") this.proceed(data);
     else if (kind === "solution") this.collect(data);
@@ -59,6 +68,8 @@ export class Run {
   proceed(data) {
     this.step = Math.max(this.step, data.step);
     this.numSolved = data.solved;
+    this.solvedAt = data.solved_at ?? [];
+    this.noiseless = data.noiseless ?? null;
     for (const { trajectory, step, answer, state } of data.trajectories ?? []) {
       const known = this.trajectories.get(trajectory);
       const isNews = !known || known.step !== step || known.state !== state;
@@ -66,7 +77,6 @@ export class Run {
       this.trajectories.set(trajectory, { index: trajectory, step, state, answer, before });
     }
     this.countVotes();
-    this.note();
   }
 
   /** @param {any} data */
@@ -76,7 +86,6 @@ export class Run {
     this.solutions.push({ ...data, key, votes: data.votes ?? 1 });
     this.step = Math.max(this.step, data.first?.step ?? 0);
     this.numSolved = Math.max(this.numSolved, this.solutions.length);
-    this.note();
   }
 
   /** @param {any} data */
@@ -88,7 +97,6 @@ export class Run {
       ...solution,
       key: this.family.keyOf(solution.answer),
     }));
-    this.note();
   }
 
   /** Count as votes the solved trajectories that are shown, until the result has them all. */
@@ -106,29 +114,22 @@ export class Run {
     this.solutions.sort((one, other) => other.votes - one.votes);
   }
 
-  /** Record a point of the chart. */
-  note() {
-    const point = { step: this.step, solved: this.numSolved, distinct: this.solutions.length };
-    const last = this.points[this.points.length - 1];
-    if (last.step === point.step) this.points[this.points.length - 1] = point;
-    else this.points.push(point);
-  }
-
   /**
-   * Points of the chart: every step if all trajectories are shown, else as reported.
+   * Points of the chart, one for each step: every trajectory counts at the step it took itself.
    * @returns {{step: number, solved: number, distinct: number}[]}
    */
   get course() {
-    if (this.trajectories.size < this.width) return this.points;
-    const solved = [...this.trajectories.values()].filter(({ state }) => state === "solved");
-    const firsts = this.solutions.flatMap(({ first }) => (first ? [first.step] : []));
-    const until = (/** @type {number[]} */ steps, /** @type {number} */ step) =>
-      steps.filter((other) => other <= step).length;
-    return Array.from({ length: this.step + 1 }, (_, step) => ({
-      step,
-      solved: until(solved.map((trajectory) => trajectory.step), step),
-      distinct: until(firsts, step),
-    }));
+    const points = [{ step: 0, solved: 0, distinct: 0 }];
+    for (let step = 1; step <= this.step; step += 1) {
+      const { solved, distinct } = points[step - 1];
+      const firsts = this.solutions.filter(({ first }) => first?.step === step).length;
+      points.push({
+        step,
+        solved: solved + (this.solvedAt[step - 1] ?? 0),
+        distinct: distinct + firsts,
+      });
+    }
+    return points;
   }
 
   get isLive() {

@@ -4,17 +4,20 @@
  */
 
 const KEY_NAME = "gram-api-key";
+const DEFAULT_RETRY_S = 3;
 
 /** A refusal or failure, with the server's problem document where it sent one. */
 export class Problem extends Error {
   /**
    * @param {number} status  0 where the server could not be reached
    * @param {Record<string, any>} document
+   * @param {number | null} [retryAfterS]  when the same request may succeed
    */
-  constructor(status, document) {
+  constructor(status, document, retryAfterS = null) {
     super(document.detail ?? document.title ?? `the server answered with status ${status}`);
     this.status = status;
     this.document = document;
+    this.retryAfterS = retryAfterS;
   }
 }
 
@@ -44,8 +47,11 @@ export async function ask(path, options = {}) {
     if (/** @type {Error} */ (error).name === "AbortError") throw error;
     throw new Problem(0, { detail: "the server cannot be reached" });
   }
-  if (!response.ok) throw new Problem(response.status, await documentOf(response));
-  return response;
+  if (response.ok) return response;
+  const afterS = Number.parseFloat(response.headers.get("Retry-After") ?? "");
+  const isBusy = response.status === 429 || response.status === 503;
+  const retryAfterS = Number.isNaN(afterS) ? DEFAULT_RETRY_S : afterS;
+  throw new Problem(response.status, await documentOf(response), isBusy ? retryAfterS : null);
 }
 
 /**

@@ -10,7 +10,7 @@ const COPIED_MS = 1600;
  * Return the request as a shell command.
  * @param {import("./link.js").Setup} setup
  */
-export function curlOf({ family, instance, options }) {
+function curlOf({ family, instance, options }) {
   const address = new URL("solve", document.baseURI);
   const query = new URLSearchParams(parametersOf(options));
   const lines = [
@@ -25,7 +25,7 @@ export function curlOf({ family, instance, options }) {
  * Return the request as a Python program.
  * @param {import("./link.js").Setup} setup
  */
-export function pythonOf({ family, instance, options }) {
+function pythonOf({ family, instance, options }) {
   const base = new URL(".", document.baseURI).href.replace(/\/$/, "");
   const words = Object.entries(parametersOf(options)).map(
     ([name, value]) => `${name}=${value === "false" ? "False" : value}`,
@@ -45,6 +45,15 @@ export function pythonOf({ family, instance, options }) {
 export function showSnippets(setup) {
   byId("curl").textContent = curlOf(setup);
   byId("python").textContent = pythonOf(setup);
+}
+
+/**
+ * @param {() => import("./link.js").Setup} setupOf
+ * @param {(words: string) => void} say
+ */
+export function connectSnippets(setupOf, say) {
+  connectCopy(byId("copy-curl"), () => curlOf(setupOf()), say);
+  connectCopy(byId("copy-python"), () => pythonOf(setupOf()), say);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The distinct solutions with their votes, most votes first. Choosing one shows it large. */
 
+import { paintBoard } from "./board_canvas.js";
 import { currentColors } from "./colors.js";
 import { byId, make } from "./element.js";
 
@@ -74,15 +75,7 @@ export class Solutions {
    */
   makeCard(run, key, answer) {
     const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { "aria-hidden": "true" }));
-    const density = Math.min(devicePixelRatio, 3);
-    canvas.width = canvas.height = SIDE * density;
-    const context = canvas.getContext("2d");
-    context?.scale(density, density);
-    if (context) {
-      context.fillStyle = this.colors.card;
-      context.fillRect(0, 0, SIDE, SIDE);
-      run.family.paint(context, SIDE, this.colors, run.instance, answer, null);
-    }
+    paintBoard(canvas, SIDE, this.colors, run, answer);
     const votes = make("span", { class: "votes", "aria-hidden": "true" });
     const item = make(
       "button",

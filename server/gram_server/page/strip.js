@@ -1,4 +1,4 @@
-/** The status strip: readiness, queue and latency of the server. */
+/** Whether the server is ready, for visitors; its queue and latency, in a corner for operators. */
 
 import { byId } from "./element.js";
 import { Problem, ask } from "./server.js";
@@ -8,43 +8,44 @@ const SAMPLE = /^(gram_[a-z_]+)(?:\{(.*)\})? (\S+)$/;
 
 /** @typedef {{name: string, labels: string, value: number}} Sample */
 
-/** Poll the metrics while the page is visible. */
-export function startStrip() {
+/**
+ * Look at the server while the page is visible.
+ * @param {(isNews: boolean) => void} onReady  called whenever it is ready
+ */
+export function startStrip(onReady) {
   const look = async () => {
-    if (document.visibilityState === "visible") await update();
+    if (document.visibilityState === "visible") {
+      const was = byId("strip").dataset.state;
+      if (await isReady()) onReady(was !== "ready");
+      if (byId("operators").open) await showNumbers();
+    }
     setTimeout(look, EVERY_MS);
   };
+  byId("operators").addEventListener("toggle", () => byId("operators").open && showNumbers());
   look();
 }
 
-/** Text after the readiness, by the status that refused the metrics. */
-const WITHOUT = /** @type {Record<number, string>} */ ({
-  401: ", metrics need an admin key",
-  403: ", metrics need an admin key",
-  404: "",
-});
-
-async function update() {
+/** Show whether the server is ready. */
+async function isReady() {
   try {
-    const text = await (await ask("metrics")).text();
-    show(readSamples(text));
+    await ask("readyz");
+    say("ready", "ready");
+    return true;
   } catch (error) {
-    const status = error instanceof Problem ? error.status : 0;
-    if (status in WITHOUT) await updateWithout(WITHOUT[status]);
-    else say("down", "not reachable");
+    const isThere = error instanceof Problem && error.status > 0;
+    say("down", isThere ? "not ready" : "not reachable");
+    return false;
   }
 }
 
-/** @param {string} why */
-async function updateWithout(why) {
+async function showNumbers() {
   try {
-    await ask("readyz");
-    say("ready", `ready${why}`);
+    show(readSamples(await (await ask("metrics")).text()));
   } catch (error) {
-    const isThere = error instanceof Problem && error.status > 0;
-    say("down", isThere ? `not ready${why}` : "not reachable");
+    const status = error instanceof Problem ? error.status : 0;
+    const wantsKey = status === 401 || status === 403;
+    byId("numbers").textContent = wantsKey ? "Metrics need an admin key." : "There are no metrics.";
   }
-  byId("strip-numbers").hidden = true;
 }
 
 /** @param {string} text */
@@ -59,14 +60,13 @@ export function readSamples(text) {
 function show(samples) {
   const sum = (/** @type {string} */ name) =>
     samples.filter((sample) => sample.name === name).reduce((all, { value }) => all + value, 0);
-  const isReady = sum("gram_ready") > 0;
-  say(isReady ? "ready" : "down", isReady ? "ready" : "not ready");
-  byId("strip-queue").textContent = `${sum("gram_queue_jobs")} waiting`;
-  byId("strip-running").textContent = `${sum("gram_running_jobs")} running`;
   const buckets = samples.filter(({ name }) => name === "gram_request_duration_seconds_bucket");
-  byId("strip-p50").textContent = `p50 ${duration(quantile(buckets, 0.5))}`;
-  byId("strip-p95").textContent = `p95 ${duration(quantile(buckets, 0.95))}`;
-  byId("strip-numbers").hidden = false;
+  byId("numbers").textContent = [
+    `${sum("gram_queue_jobs")} waiting`,
+    `${sum("gram_running_jobs")} running`,
+    `p50 ${duration(quantile(buckets, 0.5))}`,
+    `p95 ${duration(quantile(buckets, 0.95))}`,
+  ].join(" · ");
 }
 
 /**
@@ -76,7 +76,6 @@ function show(samples) {
 function say(state, words) {
   byId("strip").dataset.state = state;
   byId("strip-state").textContent = words;
-  if (state !== "ready") byId("strip-numbers").hidden = true;
 }
 
 /**

@@ -4,10 +4,12 @@
  * @typedef {{size: number, cells: number[]}} Sudoku  0 for a blank
  */
 
-import { drawnCells } from "./drawn.js";
+import { agreement } from "./consensus.js";
+import { drawnRows } from "./drawn.js";
 import { GridBoard } from "./grid_board.js";
 import { makePad } from "./pad.js";
 import { cellsOf, nameRule, repeated } from "./rules.js";
+import { spritesOn } from "./sprites.js";
 
 const BOXES = /** @type {Record<number, [number, number]>} */ ({
   4: [2, 2],
@@ -38,7 +40,7 @@ export const sudoku = {
   sizeOf: ({ size }) => `${size}x${size}`,
 
   parse(text) {
-    const marks = [...drawnCells(text)];
+    const marks = [...drawnRows(text).join("")];
     const size = Math.sqrt(marks.length);
     if (!BOXES[size]) {
       throw new Error(`${marks.length} cells: a sudoku has 81, 36 or 16`);
@@ -73,6 +75,12 @@ export const sudoku = {
 
   keyOf: (answer) => String(answer),
 
+  marks: (answer, { size }) =>
+    digitsOf(answer, size).flatMap((digit, at) => (digit ? [[String(at), digit]] : [])),
+
+  answerOf: (marks, { size }) =>
+    Array.from({ length: size * size }, (_, at) => marks.get(String(at)) ?? ".").join(""),
+
   describe: (answer, { size }) =>
     digitsOf(answer, size)
       .join("")
@@ -83,6 +91,7 @@ export const sudoku = {
     let current = instance;
     const put = (/** @type {number} */ digit) => {
       const cells = [...current.cells];
+      board.moveTo(board.row, board.column);
       cells[board.row * size + board.column] = digit;
       // Kept here at once: the next key may come before the board is drawn.
       current = { size, cells };
@@ -118,9 +127,10 @@ export const sudoku = {
           const digit = given || answer?.[row * size + column] || 0;
           const isWrong = clashing.has(`${row},${column}`);
           const state = given ? "given" : digit ? "found" : "";
+          const agreed = given ? "" : agreement(view, String(row * size + column));
           return {
             text: digit ? String(digit) : "",
-            className: `${state} ${isWrong ? "clash" : ""} ${edges(size, row, column)}`,
+            className: `${state} ${isWrong ? "clash" : agreed} ${edges(size, row, column)}`,
             label:
               `row ${row + 1}, column ${column + 1}, ` +
               `${digit ? `${digit} ${state}` : "empty"}${isWrong ? ", clashes" : ""}`,
@@ -134,21 +144,24 @@ export const sudoku = {
     const { size, cells } = instance;
     const digits = answer === null ? cells : digitsOf(answer, size);
     const earlier = before === null ? digits : digitsOf(before, size);
-    const wrong = cellsOf(repeatedDigits({ size, cells: digits }));
+    const isWrong = areRepeated(size, digits);
+    const paintSprite = spritesOn(canvas);
     const step = side / size;
-    canvas.textAlign = "center";
-    canvas.textBaseline = "middle";
+    canvas.fillStyle = colors.change;
     digits.forEach((digit, at) => {
-      const [row, column] = [Math.floor(at / size), at % size];
-      if (digit !== earlier[at]) {
-        canvas.fillStyle = colors.change;
-        canvas.fillRect(column * step, row * step, step, step);
-      }
+      if (digit === earlier[at]) return;
+      canvas.fillRect((at % size) * step, Math.floor(at / size) * step, step, step);
+    });
+    digits.forEach((digit, at) => {
       if (!digit) return;
-      const isWrong = wrong.has(`${row},${column}`);
-      canvas.fillStyle = isWrong ? colors.bad : cells[at] ? colors.ink : colors.accent;
-      canvas.font = `${cells[at] ? 700 : 500} ${step * 0.74}px ${colors.font}`;
-      canvas.fillText(String(digit), (column + 0.5) * step, (row + 0.54) * step);
+      const isGiven = cells[at] > 0;
+      const color = isWrong[at] ? colors.bad : isGiven ? colors.ink : colors.accent;
+      const font = `${isGiven ? 700 : 500} ${step * 0.74}px ${colors.font}`;
+      const place = { x: (at % size) * step, y: Math.floor(at / size) * step, side: step };
+      paintSprite({ ...place, key: `${digit} ${font} ${color}` }, (sprite) => {
+        Object.assign(sprite, { textAlign: "center", textBaseline: "middle", fillStyle: color, font });
+        sprite.fillText(String(digit), step * 0.5, step * 0.54);
+      });
     });
     paintLines(canvas, side, size, colors);
   },
@@ -163,23 +176,41 @@ function digitsOf(answer, size) {
 }
 
 /**
+ * Return the numbers of a cell's row, column and box, those of columns and boxes after the rows'.
+ * @param {number} size
+ * @param {number} at
+ */
+function unitsAt(size, at) {
+  const [height, width] = BOXES[size];
+  const [row, column] = [Math.floor(at / size), at % size];
+  const box = Math.floor(row / height) * (size / width) + Math.floor(column / width);
+  return [row, size + column, 2 * size + box];
+}
+
+/**
+ * Return for each cell whether its digit stands again in its row, column or box.
+ * @param {number} size
+ * @param {number[]} cells
+ */
+function areRepeated(size, cells) {
+  const counts = new Uint8Array(3 * size * (size + 1));
+  const places = cells.map((digit, at) => unitsAt(size, at).map((unit) => unit * (size + 1) + digit));
+  for (const three of places) for (const place of three) counts[place] += 1;
+  return cells.map((digit, at) => digit > 0 && places[at].some((place) => counts[place] > 1));
+}
+
+/**
  * Return every digit that stands more than once in a row, column or box.
  * @param {Sudoku} instance
  * @returns {import("./rules.js").Clash[]}
  */
 function repeatedDigits({ size, cells }) {
-  const [height, width] = BOXES[size];
-  const filled = cells.flatMap((digit, at) =>
-    digit ? [{ digit, row: Math.floor(at / size), column: at % size }] : [],
+  const placed = cells.flatMap((digit, at) =>
+    digit ? unitsAt(size, at).map((unit) => ({ digit, unit, at })) : [],
   );
-  const placed = filled.flatMap((cell) => {
-    const box = Math.floor(cell.row / height) * (size / width) + Math.floor(cell.column / width);
-    const units = [`row ${cell.row}`, `column ${cell.column}`, `box ${box}`];
-    return units.map((unit) => ({ ...cell, unit }));
-  });
   return repeated(placed, ({ unit, digit }) => `${unit}:${digit}`).map(([, group]) => ({
-    rule: group[0].unit,
-    cells: group.map(({ row, column }) => [row, column]),
+    rule: `${["row", "column", "box"][Math.floor(group[0].unit / size)]} ${group[0].unit % size}`,
+    cells: group.map(({ at }) => [Math.floor(at / size), at % size]),
   }));
 }
 

@@ -2,12 +2,21 @@
  * The trajectories as small boards, highlighted when verified. Before a run all show the puzzle.
  */
 
+import { density, paintBoard, resized } from "./board_canvas.js";
 import { currentColors } from "./colors.js";
 import { byId, make } from "./element.js";
+import { faults } from "./rules.js";
 
 /** Trajectories that are shown, and asked for. */
 export const MAX_SHOWN = 64;
-const SAYS = { running: "thinking", solved: "verified", halted: "gave up", exhausted: "not solved" };
+const SAYS = /** @type {Record<string, string>} */ ({
+  waiting: "waits",
+  running: "thinking",
+  dropped: "stopped",
+  solved: "verified",
+  halted: "gave up",
+  exhausted: "not solved",
+});
 
 /**
  * @typedef {{item: HTMLButtonElement, canvas: HTMLCanvasElement, note: HTMLElement,
@@ -15,15 +24,20 @@ const SAYS = { running: "thinking", solved: "verified", halted: "gave up", exhau
  */
 
 export class Trajectories {
-  /** @param {(index: number) => void} onChoose */
-  constructor(onChoose) {
+  /**
+   * @param {import("./run.js").Run} run
+   * @param {(index: number) => void} onChoose
+   */
+  constructor(run, onChoose) {
+    this.run = run;
     this.onChoose = onChoose;
     /** @type {HTMLElement} */
     this.list = byId("trajectories");
     /** @type {Tile[]} */
     this.tiles = [];
     this.colors = currentColors();
-    this.side = 88;
+    /** How wide the boards are; 0 where that is to be measured. */
+    this.side = 0;
     /** The board that was painted last. */
     this.last = { element: document.createElement("canvas"), picture: "" };
   }
@@ -31,6 +45,7 @@ export class Trajectories {
   /** Redraw after a change of theme or window size. */
   recolor() {
     this.colors = currentColors();
+    this.side = 0;
     this.last.picture = "";
     for (const tile of this.tiles) tile.drawn = "";
   }
@@ -42,10 +57,15 @@ export class Trajectories {
    * @param {number | null} chosen
    */
   show(run, isIdle, chosen) {
+    this.run = run;
     this.resize(Math.min(run.width, MAX_SHOWN));
-    this.side = this.tiles[0].canvas.clientWidth || this.side;
+    // Measured once: it lets the browser lay out the page before it has to.
+    this.side ||= this.tiles[0].canvas.clientWidth;
     this.list.classList.toggle("idle", isIdle);
-    this.tiles.forEach((tile, index) => this.showTile(tile, index, run, chosen === index));
+    this.tiles.forEach((tile, index) => {
+      tile.item.setAttribute("aria-pressed", String(chosen === index));
+      this.showTile(tile, index, run, isIdle);
+    });
     const rest = run.width - this.tiles.length;
     byId("trajectories-rest").textContent = rest > 0 ? `and ${rest} more` : "";
   }
@@ -54,20 +74,34 @@ export class Trajectories {
    * @param {Tile} tile
    * @param {number} index
    * @param {import("./run.js").Run} run
-   * @param {boolean} isChosen
+   * @param {boolean} isIdle
    */
-  showTile(tile, index, run, isChosen) {
-    const { state = "waiting", step = 0, answer = null, before = null } =
-      run.trajectories.get(index) ?? {};
-    tile.item.setAttribute("aria-pressed", String(isChosen));
-    const drawn = JSON.stringify([state, answer, before, run.family.name, run.instance]);
+  showTile(tile, index, run, isIdle) {
+    const known = run.trajectories.get(index);
+    const { step = 0, answer = null, before = null } = known ?? {};
+    const isDropped = known?.state === "running" && !run.isLive;
+    const state = isDropped ? "dropped" : (known?.state ?? "waiting");
+    const drawn = JSON.stringify([isIdle, state, step, answer, before, run.family.name, run.instance]);
     if (drawn === tile.drawn) return;
     tile.drawn = drawn;
     tile.item.className = `tile ${state}`;
-    const says = state === "waiting" ? "waits" : SAYS[state];
-    tile.item.setAttribute("aria-label", `Trajectory ${index}: ${says}${step ? `, step ${step}` : ""}`);
-    tile.note.textContent = step ? `step ${step}` : "";
+    const says = `Trajectory ${index}: ${SAYS[state]}${step ? `, step ${step}` : ""}`;
+    tile.item.setAttribute("aria-label", says);
+    tile.note.textContent = step ? `step ${step}` : run.isLive && !isIdle ? "waits" : "";
     this.paint(tile.canvas, run, answer, state === "running" ? before : null);
+  }
+
+  /**
+   * Say more when the pointer rests on a tile: which rules its answer breaks.
+   * @param {number} index
+   */
+  explain(index) {
+    const { item } = this.tiles[index];
+    const { family, instance, trajectories } = this.run;
+    const { state, answer } = trajectories.get(index) ?? {};
+    const wrongs = state && state !== "solved" ? family.wrongs(answer, instance) : [];
+    const broken = faults(wrongs.map(({ rule }) => rule ?? ""));
+    item.title = [item.getAttribute("aria-label"), ...broken].join("; ");
   }
 
   /**
@@ -78,21 +112,15 @@ export class Trajectories {
    * @param {unknown} before
    */
   paint(element, run, answer, before) {
-    const side = this.side;
-    const density = Math.min(devicePixelRatio, 3);
-    element.width = element.height = Math.round(side * density);
-    const canvas = element.getContext("2d");
-    if (!canvas) return;
-    const picture = JSON.stringify([run.family.name, run.instance, answer, before, side, density]);
-    if (this.last.element.isConnected && this.last.picture === picture) {
-      canvas.drawImage(this.last.element, 0, 0);
+    const { family, instance } = run;
+    const picture = JSON.stringify([family.name, instance, answer, before, this.side, density()]);
+    const { last } = this;
+    if (last.element.isConnected && last.element !== element && last.picture === picture) {
+      resized(element, last.element.width).drawImage(last.element, 0, 0);
       return;
     }
     this.last = { element, picture };
-    canvas.scale(density, density);
-    canvas.fillStyle = this.colors.card;
-    canvas.fillRect(0, 0, side, side);
-    run.family.paint(canvas, side, this.colors, run.instance, answer, before);
+    paintBoard(element, this.side, this.colors, run, answer, before);
   }
 
   /** @param {number} count */
@@ -109,7 +137,12 @@ export class Trajectories {
     const item = /** @type {HTMLButtonElement} */ (
       make(
         "button",
-        { type: "button", class: "tile waiting", onclick: () => this.onChoose(index) },
+        {
+          type: "button",
+          class: "tile waiting",
+          onclick: () => this.onChoose(index),
+          onpointerenter: () => this.explain(index),
+        },
         canvas,
         make("span", { class: "caption", "aria-hidden": "true" }, name, note),
       )

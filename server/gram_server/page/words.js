@@ -1,4 +1,20 @@
-/** Texts about a run. */
+/** Texts about a run, and the summary that shows them. */
+
+import { byId } from "./element.js";
+
+/**
+ * @param {import("./run.js").Run} run
+ * @param {boolean} isIdle
+ */
+export function showSummary(run, isIdle) {
+  const { headline, detail } = words(run, isIdle);
+  byId("headline").textContent = headline;
+  byId("detail").textContent = detail;
+  const share = (/** @type {number} */ number) => String(number / run.width);
+  byId("bar-solved").style.setProperty("--share", share(run.numSolved));
+  byId("bar-failed").style.setProperty("--share", share(isIdle ? 0 : run.numFailed));
+  byId("results").dataset.phase = isIdle ? "idle" : run.phase;
+}
 
 /**
  * Return a headline, and a line below it.
@@ -17,13 +33,17 @@ export function words(run, isIdle) {
   const solved = `${run.numSolved} of ${run.width} verified`;
   switch (run.phase) {
     case "waiting":
-      return { headline: "Waiting for the engine …", detail: "" };
+      return { headline: run.why || "Waiting for the engine …", detail: "" };
     case "running":
       return { headline: `Step ${run.step}: ${solved}`, detail: `${found} so far` };
     case "stopped":
       return { headline: `Stopped at step ${run.step}: ${solved}`, detail: found };
     case "failed":
-      return { headline: "Not solved", detail: "The problem is named beside the puzzle." };
+      if (!run.trajectories.size) return { headline: "Not solved", detail: run.why };
+      return {
+        headline: `${run.why}: ${found.replace("distinct ", "")} found before it, ${solved}`,
+        detail: "What is verified stays true. Solve begins again.",
+      };
     default:
       return ending(run, found, solved);
   }
@@ -41,7 +61,7 @@ function ending(run, found, solved) {
     solved,
     count(usage.supervision_steps, "supervision step", "supervision steps"),
     `${(usage.engine_ms / 1000).toFixed(1)} s`,
-    ...(isEstimated ? [`the next would be new with a chance of ${percent(1 - completeness.estimate)}`] : []),
+    ...(isEstimated ? [`the next would be new with a chance of ${chance(1 - completeness.estimate)}`] : []),
   ].join(" · ");
   if (run.result.unsolvable) {
     return { headline: "There is no solution", detail: run.result.unsolvable.reason };
@@ -55,11 +75,23 @@ function ending(run, found, solved) {
  * @param {string} one
  * @param {string} many
  */
-function count(number, one, many) {
+export function count(number, one, many) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
-/** @param {number} share */
-function percent(share) {
-  return `${Math.round(share * 100)} %`;
+/**
+ * Say a chance that is estimated, and so is never certain.
+ * @param {number} share
+ */
+function chance(share) {
+  if (share < 0.01) return "under 1 %";
+  return share > 0.99 ? "over 99 %" : `${Math.round(share * 100)} %`;
+}
+
+/**
+ * Say in how many seconds or minutes.
+ * @param {number} seconds
+ */
+export function soon(seconds) {
+  return seconds < 100 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} minutes`;
 }

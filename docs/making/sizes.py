@@ -1,0 +1,233 @@
+"""Measures how a server answers puzzles of every size, and writes docs/results/sizes.md.
+
+python docs/making/sizes.py [http://localhost:8000]
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass
+from itertools import combinations, islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from gram_client import Client, SolveResult
+from gram_client.cli.local import local_server
+from gram_core import puzzles
+from gram_core.errors import PuzzleInvalid
+from gram_core.puzzles.graph_coloring.generate import count
+from gram_lab.intervals import wilson
+
+RESULTS = Path(__file__).parents[1] / "results"
+WIDTH = 16
+SEED = 1
+MAX_COLORINGS = 100_000
+Body = dict[str, Any]
+Kind = tuple[str, str, str]
+"""Puzzle, size, and of which kind."""
+MAZES = {
+    "carved": (5, 7, 9, 15, 21, 41, 63),
+    "scattered": (5, 10, 15, 20, 40, 64),
+    "braided": (9, 15, 21),
+}
+"""Sides by kind."""
+
+HEAD = """# Puzzles of every size
+
+Made by `docs/making/sizes.py` from what a server of one thread with the shipped models answered:
+width 16, the models' depths, `max_solutions=1&fallback=exact`, so that exact search takes what no
+model does.
+
+| column | is |
+|---|---|
+| goes to | the model that is asked first, or exact search where there is none |
+| by weights | puzzles that a trajectory solved, of as many as have a solution; 95 % by Wilson |
+| exact | puzzles that exact search answered: all, or those that no trajectory had solved |
+| no solution | puzzles that exact search proved to have none |
+| ms | median of a job in the engine, where there is a model, beside other work on two cores |
+
+Graphs are random, each edge with probability p. Those for weights are drawn among the graphs that
+have a colouring, each as likely as the others of as many edges; for exact search all are taken.
+Mazes are *carved* (depth first, one way between any two cells), *braided* (carved, then a tenth of
+the cells opened), both with walls around, or *scattered* (30 % walls), with start and goal in
+opposite corners. Those of the kind trained on, and queens, are on [another page](README.md).
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A line of the table."""
+
+    puzzle: str
+    size: str
+    kind: str
+    model: str
+    """What most of them went to."""
+    puzzles: int
+    by_weights: int
+    exact: int
+    no_solution: int
+    ms: float
+
+    def markdown(self) -> str:
+        """Return the line as it is printed."""
+        share = ms = "-"
+        if self.model != "exact":
+            found = wilson(self.by_weights / self.puzzles, self.puzzles)
+            share = f"{self.by_weights} of {self.puzzles} ({100 * found.low:.0f} to "
+            share += f"{100 * found.high:.0f} %)"
+            ms = f"{self.ms:.0f}"
+        cells = (self.puzzle, self.size, self.kind, self.model, share, str(self.exact))
+        return f"| {' | '.join(cells)} | {self.no_solution or '-'} | {ms} |"
+
+
+def main(arguments: list[str]) -> None:
+    """Ask the server, or one of its own, and write the page."""
+    with nullcontext(arguments[0]) if arguments else local_server() as url, Client(url) as client:
+        rows = []
+        for kind, bodies in plan():
+            rows.append(measured(client, *kind, list(bodies)))
+            click.echo(rows[-1].markdown(), err=True)
+    heads = ["puzzle", "size", "kind", "goes to", "by weights", "exact", "no solution", "ms"]
+    lines = [
+        f"| {' | '.join(heads)} |",
+        "|---" * len(heads) + "|",
+        *(row.markdown() for row in rows),
+    ]
+    text = "\n".join(lines)
+    (RESULTS / "sizes.md").write_text(f"{HEAD}\n{text}\n", encoding="utf-8")
+    document = json.dumps([asdict(row) for row in rows], indent=1)
+    (RESULTS / "sizes.json").write_text(f"{document}\n", encoding="utf-8")
+
+
+def plan() -> Iterator[tuple[Kind, Iterable[Body]]]:
+    """Yield what each row is called, and its puzzles."""
+    rng = np.random.default_rng(SEED)
+    with_weights = [(3, size) for size in (3, 5, 7, 9, 11, 13, 14, 15, 16, 20, 24)]
+    with_weights += [(2, size) for size in (3, 5, 8, 9, 12, 15, 20, 23)]
+    without = [(2, 40), (3, 32), (3, 40)]
+    without += [(colors, size) for colors in (4, 5) for size in (3, 8, 16, 24, 40)]
+    for colors, size in with_weights + without:
+        for p in (0.2, 0.5):
+            kind = (f"graph, {colors} colours", str(size), f"p = {p}")
+            if (colors, size) in with_weights:
+                yield kind, islice(colorable_graphs(size, colors, p, rng), 50)
+            else:
+                yield kind, [graph(random_edges(size, p, rng), size, colors) for _ in range(10)]
+    for name, sides in MAZES.items():
+        for side in sides:
+            made = [maze(name, side, rng) for _ in range(8)]
+            yield ("maze", f"{side}x{side}", name), made
+
+
+def measured(client: Client, puzzle: str, size: str, kind: str, bodies: list[Body]) -> Row:
+    """Solve the puzzles of a row."""
+    asked = client.map(
+        bodies,
+        width=WIDTH,
+        seed=SEED,
+        max_solutions=1,
+        fallback="exact",
+        best_attempt=False,
+        max_concurrency=4,
+    )
+    results = list(asked)
+    for body, result in zip(bodies, results, strict=True):
+        assert result.is_solved or result.unsolvable, (body, result)
+    sources = [result.best.source if result.best else "none" for result in results]
+    models = [goes_to(result) for result in results]
+    return Row(
+        puzzle=puzzle,
+        size=size,
+        kind=kind,
+        model=max(models, key=models.count),
+        puzzles=len(bodies),
+        by_weights=sources.count("model"),
+        exact=sources.count("exact"),
+        no_solution=sources.count("none"),
+        ms=median(result.usage.engine_ms for result in results),
+    )
+
+
+def goes_to(result: SolveResult) -> str:
+    """Name the model, and whether the puzzle had to be padded."""
+    name = result.model.partition("@")[0]
+    return f"{name}, padded" if result.padded_to else name
+
+
+def random_edges(size: int, p: float, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Draw an Erdos-Renyi graph."""
+    return [pair for pair in combinations(range(size), 2) if rng.random() < p]
+
+
+def graph(edges: list[tuple[int, int]], size: int, colors: int) -> Body:
+    """Return a graph as it is posted."""
+    pairs = [list(edge) for edge in edges]
+    return {"puzzle": "graph-coloring", "vertices": size, "edges": pairs, "colors": colors}
+
+
+def colorable_graphs(size: int, colors: int, p: float, rng: np.random.Generator) -> Iterator[Body]:
+    """Draw from the Erdos-Renyi graphs that have a colouring, endlessly.
+
+    Where those are rare, edges are drawn between the parts of a random colouring that is taken with
+    the probability of having no edge within its parts. A graph comes once for each of its
+    colourings then, so one of many is kept with the probability of 1 / their number.
+    """
+    is_rare = colors == 2 or p > 0.4
+    while True:
+        edges = random_edges(size, p, rng)
+        if is_rare:
+            parts = rng.integers(colors, size=size)
+            within = [
+                pair for pair in combinations(range(size), 2) if parts[pair[0]] == parts[pair[1]]
+            ]
+            least = colors * (size / colors) * (size / colors - 1) / 2
+            if rng.random() > (1 - p) ** (len(within) - least):
+                continue
+            edges = [edge for edge in edges if parts[edge[0]] != parts[edge[1]]]
+        found = count(edges, size, colors, limit=MAX_COLORINGS if is_rare else 1)
+        if found and rng.random() * found <= 1:
+            yield graph(edges, size, colors)
+
+
+def maze(kind: str, side: int, rng: np.random.Generator) -> Body:
+    """Make a maze as usual generators do, with start and goal in opposite corners."""
+    while True:
+        if kind == "scattered":
+            cells, corner = np.where(rng.random((side, side)) < 0.3, "#", "."), 0
+        else:
+            cells, corner = carved(side, rng), 1
+        if kind == "braided":
+            cells[1:-1, 1:-1][rng.random((side - 2, side - 2)) < 0.1] = "."
+        cells[corner, corner], cells[side - 1 - corner, side - 1 - corner] = "S", "G"
+        body = {"puzzle": "maze", "grid": ["".join(row) for row in cells]}
+        # Scattered walls may leave no way.
+        with suppress(PuzzleInvalid):
+            puzzles.family("maze").parse(body)
+            return body
+
+
+def carved(side: int, rng: np.random.Generator) -> NDArray[np.str_]:
+    """Carve passages depth first, with one way between any two cells."""
+    cells, stack = np.full((side, side), "#"), [(1, 1)]
+    while stack:
+        row, column = stack[-1]
+        cells[row, column] = "."
+        steps = [(row + 2, column), (row - 2, column), (row, column + 2), (row, column - 2)]
+        fresh = [at for at in steps if min(at) > 0 and max(at) < side - 1 and cells[at] == "#"]
+        if fresh:
+            stack.append(fresh[rng.integers(len(fresh))])
+            cells[(row + stack[-1][0]) // 2, (column + stack[-1][1]) // 2] = "."
+        else:
+            stack.pop()
+    return cells
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
