@@ -257,6 +257,8 @@ class ProgressEvent(Schema):
     """Trajectories that are being run."""
     solved: int
     """Trajectories that have found a valid answer."""
+    solved_at: list[int]
+    """How many of them found it at each supervision step, from 1, also those that are not shown."""
     trajectories: list[Sight]
     """The first `show_trajectories` of them, as far as they have started."""
 

@@ -23,8 +23,7 @@ from gram_server.api.middleware import HeadRequests, OriginCheck, RequestContext
 from gram_server.api.openapi import openapi_document
 from gram_server.api.page import page_router
 from gram_server.api.solve import generate_router, solve_router
-from gram_server.api.state import AppState
-from gram_server.api.workers import WorkerRegistry
+from gram_server.api.state import AppState, WorkerRegistry
 from gram_server.child import ChildWorker
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import JobStore
@@ -47,7 +46,11 @@ def create_app(
     """
     child: ChildWorker | None = None
     if store is None and settings.redis.store is not None:
-        store = _open_redis(settings)
+        # Imported only when Redis is used.
+        from gram_server.jobs.redis_connection import RedisConnection
+        from gram_server.jobs.redis_store import RedisStore
+
+        store = RedisStore(RedisConnection(settings.redis), settings.queue)
     elif store is None:
         store = memory = MemoryStore(settings.queue)
         child = ChildWorker(settings, memory)
@@ -69,14 +72,6 @@ def create_app(
         tracer=tracer or Tracer(),
     )
     return _assemble(state, child)
-
-
-def _open_redis(settings: Settings) -> JobStore:
-    # Imported only when Redis is used.
-    from gram_server.jobs.redis_connection import RedisConnection
-    from gram_server.jobs.redis_store import RedisStore
-
-    return RedisStore(RedisConnection(settings.redis), settings.queue)
 
 
 def _assemble(state: AppState, child: ChildWorker | None) -> FastAPI:
@@ -106,7 +101,7 @@ def _assemble(state: AppState, child: ChildWorker | None) -> FastAPI:
     app.state.app_state, app.state.child = state, child
     for router in (solve_router, generate_router, jobs_router, catalog_router, health_router):
         app.include_router(router(state))
-    app.include_router(page_router())
+    app.include_router(page_router(state.settings.http.root_path))
     add_error_handlers(app)
     _add_middleware(app, state)
     builder = partial(openapi_document, app, root_path=state.settings.http.root_path)

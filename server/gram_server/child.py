@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gram_server.errors import ConfigError, ServerError
-from gram_server.heartbeat import read_heartbeat
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.worker_rpc import WorkerRpcServer
 from gram_server.settings import WORKER_SETTINGS, Settings
-from gram_server.supervisor import RestartPolicy, Supervisor
+from gram_server.supervisor import RestartPolicy, Supervisor, read_heartbeat
 
 STOP_S = 3.0
 """Seconds a worker may take to exit before it is killed; its engine thread yields to others."""

@@ -1,7 +1,7 @@
 """The command line ``gram-server``; each command imports what it needs when it runs.
 
 JSON on standard output, messages on standard error; exit status 0, 1 for a failure, 2 for wrong
-usage.
+usage, 130 on Ctrl-C.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import get_completion_class
 
 from gram_core.errors import CoreError
 from gram_server import __version__
@@ -55,6 +56,8 @@ def _one_sentence() -> Iterator[None]:
         _fail(error, status=2)
     except (ServerError, CoreError) as error:
         _fail(error, status=1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _fail(error: Exception, *, status: int) -> NoReturn:
@@ -78,7 +81,7 @@ def echo_settings(settings: Settings) -> None:
     click.echo(json.dumps(shown(settings), indent=2))
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gram-server")
 @click.option(
     "--print-config",
@@ -89,7 +92,11 @@ def echo_settings(settings: Settings) -> None:
     help="Print the settings that the environment makes, and exit.",
 )
 def main() -> None:
-    """Solve puzzles with a generative recursive reasoning model."""
+    """Solve puzzles with a generative recursive reasoning model.
+
+    Every setting is a variable of the environment too, GRAM_SERVER_PORT for --port; --print-config
+    shows them all. Exit status 0: done, 1: failed, 2: wrong usage or settings, 130: interrupted.
+    """
     stop_early()
     # Read when torch is loaded. By default its threads spin so long that a step takes hundreds of
     # times longer on a busy machine; this limit costs almost nothing on an idle one.
@@ -185,6 +192,15 @@ def models() -> None:
         for model in shipped_models()
     ]
     click.echo(json.dumps(listed, indent=2))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(shell: str) -> None:
+    """Print the script that completes gram-server's words in SHELL."""
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(main, {}, "gram-server", "_GRAM_SERVER_COMPLETE").source())
 
 
 def _say_moved() -> None:

@@ -137,18 +137,19 @@ def _devices(settings: Settings) -> Iterator[Finding]:
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
-    from gram_core.catalog import find_model
+    from gram_core.catalog import find_models
 
     names = settings.engine.models or tuple(info.name for info in shipped_models())
     if not names:
         yield Finding("models", "failed", "none is shipped here: name a checkpoint with --model")
     for name in names:
         try:
-            info = find_model(name)
+            found = find_models(name)
         except (CoreError, OSError) as error:
             yield Finding(f"model {name}", "failed", str(error))
         else:
-            yield Finding(f"model {name}", "ok", f"{info.id} for {info.task}")
+            for info in found:
+                yield Finding(f"model {info.name}", "ok", f"{info.id} for {info.task}")
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:

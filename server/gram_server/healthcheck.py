@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from gram_server.heartbeat import read_heartbeat
 from gram_server.listening import authority
 from gram_server.settings import Settings
+from gram_server.supervisor import read_heartbeat
 
 ROLES = ("serve", "worker")
 WARM = re.compile(r'^gram_startup_phase_seconds_count\{phase="warm_up"\} [1-9]', re.MULTILINE)

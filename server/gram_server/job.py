@@ -1,31 +1,29 @@
-"""Jobs, events and reports that the API process and workers exchange.
+"""Jobs, events and reports that the API process and workers exchange, also as JSON; never pickle.
 
-Plain data that travels as JSON (jobs/codec.py). Knows no HTTP, store, engine or puzzle rules.
+Knows no HTTP, store, engine or puzzle rules.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
-from gram_server.errors import require
+from gram_server.errors import ConfigError, JobUnreadable
 
 Halt = Literal["verified", "act", "settled", "never"]
 Fallback = Literal["none", "exact"]
 Count = Literal["none", "exact"]
 Purpose = Literal["solve", "generate"]
-
-HALTS: tuple[Halt, ...] = get_args(Halt)
-FALLBACKS: tuple[Fallback, ...] = ("none", "exact")
-COUNTS: tuple[Count, ...] = ("none", "exact")
-
 Priority = Literal["high", "normal", "low"]
 
+HALTS: tuple[Halt, ...] = get_args(Halt)
 PRIORITY_CLASSES: tuple[Priority, ...] = ("high", "normal", "low")
 """Names of the priority classes: ``Job.priority`` is a position here, 0 first served."""
-
+Data = dict[str, Any]
 DEFAULT_WIDTH = 16
 MAX_SEED = 2**63 - 1
+_T = TypeVar("_T")
 
 
 class JobState(StrEnum):
@@ -88,15 +86,18 @@ class SolveOptions:
 
     def __post_init__(self) -> None:
         """Check values again; the API checks first, with better messages."""
-        require(self.width >= 1, "width", self.width, "must be at least 1")
-        require(0 <= self.seed <= MAX_SEED, "seed", self.seed, "must be 0 .. 2**63 - 1")
-        require(self.decodes >= 0, "decodes", self.decodes, "must be at least 0")
-        for name in ("depth", "max_solutions", "deadline_ms"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, name, value, "must be at least 1")
-        require(self.halt in HALTS, "halt", self.halt, f"must be one of {HALTS}")
-        require(self.fallback in FALLBACKS, "fallback", self.fallback, "unknown")
-        require(self.count in COUNTS, "count", self.count, "unknown")
+        bounds = {"width": 1, "seed": 0, "decodes": 0}
+        optional = ("depth", "max_solutions", "deadline_ms")
+        bounds |= {name: 1 for name in optional if getattr(self, name) is not None}
+        for name, least in bounds.items():
+            if getattr(self, name) < least:
+                raise ConfigError(name, getattr(self, name), f"must be at least {least}")
+        if self.seed > MAX_SEED:
+            raise ConfigError("seed", self.seed, "must be at most 2**63 - 1")
+        words = {"halt": HALTS, "fallback": get_args(Fallback), "count": get_args(Count)}
+        for name, known in words.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(name, getattr(self, name), f"must be one of {known}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,3 +293,58 @@ def outcome_of(
         has_solutions = bool(result.get("solutions") or result.get("boards"))
     outcome = _OUTCOMES.get(str((result or {}).get("status", "partial")), "unsolved")
     return outcome if outcome != "partial" or has_solutions else "deadline"
+
+
+_KINDS: tuple[Any, ...] = (Job, SolveOptions, Sampling, Event, WorkerReport, ModelReport)
+_FIELDS = {kind: dict.fromkeys(each.name for each in fields(kind)) for kind in _KINDS}
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def to_bytes(data: Mapping[str, object]) -> bytes:
+    """Return compact JSON; refuses NaN, which is not JSON."""
+    return _encode(data).encode()
+
+
+def from_bytes(text: bytes) -> Data:
+    """Raise ``ValueError`` for anything but a JSON object."""
+    data = json.loads(text.decode())
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
+    return data
+
+
+def dump(value: Any) -> Data:
+    """Return a job, an event or a report as a JSON object."""
+    return {name: _plain(getattr(value, name)) for name in _FIELDS[type(value)]}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [dump(each) for each in value]
+    return dump(value) if type(value) in _FIELDS else value
+
+
+def load_job(data: Data) -> Job:
+    """Raise ``JobUnreadable`` for anything that ``dump`` did not write."""
+    try:
+        options = _load(SolveOptions, data["options"])
+        sampling = data.get("sampling")
+        sampling = None if sampling is None else _load(Sampling, sampling)
+        return _load(Job, {**data, "options": options, "sampling": sampling})
+    except (ConfigError, AttributeError, KeyError, TypeError) as error:
+        raise JobUnreadable(f"a job of another version cannot be read: {error}") from error
+
+
+def load_event(data: Data) -> Event:
+    return _load(Event, {**data, "kind": EventKind(data["kind"])})
+
+
+def load_report(data: Data) -> WorkerReport:
+    models = tuple(_load(ModelReport, model) for model in data["models"])
+    return _load(WorkerReport, {**data, "state": WorkerState(data["state"]), "models": models})
+
+
+def _load(kind: type[_T], data: Data) -> _T:
+    """Build a dataclass; ignore fields that a newer writer added."""
+    names = _FIELDS[kind]
+    return kind(**{name: value for name, value in data.items() if name in names})

@@ -1,5 +1,7 @@
 """Log lines as JSON objects on standard error, for each request and each change of state.
 
+On a terminal, where people read them, only what they wait for and what is wrong, in words.
+
 Every line carries the ids of the request and the job that it is about. Puzzles and answers are
 never logged. Lines that repeat can be limited. Knows nothing of the server.
 """
@@ -19,6 +21,8 @@ IDS = ("request_id", "job_id", "trace_id", "span_id", "client", "key")
 """Ids of a line's subject, and of the caller: address, and name of the API key."""
 FACTS = ("method", "route", "status", "duration_ms")
 """Fields of the line about an answered request."""
+TOLD = {"is_told": True}
+"""Marks lines that people at a terminal wait for."""
 EVERY_S = 60.0
 """Least seconds between equal lines."""
 MAX_TEXTS = 100
@@ -58,6 +62,15 @@ class JsonFormatter(logging.Formatter):
         return text
 
 
+class PlainFormatter(JsonFormatter):
+    """Formats a record for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        cause = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return self._without_hidden(f"{level}{record.getMessage()}{cause}")
+
+
 @contextmanager
 def logged_with(**ids: str | None) -> Iterator[None]:
     """Add ids to every line logged inside, by this task and those that it starts."""
@@ -81,7 +94,10 @@ def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
     Uncaught exceptions and Python warnings are logged too. ``hidden`` texts are replaced.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(hidden))
+    is_read = sys.stderr.isatty()
+    handler.setFormatter((PlainFormatter if is_read else JsonFormatter)(hidden))
+    if is_read and level != "debug":
+        handler.addFilter(lambda line: line.levelno >= logging.WARNING or hasattr(line, "is_told"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in ("uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)

@@ -28,6 +28,7 @@ from gram_server.connections import limited_protocol, raise_limit, watch_descrip
 from gram_server.errors import ServerError
 from gram_server.job import Job
 from gram_server.listening import authority, bind, is_open_to_others
+from gram_server.logs import TOLD
 from gram_server.settings import Settings
 from gram_server.tracing import open_tracer
 
@@ -37,7 +38,7 @@ POLL_S = 0.02
 """Seconds between checks for remaining work."""
 
 READ_S = 5.0
-"""Seconds that results of jobs that ended during the drain stay readable."""
+"""Seconds that results of jobs that ended during the drain, or just before, stay readable."""
 
 CANCEL_S = 0.5
 """Seconds that the store may take to cancel the jobs of abandoned requests."""
@@ -78,7 +79,11 @@ class DrainingServer(uvicorn.Server):
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
             what = "metrics" if port == self._metrics_port else "listening"
-            logger.info("%s on http://%s", what, authority(host, port))
+            # People wait for the worker, where there is one.
+            told = TOLD if self._child is None else None
+            logger.info("%s on http://%s", what, authority(host, port), extra=told)
+        if self._child is not None and sockets:
+            self._begin(_tell_ready(self._child, authority(*sockets[0].getsockname()[:2])))
 
     async def _start(self, child: ChildWorker) -> bool:
         """Start the worker; return False if a stop was requested meanwhile."""
@@ -117,6 +122,11 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
+async def _tell_ready(child: ChildWorker, address: str) -> None:
+    await child.supervisor.was_ready.wait()
+    logger.info("ready at http://%s", address, extra=TOLD)
+
+
 class Drain:
     """Waits for accepted work up to the time limit, and logs the jobs that are lost.
 
@@ -132,13 +142,14 @@ class Drain:
     async def run(self, cause: str) -> None:
         """Return once all work is done and read, or the rest is cancelled."""
         inflight = self._lifecycle.inflight
-        logger.info(
-            "%s: draining %d requests and %d jobs", cause, len(inflight), len(self._lone_jobs())
-        )
+        line = "%s: draining %d requests and %d jobs"
+        logger.info(line, cause, len(inflight), len(self._lone_jobs()), extra=TOLD)
         await asyncio.sleep(self._state.settings.http.drain_delay_s)
         end_s = time.monotonic() + self._limit_s
         self._lifecycle.is_closed = True
-        if not self._state.store.open_jobs():
+        just_ended = self._state.store.ended_within(READ_S)
+        self._lifecycle.unread.update(set(just_ended).difference(self._lifecycle.read))
+        if not self._state.store.open_jobs() and not self._lifecycle.unread:
             # The jobs end in other processes, where clients can follow them.
             self._lifecycle.released.set()
         await self._wait_while(self._has_work, end_s)

@@ -1,23 +1,26 @@
 """Keeps one worker process running: restarts it when it dies, kills it when it hangs.
 
-Gives up if no worker ever gets ready. Knows nothing of jobs: the link requeues them itself.
+Also what the worker tells: reports of its start, and a heartbeat. Gives up if no worker ever gets
+ready. Knows nothing of jobs: the link requeues them itself.
 """
 
 import asyncio
 import json
 import logging
+import mmap
 import os
 import signal
+import struct
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 from gram_server.errors import ServerError, StartFailed, StartRefused
-from gram_server.heartbeat import Beat
 
 MAX_LINE_BYTES = 16 << 20
 """Longest line of a worker's output: a traceback is one line."""
@@ -25,6 +28,8 @@ OUTPUT = 1
 """Standard output, which a worker uses for nothing else."""
 
 logger = logging.getLogger(__name__)
+
+_BEAT = struct.Struct("<4Q")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,19 @@ class RestartPolicy:
     """Workers that may end before one is ever ready."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """Content of a heartbeat."""
+
+    pid: int
+    num_ticks: int
+    """Ticks since the worker started."""
+    num_live: int
+    """Unfinished trajectories, with or without a slot."""
+    age_s: float
+    """Seconds since it was written."""
+
+
 class Supervisor:
     """Owns the worker process."""
 
@@ -69,7 +87,7 @@ class Supervisor:
         self._is_checked = asyncio.Event()
         self._is_ready = False
         self._is_stopped = False
-        self._was_ready = False
+        self.was_ready = asyncio.Event()
         self._refusal: str | None = None
         self._last_reason = ""
         self._why_failed = ""
@@ -170,7 +188,7 @@ class Supervisor:
             return None
         self._num_failed_starts += 1
         self._why_failed = self._last_reason
-        if self._was_ready:
+        if self.was_ready.is_set():
             # Jobs in memory would be lost with this process: retry.
             return None
         if self._refusal is not None:
@@ -187,7 +205,8 @@ class Supervisor:
                 env=self._environ,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                # A worker speaks to people at a terminal itself.
+                stderr=None if sys.stderr.isatty() else asyncio.subprocess.PIPE,
                 limit=MAX_LINE_BYTES,
                 start_new_session=True,
             )
@@ -216,7 +235,8 @@ class Supervisor:
                     logger.info("worker pid=%d started", process.pid)
                     self._is_checked.set()
                 case Stage.READY:
-                    self._is_ready = self._was_ready = True
+                    self._is_ready = True
+                    self.was_ready.set()
                     self._num_failed_starts = 0
                 case Stage.REFUSED:
                     self._refusal = report.reason
@@ -277,11 +297,46 @@ def read_start_report(line: bytes) -> StartReport | None:
 
 async def _pass_on_log(process: asyncio.subprocess.Process) -> None:
     """Copy a worker's log lines to ours; log other output, a library's, as warnings."""
-    assert process.stderr is not None
-    while line := await process.stderr.readline():
+    while process.stderr is not None and (line := await process.stderr.readline()):
         text = line.decode(errors="replace").rstrip()
         if text.startswith("{"):
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
         elif text:
             logger.warning("worker pid=%d says: %s", process.pid, text)
+
+
+class Heartbeat:
+    """The worker's side of a small memory-mapped file.
+
+    Others can read it while the worker is busy, holds its GIL or hangs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Create the file, or reuse that of an earlier worker."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(descriptor, _BEAT.size)
+            self._memory = mmap.mmap(descriptor, _BEAT.size)
+        finally:
+            os.close(descriptor)
+        self.beat(num_ticks=0, num_live=0)
+
+    def beat(self, *, num_ticks: int, num_live: int) -> None:
+        _BEAT.pack_into(self._memory, 0, os.getpid(), num_ticks, num_live, time.monotonic_ns())
+
+
+def read_heartbeat(path: Path) -> Beat | None:
+    """Return the last beat in the file; None while there is none."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(content) != _BEAT.size:
+        return None
+    pid, num_ticks, num_live, written_ns = _BEAT.unpack(content)
+    if not pid:
+        return None
+    # All processes of a machine share the monotonic clock.
+    age_s = max(0.0, (time.monotonic_ns() - written_ns) / 1e9)
+    return Beat(pid=pid, num_ticks=num_ticks, num_live=num_live, age_s=age_s)

@@ -10,7 +10,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import trace
@@ -21,7 +22,8 @@ from opentelemetry.trace import StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gram_server import __version__
-from gram_server.errors import ConfigError
+from gram_server.errors import require
+from gram_server.job import PRIORITY_CLASSES, Job
 from gram_server.logs import logged_with
 
 MAX_STATE_CHARS = 512
@@ -173,13 +175,13 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
     if _value(environ, DISABLED) == "true":
         return False
     exporter = _value(environ, EXPORTER)
-    _require(exporter in ("", "none", "otlp"), EXPORTER, exporter, "must be otlp or none")
+    require(exporter in ("", "none", "otlp"), EXPORTER, exporter, "must be otlp or none")
     has_endpoint = any(_value(environ, name) for name in ENDPOINTS)
     if exporter == "none" or not (exporter or has_endpoint):
         return False
     for name in PROTOCOLS:
         protocol = _value(environ, name)
-        _require(protocol in ("", PROTOCOL), name, protocol, f"must be {PROTOCOL}")
+        require(protocol in ("", PROTOCOL), name, protocol, f"must be {PROTOCOL}")
     return True
 
 
@@ -213,6 +215,73 @@ def _value(environ: Mapping[str, str], name: str) -> str:
     return environ.get(name, "").strip().lower()
 
 
-def _require(condition: bool, name: str, value: str, reason: str) -> None:
-    if not condition:
-        raise ConfigError(name, value, reason)
+class JobTrace:
+    """Spans of a job's wait in the queue, and of a worker's work from its claim to its end."""
+
+    def __init__(self, tracer: Tracer, job: Job, *, claimed_s: float) -> None:
+        """``claimed_s`` is when the job left the queue, on the clock of ``time.time()``."""
+        self._tracer = tracer
+        self._job = job
+        self._claimed_s = claimed_s
+        parent = read_trace(job.traceparent, job.tracestate)
+        queued_s = min(job.submitted_s, claimed_s)
+        tracer.start("queue", parent=parent, start_s=queued_s).end(to_ns(claimed_s))
+        self._span = tracer.start(
+            "solve" if job.sampling is None else "generate",
+            parent=parent,
+            kind=SpanKind.CONSUMER,
+            start_s=claimed_s,
+            attributes={
+                "messaging.operation.type": "process",
+                "messaging.message.id": job.id,
+                "gram.puzzle": job.puzzle,
+                "gram.model": job.model,
+                "gram.width": job.options.width,
+                "gram.priority": PRIORITY_CLASSES[job.priority],
+                "gram.attempt": job.attempt,
+            },
+        )
+        if job.attempt:
+            # The lost worker's span is missing; the trace and the job are the same.
+            self._span.add_event("redelivered", attributes={"gram.attempt": job.attempt})
+
+    @contextmanager
+    def logged(self) -> Iterator[None]:
+        with logged_with(**{**self._job.log_ids, **log_ids(self._span)}):
+            yield
+
+    @contextmanager
+    def step(self, name: str, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[None]:
+        with self.logged(), self._tracer.span(name, parent=below(self._span), kind=kind):
+            yield
+
+    def engine_ended(
+        self, *, queue_s: float, engine_s: float, found_s: Sequence[float], **counts: int
+    ) -> None:
+        """Record the engine's spans from its report: the wait for a slot, then the steps.
+
+        ``found_s`` is when each solution was found after the wait.
+        """
+        if not self._span.is_recording():
+            return
+        admitted_s = self._claimed_s + queue_s
+        # The engine took the job a moment after the claim.
+        ended_s = min(admitted_s + engine_s, time.time())
+        engine = self._begin("engine", self._span, self._claimed_s)
+        engine.set_attributes({f"gram.{name}": number for name, number in counts.items()})
+        self._begin("admission", engine, self._claimed_s).end(to_ns(admitted_s))
+        steps = self._begin("steps", engine, admitted_s)
+        if found_s:
+            steps.add_event("first solution", timestamp=to_ns(admitted_s + min(found_s)))
+        steps.end(to_ns(ended_s))
+        engine.end(to_ns(ended_s))
+
+    def end(self, outcome: str, *, is_failure: bool = False) -> None:
+        """``outcome`` says how the job ended, or why it failed."""
+        self._span.set_attribute("gram.outcome", outcome)
+        if is_failure:
+            fail(self._span, outcome)
+        self._span.end()
+
+    def _begin(self, name: str, parent: Span, start_s: float) -> Span:
+        return self._tracer.start(name, parent=below(parent), start_s=start_s)

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from gram_server.cli import MOVED, main
-from gram_server.logs import JsonFormatter
+from gram_server.logs import JsonFormatter, PlainFormatter
 
 COMMANDS = {
     "serve",
@@ -16,6 +16,7 @@ COMMANDS = {
     "dlq",
     "doctor",
     "healthcheck",
+    "completion",
 }
 
 
@@ -23,9 +24,35 @@ def test_every_command_has_help() -> None:
     shown = CliRunner().invoke(main, ["--help"])
     assert shown.exit_code == 0
     assert set(main.commands) == COMMANDS | set(MOVED)
+    assert CliRunner().invoke(main, ["-h"]).output == shown.output
+    for word in ("GRAM_SERVER_", "130"):
+        assert word in shown.output
     for name in COMMANDS:
         assert name in shown.output
         assert main.commands[name].help
+        assert CliRunner().invoke(main, [name, "-h"]).exit_code == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(shell: str) -> None:
+    ran = CliRunner().invoke(main, ["completion", shell])
+    assert ran.exit_code == 0
+    assert f"_GRAM_SERVER_COMPLETE={shell}_complete" in ran.output
+
+
+def test_the_completion_knows_the_servers_commands() -> None:
+    env = {"_GRAM_SERVER_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+    for words, found in (("gram-server doc", "doctor"), ("gram-server comp", "completion")):
+        ran = CliRunner(env={**env, "COMP_WORDS": words}).invoke(main, [], prog_name="gram-server")
+        assert ran.stdout == f"plain,{found}\n"
+
+
+def test_ctrl_c_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gram_core.catalog.shipped_models", interrupted)
+    assert CliRunner().invoke(main, ["models"]).exit_code == 130
 
 
 @pytest.mark.parametrize(("name", "now"), list(MOVED.items()))
@@ -75,6 +102,15 @@ def test_a_log_line_is_one_json_object() -> None:
     assert "\n" not in line
     assert json.loads(line)["message"] == "job=a\nb"
     assert json.loads(line)["level"] == "info"
+
+
+@pytest.mark.parametrize(
+    ("level", "line"),
+    [(logging.INFO, "job=*** is ready"), (logging.ERROR, "error: job=*** is ready")],
+)
+def test_people_read_a_line_in_words_without_secrets(level: int, line: str) -> None:
+    record = logging.LogRecord("x", level, "", 0, "job=%s is ready", ("s3cret",), None)
+    assert PlainFormatter(["s3cret"]).format(record) == line
 
 
 def test_an_exception_is_within_its_line() -> None:

@@ -15,8 +15,8 @@ from urllib.request import urlopen
 import pytest
 
 from gram_server.healthcheck import Running, ask_server, ask_worker, find_running
-from gram_server.heartbeat import Heartbeat
 from gram_server.settings import EngineConfig, HttpConfig, RedisConfig, Settings
+from gram_server.supervisor import Heartbeat
 from tests.conftest import free_port
 
 OURS = [sys.executable, "-m", "gram_server.cli"]

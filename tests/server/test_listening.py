@@ -1,19 +1,25 @@
 """Sockets of both address families, and what is said of them, from real processes."""
 
-import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gram_server.errors import ConfigError
 from gram_server.listening import authority, bind, is_open_to_others
+from gram_server.settings import HttpConfig, Settings
+from tests.processes import Running, running
+from tests.server.api.conftest import key_entry, write_keys
 
 NOBODY = "redis://127.0.0.1:1/0"
+METRICS = "metrics on "
+Serving = Callable[..., AbstractContextManager[Running]]
 
 
 def has_ipv6() -> bool:
@@ -28,27 +34,10 @@ def has_ipv6() -> bool:
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 
-@contextmanager
-def serving(*arguments: str) -> Iterator[tuple[dict[str, str], list[str]]]:
-    """Yield the URL of each port by its name, and the lines so far."""
-    command = [sys.executable, "-m", "gram_server.cli", "serve", "--store", NOBODY, *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    urls: dict[str, str] = {}
-    lines: list[str] = []
-    try:
-        while len(urls) < 1 + ("--metrics-port" in arguments):
-            line = process.stderr.readline()
-            assert line, lines
-            lines.append(json.loads(line)["message"])
-            what, is_address, rest = lines[-1].partition(" on http://")
-            if is_address:
-                urls[what] = f"http://{rest}"
-        yield urls, lines
-    finally:
-        process.terminate()
-        process.wait(30.0)
-        process.stderr.close()
+@pytest.fixture
+def serving(tmp_path: Path) -> Serving:
+    """Run an API process without a Redis, with flags of a test's own."""
+    return partial(running, tmp_path / "log", "serve", "--store", NOBODY)
 
 
 def port_of(url: str) -> str:
@@ -59,28 +48,28 @@ def port_of(url: str) -> str:
 @needs_ipv6
 @pytest.mark.parametrize("beside", [(), ("--metrics-port", "0")])
 def test_every_address_serves_both_families_with_and_without_a_port_for_metrics(
-    beside: tuple[str, ...],
+    beside: tuple[str, ...], serving: Serving
 ) -> None:
-    with serving("--host", "::", "--port", "0", *beside) as (urls, lines):
-        assert urls["listening"].startswith("http://[::]:")
+    with serving("--host", "::", "--port", "0", *beside) as server:
+        assert server.url().startswith("http://[::]:")
         for host in ("127.0.0.1", "[::1]"):
-            public = f"http://{host}:{port_of(urls['listening'])}"
+            public = f"http://{host}:{port_of(server.url())}"
             assert httpx.get(f"{public}/livez").status_code == 200
             if beside:
-                private = f"http://{host}:{port_of(urls['metrics'])}"
+                private = f"http://{host}:{port_of(server.url(METRICS))}"
                 assert httpx.get(f"{private}/metrics").status_code == 200
                 assert httpx.get(f"{private}/livez").status_code == 404
-        assert any("asks for no key" in line for line in lines)
+        assert "asks for no key" in server.log.read_text()
 
 
 @pytest.mark.slow
 @needs_ipv6
-def test_an_address_of_one_family_is_printed_so_that_it_can_be_opened() -> None:
-    with serving("--host", "::1", "--port", "0") as (urls, lines):
-        assert httpx.get(f"{urls['listening']}/livez").status_code == 200
-        assert not any("asks for no key" in line for line in lines)
+def test_an_address_of_one_family_is_printed_so_that_it_can_be_opened(serving: Serving) -> None:
+    with serving("--host", "::1", "--port", "0") as server:
+        assert httpx.get(f"{server.url()}/livez").status_code == 200
+        assert "asks for no key" not in server.log.read_text()
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"http://127.0.0.1:{port_of(urls['listening'])}/livez")
+            httpx.get(f"http://127.0.0.1:{port_of(server.url())}/livez")
 
 
 def test_the_name_of_this_machine_is_every_address_that_it_has_at_one_port() -> None:
@@ -153,9 +142,9 @@ def ask(connection: socket.socket) -> None:
 
 
 @pytest.mark.slow
-def test_a_connection_that_rests_as_long_as_balancers_let_it_is_kept() -> None:
-    with serving("--port", "0") as (urls, _):
-        address = ("127.0.0.1", int(port_of(urls["listening"])))
+def test_a_connection_that_rests_as_long_as_balancers_let_it_is_kept(serving: Serving) -> None:
+    with serving("--port", "0") as server:
+        address = ("127.0.0.1", int(port_of(server.url())))
         with socket.create_connection(address, timeout=20.0) as connection:
             ask(connection)
             # Nothing comes: neither bytes nor an end.
@@ -167,10 +156,40 @@ def test_a_connection_that_rests_as_long_as_balancers_let_it_is_kept() -> None:
 
 
 @pytest.mark.slow
-def test_how_long_a_connection_may_rest_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_long_a_connection_may_rest_is_a_setting(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GRAM_SERVER_KEEP_ALIVE_S", "0.5")
-    with serving("--port", "0") as (urls, _):
-        address = ("127.0.0.1", int(port_of(urls["listening"])))
+    with serving("--port", "0") as server:
+        address = ("127.0.0.1", int(port_of(server.url())))
         with socket.create_connection(address, timeout=20.0) as connection:
             ask(connection)
             assert connection.recv(1) == b""
+
+
+@pytest.mark.slow
+def test_metrics_have_a_port_of_their_own_and_it_has_nothing_else(
+    serving: Serving, tmp_path: Path
+) -> None:
+    keys = write_keys(tmp_path / "keys.json", key_entry("root", "admin"))
+    admin = {"Authorization": "Bearer root-token"}
+    with serving("--port", "0", "--metrics-port", "0", "--keys", str(keys)) as server:
+        public, private = server.url(), server.url(METRICS)
+        scraped = httpx.get(f"{private}/metrics")
+        assert scraped.status_code == 200
+        assert "gram_ready 0.0" in scraped.text
+        for path in ("/", "/solve", "/jobs", "/livez", "/docs", "/metrics/"):
+            for method in ("GET", "POST"):
+                assert httpx.request(method, f"{private}{path}").status_code in (307, 404), path
+        assert httpx.post(f"{private}/metrics").status_code == 405
+        assert httpx.get(f"{public}/metrics").status_code == 401
+        assert httpx.get(f"{public}/metrics", headers=admin).status_code == 404
+        assert httpx.get(f"{public}/livez").status_code == 200
+        document = httpx.get(f"{public}/openapi.json", headers=admin).json()
+        assert "/metrics" not in document["paths"]
+
+
+def test_both_ports_cannot_be_the_same() -> None:
+    with pytest.raises(ConfigError, match="metrics_port"):
+        HttpConfig(port=9000, metrics_port=9000)
+    assert Settings.load({"metrics_port": 9090}, environ={}).http.metrics_port == 9090

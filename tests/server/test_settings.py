@@ -64,7 +64,7 @@ def test_what_cannot_be_used_stops_the_start_by_name(name: str, text: str) -> No
 
 
 def test_a_job_of_full_width_always_fits_an_empty_queue() -> None:
-    with pytest.raises(ConfigError, match="max_width"):
+    with pytest.raises(ConfigError, match=r"max_width.*GRAM_SERVER_MAX_WIDTH"):
         Settings(http=HttpConfig(max_width=65), queue=QueueConfig(max_trajectories=64))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gram_server.errors import StartFailed, StartRefused
-from gram_server.heartbeat import Beat
-from gram_server.supervisor import RestartPolicy, Supervisor
+from gram_server.supervisor import Beat, RestartPolicy, Supervisor
+from tests.processes import until
 
 pytestmark = pytest.mark.anyio
 
@@ -47,13 +47,6 @@ def says(*stages: str, then: str, reason: str = "") -> str:
 
 def pids(path: Path) -> list[int]:
     return [int(pid) for pid in path.read_text().split()] if path.exists() else []
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10.0):
-        # What is waited for happens in another process.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 def is_running(pid: int) -> bool:

@@ -6,6 +6,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gram_core.errors import UserError as CoreUserError
+from gram_server.api.dispatch import (
+    CLIENT_CLOSED_REQUEST,
+    ClientLeft,
+    EventStream,
+    Released,
+    charged,
+    count_refusal,
+    followed,
+    format_event,
+    give_back,
+    json_response,
+    run_until_released,
+    run_while_connected,
+    submit,
+)
 from gram_server.api.errors import problem_of
 from gram_server.api.openapi import (
     JOB_PROBLEMS,
@@ -15,7 +30,6 @@ from gram_server.api.openapi import (
     batch_request_body,
     problems,
 )
-from gram_server.api.pending import charged, count_refusal, give_back, submit
 from gram_server.api.queries import (
     LAST_EVENT_HEADER,
     EventHeaders,
@@ -28,17 +42,6 @@ from gram_server.api.queries import (
     read_query,
 )
 from gram_server.api.requests import KEY_HEADER, ParsedRequest, parse_submission
-from gram_server.api.responses import (
-    CLIENT_CLOSED_REQUEST,
-    ClientLeft,
-    EventStream,
-    Released,
-    followed,
-    format_event,
-    json_response,
-    run_until_released,
-    run_while_connected,
-)
 from gram_server.api.schemas import JobDocument, JobPage
 from gram_server.api.serializers import document, result_of, summary
 from gram_server.api.state import AppState, is_admin, owner_of, request_id_of
@@ -139,7 +142,7 @@ def _add_get(router: APIRouter, state: AppState) -> None:
             except (Released, LinkClosed):
                 record = await state.store.get(job_id)
         if record.state.is_final:
-            state.lifecycle.unread.discard(job_id)
+            state.lifecycle.note_read(job_id)
         return json_response(document(state, record))
 
 
@@ -156,6 +159,7 @@ def _add_cancel(router: APIRouter, state: AppState) -> None:
         read_query(Query, request.query_params.multi_items())
         await _owned(state, request, job_id)
         await state.store.cancel(job_id)
+        state.lifecycle.note_read(job_id)
         return json_response(document(state, await state.store.get(job_id)))
 
 
@@ -254,7 +258,7 @@ async def _events(
                 data = result_of(state, record) or {"id": job_id, "state": record.state.value}
             yield format_event(event.kind, data, number=last)
             if event.kind.is_final:
-                state.lifecycle.unread.discard(job_id)
+                state.lifecycle.note_read(job_id)
     except (Released, ServerError) as error:
         # The server stops, or lost its queue: the client can resume after ``last``.
         failure = error if isinstance(error, ServerError) else NotReady("the server is stopping")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
+from html import escape
 from importlib import resources
 from typing import NamedTuple
 
@@ -12,9 +13,12 @@ MEDIA_TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "png": "image/png",
     "svg": "image/svg+xml",
 }
 INDEX = "index.html"
+PREVIEW = "page/preview.png"
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -44,19 +48,25 @@ class PageFile(NamedTuple):
     media_type: str
     tag: str
 
+    @classmethod
+    def of(cls, content: bytes, media_type: str) -> "PageFile":
+        return cls(content, media_type, f'"{sha256(content).hexdigest()[:32]}"')
 
-def page_router() -> APIRouter:
+
+def page_router(root_path: str) -> APIRouter:
     """Return the routes of both pages; their links are relative, as a proxy may add a prefix."""
     router = APIRouter(include_in_schema=False)
-    _add_files(router, "/", "/page", _read_files("page"))
-    _add_files(router, "/docs", "/docs", _read_files("api_docs"))
+    for path, below, folder in (("/", "/page", "page"), ("/docs", "/docs", "api_docs")):
+        _add_files(router, path, below, _read_files(folder), root_path)
     return router
 
 
-def _add_files(router: APIRouter, path: str, below: str, files: Mapping[str, PageFile]) -> None:
+def _add_files(
+    router: APIRouter, path: str, below: str, files: Mapping[str, PageFile], root_path: str
+) -> None:
     @router.api_route(path, methods=["GET", "HEAD"])
     async def index(request: Request) -> Response:
-        return _answer(request, files[INDEX])
+        return _answer(request, _addressed(files[INDEX], request, root_path))
 
     @router.api_route(f"{below}/{{name}}", methods=["GET", "HEAD"])
     async def file(request: Request, name: str) -> Response:
@@ -65,13 +75,21 @@ def _add_files(router: APIRouter, path: str, below: str, files: Mapping[str, Pag
         return _answer(request, files[name])
 
 
+def _addressed(page: PageFile, request: Request, root_path: str) -> PageFile:
+    """Give the picture of a page its whole address: sites that show links read no relative one."""
+    host = request.headers.get("host")
+    if not host or PREVIEW.encode() not in page.content:
+        return page
+    address = escape(f"{request.scope['scheme']}://{host}{root_path}/{PREVIEW}")
+    return PageFile.of(page.content.replace(PREVIEW.encode(), address.encode()), page.media_type)
+
+
 def _read_files(name: str) -> Mapping[str, PageFile]:
     folder = resources.files("gram_server") / name
     return {
-        entry.name: PageFile(content, MEDIA_TYPES[suffix], f'"{sha256(content).hexdigest()[:32]}"')
+        entry.name: PageFile.of(entry.read_bytes(), MEDIA_TYPES[suffix])
         for entry in folder.iterdir()
         if (suffix := entry.name.rpartition(".")[2]) in MEDIA_TYPES
-        for content in (entry.read_bytes(),)
     }
 
 

@@ -19,6 +19,7 @@ from gram_server.api.body import (
     read_puzzles,
     refuse_body,
 )
+from gram_server.api.dispatch import wants_stream
 from gram_server.api.queries import (
     MAX_REDUCED,
     MIN_TRAJECTORIES,
@@ -28,7 +29,6 @@ from gram_server.api.queries import (
     SolveQuery,
     read_query,
 )
-from gram_server.api.responses import wants_stream
 from gram_server.api.state import AppState, client_of, owner_of
 from gram_server.errors import ModelUnknown, NotReady, ParameterInvalid
 from gram_server.job import (

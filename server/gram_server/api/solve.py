@@ -1,31 +1,55 @@
-"""``POST /solve`` and ``POST /generate``: requests that wait for the answer of their job."""
+"""``POST /solve`` and ``POST /generate``: requests that wait for the answer of their job.
+
+Each outcome is counted exactly once. A request that ends without an answer withdraws its job.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing
-from typing import cast
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gram_core.errors import UserError as CoreUserError
-from gram_server.api.errors import problem_of
-from gram_server.api.openapi import GENERATE_RESPONSES, SOLVE_RESPONSES, solve_request_body
-from gram_server.api.pending import charged, count_refusal, give_up, track, wait_for_end
-from gram_server.api.queries import GenerateQuery, SolveQuery, bounded, describe
-from gram_server.api.requests import ParsedRequest, parse_generate, parse_solve
-from gram_server.api.responses import (
+from gram_server.api.dispatch import (
     CLIENT_CLOSED_REQUEST,
     ClientLeft,
     EventStream,
+    charged,
+    count_refusal,
     format_event,
     json_response,
     run_while_connected,
+    submit,
     wants_stream,
 )
+from gram_server.api.errors import problem_of
+from gram_server.api.openapi import GENERATE_RESPONSES, SOLVE_RESPONSES, solve_request_body
+from gram_server.api.queries import GenerateQuery, SolveQuery, bounded, describe
+from gram_server.api.requests import ParsedRequest, parse_generate, parse_solve
+from gram_server.api.serializers import deadline_result
 from gram_server.api.state import AppState, request_id_of
-from gram_server.errors import JobNotFound, NotReady, ServerError, StoreUnavailable, UserError
-from gram_server.job import Event, EventKind, Job, JobRecord
+from gram_server.errors import (
+    JobFailed,
+    JobInterrupted,
+    JobNotFound,
+    LinkClosed,
+    NotReady,
+    ServerError,
+    StoreUnavailable,
+    UserError,
+)
+from gram_server.job import Event, EventKind, Job, JobRecord, JobState, ModelReport, outcome_of
+from gram_server.metrics import Outcome
+
+CHECK_S = 1.0
+"""Seconds between checks that a worker for the job is left."""
+
+Result = Mapping[str, Any]
+"""The body of a 200 answer."""
 
 
 def solve_router(state: AppState) -> APIRouter:
@@ -162,3 +186,84 @@ async def _follow(
             if event is None:
                 return
             yield event
+
+
+@dataclass(slots=True, kw_only=True)
+class PendingRequest:
+    """An accepted job whose request waits for the answer."""
+
+    state: AppState
+    job: Job
+    model: ModelReport
+    started_s: float
+    outcome: Outcome | None = None
+
+    @property
+    def duration_s(self) -> float:
+        return time.perf_counter() - self.started_s
+
+    def finish(self, record: JobRecord) -> Result:
+        """Return the answer in a final record; raise ``JobFailed`` where there is none."""
+        self.outcome = "failed"
+        if record.state is JobState.FAILED and record.error is not None:
+            raise JobFailed(f"{record.error.code}: {record.error.detail}")
+        if record.state is JobState.CANCELLED and self.state.lifecycle.has_given_up:
+            raise JobInterrupted("the server stopped before the job was done")
+        if record.state is JobState.CANCELLED:
+            self.outcome = "cancelled"
+            raise JobFailed("the job was cancelled")
+        now_s = self.state.clock()
+        result = record.result or deadline_result(record, self.model, now_s=now_s)
+        self.outcome = outcome_of(record.state, result)
+        self.state.metrics.observe_result(self.job, result)
+        return result
+
+
+@asynccontextmanager
+async def track(
+    state: AppState, parsed: ParsedRequest, *, request_id: str
+) -> AsyncIterator[PendingRequest]:
+    """Submit a job; leaving without an outcome withdraws it."""
+    job, model = parsed.job, parsed.model
+    try:
+        await submit(state, job, request_id=request_id)
+    except LinkClosed as error:
+        raise NotReady("the server is stopping and takes no new work") from error
+    pending = PendingRequest(state=state, job=job, model=model, started_s=time.perf_counter())
+    state.lifecycle.inflight.add(job.id)
+    try:
+        yield pending
+    except LinkClosed as error:
+        pending.outcome = "failed"
+        raise JobInterrupted("the server stopped before the job was done") from error
+    finally:
+        state.lifecycle.inflight.discard(job.id)
+        if pending.outcome is None:
+            await state.store.withdraw(job.id)
+        outcome = pending.outcome or "cancelled"
+        state.metrics.count_request(outcome, model=job.model, priority=job.priority)
+        state.metrics.observe_request(pending.duration_s, model=job.model)
+
+
+async def wait_for_end(state: AppState, job: Job) -> JobRecord:
+    """Return the record of a job once it is final; raise ``NotReady`` where no worker is left."""
+    if not state.workers.is_remote:
+        # A child worker is restarted.
+        return await state.store.wait(job.id, timeout_s=None)
+    waiting = asyncio.ensure_future(state.store.wait(job.id, timeout_s=None))
+    try:
+        while not (await asyncio.wait((waiting,), timeout=CHECK_S))[0]:
+            state.workers.check_served(job)
+        return waiting.result()
+    finally:
+        await give_up(waiting)
+
+
+async def give_up(work: asyncio.Future[Any]) -> None:
+    """Cancel work, or drop its result."""
+    if not work.done():
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    elif not work.cancelled():
+        # Retrieved here, as asyncio warns of exceptions that nobody retrieves.
+        work.exception()

@@ -1,9 +1,12 @@
 """The application on the in-memory store, with a small worker that solves exactly, in process."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,8 +17,9 @@ from gram_core.puzzles import family
 from gram_server.app import create_app
 from gram_server.job import Event, EventKind, Job, JobState, ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
-from gram_server.jobs.memory_worker import MemoryWorker
+from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.settings import HttpConfig, QueueConfig, Settings
+from tests.clients.standard_events import read_all
 
 TASKS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8", "maze-2x3")
 
@@ -193,6 +197,24 @@ def http_scope(
     }
 
 
+def events_of(text: str) -> list[tuple[int, str, dict[str, Any]]]:
+    """Return id, kind and data of every server-sent event; comments are none."""
+    read = read_all(text.encode())
+    return [(int(event.last_id), event.kind, json.loads(event.data)) for event in read]
+
+
+def key_entry(name: str, *scopes: str, token: str | None = None, **more: Any) -> dict[str, Any]:
+    """Return the entry of a key, whose token is NAME-token if not said otherwise."""
+    digest = hashlib.sha256((token or f"{name}-token").encode()).hexdigest()
+    return {"name": name, "sha256": digest, "scopes": list(scopes), **more}
+
+
+def write_keys(path: Path, *entries: dict[str, Any]) -> Path:
+    """Write a file of API keys."""
+    path.write_text(json.dumps({"keys": entries}), "utf-8")
+    return path
+
+
 OpenService = Callable[..., AbstractAsyncContextManager[Service]]
 
 
@@ -209,7 +231,7 @@ async def opened(
     settings = Settings(http=http, queue=QueueConfig(max_trajectories=max_trajectories))
     store = MemoryStore(settings.queue)
     app = create_app(settings, store=store)
-    worker = ExactWorker(store.connect("exact"))
+    worker = ExactWorker(MemoryWorker(store, "exact"))
     async with AsyncExitStack() as stack:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         client = httpx.AsyncClient(transport=transport, base_url=url)

@@ -10,6 +10,7 @@ import uvicorn
 
 from gram_server.app import create_app
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.settings import Settings
 from tests.server.api.conftest import TASKS, ExactWorker
 
@@ -35,7 +36,7 @@ def serving(settings: Settings, tasks: Sequence[str] = TASKS) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     async def serve() -> None:
-        working = asyncio.create_task(ExactWorker(store.connect("exact"), tasks=tasks).run())
+        working = asyncio.create_task(ExactWorker(MemoryWorker(store, "exact"), tasks=tasks).run())
         await server.serve([listener])
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

@@ -1,5 +1,4 @@
 import asyncio
-import hashlib
 import hmac
 import inspect
 import json
@@ -19,7 +18,7 @@ from gram_server.api.auth import PUBLIC, is_public
 from gram_server.api.keys import KeyFile
 from gram_server.errors import ConfigError
 from gram_server.settings import HttpConfig, Settings
-from tests.server.api.conftest import Service, opened
+from tests.server.api.conftest import Service, key_entry, opened, write_keys
 
 pytestmark = pytest.mark.anyio
 
@@ -28,26 +27,16 @@ OPEN = {"/livez", "/readyz", "/startupz", "/problems/{code}", "/", "/page/{name}
 """Every path that may be reached without a key, written down once more."""
 
 
-def entry(name: str, *scopes: str, token: str | None = None, **more: Any) -> dict[str, Any]:
-    digest = hashlib.sha256((token or f"{name}-token").encode()).hexdigest()
-    return {"name": name, "sha256": digest, "scopes": list(scopes), **more}
-
-
-def write(path: Path, *entries: dict[str, Any]) -> Path:
-    path.write_text(json.dumps({"keys": entries}), "utf-8")
-    return path
-
-
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
-    return write(
+    return write_keys(
         tmp_path / "keys.json",
-        entry("solver", "solve"),
-        entry("worker", "jobs"),
-        entry("other", "jobs"),
-        entry("root", "admin"),
-        entry("old", "solve", "jobs", "admin", expires="2020-01-01T00:00:00+00:00"),
-        entry("slow", "solve", "jobs", trajectories_per_s=1.0),
+        key_entry("solver", "solve"),
+        key_entry("worker", "jobs"),
+        key_entry("other", "jobs"),
+        key_entry("root", "admin"),
+        key_entry("old", "solve", "jobs", "admin", expires="2020-01-01T00:00:00+00:00"),
+        key_entry("slow", "solve", "jobs", trajectories_per_s=1.0),
     )
 
 
@@ -208,13 +197,13 @@ async def test_keys_are_exchanged_while_the_server_runs(
 ) -> None:
     monkeypatch.setattr("gram_server.api.keys.CHECK_S", 0.0)
     async with open_app(keys) as (_, client):
-        old = entry("solver", "solve")
-        new = entry("solver", "solve", token="next-token")
+        old = key_entry("solver", "solve")
+        new = key_entry("solver", "solve", token="next-token")
         broken = {"name": "solver"}
         for step, (entries, statuses) in enumerate(
             [([old, new], (200, 200)), ([new], (401, 200)), ([broken], (401, 200))]
         ):
-            write(keys, *entries)
+            write_keys(keys, *entries)
             os.utime(keys, ns=(step, step))
             found = [
                 (await client.get("/models", headers=bearer(name))).status_code
@@ -255,18 +244,18 @@ async def test_keys_are_exchanged_while_the_server_runs(
 def test_a_file_of_keys_that_makes_no_sense_stops_the_start(
     tmp_path: Path, broken: dict[str, Any]
 ) -> None:
-    good = entry("a", "solve")
-    path = write(tmp_path / "keys.json", {**good, **broken} if broken else {"name": "a"})
+    good = key_entry("a", "solve")
+    path = write_keys(tmp_path / "keys.json", {**good, **broken} if broken else {"name": "a"})
     with pytest.raises(ConfigError):
         KeyFile(path)
-    assert KeyFile(write(path, good)).find("a-token") is not None
+    assert KeyFile(write_keys(path, good)).find("a-token") is not None
 
 
 def test_a_bad_entry_is_named_and_leaves_the_others_in_force(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good, bad = entry("a", "solve"), entry("b", "solve", trajectories_per_s=0)
-    keys = KeyFile(write(tmp_path / "keys.json", bad, {}, good))
+    good, bad = key_entry("a", "solve"), key_entry("b", "solve", trajectories_per_s=0)
+    keys = KeyFile(write_keys(tmp_path / "keys.json", bad, {}, good))
     assert keys.find("a-token") is not None
     assert keys.find("b-token") is None
     assert [fault.partition(":")[0] for fault in keys.faults] == [
@@ -286,8 +275,8 @@ def test_every_key_is_compared_to_its_end_wherever_the_right_one_is(
         return real(known, offered)
 
     real = hmac.compare_digest
-    entries = [entry(f"k{n}", "solve") for n in range(5)]
-    keys = KeyFile(write(tmp_path / "keys.json", *entries))
+    entries = [key_entry(f"k{n}", "solve") for n in range(5)]
+    keys = KeyFile(write_keys(tmp_path / "keys.json", *entries))
     monkeypatch.setattr(hmac, "compare_digest", compare)
     for token in ("k0-token", "k4-token", "wrong", ""):
         compared.clear()

@@ -66,7 +66,7 @@ async def test_everything_is_found_below_a_path(root_path: str, is_stripped: boo
     async with open_below(root_path, is_stripped=is_stripped) as client:
         for start in ("/gram/", "/gram/docs"):
             text = (await client.get(start)).text
-            for name in re.findall(r'(?:href|src)="([^"#]+)"', text):
+            for name in re.findall(r'(?:href|src)="([^"#:]+)"', text):
                 assert (await client.get(urljoin(start, name))).status_code == 200, name
         assert (await client.get("/gram/readyz")).status_code == 200
         job = await client.post("/gram/jobs", content=EASY)

@@ -7,7 +7,7 @@ import pytest
 
 from gram_server.api.schemas import JobDocument, JobPage
 from gram_server.job import JobState, WorkerState
-from tests.server.api.conftest import OpenService, Service
+from tests.server.api.conftest import OpenService, Service, events_of
 
 pytestmark = pytest.mark.anyio
 
@@ -24,15 +24,6 @@ async def submit(service: Service, content: Any, **kwargs: Any) -> dict[str, Any
     location = urljoin(str(response.url), response.headers["Location"])
     assert location == f"http://test/jobs/{response.json()['id']}"
     return dict(response.json())
-
-
-def events_of(text: str) -> list[tuple[int, str, Any]]:
-    found = []
-    for block in text.strip().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
-        if "event" in fields:
-            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
-    return found
 
 
 async def test_a_job_is_accepted_at_once_and_shows_its_result_later(service: Service) -> None:
@@ -211,7 +202,7 @@ async def test_cancelling_ends_a_job_and_its_work_and_changes_no_final_one(
 async def test_a_job_past_its_deadline_shows_what_was_found(open_service: OpenService) -> None:
     async with open_service() as service:
         service.worker.is_held = True
-        job = await submit(service, EASY, params={"deadline_ms": 200})
+        job = await submit(service, EASY, params={"deadline_ms": 500})
         response = await service.client.get(f"/jobs/{job['id']}?wait=20")
         document = JobDocument.model_validate(response.json())
         assert document.state == "expired"
@@ -252,15 +243,6 @@ async def test_a_client_that_leaves_does_not_end_its_job(service: Service) -> No
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert (await service.store.get(job["id"])).state is JobState.RUNNING
-
-
-async def test_a_full_queue_refuses_jobs_as_it_refuses_requests(open_service: OpenService) -> None:
-    async with open_service(has_worker=False, max_trajectories=64) as service:
-        await service.worker.report(WorkerState.READY)
-        await submit(service, EASY, params={"width": 60})
-        response = await service.client.post("/jobs?width=5", content=EASY)
-        assert (response.status_code, response.json()["code"]) == (429, "queue_full")
-        assert int(response.headers["Retry-After"]) >= 1
 
 
 async def test_every_job_taken_shows_in_the_metrics_once_by_how_it_ended(service: Service) -> None:

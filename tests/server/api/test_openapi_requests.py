@@ -3,8 +3,6 @@
 Its cases at the borders take seconds to make when the file is collected: test-fast leaves it out.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +14,7 @@ from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from gram_server.settings import HttpConfig, Settings
+from tests.server.api.conftest import key_entry, write_keys
 from tests.server.api.serving import serving
 from tests.server.api.test_openapi import DOCUMENT
 
@@ -40,10 +39,8 @@ def base_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same, with a file of API keys."""
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    entry = {"name": "tester", "sha256": digest, "scopes": ["admin"]}
-    path.write_text(json.dumps({"keys": [entry]}), "utf-8")
+    entry = key_entry("tester", "admin", token=TOKEN)
+    path = write_keys(tmp_path_factory.mktemp("keys") / "keys.json", entry)
     with serving(Settings(http=HttpConfig(keys=str(path)))) as url:
         yield url
 

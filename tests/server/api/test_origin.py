@@ -14,7 +14,7 @@ from gram_server.api.middleware import name_of
 from gram_server.errors import ConfigError
 from gram_server.logs import JsonFormatter
 from gram_server.settings import HttpConfig
-from tests.server.api.conftest import opened
+from tests.server.api.conftest import key_entry, opened, write_keys
 
 pytestmark = pytest.mark.anyio
 
@@ -127,8 +127,7 @@ async def test_a_server_for_others_asks_for_no_name(http: dict[str, Any], url: s
 
 
 async def test_behind_keys_no_name_is_asked_for(tmp_path: Path) -> None:
-    keys = tmp_path / "keys.json"
-    keys.write_text('{"keys": []}', "utf-8")
+    keys = write_keys(tmp_path / "keys.json")
     async with open_client(keys=str(keys)) as client:
         headers = {"Host": "puzzles.example", "Origin": "https://elsewhere.example"}
         assert (await client.post("/solve", content=EASY, headers=headers)).status_code == 401
@@ -166,11 +165,7 @@ def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
 
 
 async def test_a_line_says_who_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    # The digest of the word "token".
-    digest = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0"
-    entry = {"name": "team-a", "sha256": digest, "scopes": ["jobs"]}
-    keys = tmp_path / "keys.json"
-    keys.write_text(json.dumps({"keys": [entry]}), "utf-8")
+    keys = write_keys(tmp_path / "keys.json", key_entry("team-a", "jobs", token="token"))
     lines: list[dict[str, Any]] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(json.loads(JsonFormatter().format(record)))  # type: ignore[method-assign]

@@ -1,11 +1,13 @@
 """Life of the service as its users see it: full, starting, draining, left alone, measured."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
 from gram_server.job import WorkerState
+from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.supervisor import Supervisor
 from tests.server.api.conftest import OpenService, Service, http_scope
 
@@ -73,7 +75,7 @@ async def test_a_job_sent_while_the_worker_restarts_waits_for_it(service: Servic
     assert (await service.client.get("/readyz")).json()["detail"] == "no worker is connected"
     solving = asyncio.create_task(service.solve(PUZZLE))
     await asyncio.sleep(0.01)
-    again = type(service.worker)(service.store.connect("again"))
+    again = type(service.worker)(MemoryWorker(service.store, "again"))
     running = asyncio.create_task(again.run())
     assert (await solving).json()["status"] == "solved"
     await leave(running)
@@ -263,3 +265,21 @@ async def test_an_unforeseen_error_is_a_problem_without_its_innards(
     assert "secret" not in response.text
     assert response.headers["X-Request-ID"] == "find-me"
     assert "find-me" in caplog.text
+
+
+async def test_no_series_is_told_twice_and_no_label_has_values_without_end(
+    service: Service,
+) -> None:
+    for number in range(20):
+        await service.solve("." * 16, params={"width": 1, "seed": number})
+        await service.solve("." * 16, params={f"unknown{number}": 1})
+        await service.solve("." * 16, params={"model": f"unknown{number}"})
+        await service.client.get(f"/nothing/{number}")
+    text = (await service.client.get("/metrics")).text
+    series = [line.rsplit(" ", 1)[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(set(series)) == len(series)
+    values: dict[str, set[str]] = {}
+    for name, value in re.findall(r'(\w+)="([^"]*)"', text):
+        values.setdefault(name, set()).add(value)
+    values.pop("le")
+    assert max(map(len, values.values())) <= 12, values

@@ -11,6 +11,7 @@ from gram_server.app import create_app
 from gram_server.errors import JobNotFound
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import IdempotencyKey
+from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.settings import QueueConfig, Settings
 from tests.server.api.conftest import ExactWorker, http_scope
 
@@ -21,7 +22,7 @@ async def test_an_answer_waits_for_a_reader_longer_than_the_store_does() -> None
     settings = Settings(queue=QueueConfig(keep_finished_s=0.01))
     store = MemoryStore(settings.queue)
     app = create_app(settings, store=store)
-    worker = ExactWorker(store.connect("exact"))
+    worker = ExactWorker(MemoryWorker(store, "exact"))
     working = asyncio.create_task(worker.run())
     headers = [(b"accept", b"text/event-stream"), (b"host", b"localhost")]
     scope = http_scope("POST", "/solve", query=b"width=3", headers=headers)

@@ -1,28 +1,17 @@
 import asyncio
-import json
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import pytest
 
 from gram_server.answers import SolveResponse
-from gram_server.api.responses import KEEP_ALIVE, with_heartbeat
+from gram_server.api.dispatch import KEEP_ALIVE, with_heartbeat
 from gram_server.api.schemas import ProblemDocument
-from tests.server.api.conftest import OpenService, Service
+from tests.server.api.conftest import OpenService, Service, events_of
 
 pytestmark = pytest.mark.anyio
 
 PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 STREAM = {"Accept": "text/event-stream"}
-
-
-def events_of(text: str) -> list[tuple[int, str, dict[str, Any]]]:
-    found = []
-    for block in text.strip().split("\n\n"):
-        if not block.startswith(":"):
-            fields = dict(line.split(": ", 1) for line in block.splitlines())
-            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
-    return found
 
 
 async def test_a_stream_tells_acceptance_solutions_and_the_whole_answer(service: Service) -> None:

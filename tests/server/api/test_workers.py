@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from gram_server.api.workers import KNOWN_S, WorkerRegistry
+from gram_server.api.state import KNOWN_S, WorkerRegistry
 from gram_server.errors import ModelUnknown, NotReady
 from gram_server.job import ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.memory_store import MemoryStore
+from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.settings import QueueConfig
 from tests.jobs import new_job
 
@@ -38,7 +39,7 @@ class Workers:
         """Have these workers, with these models, and no others."""
         for side in self.open.values():
             await side.close()
-        self.open = {name: self.store.connect(name) for name in models}
+        self.open = {name: MemoryWorker(self.store, name) for name in models}
         for name, side in self.open.items():
             ready = WorkerState.READY
             await side.report(WorkerReport(worker=name, state=ready, models=tuple(models[name])))

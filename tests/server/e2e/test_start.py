@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
+from tests.clients.terminal import on_terminal
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +85,35 @@ def test_settings_that_cannot_work_end_the_start_with_one_line(
     assert status == 2
     assert [line["level"] for line in errors] == ["error"]
     assert words in errors[0]["message"]
+
+
+def test_a_terminal_shows_one_line_when_the_server_is_ready(checkpoint: Path) -> None:
+    stopped = False
+
+    def stop_when_ready(process: "subprocess.Popen[bytes]", shown: str) -> None:
+        nonlocal stopped
+        found = re.search(r"ready at (http://127\.0\.0\.1:\d+)\r?\n", shown)
+        if found and not stopped:
+            stopped = True
+            assert httpx.get(f"{found[1]}/readyz").status_code == 200
+            assert httpx.post(f"{found[1]}/solve", content=".234341221434321").status_code == 200
+            process.send_signal(signal.SIGINT)
+
+    serve = (*SERVE[2:], "--model", str(checkpoint))
+    shown, status = on_terminal(*serve, act=stop_when_ready)
+    # The random weights may not solve the puzzle that warms them up.
+    lines = [line for line in shown.splitlines() if not line.startswith("warning: ")]
+    assert status == 0
+    assert lines[0].startswith("ready at http://127.0.0.1:")
+    assert lines[1:] == ["SIGINT: draining 0 requests and 0 jobs"]
+
+
+def test_a_terminal_shows_why_a_server_does_not_start() -> None:
+    shown, status = on_terminal(*SERVE[2:], "--model", "nosuch")
+    (line,) = shown.splitlines()
+    assert status == 2
+    assert line.startswith("error: ")
+    assert "nosuch" in line
 
 
 def test_a_width_above_the_bound_names_what_to_set() -> None:

@@ -46,7 +46,8 @@ def messages(server: Server, part: str) -> list[str]:
 def test_a_job_that_nobody_waits_for_is_finished_and_can_be_read(start_server: Start) -> None:
     server = start_server("--drain-s", "90")
     batch = json.dumps({"instances": [EASY, EASY]})
-    job_id, batch_id = submit(server, SECONDS), submit(server, {"width": 4}, batch)
+    long_enough: dict[str, str | int] = {"width": 64, "depth": 64, "halt": "never"}
+    job_id, batch_id = submit(server, SECONDS), submit(server, long_enough, batch)
     worker = psutil.Process(server.worker_pids[0])
     stop(server)
     seen = set()
@@ -62,6 +63,19 @@ def test_a_job_that_nobody_waits_for_is_finished_and_can_be_read(start_server: S
     assert server.process.wait(30.0) == 0
     assert not worker.is_running()
     assert messages(server, "SIGTERM") == ["SIGTERM: draining 0 requests and 3 jobs"]
+
+
+def test_what_ended_just_before_the_stop_can_be_read_once(start_server: Start) -> None:
+    server = start_server("--drain-s", "90")
+    read_id, unread_id = (submit(server, {"width": 4}) for _ in range(2))
+    assert httpx.get(f"{server.url}/jobs/{read_id}?wait=30").json()["state"] == "done"
+    server.wait(lambda: server.metrics()["gram_finished_jobs"] == 2)
+    stopped_s = stop(server)
+    time.sleep(1.0)
+    assert httpx.get(f"{server.url}/jobs/{unread_id}").json()["state"] == "done"
+    assert server.process.wait(30.0) == 0
+    # Nobody is waited for once all is read.
+    assert time.monotonic() - stopped_s < 4.5
 
 
 def test_what_outlasts_the_drain_is_cancelled_and_said_to_be_lost(start_server: Start) -> None:

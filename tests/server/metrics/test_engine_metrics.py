@@ -58,3 +58,20 @@ def test_a_job_without_solution_has_no_cost_per_solution() -> None:
     name = "gram_trajectories_per_solution"
     assert registry.get_sample_value(f"{name}_count", {"model": "a"}) == 1
     assert registry.get_sample_value(f"{name}_sum", {"model": "a"}) == 4
+
+
+def test_steps_are_counted_in_the_bucket_of_each_trajectory() -> None:
+    registry = CollectorRegistry()
+    families = EngineMetrics(registry)
+    metrics, _ = families.of("a"), families.of("b")
+    for result, num_steps, count in (("solved", 1, 2), ("exhausted", 3, 4), ("aborted", 2000, 1)):
+        metrics.count_trajectories(result, num_steps, count)
+    name = "gram_steps_per_trajectory"
+    expected = {"1.0": 2, "2.0": 2, "4.0": 6, "1024.0": 6, "+Inf": 7}
+    for bound, count in expected.items():
+        labels = {"model": "a", "le": bound}
+        assert registry.get_sample_value(f"{name}_bucket", labels) == count
+    assert registry.get_sample_value(f"{name}_sum", {"model": "a"}) == 2014
+    assert registry.get_sample_value(f"{name}_count", {"model": "b"}) == 0
+    labels = {"model": "a", "reason": "aborted"}
+    assert registry.get_sample_value("gram_wasted_slot_steps_total", labels) == 2000

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gram_server.metrics.gpu import watch_gpu
-from gram_server.worker.metrics_server import serve_metrics
+from gram_server.worker.process import serve_metrics
 from tests.conftest import free_port
 
 
