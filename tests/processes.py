@@ -1,5 +1,6 @@
 """Processes of gram-server, what they log, and waiting for what they come to."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -67,11 +68,23 @@ def running(
         process.wait()
 
 
-def wait_for(condition: Callable[[], bool], explain: Callable[[], str]) -> None:
-    end_s = time.monotonic() + WAIT_S
+def wait_for(
+    condition: Callable[[], bool],
+    explain: Callable[[], str] = lambda: "it never comes so far",
+    *,
+    timeout_s: float = WAIT_S,
+) -> None:
+    end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, explain()
         time.sleep(0.02)
+
+
+async def until(condition: Callable[[], object], *, timeout_s: float = WAIT_S) -> None:
+    async with asyncio.timeout(timeout_s):
+        # What is waited for may happen in another process.
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 def wait_until_ready(url: str) -> None:

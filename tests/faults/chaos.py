@@ -63,6 +63,7 @@ class Tally:
     """Workers that ended by themselves."""
     done: int = 0
     lost: list[str] = field(default_factory=list)
+    broken_streams: int = 0
     duplicated: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
@@ -135,9 +136,16 @@ async def check_end(
 ) -> None:
     """See whether a job ended once, and with a right answer."""
     job_id = document["id"]
-    events = await insist(site, tally, client, "GET", f"/jobs/{job_id}/events", None, {})
-    if events.text.count("event: done") != 1 or events.text.count("event: solution") > 2:
+    path = f"/jobs/{job_id}/events"
+    events = (await insist(site, tally, client, "GET", path, None, {})).text
+    while "event: done" not in events and "event: error" in events:
+        # The stream lost the queue before its end: a client asks again.
+        tally.broken_streams += 1
+        await asyncio.sleep(0.5)
+        events = (await insist(site, tally, client, "GET", path, None, {})).text
+    if events.count("event: done") != 1 or events.count("event: solution") > 2:
         tally.duplicated.append(job_id)
+        sys.stderr.write(f"{job_id} ended more or less than once:\n{events}\n")
     if document["state"] != "done" or not is_right(grid, document["result"]):
         tally.wrong.append(job_id)
     tally.done += 1
@@ -328,6 +336,7 @@ def report(tally: Tally, left: dict[str, Any], duration_s: float) -> dict[str, A
         "batches": tally.batches,
         "finished": tally.done,
         "lost": len(tally.lost),
+        "broken_streams": tally.broken_streams,
         "duplicated": len(tally.duplicated),
         "wrong": len(tally.wrong),
         "refused_and_sent_again": {str(status): n for status, n in sorted(tally.refused.items())},

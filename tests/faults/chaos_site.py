@@ -13,7 +13,7 @@ NUM_WORKERS = 3
 LEASE_S = 2.0
 FLAGS = ("--lease-s", str(LEASE_S), "--work-s", "0.1", "--room", "8", "--max-attempts", "1000")
 # Short times, so that memory can be seen to be flat within minutes.
-KEEPING = {"GRAM_SERVER_KEEP_JOBS_S": "30", "GRAM_SERVER_KEEP_KEYS_S": "60"}
+KEEPING = {"GRAM_SERVER_KEEP_JOBS_S": "120", "GRAM_SERVER_KEEP_KEYS_S": "240"}
 
 
 class Site:

@@ -185,7 +185,7 @@ class Queue:
         waits = (self.store.wait(job_id, timeout_s=timeout_s) for job_id in job_ids)
         return list(await asyncio.gather(*waits))
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], timeout_s: float = 20) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], timeout_s: float = 60) -> None:
         async with asyncio.timeout(timeout_s):
             # What is waited for happens in another process.
             while not await condition():  # noqa: ASYNC110

@@ -114,7 +114,7 @@ async def test_nobody_waits_for_ever_where_no_worker_is_left(
     async with httpx.AsyncClient(base_url=api.url, timeout=60.0) as client:
         assert (await client.post("/solve", content=EASY)).status_code == 200
         worker.terminate()
-        worker.handle.wait(20.0)
+        worker.handle.wait(60.0)
         stream = {"Accept": "text/event-stream"}
         waited, streamed = await asyncio.gather(
             client.post("/solve", content=EASY),

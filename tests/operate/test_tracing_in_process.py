@@ -20,10 +20,19 @@ from prometheus_client import CollectorRegistry
 from gram_server.app import create_app
 from gram_server.engine import EngineEvent
 from gram_server.errors import QueueFull
-from gram_server.job import Job, ModelReport, WorkerReport, WorkerState
-from gram_server.jobs.codec import dump_job, from_bytes, load_job, to_bytes
+from gram_server.job import (
+    Job,
+    ModelReport,
+    WorkerReport,
+    WorkerState,
+    dump,
+    from_bytes,
+    load_job,
+    to_bytes,
+)
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import QueueStats
+from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.settings import EngineConfig, QueueConfig, Settings
 from gram_server.tracing import Tracer, read_trace
@@ -92,7 +101,7 @@ async def open_whole(served: ServedModel, tracer: Tracer) -> AsyncIterator[Whole
         return WorkerReport(worker="any", state=state, models=(model,))
 
     runner = JobRunner(
-        store.connect("second"),
+        MemoryWorker(store, "second"),
         [info],
         send=engine.send,
         report=report,
@@ -179,7 +188,7 @@ async def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
 async def test_a_job_that_lost_its_worker_stays_in_its_trace(served: ServedModel) -> None:
     recorder = Recorder()
     async with open_whole(served, recorder.tracer()) as whole:
-        first = whole.store.connect("first")
+        first = MemoryWorker(whole.store, "first")
         await first.report(whole.report(WorkerState.READY))
         headers = {"traceparent": PARENT}
         asking = asyncio.create_task(whole.client.post("/solve", content=GRID, headers=headers))
@@ -229,7 +238,7 @@ async def test_a_full_queue_is_an_error_of_its_span_and_told_without_words(
 ) -> None:
     recorder = Recorder()
     async with open_whole(served, recorder.tracer()) as whole:
-        first = whole.store.connect("first")
+        first = MemoryWorker(whole.store, "first")
         await first.report(whole.report(WorkerState.READY))
         await whole.store.submit(make_job(width=1024))
         result = (await whole.client.post("/solve", content=GRID)).status_code
@@ -247,7 +256,7 @@ async def test_a_tracer_that_samples_nothing_records_nothing_and_still_passes_th
 ) -> None:
     recorder = Recorder(sampler=sampling.ALWAYS_OFF)
     async with open_whole(served, recorder.tracer()) as whole:
-        first = whole.store.connect("first")
+        first = MemoryWorker(whole.store, "first")
         await first.report(whole.report(WorkerState.READY))
         headers = {"traceparent": PARENT}
         asking = asyncio.create_task(whole.client.post("/solve", content=GRID, headers=headers))
@@ -270,7 +279,7 @@ async def test_probes_are_not_traced(served: ServedModel) -> None:
 
 
 def test_a_job_written_before_there_were_traces_is_read() -> None:
-    data = from_bytes(to_bytes(dump_job(make_job())))
+    data = from_bytes(to_bytes(dump(make_job())))
     for name in ("request_id", "traceparent", "tracestate"):
         del data[name]
     job = load_job(data)

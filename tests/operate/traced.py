@@ -16,8 +16,6 @@ from tests.processes import wait_for
 GRID = "1.34341221434321"
 """No other text in a log looks like it."""
 ERROR = Status.StatusCode.STATUS_CODE_ERROR
-START_S = 60.0
-WAIT_S = 240.0
 SPANS = ("POST /solve", "enqueue", "queue", "solve", "engine", "admission", "steps", "store result")
 
 
