@@ -28,6 +28,17 @@ MODELS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8")
 Serve = Callable[..., str]
 
 
+def board(page: Page) -> str:
+    """Return the marks of the large board, row by row; a dot for an empty cell."""
+    return "".join(text or "." for text in page.locator("#board .cell").all_inner_texts())
+
+
+def expect_board(page: Page, marks: str) -> None:
+    """Wait until the large board has these marks: it is drawn a frame after it has changed."""
+    texts = ["" if mark == "." else mark for mark in marks]
+    expect(page.locator("#board .cell")).to_have_text(texts)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder."""
     for item in items:

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.page.conftest import DRAWN, Serve
+from tests.page.conftest import DRAWN, Serve, board, expect_board
 
 SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 ROWS = [SUDOKU[at : at + 9] for at in range(0, 81, 9)]
@@ -41,10 +41,6 @@ def cell(page: Page, row: int, column: int) -> Locator:
     return page.locator(f'[data-at="{row},{column}"]')
 
 
-def board(page: Page) -> str:
-    return "".join(text or "." for text in page.locator("#board .cell").all_inner_texts())
-
-
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("family", ["Sudoku", "Queens"])
 def test_a_sudoku_is_read_in_every_usual_form(page: Page, form: str, family: str) -> None:
@@ -53,7 +49,7 @@ def test_a_sudoku_is_read_in_every_usual_form(page: Page, form: str, family: str
     cell(page, 4, 4).focus()
     paste(page, FORMS[form])
     expect(cell(page, 0, 0)).to_have_text("5")
-    assert board(page) == SUDOKU
+    expect_board(page, SUDOKU)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +82,10 @@ def test_what_cannot_be_read_is_refused_where_it_is_seen(page: Page, text: str) 
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("Not read: ")
     expect(alert).to_be_in_viewport()
-    assert board(page) == before
+    expect_board(page, before)
     paste(page, SUDOKU)
     expect(alert).to_be_hidden()
-    assert board(page) == SUDOKU
+    expect_board(page, SUDOKU)
 
 
 def test_text_that_is_wrong_is_no_longer_called_that_when_another_puzzle_is_chosen(
@@ -110,7 +106,7 @@ def test_edits_are_undone_and_done_again(page: Page) -> None:
     page.keyboard.press("1")
     page.keyboard.press("2")
     page.get_by_role("button", name="Clear", exact=True).click()
-    assert board(page) == "." * 81
+    expect_board(page, "." * 81)
     undo.click()
     expect(cell(page, 0, 2)).to_have_text("2")
     cell(page, 0, 2).click()

@@ -7,6 +7,8 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from tests.page.conftest import board, expect_board
+
 SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
 WATCHED = """() => {
@@ -24,11 +26,6 @@ WATCHED = """() => {
 
 def cell(page: Page, row: int, column: int) -> Locator:
     return page.locator(f'[data-at="{row},{column}"]')
-
-
-def board(page: Page) -> str:
-    """Return the marks of the large board, row by row; a dot for an empty cell."""
-    return "".join(text or "." for text in page.locator("#board .cell").all_inner_texts())
 
 
 def wait_done(page: Page) -> None:
@@ -64,10 +61,10 @@ def test_a_sudoku_typed_by_keyboard_is_solved(page: Page) -> None:
             page.keyboard.press("ArrowRight")
         page.keyboard.press("Home")
         page.keyboard.press("ArrowDown")
-    assert board(page) == SUDOKU
+    expect_board(page, SUDOKU)
     page.keyboard.press("Control+Enter")
     wait_done(page)
-    assert board(page) == SOLVED
+    expect_board(page, SOLVED)
     expect(page.locator("#headline")).to_have_text("1 distinct solution")
     expect(page.get_by_role("status").last).to_have_text("1 distinct solution")
     expect(cell(page, 0, 0)).to_have_accessible_name("row 1, column 1, 5 given")
@@ -86,7 +83,7 @@ def test_a_pasted_sudoku_is_solved(context: BrowserContext, page: Page, url: str
     expect(cell(page, 0, 0)).to_have_text("5")
     page.get_by_role("button", name="Solve").click()
     wait_done(page)
-    assert board(page) == SOLVED
+    expect_board(page, SOLVED)
 
 
 @pytest.mark.parametrize("blank", ["x", "-", "."])
@@ -99,7 +96,7 @@ def test_boards_of_other_programs_are_read(page: Page, blank: str) -> None:
         "(field, text) => { field.value = text; field.dispatchEvent(new Event('input')); }", text
     )
     expect(cell(page, 0, 0)).to_have_text("5")
-    assert board(page) == SUDOKU
+    expect_board(page, SUDOKU)
 
 
 def test_queens_with_several_solutions_collect_votes(page: Page) -> None:

@@ -97,10 +97,10 @@ def test_nothing_looks_as_if_it_ran_when_nothing_runs(page: Page) -> None:
     page.get_by_role("button", name="Solve").click()
     expect(page.locator("#headline")).to_have_text("No solution was found")
     expect(page.get_by_role("button", name="Trajectory 0: stopped, step 3")).to_be_visible()
-    assert page.locator(".tile.running").count() == 0
+    expect(page.locator(".tile.running")).to_have_count(0)
     # Those that never began show the puzzle, and not an empty board.
     waiting = page.locator(".tile.waiting canvas")
-    assert waiting.count() == 3
+    expect(waiting).to_have_count(3)
     for canvas in waiting.all():
         assert canvas.evaluate(NUM_COLORS) > 2
 
