@@ -132,7 +132,7 @@ def _search(
     yield from found[:limit]
     if len(found) < limit and status not in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
         was_stopped = should_stop is not None and should_stop()
-        when = "when told to" if was_stopped else f"after {max_time_s} s"
+        when = "when asked to" if was_stopped else f"after {max_time_s} s"
         raise ExactTimeout(f"stopped {when} with {len(found)} solutions")
 
 

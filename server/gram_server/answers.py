@@ -209,7 +209,7 @@ class GenerateResponse(Schema):
     distinct: int
     """Different boards among the valid ones."""
     validity: float | None
-    """Valid of all trajectories that ended; null where none did or nobody counted."""
+    """Valid of all trajectories that ended; null where none did or none were counted."""
     uniqueness: float | None
     """Different of all valid boards."""
     max_trajectories: int

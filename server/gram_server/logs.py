@@ -21,7 +21,7 @@ IDS = ("request_id", "job_id", "trace_id", "span_id", "client", "key")
 """Ids of a line's subject, and of the caller: address, and name of the API key."""
 FACTS = ("method", "route", "status", "duration_ms")
 """Fields of the line about an answered request."""
-TOLD = {"is_told": True}
+FOR_PEOPLE = {"is_for_people": True}
 """Marks lines that people at a terminal wait for."""
 EVERY_S = 60.0
 """Least seconds between equal lines."""
@@ -97,7 +97,9 @@ def set_up_logging(level: str, *, hidden: Iterable[str] = ()) -> None:
     is_read = sys.stderr.isatty()
     handler.setFormatter((PlainFormatter if is_read else JsonFormatter)(hidden))
     if is_read and level != "debug":
-        handler.addFilter(lambda line: line.levelno >= logging.WARNING or hasattr(line, "is_told"))
+        handler.addFilter(
+            lambda line: line.levelno >= logging.WARNING or hasattr(line, "is_for_people")
+        )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in ("uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)

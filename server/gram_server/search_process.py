@@ -178,7 +178,7 @@ def _receive(requests: BinaryIO, inbox: "SimpleQueue[_Work]") -> None:
             inbox.put(work)
         elif work is not None and work.request["number"] == request["number"]:
             work.stop.set()
-    # The worker is gone: nobody waits for replies.
+    # The worker is gone: no one waits for replies.
     os._exit(0)
 
 

@@ -28,7 +28,7 @@ from gram_server.connections import limited_protocol, raise_limit, watch_descrip
 from gram_server.errors import ServerError
 from gram_server.job import Job
 from gram_server.listening import authority, bind, is_open_to_others
-from gram_server.logs import TOLD
+from gram_server.logs import FOR_PEOPLE
 from gram_server.settings import Settings
 from gram_server.tracing import open_tracer
 
@@ -80,8 +80,8 @@ class DrainingServer(uvicorn.Server):
             host, port = listener.getsockname()[:2]
             what = "metrics" if port == self._metrics_port else "listening"
             # People wait for the worker, where there is one.
-            told = TOLD if self._child is None else None
-            logger.info("%s on http://%s", what, authority(host, port), extra=told)
+            extra = FOR_PEOPLE if self._child is None else None
+            logger.info("%s on http://%s", what, authority(host, port), extra=extra)
         if self._child is not None and sockets:
             self._begin(_tell_ready(self._child, authority(*sockets[0].getsockname()[:2])))
 
@@ -124,7 +124,7 @@ class DrainingServer(uvicorn.Server):
 
 async def _tell_ready(child: ChildWorker, address: str) -> None:
     await child.supervisor.was_ready.wait()
-    logger.info("ready at http://%s", address, extra=TOLD)
+    logger.info("ready at http://%s", address, extra=FOR_PEOPLE)
 
 
 class Drain:
@@ -143,7 +143,7 @@ class Drain:
         """Return once all work is done and read, or the rest is cancelled."""
         inflight = self._lifecycle.inflight
         line = "%s: draining %d requests and %d jobs"
-        logger.info(line, cause, len(inflight), len(self._lone_jobs()), extra=TOLD)
+        logger.info(line, cause, len(inflight), len(self._lone_jobs()), extra=FOR_PEOPLE)
         await asyncio.sleep(self._state.settings.http.drain_delay_s)
         end_s = time.monotonic() + self._limit_s
         self._lifecycle.is_closed = True
@@ -191,7 +191,7 @@ class Drain:
         try:
             await self._state.store.cancel(job_id)
         except ServerError as error:
-            logger.warning("job=%s goes on though nobody waits: %s", job_id, error)
+            logger.warning("job=%s goes on without a waiting caller: %s", job_id, error)
 
     def _lone_jobs(self) -> list[Job]:
         """Return the jobs in this process's store that no request waits for."""

@@ -69,7 +69,7 @@ class HttpConfig:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies whose ``X-Forwarded-For`` is believed."""
     root_path: str = ""
-    """Path under which a proxy shows the server, as ``/gram``; told in the OpenAPI document, and
+    """Path under which a proxy shows the server, as ``/gram``; written in the OpenAPI document, and
     taken off requests that still have it."""
     latency_buckets_ms: tuple[float, ...] = ()
     """Bounds of the latency histograms; empty takes the standard ones."""

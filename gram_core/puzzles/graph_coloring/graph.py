@@ -129,7 +129,7 @@ def _number(name: object, field: str, numbers: Mapping[str, int]) -> int:
 
 
 def _read_adjacency(value: object) -> Graph:
-    """Read rows of 0 and 1, or the neighbours of each vertex; an edge may be told of once."""
+    """Read rows of 0 and 1, or the neighbours of each vertex; an edge may stand there once."""
     rows = [
         read_list(row, f"adjacency[{vertex}]", max_items=MAX_VERTICES)
         for vertex, row in enumerate(read_list(value, "adjacency", max_items=MAX_VERTICES))

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         task = puzzles.task(options.task)
         if options.source and task.family in SIGNS:
-            told = _convert(task, options)
+            report = _convert(task, options)
         elif task.name != "sudoku-9x9" and task.family != "maze":
             raise ConfigError(
                 "task", task.name, "is no sudoku-9x9 and no maze: training makes its own"
@@ -47,11 +47,11 @@ def main(arguments: Sequence[str]) -> int:
         else:
             options.count = options.count or NUM_MADE
             is_maze = task.family == "maze"
-            told = _make_mazes(task, options) if is_maze else _make_sudokus(options)
+            report = _make_mazes(task, options) if is_maze else _make_sudokus(options)
     except (CoreError, OSError) as error:
         print(f"gram-lab data: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(told))
+    print(json.dumps(report))
     return 0
 
 

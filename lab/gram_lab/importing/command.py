@@ -19,10 +19,10 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         task = puzzles.task(options.task)
-        state, told = read_checkpoint(weights_file(options.path))
-        told = settings_of(options.peer, {**told, **dict(options.set or ())})
-        model = import_model(options.peer, state, task, told, identifier=options.identifier)
-        sigma = fraction(told, "noise_scale") if options.sigma is None else options.sigma
+        state, settings = read_checkpoint(weights_file(options.path))
+        settings = settings_of(options.peer, {**settings, **dict(options.set or ())})
+        model = import_model(options.peer, state, task, settings, identifier=options.identifier)
+        sigma = fraction(settings, "noise_scale") if options.sigma is None else options.sigma
         if sigma:
             model = with_noise(model, sigma, task)
         depth = model.config.num_supervision_steps

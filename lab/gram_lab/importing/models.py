@@ -77,14 +77,14 @@ def import_model(
     Raises:
         CheckpointError: weights of another shape, or of a layer that is not known.
     """
-    kind, told = PEERS[peer], settings_of(peer, settings)
+    kind, settings = PEERS[peer], settings_of(peer, settings)
     stacks = tuple(f"{name}.layers." for name in (kind.low, kind.high))
     unknown = [name for name in state if name not in ENDS and not name.startswith(stacks)]
     if unknown:
         raise CheckpointError(f"the checkpoint has weights of an unknown layer: {min(unknown)}")
     try:
-        prefix = _prefix(state, told, identifier)
-        config = _config(state, task, told, kind, len(prefix))
+        prefix = _prefix(state, settings, identifier)
+        config = _config(state, task, settings, kind, len(prefix))
         model = Gram(config, task.units)
         weights = {
             **_stack(state, kind.low, "low", config),
@@ -102,7 +102,7 @@ def import_model(
 
 
 def _config(
-    state: State, task: Task, told: Settings, kind: Peer, num_prefix_tokens: int
+    state: State, task: Task, settings: Settings, kind: Peer, num_prefix_tokens: int
 ) -> GramConfig:
     vocabulary, dim = state["embed_tokens.embedding_weight"].shape
     if vocabulary != task.vocabulary:
@@ -111,7 +111,7 @@ def _config(
         )
     first = f"{kind.low}.layers.0."
     across = state.get(f"{first}mlp_t.gate_up_proj.weight")
-    positions = str(told.get("pos_encodings", "rope" if across is None else "none"))
+    positions = str(settings.get("pos_encodings", "rope" if across is None else "none"))
     if positions not in ROTARY:
         raise CheckpointError(f"positions of the kind {positions!r} are not known")
     return GramConfig(
@@ -120,20 +120,20 @@ def _config(
         rows=task.rows,
         columns=task.columns,
         dim=dim,
-        num_heads=number(told, "num_heads"),
+        num_heads=number(settings, "num_heads"),
         ffn_dim=len(state[f"{first}mlp.gate_up_proj.weight"]) // 2,
         guidance_dim=1,
         num_low_blocks=_num_layers(state, kind.low),
         num_high_blocks=_num_layers(state, kind.high),
-        num_inner_steps=number(told, "L_cycles"),
-        num_transitions=number(told, "H_cycles"),
-        num_supervision_steps=number(told, "halt_max_steps"),
+        num_inner_steps=number(settings, "L_cycles"),
+        num_transitions=number(settings, "H_cycles"),
+        num_supervision_steps=number(settings, "halt_max_steps"),
         mixer="attention" if across is None else "token",
         token_ffn_dim=None if across is None else len(across) // 2,
         mixer_norm="channels" if across is None else "tokens",
         rotary=ROTARY[positions],
-        rotary_base=fraction(told, "rope_theta"),
-        damping=round(1.0 - fraction(told, "lambda_"), 6),
+        rotary_base=fraction(settings, "rope_theta"),
+        damping=round(1.0 - fraction(settings, "lambda_"), 6),
         guidance="none",
         initial_state="fixed" if "H_init" in state else "random",
         num_prefix_tokens=num_prefix_tokens,
@@ -141,7 +141,7 @@ def _config(
     )
 
 
-def _prefix(state: State, told: Settings, identifier: int) -> Tensor:
+def _prefix(state: State, settings: Settings, identifier: int) -> Tensor:
     """Return the puzzle embedding as (prefix tokens, dim), scaled as the embedding of tokens is."""
     dim = state["embed_tokens.embedding_weight"].shape[1]
     embedding = state.get("puzzle_emb.weights")
@@ -151,7 +151,7 @@ def _prefix(state: State, told: Settings, identifier: int) -> Tensor:
         detail = f"the checkpoint knows 0 to {len(embedding) - 1}"
         raise ConfigError("identifier", identifier, detail)
     row = embedding[identifier].float()
-    num_tokens = number(told, "puzzle_emb_len") or -(-len(row) // dim)
+    num_tokens = number(settings, "puzzle_emb_len") or -(-len(row) // dim)
     padded = torch.zeros(num_tokens * dim)
     padded[: len(row)] = row
     return padded.view(num_tokens, dim) * math.sqrt(dim)
@@ -214,15 +214,15 @@ def with_noise(model: Gram, sigma: float, task: Task) -> Gram:
     return noisy.eval()
 
 
-def number(told: Settings, name: str) -> int:
-    value = fraction(told, name)
+def number(settings: Settings, name: str) -> int:
+    value = fraction(settings, name)
     if value != int(value):
         raise ConfigError(name, value, "must be a whole number")
     return int(value)
 
 
-def fraction(told: Settings, name: str) -> float:
+def fraction(settings: Settings, name: str) -> float:
     try:
-        return float(str(told[name]))
+        return float(str(settings[name]))
     except ValueError as error:
-        raise ConfigError(name, told[name], "must be a number") from error
+        raise ConfigError(name, settings[name], "must be a number") from error

@@ -188,9 +188,9 @@ def read_recipe(name: str) -> dict[str, Any]:
         raise ConfigError("recipe", name, f"is no file, and none of {known}") from error
     except (OSError, ValueError) as error:
         raise ConfigError("recipe", name, f"cannot be read: {error}") from error
-    for task, told in found.get("tasks", {}).items():
-        if not isinstance(told, dict):
-            raise ConfigError(f"tasks.{task}", told, "must be a table of settings")
+    for task, values in found.get("tasks", {}).items():
+        if not isinstance(values, dict):
+            raise ConfigError(f"tasks.{task}", values, "must be a table of settings")
         if task != "generate" and task not in puzzles.families():
             puzzles.task(task)
     return found
@@ -214,20 +214,20 @@ def choices(
     if recipe == OURS and changes.get("curriculum") == "denoising":
         recipe = "denoising"
     file = read_recipe(recipe)
-    told = _told(file, task, purpose)
+    values = _values_of(file, task, purpose)
     if preset_name:
-        told = {name: value for name, value in told.items() if name in OWN}
+        values = {name: value for name, value in values.items() if name in OWN}
     if changes.get("guidance") == "none":
         # The deterministic twin has no posterior rows, and the stored z_0.
-        told |= {"prior_share": 1.0, "initial_state": "fixed"}
+        values |= {"prior_share": 1.0, "initial_state": "fixed"}
     if changes.get("mixer", "relational") != "relational":
-        told["head_kinds"] = ()
-    told |= changes
-    chosen = Recipe(**{name: value for name, value in told.items() if name in OWN})  # type: ignore[arg-type]
+        values["head_kinds"] = ()
+    values |= changes
+    chosen = Recipe(**{name: value for name, value in values.items() if name in OWN})  # type: ignore[arg-type]
     base = preset_name or file.get("preset")
     sizes = {name: getattr(task, name) for name in ("vocabulary", "length", "rows", "columns")}
     architecture = preset(base, task).to_json() if base else sizes
-    architecture |= {name: value for name, value in told.items() if name not in OWN}
+    architecture |= {name: value for name, value in values.items() if name not in OWN}
     config = GramConfig.from_json(architecture)
     _check_pair(chosen, config, task)
     return chosen, config
@@ -245,22 +245,22 @@ def _check_pair(chosen: Recipe, config: GramConfig, task: Task) -> None:
         raise ConfigError("curriculum", "denoising", f"reads no graph, and {task.name} has one")
 
 
-def _told(file: Mapping[str, Any], task: Task, purpose: Purpose) -> dict[str, object]:
+def _values_of(file: Mapping[str, Any], task: Task, purpose: Purpose) -> dict[str, object]:
     """Return the settings of a file for a task."""
     names = ("generate",) if purpose == "generate" else (task.family, task.name)
     parts = [file, *(file.get("tasks", {}).get(name, {}) for name in names)]
-    told = {name: _read(name, value) for part in parts for name, value in part.items()}
-    told = {name: value for name, value in told.items() if name not in ABOUT}
-    side, longest = told.pop("for_side", None), max(task.rows, task.columns)
+    values = {name: _read(name, value) for part in parts for name, value in part.items()}
+    values = {name: value for name, value in values.items() if name not in ABOUT}
+    side, longest = values.pop("for_side", None), max(task.rows, task.columns)
     if isinstance(side, int) and longest > side:
         # A longer side takes more steps, and leaves memory for fewer rows.
-        known = Recipe(**{name: value for name, value in told.items() if name in OWN})  # type: ignore[arg-type]
-        told["num_rows"] = max(1, known.num_rows * side // longest)
-        told["default_depth"] = known.default_depth * longest // side
-        told["depths"] = tuple(
+        known = Recipe(**{name: value for name, value in values.items() if name in OWN})  # type: ignore[arg-type]
+        values["num_rows"] = max(1, known.num_rows * side // longest)
+        values["default_depth"] = known.default_depth * longest // side
+        values["depths"] = tuple(
             replace(stage, num_steps=stage.num_steps * longest // side) for stage in known.depths
         )
-    return told
+    return values
 
 
 def _setting(text: str) -> tuple[str, object]:

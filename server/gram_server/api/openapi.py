@@ -128,7 +128,7 @@ def solve_request_body() -> Document:
     return {
         "required": True,
         "description": "A puzzle as JSON; or as text: the cells of a sudoku, rows of queens, a "
-        "graph in DIMACS form, or a drawn maze. Text is told from JSON by its first character, "
+        "graph in DIMACS form, or a drawn maze. Text is recognised by its first character, "
         "whatever the content type.",
         "content": {"application/json": {"schema": {"oneOf": _references()}}, "text/plain": text},
     }

@@ -91,7 +91,7 @@ def generate_router(state: AppState) -> APIRouter:
         """Sample trajectories from an empty board and return `count` valid boards.
 
         Trajectories are taken in their order, so a seed repeats the boards and their order. How
-        many trajectories ended in a valid board is told as `validity`.
+        many trajectories ended in a valid board is given as `validity`.
         With `Accept: text/event-stream` the boards come as they are found: events `accepted`,
         `solution`, then `done` with the whole answer, or `error` with a problem.
         A client that disconnects stops its work.
@@ -265,5 +265,5 @@ async def give_up(work: asyncio.Future[Any]) -> None:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
     elif not work.cancelled():
-        # Retrieved here, as asyncio warns of exceptions that nobody retrieves.
+        # Retrieved here, as asyncio warns of exceptions that are never retrieved.
         work.exception()

@@ -47,7 +47,7 @@ class GivensGuard:
         if self._metrics.count_foreign_answer():
             logger.error(
                 "job %s: an answer does not keep the job's givens, so rows were mixed up; it is "
-                "shown to nobody, and more of them are counted in gram_foreign_answers_total only",
+                "not shown, and more of them are counted in gram_foreign_answers_total only",
                 job.id,
             )
         return False

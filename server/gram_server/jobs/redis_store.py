@@ -176,7 +176,7 @@ class RedisStore:
         try:
             await self._send_withdrawn()
         except StoreUnavailable as error:
-            text = "jobs that nobody waits for go on for now: %s"
+            text = "jobs without a waiting caller go on for now: %s"
             self._log.say(logging.WARNING, text, error)
 
     async def take_tokens(self, owner: str, amount: int, *, rate: float, burst: float) -> float:

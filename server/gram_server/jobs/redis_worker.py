@@ -151,7 +151,7 @@ class RedisWorker:
         try:
             await self._connection.run("report", self._name, text, REPORT_KEPT_S)
         except StoreUnavailable:
-            logger.debug("nobody heard the report of %s", self._name)
+            logger.debug("the report of %s was not received", self._name)
 
     async def close(self) -> None:
         self._cancelled.put_nowait(None)

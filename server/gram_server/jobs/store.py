@@ -158,7 +158,7 @@ class JobStore(Protocol):
         ...
 
     async def withdraw(self, job_id: str) -> None:
-        """Cancel a job that nobody waits for, even if it may never have arrived.
+        """Cancel a job whose caller has gone, even if it may never have arrived.
 
         Where the store cannot be reached, the call is repeated later.
         """
@@ -241,8 +241,8 @@ def too_full(reserved: int, width: int, config: QueueConfig, *, rate: float) -> 
 
 def too_late(expected_s: float, config: QueueConfig) -> QueueFull:
     return QueueFull(
-        f"the jobs before this one will take {expected_s:.1f} s, and nobody is to wait for longer "
-        f"than {config.max_backlog_s:g} s",
+        f"the jobs before this one will take {expected_s:.1f} s, and the limit is "
+        f"{config.max_backlog_s:g} s",
         retry_after_s=_retry_after(expected_s - config.max_backlog_s),
     )
 

@@ -75,7 +75,7 @@ class EngineMetrics:
             "verify_mismatch", "Answers the device verifier accepted and the plain checker refused"
         )
         self.foreign_answers = self._counter(
-            "foreign_answers", "Answers without the givens of their own job, shown to nobody"
+            "foreign_answers", "Answers without the givens of their own job, not shown"
         )
         self.slots_alive = self._gauge("slots_alive", "Slots with a trajectory")
         self.slots_capacity = self._gauge("slots_capacity", "Slots")

@@ -67,7 +67,7 @@ def _gauges(state: ServiceState, stats: QueueStats) -> Iterator[Metric]:
     reserved = "Widths of all unfinished jobs, which the bound limits."
     for name, text, value in (
         ("ready", "1 when a worker is ready and nothing drains.", state.is_ready),
-        ("draining", "1 once the server was told to stop.", state.is_draining),
+        ("draining", "1 once the server was asked to stop.", state.is_draining),
         ("inflight_requests", "Accepted requests without an answer.", state.inflight_requests),
         ("running_jobs", "Jobs a worker holds.", stats.num_running),
         ("reserved_trajectories", reserved, stats.reserved_trajectories),

@@ -274,10 +274,10 @@ class App {
     const wrongs = shown.answer === null || shown.shares ? [] : family.wrongs(shown.answer, instance);
     const { refused } = this.problems;
     const clashes = refused.length ? refused : family.clashes(instance);
-    // What the server refused is told by the problem.
-    const told = refused.length ? [] : clashes.map((clash) => family.explain(clash, instance));
+    // What the server refused is said by the problem.
+    const reasons = refused.length ? [] : clashes.map((clash) => family.explain(clash, instance));
     const view = { answer: shown.answer, shares: shown.shares, clashes: [...clashes, ...wrongs] };
-    this.puzzle.show(family, instance, view, [...told, ...shown.reasons]);
+    this.puzzle.show(family, instance, view, [...reasons, ...shown.reasons]);
     byId("shown").textContent = shown.name;
     this.controls.showState(this.aborter !== null, this.puzzle.isServed);
     this.trajectories.show(run, isIdle, shown.trajectory);

@@ -4,7 +4,7 @@ import { byId } from "./element.js";
 import { Replay } from "./replay.js";
 
 export class Player {
-  /** @param {(run: import("./run.js").Run) => void} onRun  told the run as it was at the moment that is shown */
+  /** @param {(run: import("./run.js").Run) => void} onRun  called with the run as it was at the moment that is shown */
   constructor(onRun) {
     this.onRun = onRun;
     /** Null where there is no run, or none that has ended. @type {Replay | null} */

@@ -71,7 +71,7 @@ export class Race {
 }
 
 /**
- * Return who runs: one trajectory that nobody chose, all, and where it was recorded who has no noise.
+ * Return who runs: one trajectory that was not selected, all, and where it was recorded who has no noise.
  * @param {Run} run
  * @returns {Lane[]}
  */

@@ -12,7 +12,7 @@ const MAX_WAIT_S = 120;
  * Yield the events of a run; throw the problem if there is one that waiting does not mend.
  * @param {import("./link.js").Setup} setup
  * @param {AbortSignal} signal
- * @param {(why: string) => void} onWait  told why, and when it goes on
+ * @param {(why: string) => void} onWait  called with the reason, and when it goes on
  */
 export async function* solving({ family, instance, options }, signal, onWait) {
   const query = new URLSearchParams(parametersOf(options));

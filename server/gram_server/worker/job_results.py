@@ -150,12 +150,12 @@ class JobResults:
         except LinkClosed:
             raise
         except Exception:
-            # Whatever broke, in a family of another package too: nobody else would end the job.
+            # Whatever broke, in a family of another package too, the job must end here.
             with claimed.trace.logged():
                 logger.exception("job=%s: clues cannot be reduced", job_id)
             claimed.trace.end("thinning_failed", is_failure=True)
             self._send(Abort(job_id))
-            await self._store.fail(job_id, code="thinning_failed", detail="a board is not thinned")
+            await self._store.fail(job_id, code="thinning_failed", detail="clues cannot be reduced")
             self._release(claimed)
 
     async def _finish(
@@ -244,7 +244,7 @@ async def reduce_clues(
     }
     reply = await _ask(pool, claimed, request)
     if reply["ended"] == "failed":
-        raise JobFailed(f"a board is not thinned: {reply['why']}")
+        raise JobFailed(f"clues cannot be reduced: {reply['why']}")
     return _tokens(reply["answers"][0]) if reply["answers"] else None
 
 
