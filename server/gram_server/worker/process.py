@@ -31,7 +31,7 @@ from gram_server.engine import Engine
 from gram_server.job import ModelReport, WorkerReport, WorkerState
 from gram_server.jobs.store import WorkerStore
 from gram_server.listening import authority, bind
-from gram_server.logs import TOLD
+from gram_server.logs import FOR_PEOPLE
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
@@ -214,7 +214,7 @@ class WorkerProcess:
             if self._is_supervised:
                 StartReport(Stage.READY).send()
             else:
-                logger.info("worker %s is ready", self._name, extra=TOLD)
+                logger.info("worker %s is ready", self._name, extra=FOR_PEOPLE)
             await self._job_runner.run()
         finally:
             await store.close()
