@@ -87,7 +87,7 @@ async def test_while_redis_is_gone_requests_are_refused_at_once_and_work_goes_on
                 refused = await client.request(method, path, content=EASY)
                 assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
                 assert int(refused.headers["Retry-After"]) >= 1
-            assert time.monotonic() - started_s < 2.0
+            assert time.monotonic() - started_s < 5.0
             assert (await client.get("/livez")).status_code == 200
             await asyncio.sleep(0.3)
         ready = await client.get("/readyz")

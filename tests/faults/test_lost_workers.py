@@ -29,7 +29,8 @@ async def test_the_job_of_a_killed_worker_is_done_by_another_within_its_lease(
     first.kill()
     killed_s = time.monotonic()
     [record] = await queue.ends([job_id])
-    assert time.monotonic() - killed_s < LEASE_S + 1.0
+    # Far below the 30 s that the killed one would have taken, also on a busy machine.
+    assert time.monotonic() - killed_s < LEASE_S + 10.0
     assert (record.state, record.job.attempt) == (JobState.DONE, 1)
     kinds = [event.kind async for event in queue.store.events(job_id)]
     assert kinds == ["accepted", "solution", "done"]

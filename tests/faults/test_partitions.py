@@ -116,7 +116,7 @@ async def test_an_api_process_cut_off_from_redis_refuses_in_time_and_comes_back(
         started_s = time.monotonic()
         lost = await client.post("/jobs", content=EASY, headers=key)
         assert (lost.status_code, lost.json()["code"]) == (503, "store_unavailable")
-        assert time.monotonic() - started_s < 5.0
+        assert time.monotonic() - started_s < 10.0
         assert (await client.get("/livez")).status_code == 200
         await until_readiness_is(client, 503)
         wire.is_whole.set()
@@ -144,7 +144,7 @@ async def test_hosts_that_disagree_about_the_time_keep_deadlines_and_leases(
     busy = park.worker(queue.url, "--work-s", "30", "--skew-s", str(-skew_s), "--room", "1")
     started_s = time.monotonic()
     records = await queue.ends(await queue.submit_many(20, deadline_ms=1_000))
-    assert time.monotonic() - started_s < 4.0
+    assert time.monotonic() - started_s < 15.0
     assert {record.state for record in records} <= {JobState.DONE, JobState.EXPIRED}
     assert JobState.DONE in {record.state for record in records}
     busy.kill()

@@ -98,14 +98,14 @@ def test_a_collector_that_is_gone_does_not_keep_a_process_from_ending(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "15")
     monkeypatch.setattr(tracing, "CLOSE_S", 0.2)
     tracer = open_tracer("gram-server")
     with tracer.span("lost") as span:
         assert span.is_recording()
     started_s = time.monotonic()
     tracer.close()
-    assert time.monotonic() - started_s < 2.5
+    assert time.monotonic() - started_s < 10.0
 
 
 def test_lines_carry_the_ids_of_what_they_are_about_and_tasks_do_not_mix_them() -> None:

@@ -75,11 +75,11 @@ def test_what_ended_just_before_the_stop_can_be_read_once(start_server: Start) -
     assert httpx.get(f"{server.url}/jobs/{unread_id}").json()["state"] == "done"
     assert server.process.wait(30.0) == 0
     # Nobody is waited for once all is read.
-    assert time.monotonic() - stopped_s < 4.5
+    assert time.monotonic() - stopped_s < 20.0
 
 
 def test_what_outlasts_the_drain_is_cancelled_and_said_to_be_lost(start_server: Start) -> None:
-    server = start_server("--drain-s", "6")
+    server = start_server("--drain-s", "8")
     job_id = submit(server, LONG)
     with ThreadPoolExecutor(2) as pool:
         solving = pool.submit(
@@ -95,9 +95,9 @@ def test_what_outlasts_the_drain_is_cancelled_and_said_to_be_lost(start_server: 
     assert (polled.status_code, polled.json()["state"]) == (200, "running")
     assert server.process.wait(20.0) == 0
     # One limit, not a second one for the worker.
-    assert 6.0 <= time.monotonic() - began_s < 11.0
-    assert messages(server, "jobs are lost") == ["1 jobs are lost: not done after 6 s"]
-    assert messages(server, "given up") == ["1 requests are given up after 6 s"]
+    assert 8.0 <= time.monotonic() - began_s < 15.0
+    assert messages(server, "jobs are lost") == ["1 jobs are lost: not done after 8 s"]
+    assert messages(server, "given up") == ["1 requests are given up after 8 s"]
     assert messages(server, "killed") == []
 
 
