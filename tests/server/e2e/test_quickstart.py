@@ -13,7 +13,7 @@ import pytest
 from tests.server.e2e.conftest import Server, Start
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("README.md", "docs/index.md", "clients/python/README.md")
+PAGES = ("README.md", "docs/index.md", "docs/api.md", "clients/python/README.md")
 MODELS = ("sudoku-9x9", "sudoku-9x9-generate", "nqueens-8", "graph-coloring-8")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
