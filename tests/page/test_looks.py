@@ -99,7 +99,9 @@ def test_fingers_fill_in_a_sudoku_by_the_keys_below_it(browser: Browser, url: st
 
 
 def test_a_graph_is_built_by_keys_alone(page: Page) -> None:
-    page.get_by_role("button", name="Colouring", exact=True).press("Enter")
+    family = page.get_by_role("button", name="Colouring", exact=True)
+    family.press("Enter")
+    expect(family).to_be_focused()
     page.get_by_role("button", name="Clear", exact=True).press("Enter")
     vertex = page.locator("[data-vertex]")
     vertex.nth(0).focus()

@@ -241,12 +241,15 @@ function sizeName(size) {
 }
 
 /**
- * Replace the children, unless their texts are the same: focus then stays.
+ * Replace the children, unless they are the same. Focus stays on the one with the same words.
  * @param {HTMLElement} host
  * @param {HTMLElement[]} children
  */
 function replaceIfChanged(host, children) {
   const text = (/** @type {Iterable<Element>} */ elements) =>
     [...elements].map((element) => element.outerHTML).join();
-  if (text(host.children) !== text(children)) host.replaceChildren(...children);
+  if (text(host.children) === text(children)) return;
+  const held = [...host.children].find((child) => child === document.activeElement);
+  host.replaceChildren(...children);
+  if (held) children.find((child) => child.textContent === held.textContent)?.focus();
 }

@@ -27,7 +27,7 @@ def events_of(text: str) -> Events:
 
 
 def solve(server: Server, **params: Any) -> Events:
-    query = {"width": 4, "depth": 60, "halt": "never", "seed": 3, **params}
+    query = {"width": 4, "depth": 1024, "halt": "never", "seed": 3, **params}
     response = httpx.post(
         f"{server.url}/solve", params=query, content=EMPTY, headers=STREAM, timeout=60.0
     )
@@ -57,7 +57,7 @@ def test_decodes_show_how_trajectories_come_to_their_answers(server: Server) -> 
     assert len(looks) >= 2
     steps = [look.step for look in looks]
     assert steps == sorted(steps)
-    assert steps[-1] == 60
+    assert steps[-1] == 1024
     assert [sight.trajectory for sight in looks[-1].trajectories] == [0, 1]
     answer = SolveResponse.model_validate(events[-1][2])
     assert looks[-1].solved == answer.valid_trajectories
