@@ -211,7 +211,7 @@ def test_a_broken_neighbour_costs_no_puzzle_and_is_named(
         ('{"nodes": 5, "edges": [[0, 1]]}', [("F", {"nodes": 5, "edges": [[0, 1]]})]),
         ('{"n": 8}', [("F", {"n": 8})]),
         ('{"puzzle": "nqueens", "n": 8}', [("F", {"puzzle": "nqueens", "n": 8})]),
-        ("[[1, null], [0, 1]]", [("F", {"puzzle": "sudoku", "grid": [[1, 0], [0, 1]]})]),
+        ("[[2, null], [0, 1]]", [("F", {"puzzle": "sudoku", "grid": [[2, 0], [0, 1]]})]),
         # A form of a family that another package brings.
         ("knights 3\nof some kind", [("F", "knights 3\nof some kind")]),
     ],

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gram_files.entries import SIZES, Entry, Item, Unread
-from gram_files.objects import COLUMNS
+from gram_files.objects import COLUMNS, numbers
 
 INPUTS = "all__inputs.npy"
 SIGNATURES = (b"\x93NUMPY", b"PK\x03\x04")
@@ -31,7 +31,10 @@ def read_arrays(name: str, content: bytes) -> Iterator[Item]:
         loaded = numpy.load(io.BytesIO(content))
         boards = _array_of(loaded)
         rows = boards.reshape(len(boards), -1)
-        is_whole = bool((rows == rows.astype(numpy.int64)).all())
+        is_number = rows.dtype.kind in "biuf"
+        # A cell that is no number is no whole one.
+        with numpy.errstate(invalid="ignore"):
+            is_whole = is_number and bool((rows == rows.astype(numpy.int64)).all())
     # A broken file raises whatever the reader of its format came upon.
     except Exception as error:
         reason = str(error).partition("\n")[0]
@@ -46,6 +49,8 @@ def read_arrays(name: str, content: bytes) -> Iterator[Item]:
 def _array_of(loaded: Any) -> Any:
     """Return the array of puzzles, two dimensions or more."""
     if isinstance(loaded, Mapping):
+        if not any(file.endswith(".npy") for file in loaded.zip.namelist()):  # type: ignore[attr-defined]
+            raise ValueError("it is a zip archive of other files; unpack it, or save it as CSV")
         names = [name for name in COLUMNS if name in loaded] or list(loaded)[: len(loaded) == 1]
         if not names:
             raise ValueError(f"none of its arrays is named inputs: {', '.join(loaded)}")
@@ -62,8 +67,8 @@ def _array_of(loaded: Any) -> Any:
 def _read_rows(name: str, rows: Any) -> Iterator[Item]:
     length = rows.shape[1]
     side = math.isqrt(length)
-    is_maze = rows.min() >= 1 and rows.max() <= 4
-    is_maze = is_maze and bool(((rows == 3).sum(1) == 1).all() and ((rows == 4).sum(1) == 1).all())
+    has_ends = bool(((rows == 3).sum(1) == 1).all() and ((rows == 4).sum(1) == 1).all())
+    is_maze = rows.min() >= 1 and rows.max() <= 4 and (has_ends or length not in SIZES)
     if side**2 != length or side > MAX_SIDE or (not is_maze and length not in SIZES):
         yield Unread(name, f"holds no array of boards: rows have {length} cells")
         return
@@ -75,7 +80,10 @@ def _read_rows(name: str, rows: Any) -> Iterator[Item]:
             signs = "".join(MAZE_SIGNS[code] for code in row)
             grid = [signs[start : start + side] for start in range(0, length, side)]
             yield Entry(source, {"puzzle": "maze", "grid": grid})
-        elif not all(0 <= code - shift <= side for code in row):
-            yield Unread(source, f"holds {max(row)}; digits are 1 to {side}")
+        elif wrong := [code for code in row if not 0 <= code - shift <= side]:
+            yield Unread(source, f"holds {wrong[0]}; digits are 1 to {side}")
         else:
-            yield Entry(source, "".join(str(code - shift) for code in row))
+            digits = [code - shift for code in row]
+            grid = [digits[start : start + side] for start in range(0, length, side)]
+            is_bits = {*digits} == {0, 1}
+            yield Entry(source, numbers(grid) if is_bits else "".join(map(str, digits)))

@@ -1,5 +1,6 @@
 """The cells in a line of text, without frames, separators and the signs of other programs."""
 
+import math
 import re
 
 from gram_files.entries import CELLS, SIZES
@@ -22,8 +23,11 @@ CROSSES = frozenset("-+=:")
 RULING = CROSSES | frozenset("|*., \t")
 CANDIDATES = re.compile("(?=.)1?2?3?4?5?6?7?8?9?")
 MAX_TITLE = 200
-SEPARATORS = re.compile(r"[\s,;:|\"']+")
+SEPARATORS = re.compile(r"[\s,;:|\"'=&]+")
+"""Of words in a line, or of the fields of an address."""
 WORD = re.compile(r"(?![xXoOqQ]+(?![^\W\d_]))[^\W\d_]{2,}")
+MIN_FLAT = 3
+"""Least side of a maze on one line."""
 MAX_DRAWN = 25
 """Most cells in a drawn row of a sudoku; longer lines are whole boards."""
 
@@ -31,15 +35,22 @@ MAX_DRAWN = 25
 def whole_board(line: str) -> str | None:
     """Return the sudoku that stands on a line, if one does; a hash, a rating, a solution may too.
 
-    A digit after ``+`` is one that was found.
+    A digit after ``+`` is one that was found. Different puzzles are returned as one, too long.
     """
     words = [word.replace("+", "") for word in SEPARATORS.split(line)]
     boards = [word for word in words if len(word) in SIZES and is_board(word)]
     longest = max(map(len, boards), default=0)
     boards = [board for board in boards if len(board) == longest]
-    # Of a puzzle and its solution, the puzzle.
-    return next((board for board in boards if not board.isdigit() or "0" in board), None) or next(
-        iter(boards), None
+    # Of a puzzle and its solution, the puzzle; of a puzzle and a later state of it too.
+    boards = [board for board in boards if not board.isdigit() or "0" in board] or boards[:1]
+    # Of which cells are given, some files have a mask.
+    is_one = all(_is_state_of(boards[0], board) or {*board} == {"0", "1"} for board in boards)
+    return (boards[0] if is_one else "".join(boards)) if boards else None
+
+
+def _is_state_of(puzzle: str, board: str) -> bool:
+    return all(
+        given not in "123456789" or given == cell for given, cell in zip(puzzle, board, strict=True)
     )
 
 
@@ -99,6 +110,15 @@ def is_maze_row(line: str) -> bool:
 
 
 def is_maze(drawing: str) -> bool:
-    """Return whether rows of a maze have a start or a goal; other letters than ours, both."""
+    """Return whether rows of a maze have a start or a goal; with other letters than ours, both."""
     ends = set(drawing) - set("#. \n")
-    return (bool(ends) and ends <= MAZE) or {end.upper() for end in ends} in ENDS
+    capitals = {end.upper() for end in ends}
+    return (bool(ends) and ends <= MAZE) or any(pair <= capitals for pair in ENDS)
+
+
+def in_rows(maze: str) -> str | None:
+    """Return a square maze that is written on one line, as tables have them, in rows."""
+    side = math.isqrt(len(maze))
+    if side < MIN_FLAT or side**2 != len(maze) or not (is_maze_row(maze) and is_maze(maze)):
+        return None
+    return "\n".join(maze[start : start + side] for start in range(0, len(maze), side))

@@ -1,7 +1,8 @@
 """Boards in plain text: one a line, or drawn in rows, with titles, comments and empty lines."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from gram_files.cells import (
     MAX_DRAWN,
     SEPARATORS,
     cells_of,
+    in_rows,
     is_board,
     is_maze,
     is_maze_row,
@@ -26,9 +28,16 @@ COMMENTS = ("#", "//", ";", "%")
 DECORATION = frozenset("#/;%-=* ")
 GIVEN = re.compile("[1-9]|.{65}")
 """What a row of a queens board does not hold."""
+FIELD = re.compile(
+    r"""("[^"]*"|'[^']*'|\{\s*[A-Za-z]\w*)\s*:|^[ \t]*[A-Za-z]\w*\s*:\s*["'[{]""", re.MULTILINE
+)
+"""The name of a field in JSON, or in what was meant as JSON."""
 SECTION = re.compile(r"\[\s*[A-Za-z][\w -]*\]")
 """A heading of an ``.sdk`` file: ``[Puzzle]`` is wanted, ``[State]`` and others are not."""
 MAX_SHOWN = 60
+MAX_SIDE = 64
+"""Most cells in a row of a maze."""
+MAX_LARGE = 36
 MIN_SIDE = 4
 TITLE = re.compile(
     r"\W*((grid|puzzle|sudoku|board|level|game|problem|maze|queens|easy|simple|medium|moderate|"
@@ -44,18 +53,47 @@ class Line(NamedTuple):
     text: str
 
 
-def read_drawings(name: str, text: str) -> Iterator[Item]:
-    """Yield every board of a text, and the lines that are none."""
-    boards = _Boards(name)
-    lines = [Line(*line) for line in wanted_lines(text)]
-    for is_blank, group in groupby(lines, key=lambda line: not line.text.strip()):
-        if not is_blank:
-            paragraph = list(group)
-            boards.begin(paragraph)
-            for _, run in groupby(paragraph, key=lambda line: is_maze_row(line.text)):
-                yield from boards.read(list(run))
-            yield from boards.end_paragraph()
+def read_drawings(name: str, text: str, *, is_json: bool = False) -> Iterator[Item]:
+    """Yield every board of a text, and the lines that are none.
+
+    ``is_json``: it was meant as JSON, where a board may be one field of several.
+    """
+    boards = _Boards(name, is_json=is_json)
+    for paragraph in _paragraphs([Line(*line) for line in wanted_lines(text)]):
+        boards.begin(paragraph)
+        mazes = (text for _, text in paragraph if is_maze_row(text) and {*text} & {*"#SG"})
+        widths = {*map(len, mazes)}
+        for is_maze_rows, run in groupby(paragraph, key=partial(_is_of_maze, widths=widths)):
+            yield from boards.read(list(run), is_maze_rows=is_maze_rows)
+        yield from boards.end_paragraph()
     yield from boards.end()
+
+
+def _paragraphs(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Part lines at blank ones; below a row of a maze that is no wall, spaces are free cells."""
+    paragraph: list[Line] = []
+    for line in lines:
+        above = paragraph[-1].text if paragraph else ""
+        is_open = is_maze_row(above) and set(above) != {"#"} and len(line.text) == len(above)
+        if line.text.strip() or (above and is_open):
+            paragraph.append(line)
+        elif paragraph:
+            yield paragraph
+            paragraph = []
+    if paragraph:
+        yield paragraph
+
+
+def _is_of_maze(line: Line, widths: Collection[int]) -> bool:
+    """Return whether a line is a row of a maze, perhaps one with wrong signs in it."""
+    text = line.text
+    is_title = is_words(text) or is_ruling(text) or text.isdigit()
+    return (len(text) in widths and not is_title) or is_maze_row(text) or _is_drawn(text)
+
+
+def _is_drawn(text: str) -> bool:
+    """Return whether a line with ``#`` is a row, and no comment."""
+    return text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
 
 
 def is_section(line: str) -> bool:
@@ -86,8 +124,9 @@ class _Boards:
     boards, or the rows of one.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_json: bool) -> None:
         self.name = name
+        self.is_json = is_json
         self.waiting: list[Line] = []
         """Rows of a board that is not complete."""
         self.fresh: list[Line] = []
@@ -96,21 +135,26 @@ class _Boards:
         """Whether boards stood on a line each, so that other lines stand out."""
         self.has_queens = False
         """Whether a paragraph draws queens: no row of it without digits is a sudoku."""
+        self.has_large = False
+        """Whether a paragraph draws a board of 16 or 36 rows: no row of it is a sudoku."""
         self.dashes = ""
         """A row of blanks, where dashes are blanks in this paragraph."""
 
     def begin(self, paragraph: Sequence[Line]) -> None:
         rows = [cells_of(text) for _, text in paragraph if not is_words(text)]
         self.has_queens = any("Q" in row.upper() for row in rows)
+        self.has_large = _is_large([cells_of(text) for _, text in paragraph])
         dashed = [row for row in rows if "-" in row and not set(row) <= CROSSES]
         self.dashes = "-" * len(dashed[0]) if dashed else ""
 
-    def read(self, rows: Sequence[Line]) -> Iterator[Item]:
+    def read(self, rows: Sequence[Line], *, is_maze_rows: bool) -> Iterator[Item]:
         """Take lines that follow each other."""
         drawing = "\n".join(row.text for row in rows)
-        if is_maze(drawing):
+        if is_maze_rows and is_maze(drawing):
             yield from self.end()
-            yield Entry(self.source(rows[0]), drawing)
+            # Whole on one line where a row could not be so long.
+            whole = in_rows(drawing) if len(drawing) > MAX_SIDE else None
+            yield Entry(self.source(rows[0]), whole or drawing)
             return
         for row in rows:
             yield from self._read_line(row)
@@ -128,11 +172,11 @@ class _Boards:
                 self.has_lines = True
                 yield found
                 return
-        board = _board_on(text, cells)
-        if board is not None and self.has_queens and not GIVEN.search(board):
-            board = None
-        is_drawn = text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
-        if is_section(text) or (text.startswith(COMMENTS) and not is_drawn):
+        board = self._board_on(text, cells)
+        if self.is_json and FIELD.search(text):
+            yield from self.end()
+            yield Unread(self.source(line), f"is a part of broken JSON: {text[:MAX_SHOWN]}")
+        elif is_section(text) or (text.startswith(COMMENTS) and not _is_drawn(text)):
             yield from self.end()
         elif board is not None:
             yield from self.end()
@@ -140,12 +184,26 @@ class _Boards:
             yield Entry(self.source(line), with_dots(board))
         elif is_ruling(text) and not (cells and cells == self.dashes):
             return
-        elif is_words(text) or len(cells) < (1 if self.has_queens else MIN_SIDE):
+        elif is_words(text) or self._is_short(cells):
             yield from self.end()
             if self.has_lines and text[-1] != ":" and not TITLE.match(text):
                 yield Unread(self.source(line), f"is no puzzle: {text[:MAX_SHOWN]}")
         else:
             self.fresh.append(Line(line.number, cells))
+
+    def _board_on(self, text: str, cells: str) -> str | None:
+        """Return the board that stands on one line, whole or with cells too many or wrong ones."""
+        board = whole_board(text)
+        if board is None and len(cells) in SIZES and len(cells) > MAX_DRAWN and is_board(cells):
+            board = cells
+        longest = max(SEPARATORS.split(text), key=len)
+        if board is None and is_nearly_board(longest) and not is_ruling(text):
+            board = longest
+        is_row = self.has_queens and board is not None and not GIVEN.search(board)
+        return None if self.has_large or is_row else board
+
+    def _is_short(self, cells: str) -> bool:
+        return len(cells) < MIN_SIDE and (not self.has_queens or GIVEN.search(cells) is not None)
 
     def end_paragraph(self) -> Iterator[Item]:
         """Join the rows of a paragraph to those before, or take them as boards of their own."""
@@ -209,10 +267,11 @@ class _Boards:
         return f"{self.name}:{line.number}"
 
 
-def _board_on(text: str, cells: str) -> str | None:
-    """Return the board that stands on one line, whole or with cells too many or wrong ones."""
-    board = whole_board(text)
-    if board is None and len(cells) in SIZES and len(cells) > MAX_DRAWN and is_board(cells):
-        board = cells
-    longest = max(SEPARATORS.split(text), key=len)
-    return longest if board is None and is_nearly_board(longest) else board
+def _is_large(rows: Sequence[str]) -> bool:
+    """Return whether there are as many rows of 16 or 36 cells, and not each a small sudoku."""
+    wide = [row for row in rows if len(row) in SIZES and len(row) <= MAX_LARGE]
+    is_square = {len(row) for row in wide} == {len(wide)}
+    return is_square and not all(
+        is_board(row) and "1" <= max(filter(str.isdigit, row), default="0") <= str(SIZES[len(row)])
+        for row in wide
+    )

@@ -1,8 +1,9 @@
 """Graphs: DIMACS ``.col`` texts, one or several in a file, lists of edges, GML and GraphML."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from gram_files.cells import is_maze_row
 from gram_files.entries import Entry, Item, Unread
 
 PROBLEM = re.compile(r"\s*p\s+[A-Za-z]+\s+\d+", re.IGNORECASE)
@@ -10,7 +11,7 @@ EDGE = re.compile(r"\s*e\s+\d+\s+\d+\b", re.IGNORECASE)
 COMMENT = re.compile(r"\s*(c\b|[#%]|$)", re.IGNORECASE)
 PAIR = re.compile(r"\s*(\d{1,6})(?:\s+|\s*[,;]\s*)(\d{1,6})(?:\s+\{.*\})?\s*")
 """Two ends of an edge, as in the lists of networkx and SNAP."""
-GML = re.compile(r"^\s*graph\s*\[", re.IGNORECASE | re.MULTILINE)
+GML = re.compile(r"^[ \t]*graph\s*\[", re.IGNORECASE | re.MULTILINE)
 GRAPHML = re.compile(r"<graphml\b")
 MIN_PAIRS = 3
 
@@ -22,17 +23,23 @@ def is_dimacs(text: str) -> bool:
 
 
 def read_dimacs(name: str, text: str) -> Iterator[Entry]:
-    """Yield each graph, with the comments before its problem line."""
+    """Yield each graph, with the comments before its problem line.
+
+    Edges before the first problem line stay with it, for whoever reads it to refuse.
+    """
     graphs: list[list[str]] = []
     comments: list[str] = []
     starts: list[int] = []
+    has_problem = False
     for number, line in enumerate(text.splitlines(), start=1):
         if COMMENT.match(line):
             comments.append(line)
             continue
-        if PROBLEM.match(line) or not graphs:
+        is_problem = PROBLEM.match(line) is not None
+        if not graphs or (is_problem and has_problem):
             graphs.append([])
             starts.append(number)
+        has_problem = has_problem or is_problem
         graphs[-1] += [*comments, line]
         comments = []
     for start, graph in zip(starts, graphs, strict=True):
@@ -41,7 +48,10 @@ def read_dimacs(name: str, text: str) -> Iterator[Entry]:
 
 def pairs_of(text: str) -> list[tuple[int, int]]:
     """Return the edges of a text that is pairs of numbers alone, and nothing else they may be."""
-    rows = [PAIR.fullmatch(line) for line in text.splitlines() if not COMMENT.match(line)]
+    lines = text.splitlines()
+    if any(is_maze_row(line) and len({*line.strip()}) > 1 for line in lines):
+        return []
+    rows = [PAIR.fullmatch(line) for line in lines if not COMMENT.match(line)]
     pairs = [(row[1], row[2]) for row in rows if row]
     lengths = {len(end) for pair in pairs for end in pair}
     # Boxes of small sudokus are two or three cells wide.
@@ -58,9 +68,12 @@ def graph_of_pairs(name: str, pairs: Sequence[tuple[int, int]]) -> Entry:
     (num_vertices, num_edges), *rest = pairs
     ends = {end for pair in rest for end in pair}
     first = min(1, *ends)
-    if num_edges == len(rest) and max(ends) - first < num_vertices:
-        return Entry(name, coloring(range(first, first + num_vertices), rest))
-    return Entry(name, coloring(sorted(ends.union(pairs[0])), pairs))
+    if num_edges != len(rest) or max(ends) - first >= num_vertices:
+        return Entry(name, coloring(sorted(ends.union(pairs[0])), pairs))
+    told = [(vertex, end) for vertex, pair in enumerate(rest, start=1) for end in pair]
+    # METIS writes the neighbours of each vertex: two in a cycle.
+    is_metis = num_vertices == num_edges and {*told} == {(end, one) for one, end in told}
+    return Entry(name, coloring(range(first, first + num_vertices), told if is_metis else rest))
 
 
 def is_graph_file(text: str) -> bool:
@@ -80,10 +93,46 @@ def read_graph_file(name: str, text: str) -> Item:
     # A broken file raises whatever the parser came upon.
     except Exception as error:
         return Unread(name, f"holds no graph: {str(error).partition(chr(10))[0]}")
-    return Entry(name, coloring(graph.nodes, networkx.Graph(graph).edges))
+    return Entry(name, coloring(graph.nodes, list(graph.edges), graph.graph, graph.nodes.values()))
 
 
-def coloring(vertices: Iterable[object], edges: Iterable[Sequence[object]]) -> dict[str, object]:
-    """Return the body of a graph, each edge once."""
-    once = {frozenset(edge): list(edge) for edge in edges}
-    return {"puzzle": "graph-coloring", "vertices": list(vertices), "edges": list(once.values())}
+def linked(value: object) -> dict[str, object] | None:
+    """Return the body of a graph that is written as nodes and links; None where it is none."""
+    if not isinstance(value, dict):
+        return None
+    try:
+        nodes = list(value["nodes"])
+        vertices = [node["id"] for node in nodes]
+        links = value["links"] if "links" in value else value["edges"]
+        edges = [(link["source"], link["target"]) for link in links]
+        # Where networkx keeps what is said of a whole graph.
+        return coloring(vertices, edges, value.get("graph"), nodes)
+    except (KeyError, TypeError):
+        return None
+
+
+def coloring(
+    vertices: Iterable[object],
+    edges: Iterable[Sequence[object]],
+    about: object = None,
+    nodes: Iterable[Mapping[str, object]] = (),
+) -> dict[str, object]:
+    """Return the body of a graph, each edge once.
+
+    ``about`` may have the number of ``colors``; each of ``nodes``, in order, the ``color``, a whole
+    number, that its vertex has already.
+    """
+    once = {frozenset(edge[:2]): list(edge[:2]) for edge in edges}
+    named = list(vertices)
+    body = {"puzzle": "graph-coloring", "vertices": named, "edges": list(once.values())}
+    # Others are how to draw it.
+    fixed = {
+        str(vertex): node["color"]
+        for vertex, node in zip(named, nodes, strict=False)
+        if type(node.get("color")) is int
+    }
+    if fixed:
+        body["fixed"] = fixed
+    if isinstance(about, Mapping) and "colors" in about:
+        body["colors"] = about["colors"]
+    return body

@@ -4,14 +4,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from gram_files.cells import is_board, is_maze
+from gram_files.cells import in_rows, is_board, is_maze, whole_board
 from gram_files.entries import NO_FIELDS, SIZES, Entry, Item, Unread
-from gram_files.graphs import coloring
+from gram_files.graphs import linked
 
 COLUMNS = (
     *("puzzle", "puzzles", "quiz", "quizzes", "question", "questions", "problem", "problems"),
     *("unsolved", "sudoku", "sudokus", "board", "boards", "grid", "input", "inputs"),
-    *("givens", "initial", "start"),
+    *("givens", "initial", "start", "maze", "mazes"),
 )
 """Names of the column, or the field, that holds puzzles, the surest first."""
 LISTS = ("instances", "data", "rows", "items", "records", "samples", *COLUMNS)
@@ -19,13 +19,34 @@ LISTS = ("instances", "data", "rows", "items", "records", "samples", *COLUMNS)
 BODY = {"grid", "n", "queens", "vertices", "edges", "dimacs"}
 """Fields of bodies that the server reads."""
 NAME = re.compile(r"[A-Za-z][\w -]*")
+VARIANT = re.compile(
+    "anti.?k|arrow|cage|diagonal|irregular|jigsaw|killer|kropki|palindrome|sandwich|thermo|whisper",
+    re.IGNORECASE,
+)
+"""Fields of sudokus that have further rules."""
+KINDS = {"kind", "type", "variant"}
+"""Fields that may name such rules."""
+UNSET = {"", "0", "0.0", "false", "no", "none", "null", "nan", "[]", "{}"}
+PYTHON = (("'", '"'), ("None", "null"), ("True", "true"), ("False", "false"))
+"""What Python writes, and JSON for it."""
 MAX_SHOWN = 60
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("an object names a field twice")
+    return fields
+
+
+# A number that JSON does not have is none for the server either.
+DECODER = json.JSONDecoder(parse_constant=str, object_pairs_hook=_unique)
 
 
 def read_json(name: str, text: str) -> Iterator[Item]:
     """Yield the puzzles of a JSON text, or of several that follow each other."""
     try:
-        value = json.loads(text)
+        value = _loads(text)
     except (ValueError, RecursionError) as error:
         yield from _read_each(name, text) or [Unread(name, f"is not JSON: {error}")]
         return
@@ -42,22 +63,49 @@ def read_json(name: str, text: str) -> Iterator[Item]:
 def entry_of_json(source: str, text: str, fields: Mapping[str, object] = NO_FIELDS) -> Item:
     """Return the puzzle in a line of a file, or in a cell of a table."""
     try:
-        return _entry(source, json.loads(text), fields)
+        return _entry(source, _loads(text), fields)
     except (ValueError, RecursionError) as error:
         return Unread(source, f"is not JSON: {error}")
+
+
+def entry_of(
+    source: str, puzzle: str | dict[str, object], fields: Mapping[str, object] = NO_FIELDS
+) -> Item:
+    """Return the puzzle of a record, unless other fields of it are rules that nobody reads."""
+    rules = (
+        name
+        for name, value in fields.items()
+        if VARIANT.search(str(value) if name.casefold() in KINDS else name)
+        and str(value).strip().casefold() not in UNSET
+    )
+    if rule := next(rules, None):
+        return Unread(source, f"has {rule}: only the rules of plain puzzles are read")
+    rows = in_rows(puzzle) if isinstance(puzzle, str) else None
+    return Entry(source, rows or puzzle, fields)
+
+
+def _loads(text: str) -> object:
+    try:
+        return DECODER.decode(text.strip())
+    except ValueError:
+        if '"' in text:
+            raise
+    for sign, other in PYTHON:
+        text = text.replace(sign, other)
+    return DECODER.decode(text.strip())
 
 
 def _read_each(name: str, text: str) -> list[Item]:
     """Return the values that follow each other in a text; nothing where one is broken."""
     found: list[Item] = []
-    at, line, decoder = 0, 1, json.JSONDecoder()
+    at, line = 0, 1
     while at < len(text):
         start = at
         while start < len(text) and text[start].isspace():
             start += 1
         line += text.count("\n", at, start)
         try:
-            value, at = decoder.raw_decode(text, start)
+            value, at = DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
             return found if start == len(text) else []
         found.append(_entry(f"{name}:{line}", value))
@@ -75,7 +123,7 @@ def _values_in(value: object) -> Sequence[object] | None:
 
 
 def _entry(source: str, value: object, fields: Mapping[str, object] = NO_FIELDS) -> Item:
-    value = _linked(value) or value
+    value = linked(value) or value
     named = value.get("puzzle") if isinstance(value, dict) else None
     is_name = isinstance(named, str) and len(named) not in SIZES and NAME.fullmatch(named)
     if isinstance(value, dict) and not is_name and not BODY & value.keys():
@@ -84,25 +132,8 @@ def _entry(source: str, value: object, fields: Mapping[str, object] = NO_FIELDS)
             return _entry(source, puzzle, value)
     board = _board(value) if isinstance(value, list) else value
     if isinstance(board, str | dict):
-        return Entry(source, board, fields)
+        return entry_of(source, board, fields)
     return Unread(source, f"is no puzzle, but {json.dumps(value)[:MAX_SHOWN]}")
-
-
-def _linked(value: object) -> dict[str, object] | None:
-    """Return the body of a graph that is written as nodes and links; None where it is none."""
-    if not isinstance(value, dict):
-        return None
-    try:
-        vertices = [node["id"] for node in value["nodes"]]
-        links = value["links"] if "links" in value else value["edges"]
-        body = coloring(vertices, [[link["source"], link["target"]] for link in links])
-    except (KeyError, TypeError):
-        return None
-    # Where networkx keeps what is said of a whole graph.
-    attributes = value.get("graph")
-    if isinstance(attributes, dict) and "colors" in attributes:
-        body["colors"] = attributes["colors"]
-    return body
 
 
 def _puzzle_in(record: Mapping[str, object]) -> object:
@@ -111,9 +142,7 @@ def _puzzle_in(record: Mapping[str, object]) -> object:
     named = [by_name[name] for name in COLUMNS if name in by_name]
     texts = [value for value in record.values() if isinstance(value, str)]
     boards = [text for text in texts if len(text) in SIZES and is_board(text)]
-    # Of a puzzle and its solution, the puzzle.
-    unsolved = [board for board in boards if not board.isdigit() or "0" in board]
-    return next(iter([*named, *unsolved, *boards]), None)
+    return named[0] if named else whole_board(" ".join(boards))
 
 
 def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
@@ -122,8 +151,7 @@ def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
         side = SIZES.get(len(rows))
         if side is None:
             return None
-        grid = [list(rows[start : start + side]) for start in range(0, len(rows), side)]
-        return {"puzzle": "sudoku", "grid": grid}
+        return numbers([list(rows[start : start + side]) for start in range(0, len(rows), side)])
     if all(isinstance(row, list) and row for row in rows):
         return _board_of_lists([row for row in rows if isinstance(row, list)])
     lines = [row for row in rows if isinstance(row, str)]
@@ -134,8 +162,7 @@ def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
     # As many sudokus of 16 cells are no board of sixteen rows.
     is_square = len(lines) == width and (width not in SIZES or "Q" in signs)
     drawing = "\n".join(lines)
-    is_drawn = is_square or is_maze(drawing) or {"S", "G"} <= signs
-    return drawing if is_drawn else None
+    return drawing if is_square or is_maze(drawing) else None
 
 
 def _board_of_lists(rows: Sequence[list[object]]) -> dict[str, object] | str | None:
@@ -143,11 +170,17 @@ def _board_of_lists(rows: Sequence[list[object]]) -> dict[str, object] | str | N
     cells = [cell for row in rows for cell in row]
     if all(cell is None or _is_number(cell) for cell in cells):
         # Rows of 81 numbers are boards each.
-        board = [[0 if cell is None else cell for cell in row] for row in rows]
-        return None if is_flat else {"puzzle": "sudoku", "grid": board}
+        return None if is_flat else numbers(rows)
     if all(isinstance(cell, str) and len(cell) <= 1 for cell in cells):
         return "\n".join("".join(str(cell) or "." for cell in row) for row in rows)
     return None
+
+
+def numbers(rows: Sequence[Sequence[object]]) -> dict[str, object]:
+    """Return rows of numbers as a sudoku; of 0 and 1, which may be queens, without a name."""
+    grid = [[0 if cell is None else cell for cell in row] for row in rows]
+    is_bits = {cell for row in grid for cell in row} == {0, 1}
+    return {"grid": grid} if is_bits else {"puzzle": "sudoku", "grid": grid}
 
 
 def _is_number(cell: object) -> bool:

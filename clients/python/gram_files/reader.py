@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gram_files import arrays
-from gram_files.drawings import is_section, read_drawings
+from gram_files.drawings import FIELD, is_section, read_drawings
 from gram_files.entries import Entry, Item, Unread
 from gram_files.graphs import (
     graph_of_pairs,
@@ -28,6 +28,8 @@ ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PAR1")
+"""Beginnings of gzip, bzip2, xz, zstd and Parquet files."""
 BRACKETS = re.compile(r"[]})]\s*,|[][(){}]")
 WHITE = frozenset("\t\n\v\f\r\x1a\x1c\x1d\x1e\x85")
 
@@ -61,6 +63,8 @@ def read(name: str, content: bytes | str) -> Iterator[Item]:
 
 def decode(content: bytes) -> str:
     """Return the text of a file; raise ``ValueError`` where it is none."""
+    if content.startswith(PACKED):
+        raise ValueError("is packed: unpack it, or save it as text")
     for mark, encoding in ENCODINGS:
         if content.startswith(mark):
             text = content[len(mark) :].decode(encoding, errors="replace")
@@ -94,9 +98,9 @@ def _read_text(name: str, text: str) -> Iterator[Item]:
     elif filled[0].startswith(("{", "[")) and not is_section(filled[0]):
         found = list(read_json(name, text))
         # Or some of its lines are, or it holds the lists of another language.
-        for other in (text, BRACKETS.sub(" ", text)):
+        for other in (text, "" if FIELD.search(text) else BRACKETS.sub(" ", text)):
             if not _has_puzzle(found):
-                drawn = list(read_drawings(name, other))
+                drawn = list(read_drawings(name, other, is_json=True))
                 found = _placed(name, drawn) if _has_puzzle(drawn) else found
         yield from found
     elif is_opensudoku(text):

@@ -4,8 +4,9 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gram_files.entries import Entry, Item, Unread
-from gram_files.objects import COLUMNS, entry_of_json
+from gram_files.cells import in_rows
+from gram_files.entries import Item, Unread
+from gram_files.objects import COLUMNS, entry_of, entry_of_json
 
 DELIMITERS = ",\t;|"
 DASHES = frozenset("|-:+ ")
@@ -78,13 +79,13 @@ def _entry(source: str, lines: Sequence[str], header: Header) -> Item:
         return Unread(source, f"has {len(cells)} of {len(header.names)} columns")
     cell = cells[header.column].strip("\r\n")
     # Spaces may be cells of a drawing.
-    cell = cell if "\n" in cell else cell.strip()
+    cell = cell if "\n" in cell or in_rows(cell) else cell.strip()
     fields = dict(zip(header.names, cells, strict=False))
     if not cell.strip():
         return Unread(source, f"has nothing in column {header.names[header.column]}")
     if cell.lstrip().startswith(("{", "[")):
         return entry_of_json(source, cell, fields)
-    return Entry(source, cell, fields)
+    return entry_of(source, cell, fields)
 
 
 def _split(lines: str | Iterable[str], delimiter: str) -> list[str]:

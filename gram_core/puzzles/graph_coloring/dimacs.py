@@ -33,6 +33,7 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
     """Read the problem line and the edge lines; an edge may be listed in both directions."""
     text = read_text(value, _FIELD, max_length=_MAX_TEXT)
     graph: Graph | None = None
+    num_edges = 0
     for number, line in enumerate(text.splitlines(), start=1):
         if not line:
             # Must be cheap: a text may have a million of them.
@@ -44,11 +45,7 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
         if kind == "p":
             if graph is not None:
                 refuse(_FIELD, f"line {number} is a second problem line")
-            if len(words) < 4 or words[1].lower() not in _KINDS:
-                refuse(_FIELD, f"line {number} is not of the form: p edge VERTICES EDGES")
-            # The number of edges is not checked: files differ in whether they count each twice.
-            vertices = _read_number(words[2], number, low=1, high=max_vertices)
-            graph = Graph(vertices, [], {str(vertex + 1): vertex for vertex in range(vertices)})
+            graph, num_edges = _read_problem(words, number, max_vertices)
         elif kind in ("e", "a"):
             _read_edge(words[1:], number, graph)
         elif graph is not None and kind.isdigit():
@@ -57,7 +54,19 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
             refuse(_FIELD, f"line {number} does not start with c, p or e")
     if graph is None:
         refuse(_FIELD, "has no problem line: p edge VERTICES EDGES")
+    # Files differ in whether they count each edge twice.
+    if 2 * len(graph.edges) < num_edges:
+        refuse(_FIELD, f"has {len(graph.edges)} of {num_edges} edges: its end is missing")
     return graph
+
+
+def _read_problem(words: list[str], line: int, max_vertices: int) -> tuple[Graph, int]:
+    """Return a graph without edges, and the number that its file counts."""
+    if len(words) < 4 or words[1].lower() not in _KINDS:
+        refuse(_FIELD, f"line {line} is not of the form: p edge VERTICES EDGES")
+    vertices = _read_number(words[2], line, low=1, high=max_vertices)
+    names = {str(vertex + 1): vertex for vertex in range(vertices)}
+    return Graph(vertices, [], names), int(words[3][:9]) if words[3].isdecimal() else 0
 
 
 def _read_edge(words: list[str], line: int, graph: Graph | None) -> None:

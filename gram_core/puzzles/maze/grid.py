@@ -18,6 +18,8 @@ START, GOAL, WALL, FREE = "S", "G", "#", "."
 _CELLS = {START: START, GOAL: GOAL, WALL: WALL, FREE: FREE, " ": FREE}
 _MAX_TEXT = 4 * MAX_SIDE * (MAX_SIDE + 1)
 _NOUNS = {START: "start", GOAL: "goal"}
+_MIN_SPACED = 5
+"""Fewest signs of a row whose spaces part cells."""
 _OTHER_ENDS = ("SE", "SF", "ST", "AB", "sg", "se", "sf", "st", "ab")
 """Letters of start and goal in other drawings: read where each stands once and no other does."""
 
@@ -139,6 +141,7 @@ def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
         for row, line in enumerate(lines)
         if len(line) != columns
     )
+    _check_spacing(lines)
     drawn = _with_our_ends("".join(lines))
     raise_issues(
         Issue(
@@ -152,6 +155,13 @@ def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
     )
     raise_issues(issue for mark in _NOUNS for issue in _miscounted(drawn, mark, columns))
     return make_maze("".join(_CELLS[character] for character in drawn), columns, form)
+
+
+def _check_spacing(lines: Sequence[str]) -> None:
+    """Refuse rows with a space after every cell: it may part cells, or be a free one."""
+    cells, between = ("".join(line[start::2] for line in lines) for start in (0, 1))
+    if len(lines[0]) >= _MIN_SPACED and not between.strip(" ") and " " not in cells:
+        refuse("grid", "has a space after every cell: leave them out, or write . where free")
 
 
 def _with_our_ends(drawn: str) -> str:

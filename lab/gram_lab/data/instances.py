@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -47,9 +48,23 @@ MAX_LISTED_QUEENS = 12
 """Largest board of queens whose solutions are listed, so that training holds some boards out."""
 MAX_LISTED_VERTICES = 16
 """Largest graph whose colourings are listed."""
+LARGEST_LISTED: Mapping[str, int] = MappingProxyType(
+    {
+        "maze": 0,
+        "sudoku": SMALL_SUDOKU,
+        "nqueens": MAX_LISTED_QUEENS,
+        "graph-coloring": MAX_LISTED_VERTICES,
+    }
+)
+"""By family; of others all sizes are."""
 RATING_BOUNDS = (1.7, 4.5, 7.0)
 MAX_REFUSALS = 5
 """As many are named in one message."""
+
+
+def is_listed(task: Task) -> bool:
+    """Return whether all solutions of held-out instances are cheap to enumerate."""
+    return task.size <= LARGEST_LISTED.get(task.family, task.size)
 
 
 def read_cases(
@@ -69,13 +84,7 @@ def read_cases(
         if refusals:
             raise ConfigError("data", str(path), "; ".join(refusals[:MAX_REFUSALS]))
         return cases
-    largest = {
-        "maze": 0,
-        "sudoku": SMALL_SUDOKU,
-        "nqueens": MAX_LISTED_QUEENS,
-        "graph-coloring": MAX_LISTED_VERTICES,
-    }
-    if task.size > largest.get(task.family, task.size):
+    if not is_listed(task):
         # Minimal puzzles with one solution, or others with many, the same ones each time.
         family, rng = puzzles.family(task.family), np.random.default_rng(0)
         number = 1 if task.family == "sudoku" else None

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram_core import puzzles
+from gram_core.errors import ConfigError
 from gram_core.puzzles import BLANK, FIRST_VALUE, Encoded, Task, Tokens
 from gram_core.puzzles.sudoku.generate import solutions_of
 from gram_lab.data.examples import Examples, augmented, pack_targets
@@ -243,6 +244,9 @@ def _coloring_pool(
             found.setdefault(drawn.adjacency.tobytes(), drawn)
         if len(found) == num_graphs:
             break
+    if not found:
+        reason = f"leaves no graph of {task.name} that its colours suffice for"
+        raise ConfigError("edge_probability", edge_probabilities, reason)
     givens = np.full((len(found), task.size), BLANK, dtype=np.uint8)
     adjacencies = np.stack([drawn.adjacency for drawn in found.values()])
     return _pack([drawn.colorings for drawn in found.values()], givens, adjacencies, rng)

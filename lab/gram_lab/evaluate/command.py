@@ -148,8 +148,8 @@ def _tables(
             num_samples = options.limit or tables.NUM_SAMPLES
             yield tables.generation_table(loaded, plan, num_samples=num_samples)
         else:
-            has_many = loaded.task.family in tables.WITH_MANY_SOLUTIONS
-            make = tables.sampling_table if has_many else tables.solving_table
+            is_many = tables.has_many(loaded.task)
+            make = tables.sampling_table if is_many else tables.solving_table
             has_data = len(models) == 1 or loaded.task.name == SUDOKU_TASK
             for test in paper_sets(loaded.task, options, has_data=has_data):
                 yield make(loaded, test, plan)
@@ -167,16 +167,18 @@ def paper_sets(task: Task, options: argparse.Namespace, *, has_data: bool) -> li
     ``has_data``: whether the file of puzzles is for this task.
     """
     limit = options.limit
-    if task.family == "nqueens":
-        data = "held-out boards with 1 to 3 queens, no symmetric image of a training board"
-        return [TestSet("", data, spread(held_out_cases(task), limit))]
-    if task.family != "graph-coloring":
+    if not tables.has_many(task):
         path = options.data if has_data else None
         cases = read_cases(task, path, limit=limit)
         return [TestSet("", path.name if path else "held out or freshly made", cases)]
+    if task.family == "nqueens":
+        data = "held-out boards with 1 to 3 queens, no symmetric image of a training board"
+        return [TestSet("", data, spread(held_out_cases(task), limit))]
     chosen = options.edge_probability
+    # Of larger graphs with so many edges hardly any has a colouring.
+    stated = [TEXTBOOK_PROBABILITY] if task.name in NUM_TEST_GRAPHS else []
     found = []
-    for low, high in [chosen] if chosen else [TEXTBOOK_PROBABILITY, EDGE_PROBABILITIES]:
+    for low, high in [chosen] if chosen else [*stated, EDGE_PROBABILITIES]:
         name = f"edge probability {low:g}" + ("" if low == high else f" to {high:g}")
         number = NUM_TEST_GRAPHS.get(task.name)
         cases = held_out_cases(task, edge_probabilities=(low, high), num_graphs=number)

@@ -28,8 +28,8 @@ from gram_lab.evaluate.table import Json, Row, table
 from gram_lab.evaluate.tables import (
     COLUMNS,
     KINDS,
-    WITH_MANY_SOLUTIONS,
     TestSet,
+    has_many,
     sample_scores,
 )
 from gram_lab.evaluate.variants import Plan, Variant
@@ -165,7 +165,7 @@ def _scored(
         right = most_frequent_valid(settled)
         return {"settled, by votes": Measured({"exact": right}, float(settled.num_steps.mean()))}
     last = last_answers(task, cases, run)
-    if protocol.samples_many and task.family in WITH_MANY_SOLUTIONS:
+    if protocol.samples_many and has_many(task):
         return {"": Measured(sample_scores(task, cases, last), float(last.num_steps.mean()))}
     return {
         f"N = {width}, by {way}" if width > 1 else way: Measured(

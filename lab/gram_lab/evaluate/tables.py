@@ -13,7 +13,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
 from gram_core.errors import ConfigError
 from gram_core.puzzles import Task
-from gram_lab.data.instances import Case
+from gram_lab.data.instances import Case, is_listed
 from gram_lab.evaluate import samples as scores
 from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, GRAM_SAMPLES, published
 from gram_lab.evaluate.samples import VERIFIED, WAYS, SampleRule, Samples, Scores, accuracy
@@ -142,7 +142,11 @@ COLUMNS = {
         Column("coverage", "coverage"),
     )
 }
-WITH_MANY_SOLUTIONS = ("nqueens", "graph-coloring")
+
+
+def has_many(task: Task) -> bool:
+    """Return whether puzzles of a task have many solutions, and their number is known."""
+    return task.family in ("nqueens", "graph-coloring") and is_listed(task)
 
 
 def sampling_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Json:
