@@ -74,16 +74,16 @@ def _read_rows(name: str, rows: Any) -> Iterator[Item]:
         return
     # Without a zero, more ones than digits are blanks, and digits are one more.
     shift = int(rows.min() >= 1 and (rows.max() > side or (rows == 1).sum(1).max() > side))
+    starts = range(0, length, side)
     for number, row in enumerate(rows.tolist(), start=1):
         source = f"{name}:{number}"
         if is_maze:
             signs = "".join(MAZE_SIGNS[code] for code in row)
-            grid = [signs[start : start + side] for start in range(0, length, side)]
-            yield Entry(source, {"puzzle": "maze", "grid": grid})
+            lines = [signs[start : start + side] for start in starts]
+            yield Entry(source, {"puzzle": "maze", "grid": lines})
         elif wrong := [code for code in row if not 0 <= code - shift <= side]:
             yield Unread(source, f"holds {wrong[0]}; digits are 1 to {side}")
         else:
             digits = [code - shift for code in row]
-            grid = [digits[start : start + side] for start in range(0, length, side)]
-            is_bits = {*digits} == {0, 1}
-            yield Entry(source, numbers(grid) if is_bits else "".join(map(str, digits)))
+            grid = [digits[start : start + side] for start in starts]
+            yield Entry(source, numbers(grid) if {*digits} == {0, 1} else "".join(map(str, digits)))

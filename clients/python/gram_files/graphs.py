@@ -124,7 +124,8 @@ def coloring(
     """
     once = {frozenset(edge[:2]): list(edge[:2]) for edge in edges}
     named = list(vertices)
-    body = {"puzzle": "graph-coloring", "vertices": named, "edges": list(once.values())}
+    body: dict[str, object] = {"puzzle": "graph-coloring", "vertices": named}
+    body["edges"] = list(once.values())
     # Others are how to draw it.
     fixed = {
         str(vertex): node["color"]

@@ -103,6 +103,7 @@ def test_signs_that_may_mean_something_else_are_refused(text: str) -> None:
     "text",
     [
         "P COL 3 2\nE 1 2\nE 2 3\n",
+        "p col 3 4\ne 1 2\ne 2 3\n",
         "p edge 3 2 extra\ne 1 2 7\ne 2 3 7\n",
         "% a remark\np tw 3 2\n1 2\n2 3\n",
         "p sp 3 2\na 1 2 5\na 2 3 5\n",

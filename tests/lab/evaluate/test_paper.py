@@ -9,11 +9,14 @@ import torch
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
+from gram_core.errors import ConfigError
 from gram_core.flops import step_flops
 from gram_core.model import Gram
+from gram_lab.data import pools
 from gram_lab.evaluate.command import main, paper_sets, parser
 from gram_lab.evaluate.published import paper_step_flops, published
 from gram_lab.evaluate.table import section
+from gram_lab.evaluate.tables import has_many
 
 
 def fresh(folder: Path, name: str) -> str:
@@ -152,6 +155,24 @@ def test_a_file_of_puzzles_is_for_the_task_it_holds(tmp_path: Path) -> None:
     assert (nine.data, len(nine.cases)) == ("boards.txt", 1)
     (mazes,) = paper_sets(puzzles.task("maze-6x6"), options, has_data=False)
     assert (mazes.data, len(mazes.cases)) == ("held out or freshly made", 2)
+
+
+@pytest.mark.parametrize("name", ["graph-coloring-24", "nqueens-20"])
+def test_puzzles_with_more_solutions_than_can_be_listed_are_made_anew(name: str) -> None:
+    task = puzzles.task(name)
+    options = parser().parse_args(["--paper-tables", "--limit", "2"])
+    (test,) = paper_sets(task, options, has_data=True)
+    assert [case.num_solutions for case in test.cases] == [None, None]
+    assert not has_many(task)
+
+
+def test_edges_that_leave_no_graph_with_a_coloring_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "NUM_GRAPHS", 20)
+    options = parser().parse_args(["--paper-tables", "--edge-probability", "1"])
+    with pytest.raises(ConfigError, match="leaves no graph of graph-coloring-12"):
+        paper_sets(puzzles.task("graph-coloring-12"), options, has_data=True)
 
 
 def test_tables_that_no_model_is_for_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,6 +56,7 @@ async def test_json_is_read_under_its_own_content_types(shared: Service, content
     [
         (PUZZLE, "sudoku"),
         ("1...\n..2.\n.3..\n...4", "sudoku"),
+        (f"[Puzzle]\n{PUZZLE}\n[State]\n{SOLUTION}\n", "sudoku"),
         ("Q.......\n" + "........\n" * 7, "nqueens"),
         (" S.\n..G", "maze"),
         ("c a triangle\np edge 8 3\ne 1 2\ne 2 3\ne 1 3\n", "graph-coloring"),
