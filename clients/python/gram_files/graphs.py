@@ -39,7 +39,7 @@ def read_dimacs(name: str, text: str) -> Iterator[Entry]:
         if not graphs or (is_problem and has_problem):
             graphs.append([])
             starts.append(number)
-        has_problem = has_problem or is_problem
+        has_problem |= is_problem
         graphs[-1] += [*comments, line]
         comments = []
     for start, graph in zip(starts, graphs, strict=True):
