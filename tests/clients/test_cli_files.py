@@ -33,7 +33,7 @@ GRAPH = "c a path\np edge 3 2\ne 1 2\ne 2 3\n"
         ),
         ("path.col", GRAPH, [("", GRAPH.rstrip())]),
         ("queens.json", '{"puzzle": "nqueens", "n": 4}', [("", {"puzzle": "nqueens", "n": 4})]),
-        ("rows.json", "[[1, 0], [0, 1]]", [("", {"puzzle": "sudoku", "grid": [[1, 0], [0, 1]]})]),
+        ("rows.json", "[[2, 0], [0, 1]]", [("", {"puzzle": "sudoku", "grid": [[2, 0], [0, 1]]})]),
         ("list.json", f'["{PUZZLE}", {{"n": 4}}]', [(":1", PUZZLE), (":2", {"n": 4})]),
         ("batch.json", f'{{"instances": ["{PUZZLE}"]}}', [(":1", PUZZLE)]),
         ("lines.jsonl", '{"n": 4}\n\n{"n": 5}\n', [(":1", {"n": 4}), (":3", {"n": 5})]),
