@@ -37,11 +37,9 @@ SNIFFED_MEDIA_TYPES = (
     "application/octet-stream",
 )
 
-HEADING = re.compile(r"\s*\[\s*puzzle\s*\]", re.IGNORECASE)
-"""Beginning of an ``.sdk`` text, which is no JSON."""
+SDK_HEADING = re.compile(r"\s*\[\s*puzzle\s*\]", re.IGNORECASE)
 MAX_INLINE_BYTES = 4 << 10
 """Larger bodies are parsed in a thread, to keep the event loop free."""
-
 
 _T = TypeVar("_T")
 
@@ -149,7 +147,7 @@ def parse_puzzle(raw: bytes, query: SolveQuery, *, media_type: str) -> PostedPuz
     text = decode(raw)
     if not text.strip():
         raise BodyInvalid("the body is empty: post a puzzle", field="body")
-    if _is_json(media_type) or (text.lstrip()[0] in "{[" and not HEADING.match(text)):
+    if _is_json(media_type) or (text.lstrip()[0] in "{[" and not SDK_HEADING.match(text)):
         return parse_object(load_json(text.strip()), query)
     # A maze may begin with a space, which is a free cell.
     return parse_text(text.strip("\r\n"), query)
