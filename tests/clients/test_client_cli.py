@@ -93,7 +93,7 @@ def test_a_file_and_stdin_are_read(server: ScriptedServer, tmp_path: Path) -> No
     ("text", "body"),
     [
         ('{"puzzle": "nqueens", "n": 4}', {"puzzle": "nqueens", "n": 4}),
-        ("[[1, 0], [0, 1]]", {"puzzle": "sudoku", "grid": [[1, 0], [0, 1]]}),
+        ("[[2, 0], [0, 1]]", {"puzzle": "sudoku", "grid": [[2, 0], [0, 1]]}),
     ],
 )
 def test_json_puzzles_travel_as_json(
