@@ -219,6 +219,8 @@ def _small_sudoku_solutions() -> Tokens:
 
 NUM_GRAPHS = 9_000
 """Graphs drawn for a pool, before filtering by split and colourability."""
+MAX_ROUNDS = 20
+"""As many times that number, where a number of graphs is wanted."""
 MAX_COLORINGS = 512
 
 
@@ -239,7 +241,8 @@ def _coloring_pool(
         is_wanted=lambda key: is_held_out(key) == is_wanted,
     )
     found: dict[bytes, Drawn] = {}
-    for drawn in draws if num_graphs else islice(draws, NUM_GRAPHS):
+    # Where hardly any graph has a colouring, so many are never found.
+    for drawn in islice(draws, NUM_GRAPHS * (MAX_ROUNDS if num_graphs else 1)):
         if drawn is not None:
             found.setdefault(drawn.adjacency.tobytes(), drawn)
         if len(found) == num_graphs:
