@@ -1,5 +1,6 @@
 """The programs of the cookbook: typed, and run as they stand against a real server."""
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ PROGRAMS = {
 MODELS = ("sudoku-9x9", "sudoku-9x9-generate", "nqueens-8", "graph-coloring-8")
 # networkx brings no types.
 CONFIG = "[mypy]\nstrict = true\n[mypy-networkx.*]\nignore_missing_imports = true\n"
+PYRIGHT = {"typeCheckingMode": "strict", "extraPaths": [str(ROOT / "clients/python")]}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -60,6 +62,26 @@ def test_every_program_is_typed(programs: Path) -> None:
         env=environment, cwd=programs, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_every_program_is_typed_for_pyright_too(programs: Path) -> None:
+    (programs / "pyrightconfig.json").write_text(json.dumps(PYRIGHT), encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable],
+        cwd=programs, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    report = json.loads(run.stdout)
+    assert report["summary"]["filesAnalyzed"] == len(PROGRAMS), run.stderr
+    wrong = [
+        (Path(found["file"]).stem, found.get("rule", ""), found["message"])
+        for found in report["generalDiagnostics"]
+    ]
+    unexplained = [
+        (name, rule, message)
+        for name, rule, message in wrong
+        if not (rule.startswith("reportUnknown") and "networkx" in PROGRAMS[name])
+    ]
+    assert unexplained == []
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
