@@ -25,12 +25,14 @@ PREVIEW_STEP = 14
 """Some are verified by then, and others still change their minds."""
 NUM_COLORS = 128
 DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+PAINTED = "#trajectories[aria-busy=false]"
 
 
 def go(page: Page, at: int) -> None:
     """Show the run at a moment."""
     page.get_by_label("Step of the run").fill(str(at))
     page.evaluate(DRAWN)
+    page.wait_for_selector(PAINTED)
 
 
 def film(page: Page) -> None:

@@ -68,6 +68,7 @@ def wait(page: Page, *, is_live: bool) -> None:
         page.locator(".tile.solved:not(.solution)").nth(NUM_VERIFIED - 1).wait_for()
     else:
         page.wait_for_selector("#results[data-phase=done]")
+        page.wait_for_selector("#trajectories[aria-busy=false]")
     page.evaluate("() => scrollTo(0, 0)")
 
 

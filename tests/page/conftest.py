@@ -19,8 +19,14 @@ from tests.processes import running, wait_until_ready
 
 # Of the 5 s that are the default, a busy machine may need more.
 expect.set_options(timeout=20_000)
-DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-"""Ends once what was changed before is drawn."""
+DRAWN = """() => new Promise((done) => {
+  const look = () => {
+    if (document.querySelector("#trajectories[aria-busy=true]")) requestAnimationFrame(look);
+    else done();
+  };
+  requestAnimationFrame(() => requestAnimationFrame(look));
+})"""
+"""Ends once what was changed before is drawn, the boards of trajectories too."""
 
 WAIT_MS = 60_000
 MODELS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8")

@@ -13,14 +13,15 @@ SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419.
 SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
 WATCHED = """() => {
   const seen = (window.seen = []);
+  const list = document.querySelector("#trajectories");
   const look = (tile) => seen.push([
     tile.getAttribute("aria-label"),
     tile.querySelector("canvas").toDataURL().length,
     document.querySelector("#results").dataset.phase,
   ]);
-  new MutationObserver((changes) => changes.forEach(({ target }) => look(target)))
-    .observe(document.querySelector("#trajectories"),
-      { subtree: true, attributeFilter: ["aria-label"] });
+  // Said with every step, and with every frame that has painted boards.
+  new MutationObserver(() => list.querySelectorAll(".tile").forEach(look))
+    .observe(list, { attributeFilter: ["aria-busy"] });
 }"""
 
 

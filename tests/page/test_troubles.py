@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.page.conftest import open_with
+from tests.page.conftest import DRAWN, open_with
 from tests.processes import running, wait_until_ready
 
 SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
@@ -101,6 +101,7 @@ def test_nothing_looks_as_if_it_ran_when_nothing_runs(page: Page) -> None:
     # Those that never began show the puzzle, and not an empty board.
     waiting = page.locator(".tile.waiting canvas")
     expect(waiting).to_have_count(3)
+    page.evaluate(DRAWN)
     for canvas in waiting.all():
         assert canvas.evaluate(NUM_COLORS) > 2
 

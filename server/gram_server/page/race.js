@@ -17,7 +17,8 @@ const SAYS = /** @type {Record<string, (step: number) => string>} */ ({
 
 /**
  * @typedef {{name: string, answer: unknown, step: number, state: string, more: string}} Lane
- * @typedef {{item: HTMLElement, canvas: HTMLCanvasElement, name: HTMLElement, says: HTMLElement}} Item
+ * @typedef {{item: HTMLElement, canvas: HTMLCanvasElement, name: HTMLElement, says: HTMLElement,
+ *   picture: string}} Item
  * @typedef {import("./run.js").Run} Run
  */
 
@@ -32,6 +33,7 @@ export class Race {
   recolor() {
     this.colors = currentColors();
     this.drawn = "";
+    for (const item of this.items) item.picture = "";
   }
 
   /**
@@ -54,18 +56,22 @@ export class Race {
     const [name, says] = [make("strong"), make("span")];
     const item = make("li", {}, canvas, make("p", {}, name, says));
     byId("lanes").append(item);
-    this.items.push({ item, canvas, name, says });
+    this.items.push({ item, canvas, name, says, picture: "" });
   }
 
   /**
-   * @param {Item} item
+   * @param {Item} place
    * @param {Run} run
    * @param {Lane} lane
    */
-  showLane({ item, canvas, name, says }, run, lane) {
+  showLane(place, run, lane) {
+    const { item, canvas, name, says } = place;
     item.className = `lane ${lane.state}`;
     name.textContent = lane.name;
     says.textContent = SAYS[lane.state](lane.step) + lane.more;
+    const picture = JSON.stringify([run.family.name, run.instance, lane.answer]);
+    if (picture === place.picture) return;
+    place.picture = picture;
     paintBoard(canvas, SIDE, this.colors, run, lane.answer);
   }
 }

@@ -1,5 +1,7 @@
 /**
  * The trajectories as small boards, highlighted when verified. Before a run all show the puzzle.
+ * Words change at once; boards are painted in the frames that follow, as many as leave the page
+ * smooth, and until all are the list is busy.
  */
 
 import { density, paintBoard, resized } from "./board_canvas.js";
@@ -9,6 +11,8 @@ import { faults } from "./rules.js";
 
 /** Trajectories that are shown, and asked for. */
 export const MAX_SHOWN = 64;
+/** For how long boards are painted in one frame of 16 ms: what they cost the browser comes on top. */
+const PAINT_MS = 4;
 const SAYS = /** @type {Record<string, string>} */ ({
   waiting: "waits",
   running: "thinking",
@@ -19,8 +23,9 @@ const SAYS = /** @type {Record<string, string>} */ ({
 });
 
 /**
+ * @typedef {{run: import("./run.js").Run, answer: unknown, before: unknown}} Board
  * @typedef {{item: HTMLButtonElement, canvas: HTMLCanvasElement, note: HTMLElement,
- *   drawn: string}} Tile
+ *   said: string, picture: string}} Tile  picture: the board that is painted or due
  */
 
 export class Trajectories {
@@ -38,6 +43,11 @@ export class Trajectories {
     this.colors = currentColors();
     /** How wide the boards are; 0 where that is to be measured. */
     this.side = 0;
+    /** What all boards have in common. */
+    this.ground = "";
+    /** Boards that are to be painted, the one that waits longest first. @type {Map<Tile, Board>} */
+    this.due = new Map();
+    this.isAsked = false;
     /** The board that was painted last. */
     this.last = { element: document.createElement("canvas"), picture: "" };
   }
@@ -47,7 +57,8 @@ export class Trajectories {
     this.colors = currentColors();
     this.side = 0;
     this.last.picture = "";
-    for (const tile of this.tiles) tile.drawn = "";
+    this.due.clear();
+    for (const tile of this.tiles) tile.picture = "";
   }
 
   /**
@@ -61,11 +72,13 @@ export class Trajectories {
     this.resize(Math.min(run.width, MAX_SHOWN));
     // Measured once: it lets the browser lay out the page before it has to.
     this.side ||= this.tiles[0].canvas.clientWidth;
+    this.ground = JSON.stringify([run.family.name, run.instance, this.side, density()]);
     this.list.classList.toggle("idle", isIdle);
     this.tiles.forEach((tile, index) => {
       tile.item.setAttribute("aria-pressed", String(chosen === index));
       this.showTile(tile, index, run, isIdle);
     });
+    this.paintLater();
     const rest = run.width - this.tiles.length;
     byId("trajectories-rest").textContent = rest > 0 ? `and ${rest} more` : "";
   }
@@ -81,14 +94,35 @@ export class Trajectories {
     const { step = 0, answer = null, before = null } = known ?? {};
     const isDropped = known?.state === "running" && !run.isLive;
     const state = isDropped ? "dropped" : (known?.state ?? "waiting");
-    const drawn = JSON.stringify([isIdle, state, step, answer, before, run.family.name, run.instance]);
-    if (drawn === tile.drawn) return;
-    tile.drawn = drawn;
+    const board = { run, answer, before: state === "running" ? before : null };
+    const picture = this.ground + JSON.stringify([answer, board.before]);
+    // A newer board takes the place of one that still waits.
+    if (picture !== tile.picture) this.due.set(tile, board);
+    tile.picture = picture;
+    const said = JSON.stringify([isIdle, run.isLive, state, step]);
+    if (said === tile.said) return;
+    tile.said = said;
     tile.item.className = `tile ${state}`;
     const says = `Trajectory ${index}: ${SAYS[state]}${step ? `, step ${step}` : ""}`;
     tile.item.setAttribute("aria-label", says);
     tile.note.textContent = step ? `step ${step}` : run.isLive && !isIdle ? "waits" : "";
-    this.paint(tile.canvas, run, answer, state === "running" ? before : null);
+  }
+
+  /** Paint what is due with the next frame. */
+  paintLater() {
+    this.list.setAttribute("aria-busy", String(this.due.size > 0));
+    if (this.isAsked || !this.due.size) return;
+    this.isAsked = true;
+    requestAnimationFrame(() => {
+      this.isAsked = false;
+      const endMs = performance.now() + PAINT_MS;
+      for (const [tile, board] of this.due) {
+        this.due.delete(tile);
+        this.paint(tile, board);
+        if (performance.now() >= endMs) break;
+      }
+      this.paintLater();
+    });
   }
 
   /**
@@ -106,26 +140,25 @@ export class Trajectories {
 
   /**
    * Paint a board, or copy the last one if it is the same, as all are before a run.
-   * @param {HTMLCanvasElement} element
-   * @param {import("./run.js").Run} run
-   * @param {unknown} answer
-   * @param {unknown} before
+   * @param {Tile} tile
+   * @param {Board} board
    */
-  paint(element, run, answer, before) {
-    const { family, instance } = run;
-    const picture = JSON.stringify([family.name, instance, answer, before, this.side, density()]);
+  paint({ canvas, picture }, { run, answer, before }) {
     const { last } = this;
-    if (last.element.isConnected && last.element !== element && last.picture === picture) {
-      resized(element, last.element.width).drawImage(last.element, 0, 0);
+    if (last.element.isConnected && last.element !== canvas && last.picture === picture) {
+      resized(canvas, last.element.width).drawImage(last.element, 0, 0);
       return;
     }
-    this.last = { element, picture };
-    paintBoard(element, this.side, this.colors, run, answer, before);
+    this.last = { element: canvas, picture };
+    paintBoard(canvas, this.side, this.colors, run, answer, before);
   }
 
   /** @param {number} count */
   resize(count) {
-    while (this.tiles.length > count) this.tiles.pop()?.item.parentElement?.remove();
+    for (const tile of this.tiles.splice(count)) {
+      tile.item.parentElement?.remove();
+      this.due.delete(tile);
+    }
     while (this.tiles.length < count) this.addTile(this.tiles.length);
   }
 
@@ -148,6 +181,6 @@ export class Trajectories {
       )
     );
     this.list.append(make("li", {}, item));
-    this.tiles.push({ item, canvas, note, drawn: "" });
+    this.tiles.push({ item, canvas, note, said: "", picture: "" });
   }
 }
