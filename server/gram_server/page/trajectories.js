@@ -1,7 +1,7 @@
 /**
  * The trajectories as small boards, highlighted when verified. Before a run all show the puzzle.
- * Words change at once; boards are painted in the frames that follow, as many as leave the page
- * smooth, and until all are the list is busy.
+ * Words change at once; boards are painted in the frames that follow, some in each, and until all
+ * are painted the list is busy.
  */
 
 import { density, paintBoard, resized } from "./board_canvas.js";
@@ -11,7 +11,7 @@ import { faults } from "./rules.js";
 
 /** Trajectories that are shown, and asked for. */
 export const MAX_SHOWN = 64;
-/** For how long boards are painted in one frame of 16 ms: what they cost the browser comes on top. */
+/** For how long one frame paints boards, at least one. What the browser does with them comes on top. */
 const PAINT_MS = 4;
 const SAYS = /** @type {Record<string, string>} */ ({
   waiting: "waits",
