@@ -56,7 +56,7 @@ def take(browser: Browser, url: str, picture: Picture) -> None:
     page.get_by_label("Example").select_option(picture.example)
     page.get_by_label("Width").fill(str(picture.width))
     page.get_by_label("Seed").fill("7")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     wait(page, is_live=picture.is_live)
     page.screenshot(path=FOLDER / f"{picture.name}.png")
     context.close()

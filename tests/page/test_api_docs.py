@@ -61,7 +61,7 @@ def test_page_and_docs_stay_below_the_path_of_a_proxy(
         expect(page.get_by_text("This run was recorded.")).to_be_visible()
         page.get_by_label("Width").fill("2")
         page.get_by_label("Depth").fill("2")
-        page.get_by_role("button", name="Solve").click()
+        page.get_by_role("button", name="Solve", exact=True).click()
         page.wait_for_selector("#results[data-phase=done]")
         page.get_by_role("link", name="API").click()
         page.get_by_text("Solve a puzzle").wait_for(timeout=WAIT_MS)

@@ -158,7 +158,7 @@ def test_the_page_opens_on_a_puzzle_that_is_served(browser: Browser, serve: Serv
     page.goto(url)
     expect(page.locator("#board .cell")).to_have_count(16)
     expect(page.get_by_text("This server has no model")).to_be_hidden()
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector("#results[data-phase=done]")
     page.close()
 
@@ -169,7 +169,7 @@ def test_a_size_without_a_model_is_not_sent_and_said_once(page: Page) -> None:
     page.get_by_role("button", name="Queens", exact=True).click()
     paste(page, "..\n..")
     expect(page.get_by_text("This server has no model for nqueens-2.")).to_be_visible()
-    solve = page.get_by_role("button", name="Solve")
+    solve = page.get_by_role("button", name="Solve", exact=True)
     expect(solve).to_have_attribute("aria-disabled", "true")
     solve.click(force=True)
     page.wait_for_timeout(300)
@@ -183,7 +183,7 @@ def test_smaller_graphs_are_padded_and_solved(page: Page) -> None:
     expect(page.locator("[data-vertex]")).to_have_count(5)
     expect(page.get_by_text("This server has no model")).to_be_hidden()
     page.get_by_label("Width").fill("4")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.locator("#headline")).to_contain_text("distinct solution")
 
 
@@ -202,7 +202,7 @@ def test_a_maze_that_the_page_makes_is_of_the_kind_that_the_weights_solve(
         walls = page.locator("#board .wall").count()
         assert 0.25 < walls / 900 < 0.5
         page.get_by_label("Width").fill("8")
-        page.get_by_role("button", name="Solve").click()
+        page.get_by_role("button", name="Solve", exact=True).click()
         page.wait_for_selector("#results[data-phase=done]")
         solved += page.locator("#solutions button").count() > 0
         if solved:

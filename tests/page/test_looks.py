@@ -19,9 +19,9 @@ SERIOUS = {"serious", "critical"}
 def solve(page: Page) -> None:
     page.get_by_label("Width").fill("6")
     page.get_by_label("Depth").fill("8")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector("#results[data-phase=done]")
-    expect(page.get_by_role("button", name="Solve")).to_be_visible()
+    expect(page.get_by_role("button", name="Solve", exact=True)).to_be_visible()
 
 
 def problems(page: Page) -> list[str]:
@@ -48,7 +48,7 @@ def test_axe_finds_no_problem_before_after_and_with_a_clash(scheme: str, page: P
     solve(page)
     assert problems(page) == [], scheme
     page.get_by_label("Example").select_option("An impossible one")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
     assert problems(page) == [], scheme
 

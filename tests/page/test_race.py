@@ -97,7 +97,7 @@ def test_a_run_of_ones_own_is_a_race_of_one_and_all(page: Page) -> None:
     expect(page.get_by_role("region", name="The race")).to_be_hidden()
     page.get_by_label("Width").fill("8")
     page.get_by_label("Seed").fill("5")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector("#results[data-phase=done]")
     page.evaluate(DRAWN)
     said = lanes(page)
@@ -107,7 +107,7 @@ def test_a_run_of_ones_own_is_a_race_of_one_and_all(page: Page) -> None:
     assert said[ALONE] == (f"solved at step {step}" if "verified" in tile else seen_of(tile, step))
     assert said["8 trajectories"].startswith("solved at step ")
     page.get_by_label("Width").fill("1")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector("#results[data-phase=done]")
     expect(page.get_by_role("region", name="The race")).to_be_hidden()
 

@@ -119,7 +119,7 @@ def test_a_run_of_ones_own_is_played_again_as_it_was(page: Page) -> None:
     page.get_by_role("button", name="Queens", exact=True).click()
     page.get_by_label("Width").fill("8")
     page.get_by_label("Seed").fill("5")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector("#results[data-phase=done]")
     ended = page.locator("#trajectories button").evaluate_all(
         "tiles => tiles.map(tile => tile.getAttribute('aria-label'))"
@@ -141,7 +141,7 @@ def test_solutions_are_counted_by_exact_search(page: Page) -> None:
     page.get_by_role("button", name="How many are there?").click()
     expect(page.locator("#total")).to_have_text("92 solutions in all, by exact search.")
     page.get_by_label("Width").fill("8")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector("#results[data-phase=done]")
     expect(page.locator("#total")).to_have_text("")
     found = page.locator("#solutions button").count()

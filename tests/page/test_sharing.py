@@ -62,7 +62,7 @@ WATCHED = """async (address) => {
 def solved(page: Page, url: str) -> Page:
     """The page after a run that shows several solutions."""
     page.goto(f"{url}/#{SETUP}&width=6&depth=24&augment=false")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector("#results[data-phase=done]")
     return page
 
@@ -136,13 +136,13 @@ def test_the_python_program_gives_what_is_on_screen_and_operators_see_it(solved:
 def test_a_run_can_be_stopped_and_the_next_one_started(page: Page) -> None:
     page.get_by_label("Example").select_option("A hard one")
     page.get_by_label("Width").fill("64")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector(".tile.running")
     page.keyboard.press("Escape")
     expect(page.locator("#headline")).to_contain_text("Stopped")
     page.get_by_label("Example").select_option("An easy one")
     page.get_by_label("Width").fill("2")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.locator("#headline")).to_have_text("1 distinct solution")
 
 
@@ -246,7 +246,7 @@ def test_a_server_that_wants_a_key_is_given_one_and_a_maze_to_solve(
     paint(page)
     page.get_by_label("Width").fill("32")
     page.get_by_label("Seed").fill("3")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     page.wait_for_selector("#results[data-phase=done]")
     expect(page.locator("#headline")).to_have_text("2 distinct solutions")
     assert page.locator("#board .cell.path").count() == 1
@@ -266,7 +266,7 @@ def paint(page: Page) -> None:
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
         act()
     expect(page.locator("#board .wall")).to_have_count(2)
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("walls lie between start and goal")
     expect(page.locator("#board .clash")).to_have_count(2)
     for tool, at in (("Free", 4), ("Start", 1)):

@@ -82,7 +82,7 @@ def test_a_pasted_sudoku_is_solved(context: BrowserContext, page: Page, url: str
     cell(page, 4, 4).click()
     page.keyboard.press("Control+V")
     expect(cell(page, 0, 0)).to_have_text("5")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     wait_done(page)
     expect_board(page, SOLVED)
 
@@ -105,7 +105,7 @@ def test_queens_with_several_solutions_collect_votes(page: Page) -> None:
     cell(page, 0, 3).click()
     page.get_by_label("Width").fill("24")
     page.get_by_label("Seed").fill("5")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     wait_done(page)
     cards = page.locator("#solutions button")
     assert cards.count() > 1
@@ -138,7 +138,7 @@ def test_entries_that_clash_show_at_once_and_the_server_says_the_same(page: Page
     expect(page.locator("#clashes li")).to_have_text(
         ["5 stands 2 times in row 1", "5 stands 2 times in box 1"]
     )
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The puzzle is malformed or contradicts itself")
     expect(alert).to_contain_text("5 stands 2 times in row 1; 5 stands 2 times in box 1")
@@ -158,7 +158,7 @@ def test_the_small_boards_follow_the_stream(page: Page) -> None:
     page.get_by_label("Depth").fill("192")
     page.get_by_label("Seed").fill("1")
     page.evaluate(WATCHED)
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     wait_done(page)
     seen: list[tuple[str, int, str]] = page.evaluate("window.seen")
     live = {(label, drawing) for label, drawing, phase in seen if phase == "running"}
@@ -176,7 +176,7 @@ def test_a_puzzle_that_is_not_solved_shows_the_nearest_attempt_and_its_faults(pa
     page.get_by_label("Example").select_option("A hard one")
     page.get_by_label("Width").fill("2")
     page.get_by_label("Depth").fill("1")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     wait_done(page)
     expect(page.locator("#headline")).to_have_text("No solution was found")
     expect(page.locator("#shown")).to_have_text("Nearest, not a solution")
@@ -203,11 +203,11 @@ def test_a_server_that_cannot_be_reached_is_called_that(
     context: BrowserContext, page: Page
 ) -> None:
     context.set_offline(True)
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("the server cannot be reached")
     context.set_offline(False)
     page.get_by_label("Width").fill("2")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     wait_done(page)
     expect(page.get_by_role("alert")).to_be_hidden()
 

@@ -70,7 +70,7 @@ def test_a_server_that_is_killed_takes_back_nothing_that_was_found(
         page.goto(url)
         page.get_by_label("Example").select_option("A hard one")
         page.get_by_label("Width").fill("1024")
-        page.get_by_role("button", name="Solve").click()
+        page.get_by_role("button", name="Solve", exact=True).click()
         page.wait_for_selector(".tile.solved")
         serving.process.send_signal(signal.SIGKILL)
         expect(page.locator("#headline")).to_contain_text(
@@ -80,7 +80,7 @@ def test_a_server_that_is_killed_takes_back_nothing_that_was_found(
         expect(page.locator(".tile.running")).to_have_count(0)
         expect(page.locator(".tile.solved").first).to_be_visible()
         expect(page.get_by_role("alert")).to_be_hidden()
-        expect(page.get_by_role("button", name="Solve")).to_be_visible()
+        expect(page.get_by_role("button", name="Solve", exact=True)).to_be_visible()
         assert "." not in "".join(
             text or "." for text in page.locator("#board .cell").all_inner_texts()
         )
@@ -94,7 +94,7 @@ def test_nothing_looks_as_if_it_ran_when_nothing_runs(page: Page) -> None:
     answer_with(page, accepted(4), progress, event("done", **result()))
     page.get_by_label("Example").select_option("An easy one")
     expect(page.locator("#headline")).to_contain_text("ready to think")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.locator("#headline")).to_have_text("No solution was found")
     expect(page.get_by_role("button", name="Trajectory 0: stopped, step 3")).to_be_visible()
     expect(page.locator(".tile.running")).to_have_count(0)
@@ -136,7 +136,7 @@ def test_a_busy_server_is_asked_again_when_it_says(page: Page, status: int) -> N
     page.route("**/solve?*", refuse_once)
     page.get_by_label("Example").select_option("An easy one")
     page.get_by_label("Width").fill("2")
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.locator("#headline")).to_contain_text("Trying again in 2 s: no worker is ready yet")
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator("#headline")).to_have_text("1 distinct solution")
@@ -150,7 +150,7 @@ def test_waiting_for_a_busy_server_can_be_stopped(page: Page) -> None:
             status=503, headers={"Retry-After": "60"}, body=json.dumps(NOT_READY)
         ),
     )
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.locator("#headline")).to_contain_text("Trying again in ")
     page.keyboard.press("Escape")
     expect(page.locator("#headline")).to_contain_text("Stopped")
@@ -162,7 +162,7 @@ def test_that_the_server_was_away_is_taken_back_when_it_is_there(
     context: BrowserContext, page: Page
 ) -> None:
     context.set_offline(True)
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("the server cannot be reached")
     context.set_offline(False)
     expect(page.get_by_role("alert")).to_be_hidden()
@@ -172,7 +172,7 @@ def test_that_the_server_was_away_is_taken_back_when_it_is_there(
 def test_what_is_refused_is_said_once(page: Page) -> None:
     page.get_by_label("Example").select_option("An impossible one")
     expect(page.locator("#clashes li")).not_to_have_count(0)
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("5 stands 2 times in row 1")
     expect(page.locator("#clashes li")).to_have_count(0)
     assert page.locator("main").inner_text().count("5 stands 2 times in row 1") == 1
@@ -196,7 +196,7 @@ def test_an_estimate_is_never_certain(page: Page, estimate: float, said: str) ->
     )
     page.get_by_label("Size").select_option("9x9")
     answer_with(page, accepted(18), event("done", **answer))
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.locator("#detail")).to_contain_text(f"new with a chance of {said}")
 
 
@@ -220,5 +220,5 @@ def test_what_is_wrong_with_a_path_is_said_in_sentences(
     violations = [{"rule": rule, "cells": [[0, 0]]} for rule in rules]
     attempt = {"answer": [[0, 0]], "violations": violations}
     answer_with(page, accepted(4), event("done", **result(best_attempt=attempt)))
-    page.get_by_role("button", name="Solve").click()
+    page.get_by_role("button", name="Solve", exact=True).click()
     expect(page.locator("#clashes li")).to_have_text(said)
