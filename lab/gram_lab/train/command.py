@@ -1,16 +1,17 @@
 """``gram-lab train``: trains a checkpoint under a budget of minutes or updates.
 
-Writes into --output: the model directory, the state to resume from and ``log.jsonl``.
+Writes into --output: the model directory, the state to resume from and ``log.jsonl``. Under
+torchrun all its processes train one model, each with a part of the rows of every update.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -24,6 +25,8 @@ from gram_core.errors import ConfigError, CoreError
 from gram_core.puzzles import Task
 from gram_lab.console import progress_bar
 from gram_lab.machine import hardware
+from gram_lab.train import ranks
+from gram_lab.train.log import TRACKERS, log_to
 from gram_lab.train.recipe import OURS, Recipe, choices, recipe_names
 from gram_lab.train.resume import load_run, save_run
 from gram_lab.train.sources import Validity, training_source, validate, validation_examples
@@ -35,7 +38,6 @@ SAVE_INTERVAL_S = 180.0
 DEFAULT_MINUTES = 25.0
 VALIDATION_WIDTH = {"rollouts": 8, "denoising": 1}
 """The denoising curriculum is validated by single long trajectories."""
-LOG_FILE = "log.jsonl"
 RUN_FOLDER = "run"
 GENERATE_SUFFIX = "-generate"
 PRESET_RECIPES = {"paper": "gram"}
@@ -58,15 +60,20 @@ class Trained(NamedTuple):
 def main(arguments: Sequence[str], *, finish: Callable[[Trained], None]) -> int:
     options = parser().parse_args(arguments)
     try:
-        finish(train(options, arguments))
+        with ranks.joined(options.device):
+            trained = train(options, arguments)
+        if trained:
+            finish(trained)
     except CoreError as error:
         print(f"gram-lab train: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
-    torch.set_num_threads(options.threads or os.cpu_count() or 1)
+def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained | None:
+    """Train to the end; return what the first rank tells of it."""
+    num_cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(options.threads or max(1, num_cores))
     purpose: Purpose = "generate" if options.puzzle.endswith(GENERATE_SUFFIX) else "solve"
     tasks = _tasks(options.puzzle.removesuffix(GENERATE_SUFFIX))
     words = {"guidance": options.guidance, "mixer": options.mixer}
@@ -92,15 +99,17 @@ def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained:
         trainer.start_from(options.init)
     if options.resume:
         load_run(options.resume / RUN_FOLDER, trainer)
-    options.output.mkdir(parents=True, exist_ok=True)
     _Session(trainer, purpose, options).run()
+    if not ranks.is_first():
+        return None
+    processes = f"{ranks.count()} processes of " if ranks.count() > 1 else ""
     return Trained(
         folder=options.output,
         loaded=load_model(options.output),
         command="gram-lab train " + " ".join(arguments),
         minutes=trainer.budget.used_s / 60.0,
         num_updates=trainer.num_updates,
-        hardware=hardware(torch.device(options.device)),
+        hardware=processes + hardware(torch.device(options.device)),
         recipe=chosen,
     )
 
@@ -131,6 +140,7 @@ class _Session:
 
     def __init__(self, trainer: Trainer, purpose: Purpose, options: argparse.Namespace) -> None:
         self._trainer, self._purpose, self._output = trainer, purpose, options.output
+        self._tell = log_to(options.log if ranks.is_first() else "jsonl", options.output)
         self._tasks = [source.task for source in trainer.sources]
         self._name = self._tasks[0].name if len(self._tasks) > 1 else options.puzzle
         self._examples = [validation_examples(each, purpose=purpose) for each in trainer.sources]
@@ -139,21 +149,29 @@ class _Session:
         self._logged_updates = trainer.num_updates
 
     def run(self) -> None:
-        """Train; what has been learned is saved whatever ends it."""
+        """Train; what one process alone has learned is saved whatever ends it."""
         try:
-            with progress_bar() as show:
-                text = "measuring"
-                show(0.0, text)
-                for progress in self._trainer.run():
-                    now_s = time.monotonic()
-                    if now_s - self._logged_s >= self._log_interval_s or progress >= 1.0:
-                        text = self._log(progress, now_s)
-                    if now_s - self._saved_s >= SAVE_INTERVAL_S:
-                        self._save()
-                        self._saved_s = now_s
-                    show(progress, text)
-        finally:
-            self._save()
+            with progress_bar() if ranks.is_first() else nullcontext(lambda *_: None) as show:
+                self._run(show)
+        except BaseException:
+            # Of several ranks none can tell what the others are at.
+            if ranks.count() == 1:
+                self._save()
+            raise
+        self._save()
+
+    def _run(self, show: Callable[[float, str], None]) -> None:
+        text = "measuring"
+        show(0.0, text)
+        for progress in self._trainer.run():
+            now_s = time.monotonic()
+            is_due = now_s - self._logged_s >= self._log_interval_s or progress >= 1.0
+            if is_due and ranks.is_first():
+                text = self._log(progress, now_s)
+            if ranks.agreed(now_s - self._saved_s >= SAVE_INTERVAL_S):
+                self._save()
+                self._saved_s = now_s
+            show(progress, text)
 
     def _log(self, progress: float, now_s: float) -> str:
         """Validate and log; return the figures in a few words."""
@@ -180,8 +198,7 @@ class _Session:
             **{f"probe_{name}": value for name, value in found._asdict().items()},
             "probe_by_task": {name: each.solved for name, each in by_task.items()},
         }
-        with (self._output / LOG_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+        self._tell(figures)
         self._logged_s, self._logged_updates = time.monotonic(), trainer.num_updates
         self._log_interval_s = max(
             self._least_interval_s, (self._logged_s - now_s) / VALIDATION_SHARE
@@ -193,6 +210,9 @@ class _Session:
 
     def _save(self) -> None:
         trainer = self._trainer
+        save_run(self._output / RUN_FOLDER, trainer)
+        if not ranks.is_first():
+            return
         save_model(
             self._output,
             trainer.ema.averaged,
@@ -203,7 +223,6 @@ class _Session:
             dtype=torch.bfloat16,
             purpose=self._purpose,
         )
-        save_run(self._output / RUN_FOLDER, trainer)
 
 
 def _execution(options: argparse.Namespace) -> Execution:
@@ -213,10 +232,15 @@ def _execution(options: argparse.Namespace) -> Execution:
         # Processors with AMX multiply bfloat16 several times faster, others slower.
         left, right = torch.randn(4096, 128), torch.randn(128, 256)
         is_faster = _seconds(left.bfloat16(), right.bfloat16()) < 0.7 * _seconds(left, right)
-        is_bf16 = not is_cpu or is_faster
+        is_bf16 = bool(ranks.agreed(not is_cpu or is_faster))
     if options.compile == "auto":
         is_compiled = not is_cpu or shutil.which("c++") is not None
-    return Execution(device=options.device, is_bf16=is_bf16, is_compiled=is_compiled)
+    return Execution(
+        device=options.device,
+        is_bf16=is_bf16,
+        is_compiled=is_compiled,
+        num_parts=options.accumulate,
+    )
 
 
 def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:
@@ -254,6 +278,10 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=int)
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     add("--compile", choices=("auto", "on", "off"), default="auto")
+    text = "backward passes of an update, one after another: less memory, the same update"
+    add("--accumulate", type=int, default=1, metavar="N", help=text)
+    text = "where figures go beside log.jsonl (default nowhere)"
+    add("--log", choices=TRACKERS, default="jsonl", help=text)
     add("--validate-every", type=float, default=20.0, metavar="SECONDS")
     add("--seed", type=int, default=0)
     return parser

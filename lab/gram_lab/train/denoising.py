@@ -18,14 +18,24 @@ from torch.nn import functional
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_lab.data.examples import Source
+from gram_lab.train import ranks
 from gram_lab.train.recipe import DenoisingLoss, Recipe
 
 MIN_TIME = 0.01
 TIME_SPAN = 0.98
 
 
+class Draws(NamedTuple):
+    """The numbers of one supervision step, all drawn before the first."""
+
+    noise: Tensor
+    """(batch, length, values) standard normals."""
+    times: Tensor | None
+    """(batch,) where noise is ``drawn``."""
+
+
 class Episodes:
-    """A batch of episodes under training: puzzles, memories, and steps taken."""
+    """A batch of episodes under training, this rank's of all: puzzles, memories, steps taken."""
 
     def __init__(
         self, model: Gram, source: Source, recipe: Recipe, rng: np.random.Generator
@@ -34,42 +44,51 @@ class Episodes:
         self.model, self._source = model, source
         self._settings, self._rng = recipe.denoising, rng
         self._device = model.z0_high.device
-        num_rows, length = recipe.num_rows, source.task.length
+        self._num_rows, self._own = recipe.num_rows, ranks.own(recipe.num_rows)
+        num_rows, length = self._own.stop - self._own.start, source.task.length
         self.givens = torch.zeros(num_rows, length, dtype=torch.int64, device=self._device)
         self.targets = torch.zeros_like(self.givens)
         self.high = torch.zeros(num_rows, length, model.config.dim, device=self._device)
         self.step = np.zeros(num_rows, dtype=np.int64)
         self.num_steps = np.zeros(num_rows, dtype=np.int64)
-        self._refill(np.arange(num_rows), 0.0)
-        self.step = self._rounded(rng.integers(self.num_steps))
+        self._refill(0.0)
+        num_steps = ranks.whole(torch.as_tensor(self.num_steps)).numpy()
+        self.step = self._rounded(rng.integers(num_steps)[self._own])
 
-    def values(self, answer: Tensor | None, ahead: int, generator: torch.Generator) -> Tensor:
-        """Return what unknown cells hold ``ahead`` steps from now, (rows, length, values).
+    def draws(self, generator: torch.Generator) -> Draws:
+        """Draw the numbers of one supervision step."""
+        shape = (self._num_rows, self._source.task.length, self._source.task.num_values)
+        noise = torch.randn(shape, generator=generator, device=self._device)[self._own]
+        if self._settings.noise != "drawn":
+            return Draws(noise, None)
+        times = torch.rand(self._num_rows, generator=generator, device=self._device)
+        return Draws(noise, times[self._own])
 
-        ``answer`` is that of the previous step, for noise ``fed-back``; None before the first.
+    def values(self, answer: Tensor | None, ahead: int, draws: Draws, rows: slice) -> Tensor:
+        """Return what unknown cells of some rows hold ``ahead`` steps from now.
+
+        ``answer`` is that of the previous step, for noise ``fed-back``; None before the first. It
+        and what is returned are (rows, length, values).
         """
-        kind, num_values = self._settings.noise, self._source.task.num_values
-        shape = (*self.targets.shape, num_values)
-        noise = torch.randn(shape, generator=generator, device=self._device)
+        kind, noise = self._settings.noise, draws.noise[rows]
         if kind == "fixed":
             return noise
-        share = (self.step + ahead) / np.maximum(1, self.num_steps - 1)
-        times = self._sent((MIN_TIME + TIME_SPAN * np.minimum(share, 1.0)).astype(np.float32))
-        if kind == "drawn":
-            times = torch.rand(times.shape, generator=generator, device=self._device)
+        if draws.times is None:
+            share = (self.step[rows] + ahead) / np.maximum(1, self.num_steps[rows] - 1)
+            times = self._sent((MIN_TIME + TIME_SPAN * np.minimum(share, 1.0)).astype(np.float32))
+        else:
+            times = draws.times[rows]
         angle = (math.pi / 2.0) * times[:, None, None]
-        clean = _one_hot(self.targets, num_values)
+        clean = _one_hot(self.targets[rows], noise.shape[-1])
         if kind == "fed-back":
             clean = torch.zeros_like(clean) if answer is None else answer
         return torch.sin(angle) * clean + torch.cos(angle) * noise
 
     def advance(self, high: Tensor, progress: float) -> int:
-        """Store the memories after one update; replace and count the ended episodes."""
+        """Store the memories after one update; replace the ended episodes, and count all ranks'."""
         self.high = high
         self.step += self._settings.num_backward_steps
-        is_over = np.flatnonzero(self.step >= self.num_steps)
-        self._refill(is_over, progress)
-        return len(is_over)
+        return self._refill(progress)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state for ``restore``, by name."""
@@ -88,19 +107,23 @@ class Episodes:
             found[name].cpu().numpy().copy() for name in ("step", "num_steps")
         )
 
-    def _refill(self, rows: NDArray[np.int64], progress: float) -> None:
-        if not len(rows):
-            return
-        examples = self._source.draw(len(rows), progress, self._rng)
+    def _refill(self, progress: float) -> int:
+        is_over = ranks.whole(torch.as_tensor(self.step >= self.num_steps))
+        chosen = np.flatnonzero(is_over.numpy())
+        if not len(chosen):
+            return 0
+        examples = self._source.draw(len(chosen), progress, self._rng)
+        lengths = self._rng.integers(
+            self._settings.min_steps, self._settings.max_steps, size=len(chosen), endpoint=True
+        )
+        is_held, rows = ranks.held(chosen, self._num_rows)
         index = self._sent(rows)
-        self.givens[index] = self._sent(examples.givens).long()
-        self.targets[index] = self._sent(examples.targets[:, 0]).long()
+        self.givens[index] = self._sent(examples.givens[is_held]).long()
+        self.targets[index] = self._sent(examples.targets[is_held, 0]).long()
         self.high[index] = 0.0
         self.step[rows] = 0
-        lengths = self._rng.integers(
-            self._settings.min_steps, self._settings.max_steps, size=len(rows), endpoint=True
-        )
-        self.num_steps[rows] = self._rounded(lengths)
+        self.num_steps[rows] = self._rounded(lengths[is_held])
+        return len(chosen)
 
     def _sent(self, values: NDArray[Any]) -> Tensor:
         """Return values on the device; a GPU's work goes on meanwhile."""
@@ -120,7 +143,7 @@ class DenoisingStep(NamedTuple):
 
     high: Tensor
     loss: Tensor
-    """Mean over the unknown cells of the batch."""
+    """Sum over the unknown cells of these rows, divided by their number in all."""
     answer: Tensor
     """(batch, length, values) probabilities or, with the squared loss, raw values; detached."""
 
@@ -131,12 +154,14 @@ def denoising_step(
     givens: Tensor,
     targets: Tensor,
     values: Tensor,
+    num_unknown: Tensor,
     loss_kind: DenoisingLoss,
 ) -> DenoisingStep:
     """Run one supervision step of a model in training mode and return its loss.
 
     Shapes: ``high`` (batch, length, dim), tokens in ``givens`` and ``targets`` (batch, length),
-    ``values`` of unknown cells (batch, length, values).
+    ``values`` of unknown cells (batch, length, values). ``num_unknown`` () counts the unknown cells
+    of all rows of the update, of which these are a part.
     """
     is_unknown = givens == BLANK
     context = model.inject(model.encode(givens), values, is_unknown)
@@ -150,7 +175,7 @@ def denoising_step(
         log_probabilities = functional.log_softmax(logits, dim=-1)
         per_cell = -(log_probabilities * one_hot).sum(dim=-1)
         answer = log_probabilities.detach().exp()
-    loss = (per_cell * is_unknown).sum() / is_unknown.sum().clamp(min=1)
+    loss = (per_cell * is_unknown).sum() / num_unknown
     return DenoisingStep(state, loss, answer)
 
 

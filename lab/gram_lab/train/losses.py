@@ -6,7 +6,7 @@ posterior write the answer into h unseen; heads of the earlier transitions are r
 u for that.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,13 +15,7 @@ from torch.nn import functional
 from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, PAD
-
-Aim = Literal["drawn", "nearest", "matched"]
-"""``drawn``: one solution, drawn uniformly; ``nearest``: the one with the lowest loss;
-``matched``: siblings are assigned to different solutions, nearest pairs first."""
-Learns = Literal["all", "best"]
-Charges = Literal["all", "last"]
-"""Transitions whose KL is charged."""
+from gram_lab.train.recipe import Recipe
 
 KL_BALANCE = 0.8
 """Weight of the part that moves the prior towards the posterior."""
@@ -40,20 +34,6 @@ class Rows(NamedTuple):
     adjacency: Tensor | None = None
 
 
-class Weights(NamedTuple):
-    """Scalars of the objective."""
-
-    beta: float
-    label_smoothing: float
-    aim: Aim
-    """Which compatible solution is the target of prior rows."""
-    num_siblings: int
-    """Neighbouring rows that hold the same puzzle."""
-    learns: Learns
-    """``best``: of siblings, only the one with the lowest loss learns (winner-take-all)."""
-    charges: Charges = "all"
-
-
 class StepLoss(NamedTuple):
     """The objective and its logged figures."""
 
@@ -68,14 +48,26 @@ class StepLoss(NamedTuple):
     """Mean KL per posterior row and supervision step, in nats."""
 
 
+def num_charged(rows: Rows) -> Tensor:
+    """Return (2,): the number of unknown cells with a target, and of posterior rows."""
+    return torch.stack((_is_unknown(rows).sum(), (~rows.is_prior).sum())).float()
+
+
 def step_loss(
-    model: Gram, state: LatentState, rows: Rows, draws: Tensor, weights: Weights
+    model: Gram,
+    state: LatentState,
+    rows: Rows,
+    draws: Tensor,
+    recipe: Recipe,
+    totals: Tensor | None = None,
 ) -> StepLoss:
     """Run one supervision step and return its objective.
 
     ``model`` is in training mode. The parts of the detached ``state`` are (batch, tokens, dim);
-    ``draws`` are standard normals, (transitions, batch, tokens, dim).
+    ``draws`` are standard normals, (transitions, batch, tokens, dim). Of rows that are a part of an
+    update ``totals`` are ``num_charged`` of the whole of it, so that the losses of parts add up.
     """
+    num_unknown, num_posterior = (num_charged(rows) if totals is None else totals).clamp(min=1)
     embedding = model.encode(rows.givens)
     divergence = torch.zeros(len(rows.givens), device=embedding.device)
     last = model.config.num_transitions - 1
@@ -83,24 +75,24 @@ def step_loss(
         with torch.set_grad_enabled(torch.is_grad_enabled() and transition == last):
             u, low = model.transition(state, embedding, rows.adjacency)
         high, charged = _guide(model, u, rows, draw)
-        if weights.charges == "all" or transition == last:
+        if recipe.charges == "all" or transition == last:
             divergence = divergence + charged
         state = LatentState(high if transition == last else high.detach(), low)
     output = model.readout(state)
     summary = state.high[:, 0] if model.config.readout == "first" else state.high.mean(dim=1)
-    per_row, num_unknown = _reconstruction(output.logits.float(), rows, weights)
+    per_row = _reconstruction(output.logits.float(), rows, recipe)
     is_posterior = (~rows.is_prior).float()
-    total = per_row + weights.beta * divergence * is_posterior
-    if weights.learns == "best":
+    total = per_row + recipe.beta * divergence * is_posterior
+    if recipe.learns == "best":
         # Of competing siblings the lowest counts, scaled to the batch.
-        total = total.view(-1, weights.num_siblings).min(dim=1).values * weights.num_siblings
+        total = total.view(-1, recipe.num_siblings).min(dim=1).values * recipe.num_siblings
     return StepLoss(
-        loss=total.sum() / num_unknown.sum().clamp(min=1),
+        loss=total.sum() / num_unknown,
         state=state.detach(),
         logits=output.logits.detach(),
         summary=summary.detach(),
-        cross_entropy=per_row.detach().sum() / num_unknown.sum().clamp(min=1),
-        divergence=(divergence.detach() * is_posterior).sum() / is_posterior.sum().clamp(min=1),
+        cross_entropy=per_row.detach().sum() / num_unknown,
+        divergence=(divergence.detach() * is_posterior).sum() / num_posterior,
     )
 
 
@@ -120,27 +112,31 @@ def _guide(model: Gram, u: Tensor, rows: Rows, draw: Tensor) -> tuple[Tensor, Te
     return u + sampled.mean + sampled.deviation * draw, charged
 
 
-def _reconstruction(logits: Tensor, rows: Rows, weights: Weights) -> tuple[Tensor, Tensor]:
-    """Return the summed cross-entropy and the number of unknown cells of each row."""
+def _is_unknown(rows: Rows) -> Tensor:
+    """Return (batch, length): cells that were not given, in rows with a target."""
+    return (rows.givens == BLANK) & (rows.targets[:, 0, :1] != PAD)
+
+
+def _reconstruction(logits: Tensor, rows: Rows, recipe: Recipe) -> Tensor:
+    """Return the cross-entropy of each row, summed over its unknown cells."""
     log_probabilities = functional.log_softmax(logits, dim=-1)
-    targets = rows.targets[:, :1] if weights.aim == "drawn" else rows.targets
+    targets = rows.targets[:, :1] if recipe.aim == "drawn" else rows.targets
     absent = targets[:, :, 0] == PAD  # (batch, targets)
-    is_unknown = ((rows.givens == BLANK) & ~absent[:, :1]).float()  # (batch, length)
-    unknown_log = log_probabilities * is_unknown[..., None]
+    unknown_log = log_probabilities * _is_unknown(rows).float()[..., None]
     # A product with one-hot targets: the backward of a gather is a scatter, slow on CPU.
     one_hot = functional.one_hot(targets, logits.shape[-1]).to(logits.dtype).flatten(2)
     chosen = torch.bmm(one_hot, unknown_log.flatten(1)[..., None])[..., 0]  # (batch, targets)
     smooth = unknown_log.mean(dim=-1).sum(dim=1, keepdim=True)
-    per_target = -(1.0 - weights.label_smoothing) * chosen - weights.label_smoothing * smooth
+    per_target = -(1.0 - recipe.label_smoothing) * chosen - recipe.label_smoothing * smooth
     per_row = per_target[:, 0]
     if targets.shape[1] > 1:
         aimed = per_target.masked_fill(absent, float("inf"))
-        if weights.aim == "matched":
-            aimed = _matched(aimed, weights.num_siblings)
+        if recipe.aim == "matched":
+            aimed = _matched(aimed, recipe.num_siblings)
         else:
             aimed = aimed.min(dim=1).values
         per_row = torch.where(rows.is_prior, aimed, per_row)
-    return per_row, is_unknown.sum(dim=1)
+    return per_row
 
 
 def _matched(per_target: Tensor, num_siblings: int) -> Tensor:

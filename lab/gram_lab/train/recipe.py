@@ -18,12 +18,17 @@ from gram_core.config import GramConfig, preset
 from gram_core.errors import ConfigError
 from gram_core.flops import step_flops
 from gram_core.puzzles import Task
-from gram_lab.train.losses import Aim, Charges, Learns
 
 Optimizer = Literal["adamw", "muon"]
 Curriculum = Literal["rollouts", "denoising"]
 Noise = Literal["annealed", "fixed", "fed-back", "drawn"]
 DenoisingLoss = Literal["squared", "cross-entropy"]
+Aim = Literal["drawn", "nearest", "matched"]
+"""``drawn``: one solution, drawn uniformly; ``nearest``: the one with the lowest loss;
+``matched``: siblings are assigned to different solutions, nearest pairs first."""
+Learns = Literal["all", "best"]
+Charges = Literal["all", "last"]
+"""Transitions whose KL is charged."""
 BACKWARD_SHARE = 2.0
 """FLOP of a backward pass over those of its forward pass."""
 

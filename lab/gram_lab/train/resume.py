@@ -1,43 +1,55 @@
 """Writes and reads the whole state of a run, so that it goes on exactly where it stopped.
 
-Tensors lie in one safetensors file, counters and generator states in one JSON file.
+One safetensors file holds the tensors, with the rows of all ranks, and in its metadata counters and
+generator states.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from gram_core.errors import CheckpointError
+from gram_lab.train import ranks
 from gram_lab.train.trainer import Trainer
 
 TENSORS_FILE: Final = "run.safetensors"
-COUNTERS_FILE: Final = "run.json"
+COUNTERS: Final = "run.json"
+"""Name in the metadata; a file of its own in runs of version 0.1."""
 
 
 def save_run(folder: Path, trainer: Trainer) -> None:
-    """Write the state of a run; an interrupted write leaves the previous state whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the state of a run; an interrupted write leaves the previous state whole.
+
+    Every rank calls this, and the first one writes.
+    """
+    tensors = _tensors(trainer)
+    if not ranks.is_first():
+        return
     counters = {
         "num_updates": trainer.num_updates,
         "used_s": trainer.budget.used_s,
         "rng": trainer.rng.bit_generator.state,
     }
-    _replace(folder / TENSORS_FILE, lambda path: save_file(_tensors(trainer), path))
-    _replace(folder / COUNTERS_FILE, lambda path: path.write_text(json.dumps(counters)))
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "run.partial"
+    save_file(tensors, partial, metadata={COUNTERS: json.dumps(counters)})
+    partial.replace(folder / TENSORS_FILE)
 
 
 def load_run(folder: Path, trainer: Trainer) -> None:
     """Restore a saved run into a trainer of the same architecture and recipe."""
     try:
-        tensors = load_file(folder / TENSORS_FILE)
-        counters = json.loads((folder / COUNTERS_FILE).read_text())
+        with safe_open(folder / TENSORS_FILE, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            counters = json.loads(
+                (file.metadata() or {}).get(COUNTERS) or (folder / COUNTERS).read_text()
+            )
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder} holds no run to resume ({error}): pass the --output of an earlier run"
@@ -61,7 +73,8 @@ def load_run(folder: Path, trainer: Trainer) -> None:
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
     for index, rollout in enumerate(trainer.rollouts):
-        rollout.restore(parts[f"rollout{index or ''}"])
+        rows = parts[f"rollout{index or ''}"].items()
+        rollout.restore({name: tensor[ranks.own(len(tensor))] for name, tensor in rows})
     trainer.generator.set_state(tensors["generator"])
     trainer.rng.bit_generator.state = counters["rng"]
     trainer.num_updates = counters["num_updates"]
@@ -72,8 +85,10 @@ def _tensors(trainer: Trainer) -> dict[str, Tensor]:
     parts = {
         "model": trainer.model.state_dict(),
         "average": trainer.ema.averaged.state_dict(),
-        **{f"rollout{index or ''}": each.tensors() for index, each in enumerate(trainer.rollouts)},
     }
+    for index, rollout in enumerate(trainer.rollouts):
+        rows = rollout.tensors().items()
+        parts[f"rollout{index or ''}"] = {name: ranks.whole(tensor) for name, tensor in rows}
     for index, optimizer in enumerate(trainer.optimizers):
         state = optimizer.state_dict()["state"]
         parts[f"optimizer{index}"] = {
@@ -86,9 +101,3 @@ def _tensors(trainer: Trainer) -> dict[str, Tensor]:
     }
     named["generator"] = trainer.generator.get_state()
     return {name: tensor.detach().clone().contiguous() for name, tensor in named.items()}
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_suffix(".partial")
-    write(partial)
-    partial.replace(path)

@@ -4,6 +4,7 @@ Rows start staggered, so that every update sees all supervision steps; a row who
 ended, or has just found a solution, takes a fresh puzzle. Knows no gradient.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_lab.data.examples import Source
+from gram_lab.train import ranks
 from gram_lab.train.empty_boards import EmptyBoards
 from gram_lab.train.losses import Rows, StepLoss
 from gram_lab.train.recipe import Recipe
@@ -22,7 +24,7 @@ Flags = NDArray[np.bool_]
 
 
 class Ended(NamedTuple):
-    """Results of the trajectories that ended in one update."""
+    """Results of the trajectories of this rank that ended in one update."""
 
     num_prior: int
     num_prior_solved: int
@@ -37,14 +39,16 @@ class Ended(NamedTuple):
 
 
 class Rollout:
-    """A batch of trajectories under training."""
+    """A batch of trajectories under training, this rank's of all."""
 
     def __init__(
         self, model: Gram, source: Source, recipe: Recipe, rng: np.random.Generator
     ) -> None:
         """Fill every row, at a staggered step; siblings, neighbouring rows, share a puzzle."""
         self.model, self._source, self._recipe, self._rng = model, source, recipe, rng
-        config, task, num_rows = model.config, source.task, recipe.num_rows
+        config, task = model.config, source.task
+        self._own = ranks.own(recipe.num_rows)
+        num_rows = self._own.stop - self._own.start
         self.device = model.z0_high.device
         shape = (num_rows, config.num_tokens, config.dim)
         self.state = LatentState(*torch.zeros(2, *shape, device=self.device).unbind(0))
@@ -66,28 +70,38 @@ class Rollout:
         num_steps = recipe.num_steps(0.0)
         self._grow(num_steps)
         self._refill(np.ones(num_rows, dtype=bool), 0.0)
-        groups = np.arange(num_rows) // recipe.num_siblings
-        self.step = (groups * num_steps // (groups[-1] + 1)) % num_steps
+        groups = np.arange(recipe.num_rows) // recipe.num_siblings
+        self.step = ((groups * num_steps // (groups[-1] + 1)) % num_steps)[self._own]
 
-    def advance(self, result: StepLoss, progress: float) -> Ended:
-        """Apply one supervision step; score and replace the rows that have ended."""
+    def part(self, rows: slice) -> tuple[LatentState, Rows]:
+        """Return the state and the puzzles of some of its rows."""
+        return (
+            LatentState(*(each[rows] for each in self.state)),
+            Rows(*(None if each is None else each[rows] for each in self.rows)),  # type: ignore[arg-type]
+        )
+
+    def advance(self, steps: Sequence[StepLoss], progress: float) -> Ended:
+        """Apply one supervision step, given in parts; score and replace the ended rows."""
         num_steps = self._recipe.num_steps(progress)
         self._grow(num_steps)
-        self._follow(result.logits)
-        is_exact, accuracy = self._score(result.logits)
+        logits = torch.cat([one.logits for one in steps])
+        self._follow(logits)
+        is_exact, accuracy = self._score(logits)
         rows = np.arange(len(self.step))
         at = (torch.as_tensor(each, device=self.device) for each in (rows, self.step))
-        self._summaries[tuple(at)] = result.summary.float()
+        self._summaries[tuple(at)] = torch.cat([one.summary for one in steps]).float()
         self._was_exact[rows, self.step] = is_exact
         self.step += 1
         # Half of the fresh solutions stay, so that the model learns to hold one.
-        leaves = is_exact & (self._rng.random(len(is_exact)) < 0.5)
+        leaves = is_exact & (self._rng.random(self._recipe.num_rows)[self._own] < 0.5)
         # Siblings end together: with the first that ends if they compete, else with the last.
         groups = ((self.step >= num_steps) | leaves).reshape(-1, self._recipe.num_siblings)
         ends = groups.any(axis=1) if self._recipe.learns == "best" else groups.all(axis=1)
         is_over = np.repeat(ends, self._recipe.num_siblings)
         ended = self._ended(is_over, is_exact, accuracy)
-        self.state = result.state
+        self.state = LatentState(
+            *(torch.cat(each) for each in zip(*(one.state for one in steps), strict=True))
+        )
         self._refill(is_over, progress)
         return ended
 
@@ -157,20 +171,22 @@ class Rollout:
         )
 
     def _refill(self, is_over: Flags, progress: float) -> None:
-        chosen = np.flatnonzero(is_over)
+        chosen = np.flatnonzero(ranks.whole(torch.as_tensor(is_over)).numpy())
         if not len(chosen):
             return
         num_siblings = self._recipe.num_siblings
         num_puzzles = len(chosen) // num_siblings
         examples = self._source.draw(num_puzzles, progress, self._rng)
         is_prior = self._rng.random(num_puzzles) < self._recipe.prior_share
-        rows = torch.as_tensor(chosen, device=self.device)
+        seeds = self._rng.integers(2**62, size=len(chosen))
+        is_held, places = ranks.held(chosen, self._recipe.num_rows)
+        rows = torch.as_tensor(places, device=self.device)
         fresh = {**examples._asdict(), "is_prior": is_prior}
         for name, target in self.rows._asdict().items():
             if target is not None:
-                repeated = np.repeat(fresh[name], num_siblings, axis=0)
+                repeated = np.repeat(fresh[name], num_siblings, axis=0)[is_held]
                 target[rows] = torch.as_tensor(repeated, device=self.device).to(target.dtype)
-        seeds = torch.as_tensor(self._rng.integers(2**62, size=len(chosen)), device=self.device)
-        start = self.model.initial_state(seeds, torch.zeros_like(seeds))
+        keys = torch.as_tensor(seeds[is_held], device=self.device)
+        start = self.model.initial_state(keys, torch.zeros_like(keys))
         self.state.high[rows], self.state.low[rows] = start.high, start.low
-        self.step[chosen] = 0
+        self.step[places] = 0

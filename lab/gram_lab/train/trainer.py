@@ -8,6 +8,7 @@ import copy
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ from gram_core.checkpoint import load_model
 from gram_core.config import GramConfig
 from gram_core.errors import CheckpointError, ConfigError
 from gram_core.model import Gram
-from gram_core.puzzles import Task
+from gram_core.puzzles import BLANK, Task
 from gram_lab.data.examples import Source
+from gram_lab.train import ranks
 from gram_lab.train.denoising import Episodes, denoising_step
-from gram_lab.train.losses import Weights, heads_loss, step_loss
+from gram_lab.train.losses import StepLoss, heads_loss, num_charged, step_loss
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
 from gram_lab.train.recipe import Recipe
 from gram_lab.train.rollout import Rollout
@@ -65,22 +67,23 @@ class RunningMetrics:
     """Collects figures of updates; ``take`` averages and resets."""
 
     def __init__(self) -> None:
-        self._losses: list[tuple[Tensor, ...]] = []
-        self._counts: list[tuple[int, ...]] = []
+        self._losses: list[Tensor] = []
+        self._counts: list[Sequence[int]] = []
 
-    def add(
-        self, loss: Tensor, cross_entropy: Tensor, divergence: Tensor, ended: tuple[int, ...]
-    ) -> None:
-        """Add one update, without waiting for the device; ``ended`` as in ``Ended``."""
-        self._losses.append((loss, cross_entropy, divergence))
-        self._counts.append(ended)
+    def add(self, losses: Tensor, ended: Sequence[int]) -> None:
+        """Add one update, without waiting for the device.
+
+        ``losses`` are loss, cross-entropy and divergence of this rank's rows, (3,); ``ended`` are
+        the counts of ``Ended`` for all rows.
+        """
+        losses = ranks.total(losses)
+        if ranks.is_first():
+            self._losses.append(losses)
+            self._counts.append(ended)
 
     def take(self) -> dict[str, float]:
         """Return the means since the last call; shares are NaN where nothing ended."""
-        loss, cross_entropy, divergence = (
-            sum(float(row[part]) for row in self._losses) / max(1, len(self._losses))
-            for part in range(3)
-        )
+        loss, cross_entropy, divergence = torch.stack(self._losses).mean(dim=0).tolist()
         prior, prior_solved, posterior, posterior_solved = (
             sum(row[part] for row in self._counts) for part in range(4)
         )
@@ -104,6 +107,8 @@ class Execution:
     is_bf16: bool = False
     """Run matrix products in bfloat16 under autocast."""
     is_compiled: bool = False
+    num_parts: int = 1
+    """Backward passes that a rank's rows are split into, one after another: takes less memory."""
 
 
 class Trainer:
@@ -121,6 +126,10 @@ class Trainer:
         others: Sequence[Source] = (),
     ) -> None:
         """``others`` are sources of other sizes; an update takes one size, often a larger one."""
+        num_parts = ranks.count() * execution.num_parts
+        if num_parts < 1 or recipe.num_rows % (num_parts * recipe.num_siblings):
+            factors = f"{ranks.count()} processes x {execution.num_parts} parts x num_siblings"
+            raise ConfigError("num_rows", recipe.num_rows, f"must be a multiple of {factors}")
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.source, self.recipe, self.execution = source, recipe, execution
@@ -129,6 +138,10 @@ class Trainer:
             self.model.high = self.model.low
         self.ema = Ema(self.model, copy.deepcopy(self.model), recipe.ema_decay)
         self.optimizers = optimizers(self.model, recipe)
+        heads = [*self.model.halt.parameters(), *self.model.value.parameters()]
+        body = [each for each in self.model.parameters() if all(each is not own for own in heads)]
+        self._gradients = ranks.Gradients(body, uses_all=False)
+        self._head_gradients = ranks.Gradients(heads, uses_all=True)
         self.generator = torch.Generator(execution.device).manual_seed(seed)
         self.sources = (source, *others)
         begin = Episodes if recipe.curriculum == "denoising" else Rollout
@@ -164,11 +177,14 @@ class Trainer:
     def run(self) -> Iterator[float]:
         """Train, yielding the used share of the budget after every update."""
         self.budget.begin()
-        progress = self.budget.progress(self.num_updates)
+        progress = self._progress()
         while progress < 1.0:
             self.update(progress)
-            progress = self.budget.progress(self.num_updates)
+            progress = self._progress()
             yield progress
+
+    def _progress(self) -> float:
+        return ranks.agreed(self.budget.progress(self.num_updates))
 
     def update(self, progress: float) -> None:
         """Run the supervision steps of one update for every row, and one optimiser step."""
@@ -188,41 +204,69 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.execution.device, torch.bfloat16, enabled=self.execution.is_bf16)
 
+    def _parts(self) -> list[slice]:
+        """Return which of this rank's rows each backward pass of an update takes."""
+        number = self.execution.num_parts
+        size = self.recipe.num_rows // (ranks.count() * number)
+        return [slice(part * size, (part + 1) * size) for part in range(number)]
+
     def _roll_out(self, rollout: Rollout, progress: float) -> None:
         """Run one supervision step and its backward pass."""
         config, recipe = rollout.model.config, self.recipe
         shape = (config.num_transitions, recipe.num_rows, config.num_tokens, config.dim)
         draws = torch.randn(shape, generator=self.generator, device=self.execution.device)
-        weights = Weights(**{name: getattr(recipe, name) for name in Weights._fields})
-        with self._autocast():
-            result = self._step(rollout.model, rollout.state, rollout.rows, draws, weights)
+        draws = draws[:, ranks.own(recipe.num_rows)]
+        totals = ranks.total(num_charged(rollout.rows))
+        steps: list[StepLoss] = []
+
+        def loss(rows: slice) -> Tensor:
+            with self._autocast():
+                step = self._step(
+                    rollout.model, *rollout.part(rows), draws[:, rows], recipe, totals
+                )
+            steps.append(step)
+            return step.loss
+
         # Before the rollout refills its rows in place, which the graph still holds.
-        result.loss.backward()
-        ended = rollout.advance(result, progress)
-        if len(ended.accuracy):
-            loss = heads_loss(self.model, ended.summaries, ended.is_exact, ended.accuracy)
-            (recipe.heads_weight * loss).backward()
-        counts = ended[:4]
-        self.metrics.add(result.loss.detach(), result.cross_entropy, result.divergence, counts)
+        self._gradients.add([partial(loss, rows) for rows in self._parts()])
+        ended = rollout.advance(steps, progress)
+        counts = torch.tensor([*ended[:4], len(ended.accuracy)])
+        *numbers, num_steps = ranks.total(counts).tolist()
+        if num_steps:
+            share = recipe.heads_weight * (len(ended.accuracy) / num_steps)
+            self._head_gradients.add([lambda: share * heads_loss(self.model, *ended[4:])])
+        figures = [
+            torch.stack((step.loss.detach(), step.cross_entropy, step.divergence)) for step in steps
+        ]
+        self.metrics.add(torch.stack(figures).sum(dim=0), numbers)
 
     def _denoise(self, episodes: Episodes, progress: float) -> None:
-        """Run the steps of one update and their backward passes, summing gradients."""
+        """Run the steps of one update and their backward passes."""
         settings = self.recipe.denoising
-        high, answer = episodes.high, None
-        losses = []
-        for ahead in range(settings.num_backward_steps):
-            values = episodes.values(answer, ahead, self.generator)
-            with self._autocast():
-                high, loss, answer = self._denoising_step(
-                    episodes.model, high, episodes.givens, episodes.targets, values, settings.loss
-                )
-            losses.append(loss)
-        mean = torch.stack(losses).mean()
-        mean.backward()
-        num_ended = episodes.advance(high.detach().float(), progress)
+        draws = [episodes.draws(self.generator) for _ in range(settings.num_backward_steps)]
+        num_unknown = ranks.total((episodes.givens == BLANK).sum()).clamp(min=1)
+        memories, means = [], []
+
+        def loss(rows: slice) -> Tensor:
+            high, answer, losses = episodes.high[rows], None, []
+            puzzles = episodes.givens[rows], episodes.targets[rows]
+            for ahead, drawn in enumerate(draws):
+                values = episodes.values(answer, ahead, drawn, rows)
+                with self._autocast():
+                    high, one, answer = self._denoising_step(
+                        episodes.model, high, *puzzles, values, num_unknown, settings.loss
+                    )
+                losses.append(one)
+            memories.append(high.detach().float())
+            mean = torch.stack(losses).mean()
+            means.append(mean.detach())
+            return mean
+
+        self._gradients.add([partial(loss, rows) for rows in self._parts()])
+        num_ended = episodes.advance(torch.cat(memories), progress)
         # There are neither KL nor prior rows.
-        loss = mean.detach()
-        self.metrics.add(loss, loss, torch.zeros_like(loss), (0, 0, num_ended, 0))
+        mean = torch.stack(means).sum()
+        self.metrics.add(torch.stack((mean, mean, torch.zeros_like(mean))), (0, 0, num_ended, 0))
 
 
 def resized(model: Gram, task: Task) -> Gram:

@@ -11,9 +11,10 @@ from gram_core.config import preset
 from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, PAD
-from gram_lab.train.losses import Charges, Rows, Weights, heads_loss, step_loss
+from gram_lab.train.losses import Rows, heads_loss, step_loss
+from gram_lab.train.recipe import Charges, Recipe
 
-PLAIN = Weights(beta=0.0, label_smoothing=0.0, aim="nearest", num_siblings=1, learns="all")
+PLAIN = Recipe(beta=0.0, aim="nearest")
 
 
 def setting(
@@ -61,7 +62,7 @@ def test_prior_rows_aim_at_the_nearest_solution_and_posterior_rows_at_the_drawn_
 
 def test_without_nearest_every_row_aims_at_the_drawn_solution() -> None:
     model, state, rows, draws = setting()
-    result = step_loss(model, state, rows, draws, PLAIN._replace(aim="drawn"))
+    result = step_loss(model, state, rows, draws, replace(PLAIN, aim="drawn"))
     expected = cell_losses(result.logits, rows)[:, 0].sum() / (rows.givens == BLANK).sum()
     torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
 
@@ -69,7 +70,7 @@ def test_without_nearest_every_row_aims_at_the_drawn_solution() -> None:
 def test_only_the_best_of_competing_rows_learns() -> None:
     model, state, rows, draws = setting()
     result = step_loss(
-        model, state, rows, draws, PLAIN._replace(aim="drawn", num_siblings=2, learns="best")
+        model, state, rows, draws, replace(PLAIN, aim="drawn", num_siblings=2, learns="best")
     )
     losses = cell_losses(result.logits, rows)[:, 0].view(2, 2)
     expected = 2 * losses.min(dim=1).values.sum() / (rows.givens == BLANK).sum()
@@ -78,7 +79,7 @@ def test_only_the_best_of_competing_rows_learns() -> None:
 
 def test_label_smoothing_mixes_in_the_uniform_distribution() -> None:
     model, state, rows, draws = setting()
-    weights = PLAIN._replace(aim="drawn", label_smoothing=0.2)
+    weights = replace(PLAIN, aim="drawn", label_smoothing=0.2)
     result = step_loss(model, state, rows, draws, weights)
     log_probabilities = torch.log_softmax(result.logits.double(), dim=-1)
     is_unknown = rows.givens == BLANK
@@ -93,7 +94,7 @@ def test_label_smoothing_mixes_in_the_uniform_distribution() -> None:
 def test_the_kl_is_charged_to_posterior_rows(transitions: int, charges: Charges) -> None:
     model, state, rows, draws = setting(transitions=transitions)
     free = step_loss(model, state, rows, draws, PLAIN)
-    weights = PLAIN._replace(beta=0.3, charges=charges)
+    weights = replace(PLAIN, beta=0.3, charges=charges)
     charged = step_loss(model, state, rows, draws, weights)
     high, low = state
     total = torch.zeros(4)
@@ -112,7 +113,7 @@ def test_the_kl_is_charged_to_posterior_rows(transitions: int, charges: Charges)
 def test_earlier_transitions_train_the_heads_on_a_detached_state() -> None:
     model, state, rows, draws = setting(transitions=2)
     parameters = [*model.prior.parameters(), *model.low.parameters()]
-    loss = step_loss(model, state, rows, draws, PLAIN._replace(beta=1.0)).loss
+    loss = step_loss(model, state, rows, draws, replace(PLAIN, beta=1.0)).loss
     found = torch.autograd.grad(loss, parameters)
     free = torch.autograd.grad(step_loss(model, state, rows, draws, PLAIN).loss, parameters)
     embedding, target = model.encode(rows.givens), model.encode(rows.targets[:, 0])
@@ -136,7 +137,7 @@ def test_earlier_transitions_train_the_heads_on_a_detached_state() -> None:
 
 def test_a_deterministic_model_has_no_kl_and_trains_its_stacks() -> None:
     model, state, rows, draws = setting(guidance="none")
-    result = step_loss(model, state, rows, draws, PLAIN._replace(beta=1.0))
+    result = step_loss(model, state, rows, draws, replace(PLAIN, beta=1.0))
     assert float(result.divergence) == 0.0
     (gradient,) = torch.autograd.grad(result.loss, next(model.low.parameters()))
     assert gradient.abs().sum() > 0
@@ -166,7 +167,7 @@ def test_matched_siblings_are_charged_for_different_solutions() -> None:
         givens=rows.givens[[0, 0, 2, 2]],
         targets=rows.targets[[0, 0, 2, 2]],
     )
-    weights = PLAIN._replace(aim="matched", num_siblings=2)
+    weights = replace(PLAIN, aim="matched", num_siblings=2)
     result = step_loss(model, state, rows, draws, weights)
     losses = cell_losses(result.logits, rows)[:, :2]
     expected = 0.0
@@ -184,7 +185,7 @@ def test_a_solution_is_shared_only_when_there_are_fewer_than_siblings() -> None:
     rows = rows._replace(
         is_prior=torch.ones(4, dtype=torch.bool), givens=rows.givens[[0] * 4], targets=targets
     )
-    weights = PLAIN._replace(aim="matched", num_siblings=4)
+    weights = replace(PLAIN, aim="matched", num_siblings=4)
     result = step_loss(model, state, rows, draws, weights)
     losses = cell_losses(result.logits, rows)[:, :2]
     # Each of the two solutions goes to exactly two of the four siblings.
@@ -200,7 +201,7 @@ def test_a_row_without_a_target_learns_nothing() -> None:
     model, state, rows, draws = setting()
     targets = rows.targets.clone()
     targets[1] = PAD
-    weights = PLAIN._replace(aim="drawn")
+    weights = replace(PLAIN, aim="drawn")
     result = step_loss(model, state, rows._replace(targets=targets), draws, weights)
     kept = [0, 2, 3]
     losses = cell_losses(result.logits, rows)[kept, 0].sum()

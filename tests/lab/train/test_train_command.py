@@ -2,8 +2,10 @@
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,6 +50,37 @@ def test_a_run_writes_checkpoint_log_and_card_and_can_go_on(tmp_path: Path) -> N
     assert main([*options, *more]) == 0
     line = json.loads((tmp_path / "second" / "log.jsonl").read_text().splitlines()[-1])
     assert line["updates"] == 5
+
+
+TINY = ("nqueens-5", "--preset", "tiny", "--threads", "1", "--compile", "off", "--updates", "2")
+
+
+@pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
+def test_a_tracker_that_is_not_installed_is_refused_in_one_sentence(
+    tracker: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, tracker, None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    assert main([*TINY, "--log", tracker, "--output", str(tmp_path)]) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.endswith(f"is not installed: pip install {tracker}")
+
+
+@pytest.mark.slow
+def test_a_tracker_is_told_the_figures_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[dict[str, Any], int]] = []
+    run = SimpleNamespace(log=lambda figures, step: told.append((figures, step)))
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **_: run))
+    assert main([*TINY, "--log", "wandb", "--output", str(tmp_path)]) == 0
+    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    figures, step = told[-1]
+    assert step == line["updates"] == 2
+    assert figures == line
 
 
 @pytest.mark.slow
