@@ -5,6 +5,7 @@ neither a run nor what it saves depends on how many ranks there are, but for rou
 DistributedDataParallel sums the gradients.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,6 +49,8 @@ def joined(device: str) -> Iterator[None]:
             raise
         _stop()
     finally:
+        # Threads of a group that something still holds outlive the interpreter, and abort it.
+        gc.collect()
         distributed.destroy_process_group()
 
 
