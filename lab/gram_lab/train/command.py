@@ -66,8 +66,8 @@ def main(arguments: Sequence[str], *, finish: Callable[[Trained], None]) -> int:
             finish(trained)
     except CoreError as error:
         print(f"gram-lab train: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return ranks.leave(2)
+    return ranks.leave(0)
 
 
 def train(options: argparse.Namespace, arguments: Sequence[str]) -> Trained | None:

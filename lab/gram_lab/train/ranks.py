@@ -5,9 +5,9 @@ neither a run nor what it saves depends on how many ranks there are, but for rou
 DistributedDataParallel sums the gradients.
 """
 
-import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import NoReturn
@@ -49,9 +49,19 @@ def joined(device: str) -> Iterator[None]:
             raise
         _stop()
     finally:
-        # Threads of a group that something still holds outlive the interpreter, and abort it.
-        gc.collect()
         distributed.destroy_process_group()
+
+
+def leave(status: int) -> int:
+    """End a rank at once, as threads of its group may outlive the interpreter and abort it.
+
+    A process that has no others returns the status.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _heed(handler: Callable[..., object] | signal.Handlers) -> None:

@@ -99,3 +99,4 @@ if __name__ == "__main__":
         sys.exit(cli.main(sys.argv[1:]))
     with ranks.joined("cpu"):
         train_all(Path(sys.argv[1]))
+    ranks.leave(0)
