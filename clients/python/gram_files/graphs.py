@@ -70,10 +70,10 @@ def graph_of_pairs(name: str, pairs: Sequence[tuple[int, int]]) -> Entry:
     first = min(1, *ends)
     if num_edges != len(rest) or max(ends) - first >= num_vertices:
         return Entry(name, coloring(sorted(ends.union(pairs[0])), pairs))
-    told = [(vertex, end) for vertex, pair in enumerate(rest, start=1) for end in pair]
+    listed = [(vertex, end) for vertex, pair in enumerate(rest, start=1) for end in pair]
     # METIS writes the neighbours of each vertex: two in a cycle.
-    is_metis = num_vertices == num_edges and {*told} == {(end, one) for one, end in told}
-    return Entry(name, coloring(range(first, first + num_vertices), told if is_metis else rest))
+    is_metis = num_vertices == num_edges and {*listed} == {(end, one) for one, end in listed}
+    return Entry(name, coloring(range(first, first + num_vertices), listed if is_metis else rest))
 
 
 def is_graph_file(text: str) -> bool:

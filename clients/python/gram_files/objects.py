@@ -71,7 +71,7 @@ def entry_of_json(source: str, text: str, fields: Mapping[str, object] = NO_FIEL
 def entry_of(
     source: str, puzzle: str | dict[str, object], fields: Mapping[str, object] = NO_FIELDS
 ) -> Item:
-    """Return the puzzle of a record, unless other fields of it are rules that nobody reads."""
+    """Return the puzzle of a record, unless other fields of it are rules that are not read."""
     rules = (
         name
         for name, value in fields.items()

@@ -22,7 +22,7 @@ from gram_core.errors import CoreError
 
 
 class Stopped(CoreError):
-    """Another process has ended, or this one was told to end."""
+    """Another process has ended, or this one was asked to end."""
 
     code = "stopped"
 
@@ -32,7 +32,7 @@ def joined(device: str) -> Iterator[None]:
     """Join the other ranks where torchrun has started some.
 
     Raises:
-        Stopped: one of them has ended, or this one was told to.
+        Stopped: one of them has ended, or this one was asked to.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -73,7 +73,7 @@ def _stop(*_: object) -> NoReturn:
     # torchrun tells those that are left to end, while they do.
     _heed(signal.SIG_IGN)
     raise Stopped(
-        "a process of this run has ended, or was told to: --resume goes on from the last save"
+        "a process of this run has ended, or was asked to: --resume goes on from the last save"
     )
 
 
@@ -120,9 +120,9 @@ def agreed(value: float) -> float:
     """Return the value of the first rank, for what is measured."""
     if count() == 1:
         return value
-    told = torch.tensor(value, dtype=torch.float64)
-    distributed.broadcast(told, src=0)
-    return told.item()
+    first = torch.tensor(value, dtype=torch.float64)
+    distributed.broadcast(first, src=0)
+    return first.item()
 
 
 class _Forward(nn.Module):
