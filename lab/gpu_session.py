@@ -7,7 +7,9 @@ HTTP, under load), ``tests``, ``kernels`` (each op, and the fused step with othe
 (for the time that is left; needs --data, the folder of training files). What a stage prints is in
 the folder as soon as it is there, so an interrupted session loses nothing. The exit status is the
 number of stages that failed. Without a GPU it does the same on the CPU at small sizes, which is how
-it is tried.
+it is tried: with Python 3.12, torch 2.11 and triton 3.6 every stage passes. Beside these it needs
+numpy, safetensors, pydantic, fastapi, uvicorn, httptools, uvloop, click, redis, prometheus-client,
+httpx, aiohttp, opentelemetry-api, ortools, pytest, pytest-xdist, pytest-timeout and hypothesis.
 """
 
 import argparse
