@@ -121,6 +121,12 @@ class GramConfig:
             ),
             (is_token or self.mixer_norm == "channels", "mixer_norm", "needs mixer=token"),
             (
+                self.positions == "none"
+                or not {UNRESTRICTED, ADJACENCY, NEAR}.issuperset(self.head_kinds),
+                "positions",
+                "units needs head_kinds that are rows, columns or boxes",
+            ),
+            (
                 self.damping == 0.0
                 or (0.0 < self.damping < 1.0 and self.recursion == "hierarchical"),
                 "damping",

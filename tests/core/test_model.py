@@ -208,3 +208,8 @@ def test_an_impossible_config_is_refused_with_its_field(field: str, value: objec
     config = preset("tiny", puzzles.task("sudoku-4x4"))
     with pytest.raises(ConfigError, match=field):
         GramConfig.from_json({**config.to_json(), field: value})
+
+
+def test_positions_of_units_need_heads_of_units() -> None:
+    with pytest.raises(ConfigError, match="positions"):
+        replace(preset("tiny", puzzles.task("maze-10x10")), positions="units")
