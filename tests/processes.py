@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +26,34 @@ class Running:
     process: "subprocess.Popen[bytes]"
     log: Path
 
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(20.0)
+
+    def pause(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
     def line(self, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Return the only line of a kind, which may be a moment behind what it is about."""
 
         def found() -> list[dict[str, Any]]:
-            texts = self.log.read_text().splitlines(keepends=True)
+            texts = self.text.splitlines(keepends=True)
             # The last one may be only half written; what is no JSON, a library has said.
             whole = [text for text in texts if text.startswith("{") and text.endswith("\n")]
             return [line for line in map(json.loads, whole) if is_wanted(line)]
 
-        wait_for(lambda: bool(found()), self.log.read_text)
+        wait_for(lambda: bool(found()), lambda: self.text)
         [line] = found()
         return line
 
@@ -80,11 +99,14 @@ def wait_for(
         time.sleep(0.02)
 
 
-async def until(condition: Callable[[], object], *, timeout_s: float = WAIT_S) -> None:
+async def until(
+    condition: Callable[[], object], *, timeout_s: float = WAIT_S, every_s: float = 0.001
+) -> None:
+    """Wait for a condition, which may have to be awaited itself."""
     async with asyncio.timeout(timeout_s):
         # What is waited for may happen in another process.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        while not (await found if isinstance(found := condition(), Awaitable) else found):  # noqa: ASYNC110
+            await asyncio.sleep(every_s)
 
 
 def wait_until_ready(url: str) -> None:

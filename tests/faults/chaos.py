@@ -13,7 +13,6 @@ import os
 import platform
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -21,8 +20,8 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,17 +33,19 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gram_server.jobs.redis_library import Keys
-from tests.faults.chaos_site import LEASE_S, NUM_API, NUM_WORKERS, Site
+from tests.conftest import RedisServer
+from tests.faults.conftest import DURABLE, Park, until_said
+from tests.processes import Running, wait_until_ready
 
+NUM_API, NUM_WORKERS, LEASE_S = 4, 3, 2.0
+FLAGS = ("--lease-s", str(LEASE_S), "--work-s", "0.1", "--room", "8", "--max-attempts", "1000")
+# Short times, so that memory can be seen to be flat within minutes.
+KEEPING = {"GRAM_SERVER_KEEP_JOBS_S": "120", "GRAM_SERVER_KEEP_KEYS_S": "240"}
 SOLVED = "1234341221434321"
 NUM_OPEN_CELLS = 5
-COUNTS = "{gram}:1:counts"
-SETTLE_S = 60.0
-WARM_UP_S = 5.0
+SETTLE_S, WARM_UP_S = 60.0, 5.0
 MAX_GROWTH = 1.2
-BATCH_SHARE = 0.1
-"""Of what is handed in."""
-BATCH_SIZE = 6
+BATCH_SHARE, BATCH_SIZE = 0.1, 6
 FAULTS = (
     *("kill worker",) * 3,
     *("stop worker",) * 2,
@@ -54,196 +55,166 @@ FAULTS = (
 
 
 @dataclass(slots=True)
-class Tally:
-    """What happened."""
+class Chaos:
+    """The processes that serve and are hurt, who asks them, and what happened."""
 
-    accepted: int = 0
-    batches: int = 0
-    died: int = 0
-    """Workers that ended by themselves."""
-    done: int = 0
-    lost: list[str] = field(default_factory=list)
-    broken_streams: int = 0
-    duplicated: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    refused: Counter[int] = field(default_factory=Counter)
+    park: Park
+    redis: RedisServer
+    client: httpx.AsyncClient
+    urls: list[str] = field(default_factory=list)
+    workers: list[Running] = field(default_factory=list)
+    num: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    refused: Counter[int] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
     memory: list[dict[str, float]] = field(default_factory=list)
 
+    async def open(self) -> None:
+        """Start all, and wait until every API process has a worker to speak of."""
+        self.workers = [self._start_worker() for _ in range(NUM_WORKERS)]
+        apis = [self.park.start_api(self.redis.url) for _ in range(NUM_API)]
+        for api in apis:
+            self.urls.append((await until_said(api, "listening on ")).url())
+            await asyncio.to_thread(wait_until_ready, self.urls[-1])
 
-async def wait_until_up(site: Site, client: httpx.AsyncClient) -> None:
-    """Wait until every API process has a worker to speak of."""
-    for port in site.ports:
-        async with asyncio.timeout(120.0):
-            # What is waited for happens in another process.
-            while not await is_ready(client, port):  # noqa: ASYNC110
-                await asyncio.sleep(0.2)
-
-
-async def is_ready(client: httpx.AsyncClient, port: int) -> bool:
-    try:
-        return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-async def load(site: Site, tally: Tally, client: httpx.AsyncClient, *, rate: float) -> None:
-    """Hand in jobs at a rate until cancelled; those that are on their way are seen to their end."""
-    tasks: set[asyncio.Task[None]] = set()
-    chance = random.Random(1)
-    try:
-        while True:
-            num_parts = BATCH_SIZE if chance.random() < BATCH_SHARE else 1
-            grids = [puzzle(chance) for _ in range(num_parts)]
-            task = asyncio.create_task(follow(site, tally, client, grids))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-            await asyncio.sleep(chance.expovariate(rate))
-    finally:
-        if tasks:
-            await asyncio.wait(tasks, timeout=SETTLE_S)
-        for task in tasks:
-            task.cancel()
-
-
-async def follow(site: Site, tally: Tally, client: httpx.AsyncClient, grids: list[str]) -> None:
-    """Hand in a job, or a batch, patiently, and wait for its end at any of the API processes."""
-    started_s = time.monotonic()
-    key = {"Idempotency-Key": uuid.uuid4().hex}
-    body = grids[0] if len(grids) == 1 else json.dumps({"instances": grids})
-    job_id = (await insist(site, tally, client, "POST", "/jobs?width=4", body, key)).json()["id"]
-    tally.accepted += len(grids)
-    tally.batches += len(grids) > 1
-    while True:
-        path = f"/jobs/{job_id}?wait=5"
-        answer = await insist(site, tally, client, "GET", path, None, {})
-        if answer.status_code == 404:
-            tally.lost.append(job_id)
-            return
-        document = answer.json()
-        if document["state"] not in ("queued", "running"):
-            break
-    tally.latencies_s.append(time.monotonic() - started_s)
-    if document["state"] != "done":
-        tally.wrong.append(job_id)
-    for part, grid in zip(document["parts"] or [document], grids, strict=True):
-        await check_end(site, tally, client, part, grid)
-
-
-async def check_end(
-    site: Site, tally: Tally, client: httpx.AsyncClient, document: dict[str, Any], grid: str
-) -> None:
-    """See whether a job ended once, and with a right answer."""
-    job_id = document["id"]
-    path = f"/jobs/{job_id}/events"
-    events = (await insist(site, tally, client, "GET", path, None, {})).text
-    while "event: done" not in events and "event: error" in events:
-        # The stream lost the queue before its end: a client asks again.
-        tally.broken_streams += 1
-        await asyncio.sleep(0.5)
-        events = (await insist(site, tally, client, "GET", path, None, {})).text
-    if events.count("event: done") != 1 or events.count("event: solution") > 2:
-        tally.duplicated.append(job_id)
-        sys.stderr.write(f"{job_id} ended more or less than once:\n{events}\n")
-    if document["state"] != "done" or not is_right(grid, document["result"]):
-        tally.wrong.append(job_id)
-    tally.done += 1
-
-
-async def insist(
-    site: Site,
-    tally: Tally,
-    client: httpx.AsyncClient,
-    method: str,
-    path: str,
-    content: str | None,
-    headers: dict[str, str],
-) -> httpx.Response:
-    """Ask one API process after the other until one says something final."""
-    while True:
-        url = f"http://127.0.0.1:{random.choice(site.ports)}{path}"
+    async def load(self, rate: float) -> None:
+        """Hand in jobs at a rate until cancelled; those on their way are seen to their end."""
+        tasks: set[asyncio.Task[None]] = set()
+        chance = random.Random(1)
         try:
-            answer = await client.request(method, url, content=content, headers=headers)
-        except httpx.TransportError:
-            tally.refused[0] += 1
-        else:
-            if answer.status_code in (200, 202, 404):
-                return answer
-            tally.refused[answer.status_code] += 1
-        await asyncio.sleep(random.uniform(0.1, 0.5))
+            while True:
+                num_parts = BATCH_SIZE if chance.random() < BATCH_SHARE else 1
+                grids = [puzzle(chance) for _ in range(num_parts)]
+                tasks.add(task := asyncio.create_task(self._follow(grids)))
+                task.add_done_callback(tasks.discard)
+                await asyncio.sleep(chance.expovariate(rate))
+        finally:
+            if tasks:
+                await asyncio.wait(tasks, timeout=SETTLE_S)
+            for task in tasks:
+                task.cancel()
+
+    async def hurt(self, every_s: float) -> None:
+        """Do something bad now and then until cancelled."""
+        chance = random.Random(2)
+        while True:
+            await asyncio.sleep(chance.uniform(0.5, 1.5) * every_s)
+            for place, worker in enumerate(self.workers):
+                if worker.process.poll() is not None:
+                    self.num["died"] += 1
+                    self.workers[place] = self._start_worker()
+            fault = chance.choice(FAULTS)
+            self.faults[fault] += 1
+            if fault == "kill worker":
+                place = chance.randrange(NUM_WORKERS)
+                self.workers[place].kill()
+                self.workers[place] = self._start_worker()
+            elif fault == "kill redis":
+                self.redis.kill()
+                self.redis.start()
+            elif fault == "stop redis":
+                await stop([Running(self.redis.process, self.redis.folder)], chance)
+            else:
+                is_all = fault == "stop all workers"
+                await stop(self.workers if is_all else [chance.choice(self.workers)], chance)
+
+    async def weigh(self) -> None:
+        """Note what Redis and the API processes take, until cancelled."""
+        redis = Redis.from_url(self.redis.url)
+        started = self.park.processes
+        apis = [one.process for one in started if "serve" in str(one.process.args)]
+        while True:
+            await asyncio.sleep(2.0)
+            try:
+                used = (await redis.info("memory"))["used_memory"]
+            except (RedisError, OSError):
+                continue
+            api = max(psutil.Process(process.pid).memory_info().rss for process in apis)
+            self.memory.append({"redis": used / 1e6, "api": api / 1e6})
+
+    def _start_worker(self) -> Running:
+        return self.park.start_worker(self.redis.url, *FLAGS)
+
+    async def _follow(self, grids: list[str]) -> None:
+        """Hand in a job, or a batch, patiently, and wait for its end at any of the processes."""
+        started_s = time.monotonic()
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        body = grids[0] if len(grids) == 1 else json.dumps({"instances": grids})
+        job_id = (await self._insist("POST", "/jobs?width=4", body, key)).json()["id"]
+        self.num["accepted"] += len(grids)
+        self.num["batches"] += len(grids) > 1
+        document: dict[str, Any] = {"state": "queued"}
+        while document["state"] in ("queued", "running"):
+            answer = await self._insist("GET", f"/jobs/{job_id}?wait=5")
+            if answer.status_code == 404:
+                self.num["lost"] += 1
+                return
+            document = answer.json()
+        self.latencies_s.append(time.monotonic() - started_s)
+        self.num["wrong"] += document["state"] != "done"
+        for part, grid in zip(document["parts"] or [document], grids, strict=True):
+            await self._check_end(part, grid)
+
+    async def _check_end(self, document: dict[str, Any], grid: str) -> None:
+        """See whether a job ended once, and with a right answer."""
+        job_id = document["id"]
+        path = f"/jobs/{job_id}/events"
+        events = (await self._insist("GET", path)).text
+        while "event: done" not in events and "event: error" in events:
+            # The stream lost the queue before its end: a client asks again.
+            self.num["broken_streams"] += 1
+            await asyncio.sleep(0.5)
+            events = (await self._insist("GET", path)).text
+        if events.count("event: done") != 1 or events.count("event: solution") > 2:
+            self.num["duplicated"] += 1
+            sys.stderr.write(f"{job_id} ended more or less than once:\n{events}\n")
+        self.num["wrong"] += document["state"] != "done" or not is_right(grid, document["result"])
+        self.num["finished"] += 1
+
+    async def _insist(
+        self, method: str, path: str, content: str = "", headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """Ask one API process after the other until one says something final."""
+        while True:
+            url = f"{random.choice(self.urls)}{path}"
+            try:
+                answer = await self.client.request(method, url, content=content, headers=headers)
+            except httpx.TransportError:
+                self.refused[0] += 1
+            else:
+                if answer.status_code in (200, 202, 404):
+                    return answer
+                self.refused[answer.status_code] += 1
+            await asyncio.sleep(random.uniform(0.1, 0.5))
 
 
-async def hurt(site: Site, tally: Tally, *, every_s: float) -> None:
-    """Do something bad now and then until cancelled."""
-    chance = random.Random(2)
-    while True:
-        await asyncio.sleep(chance.uniform(0.5, 1.5) * every_s)
-        tally.died += site.replace_dead()
-        fault = chance.choice(FAULTS)
-        tally.faults[fault] += 1
-        if fault == "kill worker":
-            site.kill_worker(chance)
-        elif fault == "kill redis":
-            site.kill_redis()
-        elif fault == "stop redis":
-            await stop([site.redis], chance)
-        elif fault == "stop all workers":
-            await stop(list(site.workers), chance)
-        else:
-            await stop([chance.choice(site.workers)], chance)
-
-
-async def stop(processes: "Sequence[subprocess.Popen[bytes]]", chance: random.Random) -> None:
+async def stop(processes: Sequence[Running], chance: random.Random) -> None:
     """Let processes stand still, for around the time of a lease or for long."""
+    processes = [*processes]
     for process in processes:
-        os.kill(process.pid, signal.SIGSTOP)
+        process.pause()
     try:
         await asyncio.sleep(chance.choice((0.9, 1.0, 1.1, 1.3, 2.5)) * LEASE_S)
     finally:
         for process in processes:
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGCONT)
+            if process.process.poll() is None:
+                process.resume()
 
 
-async def weigh(site: Site, tally: Tally) -> None:
-    """Note what Redis and the API processes take, until cancelled."""
-    redis = Redis.from_url(site.store)
-    while True:
-        await asyncio.sleep(2.0)
-        try:
-            used = (await redis.info("memory"))["used_memory"]
-        except (RedisError, OSError):
-            continue
-        api = max(psutil.Process(process.pid).memory_info().rss for process in site.apis)
-        at_s = time.monotonic()
-        tally.memory.append({"at_s": at_s, "redis_mb": used / 1e6, "api_mb": api / 1e6})
-
-
-async def leftovers(site: Site) -> dict[str, Any]:
+async def leftovers(url: str) -> dict[str, int]:
     """Return what is left in the queue, which should be nothing."""
-    async with Redis.from_url(site.store) as redis:
+    async with Redis.from_url(url, decode_responses=True) as redis:
         totals = await redis.hgetall("{gram}:1:totals")
-        streams = Keys("gram").streams
-        counters = {text(name): int(value) for name, value in totals.items()}
+        counts = await redis.hgetall("{gram}:1:counts")
+        accepted = sum(int(value) for name, value in counts.items() if "accepted:" in name)
         return {
-            "entries": sum([await redis.xlen(stream) for stream in streams]),
-            "reserved": counters.get("reserved", 0),
+            "entries": sum([await redis.xlen(stream) for stream in Keys("gram").streams]),
+            "reserved": int(totals.get("reserved", 0)),
             "running": await redis.zcard("{gram}:1:leases"),
-            "redelivered": counters.get("redelivered", 0),
-            "ended_in_several_ways_or_none": abs(await count_odd_ends(redis)),
+            "redelivered": int(totals.get("redelivered", 0)),
+            # By the queue's own count.
+            "ended_in_several_ways_or_none": abs(sum(map(int, counts.values())) - 2 * accepted),
         }
-
-
-async def count_odd_ends(redis: "Redis") -> int:
-    """Return how many more jobs ended than were accepted, by the queue's own count."""
-    counts = {text(name): int(value) for name, value in (await redis.hgetall(COUNTS)).items()}
-    accepted = sum(value for name, value in counts.items() if name.startswith("accepted:"))
-    return sum(counts.values()) - 2 * accepted
-
-
-def text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def puzzle(chance: random.Random) -> str:
@@ -265,64 +236,37 @@ def is_solution(grid: str, answer: str) -> bool:
     return keeps and all(sorted(unit) == list("1234") for unit in (*rows, *columns, *boxes))
 
 
-def growth(tally: Tally, name: str) -> float:
-    """Return the last fifth of a run over its second fifth."""
-    values = [sample[name] for sample in tally.memory]
-    fifth = max(len(values) // 5, 1)
-    early, late = values[fifth : 2 * fifth] or values, values[-fifth:]
-    return round(statistics.median(late) / statistics.median(early), 3)
-
-
-def slope_mb_per_minute(tally: Tally, name: str) -> float:
-    """Return the slope of a line through the samples, once the warm-up is over."""
-    start = len(tally.memory) // 5
-    moments = [sample["at_s"] / 60.0 for sample in tally.memory[start:]]
-    values = [sample[name] for sample in tally.memory[start:]]
-    return round(statistics.linear_regression(moments, values).slope, 3)
-
-
-@contextmanager
-def kept(folder: Path, logs: Path | None) -> Iterator[None]:
-    """Copy what the processes logged, however the run ends."""
-    try:
-        yield
-    finally:
-        if logs is not None:
-            logs.mkdir(parents=True, exist_ok=True)
-            for path in folder.glob("*.log"):
-                shutil.copy(path, logs)
-
-
 async def run(
     minutes: float, rate: float, every_s: float, logs: Path | None = None
 ) -> dict[str, Any]:
-    tally = Tally()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, kept(Path(folder), logs):
-        site = Site(Path(folder))
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        if logs is not None:
+            aside = shutil.ignore_patterns("appendonlydir")
+            stack.callback(shutil.copytree, folder, logs, ignore=aside, dirs_exist_ok=True)
         limits = httpx.Limits(max_connections=400)
-        async with httpx.AsyncClient(timeout=15.0, limits=limits) as client:
-            try:
-                await wait_until_up(site, client)
-                started_s = time.monotonic()
-                loading = asyncio.create_task(load(site, tally, client, rate=rate))
-                await asyncio.sleep(WARM_UP_S)
-                beside = [
-                    asyncio.create_task(hurt(site, tally, every_s=every_s)),
-                    asyncio.create_task(weigh(site, tally)),
-                ]
-                await asyncio.sleep(minutes * 60.0)
-                for task in (loading, *beside):
-                    task.cancel()
-                # Not for ever: a client library may lose a cancellation.
-                await asyncio.wait([loading, *beside], timeout=SETTLE_S + 10.0)
-                duration_s = time.monotonic() - started_s
-                return report(tally, await leftovers(site), duration_s)
-            finally:
-                site.close()
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=15.0, limits=limits))
+        redis = RedisServer(folder, DURABLE).start()
+        stack.callback(redis.stop)
+        park = Park(folder, environ={**os.environ, **KEEPING})
+        stack.callback(park.close)
+        chaos = Chaos(park, redis, client)
+        await chaos.open()
+        started_s = time.monotonic()
+        tasks = [asyncio.create_task(chaos.load(rate))]
+        await asyncio.sleep(WARM_UP_S)
+        tasks += [asyncio.create_task(work) for work in (chaos.hurt(every_s), chaos.weigh())]
+        await asyncio.sleep(minutes * 60.0)
+        for task in tasks:
+            task.cancel()
+        # Not for ever: a client library may lose a cancellation.
+        await asyncio.wait(tasks, timeout=SETTLE_S + 10.0)
+        return report(chaos, await leftovers(redis.url), time.monotonic() - started_s)
 
 
-def report(tally: Tally, left: dict[str, Any], duration_s: float) -> dict[str, Any]:
-    latencies = sorted(tally.latencies_s) or [0.0]
+def report(chaos: Chaos, left: dict[str, int], duration_s: float) -> dict[str, Any]:
+    latencies = sorted(chaos.latencies_s) or [0.0]
     return {
         "command": " ".join(["make chaos", *sys.argv[1:]]),
         "commit": commit(),
@@ -330,30 +274,26 @@ def report(tally: Tally, left: dict[str, Any], duration_s: float) -> dict[str, A
         "hardware": f"{os.cpu_count()} processors, {platform.machine()}",
         "duration_s": round(duration_s, 1),
         "processes": {"api": NUM_API, "worker": NUM_WORKERS, "redis": 1},
-        "faults": dict(tally.faults),
-        "workers_that_ended_by_themselves": tally.died,
-        "accepted": tally.accepted,
-        "batches": tally.batches,
-        "finished": tally.done,
-        "lost": len(tally.lost),
-        "broken_streams": tally.broken_streams,
-        "duplicated": len(tally.duplicated),
-        "wrong": len(tally.wrong),
-        "refused_and_sent_again": {str(status): n for status, n in sorted(tally.refused.items())},
+        "faults": dict(chaos.faults),
+        "workers_that_ended_by_themselves": chaos.num["died"],
+        **{name: chaos.num[name] for name in ("accepted", "batches", "finished", "lost")},
+        **{name: chaos.num[name] for name in ("broken_streams", "duplicated", "wrong")},
+        "refused_and_sent_again": {str(status): n for status, n in sorted(chaos.refused.items())},
         "left_in_the_queue": left,
         "latency_s": {
-            "p50": round(latencies[len(latencies) // 2], 3),
-            "p99": round(latencies[int(0.99 * (len(latencies) - 1))], 3),
+            name: round(latencies[int(share * (len(latencies) - 1))], 3)
+            for name, share in (("p50", 0.5), ("p99", 0.99))
         },
-        "memory_growth": {
-            "redis": growth(tally, "redis_mb"),
-            "api": growth(tally, "api_mb"),
-        },
-        "memory_slope_mb_per_minute": {
-            "redis": slope_mb_per_minute(tally, "redis_mb"),
-            "api": slope_mb_per_minute(tally, "api_mb"),
-        },
+        "memory_growth": {name: growth(chaos, name) for name in ("redis", "api")},
     }
+
+
+def growth(chaos: Chaos, name: str) -> float:
+    """Return the last fifth of a run over its second fifth."""
+    values = [sample[name] for sample in chaos.memory]
+    fifth = max(len(values) // 5, 1)
+    early, late = values[fifth : 2 * fifth] or values, values[-fifth:]
+    return round(statistics.median(late) / statistics.median(early), 3)
 
 
 def commit() -> str:

@@ -1,21 +1,16 @@
 """Real processes to be hurt: Redis, API processes, and workers that sleep instead of thinking."""
 
 import asyncio
-import json
-import os
 import re
-import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -23,133 +18,104 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gram_server.errors import StoreUnavailable
-from gram_server.job import Job
+from gram_server.job import Job, JobState
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.settings import QueueConfig, RedisConfig
 from tests.jobs import new_job
+from tests.processes import Running, until
 
-HERE = Path(__file__).parent
 EASY = ".234341221434321"
-START_S = 60.0
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 LASTING = re.compile(
     r"^\{[^}]+\}:1:((queue|back):\d|last(:.+)?|asides?(:.+)?|totals|counts|backlog)$"
 )
-"""Keys that stay for ever: the streams and the counters of the queue."""
-
-
-@dataclass(slots=True)
-class Process:
-    """A process of ours, with what it logged."""
-
-    handle: "subprocess.Popen[str]"
-    lines: list[str] = field(default_factory=list)
-    url: str = ""
-
-    @property
-    def pid(self) -> int:
-        return self.handle.pid
-
-    def read(self) -> None:
-        assert self.handle.stdout is not None
-        for line in self.handle.stdout:
-            self.lines.append(line)
-            if "listening on " in line:
-                self.url = json.loads(line)["message"].removeprefix("listening on ")
-
-    def kill(self) -> None:
-        self.handle.kill()
-        self.handle.wait(20.0)
-
-    def pause(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
-
-    def terminate(self) -> None:
-        self.handle.terminate()
-
-    def wait_for(self, text: str) -> None:
-        end_s = time.monotonic() + START_S
-        while not any(text in line for line in self.lines):
-            assert self.handle.poll() is None, self.lines[-5:]
-            assert time.monotonic() < end_s, self.lines[-5:]
-            time.sleep(0.02)
-
-    def end(self) -> None:
-        if self.handle.poll() is None:
-            self.resume()
-            self.handle.kill()
-            self.handle.wait(20.0)
-        if self.handle.stdout is not None:
-            self.handle.stdout.close()
+"""Keys that stay for ever, as docs/operations.md has them."""
 
 
 @dataclass(slots=True)
 class Park:
     """Starts processes, and ends all that are left."""
 
-    processes: list[Process] = field(default_factory=list)
+    folder: Path
+    environ: Mapping[str, str] | None = None
+    processes: list[Running] = field(default_factory=list)
 
-    def start(self, *command: str) -> Process:
-        handle = subprocess.Popen(
-            [sys.executable, *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+    def start(self, *command: str) -> Running:
+        log = self.folder / f"{len(self.processes)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *command], stdout=output, stderr=output, env=self.environ
+            )
+        self.processes.append(Running(process, log))
+        return self.processes[-1]
+
+    def start_worker(self, url: str, *flags: str) -> Running:
+        return self.start(
+            str(Path(__file__).with_name("sleeping_worker.py")), "--store", url, *flags
         )
-        process = Process(handle)
-        self.processes.append(process)
-        threading.Thread(target=process.read, daemon=True).start()
-        return process
 
-    def start_worker(self, url: str, *flags: str) -> Process:
-        return self.start(str(HERE / "sleeping_worker.py"), "--store", url, *flags)
-
-    def worker(self, url: str, *flags: str) -> Process:
-        process = self.start_worker(url, *flags)
-        process.wait_for("started")
-        return process
-
-    def start_api(self, url: str, *flags: str) -> Process:
+    def start_api(self, url: str, *flags: str) -> Running:
         command = ("-m", "gram_server.cli", "serve", "--port", "0", "--store", url)
         return self.start(*command, *flags)
 
-    def api(self, url: str, *flags: str, needs_worker: bool = True) -> Process:
-        process = self.start_api(url, *flags)
-        self.wait_api(process, needs_worker=needs_worker)
-        return process
+    async def worker(self, url: str, *flags: str) -> Running:
+        return await until_said(self.start_worker(url, *flags), "started")
 
-    def wait_api(self, process: Process, *, needs_worker: bool = True) -> None:
-        process.wait_for("listening on ")
-        path = "/readyz" if needs_worker else "/livez"
-        end_s = time.monotonic() + START_S
-        while httpx.get(process.url + path).status_code != 200:
-            assert time.monotonic() < end_s, process.lines[-5:]
-            time.sleep(0.05)
+    def close(self) -> None:
+        for running in self.processes:
+            # A process that stands still is killed all the same.
+            running.kill()
+
+
+async def until_said(running: Running, words: str) -> Running:
+    await until(lambda: words in running.text or running.process.poll() is not None, every_s=0.02)
+    assert words in running.text, running.text
+    return running
+
+
+async def end_of(running: Running) -> int:
+    """Return the status with which a process ends, while others are served here."""
+    return await asyncio.to_thread(running.process.wait, 60.0)
 
 
 @pytest.fixture
-def park() -> Iterator[Park]:
-    park = Park()
+def park(tmp_path: Path) -> Iterator[Park]:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    park = Park(folder)
     yield park
-    for process in park.processes:
-        process.end()
+    park.close()
+
+
+class Api(NamedTuple):
+    """An API process, and a client that asks it."""
+
+    running: Running
+    client: httpx.AsyncClient
+
+
+OpenApi = Callable[..., Awaitable[Api]]
 
 
 @pytest.fixture
-def make_ports() -> Callable[[int], list[int]]:
-    """Return free ports."""
+async def open_api(park: Park) -> AsyncIterator[OpenApi]:
+    """Start an API process, ready with a worker unless it needs none."""
+    async with AsyncExitStack() as stack:
 
-    def make(count: int) -> list[int]:
-        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-        ports = [listener.getsockname()[1] for listener in listeners]
-        for listener in listeners:
-            listener.close()
-        return ports
+        async def open_(url: str, *flags: str, needs_worker: bool = True) -> Api:
+            running = await until_said(park.start_api(url, *flags), "listening on ")
+            client = httpx.AsyncClient(base_url=running.url(), timeout=60.0)
+            await stack.enter_async_context(client)
+            path = "/readyz" if needs_worker else "/livez"
+            await until(lambda: answers(client, path, 200), every_s=0.05)
+            return Api(running, client)
 
-    return make
+        yield open_
+
+
+async def answers(client: httpx.AsyncClient, path: str, status: int) -> bool:
+    return (await client.get(path)).status_code == status
 
 
 @dataclass(slots=True)
@@ -164,16 +130,9 @@ class Queue:
     def job(self, *, width: int = 1, seed: int = 1, deadline_ms: int | None = None) -> Job:
         now_s = time.time()
         deadline_s = None if deadline_ms is None else now_s + deadline_ms / 1e3
-        return new_job(
-            uuid.uuid4().hex,
-            grid=EASY,
-            width=width,
-            seed=seed,
-            deadline_ms=deadline_ms,
-            submitted_s=now_s,
-            deadline_s=deadline_s,
-            owner="me",
-        )
+        times = {"deadline_ms": deadline_ms, "submitted_s": now_s, "deadline_s": deadline_s}
+        job_id = uuid.uuid4().hex
+        return new_job(job_id, grid=EASY, width=width, seed=seed, owner="me", **times)
 
     async def submit(self, **options: Any) -> str:
         return await self.store.submit(self.job(**options))
@@ -181,18 +140,24 @@ class Queue:
     async def submit_many(self, count: int, **options: Any) -> list[str]:
         return list(await asyncio.gather(*(self.submit(**options) for _ in range(count))))
 
-    async def ends(self, job_ids: list[str], *, timeout_s: float = 60.0) -> list[Any]:
-        waits = (self.store.wait(job_id, timeout_s=timeout_s) for job_id in job_ids)
+    async def ends(self, job_ids: Sequence[str]) -> list[Any]:
+        waits = (self.store.wait(job_id, timeout_s=60.0) for job_id in job_ids)
         return list(await asyncio.gather(*waits))
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], timeout_s: float = 60) -> None:
-        async with asyncio.timeout(timeout_s):
-            # What is waited for happens in another process.
-            while not await condition():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+    async def done(self, job_ids: Sequence[str]) -> list[Any]:
+        """Return the records of jobs that all come to a good end."""
+        records = await self.ends(job_ids)
+        assert {record.state for record in records} == {JobState.DONE}
+        return records
 
-    async def running(self) -> int:
-        return (await self.store.stats()).num_running
+    async def kinds(self, job_id: str) -> list[str]:
+        return [event.kind async for event in self.store.events(job_id)]
+
+    async def until_running(self, count: int) -> None:
+        async def are_running() -> bool:
+            return (await self.store.stats()).num_running == count
+
+        await until(are_running, every_s=0.02)
 
     async def fault(self) -> str | None:
         """Say what of the queue is not as it should be once nothing is left to do."""
@@ -239,9 +204,9 @@ async def open_queue() -> AsyncIterator[OpenQueue]:
     """Look at the queue in a Redis as an API process does."""
     queues: list[Queue] = []
 
-    async def open_(url: str, *, max_trajectories: int = 4096, look_at: str | None = None) -> Queue:
-        config = QueueConfig(max_trajectories=max_trajectories)
-        store = RedisStore(RedisConnection(RedisConfig(store=url, redis_timeout_s=5.0)), config)
+    async def open_(url: str, *, look_at: str | None = None) -> Queue:
+        connection = RedisConnection(RedisConfig(store=url, redis_timeout_s=30.0))
+        store = RedisStore(connection, QueueConfig(max_trajectories=4096))
         queues.append(Queue(url, store, Redis.from_url(look_at or url)))
         return queues[-1]
 

@@ -9,15 +9,13 @@ import asyncio
 import json
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,16 @@ from typing import Any
 from redis.asyncio import Redis
 
 from gram_server import event_loop
-from gram_server.job import Job, JobState, SolveOptions
+from gram_server.job import JobState
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import QueueConfig, RedisConfig
+from tests.conftest import RedisServer
+from tests.faults.conftest import EASY, Park, until_said
+from tests.jobs import new_job
 
-HERE = Path(__file__).parent
+DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")
 RATE = 200.0
 NUM_RUNS = 3
 NUM_WARM_UP = 50
@@ -41,49 +42,9 @@ MIN_GAIN = 1.9
 MAX_ROUND_TRIP_MS = 2.0
 
 
-@contextmanager
-def running(*command: str, word: bytes | None = None) -> Iterator[None]:
-    """Run a process, from the moment it has said a word."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        while word is not None and word not in process.stdout.readline():
-            if process.poll() is not None:
-                raise RuntimeError(f"{command} ended with status {process.returncode}")
-        yield
-    finally:
-        process.terminate()
-        process.wait(30.0)
-        process.stdout.close()
-
-
-@contextmanager
-def redis_server() -> Iterator[str]:
-    """Run a Redis as docs/operations.md wants it; yield its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
-    with tempfile.TemporaryDirectory(prefix="redis-cost-") as folder:
-        command = ("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "")
-        durable = ("--dir", folder, "--appendonly", "yes", "--appendfsync", "everysec")
-        with running(*command, *durable, word=b"Ready to accept connections"):
-            yield f"redis://127.0.0.1:{port}/0"
-
-
-def new_job() -> Job:
-    return Job(
-        id=uuid.uuid4().hex,
-        puzzle="sudoku",
-        task="sudoku-4x4",
-        model="sudoku-4x4",
-        body={"puzzle": "sudoku", "grid": ".234341221434321"},
-        options=SolveOptions(model="sudoku-4x4", seed=1, width=1),
-        submitted_s=time.time(),
-        owner="bench",
-    )
-
-
 async def finish(store: RedisStore) -> None:
-    record = await store.wait(await store.submit(new_job()), timeout_s=60.0)
+    job = new_job(uuid.uuid4().hex, grid=EASY, submitted_s=time.time(), owner="bench")
+    record = await store.wait(await store.submit(job), timeout_s=60.0)
     if record.state is not JobState.DONE:
         raise RuntimeError(f"a job ended as {record.state}")
 
@@ -94,18 +55,16 @@ async def jobs_per_s(store: RedisStore, count: int) -> float:
     return count / (time.monotonic() - started_s)
 
 
-async def measure_scaling(url: str) -> dict[str, Any]:
+async def measure_scaling(park: Park, store: RedisStore, url: str) -> dict[str, Any]:
     """Compare one worker process with two, each busy for a fixed time with each job."""
-    store = RedisStore(RedisConnection(RedisConfig(store=url)), QueueConfig())
-    command = (sys.executable, str(HERE / "sleeping_worker.py"), "--store", url)
-    worker = (*command, "--work-s", str(WORK_S), "--room", str(ROOM), "--lease-s", "10")
+    flags = ("--work-s", str(WORK_S), "--room", str(ROOM), "--lease-s", "10")
     alone, both = [], []
     for _ in range(NUM_RUNS):
-        with running(*worker, word=b"started"):
-            alone.append(await jobs_per_s(store, 8 * ROOM))
-            with running(*worker, word=b"started"):
-                both.append(await jobs_per_s(store, 16 * ROOM))
-    await store.close()
+        await park.worker(url, *flags)
+        alone.append(await jobs_per_s(store, 8 * ROOM))
+        await park.worker(url, *flags)
+        both.append(await jobs_per_s(store, 16 * ROOM))
+        park.close()
     return {
         "work_s": WORK_S,
         "jobs_at_once_per_worker": ROOM,
@@ -115,28 +74,29 @@ async def measure_scaling(url: str) -> dict[str, Any]:
     }
 
 
-async def measure_round_trips(url: str, seconds: float) -> dict[str, Any]:
+async def measure_round_trips(
+    park: Park, store: RedisStore, url: str, seconds: float
+) -> dict[str, Any]:
     """Send jobs at a fixed rate to a worker process that answers at once."""
-    store = RedisStore(RedisConnection(RedisConfig(store=url)), QueueConfig())
     redis = Redis.from_url(url)
     count = round(seconds * RATE)
     runs, spent_ms = [], []
-    with running(sys.executable, __file__, "--answer", url, word=b"started"):
-        for _ in range(NUM_WARM_UP):
-            await finish(store)
-        for _ in range(NUM_RUNS):
-            await redis.config_resetstat()
-            runs.append(await round_trips_ms(store, count))
-            stats = await redis.info("commandstats")
-            used = sum(facts["usec"] for name, facts in stats.items() if name == "cmdstat_fcall")
-            spent_ms.append(used / 1e3 / count)
+    await until_said(park.start(__file__, "--answer", url), "started")
+    for _ in range(NUM_WARM_UP):
+        await finish(store)
+    for _ in range(NUM_RUNS):
+        await redis.config_resetstat()
+        runs.append(await round_trips_ms(store, count))
+        stats = await redis.info("commandstats")
+        used = sum(facts["usec"] for name, facts in stats.items() if name == "cmdstat_fcall")
+        spent_ms.append(used / 1e3 / count)
+    park.close()
     await redis.aclose()
-    await store.close()
     return {
         "jobs_per_s": RATE,
         "jobs_of_each_run": count,
         "round_trip_ms": {
-            name: rounded([quantile(run, share) for run in runs])
+            name: rounded([run[int(share * (len(run) - 1))] for run in runs])
             for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
         },
         "redis_ms_per_job": rounded(spent_ms),
@@ -158,35 +118,38 @@ async def round_trips_ms(store: RedisStore, count: int) -> list[float]:
 
 async def answer_all(url: str) -> None:
     """Be a worker that has nothing to think about."""
-    side = RedisWorker(
-        RedisConnection(RedisConfig(store=url)), name="bench", lease_s=15.0, max_attempts=3
-    )
+    connection = RedisConnection(RedisConfig(store=url))
+    side = RedisWorker(connection, name="bench", lease_s=15.0, max_attempts=3)
     print("started", flush=True)  # noqa: T201
     while True:
         for job in await side.claim(max_jobs=64):
             await side.complete(job.id, {"status": "solved"})
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    return values[int(share * (len(values) - 1))]
-
-
 def rounded(values: Sequence[float]) -> list[float]:
     return [round(value, 3) for value in values]
 
 
-def measure(seconds: float) -> dict[str, Any]:
-    with redis_server() as url:
-        round_trips = event_loop.run(measure_round_trips(url, seconds))
-        scaling = event_loop.run(measure_scaling(url))
-    found = subprocess.run(["redis-server", "--version"], capture_output=True, text=True)
+async def measure(redis: RedisServer, seconds: float) -> dict[str, Any]:
+    park, store = (
+        Park(redis.folder),
+        RedisStore(RedisConnection(RedisConfig(store=redis.url)), QueueConfig()),
+    )
+    round_trips = await measure_round_trips(park, store, redis.url, seconds)
+    scaling = await measure_scaling(park, store, redis.url)
+    await store.close()
     return {
         "command": " ".join(["make bench-redis", *sys.argv[1:]]),
         "hardware": f"{os.cpu_count()} processors, {platform.machine()}",
-        "versions": {"redis": found.stdout.split()[2], "redis-py": version("redis")},
+        "versions": {"redis": redis_version(), "redis-py": version("redis")},
         "overhead": round_trips,
         "workers": scaling,
     }
+
+
+def redis_version() -> str:
+    found = subprocess.run(["redis-server", "--version"], capture_output=True, text=True)
+    return found.stdout.split()[2]
 
 
 def is_good(found: dict[str, Any]) -> bool:
@@ -203,7 +166,10 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.answer is not None:
         event_loop.run(answer_all(arguments.answer))
-    found = measure(arguments.seconds)
+    with tempfile.TemporaryDirectory(prefix="redis-cost-") as folder:
+        redis = RedisServer(Path(folder), DURABLE).start()
+        found = event_loop.run(measure(redis, arguments.seconds))
+        redis.stop()
     written = json.dumps(found, indent=2)
     print(written)  # noqa: T201
     if arguments.output is not None:

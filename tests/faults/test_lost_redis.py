@@ -4,18 +4,15 @@ import asyncio
 import signal
 import time
 
-import httpx
 import pytest
 
 from gram_server.errors import JobNotFound, StoreUnavailable
 from gram_server.job import JobState
 from tests.conftest import StartRedis
-from tests.faults.conftest import OpenQueue, Park, Queue
+from tests.faults.conftest import DURABLE, EASY, OpenApi, OpenQueue, Park, Queue, answers
+from tests.processes import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
-
-EASY = ".234341221434321"
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 @pytest.mark.faults
@@ -24,16 +21,14 @@ async def test_a_redis_that_is_killed_comes_back_with_every_job(
 ) -> None:
     redis = start_redis(*DURABLE)
     queue = await open_queue(redis.url)
-    park.worker(queue.url, "--work-s", "0.3", "--room", "2", "--lease-s", "3")
+    await park.worker(queue.url, "--work-s", "0.3", "--room", "2", "--lease-s", "3")
     job_ids = await queue.submit_many(12)
-    ends = asyncio.create_task(queue.ends(job_ids))
+    ends = asyncio.create_task(queue.done(job_ids))
     await asyncio.sleep(0.5)
     redis.kill()
     await asyncio.sleep(0.5)
     redis.start()
-    records = await ends
-    assert [record.job.id for record in records] == job_ids
-    assert {record.state for record in records} == {JobState.DONE}
+    assert [record.job.id for record in await ends] == job_ids
     await queue.clean()
 
 
@@ -44,7 +39,7 @@ async def test_a_redis_that_forgot_everything_is_taken_as_it_is(
 ) -> None:
     redis = start_redis()
     queue = await open_queue(redis.url)
-    worker = park.worker(queue.url, "--work-s", "1.0", "--room", "2", "--lease-s", "2")
+    worker = await park.worker(queue.url, "--work-s", "1.0", "--room", "2", "--lease-s", "2")
     job_ids = await queue.submit_many(6)
     waits = (queue.store.wait(one, timeout_s=30.0) for one in job_ids)
     ends = asyncio.gather(*waits, return_exceptions=True)
@@ -55,62 +50,57 @@ async def test_a_redis_that_forgot_everything_is_taken_as_it_is(
     else:
         await queue.redis.flushall()
     assert {type(end) for end in await ends} == {JobNotFound}
-    num_lines = len(worker.lines)
-    [record] = await queue.ends([await queue.submit()])
-    assert record.state is JobState.DONE
+    num_lines = worker.text.count("\n")
+    await queue.done([await queue.submit()])
     await asyncio.sleep(1.0)
-    assert len(worker.lines) - num_lines < 20
+    assert worker.text.count("\n") - num_lines < 20
     await queue.clean()
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("outage_s", [3.0, 30.0])
 async def test_while_redis_is_gone_requests_are_refused_at_once_and_work_goes_on(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park, outage_s: float
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park, open_api: OpenApi, outage_s: float
 ) -> None:
     redis = start_redis(*DURABLE)
     queue = await open_queue(redis.url)
-    api = park.start_api(queue.url)
     # Most of the work is done while there is nobody to tell.
-    lease_s = str(outage_s + 10.0)
-    park.worker(queue.url, "--work-s", "2.0", "--lease-s", lease_s)
-    await asyncio.to_thread(park.wait_api, api)
-    async with httpx.AsyncClient(base_url=api.url, timeout=10.0) as client:
-        job_id = (await client.post("/jobs", content=EASY)).json()["id"]
-        waiting = asyncio.create_task(queue.ends([job_id]))
+    await park.worker(queue.url, "--work-s", "2.0", "--lease-s", str(outage_s + 10.0))
+    _, client = await open_api(queue.url)
+    job_id = (await client.post("/jobs", content=EASY)).json()["id"]
+    waiting = asyncio.create_task(queue.done([job_id]))
+    await asyncio.sleep(0.3)
+    redis.kill()
+    end_s = time.monotonic() + outage_s
+    while time.monotonic() < end_s:
+        started_s = time.monotonic()
+        for method, path in (("POST", "/solve"), ("POST", "/jobs"), ("GET", f"/jobs/{job_id}")):
+            refused = await client.request(method, path, content=EASY)
+            assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+            assert int(refused.headers["Retry-After"]) >= 1
+        assert time.monotonic() - started_s < 5.0
+        assert await answers(client, "/livez", 200)
         await asyncio.sleep(0.3)
-        redis.kill()
-        end_s = time.monotonic() + outage_s
-        while time.monotonic() < end_s:
-            started_s = time.monotonic()
-            for method, path in (("POST", "/solve"), ("POST", "/jobs"), ("GET", f"/jobs/{job_id}")):
-                refused = await client.request(method, path, content=EASY)
-                assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
-                assert int(refused.headers["Retry-After"]) >= 1
-            assert time.monotonic() - started_s < 5.0
-            assert (await client.get("/livez")).status_code == 200
-            await asyncio.sleep(0.3)
-        ready = await client.get("/readyz")
-        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
-        assert "Redis" in ready.json()["detail"]
-        assert (await client.get("/metrics")).status_code == 200
-        redis.start()
-        [record] = await waiting
-        assert (record.state, record.job.attempt) == (JobState.DONE, 0)
-        answer = await client.post("/jobs?wait=1", content=EASY)
-        assert answer.status_code == 422
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+    assert "Redis" in ready.json()["detail"]
+    assert await answers(client, "/metrics", 200)
+    redis.start()
+    [record] = await waiting
+    assert record.job.attempt == 0
+    assert (await client.post("/jobs?wait=1", content=EASY)).status_code == 422
 
-        async def is_done() -> bool:
-            # The API may have heard of the return a moment after us.
-            again = await client.get(f"/jobs/{job_id}")
-            return again.status_code == 200 and again.json()["state"] == "done"
+    async def is_done() -> bool:
+        # The API may have heard of the return a moment after us.
+        again = await client.get(f"/jobs/{job_id}")
+        return again.status_code == 200 and again.json()["state"] == "done"
 
-        await queue.until(is_done, timeout_s=2.0)
+    await until(is_done, timeout_s=2.0, every_s=0.02)
     await queue.clean()
 
 
 async def test_dropped_connections_cost_no_job(queue: Queue, park: Park) -> None:
-    park.worker(queue.url, "--work-s", "0.05", "--room", "4")
+    await park.worker(queue.url, "--work-s", "0.05", "--room", "4")
     job_ids: list[str] = []
     is_over = asyncio.Event()
 
@@ -131,50 +121,40 @@ async def test_dropped_connections_cost_no_job(queue: Queue, park: Park) -> None
                 await asyncio.sleep(0.05)
     is_over.set()
     await killing
-    records = await queue.ends(job_ids)
-    assert {record.state for record in records} == {JobState.DONE}
+    await queue.done(job_ids)
     await queue.clean()
 
 
 @pytest.mark.faults
 async def test_a_redis_that_stalls_delays_and_loses_nothing(queue: Queue, park: Park) -> None:
-    park.worker(queue.url, "--work-s", "0.1", "--room", "4", "--lease-s", "10")
+    await park.worker(queue.url, "--work-s", "0.1", "--room", "4", "--lease-s", "10")
     job_ids = await queue.submit_many(10)
     await queue.redis.client_pause(1500)
-    ends = asyncio.create_task(queue.ends(job_ids))
+    ends = asyncio.create_task(queue.done(job_ids))
     await asyncio.sleep(2.0)
     more = await queue.submit_many(10)
     sleeping = asyncio.create_task(queue.redis.execute_command("DEBUG", "SLEEP", "1.5"))
-    records = await ends + await queue.ends(more)
+    await ends
+    await queue.done(more)
     await sleeping
-    assert {record.state for record in records} == {JobState.DONE}
     await queue.clean()
 
 
 async def test_a_full_redis_makes_the_server_not_ready_and_says_so(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park
+    start_redis: StartRedis, open_queue: OpenQueue, park: Park, open_api: OpenApi
 ) -> None:
     queue = await open_queue(start_redis().url)
-    park.worker(queue.url)
-    api = park.api(queue.url)
-    async with httpx.AsyncClient(base_url=api.url, timeout=20.0) as client:
-
-        async def is_ready() -> bool:
-            return bool((await client.get("/readyz")).status_code == 200)
-
-        async def is_not_ready() -> bool:
-            return not await is_ready()
-
-        await queue.until(is_ready)
-        await queue.redis.config_set("maxmemory", 1)
-        await queue.until(is_not_ready)
-        problem = (await client.get("/readyz")).json()
-        assert (problem["code"], "Redis is full" in problem["detail"]) == ("not_ready", True)
-        assert (await client.post("/solve", content=EASY)).status_code == 503
-        assert (await client.get("/livez")).status_code == 200
-        await queue.redis.config_set("maxmemory", 0)
-        await queue.until(is_ready)
-        assert (await client.post("/solve", content=EASY)).status_code == 200
+    await park.worker(queue.url)
+    _, client = await open_api(queue.url)
+    await queue.redis.config_set("maxmemory", 1)
+    await until(lambda: answers(client, "/readyz", 503), every_s=0.02)
+    problem = (await client.get("/readyz")).json()
+    assert (problem["code"], "Redis is full" in problem["detail"]) == ("not_ready", True)
+    assert (await client.post("/solve", content=EASY)).status_code == 503
+    assert await answers(client, "/livez", 200)
+    await queue.redis.config_set("maxmemory", 0)
+    await until(lambda: answers(client, "/readyz", 200), every_s=0.02)
+    assert (await client.post("/solve", content=EASY)).status_code == 200
     await queue.clean()
 
 
@@ -186,13 +166,12 @@ async def test_a_full_redis_refuses_and_finishes_what_it_has(
     await queue.redis.config_set("maxmemory", 1)
     with pytest.raises(StoreUnavailable, match="OOM"):
         await queue.submit()
-    park.worker(queue.url, "--work-s", "0.05")
-    records = await queue.ends(job_ids)
-    assert {record.state for record in records} == {JobState.DONE}
+    await park.worker(queue.url, "--work-s", "0.05")
+    await queue.done(job_ids)
     with pytest.raises(StoreUnavailable, match="OOM"):
         await queue.submit()
     await queue.redis.config_set("maxmemory", 0)
-    assert [end.state for end in await queue.ends([await queue.submit()])] == [JobState.DONE]
+    await queue.done([await queue.submit()])
     await queue.clean()
 
 
@@ -203,13 +182,9 @@ async def test_a_redis_that_stands_still_for_longer_than_a_lease_costs_no_attemp
     server = start_redis()
     queue = await open_queue(server.url)
     for _ in range(3):
-        park.worker(queue.url, "--work-s", "6", "--room", "4", "--lease-s", "2")
+        await park.worker(queue.url, "--work-s", "6", "--room", "4", "--lease-s", "2")
     job_ids = await queue.submit_many(12)
-
-    async def are_running() -> bool:
-        return bool(await queue.running() == 12)
-
-    await queue.until(are_running)
+    await queue.until_running(12)
     server.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(5.0)
     server.process.send_signal(signal.SIGCONT)

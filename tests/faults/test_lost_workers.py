@@ -3,56 +3,50 @@
 import asyncio
 import time
 
-import httpx
 import pytest
 
 from gram_server.job import JobState
-from tests.faults.conftest import Park, Queue
+from tests.faults.conftest import EASY, OpenApi, Park, Queue, end_of
+from tests.processes import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
 LEASE_S = 1.5
-EASY = ".234341221434321"
+WHOLE = ["accepted", "solution", "done"]
 
 
 async def test_the_job_of_a_killed_worker_is_done_by_another_within_its_lease(
     queue: Queue, park: Park
 ) -> None:
-    first = park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "30")
+    first = await park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "30")
     job_id = await queue.submit()
-
-    async def is_running() -> bool:
-        return bool(await queue.running())
-
-    await queue.until(is_running)
-    park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
+    await queue.until_running(1)
+    await park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
     first.kill()
     killed_s = time.monotonic()
-    [record] = await queue.ends([job_id])
+    [record] = await queue.done([job_id])
     # Far below the 30 s that the killed one would have taken, also on a busy machine.
     assert time.monotonic() - killed_s < LEASE_S + 10.0
-    assert (record.state, record.job.attempt) == (JobState.DONE, 1)
-    kinds = [event.kind async for event in queue.store.events(job_id)]
-    assert kinds == ["accepted", "solution", "done"]
+    assert record.job.attempt == 1
+    assert await queue.kinds(job_id) == WHOLE
     await queue.clean()
 
 
 @pytest.mark.faults
 async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Queue, park: Park) -> None:
-    sleeper = park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.5")
+    sleeper = await park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.5")
     job_id = await queue.submit()
     await asyncio.sleep(0.2)
-    assert await queue.running() == 1
+    await queue.until_running(1)
     sleeper.pause()
-    other = park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
+    other = await park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
     [record] = await queue.ends([job_id])
     sleeper.resume()
     await asyncio.sleep(1.5)
     later = await queue.store.get(job_id)
     assert (later.result, later.state, later.job.attempt) == (record.result, "done", 1)
     assert f"-{other.pid}-" in record.result["model"]
-    kinds = [event.kind async for event in queue.store.events(job_id)]
-    assert kinds == ["accepted", "solution", "done"]
+    assert await queue.kinds(job_id) == WHOLE
     # It is as good as before.
     other.kill()
     [record] = await queue.ends([await queue.submit()])
@@ -63,9 +57,9 @@ async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Queue, par
 @pytest.mark.faults
 async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Queue, park: Park) -> None:
     for _ in range(2):
-        park.worker(queue.url, "--lease-s", "0.6", "--work-s", "2.5")
-    records = await queue.ends(await queue.submit_many(4))
-    assert [(record.state, record.job.attempt) for record in records] == [(JobState.DONE, 0)] * 4
+        await park.worker(queue.url, "--lease-s", "0.6", "--work-s", "2.5")
+    records = await queue.done(await queue.submit_many(4))
+    assert [record.job.attempt for record in records] == [0] * 4
     assert (await queue.store.stats()).redelivered == 0
     await queue.clean()
 
@@ -79,13 +73,12 @@ async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(
     poison = await queue.submit(seed=13)
     good = await queue.submit_many(6)
     for _ in range(3):
-        victim = park.worker(queue.url, *flags)
-        assert await asyncio.to_thread(victim.handle.wait, 30.0) == 1
-    park.worker(queue.url, *flags)
-    [record, *others] = await queue.ends([poison, *good])
+        assert await end_of(await park.worker(queue.url, *flags)) == 1
+    await park.worker(queue.url, *flags)
+    [record] = await queue.ends([poison])
     assert record.state is JobState.FAILED
     assert (record.error.code, record.job.attempt) == ("worker_lost", 3)
-    assert {other.state for other in others} == {JobState.DONE}
+    await queue.done(good)
     [(_, letter)] = await queue.redis.xrange("{gram}:1:dead")
     assert (letter[b"id"].decode(), letter[b"reason"]) == (poison, b"worker_lost")
     await queue.clean()
@@ -94,48 +87,46 @@ async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(
 @pytest.mark.faults
 async def test_a_rolling_restart_at_load_loses_nothing(queue: Queue, park: Park) -> None:
     flags = ("--lease-s", "5", "--work-s", "0.15", "--room", "4")
-    workers = [park.worker(queue.url, *flags) for _ in range(2)]
+    workers = [await park.worker(queue.url, *flags) for _ in range(2)]
     job_ids = await queue.submit_many(80)
     for old in workers:
-        park.worker(queue.url, *flags)
-        old.terminate()
-        assert await asyncio.to_thread(old.handle.wait, 20.0) == 0
-    records = await queue.ends(job_ids)
-    assert {record.state for record in records} == {JobState.DONE}
+        await park.worker(queue.url, *flags)
+        old.process.terminate()
+        assert await end_of(old) == 0
+    records = await queue.done(job_ids)
     assert {record.job.attempt for record in records} == {0}
     await queue.clean()
 
 
 async def test_nobody_waits_for_ever_where_no_worker_is_left(
-    queue: Queue, park: Park, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, park: Park, open_api: OpenApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRAM_SERVER_MAX_BACKLOG_S", "1.5")
-    worker = park.worker(queue.url, "--work-s", "0.05")
-    api = park.api(queue.url)
-    async with httpx.AsyncClient(base_url=api.url, timeout=60.0) as client:
-        assert (await client.post("/solve", content=EASY)).status_code == 200
-        worker.terminate()
-        worker.handle.wait(60.0)
-        stream = {"Accept": "text/event-stream"}
-        waited, streamed = await asyncio.gather(
-            client.post("/solve", content=EASY),
-            client.post("/solve", content=EASY, headers=stream),
-        )
-        assert (waited.status_code, waited.json()["code"]) == (503, "not_ready")
-        assert int(waited.headers["Retry-After"]) >= 1
-        last = streamed.text.strip().split("\n\n")[-1]
-        assert streamed.status_code == 503 or "event: error" in last
-        assert "not_ready" in last
-        # By now it is known, and said at once; work that nobody waits for is taken.
-        assert (await client.post("/solve", content=EASY)).status_code == 503
-        job = await client.post("/jobs", content=EASY)
-        assert job.status_code == 202
-        park.worker(queue.url, "--work-s", "0.05")
-        done = await client.get(f"/jobs/{job.json()['id']}?wait=30")
-        assert done.json()["state"] == "done"
+    worker = await park.worker(queue.url, "--work-s", "0.05")
+    _, client = await open_api(queue.url)
+    assert (await client.post("/solve", content=EASY)).status_code == 200
+    worker.process.terminate()
+    await end_of(worker)
+    stream = {"Accept": "text/event-stream"}
+    waited, streamed = await asyncio.gather(
+        client.post("/solve", content=EASY),
+        client.post("/solve", content=EASY, headers=stream),
+    )
+    assert (waited.status_code, waited.json()["code"]) == (503, "not_ready")
+    assert int(waited.headers["Retry-After"]) >= 1
+    last = streamed.text.strip().split("\n\n")[-1]
+    assert streamed.status_code == 503 or "event: error" in last
+    assert "not_ready" in last
+    # By now it is known, and said at once; work that nobody waits for is taken.
+    assert (await client.post("/solve", content=EASY)).status_code == 503
+    job = await client.post("/jobs", content=EASY)
+    assert job.status_code == 202
+    await park.worker(queue.url, "--work-s", "0.05")
+    done = await client.get(f"/jobs/{job.json()['id']}?wait=30")
+    assert done.json()["state"] == "done"
 
-        async def is_served() -> bool:
-            return bool((await client.post("/solve", content=EASY)).status_code == 200)
+    async def is_served() -> bool:
+        return (await client.post("/solve", content=EASY)).status_code == 200
 
-        await queue.until(is_served)
+    await until(is_served, every_s=0.02)
     await queue.clean()

@@ -1,62 +1,57 @@
 """Workers with different models on one Redis, and upgrades that add or replace models."""
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
 
 from gram_server.job import JobState
-from tests.faults.conftest import Park, Queue
+from tests.faults.conftest import EASY, OpenApi, Park, Queue, end_of
+from tests.processes import Running, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
-EASY = ".234341221434321"
 OLD, NEW = "m@0123abcd", "m@4567cdef"
+DONE_AT_ONCE = {(JobState.DONE, 0)}
 
 
 @pytest.fixture
-async def clients(queue: Queue, park: Park) -> Any:
+async def clients(queue: Queue, open_api: OpenApi) -> list[httpx.AsyncClient]:
     """Clients of an API process of before and of one of after an upgrade."""
-    apis = [park.start_api(queue.url) for _ in range(2)]
-    for api in apis:
-        await asyncio.to_thread(park.wait_api, api, needs_worker=False)
-    opened = [httpx.AsyncClient(base_url=api.url, timeout=60.0) for api in apis]
-    yield opened
-    for client in opened:
-        await client.aclose()
+    return [(await open_api(queue.url, needs_worker=False)).client for _ in range(2)]
 
 
-async def start(park: Park, url: str, *models: str, flags: tuple[str, ...] = ()) -> Any:
+async def start(park: Park, queue: Queue, *models: str) -> Running:
     named = [part for model in models for part in ("--model", model)]
-    return await asyncio.to_thread(park.worker, url, "--work-s", "0.1", *named, *flags)
+    return await park.worker(queue.url, "--work-s", "0.1", *named)
 
 
-async def know(queue: Queue, client: httpx.AsyncClient, *models: str) -> None:
+async def stop(worker: Running) -> None:
+    worker.process.terminate()
+    assert await end_of(worker) == 0
+
+
+async def know(client: httpx.AsyncClient, *models: str) -> None:
     async def are_known() -> bool:
         answer = await client.get("/models")
         return answer.status_code == 200 and set(models) <= {
             part[name] for part in answer.json()["models"] for name in ("name", "id")
         }
 
-    await queue.until(are_known)
+    await until(are_known, every_s=0.02)
 
 
 async def test_workers_with_different_models_work_together(
     queue: Queue, park: Park, clients: list[httpx.AsyncClient]
 ) -> None:
-    await start(park, queue.url, "m")
-    await start(park, queue.url, "n", "o")
-    await know(queue, clients[0], "m", "n", "o")
-    answers = await asyncio.gather(
-        *(
-            clients[0].post(f"/solve?model={'mno'[number % 3]}", content=EASY)
-            for number in range(60)
-        )
-    )
+    await start(park, queue, "m")
+    await start(park, queue, "n", "o")
+    await know(clients[0], "m", "n", "o")
+    wanted = ["mno"[number % 3] for number in range(60)]
+    posts = (clients[0].post(f"/solve?model={model}", content=EASY) for model in wanted)
+    answers = await asyncio.gather(*posts)
     assert [answer.status_code for answer in answers] == [200] * 60
-    names = [answer.json()["model"].partition("@")[0] for answer in answers]
-    assert names == ["mno"[number % 3] for number in range(60)]
+    assert [answer.json()["model"].partition("@")[0] for answer in answers] == wanted
     assert (await queue.store.stats()).redelivered == 0
     await queue.clean()
 
@@ -65,28 +60,26 @@ async def test_an_upgrade_that_adds_a_model_fails_nothing_workers_first(
     queue: Queue, park: Park, clients: list[httpx.AsyncClient]
 ) -> None:
     before, after = clients
-    old = await start(park, queue.url, "m")
-    await know(queue, before, "m")
+    old = await start(park, queue, "m")
+    await know(before, "m")
     ids = []
 
     async def submit(client: httpx.AsyncClient, *models: str) -> None:
-        for _ in range(10):
-            for model in models:
-                answer = await client.post(f"/jobs?model={model}", content=EASY)
-                assert answer.status_code == 202, answer.text
-                ids.append(answer.json()["id"])
+        for model in models * 10:
+            answer = await client.post(f"/jobs?model={model}", content=EASY)
+            assert answer.status_code == 202, answer.text
+            ids.append(answer.json()["id"])
 
     await submit(before, "m")
-    new = await start(park, queue.url, "m", "n")
-    await know(queue, after, "m", "n")
+    new = await start(park, queue, "m", "n")
+    await know(after, "m", "n")
     # Both kinds of workers, both kinds of jobs.
     await submit(before, "m")
     await submit(after, "n", "m")
-    old.terminate()
-    assert await asyncio.to_thread(old.handle.wait, 30.0) == 0
+    await stop(old)
     await submit(after, "n")
     records = await queue.ends(ids)
-    assert {(record.state, record.job.attempt) for record in records} == {(JobState.DONE, 0)}
+    assert {(record.state, record.job.attempt) for record in records} == DONE_AT_ONCE
     assert all(f"-{new.pid}-" in r.result["model"] for r in records if r.job.model == "n")
     await queue.clean()
 
@@ -94,54 +87,45 @@ async def test_an_upgrade_that_adds_a_model_fails_nothing_workers_first(
 async def test_a_job_waits_for_a_worker_with_its_model_until_its_deadline(
     queue: Queue, park: Park, clients: list[httpx.AsyncClient]
 ) -> None:
-    other = await start(park, queue.url, "m")
-    first = await start(park, queue.url, "n")
-    await know(queue, clients[0], "m", "n")
-    first.terminate()
-    await asyncio.to_thread(first.handle.wait, 30.0)
+    other = await start(park, queue, "m")
+    first = await start(park, queue, "n")
+    await know(clients[0], "m", "n")
+    await stop(first)
     late = await clients[0].post("/jobs?model=n&deadline_ms=500", content=EASY)
-    job = await clients[0].post("/jobs?model=n", content=EASY)
+    job_id = (await clients[0].post("/jobs?model=n", content=EASY)).json()["id"]
     # Others are not held up, and nobody fails what is not theirs.
     others = [await clients[0].post("/solve?model=m", content=EASY) for _ in range(5)]
     assert {answer.status_code for answer in others} == {200}
     [expired] = await queue.ends([late.json()["id"]])
     assert expired.state is JobState.EXPIRED
-    record = await queue.store.get(job.json()["id"])
+    record = await queue.store.get(job_id)
     assert (record.state, record.job.attempt) == (JobState.QUEUED, 0)
-    assert other.handle.poll() is None
-    await start(park, queue.url, "n")
-    [record] = await queue.ends([job.json()["id"]])
-    assert (record.state, record.job.attempt) == (JobState.DONE, 0)
+    assert other.process.poll() is None
+    await start(park, queue, "n")
+    [record] = await queue.ends([job_id])
+    assert {(record.state, record.job.attempt)} == DONE_AT_ONCE
     await queue.clean()
 
 
 async def test_weights_that_are_asked_for_by_fingerprint_are_the_ones_that_answer(
     queue: Queue, park: Park, clients: list[httpx.AsyncClient]
 ) -> None:
-    old = await start(park, queue.url, OLD)
-    new = await start(park, queue.url, NEW)
-    await know(queue, clients[0], OLD.partition("@")[0])
-
-    async def solve(model: str) -> httpx.Response:
-        return await clients[0].post(f"/solve?model={model}", content=EASY)
-
-    async def are_both_known() -> bool:
-        return {(await solve(model)).status_code for model in (OLD, NEW)} == {200}
-
-    await queue.until(are_both_known)
+    client = clients[0]
+    old, new = await start(park, queue, OLD), await start(park, queue, NEW)
+    await know(client, "m", OLD, NEW)
     for model, worker in ((OLD, old), (NEW, new)):
-        answers = await asyncio.gather(*(solve(model) for _ in range(20)))
-        assert all(f"-{worker.pid}-" in answer.json()["model"] for answer in answers)
+        posts = (client.post(f"/solve?model={model}", content=EASY) for _ in range(20))
+        for answer in await asyncio.gather(*posts):
+            assert f"-{worker.pid}-" in answer.json()["model"]
     # Replaced: whoever asks before the API knows waits, and is never answered by others.
-    old.terminate()
-    await asyncio.to_thread(old.handle.wait, 30.0)
-    job = await clients[0].post(f"/jobs?model={OLD}&deadline_ms=1000", content=EASY)
+    await stop(old)
+    job = await client.post(f"/jobs?model={OLD}&deadline_ms=1000", content=EASY)
     if job.status_code == 202:
         [record] = await queue.ends([job.json()["id"]])
         assert record.state is JobState.EXPIRED
 
     async def is_refused() -> bool:
-        return (await clients[0].post(f"/jobs?model={OLD}", content=EASY)).status_code == 422
+        return (await client.post(f"/jobs?model={OLD}", content=EASY)).status_code == 422
 
-    await queue.until(is_refused)
-    assert (await solve("m")).status_code == 200
+    await until(is_refused, every_s=0.02)
+    assert (await client.post("/solve?model=m", content=EASY)).status_code == 200

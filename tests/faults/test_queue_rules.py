@@ -4,16 +4,13 @@ import asyncio
 import hashlib
 from collections import Counter
 
-import httpx
 import pytest
 
 from gram_server.errors import KeyConflict
 from gram_server.jobs.store import IdempotencyKey
-from tests.faults.conftest import OpenQueue, Park, Queue
+from tests.faults.conftest import EASY, OpenApi, OpenQueue, Park, Queue
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
-
-EASY = ".234341221434321"
 
 
 async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
@@ -32,13 +29,11 @@ async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
 
 @pytest.mark.faults
 async def test_a_burst_on_four_api_processes_never_passes_the_bound(
-    queue: Queue, park: Park
+    queue: Queue, park: Park, open_api: OpenApi
 ) -> None:
-    park.worker(queue.url, "--work-s", "30", "--room", "4")
+    await park.worker(queue.url, "--work-s", "30", "--room", "4")
     flags = ("--max-trajectories", "1024")
-    apis = [park.start_api(queue.url, *flags) for _ in range(4)]
-    for api in apis:
-        park.wait_api(api)
+    clients = [(await open_api(queue.url, *flags)).client for _ in range(4)]
     seen: list[int] = []
 
     async def watch() -> None:
@@ -47,18 +42,16 @@ async def test_a_burst_on_four_api_processes_never_passes_the_bound(
             await asyncio.sleep(0.005)
 
     watching = asyncio.create_task(watch())
-    async with httpx.AsyncClient(timeout=60.0, limits=httpx.Limits(max_connections=64)) as client:
-        posts = [client.post(f"{apis[n % 4].url}/jobs?width=64", content=EASY) for n in range(120)]
-        responses = await asyncio.gather(*posts)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        statuses = Counter(response.status_code for response in responses)
-        assert statuses == {202: 16, 429: 104}
-        for response in responses:
-            if response.status_code == 429:
-                assert response.json()["code"] == "queue_full"
-                assert int(response.headers["Retry-After"]) >= 1
-        accepted = [answer.json()["id"] for answer in responses if answer.status_code == 202]
-        assert max(seen) <= 1024
-        await asyncio.gather(*(client.delete(f"{apis[0].url}/jobs/{one}") for one in accepted))
+    posts = (clients[n % 4].post("/jobs?width=64", content=EASY) for n in range(120))
+    responses = await asyncio.gather(*posts)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert Counter(answer.status_code for answer in responses) == {202: 16, 429: 104}
+    for response in responses:
+        if response.status_code == 429:
+            assert response.json()["code"] == "queue_full"
+            assert int(response.headers["Retry-After"]) >= 1
+        else:
+            await clients[0].delete(f"/jobs/{response.json()['id']}")
+    assert max(seen) <= 1024
     await queue.clean()

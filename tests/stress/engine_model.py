@@ -36,6 +36,7 @@ NUM_INSTANCES = 4
 SHIPPED = ("sudoku-4x4", "nqueens-8", "graph-coloring-8")
 GUESSING = ("sudoku-4x4", "graph-coloring-5")
 """Tasks of models with random weights, which find something now and then."""
+MODELS = (*SHIPPED, *(f"guess:{task}" for task in GUESSING))
 Backend = Literal["torch", "native"]
 Views = Sequence[Symmetry | None]
 CLIQUE = [[one, other] for one in range(4) for other in range(one)]
@@ -117,11 +118,6 @@ def model(name: str) -> LoadedModel:
         return make_guessing_model(task, Path(folder) / "model")
 
 
-def model_names() -> tuple[str, ...]:
-    """Return all models that take part."""
-    return (*SHIPPED, *(f"guess:{task}" for task in GUESSING))
-
-
 @cache
 def instance(model_name: str, number: int) -> Any:
     """Return one of a model's instances; the last one is hopeless, and some boards are easy."""
@@ -165,11 +161,9 @@ def engine_job(wanted: Wanted, deadline_s: float | None = None) -> EngineJob:
 
 def course(wanted: Wanted, backend: Backend, index: int) -> Sequence[Step]:
     """Return the steps of a trajectory that nobody stops, up to the job's depth."""
-    first = index - index % ROWS
-    block = _block(
-        wanted.model, backend, wanted.instance, wanted.seed, augment=wanted.augment, first=first
-    )
-    return block.course(index - first, wanted.depth)
+    which = (wanted.model, backend, wanted.instance, wanted.seed)
+    block = _block(*which, augment=wanted.augment, first=index - index % ROWS)
+    return block.course(index % ROWS, wanted.depth)
 
 
 def fate(wanted: Wanted, steps: Sequence[Step]) -> Fate:
@@ -291,15 +285,8 @@ def _block(
     if backend == "torch":
         loop = _by_torch(model(model_name), family.encode(puzzle), rows, seed, first)
     else:
-        wanted = Wanted(
-            name="plain",
-            model=model_name,
-            instance=number,
-            seed=seed,
-            width=1,
-            depth=DEPTH,
-            augment=augment,
-        )
+        given = {"model": model_name, "instance": number, "seed": seed, "augment": augment}
+        wanted = Wanted(name="plain", width=1, depth=DEPTH, **given)  # type: ignore[arg-type]
         loop = _by_native_code(wanted, rows, first)
     return _Block(loop, partial(family.check, puzzle))
 

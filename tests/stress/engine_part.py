@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -13,16 +14,17 @@ from gram_server.metrics.engine import EngineMetrics
 from tests.stress import engine_model as plain
 from tests.stress.engine_model import Backend, Found
 from tests.stress.engine_plan import Abort, Arrival, Round, Site
+from tests.stress.outcome import Outcome
 
 MAX_TICKS = 20_000
 
 
-def play(whole: Round, keep: Sequence[int] | None = None) -> "Play":
+def play(whole: Round, keep: Sequence[int] | None = None) -> Outcome:
     """Run a round, or only some of its steps, to the end."""
     kept = whole.steps if keep is None else [whole.steps[place] for place in keep]
-    result = Play(whole)
-    result.run(sorted(kept, key=lambda step: step.tick))
-    return result
+    engines = _Play(whole)
+    engines.run(sorted(kept, key=lambda step: step.tick))
+    return Outcome(engines.differences, engines.counts)
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class _Course:
     restarted: bool = False
 
 
-class Play:
+class _Play:
     """Engines at work, and what was wrong with what they told."""
 
     def __init__(self, whole: Round) -> None:
@@ -244,18 +246,11 @@ class _Runner:
 
 
 def _inner(site: Site) -> ModelRunner:
-    loaded, slots, spares = plain.model(site.model), site.num_slots, site.num_parking
+    given: dict[str, Any] = {"backend": "native", "pipeline_depth": site.pipeline_depth}
     if site.backend == "torch":
-        return ModelRunner(
-            loaded, num_slots=slots, num_parking=spares, rows_per_call=plain.ROWS, backend="model"
-        )
-    return ModelRunner(
-        loaded,
-        num_slots=slots,
-        num_parking=spares,
-        backend="native",
-        pipeline_depth=site.pipeline_depth,
-    )
+        given = {"backend": "model", "rows_per_call": plain.ROWS}
+    sizes = {"num_slots": site.num_slots, "num_parking": site.num_parking}
+    return ModelRunner(plain.model(site.model), **sizes, **given)
 
 
 def _state(fate: plain.Fate, step: int) -> str:

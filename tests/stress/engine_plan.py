@@ -61,7 +61,7 @@ def plan(seed: int) -> Round:
     chance = random.Random(seed)
     # A long job that others come and go beside, or a few jobs of any kind.
     is_crowd = chance.random() < 0.5
-    names = set(chance.choices(plain.model_names(), WEIGHTS, k=chance.choice([1, 1, 1, 2])))
+    names = set(chance.choices(plain.MODELS, WEIGHTS, k=chance.choice([1, 1, 1, 2])))
     sites = tuple(_site(name, chance, is_crowd=is_crowd) for name in sorted(names))
     seeds = [seed // 40 * SEEDS_KEPT + number for number in range(SEEDS_KEPT)]
     if is_crowd:

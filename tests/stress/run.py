@@ -1,4 +1,4 @@
-"""Compares engine, stores and client with models of their own under random traffic.
+"""Compares engine and stores with models of their own under random traffic.
 
 ``make stress ARGS="--minutes 10 --seed 1 --output docs/benchmarks/stress.json"``. Prints what was
 tried as JSON. Exit status 1 where something differed; the command that shows it again is then on
@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
-from tests.stress import engine_part, engine_plan, store_part, store_plan, stream_part
+from tests.stress import engine_part, engine_plan, store_part, store_plan
+from tests.stress.outcome import Outcome
 from tests.stress.store_sides import redis_of_our_own
 
 COMMAND = "python -m tests.stress.run"
@@ -34,18 +35,7 @@ TURN_S = 2.0
 """How long a part goes on before the next one has its turn."""
 
 
-class Outcome(Protocol):
-    """What a round says."""
-
-    @property
-    def differences(self) -> list[str]: ...
-
-    @property
-    def counts(self) -> Counter[str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One thing that is compared with its model."""
 
     name: str
@@ -64,9 +54,9 @@ class Tally:
     differences: list[str] = field(default_factory=list)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run what the command line asks for; return the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.ERROR)
     with opened_parts() as parts:
@@ -76,8 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tallies = {part.name: Tally() for part in wanted}
         started_s = time.monotonic()
         problem = run(wanted, tallies, seed=options.seed, seconds=options.minutes * 60)
-        if problem is not None:
-            sys.stderr.write(problem)
+        sys.stderr.write(problem or "")
     report = _report(options, tallies, time.monotonic() - started_s)
     text = json.dumps(report, indent=2) + "\n"
     sys.stdout.write(text)
@@ -93,7 +82,6 @@ def opened_parts() -> Iterator[list[Part]]:
         yield [
             Part("engine", engine_plan.plan, engine_part.play),
             Part("stores", store_plan.plan, partial(store_part.play, redis=redis)),
-            Part("stream", stream_part.plan, stream_part.play),
         ]
 
 
@@ -110,7 +98,7 @@ def run(
                 problem = run_round(part, tallies[part.name], seed=seed, number=number)
                 if problem is not None:
                     return problem
-    return _time_large_event(tallies)
+    return None
 
 
 def run_round(part: Part, tally: Tally, *, seed: int, number: int) -> str | None:
@@ -158,22 +146,14 @@ def _repeat(part: Part, options: argparse.Namespace) -> int:
     return 1 if outcome.differences else 0
 
 
-def _time_large_event(tallies: dict[str, Tally]) -> str | None:
-    """Let the client's decoder read one large event, where the client is among the parts."""
-    if "stream" not in tallies:
-        return None
-    outcome = stream_part.time_of_a_large_event()
-    tallies["stream"].counts += outcome.counts
-    tallies["stream"].differences += outcome.differences
-    return f"stream: {outcome.differences[0]}\n" if outcome.differences else None
-
-
 def _report(
     options: argparse.Namespace, tallies: dict[str, Tally], seconds: float
 ) -> dict[str, object]:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    described = subprocess.run(command, capture_output=True, text=True)
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": described.stdout.strip() or "unknown",
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "command": f"{COMMAND} --minutes {options.minutes:g} --seed {options.seed}",
         "seed": options.seed,
@@ -189,21 +169,11 @@ def _report(
     }
 
 
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long")
     parser.add_argument("--seed", type=int, default=1, help="where every round starts from")
-    parser.add_argument("--part", choices=["engine", "stores", "stream"], help="only this part")
+    parser.add_argument("--part", choices=["engine", "stores"], help="only this part")
     parser.add_argument("--round", type=int, help="only this round of a part, told in full")
     parser.add_argument("--keep", help="only these steps of the round: 0,3,5")
     parser.add_argument("--output", type=Path, help="also write the report there")

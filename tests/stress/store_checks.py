@@ -7,17 +7,15 @@ from typing import Any, TypeVar
 
 from gram_server.errors import ServerError
 from gram_server.job import EventKind, JobRecord
+from tests.faults.conftest import LASTING
+from tests.stress.outcome import Outcome
 from tests.stress.store_model import Known, QueueModel
-from tests.stress.store_plan import Op, Outcome
+from tests.stress.store_plan import Op
 from tests.stress.store_sides import Hand, RedisSide, Side
 
 SETTLE_S = 10.0
 MAX_TEXT = 500
 """Of each half of a difference, as much as one wants to read."""
-LASTING = re.compile(
-    r"^\{gram\}:1:((queue|back):\d|last(:.+)?|asides?(:.+)?|totals|counts|backlog)$"
-)
-"""Keys that stay for ever, as docs/operations.md has them."""
 T = TypeVar("T")
 
 

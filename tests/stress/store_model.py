@@ -113,9 +113,8 @@ class QueueModel:
         if not job.is_final:
             return float("inf")
         limits = self.limits
-        return job.finished_s + (
-            limits.keep_finished_s if job.owner is None else limits.keep_jobs_s
-        )
+        kept_s = limits.keep_finished_s if job.owner is None else limits.keep_jobs_s
+        return job.finished_s + kept_s
 
     def find(self, job_id: str) -> Known | None:
         job = self.jobs.get(job_id)
@@ -137,9 +136,8 @@ class QueueModel:
                 if fingerprint != ticket[2]:
                     return "KeyConflict"
                 return job_id if self.find(job_id) else "JobGone"
-        if self.reserved + sum(job.width for job in jobs if not job.parts) > (
-            self.limits.max_trajectories
-        ):
+        width = sum(job.width for job in jobs if not job.parts)
+        if self.reserved + width > self.limits.max_trajectories:
             return "QueueFull"
         for job in jobs:
             self.jobs[job.id] = job
@@ -184,10 +182,7 @@ class QueueModel:
         job = self._held(worker, job_id)
         if job is None:
             return
-        is_known = any(
-            data["answer"] == known["answer"] for known in job.solutions if "answer" in data
-        )
-        if not is_known:
+        if data.get("answer") not in [known["answer"] for known in job.solutions]:
             job.tell(kind, data)
 
     def complete(self, worker: str, job_id: str, state: str, result: dict[str, Any]) -> None:

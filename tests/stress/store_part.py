@@ -4,7 +4,6 @@ Time moves only when told.
 """
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,9 +11,10 @@ from typing import Any
 from gram_server.job import Event, EventKind, Job, JobState
 from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig
+from tests.stress.outcome import Outcome
 from tests.stress.store_checks import Checks
 from tests.stress.store_model import Limits, QueueModel
-from tests.stress.store_plan import OWNERS, History, Op, Outcome, known_of, make_job
+from tests.stress.store_plan import OWNERS, History, Op, known_of, make_job
 from tests.stress.store_sides import LEASE_S, Hand, MemorySide, RedisSide, Side
 
 START_S = 1e6
@@ -27,7 +27,7 @@ MARGIN_S = 120.0
 def play(history: History, keep: Sequence[int] | None = None, *, redis: str | None) -> Outcome:
     """Run a history, or only some of its steps, in memory and, at an address, in Redis."""
     steps = history.steps if keep is None else [history.steps[place] for place in keep]
-    outcome = Outcome([], Counter())
+    outcome = Outcome()
     limits = history.limits
     config = QueueConfig(
         max_trajectories=limits.max_trajectories,
@@ -79,8 +79,7 @@ class _Play:
     # What the API does.
 
     def _submit(self) -> None:
-        job = self._job(self._owner())
-        self._hand_in(job, ())
+        self._hand_in(self._job(self._chance.choice([None, *OWNERS])), ())
 
     def _batch(self) -> None:
         owner, priority = self._chance.choice(OWNERS), self._chance.randrange(3)
@@ -147,9 +146,8 @@ class _Play:
 
     def _claim_for(self, hand: Hand) -> list[Job]:
         max_jobs, max_width = self._chance.randrange(1, 5), self._chance.choice([None, 1, 4])
-        jobs = self._side.do(
-            hand.store.claim(max_jobs=max_jobs, max_width=max_width, can_wait=False)
-        )
+        claim = hand.store.claim(max_jobs=max_jobs, max_width=max_width, can_wait=False)
+        jobs = self._side.do(claim)
         wrong = self._model.claim(
             hand.name,
             [(job.id, job.attempt) for job in jobs],
@@ -157,9 +155,8 @@ class _Play:
             max_width=float("inf") if max_width is None else max_width,
         )
         for one in wrong:
-            self._checks.differ(
-                f"claim {hand.name} {[job.id for job in jobs]}: {one}", "the queue's order"
-            )
+            told = f"claim {hand.name} {[job.id for job in jobs]}: {one}"
+            self._checks.differ(told, "the queue's order")
         return jobs
 
     def _publish(self) -> None:
@@ -173,18 +170,16 @@ class _Play:
         self._side.do(hand.store.publish(job_id, Event(kind=kind, data=data)))
 
     def _complete(self) -> None:
-        hand, job_id = self._work()
-        self._complete_for(hand, job_id)
+        self._complete_for(*self._work())
 
     def _complete_for(self, hand: Hand, job_id: str) -> None:
         state = self._chance.choice([JobState.DONE, JobState.DONE, JobState.EXPIRED])
-        status = (
-            "partial" if state is JobState.EXPIRED else self._chance.choice(["solved", "unsolved"])
-        )
-        padding = "x" * self._chance.choice([0, 0, 5000])
-        result: dict[str, Any] = {"status": status}
-        result["solutions"] = self._chance.choice([[], [1]]) if status == "partial" else []
-        result["pad"] = padding
+        is_late = state is JobState.EXPIRED
+        result: dict[str, Any] = {
+            "status": "partial" if is_late else self._chance.choice(["solved", "unsolved"]),
+            "solutions": self._chance.choice([[], [1]]) if is_late else [],
+            "pad": "x" * self._chance.choice([0, 0, 5000]),
+        }
         self._model.complete(hand.name, job_id, state.value, result)
         outcome: Any = state
         self._side.do(hand.store.complete(job_id, result, outcome=outcome))
@@ -325,13 +320,10 @@ class _Play:
             model.expire()
             self._follow_overdue()
         self._renew_all([hand for hand in self._hands if hand is not silent])
-        if any(abs(one - model.now_s) < MARGIN_S for one in self._ends()):
+        ends = (model.forgotten_s(job) for job in model.jobs.values())
+        if any(abs(one - model.now_s) < MARGIN_S for one in ends):
             self._move(2.5 * MARGIN_S, silent=silent)
             self._submit()
-
-    def _ends(self) -> list[float]:
-        """Return when things are forgotten: nobody asks just then, as real time passes too."""
-        return [self._model.forgotten_s(job) for job in self._model.jobs.values()]
 
     # The end.
 
@@ -369,9 +361,6 @@ class _Play:
     def _job(self, owner: str | None) -> Job:
         number = len(self._model.jobs)
         return make_job(self._checks.op, number, self._chance, self._model.now_s, owner=owner)
-
-    def _owner(self) -> str | None:
-        return self._chance.choice([None, *OWNERS])
 
     def _any_job(self) -> str:
         return self._chance.choice([*self._model.jobs, "nobody"])

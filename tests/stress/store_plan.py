@@ -4,7 +4,6 @@ Every step draws from a number of its own, so that a history stays the same when
 """
 
 import random
-from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -108,10 +107,3 @@ def known_of(job: Job, number: int, parts: tuple[str, ...]) -> Known:
         number=number,
         parts=parts,
     )
-
-
-class Outcome(NamedTuple):
-    """What was wrong, and how much was tried."""
-
-    differences: list[str]
-    counts: Counter[str]

@@ -2,13 +2,13 @@
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
 from redis.asyncio import Redis
@@ -60,23 +60,46 @@ class Key(NamedTuple):
     left_ms: int
 
 
-class Side(Protocol):
+class Side:
     """One store, its clock and its workers."""
 
     name: str
-    moment: Moment
-    store: JobStore
     has_leases: bool
+    store: JobStore
 
-    def do(self, work: Coroutine[Any, Any, T]) -> T: ...
+    def __init__(self, loop: asyncio.AbstractEventLoop, moment: Moment) -> None:
+        self._loop = loop
+        self.moment = moment
 
-    def connect(self, name: str) -> Hand: ...
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(work)
 
-    def move_to(self, now_s: float) -> None: ...
+    def connect(self, name: str) -> Hand:
+        async def open_side() -> Hand:
+            hand = Hand(name, self._worker(name))
+            hand.listening = asyncio.create_task(hand.listen())
+            return hand
 
-    def patience(self) -> Awaitable[None]: ...
+        return self.do(open_side())
 
-    def close(self, hands: list[Hand]) -> None: ...
+    def move_to(self, now_s: float) -> None:
+        raise NotImplementedError
+
+    async def patience(self) -> None:
+        raise NotImplementedError
+
+    def close(self, hands: list[Hand]) -> None:
+        async def leave() -> None:
+            for hand in hands:
+                await hand.store.close()
+                if hand.listening is not None:
+                    await hand.listening
+            await self.store.close()
+
+        self.do(leave())
+
+    def _worker(self, name: str) -> WorkerStore:
+        raise NotImplementedError
 
 
 class _ToldLoop(asyncio.SelectorEventLoop):
@@ -90,28 +113,16 @@ class _ToldLoop(asyncio.SelectorEventLoop):
         return self._moment()
 
 
-class MemorySide:
+class MemorySide(Side):
     """The store in memory: its timers go by the loop's time, so that is told too."""
 
     name = "memory"
     has_leases = False
 
     def __init__(self, config: QueueConfig, now_s: float) -> None:
-        self.moment = Moment(now_s)
-        self._loop = _ToldLoop(self.moment)
-        self._memory = MemoryStore(config, clock=self.moment)
-        self.store: JobStore = self._memory
-
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(work)
-
-    def connect(self, name: str) -> Hand:
-        async def open_side() -> Hand:
-            hand = Hand(name, MemoryWorker(self._memory, name))
-            hand.listening = asyncio.create_task(hand.listen())
-            return hand
-
-        return self.do(open_side())
+        moment = Moment(now_s)
+        super().__init__(_ToldLoop(moment), moment)
+        self.store = self._memory = MemoryStore(config, clock=moment)
 
     def move_to(self, now_s: float) -> None:
         self.moment.now_s = now_s
@@ -122,42 +133,27 @@ class MemorySide:
             await asyncio.sleep(0)
 
     def close(self, hands: list[Hand]) -> None:
-        self.do(_close(self.store, hands))
+        super().close(hands)
         self._loop.close()
 
+    def _worker(self, name: str) -> WorkerStore:
+        return MemoryWorker(self._memory, name)
 
-class RedisSide:
+
+class RedisSide(Side):
     """The store in Redis: what Redis would do as time goes by is done to its keys."""
 
     name = "redis"
     has_leases = True
 
     def __init__(self, config: QueueConfig, now_s: float, url: str) -> None:
-        self.moment = Moment(now_s)
+        super().__init__(asyncio.new_event_loop(), Moment(now_s))
         self.keys = Keys("gram")
         self._settings = RedisConfig(store=url, redis_timeout_s=30.0)
         self._config = config
-        self._loop = asyncio.new_event_loop()
         self._own = Redis.from_url(url)
         self.do(self._empty())
-        self.store: JobStore = RedisStore(self._connection(), config)
-
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(work)
-
-    def connect(self, name: str) -> Hand:
-        async def open_side() -> Hand:
-            worker = _QuietWorker(
-                self._connection(),
-                name=name,
-                lease_s=LEASE_S,
-                max_attempts=self._config.max_attempts,
-            )
-            hand = Hand(name, worker)
-            hand.listening = asyncio.create_task(hand.listen())
-            return hand
-
-        return self.do(open_side())
+        self.store = RedisStore(self._connection(), config)
 
     def move_to(self, now_s: float) -> None:
         past_ms = (now_s - self.moment.now_s) * 1e3
@@ -198,9 +194,13 @@ class RedisSide:
                 await letters.close()
 
     def close(self, hands: list[Hand]) -> None:
-        self.do(_close(self.store, hands))
+        super().close(hands)
         self.do(self._own.aclose())
         self._loop.close()
+
+    def _worker(self, name: str) -> WorkerStore:
+        limits = {"lease_s": LEASE_S, "max_attempts": self._config.max_attempts}
+        return _QuietWorker(self._connection(), name=name, **limits)
 
     async def _age(self, past_ms: float) -> None:
         await self.expire()
@@ -242,11 +242,3 @@ def redis_of_our_own() -> Iterator[str | None]:
             yield server.url
         finally:
             server.stop()
-
-
-async def _close(store: JobStore, hands: list[Hand]) -> None:
-    for hand in hands:
-        await hand.store.close()
-        if hand.listening is not None:
-            await hand.listening
-    await store.close()
