@@ -17,7 +17,12 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture(params=["sync", "async"])
 def call(request: pytest.FixtureRequest, server: ScriptedServer) -> Caller:
-    return Caller(is_async=request.param == "async", base_url=server.url)
+    return Caller(
+        is_async=request.param == "async",
+        base_url=server.url,
+        received=server.received,
+        say=server.say,
+    )
 
 
 @pytest.fixture

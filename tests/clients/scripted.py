@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from operator import attrgetter
@@ -195,6 +195,9 @@ class Caller:
     is_async: bool
     base_url: str
     slept_s: list[float] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+    """What the scripted server was asked, if that is the one."""
+    say: Callable[..., None] = lambda *script: None
 
     def __call__(
         self, method: str, *args: object, client: Mapping[str, Any] | None = None, **options: Any

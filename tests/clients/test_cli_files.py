@@ -50,14 +50,6 @@ def test_every_form_of_file_is_read(
     assert read_entries([str(path)]) == entries
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "[]", "{not json", "[1]"])
-def test_what_holds_no_puzzle_is_wrong_usage(server: ScriptedServer, text: str) -> None:
-    run = gram(server, "solve", "-", stdin=text)
-    assert run.exit_code == 2
-    assert run.stderr.startswith("Usage: ")
-    assert server.received == []
-
-
 def test_many_puzzles_are_json_lines_and_a_table(server: ScriptedServer) -> None:
     refused = problem(422, "puzzle_invalid", detail="4 stands twice")
     server.say(Reply(body=RESULT), Reply(body=UNSOLVED), refused)
@@ -73,10 +65,17 @@ def test_many_puzzles_are_json_lines_and_a_table(server: ScriptedServer) -> None
     assert run.exit_code == 2
 
 
-def test_the_table_counts_what_became_of_the_puzzles(server: ScriptedServer) -> None:
+def test_many_puzzles_of_a_file_show_progress_and_end_with_a_table(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    path, output = tmp_path / "puzzles.txt", tmp_path / "solved.jsonl"
+    path.write_text(f"{PUZZLE}\n" * 4, encoding="utf-8")
     server.say(Reply(body=RESULT), Reply(body=RESULT), Reply(body=RESULT), Reply(body=UNSOLVED))
-    run = gram(server, "solve", "-", "--concurrency=1", stdin=f"{PUZZLE}\n" * 4)
-    assert run.exit_code == 1
+    run = gram(server, "solve", str(path), "--output", str(output), "--concurrency=1")
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert "solving" in run.stderr
+    lines = output.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["source"] for line in lines] == [f"{path}:{n}" for n in range(1, 5)]
     table = run.stderr.splitlines()[-5:]
     assert table[:4] == [
         "          puzzles   share  solutions  steps  median ms",
@@ -96,27 +95,6 @@ def test_boards_of_many_puzzles_are_drawn_where_asked_for(server: ScriptedServer
     run = gram(server, "solve", "-", "--boards", stdin=f"{PUZZLE}\n" * 2)
     assert run.stdout.count("+-----+-----+\n") == 6
     assert run.stdout.startswith("stdin:1\nsolution 1, 15 votes\n")
-
-
-def test_many_puzzles_of_a_file_show_progress_and_end_with_a_table(
-    server: ScriptedServer, tmp_path: Path
-) -> None:
-    path, output = tmp_path / "puzzles.txt", tmp_path / "solved.jsonl"
-    path.write_text(f"{PUZZLE}\n" * 100, encoding="utf-8")
-    server.say(Reply(body=RESULT))
-    run = gram(server, "solve", str(path), "--output", str(output))
-    assert run.exit_code == 0
-    assert run.stdout == ""
-    assert "solving" in run.stderr
-    table = run.stderr.splitlines()[-4:]
-    assert table[0].split() == ["puzzles", "share", "solutions", "steps", "median", "ms"]
-    assert table[1].split() == ["solved", "100", "100.0%", "100", "4000", "31.4"]
-    assert table[2].split() == ["all", "100", "100.0%", "100", "4000", "31.4"]
-    assert re.fullmatch(r"[\d.]+ s, [\d.]+ puzzles/s", table[3])
-    lines = output.read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["source"] for line in lines] == [
-        f"{path}:{number}" for number in range(1, 101)
-    ]
 
 
 def test_what_was_found_stands_out_on_a_terminal(server: ScriptedServer) -> None:

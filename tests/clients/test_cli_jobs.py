@@ -93,18 +93,11 @@ def test_cancel_shows_each_job(server: ScriptedServer) -> None:
     assert {received.method for received in server.received} == {"DELETE"}
 
 
-@pytest.mark.parametrize("command", [["watch", "x"], ["cancel", "x"]])
-def test_a_job_that_is_not_there_exits_with_two(server: ScriptedServer, command: list[str]) -> None:
+@pytest.mark.parametrize("command", [["watch", "x"], ["cancel", "x"], ["show", "x"], ["jobs"]])
+def test_what_the_server_refuses_exits_with_two(server: ScriptedServer, command: list[str]) -> None:
     server.say(problem(404, "job_not_found", detail="no job x"))
     run = gram(server, *command)
     assert (run.stdout, run.stderr, run.exit_code) == ("", "gram: no job x [404]\n", 2)
-
-
-def test_lists_are_json_lines_where_nobody_looks(server: ScriptedServer) -> None:
-    known = [{"name": name, "tasks": [f"{name}-1"]} for name in ("one", "two")]
-    server.say(Reply(body={"puzzles": known}))
-    lines = gram(server, "puzzles").stdout.splitlines()
-    assert [json.loads(line) for line in lines] == known
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
@@ -125,10 +118,12 @@ class Batches:
 
     def __init__(self, server: ScriptedServer) -> None:
         self.taken: list[list[str]] = []
+        self.keys: list[str] = []
         self.num_busy = 0
         server.next_reply = self._answer  # type: ignore[method-assign]  # a server of its own kind
 
     def _answer(self, received: Received) -> Reply:
+        self.keys.append(received.headers["Idempotency-Key"])
         body = received.body.decode()
         puzzles = json.loads(body)["instances"] if body.startswith("{") else [body]
         if len(puzzles) > 4:
@@ -172,14 +167,7 @@ def test_what_every_puzzle_would_be_refused_for_ends_a_submission(server: Script
 
 
 def test_parts_of_a_submission_have_keys_of_their_own(server: ScriptedServer) -> None:
-    batches = Batches(server)
-    keys = []
-
-    def answer(received: Received) -> Reply:
-        keys.append(received.headers["Idempotency-Key"])
-        return batches._answer(received)
-
-    server.next_reply = answer  # type: ignore[method-assign]  # a server of its own kind
+    keys = Batches(server).keys
     puzzles = "\n".join(PUZZLE.replace(".", str(number)) for number in range(1, 7))
     for _ in range(2):
         assert gram(server, "submit", "-", "--key=mine", stdin=puzzles).exit_code == 0

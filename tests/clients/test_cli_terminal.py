@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,10 +23,10 @@ from tests.clients.scripted import (
     Reply,
     ScriptedServer,
     gram,
-    problem,
     stream,
 )
 from tests.clients.terminal import on_terminal
+from tests.processes import wait_for
 
 CLI = "gram_client.cli"
 ACCEPTED = {"id": "job-1", "puzzle": "sudoku", "model": "m", "width": 4, "depth": 8, "seed": 7}
@@ -132,7 +131,7 @@ def test_ctrl_c_is_status_130_at_once(server: ScriptedServer, tmp_path: Path, co
     )
     with process:
         try:
-            wait_until(lambda: bool(server.received))
+            wait_for(lambda: bool(server.received))
             started_s = time.monotonic()
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=20)
@@ -185,13 +184,6 @@ def test_ctrl_c_beside_a_lock_of_threads_is_status_130_at_once(
         timeout=40,
     )
     assert (run.returncode, run.stderr) == (130, "solving\n\n")
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("output", ["/nonexistent/x.jsonl", "/dev/full", "/proc/x.jsonl"])
@@ -262,13 +254,6 @@ def test_the_parts_of_a_batch_are_shown(server: ScriptedServer) -> None:
     assert run.stdout == (
         f"job-1 done, 1 of 1 puzzles done\npart-1 done\nsolution 1, 15 votes\n{BOARD}"
     )
-
-
-@pytest.mark.parametrize("command", ["show", "jobs"])
-def test_what_the_server_refuses_is_status_2(server: ScriptedServer, command: str) -> None:
-    server.say(problem(404, "job_not_found", detail="no job x"))
-    run = gram(server, command, *(["x"] if command == "show" else []))
-    assert (run.exit_code, run.stderr) == (2, "gram: no job x [404]\n")
 
 
 def test_the_help_names_statuses_and_environment() -> None:

@@ -1,4 +1,4 @@
-"""Results that draw themselves: on their puzzle, after a way through JSON, in notebooks."""
+"""Boards and results that draw themselves: on their puzzle, out of JSON, in notebooks."""
 
 import json
 from typing import Any
@@ -7,12 +7,15 @@ import httpx
 import networkx
 import pytest
 
-from gram_client import Client, GenerateResult, Job, Puzzle, SolveResult
-from tests.clients.scripted import BOARD, BOARDS, JOB, PUZZLE, RESULT
+from gram_client import Client, GenerateResult, Job, Puzzle, SolveResult, draw
+from gram_client._drawing import PuzzleShape
+from tests.clients.scripted import BOARD, BOARDS, JOB, PUZZLE, RESULT, UNSOLVED
 
+SOLVED = "1234341221434321"
 MAZE = " .#\nS.G"
 PATH = [[1, 0], [1, 1], [1, 2]]
 QUEENS = [[0, 1], [1, 3], [2, 0], [3, 2]]
+QUEENS_DRAWN = ". Q . .\n. . . Q\nQ . . .\n. . Q ."
 GRAPH = {"puzzle": "graph-coloring", "vertices": 3, "edges": [[0, 1], [1, 2]]}
 FOUND = "<b style="
 
@@ -26,8 +29,65 @@ def solved(puzzle: Puzzle, family: str, *answers: object, **more: Any) -> SolveR
         return client.solve(puzzle)
 
 
+@pytest.mark.parametrize(
+    ("family", "answer", "drawn"),
+    [
+        ("sudoku", SOLVED, BOARD.rstrip()),
+        ("sudoku", ["1234", "3412", "2143", "4321"], BOARD.rstrip()),
+        ("sudoku", [list("1234"), list("3412"), list("2143"), list("4321")], BOARD.rstrip()),
+        ("sudoku", [[1, 2, 3, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]], BOARD.rstrip()),
+        ("sudoku", [int(digit) for digit in SOLVED], BOARD.rstrip()),
+        ("sudoku", list(SOLVED), BOARD.rstrip()),
+        ("sudoku", "", '""'),
+        ("nqueens", QUEENS, QUEENS_DRAWN),
+        ("nqueens", [1, 3, 0, 2], QUEENS_DRAWN),
+        ("nqueens", [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 1, 0]], QUEENS_DRAWN),
+        ("nqueens", [list(".Q.."), list("...Q"), list("Q..."), list("..Q.")], QUEENS_DRAWN),
+        ("nqueens", [".Q..", "...Q", "Q...", "..Q."], QUEENS_DRAWN),
+        ("nqueens", ".Q..\n...Q\nQ...\n..Q.", QUEENS_DRAWN),
+        ("nqueens", [], ""),
+        ("graph-coloring", [0, 1, 0], "vertex 0 1 2\ncolor  0 1 0"),
+        # What an attempt left open.
+        ("graph-coloring", [0, None, 2], "vertex 0 1 2\ncolor  0 . 2"),
+        ("graph-coloring", [], "vertex \ncolor  "),
+        (
+            "graph-coloring",
+            [0, 1, 2] * 4,
+            "vertex  0  1  2  3  4  5  6  7  8  9 10 11\n"
+            "color   0  1  2  0  1  2  0  1  2  0  1  2",
+        ),
+        # A family that is not known, and a path without its maze.
+        ("chess", [[0, 0], [0, 1]], "[[0, 0], [0, 1]]"),
+        ("maze", [[0, 0], [0, 1]], "[[0, 0], [0, 1]]"),
+    ],
+)
+def test_an_answer_is_drawn_in_every_form(family: str, answer: Any, drawn: str) -> None:
+    assert draw(family, answer) == drawn
+
+
+@pytest.mark.parametrize(
+    ("side", "ruling", "row"),
+    [
+        (9, "+-------+-------+-------+", "| 1 2 3 | 4 5 6 | 7 8 9 |"),
+        (6, "+-------+-------+", "| 1 2 3 | 4 5 6 |"),
+    ],
+)
+def test_a_sudoku_is_drawn_with_its_boxes(side: int, ruling: str, row: str) -> None:
+    lines = draw("sudoku", "123456789"[:side] * side).splitlines()
+    height = 3 if side == 9 else 2
+    assert lines == [*[ruling, *[row] * height] * (side // height), ruling]
+
+
+def test_what_is_drawn_on_what_was_posted() -> None:
+    assert draw("nqueens", [[0, 1]], size=3) == ". Q .\n. . .\n. . ."
+    path: list[list[int]] = [[0, 0], [1, 0], [2, 0], [2, 1], [2, 2]]
+    assert draw("maze", path, maze=["S.#", ". #", "..G"]) == "S.#\n* #\n**G"
+    # Empty lines before a maze are no rows of it.
+    assert PuzzleShape(posted="\nS.#\n..G\n").maze == ["S.#", "..G"]
+
+
 CASES: list[tuple[Puzzle, str, object, str]] = [
-    (PUZZLE, "sudoku", "1234341221434321", "| 1 2 | 3 4 |"),
+    (PUZZLE, "sudoku", SOLVED, "| 1 2 | 3 4 |"),
     ({"puzzle": "nqueens", "n": 4, "queens": [(0, 1)]}, "nqueens", QUEENS, ". Q . ."),
     (MAZE, "maze", PATH, "S*G"),
     ({"puzzle": "maze", "grid": [" .#", "S.G"]}, "maze", PATH, "S*G"),
@@ -77,11 +137,27 @@ def test_what_a_server_of_before_answers_is_drawn_as_far_as_it_is_known() -> Non
     assert FOUND not in result._repr_html_()
 
 
+def test_a_result_without_solutions_has_no_best_and_shows_its_attempt() -> None:
+    attempt = {"answer": "1" * 16, "violations": []}
+    shown = SolveResult.model_validate({**UNSOLVED, "best_attempt": attempt})
+    assert shown.best is None
+    assert str(shown).startswith("unsolved: 0 distinct\nbest attempt\n+-----+")
+    assert shown._repr_html_().count("<table") == 1
+
+
+def test_a_result_says_that_there_is_no_solution() -> None:
+    proof = {"reason": "no value is left for this cell", "cells": [[0, 8]]}
+    result = SolveResult.model_validate({**UNSOLVED, "best_attempt": None, "unsolvable": proof})
+    assert str(result) == "unsolved: 0 distinct, no value is left for this cell"
+    assert result.unsolvable is not None
+    assert result.unsolvable.cells == ((0, 8),)
+
+
 @pytest.mark.parametrize(
     ("puzzle", "family", "answer", "num_found"),
     [
-        (PUZZLE, "sudoku", "1234341221434321", 1),
-        ([[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 0]], "sudoku", "1234341221434321", 2),
+        (PUZZLE, "sudoku", SOLVED, 1),
+        ([[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 0]], "sudoku", SOLVED, 2),
         ({"puzzle": "nqueens", "n": 4, "queens": [[0, 1]]}, "nqueens", QUEENS, 3),
         ({"puzzle": "nqueens", "n": 4, "queens": [None, 3, None, None]}, "nqueens", QUEENS, 3),
         (".Q..\n....\n....\n....", "nqueens", QUEENS, 3),
@@ -92,7 +168,19 @@ def test_what_a_server_of_before_answers_is_drawn_as_far_as_it_is_known() -> Non
 def test_a_notebook_tells_what_was_found_from_what_was_given(
     puzzle: Puzzle, family: str, answer: object, num_found: int
 ) -> None:
-    assert solved(puzzle, family, answer)._repr_html_().count(FOUND) == num_found
+    shown = solved(puzzle, family, answer)._repr_html_()
+    assert shown.count(FOUND) == num_found
+    assert shown.count("\N{BLACK CHESS QUEEN}") == (4 if family == "nqueens" else 0)
+
+
+@pytest.mark.parametrize(("side", "boxes"), [(4, (2, 2)), (6, (2, 3)), (9, (3, 3))])
+def test_a_sudoku_is_a_table_with_its_boxes_ruled(side: int, boxes: tuple[int, int]) -> None:
+    digits = "".join(str(1 + (at // side + at) % side) for at in range(side * side))
+    shown = solved(digits, "sudoku", digits).solutions[0]._repr_html_()
+    assert shown.count("<tr>") == side
+    assert shown.count("<td") == side * side
+    assert shown.count("border-bottom:2px") == side * (side // boxes[0])
+    assert shown.count("border-right:2px") == side * (side // boxes[1])
 
 
 def test_a_notebook_shows_a_graph_with_its_edges_and_names() -> None:

@@ -20,7 +20,7 @@ from gram_client import (
 from gram_client._errors import ResponseInvalid, StatusError
 from gram_client._problems import status_class, status_error
 from gram_client._server_models import Issue, Problem
-from tests.clients.scripted import BOARD, RESULT, Caller, ScriptedServer
+from tests.clients.scripted import BOARD, RESULT, Caller
 
 STATUSES = (400, 401, 404, 429, 500, 503)
 
@@ -107,45 +107,51 @@ def test_a_server_that_cannot_be_reached_is_named_without_its_password(closed_po
     assert SECRET not in str(caught.value)
 
 
+OPTIONS = ("timeout_s", "max_retries", "default_headers")
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("name", "value"),
     [
-        {"api_key": f"{SECRET}\n"},
-        {"api_key": f"{SECRET}\u00e9"},
-        {"base_url": f"ftp://me:{SECRET}@here"},
-        {"base_url": f"http://me:{SECRET}@here:port"},
-        {"base_url": 5},
-        {"timeout_s": "5"},
-        {"timeout_s": 0},
-        {"timeout_s": None},
-        {"max_retries": "3"},
-        {"max_retries": 1.5},
-        {"max_retries": -1},
-        {"base_url": "localhost:8000"},
-        {"base_url": "http://"},
+        *(("api_key", f"{SECRET}{end}") for end in ("\n", "\u00e9")),
+        ("base_url", f"ftp://me:{SECRET}@here"),
+        *(
+            ("base_url", url)
+            for url in (f"http://me:{SECRET}@here:port", "localhost:1", "http://", 5)
+        ),
+        *(("timeout_s", value) for value in ("5", 0, None)),
+        *(("max_retries", value) for value in ("3", 1.5, -1)),
+        *(("default_headers", {"X-Key": f"{SECRET}{end}"}) for end in ("\n", "\u00e9")),
     ],
 )
-def test_what_no_call_could_use_is_refused_in_words(settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigInvalid) as caught:
-        Client(**settings)
-    assert next(iter(settings)) in str(caught.value)
-    assert SECRET not in str(caught.value)
+def test_what_no_call_could_use_is_refused_in_words(name: str, value: Any) -> None:
+    makers: list[Callable[..., Any]] = [Client]
+    if name in OPTIONS:
+        makers.append(Client().with_options)
+    for make in makers:
+        with pytest.raises(ConfigInvalid) as caught:
+            make(**{name: value})
+        assert name in str(caught.value) or name == "default_headers"
+        assert SECRET not in str(caught.value)
+
+
+def test_a_setting_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="retries"):
+        Client(retries=3)  # type: ignore[call-arg]  # a mistake
 
 
 @pytest.mark.parametrize("job_id", ["", None, 5])
 def test_a_job_id_that_is_none_is_refused_before_anything_is_sent(
-    call: Caller, server: ScriptedServer, job_id: object
+    call: Caller, job_id: object
 ) -> None:
     for method in ("jobs.get", "jobs.cancel", "jobs.wait", "jobs.events"):
         with pytest.raises(ConfigInvalid, match="job_id"):
             call(method, job_id)
-    assert not server.received
+    assert not call.received
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "caf\u00e9", "", " x", 5])
-def test_a_key_that_no_header_can_carry_is_refused(
-    call: Caller, server: ScriptedServer, key: object
-) -> None:
+def test_a_key_that_no_header_can_carry_is_refused(call: Caller, key: object) -> None:
     with pytest.raises(ConfigInvalid, match="idempotency_key"):
         call("jobs.create", "12..", idempotency_key=key)
-    assert not server.received
+    assert not call.received

@@ -87,24 +87,20 @@ def test_results_are_typed_as_results_unless_errors_are_to_be_returned(
         assert [isinstance(outcome, SolveResult) for outcome in outcomes] == [True]
 
 
-def test_an_error_ends_it_or_takes_the_place_of_a_result(
-    server: ScriptedServer, call: Caller
-) -> None:
+def test_an_error_ends_it_or_takes_the_place_of_a_result(call: Caller) -> None:
     script = (Reply(body=RESULT), problem(422, "puzzle_invalid"), Reply(body=RESULT))
-    server.say(*script)
+    call.say(*script)
     with pytest.raises(gram_client.BadRequest):
         call("map", [PUZZLE] * 3, max_concurrency=1)
-    server.received.clear()
+    call.received.clear()
     results = call("map", [PUZZLE] * 3, max_concurrency=1, on_error="return")
     kinds = (gram_client.SolveResult, gram_client.BadRequest, gram_client.SolveResult)
     assert len(results) == 3
     assert all(isinstance(one, kind) for one, kind in zip(results, kinds, strict=True))
 
 
-def test_a_bar_counts_the_puzzles(
-    server: ScriptedServer, call: Caller, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server.say(Reply(body=RESULT))
+def test_a_bar_counts_the_puzzles(call: Caller, capsys: pytest.CaptureFixture[str]) -> None:
+    call.say(Reply(body=RESULT))
     assert len(call("map", iter([PUZZLE] * 3), progress=True)) == 3
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -116,28 +112,24 @@ def test_a_window_of_nothing_is_refused(call: Caller) -> None:
         call("map", [PUZZLE], max_concurrency=0)
 
 
-def test_what_is_read_from_a_file_can_be_solved(
-    server: ScriptedServer, call: Caller, tmp_path: Path
-) -> None:
+def test_what_is_read_from_a_file_can_be_solved(call: Caller, tmp_path: Path) -> None:
     path = tmp_path / "puzzles.txt"
     path.write_text(f"{PUZZLE}\nno puzzle\n{PUZZLE}\n", encoding="utf-8")
-    server.say(Reply(body=RESULT))
+    call.say(Reply(body=RESULT))
     results = call("map", gram_client.read_file(path), on_error="return", max_concurrency=1)
     assert [isinstance(one, SolveResult) for one in results] == [True, False, True]
     assert str(results[1]) == f"{path}:2: is no puzzle: no puzzle"
-    assert [received.body.decode() for received in server.received] == [PUZZLE, PUZZLE]
+    assert [received.body.decode() for received in call.received] == [PUZZLE, PUZZLE]
 
 
-def test_map_waits_for_a_busy_server_as_long_as_it_asks(
-    server: ScriptedServer, call: Caller
-) -> None:
+def test_map_waits_for_a_busy_server_as_long_as_it_asks(call: Caller) -> None:
     busy = problem(429, "queue_full", headers={"Retry-After": "7"}, retryable=True)
-    server.say(*[busy] * 5, Reply(body=RESULT))
+    call.say(*[busy] * 5, Reply(body=RESULT))
     assert len(call("map", [PUZZLE], max_concurrency=1)) == 1
     assert call.slept_s == [7.0] * 5
-    server.received.clear()
-    server.say(busy)
+    call.received.clear()
+    call.say(busy)
     [error] = call("map", [PUZZLE], max_concurrency=1, patience_s=20.0, on_error="return")
     assert error.code == "queue_full"
     # Two attempts more by themselves, and again after each of two waits.
-    assert len(server.received) == 9
+    assert len(call.received) == 9
