@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from gram_core import puzzles
 from gram_core.checkpoint import save_model
@@ -43,6 +52,37 @@ def expect_board(page: Page, marks: str) -> None:
     """Wait until the large board has these marks: it is drawn a frame after it has changed."""
     texts = ["" if mark == "." else mark for mark in marks]
     expect(page.locator("#board .cell")).to_have_text(texts)
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def solve(page: Page, *, example: str | None = None, **controls: int) -> None:
+    """Choose an example and fill in controls, such as ``width=8``; then press Solve."""
+    if example is not None:
+        page.get_by_label("Example").select_option(example)
+    for name, value in controls.items():
+        page.get_by_label(name.capitalize()).fill(str(value))
+    press(page, "Solve")
+
+
+def solve_to_end(page: Page, *, example: str | None = None, **controls: int) -> None:
+    solve(page, example=example, **controls)
+    page.wait_for_selector("#results[data-phase=done]")
+
+
+def cell(page: Page, row: int, column: int) -> Locator:
+    return page.locator(f'[data-at="{row},{column}"]')
+
+
+def problems(page: Page) -> list[str]:
+    """Return what axe finds wrong, of every weight."""
+    return [
+        f"{violation['impact']} {violation['id']}: {node['html'][:120]}"
+        for violation in Axe().run(page).response["violations"]
+        for node in violation["nodes"]
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -125,6 +165,16 @@ def page(context: BrowserContext, url: str) -> Iterator[Page]:
     yield page
     assert errors == []
     assert [address for address in requested if not address.startswith(f"{url}/")] == []
+
+
+@pytest.fixture
+def still(context: BrowserContext, url: str) -> Page:
+    """The recorded run, which stands where it is put."""
+    page = context.new_page()
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(url)
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    return page
 
 
 def open_with(context: BrowserContext, url: str, *tasks: str) -> Page:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, ConsoleMessage, Request, expect
 
+from tests.page.conftest import solve_to_end
 from tests.processes import running, wait_until_ready
 
 WAIT_MS = 60_000
@@ -59,10 +60,7 @@ def test_page_and_docs_stay_below_the_path_of_a_proxy(
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{url}/")
         expect(page.get_by_text("This run was recorded.")).to_be_visible()
-        page.get_by_label("Width").fill("2")
-        page.get_by_label("Depth").fill("2")
-        page.get_by_role("button", name="Solve", exact=True).click()
-        page.wait_for_selector("#results[data-phase=done]")
+        solve_to_end(page, width=2, depth=2)
         page.get_by_role("link", name="API").click()
         page.get_by_text("Solve a puzzle").wait_for(timeout=WAIT_MS)
         page.close()

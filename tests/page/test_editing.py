@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.page.conftest import DRAWN, Serve, board, expect_board
+from tests.page.conftest import DRAWN, Serve, board, cell, expect_board, press, solve, solve_to_end
 
 SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 ROWS = [SUDOKU[at : at + 9] for at in range(0, 81, 9)]
@@ -37,15 +37,11 @@ def paste(page: Page, text: str) -> None:
     )
 
 
-def cell(page: Page, row: int, column: int) -> Locator:
-    return page.locator(f'[data-at="{row},{column}"]')
-
-
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("family", ["Sudoku", "Queens"])
 def test_a_sudoku_is_read_in_every_usual_form(page: Page, form: str, family: str) -> None:
-    page.get_by_role("button", name=family, exact=True).click()
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, family)
+    press(page, "Clear")
     cell(page, 4, 4).focus()
     paste(page, FORMS[form])
     expect(cell(page, 0, 0)).to_have_text("5")
@@ -66,7 +62,7 @@ def test_a_sudoku_is_read_in_every_usual_form(page: Page, form: str, family: str
 def test_other_puzzles_are_read_too_whatever_is_on_the_board(
     page: Page, text: str, family: str, drawn: str
 ) -> None:
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Clear")
     paste(page, text)
     expect(page.locator(drawn)).to_have_count(1)
     expect(page.get_by_role("button", name=family, exact=True, pressed=True)).to_be_visible()
@@ -105,7 +101,7 @@ def test_edits_are_undone_and_done_again(page: Page) -> None:
     cell(page, 0, 2).click()
     page.keyboard.press("1")
     page.keyboard.press("2")
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Clear")
     expect_board(page, "." * 81)
     undo.click()
     expect(cell(page, 0, 2)).to_have_text("2")
@@ -121,7 +117,7 @@ def test_edits_are_undone_and_done_again(page: Page) -> None:
     # Before the example stood the puzzle of the recorded run.
     expect(cell(page, 0, 0)).to_have_text("8")
     expect(undo).to_have_attribute("aria-disabled", "true")
-    page.get_by_role("button", name="Queens", exact=True).click()
+    press(page, "Queens")
     undo.click()
     expect(page.get_by_role("button", name="Sudoku", exact=True, pressed=True)).to_be_visible()
 
@@ -131,7 +127,7 @@ def test_the_chosen_cell_stays_marked(browser: Browser, url: str, has_touch: boo
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=has_touch)
     page = context.new_page()
     page.goto(url)
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Clear")
     chosen = cell(page, 3, 3)
     key = page.get_by_role("button", name="5", exact=True)
     if has_touch:
@@ -158,15 +154,14 @@ def test_the_page_opens_on_a_puzzle_that_is_served(browser: Browser, serve: Serv
     page.goto(url)
     expect(page.locator("#board .cell")).to_have_count(16)
     expect(page.get_by_text("This server has no model")).to_be_hidden()
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
+    solve_to_end(page)
     page.close()
 
 
 def test_a_size_without_a_model_is_not_sent_and_said_once(page: Page) -> None:
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url))
-    page.get_by_role("button", name="Queens", exact=True).click()
+    press(page, "Queens")
     paste(page, "..\n..")
     expect(page.get_by_text("This server has no model for nqueens-2.")).to_be_visible()
     solve = page.get_by_role("button", name="Solve", exact=True)
@@ -178,12 +173,11 @@ def test_a_size_without_a_model_is_not_sent_and_said_once(page: Page) -> None:
 
 
 def test_smaller_graphs_are_padded_and_solved(page: Page) -> None:
-    page.get_by_role("button", name="Colouring", exact=True).click()
+    press(page, "Colouring")
     paste(page, "p edge 5 5\ne 1 2\ne 2 3\ne 3 4\ne 4 5\ne 5 1\n")
     expect(page.locator("[data-vertex]")).to_have_count(5)
     expect(page.get_by_text("This server has no model")).to_be_hidden()
-    page.get_by_label("Width").fill("4")
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page, width=4)
     expect(page.locator("#headline")).to_contain_text("distinct solution")
 
 
@@ -201,9 +195,7 @@ def test_a_maze_that_the_page_makes_is_of_the_kind_that_the_weights_solve(
         page.evaluate(DRAWN)
         walls = page.locator("#board .wall").count()
         assert 0.25 < walls / 900 < 0.5
-        page.get_by_label("Width").fill("8")
-        page.get_by_role("button", name="Solve", exact=True).click()
-        page.wait_for_selector("#results[data-phase=done]")
+        solve_to_end(page, width=8)
         solved += page.locator("#solutions button").count() > 0
         if solved:
             assert page.locator("#board .path").count() >= 107

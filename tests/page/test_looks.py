@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.page.conftest import press, problems, solve, solve_to_end
 
 FAMILIES = ("Sudoku", "Queens", "Colouring")
 MAX_PAINT_MS = 1000.0
@@ -16,24 +17,6 @@ OVERFLOWING = "() => document.scrollingElement.scrollWidth - document.documentEl
 SERIOUS = {"serious", "critical"}
 
 
-def solve(page: Page) -> None:
-    page.get_by_label("Width").fill("6")
-    page.get_by_label("Depth").fill("8")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
-    expect(page.get_by_role("button", name="Solve", exact=True)).to_be_visible()
-
-
-def problems(page: Page) -> list[str]:
-    """Return what axe finds wrong, of every weight."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{violation['impact']} {violation['id']}: {node['html'][:120]}"
-        for violation in found
-        for node in violation["nodes"]
-    ]
-
-
 @pytest.fixture(params=["light", "dark"])
 def scheme(request: pytest.FixtureRequest, context: BrowserContext, page: Page) -> str:
     page.emulate_media(color_scheme=request.param, reduced_motion="reduce")
@@ -43,12 +26,12 @@ def scheme(request: pytest.FixtureRequest, context: BrowserContext, page: Page) 
 def test_axe_finds_no_problem_before_after_and_with_a_clash(scheme: str, page: Page) -> None:
     page.get_by_text("As text, to paste").click()
     for family in FAMILIES:
-        page.get_by_role("button", name=family, exact=True).click()
+        press(page, family)
         assert problems(page) == [], (scheme, family)
-    solve(page)
+    solve_to_end(page, width=6, depth=8)
+    expect(page.get_by_role("button", name="Solve", exact=True)).to_be_visible()
     assert problems(page) == [], scheme
-    page.get_by_label("Example").select_option("An impossible one")
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page, example="An impossible one")
     expect(page.get_by_role("alert")).to_be_visible()
     assert problems(page) == [], scheme
 
@@ -76,7 +59,7 @@ def test_the_first_paint_comes_within_a_second(browser: Browser, url: str) -> No
 def test_nothing_is_wider_than_the_screen(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     for family in FAMILIES:
-        page.get_by_role("button", name=family, exact=True).click()
+        press(page, family)
         assert page.evaluate(OVERFLOWING) <= 0, family
 
 
@@ -123,8 +106,8 @@ def test_a_graph_is_built_by_keys_alone(page: Page) -> None:
 
 
 def test_a_graph_is_built_by_pointer(page: Page) -> None:
-    page.get_by_role("button", name="Colouring", exact=True).click()
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Colouring")
+    press(page, "Clear")
     ground = page.locator(".graph-board")
     vertex = page.locator("[data-vertex]")
     vertex.nth(2).click()

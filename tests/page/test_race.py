@@ -1,15 +1,13 @@
 """The race: one trajectory, all of them, and the same network without noise, side by side."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.page.conftest import DRAWN
+from tests.page.conftest import DRAWN, press, problems, solve_to_end
 from tests.page.test_screens import OUTSIDE
 
 RECORDING = Path(__file__).parents[2] / "server/gram_server/page/recording.json"
@@ -30,16 +28,6 @@ TOO_WIDE = """lanes => lanes.flatMap((lane) => [...lane.querySelectorAll("strong
 def recorded() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(RECORDING.read_text(encoding="utf-8"))
     return document
-
-
-@pytest.fixture
-def still(browser: Browser, url: str) -> Iterator[Page]:
-    """The recorded run, which stands where it is put."""
-    page = browser.new_page(reduced_motion="reduce", viewport={"width": 1280, "height": 900})
-    page.goto(url)
-    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    yield page
-    page.close()
 
 
 def go(page: Page, step: int) -> None:
@@ -93,12 +81,9 @@ def test_the_race_is_run_by_what_was_recorded_at_every_step(
 
 def test_a_run_of_ones_own_is_a_race_of_one_and_all(page: Page) -> None:
     expect(page.get_by_role("region", name="The race")).to_be_visible()
-    page.get_by_role("button", name="Queens", exact=True).click()
+    press(page, "Queens")
     expect(page.get_by_role("region", name="The race")).to_be_hidden()
-    page.get_by_label("Width").fill("8")
-    page.get_by_label("Seed").fill("5")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
+    solve_to_end(page, width=8, seed=5)
     page.evaluate(DRAWN)
     said = lanes(page)
     assert list(said) == [ALONE, "8 trajectories"]
@@ -106,9 +91,7 @@ def test_a_run_of_ones_own_is_a_race_of_one_and_all(page: Page) -> None:
     step = tile.rpartition(" ")[2]
     assert said[ALONE] == (f"solved at step {step}" if "verified" in tile else seen_of(tile, step))
     assert said["8 trajectories"].startswith("solved at step ")
-    page.get_by_label("Width").fill("1")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
+    solve_to_end(page, width=1)
     expect(page.get_by_role("region", name="The race")).to_be_hidden()
 
 
@@ -138,12 +121,10 @@ def test_the_race_is_readable_with_forced_colours(still: Page, scheme: str) -> N
     shares = still.locator(".lane canvas").evaluate_all(INKED)
     assert len(shares) == 3
     assert all(0.03 < share < 0.6 for share in shares), shares
-    violations = Axe().run(still).response["violations"]
-    assert [(one["id"], node["html"]) for one in violations for node in one["nodes"]] == []
+    assert problems(still) == []
 
 
 @pytest.mark.parametrize("step", [1, 64])
 def test_axe_finds_no_problem_at_the_start_and_the_end(still: Page, step: int) -> None:
     go(still, step)
-    violations = Axe().run(still).response["violations"]
-    assert [(one["id"], node["html"]) for one in violations for node in one["nodes"]] == []
+    assert problems(still) == []

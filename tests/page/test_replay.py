@@ -4,10 +4,9 @@ import itertools
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.page.conftest import Serve, board, expect_board
+from tests.page.conftest import Serve, board, expect_board, press, problems, solve_to_end
 
 SOLUTION = "812753649943682175675491283154237896369845721287169534521974368438526917796318452"
 FRAMES = """() => new Promise((resolve) => {
@@ -22,6 +21,12 @@ FRAMES = """() => new Promise((resolve) => {
 
 def slider(page: Page) -> int:
     return int(page.get_by_label("Step of the run").input_value())
+
+
+def labels(page: Page) -> object:
+    return page.locator("#trajectories button").evaluate_all(
+        "tiles => tiles.map(tile => tile.getAttribute('aria-label'))"
+    )
 
 
 def test_the_page_plays_a_recorded_run_without_work_of_the_server(
@@ -64,27 +69,17 @@ def test_a_run_is_stepped_through_by_keys_and_pointer(page: Page) -> None:
     expect_board(page, SOLUTION)
 
 
-def test_who_wants_less_motion_sees_the_run_stand_still(browser: Browser, url: str) -> None:
-    page = browser.new_page(reduced_motion="reduce")
-    page.goto(url)
-    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    at = slider(page)
+def test_who_wants_less_motion_sees_the_run_stand_still(still: Page) -> None:
+    at = slider(still)
     assert at > 1
-    page.wait_for_timeout(1000)
-    assert slider(page) == at
-    page.close()
+    still.wait_for_timeout(1000)
+    assert slider(still) == at
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_problem_while_a_run_is_played(
-    browser: Browser, url: str, scheme: str
-) -> None:
-    page = browser.new_page(reduced_motion="reduce", color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(url)
-    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    violations = Axe().run(page).response["violations"]
-    assert [(one["id"], node["html"]) for one in violations for node in one["nodes"]] == []
-    page.close()
+def test_axe_finds_no_problem_while_a_run_is_played(still: Page, scheme: str) -> None:
+    still.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    assert problems(still) == []
 
 
 def test_the_run_is_played_without_a_dropped_second(page: Page) -> None:
@@ -116,33 +111,24 @@ def test_the_recorded_puzzle_is_run_live(page: Page) -> None:
 
 
 def test_a_run_of_ones_own_is_played_again_as_it_was(page: Page) -> None:
-    page.get_by_role("button", name="Queens", exact=True).click()
-    page.get_by_label("Width").fill("8")
-    page.get_by_label("Seed").fill("5")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
-    ended = page.locator("#trajectories button").evaluate_all(
-        "tiles => tiles.map(tile => tile.getAttribute('aria-label'))"
-    )
+    press(page, "Queens")
+    solve_to_end(page, width=8, seed=5)
+    ended = labels(page)
     headline = page.locator("#headline").inner_text()
     page.get_by_label("Step of the run").press("Home")
     expect(page.locator("#headline")).to_contain_text("verified")
     page.get_by_label("Speed").select_option("fast")
-    page.get_by_role("button", name="Play", exact=True).click()
+    press(page, "Play")
     expect(page.locator("#headline")).to_have_text(headline)
-    assert ended == page.locator("#trajectories button").evaluate_all(
-        "tiles => tiles.map(tile => tile.getAttribute('aria-label'))"
-    )
+    assert labels(page) == ended
 
 
 def test_solutions_are_counted_by_exact_search(page: Page) -> None:
-    page.get_by_role("button", name="Queens", exact=True).click()
+    press(page, "Queens")
     page.get_by_label("Example").select_option("8x8, empty: 92 solutions")
     page.get_by_role("button", name="How many are there?").click()
     expect(page.locator("#total")).to_have_text("92 solutions in all, by exact search.")
-    page.get_by_label("Width").fill("8")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
+    solve_to_end(page, width=8)
     expect(page.locator("#total")).to_have_text("")
     found = page.locator("#solutions button").count()
     page.get_by_role("button", name="How many are there?").click()

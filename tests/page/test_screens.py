@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.page.conftest import DRAWN, open_with
+from tests.page.conftest import DRAWN, open_with, press, solve_to_end
 
 # A busy browser tells what it saw of several frames at once.
 TOLD_TOGETHER = """(() => {
@@ -52,7 +52,7 @@ def test_solve_is_on_the_first_screen(
 ) -> None:
     page = open_with(context, url, "maze-30x30")
     page.set_viewport_size({"width": screen[0], "height": screen[1]})
-    page.get_by_role("button", name=family, exact=True).click()
+    press(page, family)
     box = page.locator("#solve").bounding_box()
     assert box
     assert 0 < box["y"] < box["y"] + box["height"] <= screen[1]
@@ -66,7 +66,7 @@ def test_everything_is_whole_on_small_and_zoomed_screens(
     page = open_with(context, url, "maze-30x30")
     page.set_viewport_size({"width": screen[0], "height": screen[1]})
     for family in ALL:
-        page.get_by_role("button", name=family, exact=True).click()
+        press(page, family)
         page.evaluate(DRAWN)
         assert page.evaluate(OUTSIDE) == []
         tabs = [tab.bounding_box() for tab in page.locator(".tab").all()]
@@ -117,8 +117,8 @@ def test_a_solution_that_is_chosen_on_a_phone_is_shown_where_the_finger_is(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_boards_are_readable_with_forced_colours(page: Page, scheme: str) -> None:
     page.emulate_media(forced_colors="active", color_scheme="dark" if scheme == "dark" else "light")
-    page.get_by_role("button", name="Queens", exact=True).click()
-    page.get_by_role("button", name="Sudoku", exact=True).click()
+    press(page, "Queens")
+    press(page, "Sudoku")
     expect(page.locator("#trajectories canvas").first).to_be_visible()
     # Most of a board is one ground, and its signs are of other colours.
     for _ in range(40):
@@ -138,12 +138,8 @@ def test_boards_are_readable_with_forced_colours(page: Page, scheme: str) -> Non
 
 def test_the_chart_counts_every_trajectory_at_the_step_it_took_itself(page: Page) -> None:
     """More trajectories than are shown, and than the engine has room for at once."""
-    page.get_by_role("button", name="Queens", exact=True).click()
-    page.get_by_label("Example").select_option("8x8, empty: 92 solutions")
-    page.get_by_label("Width").fill("256")
-    page.get_by_label("Seed").fill("3")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
+    press(page, "Queens")
+    solve_to_end(page, example="8x8, empty: 92 solutions", width=256, seed=3)
     path = str(page.locator("#chart .solved-line").get_attribute("d"))
     [start] = re.findall(r"^M[\d.]+,([\d.]+)", path)
     heights = [float(start) - float(y) for y in re.findall(r"V([\d.]+)", path)]

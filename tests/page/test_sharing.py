@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Download, Page, expect
 
 from gram_server.cli import main
-from tests.page.conftest import DRAWN
+from tests.page.conftest import DRAWN, press, solve, solve_to_end
 
 SETUP = "puzzle=nqueens&is=...Q..../......../......../......../......../......../......../........"
 MAZE = [".S.", "..G"]
@@ -62,8 +62,7 @@ WATCHED = """async (address) => {
 def solved(page: Page, url: str) -> Page:
     """The page after a run that shows several solutions."""
     page.goto(f"{url}/#{SETUP}&width=6&depth=24&augment=false")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
+    solve_to_end(page)
     return page
 
 
@@ -134,15 +133,11 @@ def test_the_python_program_gives_what_is_on_screen_and_operators_see_it(solved:
 
 
 def test_a_run_can_be_stopped_and_the_next_one_started(page: Page) -> None:
-    page.get_by_label("Example").select_option("A hard one")
-    page.get_by_label("Width").fill("64")
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page, example="A hard one", width=64)
     page.wait_for_selector(".tile.running")
     page.keyboard.press("Escape")
     expect(page.locator("#headline")).to_contain_text("Stopped")
-    page.get_by_label("Example").select_option("An easy one")
-    page.get_by_label("Width").fill("2")
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page, example="An easy one", width=2)
     expect(page.locator("#headline")).to_have_text("1 distinct solution")
 
 
@@ -171,7 +166,7 @@ def test_a_picture_of_what_is_shown_is_saved(page: Page) -> None:
 
 @pytest.mark.parametrize("family", ["Queens", "Colouring"])
 def test_every_family_has_its_picture_before_a_run_too(page: Page, family: str) -> None:
-    page.get_by_role("button", name=family, exact=True).click()
+    press(page, family)
     expect(page.get_by_role("button", name="Save a video")).to_be_hidden()
     with Image.open(saved(page, "Save a picture").path()) as picture:
         assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 50
@@ -241,13 +236,10 @@ def test_a_server_that_wants_a_key_is_given_one_and_a_maze_to_solve(
     field.fill(key)
     page.get_by_role("button", name="Use it").click()
     expect(field).to_be_hidden()
-    page.get_by_role("button", name="Maze", exact=True).click()
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Maze")
+    press(page, "Clear")
     paint(page)
-    page.get_by_label("Width").fill("32")
-    page.get_by_label("Seed").fill("3")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    page.wait_for_selector("#results[data-phase=done]")
+    solve_to_end(page, width=32, seed=3)
     expect(page.locator("#headline")).to_have_text("2 distinct solutions")
     assert page.locator("#board .cell.path").count() == 1
     assert page.evaluate("() => [...Object.values(localStorage)].join()").find(key) < 0
@@ -266,7 +258,7 @@ def paint(page: Page) -> None:
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
         act()
     expect(page.locator("#board .wall")).to_have_count(2)
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page)
     expect(page.get_by_role("alert")).to_contain_text("walls lie between start and goal")
     expect(page.locator("#board .clash")).to_have_count(2)
     for tool, at in (("Free", 4), ("Start", 1)):

@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.page.conftest import board, expect_board
+from tests.page.conftest import board, cell, expect_board, press, solve, solve_to_end
 
 SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
@@ -25,18 +25,10 @@ WATCHED = """() => {
 }"""
 
 
-def cell(page: Page, row: int, column: int) -> Locator:
-    return page.locator(f'[data-at="{row},{column}"]')
-
-
-def wait_done(page: Page) -> None:
-    page.wait_for_selector("#results[data-phase=done]")
-
-
 def choose(page: Page, family: str, size: str) -> None:
-    page.get_by_role("button", name=family, exact=True).click()
+    press(page, family)
     page.get_by_label("Size").select_option(size)
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Clear")
 
 
 def queens(page: Page) -> list[tuple[int, int]]:
@@ -64,7 +56,7 @@ def test_a_sudoku_typed_by_keyboard_is_solved(page: Page) -> None:
         page.keyboard.press("ArrowDown")
     expect_board(page, SUDOKU)
     page.keyboard.press("Control+Enter")
-    wait_done(page)
+    page.wait_for_selector("#results[data-phase=done]")
     expect_board(page, SOLVED)
     expect(page.locator("#headline")).to_have_text("1 distinct solution")
     expect(page.get_by_role("status").last).to_have_text("1 distinct solution")
@@ -77,13 +69,12 @@ def test_a_pasted_sudoku_is_solved(context: BrowserContext, page: Page, url: str
     drawn = "\n".join(
         " | ".join(SUDOKU[9 * row + at : 9 * row + at + 3] for at in (0, 3, 6)) for row in range(9)
     )
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Clear")
     page.evaluate("text => navigator.clipboard.writeText(text)", drawn)
     cell(page, 4, 4).click()
     page.keyboard.press("Control+V")
     expect(cell(page, 0, 0)).to_have_text("5")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    wait_done(page)
+    solve_to_end(page)
     expect_board(page, SOLVED)
 
 
@@ -92,7 +83,7 @@ def test_boards_of_other_programs_are_read(page: Page, blank: str) -> None:
     rows = [SUDOKU[at : at + 9].replace(".", blank) for at in range(0, 81, 9)]
     lines = ["┌───┬───┬───┐", *(f"│{row[:3]}│{row[3:6]}│{row[6:]}│" for row in rows)]
     text = "\n".join(["#A someone", "[Puzzle]", *lines, "[State]", "1" * 81])
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Clear")
     page.locator("#text").evaluate(
         "(field, text) => { field.value = text; field.dispatchEvent(new Event('input')); }", text
     )
@@ -103,10 +94,7 @@ def test_boards_of_other_programs_are_read(page: Page, blank: str) -> None:
 def test_queens_with_several_solutions_collect_votes(page: Page) -> None:
     choose(page, "Queens", "8")
     cell(page, 0, 3).click()
-    page.get_by_label("Width").fill("24")
-    page.get_by_label("Seed").fill("5")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    wait_done(page)
+    solve_to_end(page, width=24, seed=5)
     cards = page.locator("#solutions button")
     assert cards.count() > 1
     found = set()
@@ -138,7 +126,7 @@ def test_entries_that_clash_show_at_once_and_the_server_says_the_same(page: Page
     expect(page.locator("#clashes li")).to_have_text(
         ["5 stands 2 times in row 1", "5 stands 2 times in box 1"]
     )
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page)
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The puzzle is malformed or contradicts itself")
     expect(alert).to_contain_text("5 stands 2 times in row 1; 5 stands 2 times in box 1")
@@ -158,8 +146,7 @@ def test_the_small_boards_follow_the_stream(page: Page) -> None:
     page.get_by_label("Depth").fill("192")
     page.get_by_label("Seed").fill("1")
     page.evaluate(WATCHED)
-    page.get_by_role("button", name="Solve", exact=True).click()
-    wait_done(page)
+    solve_to_end(page)
     seen: list[tuple[str, int, str]] = page.evaluate("window.seen")
     live = {(label, drawing) for label, drawing, phase in seen if phase == "running"}
     steps = {int(step) for label, _ in live for step in re.findall(r"thinking, step (\d+)", label)}
@@ -173,11 +160,7 @@ def test_the_small_boards_follow_the_stream(page: Page) -> None:
 
 
 def test_a_puzzle_that_is_not_solved_shows_the_nearest_attempt_and_its_faults(page: Page) -> None:
-    page.get_by_label("Example").select_option("A hard one")
-    page.get_by_label("Width").fill("2")
-    page.get_by_label("Depth").fill("1")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    wait_done(page)
+    solve_to_end(page, example="A hard one", width=2, depth=1)
     expect(page.locator("#headline")).to_have_text("No solution was found")
     expect(page.locator("#shown")).to_have_text("Nearest, not a solution")
     expect(page.locator("#clashes li").first).to_contain_text("it breaks ")
@@ -197,19 +180,6 @@ def test_a_puzzle_that_is_not_solved_shows_the_nearest_attempt_and_its_faults(pa
         assert digit in peers
     page.get_by_role("button", name="Trajectory 1: not solved, step 1").click()
     expect(page.locator("#shown")).to_have_text("Trajectory 1")
-
-
-def test_a_server_that_cannot_be_reached_is_called_that(
-    context: BrowserContext, page: Page
-) -> None:
-    context.set_offline(True)
-    page.get_by_role("button", name="Solve", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("the server cannot be reached")
-    context.set_offline(False)
-    page.get_by_label("Width").fill("2")
-    page.get_by_role("button", name="Solve", exact=True).click()
-    wait_done(page)
-    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def expect_clashing(page: Page, cells: set[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.page.conftest import DRAWN, open_with
+from tests.page.conftest import DRAWN, open_with, press, solve, solve_to_end
 from tests.processes import running, wait_until_ready
 
 SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
@@ -68,9 +68,7 @@ def test_a_server_that_is_killed_takes_back_nothing_that_was_found(
         url = serving.url()
         wait_until_ready(url)
         page.goto(url)
-        page.get_by_label("Example").select_option("A hard one")
-        page.get_by_label("Width").fill("1024")
-        page.get_by_role("button", name="Solve", exact=True).click()
+        solve(page, example="A hard one", width=1024)
         page.wait_for_selector(".tile.solved")
         serving.process.send_signal(signal.SIGKILL)
         expect(page.locator("#headline")).to_contain_text(
@@ -94,7 +92,7 @@ def test_nothing_looks_as_if_it_ran_when_nothing_runs(page: Page) -> None:
     answer_with(page, accepted(4), progress, event("done", **result()))
     page.get_by_label("Example").select_option("An easy one")
     expect(page.locator("#headline")).to_contain_text("ready to think")
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page)
     expect(page.locator("#headline")).to_have_text("No solution was found")
     expect(page.get_by_role("button", name="Trajectory 0: stopped, step 3")).to_be_visible()
     expect(page.locator(".tile.running")).to_have_count(0)
@@ -134,9 +132,7 @@ def test_a_busy_server_is_asked_again_when_it_says(page: Page, status: int) -> N
         route.fulfill(status=status, headers=headers, body=problem)
 
     page.route("**/solve?*", refuse_once)
-    page.get_by_label("Example").select_option("An easy one")
-    page.get_by_label("Width").fill("2")
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page, example="An easy one", width=2)
     expect(page.locator("#headline")).to_contain_text("Trying again in 2 s: no worker is ready yet")
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator("#headline")).to_have_text("1 distinct solution")
@@ -150,7 +146,7 @@ def test_waiting_for_a_busy_server_can_be_stopped(page: Page) -> None:
             status=503, headers={"Retry-After": "60"}, body=json.dumps(NOT_READY)
         ),
     )
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page)
     expect(page.locator("#headline")).to_contain_text("Trying again in ")
     page.keyboard.press("Escape")
     expect(page.locator("#headline")).to_contain_text("Stopped")
@@ -162,17 +158,19 @@ def test_that_the_server_was_away_is_taken_back_when_it_is_there(
     context: BrowserContext, page: Page
 ) -> None:
     context.set_offline(True)
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page)
     expect(page.get_by_role("alert")).to_contain_text("the server cannot be reached")
     context.set_offline(False)
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator("#headline")).to_contain_text("ready to think")
+    solve_to_end(page, width=2)
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_what_is_refused_is_said_once(page: Page) -> None:
     page.get_by_label("Example").select_option("An impossible one")
     expect(page.locator("#clashes li")).not_to_have_count(0)
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page)
     expect(page.get_by_role("alert")).to_contain_text("5 stands 2 times in row 1")
     expect(page.locator("#clashes li")).to_have_count(0)
     assert page.locator("main").inner_text().count("5 stands 2 times in row 1") == 1
@@ -196,7 +194,7 @@ def test_an_estimate_is_never_certain(page: Page, estimate: float, said: str) ->
     )
     page.get_by_label("Size").select_option("9x9")
     answer_with(page, accepted(18), event("done", **answer))
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page)
     expect(page.locator("#detail")).to_contain_text(f"new with a chance of {said}")
 
 
@@ -216,9 +214,9 @@ def test_what_is_wrong_with_a_path_is_said_in_sentences(
     context: BrowserContext, url: str, rules: Sequence[str], said: Sequence[str]
 ) -> None:
     page = open_with(context, url, "maze-30x30")
-    page.get_by_role("button", name="Maze", exact=True).click()
+    press(page, "Maze")
     violations = [{"rule": rule, "cells": [[0, 0]]} for rule in rules]
     attempt = {"answer": [[0, 0]], "violations": violations}
     answer_with(page, accepted(4), event("done", **result(best_attempt=attempt)))
-    page.get_by_role("button", name="Solve", exact=True).click()
+    solve(page)
     expect(page.locator("#clashes li")).to_have_text(said)
