@@ -3,8 +3,7 @@
 import base64
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 CHART = Path(__file__).parents[2] / "docker/kubernetes/gram-server"
 EXAMPLES = sorted(path.stem.removeprefix("values-") for path in CHART.glob("examples/*.yaml"))
 RELEASE = "gram-server"
+RENDERED: dict[tuple[str, str], Mapping[str, str]] = {}
 BASE: Mapping[str, Any] = {"redis": {"url": "redis://r"}}
 
 Manifest = dict[str, Any]
@@ -26,88 +26,85 @@ def example(name: str) -> dict[str, Any]:
 
 def rendered_texts(values: Mapping[str, Any], release: str = RELEASE) -> Mapping[str, str]:
     """Return what each template makes of values, which the chart's schema accepts."""
-    return _rendered(json.dumps(values), release)
+    key = (json.dumps(values), release)
+    if key not in RENDERED:
+        with helm_python.Chart.load(CHART) as chart:
+            RENDERED[key] = dict(chart.render(dict(values), name=release, namespace="puzzles"))
+    return RENDERED[key]
 
 
-@cache
-def _rendered(values: str, release: str) -> Mapping[str, str]:
-    with helm_python.Chart.load(CHART) as chart:
-        return dict(chart.render(json.loads(values), name=release, namespace="puzzles"))
-
-
-def render(values: Mapping[str, Any], release: str = RELEASE) -> list[Manifest]:
+def render(values: Mapping[str, Any], release: str = RELEASE) -> "Rendered":
     texts = rendered_texts(values, release)
     documents = (yaml.safe_load_all(text) for name, text in texts.items() if name.endswith(".yaml"))
-    return [manifest for several in documents for manifest in several if manifest]
+    return Rendered(manifest for several in documents for manifest in several if manifest)
 
 
-def of_kind(manifests: Sequence[Manifest], *kinds: str) -> list[Manifest]:
-    return [manifest for manifest in manifests if manifest["kind"] in kinds]
+class Rendered(list[Manifest]):
+    """What a release would be made of."""
 
+    def of_kind(self, *kinds: str) -> list[Manifest]:
+        return [manifest for manifest in self if manifest["kind"] in kinds]
 
-def named(manifests: Sequence[Manifest], kind: str, name: str) -> Manifest:
-    (found,) = [each for each in of_kind(manifests, kind) if each["metadata"]["name"] == name]
-    return found
+    def named(self, kind: str, name: str) -> Manifest:
+        (found,) = [each for each in self.of_kind(kind) if each["metadata"]["name"] == name]
+        return found
 
+    def pods(self) -> list[Manifest]:
+        """Return metadata and spec of every pod that there will be."""
+        owners = self.of_kind("Deployment", "StatefulSet")
+        return [*self.of_kind("Pod"), *(owner["spec"]["template"] for owner in owners)]
 
-def pods(manifests: Sequence[Manifest]) -> Iterator[Manifest]:
-    """Yield metadata and spec of every pod that there will be."""
-    for manifest in manifests:
-        if manifest["kind"] == "Pod":
-            yield manifest
-        elif manifest["kind"] in ("Deployment", "StatefulSet"):
-            yield manifest["spec"]["template"]
+    def pod(self, name: str) -> Manifest:
+        (found,) = [pod for pod in self.pods() if component(pod) == name]
+        return found
+
+    def container(self, name: str) -> Manifest:
+        (found,) = self.pod(name)["spec"]["containers"]
+        return dict(found)
+
+    def selected(self, selector: Manifest) -> set[str]:
+        """Return the components of the pods that a selector finds."""
+        return {
+            component(pod) for pod in self.pods() if selects(selector, pod["metadata"]["labels"])
+        }
+
+    def policies(self) -> dict[str, Manifest]:
+        """Return the rules of the network by the one component that each is about."""
+        found = {}
+        for policy in self.of_kind("NetworkPolicy"):
+            (about,) = self.selected(policy["spec"]["podSelector"])
+            assert about == component(policy)
+            found[about] = policy["spec"]
+        return found
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the environment that the container of a component is given."""
+        container = self.container(name)
+        values: dict[str, str] = {}
+        for source in container.get("envFrom", []):
+            values |= self.named("ConfigMap", source["configMapRef"]["name"])["data"]
+        for entry in container.get("env", []):
+            values[entry["name"]] = self._value(entry, container)
+        assert all(isinstance(value, str) for value in values.values()), values
+        return values
+
+    def _value(self, entry: Manifest, container: Manifest) -> str:
+        if "value" in entry:
+            return str(entry["value"])
+        source = entry["valueFrom"]
+        if "resourceFieldRef" in source:
+            part, resource = source["resourceFieldRef"]["resource"].split(".")
+            return str(math.ceil(float(container["resources"][part][resource])))
+        reference = source["secretKeyRef"]
+        made = {each["metadata"]["name"]: each for each in self.of_kind("Secret")}
+        if reference["name"] not in made:
+            # Someone else's secret, which is there before the release.
+            return "redis://elsewhere:6379/0"
+        return secret_text(made[reference["name"]], reference["key"])
 
 
 def component(manifest: Manifest) -> str:
     return str(manifest["metadata"]["labels"]["app.kubernetes.io/component"])
-
-
-def pod_of(manifests: Sequence[Manifest], name: str) -> Manifest:
-    (found,) = [pod for pod in pods(manifests) if component(pod) == name]
-    return found
-
-
-def container_of(manifests: Sequence[Manifest], name: str) -> Manifest:
-    (found,) = pod_of(manifests, name)["spec"]["containers"]
-    return dict(found)
-
-
-def environment(manifests: Sequence[Manifest], name: str) -> dict[str, str]:
-    """Return the environment that the container of a component is given."""
-    container = container_of(manifests, name)
-    values: dict[str, str] = {}
-    for source in container.get("envFrom", []):
-        values |= named(manifests, "ConfigMap", source["configMapRef"]["name"])["data"]
-    for entry in container.get("env", []):
-        values[entry["name"]] = _value(entry, container, manifests)
-    assert all(isinstance(value, str) for value in values.values()), values
-    return values
-
-
-def _value(entry: Manifest, container: Manifest, manifests: Sequence[Manifest]) -> str:
-    if "value" in entry:
-        return str(entry["value"])
-    source = entry["valueFrom"]
-    if "resourceFieldRef" in source:
-        part, resource = source["resourceFieldRef"]["resource"].split(".")
-        return str(math.ceil(float(container["resources"][part][resource])))
-    reference = source["secretKeyRef"]
-    made = {each["metadata"]["name"]: each for each in of_kind(manifests, "Secret")}
-    if reference["name"] not in made:
-        # Someone else's secret, which is there before the release.
-        return "redis://elsewhere:6379/0"
-    return secret_text(made[reference["name"]], reference["key"])
-
-
-def policies(manifests: Sequence[Manifest]) -> dict[str, Manifest]:
-    """Return the rules of the network by the one component that each is about."""
-    found = {}
-    for policy in of_kind(manifests, "NetworkPolicy"):
-        (about,) = selected(policy["spec"]["podSelector"], manifests)
-        assert about == component(policy)
-        found[about] = policy["spec"]
-    return found
 
 
 def secret_text(secret: Manifest, key: str) -> str:
@@ -118,18 +115,8 @@ def secret_text(secret: Manifest, key: str) -> str:
 
 def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
     """Whether a selector of labels finds an object with these."""
-    for key, value in selector.get("matchLabels", {}).items():
-        if labels.get(key) != value:
-            return False
-    for wanted in selector.get("matchExpressions", []):
-        assert wanted["operator"] == "In"
-        if labels.get(wanted["key"]) not in wanted["values"]:
-            return False
-    return True
-
-
-def selected(selector: Manifest, manifests: Sequence[Manifest]) -> set[str]:
-    """Return the components of the pods that a selector finds."""
-    return {
-        component(pod) for pod in pods(manifests) if selects(selector, pod["metadata"]["labels"])
-    }
+    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
+        return False
+    wanted = selector.get("matchExpressions", [])
+    assert all(each["operator"] == "In" for each in wanted)
+    return all(labels.get(each["key"]) in each["values"] for each in wanted)

@@ -1,94 +1,60 @@
 """Several API processes on one Redis under load, scraped all the while."""
 
-import asyncio
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import aiohttp
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.processes import running, wait_until_ready
 
 GRID = "1.34341221434321"
 NUM_PROCESSES, NUM_JOBS = 2, 150
-Sample = dict[str, float]
+COUNTERS = ("_total", "_bucket", "_count", "_sum")
 
 
-async def scrape(session: aiohttp.ClientSession, url: str) -> Sample:
-    async with session.get(url) as response:
-        text = await response.text()
-    samples = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-    assert len({name for name, _ in samples}) == len(samples), "a series is told twice"
-    return {name: float(value) for name, value in samples}
+def scrape(url: str) -> list[Sample]:
+    families = text_string_to_metric_families(httpx.get(url, timeout=60.0).text)
+    return [sample for family in families for sample in family.samples]
 
 
-def is_counter(name: str) -> bool:
-    return any(part in name for part in ("_total", "_bucket", "_count", "_sum"))
+def counters(url: str) -> dict[str, float]:
+    """Return the counters of a process by name and labels."""
+    named = [(f"{one.name}{one.labels}", one.value) for one in scrape(url)]
+    assert len(dict(named)) == len(named), "a series is told twice"
+    return {name: value for name, value in named if any(part in name for part in COUNTERS)}
 
 
-def falls(before: Sample, after: Sample) -> list[str]:
-    """Return the counters that went down, or away."""
-    return [
-        name
-        for name, value in before.items()
-        if is_counter(name) and after.get(name, -1.0) < value - 1e-9
-    ]
-
-
-async def watch(session: aiohttp.ClientSession, urls: list[str], found: list[str]) -> None:
-    """Scrape every process until cancelled; note what fell."""
-    last: dict[str, Sample] = {}
-    while True:
+def watch(urls: list[str], is_over: threading.Event) -> list[str]:
+    """Scrape every process until it is over; return the counters that went down, or away."""
+    last: dict[str, dict[str, float]] = {}
+    found = []
+    while not is_over.wait(0.1):
         for url in urls:
-            sample = await scrape(session, url)
-            found += falls(last.get(url, {}), sample)
-            last[url] = sample
-        await asyncio.sleep(0.1)
+            now = counters(url)
+            before = last.get(url, {}).items()
+            found += [name for name, value in before if now.get(name, -1.0) < value - 1e-9]
+            last[url] = now
+    return found
 
 
-async def load(
-    urls: list[str], num_jobs: int, metrics: list[str]
-) -> "tuple[Counter[str], list[str]]":
-    """Ask every process in turn, 16 at a time; return how the answers were and what fell."""
-    outcomes: Counter[str] = Counter()
-    found: list[str] = []
-    # Shorter than the server's, which would otherwise hang up just as it is asked.
-    connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        watching = asyncio.create_task(watch(session, metrics, found))
-        numbers = iter(range(num_jobs))
+def load(urls: list[str]) -> "Counter[str]":
+    """Ask every process in turn, 16 at a time; return how the answers were."""
+    with httpx.Client(timeout=60.0) as client:
 
-        async def ask() -> None:
-            for number in numbers:
-                url = f"{urls[number % len(urls)]}/solve?width=1&depth=1&seed={number}"
-                body = GRID if number % 50 else "44" + GRID[2:]
-                async with session.post(url, data=body) as response:
-                    answer = await response.json()
-                    outcomes[str(answer["status"])] += 1
+        def ask(number: int) -> str:
+            url = f"{urls[number % len(urls)]}/solve?width=1&depth=1&seed={number}"
+            # Of fifty puzzles one contradicts itself.
+            content = GRID if number % 50 else "44" + GRID[2:]
+            return str(client.post(url, content=content).json()["status"])
 
-        await asyncio.gather(*(ask() for _ in range(16)))
-        # Where a scrape failed, it says so here.
-        assert not watching.done() or watching.result()
-        watching.cancel()
-        await asyncio.wait((watching,))
-    return outcomes, found
-
-
-async def totals(metrics: list[str]) -> "tuple[Counter[str], dict[str, set[str]]]":
-    """Return the requests by outcome, summed over processes, and the values of every label."""
-    counted: Counter[str] = Counter()
-    labels: dict[str, set[str]] = {}
-    async with aiohttp.ClientSession() as session:
-        for url in metrics:
-            for name, value in (await scrape(session, url)).items():
-                if name.startswith("gram_requests_total{"):
-                    outcome = name.partition('outcome="')[2].partition('"')[0]
-                    counted[outcome] += round(value)
-                for part in name.partition("{")[2].rstrip("}").split('",'):
-                    key, _, text = part.partition('="')
-                    labels.setdefault(key, set()).add(text.rstrip('"'))
-    return counted, labels
+        with ThreadPoolExecutor(16) as pool:
+            return Counter(pool.map(ask, range(NUM_JOBS)))
 
 
 @pytest.mark.redis
@@ -98,7 +64,7 @@ def test_no_counter_of_several_api_processes_falls_and_their_totals_are_the_clie
 ) -> None:
     queue = ("--store", redis_url)
     model = ("--model", "sudoku-4x4", "--num-threads", "1", "--metrics-port", "0")
-    with ExitStack() as stack:
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         worker = stack.enter_context(running(tmp_path / "worker", "worker", *model, *queue))
         servers = [
             stack.enter_context(running(tmp_path / f"api{number}", "serve", "--port", "0", *queue))
@@ -108,9 +74,21 @@ def test_no_counter_of_several_api_processes_falls_and_their_totals_are_the_clie
         metrics = [f"{url}/metrics" for url in urls] + [worker.url("metrics on ")]
         for url in urls:
             wait_until_ready(url)
-        outcomes, found = asyncio.run(load(urls, NUM_JOBS, metrics))
-        assert found == []
-        counted, labels = asyncio.run(totals(metrics))
+        is_over = threading.Event()
+        falls = pool.submit(watch, metrics, is_over)
+        try:
+            outcomes = load(urls)
+        finally:
+            is_over.set()
+        assert falls.result() == []
+        samples = [sample for url in metrics for sample in scrape(url)]
+    counted: Counter[str] = Counter()
+    labels: dict[str, set[str]] = {}
+    for sample in samples:
+        if sample.name == "gram_requests_total":
+            counted[sample.labels["outcome"]] += round(sample.value)
+        for name, text in sample.labels.items():
+            labels.setdefault(name, set()).add(text)
     assert counted["invalid"] == outcomes.pop("422")
     for status in ("solved", "unsolved"):
         assert counted[status] == outcomes[status], status

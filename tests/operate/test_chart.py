@@ -18,14 +18,9 @@ from tests.operate.chart import (
     CHART,
     EXAMPLES,
     Manifest,
+    Rendered,
     component,
-    container_of,
     example,
-    named,
-    of_kind,
-    pod_of,
-    pods,
-    policies,
     render,
     rendered_texts,
     secret_text,
@@ -61,11 +56,6 @@ KNOWN = {
         *(f"groups.rules.{name}" for name in ("expr", "record", "alert", "for")),
     },
 }
-
-
-@pytest.fixture(params=EXAMPLES)
-def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
-    return render(example(request.param))
 
 
 def check(manifest: Manifest, *versions: str) -> None:
@@ -104,14 +94,14 @@ def test_helm_finds_nothing_to_warn_of(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_kubernetes_knows_every_field(manifests: list[Manifest]) -> None:
+def test_kubernetes_knows_every_field(manifests: Rendered) -> None:
     assert len(manifests) > 10
     for manifest in manifests:
         check(manifest, OLDEST)
 
 
 def test_everything_has_a_name_of_its_own_and_says_to_which_release_it_belongs(
-    manifests: list[Manifest],
+    manifests: Rendered,
 ) -> None:
     names = [(each["kind"], each["metadata"]["name"]) for each in manifests]
     assert len(set(names)) == len(names)
@@ -121,8 +111,8 @@ def test_everything_has_a_name_of_its_own_and_says_to_which_release_it_belongs(
         assert labels["app.kubernetes.io/version"] == gram_server.__version__
 
 
-def test_no_container_is_root_or_can_write_or_gain_rights(manifests: list[Manifest]) -> None:
-    for pod in pods(manifests):
+def test_no_container_is_root_or_can_write_or_gain_rights(manifests: Rendered) -> None:
+    for pod in manifests.pods():
         spec = pod["spec"]
         context = spec["securityContext"]
         assert context["runAsNonRoot"] is True
@@ -147,7 +137,7 @@ def test_no_container_is_root_or_can_write_or_gain_rights(manifests: list[Manife
 def test_images_are_targets_of_the_dockerfile_at_one_version(name: str) -> None:
     images = {
         component(pod): pod["spec"]["containers"][0]["image"].rpartition("/")[2]
-        for pod in pods(render(example(name)))
+        for pod in render(example(name)).pods()
     }
     if name == "trial":
         compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
@@ -163,8 +153,8 @@ def test_a_whole_reference_wins_over_repository_and_tag() -> None:
     by_digest = "registry.example.com/gram@sha256:" + "a" * 64
     values = {"image": {"tag": "1", "references": {"cpu": by_digest}}}
     rendered = render(example("cpu") | values)
-    assert container_of(rendered, "worker")["image"] == by_digest
-    assert container_of(rendered, "api")["image"] == "gram-server:1-api"
+    assert rendered.container("worker")["image"] == by_digest
+    assert rendered.container("api")["image"] == "gram-server:1-api"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -172,8 +162,8 @@ def test_what_the_images_write_to_is_mounted_and_nothing_else_can_be(name: str) 
     rendered = render(example(name))
     volumes = json.loads(STAGES["cuda" if name == "gpu" else "cpu"].last("VOLUME") or "[]")
     for part, places in (("worker", {"/tmp", *volumes}), ("api", {"/tmp"})):
-        held = {each["name"]: each for each in pod_of(rendered, part)["spec"]["volumes"]}
-        mounts = container_of(rendered, part)["volumeMounts"]
+        held = {each["name"]: each for each in rendered.pod(part)["spec"]["volumes"]}
+        mounts = rendered.container(part)["volumeMounts"]
         writable = [mount for mount in mounts if not mount.get("readOnly")]
         assert {mount["mountPath"] for mount in writable} == places
         for mount in writable:
@@ -181,34 +171,23 @@ def test_what_the_images_write_to_is_mounted_and_nothing_else_can_be(name: str) 
 
 
 def test_a_worker_on_a_gpu_asks_for_one() -> None:
-    gpu = container_of(render(example("gpu")), "worker")
+    gpu = render(example("gpu")).container("worker")
     assert gpu["resources"]["limits"] == {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": 1}
-    cpu = container_of(render(example("cpu")), "worker")
+    cpu = render(example("cpu")).container("worker")
     assert cpu["resources"]["limits"].keys() == {"cpu", "memory"}
     own_name = {"worker": {"gpu": {"enabled": True, "resource": "nvidia.com/mig-1g.10gb"}}}
-    part = container_of(render({**BASE, **own_name}), "worker")
+    part = render({**BASE, **own_name}).container("worker")
     assert part["resources"]["limits"]["nvidia.com/mig-1g.10gb"] == 1
-
-
-def test_an_ingress_passes_events_on_and_waits_for_the_longest_request() -> None:
-    (ingress,) = of_kind(render(example("production")), "Ingress")
-    prefix = "nginx.ingress.kubernetes.io/proxy-"
-    annotations = ingress["metadata"]["annotations"]
-    assert annotations[prefix + "buffering"] == "off"
-    settings = gram_server.settings.HttpConfig()
-    for name in ("read-timeout", "send-timeout"):
-        assert float(annotations[prefix + name]) > settings.max_deadline_ms / 1e3
-    assert annotations[prefix + "body-size"] == f"{settings.max_body_bytes >> 20}m"
 
 
 def test_keys_are_given_as_the_file_that_the_server_reads(tmp_path: Path) -> None:
     entry = {"name": "ada", "sha256": "0" * 64, "scopes": ["solve"], "trajectories_per_s": 100}
     rendered = render(example("cpu") | {"api": {"keys": {"entries": [entry]}}})
-    secret = named(rendered, "Secret", "gram-server-keys")
+    secret = rendered.named("Secret", "gram-server-keys")
     (tmp_path / "keys.json").write_text(secret_text(secret, "keys.json"))
     assert KeyFile(tmp_path / "keys.json").find("nobody's") is None
     for values in (rendered, render(example("production"))):
-        spec = pod_of(values, "api")["spec"]
+        spec = values.pod("api")["spec"]
         (volume,) = [each for each in spec["volumes"] if each["name"] == "keys"]
         assert [item["path"] for item in volume["secret"]["items"]] == ["keys.json"]
         mounts = spec["containers"][0]["volumeMounts"]
@@ -218,13 +197,13 @@ def test_keys_are_given_as_the_file_that_the_server_reads(tmp_path: Path) -> Non
 
 def test_files_are_those_of_the_other_ways_to_run_it() -> None:
     trial, production = render(example("trial")), render(example("production"))
-    shipped = named(trial, "ConfigMap", "gram-server-redis")["data"]["redis.conf"]
+    shipped = trial.named("ConfigMap", "gram-server-redis")["data"]["redis.conf"]
     assert shipped == (DOCKER / "redis.conf").read_text().strip()
-    (rules,) = of_kind(production, "PrometheusRule")
+    (rules,) = production.of_kind("PrometheusRule")
     assert rules["spec"] == yaml.safe_load(
         (DOCKER / "prometheus/gram-server.rules.yml").read_text()
     )
-    dashboard = named(production, "ConfigMap", "gram-server-dashboard")["data"]
+    dashboard = production.named("ConfigMap", "gram-server-dashboard")["data"]
     source = DOCKER / "grafana/dashboards/gram-server.json"
     assert dashboard == {source.name: source.read_text().strip()}
 
@@ -232,7 +211,7 @@ def test_files_are_those_of_the_other_ways_to_run_it() -> None:
 def test_pods_are_replaced_when_a_setting_or_the_redis_changes() -> None:
     def sums(**values: Any) -> list[dict[str, str]]:
         rendered = render({**BASE, **values})
-        return [pod_of(rendered, name)["metadata"]["annotations"] for name in ("api", "worker")]
+        return [rendered.pod(name)["metadata"]["annotations"] for name in ("api", "worker")]
 
     before = sums()
     for after in (sums(settings={"lease_s": 20}), sums(redis={"url": "redis://s"})):
@@ -281,7 +260,7 @@ def test_a_strategy_without_a_rolling_update_has_nothing_of_the_default() -> Non
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 2}}
     for strategy in ({"type": "Recreate"}, rolling):
         parts = {part: {"strategy": strategy} for part in ("api", "worker")}
-        deployments = of_kind(render({**BASE, **parts}), "Deployment")
+        deployments = render({**BASE, **parts}).of_kind("Deployment")
         assert [each["spec"]["strategy"] for each in deployments] == [strategy] * 2
 
 
@@ -296,7 +275,7 @@ def test_a_part_without_resources_is_rendered(is_gpu: bool) -> None:
     rendered = render(values)
     for manifest in rendered:
         check(manifest)
-    resources = container_of(rendered, "worker")["resources"]
+    resources = rendered.container("worker")["resources"]
     assert resources == ({"limits": {"nvidia.com/gpu": 1}} if is_gpu else {})
 
 
@@ -338,8 +317,8 @@ def test_values_for_special_cases_end_where_they_belong() -> None:
     manifests = render(EVERYTHING)
     for manifest in manifests:
         check(manifest, OLDEST)
-    assert of_kind(manifests, "ServiceAccount") == []
-    pod = pod_of(manifests, "worker")
+    assert manifests.of_kind("ServiceAccount") == []
+    pod = manifests.pod("worker")
     spec = pod["spec"]
     given = EVERYTHING["worker"]
     assert spec["serviceAccountName"] == "somebody"
@@ -355,11 +334,11 @@ def test_values_for_special_cases_end_where_they_belong() -> None:
         {"claimName": "steps"},
     )
     for name in ("api", "worker"):
-        container = container_of(manifests, name)
+        container = manifests.container(name)
         assert EVERYTHING["env"][0] in container["env"]
         assert EVERYTHING["volumeMounts"][0] in container["volumeMounts"]
-        egress = policies(manifests)[name]["egress"]
+        egress = manifests.policies()[name]["egress"]
         assert egress[-1] == EVERYTHING["networkPolicy"]["extraEgress"][0]
-    (redis,) = of_kind(manifests, "StatefulSet")
+    (redis,) = manifests.of_kind("StatefulSet")
     (claim,) = redis["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["storageClassName"] == "fast"

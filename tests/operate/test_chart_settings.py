@@ -21,19 +21,9 @@ from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore
 from gram_server.options import all_settings
 from gram_server.server import CLOSE_MARGIN_S
-from gram_server.settings import Settings
+from gram_server.settings import HttpConfig, Settings
 from tests.conftest import free_port
-from tests.operate.chart import (
-    BASE,
-    CHART,
-    EXAMPLES,
-    container_of,
-    environment,
-    example,
-    named,
-    pod_of,
-    render,
-)
+from tests.operate.chart import BASE, CHART, EXAMPLES, example, render
 from tests.operate.test_chart import REFUSED
 from tests.processes import Running, running, wait_for
 
@@ -77,14 +67,14 @@ def test_the_schema_has_every_setting_of_the_server_with_its_type() -> None:
 def test_the_server_takes_the_environment_it_is_given(name: str, component: str) -> None:
     values = example(name)
     rendered = render(values)
-    settings = Settings.load(environ=environment(rendered, component))
+    settings = Settings.load(environ=rendered.environment(component))
     assert settings.redis.store is not None
     assert settings.http.host == settings.engine.worker_metrics_host == "0.0.0.0"
     assert (settings.http.port, settings.http.metrics_port) == (PORTS["http"], PORTS["metrics"])
     assert settings.engine.worker_metrics_port == PORTS["metrics"]
     assert settings.engine.device == ("cuda" if name == "gpu" else "cpu")
     if component == "worker":
-        cpus = container_of(rendered, "worker")["resources"]["limits"]["cpu"]
+        cpus = rendered.container("worker")["resources"]["limits"]["cpu"]
         assert settings.engine.num_threads == int(cpus)
     else:
         assert (settings.http.keys is not None) == (name == "production")
@@ -107,7 +97,7 @@ def test_settings_come_through_whatever_their_type() -> None:
         "host": "::",
     }
     rendered = render({**BASE, "settings": given})
-    environ = environment(rendered, "worker")
+    environ = rendered.environment("worker")
     settings = Settings.load(environ=environ)
     assert settings.engine.models == ("sudoku-9x9", "nqueens-8")
     assert settings.http.latency_buckets_ms == (0.5, 1.0, 2.5)
@@ -127,11 +117,11 @@ def test_settings_come_through_whatever_their_type() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_pods_have_the_time_that_stopping_takes(name: str) -> None:
     rendered = render(example(name))
-    settings = Settings.load(environ=environment(rendered, "api"))
+    settings = Settings.load(environ=rendered.environment("api"))
     stop_s = settings.engine.drain_s + CLOSE_MARGIN_S
-    worker = pod_of(rendered, "worker")["spec"]["terminationGracePeriodSeconds"]
+    worker = rendered.pod("worker")["spec"]["terminationGracePeriodSeconds"]
     assert stop_s < worker
-    api = pod_of(rendered, "api")["spec"]
+    api = rendered.pod("api")["spec"]
     assert stop_s + settings.http.drain_delay_s < api["terminationGracePeriodSeconds"]
     # Balancers hear of it while the server still takes work.
     readiness = api["containers"][0]["readinessProbe"]
@@ -144,7 +134,7 @@ def test_a_longer_drain_gives_more_time() -> None:
         {"redis": {"url": "redis://r"}, "settings": {"drain_s": 100.5, "drain_delay_s": 7}}
     )
     times = {
-        name: pod_of(rendered, name)["spec"]["terminationGracePeriodSeconds"]
+        name: rendered.pod(name)["spec"]["terminationGracePeriodSeconds"]
         for name in ("api", "worker")
     }
     assert times == {"api": math.ceil(100.5 + 7 + 15), "worker": math.ceil(100.5 + 15)}
@@ -154,12 +144,12 @@ def test_a_longer_drain_gives_more_time() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_probes_ask_what_the_server_answers_without_a_key(name: str) -> None:
     rendered = render(example(name))
-    environ = environment(rendered, "api")
+    environ = rendered.environment("api")
     # The file is in a secret, and not on this machine.
     environ.pop("GRAM_SERVER_KEYS", None)
     settings = Settings.load(environ=environ)
     app = create_app(settings, store=MemoryStore(settings.queue))
-    container = container_of(rendered, "api")
+    container = rendered.container("api")
     probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
     assert [probe["path"] for probe in probes] == ["/livez", "/livez", "/readyz"]
     assert {probe["path"] for probe in probes} <= app.openapi()["paths"].keys()
@@ -232,12 +222,19 @@ def test_no_value_that_is_taken_away_trips_a_template() -> None:
     assert tripped == {}
 
 
-def test_the_ingress_leads_every_route_of_the_api_to_it() -> None:
+def test_the_ingress_leads_every_route_to_the_api_passes_events_on_and_waits_long_enough() -> None:
     rendered = render(example("production"))
-    ingress = named(rendered, "Ingress", "gram-server")
+    ingress = rendered.named("Ingress", "gram-server")
+    prefix = "nginx.ingress.kubernetes.io/proxy-"
+    annotations = ingress["metadata"]["annotations"]
+    assert annotations[prefix + "buffering"] == "off"
+    limits = HttpConfig()
+    for name in ("read-timeout", "send-timeout"):
+        assert float(annotations[prefix + name]) > limits.max_deadline_ms / 1e3
+    assert annotations[prefix + "body-size"] == f"{limits.max_body_bytes >> 20}m"
     rules = ingress["spec"]["rules"]
     assert [rule["host"] for rule in rules] == ["gram.example.com"]
-    environ = environment(rendered, "api")
+    environ = rendered.environment("api")
     environ.pop("GRAM_SERVER_KEYS")
     settings = Settings.load(environ=environ)
     app = create_app(settings, store=MemoryStore(settings.queue))
@@ -291,17 +288,17 @@ def test_probes_tell_a_release_that_starts_from_one_that_works(
         "drain_delay_s": 0,
     }
     rendered = render({"redis": {"url": redis_url}, "settings": settings})
-    api, worker = (container_of(rendered, name) for name in ("api", "worker"))
+    api, worker = (rendered.container(name) for name in ("api", "worker"))
     local = {
         **{name: value for name, value in os.environ.items() if not name.startswith("GRAM")},
         "GRAM_SERVER_HOST": "127.0.0.1",
         "GRAM_SERVER_WORKER_METRICS_HOST": "127.0.0.1",
     }
     own, theirs = {"http": free_port(), "metrics": free_port()}, {"metrics": free_port()}
-    of_api = environment(rendered, "api") | local
+    of_api = rendered.environment("api") | local
     of_api["GRAM_SERVER_PORT"] = str(own["http"])
     of_api["GRAM_SERVER_METRICS_PORT"] = str(own["metrics"])
-    of_worker = environment(rendered, "worker") | local
+    of_worker = rendered.environment("worker") | local
     of_worker["GRAM_SERVER_WORKER_METRICS_PORT"] = str(theirs["metrics"])
     with running(tmp_path / "api.log", *api["args"], environ=of_api):
         wait_for(lambda: passes(api["startupProbe"], own), lambda: "the API never starts")

@@ -74,19 +74,15 @@ def test_every_package_of_an_image_has_the_version_that_the_tests_ran_with() -> 
             )
 
 
-def test_what_is_compiled_at_the_start_is_kept_on_a_volume_that_any_user_can_write() -> None:
+def test_only_an_image_with_a_gpu_compiles_and_keeps_that_where_any_user_can_write() -> None:
+    assert " ziglang " in STAGES["build"].last("RUN")
+    for target in TARGETS:
+        assert (" gcc " in STAGES[target].last("RUN")) == (target == "cuda")
+    assert STAGES["api"].last("VOLUME") == STAGES["cpu"].last("VOLUME") == ""
     stage, folder = STAGES["cuda"], "/var/cache/triton"
     assert json.loads(stage.last("VOLUME")) == [folder]
     assert f"TRITON_CACHE_DIR={folder}" in stage.last("ENV").split()
     assert f"-m 2770 -o 10001 -g 0 {folder}" in stage.last("RUN")
-    assert " gcc " in stage.last("RUN")
-
-
-def test_an_image_without_a_gpu_compiles_nothing_and_keeps_nothing() -> None:
-    assert " ziglang " in STAGES["build"].last("RUN")
-    for target in ("api", "cpu"):
-        assert " gcc " not in STAGES[target].last("RUN")
-        assert STAGES[target].last("VOLUME") == ""
 
 
 def test_the_api_image_has_every_dependency_but_those_of_the_model() -> None:
@@ -97,14 +93,6 @@ def test_the_api_image_has_every_dependency_but_those_of_the_model() -> None:
     given = {Requirement(line).name for line in lines if not line.startswith("#")}
     # uvicorn[standard] without what only its reloader and web sockets need.
     assert given == wanted | {"uvloop", "httptools"}
-
-
-def test_a_service_of_ours_cannot_write_nor_gain_rights() -> None:
-    for ours in (SERVICES[name] for name in OURS):
-        assert ours["read_only"] is True
-        assert ours["cap_drop"] == ["ALL"]
-        assert ours["tmpfs"] == ["/tmp"]
-        assert ours["build"]["target"] in TARGETS
 
 
 def test_services_name_pinned_images_files_that_exist_and_profiles() -> None:
@@ -148,16 +136,17 @@ def test_nothing_is_published_beyond_this_machine_without_keys() -> None:
     assert public["secrets"][secret["source"]]["file"].startswith("${GRAM_KEYS_FILE:?")
 
 
-def test_a_service_is_well_by_its_health_check_and_has_the_time_that_stopping_takes() -> None:
+def test_a_service_of_ours_cannot_write_says_if_it_is_well_and_has_the_time_to_stop() -> None:
     settings = Settings.load(environ=SERVICES["api"]["environment"])
     for ours in (SERVICES[name] for name in OURS):
+        assert ours["read_only"] is True
+        assert ours["cap_drop"] == ["ALL"]
+        assert ours["tmpfs"] == ["/tmp"]
+        assert ours["build"]["target"] in TARGETS
         assert ours["healthcheck"]["test"] == ["CMD", PROGRAM, "healthcheck"]
         grace_s = float(ours["stop_grace_period"].removesuffix("s"))
         drain_s = settings.engine.drain_s + settings.http.drain_delay_s
         assert grace_s >= drain_s + CLOSE_MARGIN_S
-
-
-def test_the_readme_gives_a_container_the_time_to_drain() -> None:
     readme = (ROOT / "README.md").read_text()
     given_s = [int(text) for text in re.findall(r"docker run .*?--stop-timeout[ =](\d+)", readme)]
     assert given_s

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from gram_server.metrics.gpu import Gauge, GpuCollector
 from tests.conftest import free_port
-from tests.operate.chart import of_kind, render
+from tests.operate.chart import render
 from tests.processes import running, wait_until_ready
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -154,7 +154,7 @@ def test_workers_in_kubernetes_scale_on_numbers_that_are_there(prometheus: httpx
     prometheus_of_test = {"selector": 'job="gram"'}
     scaling = {"enabled": True, "prometheus": prometheus_of_test}
     rendered = render({"redis": {"url": "redis://r"}, "worker": {"autoscaling": scaling}})
-    (scaled,) = of_kind(rendered, "ScaledObject")
+    (scaled,) = rendered.of_kind("ScaledObject")
     queries = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
     assert len(queries) == 2
     for query in queries:
