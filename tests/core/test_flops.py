@@ -1,5 +1,6 @@
 """The closed form of a step's cost against torch's own count of the products it runs."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gram_core import puzzles
-from gram_core.catalog import ModelInfo, shipped_models
+from gram_core.catalog import shipped_models
 from gram_core.config import GramConfig, preset
 from gram_core.flops import inference_parameters, step_flops
 from gram_core.model import Gram
@@ -31,45 +32,32 @@ def counted(config: GramConfig, task: Task) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("info", shipped_models(), ids=lambda info: info.name)
-def test_every_shipped_model_costs_what_torch_counts(info: ModelInfo) -> None:
-    task = puzzles.task(info.task)
-    assert step_flops(info.architecture, task) == counted(info.architecture, task)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["sudoku-9x9", "nqueens-8", "graph-coloring-10", "maze-12x9"])
-@pytest.mark.parametrize("size", ["paper", "small"])
-def test_presets_cost_what_torch_counts(name: str, size: str) -> None:
-    task = puzzles.task(name)
-    config = preset(size, task)
-    assert step_flops(config, task) == counted(config, task)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("guidance", ["learned", "noise", "mean", "none"])
-@pytest.mark.parametrize("recursion", ["hierarchical", "flat"])
-@pytest.mark.parametrize("mixer", ["relational", "token", "attention"])
-def test_every_relative_costs_what_torch_counts(guidance: str, recursion: str, mixer: str) -> None:
+def relatives() -> Iterator[tuple[GramConfig, Task]]:
+    """Yield configs of every kind, each with a task."""
+    for info in shipped_models():
+        yield info.architecture, puzzles.task(info.task)
+    for name in ("sudoku-9x9", "nqueens-8", "graph-coloring-10", "maze-12x9"):
+        for size in ("paper", "small"):
+            yield preset(size, puzzles.task(name)), puzzles.task(name)
     task = puzzles.task("nqueens-6")
-    values = preset("tiny", task).to_json()
-    values |= {"guidance": guidance, "recursion": recursion, "mixer": mixer}
-    values |= {"num_transitions": 2, "num_low_blocks": 2}
-    if mixer != "relational":
-        values["head_kinds"] = ()
-    config = GramConfig.from_json(values)
-    assert step_flops(config, task) == counted(config, task)
+    mixers: list[dict[str, object]] = [
+        {"mixer": "relational"},
+        {"mixer": "token", "head_kinds": ()},
+        {"mixer": "attention", "head_kinds": ()},
+        {"mixer": "attention", "head_kinds": (), "rotary": "1d", "num_prefix_tokens": 3},
+    ]
+    values = preset("tiny", task).to_json() | {"num_transitions": 2, "num_low_blocks": 2}
+    for guidance in ("learned", "noise", "mean", "none"):
+        for recursion in ("hierarchical", "flat"):
+            for mixer in mixers:
+                kind = {"guidance": guidance, "recursion": recursion, **mixer}
+                yield GramConfig.from_json(values | kind), task
 
 
 @pytest.mark.slow
-def test_prefix_tokens_cost_too() -> None:
-    task = puzzles.task("sudoku-4x4")
-    plain = GramConfig.from_json(
-        preset("tiny", task).to_json() | {"mixer": "attention", "head_kinds": (), "rotary": "1d"}
-    )
-    config = replace(plain, num_prefix_tokens=3)
-    assert step_flops(config, task) == counted(config, task) > step_flops(plain, task)
+@pytest.mark.parametrize(("config", "task"), list(relatives()))
+def test_every_relative_costs_what_torch_counts(config: GramConfig, task: Task) -> None:
+    assert step_flops(config, task) == counted(config, task)
 
 
 def test_the_papers_arithmetic_is_met() -> None:

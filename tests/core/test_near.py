@@ -46,42 +46,38 @@ def dense(near: NearAttention, qkv: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("rows", "columns"), BOARDS)
-def test_near_heads_are_dense_attention_under_a_mask(rows: int, columns: int) -> None:
+def test_near_heads_and_their_gradients_are_dense_attention_under_a_mask(
+    rows: int, columns: int
+) -> None:
     torch.manual_seed(0)
     config = config_of(rows, columns)
     near = NearAttention(config, 2).double()
     qkv = torch.randn(3, rows * columns, 3, 2, config.head_dim, dtype=torch.float64)
-    torch.testing.assert_close(near(qkv), dense(near, qkv), atol=1e-6, rtol=1e-6)
-
-
-@pytest.mark.parametrize(("rows", "columns"), BOARDS)
-def test_gradients_of_near_heads_are_those_of_dense_attention(rows: int, columns: int) -> None:
-    torch.manual_seed(1)
-    config = config_of(rows, columns)
-    near = NearAttention(config, 2).double()
-    qkv = torch.randn(2, rows * columns, 3, 2, config.head_dim, dtype=torch.float64)
-    qkv.requires_grad_()
+    found, expected = near(qkv.requires_grad_()), dense(near, qkv)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
     inputs = [qkv, near.key_direction, near.value_direction]
-    weight = torch.randn(2, rows * columns, 2, config.head_dim, dtype=torch.float64)
-    found = torch.autograd.grad((near(qkv) * weight).sum(), inputs)
-    expected = torch.autograd.grad((dense(near, qkv) * weight).sum(), inputs)
-    for one, other in zip(found, expected, strict=True):
+    weight = torch.randn_like(found)
+    gradients = (torch.autograd.grad((one * weight).sum(), inputs) for one in (found, expected))
+    for one, other in zip(*gradients, strict=True):
         # Scores are computed in float32.
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def reached(attention: Attention, dim: int) -> Tensor:
+    """Return the cells of a board of 4x6 that hear of a change at row 1, column 2."""
+    x = torch.randn(1, 24, dim)
+    changed = x.clone()
+    changed[0, 8] += 1.0
+    return (attention(changed) != attention(x)).any(dim=-1)[0].view(4, 6)
 
 
 def test_a_maze_model_sees_neighbours_alone_and_its_weights_fit_any_board() -> None:
     torch.manual_seed(2)
     config, larger = config_of(4, 6), config_of(9, 5)
     assert config.head_kinds == ("near",) * 4
-    attention = Attention(config, config.head_kinds, ())
-    x = torch.randn(1, 24, config.dim)
-    changed = x.clone()
-    changed[0, 8] += 1.0
-    reached = (attention(changed) != attention(x)).any(dim=-1)[0].view(4, 6)
     expected = torch.zeros(4, 6, dtype=torch.bool)
     expected[1, 1:4] = expected[0:3, 2] = True
-    assert torch.equal(reached, expected)
+    assert torch.equal(reached(Attention(config, config.head_kinds, ()), config.dim), expected)
     Gram(larger).load_state_dict(Gram(config).state_dict())
 
 
@@ -89,14 +85,10 @@ def test_heads_of_two_kinds_see_neighbours_and_lines() -> None:
     torch.manual_seed(2)
     config = config_of(4, 6)
     attention = Attention(config, ("near", "near", "row", "column"), ())
-    x = torch.randn(1, 24, config.dim)
     # A change of one cell reaches its row, its column and its neighbours, which lie in them.
-    changed = x.clone()
-    changed[0, 8] += 1.0
-    reached = (attention(changed) != attention(x)).any(dim=-1)[0].view(4, 6)
     expected = torch.zeros(4, 6, dtype=torch.bool)
     expected[1, :] = expected[:, 2] = True
-    assert torch.equal(reached, expected)
+    assert torch.equal(reached(attention, config.dim), expected)
 
 
 def test_heads_on_lines_of_the_layout_know_the_order_of_their_cells() -> None:

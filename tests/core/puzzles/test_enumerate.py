@@ -4,21 +4,18 @@ from collections.abc import Mapping
 from itertools import combinations
 
 import networkx
-import numpy as np
 import pytest
 
 from gram_core.errors import ExactTimeout, ExactUnavailable
 from gram_core.puzzles import Tokens, family
 
+CLIQUE = [list(pair) for pair in combinations(range(4), 2)]
+
 
 @pytest.mark.parametrize(
     ("puzzle", "body", "total"),
     [
-        ("nqueens", {"n": 1}, 1),
-        ("nqueens", {"n": 2}, 0),
-        ("nqueens", {"n": 3}, 0),
-        ("nqueens", {"n": 4}, 2),
-        ("nqueens", {"n": 8}, 92),
+        *(("nqueens", {"n": n}, total) for n, total in ((1, 1), (2, 0), (3, 0), (4, 2), (8, 92))),
         ("nqueens", {"n": 8, "queens": [[0, 0]]}, 4),
         ("sudoku", {"grid": "." * 16}, 288),
         ("graph-coloring", {"vertices": 3, "edges": []}, 5),
@@ -26,17 +23,13 @@ from gram_core.puzzles import Tokens, family
         ("graph-coloring", {"vertices": 3, "edges": [], "fixed": {"0": 1, "1": 2}}, 3),
         ("graph-coloring", {"vertices": 4, "edges": [], "colors": 1}, 1),
         ("graph-coloring", {"vertices": 4, "edges": [[0, 1], [1, 2], [2, 3], [3, 0]]}, 3),
-        (
-            "graph-coloring",
-            {"vertices": 4, "edges": [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]},
-            0,
-        ),
+        ("graph-coloring", {"vertices": 4, "edges": CLIQUE}, 0),
     ],
 )
 def test_known_totals_are_found(puzzle: str, body: Mapping[str, object], total: int) -> None:
     rules = family(puzzle)
     instance = rules.parse(body)
-    found = list(rules.enumerate(instance, limit=1000))
+    found = list(rules.enumerate(instance, limit=1000, max_time_s=60.0))
     assert all(rules.check(instance, tokens) for tokens in found)
     assert len({rules.canonical(instance, tokens) for tokens in found}) == len(found) == total
 
@@ -80,14 +73,11 @@ def test_well_known_puzzles_without_weights_are_solved_or_refuted(
 @pytest.mark.parametrize("limit", [0, 1, 91, 92])
 def test_enumeration_stops_at_its_limit(limit: int) -> None:
     queens = family("nqueens")
-    assert len(list(queens.enumerate(queens.parse({"n": 8}), limit=limit))) == limit
-
-
-def test_enumeration_repeats_its_order() -> None:
-    queens = family("nqueens")
-    board = queens.parse({"n": 7})
-    first = np.array(list(queens.enumerate(board, limit=20)))
-    assert (first == np.array(list(queens.enumerate(board, limit=20)))).all()
+    board = queens.parse({"n": 8})
+    found = [tokens.tobytes() for tokens in queens.enumerate(board, limit=limit)]
+    assert len(found) == limit
+    # And repeats its order.
+    assert found == [tokens.tobytes() for tokens in queens.enumerate(board, limit=limit)]
 
 
 def test_enumeration_that_runs_out_of_time_says_so_after_what_it_found() -> None:
@@ -104,11 +94,6 @@ def test_enumeration_that_runs_out_of_time_says_so_after_what_it_found() -> None
             break
     assert found
     assert all(queens.check(board, tokens) for tokens in found)
-
-
-def test_time_limit_does_not_disturb_a_complete_enumeration() -> None:
-    queens = family("nqueens")
-    assert len(list(queens.enumerate(queens.parse({"n": 6}), limit=100, max_time_s=60))) == 4
 
 
 def test_missing_solver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

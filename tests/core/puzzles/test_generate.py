@@ -5,34 +5,30 @@ from gram_core.errors import GenerateFailed
 from gram_core.puzzles import family, task
 from gram_core.puzzles.backtracking import SearchTooLong, count_solutions
 
-WANTED = [
-    ("sudoku-9x9", 1),
-    ("sudoku-9x9", 2),
-    ("sudoku-9x9", 7),
-    ("sudoku-6x6", 1),
-    ("sudoku-6x6", 4),
-    ("sudoku-4x4", 1),
-    ("sudoku-4x4", 3),
-    ("sudoku-4x4", 288),
-    ("nqueens-4", 2),
-    ("nqueens-8", 1),
-    ("nqueens-8", 3),
-    ("nqueens-8", 92),
-    ("nqueens-10", 1),
-    ("graph-coloring-1", 1),
-    ("graph-coloring-8", 1),
-    ("graph-coloring-8", 5),
-    ("graph-coloring-10", 2),
-    ("graph-coloring-9-4", 3),
-    ("maze-1x2", 1),
-    ("maze-8x8", 1),
-    ("maze-7x9", 2),
-    ("maze-8x8", 4),
-]
+WANTED: dict[str, tuple[int, ...]] = {
+    "sudoku-9x9": (1, 2, 7),
+    "sudoku-6x6": (1, 4),
+    "sudoku-4x4": (1, 3, 288),
+    "nqueens-4": (2,),
+    "nqueens-8": (1, 3, 92),
+    "nqueens-10": (1,),
+    "graph-coloring-8": (1, 5),
+    "graph-coloring-1": (1,),
+    "graph-coloring-10": (2,),
+    "graph-coloring-9-4": (3,),
+    "maze-1x2": (1,),
+    "maze-8x8": (1, 4),
+    "maze-7x9": (2,),
+    # Large ones.
+    "nqueens-32": (1,),
+    "graph-coloring-60": (1,),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "num_solutions"), WANTED)
+@pytest.mark.parametrize(
+    ("name", "num_solutions"), [(name, number) for name in WANTED for number in WANTED[name]]
+)
 def test_generated_instances_have_the_promised_number_of_solutions(
     name: str, num_solutions: int
 ) -> None:
@@ -91,14 +87,6 @@ def test_generated_sudoku_is_minimal() -> None:
         grid = np.where(np.arange(36) == cell, 0, tokens - 1).reshape(6, 6).tolist()
         fewer = puzzle.parse({"grid": grid})
         assert len(list(puzzle.enumerate(fewer, limit=2))) == 2
-
-
-def test_large_instances_are_made() -> None:
-    for name in ("nqueens-32", "graph-coloring-60"):
-        shape = task(name)
-        puzzle = family(shape.family)
-        instance = puzzle.generate(shape, np.random.default_rng(3))
-        assert len(list(puzzle.enumerate(instance, limit=2))) == 1
 
 
 @pytest.mark.parametrize(("colors", "total"), [(1, 1), (2, 8), (3, 14), (4, 15), (5, 15)])

@@ -3,11 +3,9 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gram_core.errors import PuzzleInvalid
-from gram_core.puzzles import families, family, task
+from gram_core.puzzles import family
 
 PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 SOLUTION = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
@@ -82,7 +80,7 @@ def test_every_text_of_a_sudoku_reads_the_same(text: str) -> None:
     assert sudoku.dump(sudoku.parse_text(text)) == {"puzzle": "sudoku", "grid": PUZZLE}
 
 
-def test_a_row_of_dashes_is_one_where_dashes_are_blanks() -> None:
+def test_a_row_of_dashes_is_one_where_dashes_are_blanks_and_else_a_frame() -> None:
     sudoku = family("sudoku")
     board = "----\n1---\n----\n--2-"
     assert sudoku.parse_text(board) == sudoku.parse_text("....1.........2.")
@@ -90,6 +88,7 @@ def test_a_row_of_dashes_is_one_where_dashes_are_blanks() -> None:
     assert queens.parse_text("----\n-Q--\n----\n----") == queens.parse_text(
         "....\n.Q..\n....\n...."
     )
+    assert sudoku.parse_text(FRAMED) == sudoku.parse({"grid": "1.........2....."})
     assert queens.parse_text("|Q| | | |\n" + "| | | | |\n" * 3).queens == ((0, 0),)
 
 
@@ -112,11 +111,6 @@ def test_signs_that_may_mean_something_else_are_refused(text: str) -> None:
 def test_dimacs_files_of_other_problems_hold_graphs_too(text: str) -> None:
     coloring = family("graph-coloring")
     assert coloring.parse_text(text) == coloring.parse({"vertices": 3, "edges": [[0, 1], [1, 2]]})
-
-
-def test_a_framed_small_board_is_read() -> None:
-    sudoku = family("sudoku")
-    assert sudoku.parse_text(FRAMED) == sudoku.parse({"grid": "1.........2....."})
 
 
 def test_sudoku_answers_come_back_as_posted() -> None:
@@ -221,10 +215,7 @@ def test_queens_forms_of_one_board_have_the_same_tokens() -> None:
     assert listed.queens == drawn.queens == text.queens == ((0, 1), (2, 0))
     expected = [1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1]
     assert queens.encode(drawn).tokens.tolist() == expected
-
-
-def test_board_without_queens_needs_only_its_size() -> None:
-    queens = family("nqueens")
+    # Without queens a board needs only its size.
     assert queens.parse({"n": 5}) == queens.parse({"n": 5, "queens": []})
     assert queens.task_of(queens.parse({"n": 64})).length == 4096
 
@@ -257,22 +248,9 @@ def test_dimacs_reads_as_the_listed_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sudoku-9x9", "sudoku-6x6", "nqueens-1", "nqueens-9", "graph-coloring-8"]
-)
-@given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=15)
-def test_dumped_instances_parse_to_themselves(name: str, seed: int) -> None:
-    shape = task(name)
-    puzzle = family(shape.family)
-    instance = puzzle.generate(shape, np.random.default_rng(seed), num_solutions=None)
-    body = puzzle.dump(instance)
-    assert body["puzzle"] == puzzle.name
-    assert puzzle.parse(json.loads(json.dumps(body))) == instance
-
-
-@pytest.mark.parametrize(
     ("puzzle", "body"),
     [
+        ("sudoku", {"grid": "1" + "." * 35}),
         ("sudoku", {"grid": lists(PUZZLE)}),
         ("sudoku", {"grid": strings(PUZZLE)}),
         ("sudoku", {"puzzle": "sudoku", "grid": DRAWN}),
@@ -308,8 +286,3 @@ def test_attempts_with_empty_cells_can_be_shown() -> None:
     coloring = family("graph-coloring")
     graph = coloring.parse({"vertices": 2, "edges": []})
     assert coloring.decode(graph, np.array([1, 3], dtype=np.uint8)) == [None, 1]
-
-
-def test_every_family_answers_to_its_own_name() -> None:
-    assert list(families()) == ["sudoku", "nqueens", "graph-coloring", "maze"]
-    assert all(family(name).name == name for name in families())

@@ -1,7 +1,6 @@
 """What malformed bodies are told: the field, the cells and the rule, and a sentence."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -11,7 +10,7 @@ from gram_core.puzzles import family
 NAN = float("nan")
 EMPTY = "." * 81
 ROWS = [[0] * 9 for _ in range(9)]
-SQUARE = [[0, 1], [1, 2], [2, 3], [3, 0]]
+SQUARE: dict[str, object] = {"vertices": 4, "edges": [[0, 1], [1, 2], [2, 3], [3, 0]]}
 
 Cells = tuple[tuple[int, ...], ...]
 
@@ -24,6 +23,11 @@ class Refusal(NamedTuple):
     detail: str
     cells: Cells = ()
     rule: str | None = None
+
+
+def clash(body: object, field: str, detail: str, rule: str, *cells: tuple[int, ...]) -> Refusal:
+    """Return a refusal whose sentence ends with the rule."""
+    return Refusal(body, field, f"{detail} {rule}", cells, rule)
 
 
 def placed(**digits: str) -> str:
@@ -87,36 +91,20 @@ SUDOKU = [
     Refusal({"grid": nested(50_000)}, "grid", "has 1 rows"),
     Refusal({"grid": ["...."] * 3 + ["..."]}, "grid[3]", "has 3 cells"),
     Refusal({"grid": ["...."] * 3 + ["..a."]}, "grid[3]", 'string "a"', ((3, 2),)),
-    Refusal(
-        {"grid": "55" + EMPTY[2:]}, "grid", "5 stands 2 times in row 0", ((0, 0), (0, 1)), "row 0"
-    ),
-    Refusal(
-        {"grid": placed(r1c4="8", r7c4="8")},
-        "grid",
-        "8 stands 2 times in column 4",
-        ((1, 4), (7, 4)),
-        "column 4",
-    ),
-    Refusal(
-        {"grid": placed(r3c0="2", r5c2="2")},
-        "grid",
-        "2 stands 2 times in box 3",
-        ((3, 0), (5, 2)),
-        "box 3",
-    ),
+    clash({"grid": "55" + EMPTY[2:]}, "grid", "5 stands 2 times in", "row 0", (0, 0), (0, 1)),
+    clash({"grid": placed(r1c4="8", r7c4="8")}, "grid", "times in", "column 4", (1, 4), (7, 4)),
+    clash({"grid": placed(r3c0="2", r5c2="2")}, "grid", "times in", "box 3", (3, 0), (5, 2)),
 ]
 
 QUEENS = [
     Refusal({}, "n", "is missing"),
     Refusal({"queens": [[0, 0]]}, "n", "is missing"),
     Refusal({"n": 0}, "n", "must be between 1 and 64, not 0"),
-    Refusal({"n": -8}, "n", "not -8"),
     Refusal({"n": 65}, "n", "not 65"),
     Refusal({"n": 10**5000}, "n", "not a huge integer"),
     Refusal({"n": 8.0}, "n", "must be an integer, not the number 8.0"),
     Refusal({"n": "8"}, "n", 'not the string "8"'),
     Refusal({"n": True}, "n", "not true"),
-    Refusal({"n": NAN}, "n", "not the number nan"),
     Refusal({"n": 8, "size": 8}, "size", "not a field of nqueens"),
     Refusal({"n": 8, "queens": None}, "queens", "must be a list, not null"),
     Refusal({"n": 8, "queens": "Q"}, "queens", "must be a list"),
@@ -124,7 +112,6 @@ QUEENS = [
     Refusal({"n": 8, "queens": [[0, 1], [2]]}, "queens[1]", "a list of 1"),
     Refusal({"n": 8, "queens": [[0, 1, 2]]}, "queens[0]", "a list of 3"),
     Refusal({"n": 8, "queens": [[0, 8]]}, "queens[0][1]", "between 0 and 7, not 8"),
-    Refusal({"n": 8, "queens": [[-1, 0]]}, "queens[0][0]", "not -1"),
     Refusal({"n": 8, "queens": [[False, 0]]}, "queens[0][0]", "not false"),
     Refusal({"n": 2, "queens": [[0, 0]] * 5}, "queens", "has 5 entries; at most 4"),
     Refusal(
@@ -145,30 +132,17 @@ QUEENS = [
     Refusal({"grid": ["....", None, "....", "...."]}, "grid[1]", "not null"),
     Refusal({"grid": ["....", "...", "....", "...."]}, "grid[1]", "has 3 squares"),
     Refusal({"grid": ["....", "..K.", "....", "...."]}, "grid[1]", '"K"', ((1, 2),)),
-    Refusal(
+    clash(
         {"n": 8, "queens": [[2, 1], [2, 6]]},
         "queens",
-        "the queens on (2, 1) and (2, 6) attack each other on row 2",
-        ((2, 1), (2, 6)),
+        "attack each other on",
         "row 2",
+        (2, 1),
+        (2, 6),
     ),
-    Refusal(
-        {"n": 8, "queens": [[7, 3], [0, 3]]}, "queens", "on column 3", ((0, 3), (7, 3)), "column 3"
-    ),
-    Refusal(
-        {"n": 8, "queens": [[0, 0], [5, 5]]},
-        "queens",
-        "on diagonal 7",
-        ((0, 0), (5, 5)),
-        "diagonal 7",
-    ),
-    Refusal(
-        {"grid": ["..Q", "...", "Q.."]},
-        "grid",
-        "on antidiagonal 2",
-        ((0, 2), (2, 0)),
-        "antidiagonal 2",
-    ),
+    clash({"n": 8, "queens": [[7, 3], [0, 3]]}, "queens", "on", "column 3", (0, 3), (7, 3)),
+    clash({"n": 8, "queens": [[0, 0], [5, 5]]}, "queens", "on", "diagonal 7", (0, 0), (5, 5)),
+    clash({"grid": ["..Q", "...", "Q.."]}, "grid", "on", "antidiagonal 2", (0, 2), (2, 0)),
 ]
 
 COLORING = [
@@ -176,7 +150,6 @@ COLORING = [
     Refusal({"vertices": 3}, "edges", "is missing"),
     Refusal({"vertices": 0, "edges": []}, "vertices", "between 1 and 256"),
     Refusal({"vertices": 257, "edges": []}, "vertices", "not 257"),
-    Refusal({"vertices": "3", "edges": []}, "vertices", "an integer"),
     Refusal({"vertices": 3, "edges": {}}, "edges", "not an object"),
     Refusal({"vertices": 3, "edges": [0] * 70_000}, "edges", "at most 65280"),
     Refusal({"vertices": 3, "edges": [[0]]}, "edges[0]", "two integers"),
@@ -195,23 +168,19 @@ COLORING = [
         "repeats edges[0]",
         ((0,), (1,)),
     ),
-    Refusal({"vertices": 4, "edges": SQUARE, "colors": 0}, "colors", "not 0"),
-    Refusal({"vertices": 4, "edges": SQUARE, "colors": 33}, "colors", "and 32"),
-    Refusal({"vertices": 4, "edges": SQUARE, "colors": None}, "colors", "null"),
-    Refusal({"vertices": 4, "edges": SQUARE, "k": 3}, "k", "not a field"),
-    Refusal({"vertices": 4, "edges": SQUARE, "fixed": []}, "fixed", "an object"),
-    Refusal(
-        {"vertices": 4, "edges": SQUARE, "fixed": {"4": 0}},
-        "fixed[4]",
-        "is not a vertex: they are 0 to 3",
-    ),
+    Refusal({**SQUARE, "colors": 0}, "colors", "not 0"),
+    Refusal({**SQUARE, "colors": 33}, "colors", "and 32"),
+    Refusal({**SQUARE, "colors": None}, "colors", "null"),
+    Refusal({**SQUARE, "k": 3}, "k", "not a field"),
+    Refusal({**SQUARE, "fixed": []}, "fixed", "an object"),
+    Refusal({**SQUARE, "fixed": {"4": 0}}, "fixed[4]", "is not a vertex: they are 0 to 3"),
     Refusal({"vertices": 4, "edges": [], "fixed": {"00": 0}}, "fixed[00]", "vertex"),
     Refusal({"vertices": 4, "edges": [], "fixed": {"a": 0}}, "fixed[a]", "vertex"),
     Refusal({"vertices": 4, "edges": [], "fixed": {1: 0}}, "fixed[1]", "vertex"),
     Refusal({"vertices": 4, "edges": [], "fixed": {"1": 3}}, "fixed[1]", "between 0 and 2, not 3"),
     Refusal({"vertices": 1, "edges": [], "fixed": {"0": 0, "1": 0}}, "fixed", "has 2 entries"),
     Refusal(
-        {"vertices": 4, "edges": SQUARE, "fixed": {"0": 1, "2": 1, "3": 1}},
+        {**SQUARE, "fixed": {"0": 1, "2": 1, "3": 1}},
         "fixed",
         "vertices 0 and 3 both have colour 1, but an edge joins them",
         ((0,), (3,)),
@@ -277,18 +246,65 @@ MAZE = [
     ),
 ]
 
+# What shapes of other programs are told where they are wrong, or could mean something else.
+NEIGHBOURS = {
+    "sudoku": [
+        Refusal({"grid": [0] * 80 + [10]}, "grid", "column 8 holds 10", ((8, 8),)),
+        Refusal({"grid": [0] * 80 + [5.9]}, "grid", "the number 5.9", ((8, 8),)),
+        Refusal({"grid": [["12", "", "", ""]] * 4}, "grid[0]", '"12"', ((0, 0),)),
+        Refusal({"grid": "1*" + "." * 14}, "grid", 'holds the string "*" and the string "."'),
+        Refusal({"grid": ["1.00", "....", "....", "...."]}, "grid", "write one of them"),
+    ],
+    "nqueens": [
+        Refusal({"n": 4, "queens": [2, 4, 1, 3]}, "queens[1]", "counted from 0"),
+        Refusal({"n": 4, "queens": [0, 4, 1, 2]}, "queens[1]", "between 0 and 3, not 4"),
+        Refusal({"queens": [1, 3, 0, 2], "n": 5}, "queens[0]", "two integers, not 1"),
+        Refusal({"queens": [0, 0]}, "queens", "attack", ((0, 0), (1, 0)), "column 0"),
+        Refusal({"grid": [".*..", "...*", "*...", "..*."]}, "grid", "if one is a queen"),
+        Refusal({"grid": ["Q000", "....", "....", "...."]}, "grid", "write one of them"),
+        Refusal({"grid": [[0, 1], [0, 2]]}, "grid", "neither one-character strings"),
+        Refusal({"grid": [["Q", "."], ["ab", "."]]}, "grid", "neither one-character"),
+        Refusal({"grid": ["1...", "....", "....", "...."]}, "grid[0]", '"1"', ((0, 0),)),
+    ],
+    "graph-coloring": [
+        Refusal({"adjacency": [], "edges": []}, "edges", "beside adjacency"),
+        Refusal({"adjacency": 5}, "adjacency", "must be a list, not 5"),
+        Refusal({"adjacency": [[0, 1], 5]}, "adjacency[1]", "must be a list"),
+        Refusal({"adjacency": []}, "number of rows of adjacency", "between 1"),
+        Refusal({"adjacency": [[1], [2]]}, "adjacency[1][0]", "between 0 and 1"),
+        Refusal({"adjacency": [[0, 2], [1, 0]]}, "adjacency[0]", "to itself", ((0,),), "edge 0-0"),
+        Refusal({"adjacency": [[0, 1], [1, 1]]}, "adjacency[1]", "to itself", ((1,),), "edge 1-1"),
+        Refusal({"vertices": ["a", "a"], "edges": []}, "vertices[1]", "of its own"),
+        Refusal({"vertices": [1, "1"], "edges": []}, "vertices[1]", "of its own"),
+        Refusal({"vertices": [None], "edges": []}, "vertices[0]", "not null"),
+        Refusal({"vertices": [], "edges": []}, "vertices", "between 1 and 256"),
+        Refusal({"vertices": ["a"]}, "edges", "is missing"),
+        Refusal({"vertices": ["a"], "edges": [["a", "b"]]}, "edges[0][1]", "no vertex"),
+        Refusal({"vertices": ["a"], "edges": [["a"]]}, "edges[0]", "two integers"),
+        Refusal({"vertices": ["a"], "edges": ["a"]}, "edges[0]", "must be a list"),
+        Refusal({"adjacency": {"a": ["b"]}}, "adjacency[0][0]", "names no vertex"),
+        Refusal({"adjacency": {"a": 1}}, "adjacency[0]", "must be a list"),
+        Refusal({"vertices": ["a"], "edges": [], "fixed": {"b": 0}}, "fixed", "names no vertex"),
+    ],
+    "maze": [
+        Refusal({"grid": [[0, 1], [0, 0]]}, "grid[0]", "1 may be a wall or free"),
+        Refusal({"grid": [["S", "."], ["..", "G"]]}, "grid[1]", "no single characters"),
+    ],
+}
 TABLE = {"sudoku": SUDOKU, "nqueens": QUEENS, "graph-coloring": COLORING, "maze": MAZE}
 
 
-def rows_of(table: Mapping[str, Sequence[Refusal]]) -> list[Any]:
-    return [
+@pytest.mark.parametrize(
+    ("puzzle", "refusal"),
+    [
         pytest.param(puzzle, refusal, id=f"{puzzle}-{number}")
-        for puzzle, refusals in table.items()
-        for number, refusal in enumerate(refusals)
-    ]
-
-
-def assert_refused(puzzle: str, refusal: Refusal) -> None:
+        for puzzle in TABLE
+        for number, refusal in enumerate([*TABLE[puzzle], *NEIGHBOURS[puzzle]])
+    ],
+)
+def test_malformed_bodies_are_refused_with_field_cells_and_rule(
+    puzzle: str, refusal: Refusal
+) -> None:
     with pytest.raises(PuzzleInvalid) as caught:
         family(puzzle).parse(refusal.body)  # type: ignore[arg-type]  # hostile on purpose
     issue = caught.value.issues[0]
@@ -296,14 +312,7 @@ def assert_refused(puzzle: str, refusal: Refusal) -> None:
     assert refusal.detail in issue.detail
 
 
-@pytest.mark.parametrize(("puzzle", "refusal"), rows_of(TABLE))
-def test_malformed_bodies_are_refused_with_field_cells_and_rule(
-    puzzle: str, refusal: Refusal
-) -> None:
-    assert_refused(puzzle, refusal)
-
-
-def test_every_clash_of_a_board_is_told() -> None:
+def test_every_clash_and_every_short_row_of_a_board_is_told() -> None:
     with pytest.raises(PuzzleInvalid) as caught:
         family("sudoku").parse({"grid": "55" + EMPTY[2:]})
     assert [(issue.rule, issue.cells) for issue in caught.value.issues] == [
@@ -311,10 +320,7 @@ def test_every_clash_of_a_board_is_told() -> None:
         ("box 0", ((0, 0), (0, 1))),
     ]
     assert caught.value.code == "puzzle_invalid"
-    assert str(caught.value) == ("grid: 5 stands 2 times in row 0; grid: 5 stands 2 times in box 0")
-
-
-def test_every_short_row_is_told() -> None:
+    assert str(caught.value) == "grid: 5 stands 2 times in row 0; grid: 5 stands 2 times in box 0"
     with pytest.raises(PuzzleInvalid) as caught:
         family("sudoku").parse({"grid": ["....", "...", "....", "....."]})
     assert [issue.field for issue in caught.value.issues] == ["grid[1]", "grid[3]"]

@@ -23,15 +23,9 @@ from gram_core.puzzles import (
 )
 
 TASKS = [
-    "sudoku-9x9",
-    "sudoku-6x6",
-    "sudoku-4x4",
-    "nqueens-1",
-    "nqueens-5",
-    "nqueens-8",
-    "graph-coloring-5",
-    "graph-coloring-8",
-    "graph-coloring-9-4",
+    *(f"sudoku-{side}x{side}" for side in (9, 6, 4)),
+    *(f"nqueens-{side}" for side in (1, 5, 8)),
+    *(f"graph-coloring-{size}" for size in ("5", "8", "9-4")),
 ]
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -197,12 +191,10 @@ def every_4x4_board() -> list[Tokens]:
     """Return the complete boards, row by row from permutations, with none of the product's code."""
     rows = list(permutations(range(FIRST_VALUE, FIRST_VALUE + 4)))
     boards = [np.array(lines, dtype=np.uint8) for lines in product(rows, repeat=2)]
-    halves = [board for board in boards if is_half(board)]
+    halves = [
+        board for board in boards if len({*board[:, :2].flat}) == len({*board[:, 2:].flat}) == 4
+    ]
     pairs = (np.concatenate([top, bottom]) for top, bottom in product(halves, repeat=2))
     return [
         board.reshape(-1) for board in pairs if all(len(set(column)) == 4 for column in board.T)
     ]
-
-
-def is_half(board: Tokens) -> bool:
-    return len(set(board[:, :2].flat)) == 4 and len(set(board[:, 2:].flat)) == 4

@@ -6,13 +6,8 @@ from hypothesis import strategies as st
 from gram_core.puzzles import BLANK, PAD, Symmetry, Tokens, family, task
 
 TASKS = [
-    "sudoku-9x9",
-    "sudoku-6x6",
-    "sudoku-4x4",
-    "nqueens-1",
-    "nqueens-8",
-    "graph-coloring-8",
-    "graph-coloring-7-4",
+    *(f"sudoku-{side}x{side}" for side in (9, 6, 4)),
+    *("nqueens-1", "nqueens-8", "graph-coloring-8", "graph-coloring-7-4"),
 ]
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -90,7 +85,14 @@ def damaged(solution: Tokens, rng: np.random.Generator, vocabulary: int) -> Toke
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("nqueens-5", 8), ("graph-coloring-3", 36), ("nqueens-1", 1)]
+    ("name", "number"),
+    [
+        ("nqueens-5", 8),
+        ("graph-coloring-3", 36),
+        ("nqueens-1", 1),
+        ("maze-5x5", 16),
+        ("maze-4x6", 8),
+    ],
 )
 def test_every_symmetry_of_a_small_board_is_drawn(name: str, number: int) -> None:
     shape = task(name)

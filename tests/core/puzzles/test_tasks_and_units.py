@@ -40,18 +40,9 @@ def test_task_names_give_shapes(
         "sudoku",
         "sudoku-5x5",
         "sudoku-9x9 ",
-        "maze-30",
-        "nqueens-0",
-        "nqueens-65",
-        "nqueens-08",
-        "nqueens-8\n",
-        "nqueens--8",
-        "nqueens-\u0668",
-        "nqueens-" + "9" * 5000,
-        "graph-coloring-257",
-        "graph-coloring-0",
-        "graph-coloring-8-0",
-        "graph-coloring-8-33",
+        *(f"maze-{size}" for size in ("1x1", "30", "65x3", "0x5", "03x5")),
+        *(f"nqueens-{size}" for size in ("0", "65", "08", "8\n", "-8", "\u0668", "9" * 5000)),
+        *(f"graph-coloring-{size}" for size in ("257", "0", "8-0", "8-33")),
         # A task has one name, and three colours go without saying.
         "graph-coloring-8-3",
     ],
@@ -70,7 +61,9 @@ def test_unknown_puzzle_is_refused_with_what_there_is() -> None:
 
 
 def test_well_known_tasks_belong_to_their_family() -> None:
+    assert list(families()) == ["sudoku", "nqueens", "graph-coloring", "maze"]
     for name, rules in families().items():
+        assert rules.name == name
         assert rules.tasks()
         assert all(task(known).family == name for known in rules.tasks())
 
