@@ -98,14 +98,9 @@ JOB: dict[str, Any] = {
     "priority": "normal",
     "attempt": 0,
     "submitted_at": "2026-01-01T00:00:00.000+00:00",
-    "started_at": None,
-    "finished_at": None,
-    "batch": None,
-    "result": None,
-    "error": None,
+    **dict.fromkeys(("started_at", "finished_at", "batch", "result", "error")),
     "parts": [],
 }
-
 
 UNSOLVED: dict[str, Any] = {**RESULT, "status": "unsolved", "solutions": [], "distinct": 0}
 

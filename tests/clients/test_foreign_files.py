@@ -12,12 +12,9 @@ import numpy as np
 import pytest
 
 from gram_files import Entry, Unread, read
+from tests.clients.test_puzzle_files import MAZE, PUZZLE, ROWS, SOLUTION, saved
 
-PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 OTHER = PUZZLE[::-1]
-SOLUTION = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
-ROWS = [PUZZLE[start : start + 9] for start in range(0, 81, 9)]
-MAZE = "#####\n#S.G#\n#####"
 
 
 def told(content: bytes | str) -> list[tuple[str, Any] | str]:
@@ -152,12 +149,6 @@ def test_of_two_puzzles_in_a_record_neither_is_taken_for_the_other() -> None:
     [entry] = read("F", f'{{"easy": "{PUZZLE}", "hard": "{OTHER}"}}')
     assert isinstance(entry, Entry)
     assert entry.puzzle == PUZZLE + OTHER
-
-
-def saved(array: object) -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.asarray(array))
-    return file.getvalue()
 
 
 def test_arrays_that_may_be_something_else_are_not_sudokus() -> None:

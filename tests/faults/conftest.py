@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from gram_server.job import Job, JobState
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_store import RedisStore
 from gram_server.settings import QueueConfig, RedisConfig
+from tests.conftest import StartRedis
 from tests.jobs import new_job
 from tests.processes import Running, until
 
@@ -79,15 +80,6 @@ async def end_of(running: Running) -> int:
     return await asyncio.to_thread(running.process.wait, 60.0)
 
 
-@pytest.fixture
-def park(tmp_path: Path) -> Iterator[Park]:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    park = Park(folder)
-    yield park
-    park.close()
-
-
 class Api(NamedTuple):
     """An API process, and a client that asks it."""
 
@@ -95,27 +87,12 @@ class Api(NamedTuple):
     client: httpx.AsyncClient
 
 
-OpenApi = Callable[..., Awaitable[Api]]
-
-
-@pytest.fixture
-async def open_api(park: Park) -> AsyncIterator[OpenApi]:
-    """Start an API process, ready with a worker unless it needs none."""
-    async with AsyncExitStack() as stack:
-
-        async def open_(url: str, *flags: str, needs_worker: bool = True) -> Api:
-            running = await until_said(park.start_api(url, *flags), "listening on ")
-            client = httpx.AsyncClient(base_url=running.url(), timeout=60.0)
-            await stack.enter_async_context(client)
-            path = "/readyz" if needs_worker else "/livez"
-            await until(lambda: answers(client, path, 200), every_s=0.05)
-            return Api(running, client)
-
-        yield open_
-
-
-async def answers(client: httpx.AsyncClient, path: str, status: int) -> bool:
-    return (await client.get(path)).status_code == status
+async def answers(
+    client: httpx.AsyncClient, path: str, status: int, *, post: str | None = None
+) -> bool:
+    """Whether a GET, or a POST of some text, has the status."""
+    method = "GET" if post is None else "POST"
+    return (await client.request(method, path, content=post)).status_code == status
 
 
 @dataclass(slots=True)
@@ -196,29 +173,49 @@ class Queue:
         raise AssertionError(fault)
 
 
-OpenQueue = Callable[..., Awaitable[Queue]]
+@dataclass(slots=True)
+class Site:
+    """What a test has of its own, all of which ends with it."""
 
+    park: Park
+    redis: StartRedis
+    stack: AsyncExitStack
 
-@pytest.fixture
-async def open_queue() -> AsyncIterator[OpenQueue]:
-    """Look at the queue in a Redis as an API process does."""
-    queues: list[Queue] = []
+    async def worker(self, url: str, *flags: str) -> Running:
+        return await self.park.worker(url, *flags)
 
-    async def open_(url: str, *, look_at: str | None = None) -> Queue:
+    async def api(self, url: str, *flags: str, needs_worker: bool = True) -> Api:
+        """Start an API process, ready with a worker unless it needs none."""
+        running = await until_said(self.park.start_api(url, *flags), "listening on ")
+        client = httpx.AsyncClient(base_url=running.url(), timeout=60.0)
+        await self.stack.enter_async_context(client)
+        path = "/readyz" if needs_worker else "/livez"
+        await until(lambda: answers(client, path, 200), every_s=0.05)
+        return Api(running, client)
+
+    async def queue(self, url: str, *, look_at: str | None = None) -> Queue:
+        """Look at the queue in a Redis as an API process does."""
         connection = RedisConnection(RedisConfig(store=url, redis_timeout_s=30.0))
         store = RedisStore(connection, QueueConfig(max_trajectories=4096))
-        queues.append(Queue(url, store, Redis.from_url(look_at or url)))
-        return queues[-1]
-
-    yield open_
-    for queue in queues:
-        await queue.store.close()
-        await queue.redis.aclose()
+        own: Any = Redis.from_url(look_at or url)
+        self.stack.push_async_callback(store.close)
+        self.stack.push_async_callback(own.aclose)
+        return Queue(url, store, own)
 
 
 @pytest.fixture
-async def queue(redis_url: str, open_queue: OpenQueue) -> Queue:
+async def site(start_redis: StartRedis, tmp_path: Path) -> AsyncIterator[Site]:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    async with AsyncExitStack() as stack:
+        park = Park(folder)
+        stack.callback(park.close)
+        yield Site(park, start_redis, stack)
+
+
+@pytest.fixture
+async def queue(redis_url: str, site: Site) -> Queue:
     """The queue in the Redis that the tests share, empty."""
-    opened = await open_queue(redis_url)
+    opened = await site.queue(redis_url)
     await opened.redis.flushall()
     return opened

@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 
 from gram_server.job import Event, EventKind, Job, JobState, ModelReport, WorkerReport, WorkerState
@@ -23,86 +24,71 @@ DEADLY_SEED = 13
 TASK = "sudoku-4x4"
 
 
+@dataclass(slots=True)
 class SleepingWorker:
     """Claims up to ``room`` jobs and sleeps ``work_s`` over each."""
 
-    def __init__(
-        self, side: RedisWorker, *, name: str, models: Sequence[str], room: int, work_s: float
-    ) -> None:
-        self._side = side
-        self._name = name
-        self._models = [
-            ModelReport(
-                name=model.partition("@")[0],
-                task=TASK,
-                fingerprint=model.partition("@")[2] or "0123abcd",
-                depth=8,
-                num_parameters=1,
-            )
-            for model in models
-        ]
-        self._room = room
-        self._work_s = work_s
-        self._held: dict[str, asyncio.Task[None]] = {}
-        self._freed = asyncio.Event()
-        self._draining = asyncio.Event()
+    side: RedisWorker
+    name: str
+    models: tuple[ModelReport, ...]
+    room: int
+    work_s: float
+    held: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._draining.set)
+        draining = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, draining.set)
         claims = asyncio.create_task(self._claim())
         beside = [asyncio.create_task(work()) for work in (self._report, self._follow)]
         print("started", flush=True)  # noqa: T201
-        await self._draining.wait()
+        await draining.wait()
         claims.cancel()
         await asyncio.gather(claims, return_exceptions=True)
-        await asyncio.gather(*self._held.values(), return_exceptions=True)
+        await asyncio.gather(*self.held.values(), return_exceptions=True)
         for task in beside:
             task.cancel()
-        await self._side.close()
+        await self.side.close()
 
     async def _claim(self) -> None:
+        models = [name for model in self.models for name in (model.name, model.id)]
         while True:
-            self._freed.clear()
-            free = self._room - len(self._held)
+            self.freed.clear()
+            free = self.room - len(self.held)
             if not free:
-                await self._freed.wait()
+                await self.freed.wait()
                 continue
-            models = [name for model in self._models for name in (model.name, model.id)]
-            for job in await self._side.claim(max_jobs=free, models=models):
-                self._held[job.id] = asyncio.create_task(self._work(job))
+            for job in await self.side.claim(max_jobs=free, models=models):
+                self.held[job.id] = asyncio.create_task(self._work(job))
 
     async def _work(self, job: Job) -> None:
         try:
             if job.options.seed == DEADLY_SEED:
                 os._exit(1)
-            left_s = self._work_s
+            left_s = self.work_s
             if job.deadline_s is not None:
                 left_s = min(left_s, max(0.0, job.deadline_s - time.time()))
             await asyncio.sleep(left_s)
             solutions = solve(job)
             for solution in solutions:
-                await self._side.publish(job.id, Event(kind=EventKind.SOLUTION, data=solution))
-            is_late = left_s < self._work_s
-            await self._side.complete(
-                job.id,
-                result(job, solutions, self._name, is_late),
-                outcome=JobState.EXPIRED if is_late else JobState.DONE,
-            )
+                await self.side.publish(job.id, Event(kind=EventKind.SOLUTION, data=solution))
+            is_late = left_s < self.work_s
+            found = result(job, solutions, self.name, is_late)
+            outcome = JobState.EXPIRED if is_late else JobState.DONE
+            await self.side.complete(job.id, found, outcome=outcome)
         finally:
-            self._held.pop(job.id, None)
-            self._freed.set()
+            self.held.pop(job.id, None)
+            self.freed.set()
 
     async def _follow(self) -> None:
-        async for job_id in self._side.cancellations():
-            if task := self._held.get(job_id):
+        async for job_id in self.side.cancellations():
+            if task := self.held.get(job_id):
                 task.cancel()
 
     async def _report(self) -> None:
-        models = tuple(self._models)
+        report = WorkerReport(worker=self.name, state=WorkerState.READY, models=self.models)
         while True:
-            report = WorkerReport(worker=self._name, state=WorkerState.READY, models=models)
-            await self._side.report(report)
+            await self.side.report(report)
             await asyncio.sleep(1.0)
 
 
@@ -163,21 +149,19 @@ async def main() -> None:
         true_time = time.time
         time.time = lambda: true_time() + arguments.skew_s
     name = f"{socket.gethostname()}-{os.getpid()}-{time.monotonic_ns()}"
-    config = RedisConfig(store=arguments.store, lease_s=arguments.lease_s)
+    connection = RedisConnection(RedisConfig(store=arguments.store, lease_s=arguments.lease_s))
     side = RedisWorker(
-        RedisConnection(config),
-        name=name,
-        lease_s=arguments.lease_s,
-        max_attempts=arguments.max_attempts,
+        connection, name=name, lease_s=arguments.lease_s, max_attempts=arguments.max_attempts
     )
-    worker = SleepingWorker(
-        side,
-        name=name,
-        models=arguments.model or [TASK],
-        room=arguments.room,
-        work_s=arguments.work_s,
+    models = tuple(report_of(model) for model in arguments.model or [TASK])
+    await SleepingWorker(side, name, models, arguments.room, arguments.work_s).run()
+
+
+def report_of(model: str) -> ModelReport:
+    name, _, fingerprint = model.partition("@")
+    return ModelReport(
+        name=name, task=TASK, fingerprint=fingerprint or "0123abcd", depth=8, num_parameters=1
     )
-    await worker.run()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from gram_server.jobs.redis_connection import RedisConnection
 from gram_server.jobs.redis_worker import RedisWorker
 from gram_server.settings import RedisConfig
-from tests.faults.conftest import EASY, Api, OpenApi, Park, Queue
+from tests.faults.conftest import EASY, Api, Queue, Site
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -22,11 +22,11 @@ NUM_STREAMS = 10_000
 
 
 @pytest.fixture
-async def api(queue: Queue, park: Park, open_api: OpenApi, monkeypatch: pytest.MonkeyPatch) -> Api:
+async def api(queue: Queue, site: Site, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setenv("GRAM_SERVER_HEADER_TIMEOUT_S", "3")
     monkeypatch.setenv("GRAM_SERVER_BODY_TIMEOUT_S", "3")
-    await park.worker(queue.url, "--work-s", "0.05")
-    return await open_api(queue.url)
+    await site.worker(queue.url, "--work-s", "0.05")
+    return await site.api(queue.url)
 
 
 async def open_socket(api: Api) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -89,14 +89,14 @@ async def test_a_body_of_a_million_bytes_is_refused_cleanly(api: Api) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_ten_thousand_idle_streams_cost_little(queue: Queue, api: Api, park: Park) -> None:
+async def test_ten_thousand_idle_streams_cost_little(queue: Queue, api: Api, site: Site) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2 * NUM_STREAMS:
         pytest.skip(f"a process may only open {hard} files here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     resource.prlimit(api.running.pid, resource.RLIMIT_NOFILE, (hard, hard))
     # A job that its worker never ends.
-    worker = park.processes[0]
+    worker = site.park.processes[0]
     worker.pause()
     config = RedisConfig(store=queue.url)
     side = RedisWorker(RedisConnection(config), name="w", lease_s=60.0, max_attempts=3)

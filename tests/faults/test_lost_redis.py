@@ -8,20 +8,17 @@ import pytest
 
 from gram_server.errors import JobNotFound, StoreUnavailable
 from gram_server.job import JobState
-from tests.conftest import StartRedis
-from tests.faults.conftest import DURABLE, EASY, OpenApi, OpenQueue, Park, Queue, answers
+from tests.faults.conftest import DURABLE, EASY, Queue, Site, answers
 from tests.processes import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
 
 @pytest.mark.faults
-async def test_a_redis_that_is_killed_comes_back_with_every_job(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park
-) -> None:
-    redis = start_redis(*DURABLE)
-    queue = await open_queue(redis.url)
-    await park.worker(queue.url, "--work-s", "0.3", "--room", "2", "--lease-s", "3")
+async def test_a_redis_that_is_killed_comes_back_with_every_job(site: Site) -> None:
+    redis = site.redis(*DURABLE)
+    queue = await site.queue(redis.url)
+    await site.worker(queue.url, "--work-s", "0.3", "--room", "2", "--lease-s", "3")
     job_ids = await queue.submit_many(12)
     ends = asyncio.create_task(queue.done(job_ids))
     await asyncio.sleep(0.5)
@@ -34,12 +31,10 @@ async def test_a_redis_that_is_killed_comes_back_with_every_job(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("loss", ["restart", "flush"])
-async def test_a_redis_that_forgot_everything_is_taken_as_it_is(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park, loss: str
-) -> None:
-    redis = start_redis()
-    queue = await open_queue(redis.url)
-    worker = await park.worker(queue.url, "--work-s", "1.0", "--room", "2", "--lease-s", "2")
+async def test_a_redis_that_forgot_everything_is_taken_as_it_is(site: Site, loss: str) -> None:
+    redis = site.redis()
+    queue = await site.queue(redis.url)
+    worker = await site.worker(queue.url, "--work-s", "1.0", "--room", "2", "--lease-s", "2")
     job_ids = await queue.submit_many(6)
     waits = (queue.store.wait(one, timeout_s=30.0) for one in job_ids)
     ends = asyncio.gather(*waits, return_exceptions=True)
@@ -60,13 +55,13 @@ async def test_a_redis_that_forgot_everything_is_taken_as_it_is(
 @pytest.mark.faults
 @pytest.mark.parametrize("outage_s", [3.0, 30.0])
 async def test_while_redis_is_gone_requests_are_refused_at_once_and_work_goes_on(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park, open_api: OpenApi, outage_s: float
+    site: Site, outage_s: float
 ) -> None:
-    redis = start_redis(*DURABLE)
-    queue = await open_queue(redis.url)
+    redis = site.redis(*DURABLE)
+    queue = await site.queue(redis.url)
     # Most of the work is done while there is nobody to tell.
-    await park.worker(queue.url, "--work-s", "2.0", "--lease-s", str(outage_s + 10.0))
-    _, client = await open_api(queue.url)
+    await site.worker(queue.url, "--work-s", "2.0", "--lease-s", str(outage_s + 10.0))
+    _, client = await site.api(queue.url)
     job_id = (await client.post("/jobs", content=EASY)).json()["id"]
     waiting = asyncio.create_task(queue.done([job_id]))
     await asyncio.sleep(0.3)
@@ -99,8 +94,8 @@ async def test_while_redis_is_gone_requests_are_refused_at_once_and_work_goes_on
     await queue.clean()
 
 
-async def test_dropped_connections_cost_no_job(queue: Queue, park: Park) -> None:
-    await park.worker(queue.url, "--work-s", "0.05", "--room", "4")
+async def test_dropped_connections_cost_no_job(queue: Queue, site: Site) -> None:
+    await site.worker(queue.url, "--work-s", "0.05", "--room", "4")
     job_ids: list[str] = []
     is_over = asyncio.Event()
 
@@ -126,8 +121,8 @@ async def test_dropped_connections_cost_no_job(queue: Queue, park: Park) -> None
 
 
 @pytest.mark.faults
-async def test_a_redis_that_stalls_delays_and_loses_nothing(queue: Queue, park: Park) -> None:
-    await park.worker(queue.url, "--work-s", "0.1", "--room", "4", "--lease-s", "10")
+async def test_a_redis_that_stalls_delays_and_loses_nothing(queue: Queue, site: Site) -> None:
+    await site.worker(queue.url, "--work-s", "0.1", "--room", "4", "--lease-s", "10")
     job_ids = await queue.submit_many(10)
     await queue.redis.client_pause(1500)
     ends = asyncio.create_task(queue.done(job_ids))
@@ -140,12 +135,10 @@ async def test_a_redis_that_stalls_delays_and_loses_nothing(queue: Queue, park: 
     await queue.clean()
 
 
-async def test_a_full_redis_makes_the_server_not_ready_and_says_so(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park, open_api: OpenApi
-) -> None:
-    queue = await open_queue(start_redis().url)
-    await park.worker(queue.url)
-    _, client = await open_api(queue.url)
+async def test_a_full_redis_makes_the_server_not_ready_and_says_so(site: Site) -> None:
+    queue = await site.queue(site.redis().url)
+    await site.worker(queue.url)
+    _, client = await site.api(queue.url)
     await queue.redis.config_set("maxmemory", 1)
     await until(lambda: answers(client, "/readyz", 503), every_s=0.02)
     problem = (await client.get("/readyz")).json()
@@ -158,15 +151,13 @@ async def test_a_full_redis_makes_the_server_not_ready_and_says_so(
     await queue.clean()
 
 
-async def test_a_full_redis_refuses_and_finishes_what_it_has(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park
-) -> None:
-    queue = await open_queue(start_redis().url)
+async def test_a_full_redis_refuses_and_finishes_what_it_has(site: Site) -> None:
+    queue = await site.queue(site.redis().url)
     job_ids = await queue.submit_many(20)
     await queue.redis.config_set("maxmemory", 1)
     with pytest.raises(StoreUnavailable, match="OOM"):
         await queue.submit()
-    await park.worker(queue.url, "--work-s", "0.05")
+    await site.worker(queue.url, "--work-s", "0.05")
     await queue.done(job_ids)
     with pytest.raises(StoreUnavailable, match="OOM"):
         await queue.submit()
@@ -177,12 +168,12 @@ async def test_a_full_redis_refuses_and_finishes_what_it_has(
 
 @pytest.mark.faults
 async def test_a_redis_that_stands_still_for_longer_than_a_lease_costs_no_attempt(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park
+    site: Site,
 ) -> None:
-    server = start_redis()
-    queue = await open_queue(server.url)
+    server = site.redis()
+    queue = await site.queue(server.url)
     for _ in range(3):
-        await park.worker(queue.url, "--work-s", "6", "--room", "4", "--lease-s", "2")
+        await site.worker(queue.url, "--work-s", "6", "--room", "4", "--lease-s", "2")
     job_ids = await queue.submit_many(12)
     await queue.until_running(12)
     server.process.send_signal(signal.SIGSTOP)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gram_server.job import JobState
-from tests.faults.conftest import EASY, OpenApi, Park, Queue, end_of
+from tests.faults.conftest import EASY, Queue, Site, answers, end_of
 from tests.processes import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
@@ -16,12 +16,12 @@ WHOLE = ["accepted", "solution", "done"]
 
 
 async def test_the_job_of_a_killed_worker_is_done_by_another_within_its_lease(
-    queue: Queue, park: Park
+    queue: Queue, site: Site
 ) -> None:
-    first = await park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "30")
+    first = await site.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "30")
     job_id = await queue.submit()
     await queue.until_running(1)
-    await park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
+    await site.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
     first.kill()
     killed_s = time.monotonic()
     [record] = await queue.done([job_id])
@@ -33,13 +33,13 @@ async def test_the_job_of_a_killed_worker_is_done_by_another_within_its_lease(
 
 
 @pytest.mark.faults
-async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Queue, park: Park) -> None:
-    sleeper = await park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.5")
+async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Queue, site: Site) -> None:
+    sleeper = await site.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.5")
     job_id = await queue.submit()
     await asyncio.sleep(0.2)
     await queue.until_running(1)
     sleeper.pause()
-    other = await park.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
+    other = await site.worker(queue.url, "--lease-s", str(LEASE_S), "--work-s", "0.1")
     [record] = await queue.ends([job_id])
     sleeper.resume()
     await asyncio.sleep(1.5)
@@ -55,9 +55,9 @@ async def test_a_worker_that_wakes_up_too_late_changes_nothing(queue: Queue, par
 
 
 @pytest.mark.faults
-async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Queue, park: Park) -> None:
+async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Queue, site: Site) -> None:
     for _ in range(2):
-        await park.worker(queue.url, "--lease-s", "0.6", "--work-s", "2.5")
+        await site.worker(queue.url, "--lease-s", "0.6", "--work-s", "2.5")
     records = await queue.done(await queue.submit_many(4))
     assert [record.job.attempt for record in records] == [0] * 4
     assert (await queue.store.stats()).redelivered == 0
@@ -66,15 +66,15 @@ async def test_a_job_that_takes_several_leases_is_handed_out_once(queue: Queue, 
 
 @pytest.mark.faults
 async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(
-    queue: Queue, park: Park
+    queue: Queue, site: Site
 ) -> None:
     # The good jobs are lost with the deadly one beside them, until each has its last chance.
     flags = ("--lease-s", "0.6", "--max-attempts", "2", "--work-s", "0.05", "--room", "8")
     poison = await queue.submit(seed=13)
     good = await queue.submit_many(6)
     for _ in range(3):
-        assert await end_of(await park.worker(queue.url, *flags)) == 1
-    await park.worker(queue.url, *flags)
+        assert await end_of(await site.worker(queue.url, *flags)) == 1
+    await site.worker(queue.url, *flags)
     [record] = await queue.ends([poison])
     assert record.state is JobState.FAILED
     assert (record.error.code, record.job.attempt) == ("worker_lost", 3)
@@ -85,12 +85,12 @@ async def test_a_job_that_kills_its_workers_goes_to_the_dead_letters(
 
 
 @pytest.mark.faults
-async def test_a_rolling_restart_at_load_loses_nothing(queue: Queue, park: Park) -> None:
+async def test_a_rolling_restart_at_load_loses_nothing(queue: Queue, site: Site) -> None:
     flags = ("--lease-s", "5", "--work-s", "0.15", "--room", "4")
-    workers = [await park.worker(queue.url, *flags) for _ in range(2)]
+    workers = [await site.worker(queue.url, *flags) for _ in range(2)]
     job_ids = await queue.submit_many(80)
     for old in workers:
-        await park.worker(queue.url, *flags)
+        await site.worker(queue.url, *flags)
         old.process.terminate()
         assert await end_of(old) == 0
     records = await queue.done(job_ids)
@@ -99,11 +99,11 @@ async def test_a_rolling_restart_at_load_loses_nothing(queue: Queue, park: Park)
 
 
 async def test_nobody_waits_for_ever_where_no_worker_is_left(
-    queue: Queue, park: Park, open_api: OpenApi, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRAM_SERVER_MAX_BACKLOG_S", "1.5")
-    worker = await park.worker(queue.url, "--work-s", "0.05")
-    _, client = await open_api(queue.url)
+    worker = await site.worker(queue.url, "--work-s", "0.05")
+    _, client = await site.api(queue.url)
     assert (await client.post("/solve", content=EASY)).status_code == 200
     worker.process.terminate()
     await end_of(worker)
@@ -121,12 +121,8 @@ async def test_nobody_waits_for_ever_where_no_worker_is_left(
     assert (await client.post("/solve", content=EASY)).status_code == 503
     job = await client.post("/jobs", content=EASY)
     assert job.status_code == 202
-    await park.worker(queue.url, "--work-s", "0.05")
+    await site.worker(queue.url, "--work-s", "0.05")
     done = await client.get(f"/jobs/{job.json()['id']}?wait=30")
     assert done.json()["state"] == "done"
-
-    async def is_served() -> bool:
-        return (await client.post("/solve", content=EASY)).status_code == 200
-
-    await until(is_served, every_s=0.02)
+    await until(lambda: answers(client, "/solve", 200, post=EASY), every_s=0.02)
     await queue.clean()

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gram_server.job import JobState
-from tests.faults.conftest import EASY, OpenApi, Park, Queue, end_of
+from tests.faults.conftest import EASY, Queue, Site, answers, end_of
 from tests.processes import Running, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
@@ -16,14 +16,14 @@ DONE_AT_ONCE = {(JobState.DONE, 0)}
 
 
 @pytest.fixture
-async def clients(queue: Queue, open_api: OpenApi) -> list[httpx.AsyncClient]:
+async def clients(queue: Queue, site: Site) -> list[httpx.AsyncClient]:
     """Clients of an API process of before and of one of after an upgrade."""
-    return [(await open_api(queue.url, needs_worker=False)).client for _ in range(2)]
+    return [(await site.api(queue.url, needs_worker=False)).client for _ in range(2)]
 
 
-async def start(park: Park, queue: Queue, *models: str) -> Running:
+async def start(site: Site, queue: Queue, *models: str) -> Running:
     named = [part for model in models for part in ("--model", model)]
-    return await park.worker(queue.url, "--work-s", "0.1", *named)
+    return await site.worker(queue.url, "--work-s", "0.1", *named)
 
 
 async def stop(worker: Running) -> None:
@@ -42,10 +42,10 @@ async def know(client: httpx.AsyncClient, *models: str) -> None:
 
 
 async def test_workers_with_different_models_work_together(
-    queue: Queue, park: Park, clients: list[httpx.AsyncClient]
+    queue: Queue, site: Site, clients: list[httpx.AsyncClient]
 ) -> None:
-    await start(park, queue, "m")
-    await start(park, queue, "n", "o")
+    await start(site, queue, "m")
+    await start(site, queue, "n", "o")
     await know(clients[0], "m", "n", "o")
     wanted = ["mno"[number % 3] for number in range(60)]
     posts = (clients[0].post(f"/solve?model={model}", content=EASY) for model in wanted)
@@ -57,10 +57,10 @@ async def test_workers_with_different_models_work_together(
 
 
 async def test_an_upgrade_that_adds_a_model_fails_nothing_workers_first(
-    queue: Queue, park: Park, clients: list[httpx.AsyncClient]
+    queue: Queue, site: Site, clients: list[httpx.AsyncClient]
 ) -> None:
     before, after = clients
-    old = await start(park, queue, "m")
+    old = await start(site, queue, "m")
     await know(before, "m")
     ids = []
 
@@ -71,7 +71,7 @@ async def test_an_upgrade_that_adds_a_model_fails_nothing_workers_first(
             ids.append(answer.json()["id"])
 
     await submit(before, "m")
-    new = await start(park, queue, "m", "n")
+    new = await start(site, queue, "m", "n")
     await know(after, "m", "n")
     # Both kinds of workers, both kinds of jobs.
     await submit(before, "m")
@@ -85,10 +85,10 @@ async def test_an_upgrade_that_adds_a_model_fails_nothing_workers_first(
 
 
 async def test_a_job_waits_for_a_worker_with_its_model_until_its_deadline(
-    queue: Queue, park: Park, clients: list[httpx.AsyncClient]
+    queue: Queue, site: Site, clients: list[httpx.AsyncClient]
 ) -> None:
-    other = await start(park, queue, "m")
-    first = await start(park, queue, "n")
+    other = await start(site, queue, "m")
+    first = await start(site, queue, "n")
     await know(clients[0], "m", "n")
     await stop(first)
     late = await clients[0].post("/jobs?model=n&deadline_ms=500", content=EASY)
@@ -101,17 +101,17 @@ async def test_a_job_waits_for_a_worker_with_its_model_until_its_deadline(
     record = await queue.store.get(job_id)
     assert (record.state, record.job.attempt) == (JobState.QUEUED, 0)
     assert other.process.poll() is None
-    await start(park, queue, "n")
+    await start(site, queue, "n")
     [record] = await queue.ends([job_id])
     assert {(record.state, record.job.attempt)} == DONE_AT_ONCE
     await queue.clean()
 
 
 async def test_weights_that_are_asked_for_by_fingerprint_are_the_ones_that_answer(
-    queue: Queue, park: Park, clients: list[httpx.AsyncClient]
+    queue: Queue, site: Site, clients: list[httpx.AsyncClient]
 ) -> None:
     client = clients[0]
-    old, new = await start(park, queue, OLD), await start(park, queue, NEW)
+    old, new = await start(site, queue, OLD), await start(site, queue, NEW)
     await know(client, "m", OLD, NEW)
     for model, worker in ((OLD, old), (NEW, new)):
         posts = (client.post(f"/solve?model={model}", content=EASY) for _ in range(20))
@@ -123,9 +123,5 @@ async def test_weights_that_are_asked_for_by_fingerprint_are_the_ones_that_answe
     if job.status_code == 202:
         [record] = await queue.ends([job.json()["id"]])
         assert record.state is JobState.EXPIRED
-
-    async def is_refused() -> bool:
-        return (await client.post(f"/jobs?model={OLD}", content=EASY)).status_code == 422
-
-    await until(is_refused, every_s=0.02)
+    await until(lambda: answers(client, f"/jobs?model={OLD}", 422, post=EASY), every_s=0.02)
     assert (await client.post("/solve?model=m", content=EASY)).status_code == 200

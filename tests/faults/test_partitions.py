@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gram_server.job import JobState
-from tests.faults.conftest import EASY, OpenApi, Park, Queue, answers
+from tests.faults.conftest import EASY, Queue, Site, answers
 from tests.faults.proxy import Proxy, proxied
 from tests.processes import until
 
@@ -25,10 +25,10 @@ async def proxies(queue: Queue) -> AsyncIterator[list[Proxy]]:
 
 
 async def test_two_workers_cut_off_in_turn_lose_nothing(
-    queue: Queue, park: Park, proxies: list[Proxy]
+    queue: Queue, site: Site, proxies: list[Proxy]
 ) -> None:
     for proxy in proxies:
-        await park.worker(proxy.url, "--work-s", "0.3", "--room", "3", "--lease-s", "1.5")
+        await site.worker(proxy.url, "--work-s", "0.3", "--room", "3", "--lease-s", "1.5")
     job_ids = await queue.submit_many(60)
     ends = asyncio.create_task(queue.done(job_ids))
     for proxy in (*proxies, *proxies):
@@ -43,11 +43,11 @@ async def test_two_workers_cut_off_in_turn_lose_nothing(
 
 
 async def test_an_api_process_cut_off_from_redis_refuses_in_time_and_comes_back(
-    queue: Queue, park: Park, open_api: OpenApi, proxies: list[Proxy]
+    queue: Queue, site: Site, proxies: list[Proxy]
 ) -> None:
     proxy = proxies[0]
-    await park.worker(queue.url, "--work-s", "0.2")
-    _, client = await open_api(proxy.url)
+    await site.worker(queue.url, "--work-s", "0.2")
+    _, client = await site.api(proxy.url)
     job_id = (await client.post("/jobs", content=EASY)).json()["id"]
     assert (await client.get(f"/jobs/{job_id}?wait=20")).json()["state"] == "done"
     # From here on connections are open, and nothing comes through them.
@@ -73,15 +73,15 @@ async def test_an_api_process_cut_off_from_redis_refuses_in_time_and_comes_back(
 
 @pytest.mark.parametrize("skew_s", [3600.0, -3600.0])
 async def test_hosts_that_disagree_about_the_time_keep_deadlines_and_leases(
-    queue: Queue, park: Park, skew_s: float, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, site: Site, skew_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead, behind = ("--skew-s", str(skew_s)), ("--skew-s", str(-skew_s))
-    await park.worker(queue.url, "--work-s", "0.3", *ahead, "--lease-s", "2")
-    other = await park.worker(queue.url, "--work-s", "0.3", *behind, "--lease-s", "2")
+    await site.worker(queue.url, "--work-s", "0.3", *ahead, "--lease-s", "2")
+    other = await site.worker(queue.url, "--work-s", "0.3", *behind, "--lease-s", "2")
     [record] = await queue.done([await queue.submit(deadline_ms=20_000)])
     assert record.job.attempt == 0
     other.kill()
-    busy = await park.worker(queue.url, "--work-s", "30", *behind, "--room", "1")
+    busy = await site.worker(queue.url, "--work-s", "30", *behind, "--room", "1")
     started_s = time.monotonic()
     records = await queue.ends(await queue.submit_many(20, deadline_ms=1_000))
     assert time.monotonic() - started_s < 15.0
@@ -97,10 +97,10 @@ async def test_hosts_that_disagree_about_the_time_keep_deadlines_and_leases(
 
 
 async def test_a_client_whose_api_process_dies_gets_its_job_from_another(
-    queue: Queue, park: Park, open_api: OpenApi
+    queue: Queue, site: Site
 ) -> None:
-    await park.worker(queue.url, "--work-s", "1.5")
-    (dying, client), (_, other) = [await open_api(queue.url) for _ in range(2)]
+    await site.worker(queue.url, "--work-s", "1.5")
+    (dying, client), (_, other) = [await site.api(queue.url) for _ in range(2)]
     posted = await client.post("/jobs", content=EASY, headers=KEY)
     path = f"/jobs/{posted.json()['id']}"
     waiting = asyncio.create_task(client.get(f"{path}?wait=20"))

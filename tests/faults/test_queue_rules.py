@@ -8,17 +8,17 @@ import pytest
 
 from gram_server.errors import KeyConflict
 from gram_server.jobs.store import IdempotencyKey
-from tests.faults.conftest import EASY, OpenApi, OpenQueue, Park, Queue
+from tests.faults.conftest import EASY, Queue, Site
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
 
 async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
-    queue: Queue, open_queue: OpenQueue
+    queue: Queue, site: Site
 ) -> None:
     fingerprint = hashlib.sha256(b"body").hexdigest()
     ticket = IdempotencyKey(owner="me", key="k", fingerprint=fingerprint)
-    stores = [queue.store, *[(await open_queue(queue.url)).store for _ in range(3)]]
+    stores = [queue.store, *[(await site.queue(queue.url)).store for _ in range(3)]]
     submits = (stores[n % 4].submit(queue.job(), ticket=ticket) for n in range(100))
     assert len(set(await asyncio.gather(*submits))) == 1
     assert (await queue.store.stats()).reserved_trajectories == 1
@@ -29,11 +29,11 @@ async def test_one_key_a_hundred_times_from_several_processes_is_one_job(
 
 @pytest.mark.faults
 async def test_a_burst_on_four_api_processes_never_passes_the_bound(
-    queue: Queue, park: Park, open_api: OpenApi
+    queue: Queue, site: Site
 ) -> None:
-    await park.worker(queue.url, "--work-s", "30", "--room", "4")
+    await site.worker(queue.url, "--work-s", "30", "--room", "4")
     flags = ("--max-trajectories", "1024")
-    clients = [(await open_api(queue.url, *flags)).client for _ in range(4)]
+    clients = [(await site.api(queue.url, *flags)).client for _ in range(4)]
     seen: list[int] = []
 
     async def watch() -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gram_server.job import JobState, WorkerState
-from tests.faults.conftest import OpenApi, Park, Queue, answers, end_of, until_said
+from tests.faults.conftest import Queue, Site, answers, end_of, until_said
 from tests.processes import Running, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
@@ -17,15 +17,15 @@ WIDE = "width=512&depth=1000&halt=never"
 SHORT = "width=1&max_solutions=1"
 
 
-async def start_model(park: Park, queue: Queue, *flags: str) -> Running:
+async def start_model(site: Site, queue: Queue, *flags: str) -> Running:
     command = ("-m", "gram_server.cli", "worker", "--store", queue.url, "--model", "sudoku-4x4")
-    process = park.start(*command, "--num-threads", "1", "--lease-s", "2", *flags)
+    process = site.park.start(*command, "--num-threads", "1", "--lease-s", "2", *flags)
     return await until_said(process, "is warm")
 
 
 @pytest.fixture
-async def client(queue: Queue, open_api: OpenApi) -> httpx.AsyncClient:
-    return (await open_api(queue.url, needs_worker=False)).client
+async def client(queue: Queue, site: Site) -> httpx.AsyncClient:
+    return (await site.api(queue.url, needs_worker=False)).client
 
 
 async def submit(client: httpx.AsyncClient, query: str) -> str:
@@ -42,15 +42,15 @@ async def withdraw(queue: Queue, client: httpx.AsyncClient, *job_ids: str) -> No
 
 
 async def test_a_job_that_outlives_its_worker_has_the_answer_it_would_have_had(
-    queue: Queue, park: Park, client: httpx.AsyncClient
+    queue: Queue, site: Site, client: httpx.AsyncClient
 ) -> None:
-    first = await start_model(park, queue)
+    first = await start_model(site, queue)
     [expected] = await queue.ends([await submit(client, f"{LONG}&augment=false")])
     job_id = await submit(client, f"{LONG}&augment=false")
     await queue.until_running(1)
     first.kill()
     assert not (await queue.store.get(job_id)).state.is_final, "the job was too short to disturb"
-    second = await start_model(park, queue)
+    second = await start_model(site, queue)
     [record] = await queue.done([job_id])
     assert record.job.attempt == 1
     found, wanted = (
@@ -64,9 +64,9 @@ async def test_a_job_that_outlives_its_worker_has_the_answer_it_would_have_had(
 
 
 async def test_a_worker_told_to_stop_twice_hands_its_jobs_back_at_once(
-    queue: Queue, park: Park, client: httpx.AsyncClient
+    queue: Queue, site: Site, client: httpx.AsyncClient
 ) -> None:
-    first = await start_model(park, queue, "--drain-s", "60")
+    first = await start_model(site, queue, "--drain-s", "60")
     job_id = await submit(client, WIDE)
     await queue.until_running(1)
     first.process.terminate()
@@ -79,10 +79,10 @@ async def test_a_worker_told_to_stop_twice_hands_its_jobs_back_at_once(
 
 
 async def test_a_full_worker_leaves_jobs_to_one_that_has_room(
-    queue: Queue, park: Park, client: httpx.AsyncClient
+    queue: Queue, site: Site, client: httpx.AsyncClient
 ) -> None:
     for _ in range(2):
-        await start_model(park, queue)
+        await start_model(site, queue)
 
     async def are_ready() -> bool:
         states = [worker.state for worker in (await queue.store.stats()).workers]
@@ -98,9 +98,9 @@ async def test_a_full_worker_leaves_jobs_to_one_that_has_room(
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 async def test_workers_that_are_stopped_for_longer_than_their_lease_go_on(
-    queue: Queue, park: Park, client: httpx.AsyncClient, num_workers: int
+    queue: Queue, site: Site, client: httpx.AsyncClient, num_workers: int
 ) -> None:
-    workers = [await start_model(park, queue) for _ in range(num_workers)]
+    workers = [await start_model(site, queue) for _ in range(num_workers)]
     job_id = await submit(client, LONG)
 
     async def is_running() -> bool:
@@ -123,9 +123,9 @@ async def test_workers_that_are_stopped_for_longer_than_their_lease_go_on(
 
 
 async def test_a_stopped_worker_whose_job_went_to_another_comes_back_as_good_as_before(
-    queue: Queue, park: Park, client: httpx.AsyncClient
+    queue: Queue, site: Site, client: httpx.AsyncClient
 ) -> None:
-    workers = [await start_model(park, queue) for _ in range(2)]
+    workers = [await start_model(site, queue) for _ in range(2)]
     job_id = await submit(client, LONG)
 
     async def holder() -> Running | None:

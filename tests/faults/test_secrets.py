@@ -7,8 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import StartRedis
-from tests.faults.conftest import EASY, OpenApi, OpenQueue, Park, end_of
+from tests.faults.conftest import EASY, Site, end_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
@@ -21,19 +20,17 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_no_log_holds_a_key_a_password_or_a_puzzle(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park, open_api: OpenApi, tmp_path: Path
-) -> None:
-    redis = start_redis()
-    opened = await open_queue(redis.url)
+async def test_no_log_holds_a_key_a_password_or_a_puzzle(site: Site, tmp_path: Path) -> None:
+    redis = site.redis()
+    opened = await site.queue(redis.url)
     await opened.redis.config_set("requirepass", PASSWORD)
     url = redis.url.replace("redis://", f"redis://:{PASSWORD}@")
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     keys = tmp_path / "keys.json"
     entry = {"name": "me", "sha256": digest, "scopes": ["solve", "jobs"]}
     keys.write_text(json.dumps({"keys": [entry]}), "utf-8")
-    worker = await park.worker(url, "--work-s", "0.05")
-    api, client = await open_api(url, "--keys", str(keys), "--log-level", "debug")
+    worker = await site.worker(url, "--work-s", "0.05")
+    api, client = await site.api(url, "--keys", str(keys), "--log-level", "debug")
     for token, statuses in ((TOKEN, {200, 202, 422}), (THIEF, {401})):
         for path in ("/solve", "/jobs"):
             for content in (EASY, "1" * 16, f"{EASY}{EASY}"):
@@ -62,10 +59,10 @@ async def test_no_log_holds_a_key_a_password_or_a_puzzle(
 @pytest.mark.parametrize("scheme", ["carrier://me:{}@host/0", "redis+sentinel://me:{}@host:1"])
 @pytest.mark.parametrize("command", [("serve",), ("worker", "--model", "sudoku-4x4")])
 async def test_a_url_that_cannot_be_used_is_shown_without_its_password(
-    park: Park, scheme: str, command: tuple[str, ...]
+    site: Site, scheme: str, command: tuple[str, ...]
 ) -> None:
     url = scheme.format(PASSWORD)
-    process = park.start("-m", "gram_server.cli", *command, "--store", url)
+    process = site.park.start("-m", "gram_server.cli", *command, "--store", url)
     assert await end_of(process) == 2
     assert "store" in process.text
     assert PASSWORD not in process.text

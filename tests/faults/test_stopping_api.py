@@ -7,17 +7,14 @@ import time
 import pytest
 
 from gram_server.job import JobState
-from tests.conftest import StartRedis
-from tests.faults.conftest import EASY, OpenApi, OpenQueue, Park, Queue, end_of
+from tests.faults.conftest import EASY, Queue, Site, end_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
 
-async def test_who_looks_on_is_told_when_the_drain_begins(
-    queue: Queue, park: Park, open_api: OpenApi
-) -> None:
-    await park.worker(queue.url, "--work-s", "600")
-    api, client = await open_api(queue.url, "--drain-s", "3")
+async def test_who_looks_on_is_told_when_the_drain_begins(queue: Queue, site: Site) -> None:
+    await site.worker(queue.url, "--work-s", "600")
+    api, client = await site.api(queue.url, "--drain-s", "3")
     job_id = (await client.post("/jobs", content=EASY)).json()["id"]
     await queue.until_running(1)
     poll = asyncio.create_task(client.get(f"/jobs/{job_id}?wait=50"))
@@ -51,13 +48,11 @@ async def test_who_looks_on_is_told_when_the_drain_begins(
     await queue.clean()
 
 
-async def test_a_stop_while_redis_is_gone_is_answered_in_time(
-    start_redis: StartRedis, open_queue: OpenQueue, park: Park, open_api: OpenApi
-) -> None:
-    redis = start_redis()
-    queue = await open_queue(redis.url)
-    await park.worker(redis.url, "--work-s", "600")
-    api, client = await open_api(redis.url, "--drain-s", "3")
+async def test_a_stop_while_redis_is_gone_is_answered_in_time(site: Site) -> None:
+    redis = site.redis()
+    queue = await site.queue(redis.url)
+    await site.worker(redis.url, "--work-s", "600")
+    api, client = await site.api(redis.url, "--drain-s", "3")
     solve = asyncio.create_task(client.post("/solve", content=EASY))
     await queue.until_running(1)
     redis.kill()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.faults.conftest import OpenApi, Park, Queue
+from tests.faults.conftest import Queue, Site, answers
 from tests.faults.proxy import Proxy, proxied
 from tests.processes import until
 
@@ -22,9 +22,9 @@ async def line(queue: Queue) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def client(queue: Queue, park: Park, line: Proxy, open_api: OpenApi) -> httpx.AsyncClient:
-    await park.worker(queue.url, "--work-s", "120", "--room", "100")
-    return (await open_api(line.url)).client
+async def client(queue: Queue, site: Site, line: Proxy) -> httpx.AsyncClient:
+    await site.worker(queue.url, "--work-s", "120", "--room", "100")
+    return (await site.api(line.url)).client
 
 
 async def states(queue: Queue) -> list[str]:
@@ -73,12 +73,8 @@ async def test_a_job_that_may_be_asked_for_again_by_its_key_goes_on(
     queue: Queue, client: httpx.AsyncClient, line: Proxy
 ) -> None:
     line.delay_s = None
-    key = {"Idempotency-Key": "k"}
-    assert (await client.post("/jobs", content=EMPTY, headers=key)).status_code == 503
+    client.headers["Idempotency-Key"] = "k"
+    assert await answers(client, "/jobs", 503, post=EMPTY)
     line.delay_s = 0.0
-
-    async def is_found() -> bool:
-        return (await client.post("/jobs", content=EMPTY, headers=key)).status_code == 200
-
-    await until(is_found, every_s=0.02)
+    await until(lambda: answers(client, "/jobs", 200, post=EMPTY), every_s=0.02)
     assert await states(queue) == ["running"]

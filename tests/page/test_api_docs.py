@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from playwright.sync_api import Browser, ConsoleMessage, Request, expect
+from playwright.sync_api import Browser, expect
 
 from tests.page.conftest import solve_to_end
 from tests.processes import running, wait_until_ready
@@ -16,23 +16,15 @@ def open_docs(browser: Browser, url: str) -> None:
     page = browser.new_page()
     asked: list[str] = []
     said: list[str] = []
-
-    def note_request(request: Request) -> None:
-        asked.append(request.url)
-
-    def note_word(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            said.append(message.text)
-
-    page.on("request", note_request)
-    page.on("console", note_word)
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
     page.goto(f"{url}/docs")
     page.get_by_text("Solve a puzzle").wait_for(timeout=WAIT_MS)
     page.locator("#operations-solve-solve").get_by_role("button").first.click()
     page.get_by_role("button", name="Try it out").click(timeout=WAIT_MS)
     execute = page.get_by_role("button", name="Execute")
     execute.wait_for(timeout=WAIT_MS)
-    assert said == []
+    assert [words for words in said if words.startswith(("error", "warning"))] == []
     with page.expect_response(lambda response: "/solve" in response.url) as answer:
         execute.click()
     assert answer.value.url.startswith(f"{url}/solve")

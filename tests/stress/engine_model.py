@@ -285,8 +285,8 @@ def _block(
     if backend == "torch":
         loop = _by_torch(model(model_name), family.encode(puzzle), rows, seed, first)
     else:
-        given = {"model": model_name, "instance": number, "seed": seed, "augment": augment}
-        wanted = Wanted(name="plain", width=1, depth=DEPTH, **given)  # type: ignore[arg-type]
+        given: Any = {"model": model_name, "instance": number, "seed": seed, "augment": augment}
+        wanted = Wanted(name="plain", width=1, depth=DEPTH, **given)
         loop = _by_native_code(wanted, rows, first)
     return _Block(loop, partial(family.check, puzzle))
 

@@ -104,11 +104,9 @@ class _Play:
                 self._check_outcome(course, now_s)
                 self._check_answer(course)
         for course in self._courses.values():
-            if course.aborted and course.end is None and engine is self._engine_of(course):
+            is_here = engine is self._engines[course.arrival.wanted.model]
+            if course.aborted and course.end is None and is_here:
                 self._differ(course, "goes on after it was given up")
-
-    def _engine_of(self, course: _Course) -> Engine:
-        return self._engines[course.arrival.wanted.model]
 
     def _look(self, course: _Course, snapshot: Progress) -> None:
         """Compare what trajectories answer on their way."""
@@ -246,11 +244,12 @@ class _Runner:
 
 
 def _inner(site: Site) -> ModelRunner:
-    given: dict[str, Any] = {"backend": "native", "pipeline_depth": site.pipeline_depth}
+    given: dict[str, Any] = {"num_slots": site.num_slots, "num_parking": site.num_parking}
     if site.backend == "torch":
-        given = {"backend": "model", "rows_per_call": plain.ROWS}
-    sizes = {"num_slots": site.num_slots, "num_parking": site.num_parking}
-    return ModelRunner(plain.model(site.model), **sizes, **given)
+        given |= {"backend": "model", "rows_per_call": plain.ROWS}
+    else:
+        given |= {"backend": "native", "pipeline_depth": site.pipeline_depth}
+    return ModelRunner(plain.model(site.model), **given)
 
 
 def _state(fate: plain.Fate, step: int) -> str:

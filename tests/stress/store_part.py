@@ -67,7 +67,7 @@ class _Play:
                 self._checks.op = op
                 self._chance = random.Random(op.seed)
                 self._outcome.counts[op.kind] += 1
-                getattr(self, f"_{op.kind}")()
+                (self._checks.stats if op.kind == "stats" else getattr(self, f"_{op.kind}"))()
                 self._follow_overdue()
                 if self._outcome.differences:
                     return
@@ -128,9 +128,6 @@ class _Play:
             if cursor is None:
                 break
         self._checks.compare(f"pages of {owner}", found, self._model.listed(owner))
-
-    def _stats(self) -> None:
-        self._checks.stats()
 
     def _spend(self) -> None:
         owner, amount = self._chance.choice(OWNERS), self._chance.randrange(1, 40)
@@ -348,7 +345,7 @@ class _Play:
                 return
             self._checks.record(job_id)
             self._checks.events(job_id, after=0)
-        self._stats()
+        self._checks.stats()
         if self._model.reserved:
             self._checks.differ(f"{self._model.reserved} trajectories are reserved", "0")
         if isinstance(self._side, RedisSide):

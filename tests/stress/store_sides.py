@@ -152,7 +152,7 @@ class RedisSide(Side):
         self._settings = RedisConfig(store=url, redis_timeout_s=30.0)
         self._config = config
         self._own = Redis.from_url(url)
-        self.do(self._empty())
+        self.do(self._own.flushall())
         self.store = RedisStore(self._connection(), config)
 
     def move_to(self, now_s: float) -> None:
@@ -162,9 +162,6 @@ class RedisSide(Side):
 
     async def patience(self) -> None:
         await asyncio.sleep(0.005)
-
-    async def _empty(self) -> None:
-        await self._own.flushall()
 
     async def keys_left(self) -> list[Key]:
         """Return every key there is."""
@@ -199,8 +196,8 @@ class RedisSide(Side):
         self._loop.close()
 
     def _worker(self, name: str) -> WorkerStore:
-        limits = {"lease_s": LEASE_S, "max_attempts": self._config.max_attempts}
-        return _QuietWorker(self._connection(), name=name, **limits)
+        attempts = self._config.max_attempts
+        return _QuietWorker(self._connection(), name=name, lease_s=LEASE_S, max_attempts=attempts)
 
     async def _age(self, past_ms: float) -> None:
         await self.expire()
