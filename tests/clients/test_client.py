@@ -254,7 +254,7 @@ def test_the_key_is_sent_as_a_bearer_token(call: Caller) -> None:
 def test_address_and_key_come_from_the_environment_where_not_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def settings(*args: str, **options: str) -> tuple[str, str | None]:
+    def settings(*args: str, **options: Any) -> tuple[str, str | None]:
         with Client(*args, **options) as client:
             return client.settings.base_url, client.settings.api_key
 

@@ -1,5 +1,7 @@
 """Every public method of both clients against the real API, over HTTP."""
 
+from typing import Any
+
 import pytest
 
 import gram_client
@@ -53,7 +55,7 @@ def test_puzzles_models_and_health(call: Caller) -> None:
 
 
 def test_the_life_of_a_job(call: Caller) -> None:
-    options = {"width": 2, "priority": "high"}
+    options: dict[str, Any] = {"width": 2, "priority": "high"}
     made = call("jobs.create", SUDOKU, idempotency_key=f"life-{id(call)}", **options)
     again = call("jobs.create", SUDOKU, seed=made.seed, **options)
     assert made.id != again.id
@@ -92,10 +94,11 @@ def test_a_failed_job_says_so_in_every_way(call: Caller) -> None:
     job = call("jobs.create", SUDOKU, seed=13)
     final = call("jobs.wait", job.id, timeout_s=20)
     assert (final.state, final.error.detail) == ("failed", "it was told to")
-    for method, given, options in (
+    ways: list[tuple[str, str, Any]] = [
         ("jobs.events", job.id, {}),
         ("solve_stream", SUDOKU, {"seed": 13}),
-    ):
+    ]
+    for method, given, options in ways:
         with pytest.raises(gram_client.ServerFailure, match="it was told to") as caught:
             call(method, given, **options)
         assert caught.value.code == "job_failed"

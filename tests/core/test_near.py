@@ -68,7 +68,8 @@ def reached(attention: Attention, dim: int) -> Tensor:
     x = torch.randn(1, 24, dim)
     changed = x.clone()
     changed[0, 8] += 1.0
-    return (attention(changed) != attention(x)).any(dim=-1)[0].view(4, 6)
+    differs: Tensor = attention(changed) != attention(x)
+    return differs.any(dim=-1)[0].view(4, 6)
 
 
 def test_a_maze_model_sees_neighbours_alone_and_its_weights_fit_any_board() -> None:

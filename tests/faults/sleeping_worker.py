@@ -73,9 +73,11 @@ class SleepingWorker:
             for solution in solutions:
                 await self.side.publish(job.id, Event(kind=EventKind.SOLUTION, data=solution))
             is_late = left_s < self.work_s
-            found = result(job, solutions, self.name, is_late)
-            outcome = JobState.EXPIRED if is_late else JobState.DONE
-            await self.side.complete(job.id, found, outcome=outcome)
+            await self.side.complete(
+                job.id,
+                result(job, solutions, self.name, is_late),
+                outcome=JobState.EXPIRED if is_late else JobState.DONE,
+            )
         finally:
             self.held.pop(job.id, None)
             self.freed.set()

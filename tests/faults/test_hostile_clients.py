@@ -17,7 +17,8 @@ from tests.faults.conftest import EASY, Api, Queue, Site
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.faults]
 
 NUM_TRIES = 3
-MAX_PROBE_S = 0.05
+MAX_PROBE_S = 0.25
+"""Of 99 in 100: far below the seconds for which the hostile ones hold on, also where it is busy."""
 NUM_STREAMS = 10_000
 
 

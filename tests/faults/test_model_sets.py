@@ -1,6 +1,7 @@
 """Workers with different models on one Redis, and upgrades that add or replace models."""
 
 import asyncio
+from functools import partial
 
 import httpx
 import pytest
@@ -112,8 +113,10 @@ async def test_weights_that_are_asked_for_by_fingerprint_are_the_ones_that_answe
 ) -> None:
     client = clients[0]
     old, new = await start(site, queue, OLD), await start(site, queue, NEW)
-    await know(client, "m", OLD, NEW)
+    await know(client, "m")
     for model, worker in ((OLD, old), (NEW, new)):
+        known = partial(answers, client, f"/solve?model={model}", 200, post=EASY)
+        await until(known, every_s=0.02)
         posts = (client.post(f"/solve?model={model}", content=EASY) for _ in range(20))
         for answer in await asyncio.gather(*posts):
             assert f"-{worker.pid}-" in answer.json()["model"]

@@ -152,7 +152,7 @@ class RedisSide(Side):
         self._settings = RedisConfig(store=url, redis_timeout_s=30.0)
         self._config = config
         self._own = Redis.from_url(url)
-        self.do(self._own.flushall())
+        self.do(self._empty())
         self.store = RedisStore(self._connection(), config)
 
     def move_to(self, now_s: float) -> None:
@@ -162,6 +162,9 @@ class RedisSide(Side):
 
     async def patience(self) -> None:
         await asyncio.sleep(0.005)
+
+    async def _empty(self) -> None:
+        await self._own.flushall()
 
     async def keys_left(self) -> list[Key]:
         """Return every key there is."""

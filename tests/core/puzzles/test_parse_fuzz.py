@@ -100,7 +100,7 @@ def graph_body(
     return {"vertices": 5, "edges": [list(edge) for edge in edges], "fixed": named}, tokens
 
 
-PLAUSIBLE = {
+PLAUSIBLE: dict[str, st.SearchStrategy[tuple[dict[str, object], list[int]]]] = {
     "sudoku": st.lists(st.sampled_from([0] * 12 + [1, 2, 3, 4]), min_size=16, max_size=16).map(
         lambda cells: ({"grid": "".join(map(str, cells))}, [digit + BLANK for digit in cells])
     ),
