@@ -66,7 +66,7 @@ def narrow(weights: Path) -> None:
 
 
 def make_a_pickle(weights: Path) -> object:
-    return weights.write_bytes(pickle.dumps(Path.touch) + bytes(weights.parent / "ran"))
+    return weights.write_bytes(pickle.dumps(Path.touch) + str(weights.parent / "ran").encode())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def make_a_pickle(weights: Path) -> object:
     [
         (lambda weights: os.truncate(weights, 1000), "copy the model directory again"),
         (take_from_another, "different checkpoints"),
-        (make_a_pickle, ""),
+        (make_a_pickle, "copy the model directory again"),
         (narrow, r"decoder\.weight"),
         (lambda weights: (weights.parent / catalog.CONFIG_FILE).write_text("{ no"), "damaged"),
     ],
