@@ -7,13 +7,14 @@ connection counts as latency.
 import asyncio
 import gc
 import json
-import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from gram_lab.bench.questions import Question
 
@@ -77,14 +78,14 @@ async def offer(target: Target, questions: Sequence[Question], moments: Sequence
     gc.collect()
     gc.freeze()
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        started_s, started_cpu_s = time.perf_counter(), _cpu_s()
+        started_s, started_cpu_s = time.perf_counter(), time.process_time()
         asked: list[asyncio.Task[Record]] = []
         for number, moment_s in enumerate(moments):
             await asyncio.sleep(max(0.0, started_s + moment_s - time.perf_counter()))
             question = questions[number % len(questions)]
             asked.append(asyncio.create_task(_ask(session, target, question, started_s, moment_s)))
         records = await asyncio.gather(*asked)
-        return Load(records, time.perf_counter() - started_s, _cpu_s() - started_cpu_s)
+        return Load(records, time.perf_counter() - started_s, time.process_time() - started_cpu_s)
 
 
 async def _ask(
@@ -145,18 +146,12 @@ async def _answer(session: aiohttp.ClientSession, target: Target, question: Ques
         return _Answer(200, "unsolved" if first_s is None else "solved", first_s)
 
 
-async def scrape(url: str, headers: Sequence[tuple[str, str]] = ()) -> dict[str, float]:
-    """Return the server's metrics by their text; empty where it has none."""
+async def scrape(url: str, headers: Sequence[tuple[str, str]] = ()) -> list[Sample]:
+    """Return the server's metrics; none where it has none."""
     async with aiohttp.ClientSession() as session:
         try:
             async with session.get(f"{url}/metrics", headers=dict(headers)) as response:
                 text = await response.text() if response.status == 200 else ""
         except aiohttp.ClientError:
-            return {}
-    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+            return []
+    return [each for family in text_string_to_metric_families(text) for each in family.samples]

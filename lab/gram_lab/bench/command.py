@@ -11,9 +11,8 @@ from dataclasses import fields
 from importlib.util import find_spec
 from typing import Any, get_args, get_type_hints
 
-from gram_lab.bench.engine import EngineOptions, measure_engine
+from gram_lab.bench.engine import EngineOptions, HostOptions, measure_engine, measure_host
 from gram_lab.bench.exact import ExactOptions, measure_exact
-from gram_lab.bench.host import HostOptions, measure_host
 from gram_server.errors import ConfigError
 
 HAS_CLIENT = find_spec("aiohttp") is not None
@@ -68,8 +67,14 @@ def _measurements() -> Iterator[Measurement]:
     yield "exact", purpose, ExactOptions, measure_exact
     if HAS_CLIENT:
         from gram_lab.bench.compare import CompareOptions, measure_compare
-        from gram_lab.bench.serve import ServeOptions, measure_serve
-        from gram_lab.bench.soak import SoakOptions, StartOptions, measure_soak, measure_start
+        from gram_lab.bench.serve import (
+            ServeOptions,
+            SoakOptions,
+            StartOptions,
+            measure_serve,
+            measure_soak,
+            measure_start,
+        )
 
         purpose = "open-loop load on a server, and its goodput"
         yield "serve", purpose, ServeOptions, measure_serve

@@ -1,25 +1,29 @@
-"""How fast the engine's rows advance: trajectory-steps per second by batch, and two ceilings.
+"""``gram-lab bench engine`` and ``host``: how fast rows advance, and what that costs the host.
 
-Before a batch is timed its answers are compared with those of the plain model; where they differ
-in more than rounding can explain, nothing is reported.
+``engine``: trajectory-steps per second by batch, and two ceilings. Before a batch is timed its
+answers are compared with those of the plain model; where they differ in more than rounding can
+explain, nothing is reported. ``host``: jobs on a device that takes no time, in processor time; all
+around the step is the server's own: scheduling, views, staging, harvest, metrics.
 """
 
+import gc
 import hashlib
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from prometheus_client import CollectorRegistry
+from torch.utils.benchmark import Timer
 
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import Encoded
+from gram_kernels.slots import Moves
 from gram_lab.machine import hardware
 from gram_lab.rollouts import Recorder, Running
 from gram_server.engine import Engine, EngineEvent, EngineJob, Trajectory
@@ -36,6 +40,8 @@ NUM_JOBS = 5
 """Jobs timed for a median, after one to warm up."""
 MIN_AGREEMENT = 0.98
 """Least share of cells that two implementations of a step decode alike; float16 changes few."""
+NUM_EDGE_TICKS = 2
+"""Ticks at the start and the end of a job that are not steady."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +171,15 @@ def _agreement(loaded: LoadedModel, job: EngineJob, report: StepReport) -> float
 
 def bench_job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:
     """Return a job without early stops; each trajectory has its own view of one instance."""
+    family = puzzles.family(loaded.task.family)
+    instance = family.generate(loaded.task, np.random.default_rng(0), num_solutions=None)
+    return replace(job_of(loaded, instance, width=width, depth=depth), halt="never")
+
+
+def job_of(loaded: LoadedModel, instance: object, *, width: int, depth: int) -> EngineJob:
+    """Return a job of an instance, whose views and rules are its family's, with seed 0."""
     task = loaded.task
     family = puzzles.family(task.family)
-    instance = family.generate(task, np.random.default_rng(0), num_solutions=None)
     encoded = family.encode(instance)
     return EngineJob(
         id="bench",
@@ -176,7 +188,6 @@ def bench_job(loaded: LoadedModel, *, width: int, depth: int) -> EngineJob:
         width=width,
         depth=depth,
         seed=0,
-        halt="never",
         view=family.views(task, 0),
         check=partial(family.check, instance),
         canonical=partial(family.canonical, instance),
@@ -188,23 +199,71 @@ def _ceilings(device: str) -> Json:
     is_cuda = device == "cuda"
     num_elements, size = (1 << 30, 8192) if is_cuda else (1 << 24, 512)
     source = torch.randn(num_elements, device=device)
-    target = torch.empty_like(source)
     dtype = torch.float16 if is_cuda else torch.float32
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    copy_s = _median_s(lambda: target.copy_(source), is_cuda=is_cuda)
-    product_s = _median_s(lambda: left @ right, is_cuda=is_cuda)
+    named = {"source": source, "target": torch.empty_like(source), "left": left, "right": right}
+    copy_s, product_s = (
+        Timer(call, globals=named, num_threads=torch.get_num_threads()).blocked_autorange().median
+        for call in ("target.copy_(source)", "left @ right")
+    )
     return {
         "copy_tb_per_s": 8.0 * num_elements / copy_s / 1e12,
         "product_tflop_per_s": 2.0 * size**3 / product_s / 1e12,
     }
 
 
-def _median_s(call: Callable[[], object], *, is_cuda: bool) -> float:
-    durations = []
-    for _ in range(5):
-        started_s = time.perf_counter()
-        call()
-        if is_cuda:
-            torch.cuda.synchronize()
-        durations.append(time.perf_counter() - started_s)
-    return statistics.median(durations)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostOptions:
+    """Widths of one job to time."""
+
+    model: str = "sudoku-9x9"
+    widths: tuple[int, ...] = (1, 64, 512, 2048)
+    num_steps: int = 16
+    num_jobs: int = 20
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        if min((*self.widths, self.num_jobs, self.num_steps - 2 * NUM_EDGE_TICKS)) < 1:
+            raise ConfigError("widths", self.widths, "must be at least 1, and num_steps at least 5")
+
+
+def measure_host(options: HostOptions) -> Json:
+    torch.set_num_threads(1)
+    loaded = load_model(find_model(options.model))
+    # As the worker does when it is ready.
+    gc.collect()
+    gc.freeze()
+    return {
+        "environment": environment(loaded, num_steps=options.num_steps),
+        "results": [_timed_jobs(loaded, width, options) for width in options.widths],
+    }
+
+
+def _timed_jobs(loaded: LoadedModel, width: int, options: HostOptions) -> Json:
+    # A runner whose step does nothing, and whose answers are finite and wrong.
+    runner = ModelRunner(loaded, num_slots=width)
+    runner._bound.rows.facts[:, 2:4] = 1
+    runner.rows_are_free = True
+    moves = Moves(lambda sources, targets: None, lambda starts: None)
+    runner._bound = replace(runner._bound, advance=lambda num_rows: None, moves=moves)
+    engine = bench_engine(runner)
+    job = bench_job(loaded, width=width, depth=options.num_steps)
+    # Any answer keeps the givens of a blank board.
+    job = replace(job, tokens=np.full_like(job.tokens, puzzles.BLANK))
+    jobs_s, ticks_s = [], list[float]()
+    for number in range(1 + options.num_jobs):
+        # Views are drawn for every job anew, as for every request.
+        view = puzzles.family(loaded.task.family).views(loaded.task, number)
+        started_s = time.thread_time()
+        engine.submit(replace(job, view=view), 0.0)
+        ends_s = [time.thread_time()]
+        while engine.has_work:
+            engine.tick(0.0)
+            ends_s.append(time.thread_time())
+        jobs_s.append(ends_s[-1] - started_s)
+        ticks_s += np.diff(ends_s)[NUM_EDGE_TICKS:-NUM_EDGE_TICKS].tolist()
+    return {
+        "width": width,
+        "job_ms": statistics.median(jobs_s[1:]) * 1e3,
+        "tick_us": statistics.median(ticks_s) * 1e6,
+    }

@@ -8,8 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,10 @@ from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import BLANK, Tokens
-from gram_lab.bench.engine import Json, bench_engine, environment, finish
+from gram_lab.bench.engine import Json, bench_engine, environment, finish, job_of
 from gram_lab.data.instances import read_cases
 from gram_lab.intervals import wilson
-from gram_server.engine import EngineJob, Finished
+from gram_server.engine import Finished
 from gram_server.errors import ConfigError
 from gram_server.worker.loading import make_runner
 
@@ -106,18 +105,9 @@ def sampler(loaded: LoadedModel, width: int) -> Solver:
     engine = bench_engine(runner)
 
     def solve(instance: object) -> Tokens | None:
-        job = EngineJob(
-            id="bench",
-            tokens=SUDOKU.encode(instance).tokens,
-            width=width,
-            depth=loaded.info.depth,
-            max_solutions=1,
-            seed=0,
-            view=SUDOKU.views(loaded.task, 0),
-            check=partial(SUDOKU.check, instance),
-            canonical=partial(SUDOKU.canonical, instance),
-        )
-        ends = [event for event in finish(engine, job) if isinstance(event, Finished)]
+        job = job_of(loaded, instance, width=width, depth=loaded.info.depth)
+        events = finish(engine, replace(job, max_solutions=1))
+        ends = [event for event in events if isinstance(event, Finished)]
         return next((solution.tokens for end in ends for solution in end.solutions), None)
 
     return solve

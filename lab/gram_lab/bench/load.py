@@ -1,14 +1,15 @@
 """Loads on one server: at given rates, at the highest that meets the objective, and beyond it.
 
 When requests arrive is drawn before a load starts and waits for no answer: a slow server does not
-slow the load down.
+slow the load down. A request without a solution counts as infinitely late.
 """
 
 import json
 import math
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 import psutil
 
-from gram_lab.bench.client import Load, Target, offer
+from gram_lab.bench.client import Load, Record, Target, offer
 from gram_lab.bench.questions import Question, QuestionOptions
-from gram_lab.bench.summary import Summary, summarise
 from gram_lab.machine import processor
 from gram_server import __version__, event_loop
 from gram_server.errors import ConfigError
@@ -28,6 +28,10 @@ WARM_UP_REQUESTS = 8
 PRECISION = 1.15
 """Ratio of the lowest failing to the highest passing rate at which a search stops."""
 MAX_RATE = 2000.0
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+
+Milliseconds = dict[str, float | None]
+"""Quantiles; None where too many requests have no such time."""
 
 _T = TypeVar("_T")
 
@@ -68,6 +72,32 @@ class LoadOptions(QuestionOptions):
             raise ConfigError("ramp_s", self.ramp_s, "must be 0 .. duration_s")
         if not 0 < self.slo_share <= 1:
             raise ConfigError("slo_share", self.slo_share, "must be above 0 and at most 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One load at one rate."""
+
+    rate: float
+    """Offered, in requests per second."""
+    num_requests: int
+    ends: dict[str, int]
+    throughput: float
+    """Solved requests per second, until the last answer."""
+    goodput: float
+    """Requests per second of the offered load that met the objective."""
+    share_within: float
+    """Of all requests."""
+    meets: bool
+    first_solution_ms: Milliseconds
+    """Of accepted requests."""
+    whole_ms: Milliseconds
+    """Of accepted requests, to their end."""
+    refusal_ms: Milliseconds
+    send_lag_ms: Milliseconds
+    """How late the client itself was."""
+    client_cpu_share: float
+    """Of one core."""
 
 
 class LoadRun:
@@ -158,18 +188,58 @@ class LoadRun:
                     file.write(json.dumps({"run": name, **asdict(record)}) + "\n")
 
 
+def summarise(
+    load: Load, *, rate: float, duration_s: float, slo_s: float, slo_share: float
+) -> Summary:
+    """Sum a load up; ``slo_share`` of all requests, also refused ones, must be solved in time."""
+    records = load.records
+    accepted = [record for record in records if record.end != "refused"]
+    refused = [record for record in records if record.end == "refused"]
+    num_within = sum(_waited_s(record) <= slo_s for record in records)
+    share = num_within / len(records) if records else 0.0
+    ends = Counter(record.end for record in records)
+    return Summary(
+        rate=rate,
+        num_requests=len(records),
+        ends=dict(sorted(ends.items())),
+        throughput=ends["solved"] / load.wall_s,
+        goodput=num_within / duration_s,
+        share_within=share,
+        meets=share >= slo_share,
+        first_solution_ms=quantiles(_waited_s(record) for record in accepted),
+        whole_ms=quantiles(
+            record.end_s - record.scheduled_s if record.status == 200 else math.inf
+            for record in accepted
+        ),
+        refusal_ms=quantiles(record.end_s - record.sent_s for record in refused),
+        send_lag_ms=quantiles(record.sent_s - record.scheduled_s for record in records),
+        client_cpu_share=load.client_cpu_s / load.wall_s,
+    )
+
+
+def quantiles(durations_s: Iterable[float]) -> Milliseconds:
+    """Return the quantiles and the maximum, by the nearest rank, in milliseconds."""
+    ordered = sorted(durations_s)
+    if not ordered:
+        return dict.fromkeys([*QUANTILES, "max"], None)
+    ranks = {name: math.ceil(share * len(ordered)) - 1 for name, share in QUANTILES.items()}
+    found = {name: ordered[max(rank, 0)] for name, rank in ranks.items()} | {"max": ordered[-1]}
+    return {
+        name: None if math.isinf(value_s) else round(value_s * 1e3, 3)
+        for name, value_s in found.items()
+    }
+
+
+def _waited_s(record: Record) -> float:
+    return math.inf if record.first_s is None else record.first_s - record.scheduled_s
+
+
 def arrival_moments(
     *, rate: float, duration_s: float, burstiness: float = 1.0, ramp_s: float = 0.0, seed: int = 0
 ) -> list[float]:
     """Return the moments at which requests arrive, in seconds since the start.
 
-    Args:
-        rate: requests per second at the end of the ramp, on average.
-        duration_s: of the whole load.
-        burstiness: squared coefficient of variation of the gaps, which are gamma-distributed: 1 is
-            Poisson, 4 comes in bursts, 0 is even.
-        ramp_s: seconds over which the rate rises from zero.
-        seed: of the gaps.
+    Gaps are gamma-distributed; ``rate`` is reached at the end of the ramp. See ``LoadOptions``.
     """
     rng = np.random.default_rng(seed)
     num_in_ramp = rate * ramp_s / 2
@@ -228,11 +298,7 @@ def environment() -> Json:
     }
 
 
-def run_client(main: Callable[[], Awaitable[_T]]) -> _T:
+def run_client(main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """Run a client; SIGTERM ends it, and with it the servers started for it."""
-
-    async def wrapped() -> _T:
-        return await main()
-
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    return event_loop.run(wrapped())
+    return event_loop.run(main())

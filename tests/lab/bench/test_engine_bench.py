@@ -1,12 +1,13 @@
-"""The engine bench on a small shipped model."""
+"""The engine bench and the host bench on a small shipped model."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gram_lab.bench.command import main
-from gram_lab.bench.engine import EngineOptions, measure_engine
+from gram_lab.bench.engine import EngineOptions, HostOptions, measure_engine, measure_host
 from gram_server.errors import ConfigError
 
 
@@ -41,3 +42,12 @@ def test_answers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_batch_of_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="batches"):
         EngineOptions(batches=(0,))
+
+
+def test_jobs_of_the_host_bench_end_and_wider_ones_cost_more() -> None:
+    options = HostOptions(model="sudoku-4x4", widths=(1, 64), num_steps=8, num_jobs=3)
+    results: Any = measure_host(options)["results"]
+    one, many = results
+    assert (one["width"], many["width"]) == (1, 64)
+    assert 0 < one["tick_us"] < 1e3 * one["job_ms"]
+    assert one["job_ms"] < many["job_ms"]

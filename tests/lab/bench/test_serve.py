@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gram_lab.bench import compare, servers, soak
+from gram_lab.bench import compare, serve, servers
 from gram_lab.bench.command import main
 from gram_lab.bench.servers import CONTENDERS, OURS, Contender, Started
 
@@ -37,7 +37,7 @@ def shares_server(server: Started, monkeypatch: pytest.MonkeyPatch) -> None:
         return servers.running(contender, **how)
 
     monkeypatch.setattr(compare, "running", running)
-    monkeypatch.setattr(soak, "running", running)
+    monkeypatch.setattr(serve, "running", running)
 
 
 def test_a_load_is_offered_counted_and_kept(
