@@ -110,7 +110,6 @@ def recorded(client: httpx.Client) -> Document:
 
 
 def main() -> None:
-    """Write the file of the page."""
     [url] = sys.argv[1:]
     with httpx.Client(base_url=url, timeout=600.0) as client:
         text = json.dumps(recorded(client), separators=(",", ":"), ensure_ascii=False)

@@ -32,7 +32,6 @@ Json = Mapping[str, Any]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages."""
     made = {name: (ROOT / source).read_text("utf-8") for name, source in READMES.items()}
     made["reference/http.md"] = http_page(openapi())
     for name, text in made.items():
@@ -63,12 +62,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def openapi() -> Json:
-    """Return the document that a server publishes."""
     return create_app(Settings(), store=MemoryStore(QueueConfig())).openapi()
 
 
 def http_page(document: Json) -> str:
-    """Return every operation and every schema as Markdown."""
     lines = [
         "# Every HTTP operation",
         "",

@@ -39,7 +39,6 @@ class Run(NamedTuple):
 
 
 def main(folder: Path) -> None:
-    """Draw every picture."""
     mpl.rcParams.update({"font.size": 9, "svg.hashsalt": "gram"})
     folder.mkdir(parents=True, exist_ok=True)
     loaded = load_model(find_model("sudoku-9x9"))
@@ -88,7 +87,6 @@ def draw_boards(run: Run, instance: object, path: Path) -> None:
 
 
 def draw_board(axes: Axes, tokens: np.ndarray, instance: object, *, is_valid: bool) -> None:
-    """Draw one sudoku."""
     family = puzzles.family("sudoku")
     givens = family.encode(instance).tokens
     violations = family.violations(instance, tokens.astype(np.uint8))

@@ -63,7 +63,6 @@ def meanings(config: type) -> dict[str, str]:
 
 
 def lines() -> Iterator[str]:
-    """Yield the page line by line."""
     yield HEAD.rstrip()
     by_flag = flags()
     text = {name: words for config in CONFIGS for name, words in meanings(config).items()}
@@ -78,7 +77,6 @@ def lines() -> Iterator[str]:
 
 
 def page() -> str:
-    """Return the page."""
     return "\n".join(lines()) + "\n"
 
 

@@ -76,7 +76,6 @@ class Row:
     ms: float
 
     def markdown(self) -> str:
-        """Return the line as it is printed."""
         share = ms = "-"
         if self.model != "exact":
             found = wilson(self.by_weights / self.puzzles, self.puzzles)
@@ -107,7 +106,6 @@ def main(arguments: list[str]) -> None:
 
 
 def plan() -> Iterator[tuple[Kind, Iterable[Body]]]:
-    """Yield what each row is called, and its puzzles."""
     rng = np.random.default_rng(SEED)
     with_weights = [(3, size) for size in (3, 5, 7, 9, 11, 13, 14, 15, 16, 20, 24)]
     with_weights += [(2, size) for size in (3, 5, 8, 9, 12, 15, 20, 23)]
@@ -127,7 +125,6 @@ def plan() -> Iterator[tuple[Kind, Iterable[Body]]]:
 
 
 def measured(client: Client, puzzle: str, size: str, kind: str, bodies: list[Body]) -> Row:
-    """Solve the puzzles of a row."""
     asked = client.map(
         bodies,
         width=WIDTH,
@@ -162,12 +159,10 @@ def goes_to(result: SolveResult) -> str:
 
 
 def random_edges(size: int, p: float, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Draw an Erdos-Renyi graph."""
     return [pair for pair in combinations(range(size), 2) if rng.random() < p]
 
 
 def graph(edges: list[tuple[int, int]], size: int, colors: int) -> Body:
-    """Return a graph as it is posted."""
     pairs = [list(edge) for edge in edges]
     return {"puzzle": "graph-coloring", "vertices": size, "edges": pairs, "colors": colors}
 

@@ -27,7 +27,6 @@ COLUMNS = 96
 
 
 def main(path: Path) -> None:
-    """Run the commands and write their output as a picture."""
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
     with local_server() as url:
         for command in COMMANDS:

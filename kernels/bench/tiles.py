@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import torch
 from registry import OPS
-from timing import median_s
+from run import median_s
 
 from gram_kernels import launch
 from gram_kernels.supervision_step import kernel

@@ -41,8 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         models = _models(options)
         is_generated = models[0].info.purpose == "generate" and not options.data
         if options.grid or options.paper_tables or options.protocol or is_generated:
-            kind = "grid" if options.grid else "paper-tables"
-            kind = "protocols" if options.protocol else kind
+            kind = "grid" if options.grid else "protocols" if options.protocol else "paper-tables"
             shown = []
             for table in _tables(models, options, arguments):
                 if options.output:
@@ -135,10 +134,10 @@ def _tables(
         has_ablations=not options.no_ablations,
         twins=tuple(load_model(find_model(each), options.device) for each in options.twin),
     )
+    named = [options.against] if options.against else []
+    others = [load_model(find_model(each), options.device) for each in named]
     for loaded in models:
         if options.protocol and (loaded.info.purpose == "solve" or options.data):
-            named = [options.against] if options.against else []
-            others = [load_model(find_model(each), options.device) for each in named]
             for test in paper_sets(loaded.task, options, has_data=True):
                 yield protocol_table(options.protocol, [loaded, *others], test, plan)
         elif options.grid:
@@ -156,8 +155,8 @@ def _tables(
 
 
 def _test_set(task: Task, options: argparse.Namespace) -> TestSet:
-    probabilities = options.edge_probability or EDGE_PROBABILITIES
-    cases = read_cases(task, options.data, limit=options.limit, edge_probabilities=probabilities)
+    edges = options.edge_probability or EDGE_PROBABILITIES
+    cases = read_cases(task, options.data, limit=options.limit, edge_probabilities=edges)
     return TestSet("", options.data.name if options.data else GENERATED, cases)
 
 
@@ -210,9 +209,8 @@ def _shown(result: dict[str, object]) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gram-lab evaluate", description="How well a checkpoint does, as a table or JSON."
-    )
+    text = "How well a checkpoint does, as a table or JSON."
+    parser = argparse.ArgumentParser(prog="gram-lab evaluate", description=text)
     add = parser.add_argument
     add("puzzle", nargs="?", help="task or family of a shipped model, such as sudoku-9x9")
     add("--model", help="name or directory of another checkpoint")
@@ -243,7 +241,8 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("how to measure").add_argument
     text = "tasks or families of --paper-tables, separated by commas"
     add("--tables", type=lambda names: tuple(names.split(",")), help=text)
-    add("--seeds", type=_seeds, help="such as 0,1,2: figures are means over them")
+    text = "such as 0,1,2: figures are means over them"
+    add("--seeds", type=lambda numbers: tuple(map(int, numbers.split(","))), help=text)
     text = "for --protocol: a second checkpoint, and the difference with its paired interval"
     add("--against", metavar="MODEL", help=text)
     add("--twin", action="append", default=[], help="deterministic checkpoint")
@@ -268,10 +267,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    return tuple(int(each) for each in text.split(","))
 
 
 def _probabilities(text: str) -> EdgeProbabilities:

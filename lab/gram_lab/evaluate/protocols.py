@@ -29,11 +29,13 @@ from gram_lab.evaluate.tables import (
     COLUMNS,
     KINDS,
     TestSet,
+    averaged,
+    figures,
     has_many,
     sample_scores,
 )
 from gram_lab.evaluate.variants import Plan, Variant
-from gram_lab.intervals import figure, paired
+from gram_lab.intervals import paired
 from gram_lab.rollouts import Rollouts, Stops
 
 
@@ -118,11 +120,11 @@ def protocol_table(name: str, models: Sequence[LoadedModel], test: TestSet, plan
     for loaded, found in zip(models, measured, strict=True):
         variant = Variant(name=loaded.info.id, loaded=loaded)
         for way in ways:
-            figures = {key: figure(found[way].scores[key], KINDS[key]) for key in keys}
-            rows.append(variant.row(way, figures, steps=found[way].steps))
+            steps = found[way].steps
+            rows.append(variant.row(way, figures([found[way].scores]), steps=steps))
     for way in ways if len(models) > 1 else ():
         one, two = (found[way].scores for found in measured)
-        gains = {key: paired(one[key], two[key], KINDS[key]) for key in keys}
+        gains = {key: paired(one[key], two[key], KINDS.get(key, "share")) for key in keys}
         rows.append(Row(name=f"first minus second, {way}".removesuffix(", "), figures=gains))
     title = " and ".join(loaded.info.name for loaded in models)
     return table(
@@ -145,12 +147,9 @@ def _measured(
     for stops in protocol.stops:
         runs = variant.run(cases, plan, width=protocol.widths[-1], depth=depth, stops=stops)
         seeds = [_scored(protocol, stops, loaded.task, cases, run) for run in runs]
-        for way, example in seeds[0].items():
-            scores = {
-                key: np.mean([seed[way].scores[key] for seed in seeds], axis=0)
-                for key in example.scores
-            }
-            found[way] = Measured(scores, float(np.mean([seed[way].steps for seed in seeds])))
+        for way in seeds[0]:
+            steps = float(np.mean([seed[way].steps for seed in seeds]))
+            found[way] = Measured(averaged([seed[way].scores for seed in seeds]), steps)
     return found
 
 

@@ -70,9 +70,9 @@ def measure(
     With ``is_complete`` every trajectory runs, also of solved instances, and solutions are counted.
     """
     stops: Stops = "settled" if halt == "settled" else "valid" if is_complete else "solved"
-    plan = Plan(running=running, seeds=(seed,))
-    variant = Variant(loaded=loaded, augment=augment)
-    (found,) = variant.run(cases, plan, width=width, depth=depth, stops=stops)
+    (found,) = Variant(loaded=loaded, augment=augment).run(
+        cases, Plan(running=running, seeds=(seed,)), width=width, depth=depth, stops=stops
+    )
     return summarise(loaded.task, cases, found, halt=halt, is_complete=is_complete)
 
 

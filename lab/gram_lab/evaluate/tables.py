@@ -3,13 +3,14 @@
 Published figures and bounds come first, then the model, its ablations and deterministic twin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from gram_core import puzzles
+from gram_core.bound_step import buckets
 from gram_core.checkpoint import LoadedModel
 from gram_core.errors import ConfigError
 from gram_core.puzzles import Task
@@ -19,7 +20,7 @@ from gram_lab.evaluate.published import GENERATION, GRAM_DEPTH, GRAM_SAMPLES, pu
 from gram_lab.evaluate.samples import VERIFIED, WAYS, SampleRule, Samples, Scores, accuracy
 from gram_lab.evaluate.table import Column, Json, Row, table
 from gram_lab.evaluate.variants import Plan, Variant, variants
-from gram_lab.intervals import Kind, figure, wilson
+from gram_lab.intervals import Figure, Kind, figure, wilson
 from gram_lab.rollouts import Rollouts
 
 NOTES = {
@@ -96,7 +97,11 @@ def solving_table(loaded: LoadedModel, test: TestSet, plan: Plan) -> Json:
             rows.append(_solved(variant, cases, parts, f"N = {width}, verified", steps))
         if variant is ours:
             seeds = [scores.last_answers(task, cases, run) for run in runs]
-            rows += [_chosen(ours, seeds, *choice) for choice in CHOICES]
+            for width, way, text in CHOICES:
+                right = figures([{"exact": accuracy(each, way, width)} for each in seeds])
+                rows.append(
+                    ours.row(f"N = {width}, {text}", right, steps=float(width * GRAM_DEPTH))
+                )
     runs = ours.run(cases, plan, width=SERVED, depth=SERVED, stops="solved")
     steps = float(np.mean([run.served_steps() for run in runs]))
     text = f"width {SERVED}, depth {SERVED}, verified"
@@ -115,23 +120,12 @@ def _solved(
     variant: Variant, cases: Sequence[Case], runs: Sequence[Rollouts], text: str, steps: float
 ) -> Row:
     seeds = [scores.first_valid(variant.loaded.task, cases, run) for run in runs]
-    exact = np.mean([scores.any_valid(each) for each in seeds], axis=0)
-    return variant.row(text, {"exact": figure(exact, "share")}, steps=steps, seeds=seeds)
+    exact = figures([{"exact": scores.any_valid(each)} for each in seeds])
+    return variant.row(text, exact, steps=steps, seeds=seeds)
 
 
-def _chosen(variant: Variant, seeds: Sequence[Samples], width: int, way: str, text: str) -> Row:
-    right = np.mean([accuracy(each, way, width) for each in seeds], axis=0)
-    steps = float(width * GRAM_DEPTH)
-    return variant.row(f"N = {width}, {text}", {"exact": figure(right, "share")}, steps=steps)
-
-
-KINDS: dict[str, Kind] = {
-    "exact": "share",
-    "samples": "mean",
-    "any": "share",
-    "coverage": "mean",
-    "conflicts": "total",
-}
+KINDS: dict[str, Kind] = {"samples": "mean", "coverage": "mean", "conflicts": "total"}
+"""Of figures that are no shares of puzzles, by the key of their column."""
 COLUMNS = {
     each.key: each
     for each in (
@@ -142,6 +136,17 @@ COLUMNS = {
         Column("coverage", "coverage"),
     )
 }
+
+
+def averaged(seeds: Sequence[Mapping[str, Scores]]) -> dict[str, Scores]:
+    """Return scores per puzzle, by the key of their column, as means over seeds."""
+    return {key: np.mean([each[key] for each in seeds], axis=0) for key in seeds[0]}
+
+
+def figures(seeds: Sequence[Mapping[str, Scores]]) -> dict[str, Figure]:
+    """Return the figures of scores per puzzle, of one seed or several."""
+    found = averaged(seeds).items()
+    return {key: figure(value, KINDS.get(key, "share")) for key, value in found}
 
 
 def has_many(task: Task) -> bool:
@@ -184,16 +189,9 @@ def _sampled(
 ) -> Row:
     task = variant.loaded.task
     seeds = [rule(task, cases, run) for run in runs]
-    scored = [sample_scores(task, cases, each) for each in seeds]
-    return variant.row(
-        text,
-        {
-            key: figure(np.mean([each[key] for each in scored], axis=0), KINDS[key])
-            for key in scored[0]
-        },
-        steps=float(np.mean([each.num_steps for each in seeds])),
-        seeds=seeds,
-    )
+    found = figures([sample_scores(task, cases, each) for each in seeds])
+    steps = float(np.mean([each.num_steps for each in seeds]))
+    return variant.row(text, found, steps=steps, seeds=seeds)
 
 
 def sample_scores(task: Task, cases: Sequence[Case], samples: Samples) -> dict[str, Scores]:
@@ -270,15 +268,14 @@ def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, de
     for variant in variants(loaded, plan):
         runs = variant.run(test.cases, plan, width=width, depth=depth)
         last = [scores.last_answers(loaded.task, test.cases, run) for run in runs]
-        for some in powers(width):
+        for some in buckets(width):
             at = np.stack([scores.solved_at(run.part(0, some)) for run in runs])  # (seeds, puzzles)
-            for number in powers(depth):
-                shares: dict[str, Scores] = {VERIFIED: (at <= number).mean(axis=0)}
-                for way in WAYS if number == depth else ():
-                    shares[way] = np.mean([accuracy(each, way, some) for each in last], axis=0)
-                figures = {way: figure(share, "share") for way, share in shares.items()}
+            for number in buckets(depth):
+                right: list[dict[str, Scores]] = [{VERIFIED: each <= number} for each in at]
+                for found, samples in zip(right, last, strict=True) if number == depth else ():
+                    found.update({way: accuracy(samples, way, some) for way in WAYS})
                 steps = some * float(np.minimum(at, number).mean())
-                rows.append(variant.row(f"{some} x {number}", figures, steps=steps))
+                rows.append(variant.row(f"{some} x {number}", figures(right), steps=steps))
     return table(
         f"{loaded.info.name}-{width}-x-{depth}",
         f"{loaded.info.name}, up to {width} x {depth}",
@@ -287,8 +284,3 @@ def grid_table(loaded: LoadedModel, test: TestSet, plan: Plan, *, width: int, de
         facts=plan.facts(loaded, test.cases, test.data),
         notes=(NOTES["grid"],),
     )
-
-
-def powers(largest: int) -> list[int]:
-    """Return the powers of two below a number, and the number."""
-    return [*(1 << power for power in range((largest - 1).bit_length())), largest]
