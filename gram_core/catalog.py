@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, get_args
 
 from gram_core import puzzles
 from gram_core.config import GramConfig
@@ -87,6 +87,10 @@ def read_models(path: Path) -> tuple[ModelInfo, ...]:
                 f"{config_path} is not a {FORMAT} config: pass a directory written by "
                 "gram-lab train"
             )
+        purpose = values.get("purpose", "solve")
+        if purpose not in get_args(Purpose):
+            known = ", ".join(get_args(Purpose))
+            raise ValueError(f"purpose is {purpose!r}: it is one of {known}")
         info = ModelInfo(
             name=str(values["name"]),
             task=str(values["task"]),
@@ -95,7 +99,7 @@ def read_models(path: Path) -> tuple[ModelInfo, ...]:
             num_parameters=int(values["num_parameters"]),
             architecture=GramConfig.from_json(values["architecture"]),
             path=path,
-            purpose=_purpose(values.get("purpose", "solve")),
+            purpose=purpose,
             max_givens=None if (most := values.get("max_givens")) is None else int(most),
         )
         return info, *(_resized(info, name) for name in values.get("other_tasks", ()))
@@ -123,17 +127,7 @@ def _resized(info: ModelInfo, name: str) -> ModelInfo:
     )
 
 
-def _purpose(value: object) -> Purpose:
-    for purpose in get_args(Purpose):
-        if value == purpose:
-            return cast("Purpose", purpose)
-    raise ValueError(f"purpose is {value!r}: it is one of {', '.join(get_args(Purpose))}")
-
-
 def fingerprint(weights_path: Path) -> str:
     """Return the first 12 hex digits of a weights file's SHA-256."""
-    digest = hashlib.sha256()
     with weights_path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()[:12]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

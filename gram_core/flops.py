@@ -23,8 +23,13 @@ def step_flops(config: GramConfig, task: Task) -> int:
         passes = (config.num_inner_steps + 1) * low
     else:
         passes = config.num_inner_steps * low + high
+    if config.guidance == "input":
+        guidance = 2 * config.length * (config.vocabulary - FIRST_VALUE) * config.dim
+    else:
+        num_heads = {"learned": 2, "noise": 1, "mean": 1, "none": 0}[config.guidance]
+        guidance = num_heads * config.num_tokens * _swiglu(config.dim, config.guidance_dim)
     decoding = 2 * config.dim * (config.length * config.vocabulary + NUM_READOUTS)
-    return config.num_transitions * (passes + _guidance(config)) + decoding
+    return config.num_transitions * (passes + guidance) + decoding
 
 
 def inference_parameters(model: Gram) -> int:
@@ -66,10 +71,3 @@ def _swiglu(dim: int, hidden_dim: int) -> int:
 def _scores(num: int, tokens: int, config: GramConfig) -> int:
     """Scores and weighted sums of ``num`` attentions over ``tokens`` tokens."""
     return num * 2 * 2 * tokens**2 * config.head_dim
-
-
-def _guidance(config: GramConfig) -> int:
-    if config.guidance == "input":
-        return 2 * config.length * (config.vocabulary - FIRST_VALUE) * config.dim
-    num_heads = {"learned": 2, "noise": 1, "mean": 1, "none": 0}[config.guidance]
-    return num_heads * config.num_tokens * _swiglu(config.dim, config.guidance_dim)

@@ -229,7 +229,9 @@ class Block(nn.Module):
 
     def __init__(self, config: GramConfig, units: Sequence[Unit]) -> None:
         super().__init__()
-        self.mixer = _mixer(config, units)
+        kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
+        is_token = config.mixer == "token"
+        self.mixer = TokenMixing(config) if is_token else Attention(config, kinds, units)
         self.mlp = SwiGLU(config.dim, config.ffn_dim, kind=config.gate)
         self.norm_axis = 1 if config.mixer_norm == "tokens" else 2
         self.is_pre_norm = config.block_norm == "pre"
@@ -247,13 +249,6 @@ class Block(nn.Module):
             return pre
         x = rms_norm(x + self.mixer(x, adjacency), axis=self.norm_axis)
         return rms_norm(x + self.mlp(x))
-
-
-def _mixer(config: GramConfig, units: Sequence[Unit]) -> TokenMixing | Attention:
-    if config.mixer == "token":
-        return TokenMixing(config)
-    kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
-    return Attention(config, kinds, units)
 
 
 class Stack(nn.Module):

@@ -69,6 +69,12 @@ def test_every_form_gives_back_what_was_written(
     path = tmp_path / "out" / name
     write_pairs(path, task, pairs)
     again = read_pairs(path, task)
+    if task == NINE and path.suffix == ".npz":
+        archive = np.load(path)
+        assert (archive["solution"].shape, archive["given"].shape) == ((2, 41), (2, 11))
+        # Two digits a byte, and a bit for each cell.
+        assert archive["solution"][0, :2].tolist() == [0x49, 0x35]
+        assert np.unpackbits(archive["given"][0])[:5].tolist() == [0, 0, 1, 1, 0]
     for one, other in zip(pairs, again, strict=True):
         assert one.dtype == other.dtype == np.uint8
         assert (one == other).all()

@@ -1,7 +1,5 @@
 """The batched search against CP-SAT and against counting one board at a time."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,7 +8,6 @@ from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import BLANK, family, task
 from gram_core.puzzles.sudoku.generate import full_board, generate
 from gram_lab.data.sudoku_classes import Key, class_key
-from gram_lab.data.sudoku_files import Grids, read_archive, write_archive
 from gram_lab.data.sudoku_search import candidates, fill, mean_guesses, need_givens, search
 from gram_lab.data.sudoku_vicinity import Vicinity, closed, minimal
 
@@ -180,15 +177,3 @@ def test_excluded_classes_are_left_out() -> None:
         boards_a_round=64,
     )
     assert not len(next(search_around.rounds()).puzzles)
-
-
-def test_archives_give_back_what_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "some.npz"
-    (solution,) = search(candidates(digits(EASY)[None]), limit=1, keeps_solutions=True).solutions()
-    write_archive(path, Grids(digits(EASY)[None], solution), guesses=np.zeros(1, np.float32))
-    read = read_archive(path)
-    assert np.array_equal(read.puzzles, digits(EASY)[None])
-    assert np.array_equal(read.solutions, solution)
-    with np.load(path) as archive:
-        assert archive["solution"].shape == (1, 41)
-        assert archive["given"].shape == (1, 11)

@@ -1,6 +1,7 @@
-"""A model without training that is right at times."""
+"""Models without training: one at random, and one that is right at times."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,19 @@ from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel, load_model, save_model
 from gram_core.config import preset
 from gram_core.model import Gram
+
+
+def saved(folder: Path, model: Gram, task: puzzles.Task, **options: Any) -> LoadedModel:
+    """Save a model, of depth 4, and load it."""
+    save_model(folder, model, name=task.name, task=task, depth=4, dtype=torch.float32, **options)
+    return load_model(folder)
+
+
+def fresh(folder: Path, name: str) -> LoadedModel:
+    """Save a tiny model with random weights."""
+    torch.manual_seed(0)
+    task = puzzles.task(name)
+    return saved(folder, Gram(preset("tiny", task), task.units), task)
 
 
 @pytest.fixture
@@ -28,6 +42,4 @@ def guesser(tmp_path: Path) -> LoadedModel:
     torch.nn.init.normal_(model.prior.mean.down.weight, std=0.1)
     model.z0_high.zero_()
     model.z0_low.zero_()
-    folder = tmp_path / "guesser"
-    save_model(folder, model, name=task.name, task=task, depth=4, dtype=torch.float32)
-    return load_model(folder)
+    return saved(tmp_path / "guesser", model, task)

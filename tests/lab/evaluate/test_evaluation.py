@@ -9,7 +9,6 @@ import pytest
 
 from gram_core import puzzles
 from gram_core.checkpoint import LoadedModel
-from gram_core.errors import ConfigError
 from gram_lab.data.instances import Case, held_out_cases, read_cases
 from gram_lab.evaluate.command import main
 from gram_lab.evaluate.report import measure, summarise
@@ -68,7 +67,7 @@ def test_figures_are_what_the_rollouts_say() -> None:
     assert second.instances == 2
 
 
-def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
+def test_puzzles_are_grouped_by_their_rating(tmp_path: Path) -> None:
     task = puzzles.task("sudoku-9x9")
     table = tmp_path / "dev.tsv"
     table.write_text(
@@ -78,18 +77,6 @@ def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
     )
     groups = [case.group for case in read_cases(task, table, limit=None)]
     assert groups == ["SER <= 4.5", "SER > 7.0", "hard"]
-    lines = tmp_path / "many.txt"
-    lines.write_text(f"{PUZZLE}\n\n{PUZZLE}\n")
-    assert len(read_cases(task, lines, limit=None)) == 2
-    assert len(read_cases(task, lines, limit=1)) == 1
-    lines.write_text(f'{{"puzzle": "sudoku", "grid": "{PUZZLE}"}}\n')
-    assert len(read_cases(task, lines, limit=None)) == 1
-    digits = np.array([*map(int, SOLUTION), 0], dtype=np.uint8).reshape(41, 2)
-    given = np.packbits(np.array([character != "." for character in PUZZLE]))
-    archive = tmp_path / "some.npz"
-    np.savez(archive, solution=(digits[:, 0] << 4 | digits[:, 1])[None], given=given[None])
-    from_archive = read_cases(task, archive, limit=None)[0].instance
-    assert puzzles.family("sudoku").dump(from_archive)["grid"] == PUZZLE
 
 
 def test_without_a_file_sudoku_puzzles_with_one_solution_are_made() -> None:
@@ -108,13 +95,6 @@ def test_held_out_graphs_know_their_number_of_colourings() -> None:
     for case in held_out_cases(task, num_graphs=8):
         exact = len(list(family.enumerate(case.instance, limit=1000)))
         assert case.num_solutions == exact
-
-
-def test_a_line_that_is_no_puzzle_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "bad.txt"
-    path.write_text("55" + PUZZLE[2:])
-    with pytest.raises(ConfigError, match=r"bad\.txt"):
-        read_cases(puzzles.task("sudoku-9x9"), path, limit=None)
 
 
 def test_the_command_prints_json_and_refuses_with_one_sentence(

@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
-from gram_core.checkpoint import LoadedModel, load_model, save_model
+from gram_core.checkpoint import LoadedModel
 from gram_core.flops import step_flops
 from gram_lab.data.instances import read_cases
 from gram_lab.evaluate.command import main
 from gram_lab.evaluate.report import measure
 from gram_lab.evaluate.samples import VERIFIED, WAYS
+from tests.lab.evaluate.conftest import saved
 
 
 @pytest.fixture
@@ -24,17 +24,7 @@ def boards(tmp_path: Path) -> str:
 @pytest.fixture
 def generator(guesser: LoadedModel, tmp_path: Path) -> LoadedModel:
     """The same weights, said to generate."""
-    folder = tmp_path / "generator"
-    save_model(
-        folder,
-        guesser.model,
-        name="sudoku-4x4-generate",
-        task=guesser.task,
-        depth=4,
-        dtype=torch.float32,
-        purpose="generate",
-    )
-    return load_model(folder)
+    return saved(tmp_path / "generator", guesser.model, guesser.task, purpose="generate")
 
 
 def test_the_grid_is_what_measuring_each_of_its_points_gives(

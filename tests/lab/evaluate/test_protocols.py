@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from gram_core import puzzles
-from gram_core.checkpoint import LoadedModel, load_model, save_model
-from gram_core.config import preset
-from gram_core.model import Gram
+from gram_core.checkpoint import LoadedModel, load_model
 from gram_lab.data.instances import Case
 from gram_lab.evaluate import tables
 from gram_lab.evaluate.command import main
 from gram_lab.evaluate.protocols import PROTOCOLS, protocol_table
 from gram_lab.evaluate.samples import first_valid, last_answers
 from gram_lab.evaluate.variants import Plan, Variant
+from tests.lab.evaluate.conftest import fresh, saved
 
 BOARDS = ("123434122143432.", "12343412214.4321", "1234341.21434.21", "12.43412.1434321")
 
@@ -42,9 +41,7 @@ def sample(folder: Path, guesser: LoadedModel, seed: int) -> LoadedModel:
     """Return the guesser with other guesses."""
     torch.manual_seed(seed)
     torch.nn.init.normal_(guesser.model.prior.mean.down.weight, std=0.2)
-    name, task = guesser.info.name, guesser.task
-    save_model(folder, guesser.model, name=name, task=task, depth=4, dtype=torch.float32)
-    return load_model(folder)
+    return saved(folder, guesser.model, guesser.task)
 
 
 @pytest.mark.slow
@@ -87,12 +84,9 @@ def test_two_models_are_compared_puzzle_by_puzzle(guesser: LoadedModel, tmp_path
 
 @pytest.mark.slow
 def test_puzzles_with_many_answers_are_sampled(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    task = puzzles.task("graph-coloring-4")
-    model = Gram(preset("tiny", task), task.units)
-    save_model(tmp_path, model, name="m", task=task, depth=4, dtype=torch.float32)
-    loaded = load_model(tmp_path)
-    instance = puzzles.family("graph-coloring").generate(task, np.random.default_rng(0))
+    loaded = fresh(tmp_path, "graph-coloring-4")
+    family = puzzles.family("graph-coloring")
+    instance = family.generate(loaded.task, np.random.default_rng(0))
     test = tables.TestSet("some", "graphs", [Case(instance, "all", 6)] * 3)
     table = protocol_table("gram", [loaded, loaded], test, Plan())
     first, _, gain = (row for row in table["rows"] if row["measured"])

@@ -251,59 +251,54 @@ class Hostile:
         return os.system, ("touch pickled-code-ran",)
 
 
-def _with_program(folder: Path, case: Case) -> None:
-    torch.save({"H_init": Hostile()}, folder / "step_10")
+Writer = Callable[[Path, Case], object]
 
 
-def _without_head(folder: Path, case: Case) -> None:
-    state = random_state(case)
-    del state["q_head.bias"]
-    write(folder, case, state)
+def saved(content: object) -> Writer:
+    return lambda folder, case: torch.save(content, folder / "step_10")
 
 
-def _of_another_task(folder: Path, case: Case) -> None:
-    write(folder, case, random_state(case._replace(task="sudoku-9x9")))
+def written(
+    change: Callable[[State], object] = dict,
+    *,
+    task: str = "sudoku-4x4",
+    num_prefix_tokens: int = 3,
+    **arch: object,
+) -> Writer:
+    """Return what writes a checkpoint with changed weights, or an architecture that is not its."""
+
+    def write_changed(folder: Path, case: Case) -> None:
+        state = random_state(case._replace(task=task))
+        change(state)
+        write(folder, case._replace(num_prefix_tokens=num_prefix_tokens), state, **arch)
+
+    return write_changed
 
 
-def _with_learned_positions(folder: Path, case: Case) -> None:
-    write(folder, case, {**random_state(case), "embed_pos.embedding_weight": torch.zeros(19, DIM)})
-
-
-def _with_odd_heads(folder: Path, case: Case) -> None:
-    write(folder, case, random_state(case), num_heads=5)
-
-
-def _with_wordy_heads(folder: Path, case: Case) -> None:
-    write(folder, case, random_state(case), num_heads="many")
-
-
-def _of_longer_prefix(folder: Path, case: Case) -> None:
-    write(folder, case._replace(num_prefix_tokens=4), random_state(case))
-
-
-def _of_text(folder: Path, case: Case) -> None:
-    (folder / "step_10").write_text("a list of weights")
-
-
-def _of_lists(folder: Path, case: Case) -> None:
-    torch.save({"model": [1.0]}, folder / "step_10")
-
-
-def _empty(folder: Path, case: Case) -> None:
-    assert not list(folder.iterdir())
-
-
-REFUSED: dict[str, tuple[Callable[[Path, Case], None], str]] = {
-    "a program in a pickle": (_with_program, "is not a state dict"),
-    "no halting head": (_without_head, "no weights 'q_head.bias'"),
-    "weights of another task": (_of_another_task, "11 tokens; sudoku-4x4 has 6"),
-    "learned positions": (_with_learned_positions, "embed_pos.embedding_weight"),
-    "heads that do not divide": (_with_odd_heads, "num_heads"),
-    "heads in words": (_with_wordy_heads, "must be a number"),
-    "another number of prefix tokens": (_of_longer_prefix, "does not fit sudoku-4x4"),
-    "text": (_of_text, "is not a state dict"),
-    "lists": (_of_lists, "is not a state dict"),
-    "nothing": (_empty, "holds neither step_N nor model.safetensors"),
+POSITIONS = {"embed_pos.embedding_weight": torch.zeros(19, DIM)}
+REFUSED: dict[str, tuple[Writer, str]] = {
+    "a program in a pickle": (saved({"H_init": Hostile()}), "is not a state dict"),
+    "no halting head": (
+        written(lambda state: state.pop("q_head.bias")),
+        "no weights 'q_head.bias'",
+    ),
+    "weights of another task": (written(task="sudoku-9x9"), "11 tokens; sudoku-4x4 has 6"),
+    "learned positions": (
+        written(lambda state: state.update(POSITIONS)),
+        "embed_pos.embedding_weight",
+    ),
+    "heads that do not divide": (written(num_heads=5), "num_heads"),
+    "heads in words": (written(num_heads="many"), "must be a number"),
+    "another number of prefix tokens": (
+        written(num_prefix_tokens=4),
+        "does not fit sudoku-4x4",
+    ),
+    "text": (
+        lambda folder, case: (folder / "step_10").write_text("a list of weights"),
+        "is not a state dict",
+    ),
+    "lists": (saved({"model": [1.0]}), "is not a state dict"),
+    "nothing": (lambda folder, case: None, "holds neither step_N nor model.safetensors"),
 }
 
 

@@ -11,7 +11,7 @@ from gram_core.config import preset
 from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, PAD
-from gram_lab.train.losses import Rows, heads_loss, step_loss
+from gram_lab.train.losses import Rows, StepLoss, heads_loss, step_loss
 from gram_lab.train.recipe import Charges, Recipe
 
 PLAIN = Recipe(beta=0.0, aim="nearest")
@@ -51,42 +51,42 @@ def cell_losses(logits: Tensor, rows: Rows) -> Tensor:
     return losses
 
 
+def assert_charged(result: StepLoss, total: Tensor, num_unknown: Tensor) -> None:
+    torch.testing.assert_close(result.loss.double(), total / num_unknown, rtol=1e-4, atol=0)
+
+
 def test_prior_rows_aim_at_the_nearest_solution_and_posterior_rows_at_the_drawn_one() -> None:
     model, state, rows, draws = setting()
     result = step_loss(model, state, rows, draws, PLAIN)
     losses = cell_losses(result.logits, rows)[:, :2]
     expected = torch.where(rows.is_prior, losses.min(dim=1).values, losses[:, 0])
-    unknown = (rows.givens == BLANK).sum()
-    torch.testing.assert_close(result.loss.double(), expected.sum() / unknown, rtol=1e-4, atol=0)
+    assert_charged(result, expected.sum(), (rows.givens == BLANK).sum())
 
 
 def test_without_nearest_every_row_aims_at_the_drawn_solution() -> None:
     model, state, rows, draws = setting()
     result = step_loss(model, state, rows, draws, replace(PLAIN, aim="drawn"))
-    expected = cell_losses(result.logits, rows)[:, 0].sum() / (rows.givens == BLANK).sum()
-    torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
+    losses = cell_losses(result.logits, rows)[:, 0]
+    assert_charged(result, losses.sum(), (rows.givens == BLANK).sum())
 
 
 def test_only_the_best_of_competing_rows_learns() -> None:
     model, state, rows, draws = setting()
-    result = step_loss(
-        model, state, rows, draws, replace(PLAIN, aim="drawn", num_siblings=2, learns="best")
-    )
+    recipe = replace(PLAIN, aim="drawn", num_siblings=2, learns="best")
+    result = step_loss(model, state, rows, draws, recipe)
     losses = cell_losses(result.logits, rows)[:, 0].view(2, 2)
-    expected = 2 * losses.min(dim=1).values.sum() / (rows.givens == BLANK).sum()
-    torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
+    assert_charged(result, 2 * losses.min(dim=1).values.sum(), (rows.givens == BLANK).sum())
 
 
 def test_label_smoothing_mixes_in_the_uniform_distribution() -> None:
     model, state, rows, draws = setting()
-    weights = replace(PLAIN, aim="drawn", label_smoothing=0.2)
-    result = step_loss(model, state, rows, draws, weights)
+    recipe = replace(PLAIN, aim="drawn", label_smoothing=0.2)
+    result = step_loss(model, state, rows, draws, recipe)
     log_probabilities = torch.log_softmax(result.logits.double(), dim=-1)
     is_unknown = rows.givens == BLANK
     uniform = -(log_probabilities.mean(dim=-1) * is_unknown).sum(dim=1)
     drawn = cell_losses(result.logits, rows)[:, 0]
-    expected = (0.8 * drawn + 0.2 * uniform).sum() / is_unknown.sum()
-    torch.testing.assert_close(result.loss.double(), expected, rtol=1e-4, atol=0)
+    assert_charged(result, (0.8 * drawn + 0.2 * uniform).sum(), is_unknown.sum())
 
 
 @pytest.mark.parametrize("charges", ["all", "last"])
@@ -175,8 +175,7 @@ def test_matched_siblings_are_charged_for_different_solutions() -> None:
         # Two rows, two solutions: the lowest loss is taken, the rest follows from it.
         takes_own = min(first[0], second[1]) < min(first[1], second[0])
         expected += float(first[0] + second[1] if takes_own else first[1] + second[0])
-    unknown = float((rows.givens == BLANK).sum())
-    assert float(result.loss.detach()) == pytest.approx(expected / unknown, rel=1e-4)
+    assert_charged(result, torch.tensor(expected).double(), (rows.givens == BLANK).sum())
 
 
 def test_a_solution_is_shared_only_when_there_are_fewer_than_siblings() -> None:
@@ -205,5 +204,4 @@ def test_a_row_without_a_target_learns_nothing() -> None:
     result = step_loss(model, state, rows._replace(targets=targets), draws, weights)
     kept = [0, 2, 3]
     losses = cell_losses(result.logits, rows)[kept, 0].sum()
-    unknown = (rows.givens[kept] == BLANK).sum()
-    torch.testing.assert_close(result.loss.double(), losses / unknown, rtol=1e-4, atol=0)
+    assert_charged(result, losses, (rows.givens[kept] == BLANK).sum())

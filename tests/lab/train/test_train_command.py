@@ -21,24 +21,23 @@ from gram_lab.train.command import Trained
 from gram_lab.train.recipe import Recipe, choices
 from gram_lab.train.sources import validation_examples
 
+TINY = ("--preset", "tiny", "--threads", "1", "--compile", "off")
+QUEENS = ("nqueens-5", *TINY, "--updates", "2")
+
+
+def trained(output: Path, *options: str) -> dict[str, Any]:
+    """Train, and return the last line of the log."""
+    assert main([*options, "--output", str(output)]) == 0
+    line: dict[str, Any] = json.loads((output / "log.jsonl").read_text().splitlines()[-1])
+    return line
+
 
 @pytest.mark.slow
 def test_a_run_writes_checkpoint_log_and_card_and_can_go_on(tmp_path: Path) -> None:
-    options = [
-        "nqueens-5",
-        "--preset",
-        "tiny",
-        "--threads",
-        "1",
-        "--compile",
-        "off",
-        "--precision",
-        "fp32",
-    ]
+    options = ["nqueens-5", *TINY, "--precision", "fp32"]
     output = tmp_path / "first"
-    assert main([*options, "--updates", "3", "--output", str(output)]) == 0
+    line = trained(output, *options, "--updates", "3")
     assert load_model(output).info.task == "nqueens-5"
-    line = json.loads((output / "log.jsonl").read_text().splitlines()[-1])
     assert line["updates"] == 3
     assert 0.0 <= line["probe_valid"] <= 1.0
     assert line["probe_distinct"] >= 0.0
@@ -46,13 +45,8 @@ def test_a_run_writes_checkpoint_log_and_card_and_can_go_on(tmp_path: Path) -> N
     assert "gram-lab train nqueens-5" in card
     assert "held-out instances" in card
     assert "MFLOP a supervision step" in card
-    more = ["--updates", "5", "--resume", str(output), "--output", str(tmp_path / "second")]
-    assert main([*options, *more]) == 0
-    line = json.loads((tmp_path / "second" / "log.jsonl").read_text().splitlines()[-1])
-    assert line["updates"] == 5
-
-
-TINY = ("nqueens-5", "--preset", "tiny", "--threads", "1", "--compile", "off", "--updates", "2")
+    more = ["--updates", "5", "--resume", str(output)]
+    assert trained(tmp_path / "second", *options, *more)["updates"] == 5
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
@@ -64,7 +58,7 @@ def test_a_tracker_that_is_not_installed_is_refused_in_one_sentence(
 ) -> None:
     monkeypatch.setitem(sys.modules, tracker, None)
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
-    assert main([*TINY, "--log", tracker, "--output", str(tmp_path)]) == 2
+    assert main([*QUEENS, "--log", tracker, "--output", str(tmp_path)]) == 2
     (sentence,) = capsys.readouterr().err.splitlines()
     assert sentence.endswith(f"is not installed: pip install {tracker}")
 
@@ -76,8 +70,7 @@ def test_a_tracker_is_told_the_figures_of_the_log(
     told: list[tuple[dict[str, Any], int]] = []
     run = SimpleNamespace(log=lambda figures, step: told.append((figures, step)))
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **_: run))
-    assert main([*TINY, "--log", "wandb", "--output", str(tmp_path)]) == 0
-    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    line = trained(tmp_path, *QUEENS, "--log", "wandb")
     figures, step = told[-1]
     assert step == line["updates"] == 2
     assert figures == line
@@ -87,17 +80,12 @@ def test_a_tracker_is_told_the_figures_of_the_log(
 def test_minutes_begin_with_the_first_update_and_are_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["nqueens-5", "--preset", "tiny", "--threads", "1", "--compile", "off"]
-
     def slow(*arguments: Any, **named: Any) -> object:
         time.sleep(1.0)
         return validation_examples(*arguments, **named)
 
     monkeypatch.setattr("gram_lab.train.command.validation_examples", slow)
-    output = tmp_path / "short"
-    assert main([*options, "--minutes", "0.01", "--output", str(output)]) == 0
-    line = json.loads((output / "log.jsonl").read_text().splitlines()[-1])
-    assert line["updates"] >= 1
+    assert trained(tmp_path, "nqueens-5", *TINY, "--minutes", "0.01")["updates"] >= 1
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("0% measuring\n")
@@ -108,8 +96,7 @@ def test_minutes_begin_with_the_first_update_and_are_shown(
 def test_a_budget_without_an_update_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: str
 ) -> None:
-    options = ["nqueens-5", "--preset", "tiny", "--threads", "1", "--compile", "off"]
-    assert main([*options, budget, "0", "--output", str(tmp_path / "none")]) == 2
+    assert main(["nqueens-5", *TINY, budget, "0", "--output", str(tmp_path / "none")]) == 2
     words = capsys.readouterr().err
     assert f"{budget.removeprefix('--')} = 0" in words
     assert "leaves no time for an update" in words
@@ -117,13 +104,11 @@ def test_a_budget_without_an_update_is_refused(
 
 @pytest.mark.slow
 def test_a_range_of_sizes_trains_one_set_of_weights(tmp_path: Path) -> None:
-    options = ["--preset", "tiny", "--threads", "1", "--compile", "off", "--updates", "6"]
-    output = tmp_path / "all"
-    assert main(["nqueens-4..6", *options, "--set", "num_rows=8", "--output", str(output)]) == 0
-    assert [info.name for info in read_models(output)] == ["nqueens-6", "nqueens-5", "nqueens-4"]
-    line = json.loads((output / "log.jsonl").read_text().splitlines()[-1])
-    assert list(line["probe_by_task"]) == ["nqueens-6", "nqueens-5", "nqueens-4"]
-    assert main(["nqueens-6..4", *options, "--output", str(output)]) == 2
+    options, names = [*TINY, "--updates", "6"], ["nqueens-6", "nqueens-5", "nqueens-4"]
+    line = trained(tmp_path, "nqueens-4..6", *options, "--set", "num_rows=8")
+    assert [info.name for info in read_models(tmp_path)] == names
+    assert list(line["probe_by_task"]) == names
+    assert main(["nqueens-6..4", *options, "--output", str(tmp_path)]) == 2
 
 
 @pytest.mark.slow
@@ -132,13 +117,8 @@ def test_a_budget_of_flop_is_spent_on_fewer_updates_where_they_are_dearer(tmp_pa
     chosen, config = choices(task, preset_name="tiny", settings=["num_rows=8"])
     flop = str(2 * chosen.update_flops(config, task))
     for rows, updates in (("8", 2), ("4", 4)):
-        options = ["--preset", "tiny", "--threads", "1", "--compile", "off", "--flop", flop]
-        output = tmp_path / rows
-        assert (
-            main(["nqueens-5", *options, "--set", f"num_rows={rows}", "--output", str(output)]) == 0
-        )
-        line = json.loads((output / "log.jsonl").read_text().splitlines()[-1])
-        assert line["updates"] == updates
+        options = ["nqueens-5", *TINY, "--flop", flop, "--set", f"num_rows={rows}"]
+        assert trained(tmp_path / rows, *options)["updates"] == updates
 
 
 def test_missing_training_files_are_refused_with_one_sentence(
@@ -153,25 +133,10 @@ def test_the_card_of_a_model_that_generates_tells_its_raw_validity(tmp_path: Pat
     torch.manual_seed(0)
     task = puzzles.task("sudoku-4x4")
     model = Gram(preset("tiny", task), task.units)
-    save_model(
-        tmp_path,
-        model,
-        name="sudoku-4x4-generate",
-        task=task,
-        depth=3,
-        dtype=torch.float32,
-        purpose="generate",
-    )
-    trained = Trained(
-        folder=tmp_path,
-        loaded=load_model(tmp_path),
-        command="gram-lab train",
-        minutes=1.0,
-        num_updates=2,
-        hardware="a test",
-        recipe=Recipe(),
-    )
-    write_card(trained)
+    named: Any = {"name": "m", "task": task, "depth": 3, "dtype": torch.float32}
+    save_model(tmp_path, model, purpose="generate", **named)
+    loaded = load_model(tmp_path)
+    write_card(Trained(tmp_path, loaded, "gram-lab train", 1.0, 2, "a test", Recipe()))
     assert "Of 100 boards made up in 3 steps, 0 % were valid." in (tmp_path / "CARD.md").read_text()
 
 
@@ -182,13 +147,11 @@ SMALLER = ("dim=16", "num_heads=4", "ffn_dim=16", "guidance_dim=8", "num_rows=4"
 @pytest.mark.parametrize("options", [("--preset", "paper"), ("--recipe", "gram")])
 def test_the_preset_of_the_paper_is_its_recipe(options: tuple[str, str], tmp_path: Path) -> None:
     settings = [word for setting in SMALLER for word in ("--set", setting)]
-    command = ["nqueens-5", *options, *settings, "--updates", "6", "--compile", "off"]
-    assert main([*command, "--output", str(tmp_path)]) == 0
+    line = trained(tmp_path, "nqueens-5", *options, *settings, "--updates", "6", "--compile", "off")
     card = (tmp_path / "CARD.md").read_text()
     assert '"prior_share": 0.0' in card
     assert '"charges": "last"' in card
     assert load_model(tmp_path).info.architecture.num_transitions == 3
-    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     # Posterior rows alone.
     assert line["ended"] > 0
     assert line["kl_nats"] > 0.0
@@ -201,11 +164,8 @@ def test_a_recipe_may_say_how_long_it_trains(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text('preset = "tiny"\nnum_updates = 3\nnum_rows = 4\ndepths = 2\n')
     options = ["nqueens-5", "--recipe", str(mine), "--compile", "off"]
-    for budget, updates in (((), 3), (("--updates", "2"), 2)):
-        output = tmp_path / str(updates)
-        assert main([*options, *budget, "--output", str(output)]) == 0
-        line = json.loads((output / "log.jsonl").read_text().splitlines()[-1])
-        assert line["updates"] == updates
+    assert trained(tmp_path / "3", *options)["updates"] == 3
+    assert trained(tmp_path / "2", *options, "--updates", "2")["updates"] == 2
 
 
 def test_a_preset_beside_a_recipe_is_refused(

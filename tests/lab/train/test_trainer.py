@@ -15,8 +15,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import load_model, save_model
 from gram_core.config import preset
 from gram_core.errors import CheckpointError, ConfigError
-from gram_core.puzzles import PAD
-from gram_lab.data.pools import Pool, PooledSource, QueensSource, make_pool, queens_solutions
+from gram_lab.data.pools import PooledSource, QueensSource, make_pool
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
 from gram_lab.train.recipe import Depths, Recipe
 from gram_lab.train.resume import COUNTERS, TENSORS_FILE, load_run, save_run
@@ -33,17 +32,9 @@ def trainer(
     *, updates: int, recipe: Recipe = RECIPE, seed: int = 0, sizes: Sequence[int] = ()
 ) -> Trainer:
     task = puzzles.task("nqueens-5")
-    solutions = queens_solutions(5)
-    givens = np.where(np.arange(25) < 5, solutions, 1).astype(np.uint8)
-    targets = np.full((len(givens), 10, 25), PAD, dtype=np.uint8)
-    counts = np.zeros(len(givens), dtype=np.int64)
-    for row, given in enumerate(givens):
-        found = solutions[(solutions[:, :5] == given[:5]).all(axis=1)]
-        targets[row, : len(found)] = found
-        counts[row] = len(found)
     return Trainer(
         preset("tiny", task),
-        PooledSource(task, Pool(givens, targets, counts, None)),
+        QueensSource(task),
         recipe,
         budget=Budget(updates=updates),
         execution=Execution(),
