@@ -1,17 +1,20 @@
-"""What the kernels' tests share: the device, how near a result must be, poisoned memory."""
+"""What the kernels' tests share: the device, rows, how near a result must be, poisoned memory."""
 
 import platform
 import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from gram_kernels.supervision_step import StepRows
 from gram_kernels.supervision_step.native import refusal
 from gram_kernels.supervision_step.native.library import load
 from gram_kernels.supervision_step.native.objects import Object, fitting
+from gram_kernels.tokens import NUM_FACTS
 
 NATIVE = "gram_kernels.supervision_step.native"
 RUNNABLE = fitting(platform.system(), platform.machine(), torch.cpu.get_capabilities())
@@ -28,6 +31,41 @@ Inputs are of unit size. A rounding is worth 6e-8 and 5e-4, and results are a fe
 
 GUARD = 64
 """Poisoned elements before and after a guarded tensor."""
+
+
+def drawn_rows(
+    num_rows: int, tokens: int, dim: int, rng: torch.Generator, *, most: int, has_edges: bool
+) -> StepRows:
+    """Return rows in the middle of their way, on random givens up to ``most`` and graphs."""
+    shape = (num_rows, tokens, dim)
+    graph = torch.rand(num_rows, tokens, tokens, generator=rng) < 0.2
+    return StepRows(
+        high=torch.randn(shape, generator=rng),
+        low=torch.randn(shape, generator=rng),
+        givens=torch.randint(1, most + 1, shape[:2], generator=rng).int(),
+        keys=torch.randint(0, 2**40, (3, num_rows), generator=rng),
+        adjacency=(graph | graph.transpose(1, 2)) if has_edges else None,
+        facts=torch.zeros(num_rows, NUM_FACTS + tokens, dtype=torch.int32),
+        num_live=torch.tensor([num_rows], dtype=torch.int32),
+    )
+
+
+def copied(rows: StepRows, copy: Callable[[Tensor], Tensor] = torch.clone) -> StepRows:
+    tables: Any = [None if table is None else copy(table) for table in rows]
+    return StepRows(*tables)
+
+
+def chosen_rows(rows: StepRows, chosen: Tensor) -> StepRows:
+    """Return copies of some rows, all live."""
+    return rows._replace(
+        high=rows.high[chosen],
+        low=rows.low[chosen],
+        givens=rows.givens[chosen],
+        keys=rows.keys[:, chosen].contiguous(),
+        adjacency=None if rows.adjacency is None else rows.adjacency[chosen],
+        facts=rows.facts[chosen],
+        num_live=torch.full_like(rows.num_live, len(chosen)),
+    )
 
 
 @pytest.fixture(scope="session")

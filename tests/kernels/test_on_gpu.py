@@ -1,7 +1,6 @@
 """What only a GPU can show: real sizes, real bits, launches counted, nothing that waits."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from gram_core.step_weights import has_step_weights, step_weights
 from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
 from gram_kernels.tokens import NUM_FACTS
 from gram_server.engine.model_runner import captured
+from tests.kernels.conftest import chosen_rows, copied, drawn_rows
 
 pytestmark = [
     pytest.mark.gpu,
@@ -30,27 +30,21 @@ MIN_AGREEMENT = 0.98
 
 
 def random_rows(name: str, num_rows: int, seed: int) -> StepRows:
-    """Return rows in the middle of their way, on random givens and graphs."""
     loaded = load_model(find_model(name))
-    task, config = loaded.task, loaded.model.config
+    task, dim = loaded.task, loaded.model.config.dim
     rng = torch.Generator().manual_seed(seed)
-    shape = (num_rows, task.length, config.dim)
-    graph = torch.rand(num_rows, task.length, task.length, generator=rng) < 0.2
-    tables: Any = (
-        torch.randn(shape, generator=rng),
-        torch.randn(shape, generator=rng),
-        torch.randint(1, task.vocabulary, shape[:2], generator=rng).int(),
-        torch.randint(0, 2**40, (3, num_rows), generator=rng),
-        (graph | graph.transpose(1, 2)) if task.has_adjacency else None,
-        torch.zeros(num_rows, NUM_FACTS + task.length, dtype=torch.int32),
-        torch.tensor([num_rows], dtype=torch.int32),
-    )
-    return StepRows(*tables)
+    most, has_edges = task.vocabulary - 1, task.has_adjacency
+    return drawn_rows(num_rows, task.length, dim, rng, most=most, has_edges=has_edges)
 
 
 def on_gpu(rows: StepRows) -> StepRows:
-    tables: Any = [None if table is None else table.cuda() for table in rows]
-    return StepRows(*tables)
+    return copied(rows, lambda table: table.cuda())
+
+
+def put_back(rows: StepRows, kept: StepRows) -> None:
+    for table, value in zip(rows, kept, strict=True):
+        if table is not None and value is not None:
+            table.copy_(value)
 
 
 def is_fused(name: str) -> bool:
@@ -88,15 +82,7 @@ def test_rows_have_the_same_bits_in_any_batch_and_order(name: str) -> None:
         pytest.skip("libraries choose their algorithms by the number of rows")
     rows = on_gpu(random_rows(name, 300, seed=2))
     order = torch.randperm(300, device="cuda")[:37]
-    some: Any = rows._replace(
-        high=rows.high[order],
-        low=rows.low[order],
-        givens=rows.givens[order],
-        keys=rows.keys[:, order].contiguous(),
-        adjacency=None if rows.adjacency is None else rows.adjacency[order],
-        facts=rows.facts[order],
-        num_live=torch.tensor([37], dtype=torch.int32, device="cuda"),
-    )
+    some = chosen_rows(rows, order)
     steps = [bound(name, batch) for batch in (rows, some)]
     for _ in range(3):
         steps[0](300)
@@ -137,16 +123,14 @@ def test_the_noise_of_a_graph_replay_moves_on(device: str) -> None:
     rows = on_gpu(random_rows("sudoku-4x4", 8, seed=4))
     step = bound("sudoku-4x4", rows)
     eager: list[Tensor] = []
-    kept = StepRows(*(None if t is None else t.clone() for t in rows))  # type: ignore[arg-type]
+    kept = copied(rows)
     for _ in range(3):
         step(8)
         eager.append(rows.high.clone())
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step(8)
-    for table, value in zip(rows, kept, strict=True):
-        if table is not None and value is not None:
-            table.copy_(value)
+    put_back(rows, kept)
     for expected in eager:
         graph.replay()
         assert torch.equal(rows.high, expected)
@@ -155,11 +139,9 @@ def test_the_noise_of_a_graph_replay_moves_on(device: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_of_every_shipped_model_can_be_captured(name: str) -> None:
     rows = on_gpu(random_rows(name, 4, seed=5))
-    expected = StepRows(*(None if t is None else t.clone() for t in rows))  # type: ignore[arg-type]
+    expected = copied(rows)
     replay = captured(bound(name, rows), 4, torch.device("cuda"))
-    for table, value in zip(rows, expected, strict=True):
-        if table is not None and value is not None:
-            table.copy_(value)
+    put_back(rows, expected)
     replay()
     bound(name, expected)(4)
     assert torch.equal(rows.facts, expected.facts)

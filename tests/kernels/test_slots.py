@@ -10,7 +10,7 @@ from torch import Tensor
 from gram_kernels.slots import Starts, bind
 from gram_kernels.supervision_step import StepRows
 from gram_kernels.supervision_step.native import latents, refusal
-from gram_kernels.tokens import NUM_FACTS
+from tests.kernels.conftest import copied, drawn_rows
 
 Guard = Callable[[Tensor], Tensor]
 NUM_ROWS = 7
@@ -18,21 +18,7 @@ SHAPES = [(1, 4), (9, 20), (16, 64)]
 
 
 def random_rows(tokens: int, dim: int, rng: torch.Generator, *, has_edges: bool) -> StepRows:
-    graph = (NUM_ROWS, tokens, tokens)
-    return StepRows(
-        high=torch.randn(NUM_ROWS, tokens, dim, generator=rng),
-        low=torch.randn(NUM_ROWS, tokens, dim, generator=rng),
-        givens=torch.randint(1, 9, (NUM_ROWS, tokens), generator=rng).int(),
-        keys=torch.randint(-(2**62), 2**62, (3, NUM_ROWS), generator=rng),
-        adjacency=torch.rand(graph, generator=rng) < 0.4 if has_edges else None,
-        facts=torch.zeros(NUM_ROWS, NUM_FACTS + tokens, dtype=torch.int32),
-        num_live=torch.tensor([3], dtype=torch.int32),
-    )
-
-
-def copied(rows: StepRows, guard: Guard) -> StepRows:
-    tables: Any = [None if table is None else guard(table) for table in rows]
-    return StepRows(*tables)
+    return drawn_rows(NUM_ROWS, tokens, dim, rng, most=8, has_edges=has_edges)
 
 
 def assert_equal(made: StepRows, expected: StepRows) -> None:
@@ -47,7 +33,7 @@ def test_moves_happen_all_at_once(
     shape: tuple[int, int], has_edges: bool, guarded: Guard, rng: torch.Generator
 ) -> None:
     expected = random_rows(*shape, rng, has_edges=has_edges)
-    before, made = copied(expected, torch.clone), copied(expected, guarded)
+    before, made = copied(expected), copied(expected, guarded)
     # A chain and an exchange: in any order of single copies something would be lost.
     sources, targets = torch.tensor([5, 0, 1, 3, 4]), torch.tensor([0, 1, 6, 4, 3])
     bind(expected, None, backend="reference").compact(sources, targets)

@@ -20,6 +20,7 @@ from gram_kernels import philox
 from gram_kernels.supervision_step import Step, StepRows, bind, can_fuse
 from gram_kernels.supervision_step.native import NativeStep, normals, product_kind
 from gram_kernels.tokens import NUM_FACTS
+from tests.kernels.conftest import chosen_rows, copied
 
 Guard = Callable[[Tensor], Tensor]
 NUM_ROWS = 3
@@ -112,8 +113,7 @@ def random_rows(model: Gram, task: puzzles.Task, guard: Guard) -> StepRows:
         facts=torch.full((NUM_ROWS, NUM_FACTS + task.length), -9, dtype=torch.int32),
         num_live=torch.tensor([NUM_ROWS], dtype=torch.int32),
     )
-    tables: Any = [None if table is None else guard(table) for table in rows]
-    return StepRows(*tables)
+    return copied(rows, guard)
 
 
 def rounded_to_bfloat16(model: Gram) -> Gram:
@@ -121,11 +121,6 @@ def rounded_to_bfloat16(model: Gram) -> Gram:
     for parameter in model.parameters():
         parameter.data = parameter.data.bfloat16().float()
     return model
-
-
-def copied(rows: StepRows, guard: Guard) -> StepRows:
-    tables: Any = [None if table is None else guard(table) for table in rows]
-    return StepRows(*tables)
 
 
 def value_of(rows: StepRows) -> Tensor:
@@ -189,7 +184,7 @@ def test_rows_that_are_not_live_stay_as_they_are(guarded: Guard) -> None:
     for bound in steps:
         rows = random_rows(model, task, guarded)
         rows.num_live.fill_(2)
-        before = copied(rows, torch.clone)
+        before = copied(rows)
         bound(rows)(3)
         for name in ("high", "low", "givens", "facts"):
             assert torch.equal(getattr(rows, name)[2:], getattr(before, name)[2:])
@@ -203,13 +198,7 @@ def test_a_trajectory_gets_the_same_bits_in_any_batch_and_order(guarded: Guard) 
     units, weights = unit_tables(task), step_weights(model, task.units)
     rows = random_rows(model, task, guarded)
     order = torch.tensor([2, 0, 1], device=rows.high.device)
-    shuffled = rows._replace(
-        high=guarded(rows.high[order]),
-        low=guarded(rows.low[order]),
-        givens=guarded(rows.givens[order]),
-        keys=guarded(rows.keys[:, order]),
-        facts=guarded(rows.facts),
-    )
+    shuffled = copied(chosen_rows(rows, order), guarded)
     alone = copied(rows, guarded)
     alone.num_live.fill_(1)
     for batch, num_rows in ((rows, NUM_ROWS), (shuffled, NUM_ROWS), (alone, 1)):
@@ -263,19 +252,12 @@ def test_native_code_agrees_with_the_model(name: str, unit: str, guarded: Guard)
 
 def many_rows(model: Gram, task: puzzles.Task, num_rows: int) -> StepRows:
     """Return rows with keys of their own, on givens of a few instances."""
-    few = random_rows(model, task, torch.clone)
-    copies = torch.arange(num_rows) % NUM_ROWS
+    rows = chosen_rows(random_rows(model, task, torch.clone), torch.arange(num_rows) % NUM_ROWS)
     rng = torch.Generator().manual_seed(9)
-    shape = (num_rows, *few.high.shape[1:])
-    return few._replace(
-        high=torch.randn(shape, generator=rng),
-        low=torch.randn(shape, generator=rng),
-        givens=few.givens[copies].contiguous(),
-        keys=torch.randint(0, 2**40, (3, num_rows), generator=rng),
-        adjacency=None if few.adjacency is None else few.adjacency[copies].contiguous(),
-        facts=few.facts[copies].contiguous(),
-        num_live=torch.tensor([num_rows], dtype=torch.int32),
-    )
+    rows.high.normal_(generator=rng)
+    rows.low.normal_(generator=rng)
+    rows.keys.random_(0, 2**40, generator=rng)
+    return rows
 
 
 @pytest.mark.usefixtures("native")
@@ -289,7 +271,7 @@ def test_natively_a_trajectory_gets_the_same_bits_in_any_batch_order_and_number_
     rows = many_rows(model, task, 11)
     order = torch.randperm(11, generator=torch.Generator().manual_seed(1))
     some: list[tuple[StepRows, Tensor]] = [
-        (copied_at(rows, chosen), chosen)
+        (chosen_rows(rows, chosen), chosen)
         for chosen in (order, order[:1], order[3:8], torch.arange(11))
     ]
     threads = torch.get_num_threads()
@@ -306,27 +288,15 @@ def test_natively_a_trajectory_gets_the_same_bits_in_any_batch_order_and_number_
         assert torch.equal(batch.facts, rows.facts[chosen])
 
 
-def copied_at(rows: StepRows, chosen: Tensor) -> StepRows:
-    return rows._replace(
-        high=rows.high[chosen],
-        low=rows.low[chosen],
-        givens=rows.givens[chosen],
-        keys=rows.keys[:, chosen].contiguous(),
-        adjacency=None if rows.adjacency is None else rows.adjacency[chosen],
-        facts=rows.facts[chosen],
-        num_live=torch.tensor([len(chosen)], dtype=torch.int32),
-    )
-
-
 @pytest.mark.usefixtures("native")
 def test_natively_rows_that_are_not_live_or_not_finite_touch_no_other() -> None:
     model, task = random_model("sudoku")
     weights, units = step_weights(model, task.units), unit_tables(task)
     sound = many_rows(model, task, 4)
-    spoilt = copied(sound, torch.clone)
+    spoilt = copied(sound)
     spoilt.high[1] = float("nan")
     spoilt.num_live.fill_(3)
-    before = copied(spoilt, torch.clone)
+    before = copied(spoilt)
     for rows in (sound, spoilt):
         step = NativeStep(rows, weights, units)
         step(4)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from gram_core import puzzles
 from gram_core.puzzles import AnyFamily, Task, Tokens
-from gram_kernels.verify import UnitTables, verify
+from gram_core.solve import unit_tables
+from gram_kernels.verify import verify
 
 TASKS = (
     "sudoku-4x4",
@@ -32,15 +33,6 @@ def _solved(name: str, seed: int) -> tuple[AnyFamily, Task, object, Tokens]:
     return family, task, instance, next(iter(family.enumerate(instance, limit=1)))
 
 
-def _tables(task: Task) -> UnitTables:
-    return UnitTables.build(
-        task.units,
-        length=task.length,
-        num_values=task.num_values,
-        allows_blank=task.allows_blank,
-    )
-
-
 def _verify(
     name: str, answers: Tokens, givens: Tokens, adjacency: np.ndarray | None
 ) -> tuple[list[bool], list[int]]:
@@ -49,7 +41,7 @@ def _verify(
     result = verify(
         torch.from_numpy(answers.astype(np.int64)),
         torch.from_numpy(np.broadcast_to(givens, shape).astype(np.int64)),
-        _tables(task),
+        unit_tables(task),
         adjacency=None if adjacency is None else torch.from_numpy(adjacency).expand(*shape, -1),
     )
     return result.is_valid.tolist(), result.num_violations.tolist()

@@ -61,16 +61,8 @@ def test_a_kept_trace_is_replayed_at_its_moments(
     server: Started, boards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "trace.jsonl"
-    arguments = [
-        "serve",
-        *boards,
-        "--url",
-        server.target.url,
-        "--duration-s",
-        "0.2",
-        "--min-requests",
-        "1",
-    ]
+    arguments = ["serve", *boards, "--url", server.target.url, "--duration-s", "0.2"]
+    arguments += ["--min-requests", "1"]
     mixed = ["--mix", "sudoku-4x4:2", "--num-questions", "9", "--keep-questions", str(kept)]
     run(capsys, *arguments, *mixed, "--rates", "5")
     lines = [json.loads(line) for line in kept.read_text().splitlines()]

@@ -1,6 +1,6 @@
 """What the statically batching contender computes, tick by tick, on a small model."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -9,8 +9,9 @@ from prometheus_client import CollectorRegistry
 from gram_core import puzzles
 from gram_core.catalog import find_model
 from gram_core.checkpoint import load_model
+from gram_lab.bench.engine import job_of
 from gram_lab.bench.static_batching import StaticEngine
-from gram_server.engine import EngineJob, Finished, Runner, StepReport
+from gram_server.engine import Finished, Runner, StepReport
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.metrics.engine import EngineMetrics
 
@@ -48,20 +49,8 @@ def test_a_batch_starts_when_the_one_before_has_ended() -> None:
 
     def submit(number: int) -> None:
         instance = family.generate(loaded.task, rng, num_solutions=None)
-        encoded = family.encode(instance)
-        engine.submit(
-            EngineJob(
-                id=str(number),
-                tokens=encoded.tokens,
-                width=WIDTH,
-                depth=2 + number,
-                seed=number,
-                view=lambda trajectory: None,
-                check=lambda tokens: True,
-                canonical=lambda tokens: tokens.tobytes(),
-            ),
-            0.0,
-        )
+        job = job_of(loaded, instance, width=WIDTH, depth=2 + number)
+        engine.submit(replace(job, id=str(number), seed=number), 0.0)
 
     for number in range(3):
         submit(number)

@@ -1,12 +1,11 @@
 """Fixed-depth trajectories against the plain loop, and what is taken from them."""
 
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from prometheus_client import CollectorRegistry
 
 from gram_core import puzzles
 from gram_core.bound_step import step_backend
@@ -14,11 +13,11 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.model import answer
 from gram_core.solve import rollout, solve
 from gram_core.trajectories import SETTLED_STEPS
+from gram_lab.bench.engine import bench_engine, finish, job_of
 from gram_lab.evaluate.variants import ABLATIONS, Ablation, ablated
 from gram_lab.rollouts import Recorder, Running, Stops
-from gram_server.engine import Engine, EngineJob, Finished
+from gram_server.engine import Finished
 from gram_server.engine.model_runner import ModelRunner
-from gram_server.metrics.engine import EngineMetrics
 
 BOARDS = ("123434122143432.", "12343412214.4321", "1.343.12.1434321", "1234.41.21434..1")
 
@@ -128,24 +127,11 @@ def test_steps_are_counted_in_the_server_s_order_however_many_rows_run(
 
 def _served_steps(loaded: LoadedModel, instance: Any, *, seed: int) -> int:
     """Return the steps that the engine counts for a job that wants one solution."""
-    family, task = puzzles.family("sudoku"), loaded.task
-    encoded = family.encode(instance)
-    runner = ModelRunner(loaded, num_slots=4, backend=step_backend(loaded.model, task))
-    engine = Engine(runner, metrics=EngineMetrics(CollectorRegistry()).of("test"))
-    job = EngineJob(
-        id="alone",
-        tokens=encoded.tokens,
-        width=9,
-        depth=20,
-        max_solutions=1,
-        seed=seed,
-        view=family.views(task, seed),
-        check=partial(family.check, instance),
-        canonical=partial(family.canonical, instance),
-    )
-    engine.submit(job, 0.0)
-    ends = [event for _ in range(500) for event in engine.tick(0.0) if isinstance(event, Finished)]
-    return ends[0].supervision_steps
+    runner = ModelRunner(loaded, num_slots=4, backend=step_backend(loaded.model, loaded.task))
+    view = puzzles.family("sudoku").views(loaded.task, seed)
+    job = job_of(loaded, instance, width=9, depth=20)
+    events = finish(bench_engine(runner), replace(job, max_solutions=1, seed=seed, view=view))
+    return next(event.supervision_steps for event in events if isinstance(event, Finished))
 
 
 def test_a_trajectory_settles_when_its_answer_has_stayed_the_same(guesser: LoadedModel) -> None:
