@@ -12,12 +12,10 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 import triton
@@ -36,12 +34,12 @@ TYPES = {
     torch.int64: "*i64",
     torch.bool: "*i1",
 }
+NUMBERS = {int: "i32", bool: "i32", float: "fp32"}
 NUM_ROWS = 4
 ALIGNMENT = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class Launch(NamedTuple):
     """One kernel with everything that determines its machine code."""
 
     kernel: Any
@@ -51,20 +49,9 @@ class Launch:
     options: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """Resources that one kernel uses on one architecture."""
-
-    op: str
-    case: str
-    kernel: str
-    arch: int
-    num_warps: int
-    shared_bytes: int
-    max_shared_bytes: int
-    registers: int
-    stack_bytes: int
-    """Spilled registers, and arrays that do not fit in registers."""
+Resources = dict[str, Any]
+"""What one kernel uses on one architecture; ``stack_bytes`` are spilled registers, and arrays that
+do not fit in registers."""
 
 
 def main() -> int:
@@ -80,43 +67,31 @@ def main() -> int:
     with ProcessPoolExecutor(max_workers=2) as pool:
         for found in pool.map(_compile_op, jobs):
             for resources in found:
-                sys.stdout.write(json.dumps(asdict(resources)) + "\n")
+                sys.stdout.write(json.dumps(resources) + "\n")
                 sys.stdout.flush()
     return 0
 
 
 def _compile_op(job: tuple[launch.Capability, str]) -> list[Resources]:
     arch, name = job
-    seen: set[Launch] = set()
-    found = []
+    launches: dict[Launch, str] = {}
     for case in OPS[name].cases:
         for recorded in recorded_launches(case, arch):
-            if recorded not in seen:
-                seen.add(recorded)
-                found.append(compiled(name, case.name, recorded, arch))
-    return found
+            launches.setdefault(recorded, case.name)
+    return [compiled(name, case, recorded, arch) for recorded, case in launches.items()]
 
 
 def recorded_launches(case: Case, arch: launch.Capability) -> list[Launch]:
     launch.DEFAULT_CAPABILITY = arch
     launch.capability.cache_clear()
     launches: list[Launch] = []
-    with _recording(launches):
-        case.prepare("cpu", torch.float16, NUM_ROWS).run("triton")
-    return launches
 
-
-@contextmanager
-def _recording(launches: list[Launch]) -> Iterator[None]:
     def record(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:
         launches.append(_launch(self, args, kwargs))
 
-    original = JITFunction.run
-    JITFunction.run = record
-    try:
-        yield
-    finally:
-        JITFunction.run = original
+    with patch.object(JITFunction, "run", record):
+        case.prepare("cpu", torch.float16, NUM_ROWS).run("triton")
+    return launches
 
 
 def _launch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Launch:
@@ -130,7 +105,8 @@ def _launch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Launc
             signature.append((parameter.name, "constexpr"))
             constants.append((parameter.name, value))
             continue
-        signature.append((parameter.name, _type(value)))
+        kind = TYPES[value.dtype] if torch.is_tensor(value) else NUMBERS[type(value)]
+        signature.append((parameter.name, kind))
         is_number = isinstance(value, int) and not parameter.do_not_specialize
         if torch.is_tensor(value) or (is_number and value > 0 and value % ALIGNMENT == 0):
             aligned.append(index)
@@ -143,12 +119,6 @@ def _launch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Launc
     )
 
 
-def _type(value: Any) -> str:
-    if torch.is_tensor(value):
-        return TYPES[value.dtype]
-    return "fp32" if isinstance(value, float) else "i32"
-
-
 def compiled(op: str, case: str, launched: Launch, arch: launch.Capability) -> Resources:
     source = ASTSource(
         fn=launched.kernel,
@@ -159,17 +129,17 @@ def compiled(op: str, case: str, launched: Launch, arch: launch.Capability) -> R
     options = dict(launched.options)
     binary = triton.compile(source, target=GPUTarget("cuda", _number(arch), 32), options=options)
     registers, stack_bytes = _usage(binary.asm["cubin"])
-    return Resources(
-        op=op,
-        case=case,
-        kernel=launched.kernel.__name__,
-        arch=_number(arch),
-        num_warps=binary.metadata.num_warps,
-        shared_bytes=binary.metadata.shared,
-        max_shared_bytes=launch.SHARED_MEMORY_BYTES[arch],
-        registers=registers,
-        stack_bytes=stack_bytes,
-    )
+    return {
+        "op": op,
+        "case": case,
+        "kernel": launched.kernel.__name__,
+        "arch": _number(arch),
+        "num_warps": binary.metadata.num_warps,
+        "shared_bytes": binary.metadata.shared,
+        "max_shared_bytes": launch.SHARED_MEMORY_BYTES[arch],
+        "registers": registers,
+        "stack_bytes": stack_bytes,
+    }
 
 
 def _usage(cubin: bytes) -> tuple[int, int]:

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -123,7 +122,7 @@ def _compiled(variants: list[Variant]) -> Iterator[dict[str, object]]:
         launch.DEFAULT_CAPABILITY = HOPPER
         variant.use()
         for recorded in set(recorded_launches(CASES[variant.case], HOPPER)):
-            taken = asdict(compiled("supervision_step", variant.case, recorded, HOPPER))
+            taken = compiled("supervision_step", variant.case, recorded, HOPPER)
             wanted = ("kernel", "registers", "stack_bytes", "shared_bytes")
             yield {"variant": str(variant), **{name: taken[name] for name in wanted}}
 
