@@ -81,7 +81,7 @@ bench: install  ## measure how fast the engine's rows advance (ARGS)
 	$(BIN)/gram-lab bench engine $(ARGS)
 
 bench-kernels: install  ## time every op beside its reference (ARGS)
-	$(BIN)/python kernels/bench/run.py $(ARGS)
+	$(BIN)/gram-lab bench kernels $(ARGS)
 
 release: install  ## build wheel, sdist and SBOM into dist/
 	$(PIP) install --quiet -c constraints.txt ziglang

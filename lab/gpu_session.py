@@ -88,9 +88,9 @@ def _commands(stage: str, folder: Path, data: Path | None, end_s: float) -> Iter
         yield Command("tests", (*PYTEST, "8", *chosen) if is_gpu else (*PYTEST, "2", *some))
     elif stage == "kernels":
         small = () if is_gpu else ("--op", "verify", "--rows", "1", "--budget-s", "0.01")
-        timed = ("kernels/bench/run.py", "--tested", "--output", str(folder / "kernels.json"))
+        timed = ("-m", "gram_lab", "bench", "kernels", "--tested", "--output", str(folder))
         yield Command("kernels", (*timed, *small), 90.0)
-        yield Command("tiles", ("kernels/bench/tiles.py",))
+        yield Command("tiles", ("-m", "gram_lab", "bench", "tiles"))
     elif data is not None:
         left_s = end_s - time.monotonic() - 15.0
         small = ("--set", "num_rows=2", "--compile", "off", "--updates", "2")

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 ARCHS = (80, 86, 89, 90, 100, 120)
 MAX_REGISTERS = 255
 NUM_KERNELS = 8
@@ -29,10 +28,10 @@ def compiled(arch: int) -> tuple[dict[str, Any], ...]:
     # Interpreted functions cannot be compiled, so this takes a process of its own.
     environment = {name: text for name, text in os.environ.items() if name != "TRITON_INTERPRET"}
     output = output_of(
-        [sys.executable, str(ROOT / "kernels/bench/compilation.py"), "--arch", str(arch)],
+        [sys.executable, "-m", "gram_lab", "bench", "compilation", "--arch", str(arch)],
         environment | {"TRITON_DEFAULT_FP_FUSION": "1"},
     )
-    return tuple(json.loads(line) for line in output.splitlines())
+    return tuple(json.loads(output)["results"])
 
 
 def output_of(command: Sequence[str], environment: Mapping[str, str]) -> str:

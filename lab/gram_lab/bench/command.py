@@ -13,9 +13,11 @@ from typing import Any, get_args, get_type_hints
 
 from gram_lab.bench.engine import EngineOptions, HostOptions, measure_engine, measure_host
 from gram_lab.bench.exact import ExactOptions, measure_exact
+from gram_lab.bench.kernels import KernelOptions, measure_kernels
 from gram_server.errors import ConfigError
 
 HAS_CLIENT = find_spec("aiohttp") is not None
+HAS_TRITON = find_spec("triton") is not None
 Measurement = tuple[str, str, type, Callable[[Any], dict[str, Any]]]
 """Name, purpose, a dataclass whose fields all have defaults, and what measures."""
 
@@ -31,9 +33,13 @@ def main(arguments: Sequence[str]) -> int:
         command = commands.add_parser(name, help=purpose)
         hints = get_type_hints(kind)
         for field in fields(kind):
+            flag = "--" + field.name.replace("_", "-")
+            if hints[field.name] is bool:
+                command.add_argument(flag, action="store_true")
+                continue
             kinds = [each for each in get_args(hints[field.name]) if each not in (type(None), ...)]
             command.add_argument(
-                "--" + field.name.replace("_", "-"),
+                flag,
                 type=kinds[0] if kinds else hints[field.name],
                 nargs="*" if isinstance(field.default, tuple) else None,
                 default=field.default,
@@ -55,7 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / f"{name}.json").write_text(text, encoding="utf-8")
-    return 0
+    # Ops of which nothing is reported, for their tests fail.
+    return int(bool(result.get("silenced")))
 
 
 def _measurements() -> Iterator[Measurement]:
@@ -65,6 +72,14 @@ def _measurements() -> Iterator[Measurement]:
     yield "host", purpose, HostOptions, measure_host
     purpose = "what a sudoku costs beside exact solvers on the same core"
     yield "exact", purpose, ExactOptions, measure_exact
+    yield "kernels", "every op beside its reference", KernelOptions, measure_kernels
+    if HAS_TRITON:
+        from gram_lab.bench.compilation import CompilationOptions, measure_compilation
+        from gram_lab.bench.tiles import TileOptions, measure_tiles
+
+        purpose = "what every kernel takes on every architecture, without a GPU"
+        yield "compilation", purpose, CompilationOptions, measure_compilation
+        yield "tiles", "the fused step with other sizes of tiles", TileOptions, measure_tiles
     if HAS_CLIENT:
         from gram_lab.bench.compare import CompareOptions, measure_compare
         from gram_lab.bench.serve import (

@@ -10,6 +10,7 @@ import gc
 import hashlib
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -68,7 +69,7 @@ def measure_engine(options: EngineOptions) -> Json:
     loaded = load_model(find_model(options.model), device)
     return {
         "environment": environment(loaded, num_steps=options.num_steps),
-        "ceilings": _ceilings(device),
+        "ceilings": ceilings(device),
         "results": [_measured(loaded, batch, options.num_steps) for batch in options.batches],
     }
 
@@ -110,7 +111,7 @@ def _measured(loaded: LoadedModel, batch: int, num_steps: int) -> Json:
         "agreement": agreement,
         # Equal for runs with the same answers, in any order of rows.
         "answers_hash": hashlib.sha256(answers).hexdigest()[:16],
-        "kernels_per_step": _num_kernels(runner, batch) if is_cuda else None,
+        "kernels_per_step": num_kernels(lambda: _advanced(runner, batch)) if is_cuda else None,
         "median_step_ms": median_s * 1e3,
         "all_steps_ms": sum(durations) * 1e3,
         # From submission to end.
@@ -128,10 +129,14 @@ def _timed(runner: Runner, job: EngineJob, num_steps: int) -> tuple[list[float],
     durations = []
     for _ in range(num_steps):
         started_s = time.perf_counter()
-        runner.step(job.width)
-        report = runner.read()
+        report = _advanced(runner, job.width)
         durations.append(time.perf_counter() - started_s)
     return durations, report
+
+
+def _advanced(runner: Runner, num_rows: int) -> StepReport:
+    runner.step(num_rows)
+    return runner.read()
 
 
 def bench_engine(runner: Runner) -> Engine:
@@ -147,10 +152,13 @@ def finish(engine: Engine, job: EngineJob) -> list[EngineEvent]:
     return events
 
 
-def _num_kernels(runner: Runner, batch: int) -> int:
+def num_kernels(call: Callable[[], object]) -> int:
+    """Return how many kernels a call launches on CUDA."""
+    call()
+    torch.cuda.synchronize()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-        runner.step(batch)
-        runner.read()
+        call()
+        torch.cuda.synchronize()
     names = [
         event.name for event in profile.events() or () if str(event.device_type).endswith("CUDA")
     ]
@@ -194,7 +202,7 @@ def job_of(loaded: LoadedModel, instance: object, *, width: int, depth: int) -> 
     )
 
 
-def _ceilings(device: str) -> Json:
+def ceilings(device: str) -> Json:
     """Return what a large copy and a large product reach, in TB/s and TFLOP/s."""
     is_cuda = device == "cuda"
     num_elements, size = (1 << 30, 8192) if is_cuda else (1 << 24, 512)

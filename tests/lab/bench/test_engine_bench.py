@@ -1,4 +1,4 @@
-"""The engine bench and the host bench on a small shipped model."""
+"""The benches of the engine, the host and the kernels."""
 
 import json
 from pathlib import Path
@@ -51,3 +51,21 @@ def test_jobs_of_the_host_bench_end_and_wider_ones_cost_more() -> None:
     assert (one["width"], many["width"]) == (1, 64)
     assert 0 < one["tick_us"] < 1e3 * one["job_ms"]
     assert one["job_ms"] < many["job_ms"]
+
+
+def test_an_op_is_timed_at_the_shapes_of_models(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--op", "slots", "--rows", "2", "--budget-s", "0.001", "--tested"]
+    assert main(["kernels", *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    found = [(row["case"], row["backend"], row["rows"]) for row in report["results"]]
+    assert found == [(f"sudoku-9x9 {name}", "reference", 2) for name in ("compact", "admit")]
+    assert all(row["median_us"] > 0 for row in report["results"])
+
+
+def test_an_op_whose_tests_fail_is_not_timed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gram_lab.bench.kernels._is_green", lambda name: False)
+    assert main(["kernels", "--op", "slots", "--rows", "1"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["silenced"], report["results"]) == (["slots"], [])

@@ -1,30 +1,27 @@
-"""Compiles every kernel for every architecture, without a GPU, and reads what it takes there.
+"""``gram-lab bench compilation``: what every kernel takes on every architecture, without a GPU.
 
-The launches are those of the registry's cases: each op runs on CPU tensors while a recorder stands
+The launches are those of the cases of ``ops``: each op runs on CPU tensors while a recorder stands
 where Triton would launch. So what is compiled is what a GPU of that architecture would be given.
-
-    python kernels/bench/compilation.py [--op NAME] [--arch 90]
 """
 
-import argparse
-import json
 import re
 import subprocess
-import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import torch
 import triton
-from registry import OPS, Case
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
 from gram_kernels import launch
+from gram_lab.bench.ops import OPS, Case
+from gram_server.errors import ConfigError
 
 TYPES = {
     torch.float16: "*fp16",
@@ -35,6 +32,7 @@ TYPES = {
     torch.bool: "*i1",
 }
 NUMBERS = {int: "i32", bool: "i32", float: "fp32"}
+ARCHS = {major * 10 + minor: (major, minor) for major, minor in launch.SHARED_MEMORY_BYTES}
 NUM_ROWS = 4
 ALIGNMENT = 16
 
@@ -54,25 +52,28 @@ Resources = dict[str, Any]
 do not fit in registers."""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--op", choices=sorted(OPS))
-    parser.add_argument(
-        "--arch", type=int, choices=[_number(c) for c in launch.SHARED_MEMORY_BYTES]
-    )
-    options = parser.parse_args()
-    archs = [c for c in launch.SHARED_MEMORY_BYTES if options.arch in (None, _number(c))]
-    names = [options.op] if options.op else sorted(OPS)
-    jobs = [(arch, name) for arch in archs for name in names]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompilationOptions:
+    """Ops and architectures to compile for."""
+
+    op: tuple[str, ...] = tuple(OPS)
+    arch: tuple[int, ...] = tuple(ARCHS)
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("op", OPS), ("arch", ARCHS)):
+            if unknown := set(getattr(self, name)) - set(known):
+                words = ", ".join(map(str, known))
+                raise ConfigError(name, min(unknown), f"must be one of {words}")
+
+
+def measure_compilation(options: CompilationOptions) -> dict[str, Any]:
+    jobs = [(arch, name) for arch in options.arch for name in options.op]
     with ProcessPoolExecutor(max_workers=2) as pool:
-        for found in pool.map(_compile_op, jobs):
-            for resources in found:
-                sys.stdout.write(json.dumps(resources) + "\n")
-                sys.stdout.flush()
-    return 0
+        return {"results": [each for found in pool.map(_compile_op, jobs) for each in found]}
 
 
-def _compile_op(job: tuple[launch.Capability, str]) -> list[Resources]:
+def _compile_op(job: tuple[int, str]) -> list[Resources]:
     arch, name = job
     launches: dict[Launch, str] = {}
     for case in OPS[name].cases:
@@ -81,8 +82,8 @@ def _compile_op(job: tuple[launch.Capability, str]) -> list[Resources]:
     return [compiled(name, case, recorded, arch) for recorded, case in launches.items()]
 
 
-def recorded_launches(case: Case, arch: launch.Capability) -> list[Launch]:
-    launch.DEFAULT_CAPABILITY = arch
+def recorded_launches(case: Case, arch: int) -> list[Launch]:
+    launch.DEFAULT_CAPABILITY = ARCHS[arch]
     launch.capability.cache_clear()
     launches: list[Launch] = []
 
@@ -119,7 +120,7 @@ def _launch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Launc
     )
 
 
-def compiled(op: str, case: str, launched: Launch, arch: launch.Capability) -> Resources:
+def compiled(op: str, case: str, launched: Launch, arch: int) -> Resources:
     source = ASTSource(
         fn=launched.kernel,
         signature=dict(launched.signature),
@@ -127,16 +128,16 @@ def compiled(op: str, case: str, launched: Launch, arch: launch.Capability) -> R
         attrs={(index,): [["tt.divisibility", ALIGNMENT]] for index in launched.aligned},
     )
     options = dict(launched.options)
-    binary = triton.compile(source, target=GPUTarget("cuda", _number(arch), 32), options=options)
+    binary = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     registers, stack_bytes = _usage(binary.asm["cubin"])
     return {
         "op": op,
         "case": case,
         "kernel": launched.kernel.__name__,
-        "arch": _number(arch),
+        "arch": arch,
         "num_warps": binary.metadata.num_warps,
         "shared_bytes": binary.metadata.shared,
-        "max_shared_bytes": launch.SHARED_MEMORY_BYTES[arch],
+        "max_shared_bytes": launch.SHARED_MEMORY_BYTES[ARCHS[arch]],
         "registers": registers,
         "stack_bytes": stack_bytes,
     }
@@ -154,11 +155,3 @@ def _usage(cubin: bytes) -> tuple[int, int]:
     found = re.search(r"REG:(\d+) STACK:(\d+)", text)
     assert found is not None, text
     return int(found[1]), int(found[2])
-
-
-def _number(arch: launch.Capability) -> int:
-    return arch[0] * 10 + arch[1]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

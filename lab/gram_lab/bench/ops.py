@@ -25,7 +25,7 @@ from gram_kernels.tokens import BLANK, FIRST_VALUE
 from gram_kernels.verify import verify
 
 SUDOKU, QUEENS, GRAPH = "sudoku-9x9", "nqueens-8", "graph-coloring-8"
-NOISY = str(Path(__file__).parents[2] / "lab/checkpoints/sudoku-9x9-denoising")
+NOISY = str(Path(__file__).parents[2] / "checkpoints/sudoku-9x9-denoising")
 """A model with noise in its input."""
 EDGE_SHARE = 0.3
 

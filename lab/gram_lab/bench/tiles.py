@@ -1,28 +1,28 @@
-"""Times the fused step with other tile sizes than ``step_tile`` gives, as graph replays.
+"""``gram-lab bench tiles``: the fused step with other tile sizes than ``step_tile`` gives.
 
-Without a GPU it prints what each would take on Hopper: variants that spill need not be tried.
-
-    python kernels/bench/tiles.py [--rows N ...] [--output FILE]
+They are timed as graph replays. Without a GPU it says what each would take on Hopper: variants that
+spill need not be tried.
 """
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from registry import OPS
-from run import median_s
 
-from gram_kernels import launch
 from gram_kernels.supervision_step import kernel
 from gram_kernels.supervision_step.tiles import StepTile, step_tile
+from gram_lab.bench.compilation import compiled, recorded_launches
+from gram_lab.bench.engine import Json
+from gram_lab.bench.kernels import median_s
+from gram_lab.bench.ops import OPS
 
 HOPPER = (9, 0)
 CASES = {case.name: case for case in OPS["supervision_step"].cases if "sudoku" in case.name}
@@ -60,31 +60,34 @@ class Variant(NamedTuple):
     def use(self) -> None:
         """Let steps that are bound from now on have these tiles."""
         tile: StepTile = step_tile(HOPPER)._replace(**self.changes)
-        kernel.step_tile = lambda arch: tile  # type: ignore[assignment]
+        kernel.step_tile = lambda arch: tile  # type: ignore[attr-defined]
 
     def __str__(self) -> str:
         words = [f"{name}={value}" for name, value in self.changes.items()]
         return f"{self.case}: {' '.join(words) or 'as shipped'}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 132, 1056])
-    parser.add_argument("--budget-s", type=float, default=0.1, help="seconds for each figure")
-    parser.add_argument("--output", type=Path)
-    options = parser.parse_args()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileOptions:
+    """Rows to time."""
+
+    rows: tuple[int, ...] = (1, 132, 1056)
+    budget_s: float = 0.1
+    """For each figure."""
+    output: Path | None = None
+
+
+def measure_tiles(options: TileOptions) -> Json:
+    """Time every variant; each is told on standard error as soon as it is known."""
     variants = [Variant(name, changes) for name in CASES for changes in CHANGES]
-    lines = []
+    results = []
     for found in _timed(variants, options) if torch.cuda.is_available() else _compiled(variants):
-        lines.append(json.dumps(found))
-        sys.stdout.write(lines[-1] + "\n")
-        sys.stdout.flush()
-        if options.output is not None:
-            options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return 0
+        results.append(found)
+        sys.stderr.write(json.dumps(found) + "\n")
+    return {"results": results}
 
 
-def _timed(variants: list[Variant], options: argparse.Namespace) -> Iterator[dict[str, object]]:
+def _timed(variants: list[Variant], options: TileOptions) -> Iterator[Json]:
     """Compile in many processes, whose results Triton keeps on disk, then time in this one."""
     with ProcessPoolExecutor(min(12, os.cpu_count() or 1), get_context("spawn")) as pool:
         refusals = list(pool.map(_refusal, variants))
@@ -115,17 +118,10 @@ def _replay_us(variant: Variant, rows: int, budget_s: float) -> float:
     return 1e6 * median_s(graph.replay, "cuda", budget_s=budget_s)
 
 
-def _compiled(variants: list[Variant]) -> Iterator[dict[str, object]]:
-    from compilation import compiled, recorded_launches
-
+def _compiled(variants: list[Variant]) -> Iterator[Json]:
     for variant in variants:
-        launch.DEFAULT_CAPABILITY = HOPPER
         variant.use()
-        for recorded in set(recorded_launches(CASES[variant.case], HOPPER)):
-            taken = compiled("supervision_step", variant.case, recorded, HOPPER)
+        for recorded in set(recorded_launches(CASES[variant.case], 90)):
+            taken = compiled("supervision_step", variant.case, recorded, 90)
             wanted = ("kernel", "registers", "stack_bytes", "shared_bytes")
             yield {"variant": str(variant), **{name: taken[name] for name in wanted}}
-
-
-if __name__ == "__main__":
-    sys.exit(main())
