@@ -132,45 +132,44 @@ def advance_plainly(rows: StepRows, model: Gram, task: puzzles.Task) -> None:
     ModelStep(rows, deepcopy(model).double(), task)(NUM_ROWS)
 
 
+def assert_near(
+    made: StepRows, expected: StepRows, tolerance: float, *, has_same_answers: bool = True
+) -> None:
+    for table, truth in (
+        (made.high, expected.high),
+        (made.low, expected.low),
+        (value_of(made), value_of(expected)),
+    ):
+        torch.testing.assert_close(table.cpu(), truth, atol=tolerance, rtol=tolerance)
+    assert torch.equal(made.keys.cpu(), expected.keys)
+    if has_same_answers:
+        assert torch.equal(made.facts[:, :4], expected.facts[:, :4])
+        assert torch.equal(made.facts[:, NUM_FACTS:], expected.facts[:, NUM_FACTS:])
+
+
+HALF = [(name, torch.float16) for name in ("odd sizes", "edges")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FUSED)
-def test_the_fused_kernel_agrees_with_the_model(name: str, guarded: Guard) -> None:
+@pytest.mark.parametrize(("name", "dtype"), [*((name, torch.float32) for name in FUSED), *HALF])
+def test_the_fused_kernel_agrees_with_the_model(
+    name: str, dtype: torch.dtype, guarded: Guard
+) -> None:
     model, task = random_model(name)
     expected = random_rows(model, task, torch.clone)
     made = copied(expected, guarded)
     units, weights = unit_tables(task), step_weights(model, task.units)
     advance_plainly(expected, model, task)
-    dtype = torch.float16 if made.high.is_cuda else torch.float32
-    tolerance = 3e-2 if made.high.is_cuda else 3e-5
+    is_half = made.high.is_cuda or dtype == torch.float16
+    dtype, tolerance = (torch.float16, 3e-2) if is_half else (dtype, 3e-5)
     bind(made, weights, units, dtype=dtype, backend="triton")(NUM_ROWS)
-    for table, truth in ((made.high, expected.high), (made.low, expected.low)):
-        torch.testing.assert_close(table.cpu(), truth, atol=tolerance, rtol=tolerance)
-    torch.testing.assert_close(
-        value_of(made).cpu(), value_of(expected), atol=tolerance, rtol=tolerance
-    )
-    assert torch.equal(made.keys.cpu(), expected.keys)
-    if not made.high.is_cuda:
-        assert torch.equal(made.facts[:, :4], expected.facts[:, :4])
-        assert torch.equal(made.facts[:, NUM_FACTS:], expected.facts[:, NUM_FACTS:])
+    assert_near(made, expected, tolerance, has_same_answers=not is_half)
 
 
 def test_triton_says_which_models_it_has_a_step_of() -> None:
     for name in VARIANTS:
         model, task = random_model(name)
         assert can_fuse(step_weights(model, task.units)) == (name in FUSED)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["odd sizes", "edges"])
-def test_half_precision_stays_near_the_truth(name: str, guarded: Guard) -> None:
-    model, task = random_model(name)
-    expected = random_rows(model, task, torch.clone)
-    made = copied(expected, guarded)
-    units, weights = unit_tables(task), step_weights(model, task.units)
-    advance_plainly(expected, model, task)
-    bind(made, weights, units, dtype=torch.float16, backend="triton")(NUM_ROWS)
-    torch.testing.assert_close(made.high.cpu(), expected.high, atol=3e-2, rtol=3e-2)
-    torch.testing.assert_close(made.low.cpu(), expected.low, atol=3e-2, rtol=3e-2)
 
 
 @pytest.mark.slow
@@ -241,13 +240,7 @@ def test_native_code_agrees_with_the_model(name: str, unit: str, guarded: Guard)
     if unit == "matrix" and product_kind() != "matrix":
         pytest.skip("this processor has no matrix unit")
     NativeStep(made, weights, units, may_use_matrix_unit=unit == "matrix")(NUM_ROWS)
-    tolerance = NATIVE_TOLERANCES[unit]
-    for table, truth in ((made.high, expected.high), (made.low, expected.low)):
-        torch.testing.assert_close(table, truth, atol=tolerance, rtol=tolerance)
-    torch.testing.assert_close(value_of(made), value_of(expected), atol=tolerance, rtol=tolerance)
-    assert torch.equal(made.keys, expected.keys)
-    assert torch.equal(made.facts[:, :4], expected.facts[:, :4])
-    assert torch.equal(made.facts[:, NUM_FACTS:], expected.facts[:, NUM_FACTS:])
+    assert_near(made, expected, NATIVE_TOLERANCES[unit])
 
 
 def many_rows(model: Gram, task: puzzles.Task, num_rows: int) -> StepRows:

@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import torch
+
 from gram_core import puzzles
 from gram_lab import cli
 from gram_lab.train import command, ranks
@@ -63,6 +65,20 @@ def finish(run: Trainer, folder: Path) -> dict[str, float]:
     figures = run.metrics.take()
     (folder / "figures.json").write_text(json.dumps(figures))
     return figures
+
+
+def assert_goes_on(whole: Trainer, resumed: Trainer, folder: Path, *, at: int) -> None:
+    """Train a run, and another from where it stood after ``at`` updates: the same weights."""
+    for _ in whole.run():
+        if whole.num_updates == at:
+            save_run(folder, whole)
+    load_run(folder, resumed)
+    for _ in resumed.run():
+        pass
+    assert resumed.num_updates == whole.num_updates > at
+    for one, other in ((whole.model, resumed.model), (whole.ema.averaged, resumed.ema.averaged)):
+        for name, weight in one.state_dict().items():
+            assert torch.equal(weight, other.state_dict()[name]), name
 
 
 def train_all(folder: Path) -> None:

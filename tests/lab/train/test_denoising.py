@@ -17,9 +17,9 @@ from gram_core.solve import rollout
 from gram_lab.data.examples import Examples, augmented
 from gram_lab.train.denoising import Episodes, denoising_step
 from gram_lab.train.recipe import Denoising, DenoisingLoss, Recipe, choices
-from gram_lab.train.resume import load_run, save_run
 from gram_lab.train.sources import validate
 from gram_lab.train.trainer import Budget, Execution, Trainer
+from tests.lab.train.rank import assert_goes_on
 
 TASK = puzzles.task("sudoku-4x4")
 SETTINGS = ("curriculum=denoising", "num_inner_steps=3", "num_rows=32", "hard_share=0")
@@ -158,16 +158,8 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
     source: Boards, tmp_path: Path, noise: str
 ) -> None:
     setting = f'denoising={{"noise": "{noise}", "max_steps": 24}}'
-    whole, _ = trainer(source, setting, updates=7)
-    for _ in whole.run():
-        if whole.num_updates == 3:
-            save_run(tmp_path, whole)
-    resumed, _ = trainer(source, setting, updates=7, seed=3)
-    load_run(tmp_path, resumed)
-    for _ in resumed.run():
-        pass
-    for name, weight in whole.model.state_dict().items():
-        assert torch.equal(weight, resumed.model.state_dict()[name]), name
+    whole, resumed = (trainer(source, setting, updates=7, seed=seed)[0] for seed in (0, 3))
+    assert_goes_on(whole, resumed, tmp_path, at=3)
 
 
 @pytest.mark.slow
