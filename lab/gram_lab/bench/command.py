@@ -8,12 +8,19 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, get_args, get_type_hints
 
 from gram_lab.bench.engine import EngineOptions, HostOptions, measure_engine, measure_host
 from gram_lab.bench.exact import ExactOptions, measure_exact
-from gram_lab.bench.kernels import KernelOptions, measure_kernels
+from gram_lab.bench.kernels import (
+    CompilationOptions,
+    KernelOptions,
+    TileOptions,
+    measure_kernels,
+)
 from gram_server.errors import ConfigError
 
 HAS_CLIENT = find_spec("aiohttp") is not None
@@ -74,12 +81,10 @@ def _measurements() -> Iterator[Measurement]:
     yield "exact", purpose, ExactOptions, measure_exact
     yield "kernels", "every op beside its reference", KernelOptions, measure_kernels
     if HAS_TRITON:
-        from gram_lab.bench.compilation import CompilationOptions, measure_compilation
-        from gram_lab.bench.tiles import TileOptions, measure_tiles
-
         purpose = "what every kernel takes on every architecture, without a GPU"
-        yield "compilation", purpose, CompilationOptions, measure_compilation
-        yield "tiles", "the fused step with other sizes of tiles", TileOptions, measure_tiles
+        yield "compilation", purpose, CompilationOptions, partial(_by, "compilation")
+        purpose = "the fused step with other sizes of tiles"
+        yield "tiles", purpose, TileOptions, partial(_by, "tiles")
     if HAS_CLIENT:
         from gram_lab.bench.compare import CompareOptions, measure_compare
         from gram_lab.bench.serve import (
@@ -97,3 +102,9 @@ def _measurements() -> Iterator[Measurement]:
         yield "compare", purpose, CompareOptions, measure_compare
         yield "start", "start to ready by phase, and memory", StartOptions, measure_start
         yield "soak", "a part of the highest load for an hour", SoakOptions, measure_soak
+
+
+def _by(module: str, options: object) -> dict[str, Any]:
+    """Measure by a module that imports Triton, which takes a while."""
+    found: dict[str, Any] = import_module(f"gram_lab.bench.{module}").measure(options)
+    return found

@@ -8,7 +8,6 @@ import re
 import subprocess
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -20,8 +19,8 @@ from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
 from gram_kernels import launch
+from gram_lab.bench.kernels import ARCHS, CompilationOptions
 from gram_lab.bench.ops import OPS, Case
-from gram_server.errors import ConfigError
 
 TYPES = {
     torch.float16: "*fp16",
@@ -32,7 +31,6 @@ TYPES = {
     torch.bool: "*i1",
 }
 NUMBERS = {int: "i32", bool: "i32", float: "fp32"}
-ARCHS = {major * 10 + minor: (major, minor) for major, minor in launch.SHARED_MEMORY_BYTES}
 NUM_ROWS = 4
 ALIGNMENT = 16
 
@@ -52,22 +50,7 @@ Resources = dict[str, Any]
 do not fit in registers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompilationOptions:
-    """Ops and architectures to compile for."""
-
-    op: tuple[str, ...] = tuple(OPS)
-    arch: tuple[int, ...] = tuple(ARCHS)
-    output: Path | None = None
-
-    def __post_init__(self) -> None:
-        for name, known in (("op", OPS), ("arch", ARCHS)):
-            if unknown := set(getattr(self, name)) - set(known):
-                words = ", ".join(map(str, known))
-                raise ConfigError(name, min(unknown), f"must be one of {words}")
-
-
-def measure_compilation(options: CompilationOptions) -> dict[str, Any]:
+def measure(options: CompilationOptions) -> dict[str, Any]:
     jobs = [(arch, name) for arch in options.arch for name in options.op]
     with ProcessPoolExecutor(max_workers=2) as pool:
         return {"results": [each for found in pool.map(_compile_op, jobs) for each in found]}

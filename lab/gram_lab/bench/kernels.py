@@ -9,15 +9,17 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import torch
 from torch.utils.benchmark import Timer
 
+from gram_kernels import launch
 from gram_kernels.backend import triton_refusal
 from gram_kernels.supervision_step.native import refusal
 from gram_lab.bench.engine import Json, ceilings, num_kernels
@@ -26,6 +28,13 @@ from gram_lab.machine import hardware
 from gram_server.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
+ARCHS = {major * 10 + minor: (major, minor) for major, minor in launch.SHARED_MEMORY_BYTES}
+
+
+def require(name: str, given: Iterable[Any], known: Iterable[Any]) -> None:
+    """Raise ``ConfigError`` for what is not known."""
+    if unknown := set(given) - set(known):
+        raise ConfigError(name, min(unknown), f"must be one of {', '.join(map(str, known))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +50,30 @@ class KernelOptions:
     output: Path | None = None
 
     def __post_init__(self) -> None:
-        if unknown := set(self.op) - set(OPS):
-            raise ConfigError("op", min(unknown), f"must be one of {', '.join(OPS)}")
+        require("op", self.op, OPS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompilationOptions:
+    """Ops and architectures to compile for."""
+
+    op: tuple[str, ...] = tuple(OPS)
+    arch: tuple[int, ...] = tuple(ARCHS)
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        require("op", self.op, OPS)
+        require("arch", self.arch, ARCHS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileOptions:
+    """Rows to time."""
+
+    rows: tuple[int, ...] = (1, 132, 1056)
+    budget_s: float = 0.1
+    """For each figure."""
+    output: Path | None = None
 
 
 def measure_kernels(options: KernelOptions) -> Json:

@@ -113,7 +113,12 @@ def running(
     finally:
         # A second signal must not interrupt the cleanup.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _end(process)
+        with suppress(subprocess.TimeoutExpired):
+            process.terminate()
+            process.wait(STOP_S)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         signal.signal(signal.SIGTERM, previous)
 
 
@@ -127,13 +132,3 @@ def _wait_ready(process: "subprocess.Popen[bytes]", url: str, name: str) -> None
             return
         time.sleep(0.05)
     raise TargetNotReady(f"{name} is not ready after {START_S:.0f} s")
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Terminate the server, then kill its process group."""
-    with suppress(subprocess.TimeoutExpired):
-        process.terminate()
-        process.wait(STOP_S)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

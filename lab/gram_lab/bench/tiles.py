@@ -9,10 +9,8 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -21,7 +19,7 @@ from gram_kernels.supervision_step import kernel
 from gram_kernels.supervision_step.tiles import StepTile, step_tile
 from gram_lab.bench.compilation import compiled, recorded_launches
 from gram_lab.bench.engine import Json
-from gram_lab.bench.kernels import median_s
+from gram_lab.bench.kernels import TileOptions, median_s
 from gram_lab.bench.ops import OPS
 
 HOPPER = (9, 0)
@@ -67,17 +65,7 @@ class Variant(NamedTuple):
         return f"{self.case}: {' '.join(words) or 'as shipped'}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TileOptions:
-    """Rows to time."""
-
-    rows: tuple[int, ...] = (1, 132, 1056)
-    budget_s: float = 0.1
-    """For each figure."""
-    output: Path | None = None
-
-
-def measure_tiles(options: TileOptions) -> Json:
+def measure(options: TileOptions) -> Json:
     """Time every variant; each is told on standard error as soon as it is known."""
     variants = [Variant(name, changes) for name in CASES for changes in CHANGES]
     results = []

@@ -11,7 +11,6 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.puzzles import Task
 from gram_lab.data.instances import Case
 from gram_lab.evaluate.samples import (
-    Scores,
     any_valid,
     coverage,
     first_valid,
@@ -98,6 +97,8 @@ def summarise(
     num_steps = samples.num_steps if is_whole else found.served_steps()
 
     def report(group: str, chosen: NDArray[np.bool_]) -> Report:
+        covered = coverage(cases, samples)[chosen]
+        known = covered[~np.isnan(covered)]
         return Report(
             group=group,
             instances=int(chosen.sum()),
@@ -107,7 +108,7 @@ def summarise(
             single=float(samples.is_valid[chosen, 0].mean()),
             solved_by_width={each: float(by_width[each][chosen].mean()) for each in by_width},
             distinct=float(num_distinct(samples)[chosen].mean()) if is_complete else None,
-            coverage=_known_mean(coverage(cases, samples)[chosen]) if is_complete else None,
+            coverage=float(known.mean()) if is_complete and len(known) else None,
             steps_per_puzzle=float(num_steps[chosen].mean()),
             mismatches=int(samples.num_mismatches[chosen].sum()),
         )
@@ -116,9 +117,3 @@ def summarise(
     group_of = np.array([case.group for case in cases])
     groups = sorted(set(group_of.tolist()))
     return [whole, *(report(group, group_of == group) for group in groups if len(groups) > 1)]
-
-
-def _known_mean(values: Scores) -> float | None:
-    """Return the mean of the known values; None where there are none."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
