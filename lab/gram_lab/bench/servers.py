@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from gram_lab.bench.client import Form, Target
@@ -43,26 +42,21 @@ class Contender:
 OURS = "gram-server"
 _BASELINES = ("-m", "gram_lab.bench.baselines")
 _SERVE = ("serve", "--log-level", "warning")
-CONTENDERS: Mapping[str, Contender] = MappingProxyType(
-    {
-        "naive": Contender(name="a naive FastAPI loop", arguments=(*_BASELINES, "naive")),
-        "litserve": Contender(
-            name="LitServe, dynamic batches of 8 requests", arguments=(*_BASELINES, "litserve")
-        ),
-        "static": Contender(
-            name="our engine, static batching",
-            arguments=("-m", "gram_lab.bench.static_batching", *_SERVE),
-            health="/readyz",
-            form="query",
-        ),
-        OURS: Contender(
-            name=OURS,
-            arguments=("-m", "gram_server.cli", *_SERVE),
-            health="/readyz",
-            form="query",
-        ),
-    }
-)
+CONTENDERS: Mapping[str, Contender] = {
+    "naive": Contender(name="a naive FastAPI loop", arguments=(*_BASELINES, "naive")),
+    "litserve": Contender(
+        name="LitServe, dynamic batches of 8 requests", arguments=(*_BASELINES, "litserve")
+    ),
+    "static": Contender(
+        name="our engine, static batching",
+        arguments=("-m", "gram_lab.bench.static_batching", *_SERVE),
+        health="/readyz",
+        form="query",
+    ),
+    OURS: Contender(
+        name=OURS, arguments=("-m", "gram_server.cli", *_SERVE), health="/readyz", form="query"
+    ),
+}
 
 
 class Started(NamedTuple):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -41,22 +40,10 @@ class Reading(NamedTuple):
     """Where no puzzle of the task stands, and why."""
 
 
-SMALL_SUDOKU = 6
-"""Largest board side that training generates itself, with a held-out part."""
 NUM_MADE = 200
-MAX_LISTED_QUEENS = 12
-"""Largest board of queens whose solutions are listed, so that training holds some boards out."""
-MAX_LISTED_VERTICES = 16
-"""Largest graph whose colourings are listed."""
-LARGEST_LISTED: Mapping[str, int] = MappingProxyType(
-    {
-        "maze": 0,
-        "sudoku": SMALL_SUDOKU,
-        "nqueens": MAX_LISTED_QUEENS,
-        "graph-coloring": MAX_LISTED_VERTICES,
-    }
-)
-"""By family; of others all sizes are."""
+LARGEST_LISTED: Mapping[str, int] = {"maze": 0, "sudoku": 6, "nqueens": 12, "graph-coloring": 16}
+"""Side, or vertices, of the largest puzzles whose solutions are listed, so that training holds some
+out, by family; of others all sizes are."""
 RATING_BOUNDS = (1.7, 4.5, 7.0)
 MAX_REFUSALS = 5
 """As many are named in one message."""

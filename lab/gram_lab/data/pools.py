@@ -8,7 +8,6 @@ a key that all images share.
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import combinations, islice
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -199,7 +198,7 @@ def _small_sudoku_pool(task: Task, split: Split, rng: np.random.Generator) -> Po
     return _pack(few, rows[is_few], None, rng)
 
 
-NUM_MIDDLE_SUDOKU: Mapping[Split, int] = MappingProxyType({"train": 12_000, "held_out": 600})
+NUM_MIDDLE_SUDOKU: Mapping[Split, int] = {"train": 12_000, "held_out": 600}
 
 
 def _middle_sudoku_pool(split: Split, rng: np.random.Generator) -> Pool:

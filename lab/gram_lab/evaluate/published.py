@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
-from types import MappingProxyType
 
 from gram_core.config import preset
 from gram_core.flops import step_flops
@@ -21,9 +20,7 @@ GRAM_DEPTH = 16
 """Supervision steps of a sample in the paper."""
 SUDOKU_TASK = "sudoku-9x9"
 GENERATION = "generate"
-NUM_TEST_GRAPHS: Mapping[str, int] = MappingProxyType(
-    {"graph-coloring-8": 255, "graph-coloring-10": 192}
-)
+NUM_TEST_GRAPHS: Mapping[str, int] = {"graph-coloring-8": 255, "graph-coloring-10": 192}
 """Test graphs of the paper, over which conflicts are summed."""
 
 

@@ -14,7 +14,7 @@ from gram_core.catalog import ModelInfo, shipped_models
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.flops import step_flops
 from gram_core.puzzles import Task
-from gram_lab.data.instances import MAX_LISTED_VERTICES, Case, held_out_cases
+from gram_lab.data.instances import Case, held_out_cases, is_listed
 from gram_lab.evaluate.report import measure
 from gram_lab.evaluate.tables import blank_case
 from gram_lab.rollouts import Running
@@ -68,7 +68,7 @@ def sample(loaded: LoadedModel) -> list[Case]:
     number = min(MAX_PUZZLES, max(MIN_PUZZLES, int(MAX_FLOP / per_puzzle)))
     if loaded.info.purpose == "generate":
         return [blank_case(loaded)] * number
-    if task.has_adjacency and task.size <= MAX_LISTED_VERTICES:
+    if task.has_adjacency and is_listed(task):
         return held_out_cases(task, num_graphs=number)
     rng = np.random.default_rng(SEED)
     if task.family == "nqueens":
