@@ -23,11 +23,9 @@ class Figure:
 
 
 def figure(per_puzzle: NDArray[np.float64], kind: Kind) -> Figure:
-    """Return the figure of one number per puzzle.
+    """Return the figure of one number per puzzle, (puzzles,), averaged over seeds before.
 
-    Args:
-        per_puzzle: (puzzles,) already averaged over seeds.
-        kind: ``share`` of puzzles (Wilson), else a ``mean`` or ``total`` (bootstrap over puzzles).
+    Intervals are Wilson's for a ``share``, else by a bootstrap over puzzles.
     """
     if kind == "share":
         return wilson(float(per_puzzle.mean()), len(per_puzzle))

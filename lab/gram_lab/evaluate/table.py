@@ -47,13 +47,8 @@ def table(
 ) -> Json:
     """Return rows under one heading, as JSON.
 
-    Args:
-        name: base name of its files.
-        title: heading.
-        columns: of the figures.
-        rows: the methods.
-        facts: what a reader needs to repeat the measurement, as ``Plan.facts``.
-        notes: sentences on how to read it.
+    ``name`` is that of its files, ``facts`` are those of ``Plan.facts``, ``notes`` say how to read
+    it.
     """
     return {
         "table": name,

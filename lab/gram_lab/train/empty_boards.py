@@ -46,11 +46,7 @@ class Completion:
         ]
 
     def nearest(self, scores: NDArray[np.floating]) -> Tokens:
-        """Return a valid board that follows the scores.
-
-        Args:
-            scores: (length, values) log-probabilities, or any scores alike.
-        """
+        """Return a valid board that follows (length, values) log-probabilities or other scores."""
         confidence = np.argsort(-scores.max(axis=1), kind="stable").tolist()
         preferred = np.argsort(-scores, axis=1, kind="stable").tolist()
         trail = [self._empty, *self._greedy(confidence, preferred)]
@@ -156,9 +152,5 @@ class EmptyBoards:
         return Examples(givens=np.full(shape, BLANK, dtype=np.uint8), targets=targets[:, None])
 
     def follow(self, scores: NDArray[np.float32]) -> Tokens:
-        """Return the valid board each trajectory is heading for, (rows, length).
-
-        Args:
-            scores: (rows, length, values) log-probabilities of its decode.
-        """
+        """Return the valid boards, (rows, length), near decodes: (rows, length, values) scores."""
         return np.stack([self._completion.nearest(row) for row in scores])

@@ -145,9 +145,7 @@ def _matched(per_target: Tensor, num_siblings: int) -> Tensor:
     Greedy: the pair of a row and a solution with the lowest loss comes first, and a solution is
     given to a second sibling only once every solution has been given away.
 
-    Args:
-        per_target: (batch, targets), infinite where there is no target.
-        num_siblings: neighbouring rows of one puzzle.
+    ``per_target`` is (batch, targets), infinite where there is no target; siblings are neighbours.
     """
     groups = per_target.view(-1, num_siblings, per_target.shape[1])
     finite = groups.detach().masked_fill(groups.isinf(), 0.0)
@@ -166,11 +164,8 @@ def _matched(per_target: Tensor, num_siblings: int) -> Tensor:
 def heads_loss(model: Gram, summaries: Tensor, is_exact: Tensor, accuracy: Tensor) -> Tensor:
     """Return the loss of the halt and value heads on finished prior trajectories.
 
-    Args:
-        model: holder of the heads.
-        summaries: (steps, dim) detached readouts.
-        is_exact: (steps,) whether the answer at that step was a solution.
-        accuracy: (steps,) share of unknown cells right in the trajectory's final answer.
+    For each step ``summaries`` are (steps, dim) detached readouts, ``is_exact`` says whether its
+    answer was a solution, ``accuracy`` which share of the trajectory's final answer was right.
     """
     halt = functional.binary_cross_entropy_with_logits(
         model.halt(summaries)[:, 0], is_exact.float()
