@@ -104,6 +104,7 @@ class GramConfig:
             self._require(is_one, name, f"must be one of {', '.join(choices)}")
         num_kinds = self.num_heads if self.mixer == "relational" else 0
         size, is_token = self.token_ffn_dim, self.mixer == "token"
+        is_flat = self.recursion == "flat"
         for is_met, name, why in (
             (self.dim % self.num_heads == 0, "num_heads", "must divide dim"),
             (self.head_dim % 4 == 0, "num_heads", "dim / num_heads must be 4n"),
@@ -127,16 +128,11 @@ class GramConfig:
                 "units needs head_kinds that are rows, columns or boxes",
             ),
             (
-                self.damping == 0.0
-                or (0.0 < self.damping < 1.0 and self.recursion == "hierarchical"),
+                self.damping == 0.0 or (0.0 < self.damping < 1.0 and not is_flat),
                 "damping",
                 "must be at least 0 and below 1, and needs recursion=hierarchical",
             ),
-            (
-                self.block_norm == "post" or self.recursion == "flat",
-                "block_norm",
-                "pre needs recursion=flat",
-            ),
+            (self.block_norm == "post" or is_flat, "block_norm", "pre needs recursion=flat"),
         ):
             self._require(is_met, name, why)
 
