@@ -13,13 +13,17 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from gram_server import __version__
-from gram_server.api.auth import AuthMiddleware
-from gram_server.api.catalog import catalog_router
 from gram_server.api.errors import add_error_handlers
-from gram_server.api.health import health_router
+from gram_server.api.info import catalog_router, health_router
 from gram_server.api.jobs import jobs_router
-from gram_server.api.keys import KeyFile
-from gram_server.api.middleware import HeadRequests, OriginCheck, RequestContext, RootPath
+from gram_server.api.middleware import (
+    AuthMiddleware,
+    HeadRequests,
+    KeyFile,
+    OriginCheck,
+    RequestContext,
+    RootPath,
+)
 from gram_server.api.openapi import openapi_document
 from gram_server.api.page import page_router
 from gram_server.api.solve import generate_router, solve_router

@@ -20,7 +20,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from gram_server.api.health import MetricsPort
+from gram_server.api.info import MetricsPort
 from gram_server.api.state import AppState
 from gram_server.app import create_app
 from gram_server.child import ChildWorker

@@ -7,7 +7,6 @@ ready. Knows nothing of jobs: the link requeues them itself.
 import asyncio
 import json
 import logging
-import mmap
 import os
 import signal
 import struct
@@ -27,9 +26,10 @@ MAX_LINE_BYTES = 16 << 20
 OUTPUT = 1
 """Standard output, which a worker uses for nothing else."""
 
-logger = logging.getLogger(__name__)
+BEAT = struct.Struct("<4Q")
+"""A heartbeat: process, ticks, live trajectories, and monotonic time in nanoseconds."""
 
-_BEAT = struct.Struct("<4Q")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,35 +306,15 @@ async def _pass_on_log(process: asyncio.subprocess.Process) -> None:
             logger.warning("worker pid=%d says: %s", process.pid, text)
 
 
-class Heartbeat:
-    """The worker's side of a small memory-mapped file.
-
-    Others can read it while the worker is busy, holds its GIL or hangs.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Create the file, or reuse that of an earlier worker."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.ftruncate(descriptor, _BEAT.size)
-            self._memory = mmap.mmap(descriptor, _BEAT.size)
-        finally:
-            os.close(descriptor)
-        self.beat(num_ticks=0, num_live=0)
-
-    def beat(self, *, num_ticks: int, num_live: int) -> None:
-        _BEAT.pack_into(self._memory, 0, os.getpid(), num_ticks, num_live, time.monotonic_ns())
-
-
 def read_heartbeat(path: Path) -> Beat | None:
     """Return the last beat in the file; None while there is none."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
-    if len(content) != _BEAT.size:
+    if len(content) != BEAT.size:
         return None
-    pid, num_ticks, num_live, written_ns = _BEAT.unpack(content)
+    pid, num_ticks, num_live, written_ns = BEAT.unpack(content)
     if not pid:
         return None
     # All processes of a machine share the monotonic clock.

@@ -15,7 +15,7 @@ import helm_python
 import pytest
 import yaml
 
-from gram_server.api.auth import is_public
+from gram_server.api.middleware import is_public
 from gram_server.app import create_app
 from gram_server.errors import ConfigError
 from gram_server.jobs.memory_store import MemoryStore

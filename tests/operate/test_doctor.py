@@ -13,9 +13,8 @@ from click.testing import CliRunner
 from redis import Redis
 
 from gram_server import doctor
-from gram_server.cgroup import Limits
 from gram_server.cli import main
-from gram_server.doctor import Finding, examine, is_fit
+from gram_server.doctor import Finding, Limits, examine, is_fit
 from gram_server.settings import EngineConfig, HttpConfig, RedisConfig, Settings
 
 

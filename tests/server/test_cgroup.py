@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gram_server.cgroup import read_limits
+from gram_server.doctor import read_limits
 
 
 def read(tmp_path: Path, membership: str, files: dict[str, str]) -> tuple[float | None, int | None]:

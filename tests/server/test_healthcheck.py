@@ -16,7 +16,7 @@ import pytest
 
 from gram_server.healthcheck import Running, ask_server, ask_worker, find_running
 from gram_server.settings import EngineConfig, HttpConfig, RedisConfig, Settings
-from gram_server.supervisor import Heartbeat
+from gram_server.worker.engine_loop import Heartbeat
 from tests.conftest import free_port
 
 OURS = [sys.executable, "-m", "gram_server.cli"]

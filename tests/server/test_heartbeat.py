@@ -2,7 +2,8 @@ import os
 import time
 from pathlib import Path
 
-from gram_server.supervisor import Heartbeat, read_heartbeat
+from gram_server.supervisor import read_heartbeat
+from gram_server.worker.engine_loop import Heartbeat
 
 
 def test_a_beat_is_read_as_it_was_written(tmp_path: Path) -> None:

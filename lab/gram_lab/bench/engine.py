@@ -29,8 +29,7 @@ from gram_lab.machine import hardware
 from gram_lab.rollouts import Recorder, Running
 from gram_server.engine import Engine, EngineEvent, EngineJob, Trajectory
 from gram_server.engine.model_runner import ModelRunner
-from gram_server.engine.runner import Runner, StepReport
-from gram_server.engine.slots import BatchUpdate, SlotAssignment
+from gram_server.engine.slots import BatchUpdate, Runner, SlotAssignment, StepReport
 from gram_server.engine.trajectory import StepClock
 from gram_server.errors import ConfigError
 from gram_server.metrics.engine import EngineMetrics

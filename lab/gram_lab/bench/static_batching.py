@@ -12,9 +12,8 @@ from pathlib import Path
 
 from gram_server import child, cli
 from gram_server.engine import Engine
-from gram_server.engine.runner import Runner
 from gram_server.engine.scheduler import Plan, Scheduler
-from gram_server.engine.slots import BatchUpdate
+from gram_server.engine.slots import BatchUpdate, Runner
 from gram_server.metrics.engine import ModelMetrics
 
 

@@ -42,8 +42,7 @@ from gram_server.api.queries import (
     read_query,
 )
 from gram_server.api.requests import KEY_HEADER, ParsedRequest, parse_submission
-from gram_server.api.schemas import JobDocument, JobPage
-from gram_server.api.serializers import document, result_of, summary
+from gram_server.api.schemas import JobDocument, JobPage, document, result_of, summary
 from gram_server.api.state import AppState, is_admin, owner_of, request_id_of
 from gram_server.errors import JobFailed, JobNotFound, LinkClosed, NotReady, ServerError, UserError
 from gram_server.job import EventKind, JobRecord, JobState

@@ -1,4 +1,4 @@
-"""Middleware for the path prefix, ids, traces, log lines, shutdown, origins and HEAD.
+"""Middleware for the path prefix, ids, traces, log lines, shutdown, keys, origins and HEAD.
 
 Pure ASGI without buffers, so that a disconnect stays visible behind it.
 """
@@ -9,16 +9,24 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gram_server.api.errors import REQUEST_ID_HEADER, problem_of
+from gram_server.api.keys import Key, KeyFile
 from gram_server.api.state import Lifecycle, request_id_of
-from gram_server.errors import NotReady, OriginRefused
-from gram_server.logs import logged_with
+from gram_server.errors import (
+    KeyInvalid,
+    KeyMissing,
+    NotReady,
+    OriginRefused,
+    ScopeMissing,
+    UserError,
+)
+from gram_server.logs import also_logged_with, logged_with
 from gram_server.settings import HttpConfig
 from gram_server.tracing import Attributes, Context, Span, SpanKind, Tracer, fail, read_trace
 
@@ -29,6 +37,22 @@ QUIET = ("/livez", "/readyz", "/startupz", "/metrics")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 READING = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing; no page of another origin can read what they return."""
+ANY = ""
+"""Scope of paths that every key may use."""
+PUBLIC = ("/livez", "/readyz", "/startupz", "/problems", "/page")
+"""Paths, with all below them, that need no key."""
+INDEX = "/"
+"""The page, which needs no key; matched exactly."""
+NEEDED: Mapping[str, str] = {
+    "/solve": "solve",
+    "/generate": "solve",
+    "/jobs": "jobs",
+    "/puzzles": ANY,
+    "/models": ANY,
+    "/openapi.json": ANY,
+    "/docs": ANY,
+}
+"""Scope that a path needs, with all below it; every other path needs ``admin``."""
 UNANSWERED = 500
 MAX_CLIENT_CHARS = 64
 MAX_HOST_CHARS = 255
@@ -101,6 +125,27 @@ class RequestContext:
                     await problem.response(request_id)(scope, receive, send_noting)
             finally:
                 _report(span, scope, status or UNANSWERED, time.perf_counter() - started_s)
+
+
+class AuthMiddleware:
+    """Checks the API key of a request before anything else handles it."""
+
+    def __init__(self, app: ASGIApp, keys: KeyFile) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_public(scope["path"]):
+            try:
+                key = scope.setdefault("state", {})["key"] = _authorize(self._keys, scope)
+                also_logged_with(key=key.name)
+            except UserError as error:
+                is_unknown = isinstance(error, KeyMissing | KeyInvalid)
+                headers = {"WWW-Authenticate": "Bearer"} if is_unknown else {}
+                response = problem_of(error).response(request_id_of(scope), headers)
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class OriginCheck:
@@ -195,6 +240,27 @@ class HeadRequests:
 
 class _Answered(Exception):
     """The headers are sent: stop the handler."""
+
+
+def is_public(path: str) -> bool:
+    return path == INDEX or any(
+        path == public or path.startswith(f"{public}/") for public in PUBLIC
+    )
+
+
+def _authorize(keys: KeyFile, scope: Scope) -> Key:
+    kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        raise KeyMissing("send the key as Authorization: Bearer KEY")
+    key = keys.find(token.strip())
+    if key is None:
+        raise KeyInvalid("the key is not known")
+    if key.expires_s is not None and key.expires_s <= time.time():
+        raise KeyInvalid("the key has expired")
+    needed = NEEDED.get("/" + scope["path"].lstrip("/").partition("/")[0], "admin")
+    if needed != ANY and needed not in key.scopes and "admin" not in key.scopes:
+        raise ScopeMissing(f"the key has no scope {needed}")
+    return key
 
 
 def name_of(host: str) -> str:

@@ -1,14 +1,25 @@
-"""Pydantic models of request bodies, and of answers that only the API gives.
+"""Pydantic models of request bodies and of what only the API answers; job records as answers.
 
 The puzzle families define the schemas of puzzles.
 """
 
-from typing import Literal
+import json
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from gram_server.answers import Cell, Schema, SolveResponse
-from gram_server.job import JobState, Priority
+from gram_server.answers import (
+    Cell,
+    Completeness,
+    GenerateResponse,
+    Schema,
+    SolveResponse,
+    Usage,
+    identity,
+)
+from gram_server.api.state import AppState
+from gram_server.job import PRIORITY_CLASSES, JobRecord, JobState, ModelReport, Priority
 
 
 class BatchBody(Schema):
@@ -173,3 +184,117 @@ class ProblemKind(Schema):
     title: str
     status: int
     retryable: bool
+
+
+Document = dict[str, Any]
+
+
+def summary(record: JobRecord) -> Document:
+    job = record.job
+    finished = sum(part.state.is_final for part in record.parts)
+    return JobSummary(
+        id=job.id,
+        state=record.state,
+        puzzle=job.puzzle,
+        model=None if job.num_parts else job.model,
+        width=job.options.width,
+        seed=job.options.seed,
+        priority=PRIORITY_CLASSES[job.priority],
+        attempt=job.attempt,
+        submitted_at=_timestamp(job.submitted_s),
+        started_at=None if record.started_s is None else _timestamp(record.started_s),
+        finished_at=None if record.finished_s is None else _timestamp(record.finished_s),
+        batch=Progress(size=job.num_parts, finished=finished) if job.num_parts else None,
+    ).model_dump()
+
+
+def document(state: AppState, record: JobRecord) -> Document:
+    """Return a job with its result, and the parts of a batch.
+
+    A result stays as its worker wrote it, also one of another version.
+    """
+    error = record.error
+    return {
+        **summary(record),
+        "result": result_of(state, record),
+        "error": None if error is None else {"code": error.code, "detail": error.detail},
+        "parts": [document(state, part) for part in record.parts],
+    }
+
+
+def result_of(state: AppState, record: JobRecord) -> Document | None:
+    """Return the result, or for an expired job what was found in time."""
+    if record.result:
+        return dict(record.result)
+    if record.state is not JobState.EXPIRED or record.job.num_parts:
+        return None
+    model = state.workers.find(record.job.model)
+    return None if model is None else deadline_result(record, model, now_s=state.clock())
+
+
+def deadline_result(record: JobRecord, model: ModelReport, *, now_s: float) -> dict[str, Any]:
+    """Compose a partial answer from the solutions so far and the time spent."""
+    # Solutions stay as reported, also by a worker of another version.
+    found = list(record.solutions)
+    if record.job.sampling is None:
+        return {**_solve_response(record, model, now_s).model_dump(), "solutions": found}
+    return {**_generate_response(record, model, now_s).model_dump(), "boards": found}
+
+
+def _timestamp(moment_s: float) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds")
+
+
+def _solve_response(record: JobRecord, model: ModelReport, now_s: float) -> SolveResponse:
+    options = record.job.options
+    num_found = len(record.solutions)
+    is_search_missed = options.count == "exact" or (options.fallback == "exact" and not num_found)
+    return SolveResponse(
+        **identity(record.job, model=model.id, depth=model.depth),
+        status="partial",
+        solutions=[],
+        distinct=num_found,
+        valid_trajectories=num_found,
+        width=options.width,
+        # How often each solution was found is unknown.
+        completeness=Completeness(
+            estimate=None,
+            total=None,
+            total_status="out_of_time" if options.count == "exact" else "not_asked",
+            at_least=num_found,
+        ),
+        exact_search="deadline" if is_search_missed else None,
+        best_attempt=None,
+        usage=_usage(record, now_s),
+        padded_to=model.task if model.task not in ("", record.job.task) else None,
+    )
+
+
+def _generate_response(record: JobRecord, model: ModelReport, now_s: float) -> GenerateResponse:
+    job = record.job
+    return GenerateResponse(
+        **identity(job, model=model.id, depth=model.depth),
+        task=job.task,
+        status="partial",
+        boards=[],
+        count=job.options.max_solutions or 0,
+        trajectories=len(record.solutions),
+        valid_trajectories=len(record.solutions),
+        distinct=len({json.dumps(board["answer"]) for board in record.solutions}),
+        # The number of invalid boards is unknown.
+        validity=None,
+        uniqueness=None,
+        max_trajectories=job.options.width,
+        usage=_usage(record, now_s),
+    )
+
+
+def _usage(record: JobRecord, now_s: float) -> Usage:
+    started_s = now_s if record.started_s is None else record.started_s
+    ended_s = now_s if record.finished_s is None else record.finished_s
+    return Usage(
+        queue_ms=round(max(started_s - record.job.submitted_s, 0.0) * 1e3, 3),
+        engine_ms=round(max(ended_s - started_s, 0.0) * 1e3, 3),
+        supervision_steps=0,
+        wasted_steps=0,
+    )

@@ -30,7 +30,7 @@ from gram_server.api.errors import problem_of
 from gram_server.api.openapi import GENERATE_RESPONSES, SOLVE_RESPONSES, solve_request_body
 from gram_server.api.queries import GenerateQuery, SolveQuery, bounded, describe
 from gram_server.api.requests import ParsedRequest, parse_generate, parse_solve
-from gram_server.api.serializers import deadline_result
+from gram_server.api.schemas import deadline_result
 from gram_server.api.state import AppState, request_id_of
 from gram_server.errors import (
     JobFailed,

@@ -1,7 +1,7 @@
 """Trajectory-level continuous batching; speaks neither HTTP nor Redis nor asyncio."""
 
 from gram_server.engine.engine import Engine
-from gram_server.engine.runner import Runner, StepReport
+from gram_server.engine.slots import Runner, StepReport
 from gram_server.engine.trajectory import (
     EngineEvent,
     EngineJob,

@@ -21,9 +21,8 @@ from gram_server.engine.job_run import (
     virtual_time,
 )
 from gram_server.engine.progress import GivensGuard, ProgressReporter
-from gram_server.engine.runner import Runner, StepReport
 from gram_server.engine.scheduler import AGEING_S, Admit, Scheduler
-from gram_server.engine.slots import Batch, Slots
+from gram_server.engine.slots import Batch, Runner, Slots, StepReport
 from gram_server.engine.trajectory import EngineEvent, EngineJob, Outcome, StepClock, Trajectory
 from gram_server.metrics.engine import ModelMetrics
 

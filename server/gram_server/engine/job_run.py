@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from gram_core.puzzles import Tokens
 from gram_core.trajectories import FIRST_DELAY, SETTLED_STEPS, start_delay
-from gram_server.engine.runner import StepReport
-from gram_server.engine.slots import SlotAssignment
+from gram_server.engine.slots import SlotAssignment, StepReport
 from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
 
 ORDER = attrgetter("time", "trajectory")

@@ -22,8 +22,7 @@ from gram_core.checkpoint import LoadedModel
 from gram_core.puzzles import Task, Tokens, Views
 from gram_kernels.slots import Starts
 from gram_kernels.supervision_step import Step
-from gram_server.engine.runner import StepReport
-from gram_server.engine.slots import BatchUpdate, Move, SlotAssignment
+from gram_server.engine.slots import BatchUpdate, Move, SlotAssignment, StepReport
 from gram_server.engine.trajectory import EngineJob
 
 WARM_UP_CALLS = 2

@@ -1,6 +1,5 @@
 """Prometheus metrics of the API process and of workers."""
 
-from gram_server.metrics.service import Outcome, ServiceMetrics
-from gram_server.metrics.state import ServiceState
+from gram_server.metrics.service import Outcome, ServiceMetrics, ServiceState
 
 __all__ = ["Outcome", "ServiceMetrics", "ServiceState"]

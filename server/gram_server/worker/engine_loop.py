@@ -5,15 +5,18 @@ Talks to the store's thread through a queue of messages and a callback. Knows no
 
 import faulthandler
 import logging
+import mmap
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import NamedTuple
 
 from gram_server.engine import Engine, EngineEvent, EngineJob
-from gram_server.supervisor import Heartbeat
+from gram_server.supervisor import BEAT
 
 NUM_ALARMS = 10
 """How often a watchdog's alarm is renewed within its time: each renewal starts a thread."""
@@ -50,6 +53,26 @@ class Load(NamedTuple):
     demand: int
     taken: int
     """Trajectories taken out of the inbox by then."""
+
+
+class Heartbeat:
+    """The worker's side of a small memory-mapped file.
+
+    Others can read it while the worker is busy, holds its GIL or hangs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Create the file, or reuse that of an earlier worker."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(descriptor, BEAT.size)
+            self._memory = mmap.mmap(descriptor, BEAT.size)
+        finally:
+            os.close(descriptor)
+        self.beat(num_ticks=0, num_live=0)
+
+    def beat(self, *, num_ticks: int, num_live: int) -> None:
+        BEAT.pack_into(self._memory, 0, os.getpid(), num_ticks, num_live, time.monotonic_ns())
 
 
 class Watchdog:

@@ -35,12 +35,14 @@ from gram_server.logs import FOR_PEOPLE
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.metrics.gpu import watch_gpu
 from gram_server.settings import EngineConfig
-from gram_server.supervisor import Heartbeat, Stage, StartReport
+from gram_server.supervisor import Stage, StartReport
 from gram_server.tracing import Tracer
-from gram_server.worker.engine_loop import EngineLoop, Stop, Watchdog
+from gram_server.worker.engine_loop import EngineLoop, Heartbeat, Stop, Watchdog
 from gram_server.worker.job_runner import JobRunner
 from gram_server.worker.loading import (
     ServedModel,
+    check_device,
+    explained,
     load_served_model,
     resolve_device,
     resolve_slots,
@@ -48,7 +50,6 @@ from gram_server.worker.loading import (
     warm_up,
 )
 from gram_server.worker.start import wanted_models
-from gram_server.worker.start_errors import check_device, explained
 
 logger = logging.getLogger(__name__)
 

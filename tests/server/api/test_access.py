@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from gram_server.api.auth import PUBLIC, is_public
 from gram_server.api.keys import KeyFile
+from gram_server.api.middleware import PUBLIC, is_public
 from gram_server.errors import ConfigError
 from gram_server.settings import HttpConfig, Settings
 from tests.server.api.conftest import Service, key_entry, opened, write_keys

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gram_server.api.serializers import deadline_result
+from gram_server.api.schemas import deadline_result
 from gram_server.api.state import client_of
 from gram_server.job import JobRecord, JobState, ModelReport
 from tests.server.api.conftest import Service

@@ -17,7 +17,7 @@ from gram_core.model import Gram
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, Finished
 from gram_server.engine.model_runner import ModelRunner
-from gram_server.engine.runner import Runner
+from gram_server.engine.slots import Runner
 from gram_server.metrics.engine import EngineMetrics
 from gram_server.worker.loading import make_runner
 from tests.server.engine.plain_loop import (

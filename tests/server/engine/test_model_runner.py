@@ -21,8 +21,7 @@ from gram_core.puzzles import BLANK
 from gram_kernels.supervision_step.native import refusal
 from gram_server.engine import Engine, EngineJob, Finished, Trajectory
 from gram_server.engine.model_runner import ModelRunner
-from gram_server.engine.runner import StepReport
-from gram_server.engine.slots import BatchUpdate, Slots
+from gram_server.engine.slots import BatchUpdate, Slots, StepReport
 from gram_server.engine.trajectory import StepClock
 from gram_server.metrics.engine import EngineMetrics
 

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from gram_server.engine import Engine, EngineEvent, Finished
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.metrics.engine import EngineMetrics
-from gram_server.supervisor import Heartbeat, read_heartbeat
-from gram_server.worker.engine_loop import Abort, EngineLoop, Stop, Submit
+from gram_server.supervisor import read_heartbeat
+from gram_server.worker.engine_loop import Abort, EngineLoop, Heartbeat, Stop, Submit
 from tests.server.worker.harness import World
 
 TASK = "sudoku-4x4"

@@ -8,7 +8,7 @@ import torch
 
 from gram_core.errors import CheckpointError
 from gram_server.errors import ConfigError, StartFailed, StartRefused
-from gram_server.worker.start_errors import check_device, explained
+from gram_server.worker.loading import check_device, explained
 
 PYTHON_H = b"main.c:2:10: fatal error: Python.h: No such file or directory"
 

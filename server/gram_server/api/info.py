@@ -1,17 +1,26 @@
-"""Probes and metrics: answered from memory, never through the queue.
+"""Routes about the server: families, models, kinds of problem; probes and metrics from memory.
 
 Busy is not dead: ``/livez`` fails only when the engine has work and makes no progress.
 """
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gram_core.puzzles import families
+from gram_server.api.errors import CATALOGUE
 from gram_server.api.openapi import KEY_PROBLEMS, problems
-from gram_server.api.schemas import Status
+from gram_server.api.schemas import (
+    ModelInfo,
+    ModelList,
+    ProblemKind,
+    PuzzleInfo,
+    PuzzleList,
+    Status,
+)
 from gram_server.api.state import AppState
 from gram_server.errors import NotReady
 from gram_server.job import PRIORITY_CLASSES
@@ -25,6 +34,44 @@ NOTHING_KNOWN = QueueStats(
     max_trajectories=0,
 )
 METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def catalog_router(state: AppState) -> APIRouter:
+    router = APIRouter(tags=["catalog"])
+
+    @router.get("/puzzles", operation_id="list_puzzles", responses=problems(*KEY_PROBLEMS))
+    async def list_puzzles() -> PuzzleList:
+        """List the puzzle families and their well-known sizes."""
+        return PuzzleList(
+            puzzles=[
+                PuzzleInfo(name=family.name, tasks=list(family.tasks()))
+                for family in families().values()
+            ]
+        )
+
+    @router.get("/models", operation_id="list_models", responses=problems(*KEY_PROBLEMS))
+    async def list_models() -> ModelList:
+        """List the models that workers have loaded; empty until one is ready."""
+        await state.workers.refresh()
+        fields = ModelInfo.model_fields
+        models = [
+            ModelInfo.model_validate({name: getattr(model, name) for name in fields})
+            for model in state.workers.models
+        ]
+        return ModelList(models=models)
+
+    @router.get(
+        "/problems/{code}", operation_id="describe_problem", responses=problems("not_found")
+    )
+    async def describe_problem(code: str) -> ProblemKind:
+        """Describe a kind of problem: what the `type` of a problem document points at."""
+        if code not in CATALOGUE:
+            raise HTTPException(404, "not found")
+        kind = CATALOGUE[code]
+        fixed = {"title": kind.title, "status": kind.status, "retryable": kind.is_retryable}
+        return ProblemKind(type=kind.uri, code=code, **fixed)
+
+    return router
 
 
 def health_router(state: AppState) -> APIRouter:
