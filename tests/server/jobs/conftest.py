@@ -88,6 +88,41 @@ class Harness:
         self.workers.append(worker)
         return worker
 
+    async def submit(self, *job_ids: str, **values: Any) -> None:
+        """Hand in jobs, of one trajectory if not said otherwise."""
+        for job_id in job_ids:
+            await self.store.submit(self.job(job_id, **{"width": 1, **values}))
+
+    async def submit_owned(self, job_id: str, owner: str = "me", **values: Any) -> None:
+        """Hand in a job that its owner may read later."""
+        await self.submit(job_id, owner=owner, **values)
+
+    async def held(self, *job_ids: str, **values: Any) -> WorkerStore:
+        """Hand in jobs; return a worker that has claimed them all."""
+        await self.submit(*job_ids, **values)
+        worker = await self.worker()
+        assert len(await worker.claim(max_jobs=len(job_ids))) == len(job_ids)
+        return worker
+
+    async def complete(self, worker: WorkerStore, *job_ids: str) -> None:
+        """Let a worker end jobs, and wait until the store knows."""
+        for job_id in job_ids:
+            await worker.complete(job_id, RESULT)
+        for job_id in job_ids:
+            await self.store.wait(job_id, timeout_s=10.0)
+
+    def batch(self, size: int, *, name: str = "batch", width: int = 1) -> tuple[Job, list[Job]]:
+        """Return a batch and its parts, whose names begin with that of the batch."""
+        parts = [
+            self.job(f"{name}-{number}", width=width, batch=name, owner="me")
+            for number in range(size)
+        ]
+        return self.job(name, width=width, num_parts=size, owner="me"), parts
+
+    async def submit_batch(self, size: int, *, name: str = "batch") -> None:
+        batch, parts = self.batch(size, name=name)
+        assert await self.store.submit(batch, parts=parts) == name
+
     async def kinds_and_ids(self, job_id: str, *, after: int = 0) -> list[tuple[str, int]]:
         """Follow a job to its end; return what its events were."""
         return [(event.kind, event.id) async for event in self.store.events(job_id, after=after)]

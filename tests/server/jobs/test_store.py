@@ -35,7 +35,7 @@ async def test_a_claim_waits_for_the_first_job(harness: Harness) -> None:
 
 async def test_jobs_are_claimed_by_class_then_in_order(harness: Harness) -> None:
     for job_id, priority in (("low", 2), ("first", 1), ("second", 1), ("high", 0)):
-        await harness.store.submit(harness.job(job_id, width=1, priority=priority))
+        await harness.submit(job_id, priority=priority)
     worker = await harness.worker()
     assert [job.id for job in await worker.claim(max_jobs=3)] == ["high", "first", "second"]
     assert [job.id for job in await worker.claim(max_jobs=3)] == ["low"]
@@ -60,7 +60,7 @@ async def test_a_cancelled_claim_loses_no_job(harness: Harness) -> None:
         claim = asyncio.create_task(worker.claim(max_jobs=1))
         for _ in range(round_ % 5):
             await asyncio.sleep(0)
-        await harness.store.submit(harness.job(f"j{round_}", width=1))
+        await harness.submit(f"j{round_}")
         for _ in range(round_ % 7):
             await asyncio.sleep(0)
         claim.cancel()
@@ -70,9 +70,9 @@ async def test_a_cancelled_claim_loses_no_job(harness: Harness) -> None:
 
 
 async def test_wait_returns_the_final_record(harness: Harness) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job())
+    await harness.submit("a")
     waiter = asyncio.create_task(harness.store.wait("a", timeout_s=None))
+    worker = await harness.worker()
     await worker.claim(max_jobs=1)
     await worker.publish("a", solution("x"))
     await worker.complete("a", RESULT)
@@ -87,24 +87,18 @@ async def test_wait_returns_the_record_as_it_stands_after_the_timeout(harness: H
     assert (record.state, record.result) == (JobState.QUEUED, None)
 
 
-async def test_the_first_final_state_wins(harness: Harness, eventually: Eventually) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job("a"))
-    await harness.store.submit(harness.job("b"))
-    await worker.claim(max_jobs=2)
+async def test_the_first_final_state_wins(harness: Harness) -> None:
+    worker = await harness.held("a", "b")
     await worker.complete("a", RESULT)
     await worker.fail("a", code="late", detail="late")
     await worker.publish("a", solution("late"))
-    await worker.complete("b", RESULT)
-    await harness.store.wait("b", timeout_s=5.0)
+    await harness.complete(worker, "b")
     assert (await harness.store.get("a")).state is JobState.DONE
     assert await harness.kinds_and_ids("a") == [("accepted", 1), ("done", 2)]
 
 
 async def test_a_failed_job_says_why(harness: Harness) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job())
-    await worker.claim(max_jobs=1)
+    worker = await harness.held("a")
     await worker.fail("a", code="bad_row", detail="every trajectory failed")
     record = await harness.store.wait("a", timeout_s=5.0)
     assert record.state is JobState.FAILED
@@ -126,11 +120,7 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(harness: Harness)
 
 
 async def test_retry_after_follows_the_depth_and_the_service_rate(harness: Harness) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job("a", width=40))
-    await worker.claim(max_jobs=1)
-    await worker.complete("a", RESULT)
-    await harness.store.wait("a", timeout_s=5.0)
+    await harness.complete(await harness.held("a", width=40), "a")
     await harness.advance(20.0)
     # Two a second ended of late.
     await harness.store.submit(harness.job("b", width=64))
@@ -166,8 +156,7 @@ async def test_every_end_gives_the_trajectories_back(harness: Harness, end: str)
 
 
 async def test_cancelling_a_queued_job_takes_it_out_of_the_queue(harness: Harness) -> None:
-    await harness.store.submit(harness.job("a"))
-    await harness.store.submit(harness.job("b"))
+    await harness.submit("a", "b")
     await harness.store.cancel("a")
     assert (await harness.store.get("a")).state is JobState.CANCELLED
     assert await harness.kinds_and_ids("a") == [("accepted", 1), ("error", 2)]
@@ -176,9 +165,7 @@ async def test_cancelling_a_queued_job_takes_it_out_of_the_queue(harness: Harnes
 
 
 async def test_cancelling_a_running_job_tells_its_worker(harness: Harness) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job())
-    await worker.claim(max_jobs=1)
+    worker = await harness.held("a")
     await harness.store.cancel("a")
     assert await anext(worker.cancellations()) == "a"
     assert (await harness.store.get("a")).state is JobState.CANCELLED
@@ -190,10 +177,8 @@ async def test_cancelling_a_running_job_tells_its_worker(harness: Harness) -> No
 async def test_handed_back_jobs_are_next_and_keep_their_attempt(
     harness: Harness, eventually: Eventually
 ) -> None:
-    worker = await harness.worker()
-    for job_id in ("a", "b", "c"):
-        await harness.store.submit(harness.job(job_id, width=1))
-    await worker.claim(max_jobs=2)
+    worker = await harness.held("a", "b")
+    await harness.submit("c")
     await worker.hand_back(["a", "b"])
 
     async def are_back() -> bool:
@@ -205,12 +190,8 @@ async def test_handed_back_jobs_are_next_and_keep_their_attempt(
     assert [(job.id, job.attempt) for job in jobs] == [("a", 0), ("b", 0), ("c", 0)]
 
 
-async def test_a_late_word_of_a_worker_that_lost_the_job_changes_nothing(
-    harness: Harness, eventually: Eventually
-) -> None:
-    first = await harness.worker("w1")
-    await harness.store.submit(harness.job())
-    await first.claim(max_jobs=1)
+async def test_a_late_word_of_a_worker_that_lost_the_job_changes_nothing(harness: Harness) -> None:
+    first = await harness.held("a")
     await first.hand_back(["a"])
     second = await harness.worker("w2")
     await second.claim(max_jobs=1)
@@ -231,9 +212,7 @@ async def test_a_queued_job_expires_at_its_deadline(harness: Harness) -> None:
 async def test_a_running_job_may_hand_in_what_it_found_just_after_its_deadline(
     harness: Harness,
 ) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job(deadline_s=harness.clock() + 0.5))
-    await worker.claim(max_jobs=1)
+    worker = await harness.held("a", deadline_s=harness.clock() + 0.5)
     assert (await harness.store.wait("a", timeout_s=0.7)).state is JobState.RUNNING
     await worker.complete("a", {"status": "partial"}, outcome=JobState.EXPIRED)
     record = await harness.store.wait("a", timeout_s=5.0)
@@ -242,9 +221,7 @@ async def test_a_running_job_may_hand_in_what_it_found_just_after_its_deadline(
 
 @pytest.mark.slow
 async def test_a_running_job_that_stays_silent_expires_with_what_it_told(harness: Harness) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job(deadline_s=harness.clock() + 0.5))
-    await worker.claim(max_jobs=1)
+    worker = await harness.held("a", deadline_s=harness.clock() + 0.5)
     await worker.publish("a", solution("x"))
     record = await harness.store.wait("a", timeout_s=5.0)
     assert (record.state, record.result) == (JobState.EXPIRED, None)

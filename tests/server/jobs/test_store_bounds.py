@@ -1,14 +1,11 @@
 """What has ended is bounded by number and bytes, asked of every store."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gram_server.errors import JobNotFound, KeyConflict, QueueFull
-from gram_server.job import Job
 from gram_server.jobs.store import IdempotencyKey
 from gram_server.settings import QueueConfig
 from tests.server.jobs.conftest import Harness, Open
@@ -35,18 +32,10 @@ async def harness(
         yield opened
 
 
-async def submit(harness: Harness, job: Job, **changes: Any) -> str:
+async def submit(harness: Harness, name: str) -> None:
+    """Hand in a job of mine, a moment after the one before."""
     await harness.advance(0.01)
-    return str(await harness.store.submit(replace(job, owner="me", **changes)))
-
-
-async def submit_batch(harness: Harness, name: str, size: int) -> None:
-    parts = [
-        replace(harness.job(f"{name}-{n}", width=1), batch=name, owner="me") for n in range(size)
-    ]
-    batch = replace(harness.job(name, width=1), num_parts=size, owner="me")
-    await harness.advance(0.01)
-    await harness.store.submit(batch, parts=parts)
+    await harness.submit_owned(name)
 
 
 async def left(harness: Harness, *names: str) -> list[str]:
@@ -62,11 +51,12 @@ async def left(harness: Harness, *names: str) -> list[str]:
 
 async def test_abandoned_batches_do_not_grow_what_is_kept(harness: Harness) -> None:
     for number in range(30):
-        await submit_batch(harness, f"b{number}", 9)
+        await harness.advance(0.01)
+        await harness.submit_batch(9, name=f"b{number}")
         await harness.store.cancel(f"b{number}")
         # Bounds are looked after when something is accepted.
         assert (await harness.store.stats()).finished_jobs <= MAX_JOBS + 10
-    await submit(harness, harness.job("last", width=1))
+    await submit(harness, "last")
     stats = await harness.store.stats()
     assert (stats.finished_jobs, stats.forgotten_early) == (20, 280)
     assert 1_000 < stats.finished_bytes < MAX_BYTES
@@ -77,21 +67,21 @@ async def test_abandoned_batches_do_not_grow_what_is_kept(harness: Harness) -> N
 async def test_large_results_are_bounded_by_their_bytes(harness: Harness) -> None:
     worker = await harness.worker()
     for number in range(9):
-        await submit(harness, harness.job(f"j{number}", width=1))
+        await submit(harness, f"j{number}")
         await worker.claim(max_jobs=1)
         await worker.complete(f"j{number}", {"status": "solved", "solutions": ["x" * 50_000]})
         assert (await harness.store.stats()).finished_bytes < MAX_BYTES + 60_000
-    await submit(harness, harness.job("last", width=1))
+    await submit(harness, "last")
     assert await left(harness, *(f"j{number}" for number in range(9))) == ["j6", "j7", "j8"]
 
 
 async def test_one_owner_drives_out_its_own_jobs_and_nobody_elses(harness: Harness) -> None:
-    await harness.store.submit(replace(harness.job("other", width=1), owner="you"))
+    await harness.submit_owned("other", "you")
     await harness.store.cancel("other")
     for number in range(2 * MAX_JOBS):
-        await submit(harness, harness.job(f"j{number}", width=1))
+        await submit(harness, f"j{number}")
         await harness.store.cancel(f"j{number}")
-    await submit(harness, harness.job("last", width=1))
+    await submit(harness, "last")
     assert await left(harness, "other", "j0", "j20", "j21", "j39") == ["other", "j21", "j39"]
     page = await harness.store.page("me", cursor=None, limit=50)
     assert len(page.records) == MAX_JOBS
@@ -100,15 +90,15 @@ async def test_one_owner_drives_out_its_own_jobs_and_nobody_elses(harness: Harne
 async def test_ended_parts_of_open_batches_are_not_forgotten_and_nothing_more_is_taken(
     harness: Harness,
 ) -> None:
-    await submit_batch(harness, "open", MAX_JOBS + 2)
+    await harness.submit_batch(MAX_JOBS + 2, name="open")
     for number in range(MAX_JOBS + 1):
         await harness.store.cancel(f"open-{number}")
     with pytest.raises(QueueFull, match="parts of unfinished batches") as refused:
-        await submit(harness, harness.job("more", width=1))
+        await submit(harness, "more")
     assert refused.value.retry_after_s >= 1
     assert len((await harness.store.get("open")).parts) == MAX_JOBS + 2
     await harness.store.cancel("open")
-    await submit(harness, harness.job("more", width=1))
+    await submit(harness, "more")
     assert await left(harness, "open", "open-0", "more") == ["more"]
 
 

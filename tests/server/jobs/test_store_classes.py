@@ -1,12 +1,11 @@
 """Higher classes go first, and yet nobody waits for ever: asked of every store."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gram_server.jobs.queued_job import AGEING_S, LENT_PART
-from tests.server.jobs.conftest import RESULT, Harness, MakeJob
+from tests.server.jobs.conftest import Harness
 
 pytestmark = pytest.mark.anyio
 
@@ -18,14 +17,13 @@ class Load:
 
     def __init__(self, harness: Harness) -> None:
         self._harness = harness
-        self._make_job = harness.job
         self._num_made = 0
         self.models: tuple[str, ...] | None = None
         """What the worker has; None for all."""
 
     async def submit(self, name: str, priority: int) -> None:
-        job = self._make_job(name, width=1, priority=priority, submitted_s=self._harness.clock())
-        await self._harness.store.submit(job)
+        submitted_s = self._harness.clock()
+        await self._harness.submit(name, priority=priority, submitted_s=submitted_s)
 
     async def serve(self, worker: Any, priority: int, count: int) -> list[str]:
         """Let another job come for each that is taken; return who was served."""
@@ -35,8 +33,7 @@ class Load:
             await self.submit(f"busy {self._num_made}", priority)
             [job] = await worker.claim(max_jobs=1, models=self.models)
             served.append(job.id.partition(" ")[0])
-            await worker.complete(job.id, RESULT)
-            await self._harness.store.wait(job.id, timeout_s=5.0)
+            await self._harness.complete(worker, job.id)
         return served
 
 
@@ -58,21 +55,19 @@ async def test_under_constant_load_a_lower_class_is_served_once_it_has_waited(
 
 
 async def test_a_class_is_lent_its_part_whatever_waits_for_a_model_that_the_worker_lacks(
-    harness: Harness, load: Load, make_job: MakeJob
+    harness: Harness, load: Load
 ) -> None:
     worker = await harness.worker()
-    stranger = make_job("stranger", width=1, priority=LOW, submitted_s=harness.clock())
-    await harness.store.submit(replace(stranger, model="missing"))
+    load.models = (harness.job().model,)
+    submitted_s = harness.clock()
+    await harness.submit("stranger", priority=LOW, submitted_s=submitted_s, model="missing")
     await harness.advance(1.0)
     await load.submit("patient", NORMAL)
     await harness.advance(AGEING_S + 1.0)
-    load.models = (stranger.model,)
     assert "patient" in await load.serve(worker, HIGH, LENT_PART)
 
 
-async def test_a_worker_may_ask_for_jobs_down_to_a_class(
-    harness: Harness, load: Load, make_job: MakeJob
-) -> None:
+async def test_a_worker_may_ask_for_jobs_down_to_a_class(harness: Harness, load: Load) -> None:
     worker = await harness.worker()
     for name, priority in (("low", LOW), ("normal", NORMAL), ("high", HIGH)):
         await load.submit(name, priority)
@@ -123,7 +118,7 @@ async def test_the_last_attempt_of_a_low_job_does_not_go_before_a_high_one(
 
 async def test_a_worker_takes_no_job_more_than_its_room_is_filled_by(harness: Harness) -> None:
     for number, width in enumerate((8, 16, 8, 1)):
-        await harness.store.submit(harness.job(f"j{number}", width=width))
+        await harness.submit(f"j{number}", width=width)
     worker, other = await harness.worker(), await harness.worker("w2")
     assert [job.id for job in await worker.claim(max_jobs=8, max_width=9)] == ["j0", "j1"]
     assert [job.id for job in await other.claim(max_jobs=1, max_width=99)] == ["j2"]

@@ -1,7 +1,6 @@
 """Every job that was accepted is counted once, and once more by how it ended."""
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
@@ -26,10 +25,10 @@ async def test_jobs_are_counted_by_how_they_ended(harness: Harness) -> None:
     soon_s = harness.clock() + 1.0
     for name in ("solved", "unsolved", "partial", "failed", "cancelled", "told"):
         deadline_s = soon_s if name == "told" else None
-        await harness.store.submit(harness.job(name, width=1, deadline_s=deadline_s))
+        await harness.submit(name, deadline_s=deadline_s)
     worker = await harness.worker()
     await worker.claim(max_jobs=8)
-    await harness.store.submit(harness.job("late", width=1, deadline_s=soon_s))
+    await harness.submit("late", deadline_s=soon_s)
     await worker.complete("solved", {"status": "solved", "solutions": [{}]})
     await worker.complete("unsolved", {"status": "unsolved", "solutions": []})
     partial: dict[str, object] = {"status": "partial", "solutions": [{}]}
@@ -55,28 +54,22 @@ async def test_jobs_are_counted_by_how_they_ended(harness: Harness) -> None:
 
 
 async def test_the_parts_of_a_batch_count_and_the_batch_does_not(harness: Harness) -> None:
-    batch = replace(harness.job("batch", width=1), num_parts=3, owner="me")
-    parts = [replace(harness.job(f"part{n}", width=1), batch="batch") for n in range(3)]
-    await harness.store.submit(batch, parts=parts)
+    await harness.submit_batch(3)
     worker = await harness.worker()
     await worker.claim(max_jobs=1)
-    await worker.complete("part0", {"status": "solved"})
-    await harness.store.wait("part0", timeout_s=5.0)
+    await harness.complete(worker, "batch-0")
     await harness.store.cancel("batch")
     assert await counts(harness) == {"accepted": 3, "solved": 1, "cancelled": 2}
 
 
 async def test_refused_jobs_and_second_tries_do_not_count(harness: Harness) -> None:
-    await harness.store.submit(harness.job(width=64))
+    lost = await harness.held("a", width=64)
     with pytest.raises(QueueFull):
-        await harness.store.submit(harness.job("b"))
-    lost = await harness.worker("w1")
-    await lost.claim(max_jobs=1)
+        await harness.submit("b")
     await lost.close()
     other = await harness.worker("w2")
     await other.claim(max_jobs=1)
-    await other.complete("a", {"status": "solved"})
-    await harness.store.wait("a", timeout_s=5.0)
+    await harness.complete(other, "a")
     assert await counts(harness) == {"accepted": 1, "solved": 1}
 
 

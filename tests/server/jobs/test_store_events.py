@@ -1,7 +1,6 @@
 """The events of a job: numbered, replayed, followed; asked of every store."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -16,9 +15,7 @@ def look(step: int) -> Event:
 
 
 async def test_events_are_numbered_replayed_and_end_with_the_result(harness: Harness) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job())
-    await worker.claim(max_jobs=1)
+    worker = await harness.held("a")
     follower = asyncio.create_task(harness.kinds_and_ids("a"))
     await worker.publish("a", solution("x"))
     await worker.publish("a", solution("y"))
@@ -31,16 +28,13 @@ async def test_events_are_numbered_replayed_and_end_with_the_result(harness: Har
 
 
 async def test_of_passing_events_only_the_newest_is_kept_and_ids_go_on(harness: Harness) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job())
-    await worker.claim(max_jobs=1)
+    worker = await harness.held("a")
     await worker.publish("a", look(1))
     await worker.publish("a", solution("x"))
     for step in (2, 3):
         await worker.publish("a", look(step))
     await worker.publish("a", solution("y"))
-    await worker.complete("a", RESULT)
-    await harness.store.wait("a", timeout_s=5.0)
+    await harness.complete(worker, "a")
     events = [event async for event in harness.store.events("a")]
     assert [(event.kind, event.id) for event in events] == [
         ("accepted", 1),
@@ -61,9 +55,7 @@ async def test_of_passing_events_only_the_newest_is_kept_and_ids_go_on(harness: 
 async def test_a_follower_sees_passing_events_as_they_come(
     harness: Harness, eventually: Eventually
 ) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job())
-    await worker.claim(max_jobs=1)
+    worker = await harness.held("a")
     seen: list[object] = []
 
     async def follow() -> None:
@@ -84,20 +76,17 @@ async def test_a_follower_sees_passing_events_as_they_come(
 
 
 async def test_hundreds_of_looks_leave_one_behind(harness: Harness) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job())
-    await worker.claim(max_jobs=1)
+    worker = await harness.held("a")
     for step in range(1, 301):
         await worker.publish("a", look(step))
-    await worker.complete("a", RESULT)
-    await harness.store.wait("a", timeout_s=5.0)
+    await harness.complete(worker, "a")
     assert await harness.kinds_and_ids("a") == [("accepted", 1), ("progress", 301), ("done", 302)]
 
 
 async def test_a_board_made_up_twice_is_told_twice_but_never_repeated(harness: Harness) -> None:
     sampling = Sampling(is_distinct=False, is_thinned=True, num_clues=30)
     worker = await harness.worker()
-    await harness.store.submit(replace(harness.job(), sampling=sampling))
+    await harness.submit("a", sampling=sampling)
     [job] = await worker.claim(max_jobs=1)
     assert job.sampling == sampling
     # The second of trajectory 1 is what another worker tells after the first was lost.

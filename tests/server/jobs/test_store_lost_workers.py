@@ -20,8 +20,7 @@ async def lose_workers(harness: Harness, count: int) -> None:
 
 async def test_a_deadly_job_takes_no_other_with_it(harness: Harness) -> None:
     names = ["a", "deadly", "c"]
-    for name in names:
-        await harness.store.submit(harness.job(name, width=1))
+    await harness.submit(*names)
     await lose_workers(harness, NUM_LOSSES)
     ends = {}
     for number in range(len(names)):
@@ -40,11 +39,9 @@ async def test_a_deadly_job_takes_no_other_with_it(harness: Harness) -> None:
 async def test_fresh_jobs_run_beside_a_last_chance_and_the_next_follows_it(
     harness: Harness,
 ) -> None:
-    for name in ("a", "b"):
-        await harness.store.submit(harness.job(name, width=1))
+    await harness.submit("a", "b")
     await lose_workers(harness, NUM_LOSSES)
-    for name in ("x", "y"):
-        await harness.store.submit(harness.job(name, width=1))
+    await harness.submit("x", "y")
     worker, other = await harness.worker("w1"), await harness.worker("w2")
     first = {job.id for job in await worker.claim(max_jobs=2)}
     assert first == {"a", "x"}
@@ -57,8 +54,7 @@ async def test_fresh_jobs_run_beside_a_last_chance_and_the_next_follows_it(
 
 
 async def test_a_last_chance_handed_back_stays_one(harness: Harness) -> None:
-    for name in ("a", "b"):
-        await harness.store.submit(harness.job(name, width=1))
+    await harness.submit("a", "b")
     await lose_workers(harness, NUM_LOSSES)
     worker = await harness.worker("w1")
     [job] = await worker.claim(max_jobs=10)
@@ -68,9 +64,7 @@ async def test_a_last_chance_handed_back_stays_one(harness: Harness) -> None:
 
 
 async def test_jobs_of_a_lost_worker_go_to_another(harness: Harness) -> None:
-    await harness.store.submit(harness.job())
-    lost = await harness.worker()
-    await lost.claim(max_jobs=1)
+    lost = await harness.held("a")
     await lost.publish("a", solution("x"))
     await lost.close()
     other = await harness.worker("w2")
@@ -87,7 +81,7 @@ async def test_jobs_of_a_lost_worker_go_to_another(harness: Harness) -> None:
 
 
 async def test_a_job_that_loses_too_many_workers_fails(harness: Harness) -> None:
-    await harness.store.submit(harness.job())
+    await harness.submit("a")
     for attempt in range(NUM_LOSSES + 1):
         worker = await harness.worker(f"w{attempt}")
         [job] = await worker.claim(max_jobs=1)

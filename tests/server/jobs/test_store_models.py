@@ -1,25 +1,23 @@
 """A worker is given jobs of the models that it has, and of no others."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gram_server.job import Job, JobState
+from gram_server.job import JobState
 from gram_server.jobs import redis_connection
 from gram_server.jobs.redis_worker import RedisWorker
-from tests.server.jobs.conftest import RESULT, Harness, MakeJob
+from tests.server.jobs.conftest import RESULT, Harness
 
 pytestmark = pytest.mark.anyio
 OLD, NEW = "m@0123abcd", "m@4567cdef"
 
 
-def job_for(make_job: MakeJob, job_id: str, model: str, **options: Any) -> Job:
-    """Return a job for a model, by its name or with the fingerprint of its weights."""
+async def submit(harness: Harness, job_id: str, model: str, **values: Any) -> None:
+    """Hand in a job for a model, by its name or with the fingerprint of its weights."""
     name, _, fingerprint = model.partition("@")
-    job = make_job(job_id, width=1, **options)
-    return replace(job, model=name, fingerprint=fingerprint or None)
+    await harness.submit(job_id, model=name, fingerprint=fingerprint or None, **values)
 
 
 async def names(worker: Any, *models: str, max_jobs: int = 8) -> list[str]:
@@ -29,23 +27,13 @@ async def names(worker: Any, *models: str, max_jobs: int = 8) -> list[str]:
 
 async def test_workers_with_different_models_share_one_queue(harness: Harness) -> None:
     for number in range(12):
-        await harness.store.submit(job_for(harness.job, f"j{number}", "abc"[number % 3]))
+        await submit(harness, f"j{number}", "abc"[number % 3])
     first, second = await harness.worker("w1"), await harness.worker("w2")
     assert await names(first, "a", max_jobs=3) == ["j0", "j3", "j6"]
     found = await names(second, "b", "c", max_jobs=100)
     # What the first worker may have come across is served first, each model's in its order.
-    assert [job_id for job_id in found if job_id in ("j1", "j4", "j7", "j10")] == [
-        "j1",
-        "j4",
-        "j7",
-        "j10",
-    ]
-    assert [job_id for job_id in found if job_id in ("j2", "j5", "j8", "j11")] == [
-        "j2",
-        "j5",
-        "j8",
-        "j11",
-    ]
+    for in_order in (["j1", "j4", "j7", "j10"], ["j2", "j5", "j8", "j11"]):
+        assert [job_id for job_id in found if job_id in in_order] == in_order
     assert await names(second, "b", "c") == []
     assert await names(first, "a") == ["j9"]
     stats = await harness.store.stats()
@@ -56,8 +44,8 @@ async def test_a_job_without_a_worker_that_has_its_model_waits_and_holds_up_nobo
     harness: Harness,
 ) -> None:
     for number in range(40):
-        await harness.store.submit(job_for(harness.job, f"x{number}", "unknown", priority=0))
-    await harness.store.submit(job_for(harness.job, "a", "m"))
+        await submit(harness, f"x{number}", "unknown", priority=0)
+    await submit(harness, "a", "m")
     worker = await harness.worker()
     assert await names(worker, "m", OLD, max_jobs=1) == ["a"]
     record = await harness.store.get("x0")
@@ -79,7 +67,7 @@ async def test_a_job_that_was_passed_over_wakes_the_worker_that_has_its_model(
         for worker, model in ((owner, "m"), (other, "n"))
     ]
     await asyncio.sleep(0.05)
-    await harness.store.submit(job_for(harness.job, "a", "m"))
+    await submit(harness, "a", "m")
     async with asyncio.timeout(10.0):
         [job] = await waiting[0]
     assert job.id == "a"
@@ -90,7 +78,7 @@ async def test_a_job_that_was_passed_over_wakes_the_worker_that_has_its_model(
 
 async def test_a_pinned_job_goes_to_the_weights_it_names_only(harness: Harness) -> None:
     for job_id, model in (("old", OLD), ("any", "m"), ("new", NEW)):
-        await harness.store.submit(job_for(harness.job, job_id, model))
+        await submit(harness, job_id, model)
     worker = await harness.worker()
     assert await names(worker, "m", NEW) == ["any", "new"]
     assert (await harness.store.get("old")).state is JobState.QUEUED
@@ -100,8 +88,8 @@ async def test_a_pinned_job_goes_to_the_weights_it_names_only(harness: Harness) 
 
 
 async def test_a_job_that_was_passed_over_can_be_cancelled_and_expires(harness: Harness) -> None:
-    await harness.store.submit(job_for(harness.job, "a", "x"))
-    await harness.store.submit(job_for(harness.job, "b", "x", deadline_s=harness.clock() + 0.3))
+    await submit(harness, "a", "x")
+    await submit(harness, "b", "x", deadline_s=harness.clock() + 0.3)
     worker = await harness.worker()
     assert await names(worker, "m") == []
     await harness.store.cancel("a")
@@ -115,8 +103,8 @@ async def test_models_take_turns_though_one_has_more_jobs_than_can_be_served(
     harness: Harness, many: str, one: str
 ) -> None:
     for number in range(20):
-        await harness.store.submit(job_for(harness.job, f"many{number}", many))
-    await harness.store.submit(job_for(harness.job, "one", one))
+        await submit(harness, f"many{number}", many)
+    await submit(harness, "one", one)
     other = await harness.worker("w2")
     assert await names(other, "o") == []
     worker = await harness.worker()
@@ -124,14 +112,14 @@ async def test_models_take_turns_though_one_has_more_jobs_than_can_be_served(
     for number in range(30):
         found += await names(worker, "m", "n", max_jobs=1)
         await worker.complete(found[-1], RESULT)
-        await harness.store.submit(job_for(harness.job, f"again{number}", many))
+        await submit(harness, f"again{number}", many)
         assert await names(other, "o") == []
     assert "one" in found
 
 
 async def test_a_last_chance_waits_for_a_worker_that_has_its_model(harness: Harness) -> None:
     for job_id in ("a", "b"):
-        await harness.store.submit(job_for(harness.job, job_id, "m"))
+        await submit(harness, job_id, "m")
     for number in range(2):
         lost = await harness.worker(f"lost{number}")
         assert len(await names(lost, "m")) == 2
@@ -154,7 +142,7 @@ async def test_who_passes_jobs_over_does_not_come_back_to_them(
     if not isinstance(worker, RedisWorker):
         pytest.skip("only Redis is asked again and again")
     for number in range(30):
-        await harness.store.submit(job_for(harness.job, f"j{number}", "x"))
+        await submit(harness, f"j{number}", "x")
     num_claims = 0
     run = worker._connection.run
 
