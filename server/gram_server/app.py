@@ -16,10 +16,10 @@ from gram_server import __version__
 from gram_server.api.errors import add_error_handlers
 from gram_server.api.info import catalog_router, health_router
 from gram_server.api.jobs import jobs_router
+from gram_server.api.keys import KeyFile
 from gram_server.api.middleware import (
     AuthMiddleware,
     HeadRequests,
-    KeyFile,
     OriginCheck,
     RequestContext,
     RootPath,

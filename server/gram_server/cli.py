@@ -180,15 +180,9 @@ def models() -> None:
     """List the shipped models as JSON."""
     from gram_core.catalog import shipped_models
 
+    names = ("id", "task", "purpose", "depth", "num_parameters")
     listed = [
-        {
-            "id": model.id,
-            "task": model.task,
-            "purpose": model.purpose,
-            "depth": model.depth,
-            "num_parameters": model.num_parameters,
-            "path": str(model.path),
-        }
+        {**{name: getattr(model, name) for name in names}, "path": str(model.path)}
         for model in shipped_models()
     ]
     click.echo(json.dumps(listed, indent=2))

@@ -295,7 +295,7 @@ def outcome_of(
     return outcome if outcome != "partial" or has_solutions else "deadline"
 
 
-_KINDS: tuple[Any, ...] = (Job, SolveOptions, Sampling, Event, WorkerReport, ModelReport)
+_KINDS: tuple[Any, ...] = (Job, SolveOptions, Sampling, Event, JobError, WorkerReport, ModelReport)
 _FIELDS = {kind: dict.fromkeys(each.name for each in fields(kind)) for kind in _KINDS}
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -314,7 +314,7 @@ def from_bytes(text: bytes) -> Data:
 
 
 def dump(value: Any) -> Data:
-    """Return a job, an event or a report as a JSON object."""
+    """Return a job, an event, an error or a report as a JSON object."""
     return {name: _plain(getattr(value, name)) for name in _FIELDS[type(value)]}
 
 

@@ -34,8 +34,8 @@ def bind(host: str, port: int, *, setting: str) -> list[socket.socket]:
     except (OSError, UnicodeError) as error:
         for each in bound:
             each.close()
-        where = authority(host, port)
-        raise ConfigError(setting, port, f"cannot listen on {where}: {_reason(error)}") from error
+        where, reason = authority(host, port), getattr(error, "strerror", None) or str(error)
+        raise ConfigError(setting, port, f"cannot listen on {where}: {reason}") from error
     return bound
 
 
@@ -69,7 +69,3 @@ def _bind(family: int, address: Address) -> socket.socket:
         made.close()
         raise
     return made
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -18,7 +18,6 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from gram_server.api.info import MetricsPort
 from gram_server.api.state import AppState
@@ -214,27 +213,22 @@ def serve(settings: Settings) -> None:
     app = create_app(settings, tracer=tracer)
     state = app.state.app_state
     whole = app if metrics_port is None else MetricsPort(app, state, port=metrics_port)
-    server = DrainingServer(
-        _config(whole, settings), state, app.state.child, metrics_port=metrics_port
-    )
-    server.run([*sockets, *metrics_sockets])
-    tracer.close()
-    if server.failure is not None:
-        raise server.failure
-    logger.info("stopped")
-
-
-def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
+    config = uvicorn.Config(
+        whole,
         lifespan="on",
         # uvicorn accepts a float despite its annotation.
-        timeout_keep_alive=settings.http.keep_alive_s,  # type: ignore[arg-type]
-        http=limited_protocol(settings.http.header_timeout_s),
-        proxy_headers=bool(settings.http.trusted_proxies),
-        forwarded_allow_ips=list(settings.http.trusted_proxies),
+        timeout_keep_alive=http.keep_alive_s,  # type: ignore[arg-type]
+        http=limited_protocol(http.header_timeout_s),
+        proxy_headers=bool(http.trusted_proxies),
+        forwarded_allow_ips=list(http.trusted_proxies),
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=CLOSE_MARGIN_S,
     )
+    server = DrainingServer(config, state, app.state.child, metrics_port=metrics_port)
+    server.run([*sockets, *metrics_sockets])
+    tracer.close()
+    if server.failure is not None:
+        raise server.failure
+    logger.info("stopped")

@@ -79,11 +79,12 @@ class HttpConfig:
             require(0 <= port <= 65535, name, port, "must be 0 .. 65535")
         is_taken = self.port != 0 and self.metrics_port == self.port
         require(not is_taken, "metrics_port", self.metrics_port, "is the port of the rest")
-        for name in ("max_body_bytes", "max_width", "max_depth", "max_deadline_ms", "max_batch"):
-            _require_positive(self, name)
-        for name in ("sse_heartbeat_s", "body_timeout_s", "header_timeout_s", "keep_alive_s"):
-            _require_positive(self, name)
-        _require_positive(self, "max_wait_s")
+        _require_positive(
+            self,
+            *("max_body_bytes", "max_width", "max_depth", "max_deadline_ms", "max_batch"),
+            *("sse_heartbeat_s", "body_timeout_s", "header_timeout_s", "keep_alive_s"),
+            "max_wait_s",
+        )
         require(bool(self.host), "host", self.host, "is no address")
         require(self.drain_delay_s >= 0, "drain_delay_s", self.drain_delay_s, "is negative")
         root = self.root_path
@@ -125,8 +126,7 @@ class QueueConfig:
     """Idempotency keys that are remembered of each owner; beyond it the oldest go early."""
 
     def __post_init__(self) -> None:
-        for config_field in fields(self):
-            _require_positive(self, config_field.name)
+        _require_positive(self, *(each.name for each in fields(self)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +144,7 @@ class RedisConfig:
     """Seconds that Redis may take to answer."""
 
     def __post_init__(self) -> None:
-        for name in ("lease_s", "redis_timeout_s"):
-            _require_positive(self, name)
+        _require_positive(self, "lease_s", "redis_timeout_s")
         reason = None if self.store is None else refusal(self.store)
         require(reason is None, "store", redact_url(self.store or ""), reason or "")
         is_plain = self.queue_name.replace("-", "").replace("_", "").isalnum()
@@ -184,8 +183,7 @@ class EngineConfig:
     """Workers beside an API process that may end before one was ever ready; then it ends."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "hang_s")
-        _require_positive(self, "max_failed_starts")
+        _require_positive(self, "hang_s", "max_failed_starts")
         is_named = bool(self.worker_metrics_host)
         require(is_named, "worker_metrics_host", self.worker_metrics_host, "is no address")
         require(self.drain_s >= 0, "drain_s", self.drain_s, "must not be negative")
@@ -308,6 +306,7 @@ _CONVERTERS: Mapping[str, Callable[[str], object]] = {
 }
 
 
-def _require_positive(config: object, name: str) -> None:
-    value = getattr(config, name)
-    require(value > 0, name, value, "must be above 0")
+def _require_positive(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        require(value > 0, name, value, "must be above 0")

@@ -23,16 +23,9 @@ from gram_server.api.schemas import (
 )
 from gram_server.api.state import AppState
 from gram_server.errors import NotReady
-from gram_server.job import PRIORITY_CLASSES
-from gram_server.jobs.store import ClassStats, QueueStats
+from gram_server.jobs.store import QueueStats
 from gram_server.metrics import ServiceState
 
-NOTHING_KNOWN = QueueStats(
-    classes=(ClassStats(),) * len(PRIORITY_CLASSES),
-    num_running=0,
-    reserved_trajectories=0,
-    max_trajectories=0,
-)
 METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -53,12 +46,10 @@ def catalog_router(state: AppState) -> APIRouter:
     async def list_models() -> ModelList:
         """List the models that workers have loaded; empty until one is ready."""
         await state.workers.refresh()
-        fields = ModelInfo.model_fields
-        models = [
-            ModelInfo.model_validate({name: getattr(model, name) for name in fields})
-            for model in state.workers.models
-        ]
-        return ModelList(models=models)
+        models = state.workers.models
+        return ModelList(
+            models=[ModelInfo.model_validate(model, from_attributes=True) for model in models]
+        )
 
     @router.get(
         "/problems/{code}", operation_id="describe_problem", responses=problems("not_found")
@@ -158,7 +149,7 @@ async def why_not_ready(state: AppState) -> list[str]:
 async def expose_metrics(state: AppState) -> bytes:
     """Return the metrics of this process, then those that workers reported."""
     is_ready = not await why_not_ready(state)
-    stats = state.workers.stats or NOTHING_KNOWN
+    stats = state.workers.stats or QueueStats()
     shown = ServiceState(
         is_ready=is_ready,
         is_draining=state.lifecycle.is_draining,

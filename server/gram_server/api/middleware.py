@@ -99,6 +99,9 @@ class RequestContext:
             request_id = secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
         tracer = self._silent if scope["path"] in QUIET else self._tracer
+        # As uvicorn resolves it behind trusted proxies.
+        address = scope.get("client")
+        client = None if address is None else str(address[0])[:MAX_CLIENT_CHARS]
 
         async def send_noting(message: Message) -> None:
             nonlocal status
@@ -111,7 +114,7 @@ class RequestContext:
             await send(message)
 
         with (
-            logged_with(request_id=request_id, client=_client(scope)),
+            logged_with(request_id=request_id, client=client),
             tracer.span(_method(scope), kind=SpanKind.SERVER, parent=_parent(headers)) as span,
         ):
             try:
@@ -296,12 +299,6 @@ def _parent(headers: Headers) -> Context:
     if len(parents) != 1:
         return Context()
     return read_trace(parents[0], ",".join(headers.getlist(STATE_HEADER)))
-
-
-def _client(scope: Scope) -> str | None:
-    """Return the client's address, as uvicorn resolves it behind trusted proxies."""
-    client = scope.get("client")
-    return None if client is None else str(client[0])[:MAX_CLIENT_CHARS]
 
 
 def _method(scope: Scope) -> str:

@@ -1,9 +1,9 @@
 """Serves the pages at ``/`` and ``/docs``: files read once, under a strict content policy."""
 
-from collections.abc import Mapping
 from hashlib import sha256
 from html import escape
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 from fastapi import APIRouter, HTTPException, Request
@@ -57,13 +57,19 @@ def page_router(root_path: str) -> APIRouter:
     """Return the routes of both pages; their links are relative, as a proxy may add a prefix."""
     router = APIRouter(include_in_schema=False)
     for path, below, folder in (("/", "/page", "page"), ("/docs", "/docs", "api_docs")):
-        _add_files(router, path, below, _read_files(folder), root_path)
+        _add_files(router, path, below, resources.files("gram_server") / folder, root_path)
     return router
 
 
 def _add_files(
-    router: APIRouter, path: str, below: str, files: Mapping[str, PageFile], root_path: str
+    router: APIRouter, path: str, below: str, folder: Traversable, root_path: str
 ) -> None:
+    files = {
+        entry.name: PageFile.of(entry.read_bytes(), MEDIA_TYPES[suffix])
+        for entry in folder.iterdir()
+        if (suffix := entry.name.rpartition(".")[2]) in MEDIA_TYPES
+    }
+
     @router.api_route(path, methods=["GET", "HEAD"])
     async def index(request: Request) -> Response:
         return _answer(request, _addressed(files[INDEX], request, root_path))
@@ -82,15 +88,6 @@ def _addressed(page: PageFile, request: Request, root_path: str) -> PageFile:
         return page
     address = escape(f"{request.scope['scheme']}://{host}{root_path}/{PREVIEW}")
     return PageFile.of(page.content.replace(PREVIEW.encode(), address.encode()), page.media_type)
-
-
-def _read_files(name: str) -> Mapping[str, PageFile]:
-    folder = resources.files("gram_server") / name
-    return {
-        entry.name: PageFile.of(entry.read_bytes(), MEDIA_TYPES[suffix])
-        for entry in folder.iterdir()
-        if (suffix := entry.name.rpartition(".")[2]) in MEDIA_TYPES
-    }
 
 
 def _answer(request: Request, file: PageFile) -> Response:

@@ -19,7 +19,7 @@ from gram_server.answers import (
     identity,
 )
 from gram_server.api.state import AppState
-from gram_server.job import PRIORITY_CLASSES, JobRecord, JobState, ModelReport, Priority
+from gram_server.job import PRIORITY_CLASSES, JobRecord, JobState, ModelReport, Priority, dump
 
 
 class BatchBody(Schema):
@@ -213,11 +213,10 @@ def document(state: AppState, record: JobRecord) -> Document:
 
     A result stays as its worker wrote it, also one of another version.
     """
-    error = record.error
     return {
         **summary(record),
         "result": result_of(state, record),
-        "error": None if error is None else {"code": error.code, "detail": error.detail},
+        "error": None if record.error is None else dump(record.error),
         "parts": [document(state, part) for part in record.parts],
     }
 

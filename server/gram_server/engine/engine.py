@@ -229,7 +229,7 @@ class Engine:
         for job_id, tried in tries.items():
             self._consider(self._runs[job_id], tried)
         events = [event for run in touched.values() for event in self._settle(run, now_s)]
-        for job_id in self._reporter.due(now_s):
+        for job_id in self._reporter.due(now_s) if self._reporter.jobs else ():
             events += self._reporter.report(self._runs[job_id], now_s)
         return events
 
@@ -290,8 +290,7 @@ class Engine:
         return list(run.emit())
 
     def _finish(self, run: JobRun, outcome: Outcome, now_s: float) -> list[EngineEvent]:
-        last_progress = self._reporter.report(run, now_s)
-        self._reporter.forget(run.job.id)
+        last_progress = self._reporter.end(run, now_s) if run.job.num_shown else []
         self._keep_attempts(run)
         for trajectory in list(run.unfinished.values()):
             self._drop(run, trajectory)

@@ -71,12 +71,13 @@ class ProgressReporter:
 
     def __init__(self, guard: GivensGuard) -> None:
         self._guard = guard
-        self._jobs: dict[str, _ShownJob] = {}
+        self.jobs: dict[str, _ShownJob] = {}
+        """Jobs with an answer to show."""
         self._num_views = 0
 
     def note(self, trajectory: Trajectory, answer: Tokens, reason: FinishReason | None) -> None:
         """Keep the answer, (length,), of the last step of a trajectory that is shown."""
-        shown = self._jobs.setdefault(trajectory.job.id, _ShownJob())
+        shown = self.jobs.setdefault(trajectory.job.id, _ShownJob())
         known = shown.views.get(trajectory.index)
         if known is not None and known.state == "solved":
             # The trajectory runs on past its solution, which is the answer to show.
@@ -90,11 +91,11 @@ class ProgressReporter:
     def due(self, now_s: float) -> list[str]:
         interval_s = max(INTERVAL_S, self._num_views / MAX_ANSWERS_PER_S)
         return [
-            job_id for job_id, shown in self._jobs.items() if now_s - shown.reported_s >= interval_s
+            job_id for job_id, shown in self.jobs.items() if now_s - shown.reported_s >= interval_s
         ]
 
     def report(self, run: JobRun, now_s: float) -> list[Progress]:
-        shown = self._jobs.get(run.job.id)
+        shown = self.jobs.get(run.job.id)
         # What the others find is reported too, also where nothing that is shown changes any more.
         if shown is None or not (shown.has_changed or len(run.finds) > shown.num_finds):
             return []
@@ -122,6 +123,9 @@ class ProgressReporter:
             )
         ]
 
-    def forget(self, job_id: str) -> None:
-        shown = self._jobs.pop(job_id, None)
+    def end(self, run: JobRun, now_s: float) -> list[Progress]:
+        """Return the last report of a job, which is then forgotten."""
+        last = self.report(run, now_s)
+        shown = self.jobs.pop(run.job.id, None)
         self._num_views -= 0 if shown is None else len(shown.views)
+        return last

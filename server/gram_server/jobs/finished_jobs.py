@@ -77,12 +77,11 @@ class FinishedJobs:
         config = self._config
         keep_s = config.keep_finished_s if job.owner is None else config.keep_jobs_s
         parts = tuple(part.job.id for part in entry.parts)
-        error = entry.error
         data: Data = {
             "job": dump(job),
             "state": entry.state,
             "result": entry.result,
-            "error": None if error is None else {"code": error.code, "detail": error.detail},
+            "error": None if entry.error is None else dump(entry.error),
             "events": [dump(event) for event in entry.events[:-1]],
             "started": entry.started_s,
             "finished": entry.finished_s,

@@ -16,6 +16,7 @@ from gram_server.job import (
     JobError,
     JobRecord,
     JobState,
+    dump,
 )
 from gram_server.jobs.store import ClassStats, Room
 
@@ -192,20 +193,12 @@ class WaitingJobs:
 def final_event(entry: QueuedJob) -> Event:
     if entry.state in (JobState.DONE, JobState.EXPIRED):
         return Event(kind=EventKind.DONE, data=entry.result or {})
-    error = entry.error or CANCELLED
-    return Event(kind=EventKind.ERROR, data={"code": error.code, "detail": error.detail})
+    return Event(kind=EventKind.ERROR, data=dump(entry.error or CANCELLED))
 
 
 def accepted_event(job: Job) -> Event:
-    options = job.options
-    data: dict[str, object] = {
-        "id": job.id,
-        "puzzle": job.puzzle,
-        "model": job.model,
-        "width": options.width,
-        "depth": options.depth,
-        "seed": options.seed,
-    }
+    asked = {name: getattr(job.options, name) for name in ("width", "depth", "seed")}
+    data = {"id": job.id, "puzzle": job.puzzle, "model": job.model, **asked}
     return Event(kind=EventKind.ACCEPTED, data=data)
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from gram_server.errors import JobGone, JobNotFound, KeyConflict, LinkClosed, StoreUnavailable
-from gram_server.job import Event, EventKind, Job, JobRecord, JobState, to_bytes
+from gram_server.job import Event, EventKind, Job, JobRecord, JobState, dump, to_bytes
 from gram_server.jobs.queued_job import CANCELLED
 from gram_server.jobs.redis_connection import Argument, PeriodicTask, RedisConnection, end_tasks
 from gram_server.jobs.redis_records import (
@@ -273,8 +273,7 @@ class RedisStore:
             return event
         record = await self._retry_while_waiting(lambda: self.get(job_id))
         if event.kind is EventKind.ERROR:
-            error = record.error or CANCELLED
-            data: dict[str, Any] = {"code": error.code, "detail": error.detail}
+            data = dump(record.error or CANCELLED)
         else:
             data = dict(record.result or {})
         return Event(kind=event.kind, data=data, id=event.id)

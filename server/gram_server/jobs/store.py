@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, Required, TypedDict, Unpack
 
 from gram_server.errors import QueueFull
-from gram_server.job import Event, Job, JobRecord, JobState, WorkerReport
+from gram_server.job import PRIORITY_CLASSES, Event, Job, JobRecord, JobState, WorkerReport
 from gram_server.settings import QueueConfig
 
 ACCEPTED = "accepted"
@@ -50,12 +50,12 @@ class ClassStats:
 class QueueStats:
     """What the queue holds at one moment."""
 
-    classes: tuple[ClassStats, ...]
+    classes: tuple[ClassStats, ...] = (ClassStats(),) * len(PRIORITY_CLASSES)
     """One for each of ``PRIORITY_CLASSES``."""
-    num_running: int
-    reserved_trajectories: int
+    num_running: int = 0
+    reserved_trajectories: int = 0
     """Widths of all unfinished jobs, summed: what is bounded."""
-    max_trajectories: int
+    max_trajectories: int = 0
     backlog_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds that the unfinished jobs of each model will take; 0 where none waits or unknown."""
     counts: Mapping[JobCount, int] = field(default_factory=dict)

@@ -96,7 +96,13 @@ class EngineMetrics:
             "Started trajectories of a solved job per distinct solution",
             COUNT_BUCKETS,
         )
-        self.startup_phase = self._phases()
+        self.startup_phase = Histogram(
+            "gram_startup_phase_seconds",
+            "Duration of each phase of the start",
+            ("phase",),
+            buckets=PHASE_BUCKETS_S,
+            registry=registry,
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"gram_{name}", text, ("model", *labels), registry=self._registry)
@@ -106,11 +112,6 @@ class EngineMetrics:
 
     def _histogram(self, name: str, text: str, bounds: Sequence[float]) -> EngineHistogram:
         return EngineHistogram(f"gram_{name}", text, bounds, registry=self._registry)
-
-    def _phases(self) -> Histogram:
-        text = "Duration of each phase of the start"
-        name, labels = "gram_startup_phase_seconds", ("phase",)
-        return Histogram(name, text, labels, buckets=PHASE_BUCKETS_S, registry=self._registry)
 
     def of(self, model: str) -> "ModelMetrics":
         return ModelMetrics(self, model)

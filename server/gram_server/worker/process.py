@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler
@@ -251,15 +252,7 @@ class WorkerProcess:
             state=state,
             device=self._device,
             models=tuple(
-                ModelReport(
-                    name=info.name,
-                    task=info.task,
-                    fingerprint=info.fingerprint,
-                    depth=info.depth,
-                    num_parameters=info.num_parameters,
-                    purpose=info.purpose,
-                    max_givens=info.max_givens,
-                )
+                ModelReport(**{each.name: getattr(info, each.name) for each in fields(ModelReport)})
                 for info in self._models
             ),
             phases=dict(self._phases),

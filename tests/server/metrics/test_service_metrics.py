@@ -5,16 +5,10 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gram_server.job import PRIORITY_CLASSES
-from gram_server.jobs.store import ClassStats, QueueStats
+from gram_server.jobs.store import QueueStats
 from gram_server.metrics import ServiceMetrics, ServiceState
 
-STATS = QueueStats(
-    classes=(ClassStats(),) * len(PRIORITY_CLASSES),
-    num_running=0,
-    reserved_trajectories=0,
-    max_trajectories=0,
-)
+STATS = QueueStats()
 STATE = ServiceState(
     is_ready=True,
     is_draining=False,
