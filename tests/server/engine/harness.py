@@ -36,8 +36,12 @@ class Scripted:
         )
 
 
+FAILS = Scripted()
+"""Finds nothing at any step."""
 Script = Callable[[int, int], Scripted]
 """(seed, trajectory) -> what that trajectory does."""
+Plan = Scripted | Mapping[int, Scripted] | Script
+"""What all trajectories do; or some by their number, where the others find nothing; or a script."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,21 @@ class FakeRunner:
         return StepReport(facts=facts, num_rows=self.num_slots)
 
 
+def plain_job(name: str = "a", **options: Any) -> EngineJob:
+    """Return a job of one cell, which every answer but WRONG solves."""
+    fields: dict[str, Any] = {
+        "id": name,
+        "tokens": np.ones(1, np.uint8),
+        "width": 1,
+        "depth": 8,
+        "seed": 0,
+        "view": lambda trajectory: None,
+        "check": lambda tokens: bool(tokens[0] != WRONG),
+        "canonical": lambda tokens: tokens.tobytes(),
+    }
+    return EngineJob(**{**fields, **options})
+
+
 @dataclass
 class Harness:
     """An engine on a scripted runner, with a clock that counts ticks."""
@@ -129,17 +148,7 @@ class Harness:
     finished_s: dict[str, float] = field(default_factory=dict)
 
     def submit(self, name: str, **options: Any) -> None:
-        fields: dict[str, Any] = {
-            "id": name,
-            "tokens": np.ones(1, np.uint8),
-            "width": 1,
-            "depth": 8,
-            "seed": 0,
-            "view": lambda trajectory: None,
-            "check": lambda tokens: bool(tokens[0] != WRONG),
-            "canonical": lambda tokens: tokens.tobytes(),
-        }
-        self.engine.submit(EngineJob(**{**fields, **options}), self.now_s)
+        self.engine.submit(plain_job(name, **options), self.now_s)
 
     def tick(self, count: int = 1) -> None:
         for _ in range(count):
@@ -169,7 +178,7 @@ class Harness:
 
 
 def make_harness(
-    script: Script,
+    plan: Plan = FAILS,
     *,
     ageing_s: float = 1e9,
     num_slots: int = 4,
@@ -177,8 +186,43 @@ def make_harness(
     rows_are_free: bool = True,
     pipeline_depth: int = 0,
 ) -> Harness:
-    """Return an engine on a runner that does what a script says."""
+    """Return an engine on a runner that does what a plan says."""
+
+    def script(seed: int, trajectory: int) -> Scripted:
+        if isinstance(plan, Scripted):
+            return plan
+        if isinstance(plan, Mapping):
+            return plan.get(trajectory, FAILS)
+        return plan(seed, trajectory)
+
     runner = FakeRunner(script, num_slots, num_parking, rows_are_free, pipeline_depth)
     registry = CollectorRegistry()
     metrics = EngineMetrics(registry).of("test")
     return Harness(Engine(runner, metrics=metrics, ageing_s=ageing_s), runner, registry)
+
+
+def run_alone(
+    plan: Plan = FAILS,
+    *,
+    num_slots: int = 4,
+    num_parking: int = 4,
+    rows_are_free: bool = True,
+    **job: Any,
+) -> tuple[Harness, Finished]:
+    """Run one job, named a, to its end."""
+    harness = make_harness(
+        plan, num_slots=num_slots, num_parking=num_parking, rows_are_free=rows_are_free
+    )
+    harness.submit("a", **job)
+    harness.run()
+    return harness, harness.finished["a"]
+
+
+def finds(end: Finished) -> list[tuple[int, int]]:
+    """Return trajectory and step of each solution."""
+    return [(found.trajectory, found.step) for found in end.solutions]
+
+
+def votes(end: Finished) -> list[tuple[int, int]]:
+    """Return token and votes of each solution."""
+    return [(int(found.tokens[0]), found.votes) for found in end.solutions]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.server.engine.harness import Harness, Scripted, make_harness
+from tests.server.engine.harness import FAILS, Harness, Scripted, make_harness
 
 
 def _latency(*, rivals: int, warm_up: int, spares: int) -> float:
@@ -86,7 +86,7 @@ def test_a_job_of_width_1_starts_within_three_ticks_beside_any_older_wider_jobs(
 ) -> None:
     """Whatever their age, class below, depth and limits, and however many there are."""
     harness = make_harness(
-        lambda seed, trajectory: Scripted(answer=7, step=5) if trajectory == 3 else Scripted(),
+        {3: Scripted(answer=7, step=5)},
         num_slots=num_slots,
         num_parking=num_parking,
         ageing_s=ageing_s,
@@ -105,9 +105,7 @@ def test_a_job_of_width_1_starts_within_three_ticks_beside_any_older_wider_jobs(
 @pytest.mark.parametrize("num_older", [1, 63, 64, 65, 300])
 def test_a_small_job_does_not_wait_for_the_age_of_wide_ones(num_older: int) -> None:
     """The older ones are far beyond the ageing time, some served and some not."""
-    harness = make_harness(
-        lambda seed, trajectory: Scripted(), num_slots=64, num_parking=64, ageing_s=9.0
-    )
+    harness = make_harness(num_slots=64, num_parking=64, ageing_s=9.0)
     for number in range(num_older):
         harness.submit(f"older {number}", width=256, depth=1024, seed=number + 1)
     harness.tick(20)
@@ -118,9 +116,7 @@ def test_a_small_job_does_not_wait_for_the_age_of_wide_ones(num_older: int) -> N
 
 
 def test_a_low_job_under_full_high_load_comes_to_its_end() -> None:
-    harness = make_harness(
-        lambda seed, trajectory: Scripted(), num_slots=4, num_parking=4, ageing_s=10.0
-    )
+    harness = make_harness(num_slots=4, num_parking=4, ageing_s=10.0)
     harness.submit("low", width=3, depth=8, seed=1, priority=2)
     for number in range(6):
         harness.submit(f"high {number}", width=50, depth=1000, seed=2 + number, priority=0)
@@ -128,12 +124,13 @@ def test_a_low_job_under_full_high_load_comes_to_its_end() -> None:
     assert harness.finished["low"].supervision_steps == 3 * 8
 
 
+def _only_small(seed: int, trajectory: int) -> Scripted:
+    """Jobs of seed 0 find nothing, all others their answer at once."""
+    return Scripted(answer=7, step=4) if seed else FAILS
+
+
 def test_a_burst_of_small_jobs_is_served_beside_a_wide_one() -> None:
-    harness = make_harness(
-        lambda seed, trajectory: Scripted(answer=7, step=4) if seed else Scripted(),
-        num_slots=64,
-        num_parking=64,
-    )
+    harness = make_harness(_only_small, num_slots=64, num_parking=64)
     harness.submit("wide", width=1024, depth=16)
     harness.tick(5)
     for number in range(63):
@@ -143,11 +140,7 @@ def test_a_burst_of_small_jobs_is_served_beside_a_wide_one() -> None:
 
 
 def test_slots_given_up_lose_no_work_while_spare_rows_last() -> None:
-    harness = make_harness(
-        lambda seed, trajectory: Scripted(answer=7, step=4) if seed else Scripted(),
-        num_slots=8,
-        num_parking=8,
-    )
+    harness = make_harness(_only_small, num_slots=8, num_parking=8)
     harness.submit("wide", width=64, depth=6)
     for number in range(20):
         harness.tick(2)
@@ -158,11 +151,7 @@ def test_slots_given_up_lose_no_work_while_spare_rows_last() -> None:
 
 
 def test_without_spare_rows_a_trajectory_starts_over_and_the_loss_is_counted() -> None:
-    harness = make_harness(
-        lambda seed, trajectory: Scripted(answer=7, step=4) if seed else Scripted(),
-        num_slots=8,
-        num_parking=0,
-    )
+    harness = make_harness(_only_small, num_slots=8, num_parking=0)
     harness.submit("wide", width=16, depth=6)
     harness.tick(2)
     harness.submit("small", seed=1)
@@ -173,7 +162,7 @@ def test_without_spare_rows_a_trajectory_starts_over_and_the_loss_is_counted() -
 
 
 def test_equal_wide_jobs_get_equal_shares() -> None:
-    harness = make_harness(lambda seed, trajectory: Scripted(), num_slots=12, num_parking=12)
+    harness = make_harness(num_slots=12, num_parking=12)
     for name in "abc":
         harness.submit(name, width=400, depth=5)
     harness.tick(60)
@@ -194,7 +183,6 @@ def test_a_job_that_takes_turns_keeps_its_states_apart_whenever_another_comes(
     """The harness looks after every tick whether each row holds the state of its trajectory."""
     for arrival in range(1, 45):
         harness = make_harness(
-            lambda seed, trajectory: Scripted(),
             num_slots=num_slots,
             rows_are_free=False,
             pipeline_depth=pipeline_depth,

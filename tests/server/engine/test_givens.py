@@ -26,7 +26,7 @@ def _given(value: int) -> Any:
 def test_an_answer_without_the_givens_of_its_job_is_shown_to_nobody_and_counted(
     pipeline_depth: int,
 ) -> None:
-    harness = make_harness(lambda seed, trajectory: Scripted(), pipeline_depth=pipeline_depth)
+    harness = make_harness(pipeline_depth=pipeline_depth)
     harness.submit("mine", tokens=_given(9), width=3, depth=4, num_shown=3)
     harness.submit("blank", depth=4, num_shown=1)
     events = _events(harness)
@@ -40,7 +40,7 @@ def test_an_answer_without_the_givens_of_its_job_is_shown_to_nobody_and_counted(
 
 
 def test_a_trajectory_that_is_cut_short_leaves_no_foreign_attempt() -> None:
-    harness = make_harness(lambda seed, trajectory: Scripted())
+    harness = make_harness()
     harness.submit("mine", tokens=_given(9), depth=40)
     harness.tick(3)
     harness.engine.abort("mine")
@@ -70,7 +70,7 @@ def test_the_best_of_the_jobs_own_answers_is_its_attempt() -> None:
 
 def test_givens_are_compared_as_the_user_sees_them() -> None:
     swap = Symmetry(positions=np.array([1, 0]), values=np.arange(10, dtype=np.uint8))
-    harness = make_harness(lambda seed, trajectory: Scripted())
+    harness = make_harness()
     harness.submit(
         "mine", tokens=np.array([3, BLANK], np.uint8), depth=2, num_shown=1, view=lambda _: swap
     )
@@ -88,7 +88,7 @@ def test_givens_are_compared_as_the_user_sees_them() -> None:
 def test_the_first_foreign_answer_of_a_process_is_logged_and_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    harness = make_harness(lambda seed, trajectory: Scripted())
+    harness = make_harness()
     for number in range(3):
         harness.submit(f"job {number}", tokens=_given(9), width=2, depth=2, num_shown=2)
     _events(harness)

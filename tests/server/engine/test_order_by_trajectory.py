@@ -86,7 +86,7 @@ def test_no_trajectory_starts_that_should_not_be_needed() -> None:
 
 
 def test_a_rare_answer_is_soon_looked_for_with_all_there_is() -> None:
-    rare = lambda seed, trajectory: Scripted(answer=9) if trajectory == 50 else Scripted()  # noqa: E731
+    rare = {50: Scripted(answer=9)}
     harness = make_harness(rare, num_slots=64)
     sample(harness, "a", count=1, seed=0)
     harness.run()

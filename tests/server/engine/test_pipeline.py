@@ -6,7 +6,7 @@ from tests.server.engine.harness import Scripted, make_harness
 
 
 def test_the_host_reads_a_step_after_the_next_was_started() -> None:
-    harness = make_harness(lambda seed, trajectory: Scripted(answer=2, step=3), pipeline_depth=1)
+    harness = make_harness(Scripted(answer=2, step=3), pipeline_depth=1)
     harness.submit("a")
     harness.tick(3)
     assert (len(harness.runner.in_flight), harness.runner.num_reads) == (1, 2)
@@ -39,7 +39,7 @@ def test_a_row_is_given_away_while_its_old_trajectory_takes_a_step_too_many() ->
 
 def test_a_trajectory_that_ended_while_it_paused_gives_its_spare_row_back() -> None:
     harness = make_harness(
-        lambda seed, trajectory: Scripted(answer=2, step=3),
+        Scripted(answer=2, step=3),
         num_slots=2,
         num_parking=1,
         pipeline_depth=1,
@@ -59,7 +59,7 @@ def test_a_trajectory_that_ended_while_it_paused_gives_its_spare_row_back() -> N
 
 def test_a_trajectory_that_starts_over_forgets_the_step_in_flight() -> None:
     harness = make_harness(
-        lambda seed, trajectory: Scripted(answer=2, step=3),
+        Scripted(answer=2, step=3),
         num_slots=2,
         num_parking=0,
         pipeline_depth=1,
@@ -75,12 +75,13 @@ def test_a_trajectory_that_starts_over_forgets_the_step_in_flight() -> None:
     assert harness.metric("gram_wasted_slot_steps_total", reason="preempted") == 2
 
 
+@pytest.mark.parametrize("pipeline_depth", [0, 1])
 @pytest.mark.parametrize("end", ["abort", "deadline"])
-def test_a_job_that_is_cut_short_keeps_what_was_seen_last(end: str) -> None:
+def test_a_job_that_is_cut_short_keeps_what_was_seen_last(end: str, pipeline_depth: int) -> None:
     harness = make_harness(
         lambda seed, trajectory: Scripted(num_violations=9 - trajectory),
         num_slots=3,
-        pipeline_depth=1,
+        pipeline_depth=pipeline_depth,
     )
     harness.submit("a", width=3, deadline_s=4.5 if end == "deadline" else None, depth=50)
     harness.tick(4)
@@ -90,5 +91,5 @@ def test_a_job_that_is_cut_short_keeps_what_was_seen_last(end: str) -> None:
     finished = harness.finished["a"]
     assert finished.outcome == ("cancelled" if end == "abort" else "expired")
     assert finished.best_attempt is not None
-    assert finished.supervision_steps == finished.wasted_steps == 9
+    assert finished.supervision_steps == finished.wasted_steps == 3 * (4 - pipeline_depth)
     assert not harness.runner.in_flight

@@ -12,16 +12,22 @@ def _counts(plan: Plan) -> Counter[str]:
     return Counter(admit.job_id for admit in plan.admits)
 
 
+def _with(num_slots: int, **widths: int) -> Scheduler:
+    """Return a scheduler of slots with jobs of these widths, of one class, from time 0."""
+    scheduler = Scheduler(num_slots=num_slots)
+    for job_id, width in widths.items():
+        scheduler.add(job_id, width=width, priority=1, now_s=0.0)
+    return scheduler
+
+
 def test_one_job_gets_every_slot_it_can_use_in_the_order_of_its_trajectories() -> None:
-    scheduler = Scheduler(num_slots=4)
-    scheduler.add("a", width=6, priority=1, now_s=0.0)
+    scheduler = _with(4, a=6)
     assert [admit.trajectory for admit in scheduler.plan(0.0).admits] == [0, 1, 2, 3]
     assert (scheduler.num_live, scheduler.num_waiting) == (4, 2)
 
 
 def test_a_newcomer_gets_its_fair_share_at_once() -> None:
-    scheduler = Scheduler(num_slots=8)
-    scheduler.add("wide", width=100, priority=1, now_s=0.0)
+    scheduler = _with(8, wide=100)
     scheduler.plan(0.0)
     scheduler.add("new", width=100, priority=1, now_s=1.0)
     plan = scheduler.plan(1.0)
@@ -30,8 +36,7 @@ def test_a_newcomer_gets_its_fair_share_at_once() -> None:
 
 
 def test_no_slot_is_taken_back_while_free_ones_suffice() -> None:
-    scheduler = Scheduler(num_slots=8)
-    scheduler.add("a", width=6, priority=1, now_s=0.0)
+    scheduler = _with(8, a=6)
     scheduler.plan(0.0)
     scheduler.add("b", width=2, priority=1, now_s=1.0)
     plan = scheduler.plan(1.0)
@@ -39,8 +44,7 @@ def test_no_slot_is_taken_back_while_free_ones_suffice() -> None:
 
 
 def test_trajectories_that_gave_way_go_on_before_fresh_ones_start() -> None:
-    scheduler = Scheduler(num_slots=2)
-    scheduler.add("a", width=5, priority=1, now_s=0.0)
+    scheduler = _with(2, a=5)
     scheduler.plan(0.0)
     scheduler.add("b", width=1, priority=1, now_s=1.0)
     assert scheduler.plan(1.0).preempt == {"a": 1}
@@ -130,16 +134,12 @@ def test_a_higher_class_takes_slots_of_a_lower_one_whose_jobs_outnumber_them() -
 
 
 def test_of_new_jobs_that_outnumber_the_slots_the_narrowest_is_first() -> None:
-    scheduler = Scheduler(num_slots=1)
-    for job_id, width in (("wide", 8), ("wider", 16), ("narrow", 1)):
-        scheduler.add(job_id, width=width, priority=1, now_s=0.0)
+    scheduler = _with(1, wide=8, wider=16, narrow=1)
     assert scheduler.plan(0.0).admits == [Admit("narrow", 0)]
 
 
 def test_new_jobs_of_one_width_are_served_in_the_order_of_their_arrival() -> None:
-    scheduler = Scheduler(num_slots=2)
-    for name in "abcde":
-        scheduler.add(name, width=1, priority=1, now_s=0.0)
+    scheduler = _with(2, **dict.fromkeys("abcde", 1))
     served = []
     for tick in range(3):
         admits = scheduler.plan(float(tick)).admits
@@ -152,9 +152,7 @@ def test_new_jobs_of_one_width_are_served_in_the_order_of_their_arrival() -> Non
 @pytest.mark.parametrize(("gap", "least"), [(3, 30), (2, 8)])
 def test_no_stream_of_small_jobs_keeps_wide_ones_from_the_slots(gap: int, least: int) -> None:
     """A small job every so many ticks, each for two ticks on one slot, beside three wide ones."""
-    scheduler = Scheduler(num_slots=1)
-    for name in "abc":
-        scheduler.add(name, width=50, priority=1, now_s=0.0)
+    scheduler = _with(1, **dict.fromkeys("abc", 50))
     served: Counter[str] = Counter()
     holder, left = "", 0
     for tick in range(300):
@@ -174,9 +172,7 @@ def test_no_stream_of_small_jobs_keeps_wide_ones_from_the_slots(gap: int, least:
 
 
 def test_with_more_jobs_than_slots_each_gets_its_turn() -> None:
-    scheduler = Scheduler(num_slots=3)
-    for name in "abcdefg":
-        scheduler.add(name, width=50, priority=1, now_s=0.0)
+    scheduler = _with(3, **dict.fromkeys("abcdefg", 50))
     served: Counter[str] = Counter()
     for tick in range(70):
         plan = scheduler.plan(float(tick))
@@ -189,8 +185,7 @@ def test_with_more_jobs_than_slots_each_gets_its_turn() -> None:
 
 
 def test_dropped_trajectories_are_never_admitted() -> None:
-    scheduler = Scheduler(num_slots=2)
-    scheduler.add("a", width=10, priority=1, now_s=0.0)
+    scheduler = _with(2, a=10)
     scheduler.plan(0.0)
     scheduler.of("a").end_fresh = 3
     assert scheduler.of("a").demand == 3

@@ -3,25 +3,16 @@ from itertools import chain, combinations, permutations, product
 from random import Random
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gram_server.engine import EngineJob, Trajectory
+from gram_server.engine import Trajectory
 from gram_server.engine.slots import Slots
 from gram_server.engine.trajectory import StepClock
+from tests.server.engine.harness import plain_job
 
-JOB = EngineJob(
-    id="a",
-    tokens=np.ones(1, np.uint8),
-    width=1000,
-    depth=5,
-    seed=0,
-    view=lambda trajectory: None,
-    check=lambda tokens: True,
-    canonical=bytes,
-)
+JOB = plain_job(width=1000)
 
 
 def _trajectory(index: int) -> Trajectory:
