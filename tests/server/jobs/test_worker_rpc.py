@@ -4,7 +4,6 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,24 +17,33 @@ from tests.server.jobs.conftest import MakeJob
 pytestmark = pytest.mark.anyio
 
 
+Served = tuple[MemoryStore, Path, WorkerRpcServer]
+
+
 @pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[tuple[MemoryStore, Path]]:
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
     store = MemoryStore(QueueConfig())
     path = tmp_path / "link.sock"
     server = WorkerRpcServer(store, path)
     await server.start()
-    yield store, path
+    yield store, path, server
     await server.close()
     await store.close()
+
+
+@pytest.fixture
+async def worker(served: Served) -> AsyncIterator[WorkerRpcClient]:
+    connected = await WorkerRpcClient.connect(served[1], worker="w")
+    yield connected
+    await connected.close()
 
 
 def frame(text: bytes) -> bytes:
     return struct.pack(">I", len(text)) + text
 
 
-async def test_only_this_user_may_connect(served: Any) -> None:
-    _, path = served
-    assert path.stat().st_mode & 0o777 == 0o600
+async def test_only_this_user_may_connect(served: Served) -> None:
+    assert served[1].stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
@@ -53,9 +61,9 @@ async def test_only_this_user_may_connect(served: Any) -> None:
     ],
 )
 async def test_a_stranger_is_cut_off_and_does_no_harm(
-    served: tuple[MemoryStore, Path], make_job: MakeJob, sent: bytes
+    served: Served, make_job: MakeJob, sent: bytes
 ) -> None:
-    store, path = served
+    store, path, _ = served
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(sent)
     writer.write_eof()
@@ -69,10 +77,9 @@ async def test_a_stranger_is_cut_off_and_does_no_harm(
 
 
 async def test_a_vanished_worker_gives_its_jobs_back(
-    served: tuple[MemoryStore, Path], make_job: MakeJob
+    served: Served, worker: WorkerRpcClient, make_job: MakeJob
 ) -> None:
-    store, path = served
-    worker = await WorkerRpcClient.connect(path, worker="w1")
+    store, path, _ = served
     await store.submit(make_job())
     await worker.claim(max_jobs=1)
     worker._writer.transport.abort()
@@ -80,36 +87,28 @@ async def test_a_vanished_worker_gives_its_jobs_back(
     async with asyncio.timeout(5.0):
         [job] = await other.claim(max_jobs=1)
     assert (job.id, job.attempt) == ("a", 1)
-    await worker.close()
     await other.close()
 
 
 async def test_the_end_of_the_server_ends_every_call_of_a_worker(
-    tmp_path: Path, make_job: MakeJob
+    served: Served, worker: WorkerRpcClient
 ) -> None:
-    store = MemoryStore(QueueConfig())
-    server = WorkerRpcServer(store, tmp_path / "link.sock")
-    await server.start()
-    worker = await WorkerRpcClient.connect(tmp_path / "link.sock", worker="w")
     claim = asyncio.create_task(worker.claim(max_jobs=1))
     heard = asyncio.create_task(_all(worker.cancellations()))
     await asyncio.sleep(0.01)
-    await server.close()
+    await served[2].close()
     async with asyncio.timeout(5.0):
         with pytest.raises(LinkClosed):
             await claim
         assert await heard == []
         with pytest.raises(LinkClosed):
             await worker.fail("a", code="x", detail="y")
-    await worker.close()
-    await store.close()
 
 
 async def test_what_was_written_before_closing_arrives(
-    served: tuple[MemoryStore, Path], make_job: MakeJob
+    served: Served, worker: WorkerRpcClient, make_job: MakeJob
 ) -> None:
-    store, path = served
-    worker = await WorkerRpcClient.connect(path, worker="w")
+    store, *_ = served
     await store.submit(make_job())
     await worker.claim(max_jobs=1)
     result: dict[str, object] = {"status": "solved", "padding": "x" * 5_000_000}
@@ -125,10 +124,9 @@ async def _all(stream: AsyncIterator[str]) -> list[str]:
 
 
 async def test_a_job_of_another_version_is_refused_and_the_link_lives(
-    served: tuple[MemoryStore, Path], make_job: MakeJob
+    served: Served, worker: WorkerRpcClient, make_job: MakeJob
 ) -> None:
-    store, path = served
-    worker = await WorkerRpcClient.connect(path, worker="w")
+    store, *_ = served
     strange = make_job("strange")
     # What a newer version could write, and no constructor of this one lets through.
     object.__setattr__(strange.options, "halt", "when it rains")
@@ -141,15 +139,11 @@ async def test_a_job_of_another_version_is_refused_and_the_link_lives(
         assert (record.state, record.error.code) == (JobState.FAILED, "job_unreadable")
         await worker.complete("a", {"status": "solved"})
         assert (await store.wait("a", timeout_s=None)).state is JobState.DONE
-    await worker.close()
 
 
-async def test_a_broken_receiver_ends_the_link(served: tuple[MemoryStore, Path]) -> None:
-    _, path = served
-    worker = await WorkerRpcClient.connect(path, worker="w")
+async def test_a_broken_receiver_ends_the_link(worker: WorkerRpcClient) -> None:
     claim = asyncio.create_task(worker.claim(max_jobs=1))
     worker._reader.feed_data(frame(b'{"call": "jobs"}'))
     async with asyncio.timeout(5.0):
         with pytest.raises(LinkClosed):
             await claim
-    await worker.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 from gram_core.checkpoint import LoadedModel
-from gram_server.engine import Finished
+from gram_server.engine import EngineEvent, Finished
 from gram_server.errors import LinkClosed
 from gram_server.job import Event, Job, JobState, WorkerReport, WorkerState
 from gram_server.jobs.store import Room, WorkerStore
@@ -79,6 +79,12 @@ class Harness:
     store: WorkerStore
     sent: list[Message]
     running: "asyncio.Task[None]" = field(init=False)
+
+    async def drained(self, *events: EngineEvent) -> None:
+        """Tell what the engine found, and return once the runner has drained."""
+        self.runner.on_events(events)
+        self.runner.drain()
+        await self.running
 
     async def claim(self, job: Job) -> None:
         assert isinstance(self.store, FakeStore)

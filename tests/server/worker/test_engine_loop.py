@@ -1,6 +1,7 @@
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,20 @@ def _submit(job: Any, world: World) -> Submit:
     return Submit(TASK, world.take(job).engine_job(clock_offset_s=0.0))
 
 
-def _run(loop: EngineLoop, events: list[EngineEvent]) -> threading.Thread:
+@contextmanager
+def _running(loop: EngineLoop) -> Iterator[list[EngineEvent]]:
+    """Run a loop in a thread of its own, which ends when it is told; yield its events."""
+    events: list[EngineEvent] = []
     thread = threading.Thread(target=loop.run, args=(events.extend,), daemon=True)
     thread.start()
-    return thread
+    yield events
+    loop.send(Stop())
+    thread.join(60.0)
+    assert not thread.is_alive()
+
+
+def _ends(events: list[EngineEvent]) -> list[Finished]:
+    return [event for event in events if isinstance(event, Finished)]
 
 
 def _wait(condition: Callable[[], object]) -> None:
@@ -40,60 +51,46 @@ def _wait(condition: Callable[[], object]) -> None:
 
 
 def test_a_job_is_solved_and_the_loop_stops_when_told(world: World) -> None:
-    loop, events = _loop(world), list[EngineEvent]()
-    thread = _run(loop, events)
-    loop.inbox.put(_submit(world.job(width=16, augment=False), world))
-    _wait(lambda: any(isinstance(event, Finished) for event in events))
-    loop.inbox.put(Stop())
-    thread.join(60.0)
-    assert not thread.is_alive()
-    end = events[-1]
-    assert isinstance(end, Finished)
+    loop = _loop(world)
+    with _running(loop) as events:
+        loop.send(_submit(world.job(width=16, augment=False), world))
+        _wait(lambda: _ends(events))
+    [end] = _ends(events)
     assert len(end.solutions) == 1
 
 
 def test_demand_counts_what_was_sent_from_the_moment_it_was(world: World) -> None:
-    loop, events = _loop(world), list[EngineEvent]()
+    loop = _loop(world)
     assert loop.demand == 0
     loop.send(_submit(world.job(width=40, depth=1000, halt="never"), world))
     assert loop.demand == 40
-    thread = _run(loop, events)
-    _wait(lambda: loop.num_live)
-    assert loop.demand == 40
-    loop.send(Abort("a"))
-    _wait(lambda: loop.demand == 0)
-    loop.send(Stop())
-    thread.join(60.0)
-    assert not thread.is_alive()
+    with _running(loop):
+        _wait(lambda: loop.num_live)
+        assert loop.demand == 40
+        loop.send(Abort("a"))
+        _wait(lambda: loop.demand == 0)
 
 
 def test_an_abort_ends_a_running_job(world: World) -> None:
-    loop, events = _loop(world), list[EngineEvent]()
-    thread = _run(loop, events)
-    loop.inbox.put(_submit(world.job(width=500, depth=1000, halt="never"), world))
-    _wait(lambda: loop.num_live)
-    loop.inbox.put(Abort("a"))
-    _wait(lambda: any(isinstance(event, Finished) for event in events))
-    loop.inbox.put(Stop())
-    thread.join(60.0)
-    end = events[-1]
-    assert isinstance(end, Finished)
-    assert end.outcome == "cancelled"
+    loop = _loop(world)
+    with _running(loop) as events:
+        loop.send(_submit(world.job(width=500, depth=1000, halt="never"), world))
+        _wait(lambda: loop.num_live)
+        loop.send(Abort("a"))
+        _wait(lambda: _ends(events))
+    assert [end.outcome for end in _ends(events)] == ["cancelled"]
 
 
 def test_a_job_that_is_sent_twice_ends_nothing(world: World) -> None:
-    loop, events = _loop(world), list[EngineEvent]()
+    loop = _loop(world)
     for _ in range(2):
         loop.send(_submit(world.job(width=500, depth=1000, halt="never"), world))
     loop.send(_submit(world.job("b", width=16, augment=False), world))
-    thread = _run(loop, events)
-    _wait(lambda: any(isinstance(event, Finished) and event.job_id == "b" for event in events))
-    loop.send(Abort("a"))
-    _wait(lambda: any(isinstance(event, Finished) and event.job_id == "a" for event in events))
-    loop.send(Stop())
-    thread.join(60.0)
-    assert not thread.is_alive()
-    assert sum(isinstance(event, Finished) for event in events) == 2
+    with _running(loop) as events:
+        _wait(lambda: "b" in [end.job_id for end in _ends(events)])
+        loop.send(Abort("a"))
+        _wait(lambda: "a" in [end.job_id for end in _ends(events)])
+    assert len(_ends(events)) == 2
 
 
 def test_a_late_engine_is_made_once_with_its_first_job_and_that_is_no_hang(
@@ -110,49 +107,41 @@ def test_a_late_engine_is_made_once_with_its_first_job_and_that_is_no_hang(
         made.append(None if beat is None else beat.num_live)
         return engine("late")
 
-    heartbeat, events = Heartbeat(tmp_path / "beat"), list[EngineEvent]()
+    heartbeat = Heartbeat(tmp_path / "beat")
     loop = EngineLoop({TASK: engine(TASK)}, late={"late": make}, heartbeat=heartbeat)
-    thread = _run(loop, events)
-    loop.send(_submit(world.job(width=300, depth=10_000, halt="never"), world))
-    _wait(lambda: loop.num_live)
-    for name in ("b", "c"):
-        job = world.take(world.job(name, width=16, augment=False))
-        loop.send(Submit("late", job.engine_job(clock_offset_s=0.0)))
-    _wait(lambda: sum(isinstance(event, Finished) for event in events) == 2)
-    assert made == [0]
-    loop.send(Abort("a"))
-    _wait(lambda: loop.demand == 0)
-    loop.send(Stop())
-    thread.join(60.0)
-    assert not thread.is_alive()
+    with _running(loop) as events:
+        loop.send(_submit(world.job(width=300, depth=10_000, halt="never"), world))
+        _wait(lambda: loop.num_live)
+        for name in ("b", "c"):
+            job = world.take(world.job(name, width=16, augment=False))
+            loop.send(Submit("late", job.engine_job(clock_offset_s=0.0)))
+        _wait(lambda: len(_ends(events)) == 2)
+        assert made == [0]
+        loop.send(Abort("a"))
+        _wait(lambda: loop.demand == 0)
 
 
 def test_the_loop_sleeps_while_there_is_nothing_to_do(world: World) -> None:
-    loop = _loop(world)
-    thread = _run(loop, [])
-    started_s = time.process_time()
-    time.sleep(0.3)
-    used_s = time.process_time() - started_s
-    loop.inbox.put(Stop())
-    thread.join(60.0)
+    with _running(_loop(world)):
+        started_s = time.process_time()
+        time.sleep(0.3)
+        used_s = time.process_time() - started_s
     assert used_s < 0.03
 
 
 def test_the_heartbeat_shows_ticks_and_work_that_is_left(world: World, tmp_path: Path) -> None:
     heartbeat = Heartbeat(tmp_path / "beat")
-    loop, events = _loop(world, heartbeat), list[EngineEvent]()
-    thread = _run(loop, events)
-    loop.inbox.put(_submit(world.job(width=300, depth=100, halt="never"), world))
+    loop = _loop(world, heartbeat)
 
     def busy() -> bool:
         beat = read_heartbeat(tmp_path / "beat")
         return beat is not None and beat.num_ticks > 2 and beat.num_live == 300
 
-    _wait(busy)
-    loop.inbox.put(Abort("a"))
-    _wait(lambda: any(isinstance(event, Finished) for event in events))
-    loop.inbox.put(Stop())
-    thread.join(60.0)
+    with _running(loop) as events:
+        loop.send(_submit(world.job(width=300, depth=100, halt="never"), world))
+        _wait(busy)
+        loop.send(Abort("a"))
+        _wait(lambda: _ends(events))
     beat = read_heartbeat(tmp_path / "beat")
     assert beat is not None
     assert beat.num_live == 0

@@ -17,6 +17,7 @@ from gram_server.worker.engine_loop import Abort
 from gram_server.worker.job_results import reduce_clues
 from gram_server.worker.search_pool import SearchPool
 from tests.processes import until
+from tests.server.worker.conftest import found as solution_of
 from tests.server.worker.harness import FakeStore, World
 
 pytestmark = pytest.mark.anyio
@@ -27,16 +28,8 @@ THINNED = Sampling(is_thinned=True)
 
 
 def found(number: int, trajectory: int | None = None) -> FoundSolution:
-    sudoku = family("sudoku")
-    return FoundSolution(
-        job_id="a",
-        tokens=sudoku.encode(sudoku.parse({"grid": GRIDS[number]})).tokens,
-        votes=1,
-        value=0.75,
-        trajectory=number if trajectory is None else trajectory,
-        step=2,
-        ms_since_admission=12.34567,
-    )
+    find = solution_of(GRIDS[number])
+    return replace(find, trajectory=number if trajectory is None else trajectory)
 
 
 def take_sampling(world: World, sampling: Sampling, **options: Any) -> ClaimedJob:
@@ -111,9 +104,7 @@ async def test_puzzles_are_told_in_the_order_of_their_boards(world: World) -> No
     async with world.open() as harness:
         await harness.claim(world.job(grid=EMPTY, sampling=THINNED, max_solutions=3))
         finds = tuple(found(number) for number in range(3))
-        harness.runner.on_events([*finds, world.end(solutions=finds)])
-        harness.runner.drain()
-        await harness.running
+        await harness.drained(*finds, world.end(solutions=finds))
     result, outcome = world.store.completed["a"]
     assert outcome is JobState.DONE
     assert [event.data for _, event in world.store.published] == result["boards"]
@@ -130,9 +121,7 @@ async def test_boards_that_no_time_is_left_for_are_left_out(world: World) -> Non
         job = world.job(grid=EMPTY, sampling=THINNED, max_solutions=3, deadline_s=time.time() - 1.0)
         await harness.claim(job)
         finds = tuple(found(number) for number in range(3))
-        harness.runner.on_events([*finds, world.end(solutions=finds)])
-        harness.runner.drain()
-        await harness.running
+        await harness.drained(*finds, world.end(solutions=finds))
     result, outcome = world.store.completed["a"]
     assert (outcome, result["status"], result["boards"]) == (JobState.EXPIRED, "partial", [])
 
@@ -143,9 +132,7 @@ async def test_nobody_thins_for_a_cancelled_job(world: World) -> None:
         world.store.cancelled.put_nowait("a")
         await until(lambda: Abort("a") in harness.sent)
         finds = tuple(found(number) for number in range(3))
-        harness.runner.on_events([*finds, world.end("cancelled")])
-        harness.runner.drain()
-        await harness.running
+        await harness.drained(*finds, world.end("cancelled"))
     assert (world.store.published, world.store.completed, world.store.failed) == ([], {}, {})
 
 
@@ -161,10 +148,7 @@ async def test_a_thinning_that_breaks_fails_the_job_and_no_other(
         await harness.claim(world.job("b"))
         harness.runner.on_events([found(0), found(1)])
         await until(lambda: world.store.failed)
-        end = world.end()
-        harness.runner.on_events([end, replace(end, job_id="b")])
-        harness.runner.drain()
-        await harness.running
+        await harness.drained(world.end(), world.end(job_id="b"))
     assert world.store.failed == {"a": "thinning_failed"}
     assert list(world.store.completed) == ["b"]
 

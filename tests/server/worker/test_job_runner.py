@@ -61,9 +61,7 @@ async def test_solutions_are_told_before_the_end_and_only_once(
 async def test_every_other_end_is_told_in_its_own_way(world: World, outcome: str) -> None:
     async with world.open() as harness:
         await harness.claim(world.job())
-        harness.runner.on_events([world.end(outcome)])
-        harness.runner.drain()
-        await harness.running
+        await harness.drained(world.end(outcome))
         told = {job_id: state for job_id, (_, state) in world.store.completed.items()}
         assert told == ({"a": JobState.EXPIRED} if outcome == "expired" else {})
         assert world.store.failed == ({"a": "engine_failure"} if outcome == "failed" else {})

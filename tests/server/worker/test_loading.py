@@ -16,7 +16,7 @@ from gram_core.config import preset
 from gram_core.errors import CheckpointError
 from gram_core.model import Gram
 from gram_kernels.supervision_step.native import product_kind, refusal
-from gram_server.engine import EngineJob, Trajectory
+from gram_server.engine import Trajectory
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.engine.trajectory import StepClock
 from gram_server.errors import ConfigError
@@ -32,6 +32,7 @@ from gram_server.worker.loading import (
 )
 from gram_server.worker.process import WorkerProcess
 from gram_server.worker.start import wanted_models
+from tests.server.engine.harness import plain_job
 from tests.server.worker.harness import MakeModel
 
 
@@ -123,16 +124,7 @@ def test_on_a_gpu_a_model_runs_fused_where_it_can_and_by_its_own_operations_else
 
 def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
     runner = make_runner(loaded, num_slots=1, fixed_shape=True, is_bf16=is_bf16)
-    job = EngineJob(
-        id="a",
-        tokens=np.array([1] * 16, np.uint8),
-        width=1,
-        depth=1,
-        seed=3,
-        view=lambda trajectory: None,
-        check=lambda tokens: True,
-        canonical=lambda tokens: tokens.tobytes(),
-    )
+    job = plain_job(tokens=np.ones(16, np.uint8), seed=3)
     start = SlotAssignment(0, Trajectory(job, 0, StepClock()))
     runner.update_rows(BatchUpdate(moves=[], starts=[start]))
     runner.step(1)

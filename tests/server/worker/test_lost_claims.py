@@ -150,6 +150,14 @@ async def started(world: World, make_job: MakeJob) -> Worker:
     return worker
 
 
+async def taken(world: World, make_job: MakeJob, *, lease_s: float = LEASE_S) -> Worker:
+    """Return a worker without a runner that holds the job a."""
+    worker = world.open("w1", lease_s=lease_s)
+    await world.store.submit(make_job(submitted_s=time.time()))
+    await worker.side.claim(max_jobs=1)
+    return worker
+
+
 async def ends_as(world: World, attempt: int) -> None:
     record = await world.store.wait("a", timeout_s=PATIENCE_S)
     assert (record.state, record.job.attempt) == (JobState.DONE, attempt)
@@ -231,9 +239,7 @@ async def test_a_claim_that_overtakes_the_word_of_its_loss_stands(
 async def test_a_claim_between_the_renewal_and_its_answer_stands(
     world: World, make_job: MakeJob
 ) -> None:
-    worker, other = world.open("w1"), world.open("w2")
-    await world.store.submit(make_job(submitted_s=time.time()))
-    await worker.side.claim(max_jobs=1)
+    worker, other = await taken(world, make_job), world.open("w2")
     await world.take_back(other)
     given: list[Job] = []
 
@@ -252,9 +258,7 @@ async def test_a_claim_between_the_renewal_and_its_answer_stands(
 async def test_an_older_cancellation_does_not_stop_a_newer_claim(
     world: World, make_job: MakeJob
 ) -> None:
-    worker, other = world.open("w1"), world.open("w2")
-    await world.store.submit(make_job(submitted_s=time.time()))
-    await worker.side.claim(max_jobs=1)
+    worker, other = await taken(world, make_job), world.open("w2")
     old = dict(worker.side._held)
     await world.take_back(other)
     await worker.side.renew()
@@ -265,7 +269,7 @@ async def test_an_older_cancellation_does_not_stop_a_newer_claim(
 
 
 async def test_a_job_cancelled_in_the_moment_of_its_claim_is_not_begun(
-    world: World, make_job: MakeJob, make_end: MakeEnd
+    world: World, make_job: MakeJob
 ) -> None:
     worker = world.open("w1")
 
@@ -283,9 +287,7 @@ async def test_a_job_cancelled_in_the_moment_of_its_claim_is_not_begun(
 async def test_a_result_of_a_worker_that_was_given_up_is_not_thrown_away(
     world: World, make_job: MakeJob, is_taken: bool
 ) -> None:
-    worker, other = world.open("w1"), world.open("w2")
-    await world.store.submit(make_job(submitted_s=time.time()))
-    await worker.side.claim(max_jobs=1)
+    worker, other = await taken(world, make_job), world.open("w2")
     await world.take_back(other)
     assert await world.facts() == (JobState.QUEUED, 1)
     if is_taken:
@@ -302,9 +304,7 @@ async def test_a_result_of_a_worker_that_was_given_up_is_not_thrown_away(
 async def test_only_a_whole_result_of_a_worker_that_was_given_up_counts(
     world: World, make_job: MakeJob
 ) -> None:
-    worker, other = world.open("w1"), world.open("w2")
-    await world.store.submit(make_job(submitted_s=time.time()))
-    await worker.side.claim(max_jobs=1)
+    worker, other = await taken(world, make_job), world.open("w2")
     await world.take_back(other)
     await worker.side.fail("a", code="engine_failure", detail="x")
     assert await world.facts() == (JobState.QUEUED, 1)
@@ -322,9 +322,7 @@ async def wait_beside(world: World, other: Worker, duration_s: float) -> None:
 async def test_the_lease_is_that_of_the_claim_and_not_of_who_looks(
     world: World, make_job: MakeJob
 ) -> None:
-    holder, looker = world.open("w1", lease_s=15.0), world.open("w2", lease_s=2.0)
-    await world.store.submit(make_job(submitted_s=time.time()))
-    await holder.side.claim(max_jobs=1)
+    holder, looker = await taken(world, make_job), world.open("w2", lease_s=2.0)
     await wait_beside(world, looker, 14.0)
     assert await world.facts() == (JobState.RUNNING, 0)
     await holder.side.renew()
@@ -337,9 +335,8 @@ async def test_the_lease_is_that_of_the_claim_and_not_of_who_looks(
 async def test_a_short_lease_runs_out_for_one_with_a_long_lease_too(
     world: World, make_job: MakeJob
 ) -> None:
-    holder, looker = world.open("w1", lease_s=2.0), world.open("w2", lease_s=15.0)
-    await world.store.submit(make_job(submitted_s=time.time()))
-    await holder.side.claim(max_jobs=1)
+    await taken(world, make_job, lease_s=2.0)
+    looker = world.open("w2")
     await wait_beside(world, looker, 1.2)
     assert await world.facts() == (JobState.RUNNING, 0)
     await wait_beside(world, looker, 1.6)
@@ -350,9 +347,7 @@ async def test_a_short_lease_runs_out_for_one_with_a_long_lease_too(
 async def test_leases_that_ran_out_while_nobody_could_renew_run_once_more(
     world: World, make_job: MakeJob, holder_looks_first: bool
 ) -> None:
-    holder, looker = world.open("w1"), world.open("w2")
-    await world.store.submit(make_job(submitted_s=time.time()))
-    await holder.side.claim(max_jobs=1)
+    holder, looker = await taken(world, make_job), world.open("w2")
     await looker.side.reclaim()
     # Redis was frozen, and all of them look before any can renew.
     world.pass_by(SILENCE_S)
