@@ -75,14 +75,6 @@ async def test_a_follower_sees_passing_events_as_they_come(
     assert seen == ["accepted", 1, 2, 3, "done"]
 
 
-async def test_hundreds_of_looks_leave_one_behind(harness: Harness) -> None:
-    worker = await harness.held("a")
-    for step in range(1, 301):
-        await worker.publish("a", look(step))
-    await harness.complete(worker, "a")
-    assert await harness.kinds_and_ids("a") == [("accepted", 1), ("progress", 301), ("done", 302)]
-
-
 async def test_a_board_made_up_twice_is_told_twice_but_never_repeated(harness: Harness) -> None:
     sampling = Sampling(is_distinct=False, is_thinned=True, num_clues=30)
     worker = await harness.worker()
