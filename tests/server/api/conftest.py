@@ -20,6 +20,7 @@ from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.settings import HttpConfig, QueueConfig, Settings
 from tests.clients.standard_events import read_all
+from tests.processes import until
 
 TASKS = ("sudoku-9x9", "sudoku-4x4", "nqueens-8", "graph-coloring-8", "maze-2x3")
 
@@ -169,6 +170,10 @@ class Service:
 
     async def solve(self, content: str | bytes, **kwargs: Any) -> httpx.Response:
         return await self.client.post("/solve", content=content, **kwargs)
+
+    async def until_taken(self, count: int = 1) -> None:
+        """Wait until the worker holds so many jobs."""
+        await until(lambda: len(self.worker.jobs) >= count)
 
     async def metrics(self) -> dict[str, float]:
         """Return every sample of GET /metrics by its text."""

@@ -20,9 +20,7 @@ async def start(service: Service, **params: Any) -> "asyncio.Task[Any]":
     """Post a puzzle and return once a worker holds it."""
     known = len(service.worker.jobs)
     solving = asyncio.create_task(service.solve(PUZZLE, params=params))
-    async with asyncio.timeout(5.0):
-        while len(service.worker.jobs) == known:  # noqa: ASYNC110  # it has no event to wait for
-            await asyncio.sleep(0.001)
+    await service.until_taken(known + 1)
     return solving
 
 
@@ -133,9 +131,7 @@ async def test_a_disconnect_message_gives_the_job_up(service: Service, accept: s
     headers = [(b"host", b"test"), (b"accept", accept.encode())]
     scope = http_scope("POST", "/solve", query=b"width=8", headers=headers)
     serving = asyncio.create_task(service.app(scope, incoming.get, send))
-    async with asyncio.timeout(5.0):
-        while not service.worker.jobs:  # noqa: ASYNC110  # it has no event to wait for
-            await asyncio.sleep(0.001)
+    await service.until_taken()
     assert not serving.done()
     incoming.put_nowait({"type": "http.disconnect"})
     async with asyncio.timeout(5.0):

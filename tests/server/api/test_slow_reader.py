@@ -13,6 +13,7 @@ from gram_server.jobs.memory_store import MemoryStore
 from gram_server.jobs.store import IdempotencyKey
 from gram_server.jobs.worker_rpc import MemoryWorker
 from gram_server.settings import QueueConfig, Settings
+from tests.processes import until
 from tests.server.api.conftest import ExactWorker, http_scope
 
 pytestmark = pytest.mark.anyio
@@ -46,9 +47,7 @@ async def test_an_answer_waits_for_a_reader_longer_than_the_store_does() -> None
 
     async with asyncio.timeout(30.0):
         asking = asyncio.create_task(app(scope, receiver(), send))
-        # What is waited for happens in another task.
-        while len(parts) < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: len(parts) >= 3)
         await forgotten(worker.jobs[0].id)
         goes_on.set()
         await asking

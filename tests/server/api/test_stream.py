@@ -52,8 +52,7 @@ async def test_a_stream_cut_short_ends_with_what_was_found(service: Service) -> 
 async def test_a_failure_in_a_stream_is_a_problem_event(service: Service) -> None:
     service.worker.is_held = True
     solving = asyncio.create_task(service.solve(PUZZLE, headers=STREAM))
-    while not service.worker.jobs:  # noqa: ASYNC110  # the worker has no event to wait for
-        await asyncio.sleep(0.001)
+    await service.until_taken()
     await service.worker.side.fail(service.worker.jobs[0].id, code="x", detail="rows failed")
     response = await solving
     kind, data = events_of(response.text)[-1][1:]
@@ -67,8 +66,7 @@ async def test_a_refusal_comes_before_the_stream_starts(open_service: OpenServic
     async with open_service(max_trajectories=64) as service:
         service.worker.is_held = True
         filling = asyncio.create_task(service.solve(PUZZLE, params={"width": 64}))
-        while not service.worker.jobs:  # noqa: ASYNC110  # the worker has no event to wait for
-            await asyncio.sleep(0.001)
+        await service.until_taken()
         response = await service.solve(PUZZLE, headers=STREAM)
         assert (response.status_code, response.json()["code"]) == (429, "queue_full")
         filling.cancel()
