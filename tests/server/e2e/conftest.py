@@ -1,18 +1,27 @@
 """Real servers: a uvicorn process with its worker process, on a small model that can solve."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+import torch
+
+from gram_core import puzzles
+from gram_core.catalog import CONFIG_FILE, find_model
+from gram_core.checkpoint import save_model
+from tests.server.conftest import copying_model
 
 START_S = 60.0
 EASY = ".234341221434321"
@@ -31,6 +40,13 @@ class Server:
     reader: threading.Thread = field(init=False)
     ready_after_s: float = 0.0
     ready_cpu_s: float = 0.0
+
+    def begin(self) -> "Server":
+        """Read its log from now on, and return once it is ready."""
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
+        self.wait_ready()
+        return self
 
     def read_log(self) -> None:
         assert self.process.stderr is not None
@@ -69,6 +85,21 @@ class Server:
         samples = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, value in samples}
 
+    def is_running(self) -> bool:
+        """Say whether a worker holds a job."""
+        return self.metrics()["gram_running_jobs"] > 0
+
+    @contextmanager
+    def solving(
+        self, params: Mapping[str, str | int], content: str = EASY
+    ) -> Iterator["Future[httpx.Response]"]:
+        """Post a puzzle beside the test, which goes on once a worker holds a job."""
+        url = f"{self.url}/solve"
+        with ThreadPoolExecutor(1) as pool:
+            posted = pool.submit(httpx.post, url, params=params, content=content, timeout=240.0)
+            self.wait(self.is_running)
+            yield posted
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
@@ -85,27 +116,28 @@ class Server:
 
 
 Start = Callable[..., Server]
+MakeServer = Callable[["subprocess.Popen[str]"], Server]
+
+
+def is_whole(board: str) -> bool:
+    """Judge a sudoku by its rows, columns and boxes, written out here."""
+    side = math.isqrt(len(board))
+    box = math.isqrt(side)
+    rows = [board[start : start + side] for start in range(0, side * side, side)]
+    columns = ["".join(row[place] for row in rows) for place in range(side)]
+    boxes = [
+        "".join(row[c : c + box] for row in rows[r : r + box])
+        for r in range(0, side, box)
+        for c in range(0, side, box)
+    ]
+    digits = [str(digit) for digit in range(1, side + 1)]
+    return all(sorted(group) == digits for group in rows + columns + boxes)
 
 
 def save_guesser(path: Path, task_name: str, *, guesses: tuple[int, int] | None = None) -> Path:
     """Save a random model that keeps the givens and guesses the rest: one of two, or anything."""
-    import torch
-
-    from gram_core import puzzles
-    from gram_core.checkpoint import save_model
-    from gram_core.config import preset
-    from gram_core.model import Gram
-
-    torch.manual_seed(0)
     task = puzzles.task(task_name)
-    config = replace(preset("tiny", task), sigma_init=0.9, initial_state="random")
-    model = Gram(config, task.units).requires_grad_(False)
-    for name, parameter in model.named_parameters():
-        if name.startswith(("low", "high")):
-            parameter.mul_(0.5)
-    model.embedding.weight[puzzles.BLANK] = 0.0
-    model.decoder.weight.copy_(model.embedding.weight)
-    model.embedding.weight.mul_(10.0)
+    model = copying_model(task)
     if guesses is not None:
         direction = torch.randn_like(model.decoder.weight[0])
         model.decoder.weight.zero_()
@@ -122,17 +154,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def maze_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from gram_core.puzzles import BLANK, FIRST_VALUE
-
     path = tmp_path_factory.mktemp("weights") / "maze-2x3"
-    return save_guesser(path, "maze-2x3", guesses=(BLANK, FIRST_VALUE))
+    return save_guesser(path, "maze-2x3", guesses=(puzzles.BLANK, puzzles.FIRST_VALUE))
 
 
 @pytest.fixture(scope="session")
 def generating(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped 4x4 weights, which fill an empty board too, told to generate."""
-    from gram_core.catalog import CONFIG_FILE, find_model
-
     path = tmp_path_factory.mktemp("weights") / "sudoku-4x4-generate"
     shutil.copytree(find_model("sudoku-4x4").path, path)
     config = json.loads((path / CONFIG_FILE).read_text())
@@ -150,12 +178,8 @@ def start_server(checkpoint: Path) -> Iterator[Start]:
         command = [sys.executable, "-m", "gram_server.cli", "serve", "--port", "0"]
         command += ["--model", str(checkpoint), "--num-threads", "1", *flags]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        server = Server(process)
-        servers.append(server)
-        server.reader = threading.Thread(target=server.read_log, daemon=True)
-        server.reader.start()
-        server.wait_ready()
-        return server
+        servers.append(Server(process))
+        return servers[-1].begin()
 
     yield start
     for server in servers:
@@ -163,13 +187,13 @@ def start_server(checkpoint: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def make_server() -> Iterator[Callable[["subprocess.Popen[str]"], Server]]:
-    """Look after a server that a test starts in its own way."""
+def make_server() -> Iterator[MakeServer]:
+    """Look after a server that a test starts in its own way; return it once it is ready."""
     servers: list[Server] = []
 
     def make(process: "subprocess.Popen[str]") -> Server:
         servers.append(Server(process))
-        return servers[-1]
+        return servers[-1].begin()
 
     yield make
     for server in servers:

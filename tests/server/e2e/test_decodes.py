@@ -1,13 +1,13 @@
 """Answers of trajectories on their way, from a real worker through a store to a reader."""
 
-import json
 from typing import Any
 
 import httpx
 import pytest
 
 from gram_server.answers import AcceptedEvent, ProgressEvent, SolveResponse
-from tests.server.e2e.conftest import Server
+from tests.server.api.conftest import events_of
+from tests.server.e2e.conftest import Server, is_whole
 
 pytestmark = pytest.mark.slow
 
@@ -17,15 +17,6 @@ STREAM = {"Accept": "text/event-stream"}
 Events = list[tuple[int, str, dict[str, Any]]]
 
 
-def events_of(text: str) -> Events:
-    found = []
-    for block in text.strip().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
-        if "event" in fields:
-            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
-    return found
-
-
 def solve(server: Server, **params: Any) -> Events:
     query = {"width": 4, "depth": 1024, "halt": "never", "seed": 3, **params}
     response = httpx.post(
@@ -33,14 +24,6 @@ def solve(server: Server, **params: Any) -> Events:
     )
     assert response.status_code == 200, response.text
     return events_of(response.text)
-
-
-def is_complete(grid: str) -> bool:
-    """Say whether every row, column and box of a 4x4 board holds 1 to 4."""
-    rows = [{4 * row + column for column in range(4)} for row in range(4)]
-    columns = [{4 * row + column for row in range(4)} for column in range(4)]
-    boxes = [{corner + at for at in (0, 1, 4, 5)} for corner in (0, 2, 8, 10)]
-    return all({grid[cell] for cell in unit} == set("1234") for unit in rows + columns + boxes)
 
 
 def test_decodes_show_how_trajectories_come_to_their_answers(server: Server) -> None:
@@ -64,7 +47,7 @@ def test_decodes_show_how_trajectories_come_to_their_answers(server: Server) -> 
     for look in looks:
         for sight in look.trajectories:
             assert isinstance(sight.answer, str)
-            assert is_complete(sight.answer) is (sight.state == "solved")
+            assert is_whole(sight.answer) is (sight.state == "solved")
 
 
 def test_a_job_is_watched_over_a_broken_connection(server: Server) -> None:

@@ -4,21 +4,19 @@ import resource
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.server.e2e.conftest import Server
+from tests.server.e2e.conftest import MakeServer, Server
 
 pytestmark = pytest.mark.slow
 
 LIMIT = 128
 
 
-def start(checkpoint: Path) -> Any:
+def start(checkpoint: Path) -> "subprocess.Popen[str]":
     """Start a server that may open few files."""
     command = [sys.executable, "-m", "gram_server", "serve", "--port", "0", "--num-threads", "1"]
     return subprocess.Popen(
@@ -30,11 +28,9 @@ def start(checkpoint: Path) -> Any:
 
 
 def test_a_server_without_descriptors_says_so_and_comes_back(
-    checkpoint: Path, make_server: Any
+    checkpoint: Path, make_server: MakeServer
 ) -> None:
     server = make_server(start(checkpoint))
-    threading.Thread(target=server.read_log, daemon=True).start()
-    server.wait_ready()
     host, port = server.url.removeprefix("http://").split(":")
     taken = [socket.create_connection((host, int(port))) for _ in range(LIMIT)]
     try:

@@ -3,10 +3,7 @@
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -14,13 +11,16 @@ import pytest
 import gram_core
 import gram_kernels
 import gram_server
+from tests.server.e2e.conftest import MakeServer
 
 pytestmark = pytest.mark.slow
 
 EASY = ".234341221434321"
-MAX_FILES = 44
+MAX_FILES = 42
 SOLVES = 4
 """What runs beside a solve now and then (signs of life, reports of the worker) is not in each."""
+WATCH = {"supervisor.py", "child.py"}
+"""The watch over the worker runs beside a solve too: on a busy machine, beside each."""
 PACKAGES = [Path(module.__path__[0]) for module in (gram_core, gram_kernels, gram_server)]
 
 # Every Python process of the server runs it first.
@@ -69,11 +69,9 @@ def start_traced(checkpoint: Path, folder: Path) -> "subprocess.Popen[str]":
 
 
 def test_a_solve_crosses_few_files(
-    checkpoint: Path, tmp_path: Path, make_server: Callable[..., Any]
+    checkpoint: Path, tmp_path: Path, make_server: MakeServer
 ) -> None:
     server = make_server(start_traced(checkpoint, tmp_path))
-    threading.Thread(target=server.read_log, daemon=True).start()
-    server.wait_ready()
 
     def solve() -> None:
         answer = httpx.post(f"{server.url}/solve?seed=1", content=EASY)
@@ -94,6 +92,7 @@ def test_a_solve_crosses_few_files(
         }
 
     solve()
-    crossed = set.intersection(*(files(number) for number in range(SOLVES)))
+    in_each = set.intersection(*(files(number) for number in range(SOLVES)))
+    crossed = {name for name in in_each if Path(name).name not in WATCH}
     assert {"engine.py", "solve.py"} <= {Path(name).name for name in crossed}
     assert len(crossed) <= MAX_FILES, "\n".join(sorted(crossed))

@@ -13,7 +13,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import load_model
 from gram_core.solve import TrajectoryResult, solve
 from gram_server.answers import GenerateResponse
-from tests.server.e2e.conftest import Server, Start
+from tests.server.e2e.conftest import Server, Start, is_whole
 
 pytestmark = pytest.mark.slow
 
@@ -44,18 +44,10 @@ def lasting(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "id": "", "usage": {}, "boards": boards}
 
 
-def is_valid(board: str) -> bool:
-    """Judge a 4x4 board by its groups, written out here."""
-    rows = [board[start : start + 4] for start in range(0, 16, 4)]
-    columns = ["".join(row[place] for row in rows) for place in range(4)]
-    boxes = [rows[r][c : c + 2] + rows[r + 1][c : c + 2] for r in (0, 2) for c in (0, 2)]
-    return all(sorted(group) == list("1234") for group in rows + columns + boxes)
-
-
 def solutions(grid: str) -> list[str]:
     """Return every valid board that has the clues, by trying all digits."""
     if "." not in grid:
-        return [grid] if is_valid(grid) else []
+        return [grid] if is_whole(grid) else []
     place = grid.index(".")
     row, column = divmod(place, 4)
     taken = {grid[row * 4 + other] for other in range(4)}
@@ -78,7 +70,7 @@ def test_only_valid_boards_come_back_as_many_as_asked_for(server: Server) -> Non
     assert (answer["status"], answer["model"].partition("@")[0]) == ("complete", MODEL)
     boards = [board["answer"] for board in answer["boards"]]
     assert len(set(boards)) == len(boards) == 40
-    assert all(is_valid(board) for board in boards)
+    assert all(is_whole(board) for board in boards)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -147,7 +139,7 @@ def test_a_deadline_brings_what_there_is(shipped: Server) -> None:
         if answer["trajectories"]:
             break
     assert answer["trajectories"] > 0
-    assert all(is_whole_sudoku(board["answer"]) for board in answer["boards"])
+    assert all(is_whole(board["answer"]) for board in answer["boards"])
 
 
 def test_the_shipped_weights_make_up_whole_sudokus(shipped: Server) -> None:
@@ -156,7 +148,7 @@ def test_the_shipped_weights_make_up_whole_sudokus(shipped: Server) -> None:
     assert answer["task"] == "sudoku-9x9"
     sudoku = puzzles.family("sudoku")
     for board in answer["boards"]:
-        assert is_whole_sudoku(board["answer"])
+        assert is_whole(board["answer"])
         grid = sudoku.parse({"grid": board["puzzle"]})
         found = [sudoku.decode(grid, tokens) for tokens in sudoku.enumerate(grid, limit=2)]
         assert found == [board["answer"]]
@@ -172,17 +164,7 @@ def test_boards_of_few_givens_go_to_the_weights_that_generate(shipped: Server) -
         answer = posted.json()
         assert (answer["status"], answer["model"].split("@")[0]) == ("solved", SHIPPED), board
         for solution in answer["solutions"]:
-            assert is_whole_sudoku(solution["answer"])
+            assert is_whole(solution["answer"])
             assert all(solution["answer"][place] == solved[place] for place in kept)
     refused = httpx.post(f"{shipped.url}/solve", content=solved[:17] + "." * 64)
     assert refused.json()["code"] == "model_unknown"
-
-
-def is_whole_sudoku(answer: str) -> bool:
-    """Judge a 9x9 board by its groups, written out here."""
-    rows = [answer[start : start + 9] for start in range(0, 81, 9)]
-    columns = ["".join(row[place] for row in rows) for place in range(9)]
-    boxes = [
-        "".join(row[c : c + 3] for row in rows[r : r + 3]) for r in (0, 3, 6) for c in (0, 3, 6)
-    ]
-    return all(sorted(group) == list("123456789") for group in rows + columns + boxes)

@@ -3,13 +3,11 @@
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,7 +16,8 @@ import pytest
 from gram_core import puzzles
 from gram_lab.train import command as lab
 from gram_server.settings import HttpConfig
-from tests.server.e2e.conftest import EASY, Server
+from tests.conftest import free_port
+from tests.server.e2e.conftest import EASY, MakeServer, Server
 
 PAGE = (Path(__file__).parents[3] / "docs/how-to.md").read_text(encoding="utf-8")
 NAME = "puzzles.example.org"
@@ -34,12 +33,6 @@ def block(language: str) -> str:
 
 def section(title: str) -> str:
     return PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -119,20 +112,15 @@ def answers(client: httpx.Client) -> bool:
 
 
 @pytest.fixture
-def named_server(
-    checkpoint: Path, make_server: Callable[["subprocess.Popen[str]"], Server]
-) -> Server:
+def named_server(checkpoint: Path, make_server: MakeServer) -> Server:
     """A server that is told the settings of the page."""
     command = [sys.executable, "-m", "gram_server.cli", "serve", "--port", "0"]
     command += ["--model", str(checkpoint), "--num-threads", "1"]
     names = dict(re.findall(r"(GRAM_SERVER_\w+)=(\S+)", section("Serve over TLS")))
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **names}
+    environment = {**os.environ, **names}
+    return make_server(
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     )
-    server = make_server(process)
-    threading.Thread(target=server.read_log, daemon=True).start()
-    server.wait_ready()
-    return server
 
 
 def test_a_proxy_passes_solves_on_by_the_public_name(proxied: httpx.Client) -> None:

@@ -9,7 +9,7 @@ import socket
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from gram_server.answers import SolveResponse
+from tests.processes import wait_for
 from tests.server.e2e.conftest import Server, Start
 
 Params = dict[str, str | int]
@@ -40,21 +41,10 @@ def post_raw(server: Server, query: str, *, accept: str = "*/*") -> socket.socke
     return connection
 
 
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.02)
-
-
 def live(server: Server) -> float:
     """Return the slots in use, as the worker last reported them."""
     samples: dict[str, float] = server.metrics()
     return sum(value for name, value in samples.items() if name.startswith("gram_slots_alive"))
-
-
-def is_running(server: Server) -> bool:
-    return bool(server.metrics()["gram_running_jobs"] > 0)
 
 
 def test_it_is_ready_within_twenty_seconds(server: Server) -> None:
@@ -134,11 +124,11 @@ def test_a_deadline_cuts_running_work_short(server: Server) -> None:
 def test_probes_answer_while_the_engine_is_busy(server: Server) -> None:
     query = "&".join(f"{name}={value}" for name, value in LONG.items())
     with post_raw(server, query), httpx.Client(base_url=server.url) as client:
-        wait_for(lambda: is_running(server))
+        wait_for(server.is_running)
         with ahead_of_other_work(server):
             for path in ("/livez", "/readyz"):
                 assert statistics.median(_probe_s(client, path) for _ in range(20)) < 0.005
-    wait_for(lambda: not is_running(server))
+    wait_for(lambda: not server.is_running())
     wait_for(lambda: live(server) == 0)
 
 
@@ -215,11 +205,7 @@ def test_an_idle_server_uses_next_to_no_cpu(server: Server) -> None:
 def test_a_job_outlives_its_killed_worker(start_server: Start) -> None:
     server = start_server()
     params: Params = {"width": 256, "depth": 200, "halt": "never", "seed": 5}
-    with ThreadPoolExecutor(1) as pool:
-        solving = pool.submit(
-            lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=60.0)
-        )
-        server.wait(lambda: is_running(server))
+    with server.solving(params) as solving:
         os.kill(server.worker_pids[0], signal.SIGKILL)
         server.wait(lambda: len(server.worker_pids) == 2)
         # A new job waits for the new worker too.
@@ -239,11 +225,7 @@ def test_a_job_outlives_its_killed_worker(start_server: Start) -> None:
 def test_sigterm_lets_requests_finish_and_ends_with_status_zero(start_server: Start) -> None:
     server = start_server("--drain-s", "90")
     params: Params = {"width": 256, "depth": 200, "halt": "never"}
-    with ThreadPoolExecutor(1) as pool:
-        solving = pool.submit(
-            lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=90.0)
-        )
-        server.wait(lambda: is_running(server))
+    with server.solving(params) as solving:
         worker = psutil.Process(server.worker_pids[0])
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
@@ -258,11 +240,7 @@ def test_sigterm_lets_requests_finish_and_ends_with_status_zero(start_server: St
 @pytest.mark.slow
 def test_requests_that_outlast_the_drain_are_told_to_try_again(start_server: Start) -> None:
     server = start_server("--drain-s", "0.5")
-    with ThreadPoolExecutor(1) as pool:
-        solving = pool.submit(
-            lambda: httpx.post(f"{server.url}/solve", params=LONG, content=EASY, timeout=60.0)
-        )
-        server.wait(lambda: is_running(server))
+    with server.solving(LONG) as solving:
         server.process.send_signal(signal.SIGTERM)
         answer = solving.result()
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
@@ -288,11 +266,7 @@ def test_a_stopped_worker_is_dead_and_replaced(start_server: Start) -> None:
     finally:
         del os.environ["GRAM_SERVER_HANG_S"]
     params: Params = {"width": 1024, "depth": 256, "halt": "never"}
-    with ThreadPoolExecutor(1) as pool:
-        solving = pool.submit(
-            lambda: httpx.post(f"{server.url}/solve", params=params, content=EASY, timeout=240.0)
-        )
-        server.wait(lambda: is_running(server))
+    with server.solving(params) as solving:
         time.sleep(0.2)
         stopped = server.worker_pids[0]
         os.kill(stopped, signal.SIGSTOP)

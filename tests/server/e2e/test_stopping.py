@@ -28,10 +28,6 @@ def submit(server: Server, params: Params, content: str = EASY) -> str:
     return str(answer.json()["id"])
 
 
-def is_running(server: Server) -> bool:
-    return bool(server.metrics()["gram_running_jobs"] > 0)
-
-
 def stop(server: Server) -> float:
     """Send SIGTERM and return when."""
     server.process.send_signal(signal.SIGTERM)
@@ -122,7 +118,7 @@ def test_a_request_that_is_still_arriving_hears_that_the_server_stopped(
 def test_a_second_signal_ends_a_drain_of_jobs_at_once(start_server: Start, number: int) -> None:
     server = start_server()
     submit(server, LONG)
-    server.wait(lambda: is_running(server))
+    server.wait(server.is_running)
     worker = psutil.Process(server.worker_pids[0])
     stop(server)
     server.wait(lambda: httpx.get(f"{server.url}/readyz").json().get("detail") == "draining")
