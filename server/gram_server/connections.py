@@ -9,7 +9,6 @@ import logging
 import os
 import resource
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -147,11 +146,11 @@ def num_left() -> int:
     return limit - lowest
 
 
-async def watch_descriptors(count_left: Callable[[], int] = num_left) -> None:
+async def watch_descriptors() -> None:
     """Log when descriptors run short and when they suffice again, until cancelled."""
     is_short = False
     while True:
-        left = count_left()
+        left = num_left()
         if left < RESERVE and not is_short:
             is_short = True
             logger.error(

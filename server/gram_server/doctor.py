@@ -263,8 +263,13 @@ class Limits(NamedTuple):
 def read_limits(*, root: Path = ROOT, membership: Path = MEMBERSHIP) -> Limits:
     shares, sizes = [], []
     for folder in _folders(root, membership):
-        if (share := _share(folder)) is not None:
-            shares.append(share)
+        two, quota, period = (
+            _read(folder / name) for name in ("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")
+        )
+        if two:
+            quota, _, period = two.partition(" ")
+        if quota.isdecimal() and period.isdecimal():
+            shares.append(int(quota) / int(period))
         size = _read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes")
         if size.isdecimal() and int(size) < UNLIMITED_BYTES:
             sizes.append(int(size))
@@ -283,17 +288,6 @@ def _folders(root: Path, membership: Path) -> Iterator[Path]:
             inner = base / path.lstrip("/")
             # In a container the path may be the host's while the base is already the group.
             yield from (each for each in (inner, *inner.parents) if each.is_relative_to(base))
-
-
-def _share(folder: Path) -> float | None:
-    two, quota, period = (
-        _read(folder / name) for name in ("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")
-    )
-    if two:
-        quota, _, period = two.partition(" ")
-    if not quota.isdecimal() or not period.isdecimal():
-        return None
-    return int(quota) / int(period)
 
 
 def _read(path: Path) -> str:

@@ -79,15 +79,10 @@ class Tracer:
 
     @contextmanager
     def span(
-        self,
-        name: str,
-        *,
-        parent: Context | None = None,
-        kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Attributes | None = None,
+        self, name: str, *, parent: Context | None = None, kind: SpanKind = SpanKind.INTERNAL
     ) -> Iterator[Span]:
         """Run the body in a span, and add its ids to log lines."""
-        span = self.start(name, parent=parent, kind=kind, attributes=attributes)
+        span = self.start(name, parent=parent, kind=kind)
         if not span.get_span_context().is_valid:
             # Neither recorded nor passed on.
             yield span

@@ -96,12 +96,9 @@ class EngineMetrics:
             "Started trajectories of a solved job per distinct solution",
             COUNT_BUCKETS,
         )
+        name, text = "gram_startup_phase_seconds", "Duration of each phase of the start"
         self.startup_phase = Histogram(
-            "gram_startup_phase_seconds",
-            "Duration of each phase of the start",
-            ("phase",),
-            buckets=PHASE_BUCKETS_S,
-            registry=registry,
+            name, text, ("phase",), buckets=PHASE_BUCKETS_S, registry=registry
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
