@@ -199,7 +199,8 @@ def completion(shell: str) -> None:
 
 def _say_moved() -> None:
     name = click.get_current_context().info_name or ""
-    click.echo(f"gram-server {name} is now gram-lab {MOVED[name]}: pip install gram-lab", err=True)
+    where = "in a checkout pip install ./lab"
+    click.echo(f"gram-server {name} is now gram-lab {MOVED[name]}: {where}", err=True)
     sys.exit(2)
 
 

@@ -161,7 +161,7 @@ def open_tracer(
     try:
         return _exporting_tracer(service, instance)
     except ImportError:
-        logger.warning("no traces: they need the extra, pip install 'gram-server[otel]'")
+        logger.warning("no traces: they need the extra otel, in a checkout pip install '.[otel]'")
         return Tracer()
 
 

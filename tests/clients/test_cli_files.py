@@ -111,7 +111,7 @@ def test_local_needs_the_server_to_be_installed(
     monkeypatch.setattr("gram_client.cli.local.find_spec", lambda name: None)
     run = gram(server, "solve", PUZZLE, "--local")
     assert run.exit_code == 2
-    assert "pip install gram-server" in run.stderr
+    assert "in a checkout pip install ." in run.stderr
 
 
 def test_what_can_be_read_is_solved_and_the_rest_is_named(

@@ -208,6 +208,13 @@ def test_a_full_disk_is_status_2_and_a_reader_that_left_status_1(server: Scripte
         assert "Exception" not in run.stderr
 
 
+def test_without_an_output_it_is_status_2_in_one_line(server: ScriptedServer) -> None:
+    gram = f"{sys.executable} -m {CLI} solve {PUZZLE} --base-url {server.url}"
+    run = subprocess.run(["sh", "-c", f"{gram} >&-"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (2, "gram: standard output is closed\n")
+    assert server.received == []
+
+
 def test_jobs_are_listed_newest_first_over_all_pages(server: ScriptedServer) -> None:
     jobs = [{**SUMMARY, "id": f"job-{number}"} for number in range(4)]
     server.say(Reply(body={"jobs": jobs[:2], "cursor": "more"}), Reply(body={"jobs": jobs[2:]}))

@@ -117,11 +117,18 @@ OPTIONS = ("timeout_s", "max_retries", "default_headers")
         ("base_url", f"ftp://me:{SECRET}@here"),
         *(
             ("base_url", url)
-            for url in (f"http://me:{SECRET}@here:port", "localhost:1", "http://", 5)
+            for url in (
+                f"http://me:{SECRET}@here:port",
+                "localhost:1",
+                "http://",
+                "http://here:65536",
+                5,
+            )
         ),
         *(("timeout_s", value) for value in ("5", 0, None)),
         *(("max_retries", value) for value in ("3", 1.5, -1)),
         *(("default_headers", {"X-Key": f"{SECRET}{end}"}) for end in ("\n", "\u00e9")),
+        *(("http_client", other) for other in (httpx.AsyncClient(), "a proxy")),
     ],
 )
 def test_what_no_call_could_use_is_refused_in_words(name: str, value: Any) -> None:
@@ -138,6 +145,11 @@ def test_what_no_call_could_use_is_refused_in_words(name: str, value: Any) -> No
 def test_a_setting_that_there_is_not_is_refused() -> None:
     with pytest.raises(TypeError, match="retries"):
         Client(retries=3)  # type: ignore[call-arg]  # a mistake
+
+
+def test_an_asynchronous_client_takes_no_connections_that_block() -> None:
+    with httpx.Client() as blocking, pytest.raises(ConfigInvalid, match=r"httpx\.AsyncClient"):
+        AsyncClient(http_client=blocking)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("job_id", ["", None, 5])

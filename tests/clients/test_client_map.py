@@ -99,6 +99,24 @@ def test_an_error_ends_it_or_takes_the_place_of_a_result(call: Caller) -> None:
     assert all(isinstance(one, kind) for one, kind in zip(results, kinds, strict=True))
 
 
+def test_what_was_taken_before_the_puzzles_failed_is_solved(
+    server: ScriptedServer, call: Caller
+) -> None:
+    def failing() -> Iterator[str]:
+        yield from [PUZZLE] * 3
+        raise OSError("the disk is gone")
+
+    call.say(Reply(body=RESULT))
+    with pytest.raises(OSError, match="the disk is gone"):
+        call("map", failing())
+    server.say(Reply(body=RESULT))
+    with Client(server.url) as client:
+        results = client.map(failing(), max_concurrency=8)
+        assert [next(results).is_solved for _ in range(3)] == [True] * 3
+        with pytest.raises(OSError, match="the disk is gone"):
+            next(results)
+
+
 def test_a_bar_counts_the_puzzles(call: Caller, capsys: pytest.CaptureFixture[str]) -> None:
     call.say(Reply(body=RESULT))
     assert len(call("map", iter([PUZZLE] * 3), progress=True)) == 3

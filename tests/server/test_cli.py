@@ -60,7 +60,8 @@ def test_ctrl_c_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_that_moved_says_where_it_went(name: str, now: str, arguments: list[str]) -> None:
     ran = CliRunner().invoke(main, [name, *arguments])
     assert (ran.exit_code, ran.stdout) == (2, "")
-    assert ran.stderr == f"gram-server {name} is now gram-lab {now}: pip install gram-lab\n"
+    where = "in a checkout pip install ./lab"
+    assert ran.stderr == f"gram-server {name} is now gram-lab {now}: {where}\n"
 
 
 def test_serve_says_what_its_flags_do() -> None:

@@ -65,6 +65,7 @@ class AsyncClient(Configured):
     ) -> None:
         """The first call opens a connection."""
         super().__init__(_settings.resolve(base_url, api_key, **options))
+        _settings.check_connections(http_client, httpx.AsyncClient)
         self._cancel_on_exit = cancel_on_exit
         self._sleep = sleep
         self._http = http_client or httpx.AsyncClient(verify=_settings.tls_context())

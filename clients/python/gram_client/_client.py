@@ -67,6 +67,7 @@ class Client(Configured):
             options: See ``ClientOptions``.
         """
         super().__init__(_settings.resolve(base_url, api_key, **options))
+        _settings.check_connections(http_client, httpx.Client)
         self._cancel_on_exit = cancel_on_exit
         self._sleep = sleep
         self._http = http_client or httpx.Client(verify=_settings.tls_context())

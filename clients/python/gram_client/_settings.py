@@ -48,6 +48,8 @@ class Settings:
             raise ConfigInvalid(f"base_url={shown!r}: {error}") from error
         if url.scheme not in ("http", "https") or not url.host:
             raise ConfigInvalid(f"base_url={shown!r}: must be an http or https URL")
+        if url.port is not None and not 0 < url.port < 1 << 16:
+            raise ConfigInvalid(f"base_url={shown!r}: a port is at most 65535")
         object.__setattr__(self, "shown_url", str(url.copy_with(userinfo=b"")))
         if self.api_key is not None:
             header_value("api_key", self.api_key)
@@ -84,6 +86,13 @@ def resolve(
         api_key=api_key or os.environ.get("GRAM_API_KEY") or None,
         **options,
     )
+
+
+def check_connections(http_client: object, kind: type[httpx.Client | httpx.AsyncClient]) -> None:
+    """Refuse connections of another kind, with which no call would succeed."""
+    if http_client is not None and not isinstance(http_client, kind):
+        found = type(http_client).__name__
+        raise ConfigInvalid(f"http_client: must be an httpx.{kind.__name__}, not {found}")
 
 
 def has_colors() -> bool:

@@ -32,7 +32,7 @@ Measurement = tuple[str, str, type, Callable[[Any], dict[str, Any]]]
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="gram-lab bench", description=__doc__)
     if not HAS_CLIENT:
-        parser.epilog = "the others need the extra: pip install 'gram-lab[bench]'"
+        parser.epilog = "the others need the extra bench: in a checkout pip install './lab[bench]'"
     commands = parser.add_subparsers(required=True, metavar="MEASUREMENT", dest="name")
     chosen = {}
     for name, purpose, kind, measure in _measurements():

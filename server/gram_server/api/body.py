@@ -323,7 +323,10 @@ def _read_text(chosen: AnyFamily, text: str, query: SolveQuery) -> PostedPuzzle:
 
 
 def _likeliest(text: str, refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> PuzzleInvalid:
-    """Return the refusals of all families, that of the one which the text looks like first."""
+    """Return the refusal of the one family whose every sign this is, else those of all.
+
+    The first is that of the family which the text looks like most.
+    """
     likeness = {refused.name: refused.likeness(text) for refused, _ in refusals}
     most = max(likeness.values())
     ranked = sorted(refusals, key=lambda refusal: likeness[refusal[0].name] < most)
@@ -332,10 +335,11 @@ def _likeliest(text: str, refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> Pu
     if is_known and any(issue.rule for issue in first.issues):
         # A broken rule means that the form was understood.
         return first
+    told = ranked[:1] if is_known and most == 1.0 else ranked
     return PuzzleInvalid(
         [
             replace(issue, detail=f"as {refused.name}: {issue.detail}")
-            for refused, error in ranked
+            for refused, error in told
             for issue in error.issues[: None if is_known and error is first else 1]
         ]
     )

@@ -245,3 +245,12 @@ async def test_a_text_is_refused_in_the_words_first_of_the_family_that_it_looks_
     shared: Service, text: str, told: str
 ) -> None:
     assert (await shared.solve(text)).json()["detail"].startswith(told)
+
+
+async def test_what_only_one_family_could_have_meant_is_refused_in_its_words_alone(
+    shared: Service,
+) -> None:
+    problem = (await shared.solve("53..7...." * 8 + "5")).json()
+    assert [error["detail"] for error in problem["errors"]] == [
+        "as sudoku: has 73 cells; a sudoku has 16 (4x4) or 36 (6x6) or 81 (9x9)"
+    ]

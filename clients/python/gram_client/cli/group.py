@@ -1,5 +1,6 @@
 """The group of commands, the listing commands, and shell completion."""
 
+import sys
 from typing import Any
 
 import click
@@ -29,6 +30,9 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         ctx.color = ctx.color if has_colors() else False
+        if sys.stdout is None:
+            click.echo("gram: standard output is closed", err=True)
+            ctx.exit(2)
         with reported():
             return super().invoke(ctx)
 

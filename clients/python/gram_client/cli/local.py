@@ -20,7 +20,7 @@ START_S = 120.0
 def local_server() -> Iterator[str]:
     """Run a server with the shipped models; yield its address once it is ready."""
     if find_spec("gram_server") is None:
-        raise click.UsageError("--local needs gram-server: pip install gram-server")
+        raise click.UsageError("--local needs gram-server: in a checkout pip install .")
     click.echo("starting the shipped models", err=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
