@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -9,6 +10,7 @@ from tests.page.conftest import DRAWN, Serve, board, cell, expect_board, press, 
 
 SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 ROWS = [SUDOKU[at : at + 9] for at in range(0, 81, 9)]
+NUMBERS = [[int(mark) for mark in row.replace(".", "0")] for row in ROWS]
 FORMS = {
     "commas and zeros": "\n".join(",".join(row.replace(".", "0")) for row in ROWS),
     "a spreadsheet": "\r\n".join("\t".join(row).replace(".", "") for row in ROWS),
@@ -16,10 +18,16 @@ FORMS = {
     "a table": "\n".join(f"| {' | '.join(row).replace('.', ' ')} |" for row in ROWS),
     "one line": SUDOKU.replace(".", "0"),
     "rows in JSON": json.dumps(ROWS),
-    "numbers in JSON": json.dumps([[int(c.replace(".", "0")) for c in row] for row in ROWS]),
+    "numbers in JSON": json.dumps(NUMBERS),
     "nulls in JSON": json.dumps([[None if c == "." else int(c) for c in row] for row in ROWS]),
     "a body": json.dumps({"puzzle": "sudoku", "grid": SUDOKU}),
     "a link": f"look: http://elsewhere/#puzzle=sudoku&is={SUDOKU}&width=4",
+    "Python": f"grid: list[list[int]] = {NUMBERS}".replace(" 0,", " None,"),
+    "numpy": str(np.array(NUMBERS)),
+    "C": f"int grid[9][9] = {NUMBERS};".translate(str.maketrans("[]", "{}")).replace("{9}", "[9]"),
+    "full width": SUDOKU.translate({ord(str(digit)): 0xFF10 + digit for digit in range(10)}),
+    "a bank's line": f":0000:x:{SUDOKU}:::",
+    "a table of puzzles and solutions": f"quizzes,solutions\n{SUDOKU.replace('.', '0')},{'1' * 81}",
 }
 
 
@@ -57,6 +65,9 @@ def test_a_sudoku_is_read_in_every_usual_form(page: Page, form: str, family: str
         ("P EDGE 3 1\nE 1 2\n", "Colouring", ".edge"),
         ('{"adjacency": [[0, 1], [1, 0]]}', "Colouring", ".edge"),
         ('{"vertices": 2, "edges": [[0, 1]]}', "Colouring", ".edge"),
+        ("0 1\n", "Colouring", ".edge"),
+        ("[(0, 1)]", "Colouring", ".edge"),
+        ("graph { 0 -- 1; }", "Colouring", ".edge"),
     ],
 )
 def test_other_puzzles_are_read_too_whatever_is_on_the_board(
@@ -68,7 +79,9 @@ def test_other_puzzles_are_read_too_whatever_is_on_the_board(
     expect(page.get_by_role("button", name=family, exact=True, pressed=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("text", ["hello", "", "\n".join(ROWS[:8]), SUDOKU.replace("5", "A"), "{"])
+@pytest.mark.parametrize(
+    "text", ["hello", "", "\n".join(ROWS[:8]), SUDOKU.replace("5", "A"), "{", "." * 256]
+)
 def test_what_cannot_be_read_is_refused_where_it_is_seen(page: Page, text: str) -> None:
     page.get_by_label("Example").select_option("A minimal one")
     expect(cell(page, 0, 1)).to_have_text("8")

@@ -16,6 +16,10 @@ from tests.processes import running, wait_until_ready
 SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
 NUM_COLORS = """canvas => new Set(new Uint32Array(canvas.getContext("2d")
   .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+DENIED = """for (const name of ["localStorage", "sessionStorage"]) {
+  const get = () => { throw new DOMException("Access is denied.", "SecurityError"); };
+  Object.defineProperty(window, name, { get, configurable: true });
+}"""
 NOT_READY = {
     "title": "The server is not ready",
     "detail": "no worker is ready yet",
@@ -102,6 +106,20 @@ def test_nothing_looks_as_if_it_ran_when_nothing_runs(page: Page) -> None:
     page.evaluate(DRAWN)
     for canvas in waiting.all():
         assert canvas.evaluate(NUM_COLORS) > 2
+
+
+def test_a_browser_that_blocks_cookies_has_the_whole_page(
+    context: BrowserContext, page: Page, url: str
+) -> None:
+    """Such a browser denies the page both of its storages."""
+    context.add_init_script(DENIED)
+    page.goto(url)
+    expect(page.locator("#strip-state")).to_have_text("ready")
+    page.get_by_role("button", name="Dark theme").click()
+    page.get_by_label("Example").select_option("An easy one")
+    page.get_by_label("Width").fill("2")
+    page.get_by_role("button", name="Solve", exact=True).click()
+    expect(page.locator("#headline")).to_have_text("1 distinct solution")
 
 
 def test_a_double_click_does_not_stop_what_it_began(page: Page) -> None:

@@ -1,20 +1,22 @@
 /**
  * The cells of boards that people draw in text, without frames, rulings and other programs' blanks:
- * the rules of `gram_core/puzzles/body.py`, so that what is pasted here reads as what is posted.
+ * the rules of `gram_core/puzzles/body.py`, so that what is posted is read here too; and lists.
  */
 
 const CROSSES = /^[-+=:]*$/;
 const STROKES = /[-=]{3}/;
 const RULING = /^[-+=:|*.,\s]*$/;
+const NUMBERS = /[[({][\d\s,None]+[\])}]/g;
 const ODD_BLANKS = "xX?-·•□◦";
 
 /**
  * Return the rows of cells of a board, of the first section where there are some; also of a board
- * in JSON: `{"grid": …}`, rows as strings or lists, or all cells in one list.
+ * in JSON: `{"grid": …}`, rows as strings or lists, or all cells in one list; or of the lists of a
+ * program, in Python or C, or as numpy prints them.
  * @param {string} text
  */
 export function drawnRows(text) {
-  const lines = linesOf(text).filter((line) => line.trim() && !/^\s*#/.test(line));
+  const lines = linesOf(text.normalize("NFKC")).filter((line) => line.trim() && !/^\s*#/.test(line));
   const headings = lines.flatMap((line, at) => (/^\s*\[/.test(line) ? [at] : []));
   const wanted = lines.filter((_, at) => !headings.includes(at) && !(at > headings[1]));
   return withDots(bareRows(wanted).join("\n")).split("\n");
@@ -36,6 +38,8 @@ export function readJson(text) {
 
 /** @param {string} text */
 function linesOf(text) {
+  const lists = numberLists(text);
+  if (lists) return lists.map((cells) => cells.map((cell) => (cell === "None" ? "." : cell)).join(""));
   const read = readJson(text);
   if (read === null) return text.split(/\r?\n/);
   const grid = read.grid ?? read;
@@ -43,6 +47,18 @@ function linesOf(text) {
   return rows.map((/** @type {any} */ row) =>
     Array.isArray(row) ? row.map((cell) => cell ?? ".").join("") : String(row ?? "."),
   );
+}
+
+/**
+ * Return the lists of numbers in a program, null where there are none.
+ * @param {string} text
+ */
+function numberLists(text) {
+  if (/["']/.test(text)) return null;
+  const lists = (text.match(NUMBERS) ?? []).map((list) => list.match(/\d+|None/g) ?? []);
+  // Shorter ones are sizes, as in `int grid[9][9] = …`.
+  const longest = Math.max(...lists.map(({ length }) => length));
+  return lists.length > 1 ? lists.filter(({ length }) => length === longest) : null;
 }
 
 /** @param {string[]} lines */

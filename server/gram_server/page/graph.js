@@ -1,5 +1,5 @@
 /**
- * Graphs to colour: reads JSON and DIMACS, finds neighbours of one colour, and draws them.
+ * Graphs to colour: reads JSON, DIMACS and lists of edges, finds neighbours of one colour, and draws them.
  *
  * @typedef {{vertices: number, edges: number[][], colors: number, fixed: Record<string, number>,
  *   places: number[][]}} Graph  places are (x, y) from 0 to 100, for the drawing only
@@ -10,6 +10,7 @@ import { GraphBoard } from "./graph_board.js";
 
 const MAX_VERTICES = 64;
 const VERTEX_RADIUS = 5.4;
+const EDGE = /^\W*(\d+)(?:\s*--\s*|\s*,\s*|\s+)(\d+)\W*$/;
 
 /** @type {import("./families.js").Family<Graph>} */
 export const graph = {
@@ -42,7 +43,7 @@ export const graph = {
     `graph-coloring-${vertices}${colors === 3 ? "" : `-${colors}`}`,
 
   parse(text) {
-    const read = readJson(text) ?? readDimacs(text);
+    const read = readEdges(text) ?? readJson(text) ?? readDimacs(text);
     const adjacency = Array.isArray(read) ? read : read.adjacency;
     return checked(Array.isArray(adjacency) ? { ...read, ...adjacent(adjacency) } : read);
   },
@@ -228,11 +229,25 @@ function inside(place) {
   return [0, 1].map((axis) => Math.min(Math.max(Number(place?.[axis]) || 0, 6), 94));
 }
 
+/**
+ * Return the graph of edges that stand one a line, as pairs of Python or as in DOT; null where it is
+ * something else. A list of lists is an adjacency.
+ * @param {string} text
+ */
+function readEdges(text) {
+  if (/^\s*\[\s*\[/.test(text)) return null;
+  const body = text.replace(/^\s*(strict\s+)?graph\b[^{]*\{/, "");
+  const parts = body.split(/\)\s*,|[\n;]/).filter((part) => /\w/.test(part));
+  const edges = parts.map((part) => EDGE.exec(part)?.slice(1).map(Number) ?? []);
+  const isWhole = edges.length > 0 && edges.every(({ length }) => length === 2);
+  return isWhole ? { vertices: 1 + Math.max(...edges.flat()), edges } : null;
+}
+
 /** @param {string} text */
 function readDimacs(text) {
   const lines = text.toLowerCase().split("\n").map((line) => line.trim().split(/\s+/));
   const header = lines.find(([kind]) => kind === "p");
-  if (!header) throw new Error("neither JSON nor DIMACS: a DIMACS graph has a line “p edge 8 12”");
+  if (!header) throw new Error("neither JSON, edges nor DIMACS: a DIMACS graph has a line “p edge 8 12”");
   const edges = lines.filter(([kind]) => kind === "e").map(([, a, b]) => [+a - 1, +b - 1]);
   return { vertices: Number(header[2]), edges };
 }

@@ -59,6 +59,7 @@ export const maze = {
     const cells = lines.join("").replaceAll(" ", ".");
     const wrong = cells.match(/[^SG#.]/);
     if (wrong) throw new Error(`“${wrong[0]}” is none of S, G, # and .`);
+    if (!/[SG#]/.test(cells)) throw new Error("a maze has a start S and a goal G");
     return { rows: lines.length, columns, cells };
   },
 

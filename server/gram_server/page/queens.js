@@ -45,7 +45,7 @@ export const queens = {
     const lines = isNumbers ? drawn.map((line) => line.replaceAll("1", "Q")) : drawn;
     const short = lines.find((line) => line.length !== lines.length);
     if (!lines[0] || lines.length > MAX_SIDE || short !== undefined) {
-      throw new Error(`${lines.length} rows: each needs as many squares, Q or .`);
+      throw new Error("each row of a board needs as many squares as there are rows, Q or .");
     }
     const wrong = lines.join("").match(/[^Qq.0*_-]/);
     if (wrong) throw new Error(`“${wrong[0]}” is neither Q nor .`);

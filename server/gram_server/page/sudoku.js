@@ -40,7 +40,9 @@ export const sudoku = {
   sizeOf: ({ size }) => `${size}x${size}`,
 
   parse(text) {
-    const marks = [...drawnRows(text).join("")];
+    // Banks of puzzles have names, ratings and the solution beside it.
+    const [line, more] = (text.match(/(?<![\d.*_])[\d.*_]{81}(?![\d.*_])/g) ?? []).filter((cells) => /\D|0/.test(cells));
+    const marks = [...(line && !more ? line : drawnRows(text).join(""))];
     const size = Math.sqrt(marks.length);
     if (!BOXES[size]) {
       throw new Error(`${marks.length} cells: a sudoku has 81, 36 or 16`);
