@@ -1,11 +1,10 @@
-"""How the page is for those who see it on a phone, in the dark, or not at all, and how fast."""
+"""How the page is for those who see it on a phone, in the dark, or by keys alone, and how fast."""
 
 import re
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.page.conftest import press, problems, solve, solve_to_end
+from tests.page.conftest import press
 
 FAMILIES = ("Sudoku", "Queens", "Colouring")
 MAX_PAINT_MS = 1000.0
@@ -13,32 +12,6 @@ TRIES = 6
 PAINTED = """() => performance.getEntriesByType("paint")
   .filter(({ name }) => name === "first-contentful-paint").map(({ startTime }) => startTime)"""
 OVERFLOWING = "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
-# A rule of good practice and a WCAG rule alike: whatever axe calls serious or critical.
-SERIOUS = {"serious", "critical"}
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest, context: BrowserContext, page: Page) -> str:
-    page.emulate_media(color_scheme=request.param, reduced_motion="reduce")
-    return str(request.param)
-
-
-def test_axe_finds_no_problem_before_after_and_with_a_clash(scheme: str, page: Page) -> None:
-    page.get_by_text("As text, to paste").click()
-    for family in FAMILIES:
-        press(page, family)
-        assert problems(page) == [], (scheme, family)
-    solve_to_end(page, width=6, depth=8)
-    expect(page.get_by_role("button", name="Solve", exact=True)).to_be_visible()
-    assert problems(page) == [], scheme
-    solve(page, example="An impossible one")
-    expect(page.get_by_role("alert")).to_be_visible()
-    assert problems(page) == [], scheme
-
-
-def test_axe_would_find_a_serious_problem(page: Page) -> None:
-    page.evaluate("() => document.documentElement.removeAttribute('lang')")
-    assert {problem.split()[0] for problem in problems(page)} & SERIOUS
 
 
 def test_the_first_paint_comes_within_a_second(browser: Browser, url: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.conftest import DRAWN, press, problems, solve_to_end
+from tests.page.conftest import DRAWN, press, solve_to_end
 from tests.page.test_screens import OUTSIDE
 
 RECORDING = Path(__file__).parents[2] / "server/gram_server/page/recording.json"
@@ -118,10 +118,3 @@ def test_the_race_is_readable_with_forced_colours(still: Page, scheme: str) -> N
     shares = still.locator(".lane canvas").evaluate_all(INKED)
     assert len(shares) == 3
     assert all(0.03 < share < 0.6 for share in shares), shares
-    assert problems(still) == []
-
-
-def test_axe_finds_no_problem_at_the_start_and_the_end(still: Page) -> None:
-    for step in (1, 64):
-        go(still, step)
-        assert problems(still) == [], step

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.page.conftest import Serve, board, expect_board, press, problems, solve_to_end
+from tests.page.conftest import Serve, board, expect_board, press, solve_to_end
 
 SOLUTION = "812753649943682175675491283154237896369845721287169534521974368438526917796318452"
 FRAMES = """() => new Promise((resolve) => {
@@ -76,10 +76,13 @@ def test_who_wants_less_motion_sees_the_run_stand_still(still: Page) -> None:
     assert slider(still) == at
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_problem_while_a_run_is_played(still: Page, scheme: str) -> None:
-    still.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    assert problems(still) == []
+def test_a_pointer_on_a_board_names_its_step_and_what_it_breaks(page: Page) -> None:
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_label("Step of the run").press("Home")
+    tile = page.locator("#trajectories button").nth(3)
+    tile.hover()
+    said = re.compile(r"^Trajectory 3: thinking, step 1; it breaks (row|column|box) [1-9], ")
+    expect(tile).to_have_attribute("title", said)
 
 
 def test_the_run_is_played_without_a_dropped_second(page: Page) -> None:
