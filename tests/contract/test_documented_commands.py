@@ -1,9 +1,12 @@
-"""Commands and flags that the documentation shows exist. Those that need no service are run
-elsewhere: ``tests/server/e2e`` has the snippets of the pages that people start from.
+"""Commands and flags that the documentation shows exist, and servers would start as shown.
+
+What else is shown is run elsewhere: ``tests/server/e2e`` has the snippets that ask a server,
+``tests/lab/test_data_page.py`` those that make data.
 """
 
 import io
 import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import gram_client.cli
 import gram_lab.cli
@@ -26,11 +30,15 @@ PAGES = [
     ROOT / "docker/kubernetes/gram-server/README.md",
 ]
 GROUPS = {"gram": gram_client.cli.main, "gram-server": gram_server.cli.main}
+SOURCES = ("gram_core", "kernels", "server", "clients", "lab")
 MAKE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROGRAMS = r"(?:gram|gram-server|gram-lab|make|python|docker|helm)"
 # A command of an earlier commit stands where its figures do, and says so.
 INLINE = re.compile(rf"`({PROGRAMS} [^`]+)`(?!\s+of\s+commit)")
-FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^ *```[^\n]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+PIP = re.compile(r"pip install((?: -e)?(?: '?[\w./-]+(?:\[\w+\])?'?)+)")
+PACKAGES = {"pre-commit", "types-networkx"}
+"""What others publish."""
 FLAG = re.compile(r"--[a-z][\w-]*")
 
 
@@ -38,7 +46,11 @@ def commands(page: Path) -> Iterator[str]:
     text = page.read_text(encoding="utf-8")
     if page.name != "CHANGELOG.md":
         yield from (" ".join(found.split()) for found in INLINE.findall(FENCED.sub("", text)))
-    for block in FENCED.findall(text):
+    yield from fenced(page)
+
+
+def fenced(page: Path) -> Iterator[str]:
+    for block in FENCED.findall(page.read_text(encoding="utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
             command = re.sub(r"^(\w+=\S+ )+", "", line.split(" #")[0].strip())
             if re.match(rf"{PROGRAMS} ", command):
@@ -46,6 +58,7 @@ def commands(page: Path) -> Iterator[str]:
 
 
 CASES = sorted({(str(page.relative_to(ROOT)), line) for page in PAGES for line in commands(page)})
+SERVERS = {line for page in PAGES for line in fenced(page) if line.startswith("gram-server ")}
 
 
 def click_flags(group: click.Command, words: list[str]) -> set[str]:
@@ -101,3 +114,21 @@ def test_a_command_that_is_shown_exists(page: str, line: str) -> None:
         assert set(FLAG.findall(" ".join(words))) <= lab_flags(words)
     else:
         assert_files_exist(words)
+
+
+@pytest.mark.parametrize("line", sorted(SERVERS))
+def test_a_server_would_start_as_shown(line: str) -> None:
+    run = CliRunner().invoke(gram_server.cli.main, [*line.split()[1:], "--print-config"])
+    assert run.exit_code == 0, run.output
+
+
+def test_pip_installs_what_there_is() -> None:
+    sources = [path for name in SOURCES for path in (ROOT / name).rglob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in [*PAGES, *sources]]
+    told = " ".join(words for text in texts for words in PIP.findall(text))
+    wanted = {word.strip("'") for word in told.split()}
+    assert {".", "./clients/python", "./lab", ".[otel]"} <= wanted
+    for name in wanted - PACKAGES - {"-e"}:
+        folder, _, extra = name.rstrip("]").partition("[")
+        project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
+        assert not extra or extra in project["optional-dependencies"], name

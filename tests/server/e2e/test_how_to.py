@@ -154,15 +154,6 @@ def test_a_proxy_takes_bodies_as_large_as_the_server_does(proxied: httpx.Client)
     assert int(read_s) > HttpConfig().max_deadline_ms / 1e3
 
 
-@pytest.mark.parametrize(
-    "line", re.findall(r"^(?:GRAM_\S+ )*(gram-server .*)$", PAGE, re.MULTILINE)
-)
-def test_commands_of_the_server_are_understood(line: str) -> None:
-    command = [sys.executable, "-m", "gram_server.cli", *line.split()[1:], "--print-config"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-
-
 @pytest.mark.parametrize("line", re.findall(r"^gram-lab train (.*)$", PAGE, re.MULTILINE))
 def test_commands_of_the_lab_are_understood(line: str) -> None:
     options = lab.parser().parse_args(line.split())

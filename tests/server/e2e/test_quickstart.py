@@ -3,13 +3,16 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.processes import Running, wait_until_ready
 from tests.server.e2e.conftest import Server, Start
 
 ROOT = Path(__file__).parents[3]
@@ -73,6 +76,26 @@ def test_gram_solves_without_a_server_where_one_is_installed() -> None:
     assert run.returncode == 0, run.stderr
     assert '"answer": "1234341221434321"' in run.stdout
     assert "starting the shipped models" in run.stderr
+
+
+def test_make_serve_starts_what_it_installed(tmp_path: Path) -> None:
+    """All but the installation, which the environment of the tests has behind it."""
+    stamp = f"{sys.prefix}/.installed"
+    command = ["make", "--old-file", stamp, "serve", f"VENV={sys.prefix}", "PORT=0"]
+    output = tmp_path / "log"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "ARGS=--model sudoku-4x4 --num-threads 1"], cwd=ROOT, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        url = Running(process, output).url()
+        wait_until_ready(url)
+        answer = httpx.post(f"{url}/solve", content="1...............", timeout=60.0)
+        assert answer.json()["status"] == "solved"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
