@@ -46,6 +46,8 @@ def test_fingers_fill_in_a_sudoku_by_the_keys_below_it(browser: Browser, url: st
     expect(page.locator('[data-at="1,2"]')).to_have_text("3")
     page.get_by_role("button", name="Clear the cell").tap()
     expect(page.locator('[data-at="1,2"]')).to_have_text("")
+    # There are no keys to press beside the button.
+    expect(page.locator("#solve-keys")).to_be_hidden()
     # Large enough for a finger: the 24 pixels of WCAG 2.2, and more.
     for key in page.locator(".pad-key").all():
         box = key.bounding_box()

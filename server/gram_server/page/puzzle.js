@@ -125,7 +125,7 @@ export class PuzzleRoom {
       .filter(({ size }) => served.includes(size));
     const options = examples.map(({ title, index }) => make("option", { value: index }, title));
     if (this.canMake) options.unshift(make("option", { value: "new" }, "A new one"));
-    replaceIfChanged(byId("example"), [make("option", { value: "" }, "Examples …"), ...options]);
+    replaceIfChanged(byId("example"), [make("option", { value: "" }, "Examples"), ...options]);
   }
 
   /** Whether there is somebody to make up a puzzle of this size. */

@@ -60,7 +60,7 @@ function ending(run, found, solved) {
   const detail = [
     solved,
     count(usage.supervision_steps, "supervision step", "supervision steps"),
-    `${(usage.engine_ms / 1000).toFixed(1)} s`,
+    `${(usage.engine_ms / 1000).toFixed(1)}\u00a0s`,
     ...(isEstimated ? [`the next would be new with a chance of ${chance(1 - completeness.estimate)}`] : []),
   ].join(" · ");
   if (run.result.unsolvable) {
@@ -84,8 +84,8 @@ export function count(number, one, many) {
  * @param {number} share
  */
 function chance(share) {
-  if (share < 0.01) return "under 1 %";
-  return share > 0.99 ? "over 99 %" : `${Math.round(share * 100)} %`;
+  if (share < 0.01) return "under 1\u00a0%";
+  return share > 0.99 ? "over 99\u00a0%" : `${Math.round(share * 100)}\u00a0%`;
 }
 
 /**
