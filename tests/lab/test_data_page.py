@@ -26,7 +26,7 @@ def test_the_commands_run_in_their_order(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     Path("train.csv").write_text(f"source,question,answer\nmine,{PUZZLE},{SOLUTION}\n")
     Path("dev.tsv").write_text("puzzle\tsolution\n")
-    for output in ("hard.npz", "data/sudoku-1k-test/test"):
+    for output in ("hard.npz", "data/sudoku-1k-test"):
         assert main(["data", "sudoku-9x9", "--from", "train.csv", "--output", output]) == 0
     assert len(COMMANDS) == 5
     for line in COMMANDS:

@@ -194,6 +194,24 @@ def test_what_is_refused_is_said_once(page: Page) -> None:
     assert page.locator("main").inner_text().count("5 stands 2 times in row 1") == 1
 
 
+def test_numbers_that_no_run_can_have_are_not_run_by_keys_either(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.get_by_label("Example").select_option("An easy one")
+    for name, value in (("Width", "5000"), ("Depth", "0"), ("Seed", "-1")):
+        field = page.get_by_label(name)
+        usual = field.input_value()
+        field.fill(value)
+        page.locator("#solve").focus()
+        page.keyboard.press("Control+Enter")
+        expect(field).to_be_focused()
+        field.fill(usual)
+    assert not [address for address in sent if "/solve" in address]
+    page.get_by_label("Width").fill("2")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#headline")).to_have_text("1 distinct solution")
+
+
 @pytest.mark.parametrize(
     ("estimate", "said"),
     [(1.0, "under 1 %"), (0.997, "under 1 %"), (0.95, "5 %"), (0, "over 99 %")],

@@ -153,6 +153,7 @@ class App {
       this.say(byId("unserved").textContent);
       return;
     }
+    if (!byId("options").reportValidity()) return;
     this.show({});
     const aborter = new AbortController();
     const { run, setup } = this;
