@@ -78,6 +78,7 @@ def cell(page: Page, row: int, column: int) -> Locator:
 
 def problems(page: Page) -> list[str]:
     """Return what axe finds wrong, of every weight."""
+    page.evaluate(DRAWN)
     return [
         f"{violation['impact']} {violation['id']}: {node['html'][:120]}"
         for violation in Axe().run(page).response["violations"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.page.conftest import press, problems
+from tests.page.conftest import WAIT_MS, press, problems
 
 DESK = {"viewport": {"width": 1280, "height": 720}}
 PHONE = {"viewport": {"width": 375, "height": 667}, "has_touch": True}
@@ -29,6 +29,7 @@ def seen(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator
         permissions=["clipboard-read", "clipboard-write"],
         **LOOKS[request.param],
     )
+    context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     page.goto(url)
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
