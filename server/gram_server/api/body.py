@@ -323,10 +323,7 @@ def _read_text(chosen: AnyFamily, text: str, query: SolveQuery) -> PostedPuzzle:
 
 
 def _likeliest(text: str, refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> PuzzleInvalid:
-    """Return the refusal of the one family whose every sign this is, else those of all.
-
-    The first is that of the family which the text looks like most.
-    """
+    """Return the refusal of the only family of such signs, else of all, the likeliest first."""
     likeness = {refused.name: refused.likeness(text) for refused, _ in refusals}
     most = max(likeness.values())
     ranked = sorted(refusals, key=lambda refusal: likeness[refusal[0].name] < most)
@@ -335,11 +332,10 @@ def _likeliest(text: str, refusals: list[tuple[AnyFamily, PuzzleInvalid]]) -> Pu
     if is_known and any(issue.rule for issue in first.issues):
         # A broken rule means that the form was understood.
         return first
-    told = ranked[:1] if is_known and most == 1.0 else ranked
     return PuzzleInvalid(
         [
             replace(issue, detail=f"as {refused.name}: {issue.detail}")
-            for refused, error in told
+            for refused, error in (ranked[:1] if is_known and most == 1.0 else ranked)
             for issue in error.issues[: None if is_known and error is first else 1]
         ]
     )
