@@ -139,7 +139,7 @@ def opened(
         color_scheme="dark" if is_dark else "light",
         device_scale_factor=scale,
         reduced_motion="reduce",
-        has_touch=picture.screen == PHONE,
+        has_touch=screen == PHONE,
     )
     page.set_default_timeout(WAIT_MS)
     page.goto(url)
