@@ -3,31 +3,48 @@
 #define GRAM_ATTENTION_H
 
 #include "products.h"
+#include "team.h"
 
 #define MAX_PLACES 32 /* limit for neighbourhood heads, rounded up to whole vectors */
 
-/* Copy one head's queries, keys and values of a group; rotary heads rotate queries and keys.
- * Queries are scaled; keys go into panels (panel, channel, 32), values into (panel, cell, 32). */
+/* Copy one head's scaled queries of some places of a group; rotary heads rotate them. */
+static void gather_queries(const Model *m, const Scratch *s, const float *qkv, int64_t ld,
+                           int64_t head, const int32_t *members, Slice asking) {
+    const int64_t width = m->head_dim, half = width / 2;
+    const float scale = 1.0f / sqrtf((float)width);
+    for (int64_t i = 0; i < asking.count; i++) {
+        const int64_t cell = members[asking.first + i];
+        const float *q = qkv + cell * ld + head * width;
+        float *query = s->queries + i * width;
+        for (int64_t c = 0; c < width; c++) query[c] = q[c] * scale;
+        if (head < m->first_rotary_head) continue;
+        const float *cosine = m->cosines + cell * width, *sine = m->sines + cell * width;
+        for (int64_t c = 0; c < half; c++) {
+            float q0 = query[c], q1 = query[c + half];
+            query[c] = q0 * cosine[c] - q1 * sine[c];
+            query[c + half] = q1 * cosine[c + half] + q0 * sine[c + half];
+        }
+    }
+}
+
+/* Copy one head's keys and values of a group; rotary heads rotate keys. Keys go into panels (panel,
+ * channel, 32), values into (panel, cell, 32). */
 static void gather(const Model *m, const Scratch *s, const float *qkv, int64_t ld, int64_t head,
                    const int32_t *members, int64_t size) {
     const int64_t width = m->head_dim, half = width / 2;
-    const float scale = 1.0f / sqrtf((float)width);
     const int is_rotary = head >= m->first_rotary_head;
     for (int64_t place = 0; place < size; place++) {
         const int64_t cell = members[place];
-        const float *q = qkv + cell * ld + head * width, *k = q + m->dim, *v = k + m->dim;
-        float *query = s->queries + place * width;
+        const float *k = qkv + cell * ld + m->dim + head * width, *v = k + m->dim;
         float *key = s->keys + place / PANEL * PANEL * width + place % PANEL;
-        for (int64_t c = 0; c < width; c++) query[c] = q[c] * scale, key[c * PANEL] = k[c];
         if (is_rotary) {
             const float *cosine = m->cosines + cell * width, *sine = m->sines + cell * width;
             for (int64_t c = 0; c < half; c++) {
-                float q0 = query[c], q1 = query[c + half];
-                query[c] = q0 * cosine[c] - q1 * sine[c];
-                query[c + half] = q1 * cosine[c + half] + q0 * sine[c + half];
                 key[c * PANEL] = k[c] * cosine[c] - k[c + half] * sine[c];
                 key[(c + half) * PANEL] = k[c + half] * cosine[c + half] + k[c] * sine[c + half];
             }
+        } else {
+            for (int64_t c = 0; c < width; c++) key[c * PANEL] = k[c];
         }
         for (int64_t c = 0; c < width; c += PANEL) {
             int64_t count = width - c < PANEL ? width - c : PANEL;
@@ -55,28 +72,61 @@ static void softmax(float *row, int64_t size, int64_t padded) {
     for (int64_t j = 0; j < padded; j += WIDTH) store(row + j, load(row + j) * inverse);
 }
 
-/* Attend within one group; (size, head_dim) results go to its cells of ``mixed``. */
+/* Attend to one group from some of its places; (count, head_dim) results go to their cells of
+ * ``mixed``. */
 static void attend_group(const Model *m, const Scratch *s, const float *qkv, int64_t ld,
-                         int64_t group, const uint8_t *adjacency, float *mixed, int64_t ld_mixed) {
+                         int64_t group, Slice asking, const uint8_t *adjacency, float *mixed,
+                         int64_t ld_mixed) {
     const int32_t *members = m->members + m->group_starts[group];
     const int64_t size = m->group_starts[group + 1] - m->group_starts[group];
     const int64_t head = m->group_heads[group], width = m->head_dim;
     const int64_t padded = up_to(size, PANEL), padded_width = up_to(width, PANEL);
+    gather_queries(m, s, qkv, ld, head, members, asking);
     gather(m, s, qkv, ld, head, members, size);
     for (int64_t j = 0; j < padded; j += PANEL)
-        wide_panel(s->queries, width, size, s->keys + j * width, width, s->scores + j, padded);
+        wide_panel(s->queries, width, asking.count, s->keys + j * width, width, s->scores + j,
+                   padded);
     if (m->group_is_masked[group])
-        for (int64_t i = 0; i < size; i++)
+        for (int64_t i = 0; i < asking.count; i++)
             for (int64_t j = 0; j < size; j++)
-                if (i != j && !adjacency[i * m->tokens + j]) s->scores[i * padded + j] = -INFINITY;
-    for (int64_t i = 0; i < size; i++)
+                if (asking.first + i != j && !adjacency[(asking.first + i) * m->tokens + j])
+                    s->scores[i * padded + j] = -INFINITY;
+    for (int64_t i = 0; i < asking.count; i++)
         softmax(s->scores + i * padded, size, up_to(size, WIDTH));
     for (int64_t c = 0; c < padded_width; c += PANEL)
-        wide_panel(s->scores, padded, size, s->values + c * size, size, s->attended + c,
+        wide_panel(s->scores, padded, asking.count, s->values + c * size, size, s->attended + c,
                    padded_width);
-    for (int64_t i = 0; i < size; i++)
-        memcpy(mixed + members[i] * ld_mixed + head * width, s->attended + i * padded_width,
-               4 * width);
+    for (int64_t i = 0; i < asking.count; i++)
+        memcpy(mixed + members[asking.first + i] * ld_mixed + head * width,
+               s->attended + i * padded_width, 4 * width);
+}
+
+/* What a place of a group costs: its scores, in whole panels, and copies. */
+static int64_t place_cost(const Model *m, int64_t group) {
+    return up_to(m->group_starts[group + 1] - m->group_starts[group], PANEL) + PANEL;
+}
+
+/* Attend within the groups of ``count`` trajectories: each thread for its part of the cost of all
+ * places, in the order of groups. */
+static void attend_groups(const Model *m, const Scratch *s, const uint8_t *adjacency, int64_t count,
+                          int64_t ld, int64_t ld_mixed) {
+    int64_t cost = 0, done = 0;
+    for (int64_t group = 0; group < m->num_groups; group++)
+        cost += place_cost(m, group) * (m->group_starts[group + 1] - m->group_starts[group]);
+    const Slice part = slice(count * cost, 1, s->member, s->team->size);
+    for (int64_t r = 0; r < count; r++)
+        for (int64_t group = 0; group < m->num_groups; group++) {
+            const int64_t size = m->group_starts[group + 1] - m->group_starts[group];
+            const int64_t each = place_cost(m, group);
+            const int64_t first = within(quotient_up(part.first - done, each), size);
+            const int64_t end = within(quotient_up(part.first + part.count - done, each), size);
+            done += size * each;
+            if (first < end)
+                attend_group(m, s, s->wide + r * m->tokens * ld, ld, group,
+                             (Slice){first, end - first},
+                             adjacency ? adjacency + r * m->tokens * m->tokens : NULL,
+                             s->mixed + r * m->tokens * ld_mixed, ld_mixed);
+        }
 }
 
 /* The sum of q (k + d) over the channels of a head. */
@@ -97,18 +147,18 @@ static void add_share(float *out, float weight, const float *v, const float *d, 
     for (; c < width; c++) out[c] += weight * (v[c] + d[c]);
 }
 
-/* Attend to the places around each cell, in the neighbourhood heads. */
-static void attend_near(const Model *m, const Block *b, const float *qkv, int64_t ld, float *mixed,
+/* Attend to the places around each of this thread's cells, in the neighbourhood heads. */
+static void attend_near(const Model *m, const Scratch *s, const Block *b, int64_t ld,
                         int64_t ld_mixed) {
     const int64_t width = m->head_dim, places = m->num_places, padded = up_to(places, WIDTH);
     const float scale = 1.0f / sqrtf((float)width);
     const float *to_values = b->directions + places * m->num_near * width;
     float shares[MAX_PLACES];
-    for (int64_t cell = 0; cell < m->tokens; cell++)
+    for (int64_t row = s->cells.first; row < s->cells.first + s->cells.count; row++)
         for (int64_t head = 0; head < m->num_near; head++) {
-            const int64_t channel = (m->first_near + head) * width;
-            const float *q = qkv + cell * ld + channel;
-            float *out = mixed + cell * ld_mixed + channel;
+            const int64_t channel = (m->first_near + head) * width, cell = row % m->tokens;
+            const float *qkv = s->wide + (row - cell) * ld, *q = qkv + cell * ld + channel;
+            float *out = s->mixed + row * ld_mixed + channel;
             for (int64_t p = 0; p < places; p++) {
                 const int64_t other = m->neighbours[p * m->tokens + cell];
                 const float *k = qkv + other * ld + m->dim + channel;

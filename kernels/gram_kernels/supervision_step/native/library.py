@@ -79,7 +79,7 @@ def load(path: Path, origin: str) -> Library:
     model, pointer = ctypes.POINTER(structures.Model), ctypes.c_void_p
     word, wide = ctypes.c_uint32, ctypes.c_int64
     functions.gram_memory.restype = wide
-    functions.gram_memory.argtypes = (model,)
+    functions.gram_memory.argtypes = (model, wide, wide)
     functions.gram_step.restype = None
     rows = ctypes.POINTER(structures.Rows)
     functions.gram_step.argtypes = (model, rows, wide, wide, pointer)

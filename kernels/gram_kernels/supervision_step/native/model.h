@@ -2,6 +2,7 @@
 #ifndef GRAM_MODEL_H
 #define GRAM_MODEL_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 /* The numbers of ``tokens.py`` and of ``philox``. */
@@ -67,12 +68,29 @@ typedef struct {
     int64_t num_rows;         /* allocated rows: the stride of the keys */
 } Rows;
 
-/* One thread's memory, all of it zero before its first use. */
+/* Rows ``first`` .. ``first + count - 1``. */
 typedef struct {
-    float *x, *y, *context, *wide, *mixed, *hidden, *panel, *swapped, *noise;
+    int64_t first, count;
+} Slice;
+
+/* Threads that compute the same trajectories, and what they count while they meet. */
+typedef struct {
+    _Alignas(64) atomic_int num_arrived;
+    atomic_int round;
+    int64_t size;
+    int64_t first; /* trajectory of the group at hand */
+} Team;
+
+/* What one thread works with; all memory is zero before its first use. */
+typedef struct {
+    float *x, *y, *wide, *mixed; /* the team's: a row for each cell of the group */
+    float *context, *hidden, *panel, *swapped, *noise; /* the thread's, as all that follows */
     float *queries, *keys, *values, *scores, *attended;
     uint16_t *parts[2];
     int64_t stride; /* of a part's rows */
+    Team *team;
+    int64_t member;
+    Slice cells; /* of the group: this thread's */
 } Scratch;
 
 #endif

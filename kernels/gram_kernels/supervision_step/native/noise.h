@@ -42,12 +42,13 @@ static inline void pair(const uint32_t *first, const uint32_t *second, float *ou
     store(out_sin, radius * sine);
 }
 
-/* Write ``count`` standard normals, rounded up to whole chunks, for a row's key and transition. */
-static void normals(float *out, int64_t count, uint64_t seed, uint32_t trajectory, uint32_t step,
+/* Write the standard normals ``first`` .. ``end - 1`` of a row's key and transition to their places
+ * in ``out``, and the others of their chunks. */
+static void normals(float *out, int64_t first, int64_t end, uint64_t seed, uint32_t trajectory, uint32_t step,
                     uint32_t purpose) {
     uint32_t words[4][CHUNK];
     float lanes[4][CHUNK];
-    for (int64_t block = 0; 4 * block < count; block += CHUNK) {
+    for (int64_t block = first / (4 * CHUNK) * CHUNK; 4 * block < end; block += CHUNK) {
         for (int i = 0; i < CHUNK; i++)
             philox((uint32_t)(block + i), step, purpose, trajectory, seed, &words[0][i], CHUNK);
         for (int i = 0; i < CHUNK; i += WIDTH) {

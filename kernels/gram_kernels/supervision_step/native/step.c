@@ -1,9 +1,8 @@
 /* A supervision step of rows, in place: transitions, decode, heads, verification.
  *
- * A thread takes a few trajectories through the whole step; nothing is shared but the weights. */
+ * A thread takes a few trajectories through the whole step, alone or in a team. */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #ifdef __linux__
@@ -15,116 +14,135 @@
 #include "model.h"
 #include "noise.h"
 #include "products.h"
+#include "team.h"
 #include "vectors.h"
 #include "verdict.h"
 
 #define MAX_THREADS 64
+
+/* Draw the normals of this thread's cells of a row, ``size`` for each. */
+static void draw(const Scratch *s, const Rows *rows, int64_t row, Slice cells, int64_t size,
+                 uint32_t purpose) {
+    normals(s->noise, cells.first * size, (cells.first + cells.count) * size,
+            (uint64_t)rows->keys[row], (uint32_t)rows->keys[rows->num_rows + row],
+            (uint32_t)rows->keys[2 * rows->num_rows + row], purpose);
+}
 
 /* Add noise in place of a value to the unknown cells of x: standard normals times the embedding of
  * each value. */
 static void add_input_noise(const Model *m, const Scratch *s, const Rows *rows, int64_t first,
                             int64_t count, int64_t transition) {
     const int64_t num_values = m->vocabulary - FIRST_VALUE, padded = up_to(m->dim, PANEL);
-    for (int64_t row = first; row < first + count; row++) {
-        float *x = s->x + (row - first) * m->tokens * padded;
-        normals(s->noise, m->tokens * num_values, (uint64_t)rows->keys[row],
-                (uint32_t)rows->keys[rows->num_rows + row],
-                (uint32_t)rows->keys[2 * rows->num_rows + row],
-                (uint32_t)(INPUT_PURPOSE | transition));
-        for (int64_t t = 0; t < m->tokens; t++) {
-            if (rows->givens[row * m->tokens + t] != BLANK) continue;
+    for (int64_t r = 0; r < count; r++) {
+        const Slice cells = cells_of(m, s, r);
+        float *x = s->x + r * m->tokens * padded;
+        draw(s, rows, first + r, cells, num_values, (uint32_t)(INPUT_PURPOSE | transition));
+        for (int64_t t = cells.first; t < cells.first + cells.count; t++) {
+            if (rows->givens[(first + r) * m->tokens + t] != BLANK) continue;
             for (int64_t v = 0; v < num_values; v++) {
-                const float draw = s->noise[t * num_values + v];
+                const float normal = s->noise[t * num_values + v];
                 const float *value = m->embedding + (FIRST_VALUE + v) * m->dim;
-                for (int64_t j = 0; j < m->dim; j++) x[t * padded + j] += draw * value[j];
+                for (int64_t j = 0; j < m->dim; j++) x[t * padded + j] += normal * value[j];
             }
         }
     }
 }
 
-/* x = a + b, rows of dim into padded rows; b is the embedding of the givens, if any. */
-static void add_into(const Model *m, float *x, const float *a, const float *b,
-                     const int32_t *givens, int64_t height) {
+/* x = a + b for this thread's cells, rows of dim into padded rows; b is the embedding of the
+ * givens, if any. */
+static void add_into(const Model *m, const Scratch *s, const float *a, const float *b,
+                     const int32_t *givens) {
     const int64_t padded = up_to(m->dim, PANEL);
-    for (int64_t i = 0; i < height; i++, x += padded) {
+    float *x = own(s, s->x, padded);
+    for (int64_t i = 0; i < s->cells.count; i++, x += padded) {
         const float *left = a + i * m->dim;
         const float *right = givens ? m->embedding + givens[i] * m->dim : b + i * m->dim;
         for (int64_t j = 0; j < m->dim; j++) x[j] = left[j] + right[j];
-        if (givens && m->positions)
-            for (int64_t j = 0; j < m->dim; j++) x[j] += m->positions[i % m->tokens * m->dim + j];
+        if (givens && m->positions) {
+            const float *position = m->positions + (s->cells.first + i) % m->tokens * m->dim;
+            for (int64_t j = 0; j < m->dim; j++) x[j] += position[j];
+        }
         for (int64_t j = m->dim; j < padded; j++) x[j] = 0.0f;
     }
 }
 
-static void keep(const Model *m, const float *x, float *rows, int64_t height) {
-    for (int64_t i = 0; i < height; i++)
-        memcpy(rows + i * m->dim, x + i * up_to(m->dim, PANEL), 4 * m->dim);
+/* Write this thread's rows of x to rows of dim. */
+static void keep(const Model *m, const Scratch *s, float *rows) {
+    const int64_t padded = up_to(m->dim, PANEL);
+    for (int64_t i = 0; i < s->cells.count; i++)
+        memcpy(rows + i * m->dim, own(s, s->x, padded) + i * padded, 4 * m->dim);
 }
 
 /* h = u + mu(u) + sigma(u) eps; u is in x. */
 static void guide(const Model *m, const Scratch *s, const Rows *rows, int64_t first, int64_t count,
                   int64_t transition) {
     const int64_t padded = up_to(m->dim, PANEL), hidden = 2 * up_to(m->guidance_dim, PANEL);
-    const int64_t height = count * m->tokens, cells = m->tokens * m->dim;
-    gated_product(m, s, &m->guidance_gate_up, s->x, padded, height, s->hidden, hidden);
-    product(m, s, &m->mean_down, s->hidden, hidden, height, s->y, padded);
-    product(m, s, &m->deviation_down, s->hidden + hidden / 2, hidden, height, s->mixed, padded);
+    const int64_t height = s->cells.count;
+    float *x = own(s, s->x, padded), *y = own(s, s->y, padded), *mixed = own(s, s->mixed, padded);
+    float *h = rows->high + (first * m->tokens + s->cells.first) * m->dim;
+    gated_product(m, s, &m->guidance_gate_up, x, padded, height, s->hidden, hidden);
+    product(m, s, &m->mean_down, s->hidden, hidden, height, y, padded);
+    product(m, s, &m->deviation_down, s->hidden + hidden / 2, hidden, height, mixed, padded);
     for (int64_t r = 0; r < count; r++) {
-        if (m->has_noise)
-            normals(s->noise, cells, (uint64_t)rows->keys[first + r],
-                    (uint32_t)rows->keys[rows->num_rows + first + r],
-                    (uint32_t)rows->keys[2 * rows->num_rows + first + r], (uint32_t)transition);
-        for (int64_t t = 0; t < m->tokens; t++) {
-            const int64_t at = (r * m->tokens + t) * padded;
-            float *h = rows->high + (first + r) * cells + t * m->dim;
+        const Slice cells = cells_of(m, s, r);
+        if (m->has_noise) draw(s, rows, first + r, cells, m->dim, (uint32_t)transition);
+        for (int64_t t = cells.first; t < cells.first + cells.count; t++) {
             for (int64_t j = 0; j < padded; j += WIDTH) {
-                vf share = sigmoid(load(s->mixed + at + j) + m->sigma_offset);
-                store(s->mixed + at + j, m->sigma_min + m->sigma_span * share);
+                vf share = sigmoid(load(mixed + j) + m->sigma_offset);
+                store(mixed + j, m->sigma_min + m->sigma_span * share);
             }
             for (int64_t j = 0; j < m->dim; j++) {
-                h[j] = s->x[at + j] + s->y[at + j];
-                if (m->has_noise) h[j] += s->mixed[at + j] * s->noise[t * m->dim + j];
+                h[j] = x[j] + y[j];
+                if (m->has_noise) h[j] += mixed[j] * s->noise[t * m->dim + j];
             }
-            for (int64_t j = m->dim; j < padded; j++) s->mixed[at + j] = 0.0f;
+            for (int64_t j = m->dim; j < padded; j++) mixed[j] = 0.0f;
+            x += padded, y += padded, mixed += padded, h += m->dim;
         }
+    }
+}
+
+/* context = high + the embedding of the givens, for this thread's cells. */
+static void add_context(const Model *m, const Scratch *s, const float *high,
+                        const int32_t *givens) {
+    for (int64_t i = 0; i < s->cells.count; i++) {
+        const int64_t cell = (s->cells.first + i) % m->tokens;
+        const float *embedding = m->embedding + givens[i] * m->dim;
+        const float *position = m->positions ? m->positions + cell * m->dim : NULL;
+        for (int64_t j = 0; j < m->dim; j++)
+            s->context[i * m->dim + j] =
+                high[i * m->dim + j] + embedding[j] + (position ? position[j] : 0.0f);
     }
 }
 
 static void transit(const Model *m, const Scratch *s, const Rows *rows, int64_t first,
                     int64_t count, int64_t transition) {
-    const int64_t cells = m->tokens * m->dim, height = count * m->tokens;
-    float *high = rows->high + first * cells, *low = rows->low + first * cells;
-    const int32_t *givens = rows->givens + first * m->tokens;
+    const int64_t start = first * m->tokens + s->cells.first;
+    float *high = rows->high + start * m->dim, *low = rows->low + start * m->dim;
+    const int32_t *givens = rows->givens + start;
     if (m->is_pre_norm) {
-        add_into(m, s->x, high, NULL, givens, height);
+        add_into(m, s, high, NULL, givens);
         if (m->has_input_noise) add_input_noise(m, s, rows, first, count, transition);
         stack_pre_norm(m, s, m->num_inner_steps + 1, rows, first, count);
     } else if (!m->num_high) {
         for (int64_t k = 0; k <= m->num_inner_steps; k++) {
-            add_into(m, s->x, high, NULL, givens, height);
+            add_into(m, s, high, NULL, givens);
             stack(m, s, m->blocks, m->num_low, rows, first, count);
-            keep(m, s->x, high, height);
+            keep(m, s, high);
         }
     } else {
-        for (int64_t i = 0; i < height; i++) {
-            const float *embedding = m->embedding + givens[i] * m->dim;
-            const float *position = m->positions ? m->positions + i % m->tokens * m->dim : NULL;
-            for (int64_t j = 0; j < m->dim; j++)
-                s->context[i * m->dim + j] =
-                    high[i * m->dim + j] + embedding[j] + (position ? position[j] : 0.0f);
-        }
+        add_context(m, s, high, givens);
         for (int64_t k = 0; k < m->num_inner_steps; k++) {
-            add_into(m, s->x, low, s->context, NULL, height);
+            add_into(m, s, low, s->context, NULL);
             stack(m, s, m->blocks, m->num_low, rows, first, count);
-            keep(m, s->x, low, height);
+            keep(m, s, low);
         }
-        add_into(m, s->x, high, low, NULL, height);
+        add_into(m, s, high, low, NULL);
         stack(m, s, m->blocks + m->num_low, m->num_high, rows, first, count);
     }
     if (m->has_guidance)
         guide(m, s, rows, first, count, transition);
     else
-        keep(m, s->x, high, height);
+        keep(m, s, high);
 }
 
 /* Halt and value heads over the first token of h or the mean of all. */
@@ -145,39 +163,46 @@ static void read_heads(const Model *m, const Scratch *s, const float *high, floa
     *value = 1.0f / (1.0f + expf(-sums[1]));
 }
 
-/* Decode h, verify the answer and write the row's facts. */
+/* Read the answer from a row's logits, verify it and write the row's facts. */
+static void conclude_row(const Model *m, const Scratch *s, const Rows *rows, int64_t row,
+                         const float *logits) {
+    const int64_t ld = up_to(m->vocabulary, PANEL);
+    const int32_t *givens = rows->givens + row * m->tokens;
+    const uint8_t *adjacency =
+        rows->adjacency ? rows->adjacency + row * m->tokens * m->tokens : NULL;
+    int32_t *facts = rows->facts + row * (NUM_FACTS + m->tokens), *answer = facts + NUM_FACTS;
+    int is_finite = 1;
+    float halt, value;
+    for (int64_t t = 0; t < m->tokens; t++, logits += ld) {
+        int32_t likely = (int32_t)m->lowest_token;
+        for (int32_t token = 0; token < m->vocabulary; token++) {
+            is_finite &= isfinite(logits[token]) != 0;
+            if (token > likely && logits[token] > logits[likely]) likely = token;
+        }
+        answer[t] = givens[t] == BLANK ? likely : givens[t];
+    }
+    read_heads(m, s, rows->high + row * m->tokens * m->dim, &halt, &value);
+    const int32_t violations = num_violations(m, answer, givens, adjacency);
+    facts[0] = violations == 0;
+    facts[1] = halt > 0.0f;
+    facts[2] = is_finite && isfinite(halt) && isfinite(value);
+    facts[3] = violations;
+    memcpy(facts + 4, &value, 4);
+    rows->keys[2 * rows->num_rows + row]++;
+}
+
+/* Decode h; then each thread concludes some of the group's trajectories. */
 static void conclude(const Model *m, const Scratch *s, const Rows *rows, int64_t first,
                      int64_t count) {
-    const int64_t cells = m->tokens * m->dim, padded = up_to(m->dim, PANEL);
-    const int64_t ld = up_to(m->vocabulary, PANEL), height = count * m->tokens;
-    for (int64_t i = 0; i < height; i++)
-        memcpy(s->x + i * padded, rows->high + first * cells + i * m->dim, 4 * m->dim);
-    product(m, s, &m->decoder, s->x, padded, height, s->wide, ld);
-    for (int64_t row = first; row < first + count; row++) {
-        const int32_t *givens = rows->givens + row * m->tokens;
-        const uint8_t *adjacency =
-            rows->adjacency ? rows->adjacency + row * m->tokens * m->tokens : NULL;
-        int32_t *facts = rows->facts + row * (NUM_FACTS + m->tokens), *answer = facts + NUM_FACTS;
-        int is_finite = 1;
-        float halt, value;
-        for (int64_t t = 0; t < m->tokens; t++) {
-            const float *logits = s->wide + ((row - first) * m->tokens + t) * ld;
-            int32_t likely = (int32_t)m->lowest_token;
-            for (int32_t token = 0; token < m->vocabulary; token++) {
-                is_finite &= isfinite(logits[token]) != 0;
-                if (token > likely && logits[token] > logits[likely]) likely = token;
-            }
-            answer[t] = givens[t] == BLANK ? likely : givens[t];
-        }
-        read_heads(m, s, rows->high + row * cells, &halt, &value);
-        const int32_t violations = num_violations(m, answer, givens, adjacency);
-        facts[0] = violations == 0;
-        facts[1] = halt > 0.0f;
-        facts[2] = is_finite && isfinite(halt) && isfinite(value);
-        facts[3] = violations;
-        memcpy(facts + 4, &value, 4);
-        rows->keys[2 * rows->num_rows + row]++;
-    }
+    const int64_t padded = up_to(m->dim, PANEL), ld = up_to(m->vocabulary, PANEL);
+    const float *high = rows->high + (first * m->tokens + s->cells.first) * m->dim;
+    float *x = own(s, s->x, padded);
+    for (int64_t i = 0; i < s->cells.count; i++)
+        memcpy(x + i * padded, high + i * m->dim, 4 * m->dim);
+    product(m, s, &m->decoder, x, padded, s->cells.count, own(s, s->wide, ld), ld);
+    meet(s);
+    for (int64_t r = s->member; r < count; r += s->team->size)
+        conclude_row(m, s, rows, first + r, s->wide + r * m->tokens * ld);
 }
 
 /* Assign a thread's buffers within memory; with NULL, only count. Returns bytes. */
@@ -218,40 +243,73 @@ static int64_t lay_out(const Model *m, Scratch *s, char *memory) {
     return used;
 }
 
+/* A step that threads share. */
 typedef struct {
     const Model *model;
     const Rows *rows;
-    int64_t num_live, share;
-    atomic_long *next;
+    int64_t num_live;
     char *memory;
+    Plan plan;
+    atomic_int is_planned;
+    atomic_long next; /* group of trajectories that no team has taken */
+    Team teams[MAX_THREADS];
+} Step;
+
+typedef struct {
+    Step *step;
+    int64_t thread;
 } Work;
+
+/* The buffers of a thread and of its team, which are those of the team's first thread. */
+static Scratch scratch_of(Step *step, int64_t thread) {
+    const int64_t size = step->plan.size, member = thread % size;
+    Scratch s, first;
+    const int64_t bytes = lay_out(step->model, &s, NULL);
+    lay_out(step->model, &s, step->memory + thread * bytes);
+    lay_out(step->model, &first, step->memory + (thread - member) * bytes);
+    s.x = first.x, s.y = first.y, s.wide = first.wide, s.mixed = first.mixed;
+    s.team = &step->teams[thread / size], s.member = member;
+    return s;
+}
+
+/* Take groups of trajectories through the step until none is left. */
+static void advance(Step *step, Scratch *s) {
+    const Model *m = step->model;
+    const int64_t share = step->plan.share;
+    for (;;) {
+        if (!s->member) s->team->first = atomic_fetch_add(&step->next, 1) * share;
+        meet(s);
+        const int64_t first = s->team->first;
+        if (first >= step->num_live) return;
+        const int64_t count = least(step->num_live - first, share);
+        s->cells = slice(count * m->tokens, cell_step(m), s->member, s->team->size);
+        for (int64_t t = 0; t < m->num_transitions; t++)
+            transit(m, s, step->rows, first, count, t);
+        conclude(m, s, step->rows, first, count);
+    }
+}
 
 static void *run(void *argument) {
     const Work *work = argument;
-    Scratch scratch;
-    lay_out(work->model, &scratch, work->memory);
+    Step *step = work->step;
+    for (int spins = 0; !atomic_load(&step->is_planned);) wait_briefly(&spins);
+    if (work->thread >= step->plan.num_teams * step->plan.size) return NULL;
+    Scratch scratch = scratch_of(step, work->thread);
 #if HAS_MATRIX_UNIT
-    if (work->model->decoder.narrow) matrix_unit_on();
+    if (step->model->decoder.narrow) matrix_unit_on();
 #endif
-    for (;;) {
-        const int64_t first = atomic_fetch_add(work->next, 1) * work->share;
-        if (first >= work->num_live) break;
-        const int64_t left = work->num_live - first;
-        const int64_t count = left < work->share ? left : work->share;
-        for (int64_t t = 0; t < work->model->num_transitions; t++)
-            transit(work->model, &scratch, work->rows, first, count, t);
-        conclude(work->model, &scratch, work->rows, first, count);
-    }
+    advance(step, &scratch);
 #if HAS_MATRIX_UNIT
-    if (work->model->decoder.narrow) matrix_unit_off();
+    if (step->model->decoder.narrow) matrix_unit_off();
 #endif
     return NULL;
 }
 
-/* Bytes of memory that each thread needs. */
-int64_t gram_memory(const Model *model) {
+/* Bytes of memory that a step of ``num_live`` rows needs. */
+int64_t gram_memory(const Model *model, int64_t num_live, int64_t num_threads) {
     Scratch scratch;
-    return lay_out(model, &scratch, NULL);
+    const Plan plan = make_plan(model, num_live, least(num_threads, MAX_THREADS));
+    return plan.num_teams * plan.size * lay_out(model, &scratch, NULL);
 }
 
 /* Whether the matrix unit can be used; requests it from the system. */
@@ -267,25 +325,25 @@ int gram_has_matrix_unit(void) {
 /* Standard normals of one key; out has room for a multiple of 256. */
 void gram_normals(float *out, int64_t count, uint64_t seed, uint32_t trajectory, uint32_t step,
                   uint32_t purpose) {
-    normals(out, count, seed, trajectory, step, purpose);
+    normals(out, 0, count, seed, trajectory, step, purpose);
 }
 
-/* Advance rows 0 .. num_live - 1; memory holds gram_memory() bytes for each thread. */
+/* Advance rows 0 .. num_live - 1, at least one; memory holds ``gram_memory`` bytes. */
 void gram_step(const Model *model, const Rows *rows, int64_t num_live, int64_t num_threads,
                char *memory) {
-    atomic_long next = 0;
+    Step step = {.model = model, .rows = rows, .num_live = num_live, .memory = memory};
     pthread_t threads[MAX_THREADS];
     Work work[MAX_THREADS];
-    int64_t started = 0;
-    num_threads = num_threads < MAX_THREADS ? num_threads : MAX_THREADS;
-    num_threads = num_threads < num_live ? num_threads : num_live;
-    int64_t share = (num_live + num_threads - 1) / num_threads;
-    share = share < model->max_rows ? share : model->max_rows;
-    const int64_t bytes = gram_memory(model);
-    for (int64_t i = 0; i < num_threads; i++)
-        work[i] = (Work){model, rows, num_live, share, &next, memory + i * bytes};
-    for (int64_t i = 1; i < num_threads; i++, started++)
-        if (pthread_create(&threads[i], NULL, run, &work[i])) break;
+    int64_t started = 1;
+    step.plan = make_plan(model, num_live, least(num_threads, MAX_THREADS));
+    const int64_t wanted = step.plan.num_teams * step.plan.size;
+    for (int64_t i = 0; i < wanted; i++) work[i] = (Work){&step, i};
+    while (started < wanted && !pthread_create(&threads[started], NULL, run, &work[started]))
+        started++;
+    /* Teams are of threads that there are. */
+    if (started < wanted) step.plan = make_plan(model, num_live, started);
+    for (int64_t i = 0; i < step.plan.num_teams; i++) step.teams[i].size = step.plan.size;
+    atomic_store(&step.is_planned, 1);
     run(&work[0]);
-    for (int64_t i = 1; i <= started; i++) pthread_join(threads[i], NULL);
+    for (int64_t i = 1; i < started; i++) pthread_join(threads[i], NULL);
 }

@@ -39,6 +39,7 @@ class NativeStep:
         loaded = library()
         assert loaded.functions is not None, loaded.refusal
         self._run = loaded.functions.gram_step
+        self._count_bytes = loaded.functions.gram_memory
         self._keeper = Keeper()
         self._tensors = rows
         self._is_narrow = (
@@ -47,16 +48,16 @@ class NativeStep:
         self._model = self._fill(weights, units)
         self._model.num_parts = 1 if dtype == torch.bfloat16 else 2
         self._rows = _rows(rows)
-        self._bytes = int(loaded.functions.gram_memory(self._model))
         self._memory = torch.zeros(0, dtype=torch.uint8)
 
     def __call__(self, num_rows: int) -> None:
         num_live = min(num_rows, int(self._tensors.num_live))
         if num_live == 0:
             return
-        num_threads = min(torch.get_num_threads(), num_live)
-        if len(self._memory) < num_threads * self._bytes + 64:
-            self._memory = torch.zeros(num_threads * self._bytes + 64, dtype=torch.uint8)
+        num_threads = torch.get_num_threads()
+        num_bytes = int(self._count_bytes(self._model, num_live, num_threads)) + 64
+        if len(self._memory) < num_bytes:
+            self._memory = torch.zeros(num_bytes, dtype=torch.uint8)
         start = self._memory.data_ptr()
         self._run(self._model, self._rows, num_live, num_threads, start + -start % 64)
 
