@@ -243,66 +243,6 @@ def test_native_code_agrees_with_the_model(name: str, unit: str, guarded: Guard)
     assert_near(made, expected, NATIVE_TOLERANCES[unit])
 
 
-def many_rows(model: Gram, task: puzzles.Task, num_rows: int) -> StepRows:
-    """Return rows with keys of their own, on givens of a few instances."""
-    rows = chosen_rows(random_rows(model, task, torch.clone), torch.arange(num_rows) % NUM_ROWS)
-    rng = torch.Generator().manual_seed(9)
-    rows.high.normal_(generator=rng)
-    rows.low.normal_(generator=rng)
-    rows.keys.random_(0, 2**40, generator=rng)
-    return rows
-
-
-@pytest.mark.usefixtures("native")
-@pytest.mark.parametrize("unit", NATIVE_TOLERANCES)
-@pytest.mark.parametrize("name", ["odd sizes", "edges"])
-def test_natively_a_trajectory_gets_the_same_bits_in_any_batch_order_and_number_of_threads(
-    name: str, unit: str
-) -> None:
-    model, task = random_model(name)
-    weights, units = step_weights(rounded_to_bfloat16(model), task.units), unit_tables(task)
-    rows = many_rows(model, task, 11)
-    order = torch.randperm(11, generator=torch.Generator().manual_seed(1))
-    some: list[tuple[StepRows, Tensor]] = [
-        (chosen_rows(rows, chosen), chosen)
-        for chosen in (order, order[:1], order[3:8], torch.arange(11))
-    ]
-    threads = torch.get_num_threads()
-    NativeStep(rows, weights, units, may_use_matrix_unit=unit == "matrix")(11)
-    try:
-        torch.set_num_threads(3)
-        for batch, _ in some:
-            NativeStep(batch, weights, units, may_use_matrix_unit=unit == "matrix")(len(batch.high))
-    finally:
-        torch.set_num_threads(threads)
-    for batch, chosen in some:
-        assert torch.equal(batch.high, rows.high[chosen])
-        assert torch.equal(batch.low, rows.low[chosen])
-        assert torch.equal(batch.facts, rows.facts[chosen])
-
-
-@pytest.mark.usefixtures("native")
-def test_natively_rows_that_are_not_live_or_not_finite_touch_no_other() -> None:
-    model, task = random_model("sudoku")
-    weights, units = step_weights(model, task.units), unit_tables(task)
-    sound = many_rows(model, task, 4)
-    spoilt = copied(sound)
-    spoilt.high[1] = float("nan")
-    spoilt.num_live.fill_(3)
-    before = copied(spoilt)
-    for rows in (sound, spoilt):
-        step = NativeStep(rows, weights, units)
-        step(4)
-        step(4)
-    assert spoilt.facts[:3, 2].tolist() == [1, 0, 1]
-    for row in (0, 2):
-        assert torch.equal(spoilt.high[row], sound.high[row])
-        assert torch.equal(spoilt.facts[row], sound.facts[row])
-    assert torch.equal(spoilt.high[3], before.high[3])
-    assert torch.equal(spoilt.facts[3], before.facts[3])
-    assert torch.equal(spoilt.keys[:, 3], before.keys[:, 3])
-
-
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**63 - 1, 12345678901234567])
 def test_native_noise_is_that_of_philox(seed: int) -> None:
