@@ -17,6 +17,7 @@ from gram_core.step_weights import step_weights
 from gram_kernels.supervision_step import StepRows
 from gram_kernels.supervision_step.native import NativeStep, product_kind
 from gram_kernels.supervision_step.native.objects import command, own_compiler
+from gram_kernels.supervision_step.native.step import Sharing
 from tests.kernels.test_supervision_step import (
     NATIVE_TOLERANCES,
     NUM_ROWS,
@@ -68,10 +69,19 @@ def copied_at(rows: StepRows, chosen: Tensor) -> StepRows:
     )
 
 
+class AlwaysSharing(Sharing):
+    """Lets threads share even where other work has the processors."""
+
+    def note(self, lost_s: float) -> None:
+        pass
+
+
 def native_step(name: str, rows: StepRows, unit: str = "vector") -> NativeStep:
     model, task = random_model(name)
     weights = step_weights(rounded_to_bfloat16(model), task.units)
-    return NativeStep(rows, weights, unit_tables(task), may_use_matrix_unit=unit == "matrix")
+    step = NativeStep(rows, weights, unit_tables(task), may_use_matrix_unit=unit == "matrix")
+    step._sharing = AlwaysSharing()
+    return step
 
 
 def advance_twice(rows: StepRows, name: str, unit: str) -> StepRows:
@@ -150,10 +160,13 @@ def test_what_other_teams_left_in_their_memory_changes_nothing(
         assert torch.equal(made.nan_to_num(7.0), truth.nan_to_num(7.0)), table
 
 
-def num_used(step: NativeStep, num_live: int, num_threads: int) -> int:
+def num_used(step: NativeStep, num_live: int, num_threads: int, may_share: bool = True) -> int:
     """Return how many threads a step would use, by the memory that it wants for them."""
-    count = step._count_bytes
-    return int(count(step._model, num_live, num_threads)) // int(count(step._model, 1, 1))
+    wanted, of_one = (
+        int(step._count_bytes(step._model, *plan))
+        for plan in ((num_live, num_threads, may_share), (1, 1, False))
+    )
+    return wanted // of_one
 
 
 def test_a_lone_trajectory_gets_threads_as_far_as_its_cells_go() -> None:
@@ -171,6 +184,32 @@ def test_no_step_uses_more_threads_than_it_may() -> None:
         for num_live in range(1, 40):
             used = num_used(step, num_live, num_threads)
             assert min(num_live, num_threads) // 2 < used <= num_threads
+            alone = num_used(step, num_live, num_threads, may_share=False)
+            assert min(num_live, num_threads) // 2 < alone <= min(num_live, num_threads)
+
+
+def test_threads_share_nothing_for_a_time_after_they_had_to_wait() -> None:
+    time_s = 100.0
+    sharing = Sharing(lambda: time_s)
+    assert sharing.is_on
+    pauses_s = []
+    for _ in range(6):
+        time_s += 0.5
+        sharing.note(0.5)
+        start_s = time_s
+        while not sharing.is_on:
+            time_s += 0.25
+        pauses_s.append(time_s - start_s)
+    assert pauses_s == [1.0, 2.0, 4.0, 8.0, 16.0, 16.0]
+    sharing.note(0.0)
+    assert sharing.is_on
+    # As long after the last time as that took: it was another load.
+    time_s += 17.0
+    sharing.note(0.5)
+    time_s += 0.9
+    assert not sharing.is_on
+    time_s += 0.2
+    assert sharing.is_on
 
 
 def run_child(program: str, *arguments: str, before: tuple[str, ...] = ()) -> str:

@@ -77,12 +77,12 @@ def library() -> Library:
 def load(path: Path, origin: str) -> Library:
     functions = ctypes.CDLL(str(path))
     model, pointer = ctypes.POINTER(structures.Model), ctypes.c_void_p
-    word, wide = ctypes.c_uint32, ctypes.c_int64
+    word, wide, flag = ctypes.c_uint32, ctypes.c_int64, ctypes.c_int
     functions.gram_memory.restype = wide
-    functions.gram_memory.argtypes = (model, wide, wide)
-    functions.gram_step.restype = None
+    functions.gram_memory.argtypes = (model, wide, wide, flag)
     rows = ctypes.POINTER(structures.Rows)
-    functions.gram_step.argtypes = (model, rows, wide, wide, pointer)
+    functions.gram_step.restype = wide
+    functions.gram_step.argtypes = (model, rows, wide, wide, flag, pointer)
     functions.gram_normals.restype = None
     functions.gram_normals.argtypes = (pointer, wide, ctypes.c_uint64, word, word, word)
     has_matrix_unit = bool(functions.gram_has_matrix_unit())

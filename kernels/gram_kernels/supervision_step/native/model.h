@@ -78,7 +78,8 @@ typedef struct {
     _Alignas(64) atomic_int num_arrived;
     atomic_int round;
     int64_t size;
-    int64_t first; /* trajectory of the group at hand */
+    int64_t first;   /* trajectory of the group at hand */
+    int64_t lost_ns; /* of its first thread, for want of a processor for the others */
 } Team;
 
 /* What one thread works with; all memory is zero before its first use. */

@@ -146,6 +146,9 @@ static void narrow_panel(const Scratch *s, int64_t rows, const uint16_t *b, int6
 }
 #else
 #define HAS_MATRIX_UNIT 0
+
+static void matrix_unit_on(void) {}
+static void matrix_unit_off(void) {}
 #endif
 
 /* Split a's rows if ``weight`` is narrow. */

@@ -3,8 +3,6 @@
  * A thread takes a few trajectories through the whole step, alone or in a team. */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <stddef.h>
-#include <stdlib.h>
 #ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,9 +66,9 @@ static void add_into(const Model *m, const Scratch *s, const float *a, const flo
 
 /* Write this thread's rows of x to rows of dim. */
 static void keep(const Model *m, const Scratch *s, float *rows) {
-    const int64_t padded = up_to(m->dim, PANEL);
-    for (int64_t i = 0; i < s->cells.count; i++)
-        memcpy(rows + i * m->dim, own(s, s->x, padded) + i * padded, 4 * m->dim);
+    const float *x = own(s, s->x, up_to(m->dim, PANEL));
+    for (int64_t i = 0; i < s->cells.count; i++, x += up_to(m->dim, PANEL), rows += m->dim)
+        memcpy(rows, x, 4 * m->dim);
 }
 
 /* h = u + mu(u) + sigma(u) eps; u is in x. */
@@ -295,20 +293,16 @@ static void *run(void *argument) {
     for (int spins = 0; !atomic_load(&step->is_planned);) wait_briefly(&spins);
     if (work->thread >= step->plan.num_teams * step->plan.size) return NULL;
     Scratch scratch = scratch_of(step, work->thread);
-#if HAS_MATRIX_UNIT
     if (step->model->decoder.narrow) matrix_unit_on();
-#endif
     advance(step, &scratch);
-#if HAS_MATRIX_UNIT
     if (step->model->decoder.narrow) matrix_unit_off();
-#endif
     return NULL;
 }
 
 /* Bytes of memory that a step of ``num_live`` rows needs. */
-int64_t gram_memory(const Model *model, int64_t num_live, int64_t num_threads) {
+int64_t gram_memory(const Model *model, int64_t num_live, int64_t num_threads, int may_share) {
     Scratch scratch;
-    const Plan plan = make_plan(model, num_live, least(num_threads, MAX_THREADS));
+    const Plan plan = make_plan(model, num_live, least(num_threads, MAX_THREADS), may_share);
     return plan.num_teams * plan.size * lay_out(model, &scratch, NULL);
 }
 
@@ -328,22 +322,26 @@ void gram_normals(float *out, int64_t count, uint64_t seed, uint32_t trajectory,
     normals(out, 0, count, seed, trajectory, step, purpose);
 }
 
-/* Advance rows 0 .. num_live - 1, at least one; memory holds ``gram_memory`` bytes. */
-void gram_step(const Model *model, const Rows *rows, int64_t num_live, int64_t num_threads,
-               char *memory) {
+/* Advance rows 0 .. num_live - 1, at least one; memory holds ``gram_memory`` bytes. Returns the
+ * nanoseconds that were lost as threads of a team had no processor, if over a quarter of all. */
+int64_t gram_step(const Model *model, const Rows *rows, int64_t num_live, int64_t num_threads,
+                  int may_share, char *memory) {
+    const int64_t start_ns = now_ns();
     Step step = {.model = model, .rows = rows, .num_live = num_live, .memory = memory};
     pthread_t threads[MAX_THREADS];
     Work work[MAX_THREADS];
     int64_t started = 1;
-    step.plan = make_plan(model, num_live, least(num_threads, MAX_THREADS));
+    step.plan = make_plan(model, num_live, least(num_threads, MAX_THREADS), may_share);
     const int64_t wanted = step.plan.num_teams * step.plan.size;
     for (int64_t i = 0; i < wanted; i++) work[i] = (Work){&step, i};
     while (started < wanted && !pthread_create(&threads[started], NULL, run, &work[started]))
         started++;
     /* Teams are of threads that there are. */
-    if (started < wanted) step.plan = make_plan(model, num_live, started);
+    if (started < wanted) step.plan = make_plan(model, num_live, started, may_share);
     for (int64_t i = 0; i < step.plan.num_teams; i++) step.teams[i].size = step.plan.size;
     atomic_store(&step.is_planned, 1);
     run(&work[0]);
     for (int64_t i = 1; i < started; i++) pthread_join(threads[i], NULL);
+    const int64_t lost_ns = step.teams[0].lost_ns;
+    return 4 * lost_ns > now_ns() - start_ns ? lost_ns : 0;
 }

@@ -1,5 +1,7 @@
 """The supervision step of fixed rows on a processor: one call into C for each step."""
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -17,6 +19,36 @@ ROWS_PER_PASS: Final = 3
 """Trajectories that share one pass over the weights: three of 81 tokens fill 15 tiles of 16."""
 MAX_SHARED_TOKENS: Final = 128
 """Longer sequences are computed one by one: several would not stay in the cache."""
+MIN_MULTIPLE: Final = 2
+MAX_MULTIPLE: Final = 32
+"""Bounds of how long threads share nothing, in times of what they lost by it before."""
+
+
+class Sharing:
+    """Whether threads may share a trajectory: not while other work has the processors.
+
+    A step that waited for processors is followed by a time without, which is a multiple of what was
+    lost; the multiple doubles where that happens again soon.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._multiple = MIN_MULTIPLE
+        self._pause_s, self._end_s = 0.0, 0.0
+
+    @property
+    def is_on(self) -> bool:
+        return self._now_s() >= self._end_s
+
+    def note(self, lost_s: float) -> None:
+        """Take account of the seconds that a step has just lost."""
+        if lost_s == 0:
+            return
+        now_s = self._now_s()
+        is_soon = now_s - lost_s < self._end_s + self._pause_s
+        self._multiple = min(2 * self._multiple, MAX_MULTIPLE) if is_soon else MIN_MULTIPLE
+        self._pause_s = self._multiple * lost_s
+        self._end_s = now_s + self._pause_s
 
 
 class NativeStep:
@@ -49,17 +81,19 @@ class NativeStep:
         self._model.num_parts = 1 if dtype == torch.bfloat16 else 2
         self._rows = _rows(rows)
         self._memory = torch.zeros(0, dtype=torch.uint8)
+        self._sharing = Sharing()
 
     def __call__(self, num_rows: int) -> None:
         num_live = min(num_rows, int(self._tensors.num_live))
         if num_live == 0:
             return
-        num_threads = torch.get_num_threads()
-        num_bytes = int(self._count_bytes(self._model, num_live, num_threads)) + 64
+        plan = (num_live, torch.get_num_threads(), self._sharing.is_on)
+        num_bytes = int(self._count_bytes(self._model, *plan)) + 64
         if len(self._memory) < num_bytes:
             self._memory = torch.zeros(num_bytes, dtype=torch.uint8)
         start = self._memory.data_ptr()
-        self._run(self._model, self._rows, num_live, num_threads, start + -start % 64)
+        lost_ns = self._run(self._model, self._rows, *plan, start + -start % 64)
+        self._sharing.note(lost_ns / 1e9)
 
     def _fill(self, weights: StepWeights, units: UnitTables) -> Model:
         model = Model()

@@ -6,6 +6,7 @@
 #define GRAM_TEAM_H
 
 #include <sched.h>
+#include <time.h>
 
 #include "model.h"
 
@@ -31,16 +32,16 @@ static inline Slice slice(int64_t rows, int64_t step, int64_t member, int64_t si
 /* Rows between which a product can be divided: the matrix unit writes whole tiles. */
 static inline int64_t cell_step(const Model *m) { return m->decoder.narrow ? TILE : 1; }
 
-/* The plan whose busiest thread has the fewest cells; where teams would save less than a tenth,
- * threads work alone. */
-static Plan make_plan(const Model *m, int64_t num_live, int64_t num_threads) {
+/* The plan whose busiest thread has the fewest cells; where teams would save less than a tenth, or
+ * may not be, threads work alone. */
+static Plan make_plan(const Model *m, int64_t num_live, int64_t num_threads, int may_share) {
     const int64_t step = cell_step(m), grain = step > MIN_CELLS ? step : MIN_CELLS;
     int64_t best = INT64_MAX;
     Plan plan = {0};
     for (int64_t teams = least(num_threads, num_live); teams; teams--) {
         const int64_t share = least(quotient_up(num_live, teams), m->max_rows);
         const int64_t cells = share * m->tokens;
-        const int64_t size = least(num_threads / teams, quotient_up(cells, grain));
+        const int64_t size = may_share ? least(num_threads / teams, quotient_up(cells, grain)) : 1;
         const int64_t rounds = quotient_up(quotient_up(num_live, share), teams);
         const int64_t most = quotient_up(quotient_up(cells, step), size) * step;
         const int64_t cost = rounds * most * (size > 1 ? 11 : 10);
@@ -51,18 +52,23 @@ static Plan make_plan(const Model *m, int64_t num_live, int64_t num_threads) {
     return plan;
 }
 
-/* Wait a moment: at first at once, then behind whatever else wants the processor. */
-static inline void wait_briefly(int *spins) {
-    if (*spins == MAX_SPINS) {
-        sched_yield();
-        return;
-    }
+/* Wait a moment: at first at once, then behind whatever else wants the processor. Returns whether
+ * it is ``then``. */
+static inline int wait_briefly(int *spins) {
+    if (*spins == MAX_SPINS) return sched_yield(), 1;
     ++*spins;
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
+    return 0;
+}
+
+static inline int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
 /* Wait until the whole team is here: each then sees what the others have written. */
@@ -75,8 +81,10 @@ static void meet(const Scratch *s) {
         atomic_store_explicit(&team->round, round + 1, memory_order_release);
         return;
     }
+    int64_t late_ns = 0;
     for (int spins = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round;)
-        wait_briefly(&spins);
+        if (wait_briefly(&spins) && !late_ns) late_ns = now_ns();
+    if (late_ns && !s->member) team->lost_ns += now_ns() - late_ns;
 }
 
 /* This thread's rows of a buffer with a row for each cell. */
