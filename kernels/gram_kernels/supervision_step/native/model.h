@@ -78,7 +78,7 @@ typedef struct {
     _Alignas(64) atomic_int num_arrived;
     atomic_int round;
     int64_t size;
-    int64_t first;   /* trajectory of the group at hand */
+    atomic_long group; /* of trajectories, at hand; -1 before the first */
     int64_t lost_ns; /* of its first thread, for want of a processor for the others */
 } Team;
 

@@ -273,17 +273,17 @@ static Scratch scratch_of(Step *step, int64_t thread) {
 /* Take groups of trajectories through the step until none is left. */
 static void advance(Step *step, Scratch *s) {
     const Model *m = step->model;
-    const int64_t share = step->plan.share;
-    for (;;) {
-        if (!s->member) s->team->first = atomic_fetch_add(&step->next, 1) * share;
-        meet(s);
-        const int64_t first = s->team->first;
+    for (int64_t last = -1, group;; last = group) {
+        if (!s->member) atomic_store(&s->team->group, atomic_fetch_add(&step->next, 1));
+        for (int spins = 0; (group = atomic_load(&s->team->group)) == last;) wait_briefly(&spins);
+        const int64_t first = group * step->plan.share;
         if (first >= step->num_live) return;
-        const int64_t count = least(step->num_live - first, share);
+        const int64_t count = least(step->num_live - first, step->plan.share);
         s->cells = slice(count * m->tokens, cell_step(m), s->member, s->team->size);
         for (int64_t t = 0; t < m->num_transitions; t++)
             transit(m, s, step->rows, first, count, t);
         conclude(m, s, step->rows, first, count);
+        meet(s);
     }
 }
 
@@ -338,7 +338,10 @@ int64_t gram_step(const Model *model, const Rows *rows, int64_t num_live, int64_
         started++;
     /* Teams are of threads that there are. */
     if (started < wanted) step.plan = make_plan(model, num_live, started, may_share);
-    for (int64_t i = 0; i < step.plan.num_teams; i++) step.teams[i].size = step.plan.size;
+    for (int64_t i = 0; i < step.plan.num_teams; i++) {
+        step.teams[i].size = step.plan.size;
+        atomic_store(&step.teams[i].group, -1);
+    }
     atomic_store(&step.is_planned, 1);
     run(&work[0]);
     for (int64_t i = 1; i < started; i++) pthread_join(threads[i], NULL);
