@@ -191,25 +191,25 @@ def test_no_step_uses_more_threads_than_it_may() -> None:
 def test_threads_share_nothing_for_a_time_after_they_had_to_wait() -> None:
     time_s = 100.0
     sharing = Sharing(lambda: time_s)
-    assert sharing.is_on
+    assert sharing.is_on()
     pauses_s = []
     for _ in range(6):
         time_s += 0.5
         sharing.note(0.5)
         start_s = time_s
-        while not sharing.is_on:
+        while not sharing.is_on():
             time_s += 0.25
         pauses_s.append(time_s - start_s)
     assert pauses_s == [1.0, 2.0, 4.0, 8.0, 16.0, 16.0]
     sharing.note(0.0)
-    assert sharing.is_on
+    assert sharing.is_on()
     # As long after the last time as that took: it was another load.
     time_s += 17.0
     sharing.note(0.5)
     time_s += 0.9
-    assert not sharing.is_on
+    assert not sharing.is_on()
     time_s += 0.2
-    assert sharing.is_on
+    assert sharing.is_on()
 
 
 def run_child(program: str, *arguments: str, before: tuple[str, ...] = ()) -> str:

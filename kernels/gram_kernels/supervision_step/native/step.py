@@ -36,7 +36,6 @@ class Sharing:
         self._multiple = MIN_MULTIPLE
         self._pause_s, self._end_s = 0.0, 0.0
 
-    @property
     def is_on(self) -> bool:
         return self._now_s() >= self._end_s
 
@@ -87,7 +86,7 @@ class NativeStep:
         num_live = min(num_rows, int(self._tensors.num_live))
         if num_live == 0:
             return
-        plan = (num_live, torch.get_num_threads(), self._sharing.is_on)
+        plan = (num_live, torch.get_num_threads(), self._sharing.is_on())
         num_bytes = int(self._count_bytes(self._model, *plan)) + 64
         if len(self._memory) < num_bytes:
             self._memory = torch.zeros(num_bytes, dtype=torch.uint8)
