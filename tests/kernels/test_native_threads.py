@@ -70,17 +70,17 @@ def copied_at(rows: StepRows, chosen: Tensor) -> StepRows:
 
 
 class AlwaysSharing(Sharing):
-    """Lets threads share even where other work has the processors."""
+    """Lets threads share even small trajectories, and where other work has the processors."""
 
-    def note(self, lost_s: float) -> None:
-        pass
+    def is_on(self) -> bool:
+        return True
 
 
 def native_step(name: str, rows: StepRows, unit: str = "vector") -> NativeStep:
     model, task = random_model(name)
     weights = step_weights(rounded_to_bfloat16(model), task.units)
     step = NativeStep(rows, weights, unit_tables(task), may_use_matrix_unit=unit == "matrix")
-    step._sharing = AlwaysSharing()
+    step._sharing = AlwaysSharing(0)
     return step
 
 
@@ -190,7 +190,7 @@ def test_no_step_uses_more_threads_than_it_may() -> None:
 
 def test_threads_share_nothing_for_a_time_after_they_had_to_wait() -> None:
     time_s = 100.0
-    sharing = Sharing(lambda: time_s)
+    sharing = Sharing(81, lambda: time_s)
     assert sharing.is_on()
     pauses_s = []
     for _ in range(6):
@@ -210,6 +210,7 @@ def test_threads_share_nothing_for_a_time_after_they_had_to_wait() -> None:
     assert not sharing.is_on()
     time_s += 0.2
     assert sharing.is_on()
+    assert not Sharing(16).is_on()
 
 
 def run_child(program: str, *arguments: str, before: tuple[str, ...] = ()) -> str:

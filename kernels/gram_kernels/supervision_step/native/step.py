@@ -19,25 +19,28 @@ ROWS_PER_PASS: Final = 3
 """Trajectories that share one pass over the weights: three of 81 tokens fill 15 tiles of 16."""
 MAX_SHARED_TOKENS: Final = 128
 """Longer sequences are computed one by one: several would not stay in the cache."""
+MIN_SHARED_TOKENS: Final = 32
+"""For shorter sequences a thread starts in the time that it would save."""
 MIN_MULTIPLE: Final = 2
 MAX_MULTIPLE: Final = 32
 """Bounds of how long threads share nothing, in times of what they lost by it before."""
 
 
 class Sharing:
-    """Whether threads may share a trajectory: not while other work has the processors.
+    """Whether threads may share a trajectory: not a small one, nor while processors are taken.
 
     A step that waited for processors is followed by a time without, which is a multiple of what was
     lost; the multiple doubles where that happens again soon.
     """
 
-    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, num_tokens: int, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._is_worth = num_tokens >= MIN_SHARED_TOKENS
         self._now_s = now_s
         self._multiple = MIN_MULTIPLE
         self._pause_s, self._end_s = 0.0, 0.0
 
     def is_on(self) -> bool:
-        return self._now_s() >= self._end_s
+        return self._is_worth and self._now_s() >= self._end_s
 
     def note(self, lost_s: float) -> None:
         """Take account of the seconds that a step has just lost."""
@@ -80,7 +83,7 @@ class NativeStep:
         self._model.num_parts = 1 if dtype == torch.bfloat16 else 2
         self._rows = _rows(rows)
         self._memory = torch.zeros(0, dtype=torch.uint8)
-        self._sharing = Sharing()
+        self._sharing = Sharing(self._model.tokens)
 
     def __call__(self, num_rows: int) -> None:
         num_live = min(num_rows, int(self._tensors.num_live))
