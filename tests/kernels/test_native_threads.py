@@ -15,7 +15,8 @@ from gram_core.model import Gram
 from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels.supervision_step import StepRows
-from gram_kernels.supervision_step.native import NativeStep, product_kind
+from gram_kernels.supervision_step.native import NativeStep, library, product_kind
+from gram_kernels.supervision_step.native import step as native_step_module
 from gram_kernels.supervision_step.native.objects import command, own_compiler
 from gram_kernels.supervision_step.native.step import Sharing
 from tests.kernels.test_supervision_step import (
@@ -192,24 +193,24 @@ def test_threads_share_nothing_for_a_time_after_they_had_to_wait() -> None:
     time_s = 100.0
     sharing = Sharing(81, lambda: time_s)
     assert sharing.is_on()
-    pauses_s = []
-    for _ in range(6):
-        time_s += 0.5
-        sharing.note(0.5)
+
+    def pause_s(lost_s: float) -> float:
+        nonlocal time_s
+        time_s += lost_s
+        sharing.note(lost_s)
         start_s = time_s
         while not sharing.is_on():
-            time_s += 0.25
-        pauses_s.append(time_s - start_s)
-    assert pauses_s == [1.0, 2.0, 4.0, 8.0, 16.0, 16.0]
+            time_s += 0.0625
+        return time_s - start_s
+
+    assert [pause_s(1 / 64) for _ in range(5)] == [0.125, 0.25, 0.5, 1.0, 1.0]
     sharing.note(0.0)
     assert sharing.is_on()
     # As long after the last time as that took: it was another load.
-    time_s += 17.0
-    sharing.note(0.5)
-    time_s += 0.9
-    assert not sharing.is_on()
-    time_s += 0.2
-    assert sharing.is_on()
+    time_s += 1.1
+    assert pause_s(1 / 64) == 0.125
+    # Such as when the process was stopped.
+    assert pause_s(100.0) == 5.0
     assert not Sharing(16).is_on()
 
 
@@ -265,6 +266,113 @@ def test_threads_that_cannot_be_started_are_not_waited_for() -> None:
     assert run_child(WITHOUT_THREADS) == ""
 
 
+SHARED_BY_CALLERS = """
+import os, threading
+import torch
+from tests.kernels import test_native_threads as tests
+
+def prepared():
+    rows = tests.many_rows(model, task, 3)
+    step = tests.native_step("odd sizes", rows)
+    # Else each would have torch make it, which a child of a fork should do without.
+    step._memory = torch.zeros(2**22, dtype=torch.uint8)
+    return rows, step
+
+def ends_right(rows, step):
+    for _ in range(8):
+        step(3)
+    return rows.high.numpy().tobytes() + rows.facts.numpy().tobytes() == expected
+
+def call():
+    torch.set_num_threads(3)
+    is_right.append(ends_right(*prepared()))
+
+def go_on():
+    torch.set_num_threads(2)
+    _, step = prepared()
+    while True:
+        step(3)
+        has_begun.set()
+
+model, task = tests.random_model("odd sizes")
+rows, step = prepared()
+torch.set_num_threads(1)
+for _ in range(8):
+    step(3)
+expected = rows.high.numpy().tobytes() + rows.facts.numpy().tobytes()
+
+is_right = []
+callers = [threading.Thread(target=call) for _ in range(4)]
+for caller in callers:
+    caller.start()
+for caller in callers:
+    caller.join()
+assert is_right == [True] * 4, "callers at once"
+
+torch.set_num_threads(3)
+for_child, for_grandchild = prepared(), prepared()
+has_begun = threading.Event()
+threading.Thread(target=go_on, daemon=True).start()
+has_begun.wait()
+for _ in range(20):
+    child = os.fork()
+    if not child:
+        is_right = ends_right(*for_child)
+        grandchild = os.fork()
+        if not grandchild:
+            os._exit(not ends_right(*for_grandchild))
+        os._exit(not is_right or os.waitpid(grandchild, 0)[1] != 0)
+    assert os.waitpid(child, 0)[1] == 0, "a fork within a step"
+# The other thread is still in a step when this process ends.
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="forks a process with threads")
+def test_callers_at_once_forks_within_a_step_and_an_end_within_one() -> None:
+    assert run_child(SHARED_BY_CALLERS) == ""
+
+
+def built(made: Path, *options: str) -> Path:
+    """Return a build of the step by this machine's compiler."""
+    compiler = own_compiler()
+    if compiler is None:
+        pytest.skip("no C compiler")
+    words = command(compiler, "-march=native", *options, "-o", str(made))
+    subprocess.run(words, check=True, capture_output=True)
+    return made
+
+
+NEVER_RUN = """
+#include <pthread.h>
+static int start_never(pthread_t *a, const pthread_attr_t *b, void *(*c)(void *), void *d) {
+    return (void)a, (void)b, (void)c, (void)d, 0;
+}
+#define pthread_create start_never
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("native")
+def test_a_step_does_not_wait_for_threads_that_never_get_a_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_threads: SetThreads
+) -> None:
+    header = tmp_path / "never.h"
+    header.write_text(NEVER_RUN, encoding="utf-8")
+    made = built(tmp_path / "step.so", "-O1", "-include", str(header))
+    loaded = library.load(made, "threads that never run")
+    monkeypatch.setattr(native_step_module, "library", lambda: loaded)
+    for name in ("sudoku", "edges", "token mixing, norm along the tokens"):
+        start = many_rows(*random_model(name), 11)
+        set_threads(1)
+        expected = advance_twice(copied(start, torch.clone), name, "vector")
+        set_threads(3)
+        for chosen in (torch.arange(11), torch.arange(1), torch.arange(4)):
+            rows = advance_twice(copied_at(start, chosen), name, "vector")
+            assert torch.equal(rows.high, expected.high[chosen])
+            assert torch.equal(rows.facts, expected.facts[chosen])
+
+
 UNDER_A_DETECTOR = """
 import sys
 from pathlib import Path
@@ -297,7 +405,5 @@ def test_threads_of_a_team_race_for_nothing(tmp_path: Path) -> None:
     before = ("setarch", "-R", "env", f"LD_PRELOAD={detector}")
     if not Path(detector).is_absolute() or run_child("", before=before):
         pytest.skip("the compiler's detector of races does not run here")
-    made = tmp_path / "step.so"
-    options = ("-march=native", "-O1", "-g", "-fsanitize=thread", "-o", str(made))
-    subprocess.run(command(compiler, *options), check=True, capture_output=True)
+    made = built(tmp_path / "step.so", "-O1", "-g", "-fsanitize=thread")
     assert run_child(UNDER_A_DETECTOR, str(made), before=before) == ""

@@ -1,9 +1,10 @@
 """Times the native step of a shipped model by threads, in turns, also beside busy loops.
 
     python kernels/bench/threads.py [--model NAME] [--widths N ...] [--threads N ...] [--turns N]
-                                    [--busy N]
+                                    [--steps N] [--busy N]
 
-Prints milliseconds of a step as JSON; numbers of threads take turns of 20 steps.
+Prints milliseconds of a step as JSON. Beside busy loops turns should be long: threads that lost time
+share nothing for a while, which should not pass in the turn of another number.
 """
 
 import argparse
@@ -22,8 +23,6 @@ from gram_core.catalog import find_model
 from gram_core.checkpoint import load_model
 from gram_kernels.tokens import BLANK
 
-STEPS_A_TURN = 20
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -31,15 +30,18 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[1, 2, 3, 16])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--turns", type=int, default=20, help="of each width and number")
+    parser.add_argument("--steps", type=int, default=20, help="of each turn")
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside it")
     options = parser.parse_args()
     with busy_loops(options.busy):
         for width in options.widths:
-            found = times_ms(options.model, width, options.threads, options.turns)
+            found = times_ms(options.model, width, options.threads, options.turns, options.steps)
             sys.stdout.write(json.dumps({"width": width, **found}) + "\n")
 
 
-def times_ms(model: str, width: int, threads: list[int], num_turns: int) -> dict[str, object]:
+def times_ms(
+    model: str, width: int, threads: list[int], num_turns: int, num_steps: int
+) -> dict[str, object]:
     """Return median and mean milliseconds of a step for each number of threads."""
     loaded = load_model(find_model(model))
     bound = bind_step(loaded.model, loaded.task, num_slots=width, num_rows=width, backend="native")
@@ -50,7 +52,7 @@ def times_ms(model: str, width: int, threads: list[int], num_turns: int) -> dict
     for turn in range(num_turns * len(threads)):
         num_threads = threads[turn % len(threads)]
         torch.set_num_threads(num_threads)
-        for _ in range(STEPS_A_TURN):
+        for _ in range(num_steps):
             started_s = time.perf_counter()
             bound.advance(width)
             times[num_threads].append((time.perf_counter() - started_s) * 1e3)

@@ -2,8 +2,8 @@
 #ifndef GRAM_ATTENTION_H
 #define GRAM_ATTENTION_H
 
+#include "plan.h"
 #include "products.h"
-#include "team.h"
 
 #define MAX_PLACES 32 /* limit for neighbourhood heads, rounded up to whole vectors */
 
@@ -106,14 +106,14 @@ static int64_t place_cost(const Model *m, int64_t group) {
     return up_to(m->group_starts[group + 1] - m->group_starts[group], PANEL) + PANEL;
 }
 
-/* Attend within the groups of ``count`` trajectories: each thread for its part of the cost of all
+/* Attend within the groups of ``count`` trajectories: each piece is a part of the cost of all
  * places, in the order of groups. */
 static void attend_groups(const Model *m, const Scratch *s, const uint8_t *adjacency, int64_t count,
                           int64_t ld, int64_t ld_mixed) {
     int64_t cost = 0, done = 0;
     for (int64_t group = 0; group < m->num_groups; group++)
         cost += place_cost(m, group) * (m->group_starts[group + 1] - m->group_starts[group]);
-    const Slice part = slice(count * cost, 1, s->member, s->team->size);
+    const Slice part = slice(count * cost, 1, s->piece, s->num_pieces);
     for (int64_t r = 0; r < count; r++)
         for (int64_t group = 0; group < m->num_groups; group++) {
             const int64_t size = m->group_starts[group + 1] - m->group_starts[group];
@@ -147,7 +147,7 @@ static void add_share(float *out, float weight, const float *v, const float *d, 
     for (; c < width; c++) out[c] += weight * (v[c] + d[c]);
 }
 
-/* Attend to the places around each of this thread's cells, in the neighbourhood heads. */
+/* Attend to the places around each of this piece's cells, in the neighbourhood heads. */
 static void attend_near(const Model *m, const Scratch *s, const Block *b, int64_t ld,
                         int64_t ld_mixed) {
     const int64_t width = m->head_dim, places = m->num_places, padded = up_to(places, WIDTH);

@@ -1,4 +1,4 @@
-/* Blocks of a stack: mixer and MLP, added and normed. */
+/* Blocks: a mixer and an MLP, added and normed, of which only the mixer reads other cells. */
 #ifndef GRAM_BLOCKS_H
 #define GRAM_BLOCKS_H
 
@@ -42,12 +42,12 @@ static void transpose(const float *in, int64_t ld_in, int64_t rows, int64_t colu
         for (int64_t i = rows; i < width; i++) out[j * ld_out + i] = 0.0f;
 }
 
-/* y = SwiGLU of x over the tokens of each channel; or x = norm(x + y) along the tokens. Each thread
- * has some channels of all cells of a trajectory. */
+/* y = SwiGLU of x over the tokens of each channel; or x = norm(x + y) along the tokens. Each piece
+ * is some channels of all cells of a trajectory. */
 static void mix_tokens(const Model *m, const Scratch *s, const Block *b, float *x, float *y) {
     const int64_t padded = up_to(m->dim, PANEL), tokens = up_to(m->tokens, PANEL);
     const int64_t hidden = up_to(b->token_down.num_in, PANEL);
-    const Slice channels = slice(m->dim, TILE, s->member, s->team->size);
+    const Slice channels = slice(m->dim, TILE, s->piece, s->num_pieces);
     if (!channels.count) return;
     const int is_last = channels.first + channels.count == m->dim;
     const int64_t width = channels.count + (is_last ? padded - m->dim : 0);
@@ -63,73 +63,41 @@ static void mix_tokens(const Model *m, const Scratch *s, const Block *b, float *
     }
 }
 
-/* y = the attention's output for this thread's rows ``in``. */
-static void attend(const Model *m, const Scratch *s, const Block *b, const float *in,
-                   const Rows *rows, int64_t first, int64_t count) {
+/* What the mixer reads of this piece's cells, from their rows ``in``. */
+static void before_mixing(const Model *m, const Scratch *s, const Block *b, const float *in) {
     const int64_t padded = up_to(m->dim, PANEL), ld = up_to(3 * m->dim, PANEL);
-    const int64_t height = s->cells.count;
-    product(m, s, &b->qkv, in, padded, height, own(s, s->wide, ld), ld);
-    if (m->norms_queries) norm_queries(m, own(s, s->wide, ld), ld, height);
-    meet(s);
-    if (m->num_near) attend_near(m, s, b, ld, padded);
-    attend_groups(m, s,
-                  rows->adjacency ? rows->adjacency + first * m->tokens * m->tokens : NULL, count,
-                  ld, padded);
-    meet(s);
-    product(m, s, &b->out, own(s, s->mixed, padded), padded, height, own(s, s->y, padded), padded);
+    float *qkv = own(s, s->wide, ld);
+    if (m->mixes_tokens) return;
+    product(m, s, &b->qkv, in, padded, s->cells.count, qkv, ld);
+    if (m->norms_queries) norm_queries(m, qkv, ld, s->cells.count);
 }
 
-/* x = norm(x + mixer(x)). */
-static void mix(const Model *m, const Scratch *s, const Block *b, const Rows *rows, int64_t first,
+/* The part of the mixer that reads and writes several cells. */
+static void mix(const Model *m, const Scratch *s, const Block *b, const uint8_t *adjacency,
                 int64_t count) {
-    const int64_t padded = up_to(m->dim, PANEL), size = m->tokens * padded;
-    float *x = own(s, s->x, padded);
+    const int64_t padded = up_to(m->dim, PANEL), ld = up_to(3 * m->dim, PANEL);
+    const int64_t size = m->tokens * padded;
     if (m->mixes_tokens) {
-        meet(s);
         for (int64_t r = 0; r < count; r++) mix_tokens(m, s, b, s->x + r * size, s->y + r * size);
-        meet(s);
-    } else {
-        attend(m, s, b, x, rows, first, count);
+        return;
     }
-    if (!m->norms_tokens)
-        add_norm(m, x, own(s, s->y, padded), x, s->cells.count, m->dim, padded);
+    if (m->num_near) attend_near(m, s, b, ld, padded);
+    attend_groups(m, s, adjacency, count, ld, padded);
 }
 
-/* y = the MLP's output for this thread's rows ``in``. */
-static void mlp(const Model *m, const Scratch *s, const Block *b, const float *in) {
+/* Add the mixer's output and the MLP's to x, for this piece's cells: x = norm(x + f(x)) twice, or,
+ * where only what products read is normed, x = x + f(normed), the normed copy in ``context``. */
+static void after_mixing(const Model *m, const Scratch *s, const Block *b) {
     const int64_t padded = up_to(m->dim, PANEL), hidden = up_to(b->down.num_in, PANEL);
     const int64_t height = s->cells.count;
-    gated_product(m, s, &b->gate_up, in, padded, height, s->hidden, hidden);
-    product(m, s, &b->down, s->hidden, hidden, height, own(s, s->y, padded), padded);
-}
-
-/* Apply blocks to x, each sum normed. */
-static void stack(const Model *m, const Scratch *s, const Block *blocks, int64_t num_blocks,
-                  const Rows *rows, int64_t first, int64_t count) {
-    const int64_t padded = up_to(m->dim, PANEL);
     float *x = own(s, s->x, padded), *y = own(s, s->y, padded);
-    for (const Block *b = blocks; b < blocks + num_blocks; b++) {
-        mix(m, s, b, rows, first, count);
-        mlp(m, s, b, x);
-        add_norm(m, x, y, x, s->cells.count, m->dim, padded);
-    }
-}
-
-/* Apply the low blocks ``num_passes`` times to x, which is normed before each product and at the
- * end; ``context`` holds the normed copy. */
-static void stack_pre_norm(const Model *m, const Scratch *s, int64_t num_passes, const Rows *rows,
-                           int64_t first, int64_t count) {
-    const int64_t padded = up_to(m->dim, PANEL), height = s->cells.count;
-    float *x = own(s, s->x, padded), *y = own(s, s->y, padded), *normed = s->context;
-    add_norm(m, x, NULL, normed, height, m->dim, padded);
-    for (int64_t i = 0; i < num_passes * m->num_low; i++) {
-        const Block *b = m->blocks + i % m->num_low;
-        attend(m, s, b, normed, rows, first, count);
-        add_norm(m, x, y, normed, height, m->dim, padded);
-        mlp(m, s, b, normed);
-        add_norm(m, x, y, normed, height, m->dim, padded);
-    }
-    memcpy(x, normed, 4 * height * padded);
+    float *normed = m->is_pre_norm ? own(s, s->context, padded) : x;
+    if (!m->mixes_tokens)
+        product(m, s, &b->out, own(s, s->mixed, padded), padded, height, y, padded);
+    if (!m->norms_tokens) add_norm(m, x, y, normed, height, m->dim, padded);
+    gated_product(m, s, &b->gate_up, normed, padded, height, s->hidden, hidden);
+    product(m, s, &b->down, s->hidden, hidden, height, y, padded);
+    add_norm(m, x, y, normed, height, m->dim, padded);
 }
 
 #endif

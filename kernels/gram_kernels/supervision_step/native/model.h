@@ -2,7 +2,6 @@
 #ifndef GRAM_MODEL_H
 #define GRAM_MODEL_H
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 /* The numbers of ``tokens.py`` and of ``philox``. */
@@ -73,25 +72,15 @@ typedef struct {
     int64_t first, count;
 } Slice;
 
-/* Threads that compute the same trajectories, and what they count while they meet. */
+/* What a thread works with; all memory is zero before its first use. */
 typedef struct {
-    _Alignas(64) atomic_int num_arrived;
-    atomic_int round;
-    int64_t size;
-    atomic_long group; /* of trajectories, at hand; -1 before the first */
-    int64_t lost_ns; /* of its first thread, for want of a processor for the others */
-} Team;
-
-/* What one thread works with; all memory is zero before its first use. */
-typedef struct {
-    float *x, *y, *wide, *mixed; /* the team's: a row for each cell of the group */
-    float *context, *hidden, *panel, *swapped, *noise; /* the thread's, as all that follows */
+    float *x, *y, *context, *wide, *mixed; /* a row for each cell of the group, for all its threads */
+    float *hidden, *panel, *swapped, *noise; /* the thread's, for one piece, as all that follows */
     float *queries, *keys, *values, *scores, *attended;
     uint16_t *parts[2];
     int64_t stride; /* of a part's rows */
-    Team *team;
-    int64_t member;
-    Slice cells; /* of the group: this thread's */
+    int64_t piece, num_pieces; /* of the phase */
+    Slice cells; /* of the group: those of the piece */
 } Scratch;
 
 #endif

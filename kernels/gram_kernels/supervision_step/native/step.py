@@ -20,9 +20,10 @@ ROWS_PER_PASS: Final = 3
 MAX_SHARED_TOKENS: Final = 128
 """Longer sequences are computed one by one: several would not stay in the cache."""
 MIN_SHARED_TOKENS: Final = 32
-"""For shorter sequences a thread starts in the time that it would save."""
-MIN_MULTIPLE: Final = 2
-MAX_MULTIPLE: Final = 32
+"""For shorter sequences threads wait for each other as long as they save."""
+MIN_MULTIPLE: Final = 8
+MAX_MULTIPLE: Final = 64
+MAX_PAUSE_S: Final = 5.0
 """Bounds of how long threads share nothing, in times of what they lost by it before."""
 
 
@@ -49,7 +50,7 @@ class Sharing:
         now_s = self._now_s()
         is_soon = now_s - lost_s < self._end_s + self._pause_s
         self._multiple = min(2 * self._multiple, MAX_MULTIPLE) if is_soon else MIN_MULTIPLE
-        self._pause_s = self._multiple * lost_s
+        self._pause_s = min(self._multiple * lost_s, MAX_PAUSE_S)
         self._end_s = now_s + self._pause_s
 
 
