@@ -283,13 +283,12 @@ def ends_right(rows, step):
         step(3)
     return rows.high.numpy().tobytes() + rows.facts.numpy().tobytes() == expected
 
-def call():
+def call(rows, step):
     torch.set_num_threads(3)
-    is_right.append(ends_right(*prepared()))
+    is_right.append(ends_right(rows, step))
 
-def go_on():
+def go_on(rows, step):
     torch.set_num_threads(2)
-    _, step = prepared()
     while True:
         step(3)
         has_begun.set()
@@ -302,7 +301,7 @@ for _ in range(8):
 expected = rows.high.numpy().tobytes() + rows.facts.numpy().tobytes()
 
 is_right = []
-callers = [threading.Thread(target=call) for _ in range(4)]
+callers = [threading.Thread(target=call, args=prepared()) for _ in range(4)]
 for caller in callers:
     caller.start()
 for caller in callers:
@@ -312,7 +311,7 @@ assert is_right == [True] * 4, "callers at once"
 torch.set_num_threads(3)
 for_child, for_grandchild = prepared(), prepared()
 has_begun = threading.Event()
-threading.Thread(target=go_on, daemon=True).start()
+threading.Thread(target=go_on, args=prepared(), daemon=True).start()
 has_begun.wait()
 for _ in range(20):
     child = os.fork()

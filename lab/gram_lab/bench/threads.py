@@ -3,8 +3,8 @@
     python kernels/bench/threads.py [--model NAME] [--widths N ...] [--threads N ...] [--turns N]
                                     [--steps N] [--busy N]
 
-Prints milliseconds of a step as JSON. Beside busy loops turns should be long: threads that lost time
-share nothing for a while, which should not pass in the turn of another number.
+Prints milliseconds of a step as JSON. Beside busy loops turns should be long: threads that lost
+time share nothing for a while, which should not pass in the turn of another number.
 """
 
 import argparse

@@ -74,7 +74,7 @@ typedef struct {
 
 /* What a thread works with; all memory is zero before its first use. */
 typedef struct {
-    float *x, *y, *context, *wide, *mixed; /* a row for each cell of the group, for all its threads */
+    float *x, *y, *context, *wide, *mixed; /* a row for each cell of the group */
     float *hidden, *panel, *swapped, *noise; /* the thread's, for one piece, as all that follows */
     float *queries, *keys, *values, *scores, *attended;
     uint16_t *parts[2];

@@ -44,8 +44,8 @@ static inline void pair(const uint32_t *first, const uint32_t *second, float *ou
 
 /* Write the standard normals ``first`` .. ``end - 1`` of a row's key and transition to their places
  * in ``out``, and the others of their chunks. */
-static void normals(float *out, int64_t first, int64_t end, uint64_t seed, uint32_t trajectory, uint32_t step,
-                    uint32_t purpose) {
+static void normals(float *out, int64_t first, int64_t end, uint64_t seed, uint32_t trajectory,
+                    uint32_t step, uint32_t purpose) {
     uint32_t words[4][CHUNK];
     float lanes[4][CHUNK];
     for (int64_t block = first / (4 * CHUNK) * CHUNK; 4 * block < end; block += CHUNK) {

@@ -17,7 +17,8 @@
 #define MAX_THREADS 64
 #define MAX_PIECES 64
 #define IDLE_NS 100000    /* that a thread keeps its processor until the next step */
-#define PATIENCE_NS 30000 /* and for another's piece, beyond what its own took */
+#define PATIENCE_NS 30000 /* and for another's piece, beside a half of what its own took */
+#define MAX_OWN_NS 1000000
 
 /* Computes a piece of a phase on a thread. */
 typedef void (*Compute)(const void *step, int64_t phase, int64_t piece, int64_t thread);
@@ -36,7 +37,7 @@ typedef struct {
 
 /* The threads of this process but for those that call. */
 static struct {
-    atomic_llong call; /* of the step at hand: its end in phases, threads (8 bits), pieces (8 bits) */
+    atomic_llong call; /* the step at hand: its last phase and 1, threads, pieces (8 bits) */
     Mark marks[MAX_PIECES];
     Bell late, idle[MAX_THREADS]; /* within a step; before the next */
     /* Only for who has claimed a piece, or the team. */
@@ -113,19 +114,20 @@ static int64_t claim(int64_t call, int64_t own, int64_t *piece) {
 /* Compute pieces of a step until it has ended. Returns the time asleep. */
 static int64_t take_part(int64_t call, int64_t thread) {
     const int64_t num_pieces = call & 255, num_threads = call >> 8 & 255, end = call >> 16 << 1;
-    int64_t asleep_ns = 0, took_ns = 0, piece = 0;
+    int64_t asleep_ns = 0, patience_ns = PATIENCE_NS, piece = 0;
     if (thread >= num_threads) return 0;
     for (int64_t state;;) {
         state = claim(call, thread * num_pieces / num_threads, &piece);
         if (state == end) return asleep_ns;
         if (state & 1) {
-            const int64_t patience_ns = least(took_ns, IDLE_NS) + PATIENCE_NS;
             asleep_ns += wait_while(&team.marks[piece].state, state, &team.late, patience_ns);
             continue;
         }
         const int64_t start_ns = now_ns();
         team.compute(team.step, state / 2 - team.first_phase, piece, thread);
-        took_ns = now_ns() - start_ns;
+        /* Only in a phase among others are pieces of one length. */
+        patience_ns = PATIENCE_NS;
+        if (team.num_phases > 1) patience_ns += least(now_ns() - start_ns, MAX_OWN_NS) / 2;
         atomic_store(&team.marks[piece].state, state + 2);
         ring(&team.late);
     }
