@@ -16,6 +16,7 @@ from gram_kernels.supervision_step.native.library import load
 from gram_kernels.supervision_step.native.objects import Object, fitting
 from gram_kernels.tokens import NUM_FACTS
 
+SetThreads = Callable[[int], None]
 NATIVE = "gram_kernels.supervision_step.native"
 RUNNABLE = fitting(platform.system(), platform.machine(), torch.cpu.get_capabilities())
 """Objects of wheels that this processor can run."""
@@ -158,3 +159,10 @@ def native(
             monkeypatch.setattr(f"{NATIVE}.{place}.library", lambda: loaded)
     elif refusal():
         pytest.skip(refusal())
+
+
+@pytest.fixture
+def set_threads() -> Iterator[SetThreads]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
