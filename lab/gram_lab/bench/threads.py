@@ -1,10 +1,7 @@
-"""Times the native step of a shipped model by threads, in turns, also beside busy loops.
+"""Times the native step of a shipped model by threads, in turns, also beside busy loops, as JSON.
 
-    python kernels/bench/threads.py [--model NAME] [--widths N ...] [--threads N ...] [--turns N]
-                                    [--steps N] [--busy N]
-
-Prints milliseconds of a step as JSON. Beside busy loops turns should be long: threads that lost
-time share nothing for a while, which should not pass in the turn of another number.
+Beside busy loops turns should be long (``--steps``): threads that lost time share nothing for a
+while, which should not pass in the turn of another number.
 """
 
 import argparse
