@@ -126,3 +126,9 @@ def test_what_cannot_be_compared_is_refused(
 def test_every_protocol_says_whose_it_is() -> None:
     for name, protocol in PROTOCOLS.items():
         assert name == "ours" or "arXiv" in protocol.note
+
+
+def test_figures_are_means_over_seeds() -> None:
+    seeds = [{"exact": np.array([0.0, 1.0])}, {"exact": np.array([1.0, 1.0])}]
+    assert tables.averaged(seeds)["exact"].tolist() == [0.5, 1.0]
+    assert tables.figures(seeds)["exact"].value == 0.75
