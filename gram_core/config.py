@@ -256,6 +256,7 @@ def _small(task: Task) -> GramConfig:
     # units has neighbour heads only: they do not depend on its size, so weights of one size can
     # initialise another.
     kinds = kinds + (UNRESTRICTED,) * (-len(kinds) % 4) if kinds else (NEAR,) * 4
+    kinds = task.relations or kinds
     return GramConfig(
         vocabulary=task.vocabulary,
         length=task.length,

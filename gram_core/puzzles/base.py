@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,8 @@ class Family(ABC, Generic[Instance]):
     """Field of the body that takes the plain-text form."""
     text_signs = ""
     """Characters of the plain-text form, besides white space."""
+    wall_signs = ""
+    """Characters of it that no answer fills in: the page shows them dark."""
 
     @abstractmethod
     def tasks(self) -> Sequence[str]:
@@ -128,6 +130,11 @@ class Family(ABC, Generic[Instance]):
     @abstractmethod
     def schema(self) -> dict[str, object]:
         """Return the JSON Schema of the bodies that ``parse`` reads; see ``body.object_schema``."""
+
+    def example(self) -> dict[str, Any]:
+        """Return the body that the schema shows; the page draws its ``grid`` where it is a text."""
+        (body,) = cast("list[dict[str, Any]]", self.schema()["examples"])
+        return body
 
     @abstractmethod
     def parse(self, body: Mapping[str, object]) -> Instance:
@@ -231,6 +238,12 @@ class Family(ABC, Generic[Instance]):
         """Return the tokens that may be renamed into one another without another solution."""
         return ()
 
+    def state(self, instance: Instance, solver: Any, choices: Sequence[Mapping[int, Any]]) -> None:
+        """Add the rules that are no units to a model of CP-SAT.
+
+        ``choices`` has the boolean of each token that a position may hold, by position.
+        """
+
     def enumerate(
         self,
         instance: Instance,
@@ -254,6 +267,7 @@ class Family(ABC, Generic[Instance]):
             max_time_s=max_time_s,
             should_stop=should_stop,
             interchangeable=self.interchangeable(instance),
+            state=partial(self.state, instance),
         )
 
 

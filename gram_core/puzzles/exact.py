@@ -41,14 +41,18 @@ def enumerate_answers(
     max_time_s: float | None = None,
     should_stop: Callable[[], bool] | None = None,
     interchangeable: Sequence[int] = (),
+    state: Callable[[Any, list[dict[int, Any]]], None] | None = None,
 ) -> Iterator[Tokens]:
     """Yield up to ``limit`` distinct answers to givens, (length,) tokens.
 
     After ``max_time_s``, or once ``should_stop`` (polled in another thread) is true,
     ``ExactTimeout`` is raised after the answers found. ``interchangeable`` tokens, which no given
     may hold, can be renamed into one another; of answers that differ only so, one is yielded.
+    ``state`` adds further rules to the solver's model (``Family.state``).
     """
     program = _state(givens, task, units)
+    if state is not None:
+        state(program.model, program.choices)
     # Each interchangeable value may appear only after the one before it has appeared.
     for earlier, later in pairwise(interchangeable):
         seen: list[Any] = []
@@ -117,7 +121,8 @@ def _search(
 
         def on_solution_callback(self) -> None:
             is_true = np.array(list(self.response_proto.solution), dtype=np.bool_)
-            found.append(tokens[is_true])
+            # Booleans that ``state`` has made come last.
+            found.append(tokens[is_true[: len(tokens)]])
             if len(found) >= limit:
                 self.stop_search()
 

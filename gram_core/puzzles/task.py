@@ -48,6 +48,9 @@ class Task:
     has_other_rules: bool = False
     """Whether an answer that keeps every unit may still be wrong (a path that is not shortest):
     then ``check`` confirms each answer that the device verifier accepts."""
+    relations: tuple[str, ...] = ()
+    """What the heads of a model follow: kinds of units, ``near``, ``edge`` or ``any``; without any,
+    ``config.preset`` chooses."""
     paper_inner_steps: int = 4
     """Inner steps (K) of the published experiments on this family."""
 
