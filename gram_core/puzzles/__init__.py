@@ -21,6 +21,7 @@ from gram_core.puzzles.base import (
     Views,
 )
 from gram_core.puzzles.body import printable
+from gram_core.puzzles.futoshiki import Futoshiki
 from gram_core.puzzles.graph_coloring import GraphColoring
 from gram_core.puzzles.maze import Maze
 from gram_core.puzzles.nqueens import NQueens
@@ -68,7 +69,14 @@ def families() -> Mapping[str, AnyFamily]:
         ConfigError: an entry point cannot be loaded, is no family, or repeats a name.
     """
     found: dict[str, AnyFamily] = {
-        family.name: family for family in (Sudoku(), NQueens(), GraphColoring(), Maze())
+        family.name: family
+        for family in (
+            Sudoku(),
+            NQueens(),
+            GraphColoring(),
+            Maze(),
+            Futoshiki(),
+        )
     }
     for point in sorted(entry_points(group=_GROUP), key=lambda point: point.name):
         try:

@@ -33,6 +33,8 @@ PAIRS = st.lists(st.lists(st.integers(-1, 9) | SCALARS, min_size=2, max_size=2),
 GRIDS = (
     st.text(alphabet="12345.", min_size=16, max_size=16)
     | st.text(alphabet="123456789.x", min_size=80, max_size=82)
+    | st.text(alphabet=".123< ^v\n", max_size=11)
+    | st.text(alphabet="0123:URDL,jx_aB", max_size=20)
     | st.lists(st.text(alphabet="Q.", min_size=4, max_size=4), min_size=4, max_size=4)
     | st.lists(st.text(alphabet="SG#. ", min_size=3, max_size=3), min_size=1, max_size=2)
     | st.lists(st.lists(st.integers(-1, 5), min_size=4, max_size=4), min_size=4, max_size=4)
@@ -50,7 +52,7 @@ DRAWINGS = (
     | DIMACS
 )
 LIKELY = {
-    "puzzle": st.sampled_from(["sudoku", "nqueens", "graph-coloring", "maze"]),
+    "puzzle": st.sampled_from(list(families())),
     "grid": GRIDS,
     "n": st.integers(0, 66),
     "queens": PAIRS,
@@ -59,6 +61,8 @@ LIKELY = {
     "colors": st.integers(-1, 5),
     "fixed": st.dictionaries(st.integers(-1, 9).map(str) | st.text(), st.integers(-1, 4)),
     "dimacs": DIMACS,
+    "less": st.lists(PAIRS, max_size=3),
+    "regions": GRIDS,
 }
 FIELDS = st.sampled_from([*LIKELY, "adjacency"])
 BODIES = (
@@ -67,6 +71,8 @@ BODIES = (
     | st.fixed_dictionaries({}, optional=dict(LIKELY.items()))
     | st.fixed_dictionaries({}, optional={name: LIKELY[name] for name in ("grid", "puzzle")})
     | st.fixed_dictionaries({"n": LIKELY["n"]}, optional={"queens": PAIRS})
+    | st.fixed_dictionaries({"grid": GRIDS}, optional={"less": LIKELY["less"]})
+    | st.fixed_dictionaries({"grid": GRIDS, "regions": GRIDS})
     | st.fixed_dictionaries(
         {"vertices": LIKELY["vertices"], "edges": PAIRS},
         optional={"colors": LIKELY["colors"], "fixed": LIKELY["fixed"]},

@@ -61,7 +61,7 @@ def test_unknown_puzzle_is_refused_with_what_there_is() -> None:
 
 
 def test_well_known_tasks_belong_to_their_family() -> None:
-    assert list(families()) == ["sudoku", "nqueens", "graph-coloring", "maze"]
+    assert list(families())[:4] == ["sudoku", "nqueens", "graph-coloring", "maze"]
     for name, rules in families().items():
         assert rules.name == name
         assert rules.tasks()

@@ -85,13 +85,14 @@ QUERIES = [bounded(query, Settings()) for query in (JobQuery, GenerateQuery)]
 QUERIES += [PageQuery, EventHeaders]
 FIELDS = (
     *("grid", "n", "queens", "vertices", "edges", "adjacency"),
-    *("fixed", "colors", "dimacs", "puzzle"),
+    *("fixed", "colors", "dimacs", "puzzle", "less", "regions"),
 )
 BASES: Mapping[str, dict[str, object]] = {
     "sudoku": {},
     "nqueens": {"n": 8},
     "graph-coloring": {"vertices": 8, "edges": []},
     "maze": {},
+    "futoshiki": {"grid": [[0, 0], [0, 0]]},
 }
 
 Reader = Callable[[str], object]

@@ -1,0 +1,137 @@
+"""Families with rules of the instance: check, violations and CP-SAT against brute force."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gram_core.errors import PuzzleInvalid
+from gram_core.puzzles import BLANK, FIRST_VALUE, AnyFamily, Tokens, family, task
+
+TASKS = ["futoshiki-3x3", "futoshiki-5x5"]
+MADE_BY_SGT = [
+    ("futoshiki", "5:0R,0R,0,0,0,0,0D,0,0U,0,0,0R,0,0,0,0,0,3,0R,0U,0,0U,0,0,3,"),
+    ("futoshiki", "5:0,0,0,0,0L,0D,0L,3D,0,0,0,0,0D,0,0,0,0U,0,0,3,0,0,0,0,0U,"),
+]
+"""Game IDs of Debian's sgt-puzzles, which have one solution each."""
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def every_answer(puzzle: AnyFamily, instance: object, num_values: int) -> list[Tokens]:
+    """Fill the open cells in every way, with none of the product's rules."""
+    givens = puzzle.encode(instance).tokens
+    is_open = givens == BLANK
+    lowest = BLANK if puzzle.task_of(instance).allows_blank else FIRST_VALUE
+    answers = []
+    for tokens in product(range(lowest, FIRST_VALUE + num_values), repeat=int(is_open.sum())):
+        answers.append(givens.copy())
+        answers[-1][is_open] = tokens
+    return answers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "num_values"), [("futoshiki-3x3", 3)])
+@given(seed=SEEDS)
+@settings(max_examples=8)
+def test_exact_answers_are_those_of_brute_force(name: str, num_values: int, seed: int) -> None:
+    shape = task(name)
+    puzzle = family(shape.family)
+    instance = puzzle.generate(shape, np.random.default_rng(seed), num_solutions=None)
+    answers = every_answer(puzzle, instance, num_values)
+    expected = {answer.tobytes() for answer in answers if puzzle.check(instance, answer)}
+    found = [answer.tobytes() for answer in puzzle.enumerate(instance, limit=10_000)]
+    assert len(found) == len(expected) > 0
+    assert set(found) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TASKS)
+@given(seed=SEEDS)
+@settings(max_examples=8)
+def test_a_made_board_has_one_answer_and_whatever_differs_is_refused(name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = task(name)
+    puzzle = family(shape.family)
+    instance = puzzle.generate(shape, rng)
+    (solution,) = puzzle.enumerate(instance, limit=2)
+    assert puzzle.check(instance, solution)
+    assert puzzle.violations(instance, solution) == []
+    for _ in range(20):
+        answer = solution.copy()
+        cells = rng.integers(shape.length, size=int(rng.integers(1, 3)))
+        answer[cells] = rng.integers(shape.vocabulary + 2, size=len(cells))
+        is_same = bool((answer == solution).all())
+        assert puzzle.check(instance, answer) == is_same
+        assert (puzzle.violations(instance, answer) == []) == is_same
+
+
+@pytest.mark.parametrize("name", TASKS)
+@given(seed=SEEDS)
+@settings(max_examples=8)
+def test_instances_come_back_from_bodies_tokens_and_views(name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = task(name)
+    puzzle = family(shape.family)
+    instance = puzzle.generate(shape, rng)
+    assert puzzle.task_of(instance) == shape
+    assert puzzle.parse(puzzle.dump(instance)) == instance
+    encoded = puzzle.encode(instance)
+    assert puzzle.instance_of(shape, encoded) == instance
+    symmetry = puzzle.symmetry(shape, rng)
+    tokens = rng.integers(shape.vocabulary, size=(3, shape.length)).astype(np.uint8)
+    assert (symmetry.invert(symmetry.apply(tokens)) == tokens).all()
+    assert sorted(symmetry.values) == list(range(shape.vocabulary))
+    view = puzzle.instance_of(shape, encoded.through(symmetry))
+    assert puzzle.parse(puzzle.dump(view)) == view
+    answer = rng.integers(BLANK, shape.vocabulary, size=shape.length).astype(np.uint8)
+    answer = np.where(encoded.tokens == BLANK, answer, encoded.tokens)
+    seen = symmetry.apply(answer)
+    assert len(puzzle.violations(instance, answer)) == len(puzzle.violations(view, seen))
+    for solution in puzzle.enumerate(instance, limit=1):
+        assert puzzle.check(view, symmetry.apply(solution))
+
+
+@pytest.mark.parametrize(("name", "text"), MADE_BY_SGT)
+def test_a_board_of_sgt_puzzles_is_read_and_has_one_answer_that_is_drawn(
+    name: str, text: str
+) -> None:
+    puzzle = family(name)
+    instance = puzzle.parse_text(text)
+    assert puzzle.parse(puzzle.dump(instance)) == instance
+    (solution,) = puzzle.enumerate(instance, limit=2)
+    drawn = puzzle.decode(instance, solution)
+    assert isinstance(drawn, str)
+    # What is drawn is a board of its own.
+    solved = puzzle.parse({**puzzle.dump(instance), "grid": drawn})
+    assert [each.tobytes() for each in puzzle.enumerate(solved, limit=2)] == [solution.tobytes()]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "field", "detail"),
+    [
+        ("futoshiki", {}, "grid", "must be a list"),
+        ("futoshiki", {"grid": [[1]]}, "number of rows", "between 2 and 9"),
+        ("futoshiki", {"grid": [[1, 2], [0]]}, "length of grid[1]", "between 2 and 2"),
+        ("futoshiki", {"grid": [[1, 3], [0, 0]]}, "grid[0]", "between 0 and 2"),
+        ("futoshiki", {"grid": [[1, 1], [0, 0]]}, "grid", "1 stands twice in row 0"),
+        ("futoshiki", {"grid": [[0, 0], [0, 0]], "less": [[[0, 0], [1, 1]]]}, "less[0]", "no neig"),
+        ("futoshiki", {"grid": [[2, 0], [0, 0]], "less": [[[0, 0], [0, 1]]]}, "less", "(0, 0) <"),
+        ("futoshiki", {"grid": [[0, 0], [0, 0]], "less": [7]}, "less[0]", "the lower first"),
+        ("futoshiki", {"grid": ".<.\n^ ^\n.<.", "less": []}, "less", "drawn grid"),
+        ("futoshiki", {"grid": "..."}, "grid", "2N - 1 lines"),
+        ("futoshiki", {"grid": ".v.\n   \n. ."}, "grid", "at character 1"),
+        ("futoshiki", {"grid": "3 .\n   \n. ."}, "grid", "a cell is 1 to 2"),
+        ("futoshiki", {"grid": "2:0,0,0,"}, "grid", "has 3 cells"),
+        ("futoshiki", {"grid": "2:0L,0,0,0,"}, "grid", "beyond the board"),
+    ],
+)
+def test_malformed_bodies_are_told_where(
+    name: str, body: dict[str, object], field: str, detail: str
+) -> None:
+    with pytest.raises(PuzzleInvalid) as raised:
+        family(name).parse(body)
+    issue = raised.value.issues[0]
+    assert issue.field == field
+    assert detail in issue.detail
