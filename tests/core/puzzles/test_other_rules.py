@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import BLANK, FIRST_VALUE, AnyFamily, Tokens, family, task
 
-TASKS = ["futoshiki-3x3", "futoshiki-5x5"]
+TASKS = ["futoshiki-3x3", "futoshiki-5x5", "light-up-3x4", "light-up-7x7"]
 MADE_BY_SGT = [
     ("futoshiki", "5:0R,0R,0,0,0,0,0D,0,0U,0,0,0R,0,0,0,0,0,3,0R,0U,0,0U,0,0,3,"),
     ("futoshiki", "5:0,0,0,0,0L,0D,0L,3D,0,0,0,0,0D,0,0,0,0U,0,0,3,0,0,0,0,0U,"),
+    ("light-up", "7x7:b11p2Bb0b01pBBb"),
+    ("light-up", "7x7:a2i0a1aBh2h0a2a2i1a"),
 ]
 """Game IDs of Debian's sgt-puzzles, which have one solution each."""
 SEEDS = st.integers(0, 2**32 - 1)
@@ -32,7 +34,7 @@ def every_answer(puzzle: AnyFamily, instance: object, num_values: int) -> list[T
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "num_values"), [("futoshiki-3x3", 3)])
+@pytest.mark.parametrize(("name", "num_values"), [("futoshiki-3x3", 3), ("light-up-3x4", 1)])
 @given(seed=SEEDS)
 @settings(max_examples=8)
 def test_exact_answers_are_those_of_brute_force(name: str, num_values: int, seed: int) -> None:
@@ -125,6 +127,13 @@ def test_a_board_of_sgt_puzzles_is_read_and_has_one_answer_that_is_drawn(
         ("futoshiki", {"grid": "3 .\n   \n. ."}, "grid", "a cell is 1 to 2"),
         ("futoshiki", {"grid": "2:0,0,0,"}, "grid", "has 3 cells"),
         ("futoshiki", {"grid": "2:0L,0,0,0,"}, "grid", "beyond the board"),
+        ("light-up", {}, "grid", "must be a list"),
+        ("light-up", {"grid": []}, "grid", "has 0 rows"),
+        ("light-up", {"grid": ["..", "."]}, "grid[1]", "has 1 cells"),
+        ("light-up", {"grid": ["x."]}, "grid", "row 0, column 0 holds"),
+        ("light-up", {"grid": ["O.O"]}, "grid", "2 bulbs light each other in row 0"),
+        ("light-up", {"grid": ["3."]}, "grid", "wants 3 bulbs"),
+        ("light-up", {"grid": "3x2:a"}, "grid", "has 1 cells; a board of 3x2 has 6"),
     ],
 )
 def test_malformed_bodies_are_told_where(
@@ -135,3 +144,10 @@ def test_malformed_bodies_are_told_where(
     issue = raised.value.issues[0]
     assert issue.field == field
     assert detail in issue.detail
+
+
+def test_a_wall_may_want_bulbs_that_the_givens_hold() -> None:
+    light_up = family("light-up")
+    instance = light_up.parse({"grid": ["O1.", "..."]})
+    answers = list(light_up.enumerate(instance, limit=5))
+    assert [light_up.decode(instance, answer) for answer in answers] == [["O1.", "..O"]]

@@ -93,6 +93,7 @@ BASES: Mapping[str, dict[str, object]] = {
     "graph-coloring": {"vertices": 8, "edges": []},
     "maze": {},
     "futoshiki": {"grid": [[0, 0], [0, 0]]},
+    "light-up": {},
 }
 
 Reader = Callable[[str], object]
