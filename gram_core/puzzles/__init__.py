@@ -23,6 +23,7 @@ from gram_core.puzzles.base import (
 from gram_core.puzzles.body import printable
 from gram_core.puzzles.futoshiki import Futoshiki
 from gram_core.puzzles.graph_coloring import GraphColoring
+from gram_core.puzzles.jigsaw import Jigsaw
 from gram_core.puzzles.light_up import LightUp
 from gram_core.puzzles.maze import Maze
 from gram_core.puzzles.nqueens import NQueens
@@ -78,6 +79,7 @@ def families() -> Mapping[str, AnyFamily]:
             Maze(),
             Futoshiki(),
             LightUp(),
+            Jigsaw(),
         )
     }
     for point in sorted(entry_points(group=_GROUP), key=lambda point: point.name):

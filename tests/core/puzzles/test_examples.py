@@ -5,7 +5,7 @@ import pytest
 from gram_core.puzzles import families
 
 
-@pytest.mark.parametrize("name", ["futoshiki", "light-up"])
+@pytest.mark.parametrize("name", ["futoshiki", "light-up", "jigsaw"])
 def test_the_example_of_a_family_that_the_page_draws_is_drawn_and_of_its_first_task(
     name: str,
 ) -> None:

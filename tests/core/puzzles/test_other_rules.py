@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import BLANK, FIRST_VALUE, AnyFamily, Tokens, family, task
 
-TASKS = ["futoshiki-3x3", "futoshiki-5x5", "light-up-3x4", "light-up-7x7"]
+TASKS = ["futoshiki-3x3", "futoshiki-5x5", "light-up-3x4", "light-up-7x7", "jigsaw-6x6"]
 MADE_BY_SGT = [
     ("futoshiki", "5:0R,0R,0,0,0,0,0D,0,0U,0,0,0R,0,0,0,0,0,3,0R,0U,0,0U,0,0,3,"),
     ("futoshiki", "5:0,0,0,0,0L,0D,0L,3D,0,0,0,0,0D,0,0,0,0U,0,0,3,0,0,0,0,0U,"),
     ("light-up", "7x7:b11p2Bb0b01pBBb"),
     ("light-up", "7x7:a2i0a1aBh2h0a2a2i1a"),
+    ("jigsaw", "6j:3_1a6b6v1b2a6_4,adaa__b_a_a_cadbdd____baab"),
+    ("jigsaw", "6j:e3b3f2_5b6_2f5b4e,ae_a_bb___b__ace_a___aaaabac"),
 ]
 """Game IDs of Debian's sgt-puzzles, which have one solution each."""
 SEEDS = st.integers(0, 2**32 - 1)
@@ -134,6 +136,15 @@ def test_a_board_of_sgt_puzzles_is_read_and_has_one_answer_that_is_drawn(
         ("light-up", {"grid": ["O.O"]}, "grid", "2 bulbs light each other in row 0"),
         ("light-up", {"grid": ["3."]}, "grid", "wants 3 bulbs"),
         ("light-up", {"grid": "3x2:a"}, "grid", "has 1 cells; a board of 3x2 has 6"),
+        ("jigsaw", {}, "grid", "must be a list"),
+        ("jigsaw", {"grid": ["...", "...", "..."]}, "regions", "must be a list"),
+        ("jigsaw", {"grid": ["..", ".."], "regions": []}, "grid", "has 2 rows"),
+        ("jigsaw", {"grid": ["...", "..", "..."], "regions": []}, "grid[1]", "has 2 cells"),
+        ("jigsaw", {"grid": ["..."] * 3, "regions": ["aab"] * 3}, "regions", "of 6, 3 cells"),
+        ("jigsaw", {"grid": ["..4"] * 3, "regions": ["abc"] * 3}, "grid", "a cell is 1 to 3"),
+        ("jigsaw", {"grid": ["..1"] * 3, "regions": ["abc"] * 3}, "grid", "3 times in column 2"),
+        ("jigsaw", {"grid": "3j:1,a"}, "grid", "has 1 cells; a board of 3 rows has 9"),
+        ("jigsaw", {"grid": "3j:i,a"}, "grid", "has 2 borders; a board of 3 rows has 12"),
     ],
 )
 def test_malformed_bodies_are_told_where(

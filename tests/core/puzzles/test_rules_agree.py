@@ -26,6 +26,7 @@ TASKS = [
     *(f"sudoku-{side}x{side}" for side in (9, 6, 4)),
     *(f"nqueens-{side}" for side in (1, 5, 8)),
     *(f"graph-coloring-{size}" for size in ("5", "8", "9-4")),
+    "jigsaw-4x4",
 ]
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -94,6 +94,7 @@ BASES: Mapping[str, dict[str, object]] = {
     "maze": {},
     "futoshiki": {"grid": [[0, 0], [0, 0]]},
     "light-up": {},
+    "jigsaw": {"grid": ["..."] * 3},
 }
 
 Reader = Callable[[str], object]

@@ -1,0 +1,74 @@
+"""Jigsaw sudokus with a known number of solutions: random regions, then digits taken away.
+
+Knows cells, digits and regions; the search itself is in ``backtracking``.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gram_core.errors import GenerateFailed
+from gram_core.puzzles.backtracking import Rules, reduce_givens
+from gram_core.puzzles.jigsaw.board import JigsawBoard, numbered
+
+_MAX_BOARDS = 200
+
+
+def generate(size: int, rng: np.random.Generator, *, num_solutions: int | None) -> JigsawBoard:
+    """Return a board with exactly that many solutions (None: at least one)."""
+    for _ in range(_MAX_BOARDS):
+        regions = _random_regions(size, rng)
+        rules = _rules(size, regions)
+        full = rules.random_solution(rng)
+        if full is None:
+            continue
+        givens, order = dict(enumerate(full)), rng.permutation(size * size).tolist()
+        if num_solutions is None:
+            for cell in order[rng.integers(size * size) :]:
+                del givens[cell]
+        elif reduce_givens(rules, givens, order, num_solutions=num_solutions) != num_solutions:
+            continue
+        cells = tuple(givens.get(cell, -1) + 1 for cell in range(size * size))
+        return JigsawBoard(size=size, cells=cells, regions=regions)
+    raise GenerateFailed(f"found no {size}x{size} jigsaw with {num_solutions} solutions")
+
+
+def _random_regions(size: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """Return connected regions of equal size: rows whose cells were swapped many times."""
+    regions = np.repeat(np.arange(size), size)
+    for _ in range(60 * size):
+        one, other = rng.integers(size * size, size=2)
+        swapped = regions.copy()
+        swapped[[one, other]] = swapped[[other, one]]
+        if all(_is_connected(swapped, region, size) for region in swapped[[one, other]]):
+            regions = swapped
+    return numbered(regions.tolist())
+
+
+def _is_connected(regions: np.ndarray[tuple[int], np.dtype[np.int64]], own: int, size: int) -> bool:
+    cells = set(np.flatnonzero(regions == own).tolist())
+    waiting = [cells.pop()]
+    while waiting:
+        cell = waiting.pop()
+        beside = {cell - size, cell + size}
+        beside |= {cell - 1} if cell % size else set()
+        beside |= {cell + 1} if (cell + 1) % size else set()
+        waiting += cells & beside
+        cells -= beside
+    return not cells
+
+
+def _rules(size: int, regions: Sequence[int]) -> Rules:
+    places = [(cell // size, cell % size, region) for cell, region in enumerate(regions)]
+    exclusions = [
+        [
+            [
+                (other, 1 << value)
+                for other, theirs in enumerate(places)
+                if other != cell and any(a == b for a, b in zip(own, theirs, strict=True))
+            ]
+            for value in range(size)
+        ]
+        for cell, own in enumerate(places)
+    ]
+    return Rules(size, exclusions)
