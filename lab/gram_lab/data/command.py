@@ -21,6 +21,7 @@ from gram_core.errors import ConfigError, CoreError
 from gram_core.puzzles import FIRST_VALUE, Task
 from gram_lab.console import progress_bar
 from gram_lab.data.examples import Examples
+from gram_lab.data.instances import read_cases
 from gram_lab.data.mazes import Mazes, maze_pairs
 from gram_lab.data.pairs import SIGNS, Pairs, find_pairs, read_pairs, write_pairs
 from gram_lab.data.sudoku_classes import Key, class_key
@@ -41,9 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.source and task.family in SIGNS:
             report = _convert(task, options)
         elif task.name != "sudoku-9x9" and task.family != "maze":
-            raise ConfigError(
-                "task", task.name, "is no sudoku-9x9 and no maze: training makes its own"
-            )
+            report = _make_unique(task, options)
         else:
             options.count = options.count or NUM_MADE
             is_maze = task.family == "maze"
@@ -87,6 +86,25 @@ def _make_mazes(task: Task, options: argparse.Namespace) -> dict[str, Any]:
     write_pairs(options.output, task, maze_pairs(Examples(givens, targets)))
     moves = (targets == FIRST_VALUE).sum(axis=(1, 2)) + 1
     return {"count": len(givens), "mean_moves": moves.mean()}
+
+
+def _make_unique(task: Task, options: argparse.Namespace) -> dict[str, Any]:
+    """Write puzzles of any family that have one solution: those of a file, or fresh ones."""
+    if options.output.suffix != ".npz":
+        raise ConfigError("output", str(options.output), f"must be NAME.npz for {task.name}")
+    family, rng = puzzles.family(task.family), np.random.default_rng(options.seed)
+    if options.source:
+        made = (each.instance for each in read_cases(task, options.source, limit=options.count))
+    else:
+        made = (family.generate(task, rng) for _ in range(options.count or NUM_MADE))
+    solved = ((each, list(family.enumerate(each, limit=2))) for each in made)
+    kept = [(family.encode(each), found[0]) for each, found in solved if len(found) == 1]
+    if not kept:
+        raise ConfigError("from", str(options.source), "holds no puzzle with one solution")
+    graphs = [each.adjacency for each, _ in kept if each.adjacency is not None]
+    inputs, labels = np.stack([each.tokens for each, _ in kept]), np.stack([row for _, row in kept])
+    write_pairs(options.output, task, Pairs(inputs, labels, np.stack(graphs) if graphs else None))
+    return {"count": len(kept)}
 
 
 def _convert(task: Task, options: argparse.Namespace) -> dict[str, Any]:
@@ -138,11 +156,12 @@ def _excluded(paths: Sequence[Path]) -> set[Key]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-lab data", description=__doc__)
     add = parser.add_argument
-    add("task", help="sudoku-9x9 (very hard ones) or maze-ROWSxCOLUMNS")
+    add("task", help="sudoku-9x9 (very hard ones), maze-ROWSxCOLUMNS, or any (one solution each)")
     text = "NAME.npz, a table NAME.csv, or else a folder of arrays as for HRM and TRM"
     add("--output", type=Path, required=True, help=text)
     text = "write these in the form of --output in place of new ones: an archive, a table with "
-    text += "question and answer, or a folder of arrays; sudokus of any size, and mazes"
+    text += "question and answer, or a folder of arrays; of others than sudokus and mazes those "
+    text += "with one solution, as an archive"
     add("--from", type=Path, dest="source", metavar="PATH", help=text)
     add("--count", type=int, help=f"puzzles wanted (default {NUM_MADE}; of --from all)")
     add("--minutes", type=float, default=10.0, help="time budget (default 10)")

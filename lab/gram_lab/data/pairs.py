@@ -9,14 +9,14 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
-from gram_core.puzzles import Task
+from gram_core.puzzles import BLANK, Task
 from gram_lab.data.examples import Examples, augmented
 from gram_lab.data.sudoku_files import NUM_CELLS, Grids, is_archive, read_archive, write_archive
 
@@ -36,10 +36,12 @@ class Pairs(NamedTuple):
 
     inputs: Codes
     labels: Codes
+    adjacency: NDArray[np.bool_] | None = None
+    """(count, cells, cells), of tasks with a graph."""
 
 
 class PairsSource:
-    """Draws sudokus of any size, each through a random symmetry; a digit's number is its token."""
+    """Draws puzzles whose numbers are tokens, each through a random symmetry."""
 
     max_targets = 1
 
@@ -48,7 +50,9 @@ class PairsSource:
 
     def draw(self, count: int, progress: float, rng: np.random.Generator) -> Examples:
         rows = rng.integers(len(self._pairs.inputs), size=count)
-        examples = Examples(self._pairs.inputs[rows], self._pairs.labels[rows, None])
+        inputs, labels, graphs = self._pairs
+        graphs = None if graphs is None else graphs[rows]
+        examples = Examples(inputs[rows], labels[rows, None], graphs)
         return augmented(examples, puzzles.family(self.task.family), self.task, rng)
 
 
@@ -68,7 +72,7 @@ def read_pairs(path: Path, task: Task) -> Pairs:
         ConfigError: it has another form, or holds what is no pair of the task.
     """
     try:
-        inputs, labels = _read(path, task)
+        inputs, labels, graphs = _read(path, task)
     # A broken array raises whatever its reader came upon.
     except Exception as error:
         reason = f"holds no puzzles with answers: {error or type(error).__name__}"
@@ -76,14 +80,16 @@ def read_pairs(path: Path, task: Task) -> Pairs:
     if inputs.shape != labels.shape or inputs.shape[1:] != (task.length,) or not len(inputs):
         shapes = f"{len(inputs)} puzzles of {inputs.shape[1:]} and {len(labels)} answers"
         raise ConfigError("data", str(path), f"holds {shapes}; {task.name} has {task.length} cells")
-    is_open = inputs == OPEN[task.family]
+    if task.has_adjacency and (graphs is None or graphs.shape != (*inputs.shape, task.length)):
+        raise ConfigError("data", str(path), f"holds no graph for each puzzle of {task.name}")
+    is_open = inputs == OPEN.get(task.family, BLANK)
     most = task.num_values + 1
     is_known = (np.minimum(inputs, labels) >= 1) & (np.maximum(inputs, labels) <= most)
     is_filled = labels != 1 if task.family == "sudoku" else True
     wrong = np.flatnonzero(~(((inputs == labels) | is_open) & is_known & is_filled).all(axis=1))
     if len(wrong):
         raise ConfigError("data", f"{path}, puzzle {wrong[0] + 1}", "has no answer that fits it")
-    return Pairs(inputs.astype(np.uint8), labels.astype(np.uint8))
+    return Pairs(inputs.astype(np.uint8), labels.astype(np.uint8), graphs)
 
 
 def _read(path: Path, task: Task) -> Pairs:
@@ -95,7 +101,7 @@ def _read(path: Path, task: Task) -> Pairs:
         return Pairs(grids.puzzles + np.uint8(1), grids.solutions + np.uint8(1))
     if path.suffix == ".npz":
         archive = np.load(path)
-        return Pairs(archive["inputs"], archive["labels"])
+        return Pairs(archive["inputs"], archive["labels"], archive.get("adjacency"))
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file, delimiter=DELIMITERS.get(path.suffix, ","))
         header = next(rows, [])
@@ -134,7 +140,7 @@ def write_pairs(
     ratings = np.zeros(len(pairs.inputs), np.float32) if guesses is None else guesses
     if path.suffix in DELIMITERS:
         signs = np.frombuffer(f" {SIGNS[task.family]}".encode(), np.uint8)
-        puzzle, answer = ([bytes(row).decode() for row in signs[part]] for part in pairs)
+        puzzle, answer = ([bytes(row).decode() for row in signs[part]] for part in pairs[:2])
         with path.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, delimiter=DELIMITERS[path.suffix], lineterminator="\n")
             table.writerow(("source", "question", "answer", "rating"))
@@ -147,7 +153,7 @@ def write_pairs(
     elif task.family == "sudoku" and task.length == NUM_CELLS:
         write_archive(path, Grids(pairs.inputs - 1, pairs.labels - 1), guesses=ratings)
     else:
-        np.savez(path, inputs=pairs.inputs, labels=pairs.labels)
+        np.savez(path, **{name: part for name, part in pairs._asdict().items() if part is not None})
 
 
 def _write_folder(path: Path, task: Task, pairs: Pairs) -> None:
@@ -155,8 +161,9 @@ def _write_folder(path: Path, task: Task, pairs: Pairs) -> None:
     path.mkdir(exist_ok=True)
     count = len(pairs.inputs)
     indices = np.arange(count + 1, dtype=np.int32)
-    arrays = {
-        **pairs._asdict(),
+    arrays: dict[str, NDArray[Any]] = {
+        "inputs": pairs.inputs,
+        "labels": pairs.labels,
         "puzzle_identifiers": np.zeros(count, np.int32),
         "puzzle_indices": indices,
         "group_indices": indices,

@@ -29,7 +29,7 @@ def training_source(
     if purpose == "generate":
         # Posterior rows are shown a board before they have an answer of their own.
         return EmptyBoards(task, follows=chosen.prior_share == 1.0)
-    if task.family == "sudoku" and data is not None and not list(data.glob("train_*.npz")):
+    if task.family != "maze" and data is not None and not list(data.glob("train_*.npz")):
         pairs = find_pairs(data)
         if pairs is not None:
             return PairsSource(task, read_pairs(pairs, task))
@@ -50,9 +50,10 @@ def training_source(
 
 
 def validation_examples(source: Source, *, purpose: Purpose = "solve") -> Examples:
-    """Return a few instances to monitor a run: held-out ones where they are generated."""
+    """Return a few instances to monitor a run: held-out ones where the run generates its own."""
     task, rng = source.task, np.random.default_rng(5)
-    if task.name == "sudoku-9x9" or task.family == "maze" or purpose == "generate":
+    is_drawn = isinstance(source, PairsSource) and task.family != "sudoku"
+    if is_drawn or task.name == "sudoku-9x9" or task.family == "maze" or purpose == "generate":
         return source.draw(NUM_EXAMPLES, 1.0, rng)
     pool = make_pool(task, "held_out")
     rows = rng.permutation(len(pool.givens))[:NUM_EXAMPLES]

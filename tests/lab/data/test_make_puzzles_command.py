@@ -8,10 +8,13 @@ import pytest
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
+from gram_core.puzzles import Encoded
 from gram_lab.data.command import main
 from gram_lab.data.mazes import Mazes
 from gram_lab.data.sudoku_files import Grids, SudokuFiles, read_archive, write_archive
 from gram_lab.data.sudoku_search import candidates, search
+from gram_lab.train.recipe import Recipe
+from gram_lab.train.sources import training_source
 
 HARD = "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4.."
 
@@ -67,7 +70,7 @@ def test_mazes_are_written_as_training_reads_them(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nqueens-8"], "training makes its own"),
+        (["nqueens-8", "--from", "/nowhere.txt"], "nowhere"),
         (["maze-0x0"], "no maze task"),
         (["sudoku-9x9", "--seeds", "/nowhere.npz"], "nowhere"),
     ],
@@ -93,3 +96,34 @@ def test_tables_without_complete_boards_are_refused(
 def test_folders_without_sudokus_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train_hard\*\.npz"):
         SudokuFiles(tmp_path, max_rating=2.6, hard_share=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("futoshiki-5x5", "5:0,0,0,0,0L,0D,0L,3D,0,0,0,0,0D,0,0,0,0U,0,0,3,0,0,0,0,0U,"),
+        ("jigsaw-6x6", "6j:3_1a6b6v1b2a6_4,adaa__b_a_a_cadbdd____baab"),
+    ],
+)
+def test_puzzles_of_any_family_are_solved_and_written_as_training_reads_them(
+    name: str, code: str, tmp_path: Path
+) -> None:
+    listed, made = tmp_path / "listed.txt", tmp_path / "made.npz"
+    # The second line has more than one answer, and is left out.
+    listed.write_text(f"{code}\n{code.replace('3', '0', 1) if 'j' not in code else code}\n")
+    assert main([name, "--from", str(listed), "--output", str(made)]) == 0
+    task = puzzles.task(name)
+    family = puzzles.family(task.family)
+    source = training_source(task, made, Recipe())
+    examples = source.draw(4, 0.0, np.random.default_rng(1))
+    graphs = [None] * 4 if examples.adjacency is None else examples.adjacency
+    for givens, targets, graph in zip(examples.givens, examples.targets, graphs, strict=True):
+        instance = family.instance_of(task, Encoded(givens, graph))
+        assert family.check(instance, targets[0])
+        assert len([*family.enumerate(instance, limit=2)]) == 1
+
+
+def test_puzzles_with_one_answer_are_made_for_any_family(tmp_path: Path) -> None:
+    made = tmp_path / "made.npz"
+    assert main(["light-up-4x4", "--count", "3", "--output", str(made)]) == 0
+    assert np.load(made)["labels"].shape == (3, 16)
