@@ -212,3 +212,10 @@ def test_made_puzzles_are_shown_before_their_answers() -> None:
     assert (shown.count("<table"), shown.count(FOUND)) == (2, 12)
     assert "<p>4 clues</p>" in shown
     assert "</table><br><table" in shown
+
+
+@pytest.mark.parametrize("answer", ["O#\n.O", ["O#", ".O"]])
+def test_an_answer_that_is_drawn_is_shown_as_it_is_drawn(answer: object) -> None:
+    result = solved({"puzzle": "light-up", "grid": [".#", ".."]}, "light-up", answer)
+    assert "O#\n.O" in str(result.solutions[0])
+    assert "O#\n.O" in result.solutions[0]._repr_html_()

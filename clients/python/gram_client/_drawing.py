@@ -100,7 +100,7 @@ class PuzzleShape:
 
 
 def draw(puzzle: str, answer: Answer, *, size: int | None = None, maze: Sequence[str] = ()) -> str:
-    """Return an answer as lines of text; a family without a drawing is shown as JSON.
+    """Return an answer as lines of text; a family without a drawing as lines, or JSON.
 
     Args:
         puzzle: Name of the family.
@@ -125,7 +125,9 @@ def text(shape: PuzzleShape, answer: Answer, found: Sign = str) -> str:
         lines = [map(str, range(len(colors))), colors]
         vertices, shown = (" ".join(cell.rjust(width) for cell in line) for line in lines)
         return f"vertex {vertices}\ncolor  {shown}"
-    return json.dumps(answer)
+    drawn = [answer] if isinstance(answer, str) else answer
+    texts = [row for row in drawn if isinstance(row, str)]
+    return "\n".join(texts) if any(texts) and len(texts) == len(drawn) else json.dumps(answer)
 
 
 def grid(shape: PuzzleShape, answer: Answer) -> Grid | None:

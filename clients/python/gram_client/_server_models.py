@@ -1,5 +1,7 @@
 """Models of the server itself: its puzzles, its models, its readiness and its problems."""
 
+from typing import Any
+
 from gram_client._models import Model, Response
 
 
@@ -8,6 +10,10 @@ class PuzzleInfo(Model):
 
     name: str
     tasks: tuple[str, ...] = ()
+    example: dict[str, Any] | None = None
+    """A puzzle of its first task."""
+    walls: str = ""
+    """Signs of its drawn form that no answer fills in."""
 
 
 class ModelInfo(Model):

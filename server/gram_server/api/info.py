@@ -37,7 +37,12 @@ def catalog_router(state: AppState) -> APIRouter:
         """List the puzzle families and their well-known sizes."""
         return PuzzleList(
             puzzles=[
-                PuzzleInfo(name=family.name, tasks=list(family.tasks()))
+                PuzzleInfo(
+                    name=family.name,
+                    tasks=list(family.tasks()),
+                    example=family.example(),
+                    walls=family.wall_signs,
+                )
                 for family in families().values()
             ]
         )

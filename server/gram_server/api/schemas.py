@@ -110,6 +110,10 @@ class PuzzleInfo(Schema):
     name: str
     tasks: list[str]
     """Its well-known sizes."""
+    example: dict[str, Any]
+    """A body of its first task."""
+    walls: str
+    """Signs of its drawn form that no answer fills in, to be shown dark."""
 
 
 class PuzzleList(Schema):

@@ -8,7 +8,7 @@ import { connectTheme } from "./colors.js";
 import { Controls } from "./controls.js";
 import { connectCount } from "./counting.js";
 import { byId, wantsNoMotion } from "./element.js";
-import { FAMILIES } from "./families.js";
+import { FAMILIES, learnFamilies } from "./families.js";
 import { DEFAULT_OPTIONS, fromFragment, isPlayed, toFragment } from "./link.js";
 import { Near } from "./near.js";
 import { Past } from "./past.js";
@@ -237,7 +237,13 @@ class App {
   async learnModels() {
     this.controls.askForKey(null);
     try {
-      const { models } = await (await ask("models")).json();
+      const [{ models }, { puzzles }] = await Promise.all(
+        ["models", "puzzles"].map(async (path) => (await ask(path)).json()),
+      );
+      learnFamilies(puzzles);
+      // A link to one of them could not be read before.
+      const linked = this.isFresh ? fromFragment(location.hash) : null;
+      if (linked) this.show(linked);
       this.puzzle.serve(models);
       if (this.isFresh && !this.puzzle.isServed) this.openServed();
     } catch (error) {

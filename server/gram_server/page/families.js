@@ -37,12 +37,25 @@
  */
 
 import { graph } from "./graph.js";
+import { linesFamily } from "./lines.js";
 import { maze } from "./maze.js";
 import { queens } from "./queens.js";
 import { sudoku } from "./sudoku.js";
 
 /** @type {Family<any>[]} */
 export const FAMILIES = [sudoku, queens, graph, maze];
+
+/**
+ * Take up the families that the server lists and that have no board of their own here: those whose
+ * example is drawn.
+ * @param {import("./lines.js").Listed[]} listed
+ */
+export function learnFamilies(listed) {
+  for (const each of listed) {
+    const isKnown = FAMILIES.some(({ name }) => name === each.name);
+    if (!isKnown && typeof each.example?.grid === "string") FAMILIES.push(linesFamily(each));
+  }
+}
 
 /**
  * Return the family of that name, else the first.

@@ -224,6 +224,13 @@ async def test_families_and_models_are_listed(service: Service) -> None:
     names = [puzzle["name"] for puzzle in puzzles]
     assert names == list(families())
     assert "sudoku-9x9" in puzzles[0]["tasks"]
+    drawn = {
+        puzzle["name"]: puzzle["walls"]
+        for puzzle in puzzles
+        if "." in puzzle["example"].get("grid", [])
+    }
+    assert drawn["light-up"] == "#01234"
+    assert {"futoshiki", "jigsaw"} < set(drawn)
     models = (await service.client.get("/models")).json()["models"]
     assert models[0] == {
         "id": "sudoku-9x9@abcd1234",
