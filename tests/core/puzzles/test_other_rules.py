@@ -36,7 +36,9 @@ def every_answer(puzzle: AnyFamily, instance: object, num_values: int) -> list[T
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "num_values"), [("futoshiki-3x3", 3), ("light-up-3x4", 1)])
+@pytest.mark.parametrize(
+    ("name", "num_values"), [("futoshiki-3x3", 3), ("light-up-3x4", 1), ("jigsaw-3x3", 3)]
+)
 @given(seed=SEEDS)
 @settings(max_examples=8)
 def test_exact_answers_are_those_of_brute_force(name: str, num_values: int, seed: int) -> None:
