@@ -45,6 +45,7 @@ class Measured(NamedTuple):
 
 
 MEASURED = {
+    "futoshiki-5x5": Measured(single=1.0, solved=1.0),
     "graph-coloring-10": Measured(single=1.0, solved=1.0, distinct=2.7),
     "graph-coloring-8": Measured(single=0.95, solved=1.0, distinct=2.92),
     "maze-30x30": Measured(single=0.375, solved=0.75),
