@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -15,46 +14,14 @@ import pytest
 
 from gram_core.errors import PuzzleInvalid, UserError
 from gram_core.puzzles import family
+from tests.clients.mixed import expected, mixed_lines
 from tests.clients.scripted import RESULT, Received, Reply, ScriptedServer, problem
 
 NUM_LINES = 10_000
+NUM_LINES = 10_000
 NINE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
-SIX = "." * 35 + "1"
 MAX_GROWTH_BYTES = 8 << 20
 """Between a fifth of the way and the end; 8,000 kept results or errors take several times that."""
-
-READABLE = (
-    "12.4341221434321",
-    SIX,
-    NINE,
-    NINE.replace(".", "0"),
-    f"{NINE} 7.2",
-    f"0000183b305c {NINE} 1.2",
-    f'"{NINE}"',
-    " ".join(NINE),
-    f'{{"puzzle": "{NINE}", "rating": 2}}',
-    '{"puzzle": "nqueens", "n": 6, "queens": [[0, 1]]}',
-    '{"puzzle": "graph-coloring", "vertices": 3, "edges": [[0, 1], [1, 2]], "colors": 4}',
-    '{"puzzle": "maze", "grid": ["S.#", "..E"]}',
-    '["S.#", "..G"]',
-)
-BROKEN = (
-    NINE[1:],
-    f"{NINE}5",
-    f"55{NINE[2:]}",
-    f"5x{NINE[2:]}",
-    f"Q{NINE[1:]}",
-    f"\0{NINE[1:]}",
-    "hello world",
-    "12.43",
-    "?",
-    '{"puzzle": "nqueens", "n": 6',
-    '{"puzzle": "nqueens", "n": 2, "queens": [[0, 0], [1, 1]]}',
-    '{"puzzle": "chess"}',
-    '{"puzzle": "maze", "grid": ["S#G"]}',
-    "[1, 2]",
-)
-SILENT = ("", "# a remark", "Puzzle 7", "; another")
 
 
 class ReadingServer(ScriptedServer):
@@ -96,9 +63,7 @@ def growth_bytes(process: "subprocess.Popen[bytes]") -> int:
 def test_of_ten_thousand_lines_each_is_answered_or_named(
     reading: ReadingServer, tmp_path: Path
 ) -> None:
-    draw = random.Random(1)
-    # The first line says of a file that its lines are puzzles.
-    lines = [NINE, *(draw.choice(READABLE + BROKEN + SILENT) for _ in range(NUM_LINES - 1))]
+    lines = mixed_lines(NUM_LINES)
     path, output, said = (tmp_path / name for name in ("mixed.txt", "solved.jsonl", "said.txt"))
     path.write_text("\n".join(lines), encoding="utf-8")
     with said.open("wb") as stderr:
@@ -112,11 +77,9 @@ def test_of_ten_thousand_lines_each_is_answered_or_named(
     for text in output.read_text(encoding="utf-8").splitlines():
         result = json.loads(text)
         by_line[int(result["source"].rpartition(":")[2])] = "error" not in result
-    expected = {
-        number: line in READABLE for number, line in enumerate(lines, start=1) if line not in SILENT
-    }
+    wanted = expected(lines)
     told = said.read_text(encoding="utf-8")
     named = set(map(int, re.findall(rf"^gram: {re.escape(str(path))}:(\d+): ", told, re.MULTILINE)))
-    assert by_line == expected
-    assert named == {number for number, is_solved in expected.items() if not is_solved}
+    assert by_line == wanted
+    assert named == {number for number, is_solved in wanted.items() if not is_solved}
     assert (process.returncode, growth < MAX_GROWTH_BYTES) == (2, True), growth

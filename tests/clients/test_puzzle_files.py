@@ -241,7 +241,7 @@ def test_graphs_of_networkx_are_read_where_it_is(
     assert str(broken).startswith("F: holds no graph: ")
     monkeypatch.setitem(sys.modules, "networkx", None)
     [unread] = read("F", text)
-    assert str(unread) == "F: is GML or GraphML: reading it needs networkx"
+    assert str(unread) == "F: is a graph in a form whose reading needs networkx"
 
 
 def test_the_columns_beside_a_puzzle_come_with_it() -> None:

@@ -9,7 +9,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gram_files.cells import whole_board
+from gram_files.edges import is_adjacency
 from gram_files.entries import SIZES, Entry, Item, Unread
+from gram_files.mazes import in_rows
 from gram_files.objects import COLUMNS, numbers
 
 INPUTS = "all__inputs.npy"
@@ -31,7 +34,13 @@ def read_arrays(name: str, content: bytes) -> Iterator[Item]:
         loaded = numpy.load(io.BytesIO(content))
         boards = _array_of(loaded)
         rows = boards.reshape(len(boards), -1)
+        if rows.dtype.kind in "US":
+            yield from _read_texts(name, rows.astype(str).tolist())
+            return
         is_number = rows.dtype.kind in "biuf"
+        if rows.dtype.kind == "f" and not numpy.isnan(rows).all():
+            # What pandas has for an empty cell.
+            rows = numpy.nan_to_num(rows)
         # A cell that is no number is no whole one.
         with numpy.errstate(invalid="ignore"):
             is_whole = is_number and bool((rows == rows.astype(numpy.int64)).all())
@@ -42,6 +51,10 @@ def read_arrays(name: str, content: bytes) -> Iterator[Item]:
         return
     if not is_whole or not rows.size:
         yield Unread(name, "holds no array of boards: cells are whole numbers")
+        return
+    matrix = rows.astype(numpy.int64).reshape(-1, boards.shape[-1]).tolist()
+    if is_adjacency(matrix):
+        yield Entry(name, numbers(matrix))
         return
     yield from _read_rows(name, rows.astype(numpy.int64))
 
@@ -55,13 +68,24 @@ def _array_of(loaded: Any) -> Any:
         if not names:
             raise ValueError(f"none of its arrays is named inputs: {', '.join(loaded)}")
         loaded = loaded[names[0]]
-    if loaded.ndim == 1 and len(loaded) in SIZES:
+    if loaded.ndim == 1 and (len(loaded) in SIZES or loaded.dtype.kind in "US"):
         loaded = loaded[None]
     if loaded.ndim == 2 and loaded.shape[0] == loaded.shape[1] in SIZES.values():
         loaded = loaded[None]
     if loaded.ndim < 2:
         raise ValueError("a board is a row")
     return loaded
+
+
+def _read_texts(name: str, rows: list[list[str]]) -> Iterator[Item]:
+    """Yield the board in every row of signs, or every text that is longer."""
+    texts = [cell for row in rows for cell in row]
+    if all(len(text) <= 1 for text in texts):
+        texts = ["".join(cell.strip() or "." for cell in row) for row in rows]
+    for number, text in enumerate(texts, start=1):
+        source = f"{name}:{number}"
+        is_puzzle = whole_board(text) or in_rows(text)
+        yield Entry(source, text) if is_puzzle else Unread(source, f"is no puzzle: {text[:81]}")
 
 
 def _read_rows(name: str, rows: Any) -> Iterator[Item]:

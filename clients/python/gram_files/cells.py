@@ -1,14 +1,9 @@
 """The cells in a line of text, without frames, separators and the signs of other programs."""
 
-import math
 import re
 
 from gram_files.entries import CELLS, SIZES
 
-MAZE = frozenset("#. SG")
-OTHER_MAZE_ROW = re.compile(r"(?=.*[#.])[#. ]*(?:[SEFTABseftabg][#. ]*){0,2}")
-ENDS = tuple(map(set, ("SG", "SE", "SF", "ST", "AB")))
-"""Letters that people have for the start and the goal of a maze."""
 ODD_BLANKS = frozenset("xX?-·•□◦")
 """Signs of an empty cell in other programs: read where a board has one of them and no other."""
 BARE = str.maketrans(
@@ -21,13 +16,14 @@ BARE = str.maketrans(
 STROKES = re.compile(r"[-=]{3}")
 CROSSES = frozenset("-+=:")
 RULING = CROSSES | frozenset("|*., \t")
+FLOAT = re.compile(r"\A(\d)\.0+(?:e\+00)?\Z")
+"""A digit as numpy and pandas write it where other cells are empty."""
+SIDES = frozenset(SIZES.values())
 CANDIDATES = re.compile("(?=.)1?2?3?4?5?6?7?8?9?")
 MAX_TITLE = 200
 SEPARATORS = re.compile(r"[\s,;:|\"'=&]+")
 """Of words in a line, or of the fields of an address."""
 WORD = re.compile(r"(?![xXoOqQ]+(?![^\W\d_]))[^\W\d_]{2,}")
-MIN_FLAT = 3
-"""Least side of a maze on one line."""
 MAX_DRAWN = 25
 """Most cells in a drawn row of a sudoku; longer lines are whole boards."""
 
@@ -71,14 +67,17 @@ def cells_of(line: str) -> str:
     bare = line.translate(BARE).strip(" \n")
     for separator in "|,;\t":
         fields = bare.removeprefix("|").removesuffix("|").split(separator)
-        marks = [field.strip() for field in fields]
+        if separator == "|" and len(fields) - 1 in SIDES and fields[-1] == ".":
+            # LaTeX ends a row with a point.
+            fields.pop()
+        marks = [FLOAT.sub(r"\1", field.strip()) for field in fields]
         if len(marks) > 3 and all(len(mark) <= 1 for mark in marks):
             return "".join(mark or "." for mark in marks)
-    words = re.split(r"[\s|,;]+", bare)
-    words = [word for word in words if word]
-    if len(words) in SIZES.values() and all(CANDIDATES.fullmatch(word) for word in words):
+    words = [word for word in re.split(r"[\s|,;/]+", bare) if word]
+    digits = [FLOAT.sub(r"\1", word) for word in words]
+    if len(words) in SIDES and all(digit == "0" or CANDIDATES.fullmatch(digit) for digit in digits):
         # A cell with one candidate is given.
-        return "".join(word if len(word) == 1 else "." for word in words)
+        return "".join(digit if len(digit) == 1 else "." for digit in digits)
     return "".join(words)
 
 
@@ -103,22 +102,3 @@ def with_dots(cells: str) -> str:
     blanks = set(cells) & (ODD_BLANKS | set("0.*_"))
     is_odd = len(blanks) == 1 and blanks <= ODD_BLANKS
     return cells.replace(blanks.pop(), ".") if is_odd else cells
-
-
-def is_maze_row(line: str) -> bool:
-    return set(line) <= MAZE or OTHER_MAZE_ROW.fullmatch(line) is not None
-
-
-def is_maze(drawing: str) -> bool:
-    """Return whether rows of a maze have a start or a goal; with other letters than ours, both."""
-    ends = set(drawing) - set("#. \n")
-    capitals = {end.upper() for end in ends}
-    return (bool(ends) and ends <= MAZE) or any(pair <= capitals for pair in ENDS)
-
-
-def in_rows(maze: str) -> str | None:
-    """Return a square maze that is written on one line, as tables have them, in rows."""
-    side = math.isqrt(len(maze))
-    if side < MIN_FLAT or side**2 != len(maze) or not (is_maze_row(maze) and is_maze(maze)):
-        return None
-    return "\n".join(maze[start : start + side] for start in range(0, len(maze), side))

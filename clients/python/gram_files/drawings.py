@@ -11,10 +11,7 @@ from gram_files.cells import (
     MAX_DRAWN,
     SEPARATORS,
     cells_of,
-    in_rows,
     is_board,
-    is_maze,
-    is_maze_row,
     is_nearly_board,
     is_ruling,
     is_words,
@@ -22,7 +19,8 @@ from gram_files.cells import (
     with_dots,
 )
 from gram_files.entries import SIZES, Entry, Item, Unread
-from gram_files.objects import entry_of_json
+from gram_files.mazes import CORNERS, in_rows, is_maze, is_maze_row, of_lines, without_separators
+from gram_files.objects import entries_of_json
 
 COMMENTS = ("#", "//", ";", "%")
 DECORATION = frozenset("#/;%-=* ")
@@ -34,6 +32,7 @@ FIELD = re.compile(
 """The name of a field in JSON, or in what was meant as JSON."""
 SECTION = re.compile(r"\[\s*[A-Za-z][\w -]*\]")
 """A heading of an ``.sdk`` file: ``[Puzzle]`` is wanted, ``[State]`` and others are not."""
+FEN = re.compile(r"(?:(?:[Qq]|\d{1,2}(?!\d))+/){3,63}(?:[Qq]|\d{1,2}(?!\d))+(?: .*)?")
 MAX_SHOWN = 60
 MAX_SIDE = 64
 """Most cells in a row of a maze."""
@@ -59,7 +58,13 @@ def read_drawings(name: str, text: str, *, is_json: bool = False) -> Iterator[It
     ``is_json``: it was meant as JSON, where a board may be one field of several.
     """
     boards = _Boards(name, is_json=is_json)
-    for paragraph in _paragraphs([Line(*line) for line in wanted_lines(text)]):
+    lines = (Line(number, without_separators(line)) for number, line in wanted_lines(text))
+    for paragraph in _paragraphs(lines):
+        first = next((at for at, line in enumerate(paragraph) if line.text[:1] in CORNERS), None)
+        if first is not None and (maze := of_lines([line.text for line in paragraph[first:]])):
+            yield from boards.end()
+            yield Entry(boards.source(paragraph[first]), "\n".join(maze))
+            continue
         boards.begin(paragraph)
         mazes = (text for _, text in paragraph if is_maze_row(text) and {*text} & {*"#SG"})
         widths = {*map(len, mazes)}
@@ -166,11 +171,11 @@ class _Boards:
             # They surround lines of JSON.
             return
         if text.startswith(("{", "[")) and not is_section(text):
-            found = entry_of_json(self.source(line), text.rstrip(", "))
-            if isinstance(found, Entry) or text.startswith("{"):
+            found = entries_of_json(self.source(line), text.rstrip(", "))
+            if any(isinstance(each, Entry) for each in found) or text.startswith("{"):
                 yield from self.end()
                 self.has_lines = True
-                yield found
+                yield from found
                 return
         board = self._board_on(text, cells)
         if self.is_json and FIELD.search(text):
@@ -193,6 +198,8 @@ class _Boards:
 
     def _board_on(self, text: str, cells: str) -> str | None:
         """Return the board that stands on one line, whole or with cells too many or wrong ones."""
+        if squares := _squares(text):
+            return squares
         board = whole_board(text)
         if board is None and len(cells) in SIZES and len(cells) > MAX_DRAWN and is_board(cells):
             board = cells
@@ -265,6 +272,14 @@ class _Boards:
 
     def source(self, line: Line) -> str:
         return f"{self.name}:{line.number}"
+
+
+def _squares(text: str) -> str | None:
+    """Return the rows of a board in the notation of chess, ``8/3Q4/...``, where it holds queens."""
+    if FEN.fullmatch(text) is None:
+        return None
+    rows = re.sub(r"\d+", lambda number: int(number[0]) * ".", text.split()[0]).split("/")
+    return "\n".join(rows) if {*map(len, rows)} == {len(rows)} else None
 
 
 def _is_large(rows: Sequence[str]) -> bool:

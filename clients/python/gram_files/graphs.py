@@ -1,19 +1,46 @@
-"""Graphs: DIMACS ``.col`` texts, one or several in a file, lists of edges, GML and GraphML."""
+"""Graphs in files: DIMACS ``.col``, DOT, and what networkx reads; see ``edges`` for plain lines."""
 
+import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from gram_files.cells import is_maze_row
 from gram_files.entries import Entry, Item, Unread
 
 PROBLEM = re.compile(r"\s*p\s+[A-Za-z]+\s+\d+", re.IGNORECASE)
 EDGE = re.compile(r"\s*e\s+\d+\s+\d+\b", re.IGNORECASE)
 COMMENT = re.compile(r"\s*(c\b|[#%]|$)", re.IGNORECASE)
-PAIR = re.compile(r"\s*(\d{1,6})(?:\s+|\s*[,;]\s*)(\d{1,6})(?:\s+\{.*\})?\s*")
-"""Two ends of an edge, as in the lists of networkx and SNAP."""
-GML = re.compile(r"^[ \t]*graph\s*\[", re.IGNORECASE | re.MULTILINE)
-GRAPHML = re.compile(r"<graphml\b")
-MIN_PAIRS = 3
+DOT = re.compile(r"\A\s*(?:strict\s+)?(?:di)?graph\b[^{;\[]*\{", re.IGNORECASE)
+DOT_REMARK = re.compile(r"//[^\n]*|/\*.*?\*/|^#[^\n]*", re.DOTALL | re.MULTILINE)
+DOT_WORD = re.compile(r'"[^"]*"|[\w.]+|--|->|\[[^]]*\]|\S')
+DOT_MARKS = {"--", "->", ";", ",", "=", "}", "graph", "node", "edge"}
+"""Words of DOT that are no vertices."""
+LINES_OF_GRAPHS = {".g6": "graph6", ".s6": "sparse6"}
+"""Files without a heading, by their end."""
+LOADERS: tuple[tuple[re.Pattern[str], Callable[[Any, str], Any]], ...] = (
+    (re.compile(r"<graphml\b"), lambda networkx, text: networkx.parse_graphml(text)),
+    (
+        re.compile(r"<gexf\b"),
+        lambda networkx, text: networkx.read_gexf(io.BytesIO(text.encode())),
+    ),
+    (
+        re.compile(r"^[ \t]*graph\s*\[", re.IGNORECASE | re.MULTILINE),
+        lambda networkx, text: networkx.parse_gml(text, label="id"),
+    ),
+    (
+        re.compile(r"^\*vertices\b", re.IGNORECASE | re.MULTILINE),
+        lambda networkx, text: networkx.parse_pajek(text),
+    ),
+    (
+        re.compile(r"\A>>graph6<<"),
+        lambda networkx, text: networkx.from_graph6_bytes(text.strip().encode()),
+    ),
+    (
+        re.compile(r"\A>>sparse6<<"),
+        lambda networkx, text: networkx.from_sparse6_bytes(text.strip().encode()),
+    ),
+)
+"""How a form of graphs is known, and read."""
 
 
 def is_dimacs(text: str) -> bool:
@@ -46,69 +73,85 @@ def read_dimacs(name: str, text: str) -> Iterator[Entry]:
         yield Entry(f"{name}:{start}", "\n".join(graph).strip("\n"))
 
 
-def pairs_of(text: str) -> list[tuple[int, int]]:
-    """Return the edges of a text that is pairs of numbers alone, and nothing else they may be."""
-    lines = text.splitlines()
-    if any(is_maze_row(line) and len({*line.strip()}) > 1 for line in lines):
-        return []
-    rows = [PAIR.fullmatch(line) for line in lines if not COMMENT.match(line)]
-    pairs = [(row[1], row[2]) for row in rows if row]
-    lengths = {len(end) for pair in pairs for end in pair}
-    # Boxes of small sudokus are two or three cells wide.
-    is_board = lengths in ({2}, {3}) and len(rows) % (2 * max(lengths)) == 0
-    # So that no row and no column has two.
-    is_queens = all(len({*ends}) == len(pairs) for ends in zip(*pairs, strict=True))
-    if len(pairs) < max(MIN_PAIRS, len(rows)) or is_board or is_queens:
-        return []
-    return [(int(one), int(other)) for one, other in pairs]
+def read_graph_file(name: str, text: str) -> list[Item] | None:
+    """Return the graphs of a text in a form that is known by its beginning; None for others."""
+    form = next((form for end, form in LINES_OF_GRAPHS.items() if name.endswith(end)), None)
+    if form is not None and not text.startswith(">>"):
+        lines = enumerate(text.splitlines(), start=1)
+        return [_loaded(f"{name}:{number}", f">>{form}<<{line}") for number, line in lines if line]
+    if DOT.match(text):
+        return [_read_dot(name, text)]
+    is_known = any(known.search(text) for known, _ in LOADERS)
+    return [_loaded(name, text)] if is_known else None
 
 
-def graph_of_pairs(name: str, pairs: Sequence[tuple[int, int]]) -> Entry:
-    """Return the graph of some edges, which the numbers of vertices and edges may precede."""
-    (num_vertices, num_edges), *rest = pairs
-    ends = {end for pair in rest for end in pair}
-    first = min(1, *ends)
-    if num_edges != len(rest) or max(ends) - first >= num_vertices:
-        return Entry(name, coloring(sorted(ends.union(pairs[0])), pairs))
-    listed = [(vertex, end) for vertex, pair in enumerate(rest, start=1) for end in pair]
-    # METIS writes the neighbours of each vertex: two in a cycle.
-    is_metis = num_vertices == num_edges and {*listed} == {(end, one) for one, end in listed}
-    return Entry(name, coloring(range(first, first + num_vertices), listed if is_metis else rest))
-
-
-def is_graph_file(text: str) -> bool:
-    return GML.search(text) is not None or GRAPHML.search(text) is not None
-
-
-def read_graph_file(name: str, text: str) -> Item:
-    """Return the graph in GML or GraphML."""
+def _loaded(name: str, text: str) -> Item:
     try:
         # Brought by whoever has such graphs.
         import networkx
     except ImportError:
-        return Unread(name, "is GML or GraphML: reading it needs networkx")
+        return Unread(name, "is a graph in a form whose reading needs networkx")
+    load = next(load for known, load in LOADERS if known.search(text))
     try:
-        is_xml = GRAPHML.search(text) is not None
-        graph = networkx.parse_graphml(text) if is_xml else networkx.parse_gml(text, label="id")
+        graph = load(networkx, text)
     # A broken file raises whatever the parser came upon.
     except Exception as error:
         return Unread(name, f"holds no graph: {str(error).partition(chr(10))[0]}")
     return Entry(name, coloring(graph.nodes, list(graph.edges), graph.graph, graph.nodes.values()))
 
 
+def _read_dot(name: str, text: str) -> Item:
+    """Return the graph that a DOT text without subgraphs draws."""
+    words = DOT_WORD.findall(DOT_REMARK.sub("", text).strip().partition("{")[2])
+    words = [word.strip('"') for word in words if word[0] != "["]
+    if words[-1:] != ["}"] or "subgraph" in words or not set(":{}").isdisjoint(words[:-1]):
+        return Unread(name, "is DOT with subgraphs or ports, or cut off: write a list of edges")
+    marks = {at for at, word in enumerate(words) if word in DOT_MARKS}
+    # A setting has a name and a value beside its sign.
+    marks |= {at + step for at in marks if words[at] == "=" for step in (-1, 1)}
+    vertices = dict.fromkeys(word for at, word in enumerate(words) if at not in marks)
+    joins = [at for at in marks if words[at] in ("--", "->")]
+    return Entry(name, coloring(vertices, [(words[at - 1], words[at + 1]) for at in sorted(joins)]))
+
+
 def linked(value: object) -> dict[str, object] | None:
-    """Return the body of a graph that is written as nodes and links; None where it is none."""
+    """Return the body of a graph that is written as nodes and links; None where it is none.
+
+    Those of networkx, D3 and Cytoscape, and lists of neighbours by name.
+    """
     if not isinstance(value, dict):
         return None
     try:
+        if "elements" in value:
+            parts = value["elements"]
+            value = {part: [each["data"] for each in parts[part]] for part in ("nodes", "edges")}
+        if "nodes" not in value:
+            return _of_neighbours(value)
         nodes = list(value["nodes"])
-        vertices = [node["id"] for node in nodes]
-        links = value["links"] if "links" in value else value["edges"]
-        edges = [(link["source"], link["target"]) for link in links]
+        has_names = all(isinstance(node, str) for node in nodes)
+        vertices = nodes if has_names else [node["id"] for node in nodes]
+        if "adjacency" in value:
+            ends = zip(vertices, value["adjacency"], strict=True)
+            edges = [(one, other["id"]) for one, others in ends for other in others]
+        else:
+            links = value["links"] if "links" in value else value["edges"]
+            edges = [
+                tuple(link) if isinstance(link, list) else (link["source"], link["target"])
+                for link in links
+            ]
         # Where networkx keeps what is said of a whole graph.
-        return coloring(vertices, edges, value.get("graph"), nodes)
-    except (KeyError, TypeError):
+        return coloring(vertices, edges, value.get("graph"), () if has_names else nodes)
+    except (KeyError, TypeError, ValueError):
         return None
+
+
+def _of_neighbours(value: Mapping[str, object]) -> dict[str, object] | None:
+    """Return the body of a graph whose vertices are fields with their neighbours."""
+    if not all(isinstance(others, list | dict) for others in value.values()):
+        return None
+    ends = [(one, other) for one, others in value.items() for other in others]  # type: ignore[attr-defined]
+    is_graph = bool(ends) and all(str(other) in value for _, other in ends)
+    return coloring(value, [(one, str(other)) for one, other in ends]) if is_graph else None
 
 
 def coloring(

@@ -3,10 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeGuard
 
-from gram_files.cells import in_rows, is_board, is_maze, whole_board
+from gram_files.cells import whole_board
+from gram_files.edges import graph_of, graph_of_lists, is_adjacency
 from gram_files.entries import NO_FIELDS, SIZES, Entry, Item, Unread
 from gram_files.graphs import linked
+from gram_files.mazes import in_rows, is_maze
 
 COLUMNS = (
     *("puzzle", "puzzles", "quiz", "quizzes", "question", "questions", "problem", "problems"),
@@ -16,6 +19,7 @@ COLUMNS = (
 """Names of the column, or the field, that holds puzzles, the surest first."""
 LISTS = ("instances", "data", "rows", "items", "records", "samples", *COLUMNS)
 """Fields that hold a list of puzzles."""
+GRAPH = {"puzzle", "vertices", "nodes", "edges", "adjacency", "dimacs"}
 BODY = {"grid", "n", "queens", "vertices", "edges", "dimacs"}
 """Fields of bodies that the server reads."""
 NAME = re.compile(r"[A-Za-z][\w -]*")
@@ -30,6 +34,10 @@ UNSET = {"", "0", "0.0", "false", "no", "none", "null", "nan", "[]", "{}"}
 PYTHON = (("'", '"'), ("None", "null"), ("True", "true"), ("False", "false"))
 """What Python writes, and JSON for it."""
 MAX_SHOWN = 60
+MIN_EDGES = 3
+MIN_QUEENS = 4
+"""Fewest numbers of a list that are the columns of queens."""
+Fields = Mapping[str, object]
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -50,27 +58,21 @@ def read_json(name: str, text: str) -> Iterator[Item]:
     except (ValueError, RecursionError) as error:
         yield from _read_each(name, text) or [Unread(name, f"is not JSON: {error}")]
         return
-    values = _values_in(value)
-    if values is None:
-        yield _entry(name, value)
-        return
-    if not values:
+    if value in ([], {}):
         yield Unread(name, "holds no puzzle")
-    for number, part in enumerate(values, start=1):
-        yield _entry(f"{name}:{number}", part)
+        return
+    yield from _entries(name, value, ":")
 
 
-def entry_of_json(source: str, text: str, fields: Mapping[str, object] = NO_FIELDS) -> Item:
-    """Return the puzzle in a line of a file, or in a cell of a table."""
+def entries_of_json(source: str, text: str, fields: Fields = NO_FIELDS) -> list[Item]:
+    """Return the puzzles in a line of a file, or in a cell of a table."""
     try:
-        return _entry(source, _loads(text), fields)
+        return _entries(source, _loads(text), ".", fields)
     except (ValueError, RecursionError) as error:
-        return Unread(source, f"is not JSON: {error}")
+        return [Unread(source, f"is not JSON: {error}")]
 
 
-def entry_of(
-    source: str, puzzle: str | dict[str, object], fields: Mapping[str, object] = NO_FIELDS
-) -> Item:
+def entry_of(source: str, puzzle: str | dict[str, object], fields: Fields = NO_FIELDS) -> Item:
     """Return the puzzle of a record, unless other fields of it are rules that are not read."""
     rules = (
         name
@@ -108,41 +110,165 @@ def _read_each(name: str, text: str) -> list[Item]:
             value, at = DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
             return found if start == len(text) else []
-        found.append(_entry(f"{name}:{line}", value))
+        found += _entries(f"{name}:{line}", value, ".")
         line += text.count("\n", start, at)
     return found
 
 
-def _values_in(value: object) -> Sequence[object] | None:
-    """Return the puzzles that a value holds; None where it is one itself."""
-    if isinstance(value, dict) and not BODY & value.keys():
-        lists = [value[name] for name in LISTS if isinstance(value.get(name), list)]
-        value = next((each for each in lists if _board(each) is None), None)
-    is_list = isinstance(value, list) and _board(value) is None
-    return value if isinstance(value, list) and is_list else None
+def _entries(source: str, value: object, mark: str, fields: Fields = NO_FIELDS) -> list[Item]:
+    """Return the puzzles that a value holds, numbered behind a mark unless it is one itself."""
+    parts = list(_parts(value))
+    has_list = _is_many(value) or bool(isinstance(value, dict) and _lists(value))
+    if len(parts) == 1 and (not has_list or parts[0].value is value):
+        return [_entry(source, parts[0].value, {**fields, **parts[0].around})]
+    return [
+        _entry(f"{source}{mark}{number}", part.value, {**fields, **part.around})
+        for number, part in enumerate(parts, start=1)
+    ]
 
 
-def _entry(source: str, value: object, fields: Mapping[str, object] = NO_FIELDS) -> Item:
-    value = linked(value) or value
-    named = value.get("puzzle") if isinstance(value, dict) else None
+class _Part(NamedTuple):
+    """A value that may be a puzzle, and the fields of what holds it."""
+
+    value: object
+    around: Fields = NO_FIELDS
+
+
+def _parts(value: object) -> Iterator[_Part]:
+    """Yield the puzzles in a value; the value itself where it holds none."""
+    if isinstance(value, dict) and value and _is_numbered(value):
+        value = [*value.values()]
+    if _is_many(value):
+        for each in value:
+            # A list in a list is one puzzle, perhaps with its solution.
+            yield from _parts(each) if isinstance(each, dict) else [_Part(each)]
+        return
+    inner = _inner(value) if isinstance(value, dict) and not _is_puzzle(value) else []
+    yield from inner or [_Part(value)]
+
+
+def _lists(record: Mapping[str, object]) -> list[str]:
+    """Return the fields that hold lists of puzzles."""
+    lists = ((name, record.get(name)) for name in LISTS)
+    return [name for name, value in lists if _is_many(value) and not _has_objects(value)]
+
+
+def _inner(record: Mapping[str, object]) -> list[_Part]:
+    """Return the puzzles in the fields of a record: of its list, or of whatever has some."""
+    lists = _lists(record)[:1]
+    found: list[_Part] = []
+    rest = dict(record)
+    for name in lists or record:
+        parts = list(_parts(_records(record[name], record.get("columns"))))
+        parts = [part for part in parts if lists or _is_puzzle(part.value)]
+        if parts and isinstance(record[name], dict | list):
+            del rest[name]
+            found += parts
+    return [_Part(value, {**rest, **around}) for value, around in found]
+
+
+def _is_numbered(value: Mapping[str, object]) -> bool:
+    """Return whether an object is a list of texts, as pandas writes a column."""
+    return all(name.isdecimal() and isinstance(each, str) for name, each in value.items())
+
+
+def _is_many(value: object) -> TypeGuard[list[object]]:
+    """Return whether a value is a list of puzzles, or of what may hold some."""
+    if not isinstance(value, list) or _board(value) is not None:
+        return False
+    return any(isinstance(each, str | dict | list) for each in value)
+
+
+def _records(rows: object, columns: object) -> object:
+    """Return rows as records, where their columns are named beside them."""
+    if not isinstance(rows, list) or not isinstance(columns, list):
+        return rows
+    is_table = all(isinstance(row, list) for row in rows)
+    return [dict(zip(columns, row, strict=False)) for row in rows] if is_table else rows
+
+
+def _is_puzzle(value: object) -> bool:
+    """Return whether a value is a puzzle itself, rather than something that holds some."""
+    if isinstance(value, dict):
+        return _is_body(value) or _own(value) is not None
+    return _open_board(_text_of(value)) is not None
+
+
+def _is_body(value: Mapping[str, object]) -> bool:
+    """Return whether an object is one that the server reads."""
+    named = value.get("puzzle")
     is_name = isinstance(named, str) and len(named) not in SIZES and NAME.fullmatch(named)
-    if isinstance(value, dict) and not is_name and not BODY & value.keys():
-        puzzle = _puzzle_in(value)
-        if isinstance(puzzle, str | list):
-            return _entry(source, puzzle, value)
-    board = _board(value) if isinstance(value, list) else value
-    if isinstance(board, str | dict):
-        return entry_of(source, board, fields)
+    # A grid beside other fields is one of a record.
+    return bool(is_name or (BODY - {"grid"}) & value.keys() or linked(value))
+
+
+def _entry(source: str, value: object, fields: Fields) -> Item:
+    if isinstance(value, dict) and not _is_body(value) and (own := _own(value)) is not None:
+        return _entry(source, own, {**fields, **value})
+    puzzle = linked(value) or _with_vertices(value)
+    if isinstance(puzzle, list):
+        puzzle = _board_or_queens(puzzle)
+    if isinstance(puzzle, dict) and _has_objects(puzzle.get("grid")):
+        return Unread(source, "has cells that are objects: save its board as text")
+    if isinstance(puzzle, str | dict):
+        return entry_of(source, puzzle, fields)
     return Unread(source, f"is no puzzle, but {json.dumps(value)[:MAX_SHOWN]}")
 
 
-def _puzzle_in(record: Mapping[str, object]) -> object:
+def _with_vertices(value: object) -> object:
+    """Return a graph with the ends of its edges for vertices, where it names none."""
+    if not isinstance(value, dict) or GRAPH & value.keys() != {"edges"}:
+        return value
+    try:
+        graph = graph_of([[str(end) for end in edge] for edge in value["edges"]])
+    except TypeError:
+        return value
+    return value if graph is None else {**value, **graph}
+
+
+def _has_objects(grid: object) -> bool:
+    rows = grid if isinstance(grid, list) else []
+    return any(isinstance(cell, dict) for row in rows if isinstance(row, list) for cell in row)
+
+
+def _own(record: Mapping[str, object]) -> str | list[object] | dict[str, object] | None:
     """Return the field of a record that is named as puzzles are, or that reads as one."""
     by_name = {name.casefold(): value for name, value in record.items()}
-    named = [by_name[name] for name in COLUMNS if name in by_name]
-    texts = [value for value in record.values() if isinstance(value, str)]
-    boards = [text for text in texts if len(text) in SIZES and is_board(text)]
-    return named[0] if named else whole_board(" ".join(boards))
+    for name in COLUMNS:
+        own = by_name.get(name)
+        if isinstance(own, list) and _board(own) is not None:
+            return {"puzzle": name, "grid": own} if name == "maze" else own
+        if isinstance(own, str):
+            return own
+    if _lists(record):
+        return None
+    return _open_board(" ".join(map(_text_of, record.values())))
+
+
+def _open_board(text: str) -> str | None:
+    """Return the board in a text that does not say so; without empty cells it is a solution."""
+    board = whole_board(text)
+    return None if board is not None and board.isdigit() and "0" not in board else board
+
+
+def _text_of(value: object) -> str:
+    """Return a text, or the cells of rows of digits."""
+    if not isinstance(value, list):
+        return value if isinstance(value, str) else ""
+    board = _board(value)
+    rows = board.get("grid") if isinstance(board, dict) else None
+    return "".join(str(cell) for row in rows for cell in row) if isinstance(rows, list) else ""
+
+
+def _board_or_queens(value: list[object]) -> dict[str, object] | str | None:
+    """Return the puzzle that a list is; of a board and its solution the board."""
+    board = _board(value)
+    if board is None and all(isinstance(each, str) for each in value):
+        return whole_board(" ".join(map(str, value)))
+    is_columns = all(each is None or _is_number(each) for each in value)
+    if board is None and len(value) >= MIN_QUEENS and is_columns:
+        return {"puzzle": "nqueens", "queens": value}
+    return board
 
 
 def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
@@ -166,6 +292,8 @@ def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
 
 
 def _board_of_lists(rows: Sequence[list[object]]) -> dict[str, object] | str | None:
+    if len(rows) >= MIN_EDGES and (graph := graph_of_lists(rows)):
+        return graph
     is_flat = len(rows[0]) in SIZES and len(rows) != len(rows[0])
     cells = [cell for row in rows for cell in row]
     if all(cell is None or _is_number(cell) for cell in cells):
@@ -177,7 +305,12 @@ def _board_of_lists(rows: Sequence[list[object]]) -> dict[str, object] | str | N
 
 
 def numbers(rows: Sequence[Sequence[object]]) -> dict[str, object]:
-    """Return rows of numbers as a sudoku; of 0 and 1, which may be queens, without a name."""
+    """Return rows of numbers as a sudoku; of 0 and 1, which may be queens, without a name.
+
+    Rows that neither a sudoku nor queens may be are a graph's matrix.
+    """
+    if is_adjacency(rows):
+        return {"puzzle": "graph-coloring", "adjacency": list(rows)}
     grid = [[0 if cell is None else cell for cell in row] for row in rows]
     is_bits = {cell for row in grid for cell in row} == {0, 1}
     return {"grid": grid} if is_bits else {"puzzle": "sudoku", "grid": grid}

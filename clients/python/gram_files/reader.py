@@ -1,21 +1,22 @@
 """Recognises the form of a file by its content, and reads it in that form."""
 
+import bz2
 import codecs
+import gzip
+import io
+import lzma
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from gram_files import arrays
 from gram_files.drawings import FIELD, is_section, read_drawings
+from gram_files.edges import graph_of_lines
 from gram_files.entries import Entry, Item, Unread
-from gram_files.graphs import (
-    graph_of_pairs,
-    is_dimacs,
-    is_graph_file,
-    pairs_of,
-    read_dimacs,
-    read_graph_file,
-)
+from gram_files.graphs import is_dimacs, read_dimacs, read_graph_file
+from gram_files.mazes import BLOCKS
 from gram_files.objects import read_json
 from gram_files.opensudoku import is_opensudoku, read_opensudoku
 from gram_files.tables import header_line, read_table
@@ -28,8 +29,23 @@ ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PAR1")
-"""Beginnings of gzip, bzip2, xz, zstd and Parquet files."""
+UNPACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress}
+"""By how packed files begin."""
+DOCUMENTS = {"[Content_Types].xml", "mimetype"}
+"""Files in spreadsheets and the like, which are archives."""
+PACKED = (b"\x28\xb5\x2f\xfd", b"PAR1")
+"""Beginnings of zstd and Parquet files."""
+ASSIGNED = re.compile(r"\A\s*(?:[\w<>.,]+\s+)*\w+(?:\s*\[\d*\])*\s*=\s*(?:[\w.]+\()?(?=[\[{])")
+"""How a program gives a board its name."""
+FOREIGN = (
+    (re.compile(r"\A\s*<"), "is XML or HTML of a form that is not read: save its boards as text"),
+    (
+        re.compile(r"^[ \t]*(EDGE_(WEIGHT|DATA)_|NODE_COORD_SECTION)", re.MULTILINE),
+        "is TSPLIB: write its edges as two ends a line",
+    ),
+    (re.compile(r"\Atype octile\b"), "is a map with diagonal moves, which mazes do not have"),
+)
+"""What is known not to be read, and what to do with it."""
 BRACKETS = re.compile(r"[]})]\s*,|[][(){}]")
 WHITE = frozenset("\t\n\v\f\r\x1a\x1c\x1d\x1e\x85")
 
@@ -50,6 +66,17 @@ def read_file(path: str | Path) -> Iterator[Item]:
 
 def read(name: str, content: bytes | str) -> Iterator[Item]:
     """Yield the puzzles in the content of a file, and what is none, in their order."""
+    if isinstance(content, bytes):
+        unpack = next((UNPACKED[mark] for mark in UNPACKED if content.startswith(mark)), None)
+        try:
+            content = content if unpack is None else unpack(content)
+        except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+            yield Unread(name, f"cannot be unpacked: {error}")
+            return
+    if isinstance(content, bytes) and (members := _members(content)):
+        for member, part in members:
+            yield from read(f"{name}/{member}", part)
+        return
     if isinstance(content, bytes) and content.startswith(arrays.SIGNATURES):
         yield from arrays.read_arrays(name, content)
         return
@@ -58,7 +85,21 @@ def read(name: str, content: bytes | str) -> Iterator[Item]:
     except ValueError as error:
         yield Unread(name, str(error))
         return
-    yield from _read_text(name, text)
+    # A name before a list is a program's.
+    yield from _read_text(name, ASSIGNED.sub("", text.translate(BLOCKS), count=1))
+
+
+def _members(content: bytes) -> list[tuple[str, bytes]]:
+    """Return the files of a zip archive, unless it is a document or one of arrays."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            if any(name.endswith(".npy") or name in DOCUMENTS for name in names):
+                return []
+            return [(name, archive.read(name)) for name in names]
+    # A broken archive raises whatever its reader came upon.
+    except Exception:
+        return []
 
 
 def decode(content: bytes) -> str:
@@ -105,13 +146,17 @@ def _read_text(name: str, text: str) -> Iterator[Item]:
         yield from found
     elif is_opensudoku(text):
         yield from read_opensudoku(name, text)
-    elif is_graph_file(text):
-        yield read_graph_file(name, text)
-    elif pairs := pairs_of(text):
-        yield graph_of_pairs(name, pairs)
+    elif graphs := read_graph_file(name, text):
+        yield from graphs
+    elif graph := graph_of_lines(name, text):
+        yield graph
     elif header_line(text.splitlines()) is not None:
         yield from read_table(name, text)
     else:
+        foreign = next((reason for known, reason in FOREIGN if known.search(text)), None)
+        if foreign is not None:
+            yield Unread(name, foreign)
+            return
         found = list((read_dimacs if is_dimacs(text) else read_drawings)(name, text))
         # Without a puzzle it is a form that only the puzzle's family knows.
         whole: Item = Entry(name, text.strip("\r\n"))

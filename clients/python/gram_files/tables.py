@@ -4,9 +4,10 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gram_files.cells import in_rows
+from gram_files.cells import is_words
 from gram_files.entries import Item, Unread
-from gram_files.objects import COLUMNS, entry_of, entry_of_json
+from gram_files.mazes import in_rows
+from gram_files.objects import COLUMNS, entries_of_json, entry_of
 
 DELIMITERS = ",\t;|"
 DASHES = frozenset("|-:+ ")
@@ -54,8 +55,10 @@ def read_table(name: str, text: str) -> Iterator[Item]:
         yield Unread(name, "holds a header and no rows")
     while at < len(lines):
         end = _end_of_row(lines, at, header.delimiter)
-        if set("".join(lines[at:end])) - DASHES:
-            yield _entry(f"{name}:{at + 1}", lines[at:end], header)
+        row = "".join(lines[at:end])
+        is_remark = row.startswith("#") and is_words(row) and header.delimiter not in row
+        if set(row) - DASHES and not is_remark:
+            yield from _entries(f"{name}:{at + 1}", lines[at:end], header)
         at = end
 
 
@@ -71,21 +74,21 @@ def _end_of_row(lines: Sequence[str], at: int, delimiter: str) -> int:
     return at + 1 if quotes % 2 else end
 
 
-def _entry(source: str, lines: Sequence[str], header: Header) -> Item:
+def _entries(source: str, lines: Sequence[str], header: Header) -> list[Item]:
     if "".join(lines).count('"') % 2:
-        return Unread(source, "has a quote that does not end")
+        return [Unread(source, "has a quote that does not end")]
     cells = _split([f"{line}\n" for line in lines], header.delimiter)
     if len(cells) <= header.column:
-        return Unread(source, f"has {len(cells)} of {len(header.names)} columns")
+        return [Unread(source, f"has {len(cells)} of {len(header.names)} columns")]
     cell = cells[header.column].strip("\r\n")
     # Spaces may be cells of a drawing.
     cell = cell if "\n" in cell or in_rows(cell) else cell.strip()
     fields = dict(zip(header.names, cells, strict=False))
     if not cell.strip():
-        return Unread(source, f"has nothing in column {header.names[header.column]}")
+        return [Unread(source, f"has nothing in column {header.names[header.column]}")]
     if cell.lstrip().startswith(("{", "[")):
-        return entry_of_json(source, cell, fields)
-    return entry_of(source, cell, fields)
+        return entries_of_json(source, cell, fields)
+    return [entry_of(source, cell, fields)]
 
 
 def _split(lines: str | Iterable[str], delimiter: str) -> list[str]:

@@ -16,8 +16,11 @@ MAX_SIDE = 64
 START, GOAL, WALL, FREE = "S", "G", "#", "."
 
 _CELLS = {START: START, GOAL: GOAL, WALL: WALL, FREE: FREE, " ": FREE}
+_CELLS |= dict.fromkeys("█▓⬛", WALL) | {"⬜": FREE}
 _MAX_TEXT = 4 * MAX_SIDE * (MAX_SIDE + 1)
 _NOUNS = {START: "start", GOAL: "goal"}
+_MIN_GATED = 3
+"""Least side of a maze whose start and goal may be gaps in the wall around it."""
 _MIN_SPACED = 5
 """Fewest signs of a row whose spaces part cells."""
 _OTHER_ENDS = ("SE", "SF", "ST", "AB", "sg", "se", "sf", "st", "ab")
@@ -142,7 +145,7 @@ def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
         if len(line) != columns
     )
     _check_spacing(lines)
-    drawn = _with_our_ends("".join(lines))
+    drawn = _with_gates(_with_our_ends("".join(lines)), columns)
     raise_issues(
         Issue(
             f"grid[{at // columns}]",
@@ -171,6 +174,22 @@ def _with_our_ends(drawn: str) -> str:
         if letters == "".join(sorted(ends)):
             return drawn.translate(str.maketrans(ends, START + GOAL))
     return drawn
+
+
+def _with_gates(drawn: str, columns: int) -> str:
+    """Return a drawing without letters with its start and goal in the two gaps of its wall."""
+    rows = len(drawn) // columns
+    around = [
+        at
+        for at, sign in enumerate(drawn)
+        if (at // columns in (0, rows - 1) or at % columns in (0, columns - 1))
+        and _CELLS.get(sign) != WALL
+    ]
+    is_small = min(rows, columns) < _MIN_GATED
+    if len(around) != 2 or is_small or any(map(str.isalpha, drawn)):
+        return drawn
+    start, goal = around
+    return drawn[:start] + START + drawn[start + 1 : goal] + GOAL + drawn[goal + 1 :]
 
 
 def _miscounted(drawn: str, mark: str, columns: int) -> list[Issue]:

@@ -165,6 +165,14 @@ def test_text_and_spaces_are_read(text: str) -> None:
     assert MAZE.task_of(maze).name == "maze-3x3"
 
 
+def test_gaps_in_the_wall_are_start_and_goal_where_no_letter_is() -> None:
+    maze = family("maze").parse({"grid": "█ ███\n█   █\n███ █"})
+    assert maze.cells == "#S####...####G#"
+    for grid in ("#.###\n#...#\n###..", "#####\n#...#\n###.#", "#.\n.#", "#.###\n#S..#\n###.#"):
+        with pytest.raises(PuzzleInvalid, match=r"has no (start|goal): mark one cell"):
+            family("maze").parse({"grid": grid})
+
+
 @pytest.mark.parametrize("ends", ["SG", "SE", "SF", "ST", "AB", "sg", "se", "ab"])
 def test_other_letters_of_start_and_goal_are_read(ends: str) -> None:
     maze = MAZE.parse_text(f"{ends[0]}.#\n...\n#.{ends[1]}")
