@@ -139,6 +139,8 @@ SUDOKUS = {
     "Python": "board = [\n" + ",\n".join(f"    [{line}]" for line in LINES) + "\n]\n",
     "C": "int board[9][9] = {\n" + ",\n".join(f"{{{line}}}" for line in LINES) + "\n};",
     "MiniZinc": "start=[|\n" + "|\n".join(LINES) + "|];",
+    "a title with ends": "Boards from books to solve by all who like them\n"
+    + "\n".join(" ".join(map(str, row)) for row in DIGITS),
     "rows with slashes": "/".join(ROWS),
     "remarks in a table": f"# made\nquizzes,solutions\n# a remark\n{PUZZLE},{SOLUTION}",
 }
@@ -273,6 +275,14 @@ def test_what_may_be_no_graph_is_none(content: str) -> None:
     [entry] = read("F", content)
     assert isinstance(entry, Entry)
     assert "edges" not in entry.puzzle
+
+
+def test_a_sign_alone_is_no_board_of_one_square() -> None:
+    assert told(f"{PUZZLE}\n?\nQ{PUZZLE[1:]}") == [
+        ("F:1", PUZZLE),
+        "F:2: is no puzzle: ?",
+        ("F:3", f"Q{PUZZLE[1:]}"),
+    ]
 
 
 def test_boards_in_the_notation_of_chess_are_read() -> None:

@@ -210,7 +210,9 @@ class _Boards:
         return None if self.has_large or is_row else board
 
     def _is_short(self, cells: str) -> bool:
-        return len(cells) < MIN_SIDE and (not self.has_queens or GIVEN.search(cells) is not None)
+        # A sign alone is no board of one square.
+        is_no_row = not self.has_queens or len(cells) == 1 or GIVEN.search(cells) is not None
+        return len(cells) < MIN_SIDE and is_no_row
 
     def end_paragraph(self) -> Iterator[Item]:
         """Join the rows of a paragraph to those before, or take them as boards of their own."""

@@ -31,7 +31,7 @@ def graph_of_lines(name: str, text: str) -> Item | None:
     rows = [_words(line) for line in lines if not REMARK.match(line)]
     if text.startswith(MATRIX_MARKET):
         found: object = graph_of([row[:2] for row in rows[1:] if row[:1] != row[1:2]])
-    elif columns := _columns(rows[0] if rows else ()):
+    elif columns := _columns(next((line for line in lines if not REMARK.match(line)), "")):
         found = graph_of([[row[at] for at in columns if at < len(row)] for row in rows[1:]])
     else:
         # What DIMACS has for remarks.
@@ -95,9 +95,11 @@ def _words(line: str) -> Sequence[str]:
     return JOIN.split(line.partition("{")[0].strip(" \t;,:"))
 
 
-def _columns(row: Sequence[str]) -> Sequence[int]:
-    """Return the columns of both ends, if a row names them."""
-    names = [word.strip("\"'").casefold() for word in row]
+def _columns(line: str) -> Sequence[int]:
+    """Return the columns of both ends, if a header names them; a title may have such words too."""
+    names = [word.strip("\"'").casefold() for word in _words(line)]
+    if len(names) > 2 and {",", ";", "\t"}.isdisjoint(line):
+        return ()
     found = (pair for pair in HEADINGS if pair[0] in names and pair[1] in names)
     return [names.index(end) for end in next(found, ())]
 
