@@ -23,6 +23,13 @@ from gram_kernels.supervision_step.native import latents, refusal
 CPU_ROWS_PER_CALL = 8
 """Rows of one call of a model's own operations on a CPU, where small calls cost no more per row."""
 
+PRODUCTS: dict[str, torch.dtype | None] = {
+    "fp32": None,
+    "bf16": torch.bfloat16,
+    "int8": torch.int8,
+}
+"""Types of products by the names that users give them; ``fp32`` is float16 on CUDA."""
+
 RunnerBackend = StepBackend | Literal["model"]
 """``model`` stands for the model's own torch operations."""
 
@@ -35,7 +42,8 @@ class StepOptions(TypedDict, total=False):
     fixed_shape: bool
     """Let no row's bits depend on the load, which is the default."""
     dtype: torch.dtype | None
-    """Of products; by default float16 on CUDA, else float32."""
+    """Of products; by default float16 on CUDA, else float32. int8 is of native code, where
+    ``native.has_integers``."""
     rows_per_call: int | None
     """Of the model's own operations with a fixed shape; by default 8 on a CPU, else all slots."""
 

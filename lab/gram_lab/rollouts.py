@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from gram_core import puzzles
-from gram_core.bound_step import BoundStep, RunnerBackend, bind_step, step_backend
+from gram_core.bound_step import PRODUCTS, BoundStep, RunnerBackend, bind_step, step_backend
 from gram_core.model import Gram
 from gram_core.puzzles import Encoded, Symmetry, Task, Tokens
 from gram_core.trajectories import SETTLED_STEPS, start_delay
@@ -30,8 +30,8 @@ class Running:
 
     num_rows: int = 256
     """Rows of a batch."""
-    is_bf16: bool = False
-    """Run matrix products in bfloat16."""
+    precision: str = "fp32"
+    """Of matrix products, one of ``PRODUCTS``."""
     backend: RunnerBackend | None = None
     """Of the step; None for the one that the server would choose."""
 
@@ -127,7 +127,7 @@ class Recorder:
                 num_slots=num_rows,
                 num_rows=num_rows,
                 fixed_shape=False,
-                dtype=torch.bfloat16 if self.running.is_bf16 else None,
+                dtype=PRODUCTS[self.running.precision],
             )
         return self._bound
 

@@ -91,7 +91,7 @@ def engine_options(command: Command) -> Command:
         ),
         setting_option(
             "--precision",
-            "bf16 halves the work of products on a CPU with matrix units.",
+            "Of products on a CPU; auto takes int8 where VNNI is the fastest.",
             choices=PRECISIONS,
         ),
         setting_option("--drain-s", "Seconds for live jobs when stopping."),

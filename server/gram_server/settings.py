@@ -20,7 +20,7 @@ from gram_server.store_url import HIDDEN, redact_url, refusal
 ENV_PREFIX = "GRAM_SERVER_"
 WORKER_SETTINGS = "GRAM_WORKER_SETTINGS"
 """Variable that passes a server's settings to its child worker, as JSON."""
-PRECISIONS = ("auto", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -165,8 +165,9 @@ class EngineConfig:
     fixed_shape: bool = True
     """Always run the full batch shape: answers are bit-equal for any batch mix."""
     precision: str = "auto"
-    """``bf16`` rounds activations to bfloat16 before each product on a CPU with matrix units, which
-    halves the work; ``auto`` keeps 16 bits of them there, and is float16 on CUDA."""
+    """Of products on a CPU. ``int8`` rounds both factors to 8 bits (needs VNNI), ``bf16`` activations
+    to bfloat16 on matrix units, where ``fp32`` keeps 16 bits of them. ``auto`` is ``int8`` where there
+    is VNNI and no matrix unit, else ``fp32``; on CUDA it is float16."""
     models: tuple[str, ...] = ()
     """Names of shipped models or paths of checkpoints; empty loads every shipped model."""
     worker_metrics_port: int | None = None

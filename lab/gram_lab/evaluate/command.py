@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from gram_core import puzzles
+from gram_core.bound_step import PRODUCTS
 from gram_core.catalog import ModelInfo, find_model, shipped_models
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import ConfigError, CoreError
@@ -254,12 +255,12 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     add("--rows", type=_positive, default=256, help="rows of the running batch")
     add("--device", default="cpu")
     add("--threads", type=_positive)
-    add("--precision", choices=("fp32", "bf16"), default="fp32")
+    add("--precision", choices=PRODUCTS, default="fp32")
     add("--json", action="store_true", help="JSON on stdout")
 
 
 def _running(options: argparse.Namespace) -> Running:
-    return Running(num_rows=options.rows, is_bf16=options.precision == "bf16")
+    return Running(num_rows=options.rows, precision=options.precision)
 
 
 def _positive(text: str) -> int:

@@ -42,7 +42,7 @@ class Plan:
             "data": data,
             "puzzles": len(cases),
             "seeds": self.seeds,
-            "precision": "bf16" if self.running.is_bf16 else "fp32",
+            "precision": self.running.precision,
             "hardware": hardware(loaded.model.z0_high.device),
         }
 

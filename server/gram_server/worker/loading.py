@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from gram_core import puzzles
-from gram_core.bound_step import step_backend
+from gram_core.bound_step import PRODUCTS, RunnerBackend, step_backend
 from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import CoreError
 from gram_kernels.backend import triton_refusal
 from gram_kernels.launch import num_multiprocessors
-from gram_kernels.supervision_step.native import origin, refusal
+from gram_kernels.supervision_step.native import has_integers, origin, product_kind, refusal
 from gram_server.engine import Engine, EngineJob, Finished
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError, ServerError, StartFailed, StartRefused
@@ -80,18 +80,18 @@ def load_served_model(info: ModelInfo, config: EngineConfig) -> ServedModel:
         loaded,
         num_slots=resolve_slots(config),
         fixed_shape=config.fixed_shape,
-        is_bf16=config.precision == "bf16",
+        precision=config.precision,
     )
     return ServedModel(loaded=loaded, runner=runner)
 
 
 def make_runner(
-    loaded: LoadedModel, *, num_slots: int, fixed_shape: bool, is_bf16: bool = False
+    loaded: LoadedModel, *, num_slots: int, fixed_shape: bool, precision: str = "fp32"
 ) -> ModelRunner:
     """Return rows for a model, with the fastest step that can run it on its device.
 
     Raises:
-        ConfigError: bfloat16 products were asked for, which only native code has.
+        ConfigError: products of that precision cannot run here.
     """
     backend = step_backend(loaded.model, loaded.task)
     reason = triton_refusal() if loaded.model.z0_high.is_cuda else refusal()
@@ -101,15 +101,33 @@ def make_runner(
         )
     if backend == "native":
         logger.info("model %s runs by native code: %s", loaded.info.id, origin())
-    if is_bf16 and backend != "native":
-        raise ConfigError("precision", "bf16", f"{loaded.info.name} runs without native code here")
     return ModelRunner(
         loaded,
         num_slots=num_slots,
         fixed_shape=fixed_shape,
-        dtype=torch.bfloat16 if is_bf16 else None,
+        dtype=PRODUCTS[_resolve_precision(precision, loaded, backend)],
         backend=backend,
     )
+
+
+def _resolve_precision(precision: str, loaded: LoadedModel, backend: RunnerBackend) -> str:
+    if precision == "auto":
+        return auto_precision() if backend == "native" else "fp32"
+    if precision == "fp32":
+        refused = "products are in float16 on CUDA" if loaded.model.z0_high.is_cuda else ""
+    elif backend != "native":
+        refused = f"{loaded.info.name} runs without native code here"
+    else:
+        is_missing = precision == "int8" and not has_integers()
+        refused = "this processor has no dot products of 8-bit integers" if is_missing else ""
+    if refused:
+        raise ConfigError("precision", precision, refused)
+    return precision
+
+
+def auto_precision() -> str:
+    """Return the precision of native code where none is asked for."""
+    return "int8" if has_integers() and product_kind() != "matrix" else "fp32"
 
 
 def warm_up(served: ServedModel, metrics: ModelMetrics) -> None:

@@ -41,6 +41,8 @@ class Library(NamedTuple):
     origin: str = ""
     """Which build it is."""
     has_matrix_unit: bool = False
+    has_integers: bool = False
+    """Whether there are products of 8-bit integers."""
 
 
 def refusal() -> str:
@@ -58,6 +60,11 @@ def product_kind() -> Literal["none", "vector", "matrix"]:
     if loaded.functions is None:
         return "none"
     return "matrix" if loaded.has_matrix_unit else "vector"
+
+
+def has_integers() -> bool:
+    """Return whether products of 8-bit integers can run here."""
+    return library().has_integers
 
 
 @cache
@@ -85,8 +92,14 @@ def load(path: Path, origin: str) -> Library:
     functions.gram_step.argtypes = (model, rows, wide, wide, flag, pointer)
     functions.gram_normals.restype = None
     functions.gram_normals.argtypes = (pointer, wide, ctypes.c_uint64, word, word, word)
-    has_matrix_unit = bool(functions.gram_has_matrix_unit())
-    return Library(functions, origin=origin, has_matrix_unit=has_matrix_unit)
+    functions.gram_integer_capability.restype = ctypes.c_char_p
+    capability = functions.gram_integer_capability().decode()
+    return Library(
+        functions,
+        origin=origin,
+        has_matrix_unit=bool(functions.gram_has_matrix_unit()),
+        has_integers=bool(torch.cpu.get_capabilities().get(capability)),
+    )
 
 
 def normals(

@@ -16,11 +16,12 @@ enum { PERMUTATION, EXACTLY_ONE, AT_MOST_ONE, DIFFERENT };
 
 static inline int64_t up_to(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
 
-/* A weight (num_out, num_in), its columns in panels; exactly one of the two forms is set. */
+/* A weight (num_out, num_in), its columns in panels; exactly one of the forms is set. */
 typedef struct {
     int64_t num_out, num_in;
     const float *wide;      /* (panels, num_in, PANEL) */
     const uint16_t *narrow; /* bfloat16, (panels, num_in / 32, 2, 16, 32), num_in padded to 32 */
+    const uint8_t *integers; /* the panels of integers.h */
 } Weight;
 
 typedef struct {

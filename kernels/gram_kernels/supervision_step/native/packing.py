@@ -1,8 +1,10 @@
 """A model's weights in the layouts that the C code reads.
 
 A weight's columns are in panels of 32. Products of the matrix unit need weights that are exact in
-bfloat16, as in every checkpoint stored in that type.
+bfloat16, as in every checkpoint stored in that type; those of integers round them to 8 bits.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +13,9 @@ from torch.nn import functional
 from gram_kernels.supervision_step.heads import EDGE_GROUP, NEAR_GROUP, HeadTables
 from gram_kernels.supervision_step.native.structures import Keeper, Weight
 from gram_kernels.supervision_step.weights import StepWeights
+
+Form = Literal["wide", "narrow", "integers"]
+"""Of a packed weight: float32, bfloat16, or 8 bits."""
 
 PANEL = 32
 _GATE_COLUMNS = PANEL // 2
@@ -30,16 +35,32 @@ def factors(weights: StepWeights) -> list[Tensor]:
     return tensors
 
 
-def pack(weight: Tensor, keeper: Keeper, *, is_narrow: bool) -> Weight:
+def pack(weight: Tensor, keeper: Keeper, form: Form) -> Weight:
     """Return a weight, (num_out, num_in), in panels."""
-    num_out, num_in = weight.shape
-    columns = padded(weight.float(), rows=PANEL, columns=PANEL if is_narrow else 1)
-    if not is_narrow:
-        panels = columns.unflatten(0, (-1, PANEL)).transpose(1, 2)
-        return Weight(num_out, num_in, keeper.address(panels, torch.float32), None)
-    # (panels, tile of 16 columns, column, depth, pair, one of two) -> tiles of pairs of rows.
-    tiles = columns.unflatten(1, (-1, 16, 2)).unflatten(0, (-1, 2, 16)).permute(0, 3, 1, 4, 2, 5)
-    return Weight(num_out, num_in, None, keeper.address(tiles, torch.bfloat16))
+    packed = Weight(*weight.shape)
+    if form == "wide":
+        panels = padded(weight.float(), rows=PANEL).unflatten(0, (-1, PANEL)).transpose(1, 2)
+        packed.wide = keeper.address(panels, torch.float32)
+    elif form == "narrow":
+        columns = padded(weight.float(), rows=PANEL, columns=PANEL)
+        # (panels, tile of 16 columns, column, depth, pair, one of two) -> tiles of pairs of rows.
+        tiles = columns.unflatten(1, (-1, 16, 2)).unflatten(0, (-1, 2, 16))
+        packed.narrow = keeper.address(tiles.permute(0, 3, 1, 4, 2, 5), torch.bfloat16)
+    else:
+        packed.integers = keeper.address(_integer_panels(weight), torch.uint8)
+    return packed
+
+
+def _integer_panels(weight: Tensor) -> Tensor:
+    """Return (panels, bytes): starts of the columns' sums, steps of the columns, and numbers."""
+    columns = padded(weight.float(), rows=PANEL, columns=4)
+    steps = columns.abs().amax(dim=1) / 127
+    numbers = (columns / steps.clamp(min=1e-30)[:, None]).round().to(torch.int8)
+    # The numbers multiply activations to which 128 was added.
+    starts = -128 * numbers.sum(dim=1, dtype=torch.int32)
+    fours = numbers.unflatten(1, (-1, 4)).unflatten(0, (-1, PANEL)).transpose(1, 2)
+    tables = [table.unflatten(0, (-1, PANEL)).view(torch.uint8) for table in (starts, steps)]
+    return torch.cat([*tables, fours.flatten(1).view(torch.uint8)], dim=1)
 
 
 def interleaved(gate: Tensor, up: Tensor) -> Tensor:

@@ -2,18 +2,14 @@
  *
  * A row's sums run over num_in in a fixed order, independent of other rows, so its bits depend on
  * nothing else. The narrow form goes through the matrix unit (AMX): an activation is split into two
- * bfloat16 numbers that together hold 16 bits of it, the weights are bfloat16, sums are float32. */
+ * bfloat16 numbers that together hold 16 bits of it, the weights are bfloat16, sums are float32.
+ * A third form has integers of 8 bits. */
 #ifndef GRAM_PRODUCTS_H
 #define GRAM_PRODUCTS_H
 
+#include "integers.h"
 #include "model.h"
 #include "vectors.h"
-
-#if WIDTH == 16
-#define MAX_ROWS 12
-#else
-#define MAX_ROWS 6
-#endif
 
 #define DEFINE_PANEL_ROWS(ROWS)                                                                    \
     static void panel_rows_##ROWS(const float *a, int64_t lda, const float *b, int64_t num_in,     \
@@ -151,11 +147,14 @@ static void matrix_unit_on(void) {}
 static void matrix_unit_off(void) {}
 #endif
 
-/* Split a's rows if ``weight`` is narrow. */
+/* Split or round a's rows as ``weight`` needs them. */
 static void prepare(const Model *m, const Scratch *s, const Weight *weight, const float *a,
                     int64_t lda, int64_t rows) {
 #if HAS_MATRIX_UNIT
     if (weight->narrow) split(s, a, lda, rows, weight->num_in, m->num_parts);
+#endif
+#if HAS_INTEGERS
+    if (weight->integers) round_rows(s, a, lda, rows, weight->num_in);
 #endif
     (void)m, (void)s, (void)weight, (void)a, (void)lda, (void)rows;
 }
@@ -167,6 +166,13 @@ static void one_panel(const Model *m, const Scratch *s, const Weight *w, int64_t
     if (w->narrow) {
         const uint16_t *b = w->narrow + panel * PANEL * up_to(w->num_in, 32);
         narrow_panel(s, rows, b, w->num_in, m->num_parts, c, ldc);
+        return;
+    }
+#endif
+#if HAS_INTEGERS
+    if (w->integers) {
+        const uint8_t *b = w->integers + panel * panel_bytes(w->num_in);
+        integer_panel(s, rows, b, w->num_in, c, ldc);
         return;
     }
 #endif

@@ -194,6 +194,9 @@ int gram_has_matrix_unit(void) {
 #endif
 }
 
+/* What a processor needs for products of integers, by its name in ``torch.cpu``, or "". */
+const char *gram_integer_capability(void) { return INTEGER_CAPABILITY; }
+
 /* Standard normals of one key; out has room for a multiple of 256. */
 void gram_normals(float *out, int64_t count, uint64_t seed, uint32_t trajectory, uint32_t step,
                   uint32_t purpose) {

@@ -59,7 +59,8 @@ class NativeStep:
 
     Products are float32 sums of float32 factors; where the processor has matrix units and the
     weights are bfloat16 numbers, an activation is split into two bfloat16 numbers that hold 16 bits
-    of it, or, if products are asked for in bfloat16, into one.
+    of it, or, if products are asked for in bfloat16, into one. In int8, where ``has_integers``, both
+    factors are rounded to 8 bits, but for those of the decoder.
     """
 
     def __init__(
@@ -77,9 +78,14 @@ class NativeStep:
         self._count_bytes = loaded.functions.gram_memory
         self._keeper = Keeper()
         self._tensors = rows
-        self._is_narrow = (
+        self._form: packing.Form = "wide"
+        if dtype == torch.int8:
+            assert loaded.has_integers
+            self._form = "integers"
+        elif (
             may_use_matrix_unit and loaded.has_matrix_unit and packing.is_exact_in_bfloat16(weights)
-        )
+        ):
+            self._form = "narrow"
         self._model = self._fill(weights, units)
         self._model.num_parts = 1 if dtype == torch.bfloat16 else 2
         self._rows = _rows(rows)
@@ -117,7 +123,9 @@ class NativeStep:
             model.positions = self._keeper.address(weights.positions, torch.float32)
         self._fill_blocks(model, weights)
         self._fill_guidance(model, weights)
-        model.decoder = self._packed(weights.decoder)
+        # Rounding the logits' factors would save nothing.
+        form: packing.Form = "narrow" if self._form == "narrow" else "wide"
+        model.decoder = packing.pack(weights.decoder, self._keeper, form)
         for name in ("embedding", "readout", "readout_bias"):
             setattr(model, name, self._keeper.address(getattr(weights, name), torch.float32))
         self._fill_heads(model, weights)
@@ -190,7 +198,7 @@ class NativeStep:
         model.sines = self._keeper.address(sines, torch.float32)
 
     def _packed(self, weight: Tensor) -> Weight:
-        return packing.pack(weight, self._keeper, is_narrow=self._is_narrow)
+        return packing.pack(weight, self._keeper, self._form)
 
 
 def _rows(rows: StepRows) -> Rows:

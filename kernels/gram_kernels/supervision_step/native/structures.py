@@ -13,7 +13,10 @@ _FLOAT = ctypes.c_float
 class Weight(ctypes.Structure):
     """A weight whose columns are packed in panels."""
 
-    _fields_ = (("num_out", _INT), ("num_in", _INT), ("wide", _POINTER), ("narrow", _POINTER))
+    _fields_ = (
+        *((name, _INT) for name in ("num_out", "num_in")),
+        *((name, _POINTER) for name in ("wide", "narrow", "integers")),
+    )
 
 
 class Block(ctypes.Structure):

@@ -16,6 +16,9 @@
 #define WIDTH 4
 #endif
 
+/* Rows of a product that fit the registers, two vectors each. */
+#define MAX_ROWS (WIDTH == 16 ? 12 : 6)
+
 typedef float vf __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t vi __attribute__((vector_size(4 * WIDTH)));
 
