@@ -18,7 +18,7 @@ from gram_core.step_weights import has_step_weights, step_weights
 from gram_kernels import slots
 from gram_kernels.backend import triton_refusal
 from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
-from gram_kernels.supervision_step.native import latents, refusal
+from gram_kernels.supervision_step.native import has_integers, latents, product_kind, refusal
 
 CPU_ROWS_PER_CALL = 8
 """Rows of one call of a model's own operations on a CPU, where small calls cost no more per row."""
@@ -56,6 +56,12 @@ def step_backend(model: Gram, task: Task) -> RunnerBackend:
         is_fused = can_fuse(step_weights(model, task.units)) and not triton_refusal()
         return "triton" if is_fused else "model"
     return "model" if refusal() else "native"
+
+
+def native_precision() -> str:
+    """Return the precision of native code's products where none is asked for: the fastest that
+    solves as many puzzles as float32."""
+    return "int8" if has_integers() and product_kind() != "matrix" else "fp32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

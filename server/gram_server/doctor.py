@@ -109,11 +109,15 @@ def _devices(settings: Settings) -> Iterator[Finding]:
         return
     import torch
 
+    from gram_core.bound_step import native_precision
     from gram_kernels.backend import triton_refusal
     from gram_kernels.supervision_step.native import origin, refusal
 
-    reason = refusal()
+    reason, precision = refusal(), settings.engine.precision
     detail = f"slower on a CPU: {reason}" if reason else f"native code on a CPU: {origin()}"
+    if not reason:
+        chosen = native_precision() if precision == "auto" else precision
+        detail += f", products in {chosen}"
     yield Finding("supervision step", "warning" if reason else "ok", detail)
     num_gpus = torch.cuda.device_count()
     for index in range(num_gpus):

@@ -165,9 +165,9 @@ class EngineConfig:
     fixed_shape: bool = True
     """Always run the full batch shape: answers are bit-equal for any batch mix."""
     precision: str = "auto"
-    """Of products on a CPU. ``int8`` rounds both factors to 8 bits (needs VNNI), ``bf16`` activations
-    to bfloat16 on matrix units, where ``fp32`` keeps 16 bits of them. ``auto`` is ``int8`` where there
-    is VNNI and no matrix unit, else ``fp32``; on CUDA it is float16."""
+    """Of products on a CPU: ``int8`` rounds both factors to 8 bits (needs VNNI), ``bf16`` rounds
+    activations to bfloat16 on matrix units, where ``fp32`` keeps 16 bits of them. ``auto`` is
+    ``int8`` where there is VNNI and no matrix unit, else ``fp32``; on CUDA it is float16."""
     models: tuple[str, ...] = ()
     """Names of shipped models or paths of checkpoints; empty loads every shipped model."""
     worker_metrics_port: int | None = None

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from gram_core import puzzles
-from gram_core.bound_step import PRODUCTS, RunnerBackend, step_backend
+from gram_core.bound_step import PRODUCTS, RunnerBackend, native_precision, step_backend
 from gram_core.catalog import ModelInfo
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import CoreError
 from gram_kernels.backend import triton_refusal
 from gram_kernels.launch import num_multiprocessors
-from gram_kernels.supervision_step.native import has_integers, origin, product_kind, refusal
+from gram_kernels.supervision_step.native import has_integers, origin, refusal
 from gram_server.engine import Engine, EngineJob, Finished
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.errors import ConfigError, ServerError, StartFailed, StartRefused
@@ -112,7 +112,7 @@ def make_runner(
 
 def _resolve_precision(precision: str, loaded: LoadedModel, backend: RunnerBackend) -> str:
     if precision == "auto":
-        return auto_precision() if backend == "native" else "fp32"
+        return native_precision() if backend == "native" else "fp32"
     if precision == "fp32":
         refused = "products are in float16 on CUDA" if loaded.model.z0_high.is_cuda else ""
     elif backend != "native":
@@ -123,11 +123,6 @@ def _resolve_precision(precision: str, loaded: LoadedModel, backend: RunnerBacke
     if refused:
         raise ConfigError("precision", precision, refused)
     return precision
-
-
-def auto_precision() -> str:
-    """Return the precision of native code where none is asked for."""
-    return "int8" if has_integers() and product_kind() != "matrix" else "fp32"
 
 
 def warm_up(served: ServedModel, metrics: ModelMetrics) -> None:

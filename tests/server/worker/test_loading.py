@@ -15,7 +15,7 @@ from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.config import preset
 from gram_core.errors import CheckpointError
 from gram_core.model import Gram
-from gram_kernels.supervision_step.native import product_kind, refusal
+from gram_kernels.supervision_step.native import has_integers, product_kind, refusal
 from gram_server.engine import Trajectory
 from gram_server.engine.slots import BatchUpdate, SlotAssignment
 from gram_server.engine.trajectory import StepClock
@@ -122,8 +122,8 @@ def test_on_a_gpu_a_model_runs_fused_where_it_can_and_by_its_own_operations_else
     assert step_backend(model, sizes) == backend
 
 
-def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
-    runner = make_runner(loaded, num_slots=1, fixed_shape=True, is_bf16=is_bf16)
+def state_after_a_step(loaded: LoadedModel, precision: str) -> torch.Tensor:
+    runner = make_runner(loaded, num_slots=1, fixed_shape=True, precision=precision)
     job = plain_job(tokens=np.ones(16, np.uint8), seed=3)
     start = SlotAssignment(0, Trajectory(job, 0, StepClock()))
     runner.update_rows(BatchUpdate(moves=[], starts=[start]))
@@ -137,19 +137,34 @@ def state_after_a_step(loaded: LoadedModel, *, is_bf16: bool) -> torch.Tensor:
 def test_bf16_rounds_activations_where_there_are_matrix_units() -> None:
     [info] = wanted_models(["sudoku-4x4"])
     loaded = load_model(info)
-    rounded, whole = (state_after_a_step(loaded, is_bf16=is_bf16) for is_bf16 in (True, False))
+    rounded, whole = (state_after_a_step(loaded, each) for each in ("bf16", "fp32"))
     torch.testing.assert_close(rounded, whole, atol=0.1, rtol=0.1)
     assert torch.equal(rounded, whole) == (product_kind() != "matrix")
 
 
-def test_bf16_is_refused_where_no_native_code_runs(
-    guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(not has_integers(), reason="there are no products of integers here")
+def test_a_model_is_served_in_int8_where_that_is_fastest_and_as_asked_elsewhere() -> None:
+    [info] = wanted_models(["sudoku-4x4"])
+    loaded = load_model(info)
+    chosen, rounded, whole = (state_after_a_step(loaded, each) for each in ("auto", "int8", "fp32"))
+    torch.testing.assert_close(rounded, whole, atol=0.3, rtol=0.3)
+    assert not torch.equal(rounded, whole)
+    assert torch.equal(chosen, whole if product_kind() == "matrix" else rounded)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_precision_is_refused_where_nothing_runs_it(
+    precision: str, guessing_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config = EngineConfig(device="cpu", precision=precision)
+    info = guessing_model("sudoku-4x4").info
+    monkeypatch.setattr("gram_server.worker.loading.has_integers", lambda: False)
+    if precision == "int8" and not refusal():
+        with pytest.raises(ConfigError, match="no dot products"):
+            load_served_model(info, config)
     monkeypatch.setattr("gram_core.bound_step.refusal", lambda: "no C compiler is installed")
-    with pytest.raises(ConfigError, match="precision='bf16'"):
-        load_served_model(
-            guessing_model("sudoku-4x4").info, EngineConfig(device="cpu", precision="bf16")
-        )
+    with pytest.raises(ConfigError, match=f"precision='{precision}'"):
+        load_served_model(info, config)
 
 
 @pytest.mark.parametrize(

@@ -38,13 +38,21 @@ static inline float *row_steps(const Scratch *s) { return (float *)s->parts[1]; 
 
 static inline vi load_int(const void *p) { vi v; memcpy(&v, p, sizeof v); return v; }
 
-static inline int32_t largest_int(vi v) {
+/* The largest of sizes, which are not negative; NaN if any is. */
+static inline float largest_size(vi sizes) {
+    /* The bits of sizes rise as they do; those of NaN are above all. */
     int32_t lanes[WIDTH];
-    memcpy(lanes, &v, sizeof v);
+    float found;
+#if WIDTH == 16
+    lanes[0] = _mm512_reduce_max_epi32((__m512i)sizes);
+#else
+    memcpy(lanes, &sizes, sizeof sizes);
     for (int half = WIDTH / 2; half; half /= 2)
         for (int i = 0; i < half; i++)
             lanes[i] = lanes[i] < lanes[i + half] ? lanes[i + half] : lanes[i];
-    return lanes[0];
+#endif
+    memcpy(&found, lanes, 4);
+    return found;
 }
 
 /* Round rows of float32; one with a number that is not finite gets such a step. */
@@ -54,15 +62,12 @@ static void round_rows(const Scratch *s, const float *a, int64_t lda, int64_t ro
     const int64_t padded = up_to(num_in, WIDTH);
     for (int64_t i = 0; i < rows; i++, a += lda) {
         vi top = {0}, bits;
-        /* The bits of sizes rise as they do; those of NaN are above all. */
         for (int64_t k = 0; k < padded; k += WIDTH) {
             vi size = (vi)load(a + k) & 0x7fffffff;
             vi is_larger = size > top;
             top = (is_larger & size) | (~is_larger & top);
         }
-        const int32_t highest = largest_int(top);
-        float size;
-        memcpy(&size, &highest, 4);
+        const float size = largest_size(top);
         row_steps(s)[i] = size / 127.0f;
         const float inverse = size > 1e-30f ? 127.0f / size : 0.0f;
         for (int64_t k = 0; k < padded; k += WIDTH) {

@@ -59,8 +59,8 @@ class NativeStep:
 
     Products are float32 sums of float32 factors; where the processor has matrix units and the
     weights are bfloat16 numbers, an activation is split into two bfloat16 numbers that hold 16 bits
-    of it, or, if products are asked for in bfloat16, into one. In int8, where ``has_integers``, both
-    factors are rounded to 8 bits, but for those of the decoder.
+    of it, or, if products are asked for in bfloat16, into one. In int8, where ``has_integers``,
+    both factors are rounded to 8 bits, but for those of the decoder.
     """
 
     def __init__(

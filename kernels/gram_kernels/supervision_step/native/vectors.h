@@ -41,11 +41,36 @@ static inline float sum(vf v) {
 }
 
 static inline float largest(vf v) {
+#if WIDTH == 16
+    return _mm512_reduce_max_ps((__m512)v);
+#else
     float lanes[WIDTH];
     store(lanes, v);
     for (int half = WIDTH / 2; half; half /= 2)
         for (int i = 0; i < half; i++) lanes[i] = lanes[i] < lanes[i + half] ? lanes[i + half] : lanes[i];
     return lanes[0];
+#endif
+}
+
+/* x between two bounds; NaN stays. */
+static inline vf bounded(vf x, float low, float high) {
+#if WIDTH == 16
+    __m512 raised = _mm512_max_ps((__m512)splat(low), (__m512)x);
+    return (vf)_mm512_min_ps((__m512)splat(high), raised);
+#else
+    x = choose(x < splat(low), splat(low), x);
+    return choose(x > splat(high), splat(high), x);
+#endif
+}
+
+/* p times 2 to the power of n, for p around 1 and normal results; ``bits`` has n in its low bits. */
+static inline vf scaled(vf p, vf n, vi bits) {
+#if WIDTH == 16
+    (void)bits;
+    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+    return (vf)((vi)p + (bits << 23)) + (n - n);
+#endif
 }
 
 /* The nearest integers; ``bits`` holds them in its low bits, by adding 1.5 * 2^23. */
@@ -58,10 +83,8 @@ static inline vf nearest(vf x, vi *bits) {
 
 /* e^x within two ulps; 0 below -87, NaN for NaN. */
 static inline vf exponential(vf x) {
-    vi is_tiny = x < splat(-87.0f);
-    x = choose(x > splat(88.0f), splat(88.0f), x);
-    x = choose(is_tiny, splat(-87.0f), x);
-    vi bits;
+    vi is_tiny = x < splat(-87.0f), bits;
+    x = bounded(x, -87.0f, 88.0f);
     vf n = nearest(x * 1.44269504f, &bits);
     vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     vf p = 1.9875691500e-4f * r + 1.3981999507e-3f;
@@ -70,8 +93,7 @@ static inline vf exponential(vf x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    vf scaled = (vf)((vi)p + (bits << 23)) + (x - x);
-    return choose(is_tiny, splat(0.0f), scaled);
+    return (vf)(~is_tiny & (vi)scaled(p, n, bits));
 }
 
 static inline vf sigmoid(vf x) { return 1.0f / (1.0f + exponential(-x)); }
