@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 from redis import Redis
 
+from gram_core.bound_step import native_precision
+from gram_kernels.supervision_step.native import refusal
 from gram_server import doctor
 from gram_server.cli import main
 from gram_server.doctor import Finding, Limits, examine, is_fit
@@ -28,6 +30,14 @@ def test_a_machine_that_runs_the_tests_is_fit() -> None:
     assert is_fit(list(found.values()))
     assert found["python"].health == "ok"
     assert found["model sudoku-9x9"].health == "ok"
+
+
+@pytest.mark.skipif(bool(refusal()), reason=refusal() or "there is native code")
+def test_the_precision_of_products_is_said() -> None:
+    said = findings()["supervision step"].detail
+    assert said.endswith(f", products in {native_precision()}")
+    said = findings(engine=EngineConfig(precision="fp32"))["supervision step"].detail
+    assert said.endswith(", products in fp32")
 
 
 def test_a_taken_port_and_an_open_door_are_warnings() -> None:

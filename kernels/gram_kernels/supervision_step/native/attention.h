@@ -55,16 +55,15 @@ static void gather(const Model *m, const Scratch *s, const float *qkv, int64_t l
 
 /* Softmax over the first ``size`` scores of a row; the rest of the row becomes zero. */
 static void softmax(float *row, int64_t size, int64_t padded) {
-    for (int64_t j = size; j < padded; j++) row[j] = -INFINITY;
-    vf top = load(row);
+    vf top = load_first(row, size);
     for (int64_t j = WIDTH; j < padded; j += WIDTH) {
-        vf v = load(row + j);
+        vf v = load_first(row + j, size - j);
         top = choose(v > top, v, top);
     }
     const float highest = largest(top);
     vf total = {0};
     for (int64_t j = 0; j < padded; j += WIDTH) {
-        vf e = exponential(load(row + j) - highest);
+        vf e = exponential(load_first(row + j, size - j) - highest);
         store(row + j, e);
         total += e;
     }

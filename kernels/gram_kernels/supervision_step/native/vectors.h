@@ -28,6 +28,19 @@ static inline vf splat(float x) { return x - (vf){0}; }
 static inline vi splat_int(int32_t x) { return x - (vi){0}; }
 static inline vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 
+/* The first ``count`` floats, and less than any number in the other lanes. */
+static inline vf load_first(const float *p, int64_t count) {
+    const vf least = splat(-INFINITY);
+#if WIDTH == 16
+    const __mmask16 mask = count < WIDTH ? (1 << count) - 1 : 0xffff;
+    return (vf)_mm512_mask_loadu_ps((__m512)least, mask, p);
+#else
+    vi lanes;
+    for (int i = 0; i < WIDTH; i++) lanes[i] = i;
+    return choose(lanes < splat_int(count < WIDTH ? (int32_t)count : WIDTH), load(p), least);
+#endif
+}
+
 static inline float sum(vf v) {
 #if WIDTH == 16
     return _mm512_reduce_add_ps((__m512)v);
