@@ -14,14 +14,12 @@ from gram_core.solve import unit_tables
 from gram_core.step_weights import step_weights
 from gram_kernels.supervision_step import StepRows
 from gram_kernels.supervision_step.native import NativeStep, library, product_kind
-from tests.kernels.conftest import NATIVE
+from tests.kernels.conftest import NATIVE, chosen_rows, copied
 from tests.kernels.test_supervision_step import (
+    NUM_ROWS,
     VARIANTS,
     Guard,
     advance_plainly,
-    copied,
-    copied_at,
-    many_rows,
     random_model,
     random_rows,
 )
@@ -61,7 +59,7 @@ def distance(made: Tensor, truth: Tensor) -> float:
 
 def advance(rows: StepRows, model: Gram, task: puzzles.Task) -> None:
     weights = step_weights(model, task.units)
-    NativeStep(rows, weights, unit_tables(task), dtype=torch.int8)(len(rows.high))
+    NativeStep(rows, weights, unit_tables(task), dtype=torch.int8)(NUM_ROWS)
 
 
 @needs_integers
@@ -74,7 +72,7 @@ def test_products_of_integers_are_as_near_to_the_model_as_8_bits_are(
         pytest.skip("this object has none")
     model, task = random_model(name)
     truth = random_rows(model, task, torch.clone)
-    rough = copied(truth, torch.clone)
+    rough = copied(truth)
     made = copied(truth, lambda x: guarded(x).cpu())
     advance(made, model, task)
     advance_plainly(rough, with_rounded_factors(model), task)
@@ -92,9 +90,8 @@ def test_with_integers_a_trajectory_gets_the_same_bits_in_any_batch_order_and_nu
     name: str,
 ) -> None:
     model, task = random_model(name)
-    rows = many_rows(model, task, 11)
-    order = torch.randperm(11, generator=torch.Generator().manual_seed(1))
-    some = [(copied_at(rows, chosen), chosen) for chosen in (order, order[:1], order[3:8])]
+    rows, order = random_rows(model, task, torch.clone), torch.tensor([2, 0, 1])
+    some = [(chosen_rows(rows, chosen), chosen) for chosen in (order, order[:1], order[:2])]
     threads = torch.get_num_threads()
     advance(rows, model, task)
     try:
@@ -115,8 +112,8 @@ def test_with_integers_a_number_that_is_not_finite_is_said_and_kept_to_its_row(
     poison: float,
 ) -> None:
     model, task = random_model("sudoku")
-    sound = many_rows(model, task, 3)
-    spoilt = copied(sound, torch.clone)
+    sound = random_rows(model, task, torch.clone)
+    spoilt = copied(sound)
     spoilt.high[1, 3, 7] = poison
     for rows in (sound, spoilt):
         advance(rows, model, task)
@@ -132,7 +129,7 @@ def test_a_row_and_a_weight_of_zeros_stay_zeros(guarded: Guard) -> None:
     model, task = random_model("no guidance")
     for parameter in model.parameters():
         parameter.data.zero_()
-    rows = copied(many_rows(model, task, 2), guarded)
+    rows = random_rows(model, task, guarded)
     rows.high.zero_()
     rows.low.zero_()
     advance(rows, model, task)
