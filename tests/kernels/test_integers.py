@@ -142,8 +142,8 @@ def test_where_the_dot_products_are_masked_products_are_in_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert native_precision() == ("fp32" if product_kind() == "matrix" else "int8")
-    capabilities = torch.cpu.get_capabilities()
-    masked = capabilities | {"avx512_vnni": False, "avx_vnni": False}
+    vnni = ("avx512_vnni", "avx_vnni")
+    masked = {**torch.cpu.get_capabilities(), **dict.fromkeys(vnni, False)}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: masked)
     loaded = library.library.__wrapped__()
     assert loaded.functions is not None
