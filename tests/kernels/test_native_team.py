@@ -11,9 +11,9 @@ import torch
 from gram_kernels.supervision_step.native import library
 from gram_kernels.supervision_step.native import step as native_step_module
 from gram_kernels.supervision_step.native.objects import command, own_compiler
-from tests.kernels.conftest import SetThreads
+from tests.kernels.conftest import SetThreads, copied
 from tests.kernels.test_native_threads import advance_twice, copied_at, many_rows
-from tests.kernels.test_supervision_step import copied, random_model
+from tests.kernels.test_supervision_step import random_model
 
 ROOT = Path(__file__).parents[2]
 

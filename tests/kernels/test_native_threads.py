@@ -11,12 +11,11 @@ from gram_core.step_weights import step_weights
 from gram_kernels.supervision_step import StepRows
 from gram_kernels.supervision_step.native import NativeStep, product_kind
 from gram_kernels.supervision_step.native.step import Sharing
-from tests.kernels.conftest import SetThreads
+from tests.kernels.conftest import SetThreads, copied
 from tests.kernels.test_supervision_step import (
     NATIVE_TOLERANCES,
     NUM_ROWS,
     VARIANTS,
-    copied,
     random_model,
     random_rows,
     rounded_to_bfloat16,

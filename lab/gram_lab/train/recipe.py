@@ -229,6 +229,8 @@ def choices(
         values["head_kinds"] = ()
     values |= changes
     chosen = Recipe(**{name: value for name, value in values.items() if name in OWN})  # type: ignore[arg-type]
+    if chosen.curriculum == "denoising" and task.has_adjacency:
+        raise ConfigError("curriculum", "denoising", f"reads no graph, and {task.name} has one")
     base = preset_name or file.get("preset")
     sizes = {name: getattr(task, name) for name in ("vocabulary", "length", "rows", "columns")}
     architecture = preset(base, task).to_json() if base else sizes
@@ -246,8 +248,6 @@ def _check_pair(chosen: Recipe, config: GramConfig, task: Task) -> None:
     is_denoising = chosen.curriculum == "denoising"
     if is_denoising != (config.guidance == "input"):
         raise ConfigError("guidance", config.guidance, "input and curriculum=denoising go together")
-    if is_denoising and task.has_adjacency:
-        raise ConfigError("curriculum", "denoising", f"reads no graph, and {task.name} has one")
 
 
 def _values_of(file: Mapping[str, Any], task: Task, purpose: Purpose) -> dict[str, object]:

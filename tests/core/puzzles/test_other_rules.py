@@ -52,6 +52,17 @@ def test_exact_answers_are_those_of_brute_force(name: str, num_values: int, seed
     assert set(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("rows", "is_valid"), [(["123", "312", "231"], True), (["123", "231", "312"], False)]
+)
+def test_a_region_of_a_jigsaw_holds_every_digit_once(rows: list[str], is_valid: bool) -> None:
+    puzzle = family("jigsaw")
+    instance = puzzle.parse({"grid": ["..."] * 3, "regions": ["aab", "acb", "ccb"]})
+    answer = np.array([BLANK + int(digit) for digit in "".join(rows)])
+    assert puzzle.check(instance, answer) == is_valid
+    assert (puzzle.violations(instance, answer) == []) == is_valid
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 @given(seed=SEEDS)
