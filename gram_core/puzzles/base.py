@@ -149,6 +149,10 @@ class Family(ABC, Generic[Instance]):
         num_signs = sum(map(text.count, self.text_signs))
         return num_signs / max(1, sum(map(len, text.split())))
 
+    def is_recognised(self, instance: Instance) -> bool:
+        """Say whether a board that names no family can only have been meant for this one."""
+        return True
+
     @abstractmethod
     def task_of(self, instance: Instance) -> Task:
         """Return the task whose checkpoints can take the instance."""

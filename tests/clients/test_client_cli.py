@@ -173,7 +173,8 @@ def test_wrong_usage_exits_with_two_and_reaches_no_server(
 
 
 def test_models_and_puzzles_are_listed(server: ScriptedServer) -> None:
-    puzzle = {"name": "sudoku", "tasks": ["sudoku-4x4", "sudoku-9x9"]}
+    tasks = ["sudoku-4x4", "sudoku-9x9"]
+    puzzle = {"name": "sudoku", "tasks": tasks, "example": None, "walls": ""}
     server.say(Reply(body={"models": [MODEL]}), Reply(body={"puzzles": [puzzle]}))
     assert gram(server, "models", "--boards").stdout == (
         "sudoku-9x9@0123abcd              sudoku-9x9           depth 16   190,000 parameters\n"

@@ -147,7 +147,7 @@ def test_a_server_without_opentelemetry_passes_the_trace_on(site: Site) -> None:
     access = site.running["blind"].access("blind-request")
     assert access["trace_id"] == caller.trace_id
     assert "span_id" not in access
-    assert site.running["blind"].line(lambda line: "gram-server[otel]" in line["message"])
+    assert site.running["blind"].line(lambda line: "the extra otel" in line["message"])
 
 
 @pytest.mark.parametrize("flags", ["00", "xx"])

@@ -116,15 +116,19 @@ class Window(Generic[Work]):
                 bar.update(1)
 
     def _run(self, items: Iterable[Item], start: Callable[[Item], Work]) -> Generator[Work]:
-        failure = None
-        try:
-            for item in items:
-                self.open.append(start(item))
-                if len(self.open) >= self.size:
-                    yield self.open.popleft()
-        except Exception as error:
-            # Where the items come from has failed: those before are solved all the same.
-            failure = error
+        failure, source = None, iter(items)
+        while True:
+            try:
+                item = next(source)
+            except StopIteration:
+                break
+            except Exception as error:
+                # Where the items come from has failed: those before are solved all the same.
+                failure = error
+                break
+            self.open.append(start(item))
+            if len(self.open) >= self.size:
+                yield self.open.popleft()
         while self.open:
             yield self.open.popleft()
         if failure is not None:

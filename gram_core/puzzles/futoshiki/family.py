@@ -70,6 +70,9 @@ class Futoshiki(Family[FutoshikiBoard]):
     def parse(self, body: Mapping[str, object]) -> FutoshikiBoard:
         return read_board(check_fields(body, puzzle=self.name, allowed=("grid", "less")))
 
+    def is_recognised(self, instance: FutoshikiBoard) -> bool:
+        return bool(instance.pairs)
+
     def task_of(self, instance: FutoshikiBoard) -> Task:
         return _task(instance.size)
 

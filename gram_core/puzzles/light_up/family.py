@@ -68,6 +68,9 @@ class LightUp(Family[LightUpBoard]):
     def parse(self, body: Mapping[str, object]) -> LightUpBoard:
         return read_board(check_fields(body, puzzle=self.name, allowed=("grid",)))
 
+    def is_recognised(self, instance: LightUpBoard) -> bool:
+        return WALL in instance.cells
+
     def task_of(self, instance: LightUpBoard) -> Task:
         return _task(instance.rows, instance.columns)
 

@@ -230,7 +230,9 @@ def _family_of(rows: list[object]) -> str:
     boards: dict[str, object] = {}
     for name, known in families().items():
         with suppress(PuzzleInvalid):
-            boards[name] = known.parse({"grid": rows})
+            board = known.parse({"grid": rows})
+            if known.is_recognised(board):
+                boards[name] = board
     if not boards:
         raise BodyInvalid(
             "the JSON body must be an object with a field puzzle, or the rows of a board",
@@ -294,6 +296,8 @@ def parse_text(text: str, query: SolveQuery) -> PostedPuzzle:
         except PuzzleInvalid as error:
             refusals.append((candidate, error))
             continue
+        if not candidate.is_recognised(posted.instance):
+            continue
         _check_no_rival(posted, text, candidates)
         return posted
     raise _likeliest(text, refusals)
@@ -305,10 +309,10 @@ def _check_no_rival(posted: PostedPuzzle, text: str, others: Iterable[AnyFamily]
         return
     for other in others:
         try:
-            is_rival = other.likeness(text) == 1.0 and _has_givens(other, other.parse_text(text))
+            rival = other.parse_text(text) if other.likeness(text) == 1.0 else None
         except PuzzleInvalid:
             continue
-        if is_rival:
+        if rival is not None and _has_givens(other, rival) and other.is_recognised(rival):
             raise _ambiguous(other.text_field, posted.family.name, other.name)
 
 

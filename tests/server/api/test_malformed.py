@@ -217,7 +217,8 @@ async def test_a_wrong_character_is_told_for_each_form_that_it_may_be_meant_for(
     problem = (await service.solve("53..x" + "." * 76)).json()
     details = [(issue["detail"], issue["cells"]) for issue in problem["errors"]]
     assert [detail.partition(":")[0] for detail, _ in details] == [
-        *("as sudoku", "as nqueens", "as graph-coloring", "as maze")
+        *("as sudoku", "as nqueens", "as graph-coloring", "as maze"),
+        *("as futoshiki", "as light-up", "as jigsaw"),
     ]
     assert details[0][1] == [[0, 4]]
 

@@ -45,7 +45,10 @@ def test_every_body_and_parameter_is_documented() -> None:
     solve = DOCUMENT["paths"]["/solve"]["post"]
     assert set(solve["requestBody"]["content"]) == {"application/json", "text/plain"}
     names = [part["$ref"].rsplit("/", 1)[1] for part in _one_of(solve)]
-    assert names == ["SudokuBody", "NQueensBody", "GraphColoringBody", "MazeBody"]
+    assert names == [
+        *("SudokuBody", "NQueensBody", "GraphColoringBody", "MazeBody"),
+        *("FutoshikiBody", "LightUpBody", "JigsawBody"),
+    ]
     assert set(names) <= set(DOCUMENT["components"]["schemas"])
     names = [known["name"] for known in solve["parameters"] if not known.get("deprecated")]
     assert set(names) == {

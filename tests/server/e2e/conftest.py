@@ -204,4 +204,6 @@ def make_server() -> Iterator[MakeServer]:
 def server(start_server: Start, maze_checkpoint: Path, generating: Path) -> Server:
     """One server for every test that leaves it as it was."""
     models = (str(maze_checkpoint), str(generating), "sudoku-9x9")
-    return start_server(*(word for model in models for word in ("--model", model)))
+    # Answers are compared with those of the plain model.
+    flags = ("--precision", "fp32")
+    return start_server(*flags, *(word for model in models for word in ("--model", model)))
