@@ -66,8 +66,9 @@ class PostedPuzzle:
         except UnknownTask:
             # A worker may have families that this process lacks.
             return False
-        is_of_family = other.family == self.family.name
-        return is_of_family and self.family.pad(self.instance, other) is not None
+        return (
+            other.family == self.family.name and self.family.pad(self.instance, other) is not None
+        )
 
 
 class PostedBody(NamedTuple):
@@ -160,9 +161,8 @@ def media_type_of(request: Request) -> str:
         raise MediaTypeUnsupported(f"the body is encoded as {encoding[:40]!a}: send it plain")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in SNIFFED_MEDIA_TYPES and not _is_json(media_type):
-        raise MediaTypeUnsupported(
-            f"no puzzle is read from {media_type[:80]!a}: send application/json or text/plain"
-        )
+        detail = f"no puzzle is read from {media_type[:80]!a}: send application/json or text/plain"
+        raise MediaTypeUnsupported(detail)
     return media_type
 
 
@@ -196,9 +196,8 @@ def decode(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BodyInvalid(
-            f"the body is not UTF-8 text: byte {error.start} cannot be read", field="body"
-        ) from error
+        detail = f"the body is not UTF-8 text: byte {error.start} cannot be read"
+        raise BodyInvalid(detail, field="body") from error
 
 
 def parse_object(body: object, query: SolveQuery) -> PostedPuzzle:
@@ -296,10 +295,9 @@ def parse_text(text: str, query: SolveQuery) -> PostedPuzzle:
         except PuzzleInvalid as error:
             refusals.append((candidate, error))
             continue
-        if not candidate.is_recognised(posted.instance):
-            continue
-        _check_no_rival(posted, text, candidates)
-        return posted
+        if candidate.is_recognised(posted.instance):
+            _check_no_rival(posted, text, candidates)
+            return posted
     raise _likeliest(text, refusals)
 
 
