@@ -66,9 +66,8 @@ class PostedPuzzle:
         except UnknownTask:
             # A worker may have families that this process lacks.
             return False
-        return (
-            other.family == self.family.name and self.family.pad(self.instance, other) is not None
-        )
+        is_of_family = other.family == self.family.name
+        return is_of_family and self.family.pad(self.instance, other) is not None
 
 
 class PostedBody(NamedTuple):
@@ -114,9 +113,8 @@ def _parse_batch(raw: bytes, query: SolveQuery, *, media_type: str, limit: int) 
         if not isinstance(part, str | dict | list):
             raise PuzzleInvalid([Issue(f"instances[{number}]", "must be an object or a string")])
         with naming(number):
-            puzzles.append(
-                parse_text(part, query) if isinstance(part, str) else parse_object(part, query)
-            )
+            parse = parse_text if isinstance(part, str) else parse_object
+            puzzles.append(parse(part, query))  # type: ignore[arg-type]  # of the type of the part
     return PostedBody(puzzles, True, raw)
 
 
