@@ -23,7 +23,7 @@ from gram_lab.bench.kernels import (
 )
 from gram_server.errors import ConfigError
 
-HAS_CLIENT = find_spec("aiohttp") is not None
+HAS_CLIENT = all(map(find_spec, ("aiohttp", "psutil")))
 HAS_TRITON = find_spec("triton") is not None
 Measurement = tuple[str, str, type, Callable[[Any], dict[str, Any]]]
 """Name, purpose, a dataclass whose fields all have defaults, and what measures."""
