@@ -109,7 +109,7 @@ def test_a_record_whose_rules_or_cells_are_not_read_is_refused(value: object, re
     assert said.startswith(reason)
 
 
-def archive(**files: str) -> bytes:
+def archive(**files: str | bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         for name, text in files.items():
@@ -126,6 +126,14 @@ def test_the_files_of_an_archive_are_read() -> None:
     table = f"quizzes,solutions\n{PUZZLE},{SOLUTION}\n"
     found = told(archive(**{"a.csv": table, "b/c.txt": PUZZLE}))
     assert found == [("F/a.csv:2", PUZZLE), ("F/b/c.txt", PUZZLE)]
+
+
+def test_an_archive_in_an_archive_is_refused_by_its_name() -> None:
+    files: dict[str, str | bytes] = {"a.txt": PUZZLE, "b.zip": archive(**{"c.txt": PUZZLE})}
+    first, second = read("F", archive(**files))
+    assert isinstance(first, Entry)
+    assert isinstance(second, Unread)
+    assert (second.source, second.reason) == ("F/b.zip", "is an archive in an archive: unpack it")
 
 
 SUDOKUS = {

@@ -11,8 +11,8 @@ import torch
 from gram_kernels.supervision_step.native import library
 from gram_kernels.supervision_step.native import step as native_step_module
 from gram_kernels.supervision_step.native.objects import command, own_compiler
-from tests.kernels.conftest import SetThreads, copied
-from tests.kernels.test_native_threads import advance_twice, copied_at, many_rows
+from tests.kernels.conftest import SetThreads, chosen_rows, copied
+from tests.kernels.test_native_threads import advance_twice, many_rows
 from tests.kernels.test_supervision_step import random_model
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_a_step_does_not_wait_for_threads_that_never_get_a_processor(
         expected = advance_twice(copied(start, torch.clone), name, "vector")
         set_threads(3)
         for chosen in (torch.arange(11), torch.arange(1), torch.arange(4)):
-            rows = advance_twice(copied_at(start, chosen), name, "vector")
+            rows = advance_twice(chosen_rows(start, chosen), name, "vector")
             assert torch.equal(rows.high, expected.high[chosen])
             assert torch.equal(rows.facts, expected.facts[chosen])
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from gram_core import puzzles
 from gram_core.model import Gram
@@ -11,7 +10,7 @@ from gram_core.step_weights import step_weights
 from gram_kernels.supervision_step import StepRows
 from gram_kernels.supervision_step.native import NativeStep, product_kind
 from gram_kernels.supervision_step.native.step import Sharing
-from tests.kernels.conftest import SetThreads, copied
+from tests.kernels.conftest import SetThreads, chosen_rows, copied
 from tests.kernels.test_supervision_step import (
     NATIVE_TOLERANCES,
     NUM_ROWS,
@@ -38,18 +37,6 @@ def many_rows(model: Gram, task: puzzles.Task, num_rows: int) -> StepRows:
         adjacency=None if few.adjacency is None else few.adjacency[copies].contiguous(),
         facts=few.facts[copies].contiguous(),
         num_live=torch.tensor([num_rows], dtype=torch.int32),
-    )
-
-
-def copied_at(rows: StepRows, chosen: Tensor) -> StepRows:
-    return rows._replace(
-        high=rows.high[chosen],
-        low=rows.low[chosen],
-        givens=rows.givens[chosen],
-        keys=rows.keys[:, chosen].contiguous(),
-        adjacency=None if rows.adjacency is None else rows.adjacency[chosen],
-        facts=rows.facts[chosen],
-        num_live=torch.tensor([len(chosen)], dtype=torch.int32),
     )
 
 
@@ -90,7 +77,7 @@ def test_a_trajectory_gets_the_same_bits_in_any_batch_order_and_number_of_thread
     for chosen in (order, order[:1], order[1:3], order[3:6], order[6:]):
         for num_threads in range(1, MAX_THREADS + 1):
             set_threads(num_threads)
-            rows = advance_twice(copied_at(start, chosen), name, unit)
+            rows = advance_twice(chosen_rows(start, chosen), name, unit)
             for made, truth in (
                 (rows.high, expected.high),
                 (rows.low, expected.low),

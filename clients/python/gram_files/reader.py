@@ -75,7 +75,11 @@ def read(name: str, content: bytes | str) -> Iterator[Item]:
             return
     if isinstance(content, bytes) and (members := _members(content)):
         for member, part in members:
-            yield from read(f"{name}/{member}", part)
+            if _members(part):
+                # One may hold itself, without end.
+                yield Unread(f"{name}/{member}", "is an archive in an archive: unpack it")
+            else:
+                yield from read(f"{name}/{member}", part)
         return
     if isinstance(content, bytes) and content.startswith(arrays.SIGNATURES):
         yield from arrays.read_arrays(name, content)
