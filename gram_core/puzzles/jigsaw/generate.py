@@ -12,6 +12,8 @@ from gram_core.puzzles.backtracking import Rules, reduce_givens
 from gram_core.puzzles.jigsaw.board import JigsawBoard, numbered
 
 _MAX_BOARDS = 200
+_EXCHANGES = 10
+"""Cells that regions exchange, for each row, so that hardly a region stays in one."""
 
 
 def generate(size: int, rng: np.random.Generator, *, num_solutions: int | None) -> JigsawBoard:
@@ -34,25 +36,35 @@ def generate(size: int, rng: np.random.Generator, *, num_solutions: int | None) 
 
 
 def _random_regions(size: int, rng: np.random.Generator) -> tuple[int, ...]:
-    """Return connected regions of equal size: rows whose cells were swapped many times."""
+    """Return connected regions of equal size: rows that have exchanged many cells."""
     regions = np.repeat(np.arange(size), size)
-    for _ in range(60 * size):
-        one, other = rng.integers(size * size, size=2)
-        swapped = regions.copy()
-        swapped[[one, other]] = swapped[[other, one]]
-        if all(_is_connected(swapped, region, size) for region in swapped[[one, other]]):
-            regions = swapped
+    exchanges = 0
+    while exchanges < _EXCHANGES * size:
+        one = int(rng.integers(size * size))
+        across = [cell for cell in _beside(one, size) if regions[cell] != regions[one]]
+        if not across:
+            continue
+        region = regions[across[rng.integers(len(across))]]
+        other = int(rng.choice(np.flatnonzero(regions == region)))
+        exchanged = regions.copy()
+        exchanged[[one, other]] = exchanged[[other, one]]
+        if all(_is_connected(exchanged, region, size) for region in exchanged[[one, other]]):
+            regions, exchanges = exchanged, exchanges + 1
     return numbered(regions.tolist())
+
+
+def _beside(cell: int, size: int) -> set[int]:
+    """Return the cells that share a side with a cell."""
+    beside = {other for other in (cell - size, cell + size) if 0 <= other < size * size}
+    beside |= {cell - 1} if cell % size else set()
+    return beside | ({cell + 1} if (cell + 1) % size else set())
 
 
 def _is_connected(regions: np.ndarray[tuple[int], np.dtype[np.int64]], own: int, size: int) -> bool:
     cells = set(np.flatnonzero(regions == own).tolist())
     waiting = [cells.pop()]
     while waiting:
-        cell = waiting.pop()
-        beside = {cell - size, cell + size}
-        beside |= {cell - 1} if cell % size else set()
-        beside |= {cell + 1} if (cell + 1) % size else set()
+        beside = _beside(waiting.pop(), size)
         waiting += cells & beside
         cells -= beside
     return not cells

@@ -52,6 +52,14 @@ def test_exact_answers_are_those_of_brute_force(name: str, num_values: int, seed
     assert set(found) == expected
 
 
+def test_regions_of_a_made_jigsaw_are_seldom_rows() -> None:
+    shape = task("jigsaw-9x9")
+    for seed in range(3):
+        made = family("jigsaw").generate(shape, np.random.default_rng(seed), num_solutions=None)
+        regions = np.array(made.regions).reshape(9, 9)
+        assert sum(len(set(row.tolist())) == 1 for row in regions) <= 2
+
+
 @pytest.mark.parametrize(
     ("rows", "is_valid"), [(["123", "312", "231"], True), (["123", "231", "312"], False)]
 )
