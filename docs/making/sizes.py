@@ -8,7 +8,7 @@ Rows that docs/results/sizes.json has are kept: take out those that are to be me
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import combinations, islice
 from pathlib import Path
@@ -17,13 +17,11 @@ from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from gram_client import Client, SolveResult
 from gram_client.cli.local import local_server
-from gram_core import puzzles
-from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles.graph_coloring.generate import count
+from gram_lab.data.maze_kinds import carved, scattered, set_ends
 from gram_lab.intervals import wilson
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -34,16 +32,15 @@ MAX_COLORINGS = 100_000
 Body = dict[str, Any]
 Kind = tuple[str, str, str]
 """Puzzle, size, and of which kind."""
-MAZES = (
-    ("carved", (5, 7, 9, 15, 21, 41, 63)),
-    ("scattered", (5, 10, 15, 20, 40, 64)),
-    ("braided", (9, 15, 21)),
-    ("carved", (25, 29, 31, 35)),
-    ("scattered", (25, 29, 30, 31, 35)),
-    ("braided", (25, 29, 31, 35)),
-)
-"""Kinds and sides, in the order in which they were first drawn."""
-
+MAZES = {
+    "scattered": (5, 10, 15, 20, 25, 29, 30, 31, 35, 40, 64),
+    "open": (10, 20, 30),
+    "carved": (5, 7, 9, 15, 21, 25, 29, 31, 35, 41, 63),
+    "branched": (9, 21, 29),
+    "braided": (9, 15, 21, 25, 29, 31, 35),
+}
+"""Sides of each kind."""
+NUM_MAZES = 20
 HEAD = """# Puzzles of every size
 
 Made by `docs/making/sizes.py` from what a server of one thread with the shipped models answered:
@@ -152,9 +149,9 @@ def plan() -> Iterator[tuple[Kind, Iterable[Body]]]:
                 yield kind, islice(colorable_graphs(size, colors, p, rng), 50)
             else:
                 yield kind, [graph(random_edges(size, p, rng), size, colors) for _ in range(10)]
-    for name, sides in MAZES:
+    for name, sides in MAZES.items():
         for side in sides:
-            made = [maze(name, side, rng) for _ in range(8)]
+            made = [maze(name, side, rng) for _ in range(NUM_MAZES)]
             yield ("maze", f"{side}x{side}", name), made
 
 
@@ -228,34 +225,14 @@ def colorable_graphs(size: int, colors: int, p: float, rng: np.random.Generator)
 def maze(kind: str, side: int, rng: np.random.Generator) -> Body:
     """Make a maze as usual generators do, with start and goal in opposite corners."""
     while True:
-        if kind == "scattered":
-            cells, corner = np.where(rng.random((side, side)) < 0.3, "#", "."), 0
+        if kind in ("scattered", "open"):
+            cells = scattered(side, side, 0.3 if kind == "scattered" else 0.1, rng)
         else:
-            cells, corner = carved(side, rng), 1
-        if kind == "braided":
-            cells[1:-1, 1:-1][rng.random((side - 2, side - 2)) < 0.1] = "."
-        cells[corner, corner], cells[side - 1 - corner, side - 1 - corner] = "S", "G"
-        body = {"puzzle": "maze", "grid": ["".join(row) for row in cells]}
+            newest, opened = float(kind != "branched"), 0.1 * (kind == "braided")
+            cells = carved(side, side, rng, newest=newest, opened=opened)
         # Scattered walls may leave no way.
-        with suppress(PuzzleInvalid):
-            puzzles.family("maze").parse(body)
-            return body
-
-
-def carved(side: int, rng: np.random.Generator) -> NDArray[np.str_]:
-    """Carve passages depth first, with one way between any two cells."""
-    cells, stack = np.full((side, side), "#"), [(1, 1)]
-    while stack:
-        row, column = stack[-1]
-        cells[row, column] = "."
-        steps = [(row + 2, column), (row - 2, column), (row, column + 2), (row, column - 2)]
-        fresh = [at for at in steps if min(at) > 0 and max(at) < side - 1 and cells[at] == "#"]
-        if fresh:
-            stack.append(fresh[rng.integers(len(fresh))])
-            cells[(row + stack[-1][0]) // 2, (column + stack[-1][1]) // 2] = "."
-        else:
-            stack.pop()
-    return cells
+        if set_ends(cells, rng, at_corners=True):
+            return {"puzzle": "maze", "grid": ["".join(row) for row in cells]}
 
 
 if __name__ == "__main__":

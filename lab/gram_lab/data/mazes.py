@@ -14,8 +14,9 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_core.puzzles import FIRST_VALUE, Encoded, Task, Tokens
 from gram_core.puzzles.maze.family import TOKENS
-from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL
+from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL, MazeGrid, make_maze
 from gram_lab.data.examples import Examples
+from gram_lab.data.maze_kinds import usual_maze
 from gram_lab.data.pairs import INPUTS, Pairs, find_pairs, read_pairs
 
 TOKENS_OF_CODES = np.array(
@@ -43,7 +44,7 @@ class Mazes:
         targets: list[Tokens] = []
         for _ in range(count):
             if self._givens is None:
-                maze = family.generate(self.task, rng, num_solutions=None)
+                maze = self._fresh(rng)
                 tokens = family.encode(maze).tokens
             else:
                 drawn = self._givens[rng.integers(len(self._givens))]
@@ -52,6 +53,14 @@ class Mazes:
             givens.append(tokens)
             targets.append(next(family.enumerate(maze, limit=1)))
         return Examples(givens=np.stack(givens), targets=np.stack(targets)[:, None])
+
+    def _fresh(self, rng: np.random.Generator) -> MazeGrid:
+        """Make a maze with a far goal or, twice as often, one of the usual kinds."""
+        if rng.random() < 1 / 3:
+            far: MazeGrid = self._family.generate(self.task, rng, num_solutions=None)
+            return far
+        cells = usual_maze(self.task.rows, self.task.columns, rng)
+        return make_maze("".join(cells.reshape(-1)), self.task.columns)
 
 
 def _read_mazes(folder: Path, task: Task) -> Tokens:

@@ -9,7 +9,9 @@ import pytest
 from gram_core import puzzles
 from gram_core.errors import ConfigError
 from gram_core.puzzles import Encoded, Tokens
+from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL
 from gram_lab.data.instances import read_cases
+from gram_lab.data.maze_kinds import Cells, carved, set_ends, usual_maze
 from gram_lab.data.mazes import Mazes
 from gram_lab.train.recipe import choices
 from gram_lab.train.sources import training_source, validation_examples
@@ -66,15 +68,51 @@ def test_folders_without_fitting_mazes_are_refused(tmp_path: Path, folder: Path)
         Mazes(puzzles.task("maze-3x3"), folder)
 
 
-def test_without_files_mazes_are_carved() -> None:
+def test_without_files_mazes_are_made() -> None:
     source = training_source(TASK, None, choices(TASK)[0])
     examples = source.draw(20, 0.0, np.random.default_rng(1))
-    paths = [
+    for givens, target in zip(examples.givens, examples.targets[:, 0], strict=True):
         moves(givens, target)
-        for givens, target in zip(examples.givens, examples.targets[:, 0], strict=True)
-    ]
-    assert len({givens.tobytes() for givens in examples.givens}) == 20
-    assert min(len(path) for path in paths) >= 2  # ends 109 moves apart in 30x30, so 2 in 4x4
+    assert len({givens.tobytes() for givens in examples.givens}) >= 15
+
+
+def test_mazes_are_of_many_kinds_and_sizes() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [usual_maze(30, 30, rng) for _ in range(200)]
+    shares = [float((cells == WALL).mean()) for cells in drawn]
+    assert min(shares) < 0.1
+    assert max(shares) > 0.8, "most of the board is wall around a small maze"
+    filled = [cells[cells != WALL].size for cells in drawn]
+    loops = [num_ways(cells) - (size - 1) for cells, size in zip(drawn, filled, strict=True)]
+    assert 20 < loops.count(0) < 150, "some mazes have one way between two cells, some many"
+    starts = {int(np.flatnonzero(cells.reshape(-1) == START)[0]) for cells in drawn}
+    assert len(starts) > 50
+
+
+@pytest.mark.parametrize("newest", [0.0, 0.5, 1.0])
+def test_a_carved_maze_has_one_way_between_any_two_cells(newest: float) -> None:
+    cells = carved(21, 15, np.random.default_rng(2), newest=newest)
+    free = int((cells == FREE).sum())
+    assert free == 10 * 7 + 10 * 7 - 1
+    assert num_ways(cells) == free - 1
+    opened = carved(21, 15, np.random.default_rng(2), newest=newest, opened=0.2)
+    assert num_ways(opened) >= (opened == FREE).sum()
+
+
+def test_ends_are_placed_where_a_way_leads_between_them() -> None:
+    rng = np.random.default_rng(0)
+    cells = np.array([list("#..#"), list("#..#")])
+    assert set_ends(cells, rng, at_corners=True)
+    assert [*cells[0]] == ["#", START, FREE, "#"]
+    assert [*cells[1]] == ["#", FREE, GOAL, "#"]
+    assert not set_ends(np.array([list(".#."), list(".#.")]), rng, at_corners=True)
+    assert not set_ends(np.array([list("#.#")]), rng, at_corners=False)
+
+
+def num_ways(cells: Cells) -> int:
+    """Count the pairs of open cells side by side."""
+    is_open = cells != WALL
+    return int((is_open[1:] & is_open[:-1]).sum() + (is_open[:, 1:] & is_open[:, :-1]).sum())
 
 
 def test_a_carved_maze_comes_again_with_its_seed() -> None:
