@@ -89,6 +89,22 @@ class Padding(NamedTuple, Generic[Instance]):
         return tokens[..., self.positions]
 
 
+def walled(
+    cells: str, columns: int, task: Task, *, wall: str
+) -> tuple[str, NDArray[np.int64]] | None:
+    """Return a board's cells with walls at its right and below, and where its own are now.
+
+    None where the board of ``task`` is smaller.
+    """
+    rows = len(cells) // columns
+    if rows > task.rows or columns > task.columns:
+        return None
+    board = np.full((task.rows, task.columns), wall)
+    positions = np.arange(task.length).reshape(board.shape)[:rows, :columns].reshape(-1)
+    board.reshape(-1)[positions] = list(cells)
+    return "".join(board.reshape(-1)), positions
+
+
 class Family(ABC, Generic[Instance]):
     """A puzzle family: everything the product needs to know about one kind of puzzle.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gram_core.puzzles.base import Family
+from gram_core.puzzles.base import Family, Padding, walled
 from gram_core.puzzles.body import TEXT, check_fields, list_of, object_schema
 from gram_core.puzzles.light_up.board import (
     BULB,
@@ -73,6 +73,14 @@ class LightUp(Family[LightUpBoard]):
 
     def task_of(self, instance: LightUpBoard) -> Task:
         return _task(instance.rows, instance.columns)
+
+    def pad(self, instance: LightUpBoard, task: Task) -> Padding[LightUpBoard] | None:
+        """Return the board with walls at its right and below."""
+        found = walled(instance.cells, instance.columns, task, wall=WALL)
+        if found is None:
+            return None
+        cells, positions = found
+        return Padding(LightUpBoard(columns=task.columns, cells=cells), positions)
 
     def dump(self, instance: LightUpBoard) -> dict[str, object]:
         return {"puzzle": self.name, "grid": draw_board(instance, instance.cells)}

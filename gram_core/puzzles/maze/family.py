@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 
 from gram_core.errors import ExactTimeout
-from gram_core.puzzles.base import Family, Padding
+from gram_core.puzzles.base import Family, Padding, walled
 from gram_core.puzzles.body import TEXT, check_fields, list_of, object_schema
 from gram_core.puzzles.maze.generate import generate
 from gram_core.puzzles.maze.grid import (
@@ -81,15 +81,11 @@ class Maze(Family[MazeGrid]):
 
     def pad(self, instance: MazeGrid, task: Task) -> Padding[MazeGrid] | None:
         """Return the maze with walls at its right and below."""
-        if instance.rows > task.rows or instance.columns > task.columns:
+        found = walled(instance.cells, instance.columns, task, wall=WALL)
+        if found is None:
             return None
-        cells = np.full((task.rows, task.columns), WALL)
-        whole = np.arange(task.length).reshape(cells.shape)
-        positions = whole[: instance.rows, : instance.columns].reshape(-1)
-        cells.reshape(-1)[positions] = list(instance.cells)
-        padded = replace(
-            instance, rows=task.rows, columns=task.columns, cells="".join(cells.reshape(-1))
-        )
+        cells, positions = found
+        padded = replace(instance, rows=task.rows, columns=task.columns, cells=cells)
         return Padding(padded, positions)
 
     def is_hard_padded(self, instance: MazeGrid) -> bool:

@@ -21,6 +21,8 @@ CASES: list[tuple[str, dict[str, object], str]] = [
     ("maze", {"grid": ["S..", "..G"]}, "maze-4x5"),
     ("maze", {"grid": "...\nG.S"}, "maze-2x4"),
     ("maze", {"grid": ["S.", ".G"]}, "maze-3x2"),
+    ("light-up", {"grid": ["..1", "...", "#.."]}, "light-up-5x4"),
+    ("light-up", {"grid": "...\n1.."}, "light-up-2x4"),
 ]
 
 
@@ -49,6 +51,7 @@ def test_a_padded_puzzle_has_the_solutions_of_the_posted_one(
         ("graph-coloring", {"vertices": 8, "edges": [], "colors": 2}, "graph-coloring-8"),
         ("maze", {"grid": ["S..", "..G"]}, "maze-3x2"),
         ("maze", {"grid": ["S..", "..G"]}, "maze-1x30"),
+        ("light-up", {"grid": ["...", "1.."]}, "light-up-5x2"),
         ("nqueens", {"n": 6}, "nqueens-8"),
         ("sudoku", {"grid": "." * 16}, "sudoku-9x9"),
     ],
