@@ -27,9 +27,6 @@ from gram_server.logs import set_up_logging
 from gram_server.options import engine_options, secret_texts, setting_option, shown, store_options
 from gram_server.settings import WORKER_SETTINGS, Settings
 
-MOVED = {"train": "train", "evaluate": "evaluate", "bench": "bench", "make-puzzles": "data"}
-"""Former commands and their ``gram-lab`` names; kept for one version."""
-
 OPENMP_SPINS = "3000"
 """Spins of an OpenMP thread before it sleeps: about ten microseconds."""
 
@@ -195,18 +192,6 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(main, {}, "gram-server", "_GRAM_SERVER_COMPLETE").source())
-
-
-def _say_moved() -> None:
-    name = click.get_current_context().info_name or ""
-    where = "in a checkout pip install ./lab"
-    click.echo(f"gram-server {name} is now gram-lab {MOVED[name]}: {where}", err=True)
-    sys.exit(2)
-
-
-for _name in MOVED:
-    _options = {"ignore_unknown_options": True, "allow_extra_args": True}
-    main.command(_name, context_settings=_options, add_help_option=False, hidden=True)(_say_moved)
 
 
 @main.group()

@@ -4,7 +4,6 @@ import inspect
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,23 +51,6 @@ def test_an_option_that_a_call_does_not_have_is_refused_before_anything_is_sent(
     with pytest.raises(TypeError, match="widht"):
         call(method, [PUZZLE] if method == "map" else PUZZLE, widht=3)
     assert call.received == []
-
-
-@pytest.mark.parametrize(
-    ("method", "old", "value"),
-    [("solve", "count", "exact"), ("solve_stream", "decodes", 1), ("generate", "clues", "unique")],
-)
-def test_a_former_name_of_an_option_is_sent_and_its_user_is_told(
-    call: Caller, method: str, old: str, value: Any
-) -> None:
-    call.say(problem(422, "parameter_invalid"))
-    with (
-        pytest.warns(DeprecationWarning, match=f"option {old} goes") as told,
-        pytest.raises(gram_client.BadRequest),
-    ):
-        call(method, PUZZLE, **{old: value})
-    assert call.received[0].params[old] == str(value)
-    assert Path(told[0].filename).name == "scripted.py"
 
 
 SOLVE_OPTIONS: dict[str, Any] = {

@@ -15,10 +15,8 @@ from gram_client import (
     ConfigInvalid,
     GramError,
     SolveResult,
-    _deprecated_errors,
 )
 from gram_client._errors import ResponseInvalid, StatusError
-from gram_client._problems import status_class, status_error
 from gram_client._server_models import Issue, Problem
 from tests.clients.scripted import BOARD, RESULT, Caller
 
@@ -64,27 +62,6 @@ def test_a_result_survives_pickling_and_copying_with_its_drawings() -> None:
         back = through(result)
         assert back == result
         assert str(back) == str(result) == f"solved: 1 distinct\nsolution 1, 15 votes\n{BOARD}"[:-1]
-
-
-@pytest.mark.parametrize("name", sorted(_deprecated_errors.CLASSES))
-def test_a_class_of_one_code_is_still_raised_and_caught_but_its_name_is_deprecated(
-    name: str,
-) -> None:
-    kind = _deprecated_errors.CLASSES[name]
-    status = next(one for one in STATUSES if status_class(one) is kind.__bases__[0])
-    error = status_error(httpx.Response(status, json={"code": kind.code}))
-    with pytest.warns(DeprecationWarning, match=f"look for code '{kind.code}'"):
-        assert isinstance(error, getattr(gram_client, name))
-
-
-def test_a_class_that_was_renamed_has_its_old_name_too() -> None:
-    with pytest.warns(DeprecationWarning, match="use TrajectoryView"):
-        assert gram_client.Sight is gram_client.TrajectoryView
-
-
-def test_a_name_that_never_was_is_no_attribute() -> None:
-    with pytest.raises(AttributeError, match="PuzzleWrong"):
-        _ = gram_client.PuzzleWrong
 
 
 SECRET = "s3cret-word"

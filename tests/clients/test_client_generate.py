@@ -58,12 +58,12 @@ def test_json_is_one_line_for_each_board(server: ScriptedServer) -> None:
 @pytest.mark.parametrize("text", ["unique", "30", "none"])
 def test_clues_are_a_word_or_a_number(server: ScriptedServer, text: str) -> None:
     server.say(Reply(body=BOARDS))
-    gram(server, "generate", "--clues", text, "--seed=9", "--no-distinct")
+    gram(server, "generate", "--reduce-clues", text, "--seed=9", "--no-distinct")
     assert server.received[0].params["reduce_clues"] == text
     assert server.received[0].params["distinct"] == "false"
 
 
 def test_other_clues_are_refused_before_anything_is_sent(server: ScriptedServer) -> None:
-    run = gram(server, "generate", "--clues", "few")
+    run = gram(server, "generate", "--reduce-clues", "few")
     assert (run.exit_code, server.received) == (2, [])
     assert "must be none, unique or a number" in run.stderr

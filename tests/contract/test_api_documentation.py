@@ -41,18 +41,12 @@ def problems() -> dict[str, tuple[int, str]]:
 )
 def test_every_parameter_is_listed_with_its_default(section: str, query: type[Query]) -> None:
     documented = {names(row[0])[0]: row[1] for row in rows("parameter", section)}
-    parameters = [known for known in describe(query) if not known.get("deprecated")]
+    parameters = describe(query)
     assert list(documented) == [parameter["name"] for parameter in parameters]
     for parameter in parameters:
         if "default" in parameter["schema"]:
             default = str(parameter["schema"]["default"]).lower()
             assert documented[parameter["name"]].strip("`") == default
-
-
-@pytest.mark.parametrize("query", [SolveQuery, GenerateQuery])
-def test_every_former_name_is_told(query: type[Query]) -> None:
-    for name, new_name in query.old_names.items():
-        assert f"`{name}` for `{new_name}`" in PAGE
 
 
 def test_every_problem_is_listed_with_its_status() -> None:

@@ -1,6 +1,5 @@
 """The client against the OpenAPI document that the server publishes, and nothing else of it."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -8,11 +7,10 @@ import pytest
 from pydantic import BaseModel
 
 import gram_client
-from gram_client import Client, _deprecated_errors, _options
+from gram_client import Client, _options
 from gram_client._calls import Flow
 from gram_client._events import EVENT_KINDS
-from gram_client._problems import status_class
-from gram_client._requests import LOCAL_OPTIONS, OLD_NAMES, Request
+from gram_client._requests import LOCAL_OPTIONS, Request
 from gram_client._server_models import Problem
 from gram_client._stream import EventStreamState
 from tests.server.api.test_openapi import DOCUMENT
@@ -46,17 +44,6 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in DOCUMENT["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
-
-
-def problems() -> dict[str, int]:
-    """Return the status of every code that any operation may answer with."""
-    return {
-        code: int(status)
-        for _, _, operation in operations()
-        for status, response in operation["responses"].items()
-        if status[0] in "45"
-        for code in re.findall(r"^`(\w+)`:", response["description"], re.MULTILINE)
-    }
 
 
 def words_of(hint: Any) -> set[str]:
@@ -101,13 +88,6 @@ def test_an_event_has_the_properties_of_its_data(
     assert set(event.model_fields) - renamed == set(SCHEMAS[name]["properties"])
 
 
-def test_every_problem_of_version_0_1_has_the_class_of_then() -> None:
-    # No operation has it: it is said of a path.
-    assert set(_deprecated_errors.BY_CODE) == {*problems(), "method_not_allowed"}
-    for code, kind in _deprecated_errors.BY_CODE.items() - {"method_not_allowed"}:
-        assert issubclass(kind, status_class(problems().get(code, 405)))
-
-
 def test_every_kind_of_event_is_read() -> None:
     content = DOCUMENT["paths"]["/solve"]["post"]["responses"]["200"]["content"]
     events = content["text/event-stream"]["schema"]["x-events"]
@@ -134,8 +114,6 @@ def test_the_options_of_a_call_are_the_parameters_of_its_operation(
     assert set(hints) - LOCAL_OPTIONS == set(parameters)
     for name, parameter in parameters.items():
         assert words_of(hints[name]) == words_in(parameter["schema"])
-        if parameter.get("deprecated"):
-            assert f"`{OLD_NAMES[name]}`" in parameter["description"]
 
 
 class Asking(Client):

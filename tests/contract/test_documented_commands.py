@@ -127,7 +127,7 @@ def test_pip_installs_what_there_is() -> None:
     texts = [path.read_text(encoding="utf-8") for path in [*PAGES, *sources]]
     told = " ".join(words for text in texts for words in PIP.findall(text))
     wanted = {word.strip("'") for word in told.split()}
-    assert {".", "./clients/python", "./lab", ".[otel]"} <= wanted
+    assert {".", "./clients/python", "./lab[bench]", ".[otel]"} <= wanted
     for name in wanted - PACKAGES - {"-e"}:
         folder, _, extra = name.rstrip("]").partition("[")
         project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]

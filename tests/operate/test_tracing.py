@@ -204,7 +204,7 @@ def test_no_line_holds_a_puzzle_or_an_answer(site: Site) -> None:
     for url in site.urls.values():
         # The first exact search of a worker waits until the solver is loaded.
         with httpx.Client(base_url=url, timeout=60.0) as client:
-            for query in ("?width=2&fallback=exact&count=exact", f"?grid={GRID}"):
+            for query in ("?width=2&fallback=exact&count_solutions=exact", f"?grid={GRID}"):
                 for body in bodies:
                     kind = "application/json" if body[0] == "{" else "text/plain"
                     client.post(f"/solve{query}", content=body, headers={"content-type": kind})

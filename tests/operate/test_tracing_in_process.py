@@ -141,7 +141,7 @@ async def test_a_stream_is_one_span_to_its_end_and_the_exact_search_has_its_own(
 ) -> None:
     headers = {"traceparent": PARENT, "accept": "text/event-stream"}
     async with whole.working():
-        path = "/solve?width=4&count=exact"
+        path = "/solve?width=4&count_solutions=exact"
         result = await whole.client.post(path, content=GRID, headers=headers)
     assert "event: done" in result.text
     [solved], [search] = whole.named("solve"), whole.named("exact search")
@@ -159,7 +159,7 @@ async def test_an_exact_search_that_breaks_is_an_error_of_its_span_alone(
 
     monkeypatch.setattr("gram_server.worker.job_results.find_exactly", choke)
     async with whole.working():
-        result = await whole.client.post("/solve?width=4&count=exact", content=GRID)
+        result = await whole.client.post("/solve?width=4&count_solutions=exact", content=GRID)
     assert result.json()["status"] == "solved"
     [solved], [search] = whole.named("solve"), whole.named("exact search")
     assert search.status.status_code is otel.StatusCode.ERROR

@@ -5,7 +5,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from gram_server.cli import MOVED, main
+from gram_server.cli import main
 from gram_server.logs import JsonFormatter, PlainFormatter
 
 COMMANDS = {
@@ -23,7 +23,7 @@ COMMANDS = {
 def test_every_command_has_help() -> None:
     shown = CliRunner().invoke(main, ["--help"])
     assert shown.exit_code == 0
-    assert set(main.commands) == COMMANDS | set(MOVED)
+    assert set(main.commands) == COMMANDS
     assert CliRunner().invoke(main, ["-h"]).output == shown.output
     for word in ("GRAM_SERVER_", "130"):
         assert word in shown.output
@@ -53,15 +53,6 @@ def test_ctrl_c_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("gram_core.catalog.shipped_models", interrupted)
     assert CliRunner().invoke(main, ["models"]).exit_code == 130
-
-
-@pytest.mark.parametrize(("name", "now"), list(MOVED.items()))
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["nqueens-8", "--output", "here"]])
-def test_a_command_that_moved_says_where_it_went(name: str, now: str, arguments: list[str]) -> None:
-    ran = CliRunner().invoke(main, [name, *arguments])
-    assert (ran.exit_code, ran.stdout) == (2, "")
-    where = "in a checkout pip install ./lab"
-    assert ran.stderr == f"gram-server {name} is now gram-lab {now}: {where}\n"
 
 
 def test_serve_says_what_its_flags_do() -> None:

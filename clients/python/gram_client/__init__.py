@@ -1,9 +1,5 @@
 """Client for gram-server: ``Client`` and ``AsyncClient``, typed results, one error tree."""
 
-import warnings
-from typing import Any
-
-from gram_client import _deprecated_errors
 from gram_client._async_client import AsyncClient, AsyncJobs
 from gram_client._client import Client, Jobs
 from gram_client._drawing import Answer, Grid, draw
@@ -114,16 +110,3 @@ __all__ = [
     "draw",
     "read_file",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Return the object that had this name in version 0.1."""
-    kind = _deprecated_errors.CLASSES.get(name)
-    if kind is not None:
-        instead = f"catch {kind.__bases__[0].__name__} and look for code {kind.code!r}"
-    elif name == "Sight":
-        instead = "use TrajectoryView"
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(f"gram_client.{name} goes in 0.3: {instead}", DeprecationWarning, stacklevel=2)
-    return kind or TrajectoryView

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Literal, TypedDict
 
-Halt = Literal["verified", "halt_head", "settled", "never", "act"]
-"""``act`` is the 0.1 name of ``halt_head``, to be removed in 0.3."""
+Halt = Literal["verified", "halt_head", "settled", "never"]
 Fallback = Literal["none", "exact"]
 Count = Literal["none", "exact"]
 Clues = Literal["none", "unique"] | int
 """``unique`` removes all clues it can; a number stops there."""
-GenerateHalt = Literal["verified", "halt_head", "settled", "act"]
+GenerateHalt = Literal["verified", "halt_head", "settled"]
 Priority = Literal["high", "normal", "low"]
 
 
@@ -68,8 +67,6 @@ class SolveOptions(CommonOptions, total=False):
     """``exact`` fills ``completeness.total``; ``none`` by default."""
     best_attempt: bool
     """Show the nearest answer where none was found: true by default."""
-    count: Count
-    """The 0.1 name of ``count_solutions``, to be removed in 0.3."""
 
 
 class MapOptions(SolveOptions, total=False):
@@ -88,8 +85,6 @@ class StreamOptions(SolveOptions, total=False):
 
     show_trajectories: int
     """Trajectories whose answers are shown while they run, up to 64."""
-    decodes: int
-    """The 0.1 name of ``show_trajectories``, to be removed in 0.3."""
 
 
 class JobOptions(StreamOptions, total=False):
@@ -114,8 +109,6 @@ class GenerateOptions(CommonOptions, total=False):
     reduce_clues: Clues
     """``unique``, or a number of clues to stop at, reduces each board to a puzzle whose only
     solution it is; ``none`` by default."""
-    clues: Clues
-    """The 0.1 name of ``reduce_clues``, to be removed in 0.3."""
     max_trajectories: int | None
     """Trajectories to sample at most."""
     halt: GenerateHalt

@@ -3,7 +3,6 @@
 import httpx
 from pydantic import ValidationError
 
-from gram_client import _deprecated_errors
 from gram_client._errors import (
     BadRequest,
     ConnectionFailed,
@@ -72,5 +71,5 @@ def no_answer(error: httpx.RequestError, settings: Settings) -> NoAnswer:
 def _error(
     problem: Problem, status_code: int, body: bytes, retry_after_s: float | None
 ) -> StatusError:
-    kind = _deprecated_errors.BY_CODE.get(problem.code or "", status_class(status_code))
+    kind = status_class(status_code)
     return kind(problem, status_code=status_code, body=body, retry_after_s=retry_after_s)

@@ -2,8 +2,6 @@
 
 import hashlib
 import secrets
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
@@ -25,7 +23,6 @@ LOCAL_OPTIONS = CallOptions.__optional_keys__ | frozenset(
 """Options of calls that are not sent in the query."""
 P = ParamSpec("P")
 T = TypeVar("T")
-OLD_NAMES = {"count": "count_solutions", "decodes": "show_trajectories", "clues": "reduce_clues"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +122,6 @@ def query(options: Mapping[str, object], known: frozenset[str]) -> dict[str, str
     unknown = options.keys() - known
     if unknown:
         raise TypeError(f"unexpected options: {', '.join(sorted(unknown))}")
-    for old, new in OLD_NAMES.items():
-        # generate has a count of its own.
-        if old in options and new in known:
-            message = f"the option {old} goes in version 0.3: use {new}"
-            warnings.warn(message, DeprecationWarning, stacklevel=_caller_depth())
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in options.items()
@@ -145,11 +137,3 @@ def random_seed() -> str:
 def seed_of(key: str) -> str:
     """Return the seed that belongs to an idempotency key, so that both stand for the same work."""
     return str(int.from_bytes(hashlib.sha256(key.encode()).digest()[:7]) >> 3)
-
-
-def _caller_depth() -> int:
-    """Return the stack depth, seen from the caller, of the first frame outside the package."""
-    depth, frame = 0, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("gram_client."):
-        depth, frame = depth + 1, frame.f_back
-    return depth + 1

@@ -6,7 +6,7 @@ Strict: unknown names, repeated names and malformed values are refused.
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -77,14 +77,10 @@ class Query(BaseModel):
     """Base of all, and the query of a route without parameters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-    old_names: ClassVar[Mapping[str, str]] = {}
-    """Names that were replaced, which are taken for one version more."""
 
 
 class SolveQuery(Query):
     """Parameters of ``POST /solve``."""
-
-    old_names = {"count": "count_solutions", "decodes": "show_trajectories"}
 
     puzzle: FamilyName | None = None
     """Family of a puzzle posted as text, or as JSON without `puzzle`."""
@@ -102,10 +98,10 @@ class SolveQuery(Query):
     """Repeats a call exactly; drawn at random and returned by default."""
     augment: Flag = True
     """Let each trajectory look at its own symmetric view of the puzzle."""
-    halt: Literal["verified", "halt_head", "settled", "never", "act"] = "verified"
+    halt: Literal["verified", "halt_head", "settled", "never"] = "verified"
     """When a trajectory stops before `depth`: at a verified answer, at the halt head's word, when
     its answer has `settled` (has stayed the same over five steps), or never: then it goes on after
-    a solution and may find others. `act` is the former word for `halt_head`."""
+    a solution and may find others."""
     fallback: Fallback = "none"
     """What answers when no trajectory does."""
     count_solutions: Count = "none"
@@ -134,8 +130,6 @@ class JobQuery(SolveQuery):
 class GenerateQuery(Query):
     """Parameters of ``POST /generate``."""
 
-    old_names = {"clues": "reduce_clues"}
-
     puzzle: GenerativeName = "sudoku"
     """Family of the boards."""
     size: Annotated[Positive, Field(le=MAX_SIZE)] | None = None
@@ -152,10 +146,10 @@ class GenerateQuery(Query):
     the bound of the queue."""
     depth: Positive | None = None
     """Supervision steps each may take; the model's own number by default."""
-    halt: Literal["verified", "halt_head", "settled", "act"] = "verified"
+    halt: Literal["verified", "halt_head", "settled"] = "verified"
     """When a trajectory stops before `depth`: at a valid board, or, which leaves the model to
     itself, at the halt head's word or when its board has `settled` (has stayed the same over five
-    steps). `act` is the former word for `halt_head`."""
+    steps)."""
     augment: Flag = False
     """Show each board through a symmetry of its own."""
     deadline_ms: Positive | None = None
@@ -217,12 +211,10 @@ def bounded(model: type[_Query], settings: Settings) -> type[_Query]:
 def read_query(model: type[_Query], items: Sequence[tuple[str, str]]) -> _Query:
     """Return the parameters of a query string; raise ``ParameterInvalid``."""
     texts: dict[str, str] = {}
-    spelled: dict[str, str] = {}
     for name, text in items:
-        new_name = model.old_names.get(name, name)
-        if new_name in texts:
+        if name in texts:
             raise ParameterInvalid(f"{name} is given more than once", field=name)
-        texts[new_name], spelled[new_name] = text, name
+        texts[name] = text
     try:
         return model.model_validate(texts)
     except ValidationError as error:
@@ -234,24 +226,20 @@ def read_query(model: type[_Query], items: Sequence[tuple[str, str]]) -> _Query:
                 field=name[:40],
             ) from None
         reason = _what_is_wrong(known[name], texts[name])
-        raise ParameterInvalid(f"{spelled[name]} {reason}", field=spelled[name]) from None
+        raise ParameterInvalid(f"{name} {reason}", field=name) from None
 
 
 def describe(model: type[Query], *, where: str = "query") -> list[Document]:
-    known = {
-        name: {
+    return [
+        {
+            "name": name,
             "in": where,
             "required": False,
             "description": schema["description"].replace("\n", " "),
             "schema": {key: value for key, value in schema.items() if key != "description"},
         }
         for name, schema in _schemas(model).items()
-    }
-    old = [
-        {**known[new_name], "name": name, "deprecated": True, "description": f"Now `{new_name}`."}
-        for name, new_name in model.old_names.items()
     ]
-    return [{"name": name, **parameter} for name, parameter in known.items()] + old
 
 
 def _what_is_wrong(schema: Document, text: str) -> str:

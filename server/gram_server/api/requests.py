@@ -227,7 +227,7 @@ def _make_job(
 
 
 def _halt(word: str) -> Halt:
-    # Jobs keep the former word, as other versions read them too.
+    # Jobs have another word for the halt head, as other versions read them too.
     return next((known for known in HALTS if known == word), "act")
 
 

@@ -41,7 +41,7 @@ async def test_a_search_that_no_worker_can_do_is_refused(
 
 async def test_mazes_are_searched_without_a_solver(service: Service) -> None:
     await _lose_solver(service)
-    response = await service.client.post("/solve", params={"count": "exact"}, json=MAZE)
+    response = await service.client.post("/solve", params={"count_solutions": "exact"}, json=MAZE)
     assert response.status_code == 200
 
 
@@ -57,7 +57,7 @@ async def test_a_job_carries_the_address_of_its_client(service: Service) -> None
     ("options", "num_solutions", "told"),
     [
         ({}, 0, None),
-        ({"count": "exact"}, 1, "deadline"),
+        ({"count_solutions": "exact"}, 1, "deadline"),
         ({"fallback": "exact"}, 0, "deadline"),
         ({"fallback": "exact"}, 1, None),
     ],

@@ -27,8 +27,9 @@ async def test_boards_are_returned_as_the_worker_found_them(service: Service) ->
 
 
 async def test_the_job_is_an_empty_board_with_a_bound_on_its_trajectories(service: Service) -> None:
-    await generate(service, "count=20&distinct=false&clues=7")
-    await generate(service, "count=2&max_trajectories=5&deadline_ms=900&halt=act&augment=true")
+    await generate(service, "count=20&distinct=false&reduce_clues=7")
+    other = "count=2&max_trajectories=5&deadline_ms=900&halt=halt_head&augment=true"
+    await generate(service, other)
     first, second = service.worker.jobs
     assert first.body == {"puzzle": "sudoku", "grid": "." * 16}
     assert (first.options.width, first.options.max_solutions) == (40, 20)
@@ -53,8 +54,8 @@ async def test_few_boards_may_take_a_handful_of_trajectories(service: Service) -
         ("count=many", "parameter_invalid", "count"),
         ("puzzle=chess", "parameter_invalid", "puzzle"),
         ("puzzle=graph-coloring", "parameter_invalid", "puzzle"),
-        ("clues=some", "parameter_invalid", "clues"),
-        ("clues=0", "parameter_invalid", "clues"),
+        ("reduce_clues=some", "parameter_invalid", "reduce_clues"),
+        ("reduce_clues=0", "parameter_invalid", "reduce_clues"),
         ("halt=never", "parameter_invalid", "halt"),
         ("width=3", "parameter_invalid", "width"),
         ("count=9&max_trajectories=8", "parameter_invalid", "max_trajectories"),
@@ -77,7 +78,7 @@ async def test_what_cannot_be_asked_for_is_refused_by_name(
 
 async def test_too_many_boards_to_thin_are_refused(open_service: OpenService) -> None:
     async with open_service(max_width=1024) as service:
-        problem = (await generate(service, "count=65&clues=unique")).json()
+        problem = (await generate(service, "count=65&reduce_clues=unique")).json()
         assert "1 to 64" in problem["detail"]
         assert (await generate(service, "count=65")).status_code == 200
 

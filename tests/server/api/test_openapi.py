@@ -50,13 +50,11 @@ def test_every_body_and_parameter_is_documented() -> None:
         *("FutoshikiBody", "LightUpBody", "JigsawBody"),
     ]
     assert set(names) <= set(DOCUMENT["components"]["schemas"])
-    names = [known["name"] for known in solve["parameters"] if not known.get("deprecated")]
+    names = [known["name"] for known in solve["parameters"]]
     assert set(names) == {
         *("puzzle", "colors", "width", "depth", "max_solutions", "deadline_ms", "seed", "augment"),
         *("halt", "fallback", "count_solutions", "best_attempt", "model", "show_trajectories"),
     }
-    former = {known["name"] for known in solve["parameters"]} - set(names)
-    assert former == {"count", "decodes"}
 
 
 def test_a_batch_takes_every_puzzle_that_a_solve_takes() -> None:

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -165,7 +164,7 @@ async def test_every_parameter_reaches_the_job(service: Service) -> None:
         "augment": "false",
         "halt": "never",
         "fallback": "exact",
-        "count": "exact",
+        "count_solutions": "exact",
         "model": "sudoku-9x9@abcd1234",
     }
     assert (await service.solve(PUZZLE, params=parameters)).status_code == 200
@@ -254,29 +253,3 @@ async def test_a_failed_job_is_a_500_that_says_why(
 async def test_a_rule_of_halting_reaches_the_job(service: Service, word: str, kept: str) -> None:
     await service.solve(PUZZLE, params={"halt": word})
     assert [job.options.halt for job in service.worker.jobs] == [kept]
-
-
-@pytest.mark.parametrize(
-    ("path", "former", "now"),
-    [
-        ("/solve", {"count": "exact"}, {"count_solutions": "exact"}),
-        ("/solve", {"halt": "act"}, {"halt": "halt_head"}),
-        ("/jobs", {"decodes": "3"}, {"show_trajectories": "3"}),
-        ("/generate", {"clues": "30", "halt": "act"}, {"reduce_clues": "30", "halt": "halt_head"}),
-    ],
-)
-async def test_a_former_name_asks_for_the_same_and_not_beside_the_new_one(
-    service: Service, path: str, former: dict[str, str], now: dict[str, str]
-) -> None:
-    body = None if path == "/generate" else PUZZLE
-    for params in (former, now):
-        response = await service.client.post(path, params={**params, "seed": 7}, content=body)
-        assert response.status_code in (200, 202)
-        if path == "/jobs":
-            await service.client.get(f"/jobs/{response.json()['id']}", params={"wait": 20})
-    jobs = [replace(job, id="", submitted_s=0.0, request_id="") for job in service.worker.jobs]
-    assert jobs[0] == jobs[1]
-    names = set(former) - set(now)
-    if names:
-        both = await service.client.post(path, params={**former, **now}, content=body)
-        assert both.json()["errors"][0]["field"] in {*now, *former}

@@ -31,7 +31,7 @@ def test_a_family_of_another_package_is_served_like_any_other(
 
     assert "latin" in {puzzle["name"] for puzzle in ask("GET", "/puzzles")["puzzles"]}
     assert "LatinBody" in ask("GET", "/openapi.json")["components"]["schemas"]
-    params = {"width": 64, "seed": 1, "count": "exact"}
+    params = {"width": 64, "seed": 1, "count_solutions": "exact"}
     body = {"puzzle": "latin", "grid": GRID}
     answer = ask("POST", "/solve", params=params, json=body)
     assert (answer["puzzle"], answer["status"]) == ("latin", "solved")

@@ -27,7 +27,7 @@ def solve(server: Server, **params: Any) -> Events:
 
 
 def test_decodes_show_how_trajectories_come_to_their_answers(server: Server) -> None:
-    events = solve(server, decodes=2)
+    events = solve(server, show_trajectories=2)
     ids = [number for number, _, _ in events]
     assert ids == sorted(set(ids))
     assert events[0][1] == "accepted"
@@ -51,7 +51,7 @@ def test_decodes_show_how_trajectories_come_to_their_answers(server: Server) -> 
 
 
 def test_a_job_is_watched_over_a_broken_connection(server: Server) -> None:
-    query = "width=64&depth=1024&halt=never&decodes=4"
+    query = "width=64&depth=1024&halt=never&show_trajectories=4"
     job = httpx.post(f"{server.url}/jobs", params=query, content=EMPTY).json()
     url = f"{server.url}/jobs/{job['id']}/events"
     last = 0

@@ -16,7 +16,7 @@ LIMIT_S = 240.0
 TINY = {"puzzle": "sudoku", "grid": "1..............."}
 HARD = {"puzzle": "sudoku", "grid": "1" + "." * 80}
 """Takes as long as a search may take."""
-ONE_STEP: dict[str, str | int] = {"width": 1, "depth": 1, "seed": 1, "count": "exact"}
+ONE_STEP: dict[str, str | int] = {"width": 1, "depth": 1, "seed": 1, "count_solutions": "exact"}
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_a_seed_repeats_boards_and_order_in_any_traffic(server: Server) -> None:
 
 
 def test_puzzles_have_their_board_as_the_only_solution(server: Server) -> None:
-    params = {"count": 6, "clues": "unique", "seed": 3}
+    params = {"count": 6, "reduce_clues": "unique", "seed": 3}
     answer = generate(server, **params)
     assert answer["status"] == "complete"
     for board in answer["boards"]:
@@ -143,7 +143,7 @@ def test_a_deadline_brings_what_there_is(shipped: Server) -> None:
 
 
 def test_the_shipped_weights_make_up_whole_sudokus(shipped: Server) -> None:
-    answer = generate(shipped, count=3, clues="unique", seed=7)
+    answer = generate(shipped, count=3, reduce_clues="unique", seed=7)
     assert answer["status"] == "complete"
     assert answer["task"] == "sudoku-9x9"
     sudoku = puzzles.family("sudoku")

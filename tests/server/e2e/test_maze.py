@@ -28,7 +28,9 @@ def is_shortest(path: list[list[int]]) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("body", [json.dumps({"puzzle": "maze", "grid": MAZE}), TEXT])
 def test_both_shortest_paths_are_found_whatever_the_form(server: Server, body: str) -> None:
-    response = httpx.post(f"{server.url}/solve?width={WIDTH}&seed=3&count=exact", content=body)
+    response = httpx.post(
+        f"{server.url}/solve?width={WIDTH}&seed=3&count_solutions=exact", content=body
+    )
     answer = SolveResponse.model_validate(response.json())
     assert (answer.puzzle, answer.status, answer.completeness.total) == ("maze", "solved", 2)
     paths: Any = [solution.answer for solution in answer.solutions]

@@ -14,7 +14,6 @@ from gram_client._calls import is_interruption
 from gram_client._client import Client
 from gram_client._errors import GramError, StatusError
 from gram_client._options import Clues
-from gram_client._requests import OLD_NAMES
 from gram_client._settings import DEFAULT_TIMEOUT_S
 from gram_client.cli.display import place
 from gram_client.cli.local import local_server
@@ -82,18 +81,15 @@ def wants_json(is_json: bool | None) -> bool:
 def flags_of(kind: type) -> Callable[[Command], Command]:
     """Add a flag for each option of a call; the server has the defaults."""
     hints = get_type_hints(kind)
-    # ``count`` is an option of generate, and the old name of count_solutions in solve.
-    names = [name for name in HELP if name in hints and OLD_NAMES.get(name) not in hints]
 
     def add(command: Command) -> Command:
-        for name in reversed(names):
-            flags = [_flag(name), *(_flag(old) for old, new in OLD_NAMES.items() if new == name)]
-            if hints[name] is bool:
-                flags = [f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags]
+        for name in reversed([name for name in HELP if name in hints]):
+            word = name.replace("_", "-")
+            flag = f"--{word}/--no-{word}" if hints[name] is bool else f"--{word}"
             kind = {Clues: clues, bool: bool, int: int, int | None: int}.get(hints[name], str)
             if get_origin(hints[name]) is Literal:
                 kind = click.Choice(get_args(hints[name]))
-            option = click.option(*flags, name, type=kind, default=None, help=HELP[name])
+            option = click.option(flag, name, type=kind, default=None, help=HELP[name])
             command = option(command)
         return command
 
@@ -110,10 +106,6 @@ def described(error: GramError, *, source: str) -> str:
     issues = error.errors if isinstance(error, StatusError) else ()
     places = [place(issue.rule, issue.cells) for issue in issues if issue.rule and issue.cells]
     return "\n".join([f"gram: {where}{error}", *places])
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def clues(text: str) -> str:
