@@ -49,6 +49,7 @@ MEASURED = {
     "graph-coloring-10": Measured(single=1.0, solved=1.0, distinct=2.7),
     "graph-coloring-8": Measured(single=0.95, solved=1.0, distinct=2.92),
     "jigsaw-6x6": Measured(single=0.9, solved=0.95),
+    "light-up-10x10": Measured(single=0.875, solved=0.9),
     "maze-30x30": Measured(single=0.375, solved=0.75),
     "nqueens-10": Measured(single=0.95, solved=1.0, distinct=2.65),
     "nqueens-8": Measured(single=0.975, solved=1.0, distinct=2.58),
@@ -70,14 +71,13 @@ def sample(loaded: LoadedModel) -> list[Case]:
     number = min(MAX_PUZZLES, max(MIN_PUZZLES, int(MAX_FLOP / per_puzzle)))
     if loaded.info.purpose == "generate":
         return [blank_case(loaded)] * number
-    is_graph = task.family == "graph-coloring"
-    if is_graph and is_listed(task):
+    if task.family == "graph-coloring" and is_listed(task):
         return held_out_cases(task, num_graphs=number)
     rng = np.random.default_rng(SEED)
     if task.family == "nqueens":
         return [Case(few_queens(task, rng), "all", None) for _ in range(number)]
     # A maze may have any number of shortest paths, a graph of colourings, and one is enough.
-    wanted = None if task.has_other_rules or is_graph else 1
+    wanted = None if task.family in ("maze", "graph-coloring") else 1
     return [
         Case(family.generate(task, rng, num_solutions=wanted), "all", None) for _ in range(number)
     ]
