@@ -147,7 +147,7 @@ class _Play:
     def _check_answer(self, course: _Course) -> None:
         end, wanted = course.end, course.arrival.wanted
         assert end is not None
-        solutions = [_found(solution) for solution in end.solutions]
+        solutions = [found_of(solution) for solution in end.solutions]
         self._check_events(course, solutions)
         num_votes = [found.votes for found in solutions]
         is_right = end.valid_trajectories == sum(num_votes)
@@ -172,7 +172,7 @@ class _Play:
 
     def _check_events(self, course: _Course, solutions: Sequence[Found]) -> None:
         """The answers that were told are those of the end; where a job stops early, all of them."""
-        wanted, told = course.arrival.wanted, [_found(event) for event in course.found]
+        wanted, told = course.arrival.wanted, [found_of(event) for event in course.found]
         shown = sorted(plain.shown(wanted, found.tokens) for found in told)
         if shown != sorted(plain.shown(wanted, found.tokens) for found in solutions):
             self._differ(course, f"events {told}, answer {solutions}")
@@ -261,7 +261,7 @@ def _state(fate: plain.Fate, step: int) -> str:
     return "halted" if fate.ending == "failed" else fate.ending
 
 
-def _found(solution: FoundSolution) -> Found:
+def found_of(solution: FoundSolution) -> Found:
     return Found(
         tokens=solution.tokens.tobytes(),
         votes=solution.votes,
