@@ -20,7 +20,7 @@ from gram_lab.train.trainer import Trainer
 
 TENSORS_FILE: Final = "run.safetensors"
 COUNTERS: Final = "run.json"
-"""Name in the metadata; a file of its own in runs of version 0.1."""
+"""Name in the metadata."""
 
 
 def save_run(folder: Path, trainer: Trainer) -> None:
@@ -47,9 +47,7 @@ def load_run(folder: Path, trainer: Trainer) -> None:
     try:
         with safe_open(folder / TENSORS_FILE, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            counters = json.loads(
-                (file.metadata() or {}).get(COUNTERS) or (folder / COUNTERS).read_text()
-            )
+            counters = json.loads((file.metadata() or {}).get(COUNTERS, ""))
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder} holds no run to resume ({error}): pass the --output of an earlier run"

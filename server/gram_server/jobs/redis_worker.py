@@ -319,9 +319,7 @@ class RedisWorker:
             for number, fields in found.get(name, ()):
                 last = number.decode()
                 job_id = fields[b"job"].decode()
-                # An API process of an older version names no claim.
-                claim = fields.get(b"claim", b"").decode() or self._held.get(job_id, "")
-                self._give_up(job_id, claim)
+                self._give_up(job_id, fields[b"claim"].decode())
 
     def _give_up(self, job_id: str, claim: str) -> None:
         """Report a held claim as cancelled; remember any other as ended."""

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
 from gram_core import puzzles
 from gram_core.checkpoint import load_model, save_model
@@ -18,7 +16,7 @@ from gram_core.errors import CheckpointError, ConfigError
 from gram_lab.data.pools import PooledSource, QueensSource, make_pool
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
 from gram_lab.train.recipe import Depths, Recipe
-from gram_lab.train.resume import COUNTERS, TENSORS_FILE, load_run, save_run
+from gram_lab.train.resume import load_run, save_run
 from gram_lab.train.rollout import Rollout
 from gram_lab.train.sources import validate
 from gram_lab.train.trainer import Budget, Execution, Trainer
@@ -86,20 +84,6 @@ def test_one_stack_for_both_stays_one_also_in_what_is_saved(tmp_path: Path) -> N
         for name, weight in model.low.state_dict().items():
             assert torch.equal(weight, model.high.state_dict()[name])
     assert not torch.equal(run.model.low.state_dict()["blocks.0.mlp.down.weight"], before)
-
-
-def test_a_run_whose_counters_are_a_file_of_their_own_goes_on(tmp_path: Path) -> None:
-    run = trainer(updates=2)
-    run.num_updates = 1
-    save_run(tmp_path, run)
-    file = tmp_path / TENSORS_FILE
-    with safe_open(file, "pt") as opened:
-        (tmp_path / COUNTERS).write_text(opened.metadata()[COUNTERS])
-    save_file(load_file(file), file)
-    other = trainer(updates=2, seed=5)
-    load_run(tmp_path, other)
-    assert other.num_updates == 1
-    assert other.rng.bit_generator.state == run.rng.bit_generator.state
 
 
 def test_resuming_another_architecture_or_an_empty_folder_is_refused(tmp_path: Path) -> None:

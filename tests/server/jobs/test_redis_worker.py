@@ -34,25 +34,6 @@ async def test_what_redis_refuses_for_good_stops_no_other_word(
     assert not queue.worker._held
 
 
-async def test_a_last_attempt_that_an_older_version_queued_is_found_after_an_upgrade(
-    queue: Queue, make_job: MakeJob
-) -> None:
-    await queue.store.submit(make_job("a"))
-    # As versions had it before last attempts had a stream for each class.
-    entry = await queue.redis.xadd("{gram}:1:last", {"job": "a"})
-    await queue.redis.delete("{gram}:1:queue:1")
-    await queue.redis.hset(
-        "{gram}:1:job:a", mapping={"stream": "{gram}:1:last", "entry": entry, "attempt": 2}
-    )
-    assert await queue.worker.claim(max_jobs=1, can_wait=False) == []
-    await queue.worker.reconcile()
-    [job] = await queue.worker.claim(max_jobs=1, can_wait=False)
-    assert (job.id, job.attempt) == ("a", 2)
-    assert await queue.redis.hget("{gram}:1:job:a", "stream") == b"{gram}:1:last:1"
-    await queue.worker.complete("a", RESULT)
-    assert (await queue.store.get("a")).state is JobState.DONE
-
-
 @pytest.mark.parametrize("has_handed_back", [False, True])
 async def test_a_worker_that_leaves_without_redis_takes_its_time_once(
     queue: Queue, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, has_handed_back: bool

@@ -158,20 +158,17 @@ local function is_left_behind(job)
   return not pending[1] or pending[1][3] > OLD_LEASE_MS
 end
 
--- Whether a job waits in a stream that is no longer read: older versions had one for all last attempts.
-local function is_out_of_sight(job) return job.state == 'queued' and job.stream == key('last') end
-
--- Queues an open job again whose entry or worker is lost or whose stream is not read; returns whether it did.
+-- Queues an open job again whose entry or worker is lost; returns whether it did.
 local function put_right(job, max_attempts)
   if job.parts then return false end
   local has_entry = #redis.call('XRANGE', job.stream, job.entry, job.entry) > 0
-  if has_entry and not is_left_behind(job) and not is_out_of_sight(job) then return false end
+  if has_entry and not is_left_behind(job) then return false end
   if job.state == 'running' then
     lose(job, max_attempts)
   else
     drop_entry(job.stream, job.entry)
     leave_queue(job)
-    enqueue_again(job, is_out_of_sight(job))
+    enqueue_again(job)
   end
   return true
 end
