@@ -89,10 +89,8 @@ def _measurements() -> Iterator[Measurement]:
         from gram_lab.bench.compare import CompareOptions, measure_compare
         from gram_lab.bench.serve import (
             ServeOptions,
-            SoakOptions,
             StartOptions,
             measure_serve,
-            measure_soak,
             measure_start,
         )
 
@@ -101,7 +99,6 @@ def _measurements() -> Iterator[Measurement]:
         purpose = "the same weights, served in several ways"
         yield "compare", purpose, CompareOptions, measure_compare
         yield "start", "start to ready by phase, and memory", StartOptions, measure_start
-        yield "soak", "a part of the highest load for an hour", SoakOptions, measure_soak
 
 
 def _by(module: str, options: object) -> dict[str, Any]:

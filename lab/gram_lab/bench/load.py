@@ -43,10 +43,6 @@ class LoadOptions(QuestionOptions):
     rate: float = 2.0
     """Requests per second: where a search starts."""
     duration_s: float = 60.0
-    burstiness: float = 1.0
-    """Squared coefficient of variation of the gaps: 1 is Poisson, 4 comes in bursts, 0 is even."""
-    ramp_s: float = 0.0
-    """Seconds over which the rate rises from zero."""
     min_requests: int = 100
     """Low rates are offered for longer, to reach this many."""
     lowest_rate: float = 0.1
@@ -66,10 +62,6 @@ class LoadOptions(QuestionOptions):
         for name in ("rate", "duration_s", "slo_ms"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, getattr(self, name), "must be above 0")
-        if self.burstiness < 0:
-            raise ConfigError("burstiness", self.burstiness, "must not be negative")
-        if not 0 <= self.ramp_s <= self.duration_s:
-            raise ConfigError("ramp_s", self.ramp_s, "must be 0 .. duration_s")
         if not 0 < self.slo_share <= 1:
             raise ConfigError("slo_share", self.slo_share, "must be above 0 and at most 1")
 
@@ -114,25 +106,9 @@ class LoadRun:
     async def probe(self, rate: float, *, name: str | None = None, seed: int = 0) -> Summary:
         plan = self._plan
         duration_s = max(plan.duration_s, plan.min_requests / rate)
-        moments = arrival_moments(
-            rate=rate,
-            duration_s=duration_s,
-            burstiness=plan.burstiness,
-            ramp_s=plan.ramp_s,
-            seed=plan.seed + seed,
-        )
-        return await self._offer(moments, rate, duration_s, name or f"{rate:.4g}/s")
-
-    async def replay(self, speed: float) -> Summary:
-        """Send each question of a trace at its moment divided by ``speed``."""
-        moments = [(question.at_s or 0.0) / speed for question in self._questions]
-        duration_s = max(moments[-1], 1e-3)
-        return await self._offer(moments, len(moments) / duration_s, duration_s, "trace")
-
-    async def _offer(
-        self, moments: Sequence[float], rate: float, duration_s: float, name: str
-    ) -> Summary:
-        slo_s, slo_share = self._plan.slo_ms / 1e3, self._plan.slo_share
+        moments = arrival_moments(rate=rate, duration_s=duration_s, seed=plan.seed + seed)
+        name = name or f"{rate:.4g}/s"
+        slo_s, slo_share = plan.slo_ms / 1e3, plan.slo_share
         load = await offer(self._target, self._questions, moments)
         summary = summarise(
             load, rate=rate, duration_s=duration_s, slo_s=slo_s, slo_share=slo_share
@@ -234,27 +210,15 @@ def _waited_s(record: Record) -> float:
     return math.inf if record.first_s is None else record.first_s - record.scheduled_s
 
 
-def arrival_moments(
-    *, rate: float, duration_s: float, burstiness: float = 1.0, ramp_s: float = 0.0, seed: int = 0
-) -> list[float]:
-    """Return the moments at which requests arrive, in seconds since the start.
+def arrival_moments(*, rate: float, duration_s: float, seed: int = 0) -> list[float]:
+    """Return the moments at which requests arrive, in seconds since the start: a Poisson process.
 
-    Gaps are gamma-distributed; ``rate`` is reached at the end of the ramp. See ``LoadOptions``.
+    The same seed has the same gaps, in expected arrivals, at every rate.
     """
-    rng = np.random.default_rng(seed)
-    num_in_ramp = rate * ramp_s / 2
-    moments: list[float] = []
-    num_expected = 0.0
-    while True:
-        # Gaps in expected arrivals, mapped to time by the ramp.
-        num_expected += rng.gamma(1.0 / burstiness, burstiness) if burstiness else 1.0
-        if num_expected < num_in_ramp:
-            moment_s = math.sqrt(2 * ramp_s * num_expected / rate)
-        else:
-            moment_s = ramp_s + (num_expected - num_in_ramp) / rate
-        if moment_s >= duration_s:
-            return moments
+    rng, moments, moment_s = np.random.default_rng(seed), list[float](), 0.0
+    while (moment_s := moment_s + rng.exponential(1.0 / rate)) < duration_s:
         moments.append(moment_s)
+    return moments
 
 
 def best_rate(tried: Mapping[float, bool]) -> float | None:

@@ -1,6 +1,6 @@
 """Questions of a load: a weighted mix of tasks and widths, and files to replay it.
 
-A file has one JSON object a line: ``task``, ``body``, ``width``, ``seed``, and in a trace ``at_s``.
+A file has one JSON object a line: ``task``, ``body``, ``width`` and ``seed``.
 """
 
 import json
@@ -27,8 +27,6 @@ class Question:
     body: dict[str, Any] = field(hash=False)
     width: int
     seed: int
-    at_s: float | None = None
-    """Its moment in a trace, else None."""
 
 
 class Share(NamedTuple):
@@ -109,17 +107,6 @@ def draw_questions(
 def write_questions(path: Path, questions: Sequence[Question]) -> None:
     lines = (json.dumps(asdict(question)) for question in questions)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def read_questions(path: Path) -> list[Question]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    try:
-        questions = [Question(**json.loads(line)) for line in lines if line.strip()]
-    except (ValueError, TypeError) as error:
-        raise ConfigError("trace", str(path), f"cannot be read: {error}") from error
-    if not questions:
-        raise ConfigError("trace", str(path), "is empty")
-    return questions
 
 
 def describe(questions: Sequence[Question]) -> dict[str, object]:

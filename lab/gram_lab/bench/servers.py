@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +36,6 @@ class Contender:
     """Follow ``python``; the port and other flags are appended."""
     health: str = "/health"
     form: Form = "body"
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 OURS = "gram-server"
@@ -87,7 +86,7 @@ def running(
     command += ["--num-threads", str(num_threads)]
     command += [part for model in models for part in ("--model", model)]
     # All servers spin alike; gram-server's command line sets the same value.
-    environment = {**os.environ, "GOMP_SPINCOUNT": "3000", **contender.environment}
+    environment = {**os.environ, "GOMP_SPINCOUNT": "3000"}
     started_s = time.perf_counter()
     signals: list[int] = []
     # A signal between the start and the try would leave the server running.

@@ -1,17 +1,9 @@
 from collections import Counter
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from gram_core import puzzles
-from gram_lab.bench.questions import (
-    Share,
-    draw_questions,
-    read_mix,
-    read_questions,
-    write_questions,
-)
+from gram_lab.bench.questions import Share, draw_questions, read_mix
 from gram_server.errors import ConfigError
 
 
@@ -39,18 +31,3 @@ def test_questions_follow_the_weights_and_can_be_parsed() -> None:
     for question in questions[:20]:
         family = puzzles.family(puzzles.task(question.task).family)
         assert family.task_of(family.parse(question.body)).name == question.task
-
-
-@pytest.mark.slow
-def test_a_file_keeps_questions_with_their_moments(tmp_path: Path) -> None:
-    questions = draw_questions(read_mix("nqueens-5:4"), 3, seed=0)
-    questions = [replace(question, at_s=0.5 * number) for number, question in enumerate(questions)]
-    write_questions(tmp_path / "trace.jsonl", questions)
-    assert read_questions(tmp_path / "trace.jsonl") == questions
-
-
-@pytest.mark.parametrize("text", ["", "{}", "no json"])
-def test_a_file_without_questions_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "trace.jsonl").write_text(text)
-    with pytest.raises(ConfigError, match="trace"):
-        read_questions(tmp_path / "trace.jsonl")

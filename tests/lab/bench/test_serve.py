@@ -57,23 +57,6 @@ def test_a_load_is_offered_counted_and_kept(
     assert agreed["server"]["solved"] == agreed["client_with_warm_up"]["solved"] == len(lines) + 8
 
 
-def test_a_kept_trace_is_replayed_at_its_moments(
-    server: Started, boards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    kept = tmp_path / "trace.jsonl"
-    arguments = ["serve", *boards, "--url", server.target.url, "--duration-s", "0.2"]
-    arguments += ["--min-requests", "1"]
-    mixed = ["--mix", "sudoku-4x4:2", "--num-questions", "9", "--keep-questions", str(kept)]
-    run(capsys, *arguments, *mixed, "--rates", "5")
-    lines = [json.loads(line) for line in kept.read_text().splitlines()]
-    timed = [{**line, "at_s": 0.1 * number} for number, line in enumerate(lines)]
-    kept.write_text("".join(json.dumps(line) + "\n" for line in timed))
-    result = run(capsys, *arguments, "--trace", str(kept), "--replay", "2")
-    trace = result["runs"]["trace"]
-    assert trace["num_requests"] == 9
-    assert trace["rate"] == pytest.approx(9 / 0.4)
-
-
 @pytest.mark.usefixtures("shares_server")
 @pytest.mark.timeout(400)
 def test_every_contender_is_compared_on_the_same_questions(
@@ -100,18 +83,3 @@ def test_a_start_is_measured_by_phase_with_its_memory(capsys: pytest.CaptureFixt
     assert set(found["phases_s"]) == {"import", "load", "warm_up"}
     assert found["ready_s"] >= sum(found["phases_s"].values()) * 0.9
     assert 20 < found["memory_mb"]["api"] < 250 < found["memory_mb"]["worker"] + 100
-
-
-@pytest.mark.usefixtures("shares_server")
-def test_a_soak_offers_a_part_of_the_capacity_window_after_window(
-    boards: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["soak", *boards, "--mix", "sudoku-4x4:1", "--models", "sudoku-4x4"]
-    arguments += ["--press", "40", "--num-questions", "5"]
-    result = run(capsys, *arguments, "--minutes", "0.02", "--window-s", "0.4", "--num-threads", "1")
-    assert len(result["windows"]) == 3
-    assert all(
-        window["rate"] == pytest.approx(0.7 * result["capacity"]) for window in result["windows"]
-    )
-    assert result["verdict"]["num_errors"] == 0
-    assert result["verdict"]["num_requests"] > 0
