@@ -87,19 +87,13 @@ def _state(givens: Tokens, task: Task, units: Sequence[Unit]) -> _Program:
         model.add_exactly_one(choices[-1].values())
     program = _Program(model, choices)
     for unit in units:
-        _require(program, unit, range(FIRST_VALUE, task.vocabulary))
+        for value in range(FIRST_VALUE, task.vocabulary):
+            holders = [choices[cell][value] for cell in unit.cells if value in choices[cell]]
+            if unit.constraint in (Constraint.PERMUTATION, Constraint.EXACTLY_ONE):
+                model.add_exactly_one(holders)
+            else:
+                model.add_at_most_one(holders)
     return program
-
-
-def _require(program: _Program, unit: Unit, values: Sequence[int]) -> None:
-    for value in values:
-        holders = [
-            program.choices[cell][value] for cell in unit.cells if value in program.choices[cell]
-        ]
-        if unit.constraint in (Constraint.PERMUTATION, Constraint.EXACTLY_ONE):
-            program.model.add_exactly_one(holders)
-        else:
-            program.model.add_at_most_one(holders)
 
 
 def _search(

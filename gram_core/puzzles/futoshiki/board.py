@@ -100,14 +100,10 @@ def _read_lists(value: object, less: object) -> FutoshikiBoard:
         if not isinstance(entry, list | tuple) or len(entry) != 2:
             refuse(field, f"must be two cells, the lower first, not {describe(entry)}")
         pair = Pair(*(read_pair(cell, field, below=size) for cell in entry))
-        _check_near(pair, field)
+        if sum(abs(one - other) for one, other in zip(*pair, strict=True)) != 1:
+            refuse(field, "names cells that are no neighbours", cells=pair)
         pairs.append(pair)
     return FutoshikiBoard(size=size, cells=tuple(cells), pairs=tuple(sorted(set(pairs))))
-
-
-def _check_near(pair: Pair, field: str) -> None:
-    if sum(abs(one - other) for one, other in zip(*pair, strict=True)) != 1:
-        refuse(field, "names cells that are no neighbours", cells=pair)
 
 
 def _read_code(size: int, code: str) -> FutoshikiBoard:

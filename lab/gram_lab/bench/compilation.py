@@ -112,7 +112,15 @@ def compiled(op: str, case: str, launched: Launch, arch: int) -> Resources:
     )
     options = dict(launched.options)
     binary = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
-    registers, stack_bytes = _usage(binary.asm["cubin"])
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary.asm["cubin"])
+        file.flush()
+        text = subprocess.run(
+            [tool, "--dump-resource-usage", file.name], check=True, capture_output=True, text=True
+        ).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    assert found is not None, text
     return {
         "op": op,
         "case": case,
@@ -121,20 +129,6 @@ def compiled(op: str, case: str, launched: Launch, arch: int) -> Resources:
         "num_warps": binary.metadata.num_warps,
         "shared_bytes": binary.metadata.shared,
         "max_shared_bytes": launch.SHARED_MEMORY_BYTES[ARCHS[arch]],
-        "registers": registers,
-        "stack_bytes": stack_bytes,
+        "registers": int(found[1]),
+        "stack_bytes": int(found[2]),
     }
-
-
-def _usage(cubin: bytes) -> tuple[int, int]:
-    """Return (registers, bytes of stack) of the only function in a cubin."""
-    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        text = subprocess.run(
-            [tool, "--dump-resource-usage", file.name], check=True, capture_output=True, text=True
-        ).stdout
-    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
-    assert found is not None, text
-    return int(found[1]), int(found[2])

@@ -102,7 +102,9 @@ def make_pool(
     """
     rng = np.random.default_rng(seed)
     if task.family == "nqueens":
-        return _queens_pool(task, split, rng)
+        solutions = queens_solutions(task.size)
+        givens = queens_boards(task, split, solutions, rng)
+        return _pack([_compatible(row, solutions) for row in givens], givens, None, rng)
     if task.name == "sudoku-4x4":
         return _small_sudoku_pool(task, split, rng)
     if task.name == "sudoku-6x6":
@@ -168,12 +170,6 @@ def queens_boards(task: Task, split: Split, solutions: Tokens, rng: np.random.Ge
     sided = givens[_on_side([_orbit_key(row, views) for row in givens], split)]
     # All 4x4 boards are images of one: there is nothing to hold out.
     return sided if len(sided) else givens
-
-
-def _queens_pool(task: Task, split: Split, rng: np.random.Generator) -> Pool:
-    solutions = queens_solutions(task.size)
-    givens = queens_boards(task, split, solutions, rng)
-    return _pack([_compatible(row, solutions) for row in givens], givens, None, rng)
 
 
 NUM_SMALL_SUDOKU = 20_000

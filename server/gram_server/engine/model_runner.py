@@ -138,7 +138,12 @@ class ModelRunner:
         self._launched_s = self._updated_s or time.perf_counter()
         self._updated_s = None
         if num_live != self._num_live:
-            self._set_live(num_live)
+            num_rows = next(size for size in self._bound.buckets if size >= num_live)
+            if num_rows not in self._calls:
+                with torch.inference_mode():
+                    self._calls[num_rows] = self._prepared(num_rows)
+            self._rows.num_live.fill_(num_live)
+            self._num_live, self._num_rows = num_live, num_rows
         self._calls[self._num_rows]()
         place = self._num_steps % len(self._facts)
         if self._has_copies:
@@ -153,14 +158,6 @@ class ModelRunner:
         num_computed = num_live if self._bound.computes_live_only else self._num_rows
         self._in_flight.append(InFlightStep(facts, arrived, num_computed))
         self._staging.next_tick()
-
-    def _set_live(self, num_live: int) -> None:
-        num_rows = next(size for size in self._bound.buckets if size >= num_live)
-        if num_rows not in self._calls:
-            with torch.inference_mode():
-                self._calls[num_rows] = self._prepared(num_rows)
-        self._rows.num_live.fill_(num_live)
-        self._num_live, self._num_rows = num_live, num_rows
 
     def read(self) -> StepReport:
         started_s, self._launched_s = self._launched_s or time.perf_counter(), None
