@@ -18,8 +18,6 @@ from tests.clients.mixed import expected, mixed_lines
 from tests.clients.scripted import RESULT, Received, Reply, ScriptedServer, problem
 
 NUM_LINES = 10_000
-NUM_LINES = 10_000
-NINE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 MAX_GROWTH_BYTES = 8 << 20
 """Between a fifth of the way and the end; 8,000 kept results or errors take several times that."""
 

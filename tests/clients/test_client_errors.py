@@ -20,8 +20,6 @@ from gram_client._errors import ResponseInvalid, StatusError
 from gram_client._server_models import Issue, Problem
 from tests.clients.scripted import BOARD, RESULT, Caller
 
-STATUSES = (400, 401, 404, 429, 500, 503)
-
 
 def kinds(kind: type[GramError] = GramError) -> Iterator[type[GramError]]:
     yield kind
