@@ -12,11 +12,11 @@ from gram_core.puzzles import Task
 
 Mixer = Literal["attention", "token", "relational"]
 Rotary = Literal["none", "1d", "2d"]
-Guidance = Literal["learned", "noise", "mean", "none", "input"]
+Guidance = Literal["learned", "noise", "mean", "none", "input", "step-l", "step-h"]
 InitialState = Literal["fixed", "random"]
 Recursion = Literal["hierarchical", "flat"]
 Readout = Literal["first", "mean"]
-Gate = Literal["silu", "norm"]
+Gate = Literal["silu", "norm", "conv"]
 MixerNorm = Literal["channels", "tokens"]
 BlockNorm = Literal["post", "pre"]
 Positions = Literal["none", "units"]
@@ -78,7 +78,9 @@ class GramConfig:
     guidance: Guidance = "learned"
     """``noise`` is mu = 0, ``mean`` is sigma = 0, ``none`` is deterministic. ``input`` adds no
     noise to h: in the input, every unknown cell holds standard normals in place of a one-hot value
-    (arXiv 2609.01449)."""
+    (arXiv 2609.01449). ``step-l`` and ``step-h`` add normals of deviation ``sigma_init`` to l or to
+    h before each supervision step, so that no answer is read from noise (arXiv 2605.19943); in
+    training they are ``none``."""
     sigma_min: float = 1e-3
     sigma_max: float = 1.0
     sigma_init: float = 0.1
@@ -92,7 +94,9 @@ class GramConfig:
     num_prefix_tokens: int = 0
     """Learned vectors put before the cells."""
     gate: Gate = "silu"
-    """Gate of the blocks' MLPs: ``silu(g) * u``, or ``norm``: ``sigmoid(g) * rms_norm(g * u)``."""
+    """Gate of the blocks' MLPs: ``silu(g) * u``, or ``norm``: ``sigmoid(g) * rms_norm(g * u)``, or
+    ``conv``: ``silu(c)``, c a convolution of ``silu(g) * u`` over each token and the one before
+    (arXiv 2512.14693)."""
     readout: Readout = "mean"
     """What the halt and value heads read: the first token of h, or the mean over tokens."""
 
@@ -133,6 +137,7 @@ class GramConfig:
                 "must be at least 0 and below 1, and needs recursion=hierarchical",
             ),
             (self.block_norm == "post" or is_flat, "block_norm", "pre needs recursion=flat"),
+            (self.guidance != "step-l" or not is_flat, "guidance", "recursion=flat has no l"),
         ):
             self._require(is_met, name, why)
 
@@ -144,6 +149,11 @@ class GramConfig:
     def head_dim(self) -> int:
         """Channels of one attention head."""
         return self.dim // self.num_heads
+
+    @property
+    def has_guidance_heads(self) -> bool:
+        """Whether the model has a prior and a posterior."""
+        return self.guidance in ("learned", "noise", "mean")
 
     @property
     def num_tokens(self) -> int:

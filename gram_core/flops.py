@@ -26,7 +26,7 @@ def step_flops(config: GramConfig, task: Task) -> int:
     if config.guidance == "input":
         guidance = 2 * config.length * (config.vocabulary - FIRST_VALUE) * config.dim
     else:
-        num_heads = {"learned": 2, "noise": 1, "mean": 1, "none": 0}[config.guidance]
+        num_heads = {"learned": 2, "noise": 1, "mean": 1}.get(config.guidance, 0)
         guidance = num_heads * config.num_tokens * _swiglu(config.dim, config.guidance_dim)
     decoding = 2 * config.dim * (config.length * config.vocabulary + NUM_READOUTS)
     return config.num_transitions * (passes + guidance) + decoding

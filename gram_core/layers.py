@@ -34,7 +34,7 @@ def linear(num_in: int, num_out: int) -> nn.Linear:
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)) over the last dimension, or with the gated norm for ``norm``."""
+    """down(silu(gate(x)) * up(x)) over the last dimension, or another ``GramConfig.gate``."""
 
     def __init__(
         self, dim: int, hidden_dim: int, *, out_dim: int | None = None, kind: Gate = "silu"
@@ -43,14 +43,19 @@ class SwiGLU(nn.Module):
         self.kind = kind
         self.gate_up = linear(dim, 2 * hidden_dim)
         self.down = linear(hidden_dim, out_dim or dim)
+        if kind == "conv":
+            self.conv = nn.Conv1d(hidden_dim, hidden_dim, 2, padding=1, groups=hidden_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., dim) to (..., out_dim)."""
+        """Map (..., dim) to (..., out_dim); of (batch, tokens, dim) for ``conv``."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)
         if self.kind == "norm":
             gated = torch.sigmoid(gate) * rms_norm(gate * up)
         else:
             gated = functional.silu(gate) * up
+        if self.kind == "conv":
+            # Padded on both sides: the last output, beyond the last token, is dropped.
+            gated = functional.silu(self.conv(gated.transpose(1, 2))[..., :-1]).transpose(1, 2)
         result: Tensor = self.down(gated)
         return result
 

@@ -72,7 +72,7 @@ class Gram(nn.Module):
             groups = cell_groups(config, units)  # (length, kinds)
             self.register_buffer("groups", groups, persistent=False)
             self.position = nn.Parameter(0.1 * torch.randn(int(groups.max()) + 1, config.dim))
-        if config.guidance not in ("none", "input"):
+        if config.has_guidance_heads:
             self.prior = GuidanceHead(config)
             # Reads u + e_y; only training uses it.
             self.posterior = GuidanceHead(config)
@@ -149,8 +149,8 @@ class Gram(nn.Module):
         return torch.lerp(after, before, share) if share else after
 
     def sample(self, u: Tensor, noise: NoiseKey, transition: int) -> Tensor:
-        """Return h = u + eps, eps from the prior; u for guidance ``none`` and ``input``."""
-        if self.config.guidance in ("none", "input"):
+        """Return h = u + eps, eps from the prior; u where there is none."""
+        if not self.config.has_guidance_heads:
             return u
         prior: Gaussian = self.prior(u)
         if self.config.guidance == "mean":
@@ -159,6 +159,16 @@ class Gram(nn.Module):
             *noise, transition=transition, stream=philox.GUIDANCE_STREAM, count=u[0].numel()
         )
         return u + prior.mean + prior.deviation * draw.view(u.shape)
+
+    def _shaken(self, state: LatentState, noise: NoiseKey) -> LatentState:
+        """Return the state with noise in h or l, of guidance ``step-h`` and ``step-l``."""
+        part = state.high if self.config.guidance == "step-h" else state.low
+        draw = philox.normals(
+            *noise, transition=0, stream=philox.GUIDANCE_STREAM, count=part[0].numel()
+        )
+        shaken = part + self.config.sigma_init * draw.view(part.shape)
+        name = "high" if part is state.high else "low"
+        return state._replace(**{name: shaken})
 
     def readout(self, state: LatentState) -> StepOutput:
         """Decode h and read the halt and value heads."""
@@ -188,6 +198,8 @@ class Gram(nn.Module):
             adjacency: (batch, length, length) bool; for graph tasks.
             is_unknown: (batch, length) bool cells without a given value; for guidance ``input``.
         """
+        if self.config.guidance in ("step-l", "step-h"):
+            state = self._shaken(state, noise)
         for transition in range(self.config.num_transitions):
             context = embedding
             if self.config.guidance == "input":

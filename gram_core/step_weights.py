@@ -1,7 +1,7 @@
 """A model's weights as the plain tensors that ``gram_kernels.supervision_step`` takes.
 
-Models with prefix tokens, damping, another gate, or a mixture of norms and noise that no recipe
-uses have no such form: they run ``Gram.supervision_step``.
+Models with damping, another gate, noise between steps, or a mixture of norms and noise that no
+recipe uses have no such form: they run ``Gram.supervision_step``.
 """
 
 import math
@@ -33,13 +33,14 @@ def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
         bool(grouped_kinds(config.head_kinds)) and not units and config.rotary != "none"
     )
     return (
-        config.num_prefix_tokens == 0
-        and config.gate == "silu"
+        config.gate == "silu"
         and config.damping == 0.0
+        and config.guidance not in ("step-l", "step-h")
         and not has_ordered_groups
         # Noise in the input and norms before the mixer come together, and with attention.
         and (config.block_norm == "pre") == (config.guidance == "input")
         and (config.block_norm == "post" or config.mixer != "token")
+        and (config.guidance != "input" or not config.num_prefix_tokens)
     )
 
 
@@ -50,7 +51,7 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
     return StepWeights(
         low=_stack(model.low),
         high=_stack(model.high) if config.recursion == "hierarchical" else None,
-        guidance=_guidance(model.prior) if config.guidance not in ("none", "input") else None,
+        guidance=_guidance(model.prior) if config.has_guidance_heads else None,
         heads=head_tables(config, units),
         embedding=(model.embedding.weight * math.sqrt(config.dim)).detach().clone(),
         decoder=model.decoder.weight.detach().clone(),
@@ -64,19 +65,29 @@ def step_weights(model: Gram, units: tuple[Unit, ...]) -> StepWeights:
         norms_tokens=config.mixer_norm == "tokens",
         is_outside=outside_cells(config.rows, config.columns) if NEAR in kinds else None,
         first_near=len(grouped_kinds(kinds)),
-        positions=None
-        if config.positions == "none"
-        else model.position[model.groups].sum(dim=1).detach(),
+        positions=_positions(model),
+        num_prefix=config.num_prefix_tokens,
         has_input_noise=config.guidance == "input",
         is_pre_norm=config.block_norm == "pre",
         norms_queries=config.normed_queries,
     )
 
 
+def _positions(model: Gram) -> Tensor | None:
+    """Return (tokens, dim): what e_x includes whatever the cells hold; None for nothing."""
+    if model.config.positions == "units":
+        # Which needs heads that no prefix token has a place in.
+        return model.position[model.groups].sum(dim=1).detach()
+    if not model.config.num_prefix_tokens:
+        return None
+    cells = model.prefix.new_zeros(model.config.length, model.config.dim)
+    return torch.cat((model.prefix.detach(), cells))
+
+
 def head_tables(config: GramConfig, units: tuple[Unit, ...]) -> HeadTables:
     """Return the relation of each head, and the rotary tables of those with positions."""
     kinds = config.head_kinds or (UNRESTRICTED,) * config.num_heads
-    groups = torch.zeros(config.num_heads, config.length, dtype=torch.int32)
+    groups = torch.zeros(config.num_heads, config.num_tokens, dtype=torch.int32)
     if grouped_kinds(kinds):
         lined = units or row_and_column_units(config.rows, config.columns)
         tables = group_tables(kinds, lined, config.length)

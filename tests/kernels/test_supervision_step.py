@@ -56,6 +56,14 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "sudoku-6x6",
         {"mixer": "token", "head_kinds": (), "mixer_norm": "tokens", "dim": 48},
     ),
+    "prefix, token mixing": (
+        "sudoku-6x6",
+        {"mixer": "token", "head_kinds": (), "num_prefix_tokens": 5, "readout": "first"},
+    ),
+    "prefix, attention": (
+        "sudoku-4x4",
+        {"mixer": "attention", "head_kinds": (), "rotary": "1d", "num_prefix_tokens": 3},
+    ),
     "flat": ("sudoku-4x4", {"recursion": "flat", "num_low_blocks": 2}),
     "no guidance": ("sudoku-4x4", {"guidance": "none"}),
     "mean only": ("sudoku-4x4", {"guidance": "mean"}),
@@ -77,7 +85,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-NOT_FUSED = ("near", "token mixing", "positions of units")
+NOT_FUSED = ("near", "token mixing", "positions of units", "prefix")
 FUSED = tuple(name for name in VARIANTS if not any(word in name for word in NOT_FUSED))
 
 
@@ -102,7 +110,7 @@ def random_rows(model: Gram, task: puzzles.Task, guard: Guard) -> StepRows:
     ]
     givens = np.stack([each.tokens for each in encoded]).astype(np.int32)
     graphs = [each.adjacency for each in encoded if each.adjacency is not None]
-    shape = (NUM_ROWS, task.length, config.dim)
+    shape = (NUM_ROWS, config.num_tokens, config.dim)
     keys = [[2**40 + 5, -3, 2**63 - 1], [0, 5, 2**40 + 7], [0, 2, 2**33 + 15]]
     rows = StepRows(
         high=torch.randn(shape),

@@ -105,7 +105,9 @@ class StepWeights:
     first_near: int = 0
     """First of the neighbourhood heads, which are contiguous."""
     positions: Tensor | None = None
-    """(tokens, dim) float32 that the input embedding of each cell includes, whatever it holds."""
+    """(tokens, dim) float32 that the input embedding of each token includes, whatever it holds."""
+    num_prefix: int = 0
+    """Tokens before the cells; ``positions`` are their whole input embedding."""
     has_input_noise: bool = False
     """Whether every unknown cell holds standard normals in place of a one-hot value."""
     is_pre_norm: bool = False
@@ -143,13 +145,13 @@ class StepRows(NamedTuple):
     low: Tensor
     """(rows, tokens, dim) float32."""
     givens: Tensor
-    """(rows, tokens) int32."""
+    """(rows, cells) int32."""
     keys: Tensor
     """(3, rows) int64: seed, trajectory, steps taken."""
     adjacency: Tensor | None
-    """(rows, tokens, tokens) bool."""
+    """(rows, cells, cells) bool."""
     facts: Tensor
-    """(rows, NUM_FACTS + tokens) int32: the step's facts (see ``NUM_FACTS``) and its answer."""
+    """(rows, NUM_FACTS + cells) int32: the step's facts (see ``NUM_FACTS``) and its answer."""
     num_live: Tensor
     """(1,) int32: the step leaves later rows unchanged."""
 

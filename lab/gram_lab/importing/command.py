@@ -1,4 +1,4 @@
-"""``gram-lab import``: a checkpoint of TRM, HRM or EqR as a model directory to serve."""
+"""``gram-lab import``: a checkpoint of TRM or a relative of it as a model directory to serve."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
         model = import_model(options.peer, state, task, settings, identifier=options.identifier)
         sigma = fraction(settings, "noise_scale") if options.sigma is None else options.sigma
         if sigma:
-            model = with_noise(model, sigma, task)
+            model = with_noise(model, sigma, task, str(settings["noise_in"]))
         depth = model.config.num_supervision_steps
         info = save_model(
             options.output,
@@ -58,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", type=_setting, action="append", metavar="NAME=VALUE", help=text)
     text = "row of the puzzle embedding"
     parser.add_argument("--identifier", type=int, default=0, help=text)
-    text = "deviation of noise in h after each transition; 0.01 for eqr, else none by default"
+    text = "deviation of noise; 0.01 for eqr, 0.3 for ptrm, else none by default"
     parser.add_argument("--sigma", type=float, help=text)
     return parser

@@ -44,8 +44,10 @@ def read_checkpoint(path: Path) -> tuple[State, Settings]:
     Of a state of training the averaged weights are taken, where it has them.
     """
     found = _read(path)
-    is_state = isinstance(found.get("model"), dict)
-    named = found["model"] if is_state else found
+    # Where the weights of a state of training are.
+    place = "model" if "model" in found else "model_state_dict"
+    is_state = isinstance(found.get(place), dict)
+    named = found[place] if is_state else found
     averaged = found.get("ema") if is_state else None
     if isinstance(averaged, dict):
         named = {**named, **averaged.get("shadow", {})}
@@ -57,7 +59,8 @@ def read_checkpoint(path: Path) -> tuple[State, Settings]:
         for wrapper in WRAPPERS:
             bare = bare.removeprefix(wrapper)
         state[bare] = value
-    beside = (path.parent / name for name in ("all_config.yaml", "config.json"))
+    names = (f"{path.stem}.yaml", "all_config.yaml", "config.json")
+    beside = (path.parent / name for name in names)
     config = found.get("config") if is_state else None
     for file in beside:
         if config is None and file.exists():

@@ -1,7 +1,8 @@
-"""Weights of TRM, HRM and EqR as a model of ours.
+"""Weights of TRM, HRM, EqR, PTRM and URM as a model of ours.
 
-TRM is arXiv 2510.04871, HRM arXiv 2506.21734, EqR arXiv 2605.21488; the names of weights and
-settings are those of their training code. Sizes come from the weights; what these do not tell
+TRM is arXiv 2510.04871, HRM arXiv 2506.21734, EqR arXiv 2605.21488, PTRM, which runs the weights of
+TRM, arXiv 2605.19943, and URM arXiv 2512.14693; the names of weights and settings are those of
+their training code. Sizes come from the weights; what these do not tell
 (heads, cycles, positions) from the settings, else as published.
 """
 
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram_core.config import GramConfig, Rotary
+from gram_core.config import GramConfig, Guidance, Rotary
 from gram_core.errors import CheckpointError, ConfigError
 from gram_core.model import Gram
 from gram_core.puzzles import Task
@@ -26,8 +27,8 @@ class Peer(NamedTuple):
 
     low: str
     """Name of the stack of f_L."""
-    high: str
-    """Name of the stack of f_H: TRM and EqR have one stack for both."""
+    high: str | None
+    """Name of the stack of f_H, for TRM and EqR the same; None where h alone recurs."""
     settings: Settings
     """Published values that differ from ``PUBLISHED``, by the project's own names."""
 
@@ -41,12 +42,20 @@ PUBLISHED: Settings = {
     "puzzle_emb_len": 0,
     "lambda_": 1.0,
     "noise_scale": 0.0,
+    "noise_in": "transition",
 }
 PEERS = {
-    "trm": Peer("L_level", "L_level", {"puzzle_emb_len": 16}),
-    "hrm": Peer("L_level", "H_level", {"H_cycles": 2, "L_cycles": 2}),
-    "eqr": Peer("L_level", "L_level", {"lambda_": 0.95, "noise_scale": 0.01}),
+    "trm": Peer("L_level.layers", "L_level.layers", {"puzzle_emb_len": 16}),
+    "hrm": Peer("L_level.layers", "H_level.layers", {"H_cycles": 2, "L_cycles": 2}),
+    "eqr": Peer("L_level.layers", "L_level.layers", {"lambda_": 0.95, "noise_scale": 0.01}),
+    "ptrm": Peer(
+        "L_level.layers",
+        "L_level.layers",
+        {"puzzle_emb_len": 16, "noise_scale": 0.3, "noise_in": "l"},
+    ),
+    "urm": Peer("layers", None, {"H_cycles": 2}),
 }
+NOISE: Mapping[str, Guidance] = {"transition": "noise", "l": "step-l", "h": "step-h"}
 ROTARY: Mapping[str, Rotary] = {"None": "none", "none": "none", "rope": "1d", "rope2d": "2d"}
 BLOCK = {
     "self_attn.qkv_proj.weight": "mixer.qkv.weight",
@@ -55,10 +64,12 @@ BLOCK = {
     "mlp_t.down_proj.weight": "mixer.mlp.down.weight",
     "mlp.gate_up_proj.weight": "mlp.gate_up.weight",
     "mlp.down_proj.weight": "mlp.down.weight",
+    "mlp.dwconv.weight": "mlp.conv.weight",
+    "mlp.dwconv.bias": "mlp.conv.bias",
 }
 ENDS = (
     *("embed_tokens.embedding_weight", "lm_head.weight", "q_head.weight", "q_head.bias"),
-    *("H_init", "L_init", "puzzle_emb.weights"),
+    *("H_init", "L_init", "init_hidden", "puzzle_emb.weights"),
 )
 MAZE_TOKENS = (0, 2, 5, 1, 3, 4)
 """Their token of each of ours: pad, free, path, wall, start, goal. Sudoku has the same tokens."""
@@ -66,7 +77,9 @@ MAZE_TOKENS = (0, 2, 5, 1, 3, 4)
 
 def settings_of(peer: str, settings: Settings) -> Settings:
     """Return settings with the published values of those that are missing."""
-    return {**PUBLISHED, **PEERS[peer].settings, **settings}
+    # URM calls supervision steps loops.
+    steps = {"halt_max_steps": settings["loops"]} if "loops" in settings else {}
+    return {**PUBLISHED, **PEERS[peer].settings, **steps, **settings}
 
 
 def import_model(
@@ -78,7 +91,7 @@ def import_model(
         CheckpointError: weights of another shape, or of a layer that is not known.
     """
     kind, settings = PEERS[peer], settings_of(peer, settings)
-    stacks = tuple(f"{name}.layers." for name in (kind.low, kind.high))
+    stacks = tuple(f"{name}." for name in (kind.low, kind.high) if name)
     unknown = [name for name in state if name not in ENDS and not name.startswith(stacks)]
     if unknown:
         raise CheckpointError(f"the checkpoint has weights of an unknown layer: {min(unknown)}")
@@ -88,7 +101,7 @@ def import_model(
         model = Gram(config, task.units)
         weights = {
             **_stack(state, kind.low, "low", config),
-            **_stack(state, kind.high, "high", config),
+            **(_stack(state, kind.high, "high", config) if kind.high else {}),
             **_ends(state, task),
             "prefix": prefix,
         }
@@ -109,7 +122,7 @@ def _config(
         raise CheckpointError(
             f"the checkpoint has {vocabulary} tokens; {task.name} has {task.vocabulary}"
         )
-    first = f"{kind.low}.layers.0."
+    first, is_flat = f"{kind.low}.0.", kind.high is None
     across = state.get(f"{first}mlp_t.gate_up_proj.weight")
     positions = str(settings.get("pos_encodings", "rope" if across is None else "none"))
     if positions not in ROTARY:
@@ -124,8 +137,9 @@ def _config(
         ffn_dim=len(state[f"{first}mlp.gate_up_proj.weight"]) // 2,
         guidance_dim=1,
         num_low_blocks=_num_layers(state, kind.low),
-        num_high_blocks=_num_layers(state, kind.high),
-        num_inner_steps=number(settings, "L_cycles"),
+        num_high_blocks=_num_layers(state, kind.high or kind.low),
+        # Of a flat recursion the last pass is not an inner step.
+        num_inner_steps=number(settings, "L_cycles") - is_flat,
         num_transitions=number(settings, "H_cycles"),
         num_supervision_steps=number(settings, "halt_max_steps"),
         mixer="attention" if across is None else "token",
@@ -135,7 +149,9 @@ def _config(
         rotary_base=fraction(settings, "rope_theta"),
         damping=round(1.0 - fraction(settings, "lambda_"), 6),
         guidance="none",
-        initial_state="fixed" if "H_init" in state else "random",
+        recursion="flat" if is_flat else "hierarchical",
+        gate="conv" if f"{first}mlp.dwconv.weight" in state else "silu",
+        initial_state="fixed" if {"H_init", "init_hidden"} & set(state) else "random",
         num_prefix_tokens=num_prefix_tokens,
         readout="first",
     )
@@ -169,7 +185,7 @@ def _ends(state: State, task: Task) -> dict[str, Tensor]:
         "halt.bias": bias,
         "value.weight": weight[:1],
         "value.bias": bias[:1],
-        "z0_high": state.get("H_init", nothing),
+        "z0_high": state.get("H_init", state.get("init_hidden", nothing)),
         "z0_low": state.get("L_init", nothing),
     }
 
@@ -177,7 +193,7 @@ def _ends(state: State, task: Task) -> dict[str, Tensor]:
 def _stack(state: State, theirs: str, ours: str, config: GramConfig) -> dict[str, Tensor]:
     found = {}
     for name, value in state.items():
-        if match := re.fullmatch(rf"{theirs}\.layers\.(\d+)\.(.+)", name):
+        if match := re.fullmatch(rf"{theirs}\.(\d+)\.(.+)", name):
             if match[2] not in BLOCK:
                 raise CheckpointError(f"the checkpoint has weights of an unknown layer: {name}")
             is_turned = config.rotary == "2d" and match[2] == "self_attn.qkv_proj.weight"
@@ -196,15 +212,17 @@ def _by_halves(weights: Tensor, config: GramConfig) -> Tensor:
 
 
 def _num_layers(state: State, theirs: str) -> int:
-    found = (re.match(rf"{theirs}\.layers\.(\d+)\.", name) for name in state)
+    found = (re.match(rf"{theirs}\.(\d+)\.", name) for name in state)
     return 1 + max((int(match[1]) for match in found if match), default=-1)
 
 
-def with_noise(model: Gram, sigma: float, task: Task) -> Gram:
-    """Return the model with normal noise of deviation ``sigma`` added to h after a transition."""
+def with_noise(model: Gram, sigma: float, task: Task, where: str) -> Gram:
+    """Return the model with normal noise of deviation ``sigma`` in one of the places ``NOISE``."""
+    if where not in NOISE:
+        raise ConfigError("noise_in", where, f"must be one of {', '.join(NOISE)}")
     config = replace(
         model.config,
-        guidance="noise",
+        guidance=NOISE[where],
         sigma_min=0.999 * sigma,
         sigma_max=1.001 * sigma,
         sigma_init=sigma,

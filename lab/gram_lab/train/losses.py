@@ -98,11 +98,10 @@ def step_loss(
 
 def _guide(model: Gram, u: Tensor, rows: Rows, draw: Tensor) -> tuple[Tensor, Tensor]:
     """Return (h, KL per row): posterior rows see their drawn target."""
-    guidance = model.config.guidance
-    if guidance == "none":
+    if not model.config.has_guidance_heads:
         return u, u.new_zeros(len(u))
     prior: Gaussian = model.prior(u)
-    if guidance == "mean":
+    if model.config.guidance == "mean":
         return u + prior.mean, u.new_zeros(len(u))
     posterior: Gaussian = model.posterior(u + model.encode(rows.targets[:, 0]))
     sampled = prior.select(rows.is_prior, posterior)

@@ -114,8 +114,9 @@ def test_native_code_finds_nearly_all_that_the_plain_loop_finds_and_little_else(
 
 ONLY_BY_MODEL: dict[str, dict[str, Any]] = {
     "norms before the mixer, without noise": {"block_norm": "pre", "recursion": "flat"},
-    "prefix": {"mixer": "attention", "head_kinds": (), "num_prefix_tokens": 2},
-    "gate": {"gate": "norm"},
+    "noise before each step": {"guidance": "step-l"},
+    "gated norm": {"gate": "norm"},
+    "convolution": {"gate": "conv"},
 }
 
 

@@ -36,6 +36,7 @@ typedef struct {
     int64_t num_low, num_high; /* without high blocks, h alone passes through the low ones */
     int64_t num_inner_steps, num_transitions;
     int64_t reads_first, lowest_token, num_values;
+    int64_t num_prefix; /* tokens before the cells */
     int64_t mixes_tokens, norms_tokens;
     int64_t is_pre_norm, norms_queries, has_input_noise;
     int64_t has_guidance, has_noise, guidance_dim;
@@ -45,7 +46,7 @@ typedef struct {
     const Block *blocks; /* the low ones first */
     Weight guidance_gate_up, mean_down, deviation_down, decoder;
     const float *embedding; /* (vocabulary, dim) */
-    const float *positions; /* (tokens, dim) or NULL: added to the embedding of each cell */
+    const float *positions; /* (tokens, dim) or NULL: added to the embedding of each token */
     const float *readout;   /* (2, dim): halt, value */
     const float *readout_bias;
     /* Groups of cells that attend to each other, in the order of the heads. */
@@ -61,12 +62,14 @@ typedef struct {
 
 typedef struct {
     float *high, *low;        /* (rows, tokens, dim) */
-    const int32_t *givens;    /* (rows, tokens) */
+    const int32_t *givens;    /* (rows, cells) */
     int64_t *keys;            /* (3, rows): seed, trajectory, steps taken */
-    const uint8_t *adjacency; /* (rows, tokens, tokens) or NULL */
-    int32_t *facts;           /* (rows, NUM_FACTS + tokens) */
+    const uint8_t *adjacency; /* (rows, cells, cells) or NULL */
+    int32_t *facts;           /* (rows, NUM_FACTS + cells) */
     int64_t num_rows;         /* allocated rows: the stride of the keys */
 } Rows;
+
+static inline int64_t num_cells(const Model *m) { return m->tokens - m->num_prefix; }
 
 /* Rows ``first`` .. ``first + count - 1``. */
 typedef struct {

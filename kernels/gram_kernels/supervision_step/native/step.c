@@ -34,14 +34,14 @@ static void read_heads(const Model *m, const Scratch *s, const float *high, floa
 /* Read the answer from a row's logits, verify it and write the row's facts. */
 static void conclude_row(const Model *m, const Scratch *s, const Rows *rows, int64_t row,
                          const float *logits) {
-    const int64_t ld = up_to(m->vocabulary, PANEL);
-    const int32_t *givens = rows->givens + row * m->tokens;
-    const uint8_t *adjacency =
-        rows->adjacency ? rows->adjacency + row * m->tokens * m->tokens : NULL;
-    int32_t *facts = rows->facts + row * (NUM_FACTS + m->tokens), *answer = facts + NUM_FACTS;
+    const int64_t ld = up_to(m->vocabulary, PANEL), cells = num_cells(m);
+    const int32_t *givens = rows->givens + row * cells;
+    const uint8_t *adjacency = rows->adjacency ? rows->adjacency + row * cells * cells : NULL;
+    int32_t *facts = rows->facts + row * (NUM_FACTS + cells), *answer = facts + NUM_FACTS;
     int is_finite = 1;
     float halt, value;
-    for (int64_t t = 0; t < m->tokens; t++, logits += ld) {
+    logits += m->num_prefix * ld;
+    for (int64_t t = 0; t < cells; t++, logits += ld) {
         int32_t likely = (int32_t)m->lowest_token;
         for (int32_t token = 0; token < m->vocabulary; token++) {
             is_finite &= isfinite(logits[token]) != 0;

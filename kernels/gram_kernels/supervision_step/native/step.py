@@ -117,7 +117,7 @@ class NativeStep:
         model.num_values = units.num_values
         model.epsilon = weights.epsilon
         model.max_rows = ROWS_PER_PASS if tokens <= MAX_SHARED_TOKENS else 1
-        for name in ("is_pre_norm", "norms_queries", "has_input_noise"):
+        for name in ("is_pre_norm", "norms_queries", "has_input_noise", "num_prefix"):
             setattr(model, name, getattr(weights, name))
         if weights.positions is not None:
             model.positions = self._keeper.address(weights.positions, torch.float32)

@@ -35,7 +35,7 @@ class Model(ctypes.Structure):
     _fields_ = (
         *((name, _INT) for name in ("tokens", "dim", "num_heads", "head_dim", "vocabulary")),
         *((name, _INT) for name in ("num_low", "num_high", "num_inner_steps", "num_transitions")),
-        *((name, _INT) for name in ("reads_first", "lowest_token", "num_values")),
+        *((name, _INT) for name in ("reads_first", "lowest_token", "num_values", "num_prefix")),
         *((name, _INT) for name in ("mixes_tokens", "norms_tokens")),
         *((name, _INT) for name in ("is_pre_norm", "norms_queries", "has_input_noise")),
         *((name, _INT) for name in ("has_guidance", "has_noise", "guidance_dim")),

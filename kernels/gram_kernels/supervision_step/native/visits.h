@@ -33,15 +33,21 @@ static void add_input_noise(const Model *m, const Scratch *s, const Rows *rows, 
     }
 }
 
-/* out = a + the embedding of the givens, for this piece's cells; out has padded rows. */
-static void add_givens(const Model *m, const Scratch *s, const float *a, const int32_t *givens,
-                       float *out) {
+/* out = a + the input embedding of this piece's tokens, of rows from ``first`` on; out has padded
+ * rows. */
+static void add_givens(const Model *m, const Scratch *s, const float *a, const Rows *rows,
+                       int64_t first, float *out) {
     const int64_t padded = up_to(m->dim, PANEL);
     for (int64_t i = 0; i < s->cells.count; i++, a += m->dim, out += padded) {
-        const float *embedding = m->embedding + givens[i] * m->dim;
-        for (int64_t j = 0; j < m->dim; j++) out[j] = a[j] + embedding[j];
+        const int64_t at = s->cells.first + i, cell = at % m->tokens - m->num_prefix;
+        memcpy(out, a, 4 * m->dim);
+        if (cell >= 0) {
+            const int32_t given = rows->givens[(first + at / m->tokens) * num_cells(m) + cell];
+            const float *embedding = m->embedding + given * m->dim;
+            for (int64_t j = 0; j < m->dim; j++) out[j] += embedding[j];
+        }
         if (m->positions) {
-            const float *position = m->positions + (s->cells.first + i) % m->tokens * m->dim;
+            const float *position = m->positions + at % m->tokens * m->dim;
             for (int64_t j = 0; j < m->dim; j++) out[j] += position[j];
         }
         for (int64_t j = m->dim; j < padded; j++) out[j] = 0.0f;
@@ -127,20 +133,19 @@ static void begin_visit(const Model *m, const Scratch *s, Visit v, const Rows *r
                         int64_t first, int64_t count) {
     const int64_t start = first * m->tokens + s->cells.first, padded = up_to(m->dim, PANEL);
     const float *high = rows->high + start * m->dim, *low = rows->low + start * m->dim;
-    const int32_t *givens = rows->givens + start;
     float *x = own(s, s->x, padded), *context = own(s, s->context, padded);
     if (m->is_pre_norm && v.begins) {
-        add_givens(m, s, high, givens, x);
+        add_givens(m, s, high, rows, first, x);
         if (m->has_input_noise) add_input_noise(m, s, rows, first, count, v.transition);
         add_norm(m, x, NULL, context, s->cells.count, m->dim, padded);
     }
-    if (m->num_high && v.begins) add_givens(m, s, high, givens, context);
+    if (m->num_high && v.begins) add_givens(m, s, high, rows, first, context);
     if (v.is_first && v.is_high)
         add_into(m, s, high, low, m->dim);
     else if (v.is_first && m->num_high)
         add_into(m, s, low, context, padded);
     else if (v.is_first && !m->is_pre_norm)
-        add_givens(m, s, high, givens, x);
+        add_givens(m, s, high, rows, first, x);
     before_mixing(m, s, v.block, m->is_pre_norm ? context : x);
 }
 
