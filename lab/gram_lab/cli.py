@@ -13,7 +13,7 @@ from gram_lab import __version__
 COMMANDS = {
     "data": ("gram_lab.data.command", "make puzzles to train on"),
     "train": ("gram_lab.card", "train a model within a budget, and write its card"),
-    "import": ("gram_lab.importing.command", "turn a checkpoint of TRM, HRM or EqR into a model"),
+    "import": ("gram_lab.importing.command", "turn a checkpoint of TRM or a relative into a model"),
     "evaluate": ("gram_lab.evaluate.command", "measure a model on puzzles"),
     "bench": ("gram_lab.bench.command", "measure the engine, and servers under load"),
 }

@@ -59,6 +59,17 @@ def test_an_imported_model_gives_the_logits_of_its_peer(name: str, tmp_path: Pat
         torch.testing.assert_close(output.halt, halting[:, 0], atol=1e-3, rtol=1e-3)
 
 
+def test_the_config_of_a_file_may_have_its_name(tmp_path: Path) -> None:
+    case = CASES["trm with attention"]
+    write(tmp_path, case, random_state(case))
+    (tmp_path / "step_10").rename(tmp_path / "weights.pt")
+    (tmp_path / "all_config.yaml").rename(tmp_path / "weights.yaml")
+    target = tmp_path / "model"
+    arguments = ["trm", str(tmp_path / "weights.pt"), "--task", case.task, "--output", str(target)]
+    assert main(["import", *arguments]) == 0
+    assert load_model(target).info.depth == 12
+
+
 def test_noise_makes_the_trajectories_of_a_deterministic_model_differ(tmp_path: Path) -> None:
     case = CASES["trm with attention"]._replace(cycles=(1, 3))
     write(tmp_path, case, random_state(case))
