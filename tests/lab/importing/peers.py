@@ -117,7 +117,8 @@ class PeerModel:
             embedded = torch.cat((prefix, embedded), dim=1)
         embedded = embedded * math.sqrt(DIM)
         num_high, num_low = self.case.cycles
-        lower, *upper = LEVELS.get(self.case.peer, ("L_level.",))
+        levels = LEVELS.get(self.case.peer, ("L_level.",))
+        lower, upper = levels[0], levels[-1]
         for _ in range(num_high):
             for _ in range(num_low):
                 if self.case.peer == "urm":
@@ -125,7 +126,7 @@ class PeerModel:
                 else:
                     low = self.damped(low, self.stack(lower, low + (high + embedded)))
             if self.case.peer != "urm":
-                high = self.damped(high, self.stack(*(upper or [lower]), high + low))
+                high = self.damped(high, self.stack(upper, high + low))
         halting = high[:, 0] @ self.state["q_head.weight"].T + self.state["q_head.bias"]
         return high, low, (high @ self.state["lm_head.weight"].T)[:, num_prefix:], halting
 
