@@ -7,102 +7,115 @@
 
 #define MAX_PLACES 32 /* limit for neighbourhood heads, rounded up to whole vectors */
 
-/* Copy one head's scaled queries of some places of a group; rotary heads rotate them. */
-static void gather_queries(const Model *m, const Scratch *s, const float *qkv, int64_t ld,
-                           int64_t head, const int32_t *members, Slice asking) {
-    const int64_t width = m->head_dim, half = width / 2;
-    const float scale = 1.0f / sqrtf((float)width);
-    for (int64_t i = 0; i < asking.count; i++) {
-        const int64_t cell = members[asking.first + i];
-        const float *q = qkv + cell * ld + head * width;
-        float *query = s->queries + i * width;
-        for (int64_t c = 0; c < width; c++) query[c] = q[c] * scale;
-        if (head < m->first_rotary_head) continue;
-        const float *cosine = m->cosines + cell * width, *sine = m->sines + cell * width;
-        for (int64_t c = 0; c < half; c++) {
-            float q0 = query[c], q1 = query[c + half];
-            query[c] = q0 * cosine[c] - q1 * sine[c];
-            query[c + half] = q1 * cosine[c + half] + q0 * sine[c + half];
-        }
+/* Copy a row of a head. */
+static inline void copy_head(float *to, const float *from, int64_t width) {
+    int64_t c = 0;
+    for (; c + WIDTH <= width; c += WIDTH) store(to + c, load(from + c));
+    for (; c < width; c++) to[c] = from[c];
+}
+
+/* Rotate a head's row of a cell; ``out`` may be ``in``. */
+static inline void rotate(const Model *m, int64_t cell, const float *in, float *out) {
+    const int64_t half = m->head_dim / 2;
+    const float *cosine = m->cosines + cell * m->head_dim, *sine = m->sines + cell * m->head_dim;
+    int64_t c = 0;
+    for (; c + WIDTH <= half; c += WIDTH) {
+        const vf low = load(in + c), high = load(in + c + half);
+        store(out + c, low * load(cosine + c) - high * load(sine + c));
+        store(out + c + half, high * load(cosine + c + half) + low * load(sine + c + half));
+    }
+    for (; c < half; c++) {
+        const float low = in[c], high = in[c + half];
+        out[c] = low * cosine[c] - high * sine[c];
+        out[c + half] = high * cosine[c + half] + low * sine[c + half];
     }
 }
 
-/* Copy one head's keys and values of a group; rotary heads rotate keys. Keys go into panels (panel,
- * channel, 32), values into (panel, cell, 32). */
+/* A head's scaled queries of some places of a group, (channel, place); rotary heads rotate them. */
+static void gather_queries(const Model *m, const Scratch *s, const float *qkv, int64_t ld,
+                           int64_t head, const int32_t *asking, int64_t count) {
+    const int64_t width = m->head_dim;
+    const float scale = 1.0f / sqrtf((float)width);
+    float *query = s->attended;
+    for (int64_t i = 0; i < count; i++, query += width) {
+        const float *q = qkv + asking[i] * ld + head * width;
+        for (int64_t c = 0; c < width; c++) query[c] = q[c] * scale;
+        if (head >= m->first_rotary_head) rotate(m, asking[i], query, query);
+    }
+    transpose(s->attended, width, count, width, s->queries, WIDTH, WIDTH);
+}
+
+/* Copy one head's keys and values of a group; rotary heads rotate keys. Keys have a row for each
+ * cell, values go into (panel, cell, 32). */
 static void gather(const Model *m, const Scratch *s, const float *qkv, int64_t ld, int64_t head,
                    const int32_t *members, int64_t size) {
-    const int64_t width = m->head_dim, half = width / 2;
-    const int is_rotary = head >= m->first_rotary_head;
+    const int64_t width = m->head_dim;
     for (int64_t place = 0; place < size; place++) {
         const int64_t cell = members[place];
         const float *k = qkv + cell * ld + m->dim + head * width, *v = k + m->dim;
-        float *key = s->keys + place / PANEL * PANEL * width + place % PANEL;
-        if (is_rotary) {
-            const float *cosine = m->cosines + cell * width, *sine = m->sines + cell * width;
-            for (int64_t c = 0; c < half; c++) {
-                key[c * PANEL] = k[c] * cosine[c] - k[c + half] * sine[c];
-                key[(c + half) * PANEL] = k[c + half] * cosine[c + half] + k[c] * sine[c + half];
-            }
-        } else {
-            for (int64_t c = 0; c < width; c++) key[c * PANEL] = k[c];
-        }
-        for (int64_t c = 0; c < width; c += PANEL) {
-            int64_t count = width - c < PANEL ? width - c : PANEL;
-            memcpy(s->values + (c / PANEL * size + place) * PANEL, v + c, 4 * count);
-        }
+        float *key = s->keys + place * width;
+        if (head < m->first_rotary_head) copy_head(key, k, width);
+        else rotate(m, cell, k, key);
+        for (int64_t c = 0; c < width; c += PANEL)
+            copy_head(s->values + (c / PANEL * size + place) * PANEL, v + c,
+                      least(width - c, PANEL));
     }
 }
 
-/* Softmax over the first ``size`` scores of a row; the rest of the row becomes zero. */
-static void softmax(float *row, int64_t size, int64_t padded) {
-    vf top = load_first(row, size);
-    for (int64_t j = WIDTH; j < padded; j += WIDTH) {
-        vf v = load_first(row + j, size - j);
-        top = choose(v > top, v, top);
+/* Softmax of ``size`` scores in each lane. */
+static void softmax_of_lanes(float *scores, int64_t size) {
+    vf top = load(scores), totals[WIDTH] = {{0}};
+    for (int64_t k = 1; k < size; k++) top = larger(load(scores + k * WIDTH), top);
+    for (int64_t k = 0; k < size; k++) {
+        const vf e = exponential(load(scores + k * WIDTH) - top);
+        store(scores + k * WIDTH, e);
+        totals[k % WIDTH] += e;
     }
-    const float highest = largest(top);
-    vf total = {0};
-    for (int64_t j = 0; j < padded; j += WIDTH) {
-        vf e = exponential(load_first(row + j, size - j) - highest);
-        store(row + j, e);
-        total += e;
-    }
-    const vf inverse = splat(1.0f / sum(total));
-    for (int64_t j = 0; j < padded; j += WIDTH) store(row + j, load(row + j) * inverse);
+    for (int half = WIDTH / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) totals[i] += totals[i + half];
+    const vf inverse = 1.0f / totals[0];
+    for (int64_t k = 0; k < size; k++)
+        store(scores + k * WIDTH, load(scores + k * WIDTH) * inverse);
 }
 
-/* Attend to one group from some of its places; (count, head_dim) results go to their cells of
- * ``mixed``. */
+/* Attend to one group from some of its places, a vector of them at a time; (count, head_dim)
+ * results go to their cells of ``mixed``. */
 static void attend_group(const Model *m, const Scratch *s, const float *qkv, int64_t ld,
                          int64_t group, Slice asking, const uint8_t *adjacency, float *mixed,
                          int64_t ld_mixed) {
     const int32_t *members = m->members + m->group_starts[group];
     const int64_t size = m->group_starts[group + 1] - m->group_starts[group];
     const int64_t head = m->group_heads[group], width = m->head_dim;
-    const int64_t padded = up_to(size, PANEL), padded_width = up_to(width, PANEL);
-    gather_queries(m, s, qkv, ld, head, members, asking);
+    const int64_t padded_width = up_to(width, PANEL), end = asking.first + asking.count;
     gather(m, s, qkv, ld, head, members, size);
-    for (int64_t j = 0; j < padded; j += PANEL)
-        wide_panel(s->queries, width, asking.count, s->keys + j * width, width, s->scores + j,
-                   padded);
-    if (m->group_is_masked[group])
-        for (int64_t i = 0; i < asking.count; i++)
-            for (int64_t j = 0; j < size; j++)
-                if (asking.first + i != j && !adjacency[(asking.first + i) * m->tokens + j])
-                    s->scores[i * padded + j] = -INFINITY;
-    for (int64_t i = 0; i < asking.count; i++)
-        softmax(s->scores + i * padded, size, up_to(size, WIDTH));
-    for (int64_t c = 0; c < padded_width; c += PANEL)
-        wide_panel(s->scores, padded, asking.count, s->values + c * size, size, s->attended + c,
-                   padded_width);
-    for (int64_t i = 0; i < asking.count; i++)
-        memcpy(mixed + members[asking.first + i] * ld_mixed + head * width,
-               s->attended + i * padded_width, 4 * width);
+    for (int64_t first = asking.first; first < end; first += WIDTH) {
+        const int64_t count = least(end - first, WIDTH);
+        gather_queries(m, s, qkv, ld, head, members + first, count);
+        in_tiles(vector_rows, s->keys, width, 1, size, s->queries, width, s->scores, WIDTH);
+        if (m->group_is_masked[group])
+            for (int64_t i = 0; i < count; i++)
+                for (int64_t j = 0; j < size; j++)
+                    if (first + i != j && !adjacency[(first + i) * m->tokens + j])
+                        s->scores[j * WIDTH + i] = -INFINITY;
+        softmax_of_lanes(s->scores, size);
+        for (int64_t c = 0; c < padded_width; c += PANEL)
+            wide_panel(s->scores, 1, WIDTH, count, s->values + c * size, size, s->attended + c,
+                       padded_width);
+        for (int64_t i = 0; i < count; i++)
+            copy_head(mixed + members[first + i] * ld_mixed + head * width,
+                      s->attended + i * padded_width, width);
+    }
 }
 
-/* What a place of a group costs: its scores, in whole panels, and copies. */
+/* What a place of a group costs: its scores, and what is done once. */
 static int64_t place_cost(const Model *m, int64_t group) {
-    return up_to(m->group_starts[group + 1] - m->group_starts[group], PANEL) + PANEL;
+    return m->group_starts[group + 1] - m->group_starts[group] + 24;
+}
+
+/* The first places of a group that have a part of its cost, rounded to whole vectors. */
+static int64_t places_of(int64_t cost, int64_t each, int64_t size) {
+    if (cost >= size * each) return size;
+    return within((cost + each * WIDTH / 2) / (each * WIDTH) * WIDTH, size);
 }
 
 /* Attend within the groups of ``count`` trajectories: each piece is a part of the cost of all
@@ -117,8 +130,8 @@ static void attend_groups(const Model *m, const Scratch *s, const uint8_t *adjac
         for (int64_t group = 0; group < m->num_groups; group++) {
             const int64_t size = m->group_starts[group + 1] - m->group_starts[group];
             const int64_t each = place_cost(m, group);
-            const int64_t first = within(quotient_up(part.first - done, each), size);
-            const int64_t end = within(quotient_up(part.first + part.count - done, each), size);
+            const int64_t first = places_of(part.first - done, each, size);
+            const int64_t end = places_of(part.first + part.count - done, each, size);
             done += size * each;
             if (first < end)
                 attend_group(m, s, s->wide + r * m->tokens * ld, ld, group,
@@ -144,6 +157,24 @@ static void add_share(float *out, float weight, const float *v, const float *d, 
     for (; c + WIDTH <= width; c += WIDTH)
         store(out + c, load(out + c) + weight * (load(v + c) + load(d + c)));
     for (; c < width; c++) out[c] += weight * (v[c] + d[c]);
+}
+
+/* Softmax over the first ``size`` scores of a row; the rest of the row becomes zero. */
+static void softmax(float *row, int64_t size, int64_t padded) {
+    vf top = load_first(row, size);
+    for (int64_t j = WIDTH; j < padded; j += WIDTH) {
+        vf v = load_first(row + j, size - j);
+        top = choose(v > top, v, top);
+    }
+    const float highest = largest(top);
+    vf total = {0};
+    for (int64_t j = 0; j < padded; j += WIDTH) {
+        vf e = exponential(load_first(row + j, size - j) - highest);
+        store(row + j, e);
+        total += e;
+    }
+    const vf inverse = splat(1.0f / sum(total));
+    for (int64_t j = 0; j < padded; j += WIDTH) store(row + j, load(row + j) * inverse);
 }
 
 /* Attend to the places around each of this piece's cells, in the neighbourhood heads. */

@@ -31,17 +31,6 @@ static void norm_queries(const Model *m, float *qkv, int64_t ld, int64_t height)
         }
 }
 
-/* out (columns, ld_out) = in (rows, ld_in) transposed, with zeros from ``rows`` to ``width``. */
-static void transpose(const float *in, int64_t ld_in, int64_t rows, int64_t columns, float *out,
-                      int64_t ld_out, int64_t width) {
-    for (int64_t first = 0; first < columns; first += 16)
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = first; j < columns && j < first + 16; j++)
-                out[j * ld_out + i] = in[i * ld_in + j];
-    for (int64_t j = 0; j < columns; j++)
-        for (int64_t i = rows; i < width; i++) out[j * ld_out + i] = 0.0f;
-}
-
 /* y = SwiGLU of x over the tokens of each channel; or x = norm(x + y) along the tokens. Each piece
  * is some channels of all cells of a trajectory. */
 static void mix_tokens(const Model *m, const Scratch *s, const Block *b, float *x, float *y) {

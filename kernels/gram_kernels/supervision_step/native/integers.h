@@ -55,25 +55,32 @@ static inline float largest_size(vi sizes) {
     return found;
 }
 
+static inline vi larger_int(vi a, vi b) {
+#if WIDTH == 16
+    return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#else
+    return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#endif
+}
+
 /* Round rows of float32; one with a number that is not finite gets such a step. */
 static void round_rows(const Scratch *s, const float *a, int64_t lda, int64_t rows,
                        int64_t num_in) {
     typedef uint8_t Bytes __attribute__((vector_size(WIDTH)));
-    const int64_t padded = up_to(num_in, WIDTH);
-    for (int64_t i = 0; i < rows; i++, a += lda) {
+    const int64_t padded = up_to(num_in, WIDTH), stride = s->stride;
+    uint8_t *out = rounded(s);
+    float *steps = row_steps(s);
+    for (int64_t i = 0; i < rows; i++, a += lda, out += stride) {
         vi top = {0}, bits;
-        for (int64_t k = 0; k < padded; k += WIDTH) {
-            vi size = (vi)load(a + k) & 0x7fffffff;
-            vi is_larger = size > top;
-            top = (is_larger & size) | (~is_larger & top);
-        }
+        for (int64_t k = 0; k < padded; k += WIDTH)
+            top = larger_int(top, (vi)load(a + k) & 0x7fffffff);
         const float size = largest_size(top);
-        row_steps(s)[i] = size / 127.0f;
+        steps[i] = size / 127.0f;
         const float inverse = size > 1e-30f ? 127.0f / size : 0.0f;
         for (int64_t k = 0; k < padded; k += WIDTH) {
             nearest(load(a + k) * inverse, &bits);
             Bytes bytes = __builtin_convertvector(bits + 128, Bytes);
-            memcpy(rounded(s) + i * s->stride + k, &bytes, sizeof bytes);
+            memcpy(out + k, &bytes, sizeof bytes);
         }
     }
 }
@@ -104,30 +111,14 @@ static void round_rows(const Scratch *s, const float *a, int64_t lda, int64_t ro
         }                                                                                          \
     }
 
-DEFINE_INTEGER_ROWS(1)
-DEFINE_INTEGER_ROWS(2)
-DEFINE_INTEGER_ROWS(3)
-DEFINE_INTEGER_ROWS(4)
-DEFINE_INTEGER_ROWS(5)
-DEFINE_INTEGER_ROWS(6)
-#if MAX_ROWS == 12
-DEFINE_INTEGER_ROWS(7)
-DEFINE_INTEGER_ROWS(8)
-DEFINE_INTEGER_ROWS(9)
-DEFINE_INTEGER_ROWS(10)
-DEFINE_INTEGER_ROWS(11)
-DEFINE_INTEGER_ROWS(12)
-#endif
+EACH_HEIGHT(DEFINE_INTEGER_ROWS)
 
 typedef void (*IntegerRows)(const uint8_t *, int64_t, const float *, const uint8_t *, int64_t,
                             float *, int64_t);
 
-static const IntegerRows integer_rows[MAX_ROWS] = {
-    integer_rows_1, integer_rows_2, integer_rows_3, integer_rows_4,  integer_rows_5,  integer_rows_6,
-#if MAX_ROWS == 12
-    integer_rows_7, integer_rows_8, integer_rows_9, integer_rows_10, integer_rows_11, integer_rows_12,
-#endif
-};
+#define INTEGER_ROWS(ROWS) integer_rows_##ROWS,
+
+static const IntegerRows integer_rows[MAX_ROWS] = {EACH_HEIGHT(INTEGER_ROWS)};
 
 /* c[:, 0:32] of one panel, from the rows of ``round_rows``. */
 static void integer_panel(const Scratch *s, int64_t rows, const uint8_t *b, int64_t num_in,

@@ -11,59 +11,62 @@
 #include "model.h"
 #include "vectors.h"
 
-#define DEFINE_PANEL_ROWS(ROWS)                                                                    \
-    static void panel_rows_##ROWS(const float *a, int64_t lda, const float *b, int64_t num_in,     \
-                                  float *c, int64_t ldc) {                                         \
-        vf left[ROWS] = {0}, right[ROWS] = {0};                                                    \
-        for (int64_t k = 0; k < num_in; k++) {                                                     \
-            vf b0 = load(b + k * PANEL), b1 = load(b + k * PANEL + WIDTH);                         \
-            _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++) {                              \
-                vf s = splat(a[i * lda + k]);                                                      \
-                left[i] += s * b0;                                                                 \
-                right[i] += s * b1;                                                                \
-            }                                                                                      \
-        }                                                                                          \
-        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++) {                                  \
-            store(c + i * ldc, left[i]);                                                           \
-            store(c + i * ldc + WIDTH, right[i]);                                                  \
-        }                                                                                          \
+/* c = a b for a few rows and one or two vectors of columns; a's numbers are ``step`` apart, and so
+ * are b's rows ``ldb``. Inlined with constant counts, so that all sums stay in registers. */
+__attribute__((always_inline)) static inline void
+sum_rows(const int rows, const int vectors, const float *a, int64_t lda, int64_t step,
+         const float *b, int64_t ldb, int64_t num_in, float *c, int64_t ldc) {
+    vf sums[MAX_ROWS][2] = {{{0}}};
+    for (int64_t k = 0; k < num_in; k++, a += step, b += ldb) {
+        const vf b0 = load(b), b1 = vectors > 1 ? load(b + WIDTH) : b0;
+        _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++) {
+            const vf s = splat(a[i * lda]);
+            sums[i][0] += s * b0;
+            if (vectors > 1) sums[i][1] += s * b1;
+        }
+    }
+    _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++) {
+        store(c + i * ldc, sums[i][0]);
+        if (vectors > 1) store(c + i * ldc + WIDTH, sums[i][1]);
+    }
+}
+
+#define DEFINE_ROWS(ROWS)                                                                          \
+    static void panel_rows_##ROWS(const float *a, int64_t lda, int64_t step, const float *b,       \
+                                  int64_t num_in, float *c, int64_t ldc) {                         \
+        sum_rows(ROWS, 2, a, lda, step, b, PANEL, num_in, c, ldc);                                 \
+    }                                                                                              \
+    static void vector_rows_##ROWS(const float *a, int64_t lda, int64_t step, const float *b,      \
+                                   int64_t num_in, float *c, int64_t ldc) {                        \
+        sum_rows(ROWS, 1, a, lda, step, b, WIDTH, num_in, c, ldc);                                 \
     }
 
-DEFINE_PANEL_ROWS(1)
-DEFINE_PANEL_ROWS(2)
-DEFINE_PANEL_ROWS(3)
-DEFINE_PANEL_ROWS(4)
-DEFINE_PANEL_ROWS(5)
-DEFINE_PANEL_ROWS(6)
-#if MAX_ROWS == 12
-DEFINE_PANEL_ROWS(7)
-DEFINE_PANEL_ROWS(8)
-DEFINE_PANEL_ROWS(9)
-DEFINE_PANEL_ROWS(10)
-DEFINE_PANEL_ROWS(11)
-DEFINE_PANEL_ROWS(12)
-#endif
+EACH_HEIGHT(DEFINE_ROWS)
 
-typedef void (*PanelRows)(const float *, int64_t, const float *, int64_t, float *, int64_t);
+typedef void (*SumRows)(const float *, int64_t, int64_t, const float *, int64_t, float *, int64_t);
 
-static const PanelRows panel_rows[MAX_ROWS] = {
-    panel_rows_1, panel_rows_2,  panel_rows_3,  panel_rows_4, panel_rows_5, panel_rows_6,
-#if MAX_ROWS == 12
-    panel_rows_7, panel_rows_8,  panel_rows_9,  panel_rows_10, panel_rows_11, panel_rows_12,
-#endif
-};
+#define PANEL_ROWS(ROWS) panel_rows_##ROWS,
+#define VECTOR_ROWS(ROWS) vector_rows_##ROWS,
 
-/* c[:, 0:32] = a b for one panel in float32; rows in tiles of nearly equal height. */
-static void wide_panel(const float *a, int64_t lda, int64_t rows, const float *b, int64_t num_in,
-                       float *c, int64_t ldc) {
-    int64_t tiles = (rows + MAX_ROWS - 1) / MAX_ROWS;
+static const SumRows panel_rows[MAX_ROWS] = {EACH_HEIGHT(PANEL_ROWS)};
+static const SumRows vector_rows[MAX_ROWS] = {EACH_HEIGHT(VECTOR_ROWS)};
+
+/* Rows of c in tiles of nearly equal height. */
+static void in_tiles(const SumRows *sum_of, const float *a, int64_t lda, int64_t step, int64_t rows,
+                     const float *b, int64_t num_in, float *c, int64_t ldc) {
+    const int64_t tiles = (rows + MAX_ROWS - 1) / MAX_ROWS;
+    for (int64_t tile = 0, first = 0; tile < tiles; tile++) {
+        const int64_t height = rows / tiles + (tile < rows % tiles);
+        sum_of[height - 1](a + first * lda, lda, step, b, num_in, c + first * ldc, ldc);
+        first += height;
+    }
+}
+
+/* c[:, 0:32] = a b for one panel in float32. */
+static void wide_panel(const float *a, int64_t lda, int64_t step, int64_t rows, const float *b,
+                       int64_t num_in, float *c, int64_t ldc) {
     for (int64_t column = 0; column < PANEL; column += 2 * WIDTH)
-        for (int64_t tile = 0, first = 0; tile < tiles; tile++) {
-            int64_t height = rows / tiles + (tile < rows % tiles);
-            panel_rows[height - 1](a + first * lda, lda, b + column, num_in, c + first * ldc + column,
-                                   ldc);
-            first += height;
-        }
+        in_tiles(panel_rows, a, lda, step, rows, b + column, num_in, c + column, ldc);
 }
 
 #if defined(__AMX_BF16__) && defined(__AVX512BF16__)
@@ -177,7 +180,7 @@ static void one_panel(const Model *m, const Scratch *s, const Weight *w, int64_t
     }
 #endif
     (void)m, (void)s;
-    wide_panel(a, lda, rows, w->wide + panel * PANEL * w->num_in, w->num_in, c, ldc);
+    wide_panel(a, lda, 1, rows, w->wide + panel * PANEL * w->num_in, w->num_in, c, ldc);
 }
 
 /* c = a w^T; c has room for the rows up to a multiple of 16 and the columns up to one of 32. */

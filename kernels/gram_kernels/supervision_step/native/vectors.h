@@ -17,7 +17,13 @@
 #endif
 
 /* Rows of a product that fit the registers, two vectors each. */
-#define MAX_ROWS (WIDTH == 16 ? 12 : 6)
+#if WIDTH == 16
+#define MAX_ROWS 12
+#define EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#else
+#define MAX_ROWS 6
+#define EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#endif
 
 typedef float vf __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t vi __attribute__((vector_size(4 * WIDTH)));
@@ -28,12 +34,23 @@ static inline vf splat(float x) { return x - (vf){0}; }
 static inline vi splat_int(int32_t x) { return x - (vi){0}; }
 static inline vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 
+static inline vf larger(vf a, vf b) {
+#if WIDTH == 16
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+    return choose(a > b, a, b);
+#endif
+}
+
+#if WIDTH == 16
+static inline __mmask16 first_lanes(int64_t count) { return count < 16 ? (1 << count) - 1 : 0xffff; }
+#endif
+
 /* The first ``count`` floats, and less than any number in the other lanes. */
 static inline vf load_first(const float *p, int64_t count) {
     const vf least = splat(-INFINITY);
 #if WIDTH == 16
-    const __mmask16 mask = count < WIDTH ? (1 << count) - 1 : 0xffff;
-    return (vf)_mm512_mask_loadu_ps((__m512)least, mask, p);
+    return (vf)_mm512_mask_loadu_ps((__m512)least, first_lanes(count), p);
 #else
     vi lanes;
     for (int i = 0; i < WIDTH; i++) lanes[i] = i;
@@ -145,6 +162,49 @@ static inline void turn_of(vf u, vf *cosine, vf *sine) {
     vi cosine_sign = ((quarter + 1) & 2) << 30, sine_sign = (quarter & 2) << 30;
     *cosine = (vf)((vi)choose(is_odd, s, c) ^ cosine_sign);
     *sine = (vf)((vi)choose(is_odd, c, s) ^ sine_sign);
+}
+
+#if WIDTH == 16
+/* The first 16 rows and columns of ``transpose``, in registers. */
+static void transpose_tile(const float *in, int64_t ld_in, int64_t rows, int64_t columns,
+                           float *out, int64_t ld_out, int64_t width) {
+    const vi lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    __m512 tile[16];
+    _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++)
+        tile[i] = _mm512_maskz_loadu_ps(i < rows ? first_lanes(columns) : 0, in + i * ld_in);
+    _Pragma("GCC unroll 4") for (int half = 8; half; half /= 2) {
+        /* A vector takes every other ``half`` lanes of its partner's, which takes the others. */
+        const vi is_upper = (lanes & half) != 0;
+        const __m512i first = (__m512i)(lanes + (is_upper & (16 - half)));
+        const __m512i second = (__m512i)(lanes + half + (is_upper & (16 - half)));
+        _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) {
+            if (i & half) continue;
+            const __m512 upper = tile[i], lower = tile[i + half];
+            tile[i] = _mm512_permutex2var_ps(upper, first, lower);
+            tile[i + half] = _mm512_permutex2var_ps(upper, second, lower);
+        }
+    }
+    _Pragma("GCC unroll 16") for (int j = 0; j < 16; j++)
+        if (j < columns) _mm512_mask_storeu_ps(out + j * ld_out, first_lanes(width), tile[j]);
+}
+#endif
+
+/* out (columns, ld_out) = in (rows, ld_in) transposed, with zeros from ``rows`` to ``width``. */
+static void transpose(const float *in, int64_t ld_in, int64_t rows, int64_t columns, float *out,
+                      int64_t ld_out, int64_t width) {
+#if WIDTH == 16
+    for (int64_t row = 0; row < width; row += 16)
+        for (int64_t column = 0; column < columns; column += 16)
+            transpose_tile(in + row * ld_in + column, ld_in, rows - row, columns - column,
+                           out + column * ld_out + row, ld_out, width - row);
+#else
+    for (int64_t first = 0; first < columns; first += 16)
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = first; j < columns && j < first + 16; j++)
+                out[j * ld_out + i] = in[i * ld_in + j];
+    for (int64_t j = 0; j < columns; j++)
+        for (int64_t i = rows; i < width; i++) out[j * ld_out + i] = 0.0f;
+#endif
 }
 
 #endif
