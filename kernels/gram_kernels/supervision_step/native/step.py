@@ -90,6 +90,8 @@ class NativeStep:
         self._model.num_parts = 1 if dtype == torch.bfloat16 else 2
         self._rows = _rows(rows)
         self._memory = torch.zeros(0, dtype=torch.uint8)
+        self._start, self._plan = 0, (0, 0, False)
+        """What the memory at ``_start`` suffices for."""
         self._sharing = Sharing(self._model.tokens)
 
     def __call__(self, num_rows: int) -> None:
@@ -97,12 +99,17 @@ class NativeStep:
         if num_live == 0:
             return
         plan = (num_live, torch.get_num_threads(), self._sharing.is_on())
+        if plan != self._plan:
+            self._make_room(plan)
+        lost_ns = self._run(self._model, self._rows, *plan, self._start)
+        self._sharing.note(lost_ns / 1e9)
+
+    def _make_room(self, plan: tuple[int, int, bool]) -> None:
         num_bytes = int(self._count_bytes(self._model, *plan)) + 64
         if len(self._memory) < num_bytes:
             self._memory = torch.zeros(num_bytes, dtype=torch.uint8)
         start = self._memory.data_ptr()
-        lost_ns = self._run(self._model, self._rows, *plan, start + -start % 64)
-        self._sharing.note(lost_ns / 1e9)
+        self._plan, self._start = plan, start + -start % 64
 
     def _fill(self, weights: StepWeights, units: UnitTables) -> Model:
         model = Model()
