@@ -92,8 +92,8 @@ static int64_t lay_out(const Model *m, Scratch *s, char *memory) {
                               &s->attended};
     const int64_t sizes[] = {rows * padded, rows * padded, rows * padded, rows * up_to(wide, PANEL),
                              mixed, heights * hidden, heights * PANEL + padded, swapped * cells,
-                             up_to(m->tokens * drawn, 4 * CHUNK), cells * width, cells * width,
-                             cells * width, cells * cells, cells * width};
+                             up_to(m->tokens * drawn, 4 * CHUNK), WIDTH * width, cells * width,
+                             cells * width, cells * WIDTH, WIDTH * width};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         *floats[i] = (float *)(memory + used);
         used += up_to(4 * sizes[i], 64);
