@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from gram_core.errors import ConfigError, UnknownPuzzle, UnknownTask
+from gram_core.puzzles.arc import Arc
 from gram_core.puzzles.base import (
     Countable,
     Family,
@@ -80,6 +81,7 @@ def families() -> Mapping[str, AnyFamily]:
             Futoshiki(),
             LightUp(),
             Jigsaw(),
+            Arc(),
         )
     }
     for point in sorted(entry_points(group=_GROUP), key=lambda point: point.name):

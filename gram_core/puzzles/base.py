@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast, runtime_ch
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.errors import UnknownTask
+from gram_core.errors import ExactUnavailable, UnknownTask
 from gram_core.puzzles.body import printable
 from gram_core.puzzles.task import (
     Answer,
@@ -123,6 +123,9 @@ class Family(ABC, Generic[Instance]):
     """Characters of the plain-text form, besides white space."""
     wall_signs = ""
     """Characters of it that no answer fills in: the page shows them dark."""
+    has_verifier = True
+    """Whether ``check`` knows a right answer; else it knows a well-formed one, votes choose among
+    those, and the service answers with candidates in place of solutions."""
 
     @abstractmethod
     def tasks(self) -> Sequence[str]:
@@ -281,6 +284,8 @@ class Family(ABC, Generic[Instance]):
         If ``max_time_s`` or ``should_stop`` (called in another thread) ends the search early,
         ``ExactTimeout`` is raised after the solutions found.
         """
+        if not self.has_verifier:
+            raise ExactUnavailable(f"{self.name} has no rules to search by")
         from gram_core.puzzles.exact import enumerate_answers
 
         return enumerate_answers(

@@ -80,6 +80,17 @@ class Solution(Schema):
     """Null where no trajectory found it."""
 
 
+class Candidate(Schema):
+    """An answer that may be right: nothing can verify it, and votes have chosen it."""
+
+    answer: Answer
+    votes: int
+    """Trajectories that arrived at it."""
+    value: float
+    """The value head's opinion of it, about 0 to 1."""
+    first: First
+
+
 TotalStatus = Literal["known", "more", "not_asked", "out_of_time", "failed"]
 
 
@@ -148,8 +159,12 @@ class SolveResponse(Schema):
     puzzle: str
     status: Literal["solved", "unsolved", "partial"]
     """`partial`: the deadline came before the work was done."""
+    verified: bool = True
+    """False where no rule tells a right answer: then there are `candidates` and no solutions."""
     solutions: list[Solution]
     """Distinct solutions, each verified exactly."""
+    candidates: list[Candidate] = []
+    """The answers with most votes, at most two, where none can be verified."""
     distinct: int
     valid_trajectories: int
     width: int

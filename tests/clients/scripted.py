@@ -30,6 +30,8 @@ RESULT: dict[str, Any] = {
     "id": "job-1",
     "puzzle": "sudoku",
     "status": "solved",
+    "verified": True,
+    "candidates": [],
     "solutions": [
         {
             "answer": "1234341221434321",

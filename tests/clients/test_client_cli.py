@@ -105,6 +105,16 @@ def test_an_unsolved_puzzle_exits_with_one_and_shows_what_is_wrong(server: Scrip
     )
 
 
+def test_candidates_are_drawn_and_exit_as_what_is_not_solved(server: ScriptedServer) -> None:
+    first = {"trajectory": 0, "step": 6, "ms": 1.5}
+    candidate = {"answer": [[1, 2]], "votes": 9, "value": 0.5, "first": first}
+    told = {"puzzle": "arc", "verified": False, "candidates": [candidate]}
+    server.say(Reply(body={**UNSOLVED, **told, "best_attempt": None}))
+    run = gram(server, "solve", PUZZLE, "--boards")
+    assert (run.exit_code, run.stdout) == (1, "candidate 1, 9 votes\n1 2\n")
+    assert run.stderr.startswith("not verified: 1 candidates, 16 trajectories, ")
+
+
 def test_a_puzzle_without_a_solution_is_said_to_have_none(server: ScriptedServer) -> None:
     proof = {"reason": "exact search found no solution", "cells": []}
     server.say(Reply(body={**UNSOLVED, "unsolvable": proof}))

@@ -56,6 +56,7 @@ def solved(puzzle: Puzzle, family: str, *answers: object, **more: Any) -> SolveR
             "vertex  0  1  2  3  4  5  6  7  8  9 10 11\n"
             "color   0  1  2  0  1  2  0  1  2  0  1  2",
         ),
+        ("arc", [[1, 0], [2, None]], "1 0\n2 ."),
         # A family that is not known, and a path without its maze.
         ("chess", [[0, 0], [0, 1]], "[[0, 0], [0, 1]]"),
         ("maze", [[0, 0], [0, 1]], "[[0, 0], [0, 1]]"),
@@ -219,3 +220,21 @@ def test_an_answer_that_is_drawn_is_shown_as_it_is_drawn(answer: object) -> None
     result = solved({"puzzle": "light-up", "grid": [".#", ".."]}, "light-up", answer)
     assert "O#\n.O" in str(result.solutions[0])
     assert "O#\n.O" in result.solutions[0]._repr_html_()
+
+
+def test_candidates_are_drawn_with_their_votes_and_called_unverified() -> None:
+    first = {"trajectory": 0, "step": 6, "ms": 1.5}
+    grids = ([[0, 1], [2, 0]], [[5]])
+    candidates = [
+        {"answer": grid, "votes": votes, "value": 0.5, "first": first}
+        for grid, votes in zip(grids, (9, 2), strict=True)
+    ]
+    task = {"puzzle": "arc", "train": [], "test": []}
+    result = solved(task, "arc", status="unsolved", verified=False, candidates=candidates)
+    assert not result.is_solved
+    assert str(result) == (
+        "not verified: 2 candidates\ncandidate 1, 9 votes\n0 1\n2 0\ncandidate 2, 2 votes\n5"
+    )
+    assert result.candidates[0].grid == [[0, 1], [2, 0]]
+    assert result._repr_html_().count("background:#000") == 2
+    assert str(SolveResult.model_validate(result.to_dict())) == str(result)

@@ -25,6 +25,7 @@ from gram_client._job_models import BatchProgress, Job, JobFailure, JobPage, Job
 from gram_client._models import (
     BestAttempt,
     Board,
+    Candidate,
     Completeness,
     First,
     GenerateResult,
@@ -59,6 +60,7 @@ __all__ = [
     "BestAttempt",
     "Board",
     "CallOptions",
+    "Candidate",
     "Client",
     "ClientOptions",
     "Completeness",

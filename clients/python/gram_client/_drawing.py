@@ -29,6 +29,8 @@ Sign = Callable[[str], str]
 
 CELL = "width:1.6em;height:1.6em;text-align:center;border:1px solid #999"
 FOUND = "color:#0b57d0;font-weight:bold"
+PALETTE = ("#000", "#07d", "#f43", "#2c4", "#fd0", "#aaa", "#f1b", "#f82", "#7df", "#812")
+"""Colors of a grid of ARC-AGI, by number."""
 CELLS = frozenset("0123456789.*_")
 """Characters of a posted sudoku."""
 BLANKS = frozenset(".0*_")
@@ -118,7 +120,7 @@ def text(shape: PuzzleShape, answer: Answer, found: Sign = str) -> str:
         rows = _signs(shape, board, found)
         if shape.puzzle == "sudoku":
             return _boxes(rows)
-        return "\n".join((" " if shape.puzzle == "nqueens" else "").join(row) for row in rows)
+        return "\n".join(("" if shape.puzzle == "maze" else " ").join(row) for row in rows)
     if shape.puzzle == "graph-coloring" and isinstance(answer, list):
         colors = [_shown(color) for color in answer]
         width = max((len(cell) for cell in [str(len(colors)), *colors]), default=1)
@@ -162,7 +164,9 @@ def html(shape: PuzzleShape, answer: Answer) -> str:
         cells = []
         for at, cell in enumerate(row, start=1):
             right = ";border-right:2px solid" if at % box_width == 0 else ""
-            cells.append(f'<td style="{CELL}{below}{right}">{cell}</td>')
+            color = board[number - 1][at - 1] if shape.puzzle == "arc" else ""
+            fill = f";background:{PALETTE[int(color)]}" if color.isdecimal() else ""
+            cells.append(f'<td style="{CELL}{below}{right}{fill}">{cell}</td>')
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return f'<table style="border-collapse:collapse;border:2px solid">{"".join(lines)}</table>'
 
@@ -208,7 +212,7 @@ def _board(shape: PuzzleShape, answer: Answer) -> Rows | None:
         return _queens(rows, answer, shape.size)
     if shape.puzzle == "maze" and shape.maze:
         return _path(rows, shape.maze)
-    return rows if shape.puzzle == "sudoku" and rows else None
+    return rows if shape.puzzle in ("sudoku", "arc") and rows else None
 
 
 def _rows(puzzle: str, answer: Answer) -> Rows:

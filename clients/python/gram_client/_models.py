@@ -112,6 +112,16 @@ class Solution(DrawableAnswer):
     """None where no trajectory found it."""
 
 
+class Candidate(DrawableAnswer):
+    """An answer that may be right: nothing can verify it, and votes have chosen it."""
+
+    votes: int
+    """Trajectories that arrived at it."""
+    value: float
+    """The value head's opinion of it, about 0 to 1."""
+    first: First
+
+
 class Completeness(Model):
     """How much of the set of solutions was seen."""
 
@@ -168,7 +178,11 @@ class SolveResult(Response):
     puzzle: str
     status: Literal["solved", "unsolved", "partial"]
     """``partial``: the deadline came before the work was done."""
+    verified: bool = True
+    """False where no rule tells a right answer: then there are ``candidates``, no solutions."""
     solutions: tuple[Solution, ...]
+    candidates: tuple[Candidate, ...] = ()
+    """The answers with most votes, at most two, where none can be verified."""
     distinct: int
     valid_trajectories: int
     width: int
@@ -200,30 +214,41 @@ class SolveResult(Response):
         """The solution with most votes; None where there is none."""
         return self.solutions[0] if self.solutions else None
 
+    @property
+    def outcome(self) -> str:
+        """How it went, in a few words."""
+        if not self.verified:
+            return f"not verified: {len(self.candidates)} candidates"
+        why = "" if self.unsolvable is None else f", {self.unsolvable.reason}"
+        return f"{self.status}: {self.distinct} distinct{why}"
+
+    @property
+    def _voted(self) -> tuple[Solution | Candidate, ...]:
+        return (*self.solutions, *self.candidates)
+
     def __str__(self) -> str:
         """Say how it went, and draw the boards."""
-        if self.solutions:
-            boards = [
-                f"solution {number}, {solution.votes} votes\n{solution}"
-                for number, solution in enumerate(self.solutions, start=1)
-            ]
-        else:
-            boards = [] if self.best_attempt is None else [f"best attempt\n{self.best_attempt}"]
-        why = "" if self.unsolvable is None else f", {self.unsolvable.reason}"
-        return "\n".join([f"{self.status}: {self.distinct} distinct{why}", *boards])
+        kind = "solution" if self.verified else "candidate"
+        boards = [
+            f"{kind} {number}, {answer.votes} votes\n{answer}"
+            for number, answer in enumerate(self._voted, start=1)
+        ]
+        if not boards and self.best_attempt is not None:
+            boards = [f"best attempt\n{self.best_attempt}"]
+        return "\n".join([self.outcome, *boards])
 
     def _repr_html_(self) -> str:
         attempts = tuple(filter(None, [self.best_attempt]))
-        shown: Sequence[DrawableAnswer] = self.solutions or attempts
-        captions = [f"{solution.votes} votes" for solution in self.solutions] or ["best attempt"]
-        why = "" if self.unsolvable is None else f", {escape(self.unsolvable.reason)}"
-        return _figures(f"{self.status}: {self.distinct} distinct{why}", captions, shown)
+        shown: Sequence[DrawableAnswer] = self._voted or attempts
+        captions = [f"{answer.votes} votes" for answer in self._voted] or ["best attempt"]
+        return _figures(escape(self.outcome), captions, shown)
 
     def model_post_init(self, context: object, /) -> None:
         """Keep the puzzle, and let the answers know it: their drawings depend on it."""
         known = context if isinstance(context, PuzzleShape) else PuzzleShape(posted=self.posted)
         self.__dict__["posted"] = known.posted
-        for answer in (*self.solutions, *filter(None, [self.best_attempt])):
+        attempts = filter(None, [self.best_attempt])
+        for answer in (*self._voted, *attempts):
             answer._shape = replace(known, puzzle=self.puzzle)
 
 

@@ -47,6 +47,9 @@ KEY_HEADER = "Idempotency-Key"
 SEED_BITS = 53
 """Every JSON reader holds integers of this size exactly."""
 
+UNVERIFIED = {"fallback": "exact", "count_solutions": "exact", "halt": "never"}
+"""What cannot be asked of a family whose answers nothing verifies."""
+
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _Query = TypeVar("_Query", bound=Query)
 
@@ -149,8 +152,13 @@ def _read_query(state: AppState, request: Request, model: type[_Query]) -> _Quer
 async def _select_model(state: AppState, posted: PostedPuzzle, query: SolveQuery) -> ModelReport:
     """Return the model for a puzzle, or ``EXACT`` where only exact search can answer it.
 
-    Raises ``ParameterInvalid`` for an exact search that no worker can do.
+    Raises ``ParameterInvalid`` for an exact search that no worker can do, and for what needs a
+    verifier that the family has not.
     """
+    for name, word in UNVERIFIED.items() if not posted.family.has_verifier else ():
+        if getattr(query, name) == word:
+            detail = f"{name}={word} needs rules that tell a right answer: {posted.family.name} "
+            raise ParameterInvalid(f"{detail}has none, and answers with candidates", field=name)
     chosen = await state.workers.select_model(
         posted.task.name,
         num_givens=posted.family.num_givens(posted.instance),

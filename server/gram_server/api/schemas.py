@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from gram_core.puzzles import family
 from gram_server.answers import (
     Cell,
     Completeness,
@@ -255,6 +256,7 @@ def _solve_response(record: JobRecord, model: ModelReport, now_s: float) -> Solv
     return SolveResponse(
         **identity(record.job, model=model.id, depth=model.depth),
         status="partial",
+        verified=family(record.job.puzzle).has_verifier,
         solutions=[],
         distinct=num_found,
         valid_trajectories=num_found,

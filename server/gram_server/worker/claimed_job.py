@@ -6,7 +6,7 @@ Knows both forms and the puzzle families; runs nothing.
 import time
 from asyncio import Queue
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,26 +29,10 @@ from gram_server.engine import EngineJob, Finished, FoundSolution, Progress
 from gram_server.errors import ModelUnknown
 from gram_server.job import EXACT, Job
 from gram_server.tracing import JobTrace
+from gram_server.worker.completeness import ExactFindings, completeness_of
 
-MIN_VALID = 8
-"""Trajectories with a solution from which the Good-Turing estimate is made."""
-WITHOUT_TOTAL: Mapping[answers.ExactSearch | None, answers.TotalStatus] = {
-    "limit": "more",
-    "time": "out_of_time",
-    "deadline": "out_of_time",
-    "busy": "out_of_time",
-}
-"""Why there is no total, by how the search for it ended; ``failed`` otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExactFindings:
-    """What exact search added to a job."""
-
-    solutions: tuple[Tokens, ...] = ()
-    total: int | None = None
-    at_least: int = 0
-    ended: answers.ExactSearch | None = None
+MAX_CANDIDATES = 2
+"""An answer is taken for right if one of two attempts is (pass@2)."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -92,6 +76,11 @@ class ClaimedJob:
     @property
     def needs_engine(self) -> bool:
         return self.model is not None and self.dead_end is None
+
+    @property
+    def has_verifier(self) -> bool:
+        """Whether what the engine accepts is a solution, and no candidate."""
+        return self.family.has_verifier
 
     @property
     def reduces_clues(self) -> bool:
@@ -152,10 +141,10 @@ class ClaimedJob:
             adjacency=self.encoded.adjacency,
             width=options.width,
             depth=options.depth or self.model.depth,
-            max_solutions=options.max_solutions,
+            max_solutions=options.max_solutions if self.has_verifier else None,
             deadline_s=None if deadline_s is None else deadline_s + clock_offset_s,
             seed=options.seed,
-            halt=options.halt,
+            halt=options.halt if self.has_verifier or options.halt == "act" else "settled",
             order="step" if sampling is None else "trajectory",
             distinct=sampling is None or sampling.is_distinct,
             priority=self.job.priority,
@@ -180,7 +169,18 @@ class ClaimedJob:
             first=answers.First(trajectory=found.trajectory, step=found.step, ms=ms),
         )
 
+    def candidate(self, found: FoundSolution) -> answers.Candidate:
+        known = self.solution(found).model_dump(exclude={"source"})
+        return answers.Candidate.model_validate(known)
+
     def progress(self, progress: Progress) -> answers.ProgressEvent:
+        if not self.has_verifier:
+            # What was accepted is well-formed, and not known to be right.
+            views = tuple(
+                view._replace(state="halted") if view.state == "solved" else view
+                for view in progress.trajectories
+            )
+            progress = replace(progress, solved=0, solved_at=(), trajectories=views)
         for view in progress.trajectories:
             last = self.shown.get(view.trajectory)
             if last is not None and last.step == view.step:
@@ -216,6 +216,10 @@ class ClaimedJob:
         return self.family.decode(self.instance, tokens)
 
     def response(self, end: Finished, exact: ExactFindings) -> answers.SolveResponse:
+        candidates: list[answers.Candidate] = []
+        if not self.has_verifier:
+            candidates = [self.candidate(found) for found in end.solutions[:MAX_CANDIDATES]]
+            end = replace(end, solutions=(), valid_trajectories=0)
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
         is_partial = end.outcome == "expired" or exact.ended == "deadline"
@@ -230,7 +234,9 @@ class ClaimedJob:
         return answers.SolveResponse(
             **self._identity(),
             status="partial" if is_partial else "solved" if solutions else "unsolved",
+            verified=self.has_verifier,
             solutions=solutions,
+            candidates=candidates,
             distinct=len(solutions),
             valid_trajectories=end.valid_trajectories,
             width=self.job.options.width,
@@ -311,29 +317,3 @@ class ClaimedJob:
 
 def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 6) if whole else None
-
-
-def completeness_of(
-    end: Finished, exact: ExactFindings, *, total: int | None, num_seen: int, is_asked: bool
-) -> answers.Completeness:
-    """Return what is known of the number of solutions, of which ``num_seen`` are in the answer."""
-    if total is not None:
-        return answers.Completeness(
-            estimate=num_seen / total if total else None,
-            total=total,
-            method="exact" if total else None,
-            total_status="known",
-            at_least=total,
-        )
-    estimate: float | None = None
-    if end.valid_trajectories >= MIN_VALID:
-        # The chance that one more trajectory finds a solution already seen.
-        votes = [found.votes for found in end.solutions]
-        estimate = round(1.0 - votes.count(1) / sum(votes), 6)
-    return answers.Completeness(
-        estimate=estimate,
-        total=None,
-        method=None if estimate is None else "good_turing",
-        total_status=WITHOUT_TOTAL.get(exact.ended, "failed") if is_asked else "not_asked",
-        at_least=max(num_seen, exact.at_least),
-    )

@@ -21,7 +21,8 @@ from gram_server.job import Event, EventKind, Job, JobState, outcome_of
 from gram_server.jobs.store import Outcome, WorkerStore
 from gram_server.search_process import Data
 from gram_server.tracing import JobTrace, SpanKind
-from gram_server.worker.claimed_job import ClaimedJob, ExactFindings
+from gram_server.worker.claimed_job import ClaimedJob
+from gram_server.worker.completeness import ExactFindings
 from gram_server.worker.engine_loop import Abort, Message
 from gram_server.worker.search_pool import SearchDropped, SearchPool
 
@@ -88,7 +89,9 @@ class JobResults:
                 self._leave_engine(claimed)
             claimed.reductions.put_nowait(event)
         elif isinstance(event, FoundSolution) and claimed.job.sampling is None:
-            await self._publish(claimed, EventKind.SOLUTION, claimed.solution(event))
+            # Votes choose among candidates when all are in.
+            if claimed.has_verifier:
+                await self._publish(claimed, EventKind.SOLUTION, claimed.solution(event))
         elif isinstance(event, FoundSolution):
             await self._publish_board(claimed, event, None)
         elif needs_exact(claimed, event) and not claimed.is_cancelled:

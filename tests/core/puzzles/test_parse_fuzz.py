@@ -41,6 +41,7 @@ GRIDS = (
     | st.lists(st.integers(0, 4) | st.none(), min_size=16, max_size=16)
     | st.lists(st.lists(st.sampled_from("Q.SG#1*"), min_size=4, max_size=4), min_size=4, max_size=4)
 )
+COLORS = st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=2), max_size=3) | GRIDS
 NAMES = st.sampled_from(["a", "b", "c", 0, 1, "1", None])
 DIMACS = st.lists(
     st.sampled_from(["p edge 3 2", "p col 0 0", "e 1 2", "e 2 2", "e 9 1", "c x", "e 1", "?"])
@@ -63,6 +64,9 @@ LIKELY = {
     "dimacs": DIMACS,
     "less": st.lists(PAIRS, max_size=3),
     "regions": GRIDS,
+    "train": st.lists(st.fixed_dictionaries({"input": COLORS, "output": COLORS}), max_size=4),
+    "test": st.lists(st.fixed_dictionaries({"input": COLORS}), max_size=2),
+    "test_index": st.integers(-1, 2),
 }
 FIELDS = st.sampled_from([*LIKELY, "adjacency"])
 BODIES = (
@@ -73,6 +77,10 @@ BODIES = (
     | st.fixed_dictionaries({"n": LIKELY["n"]}, optional={"queens": PAIRS})
     | st.fixed_dictionaries({"grid": GRIDS}, optional={"less": LIKELY["less"]})
     | st.fixed_dictionaries({"grid": GRIDS, "regions": GRIDS})
+    | st.fixed_dictionaries(
+        {"train": LIKELY["train"], "test": LIKELY["test"]},
+        optional={"test_index": LIKELY["test_index"]},
+    )
     | st.fixed_dictionaries(
         {"vertices": LIKELY["vertices"], "edges": PAIRS},
         optional={"colors": LIKELY["colors"], "fixed": LIKELY["fixed"]},

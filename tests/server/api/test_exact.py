@@ -8,11 +8,17 @@ import pytest
 from gram_server.api.schemas import deadline_result
 from gram_server.api.state import client_of
 from gram_server.job import JobRecord, JobState, ModelReport
+from tests.jobs import new_job
 from tests.server.api.conftest import Service
 
 pytestmark = pytest.mark.anyio
 
 SUDOKU = {"puzzle": "sudoku", "grid": "1..............."}
+ARC: dict[str, Any] = {
+    "puzzle": "arc",
+    "train": [{"input": [[1]], "output": [[2]]}],
+    "test": [{"input": [[1]]}],
+}
 MAZE = {"puzzle": "maze", "grid": ["S..", "..G"]}
 
 
@@ -146,3 +152,25 @@ async def test_a_smaller_puzzle_goes_to_the_model_that_takes_it_padded(
         name="m", task="graph-coloring-8", fingerprint="f", depth=16, num_parameters=7
     )
     assert deadline_result(record, model, now_s=1.0)["padded_to"] == "graph-coloring-8"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("fallback", "exact"), ("count_solutions", "exact"), ("halt", "never")]
+)
+async def test_what_needs_rules_is_refused_where_there_are_none(
+    service: Service, name: str, word: str
+) -> None:
+    for path in ("/solve", "/jobs"):
+        response = await service.client.post(path, params={name: word}, json=ARC)
+        problem = response.json()
+        assert (response.status_code, problem["code"]) == (422, "parameter_invalid")
+        assert problem["errors"][0]["field"] == name
+        assert "arc has none, and answers with candidates" in problem["detail"]
+
+
+def test_the_deadline_alone_leaves_no_verified_answer() -> None:
+    job = replace(new_job(), puzzle="arc", task="arc-2x2", body=ARC)
+    model = ModelReport(name="m", task=job.task, fingerprint="f", depth=16, num_parameters=7)
+    record = JobRecord(job=job, state=JobState.EXPIRED)
+    result = deadline_result(record, model, now_s=job.submitted_s)
+    assert (result["verified"], result["candidates"]) == (False, [])

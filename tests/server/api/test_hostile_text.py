@@ -85,7 +85,7 @@ QUERIES = [bounded(query, Settings()) for query in (JobQuery, GenerateQuery)]
 QUERIES += [PageQuery, EventHeaders]
 FIELDS = (
     *("grid", "n", "queens", "vertices", "edges", "adjacency"),
-    *("fixed", "colors", "dimacs", "puzzle", "less", "regions"),
+    *("fixed", "colors", "dimacs", "puzzle", "less", "regions", "train", "test"),
 )
 BASES: Mapping[str, dict[str, object]] = {
     "sudoku": {},
@@ -95,6 +95,7 @@ BASES: Mapping[str, dict[str, object]] = {
     "futoshiki": {"grid": [[0, 0], [0, 0]]},
     "light-up": {},
     "jigsaw": {"grid": ["..."] * 3},
+    "arc": {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[1]]}]},
 }
 
 Reader = Callable[[str], object]

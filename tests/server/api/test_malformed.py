@@ -218,7 +218,7 @@ async def test_a_wrong_character_is_told_for_each_form_that_it_may_be_meant_for(
     details = [(issue["detail"], issue["cells"]) for issue in problem["errors"]]
     assert [detail.partition(":")[0] for detail, _ in details] == [
         *("as sudoku", "as nqueens", "as graph-coloring", "as maze"),
-        *("as futoshiki", "as light-up", "as jigsaw"),
+        *("as futoshiki", "as light-up", "as jigsaw", "as arc"),
     ]
     assert details[0][1] == [[0, 4]]
 

@@ -47,7 +47,7 @@ def test_every_body_and_parameter_is_documented() -> None:
     names = [part["$ref"].rsplit("/", 1)[1] for part in _one_of(solve)]
     assert names == [
         *("SudokuBody", "NQueensBody", "GraphColoringBody", "MazeBody"),
-        *("FutoshikiBody", "LightUpBody", "JigsawBody"),
+        *("FutoshikiBody", "LightUpBody", "JigsawBody", "ArcBody"),
     ]
     assert set(names) <= set(DOCUMENT["components"]["schemas"])
     names = [known["name"] for known in solve["parameters"]]

@@ -9,7 +9,7 @@ from gram_core.puzzles import FIRST_VALUE, family
 from gram_server.answers import Solution
 from gram_server.engine import FoundSolution
 from gram_server.errors import ModelUnknown
-from gram_server.worker.claimed_job import ExactFindings
+from gram_server.worker.completeness import ExactFindings
 from tests.server.worker.harness import MakeJob, World
 
 SOLVED = "1234341221434321"
@@ -24,6 +24,8 @@ def test_a_result_has_exactly_the_shape_that_the_interface_promises(world: World
         "id": "a",
         "puzzle": "sudoku",
         "status": "solved",
+        "verified": True,
+        "candidates": [],
         "solutions": [
             {
                 "answer": SOLVED,

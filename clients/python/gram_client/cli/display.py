@@ -17,12 +17,15 @@ NUM_SHOWN_VIOLATIONS = 5
 
 
 def show_result(result: SolveResult) -> None:
-    """Draw every solution or, without any, the best attempt."""
+    """Draw every solution or candidate or, without any, the best attempt."""
     click.echo(summary(result), err=True)
     for number, solution in enumerate(result.solutions, start=1):
         how = "exact search" if solution.source == "exact" else f"{solution.votes} votes"
         click.echo(f"solution {number}, {how}")
         click.echo(painted(solution))
+    for number, candidate in enumerate(result.candidates, start=1):
+        click.echo(f"candidate {number}, {candidate.votes} votes")
+        click.echo(painted(candidate))
     if result.best_attempt is None:
         return
     violations = result.best_attempt.violations
@@ -36,6 +39,8 @@ def show_result(result: SolveResult) -> None:
 
 def summary(result: SolveResult) -> str:
     cost = f"{result.usage.engine_ms:.0f} ms, seed {result.seed}, {result.model}"
+    if not result.verified:
+        return f"{result.outcome}, {result.width} trajectories, {cost}"
     valid = f"{result.valid_trajectories} of {result.width} trajectories valid"
     proof = "" if result.unsolvable is None else f"no solution, {result.unsolvable.reason}; "
     return f"{result.status}: {proof}{result.distinct} distinct, {valid}, {cost}"
