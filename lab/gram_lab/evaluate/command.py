@@ -17,10 +17,12 @@ from gram_core.catalog import ModelInfo, find_model, shipped_models
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.errors import ConfigError, CoreError
 from gram_core.puzzles import Task
+from gram_lab.data.arc import CORPORA
 from gram_lab.data.graphs import EdgeProbabilities
 from gram_lab.data.instances import held_out_cases, read_cases, read_data, spread
 from gram_lab.data.pools import EDGE_PROBABILITIES
 from gram_lab.evaluate import tables
+from gram_lab.evaluate.candidates import Asking, corpus_table, evaluate_corpus
 from gram_lab.evaluate.protocols import PROTOCOLS, protocol_table
 from gram_lab.evaluate.published import NUM_TEST_GRAPHS, SUDOKU_TASK
 from gram_lab.evaluate.report import measure
@@ -31,12 +33,23 @@ from gram_lab.intervals import wilson
 from gram_lab.rollouts import Running
 
 GENERATED = "held-out, generated"
+SERVER = "http://127.0.0.1:8000"
 TEXTBOOK_PROBABILITY: EdgeProbabilities = (0.5, 0.5)
 
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     try:
+        if options.corpus:
+            asking = Asking(
+                width=options.width,
+                depth=options.depth,
+                seed=options.seed,
+                augment=not options.no_augment,
+            )
+            found = evaluate_corpus(options.corpus, options.server, asking, limit=options.limit)
+            print(json.dumps(found, indent=2) if options.json else corpus_table(found))
+            return 0
         if options.threads:
             torch.set_num_threads(options.threads)
         models = _models(options)
@@ -234,6 +247,9 @@ def parser() -> argparse.ArgumentParser:
     add("--grid", action="store_true", help=text)
     text = "as a paper measures: its width and depth, and how it chooses an answer"
     add("--protocol", choices=PROTOCOLS, help=text)
+    text = "the public evaluation tasks of ARC-AGI, asked of a running server: pass@1 and pass@2"
+    add("--corpus", choices=CORPORA, help=text)
+    parser.add_argument("--server", default=SERVER, help=f"for --corpus (default {SERVER})")
     _add_how(parser)
     return parser
 
