@@ -1,6 +1,7 @@
 """Files as people have them: what is read in each form, and what is said of the rest."""
 
 import io
+import json
 import sys
 from typing import Any
 
@@ -291,3 +292,13 @@ def test_what_holds_no_puzzle_is_told_in_a_sentence(content: bytes | str) -> Non
     [said] = read("F", content)
     assert isinstance(said, Unread)
     assert said.reason
+
+
+def test_a_task_of_arc_is_one_puzzle_for_each_test_grid() -> None:
+    pair = {"input": [[1, 0]], "output": [[0, 1]]}
+    tests = [pair, {"input": [[2]]}]
+    several = list(read("F", json.dumps({"train": [pair, pair], "test": tests})))
+    alone = list(read("F", json.dumps({"train": [pair, pair], "test": tests[:1]})))
+    bodies = [{"puzzle": "arc", "train": [pair, pair], "test": [test]} for test in tests]
+    assert several == [Entry(f"F:{number}", body) for number, body in enumerate(bodies, start=1)]
+    assert alone == [Entry("F", bodies[0])]

@@ -136,6 +136,9 @@ class _Part(NamedTuple):
 
 def _parts(value: object) -> Iterator[_Part]:
     """Yield the puzzles in a value; the value itself where it holds none."""
+    if questions := _questions(value):
+        yield from map(_Part, questions)
+        return
     if isinstance(value, dict) and value and _is_numbered(value):
         value = [*value.values()]
     if _is_many(value):
@@ -145,6 +148,21 @@ def _parts(value: object) -> Iterator[_Part]:
         return
     inner = _inner(value) if isinstance(value, dict) and not _is_puzzle(value) else []
     yield from inner or [_Part(value)]
+
+
+def _questions(value: object) -> list[object]:
+    """Return the bodies of a task of ARC-AGI, one for each test grid; none of anything else."""
+    if not isinstance(value, dict) or "puzzle" in value:
+        return []
+    pairs, tests = value.get("train"), value.get("test")
+    is_task = isinstance(pairs, list) and isinstance(tests, list) and pairs
+    if not is_task or not all(isinstance(pair, dict) and _has_grids(pair) for pair in pairs):
+        return []
+    return [{"puzzle": "arc", "train": pairs, "test": [test]} for test in tests]
+
+
+def _has_grids(pair: Mapping[str, object]) -> bool:
+    return all(isinstance(pair.get(name), list) for name in ("input", "output"))
 
 
 def _lists(record: Mapping[str, object]) -> list[str]:
