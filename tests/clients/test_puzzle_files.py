@@ -299,6 +299,8 @@ def test_a_task_of_arc_is_one_puzzle_for_each_test_grid() -> None:
     tests = [pair, {"input": [[2]]}]
     several = list(read("F", json.dumps({"train": [pair, pair], "test": tests})))
     alone = list(read("F", json.dumps({"train": [pair, pair], "test": tests[:1]})))
-    bodies = [{"puzzle": "arc", "train": [pair, pair], "test": [test]} for test in tests]
+    bodies: list[dict[str, object]] = [
+        {"puzzle": "arc", "train": [pair, pair], "test": [test]} for test in tests
+    ]
     assert several == [Entry(f"F:{number}", body) for number, body in enumerate(bodies, start=1)]
     assert alone == [Entry("F", bodies[0])]

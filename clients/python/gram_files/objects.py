@@ -155,8 +155,9 @@ def _questions(value: object) -> list[object]:
     if not isinstance(value, dict) or "puzzle" in value:
         return []
     pairs, tests = value.get("train"), value.get("test")
-    is_task = isinstance(pairs, list) and isinstance(tests, list) and pairs
-    if not is_task or not all(isinstance(pair, dict) and _has_grids(pair) for pair in pairs):
+    if not (isinstance(pairs, list) and isinstance(tests, list) and pairs):
+        return []
+    if not all(isinstance(pair, dict) and _has_grids(pair) for pair in pairs):
         return []
     return [{"puzzle": "arc", "train": pairs, "test": [test]} for test in tests]
 

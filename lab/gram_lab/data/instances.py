@@ -65,7 +65,11 @@ def read_cases(
 
     The file is one that ``read_data`` reads, all of it. At most ``limit`` cases are taken, spread
     evenly over the file; ``edge_probabilities`` are those of held-out random graphs.
+
+    Raises:
+        ConfigError: there are none, or nothing can verify answers.
     """
+    _check_verified(task)
     if path is not None:
         cases, refusals = read_data(task, path, limit=limit)
         if refusals:
@@ -86,8 +90,9 @@ def read_data(task: Task, path: Path, *, limit: int | None) -> Reading:
     The file is an archive as for training, or of any form that ``gram_files`` reads.
 
     Raises:
-        ConfigError: there is no puzzle of the task.
+        ConfigError: there is no puzzle of the task, or nothing can verify answers.
     """
+    _check_verified(task)
     if is_archive(path):
         if task.name != "sudoku-9x9":
             raise ConfigError("data", str(path), f"holds puzzles of sudoku-9x9, not of {task.name}")
@@ -104,6 +109,13 @@ def read_data(task: Task, path: Path, *, limit: int | None) -> Reading:
         reasons = "; ".join(refusals[:MAX_REFUSALS])
         raise ConfigError("data", str(path), f"holds no puzzle of {task.name}: {reasons}")
     return Reading(cases, refusals)
+
+
+def _check_verified(task: Task) -> None:
+    """Refuse to take well-formed answers for right ones."""
+    if not puzzles.family(task.family).has_verifier:
+        detail = "has no rules by which to count right answers: evaluate it with --corpus"
+        raise ConfigError("puzzle", task.name, detail)
 
 
 def spread(rows: Sequence[Row], limit: int | None) -> list[Row]:

