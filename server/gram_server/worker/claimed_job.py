@@ -300,7 +300,8 @@ class ClaimedJob:
         )
 
     def _best_attempt(self, tokens: Tokens | None) -> answers.BestAttempt | None:
-        if tokens is None or not self.job.options.best_attempt:
+        # What is not even well-formed is near to nothing that is known.
+        if tokens is None or not self.job.options.best_attempt or not self.has_verifier:
             return None
         tokens = self._cut(tokens.astype(np.uint8))
         violations = self.family.violations(self.instance, tokens)

@@ -47,6 +47,14 @@ def test_the_answers_with_most_votes_are_candidates(world: World, solved: FoundS
     assert result["completeness"]["at_least"] == 0
 
 
+def test_where_no_answer_is_well_formed_there_is_nothing_to_show(world: World) -> None:
+    ragged = ARC.fill(TASK, ((4, 3),))
+    ragged[-1] = 13
+    assert not ARC.check(TASK, ragged)
+    result = take(world).response(world.end(best_attempt=ragged), ExactFindings())
+    assert (result.candidates, result.best_attempt) == ([], None)
+
+
 @pytest.mark.parametrize(
     ("halt", "meant"), [("verified", "settled"), ("settled", "settled"), ("act", "act")]
 )
