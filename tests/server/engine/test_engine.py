@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from gram_core.puzzles import Symmetry
-from tests.server.engine.harness import Scripted, finds, make_harness, run_alone, votes
+from gram_server.engine.job_run import JobRun
+from gram_server.engine.trajectory import StepClock, Trajectory
+from tests.server.engine.harness import Scripted, finds, make_harness, plain_job, run_alone, votes
 
 
 def test_a_trajectory_leaves_as_soon_as_its_answer_is_valid() -> None:
@@ -121,6 +123,17 @@ def test_an_answer_does_not_depend_on_who_was_scheduled_first(num_slots: int) ->
     harness, end = run_alone(plan, num_slots=num_slots, width=6, max_solutions=2)
     assert (finds(end), votes(end)) == ([(1, 3), (3, 2)], [(11, 1), (13, 1)])
     assert sorted((s.trajectory, s.step) for s in harness.found) == [(1, 3), (3, 2)]
+
+
+def test_of_those_that_find_it_at_the_same_step_the_first_trajectory_has_a_solution() -> None:
+    job, clock = plain_job(width=3), StepClock()
+    run = JobRun(job=job, submitted_s=0.0)
+    trajectories = [Trajectory(job, index, clock) for index in range(3)]
+    clock.read = 4
+    for index in (2, 0, 1):
+        run.add_find(trajectories[index], np.array([7], np.uint8), value=0.5, now_s=1.0)
+    end = run.finish("done", 2.0)
+    assert (finds(end), votes(end)) == ([(0, 4)], [(7, 3)])
 
 
 def test_a_false_alarm_of_the_device_verifier_never_becomes_a_solution() -> None:
