@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from gram_core.puzzles import PAD, AnyFamily, Task, Tokens
 
+NUM_AUXILIARY = 5
+"""Classes of the auxiliary head: none, and the four moves of a maze."""
+
 
 class Examples(NamedTuple):
     """Puzzles with compatible solutions, the first of them drawn uniformly."""
@@ -17,6 +20,9 @@ class Examples(NamedTuple):
     """(count, max_targets, length), padded with PAD."""
     adjacency: NDArray[np.bool_] | None = None
     """(count, length, length) for graph tasks."""
+    auxiliary: Tokens | None = None
+    """(count, 2, length): what else a cell is to tell while training, 0 for nothing, and the
+    supervision step from which on it can know."""
 
 
 class Source(Protocol):

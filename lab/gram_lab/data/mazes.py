@@ -15,6 +15,7 @@ from gram_core.errors import ConfigError
 from gram_core.puzzles import FIRST_VALUE, Encoded, Task, Tokens
 from gram_core.puzzles.maze.family import TOKENS
 from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL, MazeGrid, make_maze
+from gram_core.puzzles.maze.paths import descent, distances
 from gram_lab.data.examples import Examples
 from gram_lab.data.maze_kinds import usual_maze
 from gram_lab.data.pairs import INPUTS, Pairs, find_pairs, read_pairs
@@ -23,6 +24,8 @@ TOKENS_OF_CODES = np.array(
     [0, TOKENS[WALL], TOKENS[FREE], TOKENS[START], TOKENS[GOAL], FIRST_VALUE], dtype=np.uint8
 )
 PATH_CODE = 5
+CELLS_A_STEP = 6
+"""Cells that news of the goal are to travel in a supervision step: K = 7 and f_H make eight."""
 
 
 class Mazes:
@@ -42,6 +45,7 @@ class Mazes:
         family = self._family
         givens: list[Tokens] = []
         targets: list[Tokens] = []
+        moves: list[Tokens] = []
         for _ in range(count):
             if self._givens is None:
                 maze = self._fresh(rng)
@@ -52,7 +56,8 @@ class Mazes:
                 maze = family.instance_of(self.task, Encoded(tokens=tokens))
             givens.append(tokens)
             targets.append(next(family.enumerate(maze, limit=1)))
-        return Examples(givens=np.stack(givens), targets=np.stack(targets)[:, None])
+            moves.append(_moves(maze))
+        return Examples(np.stack(givens), np.stack(targets)[:, None], auxiliary=np.stack(moves))
 
     def _fresh(self, rng: np.random.Generator) -> MazeGrid:
         """Make a maze with a far goal or, twice as often, one of the usual kinds."""
@@ -61,6 +66,21 @@ class Mazes:
             return far
         cells = usual_maze(self.task.rows, self.task.columns, rng)
         return make_maze("".join(cells.reshape(-1)), self.task.columns)
+
+
+def _moves(maze: MazeGrid) -> Tokens:
+    """Return each cell's first move to the goal, 1 to 4, and the step that can know it.
+
+    News of the goal reach a cell with each pass of a stack, one cell farther.
+    """
+    away = distances(maze.passages, maze.goal)
+    found = np.zeros((2, len(away)), dtype=np.uint8)
+    numbers = {maze.columns: 1, -1: 2, 1: 3, -maze.columns: 4}
+    for cell, ways in descent(maze.passages, maze.goal).moves.items():
+        if ways:
+            found[0, cell] = numbers[ways[0] - cell]
+            found[1, cell] = min(((away[cell] or 1) - 1) // CELLS_A_STEP, 255)
+    return found
 
 
 def _read_mazes(folder: Path, task: Task) -> Tokens:

@@ -215,7 +215,7 @@ class _Session:
             return
         save_model(
             self._output,
-            trainer.ema.averaged,
+            trainer.averaged(),
             name=self._name,
             task=self._tasks[0],
             others=self._tasks[1:],

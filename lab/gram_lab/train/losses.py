@@ -32,6 +32,10 @@ class Rows(NamedTuple):
     is_prior: Tensor
     """(batch,) bool: guided by the prior, as at inference; else by the posterior."""
     adjacency: Tensor | None = None
+    auxiliary: Tensor | None = None
+    """(batch, 2, length) int64, as in ``Examples``."""
+    steps: Tensor | None = None
+    """(batch,) supervision steps done before this one; where there is ``auxiliary``."""
 
 
 class StepLoss(NamedTuple):
@@ -86,6 +90,8 @@ def step_loss(
     if recipe.learns == "best":
         # Of competing siblings the lowest counts, scaled to the batch.
         total = total.view(-1, recipe.num_siblings).min(dim=1).values * recipe.num_siblings
+    if rows.auxiliary is not None:
+        total = total + recipe.auxiliary_weight * _auxiliary(model, state.high, rows)
     return StepLoss(
         loss=total.sum() / num_unknown,
         state=state.detach(),
@@ -136,6 +142,23 @@ def _reconstruction(logits: Tensor, rows: Rows, recipe: Recipe) -> Tensor:
             aimed = aimed.min(dim=1).values
         per_row = torch.where(rows.is_prior, aimed, per_row)
     return per_row
+
+
+def _auxiliary(model: Gram, high: Tensor, rows: Rows) -> Tensor:
+    """Return each row's cross-entropy of the auxiliary head, summed over the cells that can know.
+
+    A cell is asked for what the steps so far can have told it, so that every step is taught to
+    carry its part of the way; the answer alone teaches that only where it is already near.
+    """
+    assert rows.auxiliary is not None
+    assert rows.steps is not None
+    classes, due = rows.auxiliary.unbind(dim=1)  # (batch, length)
+    head = model.get_submodule("auxiliary")
+    logits = head(high[:, model.config.num_prefix_tokens :]).float()
+    log_probabilities = functional.log_softmax(logits, dim=-1)
+    one_hot = functional.one_hot(classes, logits.shape[-1]).to(logits.dtype)
+    is_asked = (classes > 0) & (due <= rows.steps[:, None])
+    return -((log_probabilities * one_hot).sum(dim=-1) * is_asked).sum(dim=1)
 
 
 def _matched(per_target: Tensor, num_siblings: int) -> Tensor:

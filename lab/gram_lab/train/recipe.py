@@ -133,6 +133,9 @@ class Recipe:
     """``best``: only the best of the siblings learns (winner-take-all)."""
     heads_weight: float = 0.05
     """Weight of the halt and value losses; above 0.05 they hurt."""
+    auxiliary_weight: float = 0.0
+    """Weight of what the cells are to tell beside their answer, by a head that is not saved:
+    in mazes the first move to the goal (``Examples.auxiliary``)."""
     max_rating: float = 2.6
     """Hardest puzzle (SER) drawn from files of rated puzzles."""
     hard_share: float = 0.0

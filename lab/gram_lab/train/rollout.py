@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gram_core.errors import ConfigError
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, FIRST_VALUE
 from gram_lab.data.examples import Source
@@ -63,6 +64,7 @@ class Rollout:
                 if task.has_adjacency
                 else None
             ),
+            auxiliary=tokens[:, None].repeat(1, 2, 1) if recipe.auxiliary_weight else None,
         )
         self.step = np.zeros(num_rows, dtype=np.int64)
         self._summaries = torch.zeros(num_rows, 0, config.dim, device=self.device)
@@ -75,10 +77,10 @@ class Rollout:
 
     def part(self, rows: slice) -> tuple[LatentState, Rows]:
         """Return the state and the puzzles of some of its rows."""
-        return (
-            LatentState(*(each[rows] for each in self.state)),
-            Rows(*(None if each is None else each[rows] for each in self.rows)),  # type: ignore[arg-type]
-        )
+        found = Rows(*(None if each is None else each[rows] for each in self.rows))  # type: ignore[arg-type]
+        if found.auxiliary is not None:
+            found = found._replace(steps=torch.as_tensor(self.step[rows], device=self.device))
+        return LatentState(*(each[rows] for each in self.state)), found
 
     def advance(self, steps: Sequence[StepLoss], progress: float) -> Ended:
         """Apply one supervision step, given in parts; score and replace the ended rows."""
@@ -181,6 +183,9 @@ class Rollout:
         seeds = self._rng.integers(2**62, size=len(chosen))
         is_held, places = ranks.held(chosen, self._recipe.num_rows)
         rows = torch.as_tensor(places, device=self.device)
+        if self.rows.auxiliary is not None and examples.auxiliary is None:
+            detail = f"must be 0: nothing else is known of the puzzles of {self._source.task.name}"
+            raise ConfigError("auxiliary_weight", self._recipe.auxiliary_weight, detail)
         fresh = {**examples._asdict(), "is_prior": is_prior}
         for name, target in self.rows._asdict().items():
             if target is not None:

@@ -13,20 +13,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gram_core.checkpoint import load_model
 from gram_core.config import GramConfig
 from gram_core.errors import CheckpointError, ConfigError
 from gram_core.model import Gram
 from gram_core.puzzles import BLANK, Task
-from gram_lab.data.examples import Source
+from gram_lab.data.examples import NUM_AUXILIARY, Source
 from gram_lab.train import ranks
 from gram_lab.train.denoising import Episodes, denoising_step
 from gram_lab.train.losses import StepLoss, heads_loss, num_charged, step_loss
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
 from gram_lab.train.recipe import Recipe
 from gram_lab.train.rollout import Rollout
+
+AUXILIARY = "auxiliary."
+"""Prefix of the weights of the auxiliary head."""
 
 
 class Budget:
@@ -136,6 +139,8 @@ class Trainer:
         self.model = Gram(config, source.task.units).to(execution.device)
         if recipe.shares_stack and config.recursion == "hierarchical":
             self.model.high = self.model.low
+        if recipe.auxiliary_weight:
+            self.model.auxiliary = nn.Linear(config.dim, NUM_AUXILIARY, device=execution.device)
         self.ema = Ema(self.model, copy.deepcopy(self.model), recipe.ema_decay)
         self.optimizers = optimizers(self.model, recipe)
         heads = [*self.model.halt.parameters(), *self.model.value.parameters()]
@@ -166,6 +171,8 @@ class Trainer:
             CheckpointError: it cannot be read, or is for another architecture.
         """
         weights = load_model(checkpoint, self.execution.device).model.state_dict()
+        own = self.model.state_dict()
+        weights |= {name: own[name] for name in own if name.startswith(AUXILIARY)}
         try:
             self.model.load_state_dict(weights)
         except RuntimeError as error:
@@ -173,6 +180,12 @@ class Trainer:
                 f"{checkpoint} has another architecture than this run: choose the same sizes"
             ) from error
         self.ema.averaged.load_state_dict(weights)
+
+    def averaged(self) -> Gram:
+        """Return a copy of the averaged model, without what is needed for training alone."""
+        model = copy.deepcopy(self.ema.averaged)
+        model._modules.pop(AUXILIARY.rstrip("."), None)
+        return model
 
     def run(self) -> Iterator[float]:
         """Train, yielding the used share of the budget after every update."""

@@ -12,7 +12,7 @@ from gram_core.puzzles import Encoded, Tokens
 from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL
 from gram_lab.data.instances import read_cases
 from gram_lab.data.maze_kinds import Cells, carved, set_ends, usual_maze
-from gram_lab.data.mazes import Mazes
+from gram_lab.data.mazes import CELLS_A_STEP, Mazes
 from gram_lab.train.recipe import choices
 from gram_lab.train.sources import training_source, validation_examples
 
@@ -74,6 +74,26 @@ def test_without_files_mazes_are_made() -> None:
     for givens, target in zip(examples.givens, examples.targets[:, 0], strict=True):
         moves(givens, target)
     assert len({givens.tobytes() for givens in examples.givens}) >= 15
+
+
+def test_every_cell_is_told_its_first_move_and_from_when_it_can_know() -> None:
+    task = puzzles.task("maze-9x9")
+    examples = Mazes(task).draw(20, 0.0, np.random.default_rng(4))
+    assert examples.auxiliary is not None
+    for givens, (numbers, due) in zip(examples.givens, examples.auxiliary, strict=True):
+        maze = puzzles.family("maze").instance_of(task, Encoded(tokens=givens))
+        goal = divmod(maze.goal, 9)
+        for cell in np.flatnonzero(numbers).tolist():
+            at, moves = divmod(cell, 9), 0
+            while at != goal:
+                number = int(numbers[at[0] * 9 + at[1]])
+                down, right = ((1, 0), (0, -1), (0, 1), (-1, 0))[number - 1]
+                at, moves = (at[0] + down, at[1] + right), moves + 1
+                assert maze.cells[at[0] * 9 + at[1]] != WALL
+            assert due[cell] == (moves - 1) // CELLS_A_STEP
+            if cell == maze.start:
+                assert moves == maze.num_moves
+        assert numbers[maze.start] > 0 == numbers[maze.goal]
 
 
 def test_mazes_are_of_many_kinds_and_sizes() -> None:

@@ -70,6 +70,33 @@ def test_without_nearest_every_row_aims_at_the_drawn_solution() -> None:
     assert_charged(result, losses.sum(), (rows.givens == BLANK).sum())
 
 
+def test_the_auxiliary_head_is_asked_only_for_what_the_steps_can_have_told() -> None:
+    model, state, rows, draws = setting()
+    model.auxiliary = torch.nn.Linear(model.config.dim, 3)
+    classes, due = torch.randint(0, 3, (4, 16)), torch.randint(0, 5, (4, 16))
+    steps = torch.tensor([0, 1, 2, 7])
+    plain = step_loss(model, state, rows, draws, replace(PLAIN, aim="drawn"))
+    rows = rows._replace(auxiliary=torch.stack((classes, due), dim=1), steps=steps)
+    recipe = replace(PLAIN, aim="drawn", auxiliary_weight=0.5)
+    result = step_loss(model, state, rows, draws, recipe)
+    told = torch.log_softmax(model.auxiliary(result.state.high).double(), dim=-1)
+    expected = sum(
+        -told[row, cell, classes[row, cell]].item()
+        for row in range(4)
+        for cell in range(16)
+        if classes[row, cell] > 0 and due[row, cell] <= steps[row]
+    )
+    num_unknown = (rows.givens == BLANK).sum()
+    torch.testing.assert_close(
+        (result.loss - plain.loss).double() * num_unknown,
+        torch.tensor(0.5 * expected).double(),
+        rtol=1e-4,
+        atol=0,
+    )
+    (gradient,) = torch.autograd.grad(result.loss, [model.auxiliary.weight])
+    assert gradient.abs().sum() > 0
+
+
 def test_only_the_best_of_competing_rows_learns() -> None:
     model, state, rows, draws = setting()
     recipe = replace(PLAIN, aim="drawn", num_siblings=2, learns="best")

@@ -13,6 +13,7 @@ from gram_core import puzzles
 from gram_core.checkpoint import load_model, save_model
 from gram_core.config import preset
 from gram_core.errors import CheckpointError, ConfigError
+from gram_lab.data.mazes import Mazes
 from gram_lab.data.pools import PooledSource, QueensSource, make_pool
 from gram_lab.train.optimizer import Ema, optimizers, set_rate
 from gram_lab.train.recipe import Depths, Recipe
@@ -63,6 +64,40 @@ def test_every_size_trains_the_same_weights() -> None:
     for _ in run.run():
         pass
     assert not torch.equal(run.model.decoder.weight, before)
+
+
+@pytest.mark.slow
+def test_the_auxiliary_head_learns_is_resumed_and_is_not_saved_with_the_weights(
+    tmp_path: Path,
+) -> None:
+    task = puzzles.task("maze-5x5")
+    recipe = replace(RECIPE, aim="drawn", prior_share=1.0, auxiliary_weight=1.0)
+    whole, resumed = (
+        Trainer(
+            preset("tiny", task),
+            Mazes(task),
+            recipe,
+            budget=Budget(updates=4),
+            execution=Execution(),
+            seed=seed,
+        )
+        for seed in (0, 99)
+    )
+    before = whole.model.get_submodule("auxiliary").weight.detach().clone()  # type: ignore[operator]
+    assert_goes_on(whole, resumed, tmp_path / "run", at=2)
+    assert not torch.equal(whole.model.state_dict()["auxiliary.weight"], before)
+    folder = tmp_path / "model"
+    save_model(folder, whole.averaged(), name="maze", task=task, depth=4, dtype=torch.float32)
+    assert not [name for name in load_model(folder).model.state_dict() if "auxiliary" in name]
+    resumed.start_from(folder)
+    found = resumed.model.state_dict()
+    for name, expected in whole.averaged().state_dict().items():
+        assert torch.equal(found[name], expected), name
+
+
+def test_what_is_not_known_of_a_puzzle_cannot_be_asked() -> None:
+    with pytest.raises(ConfigError, match="auxiliary_weight"):
+        trainer(updates=1, recipe=replace(RECIPE, auxiliary_weight=1.0))
 
 
 @pytest.mark.slow
