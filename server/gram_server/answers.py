@@ -3,11 +3,14 @@
 Workers and the API build their answers from them; the OpenAPI document shows them.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from gram_core.puzzles import Tokens
 from gram_server.job import Job
 
 Answer = str | list[str] | list[list[str]] | list[list[int]] | list[int]
@@ -150,6 +153,25 @@ class Usage(Schema):
 
 
 ExactSearch = Literal["complete", "limit", "time", "deadline", "unavailable", "busy", "failed"]
+
+
+MIN_VALID = 8
+"""Trajectories with a solution from which the Good-Turing estimate is made."""
+WITHOUT_TOTAL: Mapping[ExactSearch | None, TotalStatus] = {
+    "limit": "more",
+    **dict.fromkeys(("time", "deadline", "busy"), "out_of_time"),
+}
+"""Why there is no total, by how the search for it ended; ``failed`` otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactFindings:
+    """What exact search added to a job."""
+
+    solutions: tuple[Tokens, ...] = ()
+    total: int | None = None
+    at_least: int = 0
+    ended: ExactSearch | None = None
 
 
 class SolveResponse(Schema):

@@ -44,7 +44,7 @@ class LightUp(Family[LightUpBoard]):
     wall_signs = WALL + NUMBERS
 
     def tasks(self) -> Sequence[str]:
-        return ("light-up-10x10",)
+        return ("light-up-7x7",)
 
     def make_task(self, *sizes: int) -> Task | None:
         return _task(*sizes) if max(sizes) <= MAX_SIDE else None

@@ -29,7 +29,6 @@ from gram_server.engine import EngineJob, Finished, FoundSolution, Progress
 from gram_server.errors import ModelUnknown
 from gram_server.job import EXACT, Job
 from gram_server.tracing import JobTrace
-from gram_server.worker.completeness import ExactFindings, completeness_of
 
 MAX_CANDIDATES = 2
 """An answer is taken for right if one of two attempts is (pass@2)."""
@@ -215,7 +214,7 @@ class ClaimedJob:
         """Return tokens in the form that was posted, which the models of answers check."""
         return self.family.decode(self.instance, tokens)
 
-    def response(self, end: Finished, exact: ExactFindings) -> answers.SolveResponse:
+    def response(self, end: Finished, exact: answers.ExactFindings) -> answers.SolveResponse:
         candidates: list[answers.Candidate] = []
         if not self.has_verifier:
             candidates = [self.candidate(found) for found in end.solutions[:MAX_CANDIDATES]]
@@ -240,7 +239,7 @@ class ClaimedJob:
             distinct=len(solutions),
             valid_trajectories=end.valid_trajectories,
             width=self.job.options.width,
-            completeness=completeness_of(
+            completeness=_completeness(
                 end,
                 exact,
                 total=total,
@@ -318,3 +317,29 @@ class ClaimedJob:
 
 def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 6) if whole else None
+
+
+def _completeness(
+    end: Finished, exact: answers.ExactFindings, *, total: int | None, num_seen: int, is_asked: bool
+) -> answers.Completeness:
+    """Return what is known of the number of solutions, of which ``num_seen`` are in the answer."""
+    if total is not None:
+        return answers.Completeness(
+            estimate=num_seen / total if total else None,
+            total=total,
+            method="exact" if total else None,
+            total_status="known",
+            at_least=total,
+        )
+    estimate: float | None = None
+    if end.valid_trajectories >= answers.MIN_VALID:
+        # The chance that one more trajectory finds a solution already seen.
+        votes = [found.votes for found in end.solutions]
+        estimate = round(1.0 - votes.count(1) / sum(votes), 6)
+    return answers.Completeness(
+        estimate=estimate,
+        total=None,
+        method=None if estimate is None else "good_turing",
+        total_status=answers.WITHOUT_TOTAL.get(exact.ended, "failed") if is_asked else "not_asked",
+        at_least=max(num_seen, exact.at_least),
+    )

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from gram_core.errors import CoreError
 from gram_core.puzzles import Tokens
+from gram_server.answers import ExactFindings
 from gram_server.engine import EngineEvent, Finished, FoundSolution, Progress
 from gram_server.errors import JobFailed, LinkClosed, ServerError
 from gram_server.job import Event, EventKind, Job, JobState, outcome_of
@@ -22,7 +23,6 @@ from gram_server.jobs.store import Outcome, WorkerStore
 from gram_server.search_process import Data
 from gram_server.tracing import JobTrace, SpanKind
 from gram_server.worker.claimed_job import ClaimedJob
-from gram_server.worker.completeness import ExactFindings
 from gram_server.worker.engine_loop import Abort, Message
 from gram_server.worker.search_pool import SearchDropped, SearchPool
 

@@ -50,7 +50,7 @@ def test_clients_that_leave_take_their_searches_along(server: Server, client: ht
 
     def leave() -> None:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/solve", params=ONE_STEP, json=HARD, timeout=3.0)
+            httpx.post(f"{server.url}/solve", params=ONE_STEP, json=HARD, timeout=1.0)
 
     leaving = [threading.Thread(target=leave) for _ in range(12)]
     for thread in leaving:
@@ -59,7 +59,7 @@ def test_clients_that_leave_take_their_searches_along(server: Server, client: ht
         thread.join()
     started_s = time.monotonic()
     after = client.post("/solve", params=ONE_STEP, json=TINY).json()
-    # One search of theirs alone takes ten seconds, and all of them a minute.
+    # One search of theirs alone takes three to ten seconds, so all of them take a minute.
     assert time.monotonic() - started_s < 30.0
     assert after["completeness"]["total"] == 72
 

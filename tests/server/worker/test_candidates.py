@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from gram_core.puzzles.arc import Arc
+from gram_server.answers import ExactFindings
 from gram_server.engine import FoundSolution, Progress
 from gram_server.engine.trajectory import TrajectoryView
 from gram_server.job import Job
 from gram_server.worker.claimed_job import ClaimedJob
-from gram_server.worker.completeness import ExactFindings
 from tests.server.worker.harness import World
 
 ARC = Arc()

@@ -6,10 +6,9 @@ import pytest
 
 from gram_core.errors import PuzzleInvalid
 from gram_core.puzzles import FIRST_VALUE, family
-from gram_server.answers import Solution
+from gram_server.answers import ExactFindings, Solution
 from gram_server.engine import FoundSolution
 from gram_server.errors import ModelUnknown
-from gram_server.worker.completeness import ExactFindings
 from tests.server.worker.harness import MakeJob, World
 
 SOLVED = "1234341221434321"

@@ -7,10 +7,10 @@ import pytest
 
 from gram_core.puzzles import Tokens, family
 from gram_server import search_process
+from gram_server.answers import ExactFindings
 from gram_server.engine import FoundSolution
 from gram_server.search_process import Data
 from gram_server.worker.claimed_job import ClaimedJob
-from gram_server.worker.completeness import ExactFindings
 from gram_server.worker.job_results import find_exactly, needs_exact, without_time
 from gram_server.worker.search_pool import SearchPool
 from tests.server.worker.harness import World
