@@ -56,6 +56,26 @@ class Rules:
             return None
 
 
+def all_different(
+    groups: Sequence[Sequence[int]], num_values: int
+) -> list[list[list[tuple[int, int]]]]:
+    """Return exclusions by which variables differ that share a group.
+
+    ``groups`` has the numbers of each variable's groups, such as its row and its column.
+    """
+    peers = [
+        [
+            other
+            for other, theirs in enumerate(groups)
+            if other != variable and any(one == two for one, two in zip(own, theirs, strict=True))
+        ]
+        for variable, own in enumerate(groups)
+    ]
+    return [
+        [[(other, 1 << value) for other in near] for value in range(num_values)] for near in peers
+    ]
+
+
 def reduce_givens(
     rules: Rules,
     givens: dict[int, int],

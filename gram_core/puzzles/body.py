@@ -158,6 +158,42 @@ def drawn_rows(text: str) -> list[str]:
     return [row[: len(drawn)] if has_ends else row for _, row in drawn]
 
 
+def check_lengths(
+    rows: Iterable[Sequence[object]], length: int, told: str, *, field: str = "grid"
+) -> None:
+    """Refuse rows of another length; ``told`` says what they have, and how many are wanted."""
+    raise_issues(
+        Issue(f"{field}[{number}]", f"has {len(row)} {told}")
+        for number, row in enumerate(rows)
+        if len(row) != length
+    )
+
+
+def refuse_signs(
+    signs: Sequence[object],
+    wrong: Iterable[int],
+    columns: int,
+    told: str,
+    *,
+    is_by_row: bool = False,
+) -> None:
+    """Refuse the wrong positions of a board, if any; ``told`` says what a cell may hold."""
+    raise_issues(
+        Issue(
+            f"grid[{at // columns}]" if is_by_row else "grid",
+            f"row {at // columns}, column {at % columns} holds {describe(signs[at])}; {told}",
+            (divmod(at, columns),),
+        )
+        for at in wrong
+    )
+
+
+def in_lines(signs: str, columns: int, *, is_text: bool) -> str | list[str]:
+    """Return a board as the lines of one string, or as a list of them."""
+    lines = [signs[at : at + columns] for at in range(0, len(signs), columns)]
+    return "\n".join(lines) if is_text else lines
+
+
 def with_dots(cells: str) -> str:
     """Return cells with ``.`` for their blank, where it is another program's and the only one."""
     blanks = set(cells) & (_BLANKS | _ODD_BLANKS)

@@ -133,6 +133,15 @@ def shuffled_values(task: Task, rng: np.random.Generator, count: int) -> NDArray
     return values.astype(np.uint8)
 
 
+def line_units(cells: NDArray[np.int64], constraint: Constraint) -> tuple[Unit, ...]:
+    """Return a unit for each row and each column of positions, (rows, columns)."""
+    return tuple(
+        Unit(f"{kind} {number}", kind, constraint, tuple(line.tolist()))
+        for kind, lines in (("row", cells), ("column", cells.T))
+        for number, line in enumerate(lines)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One broken rule of an answer, for display."""

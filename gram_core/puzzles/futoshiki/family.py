@@ -22,8 +22,8 @@ from gram_core.puzzles.futoshiki.board import (
     rule_of,
 )
 from gram_core.puzzles.futoshiki.generate import generate, neighbours
-from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation, find_violations
-from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation, line_units
+from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint
 
 _EXAMPLE = ".<. . 3>.\n^ ^   ^ ^\n. . . . .\n\n. . . . .\n      ^\n. . . . .\nv\n. . . 1 ."
 _NONE, _LEFT, _RIGHT, _ABOVE, _BELOW = range(5)
@@ -132,19 +132,11 @@ class Futoshiki(Family[FutoshikiBoard]):
         return row // 2, column // 2
 
     def violations(self, instance: FutoshikiBoard, tokens: Tokens) -> list[Violation]:
-        size, givens = instance.size, self.encode(instance).tokens
+        size = instance.size
         # A sign is no value of a cell.
-        is_cell = ~_is_between(size)
-        is_wrong = is_cell & (tokens >= FIRST_VALUE + size)
-        found = find_violations(
-            np.where(is_wrong, PAD, tokens).astype(np.uint8),
-            givens,
-            task=_task(size),
-            units=_task(size).units,
-            position_to_cell=lambda position: self.cell(instance, position),
-        )
+        is_wrong = ~_is_between(size) & (tokens >= FIRST_VALUE + size)
         lines = _rows(_values(tokens, size), size)
-        return found + [
+        return super().violations(instance, np.where(is_wrong, np.uint8(PAD), tokens)) + [
             Violation(rule_of(pair), pair)
             for pair in instance.pairs
             if 0 < lines[pair.greater[0]][pair.greater[1]] <= lines[pair.less[0]][pair.less[1]]
@@ -235,11 +227,7 @@ def _task(size: int) -> Task:
         num_values=size + 5,
         rows=side,
         columns=side,
-        units=tuple(
-            Unit(f"{kind} {number}", kind, Constraint.DIFFERENT, tuple(line.tolist()))
-            for kind, board in (("row", cells), ("column", cells.T))
-            for number, line in enumerate(board)
-        ),
+        units=line_units(cells, Constraint.DIFFERENT),
         relations=("row", "column", "near", "near"),
         has_other_rules=True,
     )

@@ -4,13 +4,12 @@ Knows cells, values and pairs; the search itself is in ``backtracking``.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from gram_core.errors import GenerateFailed
-from gram_core.puzzles.backtracking import Rules, reduce_givens
+from gram_core.puzzles.backtracking import Rules, all_different, reduce_givens
 from gram_core.puzzles.futoshiki.board import Pair
 
 _MAX_BOARDS = 200
@@ -63,26 +62,9 @@ def _drawn_pairs(full: Sequence[int], size: int, rng: np.random.Generator) -> li
     return sorted(chosen)
 
 
-@cache
-def _lines(size: int) -> list[list[int]]:
-    """Return the cells in the row or column of each cell."""
-    cells = range(size * size)
-    return [
-        [
-            other
-            for other in cells
-            if other != cell and (other // size == cell // size or other % size == cell % size)
-        ]
-        for cell in cells
-    ]
-
-
 def _rules(size: int, pairs: Sequence[Pair]) -> Rules:
     everything = (1 << size) - 1
-    exclusions = [
-        [[(other, 1 << value) for other in others] for value in range(size)]
-        for others in _lines(size)
-    ]
+    exclusions = all_different([divmod(cell, size) for cell in range(size * size)], size)
     for less, greater in pairs:
         low, high = (row * size + column for row, column in (less, greater))
         for value in range(size):

@@ -12,6 +12,7 @@ from enum import StrEnum
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
     check_blanks,
+    check_lengths,
     describe,
     drawn_rows,
     raise_issues,
@@ -106,13 +107,8 @@ def _rows_of(value: object, field: str) -> list[str]:
         ]
     if not MIN_SIZE <= len(rows) <= MAX_SIZE:
         refuse(field, f"has {len(rows)} rows; a board has {MIN_SIZE} to {MAX_SIZE}")
-    raise_issues(
-        Issue(
-            f"{field}[{number}]", f"has {len(row)} cells; a board of {len(rows)} rows has as many"
-        )
-        for number, row in enumerate(rows)
-        if len(row) != len(rows)
-    )
+    told = f"cells; a board of {len(rows)} rows has as many"
+    check_lengths(rows, len(rows), told, field=field)
     return rows
 
 

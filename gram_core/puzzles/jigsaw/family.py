@@ -21,7 +21,15 @@ from gram_core.puzzles.jigsaw.board import (
     read_board,
 )
 from gram_core.puzzles.jigsaw.generate import generate
-from gram_core.puzzles.task import Encoded, Symmetries, Symmetry, Task, Tokens, shuffled_values
+from gram_core.puzzles.task import (
+    Encoded,
+    Symmetries,
+    Symmetry,
+    Task,
+    Tokens,
+    line_units,
+    shuffled_values,
+)
 from gram_kernels.tokens import BLANK, Constraint, Unit
 
 
@@ -136,11 +144,7 @@ def _task(size: int) -> Task:
         rows=size,
         columns=size,
         # The regions are the instance's, and reach the verifier as its graph.
-        units=tuple(
-            Unit(f"{kind} {number}", kind, Constraint.PERMUTATION, tuple(line.tolist()))
-            for kind, board in (("row", cells), ("column", cells.T))
-            for number, line in enumerate(board)
-        ),
+        units=line_units(cells, Constraint.PERMUTATION),
         has_adjacency=True,
         relations=("row", "column", "edge", "edge"),
     )

@@ -3,12 +3,10 @@
 Knows cells, digits and regions; the search itself is in ``backtracking``.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from gram_core.errors import GenerateFailed
-from gram_core.puzzles.backtracking import Rules, reduce_givens
+from gram_core.puzzles.backtracking import Rules, all_different, reduce_givens
 from gram_core.puzzles.jigsaw.board import JigsawBoard, numbered
 
 _MAX_BOARDS = 200
@@ -20,7 +18,8 @@ def generate(size: int, rng: np.random.Generator, *, num_solutions: int | None) 
     """Return a board with exactly that many solutions (None: at least one)."""
     for _ in range(_MAX_BOARDS):
         regions = _random_regions(size, rng)
-        rules = _rules(size, regions)
+        places = [(*divmod(cell, size), region) for cell, region in enumerate(regions)]
+        rules = Rules(size, all_different(places, size))
         full = rules.random_solution(rng)
         if full is None:
             continue
@@ -68,19 +67,3 @@ def _is_connected(regions: np.ndarray[tuple[int], np.dtype[np.int64]], own: int,
         waiting += cells & beside
         cells -= beside
     return not cells
-
-
-def _rules(size: int, regions: Sequence[int]) -> Rules:
-    places = [(cell // size, cell % size, region) for cell, region in enumerate(regions)]
-    exclusions = [
-        [
-            [
-                (other, 1 << value)
-                for other, theirs in enumerate(places)
-                if other != cell and any(a == b for a, b in zip(own, theirs, strict=True))
-            ]
-            for value in range(size)
-        ]
-        for cell, own in enumerate(places)
-    ]
-    return Rules(size, exclusions)

@@ -11,12 +11,14 @@ from functools import cached_property
 
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
-    describe,
+    check_lengths,
     drawn_rows,
+    in_lines,
     raise_issues,
     read_list,
     read_text,
     refuse,
+    refuse_signs,
 )
 
 MAX_SIDE = 25
@@ -119,8 +121,7 @@ def read_board(fields: Mapping[str, object]) -> LightUpBoard:
 
 def draw_board(board: LightUpBoard, cells: str) -> str | list[str]:
     """Return cells in the form in which the board was posted."""
-    lines = [cells[at : at + board.columns] for at in range(0, len(cells), board.columns)]
-    return "\n".join(lines) if board.form is Form.TEXT else lines
+    return in_lines(cells, board.columns, is_text=board.form is Form.TEXT)
 
 
 def line_rule(board: LightUpBoard, line: Sequence[int]) -> str:
@@ -147,22 +148,11 @@ def _read_lines(lines: Sequence[str], form: Form) -> LightUpBoard:
     columns = len(lines[0])
     if not 1 <= columns <= MAX_SIDE:
         refuse("grid", f"has rows of {columns} cells; a row has 1 to {MAX_SIDE}")
-    raise_issues(
-        Issue(f"grid[{row}]", f"has {len(line)} cells; row 0 of this board has {columns}")
-        for row, line in enumerate(lines)
-        if len(line) != columns
-    )
+    check_lengths(lines, columns, f"cells; row 0 of this board has {columns}")
     drawn = "".join(lines)
-    raise_issues(
-        Issue(
-            "grid",
-            f"row {at // columns}, column {at % columns} holds {describe(sign)}; a cell is . where "
-            "open, O for a bulb, # for a wall, or 0 to 4 for a wall with so many bulbs beside it",
-            (divmod(at, columns),),
-        )
-        for at, sign in enumerate(drawn)
-        if sign not in _CELLS
-    )
+    told = "a cell is . where open, O for a bulb, # for a wall, or 0 to 4 for a wall with so many "
+    wrong = (at for at, sign in enumerate(drawn) if sign not in _CELLS)
+    refuse_signs(drawn, wrong, columns, f"{told}bulbs beside it")
     return LightUpBoard(columns=columns, cells="".join(_CELLS[each] for each in drawn), form=form)
 
 

@@ -25,7 +25,7 @@ from gram_core.puzzles.light_up.board import (
     read_board,
 )
 from gram_core.puzzles.light_up.generate import generate
-from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation, find_violations
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 _SIGNS = EMPTY + BULB + WALL + NUMBERS
@@ -95,14 +95,11 @@ class LightUp(Family[LightUpBoard]):
 
     def decode(self, instance: LightUpBoard, tokens: Tokens) -> str | list[str]:
         """Return the board with its bulbs; a wall that an answer puts elsewhere is left out."""
-        cells = zip(instance.cells, tokens.tolist(), strict=True)
-        return draw_board(
-            instance,
-            "".join(
-                cell if cell in WALLS else BULB if token == _BULB else EMPTY
-                for cell, token in cells
-            ),
+        cells = "".join(
+            cell if cell in WALLS else BULB if token == _BULB else EMPTY
+            for cell, token in zip(instance.cells, tokens.tolist(), strict=True)
         )
+        return draw_board(instance, cells)
 
     def units(self, instance: LightUpBoard) -> Sequence[Unit]:
         return [
@@ -133,15 +130,8 @@ class LightUp(Family[LightUpBoard]):
         return all(all(line) for line in lit)
 
     def violations(self, instance: LightUpBoard, tokens: Tokens) -> list[Violation]:
-        givens = self.encode(instance).tokens
-        is_legal = np.isin(tokens, (BLANK, _BULB)) | (tokens == givens)
-        found = find_violations(
-            np.where(is_legal, tokens, PAD).astype(np.uint8),
-            givens,
-            task=self.task_of(instance),
-            units=self.units(instance),
-            position_to_cell=lambda position: self.cell(instance, position),
-        )
+        is_legal = np.isin(tokens, (BLANK, _BULB)) | (tokens == self.encode(instance).tokens)
+        found = super().violations(instance, np.where(is_legal, tokens, np.uint8(PAD)))
         bulbs = {
             place for place in np.flatnonzero(tokens == _BULB).tolist() if instance.seen[place]
         }

@@ -15,7 +15,7 @@ import numpy as np
 
 from gram_core.errors import ExactTimeout
 from gram_core.puzzles.base import Family, Padding, walled
-from gram_core.puzzles.body import TEXT, check_fields, list_of, object_schema
+from gram_core.puzzles.body import TEXT, check_fields, in_lines, list_of, object_schema
 from gram_core.puzzles.maze.generate import generate
 from gram_core.puzzles.maze.grid import (
     FREE,
@@ -24,12 +24,11 @@ from gram_core.puzzles.maze.grid import (
     START,
     WALL,
     MazeGrid,
-    format_maze,
     make_maze,
     read_maze,
 )
 from gram_core.puzzles.maze.paths import all_paths, descent, neighbours, num_paths
-from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation, find_violations
+from gram_core.puzzles.task import Encoded, Symmetry, Task, Tokens, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD
 
 PATH = FIRST_VALUE
@@ -92,7 +91,8 @@ class Maze(Family[MazeGrid]):
         return max(instance.rows, instance.columns) > MAX_PADDED_SIDE
 
     def dump(self, instance: MazeGrid) -> dict[str, object]:
-        return {"puzzle": self.name, "grid": format_maze(instance)}
+        grid = in_lines(instance.cells, instance.columns, is_text=instance.is_text)
+        return {"puzzle": self.name, "grid": grid}
 
     def encode(self, instance: MazeGrid) -> Encoded:
         return Encoded(tokens=np.array([TOKENS[cell] for cell in instance.cells], dtype=np.uint8))
@@ -131,15 +131,8 @@ class Maze(Family[MazeGrid]):
         A shortest path never touches itself, so each of its cells has exactly two marked
         neighbours and each end one; a cell with fewer is at a ``gap``, with more at a ``branch``.
         """
-        givens = self.encode(instance).tokens
-        is_legal = np.isin(tokens, (BLANK, PATH)) | (tokens == givens)
-        found = find_violations(
-            np.where(is_legal, tokens, PAD).astype(np.uint8),
-            givens,
-            task=_task(instance.rows, instance.columns),
-            units=(),
-            position_to_cell=instance.cell,
-        )
+        is_legal = np.isin(tokens, (BLANK, PATH)) | (tokens == self.encode(instance).tokens)
+        found = super().violations(instance, np.where(is_legal, tokens, np.uint8(PAD)))
         return found + _broken_path(instance, set(np.flatnonzero(tokens == PATH).tolist()))
 
     def symmetry(self, task: Task, rng: np.random.Generator) -> Symmetry:

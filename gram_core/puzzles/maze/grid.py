@@ -5,10 +5,16 @@ Knows rows and columns; does not know tokens or symmetries.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from gram_core.errors import Issue
-from gram_core.puzzles.body import describe, raise_issues, read_list, read_text, refuse
+from gram_core.puzzles.body import (
+    check_lengths,
+    raise_issues,
+    read_list,
+    read_text,
+    refuse,
+    refuse_signs,
+)
 from gram_core.puzzles.maze.paths import Passages, distances
 
 MAX_SIDE = 64
@@ -29,15 +35,6 @@ _OTHER_ENDS = ("SE", "SF", "ST", "AB", "sg", "se", "sf", "st", "ab")
 Cell = tuple[int, int]
 
 
-class Form(StrEnum):
-    """The form in which a maze was posted and is dumped."""
-
-    GRID = "grid"
-    """Strings, one per row."""
-    TEXT = "text"
-    """One string of lines."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MazeGrid:
     """A maze whose goal can be reached from its start."""
@@ -48,7 +45,8 @@ class MazeGrid:
     """Row by row: ``S``, ``G``, ``#`` for a wall, ``.`` where free."""
     num_moves: int
     """Length of a shortest path: moves from start to goal."""
-    form: Form = Form.GRID
+    is_text: bool = False
+    """Whether it was posted as one string, not as a list of them, and is dumped so."""
 
     @property
     def start(self) -> int:
@@ -75,7 +73,7 @@ def passages(cells: str, columns: int) -> Passages:
     return Passages(tuple(cell != WALL for cell in cells), columns)
 
 
-def make_maze(cells: str, columns: int, form: Form = Form.GRID) -> MazeGrid:
+def make_maze(cells: str, columns: int, *, is_text: bool = False) -> MazeGrid:
     """Return the maze of ``cells``, which hold one start and one goal, or refuse it."""
     start, goal = cells.index(START), cells.index(GOAL)
     num_moves = distances(passages(cells, columns), goal)[start]
@@ -93,7 +91,7 @@ def make_maze(cells: str, columns: int, form: Form = Form.GRID) -> MazeGrid:
         columns=columns,
         cells=cells,
         num_moves=num_moves,
-        form=form,
+        is_text=is_text,
     )
 
 
@@ -107,10 +105,10 @@ def read_maze(fields: Mapping[str, object]) -> MazeGrid:
         lines = text.splitlines()
         # Empty lines around the drawing go; a line of spaces is a row of free cells.
         filled = [number for number, line in enumerate(lines) if line]
-        return _read_lines(lines[filled[0] : filled[-1] + 1] if filled else [], Form.TEXT)
+        return _read_lines(lines[filled[0] : filled[-1] + 1] if filled else [], is_text=True)
     rows = read_list(value, "grid", max_items=MAX_SIDE)
     lines = [_read_row(row, f"grid[{index}]") for index, row in enumerate(rows)]
-    return _read_lines(lines, Form.GRID)
+    return _read_lines(lines, is_text=False)
 
 
 def _read_row(row: object, field: str) -> str:
@@ -126,38 +124,20 @@ def _read_row(row: object, field: str) -> str:
     return read_text(row, field, max_length=_MAX_TEXT)
 
 
-def format_maze(maze: MazeGrid) -> str | list[str]:
-    """Return the maze in the form that was posted."""
-    starts = range(0, len(maze.cells), maze.columns)
-    lines = [maze.cells[start : start + maze.columns] for start in starts]
-    return "\n".join(lines) if maze.form is Form.TEXT else lines
-
-
-def _read_lines(lines: Sequence[str], form: Form) -> MazeGrid:
+def _read_lines(lines: Sequence[str], *, is_text: bool) -> MazeGrid:
     if not 1 <= len(lines) <= MAX_SIDE:
         refuse("grid", f"has {len(lines)} rows; a maze has 1 to {MAX_SIDE}")
     columns = len(lines[0])
     if not 1 <= columns <= MAX_SIDE:
         refuse("grid[0]", f"has {columns} cells; a row has 1 to {MAX_SIDE}")
-    raise_issues(
-        Issue(f"grid[{row}]", f"has {len(line)} cells; row 0 of this maze has {columns}")
-        for row, line in enumerate(lines)
-        if len(line) != columns
-    )
+    check_lengths(lines, columns, f"cells; row 0 of this maze has {columns}")
     _check_spacing(lines)
     drawn = _with_gates(_with_our_ends("".join(lines)), columns)
-    raise_issues(
-        Issue(
-            f"grid[{at // columns}]",
-            f"row {at // columns}, column {at % columns} holds {describe(sign)}; "
-            "a cell is S, G, # for a wall, or . where free",
-            (divmod(at, columns),),
-        )
-        for at, sign in enumerate(drawn)
-        if sign not in _CELLS
-    )
+    wrong = (at for at, sign in enumerate(drawn) if sign not in _CELLS)
+    told = "a cell is S, G, # for a wall, or . where free"
+    refuse_signs(drawn, wrong, columns, told, is_by_row=True)
     raise_issues(issue for mark in _NOUNS for issue in _miscounted(drawn, mark, columns))
-    return make_maze("".join(_CELLS[character] for character in drawn), columns, form)
+    return make_maze("".join(_CELLS[character] for character in drawn), columns, is_text=is_text)
 
 
 def _check_spacing(lines: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
     check_blanks,
-    describe,
+    check_lengths,
     drawn_rows,
     is_integer,
     raise_issues,
@@ -20,6 +20,7 @@ from gram_core.puzzles.body import (
     read_pairs,
     read_text,
     refuse,
+    refuse_signs,
     with_dots,
 )
 
@@ -173,26 +174,15 @@ def _read_lines(lines: Sequence[str], form: Form) -> QueensBoard:
     if not 1 <= size <= MAX_SIZE:
         refuse("grid", f"has {size} rows; a board has 1 to {MAX_SIZE}")
     rows = ["".join(line.split()) for line in lines]
-    raise_issues(
-        Issue(f"grid[{index}]", f"has {len(row)} squares; a board of {size} rows has {size}")
-        for index, row in enumerate(rows)
-        if len(row) != size
-    )
-    if set("".join(rows)) <= set("01"):
-        rows = [row.replace("1", "Q") for row in rows]
-    squares = [(row, column) for row in range(size) for column in range(size)]
-    raise_issues(
-        Issue(
-            f"grid[{row}]",
-            f"row {row}, column {column} holds {describe(rows[row][column])}; a square is Q, "
-            f"or one of {' '.join(_EMPTY)} when empty",
-            ((row, column),),
-        )
-        for row, column in squares
-        if rows[row][column] not in _QUEENS + _EMPTY
-    )
-    check_blanks("".join(rows), _EMPTY)
-    queens = tuple(square for square in squares if rows[square[0]][square[1]] in _QUEENS)
+    check_lengths(rows, size, f"squares; a board of {size} rows has {size}")
+    signs = "".join(rows)
+    if set(signs) <= set("01"):
+        signs = signs.replace("1", "Q")
+    wrong = (at for at, sign in enumerate(signs) if sign not in _QUEENS + _EMPTY)
+    told = f"a square is Q, or one of {' '.join(_EMPTY)} when empty"
+    refuse_signs(signs, wrong, size, told, is_by_row=True)
+    check_blanks(signs, _EMPTY)
+    queens = tuple(divmod(at, size) for at, sign in enumerate(signs) if sign in _QUEENS)
     return QueensBoard(size=size, queens=queens, form=form)
 
 

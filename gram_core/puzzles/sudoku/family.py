@@ -14,7 +14,15 @@ from gram_core.puzzles.base import Family
 from gram_core.puzzles.body import INTEGER, TEXT, check_fields, list_of, object_schema, refuse
 from gram_core.puzzles.sudoku import generate
 from gram_core.puzzles.sudoku.grid import BOX_SHAPES, SudokuGrid, box_of, format_grid, read_grid
-from gram_core.puzzles.task import Encoded, Symmetries, Symmetry, Task, Tokens, shuffled_values
+from gram_core.puzzles.task import (
+    Encoded,
+    Symmetries,
+    Symmetry,
+    Task,
+    Tokens,
+    line_units,
+    shuffled_values,
+)
 from gram_kernels.tokens import BLANK, Constraint, Unit
 
 _TASKS = tuple(f"sudoku-{size}x{size}" for size in sorted(BOX_SHAPES, reverse=True))
@@ -133,20 +141,15 @@ def _task(size: int) -> Task:
 
 
 def _units(size: int) -> tuple[Unit, ...]:
-    cells = [divmod(position, size) for position in range(size * size)]
-    numbers = {
-        "row": [row for row, _ in cells],
-        "column": [column for _, column in cells],
-        "box": [box_of(size, row, column) for row, column in cells],
-    }
-    return tuple(
+    cells = np.arange(size * size).reshape(size, size)
+    boxes = [box_of(size, *divmod(cell, size)) for cell in range(size * size)]
+    return line_units(cells, Constraint.PERMUTATION) + tuple(
         Unit(
-            name=f"{kind} {number}",
-            kind=kind,
-            constraint=Constraint.PERMUTATION,
-            cells=tuple(cell for cell, of in enumerate(places) if of == number),
+            f"box {number}",
+            "box",
+            Constraint.PERMUTATION,
+            tuple(cell for cell, box in enumerate(boxes) if box == number),
         )
-        for kind, places in numbers.items()
         for number in range(size)
     )
 

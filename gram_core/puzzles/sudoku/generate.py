@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from gram_core.errors import GenerateFailed
-from gram_core.puzzles.backtracking import Rules, reduce_givens
+from gram_core.puzzles.backtracking import Rules, all_different, reduce_givens
 from gram_core.puzzles.sudoku.grid import box_of
 
 _MAX_BOARDS = 200
@@ -65,21 +65,6 @@ def _cells(givens: dict[int, int], size: int) -> list[int]:
 
 @cache
 def _rules(size: int) -> Rules:
-    places = [
-        (cell // size, cell % size, box_of(size, cell // size, cell % size))
-        for cell in range(size**2)
-    ]
-    peers = [
-        [
-            other
-            for other in range(size**2)
-            if other != cell
-            and any(a == b for a, b in zip(places[cell], places[other], strict=True))
-        ]
-        for cell in range(size**2)
-    ]
-    exclusions = [
-        [[(other, 1 << value) for other in peers[cell]] for value in range(size)]
-        for cell in range(size**2)
-    ]
-    return Rules(size, exclusions)
+    cells = [divmod(cell, size) for cell in range(size**2)]
+    places = [(row, column, box_of(size, row, column)) for row, column in cells]
+    return Rules(size, all_different(places, size))

@@ -4,13 +4,14 @@ Knows grids of digits; does not know tokens, units or solving.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
     check_blanks,
+    check_lengths,
     describe,
     drawn_rows,
     is_integer,
@@ -18,6 +19,7 @@ from gram_core.puzzles.body import (
     read_list,
     read_text,
     refuse,
+    refuse_signs,
     with_dots,
 )
 
@@ -118,10 +120,10 @@ def _read_rows(value: Sequence[object]) -> SudokuGrid:
             _cell_characters(read_text(row, f"grid[{number}]", max_length=_MAX_TEXT))
             for number, row in enumerate(value)
         ]
-        _check_row_lengths(lines, size)
+        check_lengths(lines, size, f"cells; every row of this board has {size}")
         return _make_grid("".join(lines), size, Form.ROWS)
     rows = [read_list(row, f"grid[{number}]", max_items=100) for number, row in enumerate(value)]
-    _check_row_lengths(rows, size)
+    check_lengths(rows, size, f"cells; every row of this board has {size}")
     cells = [cell for row in rows for cell in row]
     return _make_grid(cells, size, _form_of(cells, Form.LISTS, Form.SIGNS))
 
@@ -130,14 +132,6 @@ def _form_of(cells: Sequence[object], numbers: Form, signs: Form) -> Form:
     """Return the form of cells, of which null is a blank in both."""
     is_signs = all(cell is None or isinstance(cell, str) for cell in cells)
     return signs if is_signs and any(cells) else numbers
-
-
-def _check_row_lengths(rows: Iterable[Sequence[object]], size: int) -> None:
-    raise_issues(
-        Issue(f"grid[{number}]", f"has {len(row)} cells; every row of this board has {size}")
-        for number, row in enumerate(rows)
-        if len(row) != size
-    )
 
 
 def _size_of(count: int, noun: str, sizes: dict[int, int]) -> int:
@@ -156,16 +150,9 @@ def _make_grid(cells: Sequence[object], size: int, form: Form) -> SudokuGrid:
         marks = [_DIGITS.get(cell, _BAD) if isinstance(cell, str) else 0 for cell in cells]
         digits = [mark if mark <= size else _BAD for mark in marks]
     blank = "0 for a blank" if is_numbers else f"one of {' '.join(_BLANKS)} for a blank"
-    raise_issues(
-        Issue(
-            f"grid[{position // size}]" if form in _BY_ROW else "grid",
-            f"row {position // size}, column {position % size} holds "
-            f"{describe(cells[position])}; a cell is 1 to {size}, or {blank}",
-            (divmod(position, size),),
-        )
-        for position, digit in enumerate(digits)
-        if digit == _BAD
-    )
+    wrong = (position for position, digit in enumerate(digits) if digit == _BAD)
+    told = f"a cell is 1 to {size}, or {blank}"
+    refuse_signs(cells, wrong, size, told, is_by_row=form in _BY_ROW)
     check_blanks(cells, _BLANKS)
     return SudokuGrid(size=size, cells=tuple(digits), form=form)
 
