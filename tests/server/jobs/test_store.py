@@ -1,4 +1,7 @@
+"""What both stores do, alone and over the link; whole lives of jobs are in tests/stress."""
+
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +14,7 @@ from gram_server.job import (
     WorkerReport,
     WorkerState,
 )
+from gram_server.jobs.store import IdempotencyKey
 from tests.server.jobs.conftest import RESULT, Eventually, Harness, solution
 
 pytestmark = pytest.mark.anyio
@@ -31,14 +35,6 @@ async def test_a_claim_waits_for_the_first_job(harness: Harness) -> None:
     assert not claim.done()
     await harness.store.submit(harness.job())
     assert [job.id for job in await claim] == ["a"]
-
-
-async def test_jobs_are_claimed_by_class_then_in_order(harness: Harness) -> None:
-    for job_id, priority in (("low", 2), ("first", 1), ("second", 1), ("high", 0)):
-        await harness.submit(job_id, priority=priority)
-    worker = await harness.worker()
-    assert [job.id for job in await worker.claim(max_jobs=3)] == ["high", "first", "second"]
-    assert [job.id for job in await worker.claim(max_jobs=3)] == ["low"]
 
 
 async def test_one_job_goes_to_one_of_two_waiting_workers(harness: Harness) -> None:
@@ -108,17 +104,6 @@ async def test_a_failed_job_says_why(harness: Harness) -> None:
     assert events[-1].data == {"code": "bad_row", "detail": "every trajectory failed"}
 
 
-async def test_a_full_queue_refuses_and_says_when_to_come_back(harness: Harness) -> None:
-    await harness.store.submit(harness.job("a", width=60))
-    with pytest.raises(QueueFull) as refused:
-        await harness.store.submit(harness.job("b", width=5))
-    assert refused.value.retry_after_s >= 1
-    await harness.store.submit(harness.job("c", width=4))
-    assert (await harness.store.stats()).reserved_trajectories == 64
-    with pytest.raises(JobNotFound):
-        await harness.store.get("b")
-
-
 async def test_retry_after_follows_the_depth_and_the_service_rate(harness: Harness) -> None:
     await harness.complete(await harness.held("a", width=40), "a")
     await harness.advance(20.0)
@@ -137,31 +122,23 @@ async def test_parallel_submits_never_pass_the_bound(harness: Harness) -> None:
     assert (await harness.store.stats()).reserved_trajectories == 63
 
 
-@pytest.mark.parametrize("end", ["complete", "fail", "cancel", "cancel queued"])
-async def test_every_end_gives_the_trajectories_back(harness: Harness, end: str) -> None:
-    worker = await harness.worker()
-    await harness.store.submit(harness.job(width=64))
-    if end != "cancel queued":
-        await worker.claim(max_jobs=1)
-    if end == "complete":
-        await worker.complete("a", RESULT)
-    elif end == "fail":
-        await worker.fail("a", code="x", detail="y")
-    else:
-        await harness.store.cancel("a")
-    await harness.store.wait("a", timeout_s=5.0)
-    stats = await harness.store.stats()
-    assert (stats.reserved_trajectories, stats.num_running) == (0, 0)
-    await harness.store.submit(harness.job("b", width=64))
+async def test_one_ticket_stands_for_one_job(harness: Harness) -> None:
+    ticket = IdempotencyKey(owner="me", key="k", fingerprint="f")
+    submits = (
+        harness.store.submit(harness.job(f"j{n}", width=1), ticket=ticket) for n in range(100)
+    )
+    ids = await asyncio.gather(*submits)
+    assert len(set(ids)) == 1
+    assert (await harness.store.stats()).reserved_trajectories == 1
 
 
-async def test_cancelling_a_queued_job_takes_it_out_of_the_queue(harness: Harness) -> None:
-    await harness.submit("a", "b")
-    await harness.store.cancel("a")
-    assert (await harness.store.get("a")).state is JobState.CANCELLED
-    assert await harness.kinds_and_ids("a") == [("accepted", 1), ("error", 2)]
-    worker = await harness.worker()
-    assert [job.id for job in await worker.claim(max_jobs=8)] == ["b"]
+async def test_a_refused_job_does_not_use_up_its_ticket(harness: Harness) -> None:
+    ticket = IdempotencyKey(owner="me", key="k", fingerprint="f")
+    await harness.store.submit(harness.job("big", width=64))
+    with pytest.raises(QueueFull):
+        await harness.store.submit(harness.job("a"), ticket=ticket)
+    await harness.store.cancel("big")
+    assert await harness.store.submit(harness.job("b"), ticket=ticket) == "b"
 
 
 async def test_cancelling_a_running_job_tells_its_worker(harness: Harness) -> None:
@@ -202,6 +179,38 @@ async def test_a_late_word_of_a_worker_that_lost_the_job_changes_nothing(harness
     assert (await harness.store.wait("a", timeout_s=5.0)).result == RESULT
 
 
+async def test_jobs_of_a_lost_worker_go_to_another(harness: Harness) -> None:
+    lost = await harness.held("a")
+    await lost.publish("a", solution("x"))
+    await lost.close()
+    other = await harness.worker("w2")
+    [job] = await other.claim(max_jobs=1)
+    assert (job.id, job.attempt) == ("a", 1)
+    await other.publish("a", solution("x"))
+    await other.publish("a", solution("y"))
+    await other.complete("a", RESULT)
+    assert (await harness.store.wait("a", timeout_s=5.0)).state is JobState.DONE
+    events = [event async for event in harness.store.events("a")]
+    answers = [event.data["answer"] for event in events if event.kind is EventKind.SOLUTION]
+    assert answers == ["x", "y"]
+    assert (await harness.store.stats()).redelivered == 1
+
+
+async def test_a_job_that_loses_too_many_workers_fails(harness: Harness) -> None:
+    await harness.submit("a")
+    for attempt in range(3):
+        worker = await harness.worker(f"w{attempt}")
+        [job] = await worker.claim(max_jobs=1)
+        assert job.attempt == attempt
+        await worker.close()
+    record = await harness.store.wait("a", timeout_s=5.0)
+    assert (record.state, record.job.attempt) == (JobState.FAILED, 3)
+    assert record.error is not None
+    assert record.error.code == "worker_lost"
+    assert record.error.detail.startswith("3 workers")
+    assert (await harness.store.stats()).reserved_trajectories == 0
+
+
 async def test_a_queued_job_expires_at_its_deadline(harness: Harness) -> None:
     await harness.store.submit(harness.job(deadline_s=harness.clock() + 0.02))
     record = await harness.store.wait("a", timeout_s=5.0)
@@ -227,6 +236,20 @@ async def test_a_running_job_that_stays_silent_expires_with_what_it_told(harness
     assert (record.state, record.result) == (JobState.EXPIRED, None)
     assert record.solutions == ({"answer": "x"},)
     assert await anext(worker.cancellations()) == "a"
+
+
+@pytest.mark.slow
+async def test_a_batch_shows_what_a_part_had_found_by_its_deadline(harness: Harness) -> None:
+    batch, parts = harness.batch(1)
+    parts = [replace(part, deadline_s=harness.clock() + 1.5) for part in parts]
+    await harness.store.submit(batch, parts=parts)
+    worker = await harness.worker()
+    await worker.claim(max_jobs=1)
+    await worker.publish("batch-0", solution("found"))
+    # Its worker says nothing more.
+    await harness.store.wait("batch", timeout_s=20.0)
+    [part] = (await harness.store.get("batch")).parts
+    assert (part.state, part.solutions) == (JobState.EXPIRED, ({"answer": "found"},))
 
 
 async def test_stats_show_what_waits_by_class_and_its_age(harness: Harness) -> None:
@@ -268,16 +291,27 @@ async def test_reports_of_connected_workers_are_in_the_stats(
     await eventually(is_unknown)
 
 
-async def test_finished_jobs_are_forgotten_after_a_while(harness: Harness) -> None:
-    await harness.store.submit(harness.job("a"))
-    await harness.store.cancel("a")
-    await harness.advance(59.0)
-    await harness.store.submit(harness.job("b"))
-    assert (await harness.store.get("a")).state is JobState.CANCELLED
-    await harness.advance(2.0)
-    await harness.store.submit(harness.job("c"))
-    with pytest.raises(JobNotFound):
-        await harness.store.get("a")
+async def test_finished_jobs_are_forgotten_after_a_while_and_those_with_an_owner_later(
+    harness: Harness,
+) -> None:
+    await harness.submit("answer")
+    await harness.submit_owned("job")
+    for job_id in ("answer", "job"):
+        await harness.store.cancel(job_id)
+    for passed_s, left in (
+        (59.0, {"answer", "job"}),
+        (2.0, {"job"}),
+        (3_530.0, {"job"}),
+        (20.0, set()),
+    ):
+        await harness.advance(passed_s)
+        await harness.submit(f"other after {passed_s}")
+        for job_id in ("answer", "job"):
+            if job_id in left:
+                assert (await harness.store.get(job_id)).state is JobState.CANCELLED
+            else:
+                with pytest.raises(JobNotFound):
+                    await harness.store.get(job_id)
 
 
 async def test_closing_the_store_wakes_everyone(harness: Harness) -> None:

@@ -99,30 +99,3 @@ async def test_a_worker_with_much_room_lends_the_same_part(harness: Harness, loa
         await load.submit(f"busy {number}", HIGH)
     jobs = await worker.claim(max_jobs=2 * LENT_PART)
     assert [job.priority for job in jobs].count(LOW) == 2
-
-
-async def test_the_last_attempt_of_a_low_job_does_not_go_before_a_high_one(
-    harness: Harness, load: Load
-) -> None:
-    await load.submit("deadly", LOW)
-    for number in range(2):
-        lost = await harness.worker(f"lost{number}")
-        assert len(await lost.claim(max_jobs=1)) == 1
-        await lost.close()
-    for name, priority in (("low", LOW), ("high", HIGH)):
-        await load.submit(name, priority)
-    worker = await harness.worker()
-    order = [(await worker.claim(max_jobs=1))[0].id for _ in range(3)]
-    assert order == ["high", "deadly", "low"]
-
-
-async def test_a_worker_takes_no_job_more_than_its_room_is_filled_by(harness: Harness) -> None:
-    for number, width in enumerate((8, 16, 8, 1)):
-        await harness.submit(f"j{number}", width=width)
-    worker, other = await harness.worker(), await harness.worker("w2")
-    assert [job.id for job in await worker.claim(max_jobs=8, max_width=9)] == ["j0", "j1"]
-    assert [job.id for job in await other.claim(max_jobs=1, max_width=99)] == ["j2"]
-    assert [job.id for job in await worker.claim(max_jobs=8, max_width=1)] == ["j3"]
-    assert await worker.claim(max_jobs=8, max_width=1, can_wait=False) == []
-    stats = await harness.store.stats()
-    assert (stats.num_running, stats.reserved_trajectories) == (4, 33)

@@ -5,51 +5,13 @@ import asyncio
 import pytest
 
 from gram_server.job import Event, EventKind, Sampling
-from tests.server.jobs.conftest import RESULT, Eventually, Harness, solution
+from tests.server.jobs.conftest import RESULT, Eventually, Harness
 
 pytestmark = pytest.mark.anyio
 
 
 def look(step: int) -> Event:
     return Event(kind=EventKind.PROGRESS, data={"step": step, "trajectories": []})
-
-
-async def test_events_are_numbered_replayed_and_end_with_the_result(harness: Harness) -> None:
-    worker = await harness.held("a")
-    follower = asyncio.create_task(harness.kinds_and_ids("a"))
-    await worker.publish("a", solution("x"))
-    await worker.publish("a", solution("y"))
-    await worker.complete("a", RESULT)
-    expected = [("accepted", 1), ("solution", 2), ("solution", 3), ("done", 4)]
-    assert await follower == expected
-    assert await harness.kinds_and_ids("a") == expected
-    assert await harness.kinds_and_ids("a", after=2) == expected[2:]
-    assert await harness.kinds_and_ids("a", after=99) == []
-
-
-async def test_of_passing_events_only_the_newest_is_kept_and_ids_go_on(harness: Harness) -> None:
-    worker = await harness.held("a")
-    await worker.publish("a", look(1))
-    await worker.publish("a", solution("x"))
-    for step in (2, 3):
-        await worker.publish("a", look(step))
-    await worker.publish("a", solution("y"))
-    await harness.complete(worker, "a")
-    events = [event async for event in harness.store.events("a")]
-    assert [(event.kind, event.id) for event in events] == [
-        ("accepted", 1),
-        ("solution", 3),
-        ("progress", 5),
-        ("solution", 6),
-        ("done", 7),
-    ]
-    assert events[2].data["step"] == 3
-    assert await harness.kinds_and_ids("a", after=4) == [
-        ("progress", 5),
-        ("solution", 6),
-        ("done", 7),
-    ]
-    assert await harness.kinds_and_ids("a", after=7) == []
 
 
 async def test_a_follower_sees_passing_events_as_they_come(
