@@ -19,15 +19,9 @@ Digits = NDArray[np.uint8]
 NUM_CELLS = 81
 _EVERYTHING = np.uint16(511)
 _BOARDS_AT_ONCE = 1024
-
-
-def _units() -> NDArray[np.int64]:
-    cells = np.arange(NUM_CELLS).reshape(9, 9)
-    boxes = cells.reshape(3, 3, 3, 3).transpose(0, 2, 1, 3).reshape(9, 9)
-    return np.concatenate([cells, cells.T, boxes])
-
-
-UNITS = _units()
+_CELLS = np.arange(NUM_CELLS).reshape(9, 9)
+_BOXES = _CELLS.reshape(3, 3, 3, 3).transpose(0, 2, 1, 3).reshape(9, 9)
+UNITS = np.concatenate([_CELLS, _CELLS.T, _BOXES])
 """(27, 9) cells of rows, columns and boxes."""
 _UNITS_OF_CELLS = np.array(
     [np.flatnonzero(np.equal(UNITS, cell).any(axis=1)) for cell in range(NUM_CELLS)]

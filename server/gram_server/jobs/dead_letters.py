@@ -56,8 +56,8 @@ class DeadLetters:
         data = dump_submitted(again, self._config)
         if job.owner is not None:
             # Its place in the list of its owner's jobs stays the same, however often it is
-            # replayed; letters of older versions do not state it.
-            data |= {"owner": job.owner, "place": letter.get("place") or sort_key(job)}
+            # replayed; a part of a batch had none.
+            data |= {"owner": job.owner, "place": letter["place"] or sort_key(job)}
         request = {
             "job": data,
             "max": self._config.max_trajectories,

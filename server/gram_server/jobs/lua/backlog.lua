@@ -32,9 +32,7 @@ local function add_to_backlog(model, priority, weight, jobs)
 end
 
 local function end_in_backlog(job, is_served)
-  local model, weight = job.model, tonumber(job.weight or 0)
-  -- A job of an older version is not in the backlog.
-  if weight == 0 then return end
+  local model, weight = job.model, tonumber(job.weight)
   local jobs = add_to_backlog(model, job.priority, '-' .. job.weight, '-1')
   local pace = redis.call('HMGET', BACKLOG, 'since:' .. model, 'busy:' .. model, 'done:' .. model)
   local since = tonumber(pace[1] or 0)

@@ -113,7 +113,7 @@ end
 
 local function is_last_chance(stream) return string.sub(stream, 1, #LAST_CHANCE) == LAST_CHANCE end
 
--- Approximate bytes of a job: its record and its events. Jobs of an older version have no sum.
-local function bytes_of(job) return tonumber(job.bytes or JOB_BYTES) end
+-- Approximate bytes of a job: its record and its events.
+local function bytes_of(job) return tonumber(job.bytes) end
 
 local function add_bytes(job, number) job.bytes = bytes_of(job) + number end

@@ -149,20 +149,10 @@ register('reclaim', 'allow-oom', function(arguments)
 end)
 
 local CHUNK = 500
-local OLD_LEASE_MS = 60000
 
--- Whether a job is held by a silent worker of a version that keeps no lease.
-local function is_left_behind(job)
-  if job.state ~= 'running' or redis.call('ZSCORE', LEASES, job.id) then return false end
-  local pending = on_group(job.stream, 'XPENDING', job.stream, GROUP, job.entry, job.entry, 1)
-  return not pending[1] or pending[1][3] > OLD_LEASE_MS
-end
-
--- Queues an open job again whose entry or worker is lost; returns whether it did.
+-- Queues an open job again whose entry is lost; returns whether it did.
 local function put_right(job, max_attempts)
-  if job.parts then return false end
-  local has_entry = #redis.call('XRANGE', job.stream, job.entry, job.entry) > 0
-  if has_entry and not is_left_behind(job) then return false end
+  if job.parts or #redis.call('XRANGE', job.stream, job.entry, job.entry) > 0 then return false end
   if job.state == 'running' then
     lose(job, max_attempts)
   else
