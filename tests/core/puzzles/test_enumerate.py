@@ -89,7 +89,7 @@ def test_enumeration_that_runs_out_of_time_says_so_after_what_it_found() -> None
         started_s = time.monotonic()
         with pytest.raises(ExactTimeout, match=f"stopped after {max_time_s:g} s"):
             found.extend(queens.enumerate(board, limit=10**9, max_time_s=max_time_s))
-        assert time.monotonic() - started_s < max_time_s + 5
+        assert time.monotonic() - started_s < max_time_s + 30
         if found:
             break
     assert found
