@@ -114,7 +114,7 @@ def _task_of(info: ModelInfo) -> Task:
 
 
 def _shape(config: GramConfig) -> tuple[int, int]:
-    return config.length, config.vocabulary
+    return config.num_cells, config.vocabulary
 
 
 def _read_weights(info: ModelInfo) -> dict[str, Tensor]:

@@ -93,6 +93,10 @@ class GramConfig:
     """``flat`` drops l: h passes K + 1 times through f_L (a looped transformer)."""
     num_prefix_tokens: int = 0
     """Learned vectors put before the cells."""
+    num_known: int = 0
+    """Learned vectors of a table, each of a view of a task that was trained on. With any, tokens
+    are a question of ``length`` cells, its answer, and a row whose digits are the number of the
+    vector that the first prefix token includes (TRM, arXiv 2510.04871)."""
     gate: Gate = "silu"
     """Gate of the blocks' MLPs: ``silu(g) * u``, or ``norm``: ``sigmoid(g) * rms_norm(g * u)``, or
     ``conv``: ``silu(c)``, c a convolution of ``silu(g) * u`` over each token and the one before
@@ -119,6 +123,7 @@ class GramConfig:
                 "num_prefix_tokens",
                 "prefix tokens need mixer=attention or mixer=token",
             ),
+            (not self.num_known or self.num_prefix_tokens > 0, "num_known", "needs a prefix token"),
             (
                 size is None or (is_token and size >= 1),
                 "token_ffn_dim",
@@ -159,6 +164,11 @@ class GramConfig:
     def num_tokens(self) -> int:
         """Tokens the model works on: prefix and cells."""
         return self.num_prefix_tokens + self.length
+
+    @property
+    def num_cells(self) -> int:
+        """Tokens of an instance and its answer."""
+        return 2 * self.length + self.columns if self.num_known else self.length
 
     def check_task(self, task: Task) -> None:
         """Raise ``ConfigError`` where no head follows the graph of a task, or one would in vain."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from gram_core.config import GramConfig
 from gram_core.guidance import Gaussian, GuidanceHead
@@ -21,6 +22,8 @@ from gram_core.relations import cell_groups
 from gram_kernels import philox
 from gram_kernels.philox import NoiseKey
 
+MAX_DIGITS = 18
+"""That an int64 has room for."""
 HALT_BIAS = -5.0
 """Initial halt logit: no trajectory halts before the head has learned."""
 
@@ -41,7 +44,7 @@ class StepOutput(NamedTuple):
 
     state: LatentState
     logits: Tensor
-    """(batch, length, vocabulary)."""
+    """(batch, num_cells, vocabulary)."""
     halt: Tensor
     """(batch,) logit of halting (ACT)."""
     value: Tensor
@@ -57,6 +60,7 @@ class Gram(nn.Module):
     z0_high: Tensor
     z0_low: Tensor
     groups: Tensor
+    known: Tensor
 
     def __init__(self, config: GramConfig, units: Sequence[Unit] = ()) -> None:
         """Build with fresh weights; ``units`` are the task's, for relational heads."""
@@ -65,6 +69,8 @@ class Gram(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary, config.dim)
         nn.init.trunc_normal_(self.embedding.weight, std=1.0 / math.sqrt(config.dim))
         self.prefix = nn.Parameter(torch.randn(config.num_prefix_tokens, config.dim))
+        if config.num_known:
+            self.register_buffer("known", torch.zeros(config.num_known, config.dim))
         self.low = Stack(config, config.num_low_blocks, units)
         if config.recursion == "hierarchical":
             self.high = Stack(config, config.num_high_blocks, units)
@@ -93,13 +99,19 @@ class Gram(nn.Module):
                 self.embedding.weight.div_(math.sqrt(config.vocabulary - FIRST_VALUE))
 
     def encode(self, tokens: Tensor) -> Tensor:
-        """Return the input embedding e_x, (batch, tokens, dim), of (batch, length) tokens."""
-        embedded: Tensor = self.embedding(tokens) * math.sqrt(self.config.dim)
+        """Return the input embedding e_x, (batch, tokens, dim), of (batch, num_cells) tokens."""
+        cells = tokens[:, : self.config.length]
+        embedded: Tensor = self.embedding(cells) * math.sqrt(self.config.dim)
         if self.config.positions == "units":
             embedded = embedded + self.position[self.groups].sum(dim=1)
         if not self.config.num_prefix_tokens:
             return embedded
         prefix = self.prefix.expand(len(tokens), -1, -1)
+        if self.config.num_known:
+            # Rows that hold nothing yet have no number.
+            numbers = _numbers(tokens[:, 2 * self.config.length :])
+            known = self.known[numbers.clamp(0, self.config.num_known - 1)]
+            prefix = torch.cat((prefix[:, :1] + known[:, None], prefix[:, 1:]), dim=1)
         return torch.cat((prefix, embedded), dim=1)
 
     def inject(self, embedding: Tensor, values: Tensor, is_unknown: Tensor) -> Tensor:
@@ -174,9 +186,13 @@ class Gram(nn.Module):
         """Decode h and read the halt and value heads."""
         high = state.high
         summary = high[:, 0] if self.config.readout == "first" else high.mean(dim=1)
+        logits = self.decoder(high[:, self.config.num_prefix_tokens :])
+        if self.config.num_known:
+            # Of the cells of the answer; all others are given.
+            logits = pad(logits, (0, 0, self.config.length, self.config.columns))
         return StepOutput(
             state=state,
-            logits=self.decoder(high[:, self.config.num_prefix_tokens :]),
+            logits=logits,
             halt=self.halt(summary)[:, 0],
             value=torch.sigmoid(self.value(summary)[:, 0]),
         )
@@ -215,6 +231,13 @@ class Gram(nn.Module):
             u, low = self.transition(state, context, adjacency)
             state = LatentState(self.sample(u, noise, transition), low)
         return self.readout(state)
+
+
+def _numbers(cells: Tensor) -> Tensor:
+    """Return the number, (batch,), that the last cells of a row, (batch, cells), have as digits."""
+    digits = cells[:, -MAX_DIGITS:] - FIRST_VALUE
+    places = 10 ** torch.arange(digits.shape[1], device=cells.device).flip(0)
+    return (digits * places).sum(dim=1)
 
 
 def answer(logits: Tensor, givens: Tensor, *, allows_blank: bool) -> Tensor:

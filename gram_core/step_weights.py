@@ -35,6 +35,7 @@ def has_step_weights(config: GramConfig, units: tuple[Unit, ...]) -> bool:
     return (
         config.gate == "silu"
         and config.damping == 0.0
+        and not config.num_known
         and config.guidance not in ("step-l", "step-h")
         and not has_ordered_groups
         # Noise in the input and norms before the mixer come together, and with attention.

@@ -19,6 +19,7 @@ from gram_core.puzzles.base import (
     Instance,
     Padding,
     Renaming,
+    ViewOf,
     Views,
 )
 from gram_core.puzzles.body import printable
@@ -29,7 +30,7 @@ from gram_core.puzzles.light_up import LightUp
 from gram_core.puzzles.maze import Maze
 from gram_core.puzzles.nqueens import NQueens
 from gram_core.puzzles.sudoku import Sudoku
-from gram_core.puzzles.task import Answer, Encoded, Symmetry, Task, Tokens, Violation
+from gram_core.puzzles.task import Answer, Encoded, Symmetry, Task, Tokens, View, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 __all__ = [
@@ -50,6 +51,8 @@ __all__ = [
     "Task",
     "Tokens",
     "Unit",
+    "View",
+    "ViewOf",
     "Views",
     "Violation",
     "families",

@@ -8,6 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
@@ -23,6 +24,7 @@ from gram_core.puzzles.task import (
     Symmetry,
     Task,
     Tokens,
+    View,
     Violation,
     find_dead_end,
     find_violations,
@@ -30,6 +32,9 @@ from gram_core.puzzles.task import (
 from gram_kernels.tokens import FIRST_VALUE, Unit
 
 Instance = TypeVar("Instance")
+
+ViewOf = Callable[[int], View | None]
+"""Returns how a trajectory sees its instance; None as it was posted."""
 
 _VIEW_STREAM = 0x76696577
 """Keeps the draws of views apart from other uses of the same seed."""
@@ -254,6 +259,16 @@ class Family(ABC, Generic[Instance]):
     def views(self, task: Task, seed: int) -> "Views":
         """Return the symmetries under which the trajectories of a seed see their instance."""
         return Views(partial(self.symmetries, task), seed)
+
+    def seen(
+        self, instance: Instance, task: Task, *, seed: int, folder: Path
+    ) -> tuple[Encoded, ViewOf]:
+        """Return an instance of the task as tokens, and how the trajectories of a seed see it.
+
+        ``folder`` is the directory of the model. Raises ``UnknownTask`` where the model knows
+        single tasks by heart, and not this one.
+        """
+        return self.encode(instance), self.views(task, seed)
 
     @abstractmethod
     def generate(

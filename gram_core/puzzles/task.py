@@ -7,7 +7,7 @@ and no torch.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,7 @@ class Encoded:
     adjacency: NDArray[np.bool_] | None = None
     """(length, length), symmetric, without the diagonal; None where the task has no graph."""
 
-    def through(self, symmetry: "Symmetry | None") -> "Encoded":
+    def through(self, symmetry: "View | None") -> "Encoded":
         """Return the instance under a symmetry; None is the board as posted."""
         if symmetry is None:
             return self
@@ -78,6 +78,22 @@ class Encoded:
             tokens=symmetry.apply(self.tokens),
             adjacency=None if graph is None else symmetry.apply_adjacency(graph),
         )
+
+
+class View(Protocol):
+    """How a trajectory sees an instance; ``Symmetry`` is one for all instances of a task."""
+
+    def apply(self, tokens: Tokens) -> Tokens:
+        """Return tokens, (length,), as they are seen."""
+        ...
+
+    def apply_adjacency(self, adjacency: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the relation, (length, length), as it is seen."""
+        ...
+
+    def invert(self, view: Tokens) -> Tokens:
+        """Return the tokens, (length,), that are seen so."""
+        ...
 
 
 class Symmetry(NamedTuple):

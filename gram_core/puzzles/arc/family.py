@@ -2,17 +2,21 @@
 
 Nothing can say whether an answer is right, so answers are candidates. Grids lie on one canvas, the
 pairs below each other with inputs left and outputs right; what stands in an output has values of
-its own, and so has what lies outside of a grid. Bodies are read in ``grids``.
+its own, and so has what lies outside of a grid. Bodies are read in ``grids``; ``learned`` has the
+tokens of models that know tasks by heart.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gram_core.puzzles.arc import learned
 from gram_core.puzzles.arc.grids import (
     MAX_GRIDS,
     MAX_SIDE,
@@ -24,7 +28,7 @@ from gram_core.puzzles.arc.grids import (
     arc_task,
     read_task,
 )
-from gram_core.puzzles.base import Family, Padding
+from gram_core.puzzles.base import Family, Padding, ViewOf
 from gram_core.puzzles.body import INTEGER, check_fields, list_of, object_schema
 from gram_core.puzzles.task import Encoded, Symmetries, Symmetry, Task, Tokens, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE
@@ -53,6 +57,9 @@ class Arc(Family[ArcTask]):
 
     def make_task(self, *sizes: int) -> Task | None:
         return _task(sizes[0]) if sizes[0] <= MAX_SIDE else None
+
+    def task(self, name: str) -> Task:
+        return learned.TASK if name == learned.TASK.name else super().task(name)
 
     def schema(self) -> dict[str, object]:
         row = list_of({**INTEGER, "minimum": 0, "maximum": NUM_COLORS - 1}, minItems=1)
@@ -94,12 +101,15 @@ class Arc(Family[ArcTask]):
         return read_task(check_fields(body, puzzle=self.name, allowed=allowed))
 
     def task_of(self, instance: ArcTask) -> Task:
-        return _task(instance.side)
+        return learned.TASK if instance.is_learned else _task(instance.side)
 
     def pad(self, instance: ArcTask, task: Task) -> Padding[ArcTask] | None:
         """Return the task on a larger canvas; what an answer has beyond the smaller one is cut."""
         if task.size < instance.side:
             return None
+        if task == learned.TASK:
+            known = replace(instance, side=task.size, is_learned=True)
+            return Padding(known, np.arange(task.length))
         part = slice(instance.side)
         positions = _positions(task.size)[:, :, part, part].transpose(0, 2, 1, 3).reshape(-1)
         return Padding(ArcTask(instance.pairs, instance.test, task.size), positions)
@@ -112,8 +122,19 @@ class Arc(Family[ArcTask]):
     def encode(self, instance: ArcTask) -> Encoded:
         return Encoded(self.fill(instance, None))
 
+    def seen(
+        self, instance: ArcTask, task: Task, *, seed: int, folder: Path
+    ) -> tuple[Encoded, ViewOf]:
+        if task != learned.TASK:
+            return super().seen(instance, task, seed=seed, folder=folder)
+        known = learned.find_known(instance, folder)
+        tokens = learned.write_tokens(instance.test, None, known.first)
+        return Encoded(tokens), learned.LearnedViews(known)
+
     def fill(self, instance: ArcTask, output: Grid | None) -> Tokens:
         """Return the canvas, (length,), with an output in the place of the blanks."""
+        if instance.is_learned:
+            return learned.write_tokens(instance.test, output, 0)
         size = instance.side
         squares: Squares = np.full((NUM_SHOWN + 1, 2, size, size), NUM_COLORS)
         for number, pair in enumerate(instance.shown):
@@ -129,21 +150,33 @@ class Arc(Family[ArcTask]):
         return tokens.transpose(0, 2, 1, 3).reshape(-1)
 
     def instance_of(self, task: Task, encoded: Encoded) -> ArcTask:
+        if task == learned.TASK:
+            question, _ = learned.read_grids(encoded.tokens)
+            return ArcTask((), question, task.size, is_learned=True)
         squares = _squares(encoded.tokens, task.size)
         pairs = [Pair(*map(_crop, pair)) for pair in squares[:-1] if (pair[0] < NUM_COLORS).any()]
         return ArcTask(tuple(pairs), _crop(squares[-1, 0]), task.size)
 
     def decode(self, instance: ArcTask, tokens: Tokens) -> list[list[int | None]]:
         """Return the rows of the output; of an unfinished one, cells without a color are None."""
+        if len(tokens) == learned.TASK.length:
+            return _lists(learned.read_grids(tokens)[1])
         rows = _crop(_squares(tokens, instance.side)[-1, 1])
         return [[color if 0 <= color < NUM_COLORS else None for color in row] for row in rows]
 
+    def canonical(self, instance: ArcTask, tokens: Tokens) -> bytes:
+        return repr(self.decode(instance, tokens)).encode()
+
     def check(self, instance: ArcTask, tokens: Tokens) -> bool:
         """Say whether the output is a grid, and the rest as posted, wherever grids lie."""
+        if not _has_output(instance, tokens):
+            return False
+        if len(tokens) == learned.TASK.length:
+            return learned.read_grids(tokens)[0] == instance.test
         squares = _squares(tokens, instance.side)
         posted = [*(grid for pair in instance.shown for grid in pair), instance.test]
         given = [_crop(square) for square in squares.reshape(-1, *squares.shape[2:])[:-1]]
-        return _is_grid(squares[-1, 1]) and [grid for grid in given if grid] == posted
+        return [grid for grid in given if grid] == posted
 
     def cell(self, instance: ArcTask, position: int) -> tuple[int, ...]:
         """Return row and column in the grid that has the position."""
@@ -153,7 +186,7 @@ class Arc(Family[ArcTask]):
     def violations(self, instance: ArcTask, tokens: Tokens) -> list[Violation]:
         if self.check(instance, tokens):
             return []
-        if _is_grid(_squares(tokens, instance.side)[-1, 1]):
+        if _has_output(instance, tokens):
             return [Violation("given", ())]
         size = instance.side
         cells = tuple((row, column) for row in range(size) for column in range(size))
@@ -182,7 +215,8 @@ class Arc(Family[ArcTask]):
         inputs = rng.integers(NUM_COLORS, size=(NUM_SHOWN + 1, task.size, task.size))
         outputs = [colors[_turn(grid, int(turn))] for grid in inputs]
         grids = [(_grid(one), _grid(other)) for one, other in zip(inputs, outputs, strict=True)]
-        return arc_task((Pair(*pair) for pair in grids[:-1]), grids[-1][0])
+        made = arc_task((Pair(*pair) for pair in grids[:-1]), grids[-1][0])
+        return replace(made, is_learned=task == learned.TASK)
 
 
 def _turn(grid: NDArray[Any], turn: int) -> NDArray[Any]:
@@ -223,8 +257,10 @@ def _crop(square: NDArray[np.int64]) -> Grid:
     return _grid(_box(square))
 
 
-def _is_grid(square: NDArray[np.int64]) -> bool:
-    box = _box(square)
+def _has_output(instance: ArcTask, tokens: Tokens) -> bool:
+    if len(tokens) == learned.TASK.length:
+        return bool(learned.read_grids(tokens)[1])
+    box = _box(_squares(tokens, instance.side)[-1, 1])
     return box.size > 0 and bool(((box >= 0) & (box < NUM_COLORS)).all())
 
 
@@ -232,7 +268,7 @@ def _grid(array: NDArray[np.int64]) -> Grid:
     return tuple(map(tuple, array.tolist()))
 
 
-def _lists(grid: Grid) -> list[list[int]]:
+def _lists(grid: Grid) -> list[list[int | None]]:
     return [list(row) for row in grid]
 
 

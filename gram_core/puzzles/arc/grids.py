@@ -36,6 +36,8 @@ class ArcTask:
     test: Grid
     side: int
     """Of the square that takes each grid."""
+    is_learned: bool = False
+    """Whether it is as models see it that know its pairs by heart."""
 
     @property
     def shown(self) -> tuple[Pair, ...]:

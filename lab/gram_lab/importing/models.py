@@ -8,7 +8,7 @@ their training code. Sizes come from the weights; what these do not tell
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -71,8 +71,9 @@ ENDS = (
     *("embed_tokens.embedding_weight", "lm_head.weight", "q_head.weight", "q_head.bias"),
     *("H_init", "L_init", "init_hidden", "puzzle_emb.weights"),
 )
-MAZE_TOKENS = (0, 2, 5, 1, 3, 4)
-"""Their token of each of ours: pad, free, path, wall, start, goal. Sudoku has the same tokens."""
+THEIR_TOKENS = {"maze": (0, 2, 5, 1, 3, 4), "arc": (0, 0, *range(2, 12), 1, 0)}
+"""Their token of each of ours: of mazes pad, free, path, wall, start, goal; of ARC those that no
+model reads, the colors, the end of a grid, and what lies beyond. Sudoku has the same tokens."""
 
 
 def settings_of(peer: str, settings: Settings) -> Settings:
@@ -83,9 +84,17 @@ def settings_of(peer: str, settings: Settings) -> Settings:
 
 
 def import_model(
-    peer: str, state: State, task: Task, settings: Settings, *, identifier: int = 0
+    peer: str,
+    state: State,
+    task: Task,
+    settings: Settings,
+    *,
+    identifier: int = 0,
+    known: Sequence[int] = (),
 ) -> Gram:
     """Return a checkpoint's model for a task; ``identifier`` is the row of its puzzle embedding.
+
+    With ``known`` rows the model keeps them all, in that order, and tokens say which one counts.
 
     Raises:
         CheckpointError: weights of another shape, or of a layer that is not known.
@@ -96,14 +105,14 @@ def import_model(
     if unknown:
         raise CheckpointError(f"the checkpoint has weights of an unknown layer: {min(unknown)}")
     try:
-        prefix = _prefix(state, settings, identifier)
-        config = _config(state, task, settings, kind, len(prefix))
+        prefix = _prefix(state, settings, 0 if known else identifier)
+        config = _config(state, task, settings, kind, len(prefix), len(known))
         model = Gram(config, task.units)
         weights = {
             **_stack(state, kind.low, "low", config),
             **(_stack(state, kind.high, "high", config) if kind.high else {}),
             **_ends(state, task),
-            "prefix": prefix,
+            **(_table(state, known, prefix) if known else {"prefix": prefix}),
         }
         model.load_state_dict({name: value.float() for name, value in weights.items()})
     except KeyError as error:
@@ -115,22 +124,27 @@ def import_model(
 
 
 def _config(
-    state: State, task: Task, settings: Settings, kind: Peer, num_prefix_tokens: int
+    state: State,
+    task: Task,
+    settings: Settings,
+    kind: Peer,
+    num_prefix_tokens: int,
+    num_known: int,
 ) -> GramConfig:
     vocabulary, dim = state["embed_tokens.embedding_weight"].shape
-    if vocabulary != task.vocabulary:
-        raise CheckpointError(
-            f"the checkpoint has {vocabulary} tokens; {task.name} has {task.vocabulary}"
-        )
+    wanted = len(set(THEIR_TOKENS.get(task.family, range(task.vocabulary))))
+    if vocabulary != wanted:
+        raise CheckpointError(f"the checkpoint has {vocabulary} tokens; {task.name} has {wanted}")
     first, is_flat = f"{kind.low}.0.", kind.high is None
     across = state.get(f"{first}mlp_t.gate_up_proj.weight")
     positions = str(settings.get("pos_encodings", "rope" if across is None else "none"))
     if positions not in ROTARY:
         raise CheckpointError(f"positions of the kind {positions!r} are not known")
     return GramConfig(
-        vocabulary=vocabulary,
-        length=task.length,
-        rows=task.rows,
+        vocabulary=task.vocabulary,
+        # The tokens of known tasks have an answer and a number too, which no layer sees.
+        length=task.size**2 if num_known else task.length,
+        rows=task.size if num_known else task.rows,
         columns=task.columns,
         dim=dim,
         num_heads=number(settings, "num_heads"),
@@ -153,6 +167,7 @@ def _config(
         gate="conv" if f"{first}mlp.dwconv.weight" in state else "silu",
         initial_state="fixed" if {"H_init", "init_hidden"} & set(state) else "random",
         num_prefix_tokens=num_prefix_tokens,
+        num_known=num_known,
         readout="first",
     )
 
@@ -173,9 +188,21 @@ def _prefix(state: State, settings: Settings, identifier: int) -> Tensor:
     return padded.view(num_tokens, dim) * math.sqrt(dim)
 
 
+def _table(state: State, known: Sequence[int], prefix: Tensor) -> dict[str, Tensor]:
+    """Return rows of the puzzle embedding, (rows, dim), for a prefix of nothing else."""
+    table = state["puzzle_emb.weights"]
+    count, size = table.shape
+    if max(known) >= count or size > prefix.shape[1]:
+        detail = f"{count} vectors of {size} numbers, of which number {max(known)} is to be kept"
+        raise CheckpointError(f"the checkpoint has a puzzle embedding that does not fit: {detail}")
+    padded = torch.zeros(len(known), prefix.shape[1])
+    padded[:, :size] = table[list(known)]
+    return {"known": padded * math.sqrt(prefix.shape[1]), "prefix": torch.zeros_like(prefix)}
+
+
 def _ends(state: State, task: Task) -> dict[str, Tensor]:
     """Return what is before and behind the stacks; the value head repeats the halting head."""
-    order = list(MAZE_TOKENS) if task.family == "maze" else slice(None)
+    order = list(THEIR_TOKENS.get(task.family, range(task.vocabulary)))
     weight, bias = state["q_head.weight"], state["q_head.bias"]
     nothing = torch.zeros(weight.shape[1])
     return {

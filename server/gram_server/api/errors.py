@@ -19,8 +19,10 @@ from gram_core.errors import CoreError, Issue, PuzzleInvalid
 from gram_core.errors import UserError as CoreUserError
 from gram_server.api.state import request_id_of
 from gram_server.errors import (
+    JobFailed,
     LinkClosed,
     MethodNotAllowed,
+    ModelUnknown,
     NotReady,
     PathNotFound,
     ServerError,
@@ -118,6 +120,13 @@ def problem_of(error: Exception) -> Problem:
         issues = (Issue(error.field, str(error)),)
     retry_after_s = getattr(error, "retry_after_s", None)
     return Problem(type=kind, detail=str(error), issues=issues, retry_after_s=retry_after_s)
+
+
+def failure_of(code: str, detail: str) -> ServerError:
+    """Return why a job failed by what its worker told: for some models it alone knows what fits."""
+    if code == ModelUnknown.code:
+        return ModelUnknown(detail)
+    return JobFailed(f"{code}: {detail}")
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -21,7 +21,7 @@ from gram_server.api.dispatch import (
     run_while_connected,
     submit,
 )
-from gram_server.api.errors import problem_of
+from gram_server.api.errors import failure_of, problem_of
 from gram_server.api.openapi import (
     JOB_PROBLEMS,
     JOB_RESPONSES,
@@ -44,7 +44,7 @@ from gram_server.api.queries import (
 from gram_server.api.requests import KEY_HEADER, ParsedRequest, parse_submission
 from gram_server.api.schemas import JobDocument, JobPage, document, result_of, summary
 from gram_server.api.state import AppState, is_admin, owner_of, request_id_of
-from gram_server.errors import JobFailed, JobNotFound, LinkClosed, NotReady, ServerError, UserError
+from gram_server.errors import JobNotFound, LinkClosed, NotReady, ServerError, UserError
 from gram_server.job import EventKind, JobRecord, JobState
 from gram_server.logs import also_logged_with
 
@@ -250,8 +250,8 @@ async def _events(
         async for event in followed(events, state.lifecycle.released):
             last, data = event.id, event.data
             if event.kind is EventKind.ERROR:
-                failed = JobFailed(f"{data['code']}: {data['detail']}")
-                data = problem_of(failed).document(request_id)
+                failure = failure_of(str(data["code"]), str(data["detail"]))
+                data = problem_of(failure).document(request_id)
             elif event.kind is EventKind.DONE and not data:
                 record = await state.store.get(job_id)
                 data = result_of(state, record) or {"id": job_id, "state": record.state.value}

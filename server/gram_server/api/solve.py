@@ -26,7 +26,7 @@ from gram_server.api.dispatch import (
     submit,
     wants_stream,
 )
-from gram_server.api.errors import problem_of
+from gram_server.api.errors import failure_of, problem_of
 from gram_server.api.openapi import GENERATE_RESPONSES, SOLVE_RESPONSES, solve_request_body
 from gram_server.api.queries import GenerateQuery, SolveQuery, bounded, describe
 from gram_server.api.requests import ParsedRequest, parse_generate, parse_solve
@@ -203,10 +203,10 @@ class PendingRequest:
         return time.perf_counter() - self.started_s
 
     def finish(self, record: JobRecord) -> Result:
-        """Return the answer in a final record; raise ``JobFailed`` where there is none."""
+        """Return the answer in a final record; raise where there is none."""
         self.outcome = "failed"
         if record.state is JobState.FAILED and record.error is not None:
-            raise JobFailed(f"{record.error.code}: {record.error.detail}")
+            raise failure_of(record.error.code, record.error.detail)
         if record.state is JobState.CANCELLED and self.state.lifecycle.has_given_up:
             raise JobInterrupted("the server stopped before the job was done")
         if record.state is JobState.CANCELLED:

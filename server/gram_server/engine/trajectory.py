@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gram_core.puzzles import Symmetry, Tokens
+from gram_core.puzzles import Tokens, View, ViewOf
 
 Halt = Literal["verified", "act", "settled", "never"]
 Order = Literal["step", "trajectory"]
@@ -51,8 +51,7 @@ class EngineJob:
     """Class of the job, 0 served first."""
     num_shown: int = 0
     """First trajectories whose answers are reported while they run."""
-    view: Callable[[int], Symmetry | None]
-    """The symmetry through which a trajectory looks at the instance."""
+    view: ViewOf
     check: Callable[[Tokens], bool]
     """The plain checker, which decides on every solution."""
     canonical: Callable[[Tokens], bytes]
@@ -123,7 +122,7 @@ class TrajectoryView(NamedTuple):
     state: ViewState
     answer: Tokens
     """(length,) as the trajectory sees it."""
-    view: Symmetry | None
+    view: View | None
 
     def tokens(self) -> Tokens:
         return self.answer if self.view is None else self.view.invert(self.answer)
@@ -213,7 +212,7 @@ class Trajectory:
         return self._zero + self.next_look
 
     @property
-    def view(self) -> Symmetry | None:
+    def view(self) -> View | None:
         return self.job.view(self.index)
 
     def join(self) -> None:

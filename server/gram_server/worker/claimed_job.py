@@ -7,12 +7,14 @@ import time
 from asyncio import Queue
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gram_core import puzzles
 from gram_core.catalog import ModelInfo
+from gram_core.errors import UnknownTask
 from gram_core.puzzles import (
     BLANK,
     Countable,
@@ -22,6 +24,7 @@ from gram_core.puzzles import (
     Renaming,
     Task,
     Tokens,
+    ViewOf,
     Violation,
 )
 from gram_server import answers
@@ -48,6 +51,7 @@ class ClaimedJob:
     task: Task
     """Of the puzzle as the model takes it."""
     encoded: Encoded
+    view: ViewOf
     dead_end: Violation | None
     """What the givens leave no value for: nothing is run then."""
     claimed_s: float
@@ -112,6 +116,12 @@ class ClaimedJob:
             if padding is None:
                 raise ModelUnknown(f"model {model.name} is for {model.task}, not for {task.name}")
             task = larger
+        posed = padding.instance if padding else instance
+        folder = model.path if model else Path()
+        try:
+            encoded, view = puzzle.seen(posed, task, seed=job.options.seed, folder=folder)
+        except UnknownTask as error:
+            raise ModelUnknown(f"model {job.options.model} {error}") from error
         return cls(
             job=job,
             model=model,
@@ -119,7 +129,8 @@ class ClaimedJob:
             instance=instance,
             padding=padding,
             task=task,
-            encoded=puzzle.encode(padding.instance if padding else instance),
+            encoded=encoded,
+            view=view,
             dead_end=puzzle.dead_end(instance),
             claimed_s=now_s,
             trace=trace,
@@ -133,7 +144,6 @@ class ClaimedJob:
         def count_violations(tokens: Tokens) -> int:
             return len(self.family.violations(self.instance, self._cut(tokens)))
 
-        view = self.family.views(self.task, options.seed)
         return EngineJob(
             id=self.job.id,
             tokens=self.encoded.tokens,
@@ -148,7 +158,7 @@ class ClaimedJob:
             distinct=sampling is None or sampling.is_distinct,
             priority=self.job.priority,
             num_shown=options.decodes,
-            view=view if options.augment else lambda trajectory: None,
+            view=self.view if options.augment else lambda trajectory: None,
             check=lambda tokens: self.family.check(self.instance, self._cut(tokens)),
             canonical=lambda tokens: self.family.canonical(self.instance, self._cut(tokens)),
             count_violations=count_violations if self.task.has_other_rules else None,
