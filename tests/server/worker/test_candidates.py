@@ -1,27 +1,37 @@
 """Families that nothing verifies: votes choose candidates, and no answer is called a solution."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gram_core.puzzles.arc import Arc
+from gram_core.puzzles.arc.learned import (
+    ORIGINAL,
+    TASK,
+    TASKS_FILE,
+    KnownTask,
+    key_of,
+    write_tokens,
+)
 from gram_server.answers import ExactFindings
 from gram_server.engine import FoundSolution, Progress
 from gram_server.engine.trajectory import TrajectoryView
+from gram_server.errors import ModelUnknown
 from gram_server.job import Job
 from gram_server.worker.claimed_job import ClaimedJob
 from tests.server.worker.harness import World
 
 ARC = Arc()
-TASK = ARC.parse(
+POSTED = ARC.parse(
     {"train": [{"input": [[1, 2]], "output": [[2, 1]]}], "test": [{"input": [[3, 4]]}]}
 )
 
 
-def arc_job(world: World, **options: Any) -> Job:
-    fields: Any = {"puzzle": "arc", "task": "arc-2x2", "body": ARC.dump(TASK)}
-    return replace(world.job(model="arc-2x2", **options), **fields)
+def arc_job(world: World, *, model: str = "arc-2x2", **options: Any) -> Job:
+    fields: Any = {"puzzle": "arc", "task": "arc-2x2", "body": ARC.dump(POSTED)}
+    return replace(world.job(model=model, **options), **fields)
 
 
 def take(world: World, **options: Any) -> ClaimedJob:
@@ -31,7 +41,7 @@ def take(world: World, **options: Any) -> ClaimedJob:
 def test_the_answers_with_most_votes_are_candidates(world: World, solved: FoundSolution) -> None:
     grids = [((4, 3),), ((3, 4),), ((3,),)]
     found = tuple(
-        replace(solved, tokens=ARC.fill(TASK, grid), votes=votes)
+        replace(solved, tokens=ARC.fill(POSTED, grid), votes=votes)
         for grid, votes in zip(grids, (5, 2, 1), strict=True)
     )
     end = world.end(solutions=found, valid_trajectories=8)
@@ -48,9 +58,9 @@ def test_the_answers_with_most_votes_are_candidates(world: World, solved: FoundS
 
 
 def test_where_no_answer_is_well_formed_there_is_nothing_to_show(world: World) -> None:
-    ragged = ARC.fill(TASK, ((4, 3),))
+    ragged = ARC.fill(POSTED, ((4, 3),))
     ragged[-1] = 13
-    assert not ARC.check(TASK, ragged)
+    assert not ARC.check(POSTED, ragged)
     result = take(world).response(world.end(best_attempt=ragged), ExactFindings())
     assert (result.candidates, result.best_attempt) == ([], None)
 
@@ -69,7 +79,7 @@ def test_a_trajectory_votes_with_the_answer_that_it_settles_at(
 
 
 def test_no_trajectory_is_shown_as_solved(world: World) -> None:
-    answer = ARC.fill(TASK, ((4, 3),))
+    answer = ARC.fill(POSTED, ((4, 3),))
     views = (
         TrajectoryView(0, 6, "solved", answer, None),
         TrajectoryView(1, 6, "running", answer, None),
@@ -83,11 +93,35 @@ def test_no_trajectory_is_shown_as_solved(world: World) -> None:
     assert shown.trajectories[0].answer == [[4, 3]]
 
 
+def test_a_model_sees_a_task_that_it_has_learned_through_the_views_of_its_training(
+    world: World, solved: FoundSolution
+) -> None:
+    folder = world.model(TASK.name).info.path
+    known = KnownTask(5, [ORIGINAL, "t20123456789"])._asdict()
+    (folder / TASKS_FILE).write_text(json.dumps({key_of(POSTED.pairs): known}))
+    taken = world.take(arc_job(world, model=TASK.name), TASK.name)
+    job = taken.engine_job(clock_offset_s=0.0)
+    view = job.view(1)
+    assert view is not None
+    # The grid 3 4 turned by half, as of vector 6.
+    assert view.apply(job.tokens)[[0, 1, -1]].tolist() == [6, 5, 8]
+    answer = write_tokens(POSTED.test, ((7,) * 9,), 5)
+    assert job.check(view.invert(view.apply(answer)))
+    end = world.end(solutions=(replace(solved, tokens=answer),), valid_trajectories=1)
+    assert taken.response(end, ExactFindings()).candidates[0].answer == [[7] * 9]
+    body = ARC.dump(replace(POSTED, pairs=()))
+    other = replace(
+        arc_job(world, model=TASK.name), body={**body, "train": [{"input": [[1]], "output": [[1]]}]}
+    )
+    with pytest.raises(ModelUnknown, match="model arc-30x30-learned has not learned this task"):
+        world.take(other, TASK.name)
+
+
 @pytest.mark.anyio
 async def test_candidates_are_not_streamed_as_solutions(
     world: World, solved: FoundSolution
 ) -> None:
-    found = replace(solved, tokens=ARC.fill(TASK, ((4, 3),)))
+    found = replace(solved, tokens=ARC.fill(POSTED, ((4, 3),)))
     async with world.open(tasks=["arc-2x2"]) as harness:
         await harness.claim(arc_job(world))
         await harness.drained(found, world.end(solutions=(found,), valid_trajectories=1))
