@@ -14,6 +14,7 @@
  * @template Instance
  * @typedef {{
  *   name: string, title: string, hint: string, sizes: string[], examples: [string, string][],
+ *   isUnverified?: boolean,
  *   blank: (size: string) => Instance,
  *   make?: (size: string) => Instance,
  *   sizeOf: (instance: Instance) => string,
@@ -36,6 +37,7 @@
  * }} Family
  */
 
+import { arc } from "./arc.js";
 import { graph } from "./graph.js";
 import { linesFamily } from "./lines.js";
 import { maze } from "./maze.js";
@@ -43,7 +45,7 @@ import { queens } from "./queens.js";
 import { sudoku } from "./sudoku.js";
 
 /** @type {Family<any>[]} */
-export const FAMILIES = [sudoku, queens, graph, maze];
+export const FAMILIES = [sudoku, queens, graph, maze, arc];
 
 /**
  * Take up the families that the server lists and that have no board of their own here: those whose
@@ -82,8 +84,10 @@ export function taskOf(family, instance) {
 export function sizesOf(family, tasks) {
   if (tasks === null) return family.sizes;
   const prefix = `${family.name}-`;
-  const named = tasks.filter((task) => task.startsWith(prefix)).map((task) => task.slice(prefix.length));
-  const served = named.filter((size) => /^\d+(x\d+)?$/.test(size));
+  const named = tasks
+    .filter((task) => task.startsWith(prefix))
+    .map((task) => task.slice(prefix.length).replace(/-learned$/, ""));
+  const served = [...new Set(named)].filter((size) => /^\d+(x\d+)?$/.test(size));
   return served.sort((one, other) => Number.parseInt(one) - Number.parseInt(other));
 }
 
@@ -107,7 +111,8 @@ export function isServed(family, instance, tasks) {
 export function readPasted(text, family) {
   const link = /#(\S*\bis=\S+)/.exec(text);
   const fields = new URLSearchParams(link?.[1] ?? "");
-  const named = /"puzzle"\s*:\s*"([a-z-]+?)(-\d|")/.exec(text)?.[1] ?? fields.get("puzzle");
+  const named = /"puzzle"\s*:\s*"([a-z-]+?)(-\d|")/.exec(text)?.[1] ?? fields.get("puzzle") ??
+    (/"train"\s*:/.test(text) ? "arc" : null);
   const first = FAMILIES.find(({ name }) => name === named) ?? family;
   const puzzle = fields.get("is") ?? text;
   const problems = [];

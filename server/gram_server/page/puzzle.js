@@ -119,10 +119,9 @@ export class PuzzleRoom {
   }
 
   showExamples() {
-    const served = sizesOf(this.family, this.tasks);
     const examples = this.family.examples
-      .map(([title, text], index) => ({ title, index, size: this.family.sizeOf(this.family.parse(text)) }))
-      .filter(({ size }) => served.includes(size));
+      .map(([title, text], index) => ({ title, index, instance: this.family.parse(text) }))
+      .filter(({ instance }) => isServed(this.family, instance, this.tasks));
     const options = examples.map(({ title, index }) => make("option", { value: index }, title));
     if (this.canMake) options.unshift(make("option", { value: "new" }, "A new one"));
     replaceIfChanged(byId("example"), [make("option", { value: "" }, "Examples"), ...options]);
@@ -154,6 +153,11 @@ export class PuzzleRoom {
       const isPasted = event.inputType === "insertFromPaste";
       this.take(byId("text").value, isPasted, (why) => this.showWrong(why));
     });
+    byId("file").addEventListener("change", async () => {
+      const text = await byId("file").files[0]?.text();
+      byId("file").value = "";
+      if (text) this.take(text, true, (why) => this.showWrong(why));
+    });
     document.addEventListener("paste", (event) => {
       if (/** @type {Element} */ (event.target).closest?.("input, textarea, select")) return;
       event.preventDefault();
@@ -174,7 +178,7 @@ export class PuzzleRoom {
   exampleOf(family) {
     const sizes = sizesOf(family, this.tasks);
     const instances = family.examples.map(([, text]) => family.parse(text));
-    const first = instances.find((instance) => sizes.includes(family.sizeOf(instance)));
+    const first = instances.find((instance) => isServed(family, instance, this.tasks));
     return first ?? (family.make ?? family.blank)(sizes[0] ?? family.sizes[0]);
   }
 

@@ -83,7 +83,7 @@ export class Race {
  */
 function lanesOf(run) {
   const isRun = run.isLive || run.trajectories.size > 0;
-  if (run.width === 1 || !isRun) return [];
+  if (run.width === 1 || !isRun || run.family.isUnverified) return [];
   const one = run.trajectories.get(0) ?? { answer: null, step: 0, state: "waiting" };
   return [
     laneOf("One trajectory", one, run),

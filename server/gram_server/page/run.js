@@ -4,7 +4,7 @@
  *
  * @typedef {{index: number, step: number, state: "running" | "solved" | "halted" | "exhausted",
  *   answer: unknown, before: unknown}} Trajectory
- * @typedef {{answer: unknown, key: string, votes: number, source: string,
+ * @typedef {{answer: unknown, key: string, votes: number, source?: string,
  *   first: {trajectory: number, step: number, ms: number} | null}} Solution
  * @typedef {"waiting" | "running" | "done" | "failed" | "stopped"} Phase
  * @typedef {{kind: string, data: any}} Event
@@ -93,7 +93,8 @@ export class Run {
     this.phase = "done";
     this.result = data;
     this.numSolved = data.valid_trajectories;
-    this.solutions = data.solutions.map((/** @type {any} */ solution) => ({
+    const found = this.family.isUnverified ? data.candidates : data.solutions;
+    this.solutions = found.map((/** @type {any} */ solution) => ({
       ...solution,
       key: this.family.keyOf(solution.answer),
     }));
@@ -138,6 +139,7 @@ export class Run {
 
   /** How many trajectories are known to have ended without a solution. */
   get numFailed() {
+    if (this.family.isUnverified) return 0;
     if (this.phase === "done") return this.width - this.numSolved;
     const shown = [...this.trajectories.values()];
     return shown.filter(({ state }) => state === "halted" || state === "exhausted").length;

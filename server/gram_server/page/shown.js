@@ -2,6 +2,7 @@
 
 import { consensusOf } from "./consensus.js";
 import { faults } from "./rules.js";
+import { count } from "./words.js";
 
 /**
  * @typedef {{trajectory: number} | {solution: string} | null} Choice
@@ -20,6 +21,16 @@ export const NOTHING = {
 };
 
 /**
+ * Return how a solution is called, or a candidate where nothing verifies one.
+ * @param {import("./run.js").Run} run
+ * @param {number} index
+ */
+export function nameOf({ family, solutions }, index) {
+  if (!family.isUnverified) return `Solution ${index + 1}`;
+  return `Candidate ${index + 1}, not verified, ${count(solutions[index].votes, "vote", "votes")}`;
+}
+
+/**
  * @param {import("./run.js").Run} run
  * @param {Choice} choice
  * @returns {Shown}
@@ -33,7 +44,7 @@ export function shownOf(run, choice) {
   const index = run.solutions.findIndex((solution) => solution.key === key);
   if (index >= 0 && (choice || !run.isLive)) {
     const { answer } = run.solutions[index];
-    return { ...NOTHING, answer, solution: key, name: `Solution ${index + 1}` };
+    return { ...NOTHING, answer, solution: key, name: nameOf(run, index) };
   }
   const attempt = run.result?.best_attempt;
   if (attempt) {

@@ -36,8 +36,8 @@ function pythonOf({ family, instance, options }) {
     `puzzle = ${JSON.stringify(family.body(instance))}`,
     `with Client("${base}") as client:`,
     `    result = client.solve(puzzle, ${words.join(", ")})`,
-    "    for solution in result.solutions:",
-    "        print(solution.votes, solution.answer)",
+    `    for each in result.${family.isUnverified ? "candidates" : "solutions"}:`,
+    "        print(each.votes, each.answer)",
   ].join("\n");
 }
 

@@ -3,6 +3,8 @@
 import { paintBoard } from "./board_canvas.js";
 import { currentColors } from "./colors.js";
 import { byId, make } from "./element.js";
+import { nameOf } from "./shown.js";
+import { count } from "./words.js";
 
 const MAX_SHOWN = 60;
 const SIDE = 96;
@@ -56,13 +58,14 @@ export class Solutions {
   showCard(run, solution, { index, most, chosen }) {
     const { key, answer, votes, source, first } = solution;
     const card = this.cards.get(key) ?? this.makeCard(run, key, answer);
-    const counted = source === "exact" ? "exact search" : `${votes} vote${votes === 1 ? "" : "s"}`;
+    const counted = source === "exact" ? "exact search" : count(votes, "vote", "votes");
     card.votes.textContent = counted;
     card.item.style.setProperty("--share", String(votes / most));
     card.item.setAttribute("aria-pressed", String(chosen === key));
     const found = first ? `, first found by trajectory ${first.trajectory} at step ${first.step}` : "";
     const says = run.family.describe(answer, run.instance);
-    card.item.setAttribute("aria-label", `Solution ${index + 1}, ${counted}${found}: ${says}`);
+    const name = run.family.isUnverified ? nameOf(run, index) : `Solution ${index + 1}, ${counted}`;
+    card.item.setAttribute("aria-label", `${name}${found}: ${says}`);
     if (this.list.children[index] !== card.row) {
       this.list.insertBefore(card.row, this.list.children[index] ?? null);
     }
@@ -79,7 +82,7 @@ export class Solutions {
     const votes = make("span", { class: "votes", "aria-hidden": "true" });
     const item = make(
       "button",
-      { type: "button", class: "tile solved solution", onclick: () => this.onChoose(key) },
+      { type: "button", class: `tile solution ${run.family.isUnverified ? "" : "solved"}`, onclick: () => this.onChoose(key) },
       canvas,
       votes,
     );

@@ -103,7 +103,8 @@ export class Trajectories {
     if (said === tile.said) return;
     tile.said = said;
     tile.item.className = `tile ${state}`;
-    const says = `Trajectory ${index}: ${SAYS[state]}${step ? `, step ${step}` : ""}`;
+    const does = run.family.isUnverified && state === "halted" ? "answered" : SAYS[state];
+    const says = `Trajectory ${index}: ${does}${step ? `, step ${step}` : ""}`;
     tile.item.setAttribute("aria-label", says);
     tile.note.textContent = step ? `step ${step}` : run.isLive && !isIdle ? "waits" : "";
   }

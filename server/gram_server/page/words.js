@@ -13,6 +13,8 @@ export function showSummary(run, isIdle) {
   const share = (/** @type {number} */ number) => String(number / run.width);
   byId("bar-solved").style.setProperty("--share", share(run.numSolved));
   byId("bar-failed").style.setProperty("--share", share(isIdle ? 0 : run.numFailed));
+  byId("results").classList.toggle("unverified", Boolean(run.family.isUnverified));
+  byId("solutions-title").textContent = run.family.isUnverified ? "Candidates, not verified" : "Distinct solutions";
   byId("results").dataset.phase = isIdle ? "idle" : run.phase;
 }
 
@@ -22,6 +24,7 @@ export function showSummary(run, isIdle) {
  * @param {boolean} isIdle
  */
 export function words(run, isIdle) {
+  if (run.family.isUnverified) return unverified(run, isIdle);
   if (isIdle) {
     return {
       headline: `${count(run.width, "trajectory", "trajectories")} ready to think`,
@@ -47,6 +50,27 @@ export function words(run, isIdle) {
     default:
       return ending(run, found, solved);
   }
+}
+
+/**
+ * Return the same of a family that nothing verifies.
+ * @param {import("./run.js").Run} run
+ * @param {boolean} isIdle
+ */
+function unverified(run, isIdle) {
+  const detail = "Each looks at its own view of the task and votes with its answer. "
+    + "No rule verifies one: the two with most votes are shown.";
+  if (isIdle) return { headline: count(run.width, "trajectory", "trajectories") + " ready to think", detail };
+  if (run.phase === "waiting") return { headline: run.why || "Waiting for the engine …", detail };
+  if (run.phase === "running") return { headline: `Step ${run.step}`, detail };
+  if (run.phase === "stopped") return { headline: `Stopped at step ${run.step}`, detail };
+  if (run.phase === "failed") return { headline: "Not answered", detail: run.why };
+  const { usage } = run.result;
+  return {
+    headline: `${count(run.solutions.length, "candidate", "candidates")}, not verified`,
+    detail: `${count(usage.supervision_steps, "supervision step", "supervision steps")} · `
+      + `${(usage.engine_ms / 1000).toFixed(1)}\u00a0s`,
+  };
 }
 
 /**
