@@ -19,7 +19,6 @@ from gram_core.puzzles.base import (
     Instance,
     Padding,
     Renaming,
-    ViewOf,
     Views,
 )
 from gram_core.puzzles.body import printable
@@ -30,7 +29,7 @@ from gram_core.puzzles.light_up import LightUp
 from gram_core.puzzles.maze import Maze
 from gram_core.puzzles.nqueens import NQueens
 from gram_core.puzzles.sudoku import Sudoku
-from gram_core.puzzles.task import Answer, Encoded, Symmetry, Task, Tokens, View, Violation
+from gram_core.puzzles.task import Answer, Encoded, Symmetry, Task, Tokens, View, ViewOf, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD, Constraint, Unit
 
 __all__ = [

@@ -24,7 +24,7 @@ from gram_core.puzzles.task import (
     Symmetry,
     Task,
     Tokens,
-    View,
+    ViewOf,
     Violation,
     find_dead_end,
     find_violations,
@@ -32,9 +32,6 @@ from gram_core.puzzles.task import (
 from gram_kernels.tokens import FIRST_VALUE, Unit
 
 Instance = TypeVar("Instance")
-
-ViewOf = Callable[[int], View | None]
-"""Returns how a trajectory sees its instance; None as it was posted."""
 
 _VIEW_STREAM = 0x76696577
 """Keeps the draws of views apart from other uses of the same seed."""

@@ -96,6 +96,10 @@ class View(Protocol):
         ...
 
 
+ViewOf = Callable[[int], View | None]
+"""Returns how a trajectory sees its instance; None as it was posted."""
+
+
 class Symmetry(NamedTuple):
     """A rule-preserving transformation: ``view[i] = values[tokens[positions[i]]]``."""
 

@@ -179,8 +179,9 @@ class SolveResponse(Schema):
 
     id: str
     puzzle: str
-    status: Literal["solved", "unsolved", "partial"]
-    """`partial`: the deadline came before the work was done."""
+    status: Literal["solved", "answered", "unsolved", "partial"]
+    """`answered`: there are candidates, which nothing can verify. `partial`: the deadline came
+    before the work was done."""
     verified: bool = True
     """False where no rule tells a right answer: then there are `candidates` and no solutions."""
     solutions: list[Solution]

@@ -269,14 +269,14 @@ class WorkerReport:
     """Prometheus exposition of the worker's own registry."""
 
 
-JobOutcome = Literal["solved", "unsolved", "partial", "deadline", "cancelled", "failed"]
-"""How a job ended; ``partial`` and ``deadline`` were cut short, with and without solutions."""
+JobOutcome = Literal["solved", "answered", "unsolved", "partial", "deadline", "cancelled", "failed"]
+"""How a job ended; ``answered`` is with candidates that nothing verifies; ``partial`` and
+``deadline`` were cut short, with and without solutions."""
 
 _OUTCOMES: Mapping[str, JobOutcome] = {
     "solved": "solved",
     "complete": "solved",
-    "unsolved": "unsolved",
-    "exhausted": "unsolved",
+    "answered": "answered",
     "partial": "partial",
 }
 
@@ -290,7 +290,7 @@ def outcome_of(
     if state is JobState.CANCELLED:
         return "cancelled"
     if result:
-        has_solutions = bool(result.get("solutions") or result.get("boards"))
+        has_solutions = any(result.get(name) for name in ("solutions", "candidates", "boards"))
     outcome = _OUTCOMES.get(str((result or {}).get("status", "partial")), "unsolved")
     return outcome if outcome != "partial" or has_solutions else "deadline"
 

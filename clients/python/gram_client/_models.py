@@ -176,7 +176,7 @@ class SolveResult(Response):
 
     id: str
     puzzle: str
-    status: Literal["solved", "unsolved", "partial"]
+    status: Literal["solved", "answered", "unsolved", "partial"]
     """``partial``: the deadline came before the work was done."""
     verified: bool = True
     """False where no rule tells a right answer: then there are ``candidates``, no solutions."""

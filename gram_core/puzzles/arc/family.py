@@ -28,9 +28,9 @@ from gram_core.puzzles.arc.grids import (
     arc_task,
     read_task,
 )
-from gram_core.puzzles.base import Family, Padding, ViewOf
+from gram_core.puzzles.base import Family, Padding
 from gram_core.puzzles.body import INTEGER, check_fields, list_of, object_schema
-from gram_core.puzzles.task import Encoded, Symmetries, Symmetry, Task, Tokens, Violation
+from gram_core.puzzles.task import Encoded, Symmetries, Symmetry, Task, Tokens, ViewOf, Violation
 from gram_kernels.tokens import BLANK, FIRST_VALUE
 
 NUM_VALUES = NUM_COLORS + 1

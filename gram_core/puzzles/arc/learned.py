@@ -73,7 +73,8 @@ def find_known(instance: ArcTask, folder: Path) -> KnownTask:
     """Return what the model of a directory has learned of a task, or raise ``UnknownTask``."""
     found = known_tasks(folder).get(key_of(instance.pairs))
     if found is None:
-        raise UnknownTask(f"has not learned this task, as one of its {len(known_tasks(folder))}")
+        count = len(known_tasks(folder))
+        raise UnknownTask(f"{folder.name} knows {count} tasks by heart, of which this is none")
     return found
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from gram_core.errors import CoreError, Issue, PuzzleInvalid
+from gram_core.errors import CoreError, Issue, PuzzleInvalid, UnknownTask
 from gram_core.errors import UserError as CoreUserError
 from gram_server.api.state import request_id_of
 from gram_server.errors import (
@@ -124,7 +124,7 @@ def problem_of(error: Exception) -> Problem:
 
 def failure_of(code: str, detail: str) -> ServerError:
     """Return why a job failed by what its worker told: for some models it alone knows what fits."""
-    if code == ModelUnknown.code:
+    if code in (ModelUnknown.code, UnknownTask.code):
         return ModelUnknown(detail)
     return JobFailed(f"{code}: {detail}")
 

@@ -17,6 +17,7 @@ from gram_server.engine.job_run import (
     host_verify,
     next_time,
     num_violations_of,
+    reason_told,
     round_of,
     virtual_time,
 )
@@ -274,7 +275,8 @@ class Engine:
             return False
         trajectory.found |= {report.answers[row].tobytes()}
         is_new = run.add_find(trajectory, tokens, value=float(report.value[row]), now_s=now_s)
-        (self._metrics.distinct if is_new else self._metrics.duplicate).inc()
+        if run.job.is_verified:
+            (self._metrics.distinct if is_new else self._metrics.duplicate).inc()
         return True
 
     def _settle(self, run: JobRun, now_s: float) -> list[EngineEvent]:
@@ -297,7 +299,8 @@ class Engine:
         self._scheduler.remove(run.job.id)
         del self._runs[run.job.id]
         solutions = run.emit(has_ended=True)
-        self._metrics.observe_job(num_trajectories=run.num_started, num_solutions=len(run.emitted))
+        if run.job.is_verified:
+            self._metrics.observe_job(run.num_started, num_solutions=len(run.emitted))
         return [*solutions, *last_progress, run.finish(outcome, now_s)]
 
     def _keep_attempts(self, run: JobRun) -> None:
@@ -336,7 +339,7 @@ class Engine:
         """Drop a trajectory, which may have been preempted while its last step was in flight."""
         job_id, steps = run.job.id, trajectory.steps
         run.supervision_steps += steps
-        self._ended[reason, steps] += 1
+        self._ended[reason_told(run.job, reason), steps] += 1
         self._note_gone(trajectory)
         del run.unfinished[trajectory.index]
         if trajectory.row is not None:

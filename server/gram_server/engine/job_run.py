@@ -24,6 +24,8 @@ class FinishReason(StrEnum):
     """How a trajectory left its slot; the label of ``trajectories_total``."""
 
     SOLVED = "solved"
+    ANSWERED = "answered"
+    """It would be solved, if anything could verify its answer."""
     HALTED = "halted"
     """Its halt head stopped it at a wrong answer, or it settled there."""
     EXHAUSTED = "exhausted"
@@ -291,6 +293,11 @@ def classify(
     if trajectory.found:
         return ENDS[FinishReason.SOLVED]
     return ENDS[FinishReason.HALTED if is_halting else FinishReason.EXHAUSTED]
+
+
+def reason_told(job: EngineJob, reason: FinishReason) -> FinishReason:
+    is_unproved = reason is FinishReason.SOLVED and not job.is_verified
+    return FinishReason.ANSWERED if is_unproved else reason
 
 
 def num_violations_of(trajectory: Trajectory, report: StepReport, row: int) -> int:

@@ -39,6 +39,8 @@ class EngineJob:
     """Distinct solutions after which the rest of the job is dropped."""
     order: Order = "step"
     """Which solutions come first, and so which are enough for ``max_solutions``."""
+    is_verified: bool = True
+    """Whether an answer that ``check`` accepts is a solution; else it is only well-formed."""
     distinct: bool = True
     """Whether a solution that was found before counts as the same one."""
     deadline_s: float | None = None

@@ -127,7 +127,9 @@ class ModelMetrics:
         }
         self._trajectories = {
             result: families.trajectories.labels(model, result)
-            for result in ("solved", "halted", "exhausted", "aborted", "failed", "mismatch")
+            for result in (
+                *("solved", "answered", "halted", "exhausted", "aborted", "failed", "mismatch"),
+            )
         }
         self.distinct = families.solutions.labels(model, "distinct")
         self.duplicate = families.solutions.labels(model, "duplicate")
@@ -173,6 +175,6 @@ class ModelMetrics:
         self._families.has_foreign_answer = True
         return is_first
 
-    def observe_job(self, *, num_trajectories: int, num_solutions: int) -> None:
+    def observe_job(self, num_trajectories: int, *, num_solutions: int) -> None:
         if num_solutions:
             self._trajectories_per_solution.observe(num_trajectories / num_solutions)

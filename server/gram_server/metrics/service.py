@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from gram_server.job import PRIORITY_CLASSES, Job, ModelReport
+from gram_server.job import PRIORITY_CLASSES, Job, JobOutcome, ModelReport
 from gram_server.jobs.store import ACCEPTED, JobCount, QueueStats
 
 LATENCY_BUCKETS_S = (
@@ -28,9 +28,7 @@ LATENCY_BUCKETS_S = (
 )
 """Fine where answers come in milliseconds, up to a minute."""
 
-Outcome = Literal[
-    "solved", "unsolved", "partial", "deadline", "cancelled", "failed", "rejected", "invalid"
-]
+Outcome = Literal[JobOutcome, "rejected", "invalid"]
 """How a request for a solution ended; the last two were never accepted."""
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from gram_core import puzzles
 from gram_core.catalog import ModelInfo
-from gram_core.errors import UnknownTask
 from gram_core.puzzles import (
     BLANK,
     Countable,
@@ -96,12 +95,7 @@ class ClaimedJob:
 
     @classmethod
     def parse(
-        cls,
-        job: Job,
-        models: Mapping[str, ModelInfo],
-        *,
-        now_s: float,
-        trace: JobTrace,
+        cls, job: Job, models: Mapping[str, ModelInfo], *, now_s: float, trace: JobTrace
     ) -> "ClaimedJob":
         """Raise a domain error when the job cannot run here."""
         model = models.get(job.route)
@@ -118,10 +112,7 @@ class ClaimedJob:
             task = larger
         posed = padding.instance if padding else instance
         folder = model.path if model else Path()
-        try:
-            encoded, view = puzzle.seen(posed, task, seed=job.options.seed, folder=folder)
-        except UnknownTask as error:
-            raise ModelUnknown(f"model {job.options.model} {error}") from error
+        encoded, view = puzzle.seen(posed, task, seed=job.options.seed, folder=folder)
         return cls(
             job=job,
             model=model,
@@ -155,6 +146,7 @@ class ClaimedJob:
             seed=options.seed,
             halt=options.halt if self.has_verifier or options.halt == "act" else "settled",
             order="step" if sampling is None else "trajectory",
+            is_verified=self.has_verifier,
             distinct=sampling is None or sampling.is_distinct,
             priority=self.job.priority,
             num_shown=options.decodes,
@@ -231,6 +223,7 @@ class ClaimedJob:
             end = replace(end, solutions=(), valid_trajectories=0)
         solutions = [self.solution(found) for found in end.solutions]
         solutions += [self.exact_solution(tokens) for tokens in exact.solutions]
+        status = "solved" if solutions else "answered" if candidates else "unsolved"
         is_partial = end.outcome == "expired" or exact.ended == "deadline"
         total, unsolvable = exact.total, None
         if self.dead_end is not None:
@@ -242,7 +235,7 @@ class ClaimedJob:
             unsolvable = answers.Unsolvable(reason="exact search found no solution", cells=[])
         return answers.SolveResponse(
             **self._identity(),
-            status="partial" if is_partial else "solved" if solutions else "unsolved",
+            status="partial" if is_partial else status,
             verified=self.has_verifier,
             solutions=solutions,
             candidates=candidates,

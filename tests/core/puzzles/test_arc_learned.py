@@ -119,7 +119,7 @@ def test_a_task_is_known_by_its_pairs_in_any_order_and_by_no_others(tmp_path: Pa
     again = posted(train=[second, first], test=[{"input": [[5]]}])
     tokens, _ = seen(again, tmp_path)
     assert board(tokens)[0, :2].tolist() == [7, END]
-    with pytest.raises(UnknownTask, match="has not learned this task, as one of its 1"):
+    with pytest.raises(UnknownTask, match="knows 1 tasks by heart, of which this is none"):
         seen(posted(train=[first]), tmp_path)
     with pytest.raises(CheckpointError, match="import it again"):
         ARC.seen(again, TASK, seed=0, folder=tmp_path / "none")

@@ -234,16 +234,30 @@ async def test_a_queued_job_answers_at_its_deadline(open_service: OpenService) -
         assert answer.usage.queue_ms >= 15
 
 
-async def test_a_failed_job_is_a_500_that_says_why(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "status", "told", "detail"),
+    [
+        ("bad_rows", 500, "job_failed", "bad_rows: nothing finite"),
+        # What only the worker can know, as which tasks its model has learned.
+        ("unknown_task", 422, "model_unknown", "nothing finite"),
+        ("model_unknown", 422, "model_unknown", "nothing finite"),
+    ],
+)
+async def test_a_job_that_its_worker_fails_is_a_problem_that_says_why(
+    code: str,
+    status: int,
+    told: str,
+    detail: str,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def fail(worker: ExactWorker, job: Job) -> None:
-        await worker.side.fail(job.id, code="bad_rows", detail="nothing finite")
+        await worker.side.fail(job.id, code=code, detail="nothing finite")
 
     monkeypatch.setattr(ExactWorker, "_solve", fail)
     response = await service.solve(PUZZLE)
-    assert (response.status_code, response.json()["code"]) == (500, "job_failed")
-    assert "bad_rows: nothing finite" in response.json()["detail"]
+    assert (response.status_code, response.json()["code"]) == (status, told)
+    assert response.json()["detail"] == detail
 
 
 @pytest.mark.parametrize(

@@ -30,3 +30,16 @@ def test_the_best_attempt_is_the_one_with_the_fewest_broken_rules_of_all() -> No
 def test_without_other_rules_the_same_disagreement_is_a_mismatch() -> None:
     _, end = run_alone(Scripted(answer=6), depth=4, check=RULES["check"])
     assert end.verify_mismatches == 1
+
+
+def test_what_nothing_verifies_is_answered_and_counts_as_no_solution() -> None:
+    plan = {0: Scripted(answer=5), 1: Scripted(answer=6)}
+    harness, end = run_alone(plan, width=2, depth=3, is_verified=False, **RULES)
+    assert votes(end) == [(5, 1)]
+    ended = {
+        result: harness.metric("gram_trajectories_total", result=result)
+        for result in ("solved", "answered", "exhausted")
+    }
+    assert ended == {"solved": 0, "answered": 1, "exhausted": 1}
+    assert harness.metric("gram_solutions_total", kind="distinct") == 0
+    assert harness.metric("gram_trajectories_per_solution_count") == 0

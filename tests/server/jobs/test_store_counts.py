@@ -10,6 +10,8 @@ from gram_server.job import JobState, outcome_of
     [
         (JobState.DONE, {"status": "complete", "boards": [{}]}, False, "solved"),
         (JobState.DONE, {"status": "exhausted", "boards": []}, True, "unsolved"),
+        (JobState.DONE, {"status": "answered", "candidates": [{}]}, False, "answered"),
+        (JobState.EXPIRED, {"status": "partial", "candidates": [{}]}, False, "partial"),
         (JobState.EXPIRED, {"status": "partial", "boards": []}, True, "deadline"),
         (JobState.EXPIRED, None, True, "partial"),
         (JobState.EXPIRED, None, False, "deadline"),

@@ -53,8 +53,8 @@ def test_a_step_counts_its_live_rows_and_its_padding() -> None:
 def test_a_job_without_solution_has_no_cost_per_solution() -> None:
     registry = CollectorRegistry()
     metrics = EngineMetrics(registry).of("a")
-    metrics.observe_job(num_trajectories=16, num_solutions=0)
-    metrics.observe_job(num_trajectories=16, num_solutions=4)
+    metrics.observe_job(16, num_solutions=0)
+    metrics.observe_job(16, num_solutions=4)
     name = "gram_trajectories_per_solution"
     assert registry.get_sample_value(f"{name}_count", {"model": "a"}) == 1
     assert registry.get_sample_value(f"{name}_sum", {"model": "a"}) == 4

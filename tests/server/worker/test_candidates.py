@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gram_core.errors import UnknownTask
 from gram_core.puzzles.arc import Arc
 from gram_core.puzzles.arc.learned import (
     ORIGINAL,
@@ -18,7 +19,6 @@ from gram_core.puzzles.arc.learned import (
 from gram_server.answers import ExactFindings
 from gram_server.engine import FoundSolution, Progress
 from gram_server.engine.trajectory import TrajectoryView
-from gram_server.errors import ModelUnknown
 from gram_server.job import Job
 from gram_server.worker.claimed_job import ClaimedJob
 from tests.server.worker.harness import World
@@ -51,7 +51,7 @@ def test_the_answers_with_most_votes_are_candidates(world: World, solved: FoundS
         {"answer": [[4, 3]], "votes": 5, "value": 0.75, "first": first},
         {"answer": [[3, 4]], "votes": 2, "value": 0.75, "first": first},
     ]
-    assert (result["status"], result["verified"]) == ("unsolved", False)
+    assert (result["status"], result["verified"]) == ("answered", False)
     assert (result["solutions"], result["distinct"], result["valid_trajectories"]) == ([], 0, 0)
     assert result["completeness"]["estimate"] is None
     assert result["completeness"]["at_least"] == 0
@@ -113,7 +113,7 @@ def test_a_model_sees_a_task_that_it_has_learned_through_the_views_of_its_traini
     other = replace(
         arc_job(world, model=TASK.name), body={**body, "train": [{"input": [[1]], "output": [[1]]}]}
     )
-    with pytest.raises(ModelUnknown, match="model arc-30x30-learned has not learned this task"):
+    with pytest.raises(UnknownTask, match="arc-30x30-learned knows 1 tasks by heart"):
         world.take(other, TASK.name)
 
 
