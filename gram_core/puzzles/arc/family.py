@@ -150,9 +150,6 @@ class Arc(Family[ArcTask]):
         return tokens.transpose(0, 2, 1, 3).reshape(-1)
 
     def instance_of(self, task: Task, encoded: Encoded) -> ArcTask:
-        if task == learned.TASK:
-            question, _ = learned.read_grids(encoded.tokens)
-            return ArcTask((), question, task.size, is_learned=True)
         squares = _squares(encoded.tokens, task.size)
         pairs = [Pair(*map(_crop, pair)) for pair in squares[:-1] if (pair[0] < NUM_COLORS).any()]
         return ArcTask(tuple(pairs), _crop(squares[-1, 0]), task.size)

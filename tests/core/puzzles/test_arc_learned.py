@@ -135,4 +135,4 @@ def test_a_model_that_has_learned_tasks_takes_those_of_every_size() -> None:
     # Of an answer that is larger than the canvas of what was posted nothing is cut.
     assert ARC.decode(small, padding.cut(answer)) == [[1] * 30] * 30
     made = ARC.generate(TASK, np.random.default_rng(0))
-    assert ARC.instance_of(TASK, ARC.encode(made)).test == made.test
+    assert ARC.check(made, ARC.fill(made, ((1,),)))
