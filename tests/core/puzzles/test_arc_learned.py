@@ -92,6 +92,8 @@ def test_an_answer_is_the_largest_grid_at_the_upper_left_whatever_lies_beyond() 
     answer = write_tokens(instance.test, ((5, 6), (7, 8)), 0)
     cells = board(answer)
     cells[40, 3] = 9
+    # A row that is longer than the ones above it adds nothing.
+    cells[31, 2:6] = 9
     cells[32, 0] = 9
     assert ARC.decode(instance, answer) == [[5, 6], [7, 8]]
     assert ARC.check(instance, answer)

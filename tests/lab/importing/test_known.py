@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,21 +59,23 @@ def test_each_view_of_a_task_gives_the_logits_of_its_own_vector(
     assert model.known.shape == (len(VECTORS_OF_A), DIM)
     posted = arc.parse({**TASKS["a"], "test": TESTS[:1]})
     encoded, view = arc.seen(posted, TASK, seed=0, folder=loaded.info.path)
-    for trajectory, vector in enumerate(VECTORS_OF_A):
-        look = view(trajectory)
-        tokens = encoded.tokens if look is None else look.apply(encoded.tokens)
-        ours = torch.as_tensor(tokens).long()[None]
-        zeros = torch.zeros(1, dtype=torch.int64)
-        state = model.initial_state(zeros, zeros)
-        high, low = state
-        for _ in range(3):
-            high, low, logits, halting = peer.step(high, low, THEIR_TOKENS[ours[:, :900]], vector)
-            output = model.supervision_step(state, model.encode(ours), NoiseKey(*[zeros] * 3))
-            state = output.state
-            answers = output.logits[:, ours[0] == BLANK]
-            wanted = logits[..., THEIR_TOKENS[2:]]
-            torch.testing.assert_close(answers[..., 2:], wanted, atol=1e-3, rtol=1e-3)
-            torch.testing.assert_close(output.halt, halting[:, 0], atol=1e-3, rtol=1e-3)
+    looks = [view(trajectory) for trajectory in range(len(VECTORS_OF_A))]
+    seen = [encoded.tokens if look is None else look.apply(encoded.tokens) for look in looks]
+    ours = torch.as_tensor(np.stack(seen)).long()
+    zeros = torch.zeros(len(ours), dtype=torch.int64)
+    state = model.initial_state(zeros, zeros)
+    peers = [(high[None], low[None]) for high, low in zip(*state, strict=True)]
+    for _ in range(3):
+        output = model.supervision_step(state, model.encode(ours), NoiseKey(*[zeros] * 3))
+        state = output.state
+        for place, vector in enumerate(VECTORS_OF_A):
+            asked = THEIR_TOKENS[ours[place, None, :900]]
+            high, low, logits, halting = peer.step(*peers[place], asked, vector)
+            peers[place] = high, low
+            answers = output.logits[place, ours[place] == BLANK]
+            wanted = logits[0][:, THEIR_TOKENS[2:]]
+            torch.testing.assert_close(answers[:, 2:], wanted, atol=1e-3, rtol=1e-3)
+            torch.testing.assert_close(output.halt[place], halting[0, 0], atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.usefixtures("peer")
