@@ -30,7 +30,7 @@ _STROKES = re.compile(r"[-=]{3}")
 _CROSSES = frozenset("-+=:")
 _RULING = _CROSSES | frozenset("|*., \t")
 _BLANKS = frozenset(".0*_")
-_ODD_BLANKS = frozenset("xX?-·•□◦")
+_ODD_BLANKS = frozenset("xX?-·•□◦○~")
 """Signs of an empty cell in other programs."""
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from gram_files.cells import whole_board
 from gram_files.edges import is_adjacency
 from gram_files.entries import SIZES, Entry, Item, Unread
-from gram_files.mazes import in_rows
-from gram_files.objects import COLUMNS, numbers
+from gram_files.lists import numbers
+from gram_files.mazes import in_rows, is_maze
+from gram_files.objects import COLUMNS
 
 INPUTS = "all__inputs.npy"
 SIGNATURES = (b"\x93NUMPY", b"PK\x03\x04")
@@ -52,11 +53,14 @@ def read_arrays(name: str, content: bytes) -> Iterator[Item]:
     if not is_whole or not rows.size:
         yield Unread(name, "holds no array of boards: cells are whole numbers")
         return
-    matrix = rows.astype(numpy.int64).reshape(-1, boards.shape[-1]).tolist()
-    if is_adjacency(matrix):
-        yield Entry(name, numbers(matrix))
+    matrix = rows.astype(numpy.int64).reshape(-1, boards.shape[-1])
+    if is_adjacency(matrix.tolist()):
+        yield Entry(name, numbers(matrix.tolist()))
         return
-    yield from _read_rows(name, rows.astype(numpy.int64))
+    rows = rows.astype(numpy.int64)
+    if boards.ndim == 2 and len(boards) > 1 and _are_mazes(matrix.reshape(1, -1)):
+        rows, boards = matrix.reshape(1, -1), matrix[None]
+    yield from _read_rows(name, rows, boards.shape[-1] if boards.ndim == 3 else None)
 
 
 def _array_of(loaded: Any) -> Any:
@@ -82,20 +86,36 @@ def _read_texts(name: str, rows: list[list[str]]) -> Iterator[Item]:
     texts = [cell for row in rows for cell in row]
     if all(len(text) <= 1 for text in texts):
         texts = ["".join(cell.strip() or "." for cell in row) for row in rows]
+        if is_maze("\n".join(texts)) and not any(map(in_rows, texts)):
+            texts = ["\n".join(texts)]
     for number, text in enumerate(texts, start=1):
         source = f"{name}:{number}"
-        is_puzzle = whole_board(text) or in_rows(text)
+        is_puzzle = whole_board(text) or in_rows(text) or "\n" in text
         yield Entry(source, text) if is_puzzle else Unread(source, f"is no puzzle: {text[:81]}")
 
 
-def _read_rows(name: str, rows: Any) -> Iterator[Item]:
+def _are_mazes(rows: Any) -> bool:
+    """Return whether rows hold codes of mazes, each with a start and a goal."""
+    has_ends = ((rows == 3).sum(1) == 1).all() and ((rows == 4).sum(1) == 1).all()
+    return bool(has_ends and rows.min() >= 1 and rows.max() <= 4)
+
+
+def _read_rows(name: str, rows: Any, width: int | None) -> Iterator[Item]:
+    """Yield the board in every row, of rows of that width or else as many as cells in each."""
     length = rows.shape[1]
-    side = math.isqrt(length)
-    has_ends = bool(((rows == 3).sum(1) == 1).all() and ((rows == 4).sum(1) == 1).all())
-    is_maze = rows.min() >= 1 and rows.max() <= 4 and (has_ends or length not in SIZES)
-    if side**2 != length or side > MAX_SIDE or (not is_maze and length not in SIZES):
+    side = width or math.isqrt(length)
+    has_codes = rows.min() >= 1 and rows.max() <= 4 and length not in SIZES
+    is_maze = has_codes or _are_mazes(rows)
+    is_shaped = side**2 == length or (is_maze and width is not None)
+    if (
+        not is_shaped
+        or max(side, length // side) > MAX_SIDE
+        or (not is_maze and length not in SIZES)
+    ):
         yield Unread(name, f"holds no array of boards: rows have {length} cells")
         return
+    if not is_maze:
+        side = SIZES[length]
     # Without a zero, more ones than digits are blanks, and digits are one more.
     shift = int(rows.min() >= 1 and (rows.max() > side or (rows == 1).sum(1).max() > side))
     starts = range(0, length, side)

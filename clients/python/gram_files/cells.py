@@ -1,13 +1,15 @@
 """The cells in a line of text, without frames, separators and the signs of other programs."""
 
 import re
+from collections.abc import Sequence
 
 from gram_files.entries import CELLS, SIZES
 
-ODD_BLANKS = frozenset("xX?-·•□◦")
+ODD_BLANKS = frozenset("xX?-·•□◦○~")
 """Signs of an empty cell in other programs: read where a board has one of them and no other."""
 BARE = str.maketrans(
     dict.fromkeys(map(chr, range(0x2500, 0x2580)), " ")
+    | dict.fromkeys("\u2013\u2014\u2212", "-")
     | dict.fromkeys("'\"`", " ")
     | dict.fromkeys("¦│┃║", "|")
     | dict.fromkeys("♕♛", "Q")
@@ -35,6 +37,8 @@ def whole_board(line: str) -> str | None:
     """
     words = [word.replace("+", "") for word in SEPARATORS.split(line)]
     boards = [word for word in words if len(word) in SIZES and is_board(word)]
+    if boards and (cells := _apart(line, words)):
+        boards.append(cells)
     longest = max(map(len, boards), default=0)
     boards = [board for board in boards if len(board) == longest]
     # Of a puzzle and its solution, the puzzle; of a puzzle and a later state of it too.
@@ -42,6 +46,26 @@ def whole_board(line: str) -> str | None:
     # Of which cells are given, some files have a mask.
     is_one = all(_is_state_of(boards[0], board) or {*board} == {"0", "1"} for board in boards)
     return (boards[0] if is_one else "".join(boards)) if boards else None
+
+
+def _apart(line: str, words: Sequence[str]) -> str:
+    """Return the cells of a board whose cells stand apart on a line, with other fields beside."""
+    delimiter = max(",;\t|", key=line.count)
+    fields = line.split(delimiter) if line.count(delimiter) > MAX_DRAWN else words
+    cells = [cell or "." for cell in (field.strip(" \"'") for field in fields) if len(cell) <= 1]
+    return "".join(cells) if len(cells) > MAX_DRAWN else ""
+
+
+def drawn_board(text: str) -> str | None:
+    """Return the first sudoku with empty cells that is drawn in a text, in one line."""
+    rows = [cells_of(line) for line in text.splitlines()]
+    for at, row in enumerate(rows):
+        lines = rows[at : at + len(row)] if len(row) in SIDES else []
+        board = "".join(lines)
+        is_square = len(lines) == len(row) and {*map(len, lines)} == {len(row)}
+        if is_square and is_board(board) and ("0" in board or not board.isdigit()):
+            return board
+    return None
 
 
 def _is_state_of(puzzle: str, board: str) -> bool:
@@ -75,6 +99,8 @@ def cells_of(line: str) -> str:
             return "".join(mark or "." for mark in marks)
     words = [word for word in re.split(r"[\s|,;/]+", bare) if word]
     digits = [FLOAT.sub(r"\1", word) for word in words]
+    if all(len(digit) == 1 for digit in digits):
+        return "".join(digits)
     if len(words) in SIDES and all(digit == "0" or CANDIDATES.fullmatch(digit) for digit in digits):
         # A cell with one candidate is given.
         return "".join(digit if len(digit) == 1 else "." for digit in digits)

@@ -1,15 +1,15 @@
 """Boards in plain text: one a line, or drawn in rows, with titles, comments and empty lines."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import groupby
-from typing import NamedTuple
 
 from gram_files.cells import (
     CROSSES,
     MAX_DRAWN,
     SEPARATORS,
+    WORD,
     cells_of,
     is_board,
     is_nearly_board,
@@ -19,8 +19,27 @@ from gram_files.cells import (
     with_dots,
 )
 from gram_files.entries import SIZES, Entry, Item, Unread
-from gram_files.mazes import CORNERS, in_rows, is_maze, is_maze_row, of_lines, without_separators
-from gram_files.objects import entries_of_json
+from gram_files.mazes import (
+    CORNERS,
+    halved,
+    in_rows,
+    is_maze,
+    is_maze_row,
+    of_lines,
+    without_separators,
+)
+from gram_files.objects import VARIANT, entries_of_json
+from gram_files.regions import RegionMap, is_map, jigsaw, with_maps
+from gram_files.rows import (
+    Line,
+    bare_rows,
+    is_section,
+    map_of,
+    paragraphs,
+    spaced_rows,
+    wanted_lines,
+    without_labels,
+)
 
 COMMENTS = ("#", "//", ";", "%")
 DECORATION = frozenset("#/;%-=* ")
@@ -30,9 +49,12 @@ FIELD = re.compile(
     r"""("[^"]*"|'[^']*'|\{\s*[A-Za-z]\w*)\s*:|^[ \t]*[A-Za-z]\w*\s*:\s*["'[{]""", re.MULTILINE
 )
 """The name of a field in JSON, or in what was meant as JSON."""
-SECTION = re.compile(r"\[\s*[A-Za-z][\w -]*\]")
-"""A heading of an ``.sdk`` file: ``[Puzzle]`` is wanted, ``[State]`` and others are not."""
 FEN = re.compile(r"(?:(?:[Qq]|\d{1,2}(?!\d))+/){3,63}(?:[Qq]|\d{1,2}(?!\d))+(?: .*)?")
+KIND = re.compile(
+    r"\b(anti.?knight|diagonal|irregular|jigsaw|killer|sandwich|thermo)\w*\W+(sudoku|su doku)",
+    re.IGNORECASE,
+)
+"""Names of sudokus with further rules, or other regions."""
 MAX_SHOWN = 60
 MAX_SIDE = 64
 """Most cells in a row of a maze."""
@@ -45,21 +67,42 @@ TITLE = re.compile(
 )
 
 
-class Line(NamedTuple):
-    """A numbered line."""
-
-    number: int
-    text: str
-
-
 def read_drawings(name: str, text: str, *, is_json: bool = False) -> Iterator[Item]:
     """Yield every board of a text, and the lines that are none.
 
     ``is_json``: it was meant as JSON, where a board may be one field of several.
     """
+    yield from with_maps(_drawn(name, text, is_json=is_json))
+
+
+def other_rules(name: str, text: str) -> Unread | None:
+    """Return the title or heading that names rules, or regions, which plain sudokus lack."""
+    lines = wanted_lines(text, is_all=True)
+    line = next((line for line in lines if _has_other_rules(line.text)), None)
+    if line is None or any(map_of(name, each) for each in paragraphs(wanted_lines(text))):
+        return None
+    reason = f"is of a kind with rules that are not read: {line.text[:MAX_SHOWN]}"
+    return Unread(f"{name}:{line.number}", reason)
+
+
+def _has_other_rules(line: str) -> bool:
+    is_heading = is_section(line) and VARIANT.search(line)
+    return bool(is_heading or KIND.search(line[:MAX_SHOWN]))
+
+
+def _drawn(name: str, text: str, *, is_json: bool) -> Iterator[Item | RegionMap]:
     boards = _Boards(name, is_json=is_json)
-    lines = (Line(number, without_separators(line)) for number, line in wanted_lines(text))
-    for paragraph in _paragraphs(lines):
+    lines = (line._replace(text=without_separators(line.text)) for line in wanted_lines(text))
+    for whole in paragraphs(lines):
+        if regions := map_of(name, whole):
+            yield from boards.end()
+            yield regions
+            continue
+        paragraph = bare_rows(whole)
+        if spaced := spaced_rows(paragraph):
+            yield from boards.end()
+            yield Entry(boards.source(paragraph[0]), "\n".join(spaced))
+            continue
         first = next((at for at, line in enumerate(paragraph) if line.text[:1] in CORNERS), None)
         if first is not None and (maze := of_lines([line.text for line in paragraph[first:]])):
             yield from boards.end()
@@ -74,52 +117,16 @@ def read_drawings(name: str, text: str, *, is_json: bool = False) -> Iterator[It
     yield from boards.end()
 
 
-def _paragraphs(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """Part lines at blank ones; below a row of a maze that is no wall, spaces are free cells."""
-    paragraph: list[Line] = []
-    for line in lines:
-        above = paragraph[-1].text if paragraph else ""
-        is_open = is_maze_row(above) and set(above) != {"#"} and len(line.text) == len(above)
-        if line.text.strip() or (above and is_open):
-            paragraph.append(line)
-        elif paragraph:
-            yield paragraph
-            paragraph = []
-    if paragraph:
-        yield paragraph
-
-
 def _is_of_maze(line: Line, widths: Collection[int]) -> bool:
     """Return whether a line is a row of a maze, perhaps one with wrong signs in it."""
     text = line.text
-    is_title = is_words(text) or is_ruling(text) or text.isdigit()
+    is_title = WORD.search(text) is not None or is_ruling(text) or text.isdigit()
     return (len(text) in widths and not is_title) or is_maze_row(text) or _is_drawn(text)
 
 
 def _is_drawn(text: str) -> bool:
     """Return whether a line with ``#`` is a row, and no comment."""
     return text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
-
-
-def is_section(line: str) -> bool:
-    """Return whether a line is a heading, and no JSON list."""
-    return SECTION.fullmatch(line.strip()) is not None
-
-
-def wanted_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the numbered lines, headings included; with ``[Puzzle]`` no other sections."""
-    lines = text.splitlines()
-    has_puzzles = any(_is_puzzle(line) for line in lines)
-    is_wanted = True
-    for number, line in enumerate(lines, start=1):
-        if is_section(line):
-            is_wanted = not has_puzzles or _is_puzzle(line)
-        if is_wanted:
-            yield number, line
-
-
-def _is_puzzle(line: str) -> bool:
-    return is_section(line) and line.strip(" \t[]").casefold() == "puzzle"
 
 
 class _Boards:
@@ -159,7 +166,7 @@ class _Boards:
             yield from self.end()
             # Whole on one line where a row could not be so long.
             whole = in_rows(drawing) if len(drawing) > MAX_SIDE else None
-            yield Entry(self.source(rows[0]), whole or drawing)
+            yield Entry(self.source(rows[0]), whole or halved(drawing) or drawing)
             return
         for row in rows:
             yield from self._read_line(row)
@@ -167,8 +174,8 @@ class _Boards:
     def _read_line(self, line: Line) -> Iterator[Item]:
         # Empty cells of a spreadsheet are tabs.
         text, cells = line.text.strip(), cells_of(line.text)
-        if not text.strip("[], ") and not {"[", "]"}.isdisjoint(text):
-            # They surround lines of JSON.
+        if not text.strip("[]{}(),; ") and not {*"[]{}()"}.isdisjoint(text):
+            # They surround lines of a list.
             return
         if text.startswith(("{", "[")) and not is_section(text):
             found = entries_of_json(self.source(line), text.rstrip(", "))
@@ -186,7 +193,10 @@ class _Boards:
         elif board is not None:
             yield from self.end()
             self.has_lines = True
-            yield Entry(self.source(line), with_dots(board))
+            words = (word for word in SEPARATORS.split(text) if len(word) == len(board))
+            regions = next((word for word in words if word != board and is_map(word)), None)
+            puzzle = with_dots(board)
+            yield Entry(self.source(line), jigsaw(puzzle, regions) if regions else puzzle)
         elif is_ruling(text) and not (cells and cells == self.dashes):
             return
         elif is_words(text) or self._is_short(cells):
@@ -216,7 +226,7 @@ class _Boards:
 
     def end_paragraph(self) -> Iterator[Item]:
         """Join the rows of a paragraph to those before, or take them as boards of their own."""
-        fresh, self.fresh = self.fresh, []
+        fresh, self.fresh = without_labels(self.fresh), []
         widths = {len(row.text) for row in fresh}
         side = max(widths, default=0)
         if not fresh:
@@ -242,15 +252,16 @@ class _Boards:
         start = at = 0
         while at < len(rows):
             side = len(rows[at].text)
-            board = rows[at : at + side]
-            if {len(row.text) for row in board} == {side} and len(board) == side:
+            end = next((to for to in range(at, len(rows)) if len(rows[to].text) != side), len(rows))
+            # Of one row more than a board has, which one is none?
+            if (end - at) % side == 0:
                 number = rows[start].text if at - start == 1 else ""
                 if not number.isdigit():
                     yield from self._broken(rows[start:at])
-                yield self._drawn(board)
-                start = at = at + side
-            else:
-                at += 1
+                for first in range(at, end, side):
+                    yield self._drawn(rows[first : first + side])
+                start = end
+            at = end
         yield from self._broken(rows[start:])
 
     def _rest(self) -> Iterator[Item]:

@@ -3,24 +3,29 @@
 import re
 from collections.abc import Sequence
 
+from gram_files.cells import FLOAT
 from gram_files.entries import Entry, Item, Unread
 from gram_files.graphs import coloring
 from gram_files.mazes import is_maze_row
 
 REMARK = re.compile(r"\s*([#%]|//|$)")
-MATRIX_MARKET = "%%MatrixMarket matrix coordinate"
+MATRIX_MARKET = "%%matrixmarket matrix coordinate"
 JOIN = re.compile(r"\s*(?:--|->|[,;:])\s*|\s+")
 HEAD = re.compile(r"\s*\w+\s*:")
-NAME = re.compile(r"[A-Za-z]\w{0,30}|\d{1,6}")
+NAME = re.compile(r"[A-Za-z]\w{0,30}|[0-9]{1,12}")
+BRACKETS = str.maketrans("[]", "  ")
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE]-?\d+)?")
 HEADINGS = (
     *(("source", "target"), ("from", "to"), ("src", "dst"), ("node1", "node2")),
-    *(("u", "v"), ("vertex1", "vertex2")),
+    *(("u", "v"), ("vertex1", "vertex2"), ("node_1", "node_2"), ("id_1", "id_2")),
 )
 """Names of the columns that hold the ends of edges."""
 MIN_ROWS = 3
 Rows = Sequence[Sequence[str]]
 AMBIGUOUS = "may be edges with weights, or vertices with their neighbours: write two ends a line"
+MAY_BE_MATRIX = "may be a matrix of weights, or edges with weights: write two ends a line"
+MAX_QUEENS = 64
+MAX_DIGITS = 12
 
 
 def graph_of_lines(name: str, text: str) -> Item | None:
@@ -29,19 +34,24 @@ def graph_of_lines(name: str, text: str) -> Item | None:
     if any(is_maze_row(line) and len({*line.strip()}) > 1 for line in lines):
         return None
     rows = [_words(line) for line in lines if not REMARK.match(line)]
-    if text.startswith(MATRIX_MARKET):
+    if text[: len(MATRIX_MARKET)].casefold() == MATRIX_MARKET:
         found: object = graph_of([row[:2] for row in rows[1:] if row[:1] != row[1:2]])
     elif columns := _columns(next((line for line in lines if not REMARK.match(line)), "")):
         found = graph_of([[row[at] for at in columns if at < len(row)] for row in rows[1:]])
     else:
         # What DIMACS has for remarks.
         numbers = [row for row in rows if row[0] not in ("c", "C")]
-        rows = numbers if all(word.isdigit() for row in numbers for word in row) else rows
+        rows = numbers if all(_is_number(word) for row in numbers for word in row) else rows
         heads = [HEAD.match(line) for line in lines if not REMARK.match(line)]
-        found = _metis(lines) or _matrix(rows) or _of_rows(rows, has_heads=all(heads))
+        forms = (_metis(lines), _tgf(lines), _matrix(rows))
+        found = next(filter(None, forms), None) or _of_rows(_below_header(rows), all(heads))
     if isinstance(found, str):
         return Unread(name, found)
     return Entry(name, found) if isinstance(found, dict) else None
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS
 
 
 def is_adjacency(rows: Sequence[Sequence[object]]) -> bool:
@@ -55,6 +65,8 @@ def is_adjacency(rows: Sequence[Sequence[object]]) -> bool:
 
 def graph_of_lists(rows: Sequence[Sequence[object]]) -> dict[str, object] | None:
     """Return the graph of lists of ends, or of neighbours; None where they may be either."""
+    # Behind an edge networkx has what it knows of it.
+    rows = [row[:2] if len(row) == 3 and isinstance(row[2], dict) else row for row in rows]
     if not all(type(cell) in (int, str) for row in rows for cell in row):
         return None
     ends = {(one, other) for one, row in enumerate(rows) for other in row}
@@ -70,7 +82,7 @@ def pairs_of(rows: Rows) -> dict[str, object] | None:
     if len(rows) < MIN_ROWS or {*map(len, rows)} != {2}:
         return None
     ends = {end for row in rows for end in row}
-    if not all(end.isdigit() for end in ends):
+    if not all(_is_number(end) for end in ends):
         # Two words a line may be anything, unless they are few.
         is_graph = len(ends) <= len(rows) + 1 and all(one != other for one, other in rows)
         return graph_of(rows) if is_graph else None
@@ -80,7 +92,8 @@ def pairs_of(rows: Rows) -> dict[str, object] | None:
     pairs = [(int(one), int(other)) for one, other in rows]
     lines = zip(*((row, column, row + column, row - column) for row, column in pairs), strict=True)
     # No two of them in a row, a column or a diagonal.
-    if is_board or all(len({*line}) == len(pairs) for line in lines):
+    is_small = max(map(max, pairs)) < MAX_QUEENS
+    if is_board or (is_small and all(len({*line}) == len(pairs) for line in lines)):
         return None
     (num_vertices, num_edges), *rest = pairs
     used = {end for pair in rest for end in pair}
@@ -92,7 +105,7 @@ def pairs_of(rows: Rows) -> dict[str, object] | None:
 
 def _words(line: str) -> Sequence[str]:
     # Behind an edge networkx writes what it knows of it.
-    return JOIN.split(line.partition("{")[0].strip(" \t;,:"))
+    return JOIN.split(line.partition("{")[0].translate(BRACKETS).strip(" \t;,:"))
 
 
 def _columns(line: str) -> Sequence[int]:
@@ -109,17 +122,39 @@ def graph_of(rows: Rows) -> dict[str, object] | None:
     if not rows or any(len(row) != 2 for row in rows):
         return None
     names = dict.fromkeys(end.strip("\"'") for row in rows for end in row)
-    if all(name.isdigit() for name in names):
+    if all(_is_number(name) for name in names):
         return coloring(sorted(map(int, names)), [(int(one), int(other)) for one, other in rows])
     return coloring(names, [[end.strip("\"'") for end in row] for row in rows])
+
+
+def _below_header(rows: Rows) -> Rows:
+    """Return rows without names of columns above numbers."""
+    is_head = len(rows) > 1 and not any(_is_number(word) for word in rows[0])
+    has_numbers = all(_is_number(word) for row in rows[1:] for word in row[:2])
+    return rows[1:] if is_head and has_numbers and len(rows[0]) == len(rows[1]) else rows
+
+
+def _tgf(lines: Sequence[str]) -> dict[str, object] | None:
+    """Return the graph in Trivial Graph Format: vertices, ``#``, edges, with labels."""
+    bare = [line.split() for line in lines if line.strip()]
+    at = bare.index(["#"]) if ["#"] in bare else 0
+    vertices, ends = [row[0] for row in bare[:at]], [row[:2] for row in bare[at + 1 :]]
+    is_whole = all(len(pair) == 2 and {*pair} <= {*vertices} for pair in ends)
+    return coloring(vertices, ends) if vertices and ends and is_whole else None
 
 
 def _metis(lines: Sequence[str]) -> dict[str, object] | None:
     """Return the graph whose lines are the neighbours of a vertex each, below their numbers."""
     (*head,), *rows = [line.split() for line in lines if not line.startswith("%")] or [[]]
-    if len(head) != 2 or not all(word.isdigit() for row in (head, *rows) for word in row):
+    if not 2 <= len(head) <= 4 or not all(
+        _is_number(word) for row in (head, *rows) for word in row
+    ):
         return None
-    num_vertices, num_edges = map(int, head)
+    # Whether vertices have sizes and weights, and edges weights; how many weights a vertex has.
+    form, count = [*head[2:], "000", "1"][:2] if len(head) < 4 else head[2:]
+    sizes, weights, steps = (int(sign != "0") for sign in form.rjust(3, "0")[-3:])
+    rows = [row[sizes + weights * int(count) :: 1 + steps] for row in rows]
+    num_vertices, num_edges = map(int, head[:2])
     ends = [(one, int(word)) for one, row in enumerate(rows, start=1) for word in row]
     is_whole = len(ends) == 2 * num_edges and len(rows) >= num_vertices > 1
     if not is_whole or any(rows[num_vertices:]) or {*ends} != {(end, one) for one, end in ends}:
@@ -127,15 +162,40 @@ def _metis(lines: Sequence[str]) -> dict[str, object] | None:
     return coloring(range(1, num_vertices + 1), ends)
 
 
-def _matrix(rows: Rows) -> dict[str, object] | None:
-    cells = [list(row[0]) if len(row) == 1 else row for row in rows]
+def _matrix(rows: Rows) -> dict[str, object] | str | None:
+    """Return the graph of a matrix, below its size or names; of weights a reason."""
+    heads, *rest = rows or [[]]
+    if [row[0] for row in rest] == [*heads] and {len(row) for row in rest} == {len(heads) + 1}:
+        named = _bits([row[1:] for row in rest]) or []
+        ends = [
+            (one, other)
+            for one, row in zip(heads, named, strict=False)
+            for other, cell in zip(heads, row, strict=True)
+            if cell
+        ]
+        return coloring(heads, ends) if named else None
+    if len(heads) == 1 and heads[0] == str(len(rest)):
+        rows = rest
+    cells = [
+        [FLOAT.sub(r"\1", cell) for cell in (row[0] if len(row) == 1 else row)] for row in rows
+    ]
+    if matrix := _bits(cells):
+        return {"puzzle": "graph-coloring", "adjacency": matrix}
+    is_weighted = len(cells) == MIN_ROWS and cells == [
+        [*column] for column in zip(*cells, strict=False)
+    ]
+    is_weighted = is_weighted and all(row[at] == "0" for at, row in enumerate(cells))
+    return MAY_BE_MATRIX if is_weighted and all(map(_is_number, cells[0])) else None
+
+
+def _bits(cells: Rows) -> list[list[int]] | None:
     if not all({*row} <= {"0", "1"} for row in cells):
         return None
     matrix = [[int(cell) for cell in row] for row in cells]
-    return {"puzzle": "graph-coloring", "adjacency": matrix} if is_adjacency(matrix) else None
+    return matrix if is_adjacency(matrix) else None
 
 
-def _of_rows(rows: Rows, *, has_heads: bool) -> dict[str, object] | str | None:
+def _of_rows(rows: Rows, has_heads: bool) -> dict[str, object] | str | None:
     """Return the graph of rows of two ends, two ends and a weight, or neighbours; or a reason."""
     if not all(NAME.fullmatch(word) for row in rows for word in row[:2]):
         return None

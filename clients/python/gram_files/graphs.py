@@ -12,11 +12,18 @@ EDGE = re.compile(r"\s*e\s+\d+\s+\d+\b", re.IGNORECASE)
 COMMENT = re.compile(r"\s*(c\b|[#%]|$)", re.IGNORECASE)
 DOT = re.compile(r"\A\s*(?:strict\s+)?(?:di)?graph\b[^{;\[]*\{", re.IGNORECASE)
 DOT_REMARK = re.compile(r"//[^\n]*|/\*.*?\*/|^#[^\n]*", re.DOTALL | re.MULTILINE)
-DOT_WORD = re.compile(r'"[^"]*"|[\w.]+|--|->|\[[^]]*\]|\S')
+DOT_WORD = re.compile(
+    r'"(?:[^"\\]|\\.)*"|--|->|-?[\w.]+|\[(?:"(?:[^"\\]|\\.)*"|[^]"])*\]|\S', re.DOTALL
+)
 DOT_MARKS = {"--", "->", ";", ",", "=", "}", "graph", "node", "edge"}
 """Words of DOT that are no vertices."""
+COLORS = ("colors", "num_colors", "n_colors", "numColors", "colours", "k")
+"""Names of the number of colours."""
 LINES_OF_GRAPHS = {".g6": "graph6", ".s6": "sparse6"}
 """Files without a heading, by their end."""
+NEIGHBOURS = re.compile(r"^\*(?:arcs|edges)list\b", re.IGNORECASE | re.MULTILINE)
+UNNAMED = re.compile(r"^(\*vertices\s+(\d{1,5})[^\n]*\n)(?=\s*\*)", re.IGNORECASE | re.MULTILINE)
+"""Vertices of which Pajek says only how many there are."""
 LOADERS: tuple[tuple[re.Pattern[str], Callable[[Any, str], Any]], ...] = (
     (re.compile(r"<graphml\b"), lambda networkx, text: networkx.parse_graphml(text)),
     (
@@ -29,7 +36,7 @@ LOADERS: tuple[tuple[re.Pattern[str], Callable[[Any, str], Any]], ...] = (
     ),
     (
         re.compile(r"^\*vertices\b", re.IGNORECASE | re.MULTILINE),
-        lambda networkx, text: networkx.parse_pajek(text),
+        lambda networkx, text: networkx.parse_pajek(UNNAMED.sub(_named, text)),
     ),
     (
         re.compile(r"\A>>graph6<<"),
@@ -75,14 +82,23 @@ def read_dimacs(name: str, text: str) -> Iterator[Entry]:
 
 def read_graph_file(name: str, text: str) -> list[Item] | None:
     """Return the graphs of a text in a form that is known by its beginning; None for others."""
+    forms = LINES_OF_GRAPHS.values()
     form = next((form for end, form in LINES_OF_GRAPHS.items() if name.endswith(end)), None)
-    if form is not None and not text.startswith(">>"):
-        lines = enumerate(text.splitlines(), start=1)
-        return [_loaded(f"{name}:{number}", f">>{form}<<{line}") for number, line in lines if line]
+    head = next((f">>{form}<<" for form in forms if text.startswith(f">>{form}<<")), None)
+    if form is not None or (head is not None and "\n" in text.strip()):
+        head = head or f">>{form}<<"
+        lines = enumerate(text.removeprefix(head).splitlines(), start=1)
+        return [_loaded(f"{name}:{number}", f"{head}{line}") for number, line in lines if line]
     if DOT.match(text):
         return [_read_dot(name, text)]
+    if NEIGHBOURS.search(text):
+        return [Unread(name, "is Pajek with lists of neighbours: write *Edges, two ends a line")]
     is_known = any(known.search(text) for known, _ in LOADERS)
     return [_loaded(name, text)] if is_known else None
+
+
+def _named(head: re.Match[str]) -> str:
+    return head[1] + "".join(f'{number} "{number}"\n' for number in range(1, int(head[2]) + 1))
 
 
 def _loaded(name: str, text: str) -> Item:
@@ -128,21 +144,28 @@ def linked(value: object) -> dict[str, object] | None:
         if "nodes" not in value:
             return _of_neighbours(value)
         nodes = list(value["nodes"])
-        has_names = all(isinstance(node, str) for node in nodes)
-        vertices = nodes if has_names else [node["id"] for node in nodes]
+        has_names = all(isinstance(node, str | int) for node in nodes)
+        # What has no name is meant by its place.
+        vertices = nodes if has_names else [node.get("id", at) for at, node in enumerate(nodes)]
         if "adjacency" in value:
             ends = zip(vertices, value["adjacency"], strict=True)
             edges = [(one, other["id"]) for one, others in ends for other in others]
         else:
             links = value["links"] if "links" in value else value["edges"]
-            edges = [
-                tuple(link) if isinstance(link, list) else (link["source"], link["target"])
-                for link in links
-            ]
+            edges = [tuple(link) if isinstance(link, list) else _ends_of(link) for link in links]
         # Where networkx keeps what is said of a whole graph.
-        return coloring(vertices, edges, value.get("graph"), () if has_names else nodes)
-    except (KeyError, TypeError, ValueError):
+        about: dict[str, object] = {**value}
+        if isinstance(graph := value.get("graph"), dict):
+            about |= graph
+        body = coloring(vertices, edges, about, () if has_names else nodes)
+        return {**body, "fixed": value["fixed"]} if "fixed" in value else body
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _ends_of(link: Mapping[str, object]) -> tuple[object, object]:
+    one, other = ("from", "to") if "from" in link else ("source", "target")
+    return link[one], link[other]
 
 
 def _of_neighbours(value: Mapping[str, object]) -> dict[str, object] | None:
@@ -177,6 +200,7 @@ def coloring(
     }
     if fixed:
         body["fixed"] = fixed
-    if isinstance(about, Mapping) and "colors" in about:
-        body["colors"] = about["colors"]
+    named_colors = (about[name] for name in COLORS if isinstance(about, Mapping) and name in about)
+    if (colors := next(named_colors, None)) is not None:
+        body["colors"] = colors
     return body

@@ -40,6 +40,23 @@ def num_gaps(rows: Sequence[str]) -> int:
     return len(around) - around.count("#")
 
 
+def halved(drawing: str) -> str | None:
+    """Return a walled maze whose cells are two signs wide, as high as wide in print, one wide."""
+    rows = drawing.split("\n")
+    pairs = [[row[at : at + 2] for at in range(0, len(row), 2)] for row in rows]
+    is_even = len(rows) >= MIN_FLAT and {len(row) % 2 for row in rows} == {0}
+    cells = ["".join("#" if pair == "##" else _mark(pair) for pair in row) for row in pairs]
+    is_paired = is_even and all("#" not in pair or pair == "##" for row in pairs for pair in row)
+    is_walled = is_paired and num_gaps(cells) <= 2 and "#" in {cells[0][0], cells[-1][-1]}
+    return "\n".join(cells) if is_walled and is_maze("\n".join(cells)) else None
+
+
+def _mark(pair: str) -> str:
+    """Return the letter of a cell two signs wide, or a free cell; ``?`` for two letters."""
+    letters = {*pair} - {".", " "}
+    return letters.pop() if len(letters) == 1 else "?" if letters else "."
+
+
 def in_rows(maze: str) -> str | None:
     """Return a square maze that is written on one line, as tables have them, in rows."""
     side = math.isqrt(len(maze))
@@ -69,7 +86,21 @@ def of_lines(rows: Sequence[str]) -> list[str] | None:
         return None
     cells = [_cells(row, pitch, is_between=bool(at % 2)) for at, row in enumerate(rows)]
     drawing = "\n".join(cells)
-    return cells if "?" not in drawing and is_maze(drawing) else None
+    return _with_ends(cells) if "?" not in drawing and is_maze(drawing) else None
+
+
+def _with_ends(rows: list[str]) -> list[str]:
+    """Return a maze whose ends are gaps with letters there: lines are of no other puzzle."""
+    if set("".join(rows)) - {"#", "."}:
+        return rows
+    last, width = len(rows) - 1, len(rows[0]) - 1
+    drawn = [list(row) for row in rows]
+    around = [(row, at) for row in range(last + 1) for at in range(width + 1)]
+    around = [(row, at) for row, at in around if row in (0, last) or at in (0, width)]
+    gaps = [(row, at) for row, at in around if drawn[row][at] != "#"]
+    for (row, at), end in zip(gaps, "SG", strict=True):
+        drawn[row][at] = end
+    return ["".join(row) for row in drawn]
 
 
 def _cells(row: str, pitch: int, *, is_between: bool) -> str:

@@ -5,11 +5,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeGuard
 
-from gram_files.cells import whole_board
-from gram_files.edges import graph_of, graph_of_lists, is_adjacency
+from gram_files.cells import SIDES, drawn_board, whole_board
+from gram_files.edges import graph_of
 from gram_files.entries import NO_FIELDS, SIZES, Entry, Item, Unread
 from gram_files.graphs import linked
-from gram_files.mazes import in_rows, is_maze
+from gram_files.lists import board_of, is_number
+from gram_files.mazes import in_rows
+from gram_files.regions import jigsaw, map_in
+from gram_files.values import DECODER, loads
 
 COLUMNS = (
     *("puzzle", "puzzles", "quiz", "quizzes", "question", "questions", "problem", "problems"),
@@ -31,30 +34,19 @@ VARIANT = re.compile(
 KINDS = {"kind", "type", "variant"}
 """Fields that may name such rules."""
 UNSET = {"", "0", "0.0", "false", "no", "none", "null", "nan", "[]", "{}"}
-PYTHON = (("'", '"'), ("None", "null"), ("True", "true"), ("False", "false"))
-"""What Python writes, and JSON for it."""
+ROUNDED = re.compile(r"\d[.,]\d+E\+\d+", re.IGNORECASE)
+MIN_DIGITS = 10**14
+"""Least number that may be the digits of a sudoku."""
 MAX_SHOWN = 60
-MIN_EDGES = 3
 MIN_QUEENS = 4
 """Fewest numbers of a list that are the columns of queens."""
 Fields = Mapping[str, object]
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("an object names a field twice")
-    return fields
-
-
-# A number that JSON does not have is none for the server either.
-DECODER = json.JSONDecoder(parse_constant=str, object_pairs_hook=_unique)
-
-
 def read_json(name: str, text: str) -> Iterator[Item]:
     """Yield the puzzles of a JSON text, or of several that follow each other."""
     try:
-        value = _loads(text)
+        value = loads(text)
     except (ValueError, RecursionError) as error:
         yield from _read_each(name, text) or [Unread(name, f"is not JSON: {error}")]
         return
@@ -67,7 +59,7 @@ def read_json(name: str, text: str) -> Iterator[Item]:
 def entries_of_json(source: str, text: str, fields: Fields = NO_FIELDS) -> list[Item]:
     """Return the puzzles in a line of a file, or in a cell of a table."""
     try:
-        return _entries(source, _loads(text), ".", fields)
+        return _entries(source, loads(text), ".", fields)
     except (ValueError, RecursionError) as error:
         return [Unread(source, f"is not JSON: {error}")]
 
@@ -82,37 +74,43 @@ def entry_of(source: str, puzzle: str | dict[str, object], fields: Fields = NO_F
     )
     if rule := next(rules, None):
         return Unread(source, f"has {rule}: only the rules of plain puzzles are read")
+    if isinstance(puzzle, str) and ROUNDED.fullmatch(puzzle):
+        return Unread(source, "is a number that a spreadsheet has rounded: save the board as text")
+    if (regions := map_in(fields)) is not None:
+        is_sudoku = isinstance(puzzle, dict) and puzzle.keys() <= {"puzzle", "grid"}
+        grid = puzzle["grid"] if isinstance(puzzle, dict) and is_sudoku else puzzle
+        return Entry(source, jigsaw(grid, regions), fields)
     rows = in_rows(puzzle) if isinstance(puzzle, str) else None
     return Entry(source, rows or puzzle, fields)
-
-
-def _loads(text: str) -> object:
-    try:
-        return DECODER.decode(text.strip())
-    except ValueError:
-        if '"' in text:
-            raise
-    for sign, other in PYTHON:
-        text = text.replace(sign, other)
-    return DECODER.decode(text.strip())
 
 
 def _read_each(name: str, text: str) -> list[Item]:
     """Return the values that follow each other in a text; nothing where one is broken."""
     found: list[Item] = []
+    rows: list[object] = []
     at, line = 0, 1
     while at < len(text):
         start = at
         while start < len(text) and text[start].isspace():
             start += 1
+        if start == len(text):
+            break
         line += text.count("\n", at, start)
         try:
             value, at = DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
-            return found if start == len(text) else []
+            return []
         found += _entries(f"{name}:{line}", value, ".")
+        rows.append(value)
         line += text.count("\n", start, at)
-    return found
+    return _entries(name, rows, ":") if _are_rows(rows) else found
+
+
+def _are_rows(lists: Sequence[object]) -> bool:
+    """Return whether lists are together the rows of a board, rather than the columns of queens."""
+    side = len(lists)
+    is_board = side in SIDES and all(isinstance(row, list) and len(row) == side for row in lists)
+    return is_board and any(set(map(str, row)) != set(map(str, range(side))) for row in lists)  # type: ignore[call-overload]  # lists, as just seen
 
 
 def _entries(source: str, value: object, mark: str, fields: Fields = NO_FIELDS) -> list[Item]:
@@ -193,7 +191,7 @@ def _is_numbered(value: Mapping[str, object]) -> bool:
 
 def _is_many(value: object) -> TypeGuard[list[object]]:
     """Return whether a value is a list of puzzles, or of what may hold some."""
-    if not isinstance(value, list) or _board(value) is not None:
+    if not isinstance(value, list) or board_of(value) is not None:
         return False
     return any(isinstance(each, str | dict | list) for each in value)
 
@@ -255,85 +253,39 @@ def _own(record: Mapping[str, object]) -> str | list[object] | dict[str, object]
     by_name = {name.casefold(): value for name, value in record.items()}
     for name in COLUMNS:
         own = by_name.get(name)
-        if isinstance(own, list) and _board(own) is not None:
+        if isinstance(own, int) and own >= MIN_DIGITS:
+            return str(own)
+        if isinstance(own, list) and board_of(own) is not None:
             return {"puzzle": name, "grid": own} if name == "maze" else own
         if isinstance(own, str):
             return own
     if _lists(record):
         return None
-    return _open_board(" ".join(map(_text_of, record.values())))
+    return _open_board("\n".join(map(_text_of, record.values())))
 
 
 def _open_board(text: str) -> str | None:
     """Return the board in a text that does not say so; without empty cells it is a solution."""
     board = whole_board(text)
-    return None if board is not None and board.isdigit() and "0" not in board else board
+    is_solved = board is not None and board.isdigit() and "0" not in board
+    return drawn_board(text) if board is None or is_solved else board
 
 
 def _text_of(value: object) -> str:
     """Return a text, or the cells of rows of digits."""
     if not isinstance(value, list):
         return value if isinstance(value, str) else ""
-    board = _board(value)
+    board = board_of(value)
     rows = board.get("grid") if isinstance(board, dict) else None
     return "".join(str(cell) for row in rows for cell in row) if isinstance(rows, list) else ""
 
 
 def _board_or_queens(value: list[object]) -> dict[str, object] | str | None:
     """Return the puzzle that a list is; of a board and its solution the board."""
-    board = _board(value)
+    board = board_of(value)
     if board is None and all(isinstance(each, str) for each in value):
         return whole_board(" ".join(map(str, value)))
-    is_columns = all(each is None or _is_number(each) for each in value)
+    is_columns = all(each is None or is_number(each) for each in value)
     if board is None and len(value) >= MIN_QUEENS and is_columns:
         return {"puzzle": "nqueens", "queens": value}
     return board
-
-
-def _board(rows: Sequence[object]) -> dict[str, object] | str | None:
-    """Return the board that a list is: its cells, its rows of cells, or its rows as text."""
-    if all(_is_number(cell) for cell in rows):
-        side = SIZES.get(len(rows))
-        if side is None:
-            return None
-        return numbers([list(rows[start : start + side]) for start in range(0, len(rows), side)])
-    if all(isinstance(row, list) and row for row in rows):
-        return _board_of_lists([row for row in rows if isinstance(row, list)])
-    lines = [row for row in rows if isinstance(row, str)]
-    width = len(lines[0]) if lines else 0
-    if len(lines) < max(2, len(rows)) or any(len(line) != width for line in lines):
-        return None
-    signs = set("".join(lines))
-    # As many sudokus of 16 cells are no board of sixteen rows.
-    is_square = len(lines) == width and (width not in SIZES or "Q" in signs)
-    drawing = "\n".join(lines)
-    return drawing if is_square or is_maze(drawing) else None
-
-
-def _board_of_lists(rows: Sequence[list[object]]) -> dict[str, object] | str | None:
-    if len(rows) >= MIN_EDGES and (graph := graph_of_lists(rows)):
-        return graph
-    is_flat = len(rows[0]) in SIZES and len(rows) != len(rows[0])
-    cells = [cell for row in rows for cell in row]
-    if all(cell is None or _is_number(cell) for cell in cells):
-        # Rows of 81 numbers are boards each.
-        return None if is_flat else numbers(rows)
-    if all(isinstance(cell, str) and len(cell) <= 1 for cell in cells):
-        return "\n".join("".join(str(cell) or "." for cell in row) for row in rows)
-    return None
-
-
-def numbers(rows: Sequence[Sequence[object]]) -> dict[str, object]:
-    """Return rows of numbers as a sudoku; of 0 and 1, which may be queens, without a name.
-
-    Rows that neither a sudoku nor queens may be are a graph's matrix.
-    """
-    if is_adjacency(rows):
-        return {"puzzle": "graph-coloring", "adjacency": list(rows)}
-    grid = [[0 if cell is None else cell for cell in row] for row in rows]
-    is_bits = {cell for row in grid for cell in row} == {0, 1}
-    return {"grid": grid} if is_bits else {"puzzle": "sudoku", "grid": grid}
-
-
-def _is_number(cell: object) -> bool:
-    return isinstance(cell, int) and not isinstance(cell, bool)

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gram_files import arrays
-from gram_files.drawings import FIELD, is_section, read_drawings
+from gram_files.drawings import FIELD, other_rules, read_drawings
 from gram_files.edges import graph_of_lines
 from gram_files.entries import Entry, Item, Unread
 from gram_files.graphs import is_dimacs, read_dimacs, read_graph_file
 from gram_files.mazes import BLOCKS
 from gram_files.objects import read_json
 from gram_files.opensudoku import is_opensudoku, read_opensudoku
+from gram_files.rows import is_section
 from gram_files.tables import header_line, read_table
 
 ENCODINGS = (
@@ -35,7 +36,10 @@ DOCUMENTS = {"[Content_Types].xml", "mimetype"}
 """Files in spreadsheets and the like, which are archives."""
 PACKED = (b"\x28\xb5\x2f\xfd", b"PAR1")
 """Beginnings of zstd and Parquet files."""
-ASSIGNED = re.compile(r"\A\s*(?:[\w<>.,]+\s+)*\w+(?:\s*\[\d*\])*\s*=\s*(?:[\w.]+\()?(?=[\[{])")
+ASSIGNED = re.compile(
+    r"\A\s*(?:[A-Za-z_][\w<>.,:*&\[\]]*[ \t]+)*[A-Za-z_][\w.!]*(?:\s*\[\d*\])*\s*"
+    r"(?:=\s*(?:new [\w\[\] ]+|[\w.]+\()?(?=[\[{(])|\(?(?:\d+,\s*)?(?=[\[{(]\s*[\[{(]))"
+)
 """How a program gives a board its name."""
 FOREIGN = (
     (re.compile(r"\A\s*<"), "is XML or HTML of a form that is not read: save its boards as text"),
@@ -46,6 +50,17 @@ FOREIGN = (
     (re.compile(r"\Atype octile\b"), "is a map with diagonal moves, which mazes do not have"),
 )
 """What is known not to be read, and what to do with it."""
+CALL = re.compile(r"(?:,\s*(?:dtype\s*=\s*)?[A-Za-z_][\w.]*)?\s*\)[.;\s]*\Z")
+"""How a call that holds a board ends."""
+FORMS = str.maketrans(
+    {chr(0xFF01 + at): chr(0x21 + at) for at in range(0x5E)}
+    | {chr(0x2460 + at): str(at + 1) for at in range(9)}
+    | {"…": "..."}
+    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\ufe0f\u20e3\xad", None)
+)
+"""Wide and circled signs, and such as are not seen."""
+LIST = re.compile(r"\s*(?:[{\[]|\(\s*[\[({])")
+RICH = re.compile(r"\s*\{\\rtf")
 BRACKETS = re.compile(r"[]})]\s*,|[][(){}]")
 WHITE = frozenset("\t\n\v\f\r\x1a\x1c\x1d\x1e\x85")
 
@@ -89,8 +104,16 @@ def read(name: str, content: bytes | str) -> Iterator[Item]:
     except ValueError as error:
         yield Unread(name, str(error))
         return
-    # A name before a list is a program's.
-    yield from _read_text(name, ASSIGNED.sub("", text.translate(BLOCKS), count=1))
+    yield from _read_text(name, _without_program(text.translate(FORMS).translate(BLOCKS)))
+
+
+def _without_program(text: str) -> str:
+    """Return a list without the name that a program gives it, and what it makes of it."""
+    name = ASSIGNED.match(text)
+    if name is None:
+        return text
+    rest = text[name.end() :].rstrip("; \t\r\n")
+    return CALL.sub("", rest) if "(" in name[0] else rest
 
 
 def _members(content: bytes) -> list[tuple[str, bytes]]:
@@ -133,34 +156,49 @@ def _decode_unmarked(content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError:
         # An author's name in an older encoding; the cells are ASCII.
-        return content.decode("latin-1")
+        return content.decode("cp1252", errors="replace")
 
 
 def _read_text(name: str, text: str) -> Iterator[Item]:
     filled = text.strip().splitlines()
     if not filled:
         yield Unread(name, "holds no puzzle")
-    elif filled[0].startswith(("{", "[")) and not is_section(filled[0]):
-        found = list(read_json(name, text))
-        # Or some of its lines are, or it holds the lists of another language.
-        for other in (text, "" if FIELD.search(text) else BRACKETS.sub(" ", text)):
-            if not _has_puzzle(found):
-                drawn = list(read_drawings(name, other, is_json=True))
-                found = _placed(name, drawn) if _has_puzzle(drawn) else found
-        yield from found
+    elif LIST.match(text) and not is_section(filled[0]):
+        yield from _read_list(name, text)
     elif is_opensudoku(text):
         yield from read_opensudoku(name, text)
     elif graphs := read_graph_file(name, text):
         yield from graphs
-    elif graph := graph_of_lines(name, text):
+    elif not is_dimacs(text) and (graph := graph_of_lines(name, text)):
         yield graph
     elif header_line(text.splitlines()) is not None:
         yield from read_table(name, text)
     else:
-        foreign = next((reason for known, reason in FOREIGN if known.search(text)), None)
-        if foreign is not None:
-            yield Unread(name, foreign)
-            return
+        yield from _read_lines(name, text)
+
+
+def _read_list(name: str, text: str) -> Iterator[Item]:
+    """Yield the puzzles of JSON, or of lists of another language."""
+    if RICH.match(text):
+        yield Unread(name, "is rich text: save it as plain text")
+        return
+    found = list(read_json(name, text))
+    # Or some of its lines are JSON.
+    for other in (text, "" if FIELD.search(text) else BRACKETS.sub(" ", text)):
+        if not _has_puzzle(found):
+            graph = graph_of_lines(name, other) if other is not text else None
+            drawn = [graph] if graph else list(read_drawings(name, other, is_json=True))
+            found = _placed(name, drawn) if _has_puzzle(drawn) else found
+    yield from found
+
+
+def _read_lines(name: str, text: str) -> Iterator[Item]:
+    foreign = next((reason for known, reason in FOREIGN if known.search(text)), None)
+    if foreign is not None:
+        yield Unread(name, foreign)
+    elif other := other_rules(name, text):
+        yield other
+    else:
         found = list((read_dimacs if is_dimacs(text) else read_drawings)(name, text))
         # Without a puzzle it is a form that only the puzzle's family knows.
         whole: Item = Entry(name, text.strip("\r\n"))

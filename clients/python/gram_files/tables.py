@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gram_files.cells import is_words
+from gram_files.cells import is_words, whole_board
 from gram_files.entries import Item, Unread
 from gram_files.mazes import in_rows
 from gram_files.objects import COLUMNS, entries_of_json, entry_of
@@ -19,8 +19,8 @@ class Header(NamedTuple):
 
     delimiter: str
     names: Sequence[str]
-    column: int
-    """That of the puzzles."""
+    columns: Sequence[int]
+    """Those that may hold the puzzles, by their names, the surest first."""
 
 
 def header_of(line: str) -> Header | None:
@@ -30,7 +30,7 @@ def header_of(line: str) -> Header | None:
         names = [cell.strip(" \"'#").casefold() for cell in cells]
         found = [names.index(name) for name in COLUMNS if name in names]
         if len(names) > 1 and found:
-            return Header(delimiter, names, found[0])
+            return Header(delimiter, names, found)
     return None
 
 
@@ -78,17 +78,24 @@ def _entries(source: str, lines: Sequence[str], header: Header) -> list[Item]:
     if "".join(lines).count('"') % 2:
         return [Unread(source, "has a quote that does not end")]
     cells = _split([f"{line}\n" for line in lines], header.delimiter)
-    if len(cells) <= header.column:
+    columns = [column for column in header.columns if column < len(cells)]
+    if header.columns[0] not in columns:
         return [Unread(source, f"has {len(cells)} of {len(header.names)} columns")]
-    cell = cells[header.column].strip("\r\n")
+    column = next((each for each in columns if _is_puzzle(cells[each])), columns[0])
+    cell = cells[column].strip("\r\n")
     # Spaces may be cells of a drawing.
     cell = cell if "\n" in cell or in_rows(cell) else cell.strip()
     fields = dict(zip(header.names, cells, strict=False))
     if not cell.strip():
-        return [Unread(source, f"has nothing in column {header.names[header.column]}")]
+        return [Unread(source, f"has nothing in column {header.names[column]}")]
     if cell.lstrip().startswith(("{", "[")):
         return entries_of_json(source, cell, fields)
     return [entry_of(source, cell, fields)]
+
+
+def _is_puzzle(cell: str) -> bool:
+    is_list = cell.lstrip().startswith(("{", "["))
+    return is_list or "\n" in cell.strip() or bool(whole_board(cell) or in_rows(cell))
 
 
 def _split(lines: str | Iterable[str], delimiter: str) -> list[str]:

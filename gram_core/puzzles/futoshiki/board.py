@@ -23,9 +23,10 @@ from gram_core.puzzles.body import (
 MIN_SIZE, MAX_SIZE = 2, 9
 
 _MAX_TEXT = 2000
-_BLANKS = ".0_ "
+_BLANKS = ".0_-*? "
 _SIGNS = {"<": False, ">": True, "^": False, "v": True, "V": True}
 """Whether the cell before a sign, at its left or above, is the greater one."""
+_OTHER_SIGNS = str.maketrans("\u2227\u22c0\u039b\u2228\u22c1\u2039\u203a\uff1c\uff1e", "^^^vv<><>")
 _CODE = re.compile(r"([2-9]):([0-9URDL,\s]+)")
 _ENTRY = re.compile(r"([0-9])([URDL]*)")
 _STEPS = {"U": (-1, 0), "R": (0, 1), "D": (1, 0), "L": (0, -1)}
@@ -128,9 +129,12 @@ def _read_code(size: int, code: str) -> FutoshikiBoard:
 
 def _read_drawing(text: str) -> FutoshikiBoard:
     """Read lines of cells with signs between them, and lines of signs between those."""
-    lines = [line.rstrip() for line in text.strip("\r\n").splitlines()]
+    drawn = text.translate(_OTHER_SIGNS).strip("\r\n")
+    lines = [line.rstrip() for line in drawn.splitlines()]
     size = (len(lines) + 1) // 2
     side = 2 * size - 1
+    if max(map(len, lines), default=0) > side and not any(line[1::2].strip() for line in lines):
+        lines = [line[::2] for line in lines]
     if not MIN_SIZE <= size <= MAX_SIZE or len(lines) != side or max(map(len, lines)) > side:
         refuse(
             "grid",

@@ -11,7 +11,7 @@ from gram_core.puzzles.body import read_text, refuse
 
 _FIELD = "dimacs"
 _MAX_TEXT = 1_000_000
-_SKIPPED = frozenset("cndvx%#")
+_SKIPPED = frozenset("ndvx%#")
 """Line types that colouring ignores: comments, values and coordinates of vertices."""
 _KINDS = frozenset({"edge", "edges", "col", "color", "coloring", "graph", "sp", "tw", "td", "vc"})
 """Problems whose files hold a graph; edges of the last three are numbers alone."""
@@ -40,7 +40,7 @@ def read_dimacs(value: object, *, max_vertices: int) -> Graph:
             continue
         words = line.split()
         kind = words[0].lower() if words else ""
-        if not words or kind in _SKIPPED:
+        if not words or kind in _SKIPPED or kind.startswith("c"):
             continue
         if kind == "p":
             if graph is not None:

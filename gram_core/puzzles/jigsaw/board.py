@@ -3,11 +3,13 @@
 Knows digits and regions; does not know tokens, units or solving.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 
 from gram_core.errors import Issue
 from gram_core.puzzles.body import (
@@ -15,8 +17,10 @@ from gram_core.puzzles.body import (
     check_lengths,
     describe,
     drawn_rows,
+    is_integer,
     raise_issues,
     read_list,
+    read_pairs,
     read_text,
     refuse,
 )
@@ -25,7 +29,7 @@ MIN_SIZE, MAX_SIZE = 3, 9
 
 _BLANKS = ".0*_"
 _MAX_TEXT = 2000
-_CODE = re.compile(r"([3-9])j:([1-9a-z_]+),([a-z_]+)", re.ASCII)
+_CODE = re.compile(r"([3-9])j(?:a|m[48]|md[24]|r[24])?(?:d[a-z])?:([1-9a-z_]+),([a-z_]+)", re.ASCII)
 
 
 class Form(StrEnum):
@@ -35,6 +39,8 @@ class Form(StrEnum):
     """Strings, one per row."""
     TEXT = "text"
     """One string of lines."""
+    LISTS = "lists"
+    """Lists of integers, one per row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +73,19 @@ def read_board(fields: Mapping[str, object]) -> JigsawBoard:
             refuse("regions", "cannot stand beside a game ID, which holds the walls")
         board = _read_code(int(code[1]), code[2], code[3])
     else:
-        rows, drawn = _rows_of(value, "grid"), _rows_of(fields.get("regions"), "regions")
-        form = Form.TEXT if isinstance(value, str) else Form.ROWS
-        board = _make_board("".join(rows), numbered("".join(drawn)), len(rows), form)
+        rows, regions = _rows_of(value, "grid"), fields.get("regions")
+        is_lists = not isinstance(value, str) and not all(isinstance(row, str) for row in rows)
+        form = Form.LISTS if is_lists else Form.TEXT if isinstance(value, str) else Form.ROWS
+        drawn = _rows_of(_named_cells(regions) or regions, "regions")
+        board = _make_board([*chain(*rows)], numbered([*chain(*drawn)]), len(rows), form)
     raise_issues(_clashes(board))
     return board
 
 
-def draw_cells(board: JigsawBoard, cells: Sequence[int]) -> str | list[str]:
+def draw_cells(board: JigsawBoard, cells: Sequence[int]) -> str | list[str] | list[list[int]]:
     """Return digits, 0 for a blank, in the form in which the board was posted."""
+    if board.form is Form.LISTS:
+        return [[*cells[at : at + board.size]] for at in range(0, len(cells), board.size)]
     return _drawn(board, "".join(str(digit) if digit else "." for digit in cells))
 
 
@@ -95,16 +105,33 @@ def _drawn(board: JigsawBoard, signs: str) -> str | list[str]:
     return "\n".join(lines) if board.form is Form.TEXT else lines
 
 
-def _rows_of(value: object, field: str) -> list[str]:
-    """Return lines of as many signs as there are lines."""
+def _named_cells(regions: object) -> list[list[int | None]] | None:
+    """Return rows of region numbers for regions that are lists of their cells."""
+    groups = regions if isinstance(regions, list | tuple) else ()
+    if not groups or not all(
+        isinstance(group, list | tuple) and all(isinstance(cell, list | tuple) for cell in group)
+        for group in groups
+    ):
+        return None
+    size = len(groups)
+    rows: list[list[int | None]] = [[None] * size for _ in groups]
+    for number, group in enumerate(groups):
+        for row, column in read_pairs(group, f"regions[{number}]", below=size):
+            rows[row][column] = number
+    return rows
+
+
+def _rows_of(value: object, field: str) -> list[Sequence[str]]:
+    """Return rows of as many signs as there are rows."""
+    rows: list[Sequence[str]]
     if isinstance(value, str):
-        rows = drawn_rows(read_text(value, field, max_length=_MAX_TEXT))
+        rows = [*drawn_rows(read_text(value, field, max_length=_MAX_TEXT))]
+        side = math.isqrt(len(rows[0])) if len(rows) == 1 else 0
+        if side and side**2 == len(rows[0]):
+            rows = [rows[0][at : at + side] for at in range(0, side**2, side)]
     else:
         entries = read_list(value, field, max_items=MAX_SIZE)
-        rows = [
-            read_text(entry, f"{field}[{number}]", max_length=_MAX_TEXT)
-            for number, entry in enumerate(entries)
-        ]
+        rows = [_signs_of(entry, f"{field}[{at}]") for at, entry in enumerate(entries)]
     if not MIN_SIZE <= len(rows) <= MAX_SIZE:
         refuse(field, f"has {len(rows)} rows; a board has {MIN_SIZE} to {MAX_SIZE}")
     told = f"cells; a board of {len(rows)} rows has as many"
@@ -112,7 +139,20 @@ def _rows_of(value: object, field: str) -> list[str]:
     return rows
 
 
-def _make_board(signs: str, regions: tuple[int, ...], size: int, form: Form) -> JigsawBoard:
+def _signs_of(row: object, field: str) -> Sequence[str]:
+    """Return the signs of a text, or of a list of numbers and signs; ``.`` for 0 and null."""
+    if not isinstance(row, list | tuple):
+        return read_text(row, field, max_length=_MAX_TEXT)
+    cells = read_list(row, field, max_items=MAX_SIZE)
+    for cell in cells:
+        if not (cell is None or isinstance(cell, str) or (is_integer(cell) and 0 <= cell <= 99)):
+            refuse(field, f"holds {describe(cell)}, which is neither a digit nor a sign")
+    return [str(cell or ".") for cell in cells]
+
+
+def _make_board(
+    signs: Sequence[str], regions: tuple[int, ...], size: int, form: Form
+) -> JigsawBoard:
     if len(regions) != size * size:
         refuse("regions", f"has {len(regions)} cells, and the grid {size * size}")
     counts = [regions.count(number) for number in range(max(regions) + 1)]

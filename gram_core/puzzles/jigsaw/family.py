@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from gram_core.puzzles.base import Family
-from gram_core.puzzles.body import TEXT, check_fields, list_of, object_schema
+from gram_core.puzzles.body import INTEGER, NULL, TEXT, check_fields, list_of, object_schema
 from gram_core.puzzles.jigsaw.board import (
     MAX_SIZE,
     MIN_SIZE,
@@ -48,14 +48,21 @@ class Jigsaw(Family[JigsawBoard]):
         return _task(sizes[0])
 
     def schema(self) -> dict[str, object]:
-        board = {"anyOf": [TEXT, list_of(TEXT)]}
+        cell = {"anyOf": [INTEGER, TEXT, NULL]}
+        board = {"anyOf": [TEXT, list_of(TEXT), list_of(list_of(cell))]}
+        pair = list_of(INTEGER, minItems=2, maxItems=2)
+        regions = {"anyOf": [*board["anyOf"], list_of(list_of(pair))]}
         return object_schema(
             self.name,
             "JigsawBody",
             "A sudoku whose regions have any shape.",
             {
                 "grid": {"description": "Rows of digits, `.` where blank.", **board},
-                "regions": {"description": "Rows of one letter for each region.", **board},
+                "regions": {
+                    "description": "Rows of one letter or number for each region, or the (row, "
+                    "column) of the cells of each.",
+                    **regions,
+                },
             },
             required=["grid"],
             example={
@@ -88,7 +95,7 @@ class Jigsaw(Family[JigsawBoard]):
         cells = tuple((encoded.tokens - BLANK).tolist())
         return JigsawBoard(size=task.size, cells=cells, regions=regions)
 
-    def decode(self, instance: JigsawBoard, tokens: Tokens) -> str | list[str]:
+    def decode(self, instance: JigsawBoard, tokens: Tokens) -> object:
         return draw_cells(instance, [max(token - BLANK, 0) for token in tokens.tolist()])
 
     def units(self, instance: JigsawBoard) -> Sequence[Unit]:

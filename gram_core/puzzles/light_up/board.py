@@ -26,10 +26,10 @@ EMPTY, BULB, WALL = ".", "O", "#"
 NUMBERS = "01234"
 WALLS = frozenset(WALL + NUMBERS)
 
-_CELLS = {EMPTY: EMPTY, "_": EMPTY, WALL: WALL, "B": WALL, BULB: BULB, "o": BULB}
+_CELLS = {EMPTY: EMPTY, "_": EMPTY, "-": EMPTY, WALL: WALL, "B": WALL, BULB: BULB, "o": BULB}
 _CELLS |= {number: number for number in NUMBERS}
 _MAX_TEXT = 4 * MAX_SIDE * (MAX_SIDE + 1)
-_CODE = re.compile(r"([1-9][0-9]?)x([1-9][0-9]?):([a-zB0-4]+)")
+_CODE = re.compile(r"([1-9][0-9]?)x([1-9][0-9]?)(?:b[0-9]+)?(?:s[0-9])?(?:d[0-9])?:([a-zB0-4]+)")
 
 
 class Form(StrEnum):
@@ -112,11 +112,20 @@ def read_board(fields: Mapping[str, object]) -> LightUpBoard:
     else:
         rows = read_list(value, "grid", max_items=MAX_SIDE)
         board = _read_lines(
-            [read_text(row, f"grid[{at}]", max_length=_MAX_TEXT) for at, row in enumerate(rows)],
+            [_read_row(row, f"grid[{at}]") for at, row in enumerate(rows)],
             Form.GRID,
         )
     raise_issues(_clashes(board))
     return board
+
+
+def _read_row(row: object, field: str) -> str:
+    """Read a string, or a list of one-character strings."""
+    if isinstance(row, list | tuple):
+        if any(not isinstance(cell, str) or len(cell) != 1 for cell in row):
+            refuse(field, "holds cells that are no single characters")
+        row = "".join(row)
+    return read_text(row, field, max_length=_MAX_TEXT)
 
 
 def draw_board(board: LightUpBoard, cells: str) -> str | list[str]:

@@ -58,7 +58,7 @@ class LightUp(Family[LightUpBoard]):
                 "grid": {
                     "description": "Rows of `.` where open, `#` for a wall, and 0 to 4 for a wall "
                     "with so many bulbs beside it; `O` is a bulb.",
-                    "anyOf": [list_of(TEXT), TEXT],
+                    "anyOf": [list_of(TEXT), list_of(list_of(TEXT)), TEXT],
                 }
             },
             required=["grid"],

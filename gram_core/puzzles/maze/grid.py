@@ -141,10 +141,27 @@ def _read_lines(lines: Sequence[str], *, is_text: bool) -> MazeGrid:
 
 
 def _check_spacing(lines: Sequence[str]) -> None:
-    """Refuse rows with a space after every cell: it may part cells, or be a free one."""
+    """Refuse rows with a space after every cell, which may part cells or be a free one.
+
+    Nor are walls read that are all two signs wide, as they are drawn to look as wide as high.
+    """
     cells, between = ("".join(line[start::2] for line in lines) for start in (0, 1))
-    if len(lines[0]) >= _MIN_SPACED and not between.strip(" ") and " " not in cells:
+    is_wall = any(set(line[::2]) == {WALL} for line in lines)
+    is_spaced = len(lines[0]) >= _MIN_SPACED and not between.strip(" ")
+    if is_spaced and (" " not in cells or is_wall):
         refuse("grid", "has a space after every cell: leave them out, or write . where free")
+    is_doubled = all(
+        (line[at] == WALL) == (line[at + 1] == WALL)
+        for line in lines
+        for at in range(0, len(line) - 1, 2)
+    )
+    is_framed = all(WALL * 2 in (line[:2], line[-2:]) for line in lines)
+    if is_doubled and is_framed and len(lines[0]) % 2 == 0 and len(lines) >= _MIN_GATED:
+        refuse(
+            "grid",
+            "has every wall two signs wide: write each cell once, or add a column of walls if "
+            "they are meant",
+        )
 
 
 def _with_our_ends(drawn: str) -> str:

@@ -28,7 +28,12 @@ BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 
 _SIZES = {size * size: size for size in BOX_SHAPES}
 _BLANKS = ".0*_"
-_DIGITS = {"": 0, **dict.fromkeys(_BLANKS, 0), **{str(digit): digit for digit in range(1, 10)}}
+_DIGITS = {
+    "": 0,
+    " ": 0,
+    **dict.fromkeys(_BLANKS, 0),
+    **{str(digit): digit for digit in range(1, 10)},
+}
 _MAX_TEXT = 2000
 _BAD = -1
 

@@ -5,19 +5,19 @@ character distinguishes JSON from text. The families parse and validate.
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import NamedTuple, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from gram_core.errors import Issue, PuzzleInvalid, UnknownTask
 from gram_core.errors import UserError as CoreUserError
 from gram_core.puzzles import FIRST_VALUE, AnyFamily, Task, families, family, task
+from gram_server.api.decoding import decode, load_json
 from gram_server.api.queries import MAX_NAME, SolveQuery
 from gram_server.errors import (
     BodyInvalid,
@@ -190,14 +190,6 @@ async def read_bytes(request: Request, http: HttpConfig) -> bytes:
     return b"".join(chunks)
 
 
-def decode(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        detail = f"the body is not UTF-8 text: byte {error.start} cannot be read"
-        raise BodyInvalid(detail, field="body") from error
-
-
 def parse_object(body: object, query: SolveQuery) -> PostedPuzzle:
     """Return the puzzle in a JSON value: an object, or the rows of a board alone."""
     if isinstance(body, list):
@@ -225,12 +217,20 @@ def parse_object(body: object, query: SolveQuery) -> PostedPuzzle:
 def _family_of(rows: list[object]) -> str:
     """Return the name of the family whose board these rows are."""
     boards: dict[str, object] = {}
+    refusals: list[tuple[AnyFamily, PuzzleInvalid]] = []
     for name, known in families().items():
-        with suppress(PuzzleInvalid):
+        try:
             board = known.parse({"grid": rows})
-            if known.is_recognised(board):
-                boards[name] = board
+        except PuzzleInvalid as error:
+            refusals.append((known, error))
+            continue
+        if known.is_recognised(board):
+            boards[name] = board
     if not boards:
+        cells = [cell for row in rows if isinstance(row, str | list) for cell in row]
+        if cells and len(refusals) == len(families()):
+            text = "".join(str(cell) for cell in cells if isinstance(cell, str | int))
+            raise _likeliest(text, refusals)
         raise BodyInvalid(
             "the JSON body must be an object with a field puzzle, or the rows of a board",
             field="body",
@@ -249,36 +249,15 @@ def _ambiguous(field: str, one: str, other: str) -> PuzzleInvalid:
 def family_named(name: str) -> tuple[AnyFamily, str | None]:
     """Return a family by its name, or by that of a task, which is then the second value.
 
-    Capitals, spaces and underscores make no other name.
+    Capitals, spaces, hyphens and underscores make no other name.
     """
     plain = re.sub("[ _]", "-", name[:MAX_NAME].lower())
-    if plain in families():
-        return family(plain), None
+    bare = plain.replace("-", "").replace("colour", "color")
+    if found := next((known for known in families() if known.replace("-", "") == bare), None):
+        return family(found), None
     with suppress(UnknownTask):
         return family(task(plain).family), plain
     return family(name), None
-
-
-def load_json(text: str) -> object:
-    """Parse JSON; refuses NaN, infinities and duplicate fields."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    except RecursionError as error:
-        raise BodyInvalid("the JSON body is nested too deeply", field="body") from error
-    except ValueError as error:
-        reason = str(error).encode("ascii", "backslashreplace").decode()
-        raise BodyInvalid(f"the body is not JSON: {reason[:200]}", field="body") from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("an object names a field twice")
-    return fields
 
 
 def parse_text(text: str, query: SolveQuery) -> PostedPuzzle:

@@ -17,7 +17,8 @@ from fastapi import FastAPI
 
 from gram_core.errors import CoreError
 from gram_core.puzzles import families, task
-from gram_server.api.body import load_json, parse_puzzle
+from gram_server.api.body import parse_puzzle
+from gram_server.api.decoding import load_json
 from gram_server.api.keys import KeyFile
 from gram_server.api.queries import (
     EventHeaders,
