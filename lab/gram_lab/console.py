@@ -1,5 +1,5 @@
 """A progress line for long commands: rich's, on a terminal where it is installed; else now and then
-a line on standard error.
+a line on standard error, each percent once.
 """
 
 import sys
@@ -15,13 +15,15 @@ SAY_EVERY_S = 20.0
 def progress_bar() -> Iterator[Callable[[float, str], None]]:
     """Yield a function that shows the share done, in 0..1, and a few words."""
     if not sys.stderr.isatty() or find_spec("rich") is None:
-        said_s = 0.0
+        said_s, said = 0.0, ""
 
         def say(share: float, text: str) -> None:
-            nonlocal said_s
-            if time.monotonic() >= said_s + SAY_EVERY_S or share >= 1.0:
-                said_s = time.monotonic()
-                sys.stderr.write(f"{share:.0%} {text}\n")
+            nonlocal said_s, said
+            percent = f"{share:.0%}"
+            is_due = time.monotonic() >= said_s + SAY_EVERY_S or share >= 1.0
+            if is_due and percent != said:
+                said_s, said = time.monotonic(), percent
+                sys.stderr.write(f"{percent} {text}\n")
 
         yield say
         return

@@ -1,5 +1,6 @@
 """Graphs in plain lines: edges, perhaps with weights, neighbours, METIS, and matrices."""
 
+import csv
 import re
 from collections.abc import Sequence
 
@@ -33,11 +34,13 @@ def graph_of_lines(name: str, text: str) -> Item | None:
     lines = text.splitlines()
     if any(is_maze_row(line) and len({*line.strip()}) > 1 for line in lines):
         return None
-    rows = [_words(line) for line in lines if not REMARK.match(line)]
+    read = _fields if '"' in text else _words
+    rows = [read(line) for line in lines if not REMARK.match(line)]
     if text[: len(MATRIX_MARKET)].casefold() == MATRIX_MARKET:
         found: object = graph_of([row[:2] for row in rows[1:] if row[:1] != row[1:2]])
     elif columns := _columns(next((line for line in lines if not REMARK.match(line)), "")):
-        found = graph_of([[row[at] for at in columns if at < len(row)] for row in rows[1:]])
+        table = [_fields(line) for line in lines if not REMARK.match(line)]
+        found = graph_of([[row[at] for at in columns if at < len(row)] for row in table[1:]])
     else:
         # What DIMACS has for remarks.
         numbers = [row for row in rows if row[0] not in ("c", "C")]
@@ -108,9 +111,19 @@ def _words(line: str) -> Sequence[str]:
     return JOIN.split(line.partition("{")[0].translate(BRACKETS).strip(" \t;,:"))
 
 
+def _fields(line: str) -> Sequence[str]:
+    """Return the fields of a row of a table, whose names may have spaces."""
+    delimiter = next((sign for sign in ",;\t" if sign in line), None)
+    try:
+        fields = next(csv.reader([line], delimiter=delimiter)) if delimiter else _words(line)
+    except csv.Error:
+        return []
+    return [field.strip() for field in fields]
+
+
 def _columns(line: str) -> Sequence[int]:
     """Return the columns of both ends, if a header names them; a title may have such words too."""
-    names = [word.strip("\"'").casefold() for word in _words(line)]
+    names = [word.strip("\"'").casefold() for word in _fields(line)]
     if len(names) > 2 and {",", ";", "\t"}.isdisjoint(line):
         return ()
     found = (pair for pair in HEADINGS if pair[0] in names and pair[1] in names)
@@ -119,12 +132,13 @@ def _columns(line: str) -> Sequence[int]:
 
 def graph_of(rows: Rows) -> dict[str, object] | None:
     """Return the graph of edges, its vertices in order where they are numbers."""
-    if not rows or any(len(row) != 2 for row in rows):
+    if not rows or any(len(row) != 2 or not all(row) for row in rows):
         return None
-    names = dict.fromkeys(end.strip("\"'") for row in rows for end in row)
+    edges = [[end.strip("\"'") for end in row] for row in rows]
+    names = dict.fromkeys(end for edge in edges for end in edge)
     if all(_is_number(name) for name in names):
-        return coloring(sorted(map(int, names)), [(int(one), int(other)) for one, other in rows])
-    return coloring(names, [[end.strip("\"'") for end in row] for row in rows])
+        return coloring(sorted(map(int, names)), [[*map(int, edge)] for edge in edges])
+    return coloring(names, edges)
 
 
 def _below_header(rows: Rows) -> Rows:

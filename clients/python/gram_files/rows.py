@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gram_files.cells import BARE, SIDES, is_ruling
 from gram_files.mazes import is_maze_row
-from gram_files.regions import RegionMap, is_map
+from gram_files.regions import MAX_SIDE, RegionMap, is_map
 
 SECTION = re.compile(r"\[\s*[A-Za-z][\w -]*\]")
 """A heading of an ``.sdk`` file: ``[Puzzle]`` is wanted, ``[State]`` and others are not."""
@@ -72,20 +72,19 @@ def paragraphs(lines: Iterable[Line]) -> Iterator[list[Line]]:
 
 
 def _without_maps(paragraph: list[Line]) -> Iterator[list[Line]]:
-    """Part a map at the beginning or the end of a paragraph from the rest."""
+    """Part the maps in a paragraph from what stands before and behind them."""
     rows = ["".join(line.text.split()) for line in paragraph]
-    for side in {len(rows[0]), len(rows[-1])}:
-        for start in {0, len(rows) - side}:
-            part = rows[max(start, 0) : start + side]
-            if {*map(len, part)} == {side} and len(part) == side and is_map("".join(part)):
-                rest = (
-                    paragraph[:start],
-                    paragraph[start : start + side],
-                    paragraph[start + side :],
-                )
-                yield from filter(None, rest)
-                return
-    yield paragraph
+    start = at = 0
+    while at < len(rows):
+        side = len(rows[at])
+        part = rows[at : at + side] if side <= MAX_SIDE else []
+        if {*map(len, part)} == {side} and len(part) == side and is_map("".join(part)):
+            yield from filter(None, (paragraph[start:at], paragraph[at : at + side]))
+            start = at = at + side
+        else:
+            at += 1
+    if start < len(rows):
+        yield paragraph[start:]
 
 
 def map_of(name: str, paragraph: Sequence[Line]) -> RegionMap | None:
