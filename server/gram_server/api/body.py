@@ -38,6 +38,8 @@ SNIFFED_MEDIA_TYPES = (
 )
 
 SDK_HEADING = re.compile(r"\s*\[\s*puzzle\s*\]", re.IGNORECASE)
+MAX_PAIR = 2
+"""Rows of what is hardly meant as a board."""
 MAX_INLINE_BYTES = 4 << 10
 """Larger bodies are parsed in a thread, to keep the event loop free."""
 
@@ -228,7 +230,7 @@ def _family_of(rows: list[object]) -> str:
             boards[name] = board
     if not boards:
         cells = [cell for row in rows if isinstance(row, str | list) for cell in row]
-        if cells and len(refusals) == len(families()):
+        if len(rows) > MAX_PAIR and cells and len(refusals) == len(families()):
             text = "".join(str(cell) for cell in cells if isinstance(cell, str | int))
             raise _likeliest(text, refusals)
         raise BodyInvalid(

@@ -198,3 +198,15 @@ def test_random_paths_are_uniform_over_the_shortest_ones() -> None:
     counts = [drawn.count(path) for path in set(drawn)]
     assert len(counts) == 10
     assert 140 < min(counts) <= max(counts) < 260
+
+
+@pytest.mark.parametrize(
+    ("grid", "detail"),
+    [
+        ("# # #\nS   G", "has a space after every cell"),
+        ("######\n##S.G.\n######", "has every wall two signs wide"),
+    ],
+)
+def test_a_drawing_whose_columns_are_not_its_cells_is_refused(grid: str, detail: str) -> None:
+    with pytest.raises(PuzzleInvalid, match=detail):
+        family("maze").parse_text(grid)

@@ -183,3 +183,48 @@ def test_a_wall_may_want_bulbs_that_the_givens_hold() -> None:
     instance = light_up.parse({"grid": ["O1.", "..."]})
     answers = list(light_up.enumerate(instance, limit=5))
     assert [light_up.decode(instance, answer) for answer in answers] == [["O1.", "..O"]]
+
+
+CELLS_OF_REGIONS = [[[0, 0], [0, 1], [1, 0]], [[0, 2], [1, 2], [2, 2]], [[1, 1], [2, 0], [2, 1]]]
+OTHER_NOTATIONS: list[tuple[str, dict[str, object], dict[str, object]]] = [
+    (
+        "jigsaw",
+        {"grid": "1........", "regions": regions},
+        {"grid": "1..\n...\n...", "regions": "aab\nacb\nccb"},
+    )
+    for regions in (
+        "aabacbccb",
+        [[1, 1, 2], [1, 3, 2], [3, 3, 2]],
+        [[0, 0, 1], [0, 2, 1], [2, 2, 1]],
+    )
+]
+OTHER_NOTATIONS += [
+    (
+        "jigsaw",
+        {"grid": [[1, 0, None], [0, 0, 0], [0, 0, 0]], "regions": CELLS_OF_REGIONS},
+        {"grid": [[1, 0, 0], [0, 0, 0], [0, 0, 0]], "regions": [[*"aab"], [*"acb"], [*"ccb"]]},
+    ),
+    ("jigsaw", {"grid": MADE_BY_SGT[4][1].replace("j:", "jdt:")}, {"grid": MADE_BY_SGT[4][1]}),
+    ("light-up", {"grid": [["-", "1"], ["#", "-"]]}, {"grid": [".1", "#."]}),
+    ("light-up", {"grid": "7x7b20s4d1:b11p2Bb0b01pBBb"}, {"grid": MADE_BY_SGT[2][1]}),
+    ("futoshiki", {"grid": "- \u2039 -\n\u2227   \u2228\n-   -"}, {"grid": ".<.\n^ v\n. ."}),
+]
+
+
+@pytest.mark.parametrize(("puzzle", "other", "ours"), OTHER_NOTATIONS)
+def test_notations_of_other_programs_are_read(
+    puzzle: str, other: dict[str, object], ours: dict[str, object]
+) -> None:
+    rules = family(puzzle)
+    instance = rules.parse(other)
+    assert instance == rules.parse(ours)
+    assert rules.parse(rules.dump(instance)) == instance
+
+
+def test_a_jigsaw_of_lists_is_answered_with_lists() -> None:
+    jigsaw = family("jigsaw")
+    instance = jigsaw.parse({"grid": [[1, 0, 0], [0, 0, 3], [0, 0, 0]], "regions": "aabacbccb"})
+    (answer,) = jigsaw.enumerate(instance, limit=2)
+    assert jigsaw.decode(instance, answer) == [[1, 3, 2], [2, 1, 3], [3, 2, 1]]
+    with pytest.raises(PuzzleInvalid, match="neither a digit nor a sign"):
+        jigsaw.parse({"grid": [[1, 0, -1]] * 3, "regions": "aabacbccb"})

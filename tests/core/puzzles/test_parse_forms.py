@@ -61,7 +61,7 @@ def solve(puzzle: str, body: dict[str, object]) -> object:
         DRAWN.replace("-------+", "-------|"),
         DRAWN.replace("-", "="),
         DRAWN.replace(".", "x"),
-        DRAWN.replace(".", "?"),
+        DRAWN.replace(".", "~"),
         BARRED,
         BARRED.replace("*--", "┌──").replace("---+", "───┼").replace("|", "│"),
         f"#A someone\n[Puzzle]\n{BARRED}[State]\n{SOLUTION}",
@@ -101,7 +101,7 @@ def test_signs_that_may_mean_something_else_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "P COL 3 2\nE 1 2\nE 2 3\n",
+        "c-----\ncreated here\nP COL 3 2\nE 1 2\nE 2 3\n",
         "p col 3 4\ne 1 2\ne 2 3\n",
         "p edge 3 2 extra\ne 1 2 7\ne 2 3 7\n",
         "% a remark\np tw 3 2\n1 2\n2 3\n",
@@ -155,6 +155,8 @@ def test_forms_of_neighbours_are_read_and_answered_alike() -> None:
     assert solve("sudoku", {"grid": list(PUZZLE)}) == list(SOLUTION)
     without = [[None if sign == "." else sign for sign in row] for row in signs]
     assert solve("sudoku", {"grid": without}) == [list(row) for row in strings(SOLUTION)]
+    spaces = [[" " if sign == "." else sign for sign in row] for row in signs]
+    assert solve("sudoku", {"grid": spaces}) == [list(row) for row in strings(SOLUTION)]
     nulls = [[digit or None for digit in row] for row in lists(PUZZLE)]
     assert solve("sudoku", {"grid": nulls}) == lists(SOLUTION)
     drawn = [".Q..", "...Q", "Q...", "..Q."]

@@ -28,6 +28,7 @@ def coloring(**fields: object) -> str:
 
 
 ROWS: list[Any] = [[0] * 9 for _ in range(9)]
+WRONG_CELL = ("puzzle_invalid", "grid[0]")
 
 BODIES: list[tuple[str, str | bytes, int, str, str | None]] = [
     ("empty", "", 400, "body_invalid", "body"),
@@ -44,6 +45,7 @@ BODIES: list[tuple[str, str | bytes, int, str, str | None]] = [
     ("a field twice", '{"puzzle": "sudoku", "puzzle": "nqueens"}', 400, "body_invalid", "body"),
     ("huge integer", '{"n": ' + "9" * 5000 + "}", 400, "body_invalid", "body"),
     ("a JSON list", "[[1, 2], [3, 4]]", 400, "body_invalid", "body"),
+    ("a wrong cell of a list", json.dumps([[10, *ROWS[0][1:]], *ROWS[1:]]), 422, *WRONG_CELL),
     ("no puzzle named", '{"grid": "1..............."}', 422, "puzzle_invalid", "puzzle"),
     ("puzzle is a number", '{"puzzle": 7}', 422, "puzzle_invalid", "puzzle"),
     ("puzzle is null", '{"puzzle": null}', 422, "puzzle_invalid", "puzzle"),
