@@ -14,7 +14,15 @@ from gram_client._inputs import Puzzle, encode, text_or_body
 from tests.clients.scripted import BOARD, RESULT, Reply, ScriptedServer
 
 ROWS = [[1, 2, 0, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]]
+BLANKS: Any = [[1.0, "2", None, 4], [3, 4, "1", 2], *ROWS[2:]]
 FLOATS: Any = [[1.0, "2", 0, 4], [np.float64(3), np.int8(4), 1, 2], *ROWS[2:]]
+
+
+class Table:
+    """What is used of a data frame of pandas."""
+
+    def to_numpy(self) -> object:
+        return np.array(ROWS)
 
 
 def result_of(puzzle: Puzzle, family: str, answer: object) -> SolveResult:
@@ -26,8 +34,14 @@ def result_of(puzzle: Puzzle, family: str, answer: object) -> SolveResult:
 
 @pytest.mark.parametrize(
     "puzzle",
-    [ROWS, np.array(ROWS), np.array(ROWS, dtype=np.uint8), [tuple(row) for row in ROWS], FLOATS],
-    ids=["lists", "array", "bytes", "tuples", "whole numbers of other kinds"],
+    [
+        *(ROWS, np.array(ROWS), np.array(ROWS, dtype=np.uint8), [tuple(row) for row in ROWS]),
+        *(FLOATS, np.array(ROWS).ravel(), Table(), BLANKS),
+    ],
+    ids=[
+        *("lists", "array", "bytes", "tuples", "whole numbers of other kinds"),
+        *("cells", "table", "other blanks"),
+    ],
 )
 def test_boards_of_numbers_travel_as_rows(puzzle: Puzzle) -> None:
     media_type, content = encode(puzzle)
@@ -128,5 +142,17 @@ def test_what_is_no_puzzle_is_refused_in_words(puzzle: Any) -> None:
 def test_a_graph_whose_colors_are_no_numbers_is_refused_in_words() -> None:
     graph = networkx.path_graph(3)
     graph.nodes[0]["color"] = "red"
-    with pytest.raises(gram_client.PuzzleUnusable, match="red"):
+    with pytest.raises(gram_client.PuzzleUnusable, match="node 0 has the color 'red'"):
         encode(graph)
+    with pytest.raises(gram_client.PuzzleUnusable, match="joins node 'a' to itself"):
+        encode(networkx.Graph([("a", "a")]))
+
+
+def test_the_cell_that_is_no_number_is_named() -> None:
+    with pytest.raises(gram_client.PuzzleUnusable, match=r"row 1, column 1 holds 5\.9"):
+        encode(np.array([[1, float("nan")], [2, 5.9]]))
+
+
+def test_neighbours_by_name_are_a_graph() -> None:
+    body = json.loads(encode({"WA": ["NT"], "NT": ["WA"]})[1])
+    assert (body["vertices"], body["edges"]) == (["WA", "NT"], [["NT", "WA"]])

@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from gram_client._errors import PuzzleUnusable
 from gram_files import Entry, Unread
+from gram_files.entries import SIZES
+from gram_files.graphs import linked
 
 _SIGNS = frozenset("123456789.0*_QqSGEFTAB# ")
 """Cells of drawn boards."""
@@ -22,6 +24,13 @@ class Array(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def tolist(self) -> Any: ...
+
+
+@runtime_checkable
+class Table(Protocol):
+    """The used part of a pandas data frame."""
+
+    def to_numpy(self) -> Any: ...
 
 
 @runtime_checkable
@@ -39,7 +48,7 @@ class Graph(Protocol):
 
 
 Rows = Sequence[Sequence[int]] | Sequence[str]
-Puzzle = str | Rows | Mapping[str, object] | Array | Graph | Entry | Unread
+Puzzle = str | Rows | Mapping[str, object] | Array | Table | Graph | Entry | Unread
 """Text (a sudoku's characters, a DIMACS graph), a sudoku as rows of numbers or a numpy array, rows
 of queens or of a maze, a networkx graph to colour, a JSON body, or what ``read_file`` yields."""
 
@@ -53,9 +62,11 @@ def text_or_body(puzzle: Puzzle) -> str | dict[str, object]:
     if isinstance(puzzle, str):
         return puzzle
     if isinstance(puzzle, Mapping):
-        return dict(puzzle)
+        return (None if "puzzle" in puzzle else linked(dict(puzzle))) or dict(puzzle)
     if isinstance(puzzle, Graph):
         return _coloring(puzzle)
+    if isinstance(puzzle, Table):
+        puzzle = puzzle.to_numpy()
     rows = puzzle.tolist() if isinstance(puzzle, Array) else puzzle
     if isinstance(rows, bytes | set | frozenset) or not isinstance(rows, Iterable):
         raise PuzzleUnusable(f"a puzzle is text, rows, an array, a graph or a body, not {puzzle!r}")
@@ -98,25 +109,38 @@ def _is_drawn(rows: Sequence[Any]) -> bool:
 
 
 def _numbers(rows: Sequence[Any]) -> list[list[int]]:
+    if side := SIZES.get(len(rows)):
+        starts = range(0, len(rows), side)
+        are_cells = not any(isinstance(row, Iterable) for row in rows)
+        rows = [rows[start : start + side] for start in starts] if are_cells else rows
     if not all(isinstance(row, Iterable) for row in rows):
         raise PuzzleUnusable("a board is rows of numbers, or rows of text")
-    try:
-        numbers = [[_whole(cell) for cell in row] for row in rows]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise PuzzleUnusable(f"a cell is not a whole number: {error}") from error
-    if {number for row in numbers for number in row} == {0, 1}:
+    cells = [
+        [_cell(cell, f"row {number}, column {column}") for column, cell in enumerate(row)]
+        for number, row in enumerate(rows)
+    ]
+    found = {cell for row in cells for cell in row}
+    if found == {None}:
+        raise PuzzleUnusable("the board has no cell that is a whole number")
+    if found == {0, 1}:
         raise PuzzleUnusable(
             "rows of 0 and 1 may be a sudoku with ones or a board of queens: pass a body, "
             '{"puzzle": "sudoku", "grid": rows} or {"puzzle": "nqueens", "grid": rows}'
         )
-    return numbers
+    return [[cell or 0 for cell in row] for row in cells]
 
 
-def _whole(cell: Any) -> int:
-    """Return a cell as an integer: spreadsheets hold floats and digits as text."""
-    number = int(cell)
-    if not isinstance(cell, str) and number != cell:
-        raise ValueError(f"{cell!r}")
+def _cell(cell: Any, place: str) -> int | None:
+    """Return a number, None for a blank: spreadsheets have floats and digits as text."""
+    if cell is None or (isinstance(cell, str) and cell.strip() in ("", ".")):
+        return None
+    try:
+        # What is not equal to itself is no number: a cell that pandas found empty.
+        number = int(cell) if cell == cell else None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PuzzleUnusable(f"{place} holds {cell!r}, which is no whole number") from error
+    if number is not None and not isinstance(cell, str) and number != cell:
+        raise PuzzleUnusable(f"{place} holds {cell!r}, which is no whole number")
     return number
 
 
@@ -124,17 +148,23 @@ def _coloring(graph: Graph) -> dict[str, object]:
     """Return the graph with its vertices numbered in their order; ``color`` fixes a vertex."""
     try:
         numbers = {vertex: number for number, vertex in enumerate(graph.nodes)}
-        fixed = {
-            str(number): int(graph.nodes[vertex]["color"])
-            for vertex, number in numbers.items()
+        colors = {
+            vertex: graph.nodes[vertex]["color"]
+            for vertex in numbers
             if "color" in graph.nodes[vertex]
         }
+        fixed = {
+            str(numbers[vertex]): _whole_color(vertex, color) for vertex, color in colors.items()
+        }
+        loop = next((edge[0] for edge in graph.edges if edge[0] == edge[1]), None)
         edges = {tuple(sorted((numbers[edge[0]], numbers[edge[1]]))) for edge in graph.edges}
         num_colors = int(graph.graph.get("colors", 3))
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise PuzzleUnusable(
             f"the graph cannot be read: {type(error).__name__}: {error}"
         ) from error
+    if loop is not None:
+        raise PuzzleUnusable(f"an edge joins node {loop!r} to itself, so no colour is left for it")
     body: dict[str, object] = {
         "puzzle": "graph-coloring",
         "vertices": len(numbers),
@@ -142,3 +172,12 @@ def _coloring(graph: Graph) -> dict[str, object]:
         "colors": num_colors,
     }
     return {**body, "fixed": fixed} if fixed else body
+
+
+def _whole_color(vertex: object, color: Any) -> int:
+    try:
+        return int(color)
+    except (TypeError, ValueError) as error:
+        raise PuzzleUnusable(
+            f"node {vertex!r} has the color {color!r}, which is no whole number"
+        ) from error
