@@ -70,6 +70,14 @@ ONE: dict[str, str] = {
     "a prompt": json.dumps({"prompt": "Solve:\n" + "\n".join(ROWS), "completion": SOLUTION}),
     "a number": json.dumps({"puzzle": int(ZEROS)}),
     "a column of another name": f"problem,board\nEasy 12,{PUZZLE}\n",
+    "LaTeX": "\\begin{tabular}{*9c}\n"
+    + "\n".join(f"{' & '.join(row.replace('.', ' '))} \\\\ \\hline" for row in ROWS)
+    + "\n\\end{tabular}",
+    "a file of pandas": "\n".join(
+        ["\t" + "\t".join("012345678"), *(f"{at}\t" + "\t".join(ROWS[at]) for at in range(9))]
+    ),
+    "names of a puzzle and its solution": f"puzzle: {PUZZLE}\nsolution: {SOLUTION}\n",
+    "the end of a file of DOS": f"{PUZZLE}\n\x1a",
     "wide digits": "\n".join(ROWS).translate({ord("5"): "\uff15", ord("."): "\uff0e"}),
     "an ellipsis": PUZZLE.replace("...", "\u2026"),
     "signs that are not seen": "\u200b".join(PUZZLE),
@@ -103,6 +111,16 @@ def test_a_map_of_regions_makes_a_jigsaw_of_a_board(form: str) -> None:
 
 MAZE = "#######\n#S..#.#\n#.###.#\n#....G#\n#######"
 CYCLE = networkx.cycle_graph(5)
+
+
+def test_gaps_in_a_wall_two_signs_wide_mark_a_maze() -> None:
+    assert told("##  ######\n##      ##\n######  ##") == ["#S###\n#...#\n###G#"]
+
+
+def test_colours_of_a_terminal_are_no_cells() -> None:
+    assert told(f"\x1b[1m{PUZZLE[:2]}\x1b[0m{PUZZLE[2:]}".encode()) == [PUZZLE]
+
+
 WIDE = MAZE.translate({ord("#"): "##", ord("."): "  ", ord("S"): "S ", ord("G"): " G"})
 MAZES: dict[str, str] = {
     "cells two signs wide": WIDE,

@@ -89,7 +89,7 @@ def is_nearly_board(word: str) -> bool:
 def cells_of(line: str) -> str:
     """Return the cells of a drawn row; an empty field between separators is a blank cell."""
     bare = line.translate(BARE).strip(" \n")
-    for separator in "|,;\t":
+    for separator in "|,;\t&":
         fields = bare.removeprefix("|").removesuffix("|").split(separator)
         if separator == "|" and len(fields) - 1 in SIDES and fields[-1] == ".":
             # LaTeX ends a row with a point.

@@ -50,6 +50,8 @@ FIELD = re.compile(
 )
 """The name of a field in JSON, or in what was meant as JSON."""
 FEN = re.compile(r"(?:(?:[Qq]|\d{1,2}(?!\d))+/){3,63}(?:[Qq]|\d{1,2}(?!\d))+(?: .*)?")
+SOLVED = re.compile(r"\W*(?:solution|solved|answer)\w*\W", re.IGNORECASE)
+"""The name of a board that has no empty cells."""
 KIND = re.compile(
     r"\b(anti.?knight|diagonal|irregular|jigsaw|killer|sandwich|thermo)\w*\W+(sudoku|su doku)",
     re.IGNORECASE,
@@ -162,11 +164,12 @@ class _Boards:
     def read(self, rows: Sequence[Line], *, is_maze_rows: bool) -> Iterator[Item]:
         """Take lines that follow each other."""
         drawing = "\n".join(row.text for row in rows)
-        if is_maze_rows and is_maze(drawing):
+        half = halved(drawing) if is_maze_rows else None
+        if half or (is_maze_rows and is_maze(drawing)):
             yield from self.end()
             # Whole on one line where a row could not be so long.
             whole = in_rows(drawing) if len(drawing) > MAX_SIDE else None
-            yield Entry(self.source(rows[0]), whole or halved(drawing) or drawing)
+            yield Entry(self.source(rows[0]), half or whole or drawing)
             return
         for row in rows:
             yield from self._read_line(row)
@@ -193,10 +196,7 @@ class _Boards:
         elif board is not None:
             yield from self.end()
             self.has_lines = True
-            words = (word for word in SEPARATORS.split(text) if len(word) == len(board))
-            regions = next((word for word in words if word != board and is_map(word)), None)
-            puzzle = with_dots(board)
-            yield Entry(self.source(line), jigsaw(puzzle, regions) if regions else puzzle)
+            yield from self._whole(line, board)
         elif is_ruling(text) and not (cells and cells == self.dashes):
             return
         elif is_words(text) or self._is_short(cells):
@@ -205,6 +205,15 @@ class _Boards:
                 yield Unread(self.source(line), f"is no puzzle: {text[:MAX_SHOWN]}")
         else:
             self.fresh.append(Line(line.number, cells))
+
+    def _whole(self, line: Line, board: str) -> Iterator[Entry]:
+        """Yield the board that stands on a line, with its regions, unless it is a solution."""
+        if board.isdigit() and "0" not in board and SOLVED.match(line.text):
+            return
+        words = (word for word in SEPARATORS.split(line.text.strip()) if len(word) == len(board))
+        regions = next((word for word in words if word != board and is_map(word)), None)
+        puzzle = with_dots(board)
+        yield Entry(self.source(line), jigsaw(puzzle, regions) if regions else puzzle)
 
     def _board_on(self, text: str, cells: str) -> str | None:
         """Return the board that stands on one line, whole or with cells too many or wrong ones."""

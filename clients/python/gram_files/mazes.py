@@ -48,7 +48,8 @@ def halved(drawing: str) -> str | None:
     cells = ["".join("#" if pair == "##" else _mark(pair) for pair in row) for row in pairs]
     is_paired = is_even and all("#" not in pair or pair == "##" for row in pairs for pair in row)
     is_walled = is_paired and num_gaps(cells) <= 2 and "#" in {cells[0][0], cells[-1][-1]}
-    return "\n".join(cells) if is_walled and is_maze("\n".join(cells)) else None
+    is_whole = is_walled and is_maze("\n".join(cells))
+    return "\n".join(_with_ends(cells)) if is_whole else None
 
 
 def _mark(pair: str) -> str:

@@ -34,6 +34,9 @@ UNPACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": l
 """By how packed files begin."""
 DOCUMENTS = {"[Content_Types].xml", "mimetype"}
 """Files in spreadsheets and the like, which are archives."""
+ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+"""What colours the output of a program."""
+NO_TEXTS = (b"%PDF-", b"\x89HDF")
 PACKED = (b"\x28\xb5\x2f\xfd", b"PAR1")
 """Beginnings of zstd and Parquet files."""
 ASSIGNED = re.compile(
@@ -56,7 +59,7 @@ FORMS = str.maketrans(
     {chr(0xFF01 + at): chr(0x21 + at) for at in range(0x5E)}
     | {chr(0x2460 + at): str(at + 1) for at in range(9)}
     | {"…": "..."}
-    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\ufe0f\u20e3\xad", None)
+    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\ufe0f\u20e3\xad\x1a", None)
 )
 """Wide and circled signs, and such as are not seen."""
 LIST = re.compile(r"\s*(?:[{\[]|\(\s*[\[({])")
@@ -133,12 +136,15 @@ def decode(content: bytes) -> str:
     """Return the text of a file; raise ``ValueError`` where it is none."""
     if content.startswith(PACKED):
         raise ValueError("is packed: unpack it, or save it as text")
+    if content.startswith(NO_TEXTS):
+        raise ValueError("is not text")
     for mark, encoding in ENCODINGS:
         if content.startswith(mark):
             text = content[len(mark) :].decode(encoding, errors="replace")
             break
     else:
         text = _decode_unmarked(content)
+    text = ESCAPE.sub("", text)
     controls = {sign for sign in text if sign < " "} - WHITE
     if sum(map(text.count, controls)) > len(text) / 100:
         raise ValueError("is not text")

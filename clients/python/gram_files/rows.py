@@ -18,6 +18,8 @@ LABELS = ("123456789", "012345678", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 LABEL = re.compile(r"R?([0-9A-Z])[:)]?(?=.)", re.IGNORECASE)
 QUOTED = re.compile(r"\s*(?:- )?([\"'])([^\"']*)\1\s*[,;]?\s*")
 LISTED = re.compile(r"\s*(?:- )?[\[({]+([^][(){}]*)[\])}]+\s*[,;]?\s*")
+LATEX = re.compile(r"\s*\\\\(?:\s*\\hline)?\s*\Z")
+"""The end of a row of a table."""
 MARKDOWN = re.compile(r"[ |]*:?-+:?(?:[ |]+:?-+:?)+[ |]*")
 """The line below the header of a table."""
 SPACERS = (3, 7)
@@ -112,7 +114,7 @@ def bare_rows(paragraph: Sequence[Line]) -> list[Line]:
 
 def _bare(line: str) -> str:
     quoted = QUOTED.fullmatch(line)
-    return MISSING.sub(".", quoted[2] if quoted else line)
+    return MISSING.sub(".", quoted[2] if quoted else LATEX.sub("", line))
 
 
 def spaced_rows(paragraph: Sequence[Line]) -> list[str] | None:
@@ -131,7 +133,8 @@ def without_labels(rows: Sequence[Line]) -> list[Line]:
     """Return rows without the numbers or letters of rows and columns, and empty ones between."""
     rows = list(rows)
     for end in (0, -1):
-        if len(rows) > 1 and _is_label(rows[end].text, len(rows) - 1):
+        # The corner has no label.
+        if len(rows) > 1 and _is_label(rows[end].text.removeprefix("."), len(rows) - 1):
             rows.pop(end)
     found = [LABEL.match(row.text) for row in rows]
     rest = [row.text[each.end() :] for row, each in zip(rows, found, strict=True) if each]

@@ -29,6 +29,8 @@ _MIN_GATED = 3
 """Least side of a maze whose start and goal may be gaps in the wall around it."""
 _MIN_SPACED = 5
 """Fewest signs of a row whose spaces part cells."""
+_MIN_DOUBLED = 8
+"""Fewest walls beside open cells that are hardly all in pairs by chance."""
 _OTHER_ENDS = ("SE", "SF", "ST", "AB", "sg", "se", "sf", "st", "ab")
 """Letters of start and goal in other drawings: read where each stands once and no other does."""
 
@@ -156,7 +158,10 @@ def _check_spacing(lines: Sequence[str]) -> None:
         for at in range(0, len(line) - 1, 2)
     )
     is_framed = all(WALL * 2 in (line[:2], line[-2:]) for line in lines)
-    if is_doubled and is_framed and len(lines[0]) % 2 == 0 and len(lines) >= _MIN_GATED:
+    # A corridor has walls two signs wide above and below it.
+    num_beside = sum(line.count(WALL) for line in lines if set(line) != {WALL})
+    is_meant = len(lines) >= _MIN_GATED and (is_framed or num_beside >= _MIN_DOUBLED)
+    if is_doubled and is_meant and len(lines[0]) % 2 == 0:
         refuse(
             "grid",
             "has every wall two signs wide: write each cell once, or add a column of walls if "

@@ -152,6 +152,8 @@ def _repeated(queens: Sequence[Square]) -> Iterator[Issue]:
 def _read_grid(value: object) -> QueensBoard:
     if isinstance(value, str):
         text = read_text(value, "grid", max_length=_MAX_TEXT)
+        if len(text.strip()) == 1 and len(text.strip("\r\n")) > 1:
+            refuse("grid", "has one sign amid spaces: write . where empty")
         return _read_lines(with_dots("\n".join(drawn_rows(text))).splitlines(), Form.TEXT)
     entries = read_list(value, "grid", max_items=MAX_SIZE)
     rows = [row for row in entries if isinstance(row, list | tuple)]

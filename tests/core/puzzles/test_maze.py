@@ -205,6 +205,7 @@ def test_random_paths_are_uniform_over_the_shortest_ones() -> None:
     [
         ("# # #\nS   G", "has a space after every cell"),
         ("######\n##S.G.\n######", "has every wall two signs wide"),
+        ("S   ####\n##    ##\n##    G ", "has every wall two signs wide"),
     ],
 )
 def test_a_drawing_whose_columns_are_not_its_cells_is_refused(grid: str, detail: str) -> None:

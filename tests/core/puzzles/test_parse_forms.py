@@ -92,6 +92,13 @@ def test_a_row_of_dashes_is_one_where_dashes_are_blanks_and_else_a_frame() -> No
     assert queens.parse_text("|Q| | | |\n" + "| | | | |\n" * 3).queens == ((0, 0),)
 
 
+def test_a_queen_amid_spaces_is_no_board_of_one_square() -> None:
+    queens = family("nqueens")
+    with pytest.raises(PuzzleInvalid, match="write . where empty"):
+        queens.parse_text(" Q  \n    \n    \n    ")
+    assert queens.parse_text("Q\n").size == 1
+
+
 @pytest.mark.parametrize("text", ["." * 40 + "x" * 40 + "1", "x" * 81, ("." * 10 + "\n") * 9])
 def test_signs_that_may_mean_something_else_are_refused(text: str) -> None:
     with pytest.raises(PuzzleInvalid):
