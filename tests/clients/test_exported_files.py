@@ -69,6 +69,7 @@ ONE: dict[str, str] = {
     "lists of YAML": "rows:\n" + "\n".join(f"  - {row}" for row in DIGITS),
     "a prompt": json.dumps({"prompt": "Solve:\n" + "\n".join(ROWS), "completion": SOLUTION}),
     "a number": json.dumps({"puzzle": int(ZEROS)}),
+    "numpy in a table": f'puzzle,id\n"array([{", ".join(ZEROS)}])",1\n',
     "a column of another name": f"problem,board\nEasy 12,{PUZZLE}\n",
     "LaTeX": "\\begin{tabular}{*9c}\n"
     + "\n".join(f"{' & '.join(row.replace('.', ' '))} \\\\ \\hline" for row in ROWS)
@@ -140,6 +141,9 @@ def test_a_maze_is_read_without_what_makes_it_look_well(form: str) -> None:
 
 GRAPHS: dict[str, str] = {
     "other names of columns": "node_1,node_2\n0,1\n1,2\n2,3\n3,4\n4,0",
+    "remarks behind edges": "0 1 # x\n1 2 // y\n2 3\n3 4\n4 0",
+    "edges in brackets": "(0, 1)\n(1, 2)\n(2, 3)\n(3, 4)\n(4, 0)",
+    "Mermaid": "graph TD;\na-->b;\nb-->c;\nc-->d;\nd-->e;\ne-->a;",
     "quoted numbers": '"a","b"\n"0","1"\n"1","2"\n"2","3"\n"3","4"\n"4","0"',
     "names with spaces": 'id,from,to\n1,"New York",Rome\n2,Rome,Oslo\n3,Oslo,Bonn\n4,Bonn,Bern\n'
     '5,Bern,"New York"',
@@ -181,6 +185,17 @@ def test_a_graph_has_the_vertices_that_it_had_elsewhere(form: str) -> None:
         graph = networkx.from_numpy_array(np.array(body["adjacency"]))
     assert networkx.is_isomorphic(graph, CYCLE)
     assert len(body.get("vertices", graph)) == 5
+
+
+def test_boards_of_light_up_and_game_ids_are_parted() -> None:
+    boards = ["..1.\n....\n.#..\n....", "#..1\n....\n....\n...#"]
+    assert told("\n\n".join(boards)) == boards
+    for ids in (["7x7:b11p2Bb0b01pBBb", "7x7:a2i0a1aBh2h0a2a2i1a"], ["2:0,0R,0,0", "2:0,0,0,1"]):
+        assert told("\n".join(ids)) == ids
+
+
+def test_a_list_of_numbers_is_no_edge() -> None:
+    assert told("[4, 8, 10]") == ["F: is no puzzle, but [4, 8, 10]"]
 
 
 @pytest.mark.parametrize("name", ["colors", "num_colors", "k"])

@@ -42,6 +42,9 @@ from gram_files.rows import (
 )
 
 COMMENTS = ("#", "//", ";", "%")
+LIGHT_UP = frozenset("#.01234OB")
+GAME_ID = re.compile(r"[1-9][0-9]?(?:x[1-9][0-9]?|j)?[a-z0-9]*:[\w,]{4,}", re.ASCII)
+"""A board as Simon Tatham's programs write it."""
 DECORATION = frozenset("#/;%-=* ")
 GIVEN = re.compile("[1-9]|.{65}")
 """What a row of a queens board does not hold."""
@@ -128,7 +131,10 @@ def _is_of_maze(line: Line, widths: Collection[int]) -> bool:
 
 def _is_drawn(text: str) -> bool:
     """Return whether a line with ``#`` is a row, and no comment."""
-    return text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
+    # A comment has words, or no open cells.
+    is_light_up = "." in text and len(text) > MIN_SIDE - 1 and set(text) <= LIGHT_UP
+    is_walled = text.count("#") > 1 and not is_words(text) and not set(text) <= DECORATION
+    return is_walled or is_light_up
 
 
 class _Boards:
@@ -212,7 +218,7 @@ class _Boards:
             return
         words = (word for word in SEPARATORS.split(line.text.strip()) if len(word) == len(board))
         regions = next((word for word in words if word != board and is_map(word)), None)
-        puzzle = with_dots(board)
+        puzzle = board if ":" in board else with_dots(board)
         yield Entry(self.source(line), jigsaw(puzzle, regions) if regions else puzzle)
 
     def _board_on(self, text: str, cells: str) -> str | None:
@@ -222,6 +228,8 @@ class _Boards:
         board = whole_board(text)
         if board is None and len(cells) in SIZES and len(cells) > MAX_DRAWN and is_board(cells):
             board = cells
+        if board is None and GAME_ID.fullmatch(text):
+            return text
         longest = max(SEPARATORS.split(text), key=len)
         if board is None and is_nearly_board(longest) and not is_ruling(text):
             board = longest

@@ -9,12 +9,14 @@ from gram_files.entries import Entry, Item, Unread
 from gram_files.graphs import coloring
 from gram_files.mazes import is_maze_row
 
-REMARK = re.compile(r"\s*([#%]|//|$)")
+REMARK = re.compile(r"\s*([#%]|//|$|(graph|flowchart)\s+(TD|TB|BT|LR|RL)\s*;?\s*$)")
+BEHIND = re.compile(r"\s(?:#|//).*|\{.*")
+"""What stands behind an edge: a remark, or what networkx knows of it."""
 MATRIX_MARKET = "%%matrixmarket matrix coordinate"
-JOIN = re.compile(r"\s*(?:--|->|[,;:])\s*|\s+")
+JOIN = re.compile(r"\s*(?:<?[-=]{1,3}>|-{2,3}|[,;:])\s*|\s+")
 HEAD = re.compile(r"\s*\w+\s*:")
 NAME = re.compile(r"[A-Za-z]\w{0,30}|[0-9]{1,12}")
-BRACKETS = str.maketrans("[]", "  ")
+BRACKETS = str.maketrans("[]()", "    ")
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE]-?\d+)?")
 HEADINGS = (
     *(("source", "target"), ("from", "to"), ("src", "dst"), ("node1", "node2")),
@@ -107,8 +109,7 @@ def pairs_of(rows: Rows) -> dict[str, object] | None:
 
 
 def _words(line: str) -> Sequence[str]:
-    # Behind an edge networkx writes what it knows of it.
-    return JOIN.split(line.partition("{")[0].translate(BRACKETS).strip(" \t;,:"))
+    return JOIN.split(BEHIND.sub("", line).translate(BRACKETS).strip(" \t;,:"))
 
 
 def _fields(line: str) -> Sequence[str]:

@@ -192,7 +192,9 @@ def _read_list(name: str, text: str) -> Iterator[Item]:
     # Or some of its lines are JSON.
     for other in (text, "" if FIELD.search(text) else BRACKETS.sub(" ", text)):
         if not _has_puzzle(found):
-            graph = graph_of_lines(name, other) if other is not text else None
+            # A list of numbers is no edge.
+            is_long = other is not text and text.count("\n") > 1
+            graph = graph_of_lines(name, other) if is_long else None
             drawn = [graph] if graph else list(read_drawings(name, other, is_json=True))
             found = _placed(name, drawn) if _has_puzzle(drawn) else found
     yield from found

@@ -1,15 +1,18 @@
 """Tables with a header, in CSV, TSV and the like; the column of puzzles is known by its name."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gram_files.cells import is_words, whole_board
-from gram_files.entries import Item, Unread
+from gram_files.entries import SIZES, Item, Unread
 from gram_files.mazes import in_rows
 from gram_files.objects import COLUMNS, entries_of_json, entry_of
 
 DELIMITERS = ",\t;|"
+NUMPY = re.compile(r"\barray\b|[][(),]")
+"""What numpy writes between the cells of a board."""
 DASHES = frozenset("|-:+ ")
 """A line beneath the header."""
 
@@ -88,13 +91,16 @@ def _entries(source: str, lines: Sequence[str], header: Header) -> list[Item]:
     fields = dict(zip(header.names, cells, strict=False))
     if not cell.strip():
         return [Unread(source, f"has nothing in column {header.names[column]}")]
+    numbers = NUMPY.sub(" ", cell).split()
+    if len(numbers) in SIZES and all(len(number) == 1 for number in numbers):
+        return [entry_of(source, "".join(numbers), fields)]
     if cell.lstrip().startswith(("{", "[")):
         return entries_of_json(source, cell, fields)
     return [entry_of(source, cell, fields)]
 
 
 def _is_puzzle(cell: str) -> bool:
-    is_list = cell.lstrip().startswith(("{", "["))
+    is_list = cell.lstrip().startswith(("{", "[", "array("))
     return is_list or "\n" in cell.strip() or bool(whole_board(cell) or in_rows(cell))
 
 

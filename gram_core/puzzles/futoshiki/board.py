@@ -135,7 +135,7 @@ def _read_drawing(text: str) -> FutoshikiBoard:
     side = 2 * size - 1
     if max(map(len, lines), default=0) > side and not any(line[1::2].strip() for line in lines):
         lines = [line[::2] for line in lines]
-    if not MIN_SIZE <= size <= MAX_SIZE or len(lines) != side or max(map(len, lines)) > side:
+    if not MIN_SIZE <= size <= MAX_SIZE or len(lines) != side or max(map(len, lines)) != side:
         refuse(
             "grid",
             f"has {len(lines)} lines; a board of N rows is drawn in 2N - 1 lines of as many "

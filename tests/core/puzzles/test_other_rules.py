@@ -146,6 +146,7 @@ def test_a_board_of_sgt_puzzles_is_read_and_has_one_answer_that_is_drawn(
         ("futoshiki", {"grid": [[0, 0], [0, 0]], "less": [7]}, "less[0]", "the lower first"),
         ("futoshiki", {"grid": ".<.\n^ ^\n.<.", "less": []}, "less", "drawn grid"),
         ("futoshiki", {"grid": "..."}, "grid", "2N - 1 lines"),
+        ("futoshiki", {"grid": ". .\n\n.>.\n\n. .\n\n. ."}, "grid", "2N - 1 lines"),
         ("futoshiki", {"grid": ".v.\n   \n. ."}, "grid", "at character 1"),
         ("futoshiki", {"grid": "3 .\n   \n. ."}, "grid", "a cell is 1 to 2"),
         ("futoshiki", {"grid": "2:0,0,0,"}, "grid", "has 3 cells"),

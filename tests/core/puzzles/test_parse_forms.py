@@ -94,7 +94,7 @@ def test_a_row_of_dashes_is_one_where_dashes_are_blanks_and_else_a_frame() -> No
 
 def test_a_queen_amid_spaces_is_no_board_of_one_square() -> None:
     queens = family("nqueens")
-    with pytest.raises(PuzzleInvalid, match="write . where empty"):
+    with pytest.raises(PuzzleInvalid, match="one sign amid spaces"):
         queens.parse_text(" Q  \n    \n    \n    ")
     assert queens.parse_text("Q\n").size == 1
 
