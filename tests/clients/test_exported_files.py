@@ -194,6 +194,11 @@ def test_boards_of_light_up_and_game_ids_are_parted() -> None:
         assert told("\n".join(ids)) == ids
 
 
+def test_of_two_boards_in_a_prompt_neither_is_meant() -> None:
+    record = {"prompt": "\n".join(["An example", *ROWS, "Solve this", *ROWS[::-1]])}
+    assert told(json.dumps(record)) == [record]
+
+
 def test_a_list_of_numbers_is_no_edge() -> None:
     assert told("[4, 8, 10]") == ["F: is no puzzle, but [4, 8, 10]"]
 

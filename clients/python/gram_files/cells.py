@@ -57,15 +57,16 @@ def _apart(line: str, words: Sequence[str]) -> str:
 
 
 def drawn_board(text: str) -> str | None:
-    """Return the first sudoku with empty cells that is drawn in a text, in one line."""
+    """Return the only sudoku with empty cells that is drawn in a text, in one line."""
     rows = [cells_of(line) for line in text.splitlines()]
+    found = set()
     for at, row in enumerate(rows):
         lines = rows[at : at + len(row)] if len(row) in SIDES else []
         board = "".join(lines)
         is_square = len(lines) == len(row) and {*map(len, lines)} == {len(row)}
         if is_square and is_board(board) and ("0" in board or not board.isdigit()):
-            return board
-    return None
+            found.add(board)
+    return found.pop() if len(found) == 1 else None
 
 
 def _is_state_of(puzzle: str, board: str) -> bool:

@@ -192,7 +192,7 @@ def _matrix(rows: Rows) -> dict[str, object] | str | None:
     if len(heads) == 1 and heads[0] == str(len(rest)):
         rows = rest
     cells = [
-        [FLOAT.sub(r"\1", cell) for cell in (row[0] if len(row) == 1 else row)] for row in rows
+        list(row[0]) if len(row) == 1 else [FLOAT.sub(r"\1", cell) for cell in row] for row in rows
     ]
     if matrix := _bits(cells):
         return {"puzzle": "graph-coloring", "adjacency": matrix}
