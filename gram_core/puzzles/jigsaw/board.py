@@ -117,7 +117,10 @@ def _named_cells(regions: object) -> list[list[int | None]] | None:
     rows: list[list[int | None]] = [[None] * size for _ in groups]
     for number, group in enumerate(groups):
         for row, column in read_pairs(group, f"regions[{number}]", below=size):
-            rows[row][column] = number
+            if (other := rows[row][column]) is not None:
+                detail = f"holds a cell of regions[{other - 1}]"
+                refuse(f"regions[{number}]", detail, cells=[(row, column)])
+            rows[row][column] = number + 1
     return rows
 
 

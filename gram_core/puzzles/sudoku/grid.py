@@ -3,6 +3,7 @@
 Knows grids of digits; does not know tokens, units or solving.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from gram_core.puzzles.body import (
     describe,
     drawn_rows,
     is_integer,
+    printable,
     raise_issues,
     read_list,
     read_text,
@@ -35,6 +37,10 @@ _DIGITS = {
     **{str(digit): digit for digit in range(1, 10)},
 }
 _MAX_TEXT = 2000
+_OTHER_RULES = re.compile(
+    "arrow|cage|diagonal|irregular|jigsaw|killer|region|thermo", re.IGNORECASE
+)
+"""Sections of files whose sudokus are no plain ones."""
 _BAD = -1
 
 
@@ -110,6 +116,11 @@ def _cell_characters(text: str) -> str:
     """
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     headings = [at for at, line in enumerate(lines) if line.lstrip().startswith("[")]
+    rules = [line.strip() for at in headings if _OTHER_RULES.search(line := lines[at])]
+    if rules:
+        refuse(
+            "grid", f"has a section {printable(rules[0])}: only the rules of plain sudokus are read"
+        )
     if headings:
         end = headings[1] if len(headings) > 1 else len(lines)
         lines = lines[: headings[0]] + lines[headings[0] + 1 : end]

@@ -20,6 +20,7 @@ MADE_BY_SGT = [
     ("jigsaw", "6j:e3b3f2_5b6_2f5b4e,ae_a_bb___b__ace_a___aaaabac"),
 ]
 """Game IDs of Debian's sgt-puzzles, which have one solution each."""
+TWICE = [[[0, 0], [0, 1], [0, 2]], [[1, 0], [1, 1], [1, 2]], [[2, 0], [2, 1], [0, 0]]]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -162,6 +163,8 @@ def test_a_board_of_sgt_puzzles_is_read_and_has_one_answer_that_is_drawn(
         ("jigsaw", {"grid": ["...", "...", "..."]}, "regions", "must be a list"),
         ("jigsaw", {"grid": ["..", ".."], "regions": []}, "grid", "has 2 rows"),
         ("jigsaw", {"grid": ["...", "..", "..."], "regions": []}, "grid[1]", "has 2 cells"),
+        ("jigsaw", {"grid": "." * 9, "regions": TWICE}, "regions[2]", "a cell of regions[0]"),
+        ("jigsaw", {"grid": "." * 9, "regions": [[], [], []]}, "regions", "has regions of 9"),
         ("jigsaw", {"grid": ["..."] * 3, "regions": ["aab"] * 3}, "regions", "of 6, 3 cells"),
         ("jigsaw", {"grid": ["..4"] * 3, "regions": ["abc"] * 3}, "grid", "a cell is 1 to 3"),
         ("jigsaw", {"grid": ["..1"] * 3, "regions": ["abc"] * 3}, "grid", "3 times in column 2"),

@@ -99,7 +99,13 @@ def test_a_queen_amid_spaces_is_no_board_of_one_square() -> None:
     assert queens.parse_text("Q\n").size == 1
 
 
-@pytest.mark.parametrize("text", ["." * 40 + "x" * 40 + "1", "x" * 81, ("." * 10 + "\n") * 9])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("." * 40 + "x" * 40 + "1", "x" * 81, ("." * 10 + "\n") * 9),
+        f"[Puzzle]\n{PUZZLE}\n[Regions]\n{'a' * 81}",
+    ],
+)
 def test_signs_that_may_mean_something_else_are_refused(text: str) -> None:
     with pytest.raises(PuzzleInvalid):
         family("sudoku").parse_text(text)
