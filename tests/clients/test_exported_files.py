@@ -62,6 +62,8 @@ ONE: dict[str, str] = {
     ),
     "a list on each line": "\n".join(map(str, DIGITS)),
     "numpy's repr": "array([" + ",\n       ".join(map(str, DIGITS)) + "], dtype=int8)",
+    "a session": "In [1]: p\nOut[1]:\narray([" + ",\n       ".join(map(str, DIGITS)) + "])",
+    "a program": f"# mine\n\nboard = np.array({DIGITS})\n",
     "tuples": str(tuple(map(tuple, DIGITS))),
     "a module": "export default [\n" + ",\n".join(map(str, DIGITS)) + "\n];\n",
     "Java": "int[][] grid = {\n" + ",\n".join(map(str, DIGITS)) + "\n};",

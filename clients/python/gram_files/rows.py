@@ -17,7 +17,12 @@ LABELS = ("123456789", "012345678", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """Numbers and letters of rows and columns."""
 LABEL = re.compile(r"R?([0-9A-Z])[:)]?(?=.)", re.IGNORECASE)
 QUOTED = re.compile(r"\s*(?:- )?([\"'])([^\"']*)\1\s*[,;]?\s*")
-LISTED = re.compile(r"\s*(?:- )?[\[({]+([^][(){}]*)[\])}]+\s*[,;]?\s*")
+LISTED = re.compile(
+    r"\s*(?:- )?(?:\w+\s*=\s*)?(?:[\w.]+\()?[\[({]+([^][(){}]*)[\])}]+\s*"
+    r"(?:,\s*dtype=\w+\))?[,;]?\s*"
+)
+"""A row of a list, the first and the last of which may stand in a call."""
+ASSIGNED = re.compile(r"[^][{}\"'=]*=\s*(?:[\w.]+\()?(\[\[.*\]\])\)?;?\s*")
 LATEX = re.compile(r"\s*\\\\(?:\s*\\hline)?\s*\Z")
 """The end of a row of a table."""
 MARKDOWN = re.compile(r"[ |]*:?-+:?(?:[ |]+:?-+:?)+[ |]*")
@@ -113,6 +118,8 @@ def bare_rows(paragraph: Sequence[Line]) -> list[Line]:
 
 
 def _bare(line: str) -> str:
+    if found := ASSIGNED.fullmatch(line):
+        return found[1]
     quoted = QUOTED.fullmatch(line)
     return MISSING.sub(".", quoted[2] if quoted else LATEX.sub("", line))
 
