@@ -21,8 +21,8 @@ class Examples(NamedTuple):
     adjacency: NDArray[np.bool_] | None = None
     """(count, length, length) for graph tasks."""
     auxiliary: Tokens | None = None
-    """(count, 2, length): what else a cell is to tell while training, 0 for nothing, and the
-    supervision step from which on it can know."""
+    """(count, 3, length): what else a cell is to tell while training, 0 for nothing, and the
+    supervision steps from which on it can know that, and its answer."""
 
 
 class Source(Protocol):

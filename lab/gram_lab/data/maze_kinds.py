@@ -23,7 +23,7 @@ def usual_maze(rows: int, columns: int, rng: np.random.Generator) -> Cells:
     while True:
         cells = np.full((rows, columns), WALL)
         height, width = rows, columns
-        if rng.random() < 0.5 and min(rows, columns) >= _LEAST_SIDE:
+        if rng.random() < 0.4 and min(rows, columns) >= _LEAST_SIDE:
             height, width = (int(rng.integers(_LEAST_SIDE, side + 1)) for side in (rows, columns))
         top, left = rng.integers(rows - height + 1), rng.integers(columns - width + 1)
         part = cells[top : top + height, left : left + width]
@@ -36,7 +36,7 @@ def _any_kind(rows: int, columns: int, rng: np.random.Generator) -> Cells:
     if rng.random() < 0.4 or min(rows, columns) < _LEAST_SIDE:
         return scattered(rows, columns, rng.uniform(0, MAX_SCATTERED), rng)
     newest = (1.0, 0.0, rng.random())[rng.integers(3)]
-    opened = rng.uniform(0, MAX_OPENED) * (rng.random() < 0.5)
+    opened = rng.uniform(0, MAX_OPENED) * (rng.random() < 0.7)
     return carved(rows, columns, rng, newest=newest, opened=opened)
 
 

@@ -60,8 +60,8 @@ class Mazes:
         return Examples(np.stack(givens), np.stack(targets)[:, None], auxiliary=np.stack(moves))
 
     def _fresh(self, rng: np.random.Generator) -> MazeGrid:
-        """Make a maze with a far goal or, twice as often, one of the usual kinds."""
-        if rng.random() < 1 / 3:
+        """Make a maze with a far goal or, four times as often, one of the usual kinds."""
+        if rng.random() < 1 / 5:
             far: MazeGrid = self._family.generate(self.task, rng, num_solutions=None)
             return far
         cells = usual_maze(self.task.rows, self.task.columns, rng)
@@ -69,17 +69,20 @@ class Mazes:
 
 
 def _moves(maze: MazeGrid) -> Tokens:
-    """Return each cell's first move to the goal, 1 to 4, and the step that can know it.
+    """Return (3, length): each cell's first move to the goal, 1 to 4, and when what can be known.
 
-    News of the goal reach a cell with each pass of a stack, one cell farther.
+    News of the goal reach a cell with each pass of a stack, one cell farther, and so tell it the
+    move; whether a path leads through it is known when they have come to the start and back.
     """
-    away = distances(maze.passages, maze.goal)
-    found = np.zeros((2, len(away)), dtype=np.uint8)
+    away, walked = (distances(maze.passages, end) for end in (maze.goal, maze.start))
+    found = np.zeros((3, len(away)), dtype=np.uint8)
     numbers = {maze.columns: 1, -1: 2, 1: 3, -maze.columns: 4}
     for cell, ways in descent(maze.passages, maze.goal).moves.items():
         if ways:
             found[0, cell] = numbers[ways[0] - cell]
             found[1, cell] = min(((away[cell] or 1) - 1) // CELLS_A_STEP, 255)
+        back = min(walked[cell] or 0, maze.num_moves)
+        found[2, cell] = min((maze.num_moves + back) // CELLS_A_STEP, 255)
     return found
 
 

@@ -1,9 +1,9 @@
 """What training minimises in one supervision step.
 
 Cross-entropy over the cells that were not given, plus beta times the balanced KL of **every**
-transition, both summed over the puzzle. Charging only the ``last`` KL, as the paper does, lets the
-posterior write the answer into h unseen; heads of the earlier transitions are re-run on a detached
-u for that.
+transition, both summed over the puzzle, plus the mean of an auxiliary head where there is one.
+Charging only the ``last`` KL, as the paper does, lets the posterior write the answer into h unseen;
+heads of the earlier transitions are re-run on a detached u for that.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Rows(NamedTuple):
     """(batch,) bool: guided by the prior, as at inference; else by the posterior."""
     adjacency: Tensor | None = None
     auxiliary: Tensor | None = None
-    """(batch, 2, length) int64, as in ``Examples``."""
+    """(batch, 3, length) int64, as in ``Examples``."""
     steps: Tensor | None = None
     """(batch,) supervision steps done before this one; where there is ``auxiliary``."""
 
@@ -53,8 +53,14 @@ class StepLoss(NamedTuple):
 
 
 def num_charged(rows: Rows) -> Tensor:
-    """Return (2,): the number of unknown cells with a target, and of posterior rows."""
-    return torch.stack((_is_unknown(rows).sum(), (~rows.is_prior).sum())).float()
+    """Return (3,): how many unknown cells with a target, posterior rows and asked cells there are.
+
+    Cells are asked by the auxiliary head.
+    """
+    asked = (
+        _is_asked(rows).sum() if rows.auxiliary is not None else torch.zeros_like(rows.givens).sum()
+    )
+    return torch.stack((_is_unknown(rows).sum(), (~rows.is_prior).sum(), asked)).float()
 
 
 def step_loss(
@@ -71,7 +77,8 @@ def step_loss(
     ``draws`` are standard normals, (transitions, batch, tokens, dim). Of rows that are a part of an
     update ``totals`` are ``num_charged`` of the whole of it, so that the losses of parts add up.
     """
-    num_unknown, num_posterior = (num_charged(rows) if totals is None else totals).clamp(min=1)
+    totals = (num_charged(rows) if totals is None else totals).clamp(min=1)
+    num_unknown, num_posterior, num_asked = totals
     embedding = model.encode(rows.givens)
     divergence = torch.zeros(len(rows.givens), device=embedding.device)
     last = model.config.num_transitions - 1
@@ -90,10 +97,12 @@ def step_loss(
     if recipe.learns == "best":
         # Of competing siblings the lowest counts, scaled to the batch.
         total = total.view(-1, recipe.num_siblings).min(dim=1).values * recipe.num_siblings
+    loss = total.sum() / num_unknown
     if rows.auxiliary is not None:
-        total = total + recipe.auxiliary_weight * _auxiliary(model, state.high, rows)
+        charge = _auxiliary(model, state.high, rows) / num_asked
+        loss = loss + recipe.auxiliary_weight * charge
     return StepLoss(
-        loss=total.sum() / num_unknown,
+        loss=loss,
         state=state.detach(),
         logits=output.logits.detach(),
         summary=summary.detach(),
@@ -123,11 +132,15 @@ def _is_unknown(rows: Rows) -> Tensor:
 
 
 def _reconstruction(logits: Tensor, rows: Rows, recipe: Recipe) -> Tensor:
-    """Return the cross-entropy of each row, summed over its unknown cells."""
+    """Return the cross-entropy of each row, summed over its unknown cells that are due."""
     log_probabilities = functional.log_softmax(logits, dim=-1)
     targets = rows.targets[:, :1] if recipe.aim == "drawn" else rows.targets
     absent = targets[:, :, 0] == PAD  # (batch, targets)
-    unknown_log = log_probabilities * _is_unknown(rows).float()[..., None]
+    is_charged = _is_unknown(rows)
+    if rows.auxiliary is not None:
+        # What no step can have told would be learned as a guess.
+        is_charged = is_charged & _is_due(rows, rows.auxiliary[:, 2])
+    unknown_log = log_probabilities * is_charged.float()[..., None]
     # A product with one-hot targets: the backward of a gather is a scatter, slow on CPU.
     one_hot = functional.one_hot(targets, logits.shape[-1]).to(logits.dtype).flatten(2)
     chosen = torch.bmm(one_hot, unknown_log.flatten(1)[..., None])[..., 0]  # (batch, targets)
@@ -144,21 +157,30 @@ def _reconstruction(logits: Tensor, rows: Rows, recipe: Recipe) -> Tensor:
     return per_row
 
 
-def _auxiliary(model: Gram, high: Tensor, rows: Rows) -> Tensor:
-    """Return each row's cross-entropy of the auxiliary head, summed over the cells that can know.
+def _is_due(rows: Rows, due: Tensor) -> Tensor:
+    """Return (batch, length): whether the steps so far can have told what is due, by cell."""
+    assert rows.steps is not None
+    return due <= rows.steps[:, None]
+
+
+def _is_asked(rows: Rows) -> Tensor:
+    """Return (batch, length): cells that can know what the auxiliary head asks.
 
     A cell is asked for what the steps so far can have told it, so that every step is taught to
     carry its part of the way; the answer alone teaches that only where it is already near.
     """
     assert rows.auxiliary is not None
-    assert rows.steps is not None
-    classes, due = rows.auxiliary.unbind(dim=1)  # (batch, length)
+    return (rows.auxiliary[:, 0] > 0) & _is_due(rows, rows.auxiliary[:, 1])
+
+
+def _auxiliary(model: Gram, high: Tensor, rows: Rows) -> Tensor:
+    """Return the cross-entropy of the auxiliary head, summed over the cells asked."""
+    assert rows.auxiliary is not None
     head = model.get_submodule("auxiliary")
     logits = head(high[:, model.config.num_prefix_tokens :]).float()
     log_probabilities = functional.log_softmax(logits, dim=-1)
-    one_hot = functional.one_hot(classes, logits.shape[-1]).to(logits.dtype)
-    is_asked = (classes > 0) & (due <= rows.steps[:, None])
-    return -((log_probabilities * one_hot).sum(dim=-1) * is_asked).sum(dim=1)
+    one_hot = functional.one_hot(rows.auxiliary[:, 0], logits.shape[-1]).to(logits.dtype)
+    return -((log_probabilities * one_hot).sum(dim=-1) * _is_asked(rows)).sum()
 
 
 def _matched(per_target: Tensor, num_siblings: int) -> Tensor:

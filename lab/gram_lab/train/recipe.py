@@ -135,7 +135,8 @@ class Recipe:
     """Weight of the halt and value losses; above 0.05 they hurt."""
     auxiliary_weight: float = 0.0
     """Weight of what the cells are to tell beside their answer, by a head that is not saved:
-    in mazes the first move to the goal (``Examples.auxiliary``)."""
+    in mazes the first move to the goal (``Examples.auxiliary``). Not 0, cells are charged for an
+    answer only from the step on that can know it."""
     max_rating: float = 2.6
     """Hardest puzzle (SER) drawn from files of rated puzzles."""
     hard_share: float = 0.0

@@ -64,7 +64,7 @@ class Rollout:
                 if task.has_adjacency
                 else None
             ),
-            auxiliary=tokens[:, None].repeat(1, 2, 1) if recipe.auxiliary_weight else None,
+            auxiliary=tokens[:, None].repeat(1, 3, 1) if recipe.auxiliary_weight else None,
         )
         self.step = np.zeros(num_rows, dtype=np.int64)
         self._summaries = torch.zeros(num_rows, 0, config.dim, device=self.device)

@@ -229,7 +229,7 @@ class Trainer:
         shape = (config.num_transitions, recipe.num_rows, config.num_tokens, config.dim)
         draws = torch.randn(shape, generator=self.generator, device=self.execution.device)
         draws = draws[:, ranks.own(recipe.num_rows)]
-        totals = ranks.total(num_charged(rollout.rows))
+        totals = ranks.total(num_charged(rollout.part(slice(None))[1]))
         steps: list[StepLoss] = []
 
         def loss(rows: slice) -> Tensor:

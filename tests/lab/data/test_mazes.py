@@ -8,7 +8,7 @@ import pytest
 
 from gram_core import puzzles
 from gram_core.errors import ConfigError
-from gram_core.puzzles import Encoded, Tokens
+from gram_core.puzzles import BLANK, FIRST_VALUE, Encoded, Tokens
 from gram_core.puzzles.maze.grid import FREE, GOAL, START, WALL
 from gram_lab.data.instances import read_cases
 from gram_lab.data.maze_kinds import Cells, carved, set_ends, usual_maze
@@ -80,7 +80,8 @@ def test_every_cell_is_told_its_first_move_and_from_when_it_can_know() -> None:
     task = puzzles.task("maze-9x9")
     examples = Mazes(task).draw(20, 0.0, np.random.default_rng(4))
     assert examples.auxiliary is not None
-    for givens, (numbers, due) in zip(examples.givens, examples.auxiliary, strict=True):
+    planes = (examples.givens, examples.targets[:, 0], examples.auxiliary)
+    for givens, target, (numbers, due, answer_due) in zip(*planes, strict=True):
         maze = puzzles.family("maze").instance_of(task, Encoded(tokens=givens))
         goal = divmod(maze.goal, 9)
         for cell in np.flatnonzero(numbers).tolist():
@@ -94,6 +95,11 @@ def test_every_cell_is_told_its_first_move_and_from_when_it_can_know() -> None:
             if cell == maze.start:
                 assert moves == maze.num_moves
         assert numbers[maze.start] > 0 == numbers[maze.goal]
+        # The path is known from the start on, cell by cell, and the rest with the goal.
+        path = maze.num_moves + np.arange(1, maze.num_moves)
+        marked = (target == FIRST_VALUE) & (givens == BLANK)
+        assert sorted(answer_due[marked]) == sorted(path // CELLS_A_STEP)
+        assert answer_due.max() <= 2 * maze.num_moves // CELLS_A_STEP
 
 
 def test_mazes_are_of_many_kinds_and_sizes() -> None:

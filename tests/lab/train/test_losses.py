@@ -11,7 +11,7 @@ from gram_core.config import preset
 from gram_core.guidance import Gaussian, kl_divergence
 from gram_core.model import Gram, LatentState
 from gram_core.puzzles import BLANK, PAD
-from gram_lab.train.losses import Rows, StepLoss, heads_loss, step_loss
+from gram_lab.train.losses import Rows, StepLoss, heads_loss, num_charged, step_loss
 from gram_lab.train.recipe import Charges, Recipe
 
 PLAIN = Recipe(beta=0.0, aim="nearest")
@@ -70,29 +70,40 @@ def test_without_nearest_every_row_aims_at_the_drawn_solution() -> None:
     assert_charged(result, losses.sum(), (rows.givens == BLANK).sum())
 
 
-def test_the_auxiliary_head_is_asked_only_for_what_the_steps_can_have_told() -> None:
+def test_cells_are_charged_only_for_what_the_steps_can_have_told() -> None:
     model, state, rows, draws = setting()
     model.auxiliary = torch.nn.Linear(model.config.dim, 3)
-    classes, due = torch.randint(0, 3, (4, 16)), torch.randint(0, 5, (4, 16))
+    classes, due, answer_due = torch.randint(0, 3, (4, 16)), *torch.randint(0, 5, (2, 4, 16))
     steps = torch.tensor([0, 1, 2, 7])
-    plain = step_loss(model, state, rows, draws, replace(PLAIN, aim="drawn"))
-    rows = rows._replace(auxiliary=torch.stack((classes, due), dim=1), steps=steps)
+    rows = rows._replace(auxiliary=torch.stack((classes, due, answer_due), dim=1), steps=steps)
     recipe = replace(PLAIN, aim="drawn", auxiliary_weight=0.5)
     result = step_loss(model, state, rows, draws, recipe)
+    known = rows._replace(givens=rows.givens.masked_fill(answer_due > steps[:, None], PAD))
+    answers = cell_losses(result.logits, known)[:, 0].sum() / (rows.givens == BLANK).sum()
     told = torch.log_softmax(model.auxiliary(result.state.high).double(), dim=-1)
-    expected = sum(
+    charged = [
         -told[row, cell, classes[row, cell]].item()
         for row in range(4)
         for cell in range(16)
         if classes[row, cell] > 0 and due[row, cell] <= steps[row]
-    )
-    num_unknown = (rows.givens == BLANK).sum()
-    torch.testing.assert_close(
-        (result.loss - plain.loss).double() * num_unknown,
-        torch.tensor(0.5 * expected).double(),
-        rtol=1e-4,
-        atol=0,
-    )
+    ]
+    expected = 0.5 * sum(charged) / len(charged)
+    assert (result.loss - answers).item() == pytest.approx(expected, rel=1e-4)
+    # As parts of one update the same rows are charged the same.
+    totals = num_charged(rows)
+    parts = [slice(0, 3), slice(3, 4)]
+    shares = [
+        step_loss(
+            model,
+            LatentState(*(each[part] for each in state)),
+            Rows(*(None if each is None else each[part] for each in rows)),  # type: ignore[arg-type]
+            draws[:, part],
+            recipe,
+            totals,
+        ).loss
+        for part in parts
+    ]
+    torch.testing.assert_close(sum(shares), result.loss)
     (gradient,) = torch.autograd.grad(result.loss, [model.auxiliary.weight])
     assert gradient.abs().sum() > 0
 
