@@ -182,10 +182,6 @@ class Family(ABC, Generic[Instance]):
         """Return an equivalent puzzle of another task of the family; None where there is none."""
         return None
 
-    def is_hard_padded(self, instance: Instance) -> bool:
-        """Say whether models solve few such puzzles padded, so that exact search is better."""
-        return False
-
     @abstractmethod
     def dump(self, instance: Instance) -> dict[str, object]:
         """Return the canonical JSON body: ``parse(dump(x)) == x``."""

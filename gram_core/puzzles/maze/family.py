@@ -33,8 +33,6 @@ from gram_kernels.tokens import BLANK, FIRST_VALUE, PAD
 
 PATH = FIRST_VALUE
 """Token of a cell on the path; BLANK is a free cell off it."""
-MAX_PADDED_SIDE = 21
-"""Up to here padded mazes were solved whatever made them; see docs/results/sizes.md."""
 TOKENS = {FREE: BLANK, WALL: PATH + 1, START: PATH + 2, GOAL: PATH + 3}
 
 _CHARACTERS = {token: character for character, token in TOKENS.items()}
@@ -86,9 +84,6 @@ class Maze(Family[MazeGrid]):
         cells, positions = found
         padded = replace(instance, rows=task.rows, columns=task.columns, cells=cells)
         return Padding(padded, positions)
-
-    def is_hard_padded(self, instance: MazeGrid) -> bool:
-        return max(instance.rows, instance.columns) > MAX_PADDED_SIDE
 
     def dump(self, instance: MazeGrid) -> dict[str, object]:
         grid = in_lines(instance.cells, instance.columns, is_text=instance.is_text)

@@ -32,7 +32,6 @@ from gram_server.api.queries import (
 from gram_server.api.state import AppState, client_of, owner_of
 from gram_server.errors import ModelUnknown, NotReady, ParameterInvalid
 from gram_server.job import (
-    EXACT,
     HALTS,
     PRIORITY_CLASSES,
     Halt,
@@ -166,10 +165,6 @@ async def _select_model(state: AppState, posted: PostedPuzzle, query: SolveQuery
         wanted=query.model,
         has_fallback=query.fallback == "exact",
     )
-    may_search = query.model is None and query.fallback == "exact"
-    is_padded = chosen.task not in ("", posted.task.name)
-    if may_search and is_padded and posted.family.is_hard_padded(posted.instance):
-        chosen = EXACT
     is_searched = state.workers.has_solver or isinstance(posted.family, Countable)
     for name in ("fallback", "count_solutions"):
         if getattr(query, name) == "exact" and not is_searched:

@@ -100,7 +100,9 @@ def test_queens_of_a_size_that_nothing_was_trained_on_are_placed(
     assert [len(line) for line in lines] == [size] * 4
 
 
-@pytest.mark.parametrize(("side", "padded_to"), [(21, "maze-30x30"), (25, None), (41, None)])
+@pytest.mark.parametrize(
+    ("side", "padded_to"), [(21, "maze-30x30"), (25, "maze-30x30"), (41, None)]
+)
 def test_a_maze_of_an_odd_side_is_solved(shipped: Server, side: int, padded_to: str | None) -> None:
     grid = binary_tree_maze(side)
     with Client(shipped.url) as client:
