@@ -87,9 +87,9 @@ def load(path: Path, origin: str) -> Library:
     word, wide, flag = ctypes.c_uint32, ctypes.c_int64, ctypes.c_int
     functions.gram_memory.restype = wide
     functions.gram_memory.argtypes = (model, wide, wide, flag)
-    rows = ctypes.POINTER(structures.Rows)
-    functions.gram_step.restype = wide
-    functions.gram_step.argtypes = (model, rows, wide, wide, flag, pointer)
+    rows, burst = ctypes.POINTER(structures.Rows), ctypes.POINTER(structures.Burst)
+    functions.gram_steps.restype = None
+    functions.gram_steps.argtypes = (model, rows, burst, wide, wide, flag, pointer)
     functions.gram_normals.restype = None
     functions.gram_normals.argtypes = (pointer, wide, ctypes.c_uint64, word, word, word)
     functions.gram_integer_capability.restype = ctypes.c_char_p

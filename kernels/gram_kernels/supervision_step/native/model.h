@@ -69,6 +69,14 @@ typedef struct {
     int64_t num_rows;         /* allocated rows: the stride of the keys */
 } Rows;
 
+/* The steps of one call: until one has news, ``max_steps`` are taken, ``max_ns`` have passed or this
+ * thread slept because another had no processor. */
+typedef struct {
+    int64_t max_steps, max_ns;
+    int64_t is_fresh;           /* whether rows hold others than after the last call */
+    int64_t num_steps, lost_ns; /* those taken, and the time slept in the last */
+} Burst;
+
 static inline int64_t num_cells(const Model *m) { return m->tokens - m->num_prefix; }
 
 /* Rows ``first`` .. ``first + count - 1``. */

@@ -49,10 +49,10 @@ static inline float *own(const Scratch *s, float *rows, int64_t ld) {
     return rows + s->cells.first * ld;
 }
 
-/* This piece's cells within trajectory ``r`` of the group. */
-static inline Slice cells_of(const Model *m, const Scratch *s, int64_t r) {
-    const int64_t first = within(s->cells.first - r * m->tokens, m->tokens);
-    const int64_t end = within(s->cells.first + s->cells.count - r * m->tokens, m->tokens);
+/* A piece's cells within trajectory ``r`` of the group. */
+static inline Slice cells_of(const Model *m, Slice piece, int64_t r) {
+    const int64_t first = within(piece.first - r * m->tokens, m->tokens);
+    const int64_t end = within(piece.first + piece.count - r * m->tokens, m->tokens);
     return (Slice){first, end - first};
 }
 

@@ -31,42 +31,46 @@ static void read_heads(const Model *m, const Scratch *s, const float *high, floa
     *value = 1.0f / (1.0f + expf(-sums[1]));
 }
 
-/* Read the answer from a row's logits, verify it and write the row's facts. */
-static void conclude_row(const Model *m, const Scratch *s, const Rows *rows, int64_t row,
-                         const float *logits) {
-    const int64_t ld = up_to(m->vocabulary, PANEL), cells = num_cells(m);
-    const int32_t *givens = rows->givens + row * cells;
-    const uint8_t *adjacency = rows->adjacency ? rows->adjacency + row * cells * cells : NULL;
-    int32_t *facts = rows->facts + row * (NUM_FACTS + cells), *answer = facts + NUM_FACTS;
-    int is_finite = 1;
-    float halt, value;
-    logits += m->num_prefix * ld;
-    for (int64_t t = 0; t < cells; t++, logits += ld) {
-        int32_t likely = (int32_t)m->lowest_token;
-        for (int32_t token = 0; token < m->vocabulary; token++) {
-            is_finite &= isfinite(logits[token]) != 0;
-            if (token > likely && logits[token] > logits[likely]) likely = token;
-        }
-        answer[t] = givens[t] == BLANK ? likely : givens[t];
-    }
-    read_heads(m, s, rows->high + row * m->tokens * m->dim, &halt, &value);
-    const int32_t violations = num_violations(m, answer, givens, adjacency);
-    facts[0] = violations == 0;
-    facts[1] = halt > 0.0f;
-    facts[2] = is_finite && isfinite(halt) && isfinite(value);
-    facts[3] = violations;
-    memcpy(facts + 4, &value, 4);
-    rows->keys[2 * rows->num_rows + row]++;
+/* What cells tell of their trajectory. */
+enum { IS_INFINITE = 1, IS_CHANGED = 2 };
+
+/* Where a piece leaves the signs of its cells of trajectory ``r``: its first logit there. */
+static float *signs_of(const Model *m, const Scratch *s, int64_t r, Slice cells) {
+    return s->wide + (r * m->tokens + cells.first) * up_to(m->vocabulary, PANEL);
 }
 
-/* The logits of this piece's cells. */
-static void decode(const Model *m, const Scratch *s, const Rows *rows, int64_t first) {
+static int32_t *facts_of(const Model *m, const Rows *rows, int64_t row) {
+    return rows->facts + row * (NUM_FACTS + num_cells(m));
+}
+
+/* The answers of this piece's cells: the likeliest token of each that is not given. */
+static void decode(const Model *m, const Scratch *s, const Rows *rows, int64_t first,
+                   int64_t count) {
     const int64_t padded = up_to(m->dim, PANEL), ld = up_to(m->vocabulary, PANEL);
     const float *high = rows->high + (first * m->tokens + s->cells.first) * m->dim;
     float *x = own(s, s->x, padded);
     for (int64_t i = 0; i < s->cells.count; i++)
         memcpy(x + i * padded, high + i * m->dim, 4 * m->dim);
     product(m, s, &m->decoder, x, padded, s->cells.count, own(s, s->wide, ld), ld);
+    for (int64_t r = 0; r < count; r++) {
+        const Slice cells = cells_of(m, s->cells, r);
+        const int32_t *givens = rows->givens + (first + r) * num_cells(m);
+        int32_t *answer = facts_of(m, rows, first + r) + NUM_FACTS, signs = 0;
+        for (int64_t t = cells.first; t < cells.first + cells.count; t++) {
+            const float *logits = s->wide + (r * m->tokens + t) * ld;
+            const int64_t cell = t - m->num_prefix;
+            int32_t likely = (int32_t)m->lowest_token, is_finite = 1;
+            if (cell < 0) continue;
+            for (int32_t token = 0; token < m->vocabulary; token++)
+                is_finite &= isfinite(logits[token]) != 0;
+            for (int32_t token = likely + 1; token < m->vocabulary; token++)
+                likely = logits[token] > logits[likely] ? token : likely;
+            if (givens[cell] != BLANK) likely = givens[cell];
+            signs |= (is_finite ? 0 : IS_INFINITE) | (answer[cell] == likely ? 0 : IS_CHANGED);
+            answer[cell] = likely;
+        }
+        if (cells.count) *signs_of(m, s, r, cells) = (float)signs;
+    }
 }
 
 /* Assign a thread's buffers within memory; with NULL, only count. Returns bytes. */
@@ -113,8 +117,38 @@ typedef struct {
     const Rows *rows;
     int64_t num_live;
     Plan plan;
+    int64_t is_first;     /* the first of its call */
+    atomic_int *has_news; /* whether the host must look at the results */
     Scratch scratches[MAX_THREADS];
 } Step;
+
+/* Verify the answer of trajectory ``r`` of the ``count`` from ``first`` on, and write its facts.
+ * They are news where they may end it, unless the step before had the same of it. */
+static void conclude(const Step *step, const Scratch *s, int64_t first, int64_t count, int64_t r) {
+    const Model *m = step->model;
+    const Rows *rows = step->rows;
+    const int64_t row = first + r, cells = num_cells(m);
+    const uint8_t *adjacency = rows->adjacency ? rows->adjacency + row * cells * cells : NULL;
+    int32_t *facts = facts_of(m, rows, row), signs = step->is_first ? IS_CHANGED : 0;
+    float halt, value;
+    for (int64_t piece = 0; piece < s->num_pieces; piece++) {
+        const Slice part = slice(count * m->tokens, cell_step(m), piece, s->num_pieces);
+        const Slice of_row = cells_of(m, part, r);
+        if (of_row.count) signs |= (int32_t)*signs_of(m, s, r, of_row);
+    }
+    read_heads(m, s, rows->high + row * m->tokens * m->dim, &halt, &value);
+    const int32_t *givens = rows->givens + row * cells;
+    const int32_t violations = num_violations(m, facts + NUM_FACTS, givens, adjacency);
+    const int is_finite = !(signs & IS_INFINITE) && isfinite(halt) && isfinite(value);
+    const int32_t flags[] = {violations == 0, halt > 0.0f, is_finite};
+    if ((flags[0] || flags[1] || !flags[2]) &&
+        (signs & IS_CHANGED || memcmp(facts, flags, sizeof flags)))
+        atomic_store(step->has_news, 1);
+    memcpy(facts, flags, sizeof flags);
+    facts[3] = violations;
+    memcpy(facts + 4, &value, 4);
+    rows->keys[2 * rows->num_rows + row]++;
+}
 
 /* Phases of a group of trajectories: what is computed cell by cell and the mixers in turns, at the
  * end the logits and the verdict. */
@@ -129,8 +163,7 @@ static void compute_phase(const Step *step, Scratch *s, int64_t group, int64_t p
     s->cells = slice(count * m->tokens, cell_step(m), s->piece, s->num_pieces);
     if (phase == num_phases(m) - 1) {
         for (int64_t r = s->piece; r < count; r += s->num_pieces)
-            conclude_row(m, s, rows, first + r,
-                         s->wide + r * m->tokens * up_to(m->vocabulary, PANEL));
+            conclude(step, s, first, count, r);
     } else if (phase % 2) {
         const int64_t start = first * m->tokens * m->tokens;
         mix(m, s, visit_of(m, visit).block, rows->adjacency ? rows->adjacency + start : NULL,
@@ -138,7 +171,7 @@ static void compute_phase(const Step *step, Scratch *s, int64_t group, int64_t p
     } else {
         if (visit) end_visit(m, s, visit_of(m, visit - 1), rows, first, count);
         if (visit < num_visits(m)) begin_visit(m, s, visit_of(m, visit), rows, first, count);
-        else decode(m, s, rows, first);
+        else decode(m, s, rows, first, count);
     }
 }
 
@@ -203,28 +236,32 @@ void gram_normals(float *out, int64_t count, uint64_t seed, uint32_t trajectory,
     normals(out, 0, count, seed, trajectory, step, purpose);
 }
 
-/* Advance rows 0 .. num_live - 1, at least one; memory holds ``gram_memory`` bytes. Returns the
- * nanoseconds that this thread slept because another had no processor. */
-int64_t gram_step(const Model *model, const Rows *rows, int64_t num_live, int64_t num_threads,
-                  int may_share, char *memory) {
+/* Advance rows 0 .. num_live - 1, at least one, by the steps of a burst; memory holds
+ * ``gram_memory`` bytes. */
+void gram_steps(const Model *model, const Rows *rows, Burst *burst, int64_t num_live,
+                int64_t num_threads, int may_share, char *memory) {
     Plan plan = make_plan(model, num_live, least(num_threads, MAX_THREADS), may_share);
     const int is_team = plan.num_threads > 1 && take_team();
-    const int64_t threads = is_team ? gather_threads(plan.num_threads) : 1;
+    const int64_t threads = is_team ? gather_threads(plan.num_threads) : 1, start_ns = now_ns();
     if (threads < plan.num_threads) plan = make_plan(model, num_live, threads, may_share);
+    atomic_int has_news = 0;
     Step step;
     step.model = model, step.rows = rows, step.num_live = num_live, step.plan = plan;
+    step.is_first = burst->is_fresh, step.has_news = &has_news;
     assign(&step, memory);
     const int64_t groups = num_groups(&step);
     const int64_t pieces = plan.is_shared ? plan.num_threads : least(groups, MAX_PIECES);
-    int64_t asleep_ns = 0;
-    if (plan.num_threads > 1) {
-        const int64_t phases = plan.is_shared ? groups * num_phases(model) : 1;
-        asleep_ns = call_team(compute, &step, phases, pieces, plan.num_threads);
+    const int64_t phases = plan.is_shared ? groups * num_phases(model) : 1;
+    burst->num_steps = burst->lost_ns = 0;
+    do {
+        if (plan.num_threads > 1)
+            burst->lost_ns = call_team(compute, &step, phases, pieces, plan.num_threads);
+        else
+            for (int64_t piece = 0; piece < pieces; piece++) compute(&step, 0, piece, 0);
         /* A thread on its own may just have more to do than this one. */
-        if (!plan.is_shared) asleep_ns = 0;
-    } else {
-        for (int64_t piece = 0; piece < pieces; piece++) compute(&step, 0, piece, 0);
-    }
+        if (!plan.is_shared) burst->lost_ns = 0;
+        burst->num_steps++, step.is_first = 0;
+    } while (!has_news && !burst->lost_ns && burst->num_steps < burst->max_steps &&
+             now_ns() - start_ns < burst->max_ns);
     if (is_team) leave_team();
-    return asleep_ns;
 }

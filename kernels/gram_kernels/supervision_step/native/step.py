@@ -1,4 +1,4 @@
-"""The supervision step of fixed rows on a processor: one call into C for each step."""
+"""The supervision step of fixed rows on a processor: one call into C, also for several steps."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor
 from gram_kernels.supervision_step.heads import neighbour_cells
 from gram_kernels.supervision_step.native import packing
 from gram_kernels.supervision_step.native.library import library
-from gram_kernels.supervision_step.native.structures import Block, Keeper, Model, Rows, Weight
+from gram_kernels.supervision_step.native.structures import Block, Burst, Keeper, Model, Rows, Weight
 from gram_kernels.supervision_step.weights import StepRows, StepWeights, TokenStackWeights
 from gram_kernels.tokens import BLANK, FIRST_VALUE
 from gram_kernels.verify import UnitTables
@@ -25,6 +25,8 @@ MIN_MULTIPLE: Final = 8
 MAX_MULTIPLE: Final = 64
 MAX_PAUSE_S: Final = 5.0
 """Bounds of how long threads share nothing, in times of what they lost by it before."""
+MAX_BURST_NS: Final = 2_000_000
+"""After which no further step is begun in the same call: so long a deadline may have to wait."""
 
 
 class Sharing:
@@ -74,7 +76,7 @@ class NativeStep:
     ) -> None:
         loaded = library()
         assert loaded.functions is not None, loaded.refusal
-        self._run = loaded.functions.gram_step
+        self._run = loaded.functions.gram_steps
         self._count_bytes = loaded.functions.gram_memory
         self._keeper = Keeper()
         self._tensors = rows
@@ -88,21 +90,32 @@ class NativeStep:
             self._form = "narrow"
         self._model = self._fill(weights, units)
         self._model.num_parts = 1 if dtype == torch.bfloat16 else 2
-        self._rows = _rows(rows)
+        self._rows, self._burst = _rows(rows), Burst(max_ns=MAX_BURST_NS)
         self._memory = torch.zeros(0, dtype=torch.uint8)
         self._start, self._plan = 0, (0, 0, False)
         """What the memory at ``_start`` suffices for."""
         self._sharing = Sharing(self._model.tokens)
 
     def __call__(self, num_rows: int) -> None:
-        num_live = min(num_rows, int(self._tensors.num_live))
+        """Advance the live rows among the first ``num_rows`` by one step."""
+        self.advance(min(num_rows, int(self._tensors.num_live)))
+
+    def advance(self, num_live: int, max_steps: int = 1, *, is_fresh: bool = True) -> int:
+        """Take steps until one has a valid answer, a halt or numbers that are not finite.
+
+        What a row had in the step before does not count, also in that of the last call unless rows
+        have moved or started since, ``is_fresh``. Returns how many steps were taken.
+        """
         if num_live == 0:
-            return
+            return 0
         plan = (num_live, torch.get_num_threads(), self._sharing.is_on())
         if plan != self._plan:
             self._make_room(plan)
-        lost_ns = self._run(self._model, self._rows, *plan, self._start)
-        self._sharing.note(lost_ns / 1e9)
+        burst = self._burst
+        burst.max_steps, burst.is_fresh = max_steps, is_fresh
+        self._run(self._model, self._rows, burst, *plan, self._start)
+        self._sharing.note(burst.lost_ns / 1e9)
+        return int(burst.num_steps)
 
     def _make_room(self, plan: tuple[int, int, bool]) -> None:
         num_bytes = int(self._count_bytes(self._model, *plan)) + 64

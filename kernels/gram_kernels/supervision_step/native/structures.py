@@ -64,6 +64,14 @@ class Rows(ctypes.Structure):
     )
 
 
+class Burst(ctypes.Structure):
+    """The steps of one call."""
+
+    _fields_ = tuple(
+        (name, _INT) for name in ("max_steps", "max_ns", "is_fresh", "num_steps", "lost_ns")
+    )
+
+
 class Keeper:
     """Hands out addresses of tensors and keeps the tensors alive as long as itself."""
 

@@ -19,7 +19,7 @@ static void add_input_noise(const Model *m, const Scratch *s, const Rows *rows, 
                             int64_t count, int64_t transition) {
     const int64_t num_values = m->vocabulary - FIRST_VALUE, padded = up_to(m->dim, PANEL);
     for (int64_t r = 0; r < count; r++) {
-        const Slice cells = cells_of(m, s, r);
+        const Slice cells = cells_of(m, s->cells, r);
         float *x = s->x + r * m->tokens * padded;
         draw(s, rows, first + r, cells, num_values, (uint32_t)(INPUT_PURPOSE | transition));
         for (int64_t t = cells.first; t < cells.first + cells.count; t++) {
@@ -82,7 +82,7 @@ static void guide(const Model *m, const Scratch *s, const Rows *rows, int64_t fi
     product(m, s, &m->mean_down, s->hidden, hidden, height, y, padded);
     product(m, s, &m->deviation_down, s->hidden + hidden / 2, hidden, height, mixed, padded);
     for (int64_t r = 0; r < count; r++) {
-        const Slice cells = cells_of(m, s, r);
+        const Slice cells = cells_of(m, s->cells, r);
         if (m->has_noise) draw(s, rows, first + r, cells, m->dim, (uint32_t)transition);
         for (int64_t t = cells.first; t < cells.first + cells.count; t++) {
             for (int64_t j = 0; j < padded; j += WIDTH) {
