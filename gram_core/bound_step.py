@@ -18,7 +18,13 @@ from gram_core.step_weights import has_step_weights, step_weights
 from gram_kernels import slots
 from gram_kernels.backend import triton_refusal
 from gram_kernels.supervision_step import Step, StepBackend, StepRows, bind, can_fuse
-from gram_kernels.supervision_step.native import has_integers, latents, product_kind, refusal
+from gram_kernels.supervision_step.native import (
+    NativeStep,
+    has_integers,
+    latents,
+    product_kind,
+    refusal,
+)
 
 CPU_ROWS_PER_CALL = 8
 """Rows of one call of a model's own operations on a CPU, where small calls cost no more per row."""
@@ -75,8 +81,8 @@ class BoundStep:
     moves: slots.Moves
     can_capture: bool = False
     """Whether a CUDA graph can hold the step."""
-    computes_live_only: bool = False
-    """Whether the step computes only the live rows, however many rows it is called for."""
+    native: NativeStep | None = None
+    """The step where it is native code, which computes live rows only, and several steps a call."""
 
 
 def bind_step(
@@ -115,15 +121,16 @@ def _bind_fused(
     model: Gram, task: Task, num_slots: int, num_rows: int, dtype: torch.dtype, backend: StepBackend
 ) -> BoundStep:
     """Bind a step of ``gram_kernels``; the model must have step weights."""
-    rows, is_native = _allocate(model, task, num_rows), backend == "native"
-    weights = step_weights(model, task.units)
+    rows, weights = _allocate(model, task, num_rows), step_weights(model, task.units)
+    step = bind(rows, weights, unit_tables(task), dtype=dtype, backend=backend)
+    native = step if isinstance(step, NativeStep) else None
     return BoundStep(
         rows=rows,
-        advance=bind(rows, weights, unit_tables(task), dtype=dtype, backend=backend),
-        buckets=[num_slots] if is_native else buckets(num_slots),
-        moves=slots.bind(rows, _initial_state(model), draw=latents if is_native else None),
-        can_capture=not is_native,
-        computes_live_only=is_native,
+        advance=step,
+        buckets=[num_slots] if native else buckets(num_slots),
+        moves=slots.bind(rows, _initial_state(model), draw=latents if native else None),
+        can_capture=native is None,
+        native=native,
     )
 
 

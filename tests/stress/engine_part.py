@@ -231,9 +231,9 @@ class _Runner:
         self.num_moves += len(update.moves)
         self._inner.update_rows(update)
 
-    def step(self, num_live: int) -> None:
-        """Take the step at once."""
-        self._inner.step(num_live)
+    def step(self, num_live: int, max_steps: int = 1) -> None:
+        """Take the steps at once."""
+        self._inner.step(num_live, max_steps)
         if self._inner.pipeline_depth != self.pipeline_depth:
             self._reports.append(self._inner.read())
 

@@ -43,8 +43,8 @@ class WholeBatchRunner:
         self._num_rows = len(update.starts) or self._num_rows
         self._runner.update_rows(update)
 
-    def step(self, num_live: int) -> None:
-        self._runner.step(max(num_live, self._num_rows))
+    def step(self, num_live: int, max_steps: int = 1) -> None:
+        self._runner.step(max(num_live, self._num_rows), max_steps)
 
 
 class StaticEngine(Engine):

@@ -189,8 +189,10 @@ class Engine:
 
     def _launch(self) -> None:
         if self._slots.num_live:
-            self._runner.step(self._slots.num_live)
-            self._in_flight.append(self._slots.batch(self._clock.launched))
+            batch = self._slots.batch(self._clock.launched)
+            most = [batch.first_due - self._clock.read, *map(JobRun.max_steps, self._runs.values())]
+            self._runner.step(self._slots.num_live, 1 if self._runner.pipeline_depth else min(most))
+            self._in_flight.append(batch)
             self._clock.launched += 1
 
     def _harvest(self, now_s: float) -> list[EngineEvent]:
@@ -204,11 +206,12 @@ class Engine:
 
     def _take_results(self, batch: Batch, report: StepReport, now_s: float) -> list[EngineEvent]:
         self._last_step = batch, report
-        self._clock.read += 1
-        num_live, num_rows = len(batch.trajectories), report.num_rows
-        num_useful, duration_s = num_live - batch.num_gone, report.duration_s
-        self._metrics.observe_step(
-            num_useful=num_useful, num_live=num_live, num_rows=num_rows, duration_s=duration_s
+        count, num_live, num_rows = report.num_steps, len(batch.trajectories), report.num_rows
+        num_useful, step_s = num_live - batch.num_gone, report.duration_s / count
+        self._clock.launched += count - 1
+        self._clock.read += count
+        self._metrics.observe_steps(
+            count, num_useful=num_useful, num_live=num_live, num_rows=num_rows, step_s=step_s
         )
         # The rest of the harvest is for these alone: in most steps of most rows nothing happens.
         marks = report.marks()[:num_live]

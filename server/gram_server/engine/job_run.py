@@ -15,7 +15,14 @@ from typing import NamedTuple
 from gram_core.puzzles import Tokens
 from gram_core.trajectories import FIRST_DELAY, SETTLED_STEPS, start_delay
 from gram_server.engine.slots import SlotAssignment, StepReport
-from gram_server.engine.trajectory import EngineJob, Finished, FoundSolution, Outcome, Trajectory
+from gram_server.engine.trajectory import (
+    FOREVER,
+    EngineJob,
+    Finished,
+    FoundSolution,
+    Outcome,
+    Trajectory,
+)
 
 ORDER = attrgetter("time", "trajectory")
 
@@ -214,6 +221,18 @@ class JobRun:
         if watermark is None:
             return needed
         return min(needed, max(num_started_by(self.job, watermark), self.job.num_shown))
+
+    def max_steps(self) -> int:
+        """Return how many steps may pass before one decides which trajectories start or leave.
+
+        Rounds end at multiples of ``FIRST_DELAY``.
+        """
+        if self.stop_time is not None:
+            return 1
+        if not self.job.is_staggered:
+            return FOREVER
+        taken = (trajectory.steps for trajectory in self.unfinished.values())
+        return min((FIRST_DELAY - steps % FIRST_DELAY for steps in taken), default=1)
 
     def _groups(self) -> dict[bytes, list[Find]]:
         """Return the finds of each distinct solution, in the order of the first ones.

@@ -41,6 +41,7 @@ class InFlightStep(NamedTuple):
     """(live, facts and answer) in host memory."""
     arrived: torch.cuda.Event | None
     num_rows: int
+    num_steps: int
 
 
 class ModelRunner:
@@ -49,6 +50,7 @@ class ModelRunner:
     _num_steps = 0
     _num_live = _num_rows = 0
     """What the device knows, and how many rows it computes for them."""
+    _has_updates = True
     _updated_s: float | None = None
     _launched_s: float | None = None
 
@@ -128,13 +130,13 @@ class ModelRunner:
 
     @torch.inference_mode()
     def update_rows(self, update: BatchUpdate) -> None:
-        self._updated_s = time.perf_counter()
+        self._updated_s, self._has_updates = time.perf_counter(), True
         if update.moves:
             self._bound.moves.compact(*self._staging.moves(update.moves))
         if update.starts:
             self._bound.moves.admit(self._staging.starts(update.starts))
 
-    def step(self, num_live: int) -> None:
+    def step(self, num_live: int, max_steps: int = 1) -> None:
         self._launched_s = self._updated_s or time.perf_counter()
         self._updated_s = None
         if num_live != self._num_live:
@@ -144,7 +146,12 @@ class ModelRunner:
                     self._calls[num_rows] = self._prepared(num_rows)
             self._rows.num_live.fill_(num_live)
             self._num_live, self._num_rows = num_live, num_rows
-        self._calls[self._num_rows]()
+        native, num_steps = self._bound.native, 1
+        if native is None:
+            self._calls[self._num_rows]()
+        else:
+            num_steps = native.advance(num_live, max_steps, is_fresh=self._has_updates)
+            self._has_updates = False
         place = self._num_steps % len(self._facts)
         if self._has_copies:
             copied = self._host_facts[place, :num_live]
@@ -155,8 +162,8 @@ class ModelRunner:
         if self._is_cuda:
             arrived = torch.cuda.Event()
             arrived.record(torch.cuda.current_stream(self._device))
-        num_computed = num_live if self._bound.computes_live_only else self._num_rows
-        self._in_flight.append(InFlightStep(facts, arrived, num_computed))
+        num_computed = num_live if native is not None else self._num_rows
+        self._in_flight.append(InFlightStep(facts, arrived, num_computed, num_steps))
         self._staging.next_tick()
 
     def read(self) -> StepReport:
@@ -167,6 +174,7 @@ class ModelRunner:
         return StepReport(
             facts=oldest.facts.copy(),
             num_rows=oldest.num_rows,
+            num_steps=oldest.num_steps,
             duration_s=time.perf_counter() - started_s,
         )
 

@@ -174,12 +174,14 @@ class Slots:
 
 @dataclass(kw_only=True)
 class StepReport:
-    """Results of one supervision step for the live rows, on the host."""
+    """Results of a supervision step for the live rows, on the host."""
 
     facts: NDArray[np.int32]
     """(live, NUM_FACTS + length), as ``gram_kernels.tokens`` orders them; most are never read."""
     num_rows: int
     """Rows computed, padding included."""
+    num_steps: int = 1
+    """Steps taken, of which the results of all but the last change nothing."""
     duration_s: float = 0.0
     """From the update of the rows, or the last start of a step, until the results were on the
     host."""
@@ -237,8 +239,12 @@ class Runner(Protocol):
         """Copy rows as the moves say, all at once, then start new trajectories in theirs."""
         ...
 
-    def step(self, num_live: int) -> None:
-        """Launch one supervision step of rows ``0 .. num_live - 1``."""
+    def step(self, num_live: int, max_steps: int = 1) -> None:
+        """Launch a supervision step of rows ``0 .. num_live - 1``.
+
+        Up to ``max_steps`` may be taken at once, until one has results that ``StepReport.marks``
+        and that differ from those of the step before.
+        """
         ...
 
     def read(self) -> StepReport:

@@ -149,17 +149,17 @@ class ModelMetrics:
             self._slots_alive.set(live)
             self._slots_capacity.set(capacity)
 
-    def observe_step(
-        self, *, num_useful: int, num_live: int, num_rows: int, duration_s: float
+    def observe_steps(
+        self, count: int, *, num_useful: int, num_live: int, num_rows: int, step_s: float
     ) -> None:
-        """Record one batch step; live rows that were not useful came too late."""
-        self._supervision_steps.inc(num_useful)
+        """Record steps of a batch; live rows that were not useful came too late."""
+        self._supervision_steps.inc(count * num_useful)
         if num_live > num_useful:
-            self.wasted["late"].inc(num_live - num_useful)
+            self.wasted["late"].inc(count * (num_live - num_useful))
         if num_rows > num_live:
-            self.wasted["padding"].inc(num_rows - num_live)
-        self._occupancy.observe(num_live / num_rows)
-        self._step_duration.observe(duration_s)
+            self.wasted["padding"].inc(count * (num_rows - num_live))
+        self._occupancy.observe(num_live / num_rows, count)
+        self._step_duration.observe(step_s, count)
         self._last_step.set(time.time())
 
     def count_trajectories(self, result: str, num_steps: int, count: int) -> None:

@@ -28,7 +28,7 @@ class Tape:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.runner, name)
 
-    def step(self, num_live: int) -> None:
+    def step(self, num_live: int, max_steps: int = 1) -> None:
         self.steps.append(num_live)
         self.runner.step(num_live)
 

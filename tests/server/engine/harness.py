@@ -62,11 +62,15 @@ class FakeRunner:
     num_reads: int = 0
     change: Callable[[StepReport], StepReport] = lambda report: report
     in_flight: deque[StepReport] = field(default_factory=deque)
+    max_burst: int = 1
+    """Steps that it takes at once, where the engine lets it."""
+    last_facts: Any = ()
 
     def __post_init__(self) -> None:
         self.rows = [None] * (self.num_slots + self.num_parking)
 
     def update_rows(self, update: BatchUpdate) -> None:
+        self.last_facts = ()
         targets = [move.target for move in update.moves]
         targets += [start.row for start in update.starts]
         assert len(set(targets)) == len(targets), "two trajectories in one row"
@@ -86,14 +90,20 @@ class FakeRunner:
             assert (row.seed, row.trajectory) == (trajectory.job.seed, trajectory.index)
             assert trajectory.steps <= row.steps <= trajectory.steps + self.pipeline_depth
 
-    def step(self, num_live: int) -> None:
+    def step(self, num_live: int, max_steps: int = 1) -> None:
         assert 0 < num_live <= self.num_slots
         assert len(self.in_flight) <= self.pipeline_depth, "a step was never read"
-        for place in range(num_live):
-            row = self.rows[place]
-            assert row is not None
-            self.rows[place] = replace(row, steps=row.steps + 1)
-        self.in_flight.append(self._report(num_live))
+        for count in range(1, self.max_burst + 1):
+            for place in range(num_live):
+                row = self.rows[place]
+                assert row is not None
+                self.rows[place] = replace(row, steps=row.steps + 1)
+            report, before = self._report(num_live), self.last_facts[:num_live]
+            self.last_facts = report.facts
+            is_known = len(before) == num_live and np.all(before == report.facts, axis=1)
+            if count >= max_steps or np.any(report.marks() & ~np.asarray(is_known)):
+                break
+        self.in_flight.append(replace(report, num_steps=count))
 
     def read(self) -> StepReport:
         self.num_reads += 1
@@ -185,6 +195,7 @@ def make_harness(
     num_parking: int = 4,
     rows_are_free: bool = True,
     pipeline_depth: int = 0,
+    max_burst: int = 1,
 ) -> Harness:
     """Return an engine on a runner that does what a plan says."""
 
@@ -195,7 +206,9 @@ def make_harness(
             return plan.get(trajectory, FAILS)
         return plan(seed, trajectory)
 
-    runner = FakeRunner(script, num_slots, num_parking, rows_are_free, pipeline_depth)
+    runner = FakeRunner(
+        script, num_slots, num_parking, rows_are_free, pipeline_depth, max_burst=max_burst
+    )
     registry = CollectorRegistry()
     metrics = EngineMetrics(registry).of("test")
     return Harness(Engine(runner, metrics=metrics, ageing_s=ageing_s), runner, registry)

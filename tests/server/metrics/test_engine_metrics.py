@@ -39,7 +39,7 @@ def test_every_series_of_a_model_exists_from_the_start() -> None:
 def test_a_step_counts_its_live_rows_and_its_padding() -> None:
     registry = CollectorRegistry()
     metrics = EngineMetrics(registry).of("a")
-    metrics.observe_step(num_useful=3, num_live=5, num_rows=8, duration_s=0.002)
+    metrics.observe_steps(1, num_useful=3, num_live=5, num_rows=8, step_s=0.002)
     labels = {"model": "a"}
     assert registry.get_sample_value("gram_supervision_steps_total", labels) == 3
     late = {**labels, "reason": "late"}

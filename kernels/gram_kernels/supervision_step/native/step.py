@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gram_kernels.supervision_step.heads import neighbour_cells
-from gram_kernels.supervision_step.native import packing
+from gram_kernels.supervision_step.native import packing, structures
 from gram_kernels.supervision_step.native.library import library
-from gram_kernels.supervision_step.native.structures import Block, Burst, Keeper, Model, Rows, Weight
+from gram_kernels.supervision_step.native.structures import Block, Keeper, Model, Rows, Weight
 from gram_kernels.supervision_step.weights import StepRows, StepWeights, TokenStackWeights
 from gram_kernels.tokens import BLANK, FIRST_VALUE
 from gram_kernels.verify import UnitTables
@@ -90,7 +90,7 @@ class NativeStep:
             self._form = "narrow"
         self._model = self._fill(weights, units)
         self._model.num_parts = 1 if dtype == torch.bfloat16 else 2
-        self._rows, self._burst = _rows(rows), Burst(max_ns=MAX_BURST_NS)
+        self._rows, self._burst = _rows(rows), structures.Burst(max_ns=MAX_BURST_NS)
         self._memory = torch.zeros(0, dtype=torch.uint8)
         self._start, self._plan = 0, (0, 0, False)
         """What the memory at ``_start`` suffices for."""
