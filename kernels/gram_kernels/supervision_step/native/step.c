@@ -59,14 +59,18 @@ static void decode(const Model *m, const Scratch *s, const Rows *rows, int64_t f
         for (int64_t t = cells.first; t < cells.first + cells.count; t++) {
             const float *logits = s->wide + (r * m->tokens + t) * ld;
             const int64_t cell = t - m->num_prefix;
-            int32_t likely = (int32_t)m->lowest_token, is_finite = 1;
             if (cell < 0) continue;
+            int32_t likely = (int32_t)m->lowest_token;
+            float highest = logits[likely];
             for (int32_t token = 0; token < m->vocabulary; token++)
-                is_finite &= isfinite(logits[token]) != 0;
-            for (int32_t token = likely + 1; token < m->vocabulary; token++)
-                likely = logits[token] > logits[likely] ? token : likely;
+                signs |= isfinite(logits[token]) ? 0 : IS_INFINITE;
+            for (int32_t token = likely + 1; token < m->vocabulary; token++) {
+                const int is_higher = logits[token] > highest;
+                likely = is_higher ? token : likely;
+                highest = is_higher ? logits[token] : highest;
+            }
             if (givens[cell] != BLANK) likely = givens[cell];
-            signs |= (is_finite ? 0 : IS_INFINITE) | (answer[cell] == likely ? 0 : IS_CHANGED);
+            signs |= answer[cell] == likely ? 0 : IS_CHANGED;
             answer[cell] = likely;
         }
         if (cells.count) *signs_of(m, s, r, cells) = (float)signs;
