@@ -21,7 +21,7 @@ MAX_SHARED_TOKENS: Final = 128
 """Longer sequences are computed one by one: several would not stay in the cache."""
 MIN_SHARED_TOKENS: Final = 32
 """For shorter sequences threads wait for each other as long as they save."""
-MIN_MULTIPLE: Final = 4
+MIN_MULTIPLE: Final = 8
 MAX_MULTIPLE: Final = 64
 MAX_PAUSE_S: Final = 5.0
 """Bounds of how long threads share nothing, in times of what they lost by it before."""
