@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from gram_core import puzzles
 from gram_core.bound_step import buckets
 from gram_core.checkpoint import LoadedModel, load_model
 from gram_core.puzzles import BLANK
-from gram_kernels.supervision_step.native import refusal
+from gram_kernels.supervision_step.native import NativeStep, refusal
 from gram_server.engine import Engine, EngineJob, Finished, Trajectory
 from gram_server.engine.model_runner import ModelRunner
 from gram_server.engine.slots import BatchUpdate, Slots, StepReport
@@ -251,3 +251,24 @@ def test_a_step_that_cannot_be_captured_runs_op_by_op_and_says_so_once(
     (warning,) = [record.getMessage() for record in caplog.records]
     assert loaded.info.id in warning
     assert "not permitted when stream is capturing" in warning
+
+
+@pytest.mark.skipif(bool(refusal()), reason=refusal() or "there is native code")
+def test_native_code_is_told_when_rows_hold_others_than_before(guessing_model: MakeModel) -> None:
+    asked: list[tuple[int, int, bool]] = []
+
+    class Native:
+        def advance(self, num_live: int, max_steps: int, *, is_fresh: bool) -> int:
+            asked.append((num_live, max_steps, is_fresh))
+            return 3
+
+    loaded = guessing_model("sudoku-4x4")
+    runner = ModelRunner(loaded, num_slots=2, num_parking=0, backend="native")
+    runner._bound = replace(runner._bound, native=cast("NativeStep", Native()))
+    slots, chosen = Slots(num_slots=2, num_parking=0), job("sudoku-4x4", 1)
+    for index in range(2):
+        runner.update_rows(slots.fill([Trajectory(chosen, index, StepClock())]))
+        for _ in range(2):
+            runner.step(slots.num_live, 7)
+            assert runner.read().num_steps == 3
+    assert asked == [(1, 7, True), (1, 7, False), (2, 7, True), (2, 7, False)]
