@@ -123,6 +123,8 @@ class Family(ABC, Generic[Instance]):
     """Field of the body that takes the plain-text form."""
     text_signs = ""
     """Characters of the plain-text form, besides white space."""
+    line_starts: frozenset[str] = frozenset()
+    """Two characters with which each line of it begins, where its lines have such."""
     wall_signs = ""
     """Characters of it that no answer fills in: the page shows them dark."""
     has_verifier = True
@@ -167,6 +169,9 @@ class Family(ABC, Generic[Instance]):
 
     def likeness(self, text: str) -> float:
         """Return the share of a text, 0 to 1, that looks like the family's plain-text form."""
+        if self.line_starts:
+            lines = text.split("\n")
+            return sum(line[:2].lower() in self.line_starts for line in lines) / len(lines)
         num_signs = sum(map(text.count, self.text_signs))
         return num_signs / max(1, sum(map(len, text.split())))
 

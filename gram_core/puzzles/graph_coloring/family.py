@@ -37,6 +37,7 @@ class GraphColoring(Family[ColoringGraph]):
         f"there are at most {MAX_VERTICES} vertices and {MAX_COLORS} colours"
     )
     text_field = "dimacs"
+    line_starts = LINE_STARTS
 
     def tasks(self) -> Sequence[str]:
         return ("graph-coloring-8", "graph-coloring-10")
@@ -81,11 +82,6 @@ class GraphColoring(Family[ColoringGraph]):
     def parse(self, body: Mapping[str, object]) -> ColoringGraph:
         """Read ``vertices`` and ``edges``, or ``dimacs``, with ``colors`` and ``fixed``."""
         return read_graph(check_fields(body, puzzle=self.name, allowed=_FIELDS))
-
-    def likeness(self, text: str) -> float:
-        """Return the share of lines that begin as those of a DIMACS ``.col`` text do."""
-        lines = text.split("\n")
-        return sum(line[:2].lower() in LINE_STARTS for line in lines) / len(lines)
 
     def task_of(self, instance: ColoringGraph) -> Task:
         return _task(instance.vertices, instance.colors)

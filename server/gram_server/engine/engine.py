@@ -17,7 +17,6 @@ from gram_server.engine.job_run import (
     host_verify,
     next_time,
     num_violations_of,
-    reason_told,
     round_of,
     virtual_time,
 )
@@ -208,8 +207,7 @@ class Engine:
         self._last_step = batch, report
         count, num_live, num_rows = report.num_steps, len(batch.trajectories), report.num_rows
         num_useful, step_s = num_live - batch.num_gone, report.duration_s / count
-        self._clock.launched += count - 1
-        self._clock.read += count
+        self._clock.take(count)
         self._metrics.observe_steps(
             count, num_useful=num_useful, num_live=num_live, num_rows=num_rows, step_s=step_s
         )
@@ -223,8 +221,7 @@ class Engine:
         for row in rows:
             trajectory, is_marked = batch.trajectories[row], flags[row]
             if trajectory.row is None and trajectory.parking_row is None:
-                # It has ended or lost its state.
-                continue
+                continue  # It has ended or lost its state.
             run = self._runs[trajectory.job.id]
             if is_marked:
                 host_verify(report, trajectory, row)
@@ -342,7 +339,7 @@ class Engine:
         """Drop a trajectory, which may have been preempted while its last step was in flight."""
         job_id, steps = run.job.id, trajectory.steps
         run.supervision_steps += steps
-        self._ended[reason_told(run.job, reason), steps] += 1
+        self._ended[run.reason_told(reason), steps] += 1
         self._note_gone(trajectory)
         del run.unfinished[trajectory.index]
         if trajectory.row is not None:

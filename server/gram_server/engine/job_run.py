@@ -222,6 +222,10 @@ class JobRun:
             return needed
         return min(needed, max(num_started_by(self.job, watermark), self.job.num_shown))
 
+    def reason_told(self, reason: FinishReason) -> FinishReason:
+        is_unproved = reason is FinishReason.SOLVED and not self.job.is_verified
+        return FinishReason.ANSWERED if is_unproved else reason
+
     def max_steps(self) -> int:
         """Return how many steps may pass before one decides which trajectories start or leave.
 
@@ -312,11 +316,6 @@ def classify(
     if trajectory.found:
         return ENDS[FinishReason.SOLVED]
     return ENDS[FinishReason.HALTED if is_halting else FinishReason.EXHAUSTED]
-
-
-def reason_told(job: EngineJob, reason: FinishReason) -> FinishReason:
-    is_unproved = reason is FinishReason.SOLVED and not job.is_verified
-    return FinishReason.ANSWERED if is_unproved else reason
 
 
 def num_violations_of(trajectory: Trajectory, report: StepReport, row: int) -> int:

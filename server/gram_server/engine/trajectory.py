@@ -156,6 +156,11 @@ class StepClock:
     read: int = 0
     """Those whose results the host has."""
 
+    def take(self, count: int) -> None:
+        """Count steps whose results have come, launched as one."""
+        self.launched += count - 1
+        self.read += count
+
 
 class Trajectory:
     """One sampled latent path on its way through the slots.
