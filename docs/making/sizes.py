@@ -57,11 +57,10 @@ model does.
 
 Graphs are random, each edge with probability p. Those for weights are drawn among the graphs that
 have a colouring, each as likely as the others of as many edges; for exact search all are taken.
-Mazes are *carved* (depth first, one way between any two cells), *braided* (carved, then a tenth of
-the cells opened), both with walls around, or *scattered* (30 % walls), with start and goal in
-opposite corners. Padded ones of more than 21 a side go to exact search; by weights alone, width 16,
-these mazes of 25 and 29 a side were solved: carved 5 and 2 of 8, scattered 6 and 4, braided 4 and
-0. Those of the kind trained on, and queens, are on [another page](README.md).
+Mazes are *carved* (depth first, one way between any two cells), *branched* (the same, from any cell
+that can go on: short branches) or *braided* (carved, then a tenth of the cells opened), all with
+walls around, or *scattered* (30 % walls) or *open* (10 %), with start and goal in opposite corners.
+Mazes with far goals, and queens, are on [another page](README.md).
 """
 
 

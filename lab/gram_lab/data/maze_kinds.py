@@ -36,7 +36,7 @@ def _any_kind(rows: int, columns: int, rng: np.random.Generator) -> Cells:
     if rng.random() < 0.4 or min(rows, columns) < _LEAST_SIDE:
         return scattered(rows, columns, rng.uniform(0, MAX_SCATTERED), rng)
     newest = (1.0, 0.0, rng.random())[rng.integers(3)]
-    opened = rng.uniform(0, MAX_OPENED) * (rng.random() < 0.7)
+    opened = rng.uniform(0, MAX_OPENED) * (rng.random() < 0.8)
     return carved(rows, columns, rng, newest=newest, opened=opened)
 
 

@@ -51,7 +51,7 @@ MEASURED = {
     "graph-coloring-8": Measured(single=0.95, solved=1.0, distinct=2.92),
     "jigsaw-6x6": Measured(single=0.9, solved=0.95),
     "light-up-10x10": Measured(single=0.875, solved=0.9),
-    "maze-30x30": Measured(single=0.375, solved=0.75),
+    "maze-30x30": Measured(single=0.75, solved=0.875),
     "nqueens-10": Measured(single=0.95, solved=1.0, distinct=2.65),
     "nqueens-8": Measured(single=0.975, solved=1.0, distinct=2.58),
     "sudoku-4x4": Measured(single=1.0, solved=1.0),
