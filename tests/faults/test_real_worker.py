@@ -101,7 +101,7 @@ async def test_workers_that_are_stopped_for_longer_than_their_lease_go_on(
     queue: Queue, site: Site, client: httpx.AsyncClient, num_workers: int
 ) -> None:
     workers = [await start_model(site, queue) for _ in range(num_workers)]
-    job_id = await submit(client, LONG)
+    job_id = await submit(client, WIDE)
 
     async def is_running() -> bool:
         return (await queue.store.get(job_id)).state is JobState.RUNNING
@@ -126,7 +126,7 @@ async def test_a_stopped_worker_whose_job_went_to_another_comes_back_as_good_as_
     queue: Queue, site: Site, client: httpx.AsyncClient
 ) -> None:
     workers = [await start_model(site, queue) for _ in range(2)]
-    job_id = await submit(client, LONG)
+    job_id = await submit(client, WIDE)
 
     async def holder() -> Running | None:
         held_by = (await queue.redis.hget(f"{{gram}}:1:job:{job_id}", "worker") or b"").decode()
