@@ -57,9 +57,7 @@ def num_charged(rows: Rows) -> Tensor:
 
     Cells are asked by the auxiliary head.
     """
-    asked = (
-        _is_asked(rows).sum() if rows.auxiliary is not None else torch.zeros_like(rows.givens).sum()
-    )
+    asked = rows.givens.new_zeros(()) if rows.auxiliary is None else _is_asked(rows).sum()
     return torch.stack((_is_unknown(rows).sum(), (~rows.is_prior).sum(), asked)).float()
 
 

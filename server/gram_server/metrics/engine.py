@@ -17,6 +17,7 @@ STEP_BUCKETS_S = (*(50e-6 * 1.5**power for power in range(19)), 0.1, 0.25, 0.5, 
 """50 us to 100 ms by 1.5, then coarser for big batches on a CPU."""
 COUNT_BUCKETS = tuple(float(2**power) for power in range(11))
 RATIO_BUCKETS = tuple(tenth / 10 for tenth in range(1, 11))
+RESULTS = ("solved", "answered", "halted", "exhausted", "aborted", "failed", "mismatch")
 PHASE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 
 
@@ -126,10 +127,7 @@ class ModelMetrics:
             for reason in ("padding", "late", "aborted", "preempted")
         }
         self._trajectories = {
-            result: families.trajectories.labels(model, result)
-            for result in (
-                *("solved", "answered", "halted", "exhausted", "aborted", "failed", "mismatch"),
-            )
+            result: families.trajectories.labels(model, result) for result in RESULTS
         }
         self.distinct = families.solutions.labels(model, "distinct")
         self.duplicate = families.solutions.labels(model, "duplicate")
